@@ -1,0 +1,35 @@
+"""Addresses as operators write them, and the sockets behind them."""
+
+import socket
+
+BACKLOG = 4096
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Split `127.0.0.1:53`, `[::1]:53` or `:53`; ValueError names the text and the form."""
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"{text!r} is not an address: write HOST:PORT, such as 127.0.0.1:8080")
+    if ":" in host and not text.startswith("["):
+        raise ValueError(f"{text!r} is not an address: write an IPv6 host in brackets")
+    return host or "0.0.0.0", int(port)
+
+
+def listening_socket(address: tuple[str, int], kind: socket.SocketKind) -> socket.socket:
+    """Bind a TCP (listening) or UDP socket. OSError names the address."""
+    host, port = address
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, kind)
+    try:
+        if kind == socket.SOCK_STREAM:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setblocking(False)
+        sock.bind((host, port))
+        if kind == socket.SOCK_STREAM:
+            sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        error.filename = f"{host}:{port}"
+        raise
+    return sock

@@ -1,0 +1,67 @@
+"""Metrics as plain samples, written in Prometheus' text format.
+
+Hot paths count in plain integers; a daemon turns them into samples when it is asked. Worker
+processes send theirs to the supervisor, which adds them up.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+import msgspec
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """One number at one moment. A counter's name ends in `_total`."""
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    help: str
+    value: float
+    labels: dict[str, str] = {}
+
+
+class _Once(Collector):
+    def __init__(self, samples: Iterable[Sample]) -> None:
+        self._samples = samples
+
+    def collect(self) -> Iterator[Metric]:
+        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        for sample in self._samples:
+            family = families.get(sample.name)
+            if family is None:
+                names = tuple(sample.labels)
+                kind = CounterMetricFamily if sample.kind == "counter" else GaugeMetricFamily
+                family = families[sample.name] = kind(sample.name, sample.help, labels=names)
+            family.add_metric(tuple(sample.labels.values()), sample.value)
+        yield from families.values()
+
+
+_PROCESS = CollectorRegistry()
+ProcessCollector(registry=_PROCESS)
+PlatformCollector(registry=_PROCESS)
+GCCollector(registry=_PROCESS)
+
+
+def exposition(samples: Iterable[Sample]) -> bytes:
+    """Return the text of `/metrics`: these samples and the process's own."""
+    registry = CollectorRegistry()
+    registry.register(_Once(samples))
+    return generate_latest(registry) + generate_latest(_PROCESS)
+
+
+def total(groups: Iterable[Iterable[Sample]]) -> list[Sample]:
+    """Add up samples of equal name and labels."""
+    sums: dict[tuple[str, tuple[tuple[str, str], ...]], Sample] = {}
+    for group in groups:
+        for sample in group:
+            key = (sample.name, tuple(sample.labels.items()))
+            before = sums.get(key)
+            value = sample.value + (before.value if before else 0.0)
+            sums[key] = msgspec.structs.replace(sample, value=value)
+    return list(sums.values())

@@ -1,0 +1,173 @@
+"""Options, each declared once: its flag, environment variable, TOML key, help and type.
+
+Order of precedence: flag, environment (`<PROGRAM>_<OPTION>`), TOML file (`--config`),
+default. Long flags may be written with one dash, as Go programs have them.
+"""
+
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+import typer
+
+from daemonkit import addresses
+
+EXIT_NO = 1
+EXIT_USAGE = 2
+
+
+class Failure(Exception):  # noqa: N818 - a clean "no", not a bug
+    """Ends a command with a message on stderr and an exit code."""
+
+    def __init__(self, message: str, code: int = EXIT_NO) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Split HOST:PORT. Raises typer.BadParameter naming the value."""
+    try:
+        return addresses.parse_address(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _address(text: str) -> str:
+    if text:
+        parse_address(text)
+    return text
+
+
+def _load_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Let the TOML file's values stand below flags and environment, above defaults."""
+    if path is None:
+        return None
+    try:
+        values = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise typer.BadParameter(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{path}: {error}") from None
+    known = {_toml_key(p): p.name for p in context.command.params if p.name and p.name != "config"}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        names = ", ".join(sorted(known))
+        raise typer.BadParameter(f"{path}: unknown key {unknown[0]!r}; there are {names}")
+    context.default_map = {
+        **(context.default_map or {}),
+        **{known[key]: value for key, value in values.items()},
+    }
+    return path
+
+
+def _toml_key(parameter: Any) -> str:
+    flags = [name for name in parameter.opts if name.startswith("--")]
+    return flags[0].removeprefix("--") if flags else str(parameter.name)
+
+
+Endpoints = Annotated[
+    str,
+    typer.Option("--endpoints", metavar="URL,URL", help="The store's client URLs."),
+]
+CaFile = Annotated[
+    Path | None,
+    typer.Option("--ca-file", help="CA certificates that the store's certificate is checked by."),
+]
+CertFile = Annotated[
+    Path | None, typer.Option("--cert-file", help="Client certificate shown to the store.")
+]
+KeyFile = Annotated[Path | None, typer.Option("--key-file", help="Key of --cert-file.")]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        is_eager=True,
+        callback=_load_config,
+        help="TOML file with long option names as keys.",
+    ),
+]
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"],
+    typer.Option("--log-level", help="Least level to log."),
+]
+LogFormat = Annotated[
+    Literal["text", "json"], typer.Option("--log-format", help="Form of a log line.")
+]
+StatusAddr = Annotated[
+    str,
+    typer.Option(
+        "--status-addr",
+        metavar="HOST:PORT",
+        callback=_address,
+        help="Where /health /ready /metrics /debug/state are served; empty for nowhere.",
+    ),
+]
+Workers = Annotated[int, typer.Option("--workers", min=1, max=64, help="Worker processes.")]
+StateDir = Annotated[
+    Path | None,
+    typer.Option("--state-dir", help="Where the last good snapshot is kept; none without it."),
+]
+DrainS = Annotated[
+    float,
+    typer.Option("--drain-timeout", metavar="SECONDS", min=0.0, help="How long an end may take."),
+]
+
+
+def program(about: str) -> typer.Typer:
+    """Return an empty command line program; `about` opens its --help."""
+    return typer.Typer(
+        help=about,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None) -> NoReturn:
+    """Run a console script: parse, call, exit.
+
+    Wrong use exits with 2, a Failure with its code; a command says any other code by
+    `raise typer.Exit(code)`.
+    """
+    command = typer.main.get_command(app)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        command(
+            args=two_dashes(command, arguments),
+            prog_name=prog,
+            auto_envvar_prefix=prog.upper().replace("-", "_"),
+        )
+    except Failure as failure:
+        if str(failure):
+            sys.stderr.write(f"{prog}: {failure}\n")
+        sys.exit(failure.code)
+    sys.exit(0)
+
+
+def two_dashes(command: Any, arguments: Sequence[str]) -> list[str]:
+    """Write `-data-dir X` as `--data-dir X` where `--data-dir` is an option of the program."""
+    known = _long_flags(command)
+    out: list[str] = []
+    for position, argument in enumerate(arguments):
+        if argument == "--":
+            return out + list(arguments[position:])
+        name = argument[1:].partition("=")[0]
+        single = argument.startswith("-") and not argument.startswith("--")
+        out.append("-" + argument if single and len(name) > 1 and name in known else argument)
+    return out
+
+
+def _long_flags(command: Any) -> set[str]:
+    flags = {
+        flag.removeprefix("--")
+        for parameter in command.params
+        for flag in (*parameter.opts, *parameter.secondary_opts)
+        if flag.startswith("--")
+    }
+    children: dict[str, Any] = getattr(command, "commands", {})
+    for child in children.values():
+        flags |= _long_flags(child)
+    return flags | {"help"}

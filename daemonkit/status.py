@@ -1,0 +1,84 @@
+"""The status page of every daemon: /health /ready /metrics /debug/state."""
+
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from daemonkit import metrics
+from daemonkit.addresses import listening_socket, parse_address
+from daemonkit.http.server import STATUS_LINES, Exchange, Server
+from daemonkit.metrics import Sample
+
+DRAIN_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The answer to "are you well?" and what it rests on."""
+
+    ok: bool
+    detail: dict[str, object] = field(default_factory=dict)
+
+
+class StatusPage:
+    """Serves a daemon's state on an address of its own, loopback unless told otherwise."""
+
+    def __init__(
+        self,
+        addr: str,
+        *,
+        health: Callable[[], Probe],
+        ready: Callable[[], Probe],
+        state: Callable[[], object],
+        samples: Callable[[], Iterable[Sample]],
+    ) -> None:
+        self._addr = addr
+        self._server = Server(self._answer)
+        self._pages: dict[bytes, Callable[[], tuple[int, str, bytes]]] = {
+            b"/health": lambda: _probe(health()),
+            b"/ready": lambda: _probe(ready()),
+            b"/metrics": lambda: (200, metrics.CONTENT_TYPE, metrics.exposition(samples())),
+            b"/debug/state": lambda: (200, "application/json", _json(state())),
+        }
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listen; without an address do nothing."""
+        if not self._addr:
+            return
+        sock = listening_socket(parse_address(self._addr), socket.SOCK_STREAM)
+        self.port = int(sock.getsockname()[1])
+        await self._server.listen(sock)
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        await self._server.drain(DRAIN_S)
+
+    def _answer(self, exchange: Exchange) -> None:
+        page = self._pages.get(exchange.head.target.partition(b"?")[0])
+        if exchange.head.method not in {b"GET", b"HEAD"}:
+            respond(exchange, 405, "text/plain", b"only GET and HEAD here\n")
+        elif page is None:
+            names = b" ".join(self._pages)
+            respond(exchange, 404, "text/plain", b"no such page; there are " + names + b"\n")
+        else:
+            respond(exchange, *page())
+
+
+def respond(exchange: Exchange, status: int, content_type: str, body: bytes) -> None:
+    """Answer with a whole body."""
+    exchange.reply(
+        STATUS_LINES[status]
+        + b"Content-Type: %b\r\nContent-Length: %d\r\n" % (content_type.encode(), len(body)),
+        body,
+    )
+
+
+def _probe(probe: Probe) -> tuple[int, str, bytes]:
+    return 200 if probe.ok else 503, "application/json", _json({"ok": probe.ok, **probe.detail})
+
+
+def _json(value: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"

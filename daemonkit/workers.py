@@ -1,0 +1,286 @@
+"""Worker processes that share inherited listening sockets.
+
+A supervisor owns the sockets and the state; workers are fresh processes (`python -m MODULE`)
+that inherit the sockets and get the state over a channel: everything at first, then each
+change. A worker that dies is replaced and catches up from the supervisor; one that does not
+take its changes gets everything anew; one that hangs is killed. A worker whose supervisor is
+gone drains and ends.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from daemonkit import lifecycle, logs, metrics
+from daemonkit.channel import Frames, Kind
+from daemonkit.lifecycle import Lifecycle
+from daemonkit.metrics import Sample
+
+VARIABLE = "SLASHETC_WORKER"
+POLL_S = 1.0
+# No answer to a poll for so long is a hang: no honest step of a worker takes a tenth of it.
+HANG_S = 30.0
+# A worker this far behind is cheaper to bring up to date by the whole state.
+BEHIND_BYTES_MAX = 64 * 1024 * 1024
+RESTART_S_MIN, RESTART_S_MAX = 0.1, 5.0
+# A worker that lived so long died of something new: the restart delay begins anew.
+PROVEN_S = 10.0
+
+_log = logs.get("workers")
+_samples = msgspec.json.Decoder(list[Sample])
+
+
+class Worker(Protocol):
+    """What a worker process does."""
+
+    async def start(
+        self, sockets: Mapping[str, socket.socket], settings: bytes, life: Lifecycle
+    ) -> None:
+        """Serve on the inherited sockets."""
+        ...
+
+    def receive(self, payload: bytes) -> None:
+        """Take the whole state, or a change of it."""
+        ...
+
+    def samples(self) -> Iterable[Sample]:
+        """Return the metrics; asked about once a second."""
+        ...
+
+    async def drain(self) -> None:
+        """Finish what is under way."""
+        ...
+
+
+class Supervisor:
+    """Keeps `count` workers running `python -m module`."""
+
+    def __init__(
+        self,
+        module: str,
+        count: int,
+        *,
+        sockets: Mapping[str, socket.socket],
+        catch_up: Callable[[], bytes],
+        settings: bytes = b"",
+    ) -> None:
+        self._module = module
+        self._sockets = dict(sockets)
+        self._catch_up = catch_up
+        self._settings = settings
+        self._seats = [_Seat(number) for number in range(count)]
+        self._retired: list[Sample] = []
+        self._draining = False
+        self._all_ready = asyncio.Event()
+
+    async def start(self, life: Lifecycle) -> None:
+        """Start the workers; return when each has said that it is ready."""
+        for seat in self._seats:
+            life.spawn(self._keep(seat), f"worker {seat.number}")
+        life.spawn(self._poll(), "worker samples")
+        await self._all_ready.wait()
+
+    def publish(self, payload: bytes) -> None:
+        """Send a change to every worker."""
+        for seat in self._seats:
+            if seat.frames is None or seat.behind:
+                continue
+            if seat.frames.waiting_bytes > BEHIND_BYTES_MAX:
+                seat.behind = True
+            else:
+                seat.frames.send(Kind.PAYLOAD, payload)
+
+    def ready(self) -> bool:
+        """Whether all workers serve now."""
+        return all(seat.ready for seat in self._seats)
+
+    def samples(self) -> list[Sample]:
+        """Return the workers' metrics added up; counters of ended workers still count."""
+        restarts = Sample(
+            "worker_restarts_total",
+            "counter",
+            "Workers that ended unasked and were replaced.",
+            sum(seat.restarts for seat in self._seats),
+        )
+        live = [seat.samples for seat in self._seats]
+        return [*metrics.total([self._retired, *live]), restarts]
+
+    def pids(self) -> list[int]:
+        """Return the process ids of the live workers."""
+        return [seat.process.pid for seat in self._seats if seat.process is not None]
+
+    async def drain(self) -> None:
+        """Let every worker finish; return when all have ended."""
+        self._draining = True
+        running = [seat.process for seat in self._seats if seat.process is not None]
+        for seat in self._seats:
+            if seat.frames is not None:
+                seat.frames.send(Kind.DRAIN)
+        try:
+            await asyncio.gather(*(process.wait() for process in running))
+        except asyncio.CancelledError:
+            for process in running:
+                if process.returncode is None:
+                    process.kill()
+            raise
+
+    async def _keep(self, seat: "_Seat") -> None:
+        delay_s = RESTART_S_MIN
+        loop = asyncio.get_running_loop()
+        while not self._draining:
+            began = loop.time()
+            code = await self._live(seat)
+            if self._draining:
+                return
+            seat.restarts += 1
+            lived_s = loop.time() - began
+            delay_s = RESTART_S_MIN if lived_s > PROVEN_S else min(delay_s * 2, RESTART_S_MAX)
+            _log.error(
+                "worker-ended", worker=seat.number, code=code, lived_s=lived_s, next_s=delay_s
+            )
+            await asyncio.sleep(delay_s)
+
+    async def _live(self, seat: "_Seat") -> int:
+        """Run one worker process to its end; return its exit code."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        inherited = {name: sock.fileno() for name, sock in self._sockets.items()}
+        passed = {"channel": theirs.fileno(), "sockets": inherited}
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}
+        }
+        seat.process = process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            self._module,
+            pass_fds=(theirs.fileno(), *inherited.values()),
+            env={**environment, VARIABLE: json.dumps(passed)},
+            stdin=asyncio.subprocess.DEVNULL,
+            start_new_session=True,  # the terminal's Ctrl-C is the supervisor's to hear
+        )
+        theirs.close()
+        frames = Frames(lambda kind, payload: self._take(seat, kind, payload), lambda: None)
+        await asyncio.get_running_loop().create_unix_connection(lambda: frames, sock=ours)
+        seat.frames, seat.heard_s = frames, asyncio.get_running_loop().time()
+        frames.send(Kind.SETTINGS, self._settings)
+        frames.send(Kind.PAYLOAD, self._catch_up())
+        if self._draining:
+            frames.send(Kind.DRAIN)
+        try:
+            return await process.wait()
+        finally:
+            frames.close()
+            counters = [sample for sample in seat.samples if sample.kind == "counter"]
+            self._retired = metrics.total([self._retired, counters])
+            seat.empty()
+
+    def _take(self, seat: "_Seat", kind: Kind, payload: bytes) -> None:
+        seat.heard_s = asyncio.get_running_loop().time()
+        if kind is Kind.READY:
+            seat.ready = True
+            if self.ready():
+                self._all_ready.set()
+        elif kind is Kind.SAMPLES:
+            seat.samples = _samples.decode(payload)
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_S)
+            now = asyncio.get_running_loop().time()
+            for seat in self._seats:
+                if seat.frames is None or seat.process is None:
+                    continue
+                if now - seat.heard_s > HANG_S:
+                    _log.error("worker-hangs", worker=seat.number, silent_s=HANG_S)
+                    seat.process.kill()
+                if seat.behind and seat.frames.waiting_bytes == 0:
+                    seat.behind = False
+                    seat.frames.send(Kind.PAYLOAD, self._catch_up())
+                seat.frames.send(Kind.POLL)
+
+
+class _Seat:
+    """One worker's place; its processes come and go."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.restarts = 0
+        self.empty()
+
+    def empty(self) -> None:
+        self.process: asyncio.subprocess.Process | None = None
+        self.frames: Frames | None = None
+        self.ready = False
+        self.behind = False
+        self.heard_s = 0.0
+        self.samples: list[Sample] = []
+
+
+def serve(worker: Worker) -> int:
+    """Live as a worker process; the body of `python -m MODULE`. Returns the exit code."""
+    text = os.environ.pop(VARIABLE, "")
+    if not text:
+        sys.stderr.write("this module is started by its daemon, not by hand\n")
+        return 2
+    passed = json.loads(text)
+    sockets = {name: socket.socket(fileno=fd) for name, fd in passed["sockets"].items()}
+    channel = socket.socket(fileno=passed["channel"])
+    channel.setblocking(False)
+    return lifecycle.run(_Served(worker, channel, sockets), drain_s=float("inf"))
+
+
+class _Served:
+    """A worker as a daemon: it starts with its settings and ends with its channel."""
+
+    def __init__(
+        self, worker: Worker, channel: socket.socket, sockets: Mapping[str, socket.socket]
+    ) -> None:
+        self._worker = worker
+        self._channel = channel
+        self._sockets = sockets
+
+    async def start(self, life: Lifecycle) -> None:
+        loop = asyncio.get_running_loop()
+        # The supervisor decides when its workers end; it is told by the channel, or by its end.
+        loop.add_signal_handler(signal.SIGINT, lambda: None)
+        settings: asyncio.Future[bytes] = loop.create_future()
+        waiting: list[bytes] = []
+        serving = False
+
+        def take(kind: Kind, payload: bytes) -> None:
+            match kind:
+                case Kind.SETTINGS:
+                    settings.set_result(payload)
+                case Kind.PAYLOAD if serving:
+                    self._worker.receive(payload)
+                case Kind.PAYLOAD:
+                    waiting.append(payload)
+                case Kind.POLL if serving:
+                    frames.send(Kind.SAMPLES, msgspec.json.encode(list(self._worker.samples())))
+                case Kind.DRAIN:
+                    life.stop()
+                case _:
+                    pass
+
+        frames = Frames(take, life.stop)
+        await loop.create_unix_connection(lambda: frames, sock=self._channel)
+        await self._worker.start(self._sockets, await settings, life)
+        serving = True
+        for payload in waiting:
+            self._worker.receive(payload)
+        frames.send(Kind.READY)
+
+    async def drain(self) -> None:
+        await self._worker.drain()
+
+    def reload(self) -> None:
+        """Do nothing: changes come over the channel."""

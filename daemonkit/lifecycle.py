@@ -103,12 +103,15 @@ class Lifecycle:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def run(daemon: Daemon, *, drain_s: float = DRAIN_S) -> int:
-    """Run a daemon until it is told to end; return the process's exit code."""
+def run(daemon: Daemon, *, drain_s: float | None = DRAIN_S) -> int:
+    """Run a daemon until it is told to end; return the process's exit code.
+
+    `drain_s` bounds the drain in seconds; None leaves the bound to who runs the process.
+    """
     return uvloop.run(_live(daemon, drain_s))
 
 
-async def _live(daemon: Daemon, drain_s: float) -> int:
+async def _live(daemon: Daemon, drain_s: float | None) -> int:
     loop = asyncio.get_running_loop()
     life = Lifecycle(loop)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -134,7 +137,7 @@ async def _live(daemon: Daemon, drain_s: float) -> int:
     return 0 if life.failure is None else 1
 
 
-async def _drain(daemon: Daemon, life: Lifecycle, drain_s: float) -> None:
+async def _drain(daemon: Daemon, life: Lifecycle, drain_s: float | None) -> None:
     drain = asyncio.ensure_future(daemon.drain())
     cut = asyncio.ensure_future(life.cut())
     done, _ = await asyncio.wait({drain, cut}, timeout=drain_s, return_when="FIRST_COMPLETED")

@@ -77,7 +77,7 @@ class Supervisor:
         self._settings = settings
         self._seats = [_Seat(number) for number in range(count)]
         self._retired: list[Sample] = []
-        self._draining = False
+        self._draining = asyncio.Event()
         self._all_ready = asyncio.Event()
 
     async def start(self, life: Lifecycle) -> None:
@@ -118,7 +118,7 @@ class Supervisor:
 
     async def drain(self) -> None:
         """Let every worker finish; return when all have ended."""
-        self._draining = True
+        self._draining.set()
         running = [seat.process for seat in self._seats if seat.process is not None]
         for seat in self._seats:
             if seat.frames is not None:
@@ -134,10 +134,10 @@ class Supervisor:
     async def _keep(self, seat: "_Seat") -> None:
         delay_s = RESTART_S_MIN
         loop = asyncio.get_running_loop()
-        while not self._draining:
+        while not self._draining.is_set():
             began = loop.time()
             code = await self._live(seat)
-            if self._draining:
+            if self._draining.is_set():
                 return
             seat.restarts += 1
             lived_s = loop.time() - began
@@ -173,7 +173,7 @@ class Supervisor:
         seat.frames, seat.heard_s = frames, asyncio.get_running_loop().time()
         frames.send(Kind.SETTINGS, self._settings)
         frames.send(Kind.PAYLOAD, self._catch_up())
-        if self._draining:
+        if self._draining.is_set():
             frames.send(Kind.DRAIN)
         try:
             return await process.wait()
@@ -235,7 +235,7 @@ def serve(worker: Worker) -> int:
     sockets = {name: socket.socket(fileno=fd) for name, fd in passed["sockets"].items()}
     channel = socket.socket(fileno=passed["channel"])
     channel.setblocking(False)
-    return lifecycle.run(_Served(worker, channel, sockets), drain_s=float("inf"))
+    return lifecycle.run(_Served(worker, channel, sockets), drain_s=None)
 
 
 class _Served:

@@ -1,0 +1,40 @@
+# The whole developer interface: setup up test check bench ci clean.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PACKAGES := coordinator daemonkit locksmith skydns confd vulcan
+RUN ?= run
+
+.PHONY: setup up test check bench ci clean
+
+setup: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+# The state of the demo lives in $(RUN)/ and survives; `make clean` forgets it.
+up: setup
+	mkdir -p $(RUN)
+	RUN=$(RUN) PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho --procfile Procfile start
+
+test: setup
+	$(BIN)/pytest --numprocesses auto $(ARGS)
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest --quiet tests/test_tidy.py
+
+bench: setup
+	$(BIN)/python -m bench $(ARGS)
+
+ci:
+	.ci/run
+
+clean:
+	rm -rf $(VENV) $(RUN) .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,1 @@
+"""Side-by-side measurements: ours and the peer in one run, alternating, medians."""

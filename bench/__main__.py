@@ -1,0 +1,23 @@
+"""`python -m bench [AREA...]`: measure, print the table, remember the rows."""
+
+import importlib
+import sys
+
+from bench.table import Row, remember, show
+
+AREAS = ("coordinator", "skydns", "vulcan", "confd")
+
+
+def main() -> None:
+    """Run the named areas, or all."""
+    asked = sys.argv[1:] or AREAS
+    if unknown := set(asked) - set(AREAS):
+        sys.exit(f"no such area: {', '.join(sorted(unknown))}; there are {', '.join(AREAS)}")
+    rows: list[Row] = []
+    for area in asked:
+        rows += importlib.import_module(f"bench.{area}").rows()
+        print(show(rows), end="\n\n", flush=True)
+    remember(rows)
+
+
+main()

@@ -1,0 +1,89 @@
+"""Rows of measurements, how they are taken, and how they are shown."""
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+
+HISTORY = Path(__file__).parent / "history.ndjson"
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+ROUND_S = float(os.environ.get("BENCH_SECONDS", "4"))
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One measurement. `ratio` is ours to the peer's; `target` is the bound it should keep.
+
+    `at_most` says that less is better (a time, a size); else the ratio should be at least the
+    target. A row without a peer has `peer` None and its target is in the row's unit.
+    """
+
+    area: str
+    name: str
+    unit: str
+    ours: float
+    peer: float | None
+    peer_name: str
+    target: float
+    at_most: bool = False
+    note: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        """Ours divided by the peer's."""
+        return self.ours / self.peer if self.peer else None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the target is kept."""
+        measured = self.ours if self.peer is None else self.ours / self.peer
+        return measured <= self.target if self.at_most else measured >= self.target
+
+
+def alternate(
+    ours: Callable[[], float], peer: Callable[[], float], rounds: int = ROUNDS
+) -> tuple[float, float]:
+    """Measure both in turn, so that the machine's mood hits both; return the medians."""
+    pairs = [(ours(), peer()) for _ in range(rounds)]
+    return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
+
+
+def show(rows: Iterable[Row]) -> str:
+    """Return the table as text."""
+    head = ("area", "what", "ours", "peer", "ratio", "target", "")
+    lines = [head, *(_cells(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column < 2 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    sign = "≤" if row.at_most else "≥"
+    return (
+        row.area,
+        row.name,
+        f"{row.ours:,.4g} {row.unit}" if row.ours < 1000 else f"{row.ours:,.0f} {row.unit}",
+        "-" if row.peer is None else f"{row.peer_name} {row.peer:,.0f}",
+        "-" if row.ratio is None else f"{row.ratio:.2f}",
+        f"{sign} {row.target:g}" + (f" {row.unit}" if row.peer is None else "×"),
+        "ok" if row.holds else "MISSED",
+    )
+
+
+def remember(rows: Iterable[Row]) -> None:
+    """Append each row as a line of JSON to the history."""
+    machine = {"cpus": os.cpu_count(), "python": platform.python_version()}
+    when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    with HISTORY.open("a") as history:
+        for row in rows:
+            line = {"time": when, **msgspec.to_builtins(row), "ratio": row.ratio, **machine}
+            history.write(json.dumps(line, ensure_ascii=False) + "\n")

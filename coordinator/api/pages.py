@@ -1,0 +1,186 @@
+"""Everything on the client port that is not a key: members, stats, version, health.
+
+Pure: each page is made from a `Member` and a `Standing`. Formats are etcd's.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from coordinator.identity import Identity
+from coordinator.store.encoding import rfc3339
+
+JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
+# The API spoken here is the one that etcd 2.3 last had alone; `coordinator` tells our own
+# client that the extensions are there.
+VERSION = "0.1.0"
+API_SERVER, API_CLUSTER = "2.3.8", "2.3.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member as the cluster knows it."""
+
+    id: int
+    name: str
+    peer_urls: tuple[str, ...]
+    client_urls: tuple[str, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """Return the member in the form of /v2/members."""
+        return {
+            "id": f"{self.id:x}",
+            "name": self.name,
+            "peerURLs": list(self.peer_urls),
+            "clientURLs": list(self.client_urls),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How this member stands now. Times are Unix seconds."""
+
+    identity: Identity
+    members: tuple[Member, ...]
+    leader: int
+    state: str
+    started_s: float
+    leading_since_s: float
+    now_s: float
+    healthy: bool
+    store_stats: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer."""
+
+    status: int
+    content_type: str
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def page(method: str, path: str, standing: Standing) -> Page:
+    """Answer a request outside /v2/keys."""
+    if method == "OPTIONS":
+        return Page(200, TEXT, b"")
+    if path == "/v2/members" or path.startswith("/v2/members/"):
+        return _members(method, path.removeprefix("/v2/members").strip("/"), standing)
+    make = _PAGES.get(path)
+    if make is None:
+        return Page(404, TEXT, b"404 page not found\n")
+    if method not in {"GET", "HEAD"}:
+        return Page(405, TEXT, b"Method Not Allowed\n", {"Allow": "GET"})
+    return make(standing)
+
+
+def _json(value: object, status: int = 200, *, end: str = "\n") -> Page:
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False) + end
+    return Page(status, JSON, text.encode())
+
+
+def _message(status: int, message: str) -> Page:
+    return _json({"message": message}, status, end="")
+
+
+def _members(method: str, rest: str, standing: Standing) -> Page:
+    cluster = {"X-Etcd-Cluster-Id": f"{standing.identity.cluster:x}"}
+    found = _find_members(method, rest, standing)
+    return Page(found.status, found.content_type, found.body, {**cluster, **found.headers})
+
+
+def _find_members(method: str, rest: str, standing: Standing) -> Page:
+    if method not in {"GET", "HEAD", "POST", "PUT", "DELETE"}:
+        return Page(405, TEXT, b"Method Not Allowed\n", {"Allow": "HEAD,GET,POST,PUT,DELETE"})
+    if method not in {"GET", "HEAD"}:
+        return _message(501, "members of a coordinator that runs alone cannot be changed")
+    match rest:
+        case "":
+            members = sorted(standing.members, key=lambda member: member.id)
+            return _json({"members": [member.as_json() for member in members]})
+        case "leader":
+            leading = [member for member in standing.members if member.id == standing.leader]
+            return _json(leading[0].as_json()) if leading else _message(503, "During election")
+        case _:
+            return _message(404, "Not found")
+
+
+def _machines(standing: Standing) -> Page:
+    urls = sorted(url for member in standing.members for url in member.client_urls)
+    return Page(200, TEXT, ", ".join(urls).encode())
+
+
+def _version(_: Standing) -> Page:
+    version = {"etcdserver": API_SERVER, "etcdcluster": API_CLUSTER, "coordinator": VERSION}
+    return _json(version, end="")
+
+
+def _health(standing: Standing) -> Page:
+    body = b'{"health":"true"}' if standing.healthy else b'{"health":"false"}'
+    return Page(200 if standing.healthy else 503, TEXT, body)
+
+
+def _stats_self(standing: Standing) -> Page:
+    me = next(member for member in standing.members if member.id == standing.identity.member)
+    leading_s = standing.now_s - standing.leading_since_s
+    return _json(
+        {
+            "name": me.name,
+            "id": f"{me.id:x}",
+            "state": standing.state,
+            "startTime": _moment(standing.started_s),
+            "leaderInfo": {
+                "leader": f"{standing.leader:x}",
+                "uptime": go_duration(leading_s),
+                "startTime": _moment(standing.leading_since_s),
+            },
+            "recvAppendRequestCnt": 0,
+            "sendAppendRequestCnt": 0,
+        },
+        end="",
+    )
+
+
+def _stats_leader(standing: Standing) -> Page:
+    if standing.leader != standing.identity.member:
+        return _message(403, "not current leader")
+    return _json({"leader": f"{standing.leader:x}", "followers": {}}, end="")
+
+
+def _stats_store(standing: Standing) -> Page:
+    return _json(dict(standing.store_stats), end="")
+
+
+_PAGES: dict[str, Callable[[Standing], Page]] = {
+    "/v2/machines": _machines,
+    "/v2/stats/self": _stats_self,
+    "/v2/stats/leader": _stats_leader,
+    "/v2/stats/store": _stats_store,
+    "/version": _version,
+    "/health": _health,
+}
+
+
+def _moment(unix_s: float) -> str:
+    return rfc3339(int(unix_s * 1e9)).decode()
+
+
+def go_duration(seconds: float) -> str:
+    """Write a duration as Go does: `1h2m3.5s`, `250.5ms`, `12µs`."""
+    nanoseconds = int(seconds * 1e9)
+    for unit, size in (("ns", 1), ("µs", 1_000), ("ms", 1_000_000)):
+        if nanoseconds < size * 1000 and size < 1_000_000_000:
+            return _decimal(nanoseconds, size) + unit if nanoseconds else "0s"
+    minutes, rest = divmod(nanoseconds, 60_000_000_000)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{hours}h" if hours else ""
+    text += f"{minutes}m" if hours or minutes else ""
+    return text + _decimal(rest, 1_000_000_000) + "s"
+
+
+def _decimal(amount: int, size: int) -> str:
+    whole, part = divmod(amount, size)
+    digits = f"{part:0{len(str(size)) - 1}d}".rstrip("0") if part else ""
+    return f"{whole}.{digits}" if digits else str(whole)

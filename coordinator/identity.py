@@ -33,7 +33,7 @@ def _first_8(data: bytes) -> int:
 
 
 def parse_initial_cluster(text: str) -> dict[str, list[str]]:
-    """Parse `name=url,name=url`; a name with several URLs is repeated. ValueError names the part."""
+    """Parse `name=url,...`, a name with several URLs repeated. ValueError names the part."""
     members: dict[str, list[str]] = {}
     for part in text.split(","):
         name, equals, url = part.strip().partition("=")

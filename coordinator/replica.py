@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 from coordinator.errors import ApiError
 from coordinator.raft.types import Entry, HardState
 from coordinator.store.commands import Command, decode, encode
-from coordinator.store.events import Event
+from coordinator.store.event import Event
 from coordinator.store.keyspace import KeySpace
 
 Waiter = TypeVar("Waiter")

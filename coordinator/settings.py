@@ -23,6 +23,41 @@ class Settings:
     status_addr: str
 
 
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """A configuration as it was written."""
+
+    name: str
+    data_dir: Path
+    listen_client_urls: str
+    advertise_client_urls: str
+    peer_urls: str
+    initial_cluster: str
+    token: str
+    snapshot_count: int
+    tls: TlsFiles | None
+    status_addr: str
+
+
+def checked(flags: Flags) -> Settings:
+    """Check a configuration. ValueError names the option, the value and the remedy."""
+    peer_urls = advertised(flags.peer_urls, "initial-advertise-peer-urls")
+    default_cluster = ",".join(f"{flags.name}={url}" for url in peer_urls)
+    return Settings(
+        name=flags.name,
+        data_dir=flags.data_dir,
+        listen_client=client_addresses(flags.listen_client_urls, flags.tls),
+        advertise_client=advertised(flags.advertise_client_urls, "advertise-client-urls"),
+        peer_urls=peer_urls,
+        identity=single_member(
+            flags.name, peer_urls, flags.initial_cluster or default_cluster, flags.token
+        ),
+        snapshot_count=flags.snapshot_count,
+        tls=flags.tls,
+        status_addr=flags.status_addr,
+    )
+
+
 def client_addresses(urls: str, tls: TlsFiles | None) -> tuple[tuple[str, int], ...]:
     """Parse --listen-client-urls. ValueError names the URL and the remedy."""
     return tuple(_listen_address(url.strip(), tls) for url in urls.split(","))

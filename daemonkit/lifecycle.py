@@ -14,11 +14,15 @@ import uvloop
 from daemonkit import logs, notify
 from daemonkit.notify import activated_sockets
 
-__all__ = ["Daemon", "Lifecycle", "activated_sockets", "run"]
+__all__ = ["CannotServe", "Daemon", "Lifecycle", "activated_sockets", "run"]
 
 DRAIN_S = 10.0
 
 _log = logs.get("lifecycle")
+
+
+class CannotServe(Exception):  # noqa: N818 - states a fact an operator must act on
+    """Ends the process with exit code 1; its message names the thing, the place, the remedy."""
 
 
 class Daemon(Protocol):
@@ -87,7 +91,10 @@ class Lifecycle:
     def _fail(self, error: BaseException) -> None:
         if self.failure is None:
             self.failure = error
-            _log.error("failed", exc=error)
+            if isinstance(error, (CannotServe, OSError)):
+                _log.error("failed", error=str(error))
+            else:
+                _log.error("failed", exc=error)
         self._ending.set()
 
     def _ended(self, task: asyncio.Task[Any]) -> None:

@@ -4,18 +4,19 @@ Pure: each page is made from a `Member` and a `Standing`. Formats are etcd's.
 """
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from coordinator.identity import Identity
 from coordinator.store.encoding import rfc3339
 
-JSON = "application/json"
-TEXT = "text/plain; charset=utf-8"
+JSON = b"application/json"
+TEXT = b"text/plain; charset=utf-8"
 # The API spoken here is the one that etcd 2.3 last had alone; `coordinator` tells our own
 # client that the extensions are there.
 VERSION = "0.1.0"
 API_SERVER, API_CLUSTER = "2.3.8", "2.3.0"
+_ALLOW = ((b"Allow", b"HEAD,GET,POST,PUT,DELETE"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Standing:
     leading_since_s: float
     now_s: float
     healthy: bool
-    store_stats: Mapping[str, int]
+    store_stats: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,9 @@ class Page:
     """One answer."""
 
     status: int
-    content_type: str
+    content_type: bytes
     body: bytes
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 def page(method: str, path: str, standing: Standing) -> Page:
@@ -72,7 +73,7 @@ def page(method: str, path: str, standing: Standing) -> Page:
     if make is None:
         return Page(404, TEXT, b"404 page not found\n")
     if method not in {"GET", "HEAD"}:
-        return Page(405, TEXT, b"Method Not Allowed\n", {"Allow": "GET"})
+        return Page(405, TEXT, b"Method Not Allowed\n", ((b"Allow", b"GET"),))
     return make(standing)
 
 
@@ -86,14 +87,14 @@ def _message(status: int, message: str) -> Page:
 
 
 def _members(method: str, rest: str, standing: Standing) -> Page:
-    cluster = {"X-Etcd-Cluster-Id": f"{standing.identity.cluster:x}"}
+    cluster = (b"X-Etcd-Cluster-Id", b"%x" % standing.identity.cluster)
     found = _find_members(method, rest, standing)
-    return Page(found.status, found.content_type, found.body, {**cluster, **found.headers})
+    return Page(found.status, found.content_type, found.body, (cluster, *found.headers))
 
 
 def _find_members(method: str, rest: str, standing: Standing) -> Page:
     if method not in {"GET", "HEAD", "POST", "PUT", "DELETE"}:
-        return Page(405, TEXT, b"Method Not Allowed\n", {"Allow": "HEAD,GET,POST,PUT,DELETE"})
+        return Page(405, TEXT, b"Method Not Allowed\n", _ALLOW)
     if method not in {"GET", "HEAD"}:
         return _message(501, "members of a coordinator that runs alone cannot be changed")
     match rest:
@@ -150,7 +151,7 @@ def _stats_leader(standing: Standing) -> Page:
 
 
 def _stats_store(standing: Standing) -> Page:
-    return _json(dict(standing.store_stats), end="")
+    return Page(200, JSON, standing.store_stats)
 
 
 _PAGES: dict[str, Callable[[Standing], Page]] = {

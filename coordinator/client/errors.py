@@ -1,15 +1,15 @@
 """What a caller of a store can meet.
 
-    StoreError
-    ├── Unavailable        no endpoint answered, or none can serve this now; retry later
-    ├── Unauthorized       the credentials do not allow it
-    ├── BadRequest         the server refused the form of the request: a bug of the caller
-    ├── KeyNotFound
-    ├── KeyExists          a put that wanted the key absent
-    ├── CompareFailed      the condition of a put or delete does not hold
-    ├── NotAFile           the key is a directory
-    ├── NotADirectory      a parent of the key is a file, or a listing met a file
-    └── HistoryCleared     the asked index is no longer in the event history: list again
+StoreError
+├── Unavailable        no endpoint answered, or none can serve this now; retry later
+├── Unauthorized       the credentials do not allow it
+├── BadRequest         the server refused the form of the request: a bug of the caller
+├── KeyNotFound
+├── KeyExists          a put that wanted the key absent
+├── CompareFailed      the condition of a put or delete does not hold
+├── NotAFile           the key is a directory
+├── NotADirectory      a parent of the key is a file
+└── HistoryCleared     the asked index is no longer in the event history: list again
 """
 
 

@@ -12,7 +12,7 @@ from typing import Protocol, Self
 import msgspec
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One file key. `expires_at` is Unix time in seconds, None for a key without TTL."""
 
     key: str
@@ -76,14 +76,22 @@ DeleteCondition = AtIndex | WithValue
 
 
 class Watch(Protocol):
-    """Changes below a prefix in index order, without gaps, until closed."""
+    """Changes below a prefix in index order, without gaps or repeats, until closed.
+
+    The first item is `Progress(after)`: the server has taken the watch. When a directory above
+    the prefix goes, the event names the prefix itself.
+    """
 
     def __iter__(self) -> Iterator[Event | Progress]:
         """Block for the next change. Raises HistoryCleared or Unavailable when it cannot go on."""
         ...
 
+    def pending(self) -> bool:
+        """Say whether the next change is here already, for a caller that collects several."""
+        ...
+
     def close(self) -> None:
-        """End the watch from any thread; the iterator stops."""
+        """End the watch from any thread; the iterator stops, also when it blocks."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -131,6 +139,10 @@ class Store(Protocol):
         """Remove one file, or with `recursive` all below the key. KeyNotFound, CompareFailed."""
         ...
 
-    def watch(self, prefix: str, after: int) -> Watch:
-        """Follow changes at or below `prefix` with an index above `after`."""
+    def watch(self, prefix: str, after: int, *, cluster: str = "") -> Watch:
+        """Follow changes at or below `prefix` with an index above `after`.
+
+        `cluster`, from a Listing, makes the watch end with HistoryCleared if another cluster
+        answers. So does a store whose index stays below `after`: it was restored or replaced.
+        """
         ...

@@ -1,0 +1,36 @@
+"""What keeps a member from starting on its own files.
+
+Damaged
+├── DamagedLog         a segment of the write-ahead log cannot be trusted
+├── DamagedSnapshot    a snapshot file cannot be trusted
+└── UnknownFormat      intact, but of a format that this version does not know
+"""
+
+NEWER = "start the version of this program that wrote it, and leave the files as they are"
+REBUILD = (
+    "move the data directory away (do not delete it) and bring this member back empty: in a "
+    "cluster remove it and add it again, alone restore a backup"
+)
+
+
+class Damaged(Exception):  # noqa: N818 - states a fact about files, as the field says it
+    """Files hold other bytes than were synced; names file, byte offset, finding and remedy."""
+
+    def __init__(self, path: str, offset: int, finding: str, remedy: str = REBUILD) -> None:
+        super().__init__(f"{path}: byte {offset}: {finding}; to go on, {remedy}")
+        self.path = path
+        self.offset = offset
+        self.finding = finding
+        self.remedy = remedy
+
+
+class DamagedLog(Damaged):
+    """The log is damaged at a place that had been synced."""
+
+
+class DamagedSnapshot(Damaged):
+    """A snapshot file is not what was written."""
+
+
+class UnknownFormat(Damaged):
+    """A file of a later version of this program."""

@@ -1,0 +1,140 @@
+"""The log and snapshots in words, one line a record: `entry term=4 index=17 put /a value="x"`."""
+
+from collections.abc import Iterable, Iterator
+from typing import assert_never
+
+import msgspec
+
+from coordinator import tail, wal
+from coordinator.raft.types import Entry, HardState
+from coordinator.snapshot import Snapshot
+from coordinator.store import dump
+from coordinator.store.commands import Append, Command, Delete, Note, Put, Sync, decode
+from coordinator.store.dump import NodeRow
+from coordinator.store.encoding import rfc3339
+from coordinator.wal import Marker, Metadata, Opening
+
+# Of a value that fills pages, its beginning says which one it is.
+SHOWN_BYTES_MAX = 64
+
+
+def record(record: wal.Record) -> str:
+    """Say one record of the log."""
+    match record:
+        case Entry(term, index, data):
+            return f"entry term={term} index={index} {_data(data)}"
+        case HardState(term, vote, commit):
+            return f"state term={term} vote={vote:x} commit={commit}"
+        case Marker(index, term):
+            return f"snapshot index={index} term={term}"
+        case Metadata(node, cluster, version):
+            return f"metadata member={node:x} cluster={cluster:x} version={version}"
+        case Opening(sequence, first, head_bytes, crc):
+            return f"segment {sequence} first={first} opening={head_bytes} bytes crc={crc:08x}"
+    assert_never(record)
+
+
+def segment(raw: bytes) -> Iterator[str]:
+    """Say each record of one segment behind its offset, and at the end what stands there."""
+    crc = wal.chain_start(raw)
+    walk, head_bytes = wal.Records(raw, crc or 0), wal.HEAD.size
+    try:
+        for offset, found in walk:
+            if isinstance(found, Opening):
+                head_bytes = found.head_bytes
+            yield f"{offset:08x} {record(found)}"
+    except wal.Malformed as malformed:
+        yield f"{walk.offset:08x} unknown: {malformed}"
+        return
+    yield f"{walk.offset:08x} {_verdict(tail.judge(raw, walk.offset, walk.crc, head_bytes))}"
+
+
+def snapshot(found: Snapshot) -> Iterator[str]:
+    """Say what a snapshot holds, one line a key."""
+    yield f"snapshot index={found.index} term={found.term} state={len(found.data)} bytes"
+    try:
+        image = dump.unpack(found.data)
+    except dump.Unreadable as unreadable:
+        yield f"unreadable: {unreadable}"
+        return
+    last = image.first + len(image.events) - 1
+    yield f"events first={image.first} last={last}"
+    yield from (f"note {kind} {_shown(data)}" for kind, data in sorted(image.notes.items()))
+    yield from map(_node, sorted(image.nodes))
+
+
+def command(found: Command) -> str:
+    """Say one command, with what differs from the plain form of it."""
+    match found:
+        case Put(key, value, directory, expires_ns):
+            words = [f"put {_key(key)}", *_content(value, directory, expires_ns)]
+            if found.prev_exist is not None:
+                words.append(f"prev-exist={str(found.prev_exist).lower()}")
+            words += _conditions(found.prev_value, found.prev_index)
+            return " ".join(words + ["refresh"] * found.refresh)
+        case Append(key, value, directory, expires_ns):
+            return " ".join([f"append {_key(key)}", *_content(value, directory, expires_ns)])
+        case Delete(key, directory, recursive, prev_value, prev_index):
+            words = [f"delete {_key(key)}"] + ["dir"] * directory + ["recursive"] * recursive
+            return " ".join(words + _conditions(prev_value, prev_index))
+        case Sync(now_ns):
+            return f"sync now={rfc3339(now_ns).decode()}"
+        case Note(kind, data):
+            return f"note {kind} {_shown(data)}"
+    assert_never(found)
+
+
+def _verdict(verdict: tail.Verdict) -> str:
+    match verdict:
+        case tail.End():
+            return "end"
+        case tail.Torn(until):
+            return f"torn: a write up to byte {until:x} was never synced; a start cuts it off"
+        case tail.Damage(finding):
+            return f"damaged: {finding}"
+    assert_never(verdict)
+
+
+def _data(data: bytes) -> str:
+    if not data:
+        return "no-op"
+    try:
+        return command(decode(data))
+    except msgspec.DecodeError:
+        return f"data={_shown(data)}"
+
+
+def _node(row: NodeRow) -> str:
+    key, value, created, modified, expires_ns = row
+    words = [_key(key), *_content(value, value is None, expires_ns)]
+    return " ".join([*words, f"created={created}", f"modified={modified}"])
+
+
+def _content(value: bytes | None, directory: bool, expires_ns: int) -> list[str]:  # noqa: FBT001 - a field of three commands
+    words = ["dir"] if directory else [f"value={_shown(value or b'')}"]
+    if expires_ns:
+        words.append(f"expires={rfc3339(expires_ns).decode()}")
+    return words
+
+
+def _conditions(prev_value: bytes | None, prev_index: int) -> list[str]:
+    words = [] if prev_value is None else [f"prev-value={_shown(prev_value)}"]
+    return [*words, f"prev-index={prev_index}"] if prev_index else words
+
+
+def _key(key: bytes) -> str:
+    shown = key.decode(errors="backslashreplace")
+    return shown if shown.isprintable() and " " not in shown else _shown(key)
+
+
+def _shown(data: bytes) -> str:
+    """Quote bytes so that a line stays a line."""
+    text = data[:SHOWN_BYTES_MAX].decode(errors="backslashreplace")
+    more = len(data) - SHOWN_BYTES_MAX
+    quoted = msgspec.json.encode(text).decode()
+    return f"{quoted}+{more} bytes" if more > 0 else quoted
+
+
+def lines(parts: Iterable[str]) -> str:
+    """Join lines for printing."""
+    return "".join(f"{part}\n" for part in parts)

@@ -1,0 +1,73 @@
+"""What the replicated log says to the key space, and the bytes it travels as.
+
+A command is complete: whoever applies it needs no clock and no other state than the key
+space. Times are Unix nanoseconds and 0 means never; keys are absolute, clean paths.
+"""
+
+import msgspec
+
+
+class Put(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="put"):
+    """Write one key; the three `prev_` conditions decide between set, create, update and swap.
+
+    `value` None is the empty value. `refresh` keeps the stored value, renews the expiry and
+    tells no watcher.
+    """
+
+    key: bytes
+    value: bytes | None = None
+    directory: bool = False
+    expires_ns: int = 0
+    prev_exist: bool | None = None
+    prev_value: bytes | None = None
+    prev_index: int = 0
+    refresh: bool = False
+
+
+class Append(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="append"):
+    """Create a key below the directory `key`, named by the index of its creation."""
+
+    key: bytes
+    value: bytes | None = None
+    directory: bool = False
+    expires_ns: int = 0
+
+
+class Delete(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="delete"):
+    """Remove a file, an empty directory (`directory`), or all below a key (`recursive`)."""
+
+    key: bytes
+    directory: bool = False
+    recursive: bool = False
+    prev_value: bytes | None = None
+    prev_index: int = 0
+
+
+class Sync(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="sync"):
+    """The leader's clock: everything that expires up to `now_ns` is gone."""
+
+    now_ns: int
+
+
+class Note(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="note"):
+    """A fact of the cluster that takes an index beside the keys; the latest of a kind counts."""
+
+    kind: str
+    data: bytes
+
+
+Command = Put | Append | Delete | Sync | Note
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Command)
+
+
+def encode(command: Command) -> bytes:
+    """Return the command's bytes for the log."""
+    return _encoder.encode(command)
+
+
+def decode(data: bytes) -> Command:
+    """Read what `encode` wrote; msgspec.DecodeError names what does not fit."""
+    command: Command = _decoder.decode(data)
+    return command

@@ -1,0 +1,51 @@
+"""Bytes as the v2 API's clients see them: JSON strings and times the way etcd writes them."""
+
+import re
+from datetime import datetime, timedelta
+
+import msgspec
+
+NANOSECONDS_PER_SECOND = 1_000_000_000
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - always UTC; the zone is written as a constant
+# What cannot stand in a JSON string as it is: controls, quote and backslash, the three that
+# HTML would read, and all that is not ASCII and so may be invalid or a line separator.
+SPECIAL = bytes([*range(0x20), *b'"\\<>&', *range(0x80, 0x100)])
+HTML_ESCAPES = (
+    (b"<", b"\\u003c"),
+    (b">", b"\\u003e"),
+    (b"&", b"\\u0026"),
+    ("\u2028".encode(), b"\\u2028"),
+    ("\u2029".encode(), b"\\u2029"),
+)
+UNDECODABLE = re.compile("[\udc80-\udcff]")
+
+
+def json_string(raw: bytes) -> bytes:
+    """Return `raw` as a JSON string with its quotes; a byte that is not UTF-8 becomes U+FFFD."""
+    if len(raw.translate(None, SPECIAL)) == len(raw):
+        return b'"%b"' % raw
+    quoted = msgspec.json.encode(text(raw))
+    for plain, escaped in HTML_ESCAPES:
+        quoted = quoted.replace(plain, escaped)
+    return quoted
+
+
+def text(raw: bytes) -> str:
+    """Decode UTF-8; each byte that is none becomes one U+FFFD, as in Go."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return UNDECODABLE.sub("\ufffd", raw.decode(errors="surrogateescape"))
+
+
+def rfc3339(moment_ns: int) -> bytes:
+    """Return a Unix time as RFC 3339 in UTC with up to nine digits of a second."""
+    seconds, fraction_ns = divmod(moment_ns, NANOSECONDS_PER_SECOND)
+    stamp = (EPOCH + timedelta(seconds=seconds)).isoformat()
+    fraction = f".{fraction_ns:09}".rstrip("0") if fraction_ns else ""
+    return f"{stamp}{fraction}Z".encode()
+
+
+def remaining_s(expires_ns: int, now_ns: int) -> int:
+    """Return the whole seconds left, rounded up; 0 or less once the time is reached."""
+    return -((now_ns - expires_ns) // NANOSECONDS_PER_SECOND)

@@ -1,0 +1,107 @@
+"""A watch on its connection: events leave while the client takes them.
+
+A client that does not keep up costs no memory: its watcher stays at its place in the event
+history and goes on from there. When the history no longer reaches back to it, the stream ends
+with an error line that says so, instead of with silence.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from coordinator.errors import ApiError
+from coordinator.store.watch import Hub, Interest, Watcher
+from daemonkit.http.server import Exchange
+
+# One turn's share of a stream, so that a long replay lets others in.
+TURN_EVENTS_MAX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """What was asked for. `progress_s` 0 means no progress lines."""
+
+    interest: Interest
+    after: int
+    stream: bool
+    progress_s: float
+
+
+class WatchStream:
+    """One client's watch, from its headers to its end."""
+
+    __slots__ = ("_asked", "_exchange", "_loop", "_progress", "_scheduled", "_watcher", "ended")
+
+    def __init__(self, exchange: Exchange, asked: Watching) -> None:
+        self._exchange = exchange
+        self._asked = asked
+        self._watcher: Watcher | None = None
+        self._loop = asyncio.get_running_loop()
+        self._scheduled = False
+        self._progress: asyncio.TimerHandle | None = None
+        self.ended: Callable[[WatchStream], None] | None = None
+
+    def begin(self, hub: Hub, head: bytes) -> None:
+        """Send the headers and what the history has. Raises ApiError 401 before any byte."""
+        self._watcher = hub.watch(self._asked.interest, self._asked.after, self._wake)
+        exchange = self._exchange
+        exchange.ends_with_client = True
+        exchange.lost = self._lost
+        exchange.resumed = self._wake
+        exchange.start(head, chunked=True)
+        if self._asked.progress_s and self._asked.stream:
+            self._progress = self._loop.call_later(self._asked.progress_s, self._tell_progress)
+        self._pump()
+
+    def end(self) -> None:
+        """End the answer: the server stops, and the client is to ask another one."""
+        self._close()
+        self._exchange.finish()
+
+    def _wake(self) -> None:
+        # Once a turn: what one batch of writes makes of events leaves in one piece.
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._scheduled = False
+        watcher, exchange = self._watcher, self._exchange
+        if watcher is None or not exchange.writable:
+            return
+        limit = TURN_EVENTS_MAX if self._asked.stream else 1
+        try:
+            events = watcher.take(limit)
+        except ApiError as refusal:
+            exchange.write(refusal.body())
+            self.end()
+            return
+        if events:
+            now_ns = time.time_ns()
+            exchange.write(b"".join([event.line(now_ns) for event in events]))
+            if not self._asked.stream:
+                self.end()
+                return
+        if watcher.more:
+            self._wake()
+
+    def _tell_progress(self) -> None:
+        watcher = self._watcher
+        if watcher is None:
+            return
+        if not watcher.more and self._exchange.writable:
+            self._exchange.write(b'{"action":"progress","index":%d}\n' % watcher.position)
+        self._progress = self._loop.call_later(self._asked.progress_s, self._tell_progress)
+
+    def _lost(self) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._watcher is not None:
+            self._watcher.close()
+            self._watcher = None
+        if self._progress is not None:
+            self._progress.cancel()
+        if self.ended is not None:
+            self.ended(self)

@@ -1,0 +1,113 @@
+"""The log and snapshots in words."""
+
+import pytest
+
+from coordinator import describe, wal
+from coordinator.raft.types import Entry, HardState
+from coordinator.snapshot import Snapshot
+from coordinator.store import dump
+from coordinator.store.commands import Append, Command, Delete, Note, Put, Sync, encode
+from coordinator.wal import Marker, Metadata, Opening, Record, SegmentName
+
+
+@pytest.mark.parametrize(
+    ("record", "line"),
+    [
+        (Entry(4, 17, encode(Put(b"/a", b"hello"))), 'entry term=4 index=17 put /a value="hello"'),
+        (Entry(4, 18), "entry term=4 index=18 no-op"),
+        (Entry(4, 19, b"\xc1\x00"), 'entry term=4 index=19 data="\\\\xc1\\u0000"'),
+        (HardState(4, 0x8E9E, 16), "state term=4 vote=8e9e commit=16"),
+        (Marker(10, 3), "snapshot index=10 term=3"),
+        (Metadata(0xAB, 0xCD), "metadata member=ab cluster=cd version=1"),
+        (Opening(2, 17, 168, 0xABCD), "segment 2 first=17 opening=168 bytes crc=0000abcd"),
+    ],
+)
+def test_each_kind_of_record_has_its_line(record: Record, line: str) -> None:
+    assert describe.record(record) == line
+
+
+NOON_NS = 1_700_000_000_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        (Put(b"/d", directory=True), "put /d dir"),
+        (Put(b"/a b", b"x"), 'put "/a b" value="x"'),
+        (Put(b"/a", b"x" * 70), f'put /a value="{"x" * 64}"+6 bytes'),
+        (
+            Put(b"/a", b"x", expires_ns=NOON_NS, prev_exist=True, prev_value=b"y", prev_index=3),
+            'put /a value="x" expires=2023-11-14T22:13:20Z prev-exist=true prev-value="y"'
+            " prev-index=3",
+        ),
+        (
+            Put(b"/a", prev_exist=False, refresh=True, expires_ns=NOON_NS),
+            'put /a value="" expires=2023-11-14T22:13:20Z prev-exist=false refresh',
+        ),
+        (Append(b"/q", b"job"), 'append /q value="job"'),
+        (Delete(b"/a"), "delete /a"),
+        (Delete(b"/d", directory=True, recursive=True), "delete /d dir recursive"),
+        (
+            Delete(b"/a", prev_value=b"1\n2", prev_index=9),
+            'delete /a prev-value="1\\n2" prev-index=9',
+        ),
+        (Sync(NOON_NS), "sync now=2023-11-14T22:13:20Z"),
+        (Note("members", b"{}"), 'note members "{}"'),
+    ],
+)
+def test_each_command_is_said_with_what_is_special_about_it(command: Command, line: str) -> None:
+    assert describe.command(command) == line
+
+
+def a_segment() -> bytes:
+    crc, head = wal.encode_opening(0, SegmentName(0, 1), [Metadata(1, 2), HardState()])
+    _, batch = wal.encode_entries(crc, [Entry(1, 1), Entry(1, 2, encode(Delete(b"/a")))], len(head))
+    return head + batch + bytes(512)
+
+
+def test_a_segment_is_said_record_by_record_with_offsets() -> None:
+    assert list(describe.segment(a_segment())) == [
+        "00000000 segment 0 first=1 opening=136 bytes crc=00000000",
+        "00000038 metadata member=1 cluster=2 version=1",
+        "00000060 state term=0 vote=0 commit=0",
+        "00000088 entry term=1 index=1 no-op",
+        "000000a8 entry term=1 index=2 delete /a",
+        "000000d8 end",
+    ]
+
+
+def test_a_torn_write_and_damage_are_told_apart() -> None:
+    raw = a_segment()
+    torn = raw[:0xD0] + bytes(8) + raw[0xD8:]
+    assert list(describe.segment(torn))[-1].startswith("000000a8 torn: a write up to byte c")
+    damaged = raw[:0xB8] + b"\xff" + raw[0xB9:]
+    assert list(describe.segment(damaged))[-1].startswith("000000a8 damaged: ")
+    assert list(describe.segment(b"not a log at all"))[-1].startswith("00000000 damaged: ")
+
+
+def test_a_record_of_a_later_version_ends_the_account() -> None:
+    crc, head = wal.encode_opening(0, SegmentName(0, 1), [Metadata(1, 2)])
+    body = wal.HEAD.pack(0, 0, 99 << 24, len(head))[8:]
+    raw = head + wal.SUMS.pack(wal.extend(crc, body), crc) + body
+    assert (
+        list(describe.segment(raw))[-1]
+        == f"{len(head):08x} unknown: a record of the unknown kind 99"
+    )
+
+
+def test_a_snapshot_is_said_key_by_key() -> None:
+    rows = [(b"/b", None, 5, 5, 0), (b"/a", b"x", 4, 6, NOON_NS)]
+    data = dump.pack(dump.Image(0, {"version": b"1"}, rows, 3, [], [0]))
+    assert describe.lines(describe.snapshot(Snapshot(9, 2, data))) == (
+        f"snapshot index=9 term=2 state={len(data)} bytes\n"
+        "events first=3 last=2\n"
+        'note version "1"\n'
+        '/a value="x" expires=2023-11-14T22:13:20Z created=4 modified=6\n'
+        "/b dir created=5 modified=5\n"
+    )
+
+
+def test_a_snapshot_of_something_else_says_so() -> None:
+    assert list(describe.snapshot(Snapshot(9, 2, b"other")))[-1].startswith(
+        "unreadable: not a dump"
+    )

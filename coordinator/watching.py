@@ -14,8 +14,10 @@ from coordinator.errors import ApiError
 from coordinator.store.watch import Hub, Interest, Watcher
 from daemonkit.http.server import Exchange
 
+# What is encoded before looking again whether the client still takes it: events can be large.
+PIECE_EVENTS_MAX = 16
 # One turn's share of a stream, so that a long replay lets others in.
-TURN_EVENTS_MAX = 500
+TURN_PIECES_MAX = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +69,20 @@ class WatchStream:
 
     def _pump(self) -> None:
         self._scheduled = False
-        watcher, exchange = self._watcher, self._exchange
-        if watcher is None or not exchange.writable:
-            return
-        limit = TURN_EVENTS_MAX if self._asked.stream else 1
+        for _ in range(TURN_PIECES_MAX if self._asked.stream else 1):
+            watcher = self._watcher
+            if watcher is None or not self._exchange.writable:
+                return
+            self._send_piece(watcher)
+            if not watcher.more:
+                return
+        if self._watcher is not None:
+            self._wake()
+
+    def _send_piece(self, watcher: Watcher) -> None:
+        exchange = self._exchange
         try:
-            events = watcher.take(limit)
+            events = watcher.take(PIECE_EVENTS_MAX if self._asked.stream else 1)
         except ApiError as refusal:
             exchange.write(refusal.body())
             self.end()
@@ -82,9 +92,6 @@ class WatchStream:
             exchange.write(b"".join([event.line(now_ns) for event in events]))
             if not self._asked.stream:
                 self.end()
-                return
-        if watcher.more:
-            self._wake()
 
     def _tell_progress(self) -> None:
         watcher = self._watcher

@@ -1,0 +1,64 @@
+"""The one door through which daemons reach keys."""
+
+from coordinator.client.endpoint import Tls
+from coordinator.client.errors import (
+    BadRequest,
+    CompareFailed,
+    HistoryCleared,
+    KeyExists,
+    KeyNotFound,
+    NotADirectory,
+    NotAFile,
+    StoreError,
+    Unauthorized,
+    Unavailable,
+)
+from coordinator.client.http import HttpStore, connect
+from coordinator.client.mirror import Mirror, MirrorStatus
+from coordinator.client.store import (
+    Absent,
+    AtIndex,
+    DeleteCondition,
+    Entry,
+    Event,
+    Listing,
+    Present,
+    Progress,
+    PutCondition,
+    Store,
+    Watch,
+    WithValue,
+)
+from coordinator.client.view import Changes, View
+
+__all__ = [
+    "Absent",
+    "AtIndex",
+    "BadRequest",
+    "Changes",
+    "CompareFailed",
+    "DeleteCondition",
+    "Entry",
+    "Event",
+    "HistoryCleared",
+    "HttpStore",
+    "KeyExists",
+    "KeyNotFound",
+    "Listing",
+    "Mirror",
+    "MirrorStatus",
+    "NotADirectory",
+    "NotAFile",
+    "Present",
+    "Progress",
+    "PutCondition",
+    "Store",
+    "StoreError",
+    "Tls",
+    "Unauthorized",
+    "Unavailable",
+    "View",
+    "Watch",
+    "WithValue",
+    "connect",
+]

@@ -1,9 +1,13 @@
 """How long to wait before the store is asked again. Pure."""
 
+import math
+
 # A store that restarts is back within a second or two; one round trip is about 1 ms.
 FIRST_S = 0.2
 # A fleet of 1,000 hosts then asks about 150 times a second, and each is back soon after it.
 LONGEST_S = 10.0
+# Beyond LONGEST_S by far, and no overflow after a week without the store.
+DOUBLINGS_MAX = 16
 
 
 def pause_s(failures: int, roll: float) -> float:
@@ -11,5 +15,4 @@ def pause_s(failures: int, roll: float) -> float:
 
     It doubles up to LONGEST_S, and lies anywhere in the upper half of that.
     """
-    doublings = min(failures - 1, 16)
-    return min(FIRST_S * 2**doublings, LONGEST_S) * (1 + roll) / 2
+    return min(math.ldexp(FIRST_S, min(failures - 1, DOUBLINGS_MAX)), LONGEST_S) * (1 + roll) / 2

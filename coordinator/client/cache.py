@@ -6,12 +6,22 @@ believes all of it or nothing.
 
 import hashlib
 import os
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from coordinator.client.store import Entry, Listing
+from daemonkit import logs
+
+# A daemon that is killed starts from a snapshot this old, and then hears what it missed.
+SAVE_PAUSE_S = 5.0
+# Writing a large snapshot takes at most one part in so many of its writer's time.
+SAVE_REST = 20
+
+log = logs.get("mirror")
 
 _MAGIC = b"slashetc-mirror"
 _FORMAT = b"1"
@@ -61,16 +71,50 @@ def decode(text: bytes, prefix: str) -> Saved:
     return saved
 
 
-def load(path: Path, prefix: str) -> Saved | None:
-    """Read the snapshot; None if there is none yet. Unusable, OSError."""
-    try:
-        return decode(path.read_bytes(), prefix)
-    except FileNotFoundError:
-        return None
+class Cache:
+    """Reads one mirror's snapshot at its start, and writes it when due. No path: does nothing."""
+
+    def __init__(self, path: Path | None, prefix: str) -> None:
+        self._path = path
+        self._prefix = prefix
+        self._due_s = 0.0
+        self._complaint = ""
+
+    def load(self) -> Saved | None:
+        """Return the snapshot, if there is one to be believed; the log tells why not."""
+        if self._path is None:
+            return None
+        try:
+            return decode(self._path.read_bytes(), self._prefix)
+        except FileNotFoundError:
+            return None
+        except (Unusable, OSError) as error:
+            log.warning("cache-ignored", path=self._path, reason=error)
+            return None
+
+    def is_due(self) -> bool:
+        """Say whether it is time for a new snapshot, if there is anything new."""
+        return self._path is not None and time.monotonic() >= self._due_s
+
+    def save(self, snapshot: Callable[[], Saved]) -> None:
+        """Write a new snapshot; a disk that does not take it is logged, once per reason."""
+        if self._path is None:
+            return
+        began_s = time.monotonic()
+        try:
+            write(self._path, encode(snapshot()))
+        except OSError as error:
+            if str(error) != self._complaint:
+                log.warning("cache-not-written", path=self._path, reason=error)
+            self._complaint = str(error)
+        else:
+            self._complaint = ""
+        now_s = time.monotonic()
+        self._due_s = now_s + max(SAVE_PAUSE_S, SAVE_REST * (now_s - began_s))
 
 
-def save(path: Path, saved: Saved) -> None:
-    """Replace the snapshot so that a crash leaves the old or the new one. OSError.
+def write(path: Path, text: bytes) -> None:
+    """Replace the file so that a crash leaves the old or the new one. OSError.
 
     Readable by its owner only: values can be secrets.
     """
@@ -78,8 +122,8 @@ def save(path: Path, saved: Saved) -> None:
     new = path.with_name(f"{path.name}.new")
     with suppress(FileNotFoundError):
         new.unlink()  # of a process that died over it
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-        out.write(encode(saved))
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+        out.write(text)
         out.flush()
         os.fsync(out.fileno())
     new.replace(path)

@@ -8,7 +8,6 @@
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import assert_never
 
 from coordinator.client import keys
 from coordinator.client.store import Entry, Event, Listing, Progress
@@ -48,20 +47,18 @@ class Replay:
         """Apply what a watch told, in order; None if it changes no file."""
         before: dict[str, Entry | None] = {}
         for event in events:
-            if event.index < self.index:
-                continue
+            if event.index <= self.index:
+                continue  # told before
             self.index = event.index
             match event:
                 case Progress():
                     pass
-                case Event(entry=None):
-                    for key in self._at_or_below(event.key):
-                        before.setdefault(key, self._entries.pop(key))
-                case Event(entry=entry):
-                    before.setdefault(event.key, self._entries.get(event.key))
-                    self._entries[event.key] = entry
-                case _:
-                    assert_never(event)
+                case Event(_, key, None):
+                    for gone in self._at_or_below(key):
+                        before.setdefault(gone, self._entries.pop(gone))
+                case Event(_, key, Entry() as entry):
+                    before.setdefault(key, self._entries.get(key))
+                    self._entries[key] = entry
         now = self._entries
         return self._changes(
             tuple(now[key] for key, old in before.items() if key in now and now[key] != old),

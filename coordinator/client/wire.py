@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Self
 
 import msgspec
 
@@ -39,7 +38,7 @@ class Node(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     key: str = keys.ROOT
     value: str = ""
     dir: bool = False
-    nodes: tuple[Self, ...] = ()
+    nodes: tuple["Node", ...] = ()
     modified_index: int = 0
     created_index: int = 0
     expiration: datetime | None = None

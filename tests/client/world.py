@@ -1,0 +1,113 @@
+"""The stores that the client is held to: in memory, a real etcd, our coordinator."""
+
+import itertools
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from coordinator.client import Changes, HttpStore, Store, View
+from coordinator.client.memory import MemoryStore
+from tests.rig import wait_until
+
+PIPELINED_MAX = 200
+# The coordinator keeps 64 MiB of events, etcd 1000 of them, the store in memory as many.
+LARGE = "x" * 4_000_000
+_places = itertools.count(1)
+
+
+@dataclass
+class Clock:
+    now_s: float = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@dataclass
+class World:
+    """One store, and a place in it that no other test has."""
+
+    kind: str
+    store: Store
+    url: str = ""
+    clock: Clock = field(default_factory=Clock)
+    place: str = field(default_factory=lambda: f"/test-{next(_places)}")
+
+    def key(self, name: str) -> str:
+        return f"{self.place}/{name}"
+
+    def another(self) -> Store:
+        """A second client of the same store."""
+        return HttpStore(self.url) if self.url else self.store
+
+    def let_expire(self, ttl_s: float) -> None:
+        """Let a TTL run out: a server does it in its own time, memory is told."""
+        if isinstance(self.store, MemoryStore):
+            self.clock.now_s += ttl_s
+            self.store.expire()
+
+    def overrun_history(self) -> None:
+        """Write, elsewhere, more than any watcher may be behind."""
+        if self.kind == "coordinator":
+            for _ in range(20):
+                self.store.put("/elsewhere", LARGE)
+            return
+        for number in range(1100):
+            self.store.put("/elsewhere", str(number))
+
+    def gone(self, key: str) -> bool:
+        return not self.store.list(key).entries
+
+
+def in_memory() -> World:
+    clock = Clock()
+    return World("memory", MemoryStore(clock=clock), clock=clock)
+
+
+def fill(url: str, keys: Iterable[str]) -> None:
+    """Write many keys over one connection, many requests at a time; each has its key as value."""
+    host = urlsplit(url)
+    assert host.hostname
+    assert host.port
+    with socket.create_connection((host.hostname, host.port), timeout=30) as connection:
+        answers = connection.makefile("rb")
+        remaining = iter(keys)
+        while batch := list(itertools.islice(remaining, PIPELINED_MAX)):
+            connection.sendall(b"".join(_put(host.netloc, key) for key in batch))
+            for _ in batch:
+                _read_answer(answers.readline, answers.read)
+
+
+def _put(host: str, key: str) -> bytes:
+    head = f"PUT /v2/keys{key}?value={key} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n"
+    return head.encode()
+
+
+def _read_answer(line: Callable[[], bytes], read: Callable[[int], bytes]) -> None:
+    status = line()
+    assert status.startswith(b"HTTP/1.1 20"), status
+    length = 0
+    while field_line := line().strip():
+        name, _, value = field_line.partition(b":")
+        if name.lower() == b"content-length":
+            length = int(value)
+    assert len(read(length)) == length
+
+
+class Receiver:
+    """What a mirror delivers to, with a view of it."""
+
+    def __init__(self) -> None:
+        self.changes: list[Changes] = []
+        self.view = View()
+
+    def __call__(self, changes: Changes) -> None:
+        self.view.apply(changes)
+        self.changes.append(changes)
+
+    def values(self) -> dict[str, str]:
+        return {key: entry.value for key, entry in list(self.view.entries.items())}
+
+    def wait_for(self, values: dict[str, str]) -> None:
+        wait_until(lambda: self.values() == values, f"the view has {values}")

@@ -1,6 +1,7 @@
 """Urlencoded forms and media types, read as Go's net/http reads them, down to its complaints."""
 
 import re
+from binascii import a2b_qp
 from urllib.parse import unquote_to_bytes
 
 from coordinator.api.paths import BAD_ESCAPE
@@ -42,8 +43,14 @@ def unescape(raw: bytes) -> bytes:
     """Decode one name or value. Raises ApiError 210 that shows the bad escape."""
     if b"+" in raw:
         raw = raw.replace(b"+", b" ")
-    if b"%" not in raw:
+    escapes = raw.count(b"%")
+    if not escapes:
         return raw
+    # Quoted-printable is the same code with another sign and decoded in C. Every escape it
+    # takes shortens by two; line ends mean more to it, so they go the long way.
+    plain = a2b_qp(raw.replace(b"=", b"=3D").replace(b"%", b"="))
+    if len(plain) == len(raw) - 2 * escapes and b"\n" not in raw and b"\r" not in raw:
+        return plain
     if bad := BAD_ESCAPE.search(raw):
         escape = raw[bad.start() : bad.start() + 3]
         raise ApiError(INVALID_FORM, f"invalid URL escape {quoted(escape)}")

@@ -22,6 +22,8 @@ NANOSECONDS_PER_SECOND = 1_000_000_000
 # Oftener is noise on every idle stream; an hour without a sign is longer than proxies wait.
 PROGRESS_S_MIN, PROGRESS_S_MAX = 1.0, 3600.0
 DECIMAL = re.compile(rb"[0-9]{1,10}(\.[0-9]{1,10})?")
+# What most writes have and no more.
+COMMON = frozenset((b"value", b"ttl"))
 TRUTHS = {
     **dict.fromkeys((b"1", b"t", b"T", b"TRUE", b"true", b"True"), True),
     **dict.fromkeys((b"0", b"f", b"F", b"FALSE", b"false", b"False"), False),
@@ -54,19 +56,21 @@ class Options(msgspec.Struct, frozen=True):
 
 def read(form: Mapping[bytes, bytes], method: bytes, now_ns: int) -> Options:
     """Type the fields of a request. Raises ApiError 201-203, 209, 211, 212, with index 0."""
-    prev_index = _index(form, "prevIndex")
-    wait_index = _index(form, "waitIndex")
-    recursive = _flag(form, "recursive")
-    in_order = _flag(form, "sorted")
-    wait = _flag(form, "wait")
-    directory = _flag(form, "dir")
-    quorum = _flag(form, "quorum")
-    stream = _flag(form, "stream")
+    if form.keys() <= COMMON:
+        return Options(form.get(b"value"), _expires_ns(form, now_ns) or 0)
+    prev_index = _index(form, b"prevIndex")
+    wait_index = _index(form, b"waitIndex")
+    recursive = _flag(form, b"recursive")
+    in_order = _flag(form, b"sorted")
+    wait = _flag(form, b"wait")
+    directory = _flag(form, b"dir")
+    quorum = _flag(form, b"quorum")
+    stream = _flag(form, b"stream")
     if wait and method != b"GET":
         raise ApiError(INVALID_FIELD, '"wait" can only be used with GET requests')
     if form.get(b"prevValue") == b"":
         raise ApiError(PREV_VALUE_REQUIRED, '"prevValue" cannot be empty')
-    no_value = _flag(form, "noValueOnSuccess")
+    no_value = _flag(form, b"noValueOnSuccess")
     expires_ns = _expires_ns(form, now_ns)
     return Options(
         value=form.get(b"value"),
@@ -74,7 +78,7 @@ def read(form: Mapping[bytes, bytes], method: bytes, now_ns: int) -> Options:
         directory=directory,
         prev_value=form.get(b"prevValue"),
         prev_index=prev_index,
-        prev_exist=_truth(form, "prevExist"),
+        prev_exist=_truth(form, b"prevExist"),
         refresh=_refresh(form, has_ttl=expires_ns is not None),
         recursive=recursive,
         sorted=in_order,
@@ -83,37 +87,37 @@ def read(form: Mapping[bytes, bytes], method: bytes, now_ns: int) -> Options:
         stream=stream,
         wait_index=wait_index,
         no_value_on_success=no_value,
-        hidden=_flag(form, "hidden"),
+        hidden=_flag(form, b"hidden"),
         progress_s=_progress_s(form),
     )
 
 
-def _index(form: Mapping[bytes, bytes], name: str) -> int:
-    raw = form.get(name.encode())
+def _index(form: Mapping[bytes, bytes], name: bytes) -> int:
+    raw = form.get(name)
     if raw is None:
         return 0
     if not raw.isdigit() or (number := int(raw)) > UINT64_MAX:
-        raise ApiError(INDEX_NOT_A_NUMBER, f'invalid value for "{name}"')
+        raise ApiError(INDEX_NOT_A_NUMBER, f'invalid value for "{name.decode()}"')
     return number
 
 
-def _flag(form: Mapping[bytes, bytes], name: str) -> bool:
-    raw = form.get(name.encode())
+def _flag(form: Mapping[bytes, bytes], name: bytes) -> bool:
+    raw = form.get(name)
     if raw is None:
         return False
     truth = TRUTHS.get(raw)
     if truth is None:
-        raise ApiError(INVALID_FIELD, f'invalid value for "{name}"')
+        raise ApiError(INVALID_FIELD, f'invalid value for "{name.decode()}"')
     return truth
 
 
-def _truth(form: Mapping[bytes, bytes], name: str) -> bool | None:
-    raw = form.get(name.encode())
+def _truth(form: Mapping[bytes, bytes], name: bytes) -> bool | None:
+    raw = form.get(name)
     if raw is None:
         return None
     truth = TRUTHS.get(raw)
     if truth is None:
-        raise ApiError(INVALID_FIELD, f"invalid value for {name}")
+        raise ApiError(INVALID_FIELD, f"invalid value for {name.decode()}")
     return truth
 
 
@@ -128,7 +132,7 @@ def _expires_ns(form: Mapping[bytes, bytes], now_ns: int) -> int | None:
 
 
 def _refresh(form: Mapping[bytes, bytes], *, has_ttl: bool) -> bool:
-    if not _truth(form, "refresh"):
+    if not _truth(form, b"refresh"):
         return False
     if form.get(b"value"):
         raise ApiError(VALUE_ON_REFRESH, "A value was provided on a refresh")

@@ -2,7 +2,8 @@
 
 It keeps what was synced apart from what was only written. After a cut, each sector that was
 written and not synced is there or not; of the changes to a directory that were not synced, new
-names are there up to some point, and removals in any order. It passes the same suite as the real files (test_files.py).
+names are there up to some point, and removals in any order. It passes the same suite as the
+real files (test_files.py).
 """
 
 import random

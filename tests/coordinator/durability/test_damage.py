@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator import tail, wal
+from coordinator import snapshot, tail, wal
 from coordinator.damage import Damaged, DamagedLog, DamagedSnapshot, UnknownFormat
 from coordinator.raft.types import Entry, HardState
+from coordinator.snapshot import Snapshot, SnapshotName
 from coordinator.wal import HEAD, Marker, SegmentName
-from tests.coordinator.durability.history import HOME, ME, Member, remembered
+from tests.coordinator.durability.history import HOME, ME, Member, remembered, state_as_of
 from tests.coordinator.durability.power import Directory, MemoryFiles, Node
 
 WAL = HOME / "member" / "wal"
@@ -136,8 +137,10 @@ def test_a_file_cut_short_behind_the_synced_part_opens_with_all_of_it(
     member.disk.close()
     [(path, raw)] = segments(files).items()
     end = max(cut, records_end_of(raw, member.synced))
-    found = remembered(Member(with_content(files, path, raw[:end])).open())
+    after = with_content(files, path, raw[:end])
+    found = remembered(Member(after).open())
     assert found in member.may_remember()
+    assert len(after.read(path) or b"") == len(raw)
 
 
 def records_end_of(raw: bytes, count: int) -> int:
@@ -176,6 +179,12 @@ def test_garbage_behind_the_last_record_is_kept_aside_and_cut_off() -> None:
         assert (changed.read(path) or b"")[end:].strip(b"\0") == b""
 
 
+def test_garbage_in_the_last_bytes_of_a_file_is_torn() -> None:
+    crc, head = wal.encode_opening(0, SegmentName(0, 1), [ME])
+    raw = head + bytes(800) + b"junk"
+    assert tail.judge(raw, len(head), crc, len(head)) == tail.Torn(len(raw))
+
+
 def test_broken_copies_do_not_pile_up() -> None:
     files = MemoryFiles()
     for _ in range(12):
@@ -196,7 +205,7 @@ def test_a_missing_segment_is_named() -> None:
     with pytest.raises(DamagedLog, match="expected segment 0000000000000001 before") as refusal:
         Member(with_content(files, paths[1], None)).open()
     assert refusal.value.path == str(paths[2])
-    with pytest.raises(DamagedLog, match="begins at entry .*, and no snapshot leads up to it"):
+    with pytest.raises(DamagedLog, match="and no snapshot leads up to it"):
         Member(with_content(files, paths[0], None)).open()
 
 
@@ -227,10 +236,10 @@ def test_a_record_taken_out_of_the_middle_breaks_the_chain() -> None:
     _, files = a_life()
     path, raw = next(iter(segments(files).items()))
     starts = [offset for offset, _ in wal.Records(raw, 0)]
-    without = raw[: starts[4]] + raw[starts[5] :]
+    without = raw[: starts[6]] + raw[starts[7] :]
     with pytest.raises(DamagedLog) as refusal:
         Member(with_content(files, path, without)).open()
-    assert refusal.value.offset == starts[4]
+    assert refusal.value.offset == starts[6]
 
 
 def test_a_hole_in_the_indexes_is_named() -> None:
@@ -251,6 +260,24 @@ def test_a_commit_index_behind_the_end_of_the_log_is_named() -> None:
     path = WAL / str(SegmentName(0, 1))
     with pytest.raises(DamagedLog, match="index 5 is committed, and the log ends at 0"):
         Member(with_content(empty(), path, head + record)).open()
+
+
+def test_a_segment_must_begin_with_its_opening_record() -> None:
+    _, record = wal.encode(0, ME)
+    path = WAL / str(SegmentName(0, 1))
+    with pytest.raises(DamagedLog, match="expected the opening record") as refusal:
+        Member(with_content(empty(), path, record + bytes(512))).open()
+    assert refusal.value.offset == 0
+
+
+def test_a_log_may_begin_with_entries_that_replaced_older_ones() -> None:
+    crc, head = wal.encode_opening(0, SegmentName(4, 101), [ME, HardState(), Marker(90, 1)])
+    batch = [Entry(2, index) for index in range(91, 104)]
+    _, records = wal.encode_entries(crc, batch, len(head))
+    files = with_content(empty(), WAL / str(SegmentName(4, 101)), head + records)
+    header, state, footer = snapshot.encode(Snapshot(90, 1, state_as_of(90)))
+    files = with_content(files, SNAP / str(SnapshotName(90, 1)), header + state + footer)
+    assert remembered(Member(files).open()) == (90, HardState(commit=90), batch)
 
 
 def empty() -> MemoryFiles:
@@ -337,6 +364,40 @@ def test_each_flipped_bit_of_the_newest_snapshot_is_passed_over_for_the_one_befo
         assert Member(changed).open().snapshot == recovered.snapshot
 
 
+@pytest.mark.parametrize("size", range(0, 640, 40))
+def test_wherever_a_segment_ends_the_snapshot_before_can_stand_in(size: int) -> None:
+    member = Member(files := MemoryFiles())
+    member.commits = 3
+    member.open()
+    for _ in range(12):
+        member.append([size, size + 16])
+        member.append([])
+        member.sync()
+        member.snapshot()
+        *_, (path, raw) = contents(files, SNAP).items()
+        recovered = Member(with_content(files, path, raw[:-1])).open()
+        at = recovered.snapshot.index if recovered.snapshot else 0
+        assert at < member.known().snapshot
+        assert at + len(recovered.entries) == member.index
+
+
+@pytest.mark.parametrize("size", [0, 400, 900, 1500])
+def test_a_log_that_began_anew_behind_a_leaders_snapshot_can_lose_its_old_segments(
+    size: int,
+) -> None:
+    member = Member(MemoryFiles())
+    member.commits = 3
+    member.open()
+    member.append([500, 500])
+    member.install(30)
+    for _ in range(5):
+        member.append([size, 10])
+        member.sync()
+        member.snapshot()
+        member.disk.close()
+        assert remembered(member.open()) == member.known().seen()
+
+
 def test_damage_in_every_snapshot_that_the_log_needs_refuses_the_start() -> None:
     member, files = a_life(snapshots=4)
     for path in contents(files, SNAP):
@@ -365,9 +426,9 @@ def test_a_damaged_snapshot_that_a_leader_sent_cannot_be_made_good() -> None:
     member.sync()
     member.disk.close()
     *_, path = contents(files, SNAP)
+    changed = with_content(files, path, flipped(files.read(path) or b"", 400))
     with pytest.raises(DamagedSnapshot, match="checksum"):
-        raw = files.read(path) or b""
-        Member(with_content(files, path, flipped(raw, 400))).open()
+        Member(changed).open()
 
 
 def test_a_snapshot_file_without_a_marker_is_removed() -> None:

@@ -36,9 +36,8 @@ NOON_NS = 1_700_000_000_000_000_000
         (Put(b"/a b", b"x"), 'put "/a b" value="x"'),
         (Put(b"/a", b"x" * 70), f'put /a value="{"x" * 64}"+6 bytes'),
         (
-            Put(b"/a", b"x", expires_ns=NOON_NS, prev_exist=True, prev_value=b"y", prev_index=3),
-            'put /a value="x" expires=2023-11-14T22:13:20Z prev-exist=true prev-value="y"'
-            " prev-index=3",
+            Put(b"/a", b"x", prev_exist=True, prev_value=b"y", prev_index=3),
+            'put /a value="x" prev-exist=true prev-value="y" prev-index=3',
         ),
         (
             Put(b"/a", prev_exist=False, refresh=True, expires_ns=NOON_NS),
@@ -79,7 +78,7 @@ def test_a_segment_is_said_record_by_record_with_offsets() -> None:
 def test_a_torn_write_and_damage_are_told_apart() -> None:
     raw = a_segment()
     torn = raw[:0xD0] + bytes(8) + raw[0xD8:]
-    assert list(describe.segment(torn))[-1].startswith("000000a8 torn: a write up to byte c")
+    assert list(describe.segment(torn))[-1].startswith("000000a8 torn: a write up to byte d0 ")
     damaged = raw[:0xB8] + b"\xff" + raw[0xB9:]
     assert list(describe.segment(damaged))[-1].startswith("000000a8 damaged: ")
     assert list(describe.segment(b"not a log at all"))[-1].startswith("00000000 damaged: ")

@@ -234,20 +234,26 @@ def test_a_full_disk_is_named_and_nothing_acknowledged_is_lost(tiny: Path) -> No
     limits = Limits(segment_bytes=300 << 10)
     disk = Disk(tiny, limits)
     disk.open(ME)
-    index = 0
+    safe: list[Entry] = []
     with pytest.raises(DiskFull) as refusal:
-        for _ in range(10_000):
-            disk.append(entries(index + 1, 8))
-            disk.sync()
-            index += 8
+        fill(disk, safe)
     assert "No space left on device: make room on this file system" in str(refusal.value)
     assert str(tiny / "member" / "wal") in str(refusal.value)
     with pytest.raises(DiskFull):
-        disk.append(entries(index + 1, 8))
+        disk.append(entries(len(safe) + 1, 8))
     disk.close()
     again = Disk(tiny, limits)
-    assert again.open(ME).entries == entries(1, index)
+    assert again.open(ME).entries == safe
     again.close()
+
+
+def fill(disk: Disk, safe: list[Entry]) -> None:
+    """Write until it fails, and note in `safe` what was synced."""
+    for _ in range(10_000):
+        batch = entries(len(safe) + 1, 8)
+        disk.append(batch)
+        disk.sync()
+        safe += batch
 
 
 def test_a_file_size_limit_is_named(tmp_path: Path) -> None:

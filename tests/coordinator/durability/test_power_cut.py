@@ -151,7 +151,7 @@ def test_two_cuts_in_a_row_lose_nothing(
 def test_a_cut_in_the_first_opening_leaves_nothing_that_looks_like_a_log() -> None:
     step = 0
     while True:
-        member, cut = run(files := MemoryFiles(), [], step)
+        _, cut = run(files := MemoryFiles(), [], step)
         after = files.after_power_cut(step)
         recovered = Member(after).open()
         assert recovered.metadata == ME

@@ -93,6 +93,12 @@ def test_the_chain_goes_on_into_the_next_segment() -> None:
     assert walk.crc == after
 
 
+def test_a_file_shorter_than_a_record_ends_at_once() -> None:
+    assert list(Records(b"short", 0)) == []
+    assert wal.record_end(b"short", 0) == 0
+    assert wal.chain_start(b"short") is None
+
+
 def test_zeros_are_no_record() -> None:
     walk = Records(bytes(4096), 0)
     assert list(walk) == []

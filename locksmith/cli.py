@@ -1,0 +1,246 @@
+"""The programs `locksmithctl` and `locksmithd`."""
+
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from coordinator.client.errors import StoreError
+from daemonkit import logs, options
+from locksmith import commands, keys, spelling, table
+from locksmith import host as identity
+from locksmith.host import NoIdentity
+from locksmith.lock import Pace
+from locksmith.remote import Remote
+from locksmith.strategy import Strategy
+
+CTL = "locksmithctl"
+DAEMON = "locksmithd"
+# Go's locksmith also tries port 4001, where etcd has not listened by default since 2.0.
+ENDPOINTS = "http://127.0.0.1:2379"
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run `locksmithctl`."""
+    os.environ.update(spelling.variables(os.environ, CTL.upper()))
+    options.run(ctl, CTL, spelling.hoisted(sys.argv[1:] if argv is None else argv))
+
+
+def daemon(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run `locksmithd`."""
+    os.environ.update(spelling.variables(os.environ, DAEMON.upper()))
+    options.run(daemon_app, DAEMON, spelling.renamed(sys.argv[1:] if argv is None else argv))
+
+
+def _group(name: str | None) -> str | None:
+    if name == "":
+        raise typer.BadParameter("the name is empty: leave --group out for the default group")
+    try:
+        return None if name is None else keys.checked_group(name)
+    except keys.NameRefused as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _watchable(name: str | None) -> str | None:
+    if name is not None and name.startswith("_"):
+        raise typer.BadParameter(
+            f"group {name!r}: etcd hides keys that begin with _ from watches; rename the group"
+        )
+    return _group(name)
+
+
+def _version(program: str) -> Callable[[bool], None]:
+    def show(wanted: bool) -> None:  # noqa: FBT001 - the form of typer's callbacks
+        if wanted:
+            typer.echo(f"{program} version {version()}")
+            raise typer.Exit
+
+    return show
+
+
+def version() -> str:
+    """Return the installed version; "unknown" in a checkout that is not installed."""
+    try:
+        return metadata.version("slashetc")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+Username = Annotated[str, typer.Option("--etcd-username", help="User name for the store.")]
+Password = Annotated[
+    str,
+    typer.Option("--etcd-password", help="Its password; better given by the environment."),
+]
+GROUP_HELP = "Whose semaphore; the default group without it."
+Holder = Annotated[
+    str | None, typer.Argument(metavar="[ID]", help="This host's machine-id unless given.")
+]
+Group = Annotated[str | None, typer.Option("--group", callback=_group, help=GROUP_HELP)]
+
+
+class _Commands(TyperGroup):
+    """Sub-commands that answer an unknown name as Go's program does."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if self.get_command(ctx, args[0]) is None:
+            typer.echo(f"{CTL}: unknown subcommand: {table.quoted(args[0])}")
+            typer.echo(f"Run '{CTL} help' for usage.")
+            raise typer.Exit(options.EXIT_USAGE)
+        return super().resolve_command(ctx, args)
+
+
+ctl = typer.Typer(
+    cls=_Commands,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+daemon_app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@ctl.callback(invoke_without_command=True)
+def begin(  # noqa: PLR0913 - typer reads options from parameters
+    context: typer.Context,
+    *,
+    endpoints: options.Endpoints = ENDPOINTS,
+    ca_file: options.CaFile = None,
+    cert_file: options.CertFile = None,
+    key_file: options.KeyFile = None,
+    etcd_username: Username = "",
+    etcd_password: Password = "",
+    group: Group = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show what is known beside the semaphore.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Log to stderr what is done.")] = False,
+    config: options.Config = None,  # noqa: ARG001 - read by its callback
+    show_version: Annotated[  # noqa: ARG001 - answered by its callback
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_version(CTL), help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Manage the cluster wide reboot lock."""
+    logs.configure("debug" if debug else "warning", "text")
+    remote = Remote(endpoints, (ca_file, cert_file, key_file), (etcd_username, etcd_password))
+    pace = Pace(time.monotonic, time.sleep, lambda limit_s: random.uniform(0.0, limit_s))
+    context.obj = commands.Caller(remote, group or "", as_json, verbose, pace)
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@ctl.command("help")
+def show_help(context: typer.Context, command: Annotated[str, typer.Argument()] = "") -> None:
+    """Show a list of commands, or help for one command."""
+    top: Any = context.find_root()
+    if not command:
+        typer.echo(top.get_help())
+        return
+    found = top.command.get_command(top, command)
+    if found is None:
+        typer.echo(f"Unrecognized command: {command}")
+        raise typer.Exit(options.EXIT_NO)
+    typer.echo(found.make_context(command, [], parent=top, resilient_parsing=True).get_help())
+
+
+@ctl.command("status")
+def status(context: typer.Context) -> None:
+    """Show how many slots are free, how many there are, and who holds one. Writes nothing."""
+    _say(lambda: commands.status(context.obj))
+
+
+@ctl.command("lock")
+def lock(context: typer.Context, holder: Holder = None) -> None:
+    """Take a slot for this host, or for another holder. Who holds one keeps it."""
+    _say(lambda: commands.lock(context.obj, holder, datetime.now(UTC)))
+
+
+@ctl.command("unlock")
+def unlock(context: typer.Context, holder: Holder = None) -> None:
+    """Give back the slot of this host, or of another holder."""
+    _say(lambda: commands.unlock(context.obj, holder))
+
+
+@ctl.command("set-max")
+def set_max(
+    context: typer.Context,
+    slots: Annotated[list[str] | None, typer.Argument(metavar="N", help="Slots.")] = None,
+) -> None:
+    """Set how many holders there may be at once; who holds a slot now keeps it."""
+    _say(lambda: commands.set_max(context.obj, slots or []))
+
+
+@daemon_app.command()
+def serve(  # noqa: PLR0913 - typer reads options from parameters
+    *,
+    strategy: Annotated[
+        Strategy, typer.Option("--strategy", help="How reboots will be taken; none is, as yet.")
+    ] = Strategy.ETCD_LOCK,
+    group: Annotated[
+        str | None, typer.Option("--group", callback=_watchable, help=GROUP_HELP)
+    ] = None,
+    endpoints: options.Endpoints = ENDPOINTS,
+    ca_file: options.CaFile = None,
+    cert_file: options.CertFile = None,
+    key_file: options.KeyFile = None,
+    etcd_username: Username = "",
+    etcd_password: Password = "",
+    state_dir: options.StateDir = None,
+    status_addr: options.StatusAddr = "127.0.0.1:7311",
+    log_level: options.LogLevel = "info",
+    log_format: options.LogFormat = "text",
+    drain_timeout: options.DrainS = 10.0,
+    config: options.Config = None,  # noqa: ARG001 - read by its callback
+    show_version: Annotated[  # noqa: ARG001 - answered by its callback
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=_version(DAEMON),
+            help="Print the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Watch the reboot lock, tell that this host is alive, and give back after a reboot.
+
+    THIS VERSION TRIGGERS NO REBOOT, whatever the strategy. A slot that this host took with
+    locksmithctl is given back once the host has rebooted; any other slot is left alone.
+    """
+    # Here, so that --help and locksmithctl need not wait for the event loop.
+    from daemonkit import lifecycle
+    from locksmith.daemon import Locksmith, Settings
+
+    logs.configure(log_level, log_format)
+    remote = Remote(endpoints, (ca_file, cert_file, key_file), (etcd_username, etcd_password))
+    settings = Settings(group or "", strategy, status_addr, state_dir, version())
+    try:
+        watcher = Locksmith(remote.open(), identity.read(), settings)
+    except (StoreError, NoIdentity) as error:
+        raise options.Failure(str(error)) from error
+    raise typer.Exit(lifecycle.run(watcher, drain_s=drain_timeout))
+
+
+def _say(command: Callable[[], commands.Answer]) -> None:
+    try:
+        answer = command()
+    except keys.NameRefused as error:
+        raise typer.BadParameter(str(error)) from None
+    except commands.Stopped as stopped:
+        typer.echo(str(stopped), err=True)
+        raise typer.Exit(options.EXIT_NO) from None
+    typer.echo(answer.text, nl=False)
+    if answer.warning:
+        typer.echo(f"{CTL}: {answer.warning}", err=True)

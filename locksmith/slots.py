@@ -1,0 +1,160 @@
+"""A group's slots: the semaphore and, beside it, the records of who holds one.
+
+Two keys cannot be written at once, so the order is: record with phase `acquiring`, semaphore,
+record with phase `held`; and back: semaphore, then the record goes. The semaphore alone decides
+who has a slot; a record only allows a host to give back, after a reboot, what it took before.
+
+A slot is given back unasked only while these hold at one semaphore index: the host holds it,
+its record says `held`, and the record's boot is not the present one. The record is read after
+the semaphore and the semaphore is swapped at the index that was read. A lock taken again in the
+new boot first rewrites the record, then writes the semaphore even if nothing changes in it: so
+either the record shows the new boot in time, or the swap fails.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from coordinator.client.errors import KeyNotFound, StoreError
+from coordinator.client.store import AtIndex, Store
+from locksmith import keys, lock, records, semaphore
+from locksmith.host import Host
+from locksmith.lock import Done, Kept, Pace, Reading, Wish
+from locksmith.records import HolderRecord, Phase
+from locksmith.semaphore import Full, NotHeld, Semaphore
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """The slots of one group in a store. Methods raise `StoreError` and its kinds."""
+
+    store: Store
+    group: str
+    pace: Pace
+
+    def read(self) -> Reading:
+        """Read the semaphore with a quorum; nothing is created."""
+        return lock.read(self.store, keys.semaphore(self.group))
+
+    def take(self, holder: str) -> Done | Full:
+        """Lock in another's name. A record that the holder left behind is no longer true."""
+        seen = self._record(holder)
+        if seen is not None and holder not in self.read().semaphore.holders:
+            self._forget(holder, seen)
+        return _granted(self._change(Wish(lambda at: semaphore.lock(at.semaphore, holder))))
+
+    def take_own(self, host: Host, now: datetime) -> Done | Full:
+        """Lock for this host, and record in which of its boots."""
+        seen = self._record(host.machine_id)
+        if seen is not None and _is_held_in(seen.record, host.boot_id):
+            found = self.read().semaphore
+            if host.machine_id in found.holders:
+                return Done(found, found)
+        written = self._write(host, now, Phase.ACQUIRING)
+        wish = Wish(
+            lambda at: semaphore.lock(at.semaphore, host.machine_id), touch=seen is not None
+        )
+        outcome = _granted(self._change(wish))
+        if isinstance(outcome, Full):
+            self._forget(host.machine_id, written)
+        else:
+            self._write(host, now, Phase.HELD)
+        return outcome
+
+    def give_back(self, holder: str) -> Done | NotHeld:
+        """Unlock, whoever the holder is."""
+        seen = self._record(holder)
+        outcome = self._change(Wish(lambda at: semaphore.unlock(at.semaphore, holder)))
+        assert isinstance(outcome, Done | NotHeld)
+        if seen is not None:
+            self._forget(holder, seen)
+        return outcome
+
+    def give_back_after_reboot(self, host: Host) -> Done | NotHeld | Kept:
+        """Unlock this host if it took its slot in an earlier boot, and only then."""
+        judged: list[_Recorded] = []
+
+        def decide(at: Reading) -> Semaphore | NotHeld | Kept:
+            if host.machine_id not in at.semaphore.holders:
+                return NotHeld()
+            verdict = _judged(self._record(host.machine_id), host)
+            if isinstance(verdict, Kept):
+                return verdict
+            judged[:] = [verdict]
+            return semaphore.unlock(at.semaphore, host.machine_id)
+
+        outcome = self._change(Wish(decide))
+        assert not isinstance(outcome, Full)
+        if isinstance(outcome, Done):
+            self._forget(host.machine_id, judged[0])
+        return outcome
+
+    def forget_stale_record(self, host: Host) -> bool:
+        """Remove this host's record of a slot that it no longer has; say whether it did."""
+        seen = self._record(host.machine_id)
+        if seen is None or seen.record is None or seen.record.phase is not Phase.HELD:
+            return False
+        if host.machine_id in self.read().semaphore.holders:
+            return False
+        self._forget(host.machine_id, seen)
+        return True
+
+    def resize(self, slots: int) -> Done:
+        """Set the number of slots."""
+        outcome = self._change(Wish(lambda at: semaphore.set_max(at.semaphore, slots)))
+        assert isinstance(outcome, Done)
+        return outcome
+
+    def _change(self, wish: Wish) -> "Done | lock.Declined":
+        return lock.change(self.store, keys.semaphore(self.group), wish, self.pace)
+
+    def _record(self, holder: str) -> "_Recorded | None":
+        if not holder:  # a peer may have locked with an empty id, which no key can end in
+            return None
+        try:
+            entry = self.store.get(keys.holder(self.group, holder))
+        except KeyNotFound:
+            return None
+        return _Recorded(records.decode(entry.value, HolderRecord), entry.modified)
+
+    def _write(self, host: Host, now: datetime, phase: Phase) -> "_Recorded":
+        record = HolderRecord(host.boot_id, host.hostname, records.stamp(now), phase)
+        key = keys.holder(self.group, host.machine_id)
+        return _Recorded(record, self.store.put(key, records.encode(record)).modified)
+
+    def _forget(self, holder: str, seen: "_Recorded") -> None:
+        # A record that another has written since, or that is gone, is not ours to remove. A
+        # store that fails here has the semaphore right already, and locksmithd tidies up later.
+        key = keys.holder(self.group, holder)
+        with suppress(StoreError):
+            self.store.delete(key, when=AtIndex(seen.modified))
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """A record as it stood at an index; None for one that this version cannot read."""
+
+    record: HolderRecord | None
+    modified: int
+
+
+def _granted(outcome: "Done | lock.Declined") -> Done | Full:
+    assert isinstance(outcome, Done | Full)
+    return outcome
+
+
+def _is_held_in(record: HolderRecord | None, boot_id: str) -> bool:
+    return record is not None and record.phase is Phase.HELD and record.boot_id == boot_id
+
+
+def _judged(seen: _Recorded | None, host: Host) -> _Recorded | Kept:
+    """Return the record that allows to give the slot back, or why there is none."""
+    if seen is None:
+        return Kept("it has no record: another program or an operator locked it")
+    if seen.record is None:
+        return Kept("its record is of a form that this version cannot read")
+    if seen.record.phase is not Phase.HELD:
+        return Kept(f"its record says {seen.record.phase.value}, which proves nothing")
+    if seen.record.boot_id == host.boot_id:
+        return Kept("it was locked in this boot")
+    return seen

@@ -1,0 +1,69 @@
+"""What `locksmithctl` prints. The plain forms are byte for byte those of Go's program."""
+
+import json
+from collections.abc import Iterable
+
+from locksmith import keys
+from locksmith.picture import Holder, Picture
+from locksmith.semaphore import Semaphore
+
+COLUMNS = ("MACHINE ID", "HOST", "PHASE", "SINCE", "DAEMON")
+
+
+def status(found: Semaphore) -> str:
+    """Return the answer of `status`."""
+    lines = [f"Available: {found.free}", f"Max: {found.max}"]
+    if found.holders:
+        lines += ["", "MACHINE ID", *found.holders]
+    return _joined(lines)
+
+
+def status_verbose(picture: Picture) -> str:
+    """Return the answer of `status -v`: the plain one's numbers, then what else is known."""
+    found = picture.semaphore
+    lines = [f"Available: {found.free}", f"Max: {found.max}"]
+    lines += [f"Group: {picture.group or '(default)'}"]
+    lines += [
+        f"Key: {keys.semaphore(picture.group)}{'' if picture.exists else ' (not written yet)'}"
+    ]
+    lines += [f"Hosts: {len(picture.hosts)}"]
+    if picture.holders:
+        lines += ["", *_aligned([COLUMNS, *map(_row, picture.holders)])]
+    return _joined(lines)
+
+
+def resized(before: Semaphore, after: Semaphore) -> str:
+    """Return the answer of `set-max`."""
+    return _joined([f"Old-Max: {before.max}", f"Max: {after.max}"])
+
+
+def as_json(value: object) -> str:
+    """Return the answer of any command with `--json`."""
+    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+
+
+def quoted(text: str) -> str:
+    """Return `text` as Go's %q shows it."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _row(holder: Holder) -> tuple[str, ...]:
+    record = holder.record
+    return (
+        holder.id,
+        holder.hostname or "unknown",
+        record.phase.value if record else "unknown",
+        record.since if record else "unknown",
+        "alive" if holder.heartbeat else "silent",
+    )
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> Iterable[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
+
+
+def _joined(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)

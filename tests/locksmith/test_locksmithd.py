@@ -1,0 +1,229 @@
+"""`locksmithd` as a process on real stores: its page, its heartbeat, its release after a reboot."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from coordinator.client import connect
+from coordinator.client.errors import KeyNotFound
+from coordinator.client.store import Store
+from locksmith import host, keys, records
+from locksmith.records import Heartbeat, HolderRecord, Phase
+from tests.locksmith.stores import KINDS
+from tests.locksmith.stores import url as url  # noqa: PLC0414 - a fixture
+from tests.rig import Running, free_port, python, wait_until
+
+HOST = host.read()
+BEFORE = HolderRecord("an-earlier-boot", HOST.hostname, "2026-01-01T00:00:00Z", Phase.HELD)
+
+
+class Locksmithd(Running):
+    """A running daemon and its status page."""
+
+    def __init__(self, directory: Path, url: str, *arguments: str) -> None:
+        self.page = f"http://127.0.0.1:{free_port()}"
+        command = python("locksmith", "daemon", "-endpoint", url, *arguments)
+        address = self.page.removeprefix("http://")
+        super().__init__([*command, "--status-addr", address], directory / "locksmithd.log")
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"{self.page}{path}", timeout=5) as reply:
+                return reply.status, reply.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def state(self) -> dict[str, Any]:
+        return json.loads(self.get("/debug/state")[1])
+
+    def wait_ready(self) -> None:
+        self.wait_for(lambda: self.get("/ready")[0] == 200, "locksmithd ready")
+
+
+@pytest.fixture
+def start(url: str, tmp_path: Path) -> Iterator[Callable[..., Locksmithd]]:
+    """Start a daemon on the store; it is ended with the test."""
+    running: list[Locksmithd] = []
+
+    def begin(*arguments: str) -> Locksmithd:
+        running.append(Locksmithd(tmp_path, url, *arguments))
+        return running[-1]
+
+    yield begin
+    for daemon in running:
+        daemon.stop()
+
+
+def put_semaphore(store: Store, holders: list[str], group: str = "", slots: int = 2) -> None:
+    document = {"semaphore": slots - len(holders), "max": slots, "holders": holders}
+    store.put(keys.semaphore(group), json.dumps(document, separators=(",", ":")))
+
+
+def holders(store: Store, group: str = "") -> list[str]:
+    return json.loads(store.get(keys.semaphore(group)).value)["holders"] or []
+
+
+def has(store: Store, key: str) -> bool:
+    try:
+        store.get(key)
+    except KeyNotFound:
+        return False
+    return True
+
+
+def test_the_page_follows_the_semaphore(url: str, start: Callable[..., Locksmithd]) -> None:
+    store = connect(url)
+    daemon = start("-group", "web")
+    daemon.wait_ready()
+    state = daemon.state()
+    assert state["semaphore"]["exists"] is False
+    assert (state["semaphore"]["available"], state["semaphore"]["max"]) == (1, 1)
+    put_semaphore(store, ["somebody"], "web", slots=3)
+    wait_until(lambda: daemon.state()["semaphore"]["max"] == 3, "the new semaphore is shown")
+    shown = daemon.state()["semaphore"]
+    assert shown["available"] == 2
+    assert [(one["id"], one["known"]) for one in shown["holders"]] == [("somebody", False)]
+    metrics = daemon.get("/metrics")[1]
+    for line in (
+        'locksmith_semaphore_slots{group="web"} 3.0',
+        'locksmith_semaphore_available{group="web"} 2.0',
+        'locksmith_semaphore_holders{group="web"} 1.0',
+        'locksmith_semaphore_holders_unknown{group="web"} 1.0',
+        'locksmith_semaphore_held{group="web"} 0.0',
+        'locksmith_hosts{group="web"} 1.0',
+        "locksmith_mirror_connected 1.0",
+    ):
+        assert line in metrics.splitlines()
+
+
+def test_a_heartbeat_tells_who_lives(url: str, start: Callable[..., Locksmithd]) -> None:
+    store = connect(url)
+    daemon = start("-group", "web", "--strategy", "off")
+    daemon.wait_ready()
+    entry = store.get(keys.host(HOST.machine_id))
+    beat = records.decode(entry.value, Heartbeat)
+    assert beat is not None
+    assert (beat.hostname, beat.boot_id, beat.group) == (HOST.hostname, HOST.boot_id, "web")
+    assert entry.expires_at is not None
+    assert daemon.stop() == 0
+    assert has(store, keys.host(HOST.machine_id)), "a restart is no absence"
+
+
+def test_a_slot_from_before_the_reboot_is_given_back(
+    url: str, start: Callable[..., Locksmithd]
+) -> None:
+    store = connect(url)
+    put_semaphore(store, ["another", HOST.machine_id])
+    store.put(keys.holder("", HOST.machine_id), records.encode(BEFORE))
+    daemon = start()
+    daemon.wait_for(lambda: holders(store) == ["another"], "the slot is given back")
+    wait_until(lambda: not has(store, keys.holder("", HOST.machine_id)), "the record is gone")
+    wait_until(lambda: "given back" in daemon.state()["start_check"], "the verdict is shown")
+    assert "locksmith_slots_given_back_total 1.0" in daemon.get("/metrics")[1].splitlines()
+
+
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        (None, "no record"),
+        (msgspec.structs.replace(BEFORE, boot_id=HOST.boot_id), "in this boot"),
+        (msgspec.structs.replace(BEFORE, phase=Phase.ACQUIRING), "proves nothing"),
+    ],
+)
+def test_any_other_slot_is_left_alone(
+    url: str, start: Callable[..., Locksmithd], record: HolderRecord | None, why: str
+) -> None:
+    store = connect(url)
+    put_semaphore(store, [HOST.machine_id])
+    if record is not None:
+        store.put(keys.holder("", HOST.machine_id), records.encode(record))
+    daemon = start()
+    daemon.wait_for(lambda: daemon.get("/ready")[0] == 200, "locksmithd ready")
+    wait_until(lambda: why in daemon.state()["start_check"], "the verdict is shown")
+    assert holders(store) == [HOST.machine_id]
+
+
+def test_the_record_of_a_slot_that_somebody_took_away_is_forgotten(
+    url: str, start: Callable[..., Locksmithd]
+) -> None:
+    store = connect(url)
+    put_semaphore(store, [HOST.machine_id])
+    now = msgspec.structs.replace(BEFORE, boot_id=HOST.boot_id)
+    store.put(keys.holder("", HOST.machine_id), records.encode(now))
+    daemon = start()
+    wait_until(lambda: daemon.get("/ready")[0] == 200, "ready")
+    wait_until(lambda: "in this boot" in daemon.state()["start_check"], "the start check is over")
+    put_semaphore(store, [])  # as a Go peer unlocks: our record stays behind
+    wait_until(lambda: not has(store, keys.holder("", HOST.machine_id)), "the record is forgotten")
+
+
+def test_a_host_under_the_same_machine_id_is_told(
+    url: str, start: Callable[..., Locksmithd]
+) -> None:
+    daemon = start()
+    daemon.wait_ready()
+    twin = Heartbeat("twin", "boot-of-twin", "", "1")
+    connect(url).put(keys.host(HOST.machine_id), records.encode(twin), ttl_s=60)
+    wait_until(lambda: "twin" in daemon.state()["machine_id_shared_with"], "the twin is told")
+    assert "event=machine-id-shared" in daemon.tail()
+
+
+def test_a_corrupt_semaphore_is_shown_and_left_alone(
+    url: str, start: Callable[..., Locksmithd]
+) -> None:
+    store = connect(url)
+    store.put(keys.semaphore(""), "somebody's notes")
+    daemon = start()
+    daemon.wait_ready()
+    assert daemon.state()["semaphore"]["corrupt"]
+    metrics = daemon.get("/metrics")[1]
+    assert 'locksmith_semaphore_corrupt{group=""} 1.0' in metrics.splitlines()
+    assert store.get(keys.semaphore("")).value == "somebody's notes"
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_daemon_starts_before_its_store_and_catches_up(kind: str, tmp_path: Path) -> None:
+    with KINDS[kind](tmp_path) as first:
+        url = first.url
+        connect(url).put(keys.semaphore(""), '{"semaphore":5,"max":5,"holders":null}')
+        with Locksmithd(tmp_path, url, "--state-dir", str(tmp_path)) as daemon:
+            daemon.wait_ready()
+    with Locksmithd(tmp_path, url, "--state-dir", str(tmp_path)) as daemon:
+        daemon.wait_for(lambda: daemon.get("/health")[0] == 200, "locksmithd up without a store")
+        wait_until(lambda: daemon.state()["semaphore"], "the last snapshot is shown")
+        assert daemon.state()["semaphore"]["max"] == 5
+        assert daemon.state()["mirror"]["connected"] is False
+        assert daemon.get("/ready")[0] == 503
+        assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--strategy", "best-effort"], "best-effort"),
+        (["-group", "_x"], "_x"),
+        (["-group", ".."], "'..'"),
+        (["--window", "x"], "--window"),
+        (["-endpoint", "ftp://x"], "ftp://x"),
+    ],
+)
+def test_wrong_use_is_named_and_ends_the_start(
+    tmp_path: Path, arguments: list[str], named: str
+) -> None:
+    with Running(python("locksmith", "daemon", *arguments), tmp_path / "log") as refused:
+        assert refused.process.wait(30) in {1, 2}
+        assert named in refused.tail()
+
+
+def test_help_says_that_nothing_reboots(tmp_path: Path) -> None:
+    with Running(python("locksmith", "daemon", "--help"), tmp_path / "log") as shown:
+        assert shown.process.wait(30) == 0
+        assert "NO REBOOT" in shown.log.read_text()

@@ -1,0 +1,133 @@
+"""The unit files and what stands beside them, judged by systemd's own programs."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.rig import ROOT, require
+
+SYSTEMD = ROOT / "systemd"
+UNITS = sorted((SYSTEMD / "system").iterdir())
+SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
+# The scale of `systemd-analyze security`: 0 is a closed box, 10 has no walls.
+EXPOSURE_MAX = 2.5
+# Services whose task is the host itself. They are verified, but not measured.
+PRIVILEGED = {"confd.service": "writes files anywhere in /etc and reloads their programs"}
+PROGRAM = re.compile(r"^(Exec\w+=[-@:+!|]*)(\S+)", re.MULTILINE)
+
+
+def settings(unit: Path) -> dict[str, list[str]]:
+    """Return a unit's settings, each with all values that it is given."""
+    found: dict[str, list[str]] = {}
+    for line in unit.read_text().splitlines():
+        name, equals, value = line.partition("=")
+        if equals and not line.startswith(("#", ";")):
+            found.setdefault(name.strip(), []).append(value.strip())
+    return found
+
+
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [require(command[0]), *command[1:]],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> Path:
+    """A copy of all units whose programs exist: systemd looks for them."""
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    copies = tmp_path / "units"
+    copies.mkdir()
+    for unit in UNITS:
+        (copies / unit.name).write_text(PROGRAM.sub(rf"\g<1>{program}", unit.read_text()))
+    return copies
+
+
+def test_systemd_finds_no_fault_in_any_unit(units: Path) -> None:
+    names = [str(path) for path in sorted(units.iterdir())]
+    verdict = run("systemd-analyze", "verify", "--man=no", *names, SYSTEMD_UNIT_PATH=f"{units}:")
+    ours = [line for line in verdict.stderr.splitlines() if "/usr/lib/systemd" not in line]
+    assert (verdict.returncode, ours) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [unit for unit in SERVICES if unit.name not in PRIVILEGED],
+    ids=lambda unit: str(unit.name),
+)
+def test_an_unprivileged_service_is_walled_in(unit: Path, units: Path) -> None:
+    verdict = run(
+        "systemd-analyze",
+        "security",
+        "--offline=true",
+        "--no-pager",
+        f"--threshold={EXPOSURE_MAX * 10:.0f}",
+        str(units / unit.name),
+    )
+    assert verdict.returncode == 0, verdict.stdout + verdict.stderr
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: str(unit.name))
+def test_a_service_keeps_the_suites_conventions(unit: Path) -> None:
+    given = settings(unit)
+    name = unit.stem
+    assert given["Type"] == ["notify"]
+    assert given["EnvironmentFile"] == [f"-/etc/default/{name}"]
+    assert given["ExecStart"][-1].split()[0] == f"/usr/bin/{name}"
+    assert given["WantedBy"][-1] in {"slashetc.target", "multi-user.target"}
+    assert int(given["WatchdogSec"][-1].removesuffix("s")) > 0
+    assert given["Restart"][-1] in {"on-failure", "always"}
+    assert given["NoNewPrivileges"] == ["yes"] or name in PRIVILEGED
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: str(unit.name))
+def test_a_service_starts_a_program_that_the_package_installs(unit: Path) -> None:
+    scripts = (ROOT / "pyproject.toml").read_text()
+    program = Path(settings(unit)["ExecStart"][-1].split()[0]).name
+    assert f"\n{program} = " in scripts
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A root directory with the users that the package creates."""
+    (tmp_path / "etc").mkdir()
+    made = run("systemd-sysusers", f"--root={tmp_path}", str(SYSTEMD / "sysusers.d/slashetc.conf"))
+    assert (made.returncode, "rror" in made.stderr) == (0, False), made.stderr
+    return tmp_path
+
+
+def test_every_user_of_a_service_is_created(root: Path) -> None:
+    wanted = {value for unit in SERVICES for value in settings(unit).get("User", [])} - {"root"}
+    users = {line.split(":")[0] for line in (root / "etc/passwd").read_text().splitlines()}
+    assert wanted <= users
+
+
+def test_the_directories_can_be_created(root: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("giving directories to users needs root")
+    config = str(SYSTEMD / "tmpfiles.d/slashetc.conf")
+    made = run("systemd-tmpfiles", "--create", f"--root={root}", config)
+    assert (made.returncode, made.stderr) == (0, "")
+    assert (root / "var/lib/coordinator").stat().st_mode & 0o777 == 0o700
+
+
+def test_installing_enables_the_target_and_starts_no_daemon(tmp_path: Path) -> None:
+    home = tmp_path / "usr/lib/systemd"
+    shutil.copytree(SYSTEMD / "system", home / "system")
+    shutil.copytree(SYSTEMD / "system-preset", home / "system-preset")
+    shutil.copy("/usr/lib/systemd/system/multi-user.target", home / "system")
+    preset = run("systemctl", f"--root={tmp_path}", "preset-all")
+    assert preset.returncode == 0, preset.stderr
+    enabled = sorted(path.name for path in (tmp_path / "etc").rglob("*.wants/*"))
+    assert enabled == ["slashetc.target"]

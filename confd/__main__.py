@@ -1,0 +1,5 @@
+"""`python -m confd`."""
+
+from confd.cli import main
+
+main()

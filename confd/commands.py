@@ -1,0 +1,127 @@
+"""Shell commands with a deadline: their own session, a bounded tail of output, ended whole."""
+
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from typing import IO
+
+# What stays of a command's output for the log.
+TAIL_BYTES_MAX = 2048
+# A pipe holds no more, so one read empties it.
+PIPE_BYTES = 64 << 10
+# Between SIGTERM and SIGKILL to the group of a command that ran out of time.
+GRACE_S = 2.0
+# Meant for this process: its options, and systemd's sockets and notifications.
+_OURS = ("CONFD_", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_")
+
+
+class CommandFailed(Exception):  # noqa: N818 - what the command did
+    """A command did not end well; the message has its end and the last of its output."""
+
+
+def inherited(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the part of an environment that commands and templates may see."""
+    return {name: value for name, value in variables.items() if not name.startswith(_OURS)}
+
+
+class Runner:
+    """Runs one command at a time; `cancel` ends it from another thread, and all to come."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = inherited(variables)
+        self._cancelled = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+    def cancel(self) -> None:
+        """End the running command, and let no other begin."""
+        os.eventfd_write(self._cancelled, 1)
+
+    def close(self) -> None:
+        """Give back the descriptor."""
+        os.close(self._cancelled)
+
+    def run(self, line: str, timeout_s: float) -> str:
+        """Run a command line with /bin/sh; return the end of its output. Raises CommandFailed."""
+        try:
+            process = self._started(line)
+        except OSError as error:
+            raise CommandFailed(f"/bin/sh did not start: {error.strerror}") from error
+        exited = os.pidfd_open(process.pid)
+        try:
+            why, output = self._wait(process, exited, timeout_s)
+        finally:
+            # Until it is waited for, its id is nobody else's: the group can be signalled safely.
+            if not _over(exited, 0):
+                _end_group(process.pid, exited)
+            process.wait()
+            os.close(exited)
+            _stdout(process).close()
+        text = output.decode(errors="replace").strip()
+        if why or process.returncode:
+            raise CommandFailed(_failure(why, process.returncode, text))
+        return text
+
+    def _started(self, line: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            ["/bin/sh", "-c", line],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd="/",
+            env=self._variables,
+        )
+
+    def _wait(
+        self, process: subprocess.Popen[bytes], exited: int, timeout_s: float
+    ) -> tuple[str, bytes]:
+        output = _stdout(process).fileno()
+        os.set_blocking(output, False)
+        poll = select.poll()
+        for descriptor in (output, exited, self._cancelled):
+            poll.register(descriptor, select.POLLIN)
+        end_s = time.monotonic() + timeout_s
+        tail = b""
+        while (left_s := end_s - time.monotonic()) > 0:
+            ready = {descriptor for descriptor, _ in poll.poll(left_s * 1000)}
+            if output in ready:
+                chunk = _read(output)
+                tail = (tail + chunk)[-TAIL_BYTES_MAX:]
+                if not chunk:
+                    poll.unregister(output)
+            if self._cancelled in ready:
+                return "stopped with confd", tail
+            # A daemon that the command left behind may hold the pipe open: exit is what counts.
+            if exited in ready:
+                return "", (tail + _read(output))[-TAIL_BYTES_MAX:]
+        return f"not done within {timeout_s:g} s: its process group was ended", tail
+
+
+def _stdout(process: subprocess.Popen[bytes]) -> IO[bytes]:
+    assert process.stdout is not None
+    return process.stdout
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, PIPE_BYTES)
+    except BlockingIOError:
+        return b""
+
+
+def _over(exited: int, wait_s: float) -> bool:
+    return bool(select.select([exited], [], [], wait_s)[0])
+
+
+def _end_group(group: int, exited: int) -> None:
+    os.killpg(group, signal.SIGTERM)
+    _over(exited, GRACE_S)
+    os.killpg(group, signal.SIGKILL)
+
+
+def _failure(why: str, returncode: int, output: str) -> str:
+    if not why:
+        why = f"exit {returncode}" if returncode > 0 else f"killed by signal {-returncode}"
+    return f"{why}: {output}" if output else why

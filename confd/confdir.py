@@ -1,0 +1,79 @@
+"""The configuration directory: resource files in conf.d, templates in templates, read safely."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import jinja2
+
+from confd.render import Unreadable
+from confd.resource import BYTES_MAX, ResourceError, TemplateResource, parse_all
+
+TEMPLATE_BYTES_MAX = 1 << 20
+
+
+def resources(confdir: Path, prefix: str) -> tuple[TemplateResource, ...]:
+    """Read every `*.toml` below conf.d. Raises ResourceError."""
+    directory = confdir / "conf.d"
+    if not directory.is_dir():
+        raise ResourceError(f"{directory}: no such directory: create it, or name another --confdir")
+    texts = {
+        os.path.relpath(path, confdir): _text(path) for path in sorted(directory.rglob("*.toml"))
+    }
+    return parse_all(texts, prefix=prefix)
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ResourceError(f"{path}: {error.strerror}") from None
+    if len(data) > BYTES_MAX:
+        raise ResourceError(f"{path}: larger than {BYTES_MAX} bytes: not a resource file")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ResourceError(f"{path}:{line}: not UTF-8 text: save it as UTF-8") from None
+
+
+class Templates(jinja2.BaseLoader):
+    """Loads templates from below one directory, and nothing from outside it."""
+
+    def __init__(self, confdir: Path) -> None:
+        self._directory = confdir / "templates"
+        self.root = f"{self._directory}/"
+
+    def get_source(
+        self, environment: jinja2.Environment, template: str
+    ) -> tuple[str, str, Callable[[], bool]]:
+        """Read one template. Raises TemplateNotFound, Unreadable."""
+        del environment
+        path = self._directory / template
+        try:
+            # Resolved before the test, so that no link leads out.
+            inside = path.resolve().is_relative_to(self._directory.resolve())
+            if not inside or "\0" in template:
+                raise Unreadable("the template is outside the templates directory")
+            signature = _signature(path)
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise jinja2.TemplateNotFound(template) from None
+        except OSError as error:
+            raise Unreadable(f"the template cannot be read: {error.strerror}") from None
+        if len(data) > TEMPLATE_BYTES_MAX:
+            raise Unreadable(f"the template is larger than {TEMPLATE_BYTES_MAX} bytes")
+        try:
+            text = data.decode()
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise Unreadable(f"the template is not UTF-8 text in its line {line}") from None
+        return text, f"{self.root}{template}", lambda: _signature(path) == signature
+
+
+def _signature(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -1,0 +1,233 @@
+"""The worker's thread on a store in memory: nothing lost, nothing done in vain."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from confd.cycle import Manner, Outcome
+from confd.settings import Settings
+from confd.state import State
+from confd.worker import Worker
+from coordinator.client.memory import MemoryStore
+from tests.confd.world import Confdir
+from tests.rig import wait_until
+
+JOIN_S = 10.0
+
+
+class World:
+    """A store, a confdir, and a worker between them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.store = MemoryStore()
+        self.confdir = Confdir(directory)
+        self.worker: Worker | None = None
+        self.passed: list[bool] = []
+        self.failures: list[BaseException] = []
+
+    def start(self, *, watch: bool = True, interval_s: float = 0.0) -> Worker:
+        self.state = State(self.directory / "state")
+        settings = Settings(
+            confdir=self.confdir.path,
+            manner=Manner(),
+            state_dir=self.directory / "state",
+            watch=watch,
+            interval_s=interval_s,
+        )
+        self.worker = Worker(settings, self.confdir.resources(), self.store, self.state)
+        self.worker.start(first_pass=lambda: self.passed.append(True), failed=self.failures.append)
+        return self.worker
+
+    def first_pass(self) -> None:
+        wait_until(lambda: self.passed, "the first pass")
+
+    def stop(self) -> None:
+        if self.worker is not None:
+            self.worker.stop()
+            assert self.worker.join(JOIN_S)
+            self.state.close()
+            self.worker = None
+        assert self.failures == []
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.stop()
+
+
+def holds(path: Path, text: str) -> Callable[[], bool]:
+    return lambda: path.exists() and path.read_text() == text
+
+
+def test_a_change_reaches_the_file(world: World) -> None:
+    dest = world.confdir.add("a", "{{ getv('/app/v', 'none') }}")
+    world.start()
+    wait_until(holds(dest, "none"), "the first text")
+    world.store.put("/app/v", "1")
+    wait_until(holds(dest, "1"), "the written key")
+    world.store.delete("/app", recursive=True)
+    wait_until(holds(dest, "none"), "the deleted directory")
+
+
+def test_only_the_resources_that_read_a_key_are_worked(world: World) -> None:
+    one = world.confdir.add("one", "{{ getv('/app/one', '') }}")
+    two = world.confdir.add("two", "{{ getv('/app/two', '') }}")
+    worker = world.start()
+    world.first_pass()
+    world.store.put("/app/one", "1")
+    wait_until(holds(one, "1"), "the file")
+    world.store.put("/app/other", "1")
+    world.store.put("/app/two", "2")
+    wait_until(holds(two, "2"), "the other file")
+    assert sum(worker.outcomes.values()) == 4
+
+
+def test_what_changes_while_a_reload_runs_is_not_lost(world: World, tmp_path: Path) -> None:
+    gate, begun, log = (tmp_path / name for name in ("gate", "begun", "log"))
+    reload = (
+        f"touch {begun}; while ! test -e {gate}; do sleep 0.02; done; cat {{{{ dest }}}} >> {log}"
+    )
+    dest = world.confdir.add("a", "{{ getv('/app/v') }}", f'reload_cmd = "{reload}"')
+    world.store.put("/app/v", "1")
+    world.start()
+    wait_until(begun.exists, "the first reload")
+    for value in "234":
+        world.store.put("/app/v", value)
+    gate.touch()
+    wait_until(holds(log, "14"), "the reload of the last value")
+    assert dest.read_text() == "4"
+
+
+def test_a_failing_resource_is_tried_again_by_itself(world: World, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    dest = world.confdir.add("a", "x", f'check_cmd = "test -e {gate}"', keys="[]")
+    worker = world.start()
+    wait_until(lambda: worker.outcomes[Outcome.CHECK_FAILED], "the refusal")
+    gate.touch()
+    wait_until(holds(dest, "x"), "the file")
+
+
+def test_a_failing_resource_does_not_hold_up_the_others(world: World) -> None:
+    world.confdir.add("a", "{{ getv('/app/never') }}")
+    dest = world.confdir.add("b", "x")
+    worker = world.start()
+    wait_until(holds(dest, "x"), "the other file")
+    world.first_pass()
+    assert worker.report["conf.d/a.toml"].outcome is Outcome.RENDER_FAILED
+
+
+def test_an_absent_key_that_comes_mends_its_resource_at_once(world: World) -> None:
+    dest = world.confdir.add("a", "{{ getv('/app/v') }}")
+    world.start()
+    world.first_pass()
+    world.store.put("/app/v", "1")
+    wait_until(holds(dest, "1"), "the file")
+
+
+def test_without_watch_changes_wait_for_the_next_pass(world: World) -> None:
+    dest = world.confdir.add("a", "{{ getv('/app/v', 'none') }}")
+    worker = world.start(watch=False)
+    world.first_pass()
+    index = world.store.put("/app/v", "1").modified
+    wait_until(lambda: worker.statuses()["/app"].index >= index, "the change to be heard")
+    assert dest.read_text() == "none"
+    worker.request_pass()
+    wait_until(holds(dest, "1"), "the pass")
+
+
+def test_an_interval_passes_by_itself(world: World) -> None:
+    dest = world.confdir.add("a", "{{ getv('/app/v', 'none') }}")
+    world.start(watch=False, interval_s=0.1)
+    world.first_pass()
+    world.store.put("/app/v", "1")
+    wait_until(holds(dest, "1"), "a pass")
+    dest.write_text("strayed")
+    wait_until(holds(dest, "1"), "another pass")
+
+
+def test_a_pass_takes_new_resources_and_their_keys(world: World) -> None:
+    world.confdir.add("a", "x")
+    worker = world.start()
+    world.first_pass()
+    world.store.put("/db/v", "1")
+    dest = world.confdir.add("b", "{{ getv('/db/v') }}", keys='["/db"]')
+    worker.request_pass()
+    wait_until(holds(dest, "1"), "the new file")
+    assert set(worker.statuses()) == {"/app", "/db"}
+
+
+def test_a_pass_lets_go_of_what_is_gone(world: World) -> None:
+    world.confdir.add("a", "{{ getv('/app/v', '') }}")
+    world.confdir.add("b", "{{ getv('/db/v', '') }}", keys='["/db"]')
+    worker = world.start()
+    world.first_pass()
+    (world.confdir.path / "conf.d" / "a.toml").unlink()
+    worker.request_pass()
+    wait_until(lambda: set(worker.statuses()) == {"/db"}, "the root to go")
+    assert set(worker.report) == {"conf.d/b.toml"}
+
+
+def test_a_broken_configuration_is_refused_and_the_old_one_works_on(world: World) -> None:
+    dest = world.confdir.add("a", "{{ getv('/app/v', '') }}")
+    worker = world.start()
+    world.first_pass()
+    (world.confdir.path / "conf.d" / "b.toml").write_text("nonsense")
+    worker.request_pass()
+    world.store.put("/app/v", "1")
+    wait_until(holds(dest, "1"), "the file")
+    assert set(worker.resources) == {"conf.d/a.toml"}
+
+
+def test_no_resources_are_a_pass_too(world: World) -> None:
+    world.start()
+    world.first_pass()
+
+
+def test_a_restart_reloads_nothing_that_did_not_change(world: World, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    world.confdir.add("a", "{{ getv('/app/v') }}", f'reload_cmd = "cat {{{{ dest }}}} >> {log}"')
+    world.store.put("/app/v", "1")
+    world.start()
+    wait_until(holds(log, "1"), "the first reload")
+    world.stop()
+    world.store.put("/app/v", "2")
+    world.passed.clear()
+    world.start()
+    world.first_pass()
+    wait_until(holds(log, "12"), "the second reload")
+    world.stop()
+    world.passed.clear()
+    world.start()
+    world.first_pass()
+    assert log.read_text() == "12"
+
+
+def test_a_stop_does_not_wait_for_all_that_is_due(world: World, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    for name in "abc":
+        line = f"touch {begun}; while test -e {world.confdir.path}/hold; do sleep 0.02; done"
+        world.confdir.add(name, "x", f'reload_cmd = "{line}"', keys="[]")
+    hold = world.confdir.path / "hold"
+    hold.touch()
+    worker = world.start()
+    wait_until(begun.exists, "the first reload")
+    worker.stop()
+    hold.unlink()
+    assert worker.join(JOIN_S)
+    assert sum(worker.outcomes.values()) == 1
+
+
+def test_a_cut_command_leaves_its_reload_owed(world: World, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    dest = world.confdir.add("a", "x", f'reload_cmd = "touch {begun}; sleep 300"', keys="[]")
+    worker = world.start()
+    wait_until(begun.exists, "the reload")
+    worker.stop()
+    worker.cut()
+    assert worker.join(JOIN_S)
+    assert dest.read_text() == "x"
+    assert worker.owes(worker.resources["conf.d/a.toml"])

@@ -1,0 +1,5 @@
+"""`python -m skydns`."""
+
+from skydns.cli import main
+
+main()

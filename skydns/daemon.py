@@ -1,0 +1,203 @@
+"""The daemon: sockets, one copy of the keys for all workers, and the status page."""
+
+import asyncio
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from coordinator.client import BadRequest, Changes, Mirror, Store, Tls, View, connect
+from daemonkit import lifecycle, logs, workers
+from daemonkit.addresses import listening_socket
+from daemonkit.lifecycle import Lifecycle, activated_sockets
+from daemonkit.metrics import Sample
+from daemonkit.options import EXIT_USAGE, Failure
+from daemonkit.status import Probe, StatusPage
+from skydns import update
+from skydns.record import Bad, is_config, read
+from skydns.settings import Settings
+from skydns.update import Update
+from skydns.worker import Boot
+
+# A re-connect takes less; only what lasts longer is worth a second question of every client.
+BLIND_AFTER_S = 10.0
+LOOK_S = 1.0
+SHOWN_BAD_MAX = 1000
+SNAPSHOT = "skydns.snapshot"
+
+_log = logs.get("skydns")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the daemon runs. `addresses` are ignored when systemd passes sockets.
+
+    `tls` are the files of the store's CA, our certificate and its key.
+    """
+
+    addresses: tuple[tuple[str, int], ...]
+    settings: Settings
+    endpoints: str
+    tls: tuple[Path | None, Path | None, Path | None]
+    state_dir: Path | None
+    status_addr: str
+    workers: int
+    log_level: str
+    log_format: str
+
+
+def run(options: Options, *, drain_s: float) -> int:
+    """Run the daemon to its end; return the exit code. Failure for what no store can be at."""
+    try:
+        tls = Tls(*(str(path or "") for path in options.tls))
+        store = connect(options.endpoints, tls=tls)
+    except BadRequest as error:
+        raise Failure(str(error), EXIT_USAGE) from None
+    return lifecycle.run(Skydns(options, store), drain_s=drain_s)
+
+
+class Skydns:
+    """Feeds worker processes with the keys below the prefix."""
+
+    def __init__(self, options: Options, store: Store) -> None:
+        self._options = options
+        self._view = View()
+        self._loaded = False
+        self._blind = False
+        self._bad: dict[str, Bad] = {}
+        cache = options.state_dir / SNAPSHOT if options.state_dir else None
+        self._mirror = Mirror(store, options.settings.prefix, self._deliver, cache=cache)
+        self._page = StatusPage(
+            options.status_addr,
+            health=lambda: Probe(ok=True),
+            ready=self._ready,
+            state=self._state,
+            samples=self._samples,
+        )
+
+    async def start(self, life: Lifecycle) -> None:
+        """Answer from now on: from the snapshot, from the store, or with SERVFAIL until then."""
+        self._life = life
+        self._loop = asyncio.get_running_loop()
+        self._sockets = _sockets(self._options.addresses)
+        boot = Boot(self._options.settings, self._options.log_level, self._options.log_format)
+        self._workers = workers.Supervisor(
+            "skydns.worker",
+            self._options.workers,
+            sockets=self._sockets,
+            catch_up=self._catch_up,
+            settings=msgspec.msgpack.encode(boot),
+        )
+        self._mirror.start()
+        await self._workers.start(life)
+        await self._page.start()
+        life.spawn(self._look_after_store(), "store")
+        _log.info("serving", sockets=" ".join(self._sockets), workers=self._options.workers)
+
+    async def drain(self) -> None:
+        """Answer what has arrived, and let the store go."""
+        await self._workers.drain()
+        await self._page.stop()
+        await self._loop.run_in_executor(None, self._mirror.stop)
+
+    def reload(self) -> None:
+        """Do nothing: what changes while we run is in keys."""
+
+    def _deliver(self, changes: Changes) -> None:
+        """Take changes on the mirror's thread, where judging many keys holds nobody up."""
+        prefix = self._options.settings.prefix
+        leaves = (read(e, prefix) for e in changes.entries if not is_config(e.key, prefix))
+        bad = {leaf.key: leaf for leaf in leaves if isinstance(leaf, Bad)}
+        self._loop.call_soon_threadsafe(self._apply, changes, bad)
+
+    def _apply(self, changes: Changes, bad: dict[str, Bad]) -> None:
+        self._view.apply(changes)
+        if changes.reset:
+            self._bad = {}
+        for key in changes.touched():
+            self._bad.pop(key, None)
+        self._bad.update(bad)
+        for leaf in bad.values():
+            _log.warning("bad-record", key=leaf.key, reason=leaf.reason)
+        self._loaded = True
+        self._workers.publish(update.encode(Update(self._blind, changes)))
+
+    def _catch_up(self) -> bytes:
+        if not self._loaded:
+            return update.encode(Update(self._blind))
+        view = self._view
+        everything = Changes(view.cluster, view.index, tuple(view.entries.values()), reset=True)
+        return update.encode(Update(self._blind, everything))
+
+    async def _look_after_store(self) -> None:
+        while True:
+            status = self._mirror.status()
+            age_s = status.age_s
+            blind = not status.connected and (age_s is None or age_s > BLIND_AFTER_S)
+            if blind != self._blind:
+                self._blind = blind
+                self._workers.publish(update.encode(Update(blind)))
+                _log.warning("store-away" if blind else "store-back", error=status.error)
+            self._life.status(
+                f"{len(self._view.entries)} keys at index {self._view.index}, "
+                f"{len(self._bad)} bad, store {'connected' if status.connected else 'away'}"
+            )
+            await asyncio.sleep(LOOK_S)
+
+    def _ready(self) -> Probe:
+        ready = self._workers.ready()
+        return Probe(ready and self._loaded, {"workers": ready, "data": self._loaded})
+
+    def _state(self) -> object:
+        shown = sorted(self._bad.values(), key=lambda leaf: leaf.key)[:SHOWN_BAD_MAX]
+        return {
+            "keys": len(self._view.entries),
+            "index": self._view.index,
+            "loaded": self._loaded,
+            "blind": self._blind,
+            "store": self._mirror.status(),
+            "workers": self._workers.pids(),
+            "sockets": list(self._sockets),
+            "bad": len(self._bad),
+            "bad_records": [{"key": leaf.key, "reason": leaf.reason} for leaf in shown],
+        }
+
+    def _samples(self) -> Iterable[Sample]:
+        status = self._mirror.status()
+        gauges = (
+            ("skydns_keys", len(self._view.entries), "Keys below the prefix."),
+            ("skydns_bad_records", len(self._bad), "Keys that cannot be served."),
+            ("skydns_store_connected", status.connected, "Whether the store is followed."),
+            ("skydns_store_index", self._view.index, "The store's index that answers stand at."),
+        )
+        yield from self._workers.samples()
+        for name, value, text in gauges:
+            yield Sample(name, "gauge", text, value)
+        if status.age_s is not None:
+            text = "How long ago the store was last heard."
+            yield Sample("skydns_store_age_seconds", "gauge", text, status.age_s)
+
+
+def _sockets(addresses: Iterable[tuple[str, int]]) -> dict[str, socket.socket]:
+    """Take systemd's sockets, or bind both transports of each address.
+
+    Each address has its own socket, so that a reply comes from where its query went.
+    """
+    passed = [sock for socks in activated_sockets().values() for sock in socks]
+    if passed:
+        return {_name(sock): sock for sock in passed}
+    bound = []
+    for host, port in addresses:
+        tcp = listening_socket((host, port), socket.SOCK_STREAM)
+        # With port 0 both get the one that TCP got.
+        udp = listening_socket((host, tcp.getsockname()[1]), socket.SOCK_DGRAM)
+        bound += [udp, tcp]
+    return {_name(sock): sock for sock in bound}
+
+
+def _name(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    transport = "udp" if sock.type == socket.SOCK_DGRAM else "tcp"
+    return f"{transport}/[{host}]:{port}" if ":" in host else f"{transport}/{host}:{port}"

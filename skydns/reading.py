@@ -1,0 +1,123 @@
+"""What one question looks up, and what a cache must know about the answer made of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from skydns.name import Name
+from skydns.record import Record
+from skydns.rr import Rdata, RRset, Soa, Type
+from skydns.settings import Settings
+from skydns.zone import Found, Zone, split
+
+# Different orders of one answer: enough to spread clients, few enough to keep them all.
+TURNS_MAX = 8
+# A lease that was written as a TTL must not pin an answer in caches for years.
+TTL_S_MAX = 86_400
+# RFC 8767, 4: how long others may keep what may no longer be true.
+STALE_TTL_S = 30
+# The store removes an expired key within a second or so. A key that is still there later was
+# refreshed without an event, and how long it lives now is not known.
+EXPIRY_GRACE_S = 2.0
+# SkyDNS counts in whole hours, so that servers side by side agree.
+SERIAL_STEP_S = 3600
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What an answer is made from. `blind` says that the store is away and data may be old."""
+
+    zone: Zone
+    settings: Settings
+    now_s: float
+    blind: bool = False
+
+
+class ExcessError(Exception):
+    """A name has more services than any message can hold."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """The look-ups of one question; `turn` chooses among its orders where it `rotates`.
+
+    `names` are those whose subtrees the answer rests on. `turns` is how many orders it has.
+    `passing` says that it changes with time alone, because a key is about to expire.
+    """
+
+    world: World
+    turn: int
+    rotates: bool
+    lookups: int = 0
+    names: set[Name] = field(default_factory=set)
+    turns: int = 1
+    passing: bool = False
+
+    @property
+    def settings(self) -> Settings:
+        """What the operator decided."""
+        return self.world.settings
+
+    def exists(self, name: Name) -> bool:
+        """Say whether the name or one below it has a key."""
+        self.names.add(split(name)[0])
+        return self.world.zone.exists(name)
+
+    def at(self, name: Name) -> Record | None:
+        """Return the service whose key is exactly this name."""
+        self.names.add(name)
+        return self.world.zone.at(name)
+
+    def look(self, name: Name) -> Found:
+        """Return all services of a name. ExcessError when no message can hold them."""
+        self.lookups += 1
+        self.names.add(split(name)[0])
+        found = self.world.zone.below(name)
+        if found.excess:
+            raise ExcessError
+        return found
+
+    def in_turn(self, items: list[T]) -> list[T]:
+        """Return the items beginning with the one whose turn it is."""
+        if len(items) < 2 or not (self.rotates and self.settings.round_robin):
+            return items
+        turns = min(len(items), TURNS_MAX)
+        self.turns = max(self.turns, turns)
+        shift = self.turn % turns * len(items) // turns
+        return items[shift:] + items[:shift]
+
+    def rrset(
+        self, name: Name, kind: Type, data: Sequence[tuple[Record, Rdata]]
+    ) -> tuple[RRset, ...]:
+        """Return one RRset without doubles under the least of its TTLs, or none without data."""
+        if not data:
+            return ()
+        ttl_s = self.capped(min(self._ttl_s(record) for record, _ in data))
+        return (RRset(name, kind, ttl_s, tuple(dict.fromkeys(rdata for _, rdata in data))),)
+
+    def _ttl_s(self, record: Record) -> int:
+        written_s, now_s = record.service.ttl, self.world.now_s
+        if record.expires_at is None:
+            return written_s or self.settings.ttl_s
+        if now_s > record.expires_at + EXPIRY_GRACE_S:
+            return min(written_s or STALE_TTL_S, STALE_TTL_S)
+        self.passing = True
+        left_s = max(1, int(record.expires_at - now_s))
+        return min(written_s or left_s, left_s)
+
+    def capped(self, ttl_s: int) -> int:
+        """Return a TTL within what is sane, and within what old data may claim."""
+        return min(ttl_s, STALE_TTL_S if self.world.blind else TTL_S_MAX)
+
+    def soa(self, domain: Name, ttl_s: int) -> RRset:
+        """Return the SOA record of a domain."""
+        settings = self.settings
+        soa = Soa(
+            primary=(b"ns", b"dns", *domain),
+            mailbox=settings.hostmaster or (b"hostmaster", *domain),
+            serial=int(self.world.now_s) // SERIAL_STEP_S * SERIAL_STEP_S,
+            minimum_s=settings.negative_ttl_s,
+        )
+        return RRset(domain, Type.SOA, self.capped(ttl_s), (soa,))

@@ -1,0 +1,25 @@
+"""What the daemon tells its workers, as bytes on their channel."""
+
+import msgspec
+
+from coordinator.client.view import Changes
+
+
+class Update(msgspec.Struct, frozen=True):
+    """Changes of the keys, and whether the store is away and they may be old."""
+
+    blind: bool
+    changes: Changes | None = None
+
+
+_decoder = msgspec.msgpack.Decoder(Update)
+
+
+def encode(update: Update) -> bytes:
+    """Write an update for the channel."""
+    return msgspec.msgpack.encode(update)
+
+
+def decode(payload: bytes) -> Update:
+    """Read an update from the channel."""
+    return _decoder.decode(payload)

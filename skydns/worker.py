@@ -1,0 +1,164 @@
+"""A process that answers queries: `python -m skydns.worker`, started by the daemon."""
+
+import asyncio
+import gc
+import socket
+import sys
+import time
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from daemonkit import logs, workers
+from daemonkit.lifecycle import Lifecycle
+from daemonkit.metrics import Sample
+from skydns import update
+from skydns.front import Front
+from skydns.rr import Rcode
+from skydns.settings import Settings
+from skydns.tcp import Tcp
+from skydns.udp import Udp
+
+TICK_S = 1.0
+
+_log = logs.get("skydns")
+
+
+class Boot(msgspec.Struct, frozen=True):
+    """What a worker is started with."""
+
+    settings: Settings
+    log_level: str
+    log_format: str
+
+
+class AnsweringWorker:
+    """Answers on the inherited sockets from its own copy of the names."""
+
+    def __init__(self) -> None:
+        self._front: Front | None = None
+        self._udp: list[Udp] = []
+        self._tcp: list[Tcp] = []
+
+    @property
+    def front(self) -> Front:
+        """The answers; there are none before `start`."""
+        assert self._front is not None
+        return self._front
+
+    async def start(
+        self, sockets: Mapping[str, socket.socket], settings: bytes, life: Lifecycle
+    ) -> None:
+        """Answer from now on; with SERVFAIL until there is data."""
+        boot = msgspec.msgpack.decode(settings, type=Boot)
+        logs.configure(boot.log_level, boot.log_format)
+        front = self._front = Front(boot.settings, time.time)
+        for sock in sockets.values():
+            if sock.type == socket.SOCK_DGRAM:
+                self._udp.append(Udp(sock, front.reply))
+            else:
+                self._tcp.append(Tcp(sock, lambda data: front.reply(data, tcp=True)))
+        for udp in self._udp:
+            udp.start()
+        for tcp in self._tcp:
+            await tcp.start()
+        life.spawn(self._tick(), "tick")
+
+    def receive(self, payload: bytes) -> None:
+        """Take changes of the keys."""
+        told = update.decode(payload)
+        self.front.set_blind(blind=told.blind)
+        if told.changes is None:
+            return
+        if not told.changes.reset:
+            self.front.apply(told.changes)
+            return
+        # A load makes only what stays: looking for garbage meanwhile, or ever again in these
+        # objects, costs pauses and finds nothing.
+        gc.disable()
+        self.front.apply(told.changes)
+        gc.freeze()
+        gc.enable()
+        _log.info(
+            "zone-loaded",
+            keys=len(told.changes.entries),
+            bad=len(self.front.zone.bad),
+            index=told.changes.index,
+        )
+
+    def samples(self) -> Iterable[Sample]:
+        """Count what was asked and answered."""
+        yield from _answered(self.front)
+        yield from _asked(self._udp, self._tcp)
+
+    async def drain(self) -> None:
+        """Answer what has arrived."""
+        for udp in self._udp:
+            udp.stop()
+        await asyncio.gather(*(tcp.stop() for tcp in self._tcp))
+
+    async def _tick(self) -> None:
+        front = self.front
+        while True:
+            await asyncio.sleep(TICK_S)
+            front.tick()
+            if front.last_fault is not None:
+                _log.error("answer-failed", exc=front.last_fault, so_far=front.counts.faults)
+                front.last_fault = None
+
+
+def _answered(front: Front) -> Iterable[Sample]:
+    counts = front.counts
+    for rcode in Rcode:
+        if rcode < len(counts.rcodes):
+            yield Sample(
+                "skydns_replies_total",
+                "counter",
+                "Replies by the code in their header.",
+                counts.rcodes[rcode],
+                {"rcode": rcode.name},
+            )
+    kept, kept_bytes = front.kept()
+    totals = (
+        ("computed", counts.computed, "Packets whose reply was not in the answer cache."),
+        ("truncated", counts.cut, "Answers that were too long for their packet."),
+        ("unanswered", counts.unanswered, "Packets that are no query and get no reply."),
+        ("faults", counts.faults, "Questions that failed for a mistake of ours."),
+    )
+    for name, value, text in totals:
+        yield Sample(f"skydns_{name}_total", "counter", text, value)
+    yield Sample("skydns_cached_answers", "gauge", "Answers in the cache.", kept)
+    yield Sample("skydns_cached_bytes", "gauge", "Bytes of the answer cache.", kept_bytes)
+
+
+def _asked(udp: Iterable[Udp], tcp: Iterable[Tcp]) -> Iterable[Sample]:
+    udp, tcp = tuple(udp), tuple(tcp)
+    by_transport = (
+        ("udp", sum(each.received for each in udp)),
+        ("tcp", sum(each.counts.received for each in tcp)),
+    )
+    for transport, value in by_transport:
+        labels = {"transport": transport}
+        yield Sample("skydns_queries_total", "counter", "Packets received.", value, labels)
+    totals = (
+        ("udp_unsent", sum(each.unsent for each in udp), "Replies the kernel did not take."),
+        ("tcp_opened", sum(each.counts.opened for each in tcp), "TCP connections accepted."),
+        (
+            "tcp_turned_away",
+            sum(each.counts.turned_away for each in tcp),
+            "TCP connections closed because there were too many.",
+        ),
+        (
+            "tcp_timed_out",
+            sum(each.counts.timed_out for each in tcp),
+            "TCP connections closed because they were idle, slow or not read.",
+        ),
+    )
+    for name, value, text in totals:
+        yield Sample(f"skydns_{name}_total", "counter", text, value)
+    connections = sum(len(each.connections) for each in tcp)
+    yield Sample("skydns_tcp_connections", "gauge", "Open TCP connections.", connections)
+
+
+if __name__ == "__main__":
+    sys.exit(workers.serve(AnsweringWorker()))

@@ -1,0 +1,43 @@
+import pytest
+
+from daemonkit import options
+from skydns import cli
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        options.run(cli.app, "skydns", arguments)
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--domain", "a..b"], "'a..b' is no domain name: it has an empty label"),
+        (["--domain", ""], "empty label"),
+        (["--hostmaster", "@x.org"], "nothing before the @"),
+        (["--hostmaster", "a@"], "empty label"),
+        (["--hostmaster", f"{'x' * 64}@x.org"], "longer than 63 bytes"),
+        (["--addr", "127.0.0.1"], "'127.0.0.1' is not an address"),
+        (["--addr", "127.0.0.1:53,x"], "'x' is not an address"),
+        (["--ttl", "0"], "--ttl"),
+        (["--endpoints", "nowhere"], "nowhere"),
+        (["--ca-file", "/nonexistent"], "/nonexistent"),
+    ],
+)
+def test_wrong_use_names_the_value(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], reason: str
+) -> None:
+    said = refused(capsys, *arguments)
+    assert reason in " ".join(said.replace("│", " ").split())
+
+
+def test_one_dash_is_as_good_as_two(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "empty label" in refused(capsys, "-domain", ".")
+
+
+def test_a_mailbox_is_a_name() -> None:
+    assert cli._mailbox("") == ()
+    assert cli._mailbox("DNS.admin@example.org") == (b"dns.admin", b"example", b"org")
+    assert cli._mailbox("hostmaster.example.org") == (b"hostmaster", b"example", b"org")

@@ -1,0 +1,311 @@
+"""The whole: real processes, a real store, dig."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import dnslib
+import pytest
+
+from coordinator.client import Store, connect
+from tests.rig import Running, answers, free_port, python, require, wait_until
+from tests.skydns.world import opt, packet
+
+D = "/skydns/local/skydns"
+NOWHERE = "http://127.0.0.1:1"
+BURST = 3000
+
+
+class Skydns(Running):
+    """Our DNS server on a free port."""
+
+    def __init__(self, directory: Path, endpoints: str, *arguments: str) -> None:
+        self.port, status = free_port(), free_port()
+        self.status_url = f"http://127.0.0.1:{status}"
+        command = python("skydns", "--addr", f"127.0.0.1:{self.port},127.0.0.2:{self.port}")
+        command += ["--status-addr", f"127.0.0.1:{status}", "--endpoints", endpoints]
+        super().__init__([*command, *arguments], directory / f"skydns-{self.port}.log")
+        self.wait_for(lambda: answers(f"{self.status_url}/health"), "skydns healthy")
+
+    def ready(self) -> None:
+        self.wait_for(lambda: answers(f"{self.status_url}/ready"), "skydns ready")
+
+    def state(self) -> dict[str, object]:
+        with urllib.request.urlopen(f"{self.status_url}/debug/state", timeout=5) as reply:
+            return dict(json.load(reply))
+
+    def metrics(self) -> dict[str, float]:
+        with urllib.request.urlopen(f"{self.status_url}/metrics", timeout=5) as reply:
+            lines = reply.read().decode().splitlines()
+        pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, _, value in pairs}
+
+    def dig(self, *arguments: str, server: str = "127.0.0.1") -> str:
+        command = [require("dig"), f"@{server}", "-p", str(self.port), "+tries=2", "+time=2"]
+        return subprocess.run(
+            [*command, *arguments], capture_output=True, text=True, timeout=30, check=False
+        ).stdout
+
+    def short(self, *arguments: str) -> list[str]:
+        return self.dig("+short", *arguments).split()
+
+    def ask(self, data: bytes) -> dnslib.DNSRecord:
+        with socket.socket(type=socket.SOCK_DGRAM) as client:
+            client.settimeout(5)
+            client.connect(("127.0.0.1", self.port))
+            client.send(data)
+            return dnslib.DNSRecord.parse(client.recv(65535))
+
+
+@pytest.fixture(params=["etcd", "coordinator"])
+def url(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(request.param).url)
+
+
+@pytest.fixture
+def store(url: str) -> Store:
+    return connect(url)
+
+
+@pytest.fixture
+def skydns(tmp_path: Path, url: str, store: Store) -> Iterator[Skydns]:
+    store.put(f"{D}/canary", '{"host": "10.0.0.1"}')
+    with Skydns(tmp_path, url, "--workers", "2") as running:
+        running.ready()
+        yield running
+
+
+def test_a_change_is_in_the_next_answer(skydns: Skydns, store: Store) -> None:
+    assert skydns.short("canary.skydns.local") == ["10.0.0.1"]
+    delays_s = []
+    for number in range(2, 6):
+        store.put(f"{D}/canary", f'{{"host": "10.0.0.{number}"}}')
+        began = time.monotonic()
+        wait_until(
+            lambda number=number: skydns.short("canary.skydns.local") == [f"10.0.0.{number}"],
+            "the change is answered",
+        )
+        delays_s.append(time.monotonic() - began)
+    assert min(delays_s) < 1.0
+    store.delete(f"{D}/canary")
+    wait_until(lambda: "NXDOMAIN" in skydns.dig("canary.skydns.local"), "the key is gone")
+
+
+def test_a_directory_that_goes_takes_its_names_along(skydns: Skydns, store: Store) -> None:
+    for at in range(3):
+        store.put(f"{D}/web/x{at}", f'{{"host": "10.0.1.{at}", "port": 80}}')
+    expected = {f"10.0.1.{at}" for at in range(3)}
+    wait_until(lambda: set(skydns.short("web.skydns.local")) == expected, "three addresses")
+    assert len(skydns.short("web.skydns.local", "SRV")) == 3 * 4
+    store.delete(f"{D}/web", recursive=True)
+    wait_until(lambda: "NXDOMAIN" in skydns.dig("web.skydns.local"), "the directory is gone")
+
+
+def test_each_address_answers_over_both_transports(skydns: Skydns) -> None:
+    for server in ("127.0.0.1", "127.0.0.2"):
+        for transport in ("+notcp", "+tcp"):
+            said = skydns.dig("+short", transport, "canary.skydns.local", server=server)
+            assert said.split() == ["10.0.0.1"]
+    assert skydns.dig("+tcp", "+keepopen", "canary.skydns.local", "skydns.local", "SOA").count(
+        "status: NOERROR"
+    ) in {1, 2}
+
+
+def test_a_long_answer_is_cut_and_asked_again_over_tcp(skydns: Skydns, store: Store) -> None:
+    for at in range(100):
+        store.put(f"{D}/many/x{at}", f'{{"host": "10.0.2.{at}"}}')
+    wait_until(lambda: len(skydns.short("many.skydns.local")) == 100, "all addresses")
+    cut = skydns.dig("+ignore", "+bufsize=512", "many.skydns.local")
+    assert " tc" in cut
+    assert "EDNS: version: 0" in cut
+
+
+def test_a_bad_record_is_shown_with_its_reason(skydns: Skydns, store: Store) -> None:
+    store.put(f"{D}/d/bad", '{"host": "10.0.0.1", "port": "80"}')
+    store.put(f"{D}/d/good", '{"host": "10.0.0.9"}')
+    wait_until(lambda: skydns.short("d.skydns.local") == ["10.0.0.9"], "the neighbour")
+    (bad,) = skydns.state()["bad_records"]
+    assert bad["key"] == f"{D}/d/bad"
+    assert "$.port" in bad["reason"]
+    assert skydns.metrics()["skydns_bad_records"] == 1
+    store.put(f"{D}/d/bad", '{"host": "10.0.0.8", "port": 80}')
+    wait_until(lambda: len(skydns.short("d.skydns.local")) == 2, "the mended record")
+    assert skydns.state()["bad_records"] == []
+
+
+EDNS_COMPLIANCE = {
+    "basic": ("+noedns +noad +norec", ["NOERROR", "SOA", " aa"], ["EDNS"]),
+    "unknown type": ("+noedns +noad +norec -t type1000", ["NOERROR", " aa"], ["EDNS"]),
+    "CD": ("+noedns +noad +norec +cd", ["NOERROR", "SOA"], []),
+    "AD": ("+noedns +ad +norec", ["NOERROR", "SOA"], [" ad"]),
+    "Z": ("+noedns +noad +norec +zflag", ["NOERROR", "SOA"], ["MBZ"]),
+    "RD": ("+noedns +noad +rec", ["NOERROR", "SOA", " rd"], [" ra"]),
+    "opcode": ("+noedns +noad +norec +opcode=15 +header-only", ["NOTIMP"], ["SOA\t"]),
+    "TCP": ("+noedns +noad +norec +tcp", ["NOERROR", "SOA", " aa"], ["EDNS"]),
+    "EDNS 0": ("+norec +edns=0 +nocookie", ["NOERROR", "SOA", "version: 0"], []),
+    "EDNS 1": ("+norec +edns=1 +noednsneg +nocookie", ["BADVERS", "version: 0"], ["SOA\t"]),
+    "option": ("+norec +edns=0 +nocookie +ednsopt=100", ["NOERROR", "SOA"], ["OPT=100"]),
+    "flag": ("+norec +edns=0 +nocookie +ednsflags=0x40", ["NOERROR", "SOA"], ["MBZ"]),
+    "EDNS 1 option": ("+norec +edns=1 +noednsneg +ednsopt=100", ["BADVERS"], ["OPT=100"]),
+    "DO": ("+norec +edns=0 +nocookie +dnssec", ["NOERROR", "SOA", "flags: do"], []),
+    "options": ("+norec +cookie +nsid +expire +subnet=0.0.0.0/0", ["NOERROR", "SOA"], ["NSID:"]),
+}
+
+
+@pytest.mark.parametrize("url", ["etcd"], indirect=True)
+def test_the_edns_compliance_questions_are_answered_as_rfc_8906_asks(skydns: Skydns) -> None:
+    for name, (arguments, wanted, unwanted) in EDNS_COMPLIANCE.items():
+        kind = [] if "-t" in arguments else ["SOA"]
+        said = skydns.dig(*arguments.split(), "skydns.local", *kind)
+        header = said.partition("\n;; Query time")[0].partition("Got answer:")[2]
+        assert all(text in header for text in wanted), (name, said)
+        assert not any(text in header for text in unwanted), (name, said)
+
+
+def test_a_burst_of_garbage_costs_no_answer(skydns: Skydns) -> None:
+    dice = random.Random(7)
+    good = packet("canary.skydns.local", edns=opt(options=b"\0\x0a\0\x0812345678"))
+    with socket.socket(type=socket.SOCK_DGRAM) as client:
+        client.connect(("127.0.0.1", skydns.port))
+        for number in range(BURST):
+            bad = bytearray(good if number % 3 else dice.randbytes(dice.randrange(200)))
+            for _ in range(dice.randrange(4)):
+                if bad:
+                    bad[dice.randrange(len(bad))] = dice.randrange(256)
+            client.send(bad)
+            if number % 100 == 0:
+                assert str(skydns.ask(packet("canary.skydns.local")).rr[0].rdata) == "10.0.0.1"
+    with socket.create_connection(("127.0.0.1", skydns.port)) as client:
+        client.sendall(dice.randbytes(5000))
+    assert skydns.short("canary.skydns.local") == ["10.0.0.1"]
+    assert skydns.short("+tcp", "canary.skydns.local") == ["10.0.0.1"]
+    metrics = wait_until(
+        lambda: (found := skydns.metrics()).get("skydns_unanswered_total") and found,
+        "the workers' counts",
+    )
+    assert metrics["skydns_faults_total"] == 0
+    assert metrics["worker_restarts_total"] == 0
+
+
+def test_a_killed_worker_is_replaced_and_knows_everything(skydns: Skydns, store: Store) -> None:
+    store.put(f"{D}/late", '{"host": "10.0.0.5"}')
+    wait_until(lambda: skydns.short("late.skydns.local") == ["10.0.0.5"], "the late key")
+    before = skydns.state()["workers"]
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+
+    def replaced() -> bool:
+        now = skydns.state()["workers"]
+        return len(now) == len(before) and not set(now) & set(before)
+
+    wait_until(replaced, "new workers")
+    wait_until(lambda: skydns.short("late.skydns.local") == ["10.0.0.5"], "answers again")
+    assert skydns.stop() == 0
+
+
+def test_an_expiring_key_is_answered_with_what_is_left_of_it(skydns: Skydns, store: Store) -> None:
+    store.put(f"{D}/lease", '{"host": "10.0.0.7"}', ttl_s=60)
+    wait_until(lambda: skydns.short("lease.skydns.local"), "the lease")
+
+    def ttl() -> int:
+        return int(skydns.ask(packet("lease.skydns.local")).rr[0].ttl)
+
+    first = ttl()
+    assert 50 <= first <= 60
+    wait_until(lambda: ttl() < first, "the TTL falls")
+
+
+def test_without_the_store_answers_go_on_and_promise_little(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    etcd = request.getfixturevalue("etcd")
+    connect(etcd.url).put(f"{D}/canary", '{"host": "10.0.0.1"}')
+    state = tmp_path / "state"
+    state.mkdir()
+    with Skydns(tmp_path, etcd.url, "--state-dir", str(state)) as skydns:
+        skydns.ready()
+        assert skydns.ask(packet("canary.skydns.local")).rr[0].ttl == 3600
+        etcd.kill()
+        for _ in range(20):
+            assert str(skydns.ask(packet("canary.skydns.local")).rr[0].rdata) == "10.0.0.1"
+        wait_until(
+            lambda: skydns.ask(packet("canary.skydns.local")).rr[0].ttl == 30,
+            "the TTL is capped",
+            deadline_s=40,
+        )
+        assert skydns.state()["blind"] is True
+        assert skydns.stop() == 0
+    with Skydns(tmp_path, etcd.url, "--state-dir", str(state)) as skydns:
+        skydns.ready()
+        assert skydns.short("canary.skydns.local") == ["10.0.0.1"]
+        wait_until(
+            lambda: skydns.ask(packet("canary.skydns.local")).rr[0].ttl == 30, "the TTL is capped"
+        )
+
+
+def test_before_any_data_it_is_servfail_and_not_ready(tmp_path: Path) -> None:
+    with Skydns(tmp_path, NOWHERE) as skydns:
+        wait_until(lambda: "SERVFAIL" in skydns.dig("canary.skydns.local"), "an answer")
+        with pytest.raises(urllib.error.HTTPError) as unready:
+            urllib.request.urlopen(f"{skydns.status_url}/ready", timeout=5)
+        with unready.value:
+            assert json.load(unready.value) == {"ok": False, "workers": True, "data": False}
+
+
+def test_names_of_services_are_found_where_the_store_shows_them(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    coordinator = request.getfixturevalue("coordinator")
+    store = connect(coordinator.url)
+    store.put(f"{D}/app/_tcp/_http/x1", '{"host": "10.0.6.9", "port": 80}')
+    with Skydns(tmp_path, coordinator.url) as skydns:
+        skydns.ready()
+        expected = ["10", "100", "80", "x1._http._tcp.app.skydns.local."]
+        assert skydns.short("_http._tcp.app.skydns.local", "SRV") == expected
+        assert skydns.short("app.skydns.local") == []
+        store.put(f"{D}/app/_tcp/_http/x2", '{"host": "10.0.6.10", "port": 80}')
+        wait_until(
+            lambda: len(skydns.short("_http._tcp.app.skydns.local", "SRV")) == 8, "both instances"
+        )
+
+
+LAUNCHER = """
+import os, socket, sys
+port = int(sys.argv[1])
+udp, tcp = socket.socket(type=socket.SOCK_DGRAM), socket.socket()
+for number, sock in enumerate((udp, tcp), 3):
+    sock.bind(("127.0.0.1", port))
+    if sock is tcp:
+        sock.listen()
+    os.dup2(sock.fileno(), number + 10)
+for number in (3, 4):
+    os.dup2(number + 10, number)
+os.environ.update(LISTEN_FDS="2", LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES="skydns:skydns")
+os.execv(sys.executable, [sys.executable, "-m", "skydns", *sys.argv[2:]])
+"""
+
+
+def test_sockets_from_systemd_are_answered_on(tmp_path: Path) -> None:
+    port, status = free_port(), free_port()
+    arguments = ["--endpoints", NOWHERE, "--status-addr", f"127.0.0.1:{status}"]
+    command = [sys.executable, "-c", LAUNCHER, str(port), *arguments]
+    with Running(command, tmp_path / "skydns.log") as running:
+        running.wait_for(lambda: answers(f"http://127.0.0.1:{status}/health"), "skydns healthy")
+        for transport in ("+tcp", "+notcp"):
+            said = subprocess.run(
+                [require("dig"), "@127.0.0.1", "-p", str(port), transport, "skydns.local", "SOA"],
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=True,
+            )
+            assert "SERVFAIL" in said.stdout

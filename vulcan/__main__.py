@@ -1,0 +1,5 @@
+"""`python -m vulcan`."""
+
+from vulcan.cli import main
+
+main()

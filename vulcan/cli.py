@@ -1,0 +1,76 @@
+"""The console script `vulcand`."""
+
+from typing import Annotated, NoReturn
+
+import typer
+
+from daemonkit import logs, options
+
+app = options.program("HTTP reverse proxy configured by keys of the store.")
+
+Interface = Annotated[
+    str, typer.Option("--interface", metavar="ADDRESS", help="Address to serve on.")
+]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to serve on.")]
+ApiInterface = Annotated[
+    str,
+    typer.Option(
+        "--api-interface", "--apiInterface", metavar="ADDRESS", help="Address of the API."
+    ),
+]
+ApiPort = Annotated[
+    int, typer.Option("--api-port", "--apiPort", min=0, max=65535, help="Port of the API.")
+]
+Prefix = Annotated[
+    str, typer.Option("--prefix", "--etcdKey", metavar="PATH", help="Where the proxy's keys are.")
+]
+
+
+@app.command()
+def vulcand(  # noqa: PLR0913 - one parameter an option
+    *,
+    interface: Interface = "127.0.0.1",
+    port: Port = 8181,
+    api_interface: ApiInterface = "127.0.0.1",
+    api_port: ApiPort = 8182,
+    prefix: Prefix = "vulcand",
+    endpoints: options.Endpoints = "http://127.0.0.1:2379",
+    ca_file: options.CaFile = None,
+    cert_file: options.CertFile = None,
+    key_file: options.KeyFile = None,
+    state_dir: options.StateDir = None,
+    workers: options.Workers = 1,
+    drain_timeout: options.DrainS = 30.0,
+    status_addr: options.StatusAddr = "127.0.0.1:8183",
+    log_level: options.LogLevel = "info",
+    log_format: options.LogFormat = "text",
+    config: options.Config = None,  # noqa: ARG001 - its callback has read the file
+) -> None:
+    """Forward HTTP requests by the frontends, backends and servers below a prefix."""
+    from coordinator.client import StoreError, Tls
+    from vulcan.daemon import Options, run
+
+    logs.configure(log_level, log_format)
+    try:
+        daemon = Options(
+            address=(interface, port),
+            api_address=(api_interface, api_port),
+            prefix="/" + prefix.strip("/"),
+            endpoints=endpoints,
+            tls=Tls(*(str(path or "") for path in (ca_file, cert_file, key_file))),
+            state_dir=state_dir,
+            status_addr=status_addr,
+            workers=workers,
+            drain_s=drain_timeout,
+            log_level=log_level,
+            log_format=log_format,
+        )
+        code = run(daemon)
+    except StoreError as error:
+        raise options.Failure(str(error), options.EXIT_USAGE) from None
+    raise typer.Exit(code)
+
+
+def main() -> NoReturn:
+    """Run the console script."""
+    options.run(app, "vulcand")

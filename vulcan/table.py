@@ -1,0 +1,166 @@
+"""The routing table: what the keys mean, immutable, one after the other.
+
+`Table.advanced` applies changes of keys and makes the next table. It copies the maps it
+touches and decodes the changed keys alone, so one server among ten thousand frontends costs
+a copy of one small map; routes are indexed anew only for the hosts whose frontends changed.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TypeVar, assert_never
+
+from coordinator.client.store import Entry
+from coordinator.client.view import Changes
+from vulcan.model import Backend, Entity, Frontend, Server, decode, default_backend
+from vulcan.route import Facts
+from vulcan.router import Router, Rule
+
+_V = TypeVar("_V")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Everything a request needs to know, as the keys stood at `index`."""
+
+    prefix: str  # "/vulcand"
+    index: int = 0
+    frontends: Mapping[str, Frontend] = field(default_factory=dict)
+    backends: Mapping[str, Backend] = field(default_factory=dict)
+    servers: Mapping[str, Mapping[str, Server]] = field(default_factory=dict)  # by backend, id
+    router: Router = field(default_factory=Router)
+
+    def find(self, facts: Facts) -> Frontend | None:
+        """Return the frontend that answers a request."""
+        name = self.router.find(facts)
+        return None if name is None else self.frontends[name]
+
+    def backend(self, id_: str) -> Backend | None:
+        """Return a backend; servers without a `backend` key belong to one with the defaults."""
+        if found := self.backends.get(id_):
+            return found
+        return default_backend(id_) if id_ in self.servers else None
+
+    def rotation(self, id_: str) -> tuple[Server, ...]:
+        """Return a backend's servers in order of id, each address once."""
+        servers = self.servers.get(id_, {})
+        by_address = {servers[name].authority: servers[name] for name in sorted(servers)}
+        return tuple(by_address.values())
+
+    def pending(self) -> dict[str, str]:
+        """Return the frontends that can only answer 503, with the reason."""
+        return {
+            name: reason
+            for name, frontend in self.frontends.items()
+            if (reason := self._lacks(frontend.backend))
+        }
+
+    def notes(self) -> dict[str, list[str]]:
+        """Return what an operator should know about keys that are in force, by key."""
+        notes: dict[str, list[str]] = {}
+        for name, backend in self.backends.items():
+            if backend.notes:
+                notes[f"{self.prefix}/backends/{name}/backend"] = list(backend.notes)
+        for name, frontend in self.frontends.items():
+            if frontend.notes:
+                notes[self._frontend_key(name)] = list(frontend.notes)
+        for name, winner in self.router.hidden().items():
+            text = f"never answers: frontend {winner} has the same route and goes first"
+            notes.setdefault(self._frontend_key(name), []).append(text)
+        return notes
+
+    def advanced(self, changes: Changes) -> "Table":
+        """Return the table after changes whose entries are all good (`quarantine` saw to it)."""
+        before = Table(self.prefix) if changes.reset else self
+        next_ = _Next(before)
+        for key in changes.removed:
+            next_.remove(key)
+        for entry in changes.entries:
+            next_.put(entry)
+        return next_.table(changes.index)
+
+    def _lacks(self, backend: str) -> str:
+        if backend not in self.backends and backend not in self.servers:
+            return f"backend {backend} is not defined"
+        return "" if self.servers.get(backend) else f"backend {backend} has no servers"
+
+    def _frontend_key(self, name: str) -> str:
+        return f"{self.prefix}/frontends/{name}/frontend"
+
+
+class _Next:
+    """The table in the making."""
+
+    def __init__(self, before: Table) -> None:
+        self._before = before
+        self._frontends: dict[str, Frontend | None] = {}
+        self._backends: dict[str, Backend | None] = {}
+        self._servers: dict[str, dict[str, Server | None]] = {}
+
+    def put(self, entry: Entry) -> None:
+        entity: Entity = decode(entry.key.removeprefix(self._before.prefix + "/"), entry.value)
+        match entity:
+            case Frontend():
+                self._frontends[entity.id] = entity
+            case Backend():
+                self._backends[entity.id] = entity
+            case Server():
+                self._servers.setdefault(entity.backend, {})[entity.id] = entity
+            case _:
+                assert_never(entity)
+
+    def remove(self, key: str) -> None:
+        match key.removeprefix(self._before.prefix + "/").split("/"):
+            case ["frontends", id_, "frontend"]:
+                self._frontends[id_] = None
+            case ["backends", id_, "backend"]:
+                self._backends[id_] = None
+            case ["backends", backend, "servers", id_]:
+                self._servers.setdefault(backend, {})[id_] = None
+            case _:
+                pass  # a key that was never taken in
+
+    def table(self, index: int) -> Table:
+        before = self._before
+        servers: dict[str, Mapping[str, Server] | None] = {
+            backend: _merged(before.servers.get(backend, {}), changed) or None
+            for backend, changed in self._servers.items()
+        }
+        return replace(
+            before,
+            index=index,
+            frontends=_merged(before.frontends, self._frontends),
+            backends=_merged(before.backends, self._backends),
+            servers=_merged(before.servers, servers),
+            router=self._router(),
+        )
+
+    def _router(self) -> Router:
+        before = self._before.frontends
+        old = {name: before[name] for name in self._frontends if name in before}
+        new = {name: made for name, made in self._frontends.items() if made is not None}
+        same = {name for name in old.keys() & new.keys() if _rule(old[name]) == _rule(new[name])}
+        if len(same) == len(self._frontends):
+            return self._before.router
+        return self._before.router.replaced(_rules(old, same), _rules(new, same))
+
+
+def _rule(frontend: Frontend) -> Rule:
+    return Rule.of(frontend.id, frontend.route, frontend.priority)
+
+
+def _rules(frontends: Mapping[str, Frontend], same: set[str]) -> Iterable[Rule]:
+    return [_rule(frontend) for name, frontend in frontends.items() if name not in same]
+
+
+def _merged(before: Mapping[str, _V], changed: Mapping[str, _V | None]) -> Mapping[str, _V]:
+    """Return the map with changes in it; None removes. The same map when nothing changed."""
+    if not changed:
+        return before
+    after = dict(before)
+    for name, value in changed.items():
+        if value is None:
+            after.pop(name, None)
+        else:
+            after[name] = value
+    return MappingProxyType(after)

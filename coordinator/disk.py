@@ -10,7 +10,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,13 +126,12 @@ class Disk:
         """The first half of `save_snapshot`, on a thread that may wait for the disk."""
         path = self._snap / str(SnapshotName(index, term))
         unfinished = path.with_suffix(".tmp")
-        file = self._files.create(unfinished)
         offset = 0
-        for part in snapshot.encode(Snapshot(index, term, data)):
-            file.write_at(offset, part)
-            offset += len(part)
-        file.sync()
-        file.close()
+        with closing(self._files.create(unfinished)) as file:
+            for part in snapshot.encode(Snapshot(index, term, data)):
+                file.write_at(offset, part)
+                offset += len(part)
+            file.sync()
         self._files.rename(unfinished, path)
         self._files.sync_directory(self._snap)
 
@@ -195,8 +194,7 @@ class Disk:
         assert replay.name is not None
         for orphan in snapshot.orphans(self._snapshots(), replay.markers):
             self._files.remove(self._snap / str(orphan))
-        # A process that died between a rename and this call left a name that can vanish.
-        self._files.sync_directory(self._snap)
+        # A process that died between a rename and its sync left a name that can vanish.
         self._files.sync_directory(self._wal)
         present = self._snapshots()
         kept = [mark for mark in replay.markers if SnapshotName(mark.index, mark.term) in present]
@@ -229,20 +227,18 @@ class Disk:
             self._overwrite(path, len(raw), self._limits.segment_bytes)
 
     def _keep_broken(self, copy: Path, torn: bytes) -> None:
-        file = self._files.create(copy)
-        file.write_at(0, torn)
-        file.sync()
-        file.close()
+        with closing(self._files.create(copy)) as file:
+            file.write_at(0, torn)
+            file.sync()
         self._files.sync_directory(self._wal)
         copies = sorted(name for name in self._files.names(self._wal) if name.endswith(".broken"))
         for name in copies[:-BROKEN_COPIES_MAX]:
             self._files.remove(self._wal / name)
 
     def _overwrite(self, path: Path, start: int, end: int) -> None:
-        file = self._files.open(path)
-        journal.fill(file, start, end)
-        file.sync()
-        file.close()
+        with closing(self._files.open(path)) as file:
+            journal.fill(file, start, end)
+            file.sync()
 
 
 def read_segments(files: Files, directory: Path) -> Iterator[tuple[SegmentName, bytes]]:

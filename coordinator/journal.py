@@ -6,7 +6,7 @@ synced, so that a crash between any two steps leaves a log without holes.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -189,10 +189,11 @@ class Journal:
         return crc, data
 
     def _cut(self) -> None:
-        self._file.sync()
-        self._file.close()
+        full = self._file
+        full.sync()
         # Not the first entry to come: that one may replace older ones, and never arrive.
         self._start_segment(SegmentName(self._name.sequence + 1, self.last + 1), self._crc)
+        full.close()
 
     def _start_segment(self, name: SegmentName, crc: int) -> None:
         after, head = wal.encode_opening(crc, name, self.standing.records())
@@ -211,10 +212,9 @@ class Journal:
         """Zeros on the disk make a later fdatasync half as long as one that grows the file."""
         if self._spare_ready:
             return
-        file = self._files.create(self._directory / SPARE)
-        fill(file, 0, self._segment_bytes)
-        file.sync()
-        file.close()
+        with closing(self._files.create(self._directory / SPARE)) as file:
+            fill(file, 0, self._segment_bytes)
+            file.sync()
         self._spare_ready = True
 
     @contextmanager

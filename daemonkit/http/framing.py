@@ -230,12 +230,13 @@ class LengthBody:
 class ChunkedBody:
     """A body in the chunked transfer coding (RFC 9112, 7.1)."""
 
-    __slots__ = ("_buffer", "_left", "_state", "_status", "trailers")
+    __slots__ = ("_at", "_buffer", "_left", "_state", "_status", "trailers")
 
     def __init__(self, status: int = 400) -> None:
         self._status = status
         self._state: Callable[[list[bytes]], bool] = self._size
         self._buffer = b""
+        self._at = 0  # the buffer is cut once a feed: there may be thousands of chunks in it
         self._left = 0
         self.trailers: Fields = ()
 
@@ -244,9 +245,11 @@ class ChunkedBody:
         self._buffer += data
         pieces: list[bytes] = []
         while self._state(pieces):
-            if self._state == self._done:
-                rest, self._buffer = self._buffer, b""
-                return pieces, rest
+            pass
+        rest, self._buffer, self._at = self._buffer[self._at :], b"", 0
+        if self._state == self._done:
+            return pieces, rest
+        self._buffer = rest
         return pieces, None
 
     def _size(self, _: list[bytes]) -> bool:
@@ -261,10 +264,10 @@ class ChunkedBody:
         return True
 
     def _data(self, pieces: list[bytes]) -> bool:
-        if not self._buffer:
+        piece = self._buffer[self._at : self._at + self._left]
+        if not piece:
             return False
-        piece = self._buffer[: self._left]
-        self._buffer = self._buffer[len(piece) :]
+        self._at += len(piece)
         self._left -= len(piece)
         pieces.append(piece)
         if self._left == 0:
@@ -272,25 +275,26 @@ class ChunkedBody:
         return True
 
     def _data_end(self, _: list[bytes]) -> bool:
-        if len(self._buffer) < 2 and b"\r\n".startswith(self._buffer):
-            return False
-        if not self._buffer.startswith(b"\r\n"):
+        end = self._buffer[self._at : self._at + 2]
+        if end != b"\r\n":
+            if end in {b"", b"\r"}:
+                return False
             raise BadMessage(self._status, "chunk data is longer than its size")
-        self._buffer = self._buffer[2:]
+        self._at += 2
         self._state = self._size
         return True
 
     def _trailer(self, _: list[bytes]) -> bool:
-        if self._buffer.startswith(b"\r\n"):
-            self._buffer = self._buffer[2:]
+        if self._buffer.startswith(b"\r\n", self._at):
+            self._at += 2
             self._state = self._done
             return True
-        end = self._buffer.find(HEAD_END)
+        end = self._buffer.find(HEAD_END, self._at, self._at + TRAILER_BYTES_MAX)
         if end < 0:
-            if len(self._buffer) > TRAILER_BYTES_MAX:
+            if len(self._buffer) - self._at > TRAILER_BYTES_MAX:
                 raise BadMessage(self._status, "trailers are too large")
             return False
-        block, self._buffer = self._buffer[: end + 4], self._buffer[end + 4 :]
+        block, self._at = self._buffer[self._at : end + 4], end + 4
         self.trailers, fields = _parse_fields(block, self._status)
         if fields.keys() & {b"content-length", b"transfer-encoding", b"host"}:
             raise BadMessage(self._status, "a trailer may not frame or route a message")
@@ -298,15 +302,15 @@ class ChunkedBody:
         return True
 
     def _done(self, _: list[bytes]) -> bool:
-        raise AssertionError("fed after the end")
+        return False
 
     def _line(self, size_max: int, what: str) -> bytes | None:
-        end = self._buffer.find(b"\r\n", 0, size_max + 2)
+        end = self._buffer.find(b"\r\n", self._at, self._at + size_max + 2)
         if end < 0:
-            if len(self._buffer) > size_max or b"\n" in self._buffer:
+            if len(self._buffer) - self._at > size_max or b"\n" in self._buffer[self._at :]:
                 raise BadMessage(self._status, f"malformed {what}")
             return None
-        line, self._buffer = self._buffer[:end], self._buffer[end + 2 :]
+        line, self._at = self._buffer[self._at : end], end + 2
         return line
 
 

@@ -1,0 +1,5 @@
+"""`python -m coordinator.ctl`."""
+
+from coordinator.ctl.cli import main
+
+main()

@@ -1,0 +1,176 @@
+"""Requests to a cluster, with etcdctl's rules about which server to ask and when to give up."""
+
+import time
+from dataclasses import dataclass, replace
+from typing import NoReturn
+from urllib.parse import urlencode
+
+import msgspec
+import requests
+import typer
+
+from coordinator.client import Tls
+from coordinator.client.endpoint import Endpoint, parse
+from coordinator.client.exchange import EndpointFailed, Exchange, Request, read
+from coordinator.ctl.answers import Answer, Member, Members, Refusal, go_json
+from coordinator.ctl.codes import BAD_CONNECTION, SERVER_ERROR, give_up
+from daemonkit.options import Failure
+
+# A server that went away without a word is noticed by asking again this often.
+QUIET_S = 60.0
+
+
+class Unreachable(Exception):  # noqa: N818 - what happened
+    """No endpoint could serve. `connection`: there was nobody to talk to at any of them."""
+
+    def __init__(self, reasons: list[str], *, connection: bool) -> None:
+        told = "; ".join(reasons)
+        super().__init__(f"the cluster is unavailable or --endpoints is wrong: {told}")
+        self.connection = connection
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach a cluster, and how long to try."""
+
+    endpoints: tuple[Endpoint, ...]
+    tls: Tls
+    timeout_s: float
+    total_s: float
+    debug: bool = False
+    as_json: bool = False
+
+
+def with_user(endpoints: tuple[Endpoint, ...], username: str) -> tuple[Endpoint, ...]:
+    """Return the endpoints with `name:password`; ask the terminal for a password not given."""
+    name, colon, password = username.partition(":")
+    if not colon:
+        password = typer.prompt("Password", hide_input=True, err=True)
+    auth = name.encode(), password.encode()
+    return tuple(replace(endpoint, auth=auth) for endpoint in endpoints)
+
+
+class Cluster:
+    """The servers of one cluster. What it cannot do ends the program with etcdctl's code."""
+
+    def __init__(self, access: Access) -> None:
+        self.endpoints = access.endpoints
+        self._access = access
+        self._exchange = Exchange(access.tls)
+        self._end_s = time.monotonic() + access.total_s
+
+    def sync(self) -> None:
+        """Use the URLs that the members publish from now on."""
+        self._tell(f"start to sync cluster using endpoints({self._urls()})")
+        try:
+            members = self.members()
+        except Unreachable as failure:
+            if failure.connection:
+                self.give_up(failure, BAD_CONNECTION)
+            return
+        urls = [url for member in members for url in member.client_urls]
+        if not urls:
+            told = f"the members publish no client URLs: --no-sync keeps to {self._urls()}"
+            self.give_up(told, SERVER_ERROR)
+        auth = self.endpoints[0].auth
+        self.endpoints = tuple(replace(found, auth=auth) for found in parse(urls))
+        self._tell(f"got endpoints({self._urls()}) after sync")
+
+    def members(self) -> tuple[Member, ...]:
+        """Return the members. Raises Unreachable."""
+        _, body = self._whole(Request("GET", "/v2/members"))
+        return msgspec.json.decode(body, type=Members).members
+
+    def leader(self) -> Member:
+        """Return the leading member. Raises Unreachable."""
+        _, body = self._whole(Request("GET", "/v2/members/leader"))
+        return msgspec.json.decode(body, type=Member)
+
+    def ask(self, request: Request) -> tuple[Answer, int]:
+        """Return the answer to a request about a key, and the cluster's index."""
+        try:
+            return self._judged(*self._whole(request))
+        except Unreachable as failure:
+            self.give_up(failure, SERVER_ERROR)
+
+    def wait(self, request: Request) -> tuple[Answer | None, int]:
+        """Return the event that the request waits for, None when the wait ended without one."""
+        self._end_s = time.monotonic() + QUIET_S
+        try:
+            response = self._first(request, QUIET_S)
+        except Unreachable as failure:
+            self.give_up(failure, SERVER_ERROR)
+        try:
+            body = read(response)
+        except EndpointFailed:
+            body = b""
+        return self._judged(response, body) if body.strip() else (None, _index(response))
+
+    def get(self, url: str) -> bytes:
+        """Return the body at a URL, whatever its status. Raises Unreachable."""
+        self._tell(f"cURL Command: curl -X GET {url}")
+        tls = self._access.tls
+        with requests.Session() as session:
+            session.trust_env = False
+            try:
+                return session.get(
+                    url,
+                    timeout=self._access.total_s,
+                    verify=tls.ca_file or True,
+                    cert=(tls.cert_file, tls.key_file) if tls.cert_file else None,
+                ).content
+            except requests.RequestException as error:
+                raise Unreachable([str(error)], connection=True) from error
+
+    def give_up(self, reason: object, code: int) -> NoReturn:
+        """End with a message in the form that was asked for."""
+        if not self._access.as_json:
+            give_up(reason, code)
+        told = reason if isinstance(reason, Refusal) else {"message": str(reason)}
+        typer.echo(go_json(told), err=True)
+        raise Failure("", code)
+
+    def _judged(self, response: requests.Response, body: bytes) -> tuple[Answer, int]:
+        if response.status_code >= requests.codes.bad_request:
+            self.give_up(msgspec.json.decode(body, type=Refusal), SERVER_ERROR)
+        return msgspec.json.decode(body, type=Answer), _index(response)
+
+    def _whole(self, request: Request) -> tuple[requests.Response, bytes]:
+        response = self._first(request, self._access.timeout_s)
+        try:
+            return response, read(response)
+        except EndpointFailed as failure:
+            raise Unreachable([str(failure)], connection=False) from failure
+
+    def _first(self, request: Request, silence_s: float) -> requests.Response:
+        """Return the first answer that an endpoint gives; what may be done once is sent once."""
+        reasons, connection = [], True
+        for endpoint in self.endpoints:
+            left_s = self._end_s - time.monotonic()
+            self._tell(_curl(endpoint, request))
+            try:
+                return self._exchange.send(endpoint, request, max(0.1, min(silence_s, left_s)))
+            except EndpointFailed as failure:
+                reasons.append(f"{endpoint} {failure}")
+                connection = connection and failure.__cause__ is not None
+                if request.once and failure.seen:
+                    reasons.append("whether the request took effect is unknown")
+                    break
+        raise Unreachable(reasons, connection=connection)
+
+    def _urls(self) -> str:
+        return ",".join(map(str, self.endpoints))
+
+    def _tell(self, line: str) -> None:
+        if self._access.debug:
+            typer.echo(line, err=True)
+
+
+def _index(response: requests.Response) -> int:
+    return int(response.headers.get("X-Etcd-Index", 0))
+
+
+def _curl(endpoint: Endpoint, request: Request) -> str:
+    query = f"?{urlencode(request.params)}" if request.params else ""
+    form = f' -d "{urlencode(request.form)}"' if request.form else ""
+    return f"cURL Command: curl -X {request.method} {endpoint}{request.path}{query}{form}"

@@ -1,0 +1,142 @@
+"""One request and its answer, as an application sees them."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from daemonkit.http.framing import RequestHead
+
+if TYPE_CHECKING:
+    from daemonkit.http.connection import Connection
+
+
+class Application(Protocol):
+    """Answers exchanges, at once or later."""
+
+    def __call__(self, exchange: "Exchange", /) -> None: ...
+
+
+class Receiver(Protocol):
+    """Takes a request's body as it arrives; told nothing more once the answer has ended."""
+
+    def body_data(self, data: bytes) -> None: ...
+
+    def body_end(self) -> None: ...
+
+
+class Exchange:
+    """One request and its answer. Heads given to it end without the empty line."""
+
+    __slots__ = (
+        "_chunked",
+        "_connection",
+        "begun",
+        "body",
+        "ends_with_client",
+        "head",
+        "lost",
+        "receiver",
+        "resumed",
+    )
+
+    def __init__(self, connection: "Connection", head: RequestHead, body: bytes) -> None:
+        self._connection = connection
+        self.head = head
+        self.body = body  # complete in a buffered application, else empty
+        # To be set before the application returns: a body without a receiver is thrown away.
+        self.receiver: Receiver | None = None
+        # The answer cannot end any more: the client went away or its body was malformed.
+        self.lost: Callable[[], None] | None = None
+        self.resumed: Callable[[], None] | None = None  # the client takes bytes again
+        # A client that half-closes may still wait for its answer. Where an answer may take
+        # for ever (a watch), the end of its sending is taken as its end.
+        self.ends_with_client = False
+        self.begun = False  # whether a byte of the answer has been written
+        self._chunked = False
+
+    @property
+    def peer(self) -> tuple[str, int]:
+        """The client's address."""
+        return self._connection.peer
+
+    @property
+    def secure(self) -> bool:
+        """Whether the request came over TLS."""
+        return self._connection.secure
+
+    @property
+    def writable(self) -> bool:
+        """False while the client does not take what was written; `resumed` is called then."""
+        return not self._connection.write_paused
+
+    @property
+    def finished(self) -> bool:
+        """Whether the answer has ended or the client is gone."""
+        return self._connection.exchange is not self
+
+    def reply(self, head: bytes, body: bytes = b"") -> None:
+        """Answer at once: status line and fields, Content-Length among them, and the body."""
+        connection = self._connection
+        if connection.exchange is not self:
+            return
+        if self.head.method == b"HEAD":
+            body = b""
+        connection.write(
+            head + connection.server.date + connection.persistence(self.head) + b"\r\n" + body
+        )
+        connection.answered()
+
+    def start(self, head: bytes, *, chunked: bool, dated: bool = False) -> None:
+        """Begin an answer whose body follows by `write`; `chunked` when its length is unknown.
+
+        An HTTP/1.0 client gets an unframed body that ends with the connection. `dated` says
+        that the head has its own Date field.
+        """
+        connection = self._connection
+        if connection.exchange is not self:
+            return
+        self.begun = True
+        self._chunked = chunked and self.head.minor == 1
+        if chunked:
+            if self._chunked:
+                head += b"Transfer-Encoding: chunked\r\n"
+            else:
+                connection.close_after = True
+        if not dated:
+            head += connection.server.date
+        connection.write(head + connection.persistence(self.head) + b"\r\n")
+
+    def write(self, data: bytes) -> None:
+        """Send a piece of the body."""
+        connection = self._connection
+        if connection.exchange is not self or not data or self.head.method == b"HEAD":
+            return
+        connection.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+
+    def finish(self, trailers: bytes = b"") -> None:
+        """End the answer; `trailers` are complete field lines and need a chunked body."""
+        connection = self._connection
+        if connection.exchange is not self:
+            return
+        if self._chunked and self.head.method != b"HEAD":
+            connection.write(b"0\r\n" + trailers + b"\r\n")
+        connection.answered()
+
+    def abort(self) -> None:
+        """Cut the connection, so that the client sees an answer that did not end."""
+        if self._connection.exchange is self:
+            self._connection.abort()
+
+    def proceed(self) -> None:
+        """Tell a client that asked (`Expect: 100-continue`) to send its body."""
+        if self._connection.exchange is self and not self.begun:
+            self._connection.proceed(self.head)
+
+    def pause(self) -> None:
+        """Read no more for now; what was read already still comes."""
+        if self._connection.exchange is self:
+            self._connection.pause()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._connection.exchange is self:
+            self._connection.resume()

@@ -14,12 +14,16 @@ GET_TARGETS = {64: 1.8}
 def rows() -> list[Row]:
     """Measure writes and reads over keep-alive connections."""
     out = []
-    with tempfile.TemporaryDirectory() as directory:
-        with Coordinator(Path(directory)) as ours, Etcd(Path(directory)) as etcd:
-            for connections, target in PUT_TARGETS.items():
-                out.append(_row("PUT", connections, target, (ours.url, etcd.url), PUT))
-            for connections, target in GET_TARGETS.items():
-                out.append(_row("GET", connections, target, (ours.url, etcd.url), ""))
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        Coordinator(Path(directory)) as ours,
+        Etcd(Path(directory)) as etcd,
+    ):
+        urls = (ours.url, etcd.url)
+        for connections, target in PUT_TARGETS.items():
+            out.append(_row("PUT", connections, target, urls, PUT))
+        for connections, target in GET_TARGETS.items():
+            out.append(_row("GET", connections, target, urls, ""))
     return out
 
 

@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 import msgspec
 
@@ -41,11 +42,16 @@ def text(raw: bytes) -> str:
 def rfc3339(moment_ns: int) -> bytes:
     """Return a Unix time as RFC 3339 in UTC with up to nine digits of a second."""
     seconds, fraction_ns = divmod(moment_ns, NANOSECONDS_PER_SECOND)
-    stamp = (EPOCH + timedelta(seconds=seconds)).isoformat()
     fraction = f".{fraction_ns:09}".rstrip("0") if fraction_ns else ""
-    return f"{stamp}{fraction}Z".encode()
+    return f"{_stamp(seconds)}{fraction}Z".encode()
 
 
 def remaining_s(expires_ns: int, now_ns: int) -> int:
     """Return the whole seconds left, rounded up; 0 or less once the time is reached."""
     return -((now_ns - expires_ns) // NANOSECONDS_PER_SECOND)
+
+
+# Heartbeats of many hosts end in the same few seconds.
+@lru_cache(1024)
+def _stamp(seconds: int) -> str:
+    return (EPOCH + timedelta(seconds=seconds)).isoformat()

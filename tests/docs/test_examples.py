@@ -25,7 +25,8 @@ def test_an_example_works_as_it_is_written(block: str, tmp_path: Path) -> None:
     if os.geteuid():
         pytest.skip("a network of its own, with every port free, needs root")
     # /tmp is the example's own, and what it leaves running ends with its pid namespace.
-    isolate = [require("unshare"), "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    isolate = [require("unshare"), "--net", "--mount", "--pid", "--mount-proc"]
+    isolate += ["--fork", "--kill-child"]
     script = f"set -eu\nmount --bind {tmp_path} /tmp\nip link set lo up\ncd {ROOT}\n{block}"
     programs = Path(sys.executable).parent
     done = subprocess.run(

@@ -225,8 +225,10 @@ def test_sigterm_ends_watches_and_the_process(tmp_path: Path) -> None:
 def test_a_second_process_on_the_directory_is_refused_by_name(tmp_path: Path) -> None:
     with Coordinator(tmp_path) as running:
         second = subprocess.run(
-            python("coordinator", "--data-dir", str(tmp_path / "coordinator"), "--status-addr", "")
-            + ["--listen-client-urls", f"http://127.0.0.1:{free_port()}"],
+            [
+                *python("coordinator", "--data-dir", str(tmp_path / "coordinator")),
+                *("--status-addr", "", "--listen-client-urls", f"http://127.0.0.1:{free_port()}"),
+            ],
             capture_output=True,
             text=True,
             timeout=20,

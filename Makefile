@@ -17,7 +17,9 @@ $(VENV)/installed: pyproject.toml
 
 # The state of the demo lives in $(RUN)/ and survives; `make clean` forgets it.
 up: setup
-	mkdir -p $(RUN)
+	mkdir -p $(RUN)/confdir/conf.d
+	sed 's|@RUN@|$(abspath $(RUN))|' demo/confd/conf.d/app.toml >$(RUN)/confdir/conf.d/app.toml
+	ln -sfn $(CURDIR)/demo/confd/templates $(RUN)/confdir/templates
 	RUN=$(RUN) PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho --procfile Procfile start
 
 test: setup

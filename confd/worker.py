@@ -142,10 +142,11 @@ class Worker:
     def _live(self, failed: Callable[[BaseException], None]) -> None:
         try:
             self._adopt(self._resources)
+            self._work_due()
             while not self._stopping:
+                self._take_in(self._wait_s())
                 self._open_roots()
                 self._work_due()
-                self._take_in(self._wait_s())
         except BaseException as error:  # noqa: BLE001 - the lifecycle logs it and ends the process
             failed(error)
         finally:

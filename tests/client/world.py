@@ -2,11 +2,12 @@
 
 import itertools
 import socket
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from coordinator.client import Changes, HttpStore, Store, View
+from coordinator.client import Changes, Event, HttpStore, Store, View, Watch
 from coordinator.client.memory import MemoryStore
 from tests.rig import wait_until
 
@@ -111,3 +112,20 @@ class Receiver:
 
     def wait_for(self, values: dict[str, str]) -> None:
         wait_until(lambda: self.values() == values, f"the view has {values}")
+
+
+def events(watch: Watch, count: int, deadline_s: float = 30.0) -> list[Event]:
+    """Take so many events from a watch, or what came until the deadline."""
+    found: list[Event] = []
+    timer = threading.Timer(deadline_s, watch.close)
+    timer.start()
+    try:
+        for change in watch:
+            if isinstance(change, Event):
+                found.append(change)
+            if len(found) == count:
+                break
+    finally:
+        timer.cancel()
+        timer.join()
+    return found

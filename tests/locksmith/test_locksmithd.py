@@ -16,7 +16,7 @@ from coordinator.client.store import Store
 from locksmith import host, keys, records
 from locksmith.records import Heartbeat, HolderRecord, Phase
 from tests.locksmith.stores import KINDS
-from tests.locksmith.stores import url as url  # noqa: PLC0414 - a fixture
+from tests.locksmith.stores import running, url  # noqa: F401 - fixtures
 from tests.rig import Running, free_port, python, wait_until
 
 HOST = host.read()
@@ -51,14 +51,14 @@ class Locksmithd(Running):
 @pytest.fixture
 def start(url: str, tmp_path: Path) -> Iterator[Callable[..., Locksmithd]]:
     """Start a daemon on the store; it is ended with the test."""
-    running: list[Locksmithd] = []
+    begun: list[Locksmithd] = []
 
     def begin(*arguments: str) -> Locksmithd:
-        running.append(Locksmithd(tmp_path, url, *arguments))
-        return running[-1]
+        begun.append(Locksmithd(tmp_path, url, *arguments))
+        return begun[-1]
 
     yield begin
-    for daemon in running:
+    for daemon in begun:
         daemon.stop()
 
 

@@ -62,6 +62,28 @@ def require(program: str) -> str:
     pytest.skip(reason)
 
 
+def isolated(script: str, directory: Path, timeout_s: float) -> subprocess.CompletedProcess[str]:
+    """Run a bash script with loopback ports, /tmp and processes of its own.
+
+    Our programs are on its PATH; what it leaves running ends with it.
+    """
+    if os.geteuid():
+        pytest.skip("a network of its own, with every port free, needs root")
+    isolate = [require("unshare"), "--net", "--mount", "--pid", "--mount-proc"]
+    isolate += ["--fork", "--kill-child"]
+    set_up = f"set -eu\nmount --bind {directory} /tmp\nip link set lo up\ncd {ROOT}\n"
+    programs = Path(sys.executable).parent
+    return subprocess.run(
+        [*isolate, "bash", "-c", set_up + script],
+        env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
 class Running:
     """One process; its output goes to a file that a failing wait shows the end of."""
 

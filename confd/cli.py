@@ -59,7 +59,7 @@ def serve(  # noqa: PLR0913 - one parameter an option
     ca_file: options.CaFile = None,
     cert_file: options.CertFile = None,
     key_file: options.KeyFile = None,
-    status_addr: options.StatusAddr = "127.0.0.1:7312",
+    status_addr: options.StatusAddr = "127.0.0.1:2384",
     drain_timeout: options.DrainS = 30.0,
     config: options.Config = None,  # noqa: ARG001 - read before the others
     log_level: options.LogLevel = "info",

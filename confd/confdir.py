@@ -49,11 +49,12 @@ class Templates(jinja2.BaseLoader):
     ) -> tuple[str, str, Callable[[], bool]]:
         """Read one template. Raises TemplateNotFound, Unreadable."""
         del environment
+        if "\0" in template:
+            raise jinja2.TemplateNotFound(template)
         path = self._directory / template
         try:
             # Resolved before the test, so that no link leads out.
-            inside = path.resolve().is_relative_to(self._directory.resolve())
-            if not inside or "\0" in template:
+            if not path.resolve().is_relative_to(self._directory.resolve()):
                 raise Unreadable("the template is outside the templates directory")
             signature = _signature(path)
             data = path.read_bytes()

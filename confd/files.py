@@ -13,6 +13,7 @@ import pwd
 import re
 import secrets
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from confd.resource import TemplateResource
 NEW_FILE_MODE = 0o644
 _STAGED_MODE = 0o600
 _PERMISSIONS = 0o777
+_START_LENGTH = len(".confd-") + 12 + len("-")
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,8}")
 
 
@@ -108,18 +110,21 @@ def kept_path(dest: Path) -> Path:
     return dest.with_name(f".{dest.name}.staged")
 
 
-def sweep(dest: Path) -> int:
-    """Remove what killed runs staged for this destination; return how many files.
+def sweep(dests: Iterable[Path]) -> int:
+    """Remove what killed runs staged for these destinations; return how many files.
 
     A directory that cannot be read is left alone: writing there will say what is wrong with it.
     """
-    start = _staged_start(dest)
+    starts: dict[Path, set[str]] = {}
+    for dest in dests:
+        starts.setdefault(dest.parent, set()).add(_staged_start(dest))
     swept = 0
-    with suppress(OSError), os.scandir(dest.parent) as found:
-        for entry in found:
-            if entry.name.startswith(start) and entry.is_file(follow_symlinks=False):
-                discard(Path(entry.path))
-                swept += 1
+    for directory, wanted in starts.items():
+        with suppress(OSError), os.scandir(directory) as found:
+            for entry in found:
+                if entry.name[:_START_LENGTH] in wanted and entry.is_file(follow_symlinks=False):
+                    discard(Path(entry.path))
+                    swept += 1
     return swept
 
 

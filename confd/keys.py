@@ -45,9 +45,6 @@ class Touched:
     written: frozenset[str] = frozenset()
     moved: frozenset[str] = frozenset()
 
-    def __or__(self, other: "Touched") -> "Touched":
-        return Touched(self.written | other.written, self.moved | other.moved)
-
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -92,9 +89,6 @@ class KeySet:
     def __init__(self) -> None:
         self._values: dict[str, str] = {}
         self._sorted: list[str] = []
-
-    def __len__(self) -> int:
-        return len(self._values)
 
     def apply(self, root: str, changes: Changes) -> Touched:
         """Take in a change below `root`; a reset replaces all there is below it."""

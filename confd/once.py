@@ -26,10 +26,10 @@ def run(
         listing = store.list(root or "/")
         changes = Changes(listing.cluster, listing.index, listing.entries, reset=True)
         keys.apply(root, changes)
+    if not settings.manner.noop:
+        files.sweep(Path(resource.dest) for resource in wanted)
     cycle = prepared(settings, state, Runner(os.environ))
     well = True
     for resource in wanted:
-        if not settings.manner.noop:
-            files.sweep(Path(resource.dest))
         well &= not cycle.work(resource, keys).outcome.failed
     return well

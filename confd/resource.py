@@ -243,4 +243,4 @@ def _line_of(text: str, *path: str) -> int:
         if node is not None:
             return begin + 1
         begin = end
-    return 1
+    raise AssertionError(f"{path} is not in the text")

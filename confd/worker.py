@@ -86,6 +86,7 @@ class Worker:
         self._schedule = Schedule()
         # Of dark roots: when their cached keys become good enough, None without any.
         self._dark: dict[str, float | None] = {}
+        self._fresh: set[str] = set()
         self._next_pass_s = float("inf")
         self._stopping = False
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
@@ -197,18 +198,18 @@ class Worker:
             self._schedule.want(affected(reads, touched), time.monotonic())
 
     def _open_roots(self) -> None:
-        delivered = [root for root, good_at_s in self._dark.items() if good_at_s is not None]
-        fresh = {root for root in delivered if not self.mirrors[root].status().from_cache}
-        # Once a mirror calls itself fresh, what the store changed since the cache is in the inbox.
-        self._take_in(0.0)
         now_s = time.monotonic()
-        for root in delivered:
-            good_at_s = self._dark.get(root)
-            if good_at_s is not None and (root in fresh or now_s >= good_at_s):
+        delivered = {root: at_s for root, at_s in self._dark.items() if at_s is not None}
+        fresh = {root for root in delivered if not self.mirrors[root].status().from_cache}
+        for root, good_at_s in delivered.items():
+            # A mirror calls itself fresh just before it hands on what changed since the cache, so
+            # only one that was fresh at the look before has done so.
+            if root in fresh & self._fresh or now_s >= good_at_s:
                 del self._dark[root]
                 _log.info("keys-known", root=root or "/", cached=root not in fresh)
                 needing = [name for name, each in self._resources.items() if _needs(each, root)]
                 self._schedule.want(needing, now_s)
+        self._fresh = fresh
 
     def _work_due(self) -> None:
         for name in self._schedule.take(time.monotonic()):
@@ -248,8 +249,7 @@ class Worker:
         self._schedule.drop(dropped)
         self.report = {name: result for name, result in self.report.items() if name in resources}
         if not self._settings.manner.noop:
-            for resource in resources.values():
-                files.sweep(Path(resource.dest))
+            files.sweep(Path(resource.dest) for resource in resources.values())
         self._follow(roots(resource.scope for resource in resources.values()))
         self._schedule.want(resources, time.monotonic())
         interval_s = self._settings.interval_s or float("inf")

@@ -1,6 +1,6 @@
 """The log and snapshots in words, one line a record: `entry term=4 index=17 put /a value="x"`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import assert_never
 
 import msgspec
@@ -34,19 +34,19 @@ def record(record: wal.Record) -> str:
     assert_never(record)
 
 
-def segment(raw: bytes) -> Iterator[str]:
-    """Say each record of one segment behind its offset, and at the end what stands there."""
+def segment(raw: bytes) -> Iterator[tuple[int, str]]:
+    """Say each record of one segment with its offset, and at the end what stands there."""
     crc = wal.chain_start(raw)
     walk, head_bytes = wal.Records(raw, crc or 0), wal.HEAD.size
     try:
         for offset, found in walk:
             if isinstance(found, Opening):
                 head_bytes = found.head_bytes
-            yield f"{offset:08x} {record(found)}"
+            yield offset, record(found)
     except wal.Malformed as malformed:
-        yield f"{walk.offset:08x} unknown: {malformed}"
+        yield walk.offset, f"unknown: {malformed}"
         return
-    yield f"{walk.offset:08x} {_verdict(tail.judge(raw, walk.offset, walk.crc, head_bytes))}"
+    yield walk.offset, _verdict(tail.judge(raw, walk.offset, walk.crc, head_bytes))
 
 
 def snapshot(found: Snapshot) -> Iterator[str]:
@@ -133,8 +133,3 @@ def _shown(data: bytes) -> str:
     more = len(data) - SHOWN_BYTES_MAX
     quoted = msgspec.json.encode(text).decode()
     return f"{quoted}+{more} bytes" if more > 0 else quoted
-
-
-def lines(parts: Iterable[str]) -> str:
-    """Join lines for printing."""
-    return "".join(f"{part}\n" for part in parts)

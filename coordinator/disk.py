@@ -10,7 +10,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +85,7 @@ class Disk:
         self._files = files or OsFiles()
         self._wal = directory / "member" / "wal"
         self._snap = directory / "member" / "snap"
+        self._held = ExitStack()
         self._journal = Journal(self._files, self._wal, self._limits.segment_bytes)
 
     def open(self, fresh: Metadata) -> Recovered:
@@ -93,12 +94,14 @@ class Disk:
         Raises Damaged when that would lose what was acknowledged, DirectoryInUse, OSError.
         """
         self._files.make_directory(self._directory)
-        self._lock = self._files.lock(self._directory / "lock")
+        self._held.callback(self._files.lock(self._directory / "lock").close)
         try:
-            return self._open(fresh)
+            recovered = self._open(fresh)
         except BaseException:
-            self._lock.close()
+            self.close()
             raise
+        self._held.callback(self._journal.close)
+        return recovered
 
     def append(self, entries: Sequence[Entry], state: HardState | None = None) -> None:
         """Write entries and the hard state that goes with them; safe after the next `sync`."""
@@ -148,9 +151,8 @@ class Disk:
             self._files.remove(self._snap / str(name))
 
     def close(self) -> None:
-        """Close the files and give the directory free."""
-        self._journal.close()
-        self._lock.close()
+        """Close the files and give the directory free; harmless when nothing is open."""
+        self._held.close()
 
     def _open(self, fresh: Metadata) -> Recovered:
         files = self._files

@@ -44,7 +44,9 @@ class Frames(asyncio.Protocol):
             end = offset + _HEADER.size + size
             if len(buffer) < end:
                 break
-            self._take(Kind(kind), bytes(buffer[offset + _HEADER.size : end]))
+            with memoryview(buffer) as view:
+                payload = bytes(view[offset + _HEADER.size : end])
+            self._take(Kind(kind), payload)
             offset = end
         del buffer[:offset]
 
@@ -59,8 +61,10 @@ class Frames(asyncio.Protocol):
 
     def send(self, kind: Kind, payload: bytes = b"") -> None:
         """Send a frame; into the void when the other side is gone."""
+        assert len(payload) <= FRAME_BYTES_MAX
         if self._transport is not None:
-            self._transport.write(_HEADER.pack(len(payload), kind) + payload)
+            self._transport.write(_HEADER.pack(len(payload), kind))
+            self._transport.write(payload)
 
     def close(self) -> None:
         """Close the channel."""

@@ -1,13 +1,18 @@
 """The life of a daemon's process: signals, readiness, drain, exit code.
 
 Exit codes: 0 after SIGTERM or SIGINT, 1 when the world broke (logged once), 2 for wrong use.
-A second SIGTERM or SIGINT ends the drain at once.
+A second SIGTERM or SIGINT ends the drain at once. A process whose drain was cut ends without
+waiting for its threads.
 """
 
 import asyncio
+import contextlib
+import logging
+import os
 import signal
-from collections.abc import Coroutine
-from typing import Any, Protocol
+import time
+from collections.abc import Coroutine, Iterable
+from typing import Any, NoReturn, Protocol
 
 import uvloop
 
@@ -17,6 +22,8 @@ from daemonkit.notify import activated_sockets
 __all__ = ["CannotServe", "Daemon", "Lifecycle", "activated_sockets", "run"]
 
 DRAIN_S = 10.0
+# To end, a cancelled task needs a few turns of the loop.
+CANCEL_S = 1.0
 
 _log = logs.get("lifecycle")
 
@@ -29,15 +36,21 @@ class Daemon(Protocol):
     """What a daemon does when its process lives."""
 
     async def start(self, life: "Lifecycle") -> None:
-        """Return when ready to serve. An exception ends the process with exit code 1."""
+        """Return when ready to serve. An exception ends the process with exit code 1.
+
+        It is cancelled when the process is told to end before it is ready.
+        """
         ...
 
     async def drain(self) -> None:
-        """Stop accepting and finish what is under way; cut off at the drain deadline."""
+        """Stop accepting and finish what is under way; cut off at the drain deadline.
+
+        Called once, also after a `start` that failed or was cancelled half way.
+        """
         ...
 
     def reload(self) -> None:
-        """Read again what SIGHUP means for this daemon."""
+        """Read again what SIGHUP means for this daemon; never called before it is ready."""
         ...
 
 
@@ -65,11 +78,11 @@ class Lifecycle:
 
     def fail(self, error: BaseException) -> None:
         """End the process with exit code 1. Safe from any thread."""
-        self._loop.call_soon_threadsafe(self._fail, error)
+        self._call(self._fail, error)
 
     def stop(self) -> None:
         """End the process as SIGTERM does. Safe from any thread."""
-        self._loop.call_soon_threadsafe(self._stop)
+        self._call(self._stop)
 
     def status(self, text: str) -> None:
         """Show `text` in `systemctl status`."""
@@ -83,6 +96,15 @@ class Lifecycle:
         """Return when even the drain shall end."""
         await self._cut.wait()
 
+    async def cancel_tasks(self) -> bool:
+        """End what was spawned and is still running; False when some of it does not end."""
+        return await _cancelled(self._tasks)
+
+    def _call(self, function: Any, *arguments: Any) -> None:
+        # A closed loop means that the process is ending as was asked for.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function, *arguments)
+
     def _stop(self) -> None:
         if self._ending.is_set():
             self._cut.set()
@@ -91,7 +113,7 @@ class Lifecycle:
     def _fail(self, error: BaseException) -> None:
         if self.failure is None:
             self.failure = error
-            if isinstance(error, (CannotServe, OSError)):
+            if isinstance(error, CannotServe) or (isinstance(error, OSError) and error.strerror):
                 _log.error("failed", error=str(error))
             else:
                 _log.error("failed", exc=error)
@@ -101,13 +123,6 @@ class Lifecycle:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
-
-    async def cancel_tasks(self) -> None:
-        """End what was spawned and is still running."""
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def run(daemon: Daemon, *, drain_s: float | None = DRAIN_S) -> int:
@@ -123,39 +138,70 @@ async def _live(daemon: Daemon, drain_s: float | None) -> int:
     life = Lifecycle(loop)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, life.stop)
-    loop.add_signal_handler(signal.SIGHUP, _reload, daemon)
+    hangup = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, hangup.set)
     loop.set_exception_handler(lambda _, context: life.fail(_error_of(context)))
-    start = loop.create_task(daemon.start(life))
-    await asyncio.wait({start, loop.create_task(life.ended())}, return_when="FIRST_COMPLETED")
-    if not start.done():
-        start.cancel()
-    elif start.exception() is None:
+    clean = await _start(daemon, life)
+    if not life.stopping:
         notify.notify(READY="1")
-        beat = loop.create_task(_beat())
-        await life.ended()
-        beat.cancel()
-    await asyncio.gather(start, return_exceptions=True)
-    if not start.cancelled() and (error := start.exception()) is not None:
-        life.fail(error)
+        life.spawn(_beat(), "watchdog")
+        life.spawn(_reload(daemon, life, hangup), "reload")
         await life.ended()
     notify.notify(STOPPING="1")
-    await _drain(daemon, life, drain_s)
-    await life.cancel_tasks()
-    return 0 if life.failure is None else 1
+    clean &= await _drain(daemon, life, drain_s)
+    clean &= await life.cancel_tasks()
+    code = 0 if life.failure is None else 1
+    if not clean:
+        _leave(code)
+    return code
 
 
-async def _drain(daemon: Daemon, life: Lifecycle, drain_s: float | None) -> None:
-    drain = asyncio.ensure_future(daemon.drain())
-    cut = asyncio.ensure_future(life.cut())
+async def _start(daemon: Daemon, life: Lifecycle) -> bool:
+    """Start the daemon, or begin to end; False when its start cannot be cancelled."""
+    start = asyncio.create_task(daemon.start(life), name="start")
+    ended = asyncio.create_task(life.ended())
+    await asyncio.wait({start, ended}, return_when="FIRST_COMPLETED")
+    ended.cancel()
+    clean = await _cancelled({start})
+    if start.done() and not start.cancelled() and (error := start.exception()) is not None:
+        life.fail(error)
+        await life.ended()
+    return clean
+
+
+async def _drain(daemon: Daemon, life: Lifecycle, drain_s: float | None) -> bool:
+    """Drain the daemon; False when that was cut."""
+    drain = asyncio.create_task(daemon.drain(), name="drain")
+    cut = asyncio.create_task(life.cut())
     done, _ = await asyncio.wait({drain, cut}, timeout=drain_s, return_when="FIRST_COMPLETED")
     cut.cancel()
     if drain not in done:
-        _log.warning("drain-cut", deadline_s=drain_s)
-        drain.cancel()
-        await asyncio.gather(drain, return_exceptions=True)
-    elif (error := drain.exception()) is not None:
+        _log.warning("drain-cut", by="signal" if cut in done else "deadline", deadline_s=drain_s)
+        await _cancelled({drain})
+        return False
+    if not drain.cancelled() and (error := drain.exception()) is not None:
         life.fail(error)
         await asyncio.sleep(0)
+    return True
+
+
+async def _cancelled(tasks: Iterable[asyncio.Task[Any]]) -> bool:
+    """Cancel tasks and let them end; False, and a line for each, when some do not."""
+    running = {task for task in tasks if not task.done()}
+    for task in running:
+        task.cancel()
+    if not running:
+        return True
+    _, stuck = await asyncio.wait(running, timeout=CANCEL_S)
+    for task in stuck:
+        _log.error("task-does-not-end", task=task.get_name())
+    return not stuck
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process now: a thread or task that does not end would hold a usual exit up."""
+    logging.shutdown()
+    os._exit(code)
 
 
 async def _beat() -> None:
@@ -166,11 +212,18 @@ async def _beat() -> None:
         await asyncio.sleep(interval_s)
 
 
-def _reload(daemon: Daemon) -> None:
-    _log.info("reload")
-    notify.notify(RELOADING="1")
-    daemon.reload()
-    notify.notify(READY="1")
+async def _reload(daemon: Daemon, life: Lifecycle, hangup: asyncio.Event) -> None:
+    """Reload at each SIGHUP; one that came before the daemon was ready counts, too."""
+    while True:
+        await hangup.wait()
+        hangup.clear()
+        if life.stopping:
+            return
+        _log.info("reload")
+        # systemd's notify-reload compares the time with that of its request.
+        notify.notify(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
+        daemon.reload()
+        notify.notify(READY="1")
 
 
 def _error_of(context: dict[str, Any]) -> BaseException:

@@ -90,7 +90,10 @@ def _stamp(record: logging.LogRecord) -> str:
 
 def _quoted(value: object) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+    if _PLAIN.fullmatch(text) and text.isprintable():
+        return text
+    # What a client sent may hold line ends and terminal controls beyond ASCII's.
+    return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 class _Text(logging.Formatter):
@@ -106,20 +109,21 @@ class _Text(logging.Formatter):
             line += "\n" + self.formatException(record.exc_info)
         if self._journald:
             priority = _PRIORITY.get(record.levelno, "<6>")
-            return "\n".join(priority + part for part in line.splitlines())
+            return "\n".join(priority + part for part in line.split("\n"))
         return f"{_stamp(record)} {record.levelname.lower():7} {line}"
 
 
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, object] = getattr(record, "fields", {})
-        line = {
+        line: dict[str, object] = {
             "time": _stamp(record),
             "level": record.levelname.lower(),
             "component": record.name,
             "event": record.getMessage(),
-            **fields,
         }
+        for name, value in fields.items():
+            line[f"{name}_" if name in line else name] = value
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str, ensure_ascii=False)

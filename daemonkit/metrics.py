@@ -35,10 +35,9 @@ class _Once(Collector):
         for sample in self._samples:
             family = families.get(sample.name)
             if family is None:
-                names = tuple(sample.labels)
                 kind = CounterMetricFamily if sample.kind == "counter" else GaugeMetricFamily
-                family = families[sample.name] = kind(sample.name, sample.help, labels=names)
-            family.add_metric(tuple(sample.labels.values()), sample.value)
+                family = families[sample.name] = kind(sample.name, sample.help)
+            family.add_sample(sample.name, sample.labels, sample.value)
         yield from families.values()
 
 
@@ -60,7 +59,7 @@ def total(groups: Iterable[Iterable[Sample]]) -> list[Sample]:
     sums: dict[tuple[str, tuple[tuple[str, str], ...]], Sample] = {}
     for group in groups:
         for sample in group:
-            key = (sample.name, tuple(sample.labels.items()))
+            key = (sample.name, tuple(sorted(sample.labels.items())))
             before = sums.get(key)
             value = sample.value + (before.value if before else 0.0)
             sums[key] = msgspec.structs.replace(sample, value=value)

@@ -3,26 +3,40 @@
 import os
 import socket
 
+from daemonkit import logs
+
 _FIRST_FD = 3  # sd_listen_fds(3)
+# A service manager that does not read must not hold the daemon up for longer.
+_SEND_S = 1.0
+
+_log = logs.get("notify")
 
 
 def notify(**fields: str) -> None:
-    """Send `READY="1"`, `STATUS="..."` and the like to the service manager, if there is one."""
+    """Send `READY="1"`, `STATUS="..."` and the like to the service manager, if there is one.
+
+    One that cannot be reached is logged and no reason to stop serving.
+    """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
     if address.startswith("@"):
         address = "\0" + address[1:]
-    message = "\n".join(f"{name}={value}" for name, value in fields.items())
+    lines = (f"{name}={' '.join(value.splitlines())}" for name, value in fields.items())
+    message = "\n".join(lines).encode(errors="replace")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-        sock.connect(address)
-        sock.send(message.encode())
+        sock.settimeout(_SEND_S)
+        try:
+            sock.connect(address)
+            sock.send(message)
+        except OSError as error:
+            _log.warning("notify-failed", fields=",".join(fields), error=str(error))
 
 
 def watchdog_interval_s() -> float | None:
     """Return how often to send WATCHDOG=1: half of what the unit allows; None without one."""
     usec, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
-    if not usec.isdigit() or (pid and pid != str(os.getpid())):
+    if not usec.isdigit() or int(usec) == 0 or (pid and pid != str(os.getpid())):
         return None
     return int(usec) / 1e6 / 2
 

@@ -45,21 +45,51 @@ def _load_config(context: typer.Context, path: Path | None) -> Path | None:
     if path is None:
         return None
     try:
-        values = tomllib.loads(path.read_text())
+        values = tomllib.loads(path.read_bytes().decode())
     except OSError as error:
         raise typer.BadParameter(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"{path}: {error}") from None
-    known = {_toml_key(p): p.name for p in context.command.params if p.name and p.name != "config"}
+    known = {
+        _toml_key(parameter): parameter
+        for parameter in context.command.params
+        if parameter.name and parameter.name != "config"
+    }
     unknown = sorted(set(values) - set(known))
     if unknown:
         names = ", ".join(sorted(known))
         raise typer.BadParameter(f"{path}: unknown key {unknown[0]!r}; there are {names}")
-    context.default_map = {
-        **(context.default_map or {}),
-        **{known[key]: value for key, value in values.items()},
-    }
+    given = {known[key].name: _given(context, path, known[key], values[key]) for key in values}
+    context.default_map = {**(context.default_map or {}), **given}
     return path
+
+
+def _given(context: typer.Context, path: Path, parameter: Any, value: object) -> str | list[str]:
+    """Return a TOML value as it would stand on the command line, and judge it while we know where.
+
+    Converted from its TOML type, `workers = 2.5` would quietly be 2.
+    """
+    try:
+        given = _spelled(value)
+        if isinstance(given, list) and not parameter.multiple:
+            given = ",".join(given)
+        parameter.process_value(context, given)
+    except typer.BadParameter as error:
+        place = f"{path}: {_toml_key(parameter)} = {value!r}"
+        raise typer.BadParameter(f"{place}: {error.message}") from None
+    return given
+
+
+def _spelled(value: object) -> str | list[str]:
+    match value:
+        case bool():
+            return str(value).lower()
+        case str() | int() | float():
+            return str(value)
+        case list() if not any(isinstance(each, list | dict) for each in value):
+            return [str(_spelled(each)) for each in value]
+        case _:
+            raise typer.BadParameter("write a string, a number, a boolean or a list of them")
 
 
 def _toml_key(parameter: Any) -> str:
@@ -133,18 +163,29 @@ def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None) -> NoRet
     `raise typer.Exit(code)`.
     """
     command = typer.main.get_command(app)
+    command.help = command.help or app.info.help  # a lone command hides what the program is about
+    prefix = prog.upper().replace("-", "_")
+    _share_variables(command, prefix)
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         command(
             args=two_dashes(command, arguments),
             prog_name=prog,
-            auto_envvar_prefix=prog.upper().replace("-", "_"),
+            auto_envvar_prefix=prefix,
         )
     except Failure as failure:
         if str(failure):
             sys.stderr.write(f"{prog}: {failure}\n")
         sys.exit(failure.code)
     sys.exit(0)
+
+
+def _share_variables(command: Any, prefix: str) -> None:
+    """Name a sub-command's variables as the program's, without the sub-command's name."""
+    children: dict[str, Any] = getattr(command, "commands", {})
+    for child in children.values():
+        child.context_settings["auto_envvar_prefix"] = prefix
+        _share_variables(child, prefix)
 
 
 def two_dashes(command: Any, arguments: Sequence[str]) -> list[str]:

@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from daemonkit import metrics
+from daemonkit import logs, metrics
 from daemonkit.addresses import listening_socket, parse_address
 from daemonkit.http.server import STATUS_LINES, Exchange, Server
 from daemonkit.metrics import Sample
 
 DRAIN_S = 0.5
+Answer = tuple[int, str, bytes]  # status, content type, body
+
+_log = logs.get("status")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class StatusPage:
     ) -> None:
         self._addr = addr
         self._server = Server(self._answer)
-        self._pages: dict[bytes, Callable[[], tuple[int, str, bytes]]] = {
+        self._pages: dict[bytes, Callable[[], Answer]] = {
             b"/health": lambda: _probe(health()),
             b"/ready": lambda: _probe(ready()),
             b"/metrics": lambda: (200, metrics.CONTENT_TYPE, metrics.exposition(samples())),
@@ -59,24 +62,35 @@ class StatusPage:
     def _answer(self, exchange: Exchange) -> None:
         page = self._pages.get(exchange.head.target.partition(b"?")[0])
         if exchange.head.method not in {b"GET", b"HEAD"}:
-            respond(exchange, 405, "text/plain", b"only GET and HEAD here\n")
+            allow = b"Allow: GET, HEAD\r\n"
+            respond(exchange, 405, "text/plain", b"only GET and HEAD here\n", allow)
         elif page is None:
             names = b" ".join(self._pages)
             respond(exchange, 404, "text/plain", b"no such page; there are " + names + b"\n")
         else:
-            respond(exchange, *page())
+            respond(exchange, *self._made(page, exchange.head.target))
+
+    def _made(self, page: Callable[[], Answer], target: bytes) -> Answer:
+        try:
+            return page()
+        except Exception as error:  # noqa: BLE001 - a look at a sick daemon must not end it
+            _log.error("page-failed", exc=error, page=target.decode(errors="replace"))
+            return 500, "text/plain", b"this page failed; the daemon's log says why\n"
 
 
-def respond(exchange: Exchange, status: int, content_type: str, body: bytes) -> None:
-    """Answer with a whole body."""
+def respond(
+    exchange: Exchange, status: int, content_type: str, body: bytes, fields: bytes = b""
+) -> None:
+    """Answer with a whole body; `fields` are more complete header lines."""
     exchange.reply(
         STATUS_LINES[status]
-        + b"Content-Type: %b\r\nContent-Length: %d\r\n" % (content_type.encode(), len(body)),
+        + b"Content-Type: %b\r\nContent-Length: %d\r\n" % (content_type.encode(), len(body))
+        + fields,
         body,
     )
 
 
-def _probe(probe: Probe) -> tuple[int, str, bytes]:
+def _probe(probe: Probe) -> Answer:
     return 200 if probe.ok else 503, "application/json", _json({"ok": probe.ok, **probe.detail})
 
 

@@ -8,6 +8,7 @@ gone drains and ends.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -25,7 +26,7 @@ from daemonkit.metrics import Sample
 
 VARIABLE = "SLASHETC_WORKER"
 POLL_S = 1.0
-# No answer to a poll for so long is a hang: no honest step of a worker takes a tenth of it.
+# Polls unanswered for so long are a hang: no honest step of a worker takes a tenth of it.
 HANG_S = 30.0
 # A worker this far behind is cheaper to bring up to date by the whole state.
 BEHIND_BYTES_MAX = 64 * 1024 * 1024
@@ -76,6 +77,7 @@ class Supervisor:
         self._catch_up = catch_up
         self._settings = settings
         self._seats = [_Seat(number) for number in range(count)]
+        self._keepers: list[asyncio.Task[None]] = []
         self._retired: list[Sample] = []
         self._draining = asyncio.Event()
         self._all_ready = asyncio.Event()
@@ -83,7 +85,7 @@ class Supervisor:
     async def start(self, life: Lifecycle) -> None:
         """Start the workers; return when each has said that it is ready."""
         for seat in self._seats:
-            life.spawn(self._keep(seat), f"worker {seat.number}")
+            self._keepers.append(life.spawn(self._keep(seat), f"worker {seat.number}"))
         life.spawn(self._poll(), "worker samples")
         await self._all_ready.wait()
 
@@ -119,16 +121,16 @@ class Supervisor:
     async def drain(self) -> None:
         """Let every worker finish; return when all have ended."""
         self._draining.set()
-        running = [seat.process for seat in self._seats if seat.process is not None]
         for seat in self._seats:
             if seat.frames is not None:
                 seat.frames.send(Kind.DRAIN)
+        if not self._keepers:
+            return
         try:
-            await asyncio.gather(*(process.wait() for process in running))
+            await asyncio.wait(self._keepers)
         except asyncio.CancelledError:
-            for process in running:
-                if process.returncode is None:
-                    process.kill()
+            for seat in self._seats:
+                seat.kill()
             raise
 
     async def _keep(self, seat: "_Seat") -> None:
@@ -145,7 +147,8 @@ class Supervisor:
             _log.error(
                 "worker-ended", worker=seat.number, code=code, lived_s=lived_s, next_s=delay_s
             )
-            await asyncio.sleep(delay_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._draining.wait(), delay_s)
 
     async def _live(self, seat: "_Seat") -> int:
         """Run one worker process to its end; return its exit code."""
@@ -170,7 +173,7 @@ class Supervisor:
         theirs.close()
         frames = Frames(lambda kind, payload: self._take(seat, kind, payload), lambda: None)
         await asyncio.get_running_loop().create_unix_connection(lambda: frames, sock=ours)
-        seat.frames, seat.heard_s = frames, asyncio.get_running_loop().time()
+        seat.frames = frames
         frames.send(Kind.SETTINGS, self._settings)
         frames.send(Kind.PAYLOAD, self._catch_up())
         if self._draining.is_set():
@@ -184,7 +187,7 @@ class Supervisor:
             seat.empty()
 
     def _take(self, seat: "_Seat", kind: Kind, payload: bytes) -> None:
-        seat.heard_s = asyncio.get_running_loop().time()
+        seat.unanswered_polls = 0
         if kind is Kind.READY:
             seat.ready = True
             if self.ready():
@@ -195,13 +198,14 @@ class Supervisor:
     async def _poll(self) -> None:
         while True:
             await asyncio.sleep(POLL_S)
-            now = asyncio.get_running_loop().time()
             for seat in self._seats:
-                if seat.frames is None or seat.process is None:
+                if seat.frames is None:
                     continue
-                if now - seat.heard_s > HANG_S:
+                # Counted in polls, not in time: were we ourselves held up, all would seem to hang.
+                if seat.unanswered_polls * POLL_S > HANG_S:
                     _log.error("worker-hangs", worker=seat.number, silent_s=HANG_S)
-                    seat.process.kill()
+                    seat.kill()
+                seat.unanswered_polls += 1
                 if seat.behind and seat.frames.waiting_bytes == 0:
                     seat.behind = False
                     seat.frames.send(Kind.PAYLOAD, self._catch_up())
@@ -221,8 +225,12 @@ class _Seat:
         self.frames: Frames | None = None
         self.ready = False
         self.behind = False
-        self.heard_s = 0.0
+        self.unanswered_polls = 0
         self.samples: list[Sample] = []
+
+    def kill(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
 
 
 def serve(worker: Worker) -> int:
@@ -235,6 +243,8 @@ def serve(worker: Worker) -> int:
     sockets = {name: socket.socket(fileno=fd) for name, fd in passed["sockets"].items()}
     channel = socket.socket(fileno=passed["channel"])
     channel.setblocking(False)
+    for sock in (channel, *sockets.values()):
+        os.set_inheritable(sock.fileno(), False)
     return lifecycle.run(_Served(worker, channel, sockets), drain_s=None)
 
 
@@ -250,11 +260,19 @@ class _Served:
 
     async def start(self, life: Lifecycle) -> None:
         loop = asyncio.get_running_loop()
-        # The supervisor decides when its workers end; it is told by the channel, or by its end.
-        loop.add_signal_handler(signal.SIGINT, lambda: None)
+        # The supervisor decides when its workers end: by the channel, or by its own end. A
+        # terminal and systemd signal it and them at once.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, lambda: None)
         settings: asyncio.Future[bytes] = loop.create_future()
         waiting: list[bytes] = []
-        serving = False
+        serving = told_to_end = False
+
+        def end() -> None:
+            nonlocal told_to_end
+            if not told_to_end:  # a second call would cut the drain
+                told_to_end = True
+                life.stop()
 
         def take(kind: Kind, payload: bytes) -> None:
             match kind:
@@ -267,11 +285,16 @@ class _Served:
                 case Kind.POLL if serving:
                     frames.send(Kind.SAMPLES, msgspec.json.encode(list(self._worker.samples())))
                 case Kind.DRAIN:
-                    life.stop()
+                    end()
                 case _:
                     pass
 
-        frames = Frames(take, life.stop)
+        def lost() -> None:
+            end()
+            # Nobody is left who would cut a drain that does not end.
+            loop.call_later(lifecycle.DRAIN_S, life.stop)
+
+        frames = Frames(take, lost)
         await loop.create_unix_connection(lambda: frames, sock=self._channel)
         await self._worker.start(self._sockets, await settings, life)
         serving = True

@@ -80,7 +80,7 @@ Password = Annotated[
 ]
 GROUP_HELP = "Whose semaphore; the default group without it."
 Holder = Annotated[
-    str | None, typer.Argument(metavar="[ID]", help="This host's machine-id unless given.")
+    str | None, typer.Argument(metavar="ID", help="This host's machine-id unless given.")
 ]
 Group = Annotated[str | None, typer.Option("--group", callback=_group, help=GROUP_HELP)]
 
@@ -100,13 +100,10 @@ ctl = typer.Typer(
     cls=_Commands,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-daemon_app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+daemon_app = options.program("Watch the reboot lock. THIS VERSION TRIGGERS NO REBOOT.")
 
 
 @ctl.callback(invoke_without_command=True)
@@ -120,7 +117,9 @@ def begin(  # noqa: PLR0913 - typer reads options from parameters
     etcd_username: Username = "",
     etcd_password: Password = "",
     group: Group = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", envvar="LOCKSMITHCTL_JSON", help="Answer in JSON.")
+    ] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show what is known beside the semaphore.")
     ] = False,
@@ -129,7 +128,11 @@ def begin(  # noqa: PLR0913 - typer reads options from parameters
     show_version: Annotated[  # noqa: ARG001 - answered by its callback
         bool,
         typer.Option(
-            "--version", is_eager=True, callback=_version(CTL), help="Print the version and exit."
+            "--version",
+            is_eager=True,
+            allow_from_autoenv=False,
+            callback=_version(CTL),
+            help="Print the version and exit.",
         ),
     ] = False,
 ) -> None:
@@ -199,7 +202,7 @@ def serve(  # noqa: PLR0913 - typer reads options from parameters
     etcd_username: Username = "",
     etcd_password: Password = "",
     state_dir: options.StateDir = None,
-    status_addr: options.StatusAddr = "127.0.0.1:7311",
+    status_addr: options.StatusAddr = "127.0.0.1:2382",
     log_level: options.LogLevel = "info",
     log_format: options.LogFormat = "text",
     drain_timeout: options.DrainS = 10.0,
@@ -209,6 +212,7 @@ def serve(  # noqa: PLR0913 - typer reads options from parameters
         typer.Option(
             "--version",
             is_eager=True,
+            allow_from_autoenv=False,
             callback=_version(DAEMON),
             help="Print the version and exit.",
         ),

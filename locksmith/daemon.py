@@ -106,6 +106,7 @@ class Locksmith:
         now = self._picture = picture.build(self._view.entries, self._settings.group)
         if before is None or (before.semaphore, before.corrupt) != (now.semaphore, now.corrupt):
             _tell(now)
+            self._life.status(_summary(now))
         self._look_for_twin()
         if self._has_stale_record(now) and not self._tidying and not self._life.stopping:
             self._tidying = True
@@ -234,6 +235,13 @@ class Locksmith:
         yield Sample("locksmith_slots_given_back_total", "counter", text, self._given_back)
         if self._picture is not None:
             yield from picture.samples(self._picture, self._host.machine_id)
+
+
+def _summary(now: Picture) -> str:
+    """Return one line for `systemctl status`."""
+    if now.corrupt:
+        return f"{keys.semaphore(now.group)} holds no semaphore"
+    return f"{now.semaphore.free} of {now.semaphore.max} slots free"
 
 
 def _tell(now: Picture) -> None:

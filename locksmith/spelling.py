@@ -43,7 +43,10 @@ def hoisted(arguments: Sequence[str]) -> list[str]:
 def renamed(arguments: Sequence[str]) -> list[str]:
     """Return `locksmithd` arguments, spelled as ours and in their order."""
     left = iter(arguments)
-    return [_ours(argument, left) for argument in left]
+    return [
+        "--log-level=debug" if _name(argument) == "debug" else _ours(argument, left)
+        for argument in left
+    ]
 
 
 def variables(environment: Mapping[str, str], own: str) -> dict[str, str]:

@@ -72,7 +72,7 @@ def skydns(  # noqa: PLR0913 - one parameter an option
     logs.configure(log_level, log_format)
     settings = Settings(
         domains=tuple(_name(each, "--domain") for each in domain.split(",")),
-        prefix="/" + path_prefix.strip("/"),
+        prefix=_prefix(path_prefix),
         hostmaster=_mailbox(hostmaster),
         ttl_s=ttl,
         negative_ttl_s=min_ttl,
@@ -97,6 +97,16 @@ def _name(text: str, option: str) -> Name:
         return names.parse(text.strip())
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def _prefix(text: str) -> str:
+    path = text.strip("/")
+    if not path or not all(path.split("/")):
+        raise typer.BadParameter(
+            f"{text!r} is no path: name at least one segment, as in skydns",
+            param_hint="--path-prefix",
+        )
+    return "/" + path
 
 
 def _mailbox(text: str) -> Name:

@@ -2,8 +2,9 @@
 
 import asyncio
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -19,11 +20,13 @@ from skydns import update
 from skydns.record import Bad, is_config, read
 from skydns.settings import Settings
 from skydns.update import Update
-from skydns.worker import Boot
+from skydns.worker import LOADED, Boot
 
 # A re-connect takes less; only what lasts longer is worth a second question of every client.
 BLIND_AFTER_S = 10.0
 LOOK_S = 1.0
+# The status page has more of them.
+LOGGED_BAD_MAX = 10
 SHOWN_BAD_MAX = 1000
 SNAPSHOT = "skydns.snapshot"
 
@@ -49,24 +52,41 @@ class Options:
 
 
 def run(options: Options, *, drain_s: float) -> int:
-    """Run the daemon to its end; return the exit code. Failure for what no store can be at."""
+    """Run the daemon to its end; return the exit code. Failure says what it cannot run with."""
     try:
         tls = Tls(*(str(path or "") for path in options.tls))
         store = connect(options.endpoints, tls=tls)
     except BadRequest as error:
         raise Failure(str(error), EXIT_USAGE) from None
-    return lifecycle.run(Skydns(options, store), drain_s=drain_s)
+    try:
+        sockets = _sockets(options.addresses)
+    except OSError as error:
+        remedy = "name another address with --addr, or take the sockets from skydns.socket"
+        raise Failure(f"{error.filename}: {error.strerror}; {remedy}") from None
+    return lifecycle.run(Skydns(options, store, sockets), drain_s=drain_s)
 
 
 class Skydns:
     """Feeds worker processes with the keys below the prefix."""
 
-    def __init__(self, options: Options, store: Store) -> None:
-        self._options = options
+    def __init__(
+        self, options: Options, store: Store, sockets: Mapping[str, socket.socket]
+    ) -> None:
+        self._settings = options.settings
+        self._count = options.workers
+        self._sockets = tuple(sockets)
         self._view = View()
         self._loaded = False
         self._blind = False
         self._bad: dict[str, Bad] = {}
+        boot = Boot(options.settings, options.log_level, options.log_format)
+        self._workers = workers.Supervisor(
+            "skydns.worker",
+            options.workers,
+            sockets=sockets,
+            catch_up=self._catch_up,
+            settings=msgspec.msgpack.encode(boot),
+        )
         cache = options.state_dir / SNAPSHOT if options.state_dir else None
         self._mirror = Mirror(store, options.settings.prefix, self._deliver, cache=cache)
         self._page = StatusPage(
@@ -79,35 +99,25 @@ class Skydns:
 
     async def start(self, life: Lifecycle) -> None:
         """Answer from now on: from the snapshot, from the store, or with SERVFAIL until then."""
-        self._life = life
         self._loop = asyncio.get_running_loop()
-        self._sockets = _sockets(self._options.addresses)
-        boot = Boot(self._options.settings, self._options.log_level, self._options.log_format)
-        self._workers = workers.Supervisor(
-            "skydns.worker",
-            self._options.workers,
-            sockets=self._sockets,
-            catch_up=self._catch_up,
-            settings=msgspec.msgpack.encode(boot),
-        )
         self._mirror.start()
         await self._workers.start(life)
         await self._page.start()
-        life.spawn(self._look_after_store(), "store")
-        _log.info("serving", sockets=" ".join(self._sockets), workers=self._options.workers)
+        life.spawn(self._look_after_store(life), "store")
+        _log.info("serving", sockets=" ".join(self._sockets))
 
     async def drain(self) -> None:
         """Answer what has arrived, and let the store go."""
         await self._workers.drain()
         await self._page.stop()
-        await self._loop.run_in_executor(None, self._mirror.stop)
+        await asyncio.to_thread(self._mirror.stop)
 
     def reload(self) -> None:
         """Do nothing: what changes while we run is in keys."""
 
     def _deliver(self, changes: Changes) -> None:
         """Take changes on the mirror's thread, where judging many keys holds nobody up."""
-        prefix = self._options.settings.prefix
+        prefix = self._settings.prefix
         leaves = (read(e, prefix) for e in changes.entries if not is_config(e.key, prefix))
         bad = {leaf.key: leaf for leaf in leaves if isinstance(leaf, Bad)}
         self._loop.call_soon_threadsafe(self._apply, changes, bad)
@@ -119,8 +129,8 @@ class Skydns:
         for key in changes.touched():
             self._bad.pop(key, None)
         self._bad.update(bad)
-        for leaf in bad.values():
-            _log.warning("bad-record", key=leaf.key, reason=leaf.reason)
+        for leaf in islice(bad.values(), LOGGED_BAD_MAX):
+            _log.warning("bad-record", key=leaf.key, reason=leaf.reason, all=len(self._bad))
         self._loaded = True
         self._workers.publish(update.encode(Update(self._blind, changes)))
 
@@ -131,7 +141,8 @@ class Skydns:
         everything = Changes(view.cluster, view.index, tuple(view.entries.values()), reset=True)
         return update.encode(Update(self._blind, everything))
 
-    async def _look_after_store(self) -> None:
+    async def _look_after_store(self, life: Lifecycle) -> None:
+        said = ""
         while True:
             status = self._mirror.status()
             age_s = status.age_s
@@ -139,16 +150,23 @@ class Skydns:
             if blind != self._blind:
                 self._blind = blind
                 self._workers.publish(update.encode(Update(blind)))
-                _log.warning("store-away" if blind else "store-back", error=status.error)
-            self._life.status(
-                f"{len(self._view.entries)} keys at index {self._view.index}, "
-                f"{len(self._bad)} bad, store {'connected' if status.connected else 'away'}"
+                _log.warning("blind" if blind else "seeing", error=status.error)
+            state = (
+                f"{len(self._view.entries)} keys, {len(self._bad)} bad, "
+                f"store {'connected' if status.connected else 'away'}"
             )
+            if state != said:
+                life.status(state)
+                said = state
             await asyncio.sleep(LOOK_S)
 
     def _ready(self) -> Probe:
         ready = self._workers.ready()
-        return Probe(ready and self._loaded, {"workers": ready, "data": self._loaded})
+        # A worker takes a second or two to load many names, and has none until then.
+        samples = self._workers.samples()
+        loaded = sum(sample.value for sample in samples if sample.name == LOADED)
+        data = self._loaded and loaded == self._count
+        return Probe(ready and data, {"workers": ready, "data": data})
 
     def _state(self) -> object:
         shown = sorted(self._bad.values(), key=lambda leaf: leaf.key)[:SHOWN_BAD_MAX]

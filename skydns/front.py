@@ -7,7 +7,7 @@ from coordinator.client.view import Changes
 from skydns import cache, message, wire
 from skydns.answer import Answer, answer
 from skydns.cache import AnswerCache
-from skydns.message import Query, Refused
+from skydns.message import HEADER_BYTES, Query, Refused
 from skydns.name import Name
 from skydns.reading import SERIAL_STEP_S, World
 from skydns.rr import Rcode
@@ -45,20 +45,24 @@ class Front:
         self.last_fault: Exception | None = None
         self._settings = settings
         self._clock = clock
+        self._rcodes = self.counts.rcodes
         self._serial = 0
         self._answers = AnswerCache(ANSWERS_MAX, ANSWERS_BYTES_MAX)
         self._denials = AnswerCache(DENIALS_MAX, DENIALS_BYTES_MAX)
+        # Bound once: `reply` runs for each packet.
+        self._find_answer, self._find_denial = self._answers.find, self._denials.find
 
     def reply(self, data: bytes, *, tcp: bool = False) -> bytes | None:
         """Return the reply to a packet; None for what deserves none."""
         end = cache.question_end(data)
         key = cache.key(data, end, tcp=tcp)
         if key is not None:
-            forms = self._answers.find(key) or self._denials.find(key)
+            forms = self._find_answer(key) or self._find_denial(key)
             if forms is not None:
                 form = forms()
-                self.counts.rcodes[form.head[1] & 15] += 1
-                return data[:2] + form.head + data[12:end] + form.body
+                head = form.head
+                self._rcodes[head[1] & 15] += 1
+                return b"".join((data[:2], head, data[HEADER_BYTES:end], form.body))
         return self._compute(data, end, key, tcp=tcp)
 
     def apply(self, changes: Changes) -> None:

@@ -1,8 +1,8 @@
 """UDP in batches, by recvmmsg(2) and sendmmsg(2), which Python's socket does not offer.
 
 One call takes what has arrived, one sends the replies, and the clients' addresses stay as the
-kernel wrote them. A query costs half of what recvfrom and sendto cost, and they in turn cost
-half of asyncio's DatagramProtocol.
+kernel wrote them. Measured against recvfrom and sendto in the same loop, it answers half as many
+queries again; asyncio's DatagramProtocol answers fewer than either.
 """
 
 import asyncio

@@ -20,6 +20,7 @@ from skydns.tcp import Tcp
 from skydns.udp import Udp
 
 TICK_S = 1.0
+LOADED = "skydns_workers_loaded"
 
 _log = logs.get("skydns")
 
@@ -127,6 +128,8 @@ def _answered(front: Front) -> Iterable[Sample]:
     )
     for name, value, text in totals:
         yield Sample(f"skydns_{name}_total", "counter", text, value)
+    loaded = float(front.zone.loaded)
+    yield Sample(LOADED, "gauge", "Workers that have names to answer from.", loaded)
     yield Sample("skydns_cached_answers", "gauge", "Answers in the cache.", kept)
     yield Sample("skydns_cached_bytes", "gauge", "Bytes of the answer cache.", kept_bytes)
 

@@ -25,39 +25,53 @@ class _Document(msgspec.Struct, frozen=True, rename=_go_name, kw_only=True):
 
 
 class TimeoutsDocument(_Document, frozen=True, kw_only=True):
+    """Durations as Go writes them; empty for the default."""
+
     read: str = ""
     dial: str = ""
     tls_handshake: str = ""
 
 
 class KeepAliveDocument(_Document, frozen=True, kw_only=True):
+    """TCP keep-alive and pooling of connections to servers."""
+
     period: str = ""
     max_idle_conns_per_host: int = 0
 
 
 class BackendSettingsDocument(_Document, frozen=True, kw_only=True):
+    """`Settings` of a backend."""
+
     timeouts: TimeoutsDocument = TimeoutsDocument()
     keep_alive: KeepAliveDocument = KeepAliveDocument()
     tls: dict[str, Any] | None = None
 
 
 class BackendDocument(_Document, frozen=True, kw_only=True):
+    """The value of `backends/ID/backend`."""
+
     id: str = ""
     type: str = "http"
     settings: BackendSettingsDocument = BackendSettingsDocument()
 
 
 class ServerDocument(_Document, frozen=True, kw_only=True):
+    """The value of `backends/ID/servers/ID`."""
+
     id: str = ""
     url: str
 
 
 class LimitsDocument(_Document, frozen=True, kw_only=True):
+    """Bounds on request bodies; nothing is buffered, so memory needs none."""
+
     max_mem_body_bytes: int = 0
     max_body_bytes: int = 0
 
 
 class FrontendSettingsDocument(_Document, frozen=True, kw_only=True):
+    """`Settings` of a frontend. Priority is ours: vulcand skips it."""
+
     limits: LimitsDocument = LimitsDocument()
     failover_predicate: str = ""
     hostname: str = ""
@@ -69,6 +83,8 @@ class FrontendSettingsDocument(_Document, frozen=True, kw_only=True):
 
 
 class FrontendDocument(_Document, frozen=True, kw_only=True):
+    """The value of `frontends/ID/frontend`."""
+
     id: str = ""
     type: str = "http"
     backend_id: str

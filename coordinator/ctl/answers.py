@@ -110,6 +110,15 @@ def listing(answer: Answer, *, slashes: bool) -> Iterator[str]:
         pending.extend((node.nodes or ())[::-1])
 
 
+def flat(values: dict[str, object], prefix: str = "") -> Iterator[str]:
+    """Yield `name=value` lines; a name inside another is `outer.inner`."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}={value}"
+
+
 def go_json(value: Any) -> str:
     """Return JSON as Go writes it: what HTML would read is escaped."""
     text = msgspec.json.encode(value)

@@ -29,6 +29,10 @@ class Unreachable(Exception):  # noqa: N818 - what happened
         self.connection = connection
 
 
+class PageFailed(Exception):  # noqa: N818 - what happened
+    """A page could not be read; the message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """How to reach a cluster, and how long to try."""
@@ -58,6 +62,10 @@ class Cluster:
         self._access = access
         self._exchange = Exchange(access.tls)
         self._end_s = time.monotonic() + access.total_s
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._exchange.close()
 
     def sync(self) -> None:
         """Use the URLs that the members publish from now on."""
@@ -107,20 +115,9 @@ class Cluster:
         return self._judged(response, body) if body.strip() else (None, _index(response))
 
     def get(self, url: str) -> bytes:
-        """Return the body at a URL, whatever its status. Raises Unreachable."""
+        """Return the body at a URL, whatever its status. Raises PageFailed."""
         self._tell(f"cURL Command: curl -X GET {url}")
-        tls = self._access.tls
-        with requests.Session() as session:
-            session.trust_env = False
-            try:
-                return session.get(
-                    url,
-                    timeout=self._access.total_s,
-                    verify=tls.ca_file or True,
-                    cert=(tls.cert_file, tls.key_file) if tls.cert_file else None,
-                ).content
-            except requests.RequestException as error:
-                raise Unreachable([str(error)], connection=True) from error
+        return page(url, self._access.tls, self._access.total_s)
 
     def give_up(self, reason: object, code: int) -> NoReturn:
         """End with a message in the form that was asked for."""
@@ -164,6 +161,31 @@ class Cluster:
     def _tell(self, line: str) -> None:
         if self._access.debug:
             typer.echo(line, err=True)
+
+
+def page(url: str, tls: Tls, timeout_s: float) -> bytes:
+    """Return the body at a URL, whatever its status. Raises PageFailed."""
+    with requests.Session() as session:
+        # Nor does a tool of a host follow a user's proxy variables and ~/.netrc.
+        session.trust_env = False
+        try:
+            return session.get(
+                url,
+                timeout=timeout_s,
+                verify=tls.ca_file or True,
+                cert=(tls.cert_file, tls.key_file) if tls.cert_file else None,
+            ).content
+        except requests.RequestException as error:
+            raise PageFailed(_why(error)) from error
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, requests.Timeout):
+        return "does not answer in time"
+    root = error
+    while (deeper := root.__cause__ or root.__context__) is not None:
+        root = deeper
+    return root.strerror if isinstance(root, OSError) and root.strerror else str(root)
 
 
 def _index(response: requests.Response) -> int:

@@ -1,16 +1,19 @@
 """The command line of `coordctl`. Commands, options and outputs are those of etcdctl's v2 API."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
 from coordinator.ctl.codes import BAD_ARGUMENTS, give_up
+from coordinator.ctl.given import Globals
 from coordinator.ctl.spelling import Launcher, Program, Verb, duration_s
 from daemonkit import options
 
 if TYPE_CHECKING:
+    from coordinator.ctl.keys import Look
     from coordinator.ctl.session import Session
 
 PROG = "coordctl"
@@ -70,7 +73,9 @@ Output = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, whatever the command; errors too.")]
 
-Words = Annotated[list[str] | None, typer.Argument(show_default=False)]
+KeyWord = Annotated[list[str] | None, typer.Argument(metavar="KEY", show_default=False)]
+KeyValue = Annotated[list[str] | None, typer.Argument(metavar="KEY VALUE", show_default=False)]
+Ignored = Annotated[list[str] | None, typer.Argument(hidden=True)]
 Ttl = Annotated[int, typer.Option("--ttl", metavar="SECONDS", help="How long the key lives.")]
 Sort = Annotated[bool, typer.Option("--sort", help="Sort by key.")]
 Quorum = Annotated[bool, typer.Option("--quorum", "-q", help="Read what a majority agrees on.")]
@@ -108,9 +113,7 @@ def begin(  # noqa: PLR0913, PLR0917 - one parameter an option
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         return
-    from coordinator.ctl.session import Globals, Session
-
-    given = Globals(
+    context.obj = Globals(
         endpoints or endpoint or peers or ENDPOINTS,
         (ca_file, cert_file, key_file),
         username,
@@ -121,7 +124,6 @@ def begin(  # noqa: PLR0913, PLR0917 - one parameter an option
         output,
         as_json,
     )
-    context.obj = Session(given)
 
 
 @member_app.callback(invoke_without_command=True)
@@ -132,6 +134,217 @@ def list_commands(context: typer.Context) -> None:
         typer.echo(context.get_help())
 
 
+@app.command("get", cls=Verb)
+def get(
+    context: typer.Context, words: KeyWord = None, *, sort: Sort = False, quorum: Quorum = False
+) -> None:
+    """Print the value of KEY."""
+    _session(context).get(words, _look(sort=sort, quorum=quorum))
+
+
+@app.command("ls", cls=Verb)
+def ls(  # noqa: PLR0913 - one parameter an option
+    context: typer.Context,
+    words: KeyWord = None,
+    *,
+    sort: Sort = False,
+    recursive: Recursive = False,
+    slashes: Annotated[bool, typer.Option("-p", help="Mark directories with a slash.")] = False,
+    quorum: Quorum = False,
+) -> None:
+    """Print the keys in directory KEY, or in the root."""
+    look = _look(sort=sort, recursive=recursive, quorum=quorum)
+    _session(context).ls(words[0] if words else "/", look, slashes=slashes)
+
+
+@app.command("set", cls=Verb)
+def put(
+    context: typer.Context,
+    words: KeyValue = None,
+    ttl: Ttl = 0,
+    swap_with_value: Annotated[str, typer.Option(help="Only if this is the value.")] = "",
+    swap_with_index: Annotated[
+        int, typer.Option(min=0, help="Only if this is the modified index.")
+    ] = 0,
+) -> None:
+    """Set KEY to VALUE, or to what standard input holds."""
+    _session(context).put(words, ttl, prevValue=swap_with_value, prevIndex=_number(swap_with_index))
+
+
+@app.command("mk", cls=Verb)
+def make(
+    context: typer.Context,
+    words: KeyValue = None,
+    ttl: Ttl = 0,
+    *,
+    in_order: Annotated[
+        bool, typer.Option("--in-order", help="Create a key below KEY, named in order.")
+    ] = False,
+) -> None:
+    """Create KEY with VALUE; it must not exist."""
+    if in_order:
+        _session(context).put_in_order(words, ttl)
+    else:
+        _session(context).put(words, ttl, prevExist="false")
+
+
+@app.command("update", cls=Verb)
+def update(context: typer.Context, words: KeyValue = None, ttl: Ttl = 0) -> None:
+    """Set KEY to VALUE; it must exist."""
+    _session(context).put(words, ttl, prevExist="true")
+
+
+@app.command("mkdir", cls=Verb)
+def make_directory(context: typer.Context, words: KeyWord = None, ttl: Ttl = 0) -> None:
+    """Create directory KEY; it must not exist."""
+    _session(context).put_directory(words, ttl, "false")
+
+
+@app.command("setdir", cls=Verb)
+def set_directory(context: typer.Context, words: KeyWord = None, ttl: Ttl = 0) -> None:
+    """Create directory KEY; a file of that name becomes one."""
+    _session(context).put_directory(words, ttl)
+
+
+@app.command("updatedir", cls=Verb)
+def update_directory(context: typer.Context, words: KeyWord = None, ttl: Ttl = 0) -> None:
+    """Give directory KEY a new TTL, or none."""
+    _session(context).put_directory(words, ttl, "true")
+
+
+@app.command("rm", cls=Verb)
+def remove(  # noqa: PLR0913 - one parameter an option
+    context: typer.Context,
+    words: KeyWord = None,
+    *,
+    directory: Annotated[
+        bool, typer.Option("--dir", help="Remove an empty directory too.")
+    ] = False,
+    recursive: Recursive = False,
+    with_value: Annotated[str, typer.Option(help="Only if this is the value.")] = "",
+    with_index: Annotated[int, typer.Option(min=0, help="Only if this is the modified index.")] = 0,
+) -> None:
+    """Remove KEY."""
+    _session(context).delete(
+        words,
+        dir=_flag(directory),
+        recursive=_flag(recursive),
+        prevValue=with_value,
+        prevIndex=_number(with_index),
+    )
+
+
+@app.command("rmdir", cls=Verb)
+def remove_directory(context: typer.Context, words: KeyWord = None) -> None:
+    """Remove KEY if it is a file or an empty directory."""
+    _session(context).delete(words, dir="true")
+
+
+@app.command("watch", cls=Verb)
+def watch(
+    context: typer.Context,
+    words: KeyWord = None,
+    after_index: AfterIndex = 0,
+    *,
+    recursive: Recursive = False,
+    forever: Forever = False,
+) -> None:
+    """Print the next change of KEY."""
+    with _until_interrupted():
+        _session(context).watch(words, after_index, recursive=recursive, forever=forever)
+
+
+@app.command("exec-watch", cls=Launcher)
+def exec_watch(
+    context: typer.Context,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY [--] COMMAND [ARGS]", show_default=False)
+    ] = None,
+    after_index: AfterIndex = 0,
+    *,
+    recursive: Recursive = False,
+) -> None:
+    """Run COMMAND [ARGS] for each change of KEY, told of it by ETCD_WATCH_ variables."""
+    with _until_interrupted():
+        _session(context).exec_watch(words, after_index, recursive=recursive)
+
+
+@app.command("cluster-health", cls=Verb)
+def cluster_health(context: typer.Context, _: Ignored = None, *, forever: Forever = False) -> None:
+    """Ask every member whether it is well."""
+    from coordinator.ctl import standing
+
+    session = _session(context)
+    with _until_interrupted():
+        cluster = session.cluster(sync=False)
+        raise typer.Exit(standing.health(cluster, as_json=session.as_json, forever=forever))
+
+
+@member_app.command("list", cls=Verb)
+def list_members(context: typer.Context, words: Ignored = None) -> None:
+    """Print the members and who leads."""
+    from coordinator.ctl import standing
+
+    if words:
+        give_up("No arguments accepted", BAD_ARGUMENTS)
+    session = _session(context)
+    standing.members(session.cluster(), as_json=session.as_json)
+
+
+@dump_app.command("wal")
+def dump_log(context: typer.Context, directory: Path) -> None:
+    """Print each record of the log in DIRECTORY, a --data-dir; the coordinator may be running."""
+    from coordinator.ctl import dump
+
+    _session(context).print_lines(dump.wal(directory))
+
+
+@dump_app.command("snapshot")
+def dump_snapshot(context: typer.Context, file: Path) -> None:
+    """Print each key of a snapshot FILE."""
+    from coordinator.ctl import dump
+
+    _session(context).print_lines(dump.snapshot_file(file))
+
+
+@dump_app.command("state")
+def dump_state(context: typer.Context, url: str) -> None:
+    """Print the state of the coordinator whose --status-addr is at URL."""
+    from coordinator.ctl import dump
+
+    _session(context).print_state(dump.state(url))
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the console script."""
+    options.run(app, PROG, argv)
+
+
 def _session(context: typer.Context) -> "Session":
-    session: Session = context.obj
+    from coordinator.ctl.session import Session
+
+    session = Session(context.obj)
+    context.call_on_close(session.close)
     return session
+
+
+def _look(*, sort: bool, quorum: bool, recursive: bool = False) -> "Look":
+    from coordinator.ctl.keys import Look
+
+    return Look(quorum=quorum, recursive=recursive, sort=sort)
+
+
+def _number(index: int) -> str:
+    return str(index) if index else ""
+
+
+def _flag(on: bool) -> str:  # noqa: FBT001
+    return "true" if on else ""
+
+
+@contextmanager
+def _until_interrupted() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None

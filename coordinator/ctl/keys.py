@@ -1,4 +1,4 @@
-"""What each command asks of the keys API. Pure.
+"""What each command asks of the keys API.
 
 Conditions go into the query and contents into the body, as etcdctl sends them. Requests that
 create, compare or delete are sent once: a second try could not tell its own effect from
@@ -6,11 +6,21 @@ another's.
 """
 
 import posixpath
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from coordinator.client.exchange import Request
 
 _TRUE = "true"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How to read."""
+
+    quorum: bool = False
+    recursive: bool = False
+    sort: bool = False
 
 
 def path(key: str) -> str:
@@ -19,9 +29,9 @@ def path(key: str) -> str:
     return f"/v2/keys/{quote(clean)}" if clean else "/v2/keys/"
 
 
-def get(key: str, *, quorum: bool, recursive: bool = False, ordered: bool = False) -> Request:
+def get(key: str, look: Look) -> Request:
     """Read a key or directory."""
-    wanted = {"quorum": quorum, "recursive": recursive, "sorted": ordered}
+    wanted = {"quorum": look.quorum, "recursive": look.recursive, "sorted": look.sort}
     return Request("GET", path(key), {name: str(on).lower() for name, on in wanted.items()})
 
 
@@ -53,7 +63,9 @@ def delete(key: str, **conditions: str) -> Request:
 def wait(key: str, from_index: int, *, recursive: bool) -> Request:
     """Wait for the first event at or after an index; 0 for the next one."""
     params = {"wait": _TRUE, "recursive": str(recursive).lower()}
-    return Request("GET", path(key), params | ({"waitIndex": str(from_index)} if from_index else {}))
+    return Request(
+        "GET", path(key), params | ({"waitIndex": str(from_index)} if from_index else {})
+    )
 
 
 def _ttl(ttl_s: int) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """What every command has in hand: the global options, and the ways to ask and to print."""
 
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import NoReturn
 
 import typer
@@ -9,26 +10,14 @@ import typer
 from coordinator.client import StoreError, Tls
 from coordinator.client.endpoint import parse
 from coordinator.client.exchange import Request
-from coordinator.ctl import answers
+from coordinator.ctl import answers, keys, watching
 from coordinator.ctl.answers import Answer, Form
 from coordinator.ctl.calls import Access, Cluster, with_user
 from coordinator.ctl.codes import BAD_ARGUMENTS, give_up
+from coordinator.ctl.given import Globals
 from daemonkit.options import Failure
 
-
-@dataclass(frozen=True, slots=True)
-class Globals:
-    """The global options as they were given."""
-
-    endpoints: str
-    tls_files: tuple[str, str, str]
-    username: str
-    timeout_s: float
-    total_timeout_s: float
-    no_sync: bool
-    debug: bool
-    output: str
-    as_json: bool
+Words = list[str] | None
 
 
 class Session:
@@ -38,6 +27,12 @@ class Session:
         self.form = Form.JSON if given.as_json else Form(given.output)
         self.as_json = given.as_json
         self._given = given
+        self._cluster: Cluster | None = None
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._cluster is not None:
+            self._cluster.close()
 
     def cluster(self, *, sync: bool = True) -> Cluster:
         """Return the cluster; with `sync`, unless told otherwise, by its published URLs."""
@@ -55,36 +50,95 @@ class Session:
             raise Failure(str(error), BAD_ARGUMENTS) from error
         if given.username:
             access = replace(access, endpoints=with_user(access.endpoints, given.username))
-        cluster = Cluster(access)
+        self._cluster = Cluster(access)
         if sync and not given.no_sync:
-            cluster.sync()
-        return cluster
+            self._cluster.sync()
+        return self._cluster
 
-    def print_file(self, request: Request) -> None:
-        """Ask, and print the answer."""
-        answer, index = self.cluster().ask(request)
-        self.print(answer, index)
+    def get(self, words: Words, look: keys.Look) -> None:
+        """Print a file's value."""
+        answer, index = self._ask(keys.get(key_of(words), look))
+        if answer.node.dir:
+            typer.echo(f"{answer.node.key}: is a directory", err=True)
+            raise Failure("", BAD_ARGUMENTS)
+        self._print(answer, index)
 
-    def print_directory(self, request: Request) -> None:
-        """Ask, and print the answer where the form has words for a directory."""
-        answer, index = self.cluster().ask(request)
+    def ls(self, key: str, look: keys.Look, *, slashes: bool) -> None:
+        """Print the keys in a directory."""
+        answer, index = self._ask(keys.get(key, look))
+        if self.form is not Form.SIMPLE:
+            self._print(answer, index)
+            return
+        for line in answers.listing(answer, slashes=slashes):
+            typer.echo(line)
+
+    def put(self, words: Words, ttl_s: int, **conditions: str) -> None:
+        """Write a file."""
+        key, value = key_of(words), value_of(words)
+        self._print(*self._ask(keys.put(key, value, ttl_s, **conditions)))
+
+    def put_in_order(self, words: Words, ttl_s: int) -> None:
+        """Create a file that the server names."""
+        key, value = key_of(words), value_of(words)
+        self._print(*self._ask(keys.in_order(key, value, ttl_s)))
+
+    def put_directory(self, words: Words, ttl_s: int, prev_exist: str = "") -> None:
+        """Make or update a directory."""
+        answer, index = self._ask(keys.put_directory(key_of(words), ttl_s, prev_exist))
+        if self.form is not Form.SIMPLE:
+            self._print(answer, index)
+
+    def delete(self, words: Words, **conditions: str) -> None:
+        """Remove a key."""
+        answer, index = self._ask(keys.delete(key_of(words), **conditions))
         if self.form is not Form.SIMPLE or not answer.node.dir:
-            self.print(answer, index)
+            self._print(answer, index)
 
-    def print(self, answer: Answer, index: int) -> None:
-        """Print the answer about one key."""
+    def watch(self, words: Words, after: int, *, recursive: bool, forever: bool) -> None:
+        """Print the next change of a file, or all that come."""
+        changes = watching.events(self.cluster(), key_of(words), after, recursive=recursive)
+        for event, index in changes:
+            if event.node.dir:
+                continue
+            if recursive and not self.as_json:
+                typer.echo(f"[{event.action}] {event.node.key}")
+            self._print(event, index)
+            if not forever:
+                return
+
+    def exec_watch(self, words: Words, after: int, *, recursive: bool) -> None:
+        """Run a program for each change of a file."""
+        if not words or len(words) < 2:
+            give_up("key and command to exec required", BAD_ARGUMENTS)
+        key, *command = words
+        watching.follow(self.cluster(), key, after, command, recursive=recursive)
+
+    def print_lines(self, lines: Iterable[object]) -> None:
+        """Print lines as they come."""
+        for line in lines:
+            typer.echo(answers.go_json(line) if self.as_json else str(line))
+
+    def print_state(self, state: dict[str, object]) -> None:
+        """Print nested values, one line each."""
+        for line in [answers.go_json(state)] if self.as_json else answers.flat(state):
+            typer.echo(line)
+
+    def _ask(self, request: Request) -> tuple[Answer, int]:
+        return self.cluster().ask(request)
+
+    def _print(self, answer: Answer, index: int) -> None:
         for line in answers.lines(answer, index, self.form):
             typer.echo(line)
 
 
-def key_of(words: list[str] | None) -> str:
+def key_of(words: Words) -> str:
     """Return the key among a command's words."""
     if not words:
         give_up("key required", BAD_ARGUMENTS)
     return _text(words[0], "the key")
 
 
-def value_of(words: list[str] | None) -> str:
+def value_of(words: Words) -> str:
     """Return the value among a command's words; without one, what standard input holds."""
     if words and len(words) > 1:
         return _text(words[1], "the value")

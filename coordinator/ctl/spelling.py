@@ -1,4 +1,4 @@
-"""How etcdctl's command lines are read where it differs from the usual. Pure.
+"""How etcdctl's command lines are read where it differs from the usual.
 
 An option may stand behind the arguments; an unknown word with a dash is an option before the
 first argument, and a value behind it (`set /key -5`). Durations are Go's: `2s`, `1m30s`. Wrong
@@ -18,6 +18,9 @@ from coordinator.ctl.codes import BAD_ARGUMENTS
 from daemonkit.options import EXIT_USAGE
 
 _UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+# What Go's flags take for a truth.
+_TRUE = ("1", "t", "T", "TRUE", "true", "True")
+_FALSE = ("0", "f", "F", "FALSE", "false", "False")
 _PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)")
 
 
@@ -35,7 +38,7 @@ def _wrong_use() -> Iterator[None]:
         yield
     except TyperException as error:
         if getattr(error, "exit_code", None) == EXIT_USAGE:
-            error.exit_code = BAD_ARGUMENTS  # type: ignore[attr-defined]
+            error.exit_code = BAD_ARGUMENTS
         raise
 
 
@@ -43,16 +46,16 @@ class Program(TyperGroup):
     """The program: global options, a command, and that command's words."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the global options; Go also takes `-o=json`."""
-        spread = list(args)
-        for place, word in enumerate(args):
-            if not word.startswith("-"):
-                break
-            if len(word) > 3 and word[1] != "-" and word[2] == "=":
-                spread[place : place + 1] = [word[:2], word[3:]]
-                break
+        """Read the global options, also as `-o=json` and `--debug=true`."""
+        known, with_value = _flags(self)
+        count, ready = 0, list[str]()
+        while count < len(args) and args[count].startswith("-"):
+            takes_next = args[count] in with_value
+            ready += plain(args[count], known, with_value)
+            ready += args[count + 1 : count + 2] if takes_next else []
+            count += 2 if takes_next else 1
         with _wrong_use():
-            return super().parse_args(ctx, spread)
+            return super().parse_args(ctx, ready + args[count:])
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -65,27 +68,40 @@ class Verb(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Move known options to the front, and keep all else in its order."""
-        return super().parse_args(ctx, sorted_words(args, *self._flags()))
-
-    def _flags(self) -> tuple[set[str], set[str]]:
-        known, with_value = {"-h", "--help"}, set()
-        for parameter in self.params:
-            if parameter.param_type_name == "option":
-                known.update(parameter.opts)
-                if not getattr(parameter, "is_flag", False):
-                    with_value.update(parameter.opts)
-        return known, with_value
+        return super().parse_args(ctx, sorted_words(args, *_flags(self)))
 
 
-class Launcher(Verb):
+class Launcher(TyperCommand):
     """A command whose arguments are a key and another program's command line."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take as options what stands before `--`, or, without one, before the key."""
-        known, with_value = self._flags()
-        mine, theirs = (args[: args.index("--")], args[args.index("--") :]) if "--" in args else (args, [])
-        words = sorted_words(mine, known, with_value, behind=bool(theirs))
-        return super(Verb, self).parse_args(ctx, [*words, *theirs[1:]])
+        end = args.index("--") if "--" in args else len(args)
+        words = sorted_words(args[:end], *_flags(self), behind=end < len(args))
+        return super().parse_args(ctx, [*words, *args[end + 1 :]])
+
+
+def _flags(command: TyperGroup | TyperCommand) -> tuple[set[str], set[str]]:
+    """Return a command's flags, and those of them that take a value."""
+    known, with_value = {"-h", "--help"}, set[str]()
+    for parameter in command.params:
+        if parameter.param_type_name == "option":
+            known.update(parameter.opts)
+            if not getattr(parameter, "is_flag", False):
+                with_value.update(parameter.opts)
+    return known, with_value
+
+
+def plain(word: str, known: set[str], with_value: set[str]) -> list[str]:
+    """Spell one option the usual way: `-o=x` as two words, `--flag=true` as `--flag`."""
+    name, equals, value = word.partition("=")
+    if not equals or name not in known:
+        return [word]
+    if name in with_value:
+        return [word] if name.startswith("--") else [name, value]
+    if value in _TRUE:
+        return [name]
+    return [] if value in _FALSE else [word]
 
 
 def sorted_words(
@@ -100,12 +116,12 @@ def sorted_words(
         if word == "--":
             arguments += left
             break
-        name = word.partition("=")[0]
-        looks_like_one = word.startswith("-") and len(word) > 1
-        if (arguments and not behind) or not (looks_like_one and (name in known or not arguments)):
+        is_known = word.partition("=")[0] in known
+        is_option = is_known if arguments else word.startswith("-") and len(word) > 1
+        if not is_option or (arguments and not behind):
             arguments.append(word)
             continue
-        options.append(word)
-        if name in with_value and "=" not in word and left:
+        options += plain(word, known, with_value)
+        if word in with_value and left:
             options.append(left.pop(0))
     return [*options, "--", *arguments]

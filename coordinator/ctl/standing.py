@@ -7,11 +7,12 @@ import msgspec
 import typer
 
 from coordinator.ctl.answers import Health, Member, go_json
-from coordinator.ctl.calls import Cluster, Unreachable
+from coordinator.ctl.calls import Cluster, PageFailed, Unreachable
 from coordinator.ctl.codes import BAD_ARGUMENTS, NOT_HEALTHY, SERVER_ERROR
 
 # etcdctl's interval.
 CHECK_S = 10
+HEALTHY = "healthy"
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -54,31 +55,36 @@ def health(cluster: Cluster, *, as_json: bool, forever: bool) -> int:
             typer.echo("cluster may be unhealthy: failed to list members")
         cluster.give_up(failure, SERVER_ERROR)
     while True:
-        healthy = _print_health([_checked(cluster, member) for member in found], as_json=as_json)
+        verdict = _print_health([_checked(cluster, member) for member in found], as_json=as_json)
         if not forever:
-            return 0 if healthy else NOT_HEALTHY
+            return 0 if verdict == HEALTHY else NOT_HEALTHY
         if not as_json:
             typer.echo(f"\nnext check after {CHECK_S} second...\n")
         time.sleep(CHECK_S)
 
 
-def _print_health(checks: list[Checked], *, as_json: bool) -> bool:
-    healthy = any(check.status == "healthy" for check in checks)
+def _print_health(checks: list[Checked], *, as_json: bool) -> str:
+    verdict = _verdict({check.status for check in checks})
     if as_json:
-        typer.echo(go_json({"healthy": healthy, "members": checks}))
-        return healthy
+        typer.echo(go_json({"cluster": verdict, "members": checks}))
+        return verdict
     for check in checks:
         for line in check.lines:
             typer.echo(line)
-    typer.echo("cluster is healthy" if healthy else "cluster is unhealthy")
-    return healthy
+    typer.echo(f"cluster is {verdict}")
+    return verdict
+
+
+def _verdict(found: set[str]) -> str:
+    if found == {HEALTHY}:
+        return HEALTHY
+    return "degraded" if HEALTHY in found else "unavailable"
 
 
 def _checked(cluster: Cluster, member: Member) -> Checked:
-    status, lines = "unreachable", []
-    for status, line in _attempts(cluster, member):
-        lines.append(line)
-    return Checked(member.id, member.name, status, tuple(lines))
+    attempts = list(_attempts(cluster, member))
+    status, _ = attempts[-1]
+    return Checked(member.id, member.name, status, tuple(line for _, line in attempts))
 
 
 def _attempts(cluster: Cluster, member: Member) -> Iterator[tuple[str, str]]:
@@ -90,10 +96,10 @@ def _attempts(cluster: Cluster, member: Member) -> Iterator[tuple[str, str]]:
     for url in member.client_urls:
         try:
             answer = msgspec.json.decode(cluster.get(f"{url}/health"), type=Health)
-        except (Unreachable, msgspec.DecodeError) as error:
+        except (PageFailed, msgspec.DecodeError) as error:
             yield "unreachable", f"failed to check the health of {who} on {url}: {error}"
             continue
-        status = "healthy" if answer.ok else "unhealthy"
+        status = HEALTHY if answer.ok else "unhealthy"
         yield status, f"{who} is {status}: got {status} result from {url}"
         return
     urls = " ".join(member.client_urls)

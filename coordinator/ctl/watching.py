@@ -59,7 +59,9 @@ class Children:
         self._running.append(child)
 
 
-def follow(cluster: Cluster, key: str, after: int, command: Sequence[str], *, recursive: bool) -> None:
+def follow(
+    cluster: Cluster, key: str, after: int, command: Sequence[str], *, recursive: bool
+) -> None:
     """Run a program for each change of a file until interrupted."""
     children = Children(command)
     for event, _ in events(cluster, key, after, recursive=recursive):

@@ -31,6 +31,8 @@ __all__ = [
 SWEEP_S = 1.0
 # Connections that are being told that there are too many; more are cut without a word.
 REFUSED_MAX = 1000
+# A slow reader may take so long for its last answer over TLS; the sweep ends a still one sooner.
+TLS_CLOSE_S = 3600.0
 # Turns of the loop in which what has reached our sockets is accepted and read.
 ARRIVED_TURNS = 2
 
@@ -70,6 +72,7 @@ class Server:
             backlog=BACKLOG,
             # A handshake is to a TLS client what the head is to others.
             ssl_handshake_timeout=self.limits.head_s if tls else None,
+            ssl_shutdown_timeout=TLS_CLOSE_S if tls else None,
         )
         self._listeners.append(listener)
 

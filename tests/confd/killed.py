@@ -68,7 +68,7 @@ def work(conf: Confdir, place: Path) -> bool:
     """Do what `confd --onetime` does with its resource; say whether it went well."""
     state = State(place / "state")
     [resource] = conf.resources()
-    files.sweep(Path(resource.dest))
+    files.sweep([Path(resource.dest)])
     result = conf.cycle(state).work(resource, key_set({"/app/v": "new"}))
     state.close()
     return not result.outcome.failed

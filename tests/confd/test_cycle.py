@@ -213,7 +213,9 @@ def test_a_template_outside_its_directory_is_not_read(world: World, tmp_path: Pa
     (tmp_path / "secret").write_text("s3cret")
     link = world.confdir.path / "templates" / "link"
     link.symlink_to(tmp_path / "secret")
-    for name in ("link", "../../secret", f"{tmp_path}/secret", "x/../../../secret"):
+    (link.parent / "round").symlink_to("round")
+    names = ["link", "../../secret", f"{tmp_path}/secret", "x/../../../secret"]
+    for name in [*names, "round", ".", "a\\0"]:
         dest = world.add(template=f"{{% include '{name}' %}}")
         assert world.work() is Outcome.RENDER_FAILED
         assert "s3cret" not in world.result.error

@@ -156,6 +156,22 @@ def test_a_start_without_the_store_goes_by_the_last_keys(on_etcd: World, etcd: E
         wait_until(holds(dest, "1"), "the text of the last keys")
 
 
+def test_a_start_before_the_store_touches_nothing_and_catches_up(tmp_path: Path) -> None:
+    port = free_port()
+    world = World(tmp_path, f"http://127.0.0.1:{port}")
+    dest = world.confdir.add("a", "{{ getv('/app/v', 'none') }}")
+    dest.write_text("as it was")
+    status = ["--status-addr", f"127.0.0.1:{world.port}"]
+    with Running(world.command("--watch", *status), tmp_path / "confd.log") as running:
+        running.wait_for(lambda: world.page("health"), "confd to live")
+        assert world.outcome("a") == "waiting"
+        assert world.page("ready") == ""
+        assert dest.read_text() == "as it was"
+        with Coordinator(tmp_path, port=port):
+            wait_until(holds(dest, "none"), "the first text")
+            assert world.page("ready")
+
+
 def test_older_cached_keys_do_not_undo_newer_files(on_etcd: World, tmp_path: Path) -> None:
     world, log = on_etcd, tmp_path / "log"
     world.confdir.add("a", "{{ getv('/app/v') }}", f'reload_cmd = "cat {{{{ dest }}}} >> {log}"')

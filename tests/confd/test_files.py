@@ -118,9 +118,10 @@ def test_only_this_destinations_leftovers_are_swept(tmp_path: Path) -> None:
     files.stage(mine, want())
     files.stage(mine, want())
     files.stage(other, want())
-    assert files.sweep(mine) == 2
-    assert len(staged(tmp_path)) == 1
-    assert files.sweep(tmp_path / "absent" / "x") == 0
+    (tmp_path / ".confd-mine").mkdir()
+    assert files.sweep([mine]) == 2
+    assert len(staged(tmp_path)) == 2
+    assert files.sweep([tmp_path / "absent" / "x"]) == 0
 
 
 def test_a_kept_file_takes_the_place_of_the_one_kept_before(tmp_path: Path) -> None:

@@ -3,7 +3,18 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confd.keys import KeySet, KVPair, Reader, Reads, Scope, Touched, inside, minimal, segments
+from confd.keys import (
+    INSERTS_MAX,
+    KeySet,
+    KVPair,
+    Reader,
+    Reads,
+    Scope,
+    Touched,
+    inside,
+    minimal,
+    segments,
+)
 from coordinator.client.store import Entry
 from coordinator.client.view import Changes
 
@@ -73,6 +84,13 @@ def test_order_and_children_hold_after_any_change(
         tail.split("/")[0]: any(other.startswith(tail.split("/")[0] + "/") for other in tails)
         for tail in tails
     }
+
+
+def test_many_changes_at_once_keep_the_order() -> None:
+    keys = key_set({"/m": "1"})
+    many = {f"/{number:04}": "1" for number in range(3 * INSERTS_MAX)}
+    keys.apply("", changes(many, ("/m",)))
+    assert list(keys.starting("")) == sorted(many)
 
 
 def test_a_reader_strips_the_prefix_and_sees_only_its_keys() -> None:

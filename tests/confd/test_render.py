@@ -46,7 +46,7 @@ def failure(text: str, values: dict[str, str] | None = None, **others: str) -> s
         ("{{ getv('/a') }}\n", "1\n"),
         ("no newline", "no newline"),
         ("a\r\nb {{ getv('/a') }}\r\n", "a\r\nb 1\r\n"),
-        ("{% for kv in gets('/up/*') %}{{ kv.Key }}={{ kv.value }};{% endfor %}",
+        ("{% for kv in gets('/up/*') %}{{ kv.Key }}={{ kv.Value }};{% endfor %}",
          "/up/x=10.0.0.1;/up/y=10.0.0.2;"),
         ("{% for kv in gets('/no/*') %}x{% else %}none{% endfor %}", "none"),
         ("{{ exists('/a') }} {{ exists('/b') }}", "true false"),
@@ -129,6 +129,7 @@ def test_a_failed_rendering_knows_what_it_read_until_then() -> None:
         ("\n{{ getv() }}", "T/main:2: TypeError: an argument of the wrong type"),
         ("\n{{ 1 / 0 }}", "T/main:2: ZeroDivisionError in an expression"),
         ("{{ '\\ud800' }}", "T/main: the text is not valid Unicode"),
+        ("{{ ([]|first).x }}", "T/main:1: an undefined value is used"),
         ("{{ lipsum() }}", "T/main:1: 'lipsum' is undefined"),
         ("{{ [1]|random }}", "T/main:1: No filter named 'random'"),
         ("{{ [].append(1) }}", "T/main:1: the sandbox refuses this access"),
@@ -172,6 +173,17 @@ def test_a_template_that_is_not_there_is_named() -> None:
 )
 def test_no_error_shows_a_value(expression: str) -> None:
     assert SECRET not in failure(f"{{% set v = getv('/name') %}}\n{{{{ {expression} }}}}")
+
+
+def test_a_template_that_goes_while_it_is_rendered_is_an_error_all_the_same() -> None:
+    loads = [("{{ {}['x'] }}", "T/main", lambda: True)] * 2
+
+    def load(name: str) -> object:
+        return loads.pop() if loads else None
+
+    loader = jinja2.FunctionLoader(load)  # type: ignore[arg-type]
+    with pytest.raises(RenderError, match=r"^T/main:1: a dict object has no such item"):
+        Renderer(loader, "T/", {}, lambda: 0.0).render("main", reader(KEYS))
 
 
 def test_a_name_of_a_template_that_is_a_value_is_not_shown() -> None:

@@ -9,9 +9,10 @@ from confd.cycle import Manner, Outcome
 from confd.settings import Settings
 from confd.state import State
 from confd.worker import Worker
+from coordinator.client import Store, connect
 from coordinator.client.memory import MemoryStore
 from tests.confd.world import Confdir
-from tests.rig import wait_until
+from tests.rig import free_port, wait_until
 
 JOIN_S = 10.0
 
@@ -21,7 +22,7 @@ class World:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.store = MemoryStore()
+        self.store: Store = MemoryStore()
         self.confdir = Confdir(directory)
         self.worker: Worker | None = None
         self.passed: list[bool] = []
@@ -180,6 +181,16 @@ def test_a_broken_configuration_is_refused_and_the_old_one_works_on(world: World
     world.store.put("/app/v", "1")
     wait_until(holds(dest, "1"), "the file")
     assert set(worker.resources) == {"conf.d/a.toml"}
+
+
+def test_a_resource_without_keys_does_not_wait_for_the_store(world: World) -> None:
+    world.store = connect(f"http://127.0.0.1:{free_port()}")
+    other = world.confdir.add("a", "{{ getv('/app/v', 'none') }}")
+    dest = world.confdir.add("b", "x", keys="[]")
+    world.start()
+    wait_until(holds(dest, "x"), "the file")
+    assert not other.exists()
+    assert world.passed == []
 
 
 def test_no_resources_are_a_pass_too(world: World) -> None:

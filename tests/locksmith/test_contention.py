@@ -10,7 +10,6 @@ from coordinator.client import connect
 from coordinator.client.store import Event, Watch
 from locksmith import keys, semaphore
 from locksmith.semaphore import ABSENT, Semaphore
-from tests.locksmith.stores import running, url  # noqa: F401 - fixtures
 from tests.rig import ROOT
 
 KEY = keys.semaphore("")

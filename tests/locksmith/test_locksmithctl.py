@@ -14,7 +14,6 @@ from coordinator.client import connect
 from coordinator.client.errors import KeyNotFound
 from coordinator.client.store import Store
 from locksmith import cli, host, keys
-from tests.locksmith.stores import running, url  # noqa: F401 - fixtures
 from tests.rig import ROOT, free_port
 
 OWN = host.read().machine_id

@@ -16,7 +16,6 @@ from coordinator.client.store import Store
 from locksmith import host, keys, records
 from locksmith.records import Heartbeat, HolderRecord, Phase
 from tests.locksmith.stores import KINDS
-from tests.locksmith.stores import running, url  # noqa: F401 - fixtures
 from tests.rig import Running, free_port, python, wait_until
 
 HOST = host.read()

@@ -30,8 +30,9 @@ def test_global_flags_may_stand_on_either_side(given: list[str], read: list[str]
 
 
 def test_the_daemons_flags_stay_in_their_order() -> None:
-    given = ["-strategy", "off", "-endpoint", "http://a", "-etcd-certfile=/c"]
-    assert spelling.renamed(given) == ["-strategy", "off", "--endpoints=http://a", "--cert-file=/c"]
+    given = ["-strategy", "off", "-endpoint", "http://a", "-etcd-certfile=/c", "-debug"]
+    ours = ["-strategy", "off", "--endpoints=http://a", "--cert-file=/c", "--log-level=debug"]
+    assert spelling.renamed(given) == ours
 
 
 @pytest.mark.parametrize(

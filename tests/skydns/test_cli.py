@@ -1,6 +1,9 @@
+import socket
+
 import pytest
 
 from daemonkit import options
+from daemonkit.addresses import listening_socket
 from skydns import cli
 
 
@@ -19,6 +22,8 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["--hostmaster", "@x.org"], "nothing before the @"),
         (["--hostmaster", "a@"], "empty label"),
         (["--hostmaster", f"{'x' * 64}@x.org"], "longer than 63 bytes"),
+        (["--path-prefix", "/"], "'/' is no path"),
+        (["--path-prefix", "a//b"], "'a//b' is no path"),
         (["--addr", "127.0.0.1"], "'127.0.0.1' is not an address"),
         (["--addr", "127.0.0.1:53,x"], "'x' is not an address"),
         (["--ttl", "0"], "--ttl"),
@@ -31,6 +36,18 @@ def test_wrong_use_names_the_value(
 ) -> None:
     said = refused(capsys, *arguments)
     assert reason in " ".join(said.replace("│", " ").split())
+
+
+def test_an_address_that_is_taken_is_named_with_a_remedy(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with listening_socket(("127.0.0.1", 0), socket.SOCK_STREAM) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(SystemExit) as ended:
+            options.run(cli.app, "skydns", ["--addr", address])
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"skydns: {address}: Address already in use; name another address")
 
 
 def test_one_dash_is_as_good_as_two(capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,44 +66,45 @@ def a_segment() -> bytes:
 
 def test_a_segment_is_said_record_by_record_with_offsets() -> None:
     assert list(describe.segment(a_segment())) == [
-        "00000000 segment 0 first=1 opening=136 bytes crc=00000000",
-        "00000038 metadata member=1 cluster=2 version=1",
-        "00000060 state term=0 vote=0 commit=0",
-        "00000088 entry term=1 index=1 no-op",
-        "000000a8 entry term=1 index=2 delete /a",
-        "000000d8 end",
+        (0x00, "segment 0 first=1 opening=136 bytes crc=00000000"),
+        (0x38, "metadata member=1 cluster=2 version=1"),
+        (0x60, "state term=0 vote=0 commit=0"),
+        (0x88, "entry term=1 index=1 no-op"),
+        (0xA8, "entry term=1 index=2 delete /a"),
+        (0xD8, "end"),
     ]
 
 
 def test_a_torn_write_and_damage_are_told_apart() -> None:
     raw = a_segment()
     torn = raw[:0xD0] + bytes(8) + raw[0xD8:]
-    assert list(describe.segment(torn))[-1].startswith("000000a8 torn: a write up to byte d0 ")
+    told = "torn: a write up to byte d0 was never synced; a start cuts it off"
+    assert list(describe.segment(torn))[-1] == (0xA8, told)
     damaged = raw[:0xB8] + b"\xff" + raw[0xB9:]
-    assert list(describe.segment(damaged))[-1].startswith("000000a8 damaged: ")
-    assert list(describe.segment(b"not a log at all"))[-1].startswith("00000000 damaged: ")
+    for raw, place in ((damaged, 0xA8), (b"not a log at all", 0)):
+        offset, told = list(describe.segment(raw))[-1]
+        assert offset == place
+        assert told.startswith("damaged: ")
 
 
 def test_a_record_of_a_later_version_ends_the_account() -> None:
     crc, head = wal.encode_opening(0, SegmentName(0, 1), [Metadata(1, 2)])
     body = wal.HEAD.pack(0, 0, 99 << 24, len(head))[8:]
     raw = head + wal.SUMS.pack(wal.extend(crc, body), crc) + body
-    assert (
-        list(describe.segment(raw))[-1]
-        == f"{len(head):08x} unknown: a record of the unknown kind 99"
-    )
+    told = "unknown: a record of the unknown kind 99"
+    assert list(describe.segment(raw))[-1] == (len(head), told)
 
 
 def test_a_snapshot_is_said_key_by_key() -> None:
     rows = [(b"/b", None, 5, 5, 0), (b"/a", b"x", 4, 6, NOON_NS)]
     data = dump.pack(dump.Image(0, {"version": b"1"}, rows, 3, [], [0]))
-    assert describe.lines(describe.snapshot(Snapshot(9, 2, data))) == (
-        f"snapshot index=9 term=2 state={len(data)} bytes\n"
-        "events first=3 last=2\n"
-        'note version "1"\n'
-        '/a value="x" expires=2023-11-14T22:13:20Z created=4 modified=6\n'
-        "/b dir created=5 modified=5\n"
-    )
+    assert list(describe.snapshot(Snapshot(9, 2, data))) == [
+        f"snapshot index=9 term=2 state={len(data)} bytes",
+        "events first=3 last=2",
+        'note version "1"',
+        '/a value="x" expires=2023-11-14T22:13:20Z created=4 modified=6',
+        "/b dir created=5 modified=5",
+    ]
 
 
 def test_a_snapshot_of_something_else_says_so() -> None:

@@ -165,8 +165,10 @@ def test_a_refused_start_gives_the_lock_back(tmp_path: Path) -> None:
     [segment] = (tmp_path / "member" / "wal").iterdir()
     good = segment.read_bytes()
     segment.write_bytes(b"\xff" + good[1:])
+    refused = Disk(tmp_path, SMALL)
     with pytest.raises(disk_module.DamagedLog):
-        Disk(tmp_path, SMALL).open(ME)
+        refused.open(ME)
+    refused.close()
     segment.write_bytes(good)
     again = Disk(tmp_path, SMALL)
     assert not again.open(ME).created

@@ -1,5 +1,7 @@
 """Heads and bodies: strict, and the same whatever way the bytes are split."""
 
+import time
+
 import h11
 import pytest
 from hypothesis import given
@@ -235,6 +237,24 @@ def test_a_bad_chunked_body_is_refused_for_any_split(data: bytes, where: list[in
 def test_bad_chunks_are_refused(data: bytes) -> None:
     with pytest.raises(BadMessage):
         ChunkedBody().feed(data)
+
+
+def cpu_s(data: bytes, piece_bytes: int) -> float:
+    body, began_s = ChunkedBody(), time.process_time()
+    for start in range(0, len(data), piece_bytes):
+        body.feed(data[start : start + piece_bytes])
+    return time.process_time() - began_s
+
+
+def test_many_small_chunks_at_once_cost_no_more_than_one_by_one() -> None:
+    """Work that grows with the square of what one client sends would stop all others."""
+    data = b"1\r\na\r\n" * 170_000
+    assert cpu_s(data, len(data)) < 5 * cpu_s(data, 4096)
+
+
+def test_trailers_that_are_too_large_are_refused_for_any_split() -> None:
+    data = b"0\r\n" + b"X: a\r\n" * 2000 + b"\r\n"
+    assert outcome(data, []) == outcome(data, [100, 9000]) == "refused"
 
 
 def test_trailers_are_kept() -> None:

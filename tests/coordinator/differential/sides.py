@@ -1,0 +1,216 @@
+"""Those who answer: the key space in this process, and servers behind a socket."""
+
+import http.client
+import json
+import socket
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, assert_never
+from urllib.parse import urlsplit
+
+import httptools
+
+from coordinator.api import keys
+from coordinator.api.keys import NotAllowed, NotFound, Read, WatchRequest, Write
+from coordinator.api.paths import BadTarget, Redirect
+from coordinator.errors import ApiError
+from coordinator.store.commands import Note, Sync
+from coordinator.store.event import Event
+from coordinator.store.history import Bounds
+from coordinator.store.keyspace import KeySpace
+from coordinator.store.watch import Watcher
+from tests.coordinator.differential.traffic import Request
+from tests.rig import wait_until
+
+ANSWER_S = 20.0
+# What etcd keeps.
+ETCD_HISTORY = Bounds(slots=1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status, the headers that mean something here, the body."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class InProcess:
+    """Ours without a server: parse, apply, render. It keeps every event it made."""
+
+    def __init__(self, index: int) -> None:
+        self.space = KeySpace(ETCD_HISTORY)
+        self.events: list[Event] = []
+        for _ in range(index):
+            self.space.apply(Note("before", b""))
+
+    def ask(self, request: Request) -> Answer | WatchRequest:
+        """Answer; a request to watch is handed back."""
+        now_ns = time.time_ns()
+        method = request.method.encode()
+        try:
+            parsed = keys.parse(method, request.target, request.body, request.content_type, now_ns)
+            match parsed:
+                case WatchRequest():
+                    return parsed
+                case Read():
+                    return self._json(200, self.space.index, keys.read(self.space, parsed, now_ns))
+                case Write():
+                    return self._write(parsed, now_ns)
+                case Redirect():
+                    location = {"location": parsed.location.decode()}
+                    return self._plain(301, parsed.content_type, parsed.body, location)
+                case BadTarget():
+                    return self._plain(400, parsed.content_type, parsed.body)
+                case NotFound():
+                    return self._plain(404, parsed.content_type, parsed.body)
+                case NotAllowed():
+                    allow = {"allow": parsed.allow.decode()}
+                    return self._plain(405, parsed.content_type, parsed.body, allow)
+                case _:
+                    assert_never(parsed)
+        except ApiError as refusal:
+            return self._json(refusal.status, refusal.index, refusal.body())
+
+    def watch(self, request: WatchRequest) -> Watcher | Answer:
+        try:
+            after = request.after(self.space.index)
+            return self.space.hub.watch(request.interest, after, lambda: None)
+        except ApiError as refusal:
+            return self._json(refusal.status, refusal.index, refusal.body())
+
+    def expire(self) -> int:
+        """End all that ends within the hour; return how many keys ever ended."""
+        first = self.space.index + 1
+        self.space.apply(Sync(time.time_ns() + 100 * 10**9))
+        kept = (self.space.history.at(index) for index in range(first, self.space.index + 1))
+        self.events += [event for event in kept if event is not None]
+        return self.space.stats.expired
+
+    def _write(self, write: Write, now_ns: int) -> Answer:
+        event = self.space.apply(write.command)
+        assert event is not None
+        self.events.append(event)
+        body = keys.written(event, now_ns, no_value=write.no_value)
+        return self._json(keys.status_of(event), self.space.index, body)
+
+    def _json(self, status: int, index: int, body: bytes) -> Answer:
+        headers = {"content-type": "application/json", "x-etcd-index": str(index)}
+        return Answer(status, headers, body)
+
+    def _plain(
+        self, status: int, content_type: bytes, body: bytes, more: dict[str, str] | None = None
+    ) -> Answer:
+        headers = {"content-type": content_type.decode()} if content_type else {}
+        return Answer(status, {**headers, **(more or {})}, body)
+
+
+class Server:
+    """A server of the v2 API, asked in raw bytes so that nothing tidies them up."""
+
+    def __init__(self, url: str) -> None:
+        address = urlsplit(url)
+        self._address = (str(address.hostname), int(address.port or 0))
+        self._socket: socket.socket | None = None
+
+    def ask(self, request: Request) -> Answer:
+        """Send a request on the kept connection and read its whole answer."""
+        if self._socket is None:
+            self._socket = socket.create_connection(self._address, ANSWER_S)
+        self._socket.sendall(request.wire())
+        reply = http.client.HTTPResponse(self._socket, method=request.method)
+        reply.begin()
+        body = reply.read()
+        headers = {name.lower(): value for name, value in reply.getheaders()}
+        if reply.will_close:
+            self.close()
+        reply.close()
+        return Answer(reply.status, headers, body)
+
+    def watch(self, request: Request) -> "WatchConnection":
+        return WatchConnection(socket.create_connection(self._address, ANSWER_S), request)
+
+    def index(self) -> int:
+        return int(self.ask(Request("GET", b"/v2/keys/")).headers["x-etcd-index"])
+
+    def stats(self) -> dict[str, int]:
+        counters: dict[str, int] = json.loads(self.ask(Request("GET", b"/v2/stats/store")).body)
+        return counters
+
+    def wait_for_expired(self, count: int) -> None:
+        wait_until(lambda: self.stats()["expireCount"] >= count, "the keys ended", ANSWER_S)
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class WatchConnection:
+    """A watch on its own connection, read without blocking past what is there."""
+
+    def __init__(self, sock: socket.socket, request: Request) -> None:
+        self._socket = sock
+        self._parser = httptools.HttpResponseParser(self)
+        self._body = b""
+        self.headers: dict[str, str] = {}
+        self.began = False
+        self.ended = False
+        sock.sendall(request.wire())
+        # Registered: both servers send the headers when the watcher stands.
+        while not self.began:
+            self._feed()
+
+    @property
+    def status(self) -> int:
+        return int(self._parser.get_status_code())
+
+    def read_to_end(self) -> bytes:
+        while not self.ended:
+            self._feed()
+        return self._body
+
+    def lines(self, count: int) -> list[bytes]:
+        """Return the events: at least `count` of them, and what else has arrived."""
+        while self._body.count(b"\n") < count and not self.ended:
+            self._feed()
+        self._socket.setblocking(False)
+        try:
+            while not self.ended:
+                self._feed()
+        except BlockingIOError:
+            pass
+        return self._body.splitlines(keepends=True)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _feed(self) -> None:
+        data = self._socket.recv(65536)
+        if not data:
+            self.ended = True
+            self.began = True
+            return
+        self._parser.feed_data(data)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers[name.decode().lower()] = value.decode()
+
+    def on_headers_complete(self) -> None:
+        self.began = True
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        self.ended = True

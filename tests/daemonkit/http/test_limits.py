@@ -1,0 +1,241 @@
+"""What one client may cost, and how it is told."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemonkit.http import server
+from daemonkit.http.server import Exchange, Limits
+from tests.daemonkit.http.live import OK, Echo, Live, get, post, reply
+from tests.rig import ROOT, wait_until
+
+TIGHT = Limits(
+    head_bytes_max=1000,
+    body_bytes_max=5000,
+    head_s=0.3,
+    body_s=0.3,
+    idle_s=0.3,
+    write_s=0.3,
+    linger_s=0.3,
+    connections_max=3,
+)
+
+
+@pytest.fixture(autouse=True)
+def quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "SWEEP_S", 0.05)
+
+
+@pytest.fixture
+def echo() -> Echo:
+    return Echo()
+
+
+@pytest.fixture
+def live(echo: Echo) -> Iterator[Live]:
+    with Live(echo, limits=TIGHT) as running:
+        yield running
+
+
+@pytest.mark.parametrize("end", [b"", b"\r\n\r\n"], ids=["endless", "whole"])
+def test_a_large_head_is_refused(live: Live, end: bytes) -> None:
+    with live.client() as client:
+        answer = client.ask(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 1000 + end)
+        assert (answer.status, answer.fields[b"connection"]) == (431, b"close")
+        assert client.ended()
+
+
+def test_a_head_up_to_its_bound_is_taken(live: Live) -> None:
+    request = get(b"/", b"X: " + b"a" * 900)
+    with live.client() as client:
+        assert client.ask(request * 2).status == 200
+        assert client.answer().status == 200
+
+
+def test_a_body_announced_too_large_is_refused_at_once(live: Live) -> None:
+    with live.client() as client:
+        assert client.ask(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5001\r\n\r\n").status == 413
+        assert client.ended()
+
+
+def test_a_chunked_body_that_grows_too_large_is_refused(live: Live) -> None:
+    with live.client() as client:
+        client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        answer = client.ask(b"100\r\n" + b"a" * 256 + b"\r\n" + b"ffff\r\n" + b"a" * 5000)
+        assert answer.status == 413
+        assert client.ended()
+
+
+def test_a_body_up_to_its_bound_is_taken(live: Live) -> None:
+    with live.client() as client:
+        assert client.ask(post(b"a" * 5000)).status == 200
+
+
+def test_a_head_that_does_not_end_is_refused_in_time(live: Live) -> None:
+    with live.client() as client:
+        assert client.ask(b"GET / HTTP/1.1\r\nHo").status == 408
+        assert client.ended()
+
+
+def test_a_head_has_no_longer_for_coming_in_drops(live: Live) -> None:
+    with live.client() as client:
+        client.sock.settimeout(0.05)
+        client.send(b"GET / HTTP/1.1\r\nX: ")
+
+        def refused() -> bool:
+            client.send(b"a")
+            try:
+                return client.answer().status == 408
+            except TimeoutError:
+                return False
+
+        wait_until(refused, "the head is refused", 5.0)
+
+
+def test_a_body_that_stops_coming_is_refused_in_time(live: Live, echo: Echo) -> None:
+    with live.client() as client:
+        client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc")
+        assert client.answer().status == 408
+        assert client.ended()
+    assert echo.asked == 0
+
+
+def test_an_idle_connection_is_closed(live: Live) -> None:
+    with live.client() as fresh, live.client() as used:
+        assert used.ask(get()).status == 200
+        assert used.ended()
+        assert fresh.ended()
+
+
+def test_an_answer_may_take_its_time(live: Live, echo: Echo) -> None:
+    with live.client() as idle, live.client() as client:
+        client.send(get(b"/later"))
+        assert idle.ended()  # the bounds have passed
+        live.call(lambda: reply(echo.kept[0], b"late"))
+        assert client.answer().body == b"late"
+
+
+def test_a_slow_reader_of_a_last_answer_gets_all_of_it(echo: Echo) -> None:
+    """A client that takes some of its answer now and then is slow, not gone."""
+    size = 8_000_000
+    limits = Limits(linger_s=0.1, idle_s=0.1)
+    with Live(echo, limits=limits) as live, live.client(receive_bytes=4096) as client:
+        client.send(get(b"/size/%d" % size, b"Connection: close"))
+        for _ in range(3):
+            with live.client() as idle:
+                assert idle.ended()  # longer than the client may linger
+            assert client.sock.recv(1000)
+        assert len(client.rest()) > size - 3000
+
+
+def test_a_client_that_takes_nothing_is_cut(live: Live, echo: Echo) -> None:
+    with live.client(receive_bytes=4096) as client:
+        client.send(get(b"/size/20000000"))
+        wait_until(lambda: echo.asked, "the request arrives")
+        wait_until(lambda: not live.server.connections, "the connection is cut")
+        with pytest.raises((EOFError, ConnectionResetError)):
+            client.answer()
+
+
+def test_a_client_that_never_closes_does_not_stay(live: Live) -> None:
+    with live.client() as client:
+        client.ask(get(b"/", b"Connection: close"))
+        wait_until(lambda: not live.server.connections, "the connection is gone")
+
+
+def test_too_many_connections_are_told_so_and_let_go(live: Live, echo: Echo) -> None:
+    with live.client() as one, live.client() as two, live.client() as three:
+        for held in (one, two, three):
+            held.send(get(b"/later"))
+        wait_until(lambda: len(live.server.connections) == 3, "three connections")
+        with live.client() as fourth:
+            assert fourth.answer().status == 503
+            # It does not close, and is not kept for that.
+            wait_until(lambda: not live.server._refused, "the refused connection is gone")
+        assert len(live.server.connections) == 3
+        for exchange in echo.kept:
+            live.call(lambda each=exchange: reply(each))
+    wait_until(lambda: not live.server.connections, "room")
+    with live.client() as fifth:
+        assert fifth.ask(get()).status == 200
+
+
+def test_what_is_refused_is_bounded_too(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "REFUSED_MAX", 0)
+    clients = [live.client() for _ in range(3)]
+    held = [client.__enter__() for client in clients]
+    for client in held:
+        client.send(get(b"/later"))
+    wait_until(lambda: len(live.server.connections) == 3, "three connections")
+    with live.client() as fourth:
+        assert fourth.cut()
+    for client in clients:
+        client.__exit__(None, None, None)
+
+
+BAD = {
+    "garbage": b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+    "no host": b"GET / HTTP/1.1\r\n\r\n",
+    "bare LF": b"GET / HTTP/1.1\nHost: a\n\n",
+    "length and coding": post(b"", b"Transfer-Encoding: chunked"),
+    "bad chunk": b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
+}
+
+
+@pytest.mark.parametrize("buffered", [True, False], ids=["buffered", "streaming"])
+@pytest.mark.parametrize("wire", BAD.values(), ids=BAD)
+def test_a_bad_message_is_refused_and_nothing_after_it_is_read(
+    wire: bytes, buffered: bool
+) -> None:
+    asked: list[Exchange] = []
+    lost: list[bool] = []
+
+    def application(exchange: Exchange) -> None:
+        asked.append(exchange)
+        exchange.lost = lambda: lost.append(True)
+
+    with Live(application, buffered=buffered, limits=TIGHT) as live, live.client() as client:
+        client.send(wire + get(b"/smuggled"))
+        answer = client.answer()
+        assert (answer.status, answer.fields[b"connection"]) == (400, b"close")
+        assert client.ended()
+    assert all(exchange.head.target == b"/" for exchange in asked)
+    assert len(lost) == len(asked)
+
+
+def test_a_bad_body_cuts_an_answer_that_has_begun() -> None:
+    def application(exchange: Exchange) -> None:
+        exchange.start(OK, chunked=True)
+        exchange.write(b"begun")
+
+    with Live(application, buffered=False) as live, live.client() as client:
+        client.send(BAD["bad chunk"])
+        with pytest.raises((EOFError, ConnectionResetError)):
+            client.answer()
+
+
+def test_a_refusal_arrives_although_the_client_sends_on(live: Live) -> None:
+    """A reset would take the answer out of the client's hands."""
+    with live.client() as client:
+        client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n")
+        for _ in range(20):
+            client.send(b"a" * 4096)
+            live.turn()
+        assert client.answer().status == 413
+
+
+def test_a_server_out_of_descriptors_serves_on_and_recovers(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.daemonkit.http.starved"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

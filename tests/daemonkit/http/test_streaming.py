@@ -1,0 +1,226 @@
+"""Bodies that are passed on piece by piece, both ways, in bounded memory."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from daemonkit.http.server import Exchange
+from tests.daemonkit.http.live import OK, Live, get, post, reply
+from tests.rig import wait_until
+
+CHUNKED = b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+class Upload:
+    """Counts a body, and answers with the count at its end."""
+
+    def __init__(self, *, paused: bool = False) -> None:
+        self.paused = paused
+        self.taken = 0
+        self.ended = False
+        self.lost = threading.Event()
+        self.exchange: Exchange
+
+    def __call__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        exchange.lost = self.lost.set
+        if not (exchange.head.length or exchange.head.chunked):
+            reply(exchange)
+            return
+        exchange.receiver = self
+        if self.paused:
+            exchange.pause()
+
+    def body_data(self, data: bytes) -> None:
+        self.taken += len(data)
+
+    def body_end(self) -> None:
+        self.ended = True
+        reply(self.exchange, b"%d" % self.taken)
+
+
+def test_a_body_is_handed_over_as_it_arrives() -> None:
+    upload = Upload()
+    with Live(upload, buffered=False) as live, live.client() as client:
+        client.send(CHUNKED + b"3\r\nabc\r\n")
+        wait_until(lambda: upload.taken == 3, "the first piece arrives")
+        assert not upload.ended
+        assert client.ask(b"2\r\nde\r\n0\r\n\r\n").body == b"5"
+        assert client.ask(post(b"a" * 100_000)).body == b"100005"
+        assert client.ask(get()).status == 200
+
+
+def test_a_paused_body_waits_in_the_network() -> None:
+    upload = Upload(paused=True)
+    size = 50_000_000
+    with Live(upload, buffered=False) as live, live.client() as client:
+        client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
+        client.sock.settimeout(0.5)
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while sent < size:
+                sent += client.sock.send(b"a" * min(100_000, size - sent))
+        # One read of the loop, at most 256 KB, may be on its way when the application pauses.
+        assert upload.taken <= 256 * 1024
+        client.sock.settimeout(10)
+        live.call(upload.exchange.resume)
+        client.send(b"a" * (size - sent))
+        assert client.answer().body == b"%d" % size
+
+
+def test_the_client_is_told_to_go_on_when_the_application_wants_its_body() -> None:
+    upload = Upload()
+    with Live(upload, buffered=False) as live, live.client() as client:
+        client.send(post(b"abc", b"Expect: 100-continue")[:-3])
+        wait_until(lambda: hasattr(upload, "exchange"), "the head arrives")
+        live.call(lambda: (upload.exchange.proceed(), upload.exchange.proceed()))
+        assert client.answer().status == 100
+        assert client.ask(b"abc").body == b"3"
+
+
+def test_an_answer_before_the_body_ends_the_connection() -> None:
+    """What follows would be read as the next request."""
+    with Live(lambda exchange: reply(exchange, b"no"), buffered=False) as live:
+        with live.client() as client:
+            client.send(post(b"abc", b"Expect: 100-continue")[:-3])
+            assert client.answer().fields[b"connection"] == b"close"
+            client.send(b"abc" + get(b"/smuggled"))
+            assert client.ended()
+        with live.client() as client:
+            client.send(CHUNKED + b"3\r\nabc\r\n0\r\n\r\n" + get(b"/not-smuggled"))
+            assert client.answer().status == 200
+            assert client.ended()
+
+
+class Impatient(Upload):
+    """Answers at the first piece."""
+
+    def body_data(self, data: bytes) -> None:
+        super().body_data(data)
+        reply(self.exchange, b"enough")
+
+
+def test_a_receiver_hears_nothing_after_its_answer() -> None:
+    upload = Impatient()
+    with Live(upload, buffered=False) as live, live.client() as client:
+        client.send(CHUNKED + b"3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n" + get(b"/next"))
+        assert client.answer().body == b"enough"
+        live.turn()
+    assert (upload.taken, upload.ended) == (3, False)
+
+
+def test_a_client_that_vanishes_in_its_body_is_reported() -> None:
+    upload = Upload()
+    with Live(upload, buffered=False) as live:
+        with live.client() as client:
+            client.send(CHUNKED + b"3\r\nabc\r\n")
+            wait_until(lambda: upload.taken, "the first piece arrives")
+            client.half_close()  # a body that ends early is as good as none
+            assert upload.lost.wait(5)
+            assert client.cut()
+    assert not upload.ended
+
+
+class Download:
+    """Writes `size` bytes as long as the client takes them."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+        self.waiting_bytes_max = 0
+        self.pauses = 0
+
+    def __call__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        exchange.start(OK + b"Content-Length: %d\r\n" % self.left, chunked=False)
+        exchange.resumed = self.pump
+        self.pump()
+
+    def pump(self) -> None:
+        while self.left and self.exchange.writable:
+            piece = min(self.left, 50_000)
+            self.left -= piece
+            self.exchange.write(b"x" * piece)
+            transport = self.exchange._connection._transport
+            waiting_bytes = transport.get_write_buffer_size()
+            self.waiting_bytes_max = max(self.waiting_bytes_max, waiting_bytes)
+        if self.left:
+            self.pauses += 1
+        elif not self.exchange.finished:
+            self.exchange.finish()
+
+
+def test_a_slow_reader_holds_the_writer_up() -> None:
+    size = 20_000_000
+    download = Download(size)
+    with Live(download) as live, live.client(receive_bytes=65536) as client:
+        client.send(get())
+        wait_until(lambda: live.call(lambda: download.pauses), "the writer waits")
+        assert len(client.answer().body) == size
+    assert download.pauses > 2
+    assert download.waiting_bytes_max < 200_000
+
+
+class Relay:
+    """Sends a body back as it arrives, reading no faster than the client takes it."""
+
+    def __init__(self) -> None:
+        self.waiting_bytes_max = 0
+
+    def __call__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        exchange.receiver = self
+        exchange.start(OK, chunked=True)
+        exchange.resumed = exchange.resume
+
+    def body_data(self, data: bytes) -> None:
+        self.exchange.write(data)
+        transport = self.exchange._connection._transport
+        self.waiting_bytes_max = max(self.waiting_bytes_max, transport.get_write_buffer_size())
+        if not self.exchange.writable:
+            self.exchange.pause()
+
+    def body_end(self) -> None:
+        self.exchange.finish()
+
+
+def test_a_relay_keeps_little_of_what_passes_through() -> None:
+    relay = Relay()
+    size = 20_000_000
+    with Live(relay, buffered=False) as live, live.client(receive_bytes=65536) as client:
+        wire = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + b"a" * size
+        sender = threading.Thread(target=client.send, args=(wire,), daemon=True)
+        sender.start()
+        assert client.answer().body == b"a" * size
+        sender.join(10)
+    assert relay.waiting_bytes_max < 1_000_000
+
+
+def later(application: Callable[[Exchange], None]) -> Callable[[Exchange], None]:
+    return lambda exchange: asyncio.get_running_loop().call_soon(application, exchange)
+
+
+def test_pipelined_requests_follow_a_streamed_body() -> None:
+    upload = Upload()
+    upload.body_end = lambda: later(  # type: ignore[method-assign]
+        lambda exchange: reply(exchange, b"%d" % upload.taken)
+    )(upload.exchange)
+    with Live(upload, buffered=False) as live, live.client() as client:
+        client.send(post(b"abc") + CHUNKED + b"1\r\na\r\n0\r\n\r\n" + get(b"/last"))
+        assert [client.answer().body for _ in range(3)] == [b"3", b"4", b""]
+
+
+def test_what_is_sent_ahead_of_a_streamed_body_does_not_stop_it() -> None:
+    """The connection is not read while much is sent ahead; the next body needs it to be."""
+    upload = Upload()
+    ahead = get() * 5000
+    with Live(upload, buffered=False) as live, live.client() as client:
+        sender = threading.Thread(
+            target=client.send, args=(ahead + post(b"a" * 1_000_000),), daemon=True
+        )
+        sender.start()
+        for _ in range(5000):
+            assert client.answer().status == 200
+        assert client.answer().body == b"1000000"
+        sender.join(10)

@@ -1,0 +1,270 @@
+"""One option, four places to give it; and what wrong use is told."""
+
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+import typer
+
+from daemonkit import options
+from daemonkit.options import Failure
+
+CONFIG_VARIABLES = ("PROG_ENDPOINTS", "PROG_WORKERS", "PROG_CONFIG", "PROG_DATA_DIR")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in CONFIG_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+class World:
+    """A program, what its command got, and how it ended."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.got: dict[str, object] = {}
+        self.out = self.err = ""
+        self._capsys = capsys
+        self.app = options.program("A program.")
+        self.app.command()(self._command)
+
+    def _command(
+        self,
+        endpoints: options.Endpoints = "http://default",
+        workers: options.Workers = 1,
+        data_dir: Annotated[Path | None, typer.Option("--data-dir")] = None,
+        drain_timeout: options.DrainS = 10.0,
+        status_addr: options.StatusAddr = "127.0.0.1:1",
+        log_level: options.LogLevel = "info",
+        quiet: Annotated[bool, typer.Option("--quiet/--loud")] = False,
+        tags: Annotated[list[str] | None, typer.Option("--tag")] = None,
+        config: options.Config = None,
+        fail: Annotated[int, typer.Option("--fail", hidden=True)] = 0,
+    ) -> None:
+        self.got = {**locals()}
+        del self.got["self"]
+        if fail:
+            raise Failure("the lock is held by another host" if fail > 0 else "", abs(fail))
+
+    def run(self, *arguments: str) -> int:
+        with pytest.raises(SystemExit) as ended:
+            options.run(self.app, "prog", arguments)
+        self.out, self.err = self._capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code
+
+
+@pytest.fixture
+def world(capsys: pytest.CaptureFixture[str]) -> World:
+    return World(capsys)
+
+
+def toml(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "prog.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_flag_wins_over_the_environment_over_toml_over_the_default(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert world.run() == 0
+    assert world.got["workers"] == 1
+    path = toml(tmp_path, "workers = 2")
+    assert world.run("--config", path) == 0
+    assert world.got["workers"] == 2
+    monkeypatch.setenv("PROG_WORKERS", "3")
+    assert world.run("--config", path) == 0
+    assert world.got["workers"] == 3
+    assert world.run("--config", path, "--workers", "4") == 0
+    assert world.got["workers"] == 4
+
+
+def test_the_place_of_the_file_may_come_from_the_environment(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROG_CONFIG", toml(tmp_path, "workers = 2"))
+    assert world.run() == 0
+    assert world.got["workers"] == 2
+
+
+def test_all_kinds_of_values_come_from_toml(world: World, tmp_path: Path) -> None:
+    text = """
+        endpoints = ["http://a", "http://b"]
+        data-dir = "/var/lib/ü"
+        drain-timeout = 5
+        status-addr = ""
+        log-level = "debug"
+        quiet = true
+        tag = ["x", "y"]
+    """
+    assert world.run("--config", toml(tmp_path, text)) == 0
+    assert world.got | {"config": None} == {
+        "endpoints": "http://a,http://b",
+        "workers": 1,
+        "data_dir": Path("/var/lib/ü"),
+        "drain_timeout": 5.0,
+        "status_addr": "",
+        "log_level": "debug",
+        "quiet": True,
+        "tags": ["x", "y"],
+        "config": None,
+        "fail": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("worker = 2", "unknown key 'worker'; there are data-dir"),
+        ("data_dir = '/x'", "unknown key 'data_dir'"),
+        ("workers = 'two'", "workers = 'two':"),
+        ("workers = 2.5", "workers = 2.5:"),
+        ("workers = true", "workers = True:"),
+        ("workers = [1, 2]", "workers = [1, 2]:"),
+        ("workers = 0", "workers = 0:"),
+        ("drain-timeout = '5s'", "drain-timeout = '5s':"),
+        ("quiet = 'perhaps'", "quiet = 'perhaps':"),
+        ("status-addr = 8080", "'8080' is not an address: write HOST:PORT"),
+        ("log-level = 'loud'", "'loud' is not one of 'debug'"),
+        ("[endpoints]\na = 1", "endpoints = {'a': 1}: write a string, a number"),
+        ("tag = [['a']]", "tag = [['a']]: write a string, a number"),
+        ("data-dir = 2020-01-01", "data-dir = datetime.date(2020, 1, 1): write a string"),
+        ("workers =", "(at line 1, column 10)"),
+    ],
+)
+def test_a_wrong_file_is_told_with_the_place(
+    world: World, tmp_path: Path, text: str, told: str
+) -> None:
+    assert world.run("--config", path := toml(tmp_path, text)) == options.EXIT_USAGE
+    message = " ".join(world.err.split())
+    assert told in message
+    assert path in message
+    assert world.got == {}
+
+
+def test_a_missing_file_is_named(world: World, tmp_path: Path) -> None:
+    assert world.run("--config", str(tmp_path / "none.toml")) == options.EXIT_USAGE
+    assert "none.toml: No such file or directory" in world.err
+    assert world.run("--config", str(tmp_path)) == options.EXIT_USAGE
+    assert "Is a directory" in world.err
+
+
+def test_a_file_that_is_no_text_is_refused(world: World, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"\xff\xfe")
+    assert world.run("--config", str(tmp_path / "x")) == options.EXIT_USAGE
+    assert "utf-8" in world.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-data-dir", "/x"),
+        ("-data-dir=/x",),
+        ("--data-dir", "/x"),
+        ("--data-dir=/x",),
+    ],
+)
+def test_a_long_flag_may_have_one_dash(world: World, arguments: tuple[str, ...]) -> None:
+    assert world.run(*arguments, "-loud") == 0
+    assert world.got["data_dir"] == Path("/x")
+
+
+@pytest.mark.parametrize("flag", ["-h", "-help", "--help"])
+def test_help_is_on_stdout(world: World, flag: str) -> None:
+    assert world.run(flag) == 0
+    assert "A program." in world.out
+    assert world.err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--wrokers", "2"), "--wrokers"),
+        (("--workers", "many"), "'--workers': Input should be a valid integer"),
+        (("--workers", "65"), "less than or equal to 64"),
+        (("extra",), "extra"),
+        (("--log-level", "loud"), "'loud' is not one of"),
+        (("--status-addr", "127.0.0.1"), "'127.0.0.1' is not an address"),
+        (("--workers",), "requires an argument"),
+        (("-x",), "-x"),
+    ],
+)
+def test_wrong_use_is_told_on_stderr(world: World, arguments: tuple[str, ...], told: str) -> None:
+    assert world.run(*arguments) == options.EXIT_USAGE
+    assert told in " ".join(world.err.split())
+    assert world.out == ""
+
+
+def test_a_wrong_variable_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROG_WORKERS", "many")
+    assert world.run() == options.EXIT_USAGE
+    assert "PROG_WORKERS" in world.err or "--workers" in world.err
+
+
+def test_a_failure_is_told_on_stderr_with_its_code(world: World) -> None:
+    assert world.run("--fail", "1") == options.EXIT_NO
+    assert world.err == "prog: the lock is held by another host\n"
+    assert world.run("--fail", "7") == 7
+
+
+def test_a_failure_without_a_message_is_silent(world: World) -> None:
+    assert world.run("--fail", "-1") == 1
+    assert (world.out, world.err) == ("", "")
+
+
+def test_sub_commands_share_the_programs_variables(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = options.program("Commands.")
+    got: list[tuple[str, int]] = []
+    for name in ("one", "two"):
+
+        @app.command(name)
+        def command(endpoints: options.Endpoints = "x", workers: options.Workers = 1) -> None:
+            got.append((endpoints, workers))
+
+    monkeypatch.setenv("PROG_ENDPOINTS", "http://a")
+    with pytest.raises(SystemExit) as ended:
+        options.run(app, "prog", ["two", "-workers", "3"])
+    assert (ended.value.code, got) == (0, [("http://a", 3)])
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:53", ("127.0.0.1", 53)),
+        ("[::1]:53", ("::1", 53)),
+        (":53", ("0.0.0.0", 53)),
+        ("localhost:0", ("localhost", 0)),
+        ("[fe80::1%eth0]:65535", ("fe80::1%eth0", 65535)),
+    ],
+)
+def test_an_address_is_a_host_and_a_port(text: str, address: tuple[str, int]) -> None:
+    assert options.parse_address(text) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "53",
+        "host",
+        "host:",
+        "host:x",
+        "host:-1",
+        "host:65536",
+        "host:٣",
+        "::1:53",
+        "[::1:53",
+        "::1]:53",
+        "[]:53",
+        "[127.0.0.1]:53",
+        "http://host:53",
+        "a b:53",
+    ],
+)
+def test_what_is_no_address_is_named(text: str) -> None:
+    with pytest.raises(typer.BadParameter) as refusal:
+        options.parse_address(text)
+    assert repr(text) in str(refusal.value)

@@ -1,0 +1,27 @@
+"""Fixtures of locksmith's tests."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from coordinator.client import KeyNotFound, connect
+from locksmith import keys
+from tests.locksmith.stores import KINDS
+
+
+@pytest.fixture(scope="module", params=sorted(KINDS))
+def store_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The client URL of a store of each kind, one for all tests of a module."""
+    with KINDS[request.param](tmp_path_factory.mktemp(request.param)) as running:
+        yield running.url
+
+
+@pytest.fixture
+def url(store_url: str) -> str:
+    """The client URL of a store that holds none of locksmith's keys."""
+    with suppress(KeyNotFound):
+        connect(store_url).delete(keys.PREFIX, recursive=True)
+    return store_url

@@ -1,0 +1,34 @@
+"""A proxy that the tests of one module share; each test has a host name of its own."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.rig import Coordinator, Etcd
+from tests.vulcan.world import Site, site
+
+STORES = {"coordinator": Coordinator, "etcd": Etcd}
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A proxy with one worker over our coordinator."""
+    directory = tmp_path_factory.mktemp("vulcan")
+    with Coordinator(directory) as store, site(directory, store.url) as running:
+        yield running
+
+
+@pytest.fixture
+def host() -> str:
+    """A host name that no other test uses."""
+    return f"t{next(_numbers)}.example"
+
+
+@pytest.fixture(params=STORES)
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A store of its own, of each kind."""
+    with STORES[request.param](tmp_path) as running:
+        yield running.url

@@ -28,6 +28,8 @@ VARIABLE = "SLASHETC_WORKER"
 POLL_S = 1.0
 # Polls unanswered for so long are a hang: no honest step of a worker takes a tenth of it.
 HANG_S = 30.0
+# One that is not ready may be loading a large state on a busy machine.
+START_S = 120.0
 # A worker this far behind is cheaper to bring up to date by the whole state.
 BEHIND_BYTES_MAX = 64 * 1024 * 1024
 RESTART_S_MIN, RESTART_S_MAX = 0.1, 5.0
@@ -202,8 +204,9 @@ class Supervisor:
                 if seat.frames is None:
                     continue
                 # Counted in polls, not in time: were we ourselves held up, all would seem to hang.
-                if seat.unanswered_polls * POLL_S > HANG_S:
-                    _log.error("worker-hangs", worker=seat.number, silent_s=HANG_S)
+                silent_s = seat.unanswered_polls * POLL_S
+                if silent_s > (HANG_S if seat.ready else START_S):
+                    _log.error("worker-hangs", worker=seat.number, silent_s=silent_s)
                     seat.kill()
                 seat.unanswered_polls += 1
                 if seat.behind and seat.frames.waiting_bytes == 0:

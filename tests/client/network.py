@@ -97,22 +97,10 @@ class Cable:
         return True
 
 
-def is_listening(url: str) -> bool:
-    """Say whether a server takes connections: etcd does once it serves."""
-    target = urlsplit(url)
-    with socket.socket() as probe:
-        return probe.connect_ex((target.hostname, target.port)) == 0
-
-
-def _shut(end: socket.socket) -> None:
-    with suppress(OSError):
-        end.shutdown(socket.SHUT_RDWR)
-
-
 class Answering:
     """An HTTP server that gives prepared answers: status, body, headers by path and query."""
 
-    def __init__(self, answers: dict[str, tuple[int, bytes, dict[str, str]]]) -> None:
+    def __init__(self, prepared: dict[str, tuple[int, bytes, dict[str, str]]]) -> None:
         self.asked: list[str] = []
         outer = self
 
@@ -122,7 +110,7 @@ class Answering:
             def answer(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length", "0")))
                 outer.asked.append(f"{self.command} {self.path}")
-                status, body, headers = answers[self.path.partition("?")[0]]
+                status, body, headers = prepared[self.path.partition("?")[0]]
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
@@ -188,5 +176,17 @@ class Member:
         command += [",".join(f"{each.name}={each.peer_url}" for each in members)]
         running = Running(command, directory / f"{self.name}.log")
         if len(members) == 1:
-            running.wait_for(lambda: is_listening(self.url), "etcd listens")
+            running.wait_for(self._is_up, "etcd is up")
         return running
+
+    def _is_up(self) -> bool:
+        if self.url.startswith("http:"):
+            return answers(f"{self.url}/health")
+        target = urlsplit(self.url)
+        with socket.socket() as probe:
+            return probe.connect_ex((target.hostname, target.port)) == 0
+
+
+def _shut(end: socket.socket) -> None:
+    with suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)

@@ -139,8 +139,9 @@ class Origin:
         """Stop listening and cut every connection, as a process that ends does."""
 
         async def close() -> None:
-            self._loop.remove_reader(self._socket)
-            self._socket.close()
+            if self._socket.fileno() >= 0:
+                self._loop.remove_reader(self._socket)
+                self._socket.close()
             serving = tuple(self._serving)
             for task in serving:
                 task.cancel()

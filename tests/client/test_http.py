@@ -1,0 +1,438 @@
+"""HttpStore against what networks, operators and other servers do."""
+
+import base64
+import json
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from coordinator.client import (
+    Absent,
+    AtIndex,
+    BadRequest,
+    Event,
+    HttpStore,
+    KeyNotFound,
+    Present,
+    Progress,
+    StoreError,
+    Tls,
+    Unauthorized,
+    Unavailable,
+    connect,
+    tail,
+)
+from tests.client.network import Answering, Cable, Life, Member
+from tests.client.world import LARGE, World
+from tests.rig import free_port, require, wait_until
+
+ETCD = (200, b'{"etcdserver":"3.4.0","etcdcluster":"3.4.0"}', {})
+PROMPT_S = 2.0
+
+
+@pytest.fixture
+def runs() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def nobody() -> str:
+    """A URL where nobody listens."""
+    return f"http://127.0.0.1:{free_port()}"
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "told"),
+    [
+        ("", "http://127.0.0.1:2379"),
+        ([], "no endpoint"),
+        ("127.0.0.1:2379", "127.0.0.1:2379"),
+        ("ftp://host", "ftp://host"),
+        ("http://", "http://"),
+        ("http://host:99999", "host:99999"),
+        ("http://[::1", "[::1"),
+        ("http://host/?a=b", "host/"),
+        ("http://a,,http://b", "''"),
+    ],
+)
+def test_a_bad_endpoint_is_refused_by_name(endpoints: str | list[str], told: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        connect(endpoints)
+    assert told in str(refused.value)
+
+
+def test_a_password_is_never_shown() -> None:
+    for endpoints in ("user:geheim@host:1", "http://user:geheim@host:99999"):
+        with pytest.raises(BadRequest) as refused:
+            connect(endpoints)
+        assert "geheim" not in str(refused.value)
+    with HttpStore(nobody().replace("//", "//user:geheim@")) as store:
+        with pytest.raises(Unavailable) as failed:
+            store.get("/a")
+        assert "geheim" not in str(failed.value)
+
+
+def test_nothing_is_asked_before_the_first_call() -> None:
+    with Answering({}) as server:
+        connect(server.url)
+        connect([server.url, server.url])
+        assert server.asked == []
+
+
+def test_each_endpoint_that_cannot_serve_is_named_with_its_reason() -> None:
+    refusing, odd = nobody(), "http://nowhere.invalid:2379"
+    with (
+        Answering({"/version": (404, b"not here", {})}) as other,
+        HttpStore([refusing, odd, other.url]) as store,
+        pytest.raises(Unavailable) as failed,
+    ):
+        store.get("/a")
+    message = str(failed.value)
+    assert f"{refusing} fails: Connection refused" in message
+    assert odd in message
+    assert other.url in message
+    assert message.startswith("GET /v2/keys/a")
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ((503, b"leaving", {}), "503: leaving"),
+        ((500, b'{"errorCode":300,"message":"Raft","cause":"timeout","index":0}', {}), "timeout"),
+        ((301, b"", {"Location": "http://elsewhere/"}), "http://elsewhere/"),
+        ((404, b"404 page not found", {}), "--enable-v2"),
+        ((404, b'{"detail":"Not Found"}', {}), "404"),
+        ((200, b"<html>", {"X-Etcd-Index": "1"}), "html"),
+        ((200, b'{"node":{"modifiedIndex":"x"}}', {"X-Etcd-Index": "1"}), "modifiedIndex"),
+        ((200, b'{"node":' + b'{"nodes":[' * 5000, {"X-Etcd-Index": "1"}), "not the v2 API"),
+    ],
+)
+def test_an_endpoint_that_serves_no_key_is_left_for_the_next(
+    served: World, answer: tuple[int, bytes, dict[str, str]], told: str
+) -> None:
+    entry = served.store.put(served.key("a"), "1")
+    path = f"/v2/keys{served.key('a')}"
+    with Answering({"/version": ETCD, path: answer}) as broken:
+        with HttpStore([broken.url, served.url]) as store:
+            assert store.get(served.key("a")) == entry
+            store.get(served.key("a"))
+            assert len(broken.asked) == 2, "it is asked only once"
+        with HttpStore(broken.url) as store, pytest.raises(Unavailable) as failed:
+            store.get(served.key("a"))
+        assert told in str(failed.value)
+        assert broken.url in str(failed.value)
+
+
+def test_a_real_etcd_without_the_v2_api_is_told_with_its_remedy(
+    tmp_path: Path, runs: ExitStack
+) -> None:
+    member = Member("m", free_port(), free_port())
+    runs.enter_context(member.begin(tmp_path, [member], "t", "--enable-v2=false"))
+    with HttpStore(member.url) as store:
+        for call in (lambda: store.get("/a"), lambda: store.list("/"), lambda: store.put("/a", "")):
+            with pytest.raises(Unavailable) as failed:
+                call()
+            assert member.url in str(failed.value)
+            assert "--enable-v2" in str(failed.value)
+
+
+def test_a_listing_without_its_index_is_not_believed() -> None:
+    prepared = {"/version": ETCD, "/v2/keys": (200, b'{"action":"get","node":{"dir":true}}', {})}
+    with (
+        Answering(prepared) as server,
+        HttpStore(server.url) as store,
+        pytest.raises(Unavailable, match="X-Etcd-Index"),
+    ):
+        store.list("/")
+
+
+def test_a_conditional_write_goes_on_where_it_was_surely_not_seen(served: World) -> None:
+    with HttpStore([nobody(), served.url]) as store:
+        entry = store.put(served.key("a"), "1", when=Absent())
+    with HttpStore([nobody(), served.url]) as store:
+        store.delete(served.key("a"), when=AtIndex(entry.modified))
+
+
+def test_a_conditional_write_that_may_have_been_seen_is_not_repeated(served: World) -> None:
+    with Cable(served.url) as cable, HttpStore([cable.url, served.url]) as store:
+        with pytest.raises(KeyNotFound):
+            store.get(served.key("count"))
+        cable.lose_answers()
+        with pytest.raises(Unavailable, match="unknown") as failed:
+            store.put(served.key("count"), "1", when=Absent())
+        assert cable.url in str(failed.value)
+        # It had its effect; the next call goes to the other endpoint.
+        wait_until(lambda: not served.gone(served.key("count")), "the write is there")
+        assert store.put(served.key("count"), "2", when=Present()).value == "2"
+
+
+def test_a_delete_that_may_have_been_seen_is_not_repeated(served: World) -> None:
+    with Cable(served.url) as cable, HttpStore([cable.url, served.url]) as store:
+        store.put(served.key("a"), "1")
+        cable.lose_answers()
+        with pytest.raises(Unavailable, match="unknown"):
+            store.delete(served.key("a"))
+        wait_until(lambda: served.gone(served.key("a")), "the delete is done")
+
+
+def test_a_plain_write_is_repeated_at_the_next_endpoint(served: World) -> None:
+    with Cable(served.url) as cable, HttpStore([cable.url, served.url]) as store:
+        store.put(served.key("a"), "1")
+        cable.lose_answers()
+        entry = store.put(served.key("a"), "2")
+        assert served.store.get(served.key("a")) == entry
+
+
+def test_an_endpoint_that_hangs_costs_one_timeout(
+    served: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coordinator.client.endpoints.ANSWER_S", 1.0)
+    entry = served.store.put(served.key("a"), "1")
+    with Cable(served.url) as cable, HttpStore([cable.url, served.url]) as store:
+        store.get(served.key("a"))
+        cable.freeze()
+        assert store.get(served.key("a")) == entry
+        began_s = time.monotonic()
+        assert store.get(served.key("a")) == entry
+        assert time.monotonic() - began_s < 1.0
+
+
+def test_a_store_serves_again_after_its_server_did(tmp_path: Path, runs: ExitStack) -> None:
+    life = Life("coordinator")
+    store = runs.enter_context(HttpStore(life.url))
+    with life.begin(tmp_path):
+        entry = store.put("/a", "1")
+    with pytest.raises(Unavailable):
+        store.get("/a")
+    runs.enter_context(life.begin(tmp_path))
+    assert store.get("/a") == entry
+
+
+def test_the_environment_of_a_user_is_not_followed(
+    served: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, nobody())
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login x password y\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with HttpStore(served.url) as store:
+        assert store.put(served.key("a"), "1").value == "1"
+
+
+def test_a_value_too_large_for_the_server_is_a_bad_request(served: World) -> None:
+    with pytest.raises(StoreError) as refused:
+        served.store.put(served.key("a"), LARGE * 3)
+    assert not isinstance(refused.value, KeyNotFound)
+    served.store.put(served.key("a"), "small")
+
+
+def test_credentials_of_the_url_are_used(tmp_path: Path, runs: ExitStack) -> None:
+    life = Life("etcd")
+    runs.enter_context(life.begin(tmp_path))
+    root = "root:pa:ss@wörd"
+    send_auth(life.url, "users/root", {"user": "root", "password": "pa:ss@wörd"})
+    send_auth(life.url, "enable")
+    guest = {"role": "guest", "revoke": {"kv": {"read": ["/*"], "write": ["/*"]}}}
+    send_auth(life.url, "roles/guest", guest, root)
+    with HttpStore(life.url.replace("//", "//root:pa%3Ass%40w%C3%B6rd@")) as store:
+        assert store.put("/a", "1").value == "1"
+    for wrong in (life.url, life.url.replace("//", "//root:wrong@")):
+        with HttpStore(wrong) as store:
+            with pytest.raises(Unauthorized):
+                store.get("/a")
+            with pytest.raises(Unauthorized):
+                store.list("/")
+            with pytest.raises(Unauthorized), store.watch("/", 0) as watch:
+                next(iter(watch))
+
+
+def send_auth(url: str, path: str, body: object = None, user: str = "") -> None:
+    data = b"" if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{url}/v2/auth/{path}", data=data, method="PUT")
+    if user:
+        request.add_header("Authorization", f"Basic {base64.b64encode(user.encode()).decode()}")
+    with urllib.request.urlopen(request, timeout=10) as reply:
+        reply.read()
+
+
+class Papers:
+    """Keys and certificates in a directory: an authority, a server's, a client's, a stranger."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        for name in ("ca", "stranger"):
+            self._run(
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-keyout",
+                f"{name}.key",
+                "-out",
+                f"{name}.crt",
+                "-days",
+                "2",
+                "-subj",
+                f"/CN={name}",
+                "-addext",
+                "keyUsage=critical,keyCertSign,cRLSign",
+            )
+        (directory / "server.ext").write_text("subjectAltName=IP:127.0.0.1\n")
+        (directory / "client.ext").write_text("extendedKeyUsage=clientAuth\n")
+        for name in ("server", "client"):
+            self._run(
+                "req",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-keyout",
+                f"{name}.key",
+                "-out",
+                f"{name}.csr",
+                "-subj",
+                f"/CN={name}",
+            )
+            self._run(
+                "x509",
+                "-req",
+                "-in",
+                f"{name}.csr",
+                "-CA",
+                "ca.crt",
+                "-CAkey",
+                "ca.key",
+                "-CAcreateserial",
+                "-out",
+                f"{name}.crt",
+                "-days",
+                "2",
+                "-extfile",
+                f"{name}.ext",
+            )
+
+    def path(self, name: str) -> str:
+        return str(self._directory / name)
+
+    def _run(self, *arguments: str) -> None:
+        command = [require("openssl"), *arguments]
+        subprocess.run(command, cwd=self._directory, check=True, capture_output=True)
+
+    def flags(self) -> list[str]:
+        return ["--cert-file", self.path("server.crt"), "--key-file", self.path("server.key")]
+
+
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
+    return Papers(tmp_path_factory.mktemp("papers"))
+
+
+def test_the_authority_alone_is_enough_for_tls(
+    papers: Papers, tmp_path: Path, runs: ExitStack
+) -> None:
+    member = Member("m", free_port(), free_port(), "https")
+    runs.enter_context(member.begin(tmp_path, [member], "t", "--enable-v2", *papers.flags()))
+    store = runs.enter_context(HttpStore(member.url, Tls(papers.path("ca.crt"))))
+    after = store.put("/a", "1").modified
+    watch = runs.enter_context(store.watch("/", after))
+    changes = iter(watch)
+    assert next(changes) == Progress(after)
+    entry = store.put("/a", "2")
+    assert next(changes) == Event(entry.modified, "/a", entry)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(lambda: next(changes, None))
+        began_s = time.monotonic()
+        watch.close()
+        assert waiting.result(10) is None
+        assert time.monotonic() - began_s < PROMPT_S
+    for tls in (Tls(), Tls(papers.path("stranger.crt"))):
+        with HttpStore(member.url, tls) as wary, pytest.raises(Unavailable, match="certificate"):
+            wary.get("/a")
+
+
+def test_a_client_certificate_is_shown_when_asked_for(
+    papers: Papers, tmp_path: Path, runs: ExitStack
+) -> None:
+    member = Member("m", free_port(), free_port(), "https")
+    flags = ["--enable-v2", *papers.flags(), "--client-cert-auth"]
+    flags += ["--trusted-ca-file", papers.path("ca.crt")]
+    runs.enter_context(member.begin(tmp_path, [member], "t", *flags))
+    known = Tls(papers.path("ca.crt"), papers.path("client.crt"), papers.path("client.key"))
+    with HttpStore(member.url, known) as store:
+        assert store.put("/a", "1").value == "1"
+    stranger = HttpStore(member.url, Tls(papers.path("ca.crt")))
+    with stranger, pytest.raises(Unavailable, match="certificate"):
+        stranger.get("/a")
+
+
+def test_a_tls_file_that_cannot_be_read_is_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match=r"missing\.pem"):
+        Tls(str(tmp_path / "missing.pem"))
+    with pytest.raises(BadRequest, match="--key-file"):
+        Tls(cert_file="client.crt")
+
+
+def test_a_stream_without_a_sign_of_life_is_unavailable(
+    coordinator_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "PROGRESS_S", 1)
+    monkeypatch.setattr(tail, "SILENCE_S", 3.0)
+    with Cable(coordinator_url) as cable, HttpStore(cable.url) as store:
+        after = store.list("/").index
+        with store.watch("/quiet", after) as watch:
+            changes = iter(watch)
+            # Marks keep a quiet stream alive beyond its silence.
+            assert [next(changes).index >= after for _ in range(5)] == [True] * 5
+            cable.freeze()
+            with pytest.raises(Unavailable, match=cable.url):
+                for _ in changes:
+                    pass
+
+
+def test_a_poll_that_ends_empty_is_asked_again_at_the_same_place() -> None:
+    headers = {"X-Etcd-Index": "7", "X-Etcd-Cluster-Id": "c"}
+    prepared = {"/version": ETCD, "/v2/keys/a": (200, b"", headers)}
+    with Answering(prepared) as server, HttpStore(server.url) as store:
+        with store.watch("/a", 5) as watch:
+            changes = iter(watch)
+            assert [next(changes) for _ in range(3)] == [Progress(5)] * 3
+        polls = {line for line in server.asked if "/v2/keys" in line}
+        assert polls == {"GET /v2/keys/a?wait=true&recursive=true&waitIndex=6"}
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"action":"set","no', b"garbage\n", b'{"errorCode":300,"message":"Raft"}\n']
+)
+def test_an_event_that_is_not_whole_ends_the_watch(body: bytes) -> None:
+    headers = {"X-Etcd-Index": "7", "X-Etcd-Cluster-Id": "c"}
+    prepared = {"/version": ETCD, "/v2/keys/a": (200, body, headers)}
+    with (
+        Answering(prepared) as server,
+        HttpStore(server.url) as store,
+        store.watch("/a", 5) as watch,
+        pytest.raises(Unavailable, match="/a"),
+    ):
+        list(watch)
+
+
+def test_a_close_does_not_wait_for_a_server_that_hangs(served: World) -> None:
+    with Cable(served.url) as cable, HttpStore(cable.url) as store:
+        after = store.list("/").index
+        cable.freeze()
+        watch = store.watch("/", after)
+        with ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(list, watch)
+            began_s = time.monotonic()
+            watch.close()
+            assert waiting.result(10) == []
+            assert time.monotonic() - began_s < PROMPT_S

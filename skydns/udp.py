@@ -1,8 +1,7 @@
 """UDP in batches, by recvmmsg(2) and sendmmsg(2), which Python's socket does not offer.
 
 One call takes what has arrived, one sends the replies, and the clients' addresses stay as the
-kernel wrote them. Measured against recvfrom and sendto in the same loop, it answers half as many
-queries again; asyncio's DatagramProtocol answers fewer than either.
+kernel wrote them: two system calls a batch instead of two a query.
 """
 
 import asyncio

@@ -8,6 +8,10 @@ import pytest
 from tests.rig import Coordinator, Etcd
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rewrite", action="store_true", help="Record the golden files anew.")
+
+
 @pytest.fixture
 def etcd(tmp_path: Path) -> Iterator[Etcd]:
     with Etcd(tmp_path) as running:

@@ -41,7 +41,7 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
     state_dir: options.StateDir = None,
     workers: options.Workers = 1,
     drain_timeout: options.DrainS = 30.0,
-    status_addr: options.StatusAddr = "127.0.0.1:8183",
+    status_addr: options.StatusAddr = "127.0.0.1:2385",
     log_level: options.LogLevel = "info",
     log_format: options.LogFormat = "text",
     config: options.Config = None,  # noqa: ARG001 - its callback has read the file

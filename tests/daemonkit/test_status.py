@@ -57,12 +57,9 @@ class Served:
         await self.page.stop()
 
     def ask(self, target: bytes, method: bytes = b"GET") -> Answer:
-        client = Client(self.page.port)
-        try:
+        with Client(self.page.port) as client:
             client.send(get(target).replace(b"GET", method, 1))
             return client.answer(to_head=method == b"HEAD")
-        finally:
-            client.sock.close()
 
     def stop(self) -> None:
         self.loop.call_soon_threadsafe(self._over.set)
@@ -152,9 +149,8 @@ def test_an_address_in_use_is_named(daemon: Daemon) -> None:
 
 def test_the_port_is_free_after_the_page(daemon: Daemon) -> None:
     served = Served(daemon.page("127.0.0.1:0"))
-    idle = Client(served.page.port)
-    served.stop()
-    assert idle.cut()
-    idle.sock.close()
+    with Client(served.page.port) as idle:
+        served.stop()
+        assert idle.cut()
     with socket.create_server(("127.0.0.1", served.page.port)):
         pass

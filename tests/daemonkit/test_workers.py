@@ -24,8 +24,8 @@ class Boss(Running):
     """A supervisor, as its tests steer it."""
 
     def __init__(self, directory: Path, **wishes: Any) -> None:
-        notes = directory / "notes"
-        self.plan = Plan(free_port(), free_port(), str(notes), **wishes)
+        where = {"port": free_port(), "control": free_port(), "notes": str(directory / "notes")}
+        self.plan = Plan(**{**where, **wishes})
         wish = msgspec.json.encode(self.plan).decode()
         super().__init__(python("tests.daemonkit.boss", wish), directory / "boss.log")
 
@@ -70,12 +70,10 @@ class Boss(Running):
         (new,) = set(self.pids()) - others
         return new
 
-    def request(self, target: bytes = b"/") -> int:
+    def request(self) -> int:
         """Ask a worker; return which one answered."""
-        with contextlib.closing(Client(self.plan.port).sock) as sock:
-            client = Client.__new__(Client)
-            client.sock, client.trailers, client._buffer = sock, b"", b""
-            return int(client.ask(get(target, b"Connection: close")).body)
+        with Client(self.plan.port) as client:
+            return int(client.ask(get(b"/", b"Connection: close")).body)
 
     def cpu_s(self) -> float:
         ticks = 0
@@ -171,12 +169,11 @@ def test_counters_never_go_backwards(boss: Callable[..., Boss]) -> None:
 def test_a_worker_that_hangs_is_killed_and_replaced(boss: Callable[..., Boss]) -> None:
     running = boss(count=1, hang_s=1.0).ready()
     victim = running.pids()[0]
-    sock = Client(running.plan.port)
-    sock.send(get(b"/hang"))
-    new = running.replaced(victim)
+    with Client(running.plan.port) as client:
+        client.send(get(b"/hang"))
+        new = running.replaced(victim)
     assert "event=worker-hangs worker=0" in running.tail()
     assert running.request() == new
-    sock.sock.close()
 
 
 def test_workers_of_a_supervisor_that_was_held_up_do_not_hang(boss: Callable[..., Boss]) -> None:
@@ -215,8 +212,7 @@ def test_workers_end_when_their_supervisor_is_killed(boss: Callable[..., Boss]) 
     pids = running.pids()
     running.kill()
     wait_until(lambda: all(map(gone, pids)), "the workers end")
-    Boss.__init__(running, Path(running.plan.notes).parent)  # and nothing of theirs is in the way
-    running.ready()
+    boss(port=running.plan.port).ready()  # the port is free
 
 
 def test_a_drain_that_nobody_is_left_to_cut_is_cut(boss: Callable[..., Boss]) -> None:
@@ -226,15 +222,6 @@ def test_a_drain_that_nobody_is_left_to_cut_is_cut(boss: Callable[..., Boss]) ->
     wait_until(lambda: all(map(gone, pids)), "the workers end")
 
 
-def slow_request(running: Boss) -> Client:
-    client = Client(running.plan.port)
-    client.send(get(b"/slow"))
-    running.wait_for(
-        lambda: running.ask("samples").get("hand_requests_total"), "the request is under way"
-    )
-    return client
-
-
 @pytest.mark.parametrize("whole_group", [False, True], ids=["supervisor", "whole group"])
 def test_a_drain_waits_for_what_its_workers_have_under_way(
     boss: Callable[..., Boss], whole_group: bool
@@ -242,13 +229,16 @@ def test_a_drain_waits_for_what_its_workers_have_under_way(
     """systemd signals each process of a service; a terminal does so at Ctrl-C."""
     running = boss().ready()
     pids = running.pids()
-    client = slow_request(running)
-    for pid in pids if whole_group else []:
-        os.kill(pid, signal.SIGTERM)
-        os.kill(pid, signal.SIGINT)
-    running.process.send_signal(signal.SIGTERM)
-    assert int(client.answer().body) in pids
-    client.sock.close()
+    with Client(running.plan.port) as client:
+        client.send(get(b"/slow"))
+        running.wait_for(
+            lambda: running.ask("samples").get("hand_requests_total"), "the request is under way"
+        )
+        for pid in pids if whole_group else []:
+            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGINT)
+        running.process.send_signal(signal.SIGTERM)
+        assert int(client.answer().body) in pids
     assert running.process.wait(10) == 0
     assert all(map(gone, pids))
     assert "worker-ended" not in running.tail()

@@ -6,7 +6,7 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
@@ -115,14 +115,9 @@ class Live:
         assert not self._thread.is_alive()
         assert not self.complaints
 
-    @contextlib.contextmanager
-    def client(self, **options: Any) -> Iterator["Client"]:
+    def client(self, **options: Any) -> "Client":
         """Connect."""
-        client = Client(self.port, **options)
-        try:
-            yield client
-        finally:
-            client.sock.close()
+        return Client(self.port, **options)
 
 
 @dataclass(frozen=True)
@@ -155,6 +150,12 @@ class Client:
             self.sock = tls.wrap_socket(self.sock, server_hostname="localhost")
         self.trailers = b""
         self._buffer = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sock.close()
 
     def send(self, data: bytes) -> None:
         self.sock.sendall(data)

@@ -58,7 +58,9 @@ def test_a_head_up_to_its_bound_is_taken(live: Live) -> None:
 
 def test_a_body_announced_too_large_is_refused_at_once(live: Live) -> None:
     with live.client() as client:
-        assert client.ask(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5001\r\n\r\n").status == 413
+        assert (
+            client.ask(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5001\r\n\r\n").status == 413
+        )
         assert client.ended()
 
 
@@ -166,15 +168,12 @@ def test_too_many_connections_are_told_so_and_let_go(live: Live, echo: Echo) -> 
 
 def test_what_is_refused_is_bounded_too(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "REFUSED_MAX", 0)
-    clients = [live.client() for _ in range(3)]
-    held = [client.__enter__() for client in clients]
-    for client in held:
-        client.send(get(b"/later"))
-    wait_until(lambda: len(live.server.connections) == 3, "three connections")
-    with live.client() as fourth:
-        assert fourth.cut()
-    for client in clients:
-        client.__exit__(None, None, None)
+    with live.client() as one, live.client() as two, live.client() as three:
+        for held in (one, two, three):
+            held.send(get(b"/later"))
+        wait_until(lambda: len(live.server.connections) == 3, "three connections")
+        with live.client() as fourth:
+            assert fourth.cut()
 
 
 BAD = {
@@ -188,9 +187,7 @@ BAD = {
 
 @pytest.mark.parametrize("buffered", [True, False], ids=["buffered", "streaming"])
 @pytest.mark.parametrize("wire", BAD.values(), ids=BAD)
-def test_a_bad_message_is_refused_and_nothing_after_it_is_read(
-    wire: bytes, buffered: bool
-) -> None:
+def test_a_bad_message_is_refused_and_nothing_after_it_is_read(wire: bytes, buffered: bool) -> None:
     asked: list[Exchange] = []
     lost: list[bool] = []
 

@@ -286,5 +286,8 @@ def test_any_split_of_the_bytes_gives_the_same_answers(
 ) -> None:
     wire = b"".join(pipelined) + last
     whole = conversation(mixed, wire, [])
-    assert len(re.findall(rb"HTTP/1\.1 \d", whole)) == sum(request != b"\r\n" for request in pipelined) + 1
+    assert (
+        len(re.findall(rb"HTTP/1\.1 \d", whole))
+        == sum(request != b"\r\n" for request in pipelined) + 1
+    )
     assert conversation(mixed, wire, cuts) == whole

@@ -9,7 +9,7 @@ import pytest
 from daemonkit import tls
 from daemonkit.http import server
 from daemonkit.http.server import Limits
-from tests.daemonkit.http.live import Client, Echo, Live, get, post, reply
+from tests.daemonkit.http.live import Echo, Live, get, post, reply
 from tests.rig import require, wait_until
 
 LIMITS = Limits(head_s=0.5, linger_s=0.3, idle_s=2.0)
@@ -163,8 +163,7 @@ def test_a_connection_is_made_with_a_modern_version_alone(files: tls.TlsFiles) -
     old = trusting(files)
     old.maximum_version = ssl.TLSVersion.TLSv1_2
     with Live(Echo(), tls=tls.server_context(files)) as live:
-        client = Client(live.port, tls=old)
-        assert isinstance(client.sock, ssl.SSLSocket)
-        assert client.sock.version() == "TLSv1.2"
-        assert client.ask(get()).status == 200
-        client.sock.close()
+        with live.client(tls=old) as client:
+            assert isinstance(client.sock, ssl.SSLSocket)
+            assert client.sock.version() == "TLSv1.2"
+            assert client.ask(get()).status == 200

@@ -22,6 +22,8 @@ from coordinator.store.node import ROOT_KEY
 QUEUE_EVENTS_MAX = 64
 # About a third of a millisecond of work, so that an old cursor cannot hold up everybody.
 SCAN_SLOTS_MAX = 2000
+# Above every index, which 64 bits hold.
+INDEX_NEVER = 1 << 64
 
 
 class Interest(msgspec.Struct, frozen=True):
@@ -87,7 +89,8 @@ class Watcher:
         return [] if self._cursor is None else self._scan(self._cursor, limit)
 
     def close(self) -> None:
-        """Leave; no more wakes."""
+        """Leave; no more wakes, also when an event is being told at this moment."""
+        self._after = INDEX_NEVER
         self._hub.forget(self)
 
     def offer(self, event: Event) -> None:

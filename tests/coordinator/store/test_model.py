@@ -51,7 +51,9 @@ def change_of(event: Event) -> Change:
 
 
 def fact_of(node: Node | None) -> Fact | None:
-    return node and Fact(node.value, node.created, node.modified, node.expires_ns)
+    if node is None:
+        return None
+    return Fact(node.value, node.created, node.modified, node.expires_ns)
 
 
 def facts_of(space: KeySpace) -> dict[bytes, Fact]:

@@ -9,6 +9,8 @@ an answer, a failure cuts its connection: half an answer must not look whole.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from daemonkit.http.framing import Fields
 from daemonkit.http.server import Exchange
 from vulcan import headers
@@ -41,8 +43,7 @@ class Tally:
         self.answers[status] = self.answers.get(status, 0) + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What a request head means under one table; remembered beside the head."""
 
     generation: int

@@ -5,8 +5,10 @@ to one hop only; RFC 9112, 3.2 what a target and Host may be.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+
+import msgspec
 
 from daemonkit.http.framing import BadMessage, Fields, RequestHead, ResponseHead
 from vulcan.model import Frontend
@@ -41,46 +43,66 @@ FORWARDED = frozenset(
 _REQUEST_OWN = PER_HOP | FRAMING | {b"expect", b"x-forwarded-for"}
 _RESPONSE_OWN = PER_HOP | FRAMING
 _TRAILER_OWN = PER_HOP | FRAMING | {b"authorization", b"set-cookie", b"content-type"}
-# Servers behind may read `_` as `-`, as CGI does, and so find what was dropped here.
 _NO_ALIAS = FORWARDED | FRAMING
+
+# Names of fields and hosts come again and again; new ones cost time and, being short, no memory.
+REMEMBERED_MAX = 4096
+NAME_BYTES_MAX = 64
+# A host name has at most 253 bytes (RFC 1035, 2.3.4), a port 6 with its colon.
+AUTHORITY_BYTES_MAX = 260
 
 _AUTHORITY = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/?#@\\\s\x00-\x20\x7f]*)(?::(\d{0,5}))?")
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True, gc=False):
     """Where a request wants to go."""
 
     authority: bytes  # as the client wrote it
+    port: bytes  # empty without one
     target: bytes  # origin form, with query
     facts: Facts
 
 
 def origin_of(head: RequestHead) -> Origin:
     """Read the target and Host. Raises BadMessage for what RFC 9112, 3.2 does not allow."""
-    if head.method == b"CONNECT":
-        raise BadMessage(501, "CONNECT is not served here")
     authority, target = head.fields.get(b"host", b""), head.target
-    if absolute := _ABSOLUTE.fullmatch(target):
-        authority, target = absolute[1], absolute[2]
-        if not target.startswith(b"/"):
-            target = b"/" + target
-    elif not (target.startswith(b"/") or (target == b"*" and head.method == b"OPTIONS")):
-        raise BadMessage(400, "the request target is neither a path nor an http URL")
-    match = _AUTHORITY.fullmatch(authority)
-    if match is None:
+    if not target.startswith(b"/"):
+        authority, target = _other_form(head, authority)
+    named = _named(authority) if len(authority) <= AUTHORITY_BYTES_MAX else None
+    if named is None:
         raise BadMessage(400, "the Host is not a host name with an optional port")
     if b"#" in target:
         raise BadMessage(400, "the request target has a fragment")
+    host, port = named
+    path = target.partition(b"?")[0]
+    return Origin(authority, port, target, Facts(host, path, head.method, head.headers))
+
+
+def _other_form(head: RequestHead, authority: bytes) -> tuple[bytes, bytes]:
+    """Return authority and target of a request whose target is not a path."""
+    if head.method == b"CONNECT":
+        raise BadMessage(501, "CONNECT is not served here")
+    if absolute := _ABSOLUTE.fullmatch(head.target):
+        target = absolute[2]
+        return absolute[1], target if target.startswith(b"/") else b"/" + target
+    if head.target == b"*" and head.method == b"OPTIONS":
+        return authority, head.target
+    raise BadMessage(400, "the request target is neither a path nor an http URL")
+
+
+@lru_cache(REMEMBERED_MAX)
+def _named(authority: bytes) -> tuple[bytes, bytes] | None:
+    """Return the host as routes compare it, and the port."""
+    match = _AUTHORITY.fullmatch(authority)
+    if match is None:
+        return None
     host = match[1].lower().removesuffix(b".").removeprefix(b"[").removesuffix(b"]")
-    facts = Facts(host, target.partition(b"?")[0], head.method, head.headers)
-    return Origin(authority, target, facts)
+    return host, match[2] or b""
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """A request head for upstream in two parts: the Host line goes between, the peer after."""
 
     start: bytes
@@ -99,25 +121,29 @@ class Outgoing:
 
 def outgoing(head: RequestHead, origin: Origin, frontend: Frontend, *, secure: bool) -> Outgoing:
     """Return the head to send upstream. Raises BadMessage when Connection names our fields."""
-    given = head.fields if frontend.trust_forwarded else {}
-    dropped = _REQUEST_OWN | _nominated(head.fields, 400)
-    if not frontend.trust_forwarded:
-        dropped |= FORWARDED
-    lines = [
-        b"%b: %b" % (name, value)
-        for name, value in head.headers
-        if (lower := name.lower()) not in dropped and not _alias(lower)
+    trusted = frontend.trust_forwarded
+    passing = [
+        field
+        for field in head.headers
+        if len(field[0]) > NAME_BYTES_MAX or _passes(field[0], trusted=trusted)
     ]
+    if nominated := _nominated(head.fields, 400):
+        passing = [field for field in passing if field[0].lower() not in nominated]
+    lines = [b"%b: %b" % field for field in passing]
     if head.chunked:
         lines.append(b"Transfer-Encoding: chunked")
     elif b"content-length" in head.fields:
         lines.append(b"Content-Length: %d" % head.length)
     if head.expects_continue and (head.chunked or head.length):
         lines.append(b"Expect: 100-continue")
-    if b"trailers" in _tokens(head.fields.get(b"te", b"")):
+    if b"te" in head.fields and b"trailers" in _tokens(head.fields[b"te"]):
         lines.append(b"TE: trailers")
     lines.append(b"Via: 1.%d vulcan" % head.minor)
-    lines += _forwarded(given, origin, frontend, secure=secure)
+    given = {name.lower() for name, _ in passing} if trusted else frozenset()
+    told = _told(origin.authority, origin.port, frontend.hostname, secure=secure)
+    lines += [line for name, line in told if name not in given]
+    before = head.fields.get(b"x-forwarded-for") if trusted else None
+    lines.append(b"X-Forwarded-For: " + (before + b", " if before else b""))
     return Outgoing(
         start=b"%b %b HTTP/1.1\r\n" % (head.method, origin.target),
         host_line=b"Host: %b\r\n" % origin.authority if frontend.pass_host else b"",
@@ -126,25 +152,29 @@ def outgoing(head: RequestHead, origin: Origin, frontend: Frontend, *, secure: b
     )
 
 
-def _forwarded(
-    given: Mapping[bytes, bytes], origin: Origin, frontend: Frontend, *, secure: bool
-) -> list[bytes]:
-    """The fields about the client; X-Forwarded-For comes last and lacks the peer's address."""
-    scheme, port = (b"https", b"443") if secure else (b"http", b"80")
-    match = _AUTHORITY.fullmatch(origin.authority)
+@lru_cache(REMEMBERED_MAX)
+def _passes(name: bytes, *, trusted: bool) -> bool:
+    """Whether a request's field goes on when Connection does not name it; long ones all do."""
+    lower = name.lower()
+    if lower in _REQUEST_OWN or (lower in FORWARDED and not trusted):
+        return False
+    # Servers behind may read `_` as `-`, as CGI does, and so find what was dropped here.
+    return b"_" not in lower or lower.replace(b"_", b"-") not in _NO_ALIAS
+
+
+@lru_cache(REMEMBERED_MAX)
+def _told(
+    authority: bytes, port: bytes, hostname: str, *, secure: bool
+) -> tuple[tuple[bytes, bytes], ...]:
+    """What a server is told of a request, by name: lines that a trusted client's own replace."""
+    scheme, usual = (b"https", b"443") if secure else (b"http", b"80")
     own = {
         b"X-Forwarded-Proto": scheme,
-        b"X-Forwarded-Host": origin.authority,
-        b"X-Forwarded-Port": (match and match[2]) or port,
-        b"X-Forwarded-Server": frontend.hostname.encode(),
+        b"X-Forwarded-Host": authority,
+        b"X-Forwarded-Port": port or usual,
+        b"X-Forwarded-Server": hostname.encode(),
     }
-    lines = [
-        b"%b: %b" % (name, value)
-        for name, value in own.items()
-        if value and name.lower() not in given
-    ]
-    before = given.get(b"x-forwarded-for")
-    return [*lines, b"X-Forwarded-For: " + (before + b", " if before else b"")]
+    return tuple((name.lower(), b"%b: %b" % (name, value)) for name, value in own.items() if value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +238,3 @@ def _nominated(fields: dict[bytes, bytes], status: int) -> frozenset[bytes]:
 
 def _tokens(value: bytes) -> frozenset[bytes]:
     return frozenset(token.strip(b" \t").lower() for token in value.split(b","))
-
-
-def _alias(lower: bytes) -> bool:
-    return b"_" in lower and lower.replace(b"_", b"-") in _NO_ALIAS

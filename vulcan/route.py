@@ -6,14 +6,15 @@ A matcher is one row of `MATCHERS`: what it looks at, and where its placeholders
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from vulcan.expression import Call, RouteError, parse
 from vulcan.pattern import Pattern, compile_pattern, rank_of
 
 __all__ = ["Facts", "Route", "RouteError", "compile_route"]
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True, gc=False):
     """What routes look at. `host` is lower-case without port; `path` is raw, without query."""
 
     host: bytes

@@ -16,6 +16,7 @@ from coordinator.errors import (
 )
 
 UINT64_MAX = (1 << 64) - 1
+UINT64_DIGITS_MAX = 20
 # The end of what a time in nanoseconds of 64 bits can say, in the year 2262.
 EXPIRES_NS_MAX = (1 << 63) - 1
 NANOSECONDS_PER_SECOND = 1_000_000_000
@@ -96,7 +97,8 @@ def _index(form: Mapping[bytes, bytes], name: bytes) -> int:
     raw = form.get(name)
     if raw is None:
         return 0
-    if not raw.isdigit() or (number := int(raw)) > UINT64_MAX:
+    number = _uint64(raw)
+    if number is None:
         raise ApiError(INDEX_NOT_A_NUMBER, f'invalid value for "{name.decode()}"')
     return number
 
@@ -125,10 +127,20 @@ def _expires_ns(form: Mapping[bytes, bytes], now_ns: int) -> int | None:
     raw = form.get(b"ttl")
     if not raw:
         return None
+    ttl_s = _uint64(raw)
     # etcd wraps an end that 64 bits cannot hold around, and the key gets none or a past one.
-    if not raw.isdigit() or (end_ns := now_ns + int(raw) * NANOSECONDS_PER_SECOND) > EXPIRES_NS_MAX:
+    if ttl_s is None or now_ns + ttl_s * NANOSECONDS_PER_SECOND > EXPIRES_NS_MAX:
         raise ApiError(TTL_NOT_A_NUMBER, 'invalid value for "ttl"')
-    return end_ns
+    return now_ns + ttl_s * NANOSECONDS_PER_SECOND
+
+
+def _uint64(raw: bytes) -> int | None:
+    digits = raw.lstrip(b"0")
+    # int() refuses thousands of digits by another error; 20 hold all there is.
+    if not raw.isdigit() or len(digits) > UINT64_DIGITS_MAX:
+        return None
+    number = int(digits or b"0")
+    return number if number <= UINT64_MAX else None
 
 
 def _refresh(form: Mapping[bytes, bytes], *, has_ttl: bool) -> bool:

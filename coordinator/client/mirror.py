@@ -134,9 +134,7 @@ class Mirror:
             index=saved.index, confirmed_s=time.monotonic() - age_s, from_cache=True
         )
         log.info("cache-loaded", prefix=self._prefix, keys=len(saved.entries), age_s=round(age_s))
-        changes = self._replay.listed(saved.listing())
-        assert changes is not None
-        self._deliver(changes)
+        self._tell(self._replay.listed(saved.listing()))
 
     def _list(self) -> None:
         if self._is_listed:
@@ -197,12 +195,13 @@ class Mirror:
         self._stopping.wait(pause_s(self._failures, self._rng.random()))
 
     def _hand_on(self, changes: Changes | None) -> None:
-        if self._stopping.is_set():
-            return
-        if changes is not None:
-            self._is_saved = False
-            self._deliver(changes)
+        self._is_saved = self._is_saved and changes is None
+        self._tell(changes)
         self._save_if_due()
+
+    def _tell(self, changes: Changes | None) -> None:
+        if changes is not None and not self._stopping.is_set():
+            self._deliver(changes)
 
     def _save_if_due(self) -> None:
         if not self._is_saved and self._cache.is_due():

@@ -50,20 +50,21 @@ class Replay:
             if event.index <= self.index:
                 continue  # told before
             self.index = event.index
-            match event:
-                case Progress():
-                    pass
-                case Event(_, key, None):
-                    for gone in self._at_or_below(key):
-                        before.setdefault(gone, self._entries.pop(gone))
-                case Event(_, key, Entry() as entry):
-                    before.setdefault(key, self._entries.get(key))
-                    self._entries[key] = entry
+            if isinstance(event, Event):
+                self._apply(event, before)
         now = self._entries
         return self._changes(
             tuple(now[key] for key, old in before.items() if key in now and now[key] != old),
             tuple(key for key, old in before.items() if key not in now and old is not None),
         )
+
+    def _apply(self, event: Event, before: dict[str, Entry | None]) -> None:
+        if event.entry is None:
+            for key in self._at_or_below(event.key):
+                before.setdefault(key, self._entries.pop(key))
+        else:
+            before.setdefault(event.key, self._entries.get(event.key))
+            self._entries[event.key] = event.entry
 
     def _at_or_below(self, key: str) -> list[str]:
         if key in self._entries:

@@ -125,9 +125,7 @@ def parent_of(key: bytes) -> bytes:
 
 
 def ancestors(key: bytes) -> list[bytes]:
-    """Return the directories above a key, the root first; none for the root."""
-    if key == ROOT_KEY:
-        return []
+    """Return the directories above a key that is not the root, the root first."""
     above = [ROOT_KEY]
     end = key.find(b"/", 1)
     while end != -1:

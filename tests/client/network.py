@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from tests.rig import Coordinator, Running, answers, free_port, require
 
 CHUNK_BYTES = 65536
+# What /version answers on an etcd, for `Answering`.
+ETCD = (200, b'{"etcdserver":"3.4.0","etcdcluster":"3.4.0"}', {})
 
 
 class Cable:

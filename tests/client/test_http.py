@@ -2,6 +2,7 @@
 
 import base64
 import json
+import socket
 import subprocess
 import time
 import urllib.request
@@ -16,6 +17,7 @@ from coordinator.client import (
     Absent,
     AtIndex,
     BadRequest,
+    Entry,
     Event,
     HttpStore,
     KeyNotFound,
@@ -25,14 +27,15 @@ from coordinator.client import (
     Tls,
     Unauthorized,
     Unavailable,
+    WithValue,
     connect,
-    tail,
+    exchange,
 )
-from tests.client.network import Answering, Cable, Life, Member
+from coordinator.client.http import SWAPS_MAX
+from tests.client.network import ETCD, Answering, Cable, Life, Member
 from tests.client.world import LARGE, World
 from tests.rig import free_port, require, wait_until
 
-ETCD = (200, b'{"etcdserver":"3.4.0","etcdcluster":"3.4.0"}', {})
 PROMPT_S = 2.0
 
 
@@ -129,6 +132,17 @@ def test_an_endpoint_that_serves_no_key_is_left_for_the_next(
         assert broken.url in str(failed.value)
 
 
+@pytest.mark.parametrize("version", [b"<html>", b"[]", b'{"server":"other"}', b"\xff"])
+def test_a_server_of_another_kind_is_told_by_its_version(version: bytes) -> None:
+    with (
+        Answering({"/version": (200, version, {})}) as other,
+        HttpStore(other.url) as store,
+        pytest.raises(Unavailable, match="no coordinator and no etcd") as failed,
+    ):
+        store.get("/a")
+    assert other.url in str(failed.value)
+
+
 def test_a_real_etcd_without_the_v2_api_is_told_with_its_remedy(
     tmp_path: Path, runs: ExitStack
 ) -> None:
@@ -187,6 +201,46 @@ def test_a_plain_write_is_repeated_at_the_next_endpoint(served: World) -> None:
         cable.lose_answers()
         entry = store.put(served.key("a"), "2")
         assert served.store.get(served.key("a")) == entry
+
+
+def test_an_endpoint_that_takes_no_connection_has_surely_not_seen_a_write(
+    served: World, monkeypatch: pytest.MonkeyPatch, runs: ExitStack
+) -> None:
+    monkeypatch.setattr(exchange, "CONNECT_S", 0.5)
+    full = runs.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+    for _ in range(4):
+        waiting = runs.enter_context(socket.socket())
+        waiting.setblocking(False)
+        waiting.connect_ex(full.getsockname())
+    url = f"http://127.0.0.1:{full.getsockname()[1]}"
+    with HttpStore([url, served.url]) as store:
+        assert store.put(served.key("a"), "1", when=Absent()).value == "1"
+    with HttpStore(url) as store, pytest.raises(Unavailable, match="no connection"):
+        store.get("/a")
+
+
+class Meddled(HttpStore):
+    """A store where somebody writes between a read of this client and its next step."""
+
+    times = 0
+
+    def get(self, key: str, *, quorum: bool = True) -> Entry:
+        entry = super().get(key, quorum=quorum)
+        if self.times:
+            self.times -= 1
+            self.put(key, entry.value)
+        return entry
+
+
+def test_an_empty_value_is_compared_also_while_others_write(served: World) -> None:
+    with Meddled(served.url) as store:
+        store.put(served.key("a"), "")
+        store.times = 3
+        assert store.put(served.key("a"), "1", when=WithValue("")).value == "1"
+        store.times = SWAPS_MAX
+        with pytest.raises(Unavailable, match=served.key("a")):
+            store.put(served.key("a"), "", when=Present())
+        assert store.times == 0
 
 
 def test_an_endpoint_that_hangs_costs_one_timeout(
@@ -267,69 +321,31 @@ class Papers:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         for name in ("ca", "stranger"):
-            self._run(
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-                "-keyout",
-                f"{name}.key",
-                "-out",
-                f"{name}.crt",
-                "-days",
-                "2",
-                "-subj",
-                f"/CN={name}",
-                "-addext",
-                "keyUsage=critical,keyCertSign,cRLSign",
-            )
-        (directory / "server.ext").write_text("subjectAltName=IP:127.0.0.1\n")
-        (directory / "client.ext").write_text("extendedKeyUsage=clientAuth\n")
-        for name in ("server", "client"):
-            self._run(
-                "req",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-                "-keyout",
-                f"{name}.key",
-                "-out",
-                f"{name}.csr",
-                "-subj",
-                f"/CN={name}",
-            )
-            self._run(
-                "x509",
-                "-req",
-                "-in",
-                f"{name}.csr",
-                "-CA",
-                "ca.crt",
-                "-CAkey",
-                "ca.key",
-                "-CAcreateserial",
-                "-out",
-                f"{name}.crt",
-                "-days",
-                "2",
-                "-extfile",
-                f"{name}.ext",
-            )
+            self._make(name, "-x509", "-days", "2", "-addext", "keyUsage=critical,keyCertSign")
+        self._sign("server", "subjectAltName=IP:127.0.0.1")
+        self._sign("client", "extendedKeyUsage=clientAuth")
 
     def path(self, name: str) -> str:
         return str(self._directory / name)
 
+    def flags(self) -> list[str]:
+        return ["--cert-file", self.path("server.crt"), "--key-file", self.path("server.key")]
+
+    def _make(self, name: str, *arguments: str) -> None:
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        files = ["-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN={name}"]
+        self._run("req", *key, *files, *arguments)
+
+    def _sign(self, name: str, extension: str) -> None:
+        self._make(name)
+        (self._directory / "extension").write_text(extension)
+        authority = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"]
+        files = ["-in", f"{name}.crt", "-out", f"{name}.crt", "-extfile", "extension"]
+        self._run("x509", "-req", *authority, *files)
+
     def _run(self, *arguments: str) -> None:
         command = [require("openssl"), *arguments]
         subprocess.run(command, cwd=self._directory, check=True, capture_output=True)
-
-    def flags(self) -> list[str]:
-        return ["--cert-file", self.path("server.crt"), "--key-file", self.path("server.key")]
 
 
 @pytest.fixture(scope="module")
@@ -380,59 +396,3 @@ def test_a_tls_file_that_cannot_be_read_is_named_at_once(tmp_path: Path) -> None
         Tls(str(tmp_path / "missing.pem"))
     with pytest.raises(BadRequest, match="--key-file"):
         Tls(cert_file="client.crt")
-
-
-def test_a_stream_without_a_sign_of_life_is_unavailable(
-    coordinator_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tail, "PROGRESS_S", 1)
-    monkeypatch.setattr(tail, "SILENCE_S", 3.0)
-    with Cable(coordinator_url) as cable, HttpStore(cable.url) as store:
-        after = store.list("/").index
-        with store.watch("/quiet", after) as watch:
-            changes = iter(watch)
-            # Marks keep a quiet stream alive beyond its silence.
-            assert [next(changes).index >= after for _ in range(5)] == [True] * 5
-            cable.freeze()
-            with pytest.raises(Unavailable, match=cable.url):
-                for _ in changes:
-                    pass
-
-
-def test_a_poll_that_ends_empty_is_asked_again_at_the_same_place() -> None:
-    headers = {"X-Etcd-Index": "7", "X-Etcd-Cluster-Id": "c"}
-    prepared = {"/version": ETCD, "/v2/keys/a": (200, b"", headers)}
-    with Answering(prepared) as server, HttpStore(server.url) as store:
-        with store.watch("/a", 5) as watch:
-            changes = iter(watch)
-            assert [next(changes) for _ in range(3)] == [Progress(5)] * 3
-        polls = {line for line in server.asked if "/v2/keys" in line}
-        assert polls == {"GET /v2/keys/a?wait=true&recursive=true&waitIndex=6"}
-
-
-@pytest.mark.parametrize(
-    "body", [b'{"action":"set","no', b"garbage\n", b'{"errorCode":300,"message":"Raft"}\n']
-)
-def test_an_event_that_is_not_whole_ends_the_watch(body: bytes) -> None:
-    headers = {"X-Etcd-Index": "7", "X-Etcd-Cluster-Id": "c"}
-    prepared = {"/version": ETCD, "/v2/keys/a": (200, body, headers)}
-    with (
-        Answering(prepared) as server,
-        HttpStore(server.url) as store,
-        store.watch("/a", 5) as watch,
-        pytest.raises(Unavailable, match="/a"),
-    ):
-        list(watch)
-
-
-def test_a_close_does_not_wait_for_a_server_that_hangs(served: World) -> None:
-    with Cable(served.url) as cable, HttpStore(cable.url) as store:
-        after = store.list("/").index
-        cable.freeze()
-        watch = store.watch("/", after)
-        with ThreadPoolExecutor(1) as threads:
-            waiting = threads.submit(list, watch)
-            began_s = time.monotonic()
-            watch.close()
-            assert waiting.result(10) == []
-            assert time.monotonic() - began_s < PROMPT_S

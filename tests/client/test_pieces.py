@@ -1,5 +1,6 @@
 """The small pure parts: keys, wire, cache file, back-off."""
 
+import hashlib
 import itertools
 
 import pytest
@@ -138,6 +139,13 @@ def test_an_error_says_what_was_asked_and_the_words_of_the_server() -> None:
 def test_a_snapshot_comes_back_as_it_was() -> None:
     assert cache.decode(cache.encode(SAVED), "/app") == SAVED
     assert SAVED.listing().entries == SAVED.entries
+
+
+def test_a_whole_file_of_something_else_is_no_snapshot() -> None:
+    body = b"\xc1"
+    digest = hashlib.sha256(body).hexdigest().encode()
+    with pytest.raises(cache.Unusable, match="not a snapshot"):
+        cache.decode(b"slashetc-mirror 1 " + digest + b"\n" + body, "/app")
 
 
 @given(st.data())

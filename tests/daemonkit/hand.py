@@ -25,7 +25,10 @@ class Hand:
         self._notes = {"resets": 0, "bytes": 0, "numbers": [], "settings": ""}
 
     async def start(
-        self, sockets: Mapping[str, socket.socket], settings: bytes, life: Lifecycle
+        self,
+        sockets: Mapping[str, socket.socket],
+        settings: bytes,
+        life: Lifecycle,  # noqa: ARG002 - the protocol's
     ) -> None:
         self._settings = json.loads(settings)
         logs.configure("info", "text")

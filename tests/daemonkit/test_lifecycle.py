@@ -277,6 +277,8 @@ def test_sockets_that_systemd_passes_are_taken_by_name(tmp_path: Path) -> None:
 def test_sockets_for_another_process_are_not_taken(tmp_path: Path) -> None:
     with activated(tmp_path, [port := free_port()], offset=1) as life:
         life.until("started")
-        with socket.create_connection(("127.0.0.1", port), timeout=0.2) as client:
-            with pytest.raises(TimeoutError):
-                client.recv(100)
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=0.2) as client,
+            pytest.raises(TimeoutError),
+        ):
+            client.recv(100)

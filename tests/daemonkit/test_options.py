@@ -28,7 +28,7 @@ class World:
         self.app = options.program("A program.")
         self.app.command()(self._command)
 
-    def _command(
+    def _command(  # noqa: PLR0913, PLR0917 - options are parameters
         self,
         endpoints: options.Endpoints = "http://default",
         workers: options.Workers = 1,

@@ -115,6 +115,10 @@ def test_what_belongs_to_one_hop_goes_no_further():
     assert sent("Host: h", *per_hop) == sent("Host: h")
 
 
+def test_a_field_with_a_long_name_passes():
+    assert f"{'X' * 500}: 1" in sent("Host: h", f"{'X' * 500}: 1")
+
+
 def test_a_client_that_takes_trailers_still_says_so():
     assert "TE: trailers" in sent("Host: h", "TE: deflate;q=0.5, Trailers")
 
@@ -192,6 +196,7 @@ def test_an_asterisk_is_for_options():
         (["Host: h:x"], {}, 400),
         (["Host: u@h"], {}, 400),
         (["Host: [::1"], {}, 400),
+        ([f"Host: {'a' * 261}"], {}, 400),
         (["Host: a, b"], {}, 400),
         (["Host: h"], {"target": "h:443", "method": "CONNECT"}, 501),
     ],

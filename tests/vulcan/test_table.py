@@ -92,6 +92,7 @@ def test_notes_tell_of_hidden_routes_and_settings_without_effect():
             frontend("f1", 'Path("/")'),
             frontend("f2", 'Path("/")', FailoverPredicate="IsNetworkError()"),
             entry("backends/b/backend", {"Settings": {"TLS": {"CA": "x"}}}),
+            backend("plain"),
         )
     )
     notes = table.notes()

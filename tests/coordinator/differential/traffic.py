@@ -10,7 +10,18 @@ from coordinator.store.keyspace import KeySpace
 NAMES = ("a", "ab", "b", "_h", "é <&>")
 # Long enough that nothing of it ends during a run.
 TTLS = ("1000", "5000", "100000", "")
-BAD_NUMBERS = ("-1", "+1", "", "1.5", "x", "18446744073709551616", "0x1", "1_000")
+BAD_NUMBERS = (
+    "-1",
+    "+1",
+    "",
+    "1.5",
+    "x",
+    "18446744073709551616",
+    "0x1",
+    "1_000",
+    "0" * 30 + "70000",
+    "9" * 30,
+)
 TRUE, FALSE = ("true", "1", "t", "T", "TRUE", "True"), ("false", "0", "f", "F", "FALSE", "False")
 BAD_TRUTHS = ("", "yes", "no", "tRUE", "2")
 FLAGS = ("dir", "recursive", "sorted", "quorum", "stream", "noValueOnSuccess", "refresh")

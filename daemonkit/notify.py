@@ -6,8 +6,9 @@ import socket
 from daemonkit import logs
 
 _FIRST_FD = 3  # sd_listen_fds(3)
-# A service manager that does not read must not hold the daemon up for longer.
-_SEND_S = 1.0
+# READY is worth a wait for a busy service manager. Nothing else is: one that has stopped reading
+# must not stop the daemon.
+_READY_S = 1.0
 
 _log = logs.get("notify")
 
@@ -25,7 +26,7 @@ def notify(**fields: str) -> None:
     lines = (f"{name}={' '.join(value.splitlines())}" for name, value in fields.items())
     message = "\n".join(lines).encode(errors="replace")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-        sock.settimeout(_SEND_S)
+        sock.settimeout(_READY_S if "READY" in fields else 0.0)
         try:
             sock.connect(address)
             sock.send(message)

@@ -121,11 +121,14 @@ class Supervisor:
         return [seat.process.pid for seat in self._seats if seat.process is not None]
 
     async def drain(self) -> None:
-        """Let every worker finish; return when all have ended."""
+        """Let every worker finish; return when all have ended. The sockets are closed."""
         self._draining.set()
         for seat in self._seats:
             if seat.frames is not None:
                 seat.frames.send(Kind.DRAIN)
+        # A connection that only we still listened for would wait for nobody.
+        for sock in self._sockets.values():
+            sock.close()
         if not self._keepers:
             return
         try:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Application(Protocol):
-    """Answers exchanges, at once or later."""
+    """Answers exchanges, at once or later. An exception from it goes to the loop: it is a bug."""
 
     def __call__(self, exchange: "Exchange", /) -> None: ...
 

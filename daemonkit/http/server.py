@@ -33,6 +33,14 @@ SWEEP_S = 1.0
 REFUSED_MAX = 1000
 # A slow reader may take so long for its last answer over TLS; the sweep ends a still one sooner.
 TLS_CLOSE_S = 3600.0
+# A client that is gone without a word, by a power cut say, is noticed within two minutes, also
+# where nothing is written to it: a watch may be silent for days.
+KEEPALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+)
 # Turns of the loop in which what has reached our sockets is accepted and read.
 ARRIVED_TURNS = 2
 
@@ -61,6 +69,9 @@ class Server:
 
     async def listen(self, sock: socket.socket, *, tls: ssl.SSLContext | None = None) -> None:
         """Accept connections on a listening socket."""
+        if sock.family in {socket.AF_INET, socket.AF_INET6}:
+            for level, option, value in KEEPALIVE:  # connections inherit them
+                sock.setsockopt(level, option, value)
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
         if not self._listeners:

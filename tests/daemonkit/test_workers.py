@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 import urllib.request
@@ -163,9 +164,9 @@ def test_counters_never_go_backwards(boss: Callable[..., Boss]) -> None:
         running.request()
     running.wait_for(lambda: seen.append(counted()) or seen[-1] == 15, "the next are counted")
     assert seen == sorted(seen)
-    samples = running.ask("samples")
-    assert samples["hand_workers"] == 2  # a gauge is of who lives
-    assert samples["worker_restarts_total"] == 2
+    # A gauge is of who lives.
+    running.wait_for(lambda: running.ask("samples").get("hand_workers") == 2, "both are asked")
+    assert running.ask("samples")["worker_restarts_total"] == 2
 
 
 def test_a_worker_that_hangs_is_killed_and_replaced(boss: Callable[..., Boss]) -> None:
@@ -241,6 +242,9 @@ def test_a_drain_waits_for_what_its_workers_have_under_way(
             os.kill(pid, signal.SIGINT)
         running.process.send_signal(signal.SIGTERM)
         assert int(client.answer().body) in pids
+        with pytest.raises(ConnectionRefusedError):
+            # Who came to wait where nobody listens any more would fail later, and worse.
+            socket.create_connection(("127.0.0.1", running.plan.port))
     assert running.process.wait(10) == 0
     assert all(map(gone, pids))
     assert "worker-ended" not in running.tail()

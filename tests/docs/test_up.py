@@ -44,7 +44,8 @@ locksmithctl status | grep -q this-host || fail 'not locked'
 kill -INT -- "-$up"
 for _ in $(seq 150); do kill -0 "$up" 2>/dev/null || break; sleep 0.1; done
 kill -0 "$up" 2>/dev/null && fail 'Ctrl-C did not end it'
-left=$(ps -e -o args= | grep -E 'coordinator|locksmithd|skydns|confd|vulcand|demo/' | grep -v grep || true)
+ours='[c]oordinator|[l]ocksmithd|[s]kydns|[c]onfd|[v]ulcand|[d]emo/'
+left=$(ps -e -o args= | grep -E "$ours" || true)
 [ -z "$left" ] || fail "left behind: $left"
 """
 

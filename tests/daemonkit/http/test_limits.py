@@ -1,6 +1,7 @@
 """What one client may cost, and how it is told."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -141,6 +142,17 @@ def test_a_client_that_takes_nothing_is_cut(live: Live, echo: Echo) -> None:
         wait_until(lambda: not live.server.connections, "the connection is cut")
         with pytest.raises((EOFError, ConnectionResetError)):
             client.answer()
+
+
+def test_a_client_that_is_gone_without_a_word_is_looked_for(live: Live, echo: Echo) -> None:
+    """A silent watch of a host that lost its power would stay for ever."""
+    with live.client() as client:
+        client.send(get(b"/later"))
+        (exchange,) = wait_until(lambda: list(echo.kept), "the request arrives")
+        sock = exchange._connection._transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+        live.call(lambda: reply(exchange))
 
 
 def test_a_client_that_never_closes_does_not_stay(live: Live) -> None:

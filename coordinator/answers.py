@@ -72,7 +72,8 @@ class Answers:
         head = exchange.head
         method, target = head.method, head.target
         self.requests[method] = self.requests.get(method, 0) + 1
-        if not target.startswith(keys.PREFIX) and self._other(exchange):
+        beside = method == b"OPTIONS" or not target.startswith(keys.PREFIX)
+        if beside and self._other(exchange):
             return
         now_ns = time.time_ns()
         content_type = head.fields.get(b"content-type", b"")
@@ -174,7 +175,7 @@ class Answers:
         if paths.clean(split.path) != split.path:
             self._turn_away(exchange, paths.redirect(head.method, split))
             return True
-        if split.path.startswith(keys.PREFIX):
+        if split.path.startswith(keys.PREFIX) and head.method != b"OPTIONS":
             return False
         if split.path == b"/metrics" and head.method in {b"GET", b"HEAD"}:
             body = metrics.exposition(self._member.samples())

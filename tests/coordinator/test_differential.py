@@ -183,15 +183,15 @@ class Comparison:
         if watch.daemon is not None:
             sides.append((watch.daemon, wanted))
         for connection, events in sides:
-            lines = connection.lines(len(events))
+            ends = bool(events) and not watch.asked.stream
+            lines = connection.lines(len(events), ends=ends)
             connection.close()
             alike = len(lines) == len(events) and all(
                 self._alike(json.loads(line), json.loads(event.line(0)), timed=False)
                 for line, event in zip(lines, events, strict=True)
             )
             self._expect(alike, watch.request, "they watched", lines, events)
-            whole = watch.asked.stream or connection.ended == bool(events)
-            self._expect(whole, watch.request, "the end of a long poll", lines)
+            self._expect(connection.ended == ends, watch.request, "the end of the watch", lines)
 
     def _note_updated(self) -> None:
         if self._mine.events:

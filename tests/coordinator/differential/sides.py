@@ -1,5 +1,6 @@
 """Those who answer: the key space in this process, and servers behind a socket."""
 
+import contextlib
 import http.client
 import json
 import socket
@@ -180,16 +181,16 @@ class WatchConnection:
             self._feed()
         return self._body
 
-    def lines(self, count: int) -> list[bytes]:
-        """Return the events: at least `count` of them, and what else has arrived."""
-        while self._body.count(b"\n") < count and not self.ended:
-            self._feed()
+    def lines(self, count: int, *, ends: bool) -> list[bytes]:
+        """Return `count` events, to the end where one is due, and what else has arrived."""
+        # What does not come in time is missing in what is returned.
+        with contextlib.suppress(TimeoutError):
+            while not self.ended and (ends or self._body.count(b"\n") < count):
+                self._feed()
         self._socket.setblocking(False)
-        try:
+        with contextlib.suppress(BlockingIOError):
             while not self.ended:
                 self._feed()
-        except BlockingIOError:
-            pass
         return self._body.splitlines(keepends=True)
 
     def close(self) -> None:

@@ -188,6 +188,7 @@ def test_pages_outside_the_keys(coordinator: Coordinator, api: Api) -> None:
     assert api.ask("GET", "/nothing")[::2] == (404, b"404 page not found\n")
     assert api.ask("POST", "/v2/members", peerURLs="x")[0] == 501
     assert api.ask("PATCH", "/v2/keys/a")[0] == 405
+    assert api.ask("OPTIONS", "/v2/keys/a")[::2] == (200, b"")
 
 
 def test_a_form_beyond_ten_mebibytes_is_refused_with_its_error(api: Api) -> None:

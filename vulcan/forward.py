@@ -46,7 +46,7 @@ class Tally:
 class Plan(msgspec.Struct, frozen=True):
     """What a request head means under one table; remembered beside the head."""
 
-    generation: int
+    generation: object
     frontend: Frontend
     outgoing: Outgoing
     replayable: bool
@@ -119,10 +119,13 @@ class Forward:
         plan, pool = self._plan, self._pool
         assert pool is not None
         self._upstream = upstream
-        request = plan.outgoing.render(pool.host_line, self._exchange.peer[0].encode())
-        upstream.deadline_s = pool.loop.time() + (
-            CONTINUE_S if self._waits_for_continue else pool.backend.read_s
-        )
+        peer = headers.address_of(self._exchange.peer[0])
+        request = plan.outgoing.render(pool.host_line, peer)
+        if self._sent_all:
+            wait_s = pool.backend.read_s
+        else:
+            wait_s = CONTINUE_S if self._waits_for_continue else BODY_IDLE_S
+        upstream.deadline_s = pool.loop.time() + wait_s
         upstream.ask(self, self._exchange.head.method, request, more=not self._sent_all)
         if self._plan.has_body:
             self._release_held()
@@ -194,6 +197,8 @@ class Forward:
 
     def dial_failed(self, failure: Broken) -> None:
         """Try the next server: nothing of the request was sent."""
+        assert self._pool is not None
+        self._pool.report(failure.reason)
         self._plan.tally.dials_failed += 1
         if self._exchange.finished:
             return
@@ -258,10 +263,12 @@ class Forward:
         self._upstream = None
         if self._exchange.finished:
             return
+        if not self._started and self._reused and not upstream.heard and self._plan.replayable:
+            self._retry(failure)
+            return
+        upstream.pool.report(failure.reason)
         if self._started:
             self._cut()
-        elif self._reused and not upstream.heard and self._plan.replayable:
-            self._retry(failure)
         else:
             self._refuse(failure.status)
 
@@ -282,7 +289,13 @@ class Forward:
             self._proceed()
             self._extend(upstream, BODY_IDLE_S)
             return
-        client_is_slow = not self._sent_all and not upstream.write_paused
+        client_is_slow = (
+            not self._exchange.writable
+            if self._started
+            else not self._sent_all and not upstream.write_paused
+        )
+        if not client_is_slow:
+            upstream.pool.report("nothing came in time")
         self._drop_upstream()
         if self._started:
             self._cut()

@@ -119,6 +119,13 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
         return b"%b%b%b%b\r\n\r\n" % (self.start, host_line, self.rest, peer)
 
 
+@lru_cache(REMEMBERED_MAX)
+def address_of(peer: str) -> bytes:
+    """Return a client's address as headers have it: no zone, and IPv4 as such on a dual socket."""
+    address, _, _ = peer.partition("%")
+    return address.removeprefix("::ffff:").encode() if "." in address else address.encode()
+
+
 def outgoing(head: RequestHead, origin: Origin, frontend: Frontend, *, secure: bool) -> Outgoing:
     """Return the head to send upstream. Raises BadMessage when Connection names our fields."""
     trusted = frontend.trust_forwarded

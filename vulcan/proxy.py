@@ -37,7 +37,7 @@ class Proxy:
         self._date = date
         self._turn = turn
         self._table = Table(prefix)
-        self._generation = 0
+        self._generation = object()  # what plans are made for; heads outlive them
         self._pools: dict[str, dict[str, Pool]] = {}  # by backend, address
         self._rotations: dict[str, tuple[Pool, ...]] = {}  # by backend
         self._lanes: dict[str, tuple[RoundRobin, Tally]] = {}  # by frontend
@@ -56,7 +56,7 @@ class Proxy:
         before, after = self._table, self._table.advanced(changes)
         self._table = after
         if after.frontends is not before.frontends:
-            self._generation += 1
+            self._generation = object()
             for name in self._lanes.keys() - after.frontends.keys():
                 del self._lanes[name]
         for backend in {*self._pools, *after.servers} if changes.reset else self._touched(changes):
@@ -81,7 +81,7 @@ class Proxy:
         head = exchange.head
         memo = "plan-tls" if exchange.secure else "plan"
         plan = head.memo.get(memo)
-        if isinstance(plan, Plan) and plan.generation == self._generation:
+        if isinstance(plan, Plan) and plan.generation is self._generation:
             return plan
         try:
             origin = headers.origin_of(head)

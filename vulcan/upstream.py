@@ -10,6 +10,7 @@ import socket
 from collections import deque
 from typing import Protocol, cast
 
+from daemonkit import logs
 from daemonkit.http.framing import (
     HEAD_END,
     BadMessage,
@@ -28,6 +29,10 @@ HEAD_BYTES_MAX = 64 * 1024
 INTERIM_MAX = 16
 # Below the 60 s after which most servers close: a connection they close first costs a retry.
 IDLE_S = 55.0
+# One line of log a server in this time, however many requests fail.
+REPORT_S = 5.0
+
+_log = logs.get("vulcand")
 
 
 class Broken(Exception):  # noqa: N818 - the connection is
@@ -95,6 +100,8 @@ class Pool:
         self._idle: deque[Upstream] = deque()
         self._dials: set[asyncio.Task[None]] = set()
         self._retired = False
+        self._failures = 0  # since the last report
+        self._reported_s = -REPORT_S
 
     def take(self) -> "Upstream | None":
         """Return the connection that was used last, for others may be about to be closed."""
@@ -126,13 +133,27 @@ class Pool:
                     lambda: Upstream(self), server.host, server.port
                 )
         except TimeoutError:
-            failure = Broken(504, f"{server.authority}: no connection within {seconds:g} s")
+            failure = Broken(504, f"no connection within {seconds:g} s")
         except OSError as error:
-            failure = Broken(502, f"{server.authority}: {error}")
+            failure = Broken(502, str(error))
         else:
             asker.connected(upstream)
             return
         asker.dial_failed(failure)
+
+    def report(self, reason: str) -> None:
+        """Tell the operator that a request failed at this server."""
+        self._failures += 1
+        now_s = self.loop.time()
+        if now_s - self._reported_s >= REPORT_S:
+            _log.warning(
+                "server-failed",
+                backend=self.backend.id,
+                server=self.server.authority,
+                reason=reason,
+                failures=self._failures,
+            )
+            self._failures, self._reported_s = 0, now_s
 
     def sweep(self, now_s: float) -> None:
         """End what is past its deadline."""
@@ -156,7 +177,7 @@ class Pool:
     @property
     def idle(self) -> int:
         """How many connections wait for a request."""
-        return len(self._idle)
+        return sum(upstream.usable for upstream in self._idle)
 
 
 class Upstream(asyncio.Protocol):
@@ -213,8 +234,8 @@ class Upstream(asyncio.Protocol):
         self._transport.write(head)
 
     def send(self, data: bytes) -> None:
-        """Send a piece of the request body, framed already."""
-        if self._transport is not None:
+        """Send a piece of the request body, framed already; into the void when it is closing."""
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
     def pause(self) -> None:
@@ -293,9 +314,9 @@ class Upstream(asyncio.Protocol):
         if self._buffer:
             data = self._buffer + data
         end = data.find(HEAD_END)
+        if (end if end >= 0 else len(data)) > HEAD_BYTES_MAX:
+            raise BadMessage(502, f"its head is larger than {HEAD_BYTES_MAX} bytes")
         if end < 0:
-            if len(data) > HEAD_BYTES_MAX:
-                raise BadMessage(502, f"its head is larger than {HEAD_BYTES_MAX} bytes")
             self._buffer = data
             return
         self._buffer = b""
@@ -351,7 +372,7 @@ class Upstream(asyncio.Protocol):
         asker = self.asker
         self.drop()
         if asker is not None:
-            asker.broken(self, Broken(502, f"{self.pool.server.authority}: {reason}"))
+            asker.broken(self, Broken(502, reason))
 
 
 def _incoming(head: ResponseHead, method: bytes) -> Incoming:

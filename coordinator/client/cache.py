@@ -96,10 +96,10 @@ class Cache:
         """Say whether it is time for a new snapshot, if there is anything new."""
         return self._path is not None and time.monotonic() >= self._due_s
 
-    def save(self, snapshot: Callable[[], Saved]) -> None:
-        """Write a new snapshot; a disk that does not take it is logged, once per reason."""
+    def save(self, snapshot: Callable[[], Saved]) -> bool:
+        """Write a new snapshot; False if the disk does not take it, logged once per reason."""
         if self._path is None:
-            return
+            return True
         began_s = time.monotonic()
         try:
             write(self._path, encode(snapshot()))
@@ -111,6 +111,7 @@ class Cache:
             self._complaint = ""
         now_s = time.monotonic()
         self._due_s = now_s + max(SAVE_PAUSE_S, SAVE_REST * (now_s - began_s))
+        return not self._complaint
 
 
 def write(path: Path, text: bytes) -> None:

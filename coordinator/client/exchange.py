@@ -68,14 +68,14 @@ class Exchange:
 
         No read waits longer than `silence_s`. EndpointFailed unless a v2 API answers.
         """
-        prepared = requests.Request(
-            request.method,
-            f"{endpoint.url}{request.path}",
-            params=request.params,
-            data=request.form,
-            auth=endpoint.auth and HTTPBasicAuth(*endpoint.auth),
-        ).prepare()
         with _failures():
+            prepared = requests.Request(
+                request.method,
+                f"{endpoint.url}{request.path}",
+                params=request.params,
+                data=request.form,
+                auth=endpoint.auth and HTTPBasicAuth(*endpoint.auth),
+            ).prepare()
             response = self._adapter.send(
                 prepared,
                 stream=True,

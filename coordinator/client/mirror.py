@@ -125,6 +125,7 @@ class Mirror:
             raise
         if self._contact.confirmed_s is not None and not self._contact.from_cache:
             self._cache.save(self._snapshot)
+        self._contact = replace(self._contact, connected=False, error="stopped")
 
     def _load(self) -> None:
         if (saved := self._cache.load()) is None:
@@ -139,10 +140,8 @@ class Mirror:
     def _list(self) -> None:
         if self._is_listed:
             return
-        listing = self._store.list(self._prefix)
-        changes = self._replay.listed(listing)
+        changes = self._replay.listed(self._store.list(self._prefix))
         self._is_listed = True
-        self._confirmed()
         self._hand_on(changes)
 
     def _follow(self) -> None:
@@ -152,9 +151,7 @@ class Mirror:
             if self._stopping.is_set():
                 return
             for number, batch in enumerate(self._batches(watch)):
-                changes = replay.followed(batch)
-                self._confirmed()
-                self._hand_on(changes)
+                self._hand_on(replay.followed(batch))
                 if number:  # a server that only opens watches has not recovered
                     self._failures = 0
 
@@ -197,6 +194,8 @@ class Mirror:
     def _hand_on(self, changes: Changes | None) -> None:
         self._is_saved = self._is_saved and changes is None
         self._tell(changes)
+        # Who sees an index in the status can rely on its having been delivered.
+        self._confirmed()
         self._save_if_due()
 
     def _tell(self, changes: Changes | None) -> None:
@@ -205,8 +204,7 @@ class Mirror:
 
     def _save_if_due(self) -> None:
         if not self._is_saved and self._cache.is_due():
-            self._cache.save(self._snapshot)
-            self._is_saved = True
+            self._is_saved = self._cache.save(self._snapshot)
 
     def _snapshot(self) -> Saved:
         assert self._contact.confirmed_s is not None

@@ -76,14 +76,14 @@ class Tail:
 
     def _open(self) -> _Opened:
         for _ in range(LAG_PAUSES_MAX):
-            opened = self._endpoints.attempt(self._send, self._request())
-            self._response = response = opened[2]
+            endpoint, kind, response = self._endpoints.attempt(self._send, self._request())
+            self._response = response
             if self._interrupted.is_set():
                 response.close()
                 raise Unavailable(f"watch {self._prefix} is closed")
             index = index_of(response)
             if index is None or index >= self._after:
-                return opened
+                return endpoint, kind, response
             response.close()
             self._interrupted.wait(LAG_PAUSE_S)
         raise HistoryCleared(f"watch {self._prefix}: the store is behind index {self._after}")
@@ -92,7 +92,7 @@ class Tail:
         response = self._endpoints.send(endpoint, kind, self._request(), SILENCE_S)
         cluster = cluster_of(response)
         self._cluster = self._cluster or cluster
-        if cluster != self._cluster:
+        if cluster not in ("", self._cluster):
             response.close()
             raise HistoryCleared(
                 f"watch {self._prefix}: {endpoint} is of cluster {cluster}, not {self._cluster}"

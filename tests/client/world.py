@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from coordinator.client import Changes, Event, HttpStore, Store, View, Watch
+from coordinator.client import Changes, Entry, Event, HttpStore, Store, View, Watch
 from coordinator.client.memory import MemoryStore
 from tests.rig import wait_until
 
@@ -102,13 +102,20 @@ class Receiver:
     def __init__(self) -> None:
         self.changes: list[Changes] = []
         self.view = View()
+        self._lock = threading.Lock()
 
     def __call__(self, changes: Changes) -> None:
-        self.view.apply(changes)
-        self.changes.append(changes)
+        with self._lock:
+            self.view.apply(changes)
+            self.changes.append(changes)
 
     def values(self) -> dict[str, str]:
-        return {key: entry.value for key, entry in list(self.view.entries.items())}
+        with self._lock:
+            return {key: entry.value for key, entry in self.view.entries.items()}
+
+    def entries(self) -> dict[str, Entry]:
+        with self._lock:
+            return dict(self.view.entries)
 
     def wait_for(self, values: dict[str, str]) -> None:
         wait_until(lambda: self.values() == values, f"the view has {values}")

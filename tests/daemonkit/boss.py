@@ -17,9 +17,8 @@ from tests.daemonkit.http.live import reply
 class Plan(msgspec.Struct):
     """What the test wants."""
 
-    port: int
-    control: int
     notes: str
+    port: int = 0
     count: int = 2
     mode: str = ""
     state_bytes: int = 0
@@ -48,7 +47,8 @@ class Boss:
             catch_up=self._catch_up,
             settings=json.dumps({"notes": plan.notes, "mode": plan.mode}).encode(),
         )
-        control = listening_socket(("127.0.0.1", plan.control), socket.SOCK_STREAM)
+        control = listening_socket(("127.0.0.1", 0), socket.SOCK_STREAM)
+        self._tell(web=self._sock.getsockname()[1], control=control.getsockname()[1])
         await self._control.listen(control)
         await self._workers.start(life)
 
@@ -58,6 +58,11 @@ class Boss:
 
     def reload(self) -> None:
         pass
+
+    def _tell(self, **ports: int) -> None:
+        path = Path(self._plan.notes, "ports")
+        path.with_suffix(".new").write_text(json.dumps(ports))
+        path.with_suffix(".new").rename(path)
 
     def _catch_up(self) -> bytes:
         numbers = json.dumps(list(range(self._numbers)), separators=(",", ":"))
@@ -87,7 +92,6 @@ class Boss:
 
 if __name__ == "__main__":
     plan = msgspec.json.decode(sys.argv[1], type=Plan)
-    Path(plan.notes).mkdir(exist_ok=True)
     workers.POLL_S, workers.HANG_S = plan.poll_s, plan.hang_s
     workers.RESTART_S_MIN, workers.BEHIND_BYTES_MAX = plan.restart_s, plan.behind_bytes_max
     logs.configure("info", "text")

@@ -66,13 +66,8 @@ class Hand:
         match exchange.head.target:
             case b"/hang":
                 time.sleep(3600)  # a loop that does not turn
-            case b"/slow":
-                asyncio.get_running_loop().call_later(0.5, self._reply, exchange)
             case _:
-                self._reply(exchange)
-
-    def _reply(self, exchange: Exchange) -> None:
-        reply(exchange, b"%d" % os.getpid())
+                reply(exchange, b"%d" % os.getpid())
 
     def _note(self) -> None:
         path = Path(self._settings["notes"]) / str(os.getpid())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig import Running, free_port, python, wait_until
+from tests.rig import Running, python, wait_until
 
 Start = Callable[..., "Life"]
 
@@ -30,6 +30,10 @@ class Life(Running):
         """Wait for the end."""
         wait_until(lambda: self.process.poll() is not None, "the process ends")
         return self.process.wait()
+
+    def ports(self) -> list[int]:
+        first = self.log.read_text().splitlines()[0]
+        return [int(port) for port in first.split()[1:]]
 
     def failures(self) -> int:
         return self.log.read_text().count("event=failed")
@@ -238,8 +242,9 @@ def test_a_service_manager_that_is_gone_is_no_reason_to_end(start: Start) -> Non
 
 ACTIVATE = """
 import os, socket, sys
-ports, offset, command = sys.argv[1].split(","), int(sys.argv[2]), sys.argv[3:]
-socks = [socket.create_server(("127.0.0.1", int(port))) for port in ports]
+offset, command = int(sys.argv[1]), sys.argv[2:]
+socks = [socket.create_server(("127.0.0.1", 0)) for _ in range(int(os.environ["LISTEN_FDS"]))]
+print("ports", *(sock.getsockname()[1] for sock in socks), flush=True)
 for number, sock in enumerate(socks):
     os.dup2(sock.fileno(), 100 + number)
 for number in range(len(socks)):
@@ -250,24 +255,22 @@ os.execv(command[0], command)
 """
 
 
-def activated(tmp_path: Path, ports: list[int], *, offset: int = 0) -> Life:
+def activated(tmp_path: Path, count: int, *, offset: int = 0) -> Life:
     """Start a process as systemd does: with listening sockets from descriptor 3 on."""
     living = python("tests.daemonkit.living", "activated", "10", "-")
-    listed = ",".join(map(str, ports))
     return Life(
-        [sys.executable, "-c", ACTIVATE, listed, str(offset), *living],
+        [sys.executable, "-c", ACTIVATE, str(offset), *living],
         tmp_path / "activated.log",
-        LISTEN_FDS=str(len(ports)),
+        LISTEN_FDS=str(count),
         LISTEN_FDNAMES="web:web:admin",
     )
 
 
 def test_sockets_that_systemd_passes_are_taken_by_name(tmp_path: Path) -> None:
-    ports = [free_port() for _ in range(4)]
-    with activated(tmp_path, ports) as life:
+    with activated(tmp_path, 4) as life:
         life.until("started")
         greetings = []
-        for port in ports:
+        for port in life.ports():
             with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
                 greetings.append(client.recv(100))
         assert greetings == [b"web", b"web", b"admin", b"unknown"]
@@ -275,8 +278,9 @@ def test_sockets_that_systemd_passes_are_taken_by_name(tmp_path: Path) -> None:
 
 
 def test_sockets_for_another_process_are_not_taken(tmp_path: Path) -> None:
-    with activated(tmp_path, [port := free_port()], offset=1) as life:
+    with activated(tmp_path, 1, offset=1) as life:
         life.until("started")
+        (port,) = life.ports()
         with (
             socket.create_connection(("127.0.0.1", port), timeout=0.2) as client,
             pytest.raises(TimeoutError),

@@ -17,30 +17,38 @@ import msgspec
 import pytest
 
 from tests.daemonkit.boss import Plan
-from tests.daemonkit.http.live import Client, get
-from tests.rig import ROOT, Running, free_port, python, wait_until
+from tests.daemonkit.http.live import Client, get, post
+from tests.rig import ROOT, Running, python, wait_until
 
 
 class Boss(Running):
     """A supervisor, as its tests steer it."""
 
     def __init__(self, directory: Path, **wishes: Any) -> None:
-        where = {"port": free_port(), "control": free_port(), "notes": str(directory / "notes")}
-        self.plan = Plan(**{**where, **wishes})
+        directory.mkdir()
+        self.plan = Plan(str(directory), **wishes)
         wish = msgspec.json.encode(self.plan).decode()
         super().__init__(python("tests.daemonkit.boss", wish), directory / "boss.log")
 
     def ready(self) -> "Boss":
         def all_ready() -> bool:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # it does not listen yet
                 return self.ask("ready") is True
             return False
 
         self.wait_for(all_ready, "all workers are ready")
         return self
 
+    def ports(self) -> dict[str, int]:
+        ports: dict[str, int] = json.loads(Path(self.plan.notes, "ports").read_text())
+        return ports
+
+    @property
+    def port(self) -> int:
+        return self.ports()["web"]
+
     def ask(self, what: str) -> Any:
-        url = f"http://127.0.0.1:{self.plan.control}/{what}"
+        url = f"http://127.0.0.1:{self.ports()['control']}/{what}"
         with urllib.request.urlopen(url, timeout=10) as answer:
             return json.load(answer)
 
@@ -49,7 +57,7 @@ class Boss(Running):
         return pids
 
     def notes(self, pid: int) -> dict[str, Any]:
-        notes: dict[str, Any] = json.loads((Path(self.plan.notes) / str(pid)).read_text())
+        notes: dict[str, Any] = json.loads(Path(self.plan.notes, str(pid)).read_text())
         return notes
 
     def until_told(self, count: int) -> None:
@@ -73,7 +81,7 @@ class Boss(Running):
 
     def request(self) -> int:
         """Ask a worker; return which one answered."""
-        with Client(self.plan.port) as client:
+        with Client(self.port) as client:
             return int(client.ask(get(b"/", b"Connection: close")).body)
 
     def cpu_s(self) -> float:
@@ -104,7 +112,7 @@ def boss(tmp_path: Path) -> Iterator[Callable[..., Boss]]:
     bosses: list[Boss] = []
 
     def started(**wishes: Any) -> Boss:
-        bosses.append(Boss(tmp_path, **wishes))
+        bosses.append(Boss(tmp_path / str(len(bosses)), **wishes))
         return bosses[-1]
 
     yield started
@@ -172,7 +180,7 @@ def test_counters_never_go_backwards(boss: Callable[..., Boss]) -> None:
 def test_a_worker_that_hangs_is_killed_and_replaced(boss: Callable[..., Boss]) -> None:
     running = boss(count=1, hang_s=1.0).ready()
     victim = running.pids()[0]
-    with Client(running.plan.port) as client:
+    with Client(running.port) as client:
         client.send(get(b"/hang"))
         new = running.replaced(victim)
     assert "event=worker-hangs worker=0" in running.tail()
@@ -215,7 +223,7 @@ def test_workers_end_when_their_supervisor_is_killed(boss: Callable[..., Boss]) 
     pids = running.pids()
     running.kill()
     wait_until(lambda: all(map(gone, pids)), "the workers end")
-    boss(port=running.plan.port).ready()  # the port is free
+    boss(port=running.port).ready()  # the port is free
 
 
 def test_a_drain_that_nobody_is_left_to_cut_is_cut(boss: Callable[..., Boss]) -> None:
@@ -225,6 +233,14 @@ def test_a_drain_that_nobody_is_left_to_cut_is_cut(boss: Callable[..., Boss]) ->
     wait_until(lambda: all(map(gone, pids)), "the workers end")
 
 
+def refuses(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 @pytest.mark.parametrize("whole_group", [False, True], ids=["supervisor", "whole group"])
 def test_a_drain_waits_for_what_its_workers_have_under_way(
     boss: Callable[..., Boss], whole_group: bool
@@ -232,19 +248,16 @@ def test_a_drain_waits_for_what_its_workers_have_under_way(
     """systemd signals each process of a service; a terminal does so at Ctrl-C."""
     running = boss().ready()
     pids = running.pids()
-    with Client(running.plan.port) as client:
-        client.send(get(b"/slow"))
-        running.wait_for(
-            lambda: running.ask("samples").get("hand_requests_total"), "the request is under way"
-        )
+    with Client(running.port) as client:
+        client.send(post(b"abc", b"Expect: 100-continue")[:-3])
+        assert client.answer().status == 100
         for pid in pids if whole_group else []:
             os.kill(pid, signal.SIGTERM)
             os.kill(pid, signal.SIGINT)
         running.process.send_signal(signal.SIGTERM)
-        assert int(client.answer().body) in pids
-        with pytest.raises(ConnectionRefusedError):
-            # Who came to wait where nobody listens any more would fail later, and worse.
-            socket.create_connection(("127.0.0.1", running.plan.port))
+        # Who came to wait where nobody listens any more would fail later, and worse.
+        running.wait_for(lambda: refuses(running.port), "new connections are refused")
+        assert int(client.ask(b"abc").body) in pids
     assert running.process.wait(10) == 0
     assert all(map(gone, pids))
     assert "worker-ended" not in running.tail()

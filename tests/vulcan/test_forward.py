@@ -199,6 +199,8 @@ def test_a_server_that_refuses_connections_is_502(shared: Site, host: str):
         origin.close()
         answer = ask(shared, post(host, "Content-Length: 2"), b"ab")
         assert (answer.status, answer.body) == (502, b"Bad Gateway")
+    log = shared.vulcand.log.read_text()
+    assert f"event=server-failed backend={host} server=127.0.0.1:{origin.port}" in log
 
 
 def test_a_request_of_any_method_goes_to_another_server_when_one_cannot_be_dialled(
@@ -263,6 +265,7 @@ BAD_ANSWERS = {
     "unasked 101": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
     "endless 1xx": b"HTTP/1.1 102 Processing\r\n\r\n" * 17 + OK,
     "large head": b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70_000,
+    "large whole head": b"HTTP/1.1 204 OK\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",
 }
 
 

@@ -115,6 +115,19 @@ def test_what_belongs_to_one_hop_goes_no_further():
     assert sent("Host: h", *per_hop) == sent("Host: h")
 
 
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("10.0.0.1", b"10.0.0.1"),
+        ("::1", b"::1"),
+        ("::ffff:10.0.0.1", b"10.0.0.1"),
+        ("fe80::1%eth0", b"fe80::1"),
+    ],
+)
+def test_a_clients_address_has_no_zone_and_no_mapping(peer, address):
+    assert headers.address_of(peer) == address
+
+
 def test_a_field_with_a_long_name_passes():
     assert f"{'X' * 500}: 1" in sent("Host: h", f"{'X' * 500}: 1")
 

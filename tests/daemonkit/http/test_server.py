@@ -218,8 +218,9 @@ class Mixed:
     """Answers some requests at once and some a turn of the loop later."""
 
     def __call__(self, exchange: Exchange) -> None:
-        body = b"%b %b %b" % (exchange.head.method, exchange.head.target, exchange.body)
-        if exchange.head.target.startswith(b"/slow"):
+        head, hexed = exchange.head, exchange.body.hex().encode()
+        body = b"%b %b %b" % (head.method, head.target, hexed)
+        if head.target.startswith(b"/slow"):
             asyncio.get_running_loop().call_soon(reply, exchange, body)
         else:
             reply(exchange, body)

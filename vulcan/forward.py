@@ -53,7 +53,6 @@ class Plan(msgspec.Struct, frozen=True):
     has_body: bool
     turn: RoundRobin
     tally: Tally
-    date: Callable[[], bytes]  # the Date line that replies get now
 
 
 class Forward:
@@ -220,22 +219,14 @@ class Forward:
         exchange = self._exchange
         self._upstream = None
         self._plan.tally.answer(incoming.status)
-        if incoming.date_line in (b"", self._plan.date()):
-            # A reply leaves in one packet, with the very Date that the server gave.
-            exchange.lost = exchange.receiver = None
-            exchange.reply(incoming.head, body)
-            return
-        exchange.start(incoming.dated_head, chunked=False, dated=True)
-        exchange.write(body)
-        self.answer_end(())
+        exchange.lost = exchange.receiver = None
+        exchange.reply(incoming.head, body, dated=incoming.dated)
 
     def answer_begins(self, incoming: Incoming) -> None:
         """Begin the client's answer; its body follows."""
         self._started = True
         self._plan.tally.answer(incoming.status)
-        self._exchange.start(
-            incoming.dated_head, chunked=incoming.chunked, dated=bool(incoming.date_line)
-        )
+        self._exchange.start(incoming.head, chunked=incoming.chunked, dated=incoming.dated)
         upstream = self._upstream
         assert upstream is not None
         self._extend(upstream, BODY_IDLE_S)

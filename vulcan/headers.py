@@ -189,14 +189,9 @@ class Incoming:
     """A response head for the client; a body of unknown length is chunked on the way."""
 
     status: int
-    head: bytes  # without Date
-    date_line: bytes  # the server's; empty when it gave none
+    head: bytes
+    dated: bool  # whether the server gave a Date
     chunked: bool
-
-    @property
-    def dated_head(self) -> bytes:
-        """The head with the server's Date."""
-        return self.head + self.date_line
 
 
 def incoming(head: ResponseHead, method: bytes) -> Incoming:
@@ -205,17 +200,15 @@ def incoming(head: ResponseHead, method: bytes) -> Incoming:
     chunked = head.length is None and not bodiless
     dropped = _RESPONSE_OWN | _nominated(head.fields, 502)
     lines = [b"HTTP/1.1 %d %b" % (head.status, head.reason)]
-    dropped |= {b"date"}
     lines += [b"%b: %b" % field for field in head.headers if field[0].lower() not in dropped]
     if head.length is not None and head.status != 204:
         lines.append(b"Content-Length: %d" % head.length)
     if chunked and (trailer := head.fields.get(b"trailer")):
         lines.append(b"Trailer: " + trailer)
-    date = head.fields.get(b"date")
     return Incoming(
         status=head.status,
         head=b"\r\n".join([*lines, b""]),
-        date_line=b"" if date is None else b"Date: %b\r\n" % date,
+        dated=b"date" in head.fields,
         chunked=chunked,
     )
 

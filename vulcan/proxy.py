@@ -5,7 +5,7 @@ server that is gone takes no connection back, but lets the ones under way finish
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from coordinator.client.view import Changes
 from daemonkit.http.framing import BadMessage, RequestHead
@@ -25,16 +25,8 @@ SWEEP_S = 0.25
 class Proxy:
     """Answers exchanges by asking servers."""
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        prefix: str,
-        *,
-        turn: int,
-        date: Callable[[], bytes],
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, prefix: str, *, turn: int) -> None:
         self._loop = loop
-        self._date = date
         self._turn = turn
         self._table = Table(prefix)
         self._generation = object()  # what plans are made for; heads outlive them
@@ -112,7 +104,6 @@ class Proxy:
             has_body=head.chunked or head.length > 0,
             turn=lane[0],
             tally=lane[1],
-            date=self._date,
         )
 
     def _touched(self, changes: Changes) -> set[str]:

@@ -50,7 +50,6 @@ class ProxyWorker:
             asyncio.get_running_loop(),
             boot.prefix,
             turn=random.randrange(1 << 16),
-            date=lambda: self._server.date,
         )
         self._server = Server(self._proxy, buffered=False, limits=LIMITS)
 

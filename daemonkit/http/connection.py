@@ -8,6 +8,8 @@ and the socket is no longer read.
 
 import asyncio
 import re
+import socket
+import struct
 from dataclasses import dataclass
 from enum import Enum, auto
 from http import HTTPStatus
@@ -33,6 +35,7 @@ AHEAD_BYTES_MAX = 64 * 1024
 FRESH_S = 1.0
 STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_RESET = struct.pack("ii", 1, 0)  # socket(7): with a linger time of 0, close sends a reset
 _EMPTY_LINES = re.compile(rb"(?:\r\n)*")
 
 
@@ -220,6 +223,13 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def reset(self) -> None:
+        """Cut an answer so that it does not look whole, even where its end is the connection's."""
+        if self._transport is not None and self._state is not State.CLOSED:
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._transport.abort()
+
     # for Server
 
     def refuse(self) -> None:
@@ -395,7 +405,7 @@ class Connection(asyncio.Protocol):
         """Answer a message that must not be acted on, and end the connection."""
         exchange, self.exchange = self.exchange, None
         if exchange is not None and exchange.begun:
-            self.abort()  # only that tells the client that this was not the whole answer
+            self.reset()  # only that tells the client that this was not the whole answer
         else:
             body = f"{refusal.reason}\n".encode()
             self.write(

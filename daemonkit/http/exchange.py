@@ -73,16 +73,18 @@ class Exchange:
         """Whether the answer has ended or the client is gone."""
         return self._connection.exchange is not self
 
-    def reply(self, head: bytes, body: bytes = b"") -> None:
-        """Answer at once: status line and fields, Content-Length among them, and the body."""
+    def reply(self, head: bytes, body: bytes = b"", *, dated: bool = False) -> None:
+        """Answer at once: status line and fields, Content-Length among them, and the body.
+
+        `dated` says that the head has its own Date field.
+        """
         connection = self._connection
         if connection.exchange is not self:
             return
         if self.head.method == b"HEAD":
             body = b""
-        connection.write(
-            head + connection.server.date + connection.persistence(self.head) + b"\r\n" + body
-        )
+        date = b"" if dated else connection.server.date
+        connection.write(head + date + connection.persistence(self.head) + b"\r\n" + body)
         connection.answered()
 
     def start(self, head: bytes, *, chunked: bool, dated: bool = False) -> None:
@@ -124,7 +126,7 @@ class Exchange:
     def abort(self) -> None:
         """Cut the connection, so that the client sees an answer that did not end."""
         if self._connection.exchange is self:
-            self._connection.abort()
+            self._connection.reset()
 
     def proceed(self) -> None:
         """Tell a client that asked (`Expect: 100-continue`) to send its body."""

@@ -30,7 +30,7 @@ class Served:
     async def _live(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._end = asyncio.Event()
-        self.proxy = Proxy(self._loop, keys.PREFIX, turn=0, date=lambda: server.date)
+        self.proxy = Proxy(self._loop, keys.PREFIX, turn=0)
         server = Server(self.proxy, buffered=False)
         sock = listening_socket(("127.0.0.1", 0), socket.SOCK_STREAM)
         await server.listen(sock)

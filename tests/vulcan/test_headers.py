@@ -36,7 +36,7 @@ def answered(*lines: str, status: str = "200 OK", method: bytes = b"GET") -> hea
 
 def received(*lines: str, **kind) -> list[str]:
     """The lines that a client gets."""
-    return answered(*lines, **kind).dated_head.decode("latin-1").removesuffix("\r\n").split("\r\n")
+    return answered(*lines, **kind).head.decode("latin-1").removesuffix("\r\n").split("\r\n")
 
 
 def test_a_request_is_written_anew_with_what_the_server_should_know():
@@ -224,9 +224,9 @@ def test_an_answer_is_written_anew():
     assert received("Server: x", "Date: now", "content-length: 5", "ETag: y") == [
         "HTTP/1.1 200 OK",
         "Server: x",
+        "Date: now",
         "ETag: y",
         "Content-Length: 5",
-        "Date: now",
     ]
     assert received("Content-Length: 0", status="404") == ["HTTP/1.1 404 ", "Content-Length: 0"]
 

@@ -93,8 +93,8 @@ BROKEN = {
 
 @pytest.mark.parametrize(
     ("framing", "version"),
-    [(framing, "1.1") for framing in BROKEN.values()] + [(BROKEN["length"], "1.0")],
-    ids=[*BROKEN, "length for HTTP/1.0"],
+    [(framing, version) for version in ("1.1", "1.0") for framing in BROKEN.values()],
+    ids=[f"{name} for HTTP/{version}" for version in ("1.1", "1.0") for name in BROKEN],
 )
 def test_an_answer_that_breaks_off_is_seen_to_break_off(
     shared: Site, host: str, framing: bytes, version: str

@@ -1,0 +1,92 @@
+"""Who belongs to the cluster, and how that changes: one member at a time.
+
+A change is a log entry and takes effect when it is appended (thesis, 4.1): a majority of the
+old and of the new configuration always share a member, because they differ by one voter. That
+holds only for changes made one after another from a configuration that is committed, and only
+after the leader has committed an entry of its own term (the thesis' erratum); `node` sees to
+both.
+"""
+
+from typing import assert_never
+
+import msgspec
+
+# Never the first byte of a MessagePack document, so no command is taken for a change.
+MARK = b"\xc1"
+
+
+class Configuration(msgspec.Struct, frozen=True):
+    """Voters decide; learners are sent the log and decide nothing."""
+
+    voters: frozenset[int]
+    learners: frozenset[int] = frozenset()
+
+    @property
+    def members(self) -> frozenset[int]:
+        """All who are sent the log."""
+        return self.voters | self.learners
+
+
+class AddLearner(msgspec.Struct, frozen=True, array_like=True, tag="add"):
+    """Take in a member that does not vote yet."""
+
+    member: int
+    context: bytes = b""
+
+
+class Promote(msgspec.Struct, frozen=True, array_like=True, tag="promote"):
+    """Give a learner its vote."""
+
+    member: int
+    context: bytes = b""
+
+
+class Remove(msgspec.Struct, frozen=True, array_like=True, tag="remove"):
+    """Let a member go, for ever."""
+
+    member: int
+    context: bytes = b""
+
+
+Change = AddLearner | Promote | Remove
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Change)
+
+
+class ChangeRefused(Exception):  # noqa: N818
+    """The change does not fit the configuration; the message says why."""
+
+
+def encode(change: Change) -> bytes:
+    """Return the entry's data for a change."""
+    return MARK + _encoder.encode(change)
+
+
+def decode(data: bytes) -> Change | None:
+    """Return the change that an entry's data stands for, None for anything else."""
+    if not data.startswith(MARK):
+        return None
+    change: Change = _decoder.decode(data[1:])
+    return change
+
+
+def changed(now: Configuration, change: Change) -> Configuration:
+    """Return the configuration after a change. Raises ChangeRefused."""
+    member = change.member
+    match change:
+        case AddLearner():
+            if member in now.members:
+                raise ChangeRefused(f"member {member:x} is in the cluster already")
+            return Configuration(now.voters, now.learners | {member})
+        case Promote():
+            if member not in now.learners:
+                raise ChangeRefused(f"member {member:x} is no learner")
+            return Configuration(now.voters | {member}, now.learners - {member})
+        case Remove():
+            if member not in now.members:
+                raise ChangeRefused(f"member {member:x} is not in the cluster")
+            if now.voters == {member}:
+                raise ChangeRefused(f"member {member:x} is the last voter")
+            return Configuration(now.voters - {member}, now.learners - {member})
+    assert_never(change)

@@ -1,0 +1,102 @@
+"""What a leader believes of one other member, and what it may send to it.
+
+PROBE      the logs' agreement is not found: one Append at a time, the next after its answer
+REPLICATE  found: Appends are pipelined, as many as INFLIGHT_MAX and their bytes allow
+SNAPSHOT   what it needs is not in the log any more: nothing but chunks of the snapshot
+"""
+
+from collections import deque
+from enum import Enum, auto
+
+INFLIGHT_MAX = 256
+INFLIGHT_BYTES_MAX = 16 << 20
+
+
+class State(Enum):
+    """How a follower is sent the log."""
+
+    PROBE = auto()
+    REPLICATE = auto()
+    SNAPSHOT = auto()
+
+
+class Progress:
+    """One follower's replication."""
+
+    def __init__(self, next_index: int) -> None:
+        self.state = State.PROBE
+        self.match = 0
+        self.next = next_index
+        self.active = True  # heard of since the last check of the quorum
+        self.waiting = False  # PROBE: an answer is awaited
+        self.read_round = 0  # the last heartbeat round that it answered
+        self.snapshot_index = 0
+        self.snapshot_offset = 0
+        self.snapshot_waiting = False
+        self._inflight: deque[tuple[int, int]] = deque()
+        self._inflight_bytes = 0
+
+    @property
+    def can_send(self) -> bool:
+        """Whether an Append may leave now."""
+        if self.state is State.REPLICATE:
+            full = len(self._inflight) >= INFLIGHT_MAX or self._inflight_bytes >= INFLIGHT_BYTES_MAX
+            return not full
+        return self.state is State.PROBE and not self.waiting
+
+    def sent(self, last: int, size_bytes: int) -> None:
+        """Note an Append whose last entry is `last`."""
+        if self.state is State.REPLICATE:
+            self._inflight.append((last, size_bytes))
+            self._inflight_bytes += size_bytes
+            self.next = last + 1
+        else:
+            self.waiting = True
+
+    def matched(self, index: int) -> bool:
+        """Note that the follower's log is right up to `index`; say whether that is news."""
+        self.waiting = False
+        while self._inflight and self._inflight[0][0] <= index:
+            self._inflight_bytes -= self._inflight.popleft()[1]
+        news = index > self.match
+        self.match = max(self.match, index)
+        self.next = max(self.next, index + 1)
+        if self.state is State.PROBE or (
+            self.state is State.SNAPSHOT and self.match >= self.snapshot_index
+        ):
+            self._become(State.REPLICATE)
+            self.next = self.match + 1
+        return news
+
+    def rejected(self, index: int, next_index: int) -> bool:
+        """Note that the follower has no entry `index`; False for an answer out of date."""
+        if self.state is State.REPLICATE:
+            if index <= self.match:
+                return False
+            self._become(State.PROBE)
+            self.next = self.match + 1
+            return True
+        if self.state is State.SNAPSHOT or self.next - 1 != index:
+            return False
+        self.next = max(min(index, next_index), self.match + 1)
+        self.waiting = False
+        return True
+
+    def needs_snapshot(self, index: int) -> None:
+        """Send the snapshot at `index` before anything else."""
+        self._become(State.SNAPSHOT)
+        self.snapshot_index, self.snapshot_offset, self.snapshot_waiting = index, 0, False
+
+    def lost(self) -> None:
+        """Note that messages to the follower were dropped: find its place again."""
+        if self.state is State.REPLICATE:
+            self._become(State.PROBE)
+            self.next = self.match + 1
+        self.waiting = False
+        self.snapshot_waiting = False
+
+    def _become(self, state: State) -> None:
+        self.state = state
+        self.waiting = False
+        self._inflight.clear()
+        self._inflight_bytes = 0

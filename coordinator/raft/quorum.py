@@ -1,0 +1,39 @@
+"""Majorities. Pure arithmetic over voters."""
+
+from collections.abc import Callable, Collection, Mapping
+from collections.abc import Set as AbstractSet
+from enum import Enum, auto
+
+
+class Verdict(Enum):
+    """Where a vote stands."""
+
+    WON = auto()
+    LOST = auto()
+    OPEN = auto()
+
+
+def majority(voters: Collection[int]) -> int:
+    """Return how many voters are more than half."""
+    return len(voters) // 2 + 1
+
+
+def has_majority(voters: AbstractSet[int], members: AbstractSet[int]) -> bool:
+    """Say whether `members` hold more than half of the votes."""
+    return len(voters & members) >= majority(voters)
+
+
+def verdict(voters: AbstractSet[int], votes: Mapping[int, bool]) -> Verdict:
+    """Judge the votes so far."""
+    granted = sum(1 for voter in voters if votes.get(voter) is True)
+    refused = sum(1 for voter in voters if votes.get(voter) is False)
+    need = majority(voters)
+    if granted >= need:
+        return Verdict.WON
+    return Verdict.LOST if len(voters) - refused < need else Verdict.OPEN
+
+
+def reached(voters: Collection[int], value_of: Callable[[int], int]) -> int:
+    """Return the greatest number that a majority of voters has reached. (Raft, 5.3)"""
+    values = sorted(map(value_of, voters), reverse=True)
+    return values[majority(voters) - 1]

@@ -1,0 +1,57 @@
+"""What a member can be, what it is told at its birth, and what it hands out."""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from coordinator.raft.messages import AnyMessage
+from coordinator.raft.snapshots import Image
+from coordinator.raft.types import Entry, HardState
+
+
+class Role(Enum):
+    """What a member is in its term."""
+
+    FOLLOWER = auto()
+    PRE_CANDIDATE = auto()
+    CANDIDATE = auto()
+    LEADER = auto()
+
+
+MAY_BECOME = {
+    Role.FOLLOWER: {Role.FOLLOWER, Role.PRE_CANDIDATE, Role.CANDIDATE},
+    Role.PRE_CANDIDATE: {Role.FOLLOWER, Role.PRE_CANDIDATE, Role.CANDIDATE},
+    Role.CANDIDATE: {Role.FOLLOWER, Role.PRE_CANDIDATE, Role.LEADER},
+    Role.LEADER: {Role.FOLLOWER},
+}
+
+
+class NotLeading(Exception):  # noqa: N818
+    """Only a leader can do this; `leader` is who it should be asked of, 0 when unknown."""
+
+    def __init__(self, leader: int, why: str = "this member does not lead") -> None:
+        super().__init__(why)
+        self.leader = leader
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Ticks of an election timeout and between heartbeats (etcd's ratio)."""
+
+    election_ticks: int = 10
+    heartbeat_ticks: int = 1
+
+
+@dataclass(slots=True)
+class Ready:
+    """What to do now: send `first`, save, then send `after`. Then call `saved`.
+
+    `image` is a snapshot to save and to load in place of the state. `reads` are contexts whose
+    reads may be served once the index is applied.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    state: HardState | None = None
+    image: Image | None = None
+    first: list[AnyMessage] = field(default_factory=list)
+    after: list[AnyMessage] = field(default_factory=list)
+    reads: list[tuple[int, int]] = field(default_factory=list)

@@ -71,8 +71,14 @@ def isolated(script: str, directory: Path, timeout_s: float) -> subprocess.Compl
         pytest.skip("a network of its own, with every port free, needs root")
     isolate = [require("unshare"), "--net", "--mount", "--pid", "--mount-proc"]
     isolate += ["--fork", "--kill-child"]
-    set_up = f"set -eu\nmount --bind {directory} /tmp\nip link set lo up\ncd {ROOT}\n"
     programs = Path(sys.executable).parent
+    steps = ["set -eu"]
+    for needed in (ROOT, programs.parent):
+        if needed.is_relative_to("/tmp"):
+            kept = directory / needed.relative_to("/tmp")
+            steps += [f"mkdir -p {kept}", f"mount --bind {needed} {kept}"]
+    steps += [f"mount --rbind {directory} /tmp", "ip link set lo up", f"cd {ROOT}", ""]
+    set_up = "\n".join(steps)
     return subprocess.run(
         [*isolate, "bash", "-c", set_up + script],
         env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},

@@ -5,6 +5,7 @@ is known.
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 from typing import Protocol, assert_never
 
@@ -65,13 +66,15 @@ class Answers:
             for status in (200, 201, 400, 401, 403, 404, 412, 500, 503)
         }
         self.watches: set[WatchStream] = set()
-        self.requests: dict[bytes, int] = {}
+        self.requests: Counter[bytes] = Counter()
+        self._marked = -1
+        self._mark_lines = b""
 
     def __call__(self, exchange: Exchange) -> None:
         """Answer one exchange, now or when its write is applied."""
         head = exchange.head
         method, target = head.method, head.target
-        self.requests[method] = self.requests.get(method, 0) + 1
+        self.requests[method] += 1
         beside = method == b"OPTIONS" or not target.startswith(keys.PREFIX)
         if beside and self._other(exchange):
             return
@@ -126,18 +129,20 @@ class Answers:
                 assert_never(refused)
 
     def _reply(self, exchange: Exchange, status: int, body: bytes) -> None:
+        head = self._key_heads[status] + self._marks()
+        exchange.reply(b"%bContent-Length: %d\r\n" % (head, len(body)), body)
+
+    def _marks(self) -> bytes:
+        """Return the lines that say how far the store is; only an applied entry changes them."""
         replica = self._replica
-        exchange.reply(
-            b"%bX-Etcd-Index: %d\r\nX-Raft-Index: %d\r\nX-Raft-Term: %d\r\nContent-Length: %d\r\n"
-            % (
-                self._key_heads[status],
+        if replica.applied != self._marked:
+            self._marked = replica.applied
+            self._mark_lines = b"X-Etcd-Index: %d\r\nX-Raft-Index: %d\r\nX-Raft-Term: %d\r\n" % (
                 self._keyspace.index,
                 replica.applied,
                 replica.term,
-                len(body),
-            ),
-            body,
-        )
+            )
+        return self._mark_lines
 
     def _refuse(self, exchange: Exchange, refusal: ApiError) -> None:
         body = refusal.body()
@@ -148,19 +153,14 @@ class Answers:
         )
 
     def _watch(self, exchange: Exchange, asked: WatchRequest) -> None:
-        replica, index = self._replica, self._keyspace.index
+        after = asked.after(self._keyspace.index)
         stream = WatchStream(
-            exchange,
-            Watching(asked.interest, asked.after(index), asked.stream, asked.progress_s),
+            exchange, Watching(asked.interest, after, asked.stream, asked.progress_s)
         )
         stream.ended = self.watches.discard
         self.watches.add(stream)
         try:
-            stream.begin(
-                self._keyspace.hub,
-                b"%bX-Etcd-Index: %d\r\nX-Raft-Index: %d\r\nX-Raft-Term: %d\r\n"
-                % (self._key_heads[200], index, replica.applied, replica.term),
-            )
+            stream.begin(self._keyspace.hub, self._key_heads[200] + self._marks())
         except ApiError:
             self.watches.discard(stream)
             raise

@@ -45,6 +45,7 @@ class Limits:
 
     head_bytes_max: int = 32 * 1024
     body_bytes_max: int = 10 * 1024 * 1024  # buffered applications only
+    bodies_bytes_max: int = 512 * 1024 * 1024  # of all bodies that are arriving, together
     head_s: float = 10.0  # from the first byte of a head to its end
     body_s: float = 60.0  # between two pieces of a buffered body
     idle_s: float = 120.0  # between two requests
@@ -160,6 +161,7 @@ class Connection(asyncio.Protocol):
         self._state = State.CLOSED
         self._buffer = b""
         self._body = None
+        self._take_gathered()
         self.server.closed(self)
         exchange, self.exchange = self.exchange, None
         if exchange is not None and exchange.lost is not None:
@@ -338,7 +340,7 @@ class Connection(asyncio.Protocol):
             self._dispatch(head, rest[: head.length])
             return True
         self._buffer = b""
-        self._head, self._body, self._gathered = head, request_body(head), bytearray()
+        self._head, self._body = head, request_body(head)
         self._enter(State.BODY)
         if rest:
             self._advance_body(rest)
@@ -374,20 +376,29 @@ class Connection(asyncio.Protocol):
             receiver.body_end()
 
     def _gather(self, pieces: list[bytes], rest: bytes | None) -> None:
-        gathered = self._gathered
+        server = self.server
         for piece in pieces:
-            gathered += piece
+            self._gathered += piece
+            server.gathered_bytes += len(piece)
         self._enter(State.BODY)
-        if len(gathered) > self.server.limits.body_bytes_max:
+        if len(self._gathered) > server.limits.body_bytes_max:
             self._refuse(BadMessage(413, "the request body is too large"))
+            return
+        if server.gathered_bytes > server.limits.bodies_bytes_max:
+            self._refuse(BadMessage(503, "too many request bodies are arriving at once"))
             return
         if rest is None:
             return
         assert self._head is not None
-        head, self._head, self._body, self._gathered = self._head, None, None, bytearray()
+        head, self._head, self._body = self._head, None, None
         self._buffer = rest
-        self._dispatch(head, bytes(gathered))
+        self._dispatch(head, self._take_gathered())
         self._go_on()
+
+    def _take_gathered(self) -> bytes:
+        gathered, self._gathered = self._gathered, bytearray()
+        self.server.gathered_bytes -= len(gathered)
+        return bytes(gathered)
 
     def _dispatch(self, head: RequestHead, body: bytes) -> None:
         self._state = State.ANSWER
@@ -424,6 +435,7 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         self._buffer = b""
         self._body = None
+        self._take_gathered()
         self._enter(State.LINGER)
         self._read_on()
         if self._transport.can_write_eof():

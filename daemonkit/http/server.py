@@ -59,6 +59,7 @@ class Server:
         self.buffered = buffered
         self.limits = limits or Limits()
         self.connections: set[Connection] = set()
+        self.gathered_bytes = 0  # of bodies that are arriving
         self.draining = False
         self.date = b""
         self.now: Callable[[], float] = float  # the loop's clock, once it listens

@@ -57,6 +57,20 @@ def test_a_head_up_to_its_bound_is_taken(live: Live) -> None:
         assert client.answer().status == 200
 
 
+def test_all_bodies_together_are_bounded_and_the_room_comes_back(echo: Echo) -> None:
+    half = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4000\r\n\r\n" + b"x" * 2000
+    with Live(echo, limits=Limits(bodies_bytes_max=6000)) as live:
+        with live.client() as first, live.client() as second:
+            first.send(half)
+            second.send(half)
+            wait_until(lambda: live.server.gathered_bytes == 4000, "two halves", 5)
+            with live.client() as third:
+                assert third.ask(half + b"x").status == 503
+            wait_until(lambda: live.server.gathered_bytes == 4000, "the third's room", 5)
+            assert first.ask(b"x" * 2000).status == 200
+        wait_until(lambda: live.server.gathered_bytes == 0, "all room", 5)
+
+
 def test_a_body_announced_too_large_is_refused_at_once(live: Live) -> None:
     with live.client() as client:
         assert (

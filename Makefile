@@ -1,4 +1,4 @@
-# The whole developer interface: setup up test check bench ci clean.
+# The whole developer interface: setup up test check sim bench ci clean.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := coordinator daemonkit locksmith skydns confd vulcan
 RUN ?= run
 
-.PHONY: setup up test check bench ci clean
+.PHONY: setup up test check sim bench ci clean
 
 setup: $(VENV)/installed
 
@@ -24,6 +24,11 @@ up: setup
 
 test: setup
 	$(BIN)/pytest --numprocesses auto $(ARGS)
+
+# Consensus in a world of faults; a failing seed prints itself and replays.
+sim: setup
+	RAFT_SEEDS=$(or $(SEEDS),1000) RAFT_STEPS=3000 $(BIN)/pytest --numprocesses auto --quiet \
+	  tests/coordinator/raft/test_simulation.py
 
 check: setup
 	$(BIN)/ruff check .

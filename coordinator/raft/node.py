@@ -179,7 +179,12 @@ class Node:
             self._advance_commit(self.leading)
 
     def to_apply(self) -> tuple[Entry, ...]:
-        """Return committed entries that are on this disk and not applied yet."""
+        """Return committed entries that are on this disk and not applied yet.
+
+        None while a snapshot waits in `ready`: they follow on its state.
+        """
+        if self._image is not None:
+            return ()
         upto = min(self.commit, self.log.stable)
         return self.log.between(self.applied, upto) if upto > self.applied else ()
 

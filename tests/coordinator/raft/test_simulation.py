@@ -22,7 +22,7 @@ def test_a_cluster_is_safe_under_faults_and_live_after_them(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_without_faults_a_cluster_commits_much(seed: int) -> None:
-    world = World(seed, 3, Faults(0, 0, 0, 0, 0, 0, 0, 0, 0.3, 0.1, 0, 0, 0.02))
+    world = World(seed, 3, Faults(0, 0, 0, 0, 0, 0, 0, 0, 0.3, 0.1, 0, 0, 0.02, 0))
     world.run(2000)
     assert world.highest > 20
     assert world.reads_done > 20

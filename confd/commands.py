@@ -42,12 +42,16 @@ class Runner:
         """Give back the descriptor."""
         os.close(self._cancelled)
 
-    def run(self, line: str, timeout_s: float) -> str:
-        """Run a command line with /bin/sh; return the end of its output. Raises CommandFailed."""
+    def run(self, line: str | list[str], timeout_s: float, **variables: str) -> str:
+        """Run a line with /bin/sh, or a program with its arguments, and more variables.
+
+        Return the end of its output. Raises CommandFailed.
+        """
+        arguments = ["/bin/sh", "-c", line] if isinstance(line, str) else line
         try:
-            process = self._started(line)
+            process = self._started(arguments, variables)
         except OSError as error:
-            raise CommandFailed(f"/bin/sh did not start: {error.strerror}") from error
+            raise CommandFailed(f"{arguments[0]} did not start: {error.strerror}") from error
         exited = os.pidfd_open(process.pid)
         try:
             why, output = self._wait(process, exited, timeout_s)
@@ -63,15 +67,17 @@ class Runner:
             raise CommandFailed(_failure(why, process.returncode, text))
         return text
 
-    def _started(self, line: str) -> subprocess.Popen[bytes]:
+    def _started(
+        self, arguments: list[str], variables: Mapping[str, str]
+    ) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            ["/bin/sh", "-c", line],
+            arguments,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             cwd="/",
-            env=self._variables,
+            env={**self._variables, **variables},
         )
 
     def _wait(

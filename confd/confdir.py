@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
@@ -37,11 +38,21 @@ def _text(path: Path) -> str:
         raise ResourceError(f"{path}:{line}: not UTF-8 text: save it as UTF-8") from None
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    text: str
+    signature: tuple[int, int, int] | None
+
+
 class Templates(jinja2.BaseLoader):
-    """Loads templates from below one directory, and nothing from outside it."""
+    """Loads templates from below one directory, and nothing from outside it.
+
+    What was read once stays until `renew`: a set that is half edited changes no rendering.
+    """
 
     def __init__(self, confdir: Path) -> None:
         self._directory = confdir / "templates"
+        self._sources: dict[str, _Source] = {}
         self.root = f"{self._directory}/"
 
     def get_source(
@@ -49,6 +60,29 @@ class Templates(jinja2.BaseLoader):
     ) -> tuple[str, str, Callable[[], bool]]:
         """Read one template. Raises TemplateNotFound, Unreadable."""
         del environment
+        if template not in self._sources:
+            self._sources[template] = self._read(template)
+        source = self._sources[template]
+        # By the text, so that one that changed and changed back is not compiled again.
+        return (
+            source.text,
+            f"{self.root}{template}",
+            lambda: (now := self._sources.get(template)) is not None and now.text == source.text,
+        )
+
+    def renew(self, judge: Callable[[], None]) -> None:
+        """Read again what changed. If the judge raises, all stays as it was, and it is raised."""
+        before = dict(self._sources)
+        for name, source in before.items():
+            if source.signature is None or _signature(self._directory / name) != source.signature:
+                del self._sources[name]
+        try:
+            judge()
+        except BaseException:
+            self._sources = before
+            raise
+
+    def _read(self, template: str) -> _Source:
         if "\0" in template:
             raise jinja2.TemplateNotFound(template)
         path = self._directory / template
@@ -65,11 +99,10 @@ class Templates(jinja2.BaseLoader):
         if len(data) > TEMPLATE_BYTES_MAX:
             raise Unreadable(f"the template is larger than {TEMPLATE_BYTES_MAX} bytes")
         try:
-            text = data.decode()
+            return _Source(data.decode(), signature)
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
             raise Unreadable(f"the template is not UTF-8 text in its line {line}") from None
-        return text, f"{self.root}{template}", lambda: _signature(path) == signature
 
 
 def _signature(path: Path) -> tuple[int, int, int] | None:

@@ -18,9 +18,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from confd.resource import TemplateResource
+from confd.resource import Placement, TemplateResource
 
 NEW_FILE_MODE = 0o644
+# What is larger was not rendered here, so it is not what is wanted.
+PRESENT_BYTES_MAX = 64 << 20
 _STAGED_MODE = 0o600
 _PERMISSIONS = 0o777
 _START_LENGTH = len(".confd-") + 12 + len("-")
@@ -41,29 +43,84 @@ class Wanted:
     gid: int
 
 
-def wanted(resource: TemplateResource, content: bytes) -> Wanted:
+def wanted(resource: TemplateResource, dest: Path, content: bytes) -> Wanted:
     """Complete what the resource leaves open. Raises OwnerUnknown."""
-    return Wanted(content, _mode(resource), _uid(resource.owner), _gid(resource.group))
+    return Wanted(content, _mode(resource, dest), _uid(resource.owner), _gid(resource.group))
 
 
-def in_place(dest: Path, want: Wanted) -> bool:
-    """Say whether the destination has the content, mode and owner already."""
+def present(dest: Path) -> Wanted | None:
+    """Return the file that stands at a destination; None without a readable regular one."""
     try:
         # O_NONBLOCK: a FIFO in the place of the file must not stop us.
         descriptor = os.open(dest, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        return False
+        return None
     try:
         found = os.fstat(descriptor)
-        return (
-            stat.S_ISREG(found.st_mode)
-            and (found.st_uid, found.st_gid) == (want.uid, want.gid)
-            and stat.S_IMODE(found.st_mode) == want.mode
-            and found.st_size == len(want.content)
-            and _read(descriptor, found.st_size) == want.content
-        )
+        if not stat.S_ISREG(found.st_mode) or found.st_size > PRESENT_BYTES_MAX:
+            return None
+        content = _read(descriptor, found.st_size)
+        return Wanted(content, stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
     finally:
         os.close(descriptor)
+
+
+def resolved(dest: Path, placement: Placement) -> Path:
+    """Return where the file is to be: at the end of a link only if links are followed."""
+    return dest.resolve() if placement.follow_symlinks and dest.is_symlink() else dest
+
+
+def make_directories(path: Path, mode: int) -> None:
+    """Create a directory and those above it, each with the mode, whatever the umask says."""
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        each.chmod(mode)
+        sync_directory(each.parent)
+
+
+def back_up(dest: Path, index: int, content: bytes, keep_max: int) -> None:
+    """Keep the file that stands at `dest` beside it, and no more than `keep_max` of them.
+
+    A hard link: the copy has the file's own mode and owner, and costs no bytes.
+    """
+    digest = hashlib.sha256(content).hexdigest()[:12]
+    with suppress(FileExistsError, FileNotFoundError):
+        os.link(dest, dest.with_name(f".{dest.name}.bak-{index}-{digest}"), follow_symlinks=False)
+    ours = re.compile(rf"\.{re.escape(dest.name)}\.bak-(\d+)-[0-9a-f]{{12}}")
+    found = sorted(
+        (int(match[1]), entry.stat(follow_symlinks=False).st_mtime_ns, entry.path)
+        for entry in os.scandir(dest.parent)
+        if (match := ours.fullmatch(entry.name))
+    )
+    for _, _, path in found[: max(0, len(found) - keep_max)]:
+        discard(Path(path))
+
+
+def overwrite(dest: Path, want: Wanted) -> None:
+    """Write into the file that stands at `dest`, which may be a mount of its own.
+
+    Not atomic: a reader can see a part, and a power cut leave one, which the next run rewrites.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(dest, flags, _STAGED_MODE)
+    with os.fdopen(descriptor, "wb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"{dest}: not a regular file")
+        _give(descriptor, want)
+        file.truncate(0)
+        file.write(want.content)
+        file.flush()
+        if want.mode & ~_PERMISSIONS:
+            os.fchmod(descriptor, want.mode)
+        os.fsync(descriptor)
+
+
+def remove(dest: Path) -> None:
+    """Remove a file; on return it is gone even after a power cut."""
+    dest.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        sync_directory(dest.parent)
 
 
 def stage(dest: Path, want: Wanted) -> Path:
@@ -157,11 +214,11 @@ def _give(descriptor: int, want: Wanted) -> None:
     os.fchmod(descriptor, want.mode & _PERMISSIONS)
 
 
-def _mode(resource: TemplateResource) -> int:
+def _mode(resource: TemplateResource, dest: Path) -> int:
     if resource.mode is not None:
         return resource.mode
     try:
-        found = os.lstat(resource.dest)
+        found = os.lstat(dest)
     except FileNotFoundError:
         return NEW_FILE_MODE
     return stat.S_IMODE(found.st_mode) if stat.S_ISREG(found.st_mode) else NEW_FILE_MODE

@@ -74,39 +74,58 @@ class Reads:
     globs: frozenset[str] = frozenset()
     listings: frozenset[str] = frozenset()
 
-    def touched_by(self, written: AbstractSet[str], moved: AbstractSet[str]) -> bool:
-        """Say whether names whose values changed, or that came or went, were read."""
-        if not self.exact.isdisjoint(written):
-            return True
-        if any(compiled(glob).matches(name) for glob in self.globs for name in written):
-            return True
-        return any(inside(name, base) for base in self.listings for name in moved)
-
 
 class KeySet:
-    """Values by key, in key order. One thread applies and reads."""
+    """Values by key, in key order, from one store or several. One thread applies and reads.
 
-    def __init__(self) -> None:
+    Of the layers the last that holds a key gives its value. `index` is the store's, of the last
+    change.
+    """
+
+    def __init__(self, layers: int = 1) -> None:
+        self._layers: tuple[dict[str, str], ...] = tuple({} for _ in range(layers))
         self._values: dict[str, str] = {}
         self._sorted: list[str] = []
+        self.index = 0
 
-    def apply(self, root: str, changes: Changes) -> Touched:
-        """Take in a change below `root`; a reset replaces all there is below it."""
+    def apply(self, root: str, changes: Changes, layer: int = 0) -> Touched:
+        """Take in a change of one layer below `root`; a reset replaces all that it has there."""
+        own = self._layers[layer]
         new = {entry.key: entry.value for entry in changes.entries}
-        gone = {key for key in changes.removed if key in self._values and key not in new}
+        gone = {key for key in changes.removed if key in own and key not in new}
         if changes.reset:
-            gone |= {key for key in self.below(root) if key not in new}
-        come = {key for key in new if key not in self._values}
-        written = {key for key, value in new.items() if self._values.get(key) != value}
+            gone |= {key for key in self.below(root) if key in own and key not in new}
         for key in gone:
-            del self._values[key]
-        self._values.update(new)
-        self._reorder(come, gone)
-        return Touched(frozenset(written | gone), frozenset(come | gone))
+            del own[key]
+        own.update(new)
+        self.index = max(self.index, changes.index)
+        return self._renewed({*gone, *new})
 
-    def forget(self, root: str) -> None:
-        """Drop all that stands below `root`."""
-        self.apply(root, Changes(cluster="", index=0, reset=True))
+    def forget(self, root: str, layer: int = 0) -> None:
+        """Drop all of a layer that stands below `root`."""
+        self.apply(root, Changes(cluster="", index=0, reset=True), layer)
+
+    def _renewed(self, keys: AbstractSet[str]) -> Touched:
+        written: set[str] = set()
+        come: set[str] = set()
+        gone: set[str] = set()
+        for key in keys:
+            before, after = self._values.get(key), self._topmost(key)
+            if before == after:
+                continue
+            written.add(key)
+            if after is None:
+                gone.add(key)
+                del self._values[key]
+                continue
+            if before is None:
+                come.add(key)
+            self._values[key] = after
+        self._reorder(come, gone)
+        return Touched(frozenset(written), frozenset(come | gone))
+
+    def _topmost(self, key: str) -> str | None:
+        return next((layer[key] for layer in reversed(self._layers) if key in layer), None)
 
     def value(self, key: str) -> str | None:
         """Return the value of a key, None when it is absent."""

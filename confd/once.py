@@ -4,14 +4,15 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from confd import files
+from confd import files, sources
 from confd.commands import Runner
+from confd.cycle import Result
 from confd.keys import KeySet
 from confd.plan import roots
 from confd.resource import TemplateResource
-from confd.settings import Settings
+from confd.settings import STORE, Settings
 from confd.state import State
-from confd.worker import prepared
+from confd.workshop import Workshop, units
 from coordinator.client.store import Store
 from coordinator.client.view import Changes
 
@@ -20,16 +21,28 @@ def run(
     settings: Settings, resources: Iterable[TemplateResource], store: Store, state: State
 ) -> bool:
     """Work each resource once; say whether all went well. Raises StoreError."""
-    wanted = sorted(resources, key=lambda resource: resource.name)
-    keys = KeySet()
-    for root in roots(resource.scope for resource in wanted):
-        listing = store.list(root or "/")
-        changes = Changes(listing.cluster, listing.index, listing.entries, reset=True)
-        keys.apply(root, changes)
+    wanted = units(resources)
+    keys = read_keys(settings, [each for unit in wanted.values() for each in unit], store)
     if not settings.manner.noop:
-        files.sweep(Path(resource.dest) for resource in wanted)
-    cycle = prepared(settings, state, Runner(os.environ))
-    well = True
-    for resource in wanted:
-        well &= not cycle.work(resource, keys).outcome.failed
-    return well
+        files.sweep(Path(resource.dest) for unit in wanted.values() for resource in unit)
+    cycle = Workshop(settings, state, Runner(os.environ)).cycle
+    results: dict[str, Result] = {}
+    for unit in wanted.values():
+        results |= cycle.write(unit, keys)
+    results |= cycle.reload(wanted.values(), results)
+    return not any(result.outcome.failed for result in results.values())
+
+
+def read_keys(settings: Settings, resources: Iterable[TemplateResource], store: Store) -> KeySet:
+    """Read all sources once. Raises StoreError, ResourceError."""
+    keys = KeySet(len(settings.sources))
+    scopes = [resource.scope for resource in resources]
+    for layer, source in enumerate(settings.sources):
+        if source != STORE:
+            keys.apply("", sources.read(source, os.environ), layer)
+            continue
+        for root in roots(scopes):
+            listing = store.list(root or "/")
+            changes = Changes(listing.cluster, listing.index, listing.entries, reset=True)
+            keys.apply(root, changes, layer)
+    return keys

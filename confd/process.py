@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from confd import confdir, once
 from confd.daemon import Confd
 from confd.resource import ResourceError, TemplateResource
-from confd.settings import Settings
+from confd.settings import STORE, Settings
 from confd.state import State, StateInUse
 from coordinator.client import Tls, connect
 from coordinator.client.errors import StoreError
+from coordinator.client.memory import MemoryStore
 from coordinator.client.store import Store
 from daemonkit import lifecycle, options
 
@@ -20,8 +21,9 @@ EXIT_NO_STORE = 3
 
 def run(settings: Settings, endpoints: str, tls: Tls, *, onetime: bool) -> int:
     """Carry out the settings; return the exit code. Raises options.Failure."""
+    store: Store
     try:
-        store = connect(endpoints, tls=tls)
+        store = connect(endpoints, tls=tls) if STORE in settings.sources else MemoryStore()
         resources = confdir.resources(settings.confdir, settings.prefix)
         state = State(settings.state_dir)
     except (ResourceError, StateInUse, StoreError) as error:
@@ -44,3 +46,5 @@ def _once(
         return 0 if once.run(settings, resources, store, state) else EXIT_FAILED
     except StoreError as error:
         raise options.Failure(str(error), EXIT_NO_STORE) from error
+    except ResourceError as error:
+        raise options.Failure(str(error), options.EXIT_USAGE) from error

@@ -6,7 +6,7 @@ message of Jinja quotes is shown only when the template's own text holds it.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -14,12 +14,24 @@ import jinja2
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from confd import functions
+from confd import functions, text_functions
 from confd.functions import FunctionError
 from confd.keys import KVPair, Reader
 
 # A file under /etc of more than this is a template gone wrong.
 OUTPUT_BYTES_MAX = 16 << 20
+# Compiled ones kept: a host has hundreds, and to compile is many times dearer than to render.
+TEMPLATES_MAX = 4096
+_MARKS = (
+    "variable_start_string",
+    "variable_end_string",
+    "block_start_string",
+    "block_end_string",
+    "comment_start_string",
+    "comment_end_string",
+)
+# Loaders are handed one; ours do not ask it anything.
+_BARE = jinja2.Environment(autoescape=False)  # noqa: S701 - nothing is rendered by it
 # Floats are exact integers up to here.
 EXACT_FLOAT_MAX = 2**53
 _NO_PART = re.compile(r"'(.*?)' has no (?:attribute|element) (.*)", re.DOTALL)
@@ -53,27 +65,44 @@ class Renderer:
         self,
         loader: jinja2.BaseLoader,
         root: str,
-        variables: Mapping[str, str],
-        clock: Callable[[], float],
+        world: Mapping[str, functions.Function],
+        compiled: jinja2.BytecodeCache | None = None,
     ) -> None:
         self._root = root
         self._loader = loader
-        world = functions.world_functions(variables, clock)
-        self._lf = _environment(loader, "\n", world)
-        self._crlf = _environment(loader, "\r\n", world)
+        self._world = world
+        self._compiled = compiled
+        self._environments: dict[tuple[str, tuple[str, ...]], jinja2.Environment] = {}
 
-    def render(self, src: str, reader: Reader) -> bytes:
-        """Return the text of a file. Raises RenderError."""
+    def render(
+        self, src: str, reader: Reader, delimiters: tuple[str, ...] = (), item: str = ""
+    ) -> bytes:
+        """Return the text of a file; `item` is its part of for_each. Raises RenderError."""
         try:
-            # Jinja ends all lines of its output alike; a file keeps the ends of its template.
-            crlf = self._source(src).partition("\n")[0].endswith("\r")
-            environment = self._crlf if crlf else self._lf
-            return _rendered(environment.get_template(src, globals=_keyed(reader)))
+            environment = self._environment(src, delimiters)
+            template = environment.get_template(src, globals=_keyed(environment, reader, item))
+            return _rendered(template)
         except Exception as error:  # noqa: BLE001 - whatever a template does is its own failure
             raise self._explained(src, error) from None
 
+    def parse(self, src: str, delimiters: tuple[str, ...] = ()) -> None:
+        """Look whether a template is well formed. Raises RenderError."""
+        try:
+            self._environment(src, delimiters).get_template(src)
+        except Exception as error:  # noqa: BLE001 - whatever a template does is its own failure
+            raise self._explained(src, error) from None
+
+    def _environment(self, src: str, delimiters: tuple[str, ...]) -> jinja2.Environment:
+        # Jinja ends all lines of its output alike; a file keeps the ends of its template.
+        crlf = self._source(src).partition("\n")[0].endswith("\r")
+        which = ("\r\n" if crlf else "\n", delimiters)
+        if which not in self._environments:
+            self._environments[which] = _environment(self._loader, which, self._world)
+            self._environments[which].bytecode_cache = self._compiled
+        return self._environments[which]
+
     def _source(self, name: str) -> str:
-        return self._loader.get_source(self._lf, name)[0]
+        return self._loader.get_source(_BARE, name)[0]
 
     def _explained(self, src: str, error: Exception) -> RenderError:
         if isinstance(error, jinja2.TemplateSyntaxError):
@@ -99,27 +128,38 @@ class Renderer:
 
 
 def _environment(
-    loader: jinja2.BaseLoader, newline: str, world: Mapping[str, functions.Function]
+    loader: jinja2.BaseLoader,
+    which: tuple[str, tuple[str, ...]],
+    world: Mapping[str, functions.Function],
 ) -> jinja2.Environment:
+    newline, delimiters = which
     environment = ImmutableSandboxedEnvironment(
         loader=loader,
         undefined=jinja2.StrictUndefined,
         finalize=_printed,
         keep_trailing_newline=True,
-        newline_sequence=newline,
+        newline_sequence="\r\n" if newline == "\r\n" else "\n",
         autoescape=False,
         extensions=["jinja2.ext.loopcontrols"],
+        cache_size=TEMPLATES_MAX,
+        **dict(zip(_MARKS, delimiters, strict=False)),
     )
     # Random text would make every rendering another file, and every key change a reload.
     del environment.globals["lipsum"], environment.filters["random"]
-    environment.globals.update({**functions.PLAIN, **world})
-    environment.filters.update(functions.FILTERS)
+    environment.globals.update({**functions.PLAIN, **text_functions.PLAIN, **world})
+    environment.filters.update({**functions.FILTERS, **text_functions.FILTERS})
     return environment
 
 
-def _keyed(reader: Reader) -> dict[str, functions.Function]:
-    # As globals of the load, not as variables: imported macros see only globals.
-    return functions.key_functions(reader)
+def _keyed(
+    environment: jinja2.Environment, reader: Reader, item: str
+) -> MutableMapping[str, object]:
+    # As globals of the load, not as variables: imported macros see only globals. A template that
+    # served an item before must not find it again.
+    return {
+        **functions.key_functions(reader),
+        "item": item or environment.undefined(name="item"),
+    }
 
 
 def _rendered(template: jinja2.Template) -> bytes:

@@ -16,16 +16,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from confd import confdir, files
-from confd.commands import Runner, inherited
-from confd.confdir import Templates
-from confd.cycle import Cycle, Outcome, Result
+from confd import confdir, files, sources
+from confd.commands import Runner
+from confd.cycle import Outcome, Result, Unit
 from confd.keys import KeySet, inside
-from confd.plan import Schedule, affected, roots
-from confd.render import Renderer
-from confd.resource import ResourceError, TemplateResource
-from confd.settings import Settings
+from confd.plan import ReadIndex, Schedule, roots, spread
+from confd.render import RenderError
+from confd.resource import Pace, ResourceError, TemplateResource
+from confd.settings import STORE, Settings
 from confd.state import State
+from confd.workshop import Workshop, units
 from coordinator.client.mirror import Mirror, MirrorStatus
 from coordinator.client.store import Store
 from coordinator.client.view import Changes
@@ -62,13 +62,6 @@ class Stop:
 Message = Delivered | Pass | Stop
 
 
-def prepared(settings: Settings, state: State, runner: Runner) -> Cycle:
-    """Return what works resources by these settings."""
-    templates = Templates(settings.confdir)
-    renderer = Renderer(templates, templates.root, inherited(os.environ), time.time)
-    return Cycle(renderer, state, runner, settings.manner)
-
-
 class Worker:
     """Owns the keys, the schedule and the mirrors; only its own thread touches them.
 
@@ -80,15 +73,19 @@ class Worker:
     ) -> None:
         self._settings, self._store, self._state = settings, store, state
         self._runner = Runner(os.environ)
-        self._cycle = prepared(settings, state, self._runner)
+        self._workshop = Workshop(settings, state, self._runner)
         self._resources = {resource.name: resource for resource in resources}
-        self._keys = KeySet()
+        self._units: dict[str, Unit] = {}
+        self._keys = KeySet(len(settings.sources))
         self._schedule = Schedule()
+        self._reads = ReadIndex()
+        self._host = os.uname().nodename
         # Of dark roots: when their cached keys become good enough, None without any.
         self._dark: dict[str, float | None] = {}
         self._fresh: set[str] = set()
         self._next_pass_s = float("inf")
         self._stopping = False
+        self._asked_to_stop = threading.Event()
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._first_pass: Callable[[], None] = _nothing
@@ -113,7 +110,8 @@ class Worker:
         self._inbox.put(Pass())
 
     def stop(self) -> None:
-        """Have it end after the resource under way."""
+        """Have it end after the resource or the reload under way."""
+        self._asked_to_stop.set()
         self._inbox.put(Stop())
 
     def join(self, timeout_s: float) -> bool:
@@ -134,7 +132,8 @@ class Worker:
 
     def owes(self, resource: TemplateResource) -> bool:
         """Say whether the resource's reload has yet to succeed."""
-        return resource.reload is not None and self._state.owes(resource.dest)
+        dests = (resource.dest, *self._state.outputs(resource.name))
+        return resource.reload is not None and any(map(self._state.owes, dests))
 
     def statuses(self) -> dict[str, MirrorStatus]:
         """Return how each root is followed."""
@@ -142,6 +141,7 @@ class Worker:
 
     def _live(self, failed: Callable[[BaseException], None]) -> None:
         try:
+            self._read_sources()
             self._adopt(self._resources)
             self._work_due()
             while not self._stopping:
@@ -186,16 +186,24 @@ class Worker:
                 self._stopping = True
 
     def _delivered(self, root: str, changes: Changes) -> None:
-        touched = self._keys.apply(root, changes)
+        touched = self._keys.apply(root, changes, self._settings.sources.index(STORE))
         if root in self._dark:
             if self._dark[root] is None:
                 self._dark[root] = time.monotonic() + STORE_PATIENCE_S
         elif self._settings.watch:
-            reads = {
-                name: (self._resources[name].scope, result.reads)
-                for name, result in self.report.items()
-            }
-            self._schedule.want(affected(reads, touched), time.monotonic())
+            now_s = time.monotonic()
+            for unit in {self._resources[name].unit for name in self._reads.affected(touched)}:
+                pace = self._pace(unit)
+                self._schedule.changed(unit, pace, now_s, spread(self._host, unit))
+
+    def _pace(self, unit: str) -> Pace:
+        paces = [resource.pace for resource in self._units[unit]]
+        least_s, most_s = self._settings.wait
+        return Pace(
+            max(pace.wait_min_s for pace in paces) or least_s,
+            max(pace.wait_max_s for pace in paces) or most_s,
+            max(pace.splay_s for pace in paces),
+        )
 
     def _open_roots(self) -> None:
         now_s = time.monotonic()
@@ -207,51 +215,91 @@ class Worker:
             if root in fresh & self._fresh or now_s >= good_at_s:
                 del self._dark[root]
                 _log.info("keys-known", root=root or "/", cached=root not in fresh)
-                needing = [name for name, each in self._resources.items() if _needs(each, root)]
+                needing = {each.unit for each in self._resources.values() if _needs(each, root)}
                 self._schedule.want(needing, now_s)
         self._fresh = fresh
 
     def _work_due(self) -> None:
+        worked: list[Unit] = []
+        results: dict[str, Result] = {}
         for name in self._schedule.take(time.monotonic()):
-            resource = self._resources.get(name)
-            if self._stopping or resource is None or self._is_dark(resource):
+            unit = self._units.get(name)
+            if self._stopping or unit is None or self._is_dark(unit):
                 continue
-            result = self._cycle.work(resource, self._keys)
-            self.report = {**self.report, name: result}
-            self.outcomes[result.outcome] += 1
-            if result.outcome.failed:
-                delay_s = self._schedule.failed(name, time.monotonic())
-                _log.info("retry-scheduled", resource=name, delay_s=delay_s)
-            else:
-                self._schedule.succeeded(name)
+            results |= self._note(self._workshop.cycle.write(unit, self._keys))
+            worked.append(unit)
             # What came in meanwhile may be a stop, newer keys, or an end of this resource.
             self._take_in(0.0)
+        # After all files, so that one command serves many.
+        changed = self._workshop.cycle.reload(
+            worked, results, lambda: not self._asked_to_stop.is_set()
+        )
+        self._note({name: each for name, each in changed.items() if name in self._resources})
+        for unit in worked:
+            self._settle(unit, {**results, **changed})
         if self._resources.keys() <= self.report.keys():
             self._first_pass()
             self._first_pass = _nothing
 
-    def _is_dark(self, resource: TemplateResource) -> bool:
-        return any(_needs(resource, root) for root in self._dark)
+    def _note(self, results: dict[str, Result]) -> dict[str, Result]:
+        self.report = {**self.report, **results}
+        for name, result in results.items():
+            self.outcomes[result.outcome] += 1
+            resource = self._resources[name]
+            self._reads.note(name, resource.scope, result.reads, resource.trigger_keys)
+        return results
+
+    def _settle(self, unit: Unit, results: Mapping[str, Result]) -> None:
+        name, now_s = unit[0].unit, time.monotonic()
+        if name not in self._units:
+            return
+        if any(results[resource.name].outcome.retried for resource in unit):
+            delay_s = self._schedule.failed(name, now_s)
+            _log.info("retry-scheduled", resource=name, delay_s=delay_s)
+            return
+        self._schedule.succeeded(name)
+        if (due_s := self._workshop.cycle.reload_due_s(unit)) is not None:
+            self._schedule.later(name, due_s)
+
+    def _is_dark(self, unit: Unit) -> bool:
+        return any(_needs(resource, root) for root in self._dark for resource in unit)
+
+    def _read_sources(self) -> None:
+        """Read the sources that are not the store. One that cannot be read keeps its keys."""
+        for layer, source in enumerate(self._settings.sources):
+            if source == STORE:
+                continue
+            try:
+                self._keys.apply("", sources.read(source, os.environ), layer)
+            except ResourceError as error:
+                _log.error("source-refused", reason=str(error))
 
     def _pass(self) -> None:
+        self._read_sources()
+        self._workshop.cycle.forgive()
+        resources = self._resources
         try:
             found = confdir.resources(self._settings.confdir, self._settings.prefix)
-        except ResourceError as error:
+            self._workshop.renew(found)
+            resources = {resource.name: resource for resource in found}
+        except (ResourceError, RenderError) as error:
             _log.error("configuration-refused", reason=str(error), kept=len(self._resources))
-            self._adopt(self._resources)
-        else:
-            self._adopt({resource.name: resource for resource in found})
+        self._adopt(resources)
 
     def _adopt(self, resources: Mapping[str, TemplateResource]) -> None:
         """Take these resources for the ones to work, and follow the roots they need."""
-        dropped = self._resources.keys() - resources.keys()
+        for name in self._resources.keys() - resources.keys():
+            self._reads.drop(name)
         self._resources = dict(resources)
-        self._schedule.drop(dropped)
+        found = units(resources.values())
+        self._schedule.drop(self._units.keys() - found.keys())
+        self._units = found
         self.report = {name: result for name, result in self.report.items() if name in resources}
         if not self._settings.manner.noop:
             files.sweep(Path(resource.dest) for resource in resources.values())
-        self._follow(roots(resource.scope for resource in resources.values()))
-        self._schedule.want(resources, time.monotonic())
+        if STORE in self._settings.sources:
+            self._follow(roots(resource.scope for resource in resources.values()))
+        self._schedule.want(self._units, time.monotonic())
         interval_s = self._settings.interval_s or float("inf")
         self._next_pass_s = time.monotonic() + interval_s
 
@@ -260,7 +308,7 @@ class Worker:
         for root in gone:
             self.mirrors[root].stop()
             self._dark.pop(root, None)
-            self._keys.forget(root)
+            self._keys.forget(root, self._settings.sources.index(STORE))
         self.mirrors = {root: self.mirrors[root] for root in self.mirrors if root not in gone}
         for root in wanted:
             if root not in self.mirrors:

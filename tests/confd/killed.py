@@ -69,7 +69,7 @@ def work(conf: Confdir, place: Path) -> bool:
     state = State(place / "state")
     [resource] = conf.resources()
     files.sweep([Path(resource.dest)])
-    result = conf.cycle(state).work(resource, key_set({"/app/v": "new"}))
+    result = conf.cycle(state).work([resource], key_set({"/app/v": "new"}))[resource.name]
     state.close()
     return not result.outcome.failed
 

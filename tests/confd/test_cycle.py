@@ -1,11 +1,13 @@
 """One resource worked: what is written, checked, reloaded, and what is left alone."""
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from confd import files
-from confd.cycle import Manner, Outcome
+from confd.cycle import Cycle, Manner, Outcome, Result
 from confd.keys import KeySet
 from confd.state import State, StateInUse
 from tests.confd.test_keys import key_set
@@ -30,7 +32,7 @@ class World:
     def work(self, keys: dict[str, str] | KeySet = KEYS, manner: Manner | None = None) -> Outcome:
         known = keys if isinstance(keys, KeySet) else key_set(keys)
         [resource] = self.confdir.resources()
-        self.result = self.confdir.cycle(self.state, manner).work(resource, known)
+        self.result = self.confdir.cycle(self.state, manner).work([resource], known)[resource.name]
         return self.result.outcome
 
     def restart(self) -> None:
@@ -272,3 +274,269 @@ def test_a_debt_that_cannot_be_noted_stops_the_write(world: World, tmp_path: Pat
     (tmp_path / "state" / "owed").rmdir()
     assert world.work() is Outcome.WRITE_FAILED
     assert not dest.exists()
+
+
+def bundle(world: World, *lines: str) -> tuple[Path, Path]:
+    shared = ('bundle = "b"', *lines)
+    one = world.confdir.add("one", "1 {{ getv('/app/one') }}", *shared)
+    two = world.confdir.add("two", "2 {{ getv('/app/two') }}", *shared)
+    return one, two
+
+
+def outcomes(world: World, cycle: Cycle, keys: dict[str, str]) -> list[Outcome]:
+    found = cycle.work(world.confdir.resources(), key_set(keys))
+    return [found[name].outcome for name in sorted(found)]
+
+
+GOOD = {"/app/one": "a", "/app/two": "b"}
+
+
+def test_a_bundle_is_reloaded_once(world: World) -> None:
+    one, two = bundle(world, f'reload_cmd = "echo x >> {world.log}"')
+    cycle = world.confdir.cycle(world.state)
+    assert outcomes(world, cycle, GOOD) == [Outcome.WRITTEN] * 2
+    assert (one.read_text(), two.read_text(), world.logged()) == ("1 a", "2 b", "x\n")
+
+
+def test_one_refused_file_holds_its_whole_bundle(world: World) -> None:
+    one, two = bundle(world, 'check_cmd = "! grep -q bad {{ src }}"')
+    cycle = world.confdir.cycle(world.state)
+    outcomes(world, cycle, GOOD)
+    bad = {"/app/one": "new", "/app/two": "bad"}
+    assert outcomes(world, cycle, bad) == [Outcome.HELD, Outcome.CHECK_FAILED]
+    assert outcomes(world, cycle, {"/app/one": "x"}) == [Outcome.HELD, Outcome.RENDER_FAILED]
+    assert (one.read_text(), two.read_text()) == ("1 a", "2 b")
+    assert staged(one.parent) == []
+
+
+def test_a_bundle_that_cannot_be_swapped_whole_goes_back(world: World) -> None:
+    one, two = bundle(world)
+    cycle = world.confdir.cycle(world.state)
+    outcomes(world, cycle, GOOD)
+    two.unlink()
+    two.mkdir()
+    new = {"/app/one": "new", "/app/two": "new"}
+    assert outcomes(world, cycle, new)[0] in {Outcome.HELD, Outcome.WRITE_FAILED}
+    assert one.read_text() == "1 a"
+
+
+def test_a_failed_reload_brings_the_whole_bundle_back(world: World) -> None:
+    check = f"cat {{one}} {{two}} >> {world.log}; ! grep -q bad {{two}}"
+    out = world.confdir.out
+    one, two = bundle(
+        world, f"""reload_cmd = "{check.format(one=out / "one", two=out / "two")}\""""
+    )
+    cycle = world.confdir.cycle(world.state)
+    outcomes(world, cycle, GOOD)
+    bad = {"/app/one": "new", "/app/two": "bad"}
+    assert outcomes(world, cycle, bad) == [Outcome.RELOAD_FAILED] * 2
+    assert (one.read_text(), two.read_text()) == ("1 a", "2 b")
+    assert world.logged() == "1 a2 b1 new2 bad1 a2 b"
+    assert not world.state.owes(str(one))
+
+
+def test_a_text_whose_reload_failed_stays_out_until_it_changes_or_a_pass_asks(
+    world: World,
+) -> None:
+    dest = world.add(f'reload_cmd = "echo x >> {world.log}; ! grep -q bad {{{{ dest }}}}"')
+    cycle = world.confdir.cycle(world.state)
+    [resource] = world.confdir.resources()
+
+    def work(value: str) -> Outcome:
+        return cycle.work([resource], key_set({"/app/v": value}))[resource.name].outcome
+
+    assert work("1") is Outcome.WRITTEN
+    assert work("bad") is Outcome.RELOAD_FAILED
+    assert work("bad") is Outcome.QUARANTINED
+    assert not Outcome.QUARANTINED.retried
+    assert dest.read_text() == "v=1\n"
+    assert world.logged() == "x\n" * 3
+    cycle.forgive()
+    assert work("bad") is Outcome.RELOAD_FAILED
+    assert work("2") is Outcome.WRITTEN
+    assert dest.read_text() == "v=2\n"
+
+
+def test_a_file_may_be_kept_although_its_reload_failed(world: World) -> None:
+    dest = world.add('reload_cmd = "grep -q 1 {{ dest }}"', 'on_reload_failure = "keep"')
+    world.work()
+    assert world.work({"/app/v": "2"}) is Outcome.RELOAD_FAILED
+    assert dest.read_text() == "v=2\n"
+
+
+def test_what_stood_before_comes_back_after_a_restart(world: World) -> None:
+    dest = world.add('reload_cmd = "! grep -q bad {{ dest }}"')
+    world.work()
+    [resource] = world.confdir.resources()
+    cycle = world.confdir.cycle(world.state)
+    results = cycle.write([resource], key_set({"/app/v": "bad"}))
+    assert results[resource.name].outcome is Outcome.WRITTEN
+    world.restart()
+    assert world.work({"/app/v": "bad"}) is Outcome.RELOAD_FAILED
+    assert dest.read_text() == "v=1\n"
+
+
+def test_equal_reloads_of_different_units_run_once(world: World) -> None:
+    for name in ("one", "two"):
+        world.confdir.add(name, "x", f'reload_cmd = "echo x >> {world.log}"')
+    cycle = world.confdir.cycle(world.state)
+    pair = [[resource] for resource in world.confdir.resources()]
+    results: dict[str, Result] = {}
+    for unit in pair:
+        results |= cycle.write(unit, key_set({}))
+    assert cycle.reload(pair, results) == {}
+    assert world.logged() == "x\n"
+
+
+def test_a_reload_too_soon_after_another_is_put_off_and_not_dropped(world: World) -> None:
+    world.add(f'reload_cmd = "echo x >> {world.log}"', 'min_reload_interval = "30s"')
+    [resource] = world.confdir.resources()
+    now_s = [100.0]
+    cycle = replace(world.confdir.cycle(world.state), clock=lambda: now_s[0])
+    for value in "123":
+        cycle.work([resource], key_set({"/app/v": value}))
+    assert world.logged() == "x\n"
+    assert cycle.reload_due_s([resource]) == 130.0
+    now_s[0] = 130.0
+    cycle.work([resource], key_set({"/app/v": "3"}))
+    assert world.logged() == "x\n" * 2
+    assert cycle.reload_due_s([resource]) is None
+
+
+EACH = "{{ item }}={{ getv('/app/' ~ item ~ '/v') }}"
+
+
+def for_each(world: World, *lines: str) -> Path:
+    world.confdir.add("each", EACH, 'for_each = "/app/*"', *lines)
+    path = world.confdir.path / "conf.d" / "each.toml"
+    path.write_text(path.read_text().replace('out/each"', 'out/{{ item }}.conf"'))
+    return world.confdir.out
+
+
+def test_each_item_has_its_file_and_stale_ones_go(world: World) -> None:
+    out = for_each(world, f'reload_cmd = "echo x >> {world.log}"')
+    keep = out / "not-ours.conf"
+    keep.write_text("")
+    world.work({"/app/a/v": "1", "/app/b/v": "2"})
+    assert [(out / f"{name}.conf").read_text() for name in "ab"] == ["a=1", "b=2"]
+    world.restart()
+    assert world.work({"/app/b/v": "2"}) is Outcome.WRITTEN
+    assert sorted(path.name for path in out.iterdir()) == ["b.conf", "not-ours.conf"]
+    assert world.logged() == "x\n" * 2
+    assert world.work({"/app/b/v": "2"}) is Outcome.UNCHANGED
+    assert world.work({}) is Outcome.WRITTEN
+    assert list(out.iterdir()) == [keep]
+
+
+@pytest.mark.parametrize("name", ["..", ".hidden", "a b", "a;b", "-x", "ä"])
+def test_an_item_that_is_no_name_for_a_file_is_refused(world: World, name: str) -> None:
+    out = for_each(world)
+    assert world.work({f"/app/{name}/v": "1"}) is Outcome.CHECK_FAILED
+    assert "no name for a file" in world.result.error
+    assert list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "value", "reason"),
+    [
+        ('output_format = "json"', '{"a": \n s3cret', "not json: malformed in line 2"),
+        ('output_format = "yaml"', "a: [s3cret", "not yaml: malformed in line"),
+        ('output_format = "toml"', "a = s3cret", "not toml: malformed in line 1"),
+        ('output_format = "ini"', "s3cret = 1", "not ini: malformed in line 1"),
+        ("min_bytes = 100", "s3cret", "min_bytes: 9 bytes are fewer than 100"),
+        ('max_shrink = "50%"', "", "max_shrink: from 40 to 3 bytes is more than 50%"),
+        ('require = ["/app/up/*"]', "s3cret", "require: no key matches '/app/up/*'"),
+    ],
+)
+def test_a_guard_keeps_the_old_file(world: World, line: str, value: str, reason: str) -> None:
+    dest = world.add(line, template="{{ getv('/app/v') }}\n\n\n")
+    dest.write_text("x" * 40)
+    assert world.work({"/app/v": value}) is Outcome.CHECK_FAILED
+    assert world.result.error.startswith(reason)
+    assert "s3cret" not in world.result.error
+    assert dest.read_text() == "x" * 40
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [("json", '{"a": 1}'), ("yaml", "a: [1]"), ("toml", "a = 1"), ("ini", "[a]\nb = 1\nc\n")],
+)
+def test_a_text_of_its_format_is_written(world: World, kind: str, text: str) -> None:
+    world.add(f'output_format = "{kind}"', template="{{ getv('/app/v') }}")
+    assert world.work({"/app/v": text}) is Outcome.WRITTEN
+
+
+def test_delimiters_are_the_resources_own(world: World) -> None:
+    dest = world.add(
+        """delimiters = ["<<", ">>", "<%", "%>", "<#", "#>"]""",
+        template="${#A[@]} {{ x }} << getv('/app/v') >><% if true %>!<% endif %><# c #>",
+    )
+    world.work()
+    assert dest.read_text() == "${#A[@]} {{ x }} 1!"
+
+
+def test_directories_are_made_when_asked(world: World) -> None:
+    dest = world.add("make_dirs = true", 'dir_mode = "0750"')
+    dest.parent.rmdir()
+    assert world.work() is Outcome.WRITTEN
+    assert dest.parent.stat().st_mode & 0o777 == 0o750
+
+
+def test_backups_are_kept_with_index_and_hash_and_no_more_than_asked(world: World) -> None:
+    dest = world.add("backups = 2", 'mode = "0640"')
+    for index, value in enumerate("1234"):
+        keys = key_set({"/app/v": value})
+        keys.index = index
+        world.work(keys)
+    found = sorted(path.name for path in dest.parent.glob(".a.conf.bak-*"))
+    digests = [hashlib.sha256(f"v={value}\n".encode()).hexdigest()[:12] for value in "23"]
+    assert found == [f".a.conf.bak-{n}-{each}" for n, each in zip((2, 3), digests, strict=True)]
+    assert (dest.parent / found[0]).stat().st_mode & 0o777 == 0o640
+
+
+def test_a_link_is_replaced_or_followed_as_the_resource_says(world: World, tmp_path: Path) -> None:
+    real = tmp_path / "real"
+    real.write_text("old")
+    dest = world.add("follow_symlinks = true")
+    dest.symlink_to(real)
+    world.work()
+    assert dest.is_symlink()
+    assert real.read_text() == "v=1\n"
+    real.write_text("old")
+    world.add()
+    world.work()
+    assert not dest.is_symlink()
+    assert (dest.read_text(), real.read_text()) == ("v=1\n", "old")
+
+
+def test_a_file_written_in_place_stays_the_same_inode(world: World) -> None:
+    dest = world.add('write = "in-place"', 'mode = "0600"')
+    dest.write_text("a longer text than the new one")
+    inode = dest.stat().st_ino
+    assert world.work() is Outcome.WRITTEN
+    assert (dest.read_text(), dest.stat().st_ino) == ("v=1\n", inode)
+    assert dest.stat().st_mode & 0o777 == 0o600
+    assert staged(dest.parent) == []
+
+
+def test_a_command_in_list_form_has_no_shell(world: World) -> None:
+    dest = world.add(
+        'check_cmd = ["grep", "-q", "v=1", "{{ src }}"]',
+        f'reload_cmd = ["cp", "{{{{ dest }}}}", "{world.directory}/$HOME"]',
+    )
+    assert world.work() is Outcome.WRITTEN
+    assert (world.directory / "$HOME").read_text() == dest.read_text()
+
+
+def test_commands_know_their_file_from_the_environment(world: World) -> None:
+    dest = world.add(
+        'check_cmd = "grep -q v=1 $CONFD_SRC"', f'reload_cmd = "echo $CONFD_DEST > {world.log}"'
+    )
+    assert world.work() is Outcome.WRITTEN
+    assert world.logged() == f"{dest}\n"
+
+
+def test_a_resource_has_its_own_time_outs(world: World) -> None:
+    world.add('check_cmd = "sleep 300"', 'check_cmd_timeout = "200ms"')
+    assert world.work() is Outcome.CHECK_FAILED
+    assert "not done within 0.2 s" in world.result.error

@@ -35,7 +35,7 @@ def test_what_was_put_in_place_is_in_place(tmp_path: Path) -> None:
     dest = tmp_path / "a"
     wanted = Wanted(b"x\0y", 0o640, OTHER_ID, OTHER_ID)
     put(dest, wanted)
-    assert files.in_place(dest, wanted)
+    assert files.present(dest) == wanted
     assert dest.read_bytes() == b"x\0y"
 
 
@@ -44,14 +44,14 @@ def test_what_was_put_in_place_is_in_place(tmp_path: Path) -> None:
 )
 def test_another_content_or_mode_is_not_in_place(tmp_path: Path, wanted: Wanted) -> None:
     put(tmp_path / "a", want())
-    assert not files.in_place(tmp_path / "a", wanted)
+    assert files.present(tmp_path / "a") != wanted
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_another_owner_is_not_in_place(tmp_path: Path) -> None:
     put(tmp_path / "a", want())
-    assert not files.in_place(tmp_path / "a", Wanted(b"text", 0o644, 1, 0))
-    assert not files.in_place(tmp_path / "a", Wanted(b"text", 0o644, 0, 1))
+    assert files.present(tmp_path / "a") != Wanted(b"text", 0o644, 1, 0)
+    assert files.present(tmp_path / "a") != Wanted(b"text", 0o644, 0, 1)
 
 
 def test_nothing_but_a_regular_file_is_in_place(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_nothing_but_a_regular_file_is_in_place(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo", 0o644)
     (tmp_path / "directory").mkdir()
     names = ("link", "fifo", "directory", "absent", "absent/below")
-    assert [files.in_place(tmp_path / name, want()) for name in names] == [False] * 5
+    assert [files.present(tmp_path / name) for name in names] == [None] * 5
 
 
 def test_a_link_is_replaced_and_what_it_led_to_is_left_alone(tmp_path: Path) -> None:
@@ -134,21 +134,21 @@ def test_a_kept_file_takes_the_place_of_the_one_kept_before(tmp_path: Path) -> N
 
 def test_an_open_mode_is_that_of_the_file_or_0644(tmp_path: Path) -> None:
     dest = tmp_path / "a"
-    assert files.wanted(resource(dest), b"").mode == 0o644
+    assert files.wanted(resource(dest), dest, b"").mode == 0o644
     dest.write_text("")
     dest.chmod(0o751)
-    assert files.wanted(resource(dest), b"").mode == 0o751
-    assert files.wanted(resource(dest, mode=0o600), b"").mode == 0o600
+    assert files.wanted(resource(dest), dest, b"").mode == 0o751
+    assert files.wanted(resource(dest, mode=0o600), dest, b"").mode == 0o600
     dest.unlink()
     dest.symlink_to("/etc/passwd")
-    assert files.wanted(resource(dest), b"").mode == 0o644
+    assert files.wanted(resource(dest), dest, b"").mode == 0o644
 
 
 def test_owners_are_names_numbers_or_our_own(tmp_path: Path) -> None:
     dest = tmp_path / "a"
-    own = files.wanted(resource(dest), b"")
+    own = files.wanted(resource(dest), dest, b"")
     assert (own.uid, own.gid) == (os.geteuid(), os.getegid())
-    assert files.wanted(resource(dest, owner="root"), b"").uid == 0
-    assert files.wanted(resource(dest, owner=7), b"").gid == 7
+    assert files.wanted(resource(dest, owner="root"), dest, b"").uid == 0
+    assert files.wanted(resource(dest, owner=7), dest, b"").gid == 7
     with pytest.raises(OwnerUnknown, match="owner 'no-such-name' is no user of this host"):
-        files.wanted(resource(dest, owner="no-such-name"), b"")
+        files.wanted(resource(dest, owner="no-such-name"), dest, b"")

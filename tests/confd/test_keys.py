@@ -131,21 +131,23 @@ def test_every_question_is_remembered() -> None:
     )
 
 
-def test_an_absent_key_that_appears_touches_its_reader() -> None:
-    assert Reads(exact=frozenset({"/a"})).touched_by({"/a"}, {"/a"})
+def test_of_several_sources_the_last_that_has_a_key_wins() -> None:
+    keys = KeySet(3)
+    keys.apply("", changes({"/a": "env", "/b": "env"}, reset=True), 0)
+    keys.apply("", changes({"/a": "file"}, reset=True), 1)
+    touched = keys.apply("", changes({"/a": "store", "/c": "store"}, reset=True), 2)
+    assert touched == Touched(frozenset({"/a", "/c"}), frozenset({"/c"}))
+    assert [keys.value(key) for key in ("/a", "/b", "/c")] == ["store", "env", "store"]
+    touched = keys.apply("", changes({}, ("/a", "/c")), 2)
+    assert touched == Touched(frozenset({"/a", "/c"}), frozenset({"/c"}))
+    assert [keys.value(key) for key in ("/a", "/b", "/c")] == ["file", "env", None]
+    assert list(keys.starting("/")) == ["/a", "/b"]
 
 
-def test_a_glob_is_touched_by_a_value_and_a_listing_only_by_coming_and_going() -> None:
-    reads = Reads(globs=frozenset({"/g/*"}), listings=frozenset({"/l"}))
-    assert reads.touched_by({"/g/x"}, set())
-    assert not reads.touched_by({"/g/x/y"}, set())
-    assert not reads.touched_by({"/l/x"}, set())
-    assert reads.touched_by({"/l/x/y"}, {"/l/x/y"})
-    assert not reads.touched_by({"/l2"}, {"/l2"})
-
-
-def test_a_listing_of_the_root_is_touched_by_any_key_that_moves() -> None:
-    assert Reads(listings=frozenset({""})).touched_by({"/x"}, {"/x"})
+def test_a_key_hidden_by_another_source_touches_nothing() -> None:
+    keys = KeySet(2)
+    keys.apply("", changes({"/a": "over"}, reset=True), 1)
+    assert keys.apply("", changes({"/a": "under"}), 0) == Touched()
 
 
 @given(st.lists(NAMES))

@@ -3,6 +3,7 @@
 import jinja2
 import pytest
 
+from confd.functions import world_functions
 from confd.keys import Reads
 from confd.render import OUTPUT_BYTES_MAX, Renderer, RenderError, Unreadable
 from tests.confd.test_keys import reader
@@ -24,7 +25,7 @@ def renderer(templates: dict[str, str]) -> Renderer:
         return (templates[name], f"T/{name}", lambda: True) if name in templates else None
 
     loader = jinja2.FunctionLoader(load)  # type: ignore[arg-type]
-    return Renderer(loader, "T/", {"HOME": "/root"}, lambda: 0.0)
+    return Renderer(loader, "T/", world_functions({"HOME": "/root"}, lambda: 0.0))
 
 
 def rendered(text: str, values: dict[str, str] | None = None, **others: str) -> str:
@@ -183,7 +184,7 @@ def test_a_template_that_goes_while_it_is_rendered_is_an_error_all_the_same() ->
 
     loader = jinja2.FunctionLoader(load)  # type: ignore[arg-type]
     with pytest.raises(RenderError, match=r"^T/main:1: a dict object has no such item"):
-        Renderer(loader, "T/", {}, lambda: 0.0).render("main", reader(KEYS))
+        Renderer(loader, "T/", {}).render("main", reader(KEYS))
 
 
 def test_a_name_of_a_template_that_is_a_value_is_not_shown() -> None:

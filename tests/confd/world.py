@@ -8,6 +8,7 @@ from pathlib import Path
 from confd import confdir
 from confd.commands import Runner
 from confd.cycle import Cycle, Manner
+from confd.functions import world_functions
 from confd.render import Renderer
 from confd.resource import TemplateResource
 from confd.state import State
@@ -37,8 +38,8 @@ class Confdir:
     def cycle(self, state: State, manner: Manner | None = None) -> Cycle:
         """Return what works them."""
         templates = confdir.Templates(self.path)
-        renderer = Renderer(templates, templates.root, {}, time.time)
-        return Cycle(renderer, state, Runner(os.environ), manner or Manner())
+        renderer = Renderer(templates, templates.root, world_functions({}, time.time))
+        return Cycle(renderer, state, Runner(os.environ), manner or Manner(), time.monotonic)
 
 
 def staged(directory: Path) -> list[Path]:

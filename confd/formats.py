@@ -1,0 +1,85 @@
+"""Is a rendered text what its reader will parse? JSON, YAML, TOML, INI.
+
+An error names the line alone: what parsers say may quote the text, which may be secret.
+"""
+
+import configparser
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+
+import msgspec
+import yaml
+
+_TOML_LINE = re.compile(r"at line (\d+)")
+
+
+class NotWellFormed(Exception):  # noqa: N818 - what the text is
+    """The text is not of the format; the message has a place and no part of the text."""
+
+
+def checked(output_format: str, content: bytes) -> None:
+    """Raise NotWellFormed unless the text is of the format."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise NotWellFormed(f"not {output_format}: not UTF-8 text") from None
+    if why := FORMATS[output_format](text):
+        raise NotWellFormed(f"not {output_format}: {why}")
+
+
+def _json(text: str) -> str:
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        at = re.search(r"\(byte (\d+)\)", str(error))
+        line = text.encode()[: int(at[1])].count(b"\n") + 1 if at else text.count("\n") + 1
+        return f"malformed in line {line}"
+    except RecursionError:
+        return "nested too deeply"
+    return ""
+
+
+def _yaml(text: str) -> str:
+    try:
+        for _ in yaml.safe_load_all(text):
+            pass
+    except yaml.MarkedYAMLError as error:
+        return f"malformed in line {error.problem_mark.line + 1 if error.problem_mark else 1}"
+    except yaml.YAMLError:
+        return "a character that YAML does not take"
+    except (ValueError, RecursionError):
+        return "a value that YAML does not take"
+    return ""
+
+
+def _toml(text: str) -> str:
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = _TOML_LINE.search(str(error))
+        return f"malformed in line {found[1] if found else text.count(chr(10)) + 1}"
+    except RecursionError:
+        return "nested too deeply"
+    return ""
+
+
+def _ini(text: str) -> str:
+    parser = configparser.ConfigParser(interpolation=None, allow_no_value=True)
+    try:
+        parser.read_string(text)
+    except configparser.ParsingError as error:
+        places = getattr(error, "errors", None) or [(getattr(error, "lineno", 1), "")]
+        return f"malformed in line {places[0][0]}"
+    except (configparser.DuplicateOptionError, configparser.DuplicateSectionError) as error:
+        return f"a name that comes twice, again in line {error.lineno}"
+    return ""
+
+
+FORMATS: Mapping[str, Callable[[str], str]] = {
+    "json": _json,
+    "yaml": _yaml,
+    "yml": _yaml,
+    "toml": _toml,
+    "ini": _ini,
+}

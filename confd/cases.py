@@ -141,6 +141,8 @@ def _difference(wanted: str, text: str) -> str:
 
 def summary(results: Mapping[str, str]) -> str:
     """Show each case on a line, with the reasons of those that fail."""
-    lines = [f"{'FAIL' if why else 'ok  '}  {name}\n{why}".rstrip() for name, why in results.items()]
+    lines = [
+        f"{'FAIL' if why else 'ok  '}  {name}\n{why}".rstrip() for name, why in results.items()
+    ]
     failed = sum(bool(why) for why in results.values())
     return "\n".join([*lines, f"{len(results) - failed} ok, {failed} failed"]) + "\n"

@@ -212,8 +212,8 @@ def why(  # noqa: PLR0913 - one parameter an option
     raise typer.Exit(work.show_why(settings, endpoints, tls, dest))
 
 
-@tools.command()
-def test(*, confdir: Confdir = Path("/etc/confd"), prefix: Prefix = "") -> None:
+@tools.command("test")
+def run_cases(*, confdir: Confdir = Path("/etc/confd"), prefix: Prefix = "") -> None:
     """Run the cases of CONFDIR/tests/*.toml: keys in, file out, no store."""
     from confd import tools as work
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from confd.cycle import Outcome
+from confd.edits import Edits
 from confd.resource import TemplateResource
 from confd.settings import Settings
 from confd.state import State
@@ -40,6 +41,7 @@ class Confd:
             state=self._describe,
             samples=self._samples,
         )
+        self._edits = Edits(settings.confdir, self._worker.edited)
         self._passed = asyncio.Event()
 
     async def start(self, life: Lifecycle) -> None:
@@ -50,6 +52,7 @@ class Confd:
             first_pass=lambda: _tell(loop, self._passed),
             failed=life.fail,
         )
+        self._edits.start()
         try:
             await asyncio.wait_for(self._passed.wait(), FIRST_PASS_S)
         except TimeoutError:
@@ -60,6 +63,7 @@ class Confd:
 
     async def drain(self) -> None:
         """Finish the resource under way; end its command when the time is up."""
+        self._edits.stop()
         self._worker.stop()
         await self._page.stop()
         loop = asyncio.get_running_loop()

@@ -21,9 +21,7 @@ def facts(found: Iterable[Drafted]) -> list[dict[str, object]]:
             "listings": sorted(
                 each.resource.scope.key_of(base) or "/" for base in each.reader.reads.listings
             ),
-            "trigger_keys": sorted(
-                map(each.resource.scope.key_of, each.resource.trigger_keys)
-            ),
+            "trigger_keys": sorted(map(each.resource.scope.key_of, each.resource.trigger_keys)),
             "error": each.error,
         }
         for each in found

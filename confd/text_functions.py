@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
-from confd.functions import FunctionError
+from confd.functions import FunctionError, from_json
 from confd.keys import KVPair
 
 Function = Callable[..., object]
@@ -296,6 +296,7 @@ PLAIN: Mapping[str, Function] = {
     "ternary": ternary,
     "coalesce": coalesce,
     "empty": is_empty,
+    "fromJson": from_json,
     "toJson": to_json,
     "toPrettyJson": to_pretty_json,
     "indent": indent,

@@ -37,6 +37,9 @@ STORE_PATIENCE_S = 2.0
 LOOK_EVERY_S = 0.05
 # Changes taken in before rendering goes on; the rest waits its turn.
 BATCH_MAX = 1000
+# An editor or an unpacking package writes several files; one pass is for all of them.
+EDIT_QUIET_S = 0.2
+EDIT_WAIT_MAX_S = 2.0
 
 _log = logs.get("confd")
 
@@ -55,11 +58,16 @@ class Pass:
 
 
 @dataclass(frozen=True, slots=True)
+class Edited:
+    """The configuration directory was edited; the editor may not be done."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """Finish the resource under way and return."""
 
 
-Message = Delivered | Pass | Stop
+Message = Delivered | Pass | Edited | Stop
 
 
 class Worker:
@@ -83,7 +91,8 @@ class Worker:
         # Of dark roots: when their cached keys become good enough, None without any.
         self._dark: dict[str, float | None] = {}
         self._fresh: set[str] = set()
-        self._next_pass_s = float("inf")
+        self._next_pass_s = self._edit_pass_s = float("inf")
+        self._edited_s = 0.0
         self._stopping = False
         self._asked_to_stop = threading.Event()
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
@@ -108,6 +117,10 @@ class Worker:
     def request_pass(self) -> None:
         """Have the configuration read again and every resource worked."""
         self._inbox.put(Pass())
+
+    def edited(self) -> None:
+        """Have a pass done once the configuration directory is quiet."""
+        self._inbox.put(Edited())
 
     def stop(self) -> None:
         """Have it end after the resource or the reload under way."""
@@ -156,7 +169,8 @@ class Worker:
 
     def _wait_s(self) -> float | None:
         now_s = time.monotonic()
-        waits = [self._schedule.wait_s(now_s), self._next_pass_s - now_s]
+        next_pass_s = min(self._next_pass_s, self._edit_pass_s)
+        waits = [self._schedule.wait_s(now_s), next_pass_s - now_s]
         if any(good_at_s is not None for good_at_s in self._dark.values()):
             waits.append(LOOK_EVERY_S)
         least_s = min(wait_s for wait_s in waits if wait_s is not None)
@@ -171,7 +185,7 @@ class Worker:
             self._take(message)
         except queue.Empty:
             pass
-        if time.monotonic() >= self._next_pass_s:
+        if time.monotonic() >= min(self._next_pass_s, self._edit_pass_s):
             self._pass()
 
     def _take(self, message: Message) -> None:
@@ -182,6 +196,11 @@ class Worker:
                 pass  # from a mirror that was stopped meanwhile
             case Pass():
                 self._pass()
+            case Edited():
+                now_s = time.monotonic()
+                self._edited_s = self._edited_s or now_s
+                quiet_s = min(now_s + EDIT_QUIET_S, self._edited_s + EDIT_WAIT_MAX_S)
+                self._edit_pass_s = quiet_s
             case Stop():
                 self._stopping = True
 
@@ -275,6 +294,7 @@ class Worker:
                 _log.error("source-refused", reason=str(error))
 
     def _pass(self) -> None:
+        self._edited_s, self._edit_pass_s = 0.0, float("inf")
         self._read_sources()
         self._workshop.cycle.forgive()
         resources = self._resources

@@ -318,3 +318,13 @@ def test_no_value_is_in_the_log_or_on_the_status_page(on_etcd: World) -> None:
         assert all(pages)
         assert "s3cret" not in "".join(pages)
     assert "s3cret" not in running.log.read_text()
+
+
+def test_an_edited_configuration_is_taken_without_a_signal(on_etcd: World) -> None:
+    world = on_etcd
+    dest = world.confdir.add("a", "1")
+    with world.daemon():
+        (world.confdir.path / "templates" / "a.j2").write_text("2")
+        wait_until(holds(dest, "2"), "the edited template")
+        other = world.confdir.add("b", "x")
+        wait_until(holds(other, "x"), "the new resource")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from confd import functions
+from confd import functions, text_functions, world
 from confd.functions import FunctionError
 from confd.keys import KVPair
 from tests.confd.test_keys import reader
@@ -24,7 +24,7 @@ def keyed(name: str, *arguments: object) -> object:
 
 
 def plain(name: str, *arguments: object) -> object:
-    return functions.PLAIN[name](*arguments)
+    return {**functions.PLAIN, **text_functions.PLAIN}[name](*arguments)
 
 
 KEYED_CASES = [
@@ -125,12 +125,69 @@ PLAIN_CASES = [
     ("base64Encode", ("hé",), "aMOp"),
     ("base64Decode", ("aMOp",), "hé"),
     ("base64Decode", ("YQ==",), "a"),
+    ("default", ("d", ""), "d"),
+    ("default", ("d", "v"), "v"),
+    ("default", ("d",), "d"),
+    ("ternary", ("a", "b", True), "a"),
+    ("ternary", ("a", "b", False), "b"),
+    ("coalesce", ("", [], "x", "y"), "x"),
+    ("coalesce", (), ""),
+    ("empty", ("",), True),
+    ("empty", ("x",), False),
+    ("toJson", ({"b": [1, True, None], "a": "é"},), '{"a":"é","b":[1,true,null]}'),
+    ("toJson", ([KVPair("/k", "v")],), '[{"Key":"/k","Value":"v"}]'),
+    ("toPrettyJson", ({"a": 1},), '{\n  "a": 1\n}'),
+    ("indent", (2, "a\nb"), "  a\n  b"),
+    ("nindent", (1, "a\nb"), "\n a\n b"),
+    ("quote", ('a"\n',), '"a\\"\\n"'),
+    ("squote", ("it's",), "'it's'"),
+    ("regexMatch", ("^a+$", "aaa"), True),
+    ("regexMatch", ("b", "aaa"), False),
+    ("regexFind", ("[0-9]+", "a12b3"), "12"),
+    ("regexFind", ("x", "a"), ""),
+    ("regexReplaceAll", ("(a)(b)?", "abac", "${1}$2-$$"), "ab-$a-$c"),
+    ("trimPrefix", ("a.a.b", "a."), "a.b"),
+    ("repeat", (3, "ab"), "ababab"),
+    ("nospace", (" a b\tc\n",), "abc"),
+    ("snakecase", ("HTTPServer-name",), "http_server_name"),
+    ("camelcase", ("http_server",), "HttpServer"),
+    ("kebabcase", ("HttpServer name",), "http-server-name"),
+    ("dict", ("a", 1, "b", 2), {"a": 1, "b": 2}),
+    ("list", (1, "a"), [1, "a"]),
+    ("hasKey", ({"a": 1}, "a"), True),
+    ("keys", ({"b": 1, "a": 2},), ["a", "b"]),
+    ("values", ({"b": 1, "a": 2},), [2, 1]),
+    ("append", ([1], 2), [1, 2]),
+    ("pluck", ("a", {"a": 1}, {"b": 2}, {"a": 3}), [1, 3]),
+    ("sha256sum", ("",), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+    ("index", ([1, {"a": "x"}], 1, "a"), "x"),
+    ("len", ("é",), 2),
+    ("len", ([1, 2],), 2),
+    (
+        "printf",
+        ("%s-%03d %v %q %t %x %.2f %%", "a", 7, [1, "b"], "q", True, 255, 1.5),
+        'a-007 [1 b] "q" true ff 1.50 %',
+    ),
+    ("printf", ("%-4s|%4s|%x", "a", "b", "hi"), "a   |   b|6869"),
+    ("fromJson", ("[1]",), [1]),
     *(("parseBool", (text,), True) for text in ("1", "t", "T", "TRUE", "true", "True")),
     *(("parseBool", (text,), False) for text in ("0", "f", "F", "FALSE", "false", "False")),
 ]
 
 SECRET = "s3cret"
 WRONG_CASES = [
+    ("toJson", (float("nan"),)),
+    ("toJson", ({1, 2},)),
+    ("indent", (-1, "a")),
+    ("repeat", (2**40, "a")),
+    ("regexMatch", ("(", SECRET)),
+    ("dict", ("a",)),
+    ("index", ([1], 1)),
+    ("index", ({"a": 1}, SECRET)),
+    ("printf", ("%d", SECRET)),
+    ("printf", ("%s", SECRET, SECRET)),
+    ("printf", ("%s %s", SECRET)),
+    ("printf", ("%99999s", SECRET)),
     ("json", ("[1]",)),
     ("json", (SECRET,)),
     ("json", ('{"a": NaN}',)),
@@ -197,7 +254,7 @@ def test_a_bad_pattern_is_an_error() -> None:
 
 def test_every_function_has_a_case() -> None:
     covered = {case[0] for case in (*KEYED_CASES, *PLAIN_CASES)}
-    names = {*functions.PLAIN, *functions.key_functions(reader({}))}
+    names = {*functions.PLAIN, *text_functions.PLAIN, *functions.key_functions(reader({}))}
     assert covered == names
 
 
@@ -214,3 +271,24 @@ def test_the_environment_and_the_clock_are_those_given() -> None:
     assert world["getenv"]("NONE") == ""
     assert world["unixTS"]() == "86400"
     assert str(world["datetime"]()) == "1970-01-02 00:00:00.500000+00:00"
+
+
+def test_the_host_answers() -> None:
+    assert world.lookup_ip("127.0.0.1") == ["127.0.0.1"]
+    assert world.lookup_ipv6("::1") == ["::1"]
+    assert "127.0.0.1" in world.lookup_ipv4("localhost")
+    assert world.lookup_iface_ipv4("lo") == "127.0.0.1"
+    assert world.HOST["hostname"]()
+    assert world.file_exists("/")
+    assert not world.file_exists("/no/such\0")
+
+
+@pytest.mark.parametrize("name", ["no-such-host.invalid", "a..b"])
+def test_a_name_that_is_not_resolved_is_an_error_and_not_an_empty_list(name: str) -> None:
+    with pytest.raises(FunctionError, match="the file stays as it is"):
+        world.lookup_ipv4(name)
+
+
+def test_an_interface_without_such_an_address_is_an_error() -> None:
+    with pytest.raises(FunctionError, match="no such address"):
+        world.lookup_iface_ipv6("no-such-interface")

@@ -244,3 +244,87 @@ def test_a_cut_command_leaves_its_reload_owed(world: World, tmp_path: Path) -> N
     assert worker.join(JOIN_S)
     assert dest.read_text() == "x"
     assert worker.owes(worker.resources["conf.d/a.toml"])
+
+
+def test_an_edit_is_taken_once_the_directory_is_quiet(world: World) -> None:
+    world.confdir.add("a", "1", keys="[]")
+    worker = world.start()
+    world.first_pass()
+    dest = world.confdir.add("b", "2", keys="[]")
+    worker.edited()
+    worker.edited()
+    wait_until(holds(dest, "2"), "the new file")
+
+
+def test_a_broken_template_is_refused_and_the_one_before_works_on(world: World) -> None:
+    dest = world.confdir.add("a", "old {{ getv('/app/v', '') }}")
+    worker = world.start()
+    world.first_pass()
+    path = world.confdir.path / "templates" / "a.j2"
+    path.write_text("new {% if %}")
+    worker.request_pass()
+    world.store.put("/app/v", "1")
+    wait_until(holds(dest, "old 1"), "the file by the template before")
+    path.write_text("new {{ getv('/app/v') }}")
+    worker.request_pass()
+    wait_until(holds(dest, "new 1"), "the mended template")
+
+
+def test_a_burst_of_changes_is_one_rendering(world: World, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    dest = world.confdir.add(
+        "a",
+        "{{ getv('/app/v', '') }}",
+        f'reload_cmd = "cat {{{{ dest }}}} >> {log}"',
+        'wait = "300ms:10s"',
+    )
+    world.store.put("/app/v", "0")
+    worker = world.start()
+    wait_until(holds(log, "0"), "the first reload")
+    for value in "12345":
+        world.store.put("/app/v", value)
+    wait_until(holds(dest, "5"), "the last value")
+    wait_until(holds(log, "05"), "its reload")
+    assert worker.outcomes[Outcome.WRITTEN] == 2
+
+
+def test_trigger_keys_alone_bring_a_file_up(world: World) -> None:
+    dest = world.confdir.add("a", "{{ getv('/app/v', '') }}", 'trigger_keys = ["/app/commit"]')
+    other = world.confdir.add("b", "{{ getv('/app/v', '') }}")
+    world.start()
+    world.first_pass()
+    world.store.put("/app/v", "1")
+    wait_until(holds(other, "1"), "the file without a trigger")
+    assert dest.read_text() == ""
+    world.store.put("/app/commit", "x")
+    wait_until(holds(dest, "1"), "the trigger")
+
+
+def test_a_deferred_reload_comes_by_itself(world: World, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    world.confdir.add(
+        "a",
+        "{{ getv('/app/v', '') }}",
+        f'reload_cmd = "cat {{{{ dest }}}} >> {log}"',
+        'min_reload_interval = "500ms"',
+    )
+    world.store.put("/app/v", "1")
+    world.start()
+    wait_until(holds(log, "1"), "the first reload")
+    world.store.put("/app/v", "2")
+    wait_until(holds(log, "12"), "the deferred reload")
+
+
+def test_a_cleared_history_renders_what_changed_and_no_more(world: World) -> None:
+    store = MemoryStore(history_max=1)
+    world.store = store
+    one = world.confdir.add("one", "{{ getv('/app/one', '') }}")
+    world.confdir.add("two", "{{ getv('/app/two', '') }}")
+    worker = world.start()
+    world.first_pass()
+    for number in range(50):
+        store.put("/other/x", str(number))
+        store.put("/app/one", str(number))
+    wait_until(holds(one, "49"), "the last value")
+    # The other file was written by the first pass and never worked again.
+    assert worker.report["conf.d/two.toml"].outcome is Outcome.WRITTEN

@@ -1,76 +1,138 @@
-"""confd: from the acknowledged write of a key to the renamed file, synced."""
+"""confd: from the acknowledged write of a key to the renamed file, synced; alone and at scale."""
 
+import os
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
-from bench.table import Row
+from bench.table import ROUND_S, Row
+from bench.writer import Writer
 from coordinator.client import connect
+from coordinator.client.store import Store
 from tests.rig import Coordinator, Running, python, wait_until
 
 CHANGES = 200
-TARGET_MS = 5.0
+RESOURCES = 1000
+KEYS_EACH = 100
+NOISE_PER_S = 5000
 LOST_S = 10.0
+START_S = 100.0
 # Fine enough beside milliseconds, and it leaves the processor to those who are measured.
 LOOK_EVERY_S = 0.0001
 RESOURCE = """\
 [template]
-src = "bench.j2"
+src = "{name}.j2"
 dest = "{dest}"
-keys = ["/bench"]
+keys = ["{top}"]
 """
 TEMPLATE = """\
-{% for pair in gets("/bench/up/*") %}
-server {{ base(pair.key) }} {{ pair.value }};
-{% endfor %}
-value {{ getv("/bench/value") }}
+{{% for pair in gets("{top}/up/*") %}}
+server {{{{ base(pair.key) }}}} {{{{ pair.value }}}};
+{{% endfor %}}
+value {{{{ getv("{top}/value") }}}}
 """
-UPSTREAMS = 100
 
 
 def rows() -> list[Row]:
-    """Measure one resource of a hundred upstreams on a host of its own."""
+    """Measure one resource of a hundred upstreams, and a thousand of them."""
     with tempfile.TemporaryDirectory() as name, Coordinator(Path(name)) as store:
-        delays_s = _delays(Path(name), store.url)
-    median_ms, worst_ms = (
-        1000 * point for point in (statistics.median(delays_s), sorted(delays_s)[-2])
-    )
-    return [
-        Row(
-            area="confd",
-            name="key to file, median",
-            unit="ms",
-            ours=median_ms,
-            peer=None,
-            peer_name="",
-            target=TARGET_MS,
-            at_most=True,
-            note=f"p99 {worst_ms:.1f} ms",
-        )
-    ]
+        found = [_alone(Path(name), store.url)]
+    with tempfile.TemporaryDirectory() as name, Coordinator(Path(name)) as store:
+        return found + _many(Path(name), store.url)
 
 
-def _delays(directory: Path, url: str) -> list[float]:
-    dest = directory / "bench.out"
-    for folder in ("conf.d", "templates"):
-        (directory / folder).mkdir()
-    (directory / "conf.d" / "bench.toml").write_text(RESOURCE.format(dest=dest))
-    (directory / "templates" / "bench.j2").write_text(TEMPLATE)
-    store = connect(url)
-    for number in range(UPSTREAMS):
-        store.put(f"/bench/up/u{number}", f"10.0.0.{number}:80")
-    store.put("/bench/value", "first")
+def _row(name: str, unit: str, ours: float, target: float, note: str = "") -> Row:
+    return Row("confd", name, unit, ours, None, "", target, at_most=True, note=note)
+
+
+def _alone(directory: Path, url: str) -> Row:
+    dests = _configured(directory, url, 1)
+    with _confd(directory, url):
+        wait_until(dests[0].exists, "the first file")
+        return _delay_row("key to file, median", connect(url), dests, 5.0)
+
+
+def _many(directory: Path, url: str) -> list[Row]:
+    dests = _configured(directory, url, RESOURCES)
+    begun_s = time.perf_counter()
+    with _confd(directory, url) as running:
+        wait_until(lambda: all(dest.exists() for dest in dests), "the first files", START_S)
+        first_s = time.perf_counter() - begun_s
+        size = f"{RESOURCES} resources, {RESOURCES * KEYS_EACH:,} keys"
+        peak_mb = _peak_mb(running.process.pid)
+        delay = _delay_row("key to file at scale, median", connect(url), dests[-1:], 15.0)
+        return [
+            _row("first render at scale", "s", first_s, 20.0, size),
+            _row("memory after it", "MB", peak_mb, 300.0, size),
+            delay,
+            _noise_row(running.process.pid, url, dests),
+        ]
+
+
+def _confd(directory: Path, url: str) -> Running:
     command = python("confd", "--confdir", str(directory), "--endpoints", url, "--watch")
+    return Running([*command, "--status-addr", ""], directory / "confd.log")
+
+
+def _configured(directory: Path, url: str, number: int) -> list[Path]:
+    for folder in ("conf.d", "templates", "out"):
+        (directory / folder).mkdir()
+    dests = []
+    for at in range(number):
+        name, top = f"r{at:04}", f"/bench/r{at:04}"
+        dests.append(directory / "out" / name)
+        resource = RESOURCE.format(name=name, dest=dests[-1], top=top)
+        (directory / "conf.d" / f"{name}.toml").write_text(resource)
+        (directory / "templates" / f"{name}.j2").write_text(TEMPLATE.format(top=top))
+    with Writer(url) as writer:
+        writer.write(_keys(number))
+    return dests
+
+
+def _keys(number: int) -> Iterator[tuple[str, str]]:
+    for at in range(number):
+        yield f"/bench/r{at:04}/value", "first"
+        for key in range(KEYS_EACH - 1):
+            yield f"/bench/r{at:04}/up/u{key:02}", f"10.0.{at % 250}.{key}:80"
+
+
+def _delay_row(name: str, store: Store, dests: list[Path], target_ms: float) -> Row:
+    [dest] = dests
     delays_s = []
-    with Running([*command, "--status-addr", ""], directory / "confd.log"):
-        wait_until(dest.exists, "the first file")
-        for number in range(CHANGES):
-            store.put("/bench/value", str(number))
-            begun_s = time.perf_counter()
-            _wait_for(dest, f"value {number}\n".encode(), begun_s + LOST_S)
-            delays_s.append(time.perf_counter() - begun_s)
-    return delays_s
+    for number in range(CHANGES):
+        store.put(f"/bench/{dest.name}/value", str(number))
+        begun_s = time.perf_counter()
+        _wait_for(dest, f"value {number}\n".encode(), begun_s + LOST_S)
+        delays_s.append(time.perf_counter() - begun_s)
+    p99_ms = 1000 * sorted(delays_s)[-2]
+    return _row(name, "ms", 1000 * statistics.median(delays_s), target_ms, f"p99 {p99_ms:.1f} ms")
+
+
+def _noise_row(pid: int, url: str, dests: list[Path]) -> Row:
+    before = [dest.stat().st_mtime_ns for dest in dests]
+    noise = ((f"/bench/noise/n{at % 1000}", str(at)) for at in count())
+    with Writer(url) as writer:
+        writer.paced(noise, NOISE_PER_S, 1.0)
+        used_s, begun_s = _processor_s(pid), time.perf_counter()
+        per_s = writer.paced(noise, NOISE_PER_S, ROUND_S)
+        share = (_processor_s(pid) - used_s) / (time.perf_counter() - begun_s)
+    assert before == [dest.stat().st_mtime_ns for dest in dests]
+    name = "of a core, unread key changes"
+    return _row(name, "%", 100 * share, 40.0, f"{per_s:,.0f} changes/s")
+
+
+def _processor_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _peak_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    [line] = [line for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024
 
 
 def _wait_for(dest: Path, end: bytes, deadline_s: float) -> None:

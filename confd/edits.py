@@ -1,5 +1,6 @@
 """Notices edits of the configuration directory, by inotify, else by looking."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from watchdog.observers.polling import PollingObserver
 
 from daemonkit import logs
 
+PARTS = ("conf.d", "templates")
 # Between two looks where inotify does not reach.
 LOOK_EVERY_S = 2.0
 # How long `stop` waits for the observer's thread.
@@ -46,11 +48,8 @@ class Edits(FileSystemEventHandler):
 
     def __init__(self, confdir: Path, edited: Callable[[], None]) -> None:
         self._edited = edited
-        # Links are not followed by inotify: what conf.d and templates lead to is watched itself.
-        ends = {path.resolve() for path in (confdir / "conf.d", confdir / "templates", confdir)}
-        self._directories = sorted(
-            path for path in ends if path.is_dir() and not ends.intersection(path.parents)
-        )
+        self._confdir = confdir
+        self._parts = tuple(confdir / name for name in PARTS)
         self._observer = Observer()
 
     def start(self) -> None:
@@ -70,10 +69,14 @@ class Edits(FileSystemEventHandler):
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Take one event from the observer."""
-        del event
-        self._edited()
+        names = {Path(os.fsdecode(path)) for path in (event.src_path, event.dest_path) if path}
+        # Beside conf.d and templates there may be files that change all the time, our own too.
+        if any(name.parent != self._confdir or name in self._parts for name in names):
+            self._edited()
 
     def _observe(self) -> None:
-        for directory in self._directories:
-            self._observer.schedule(self, str(directory), recursive=True, event_filter=_EDITS)
+        self._observer.schedule(self, str(self._confdir), recursive=False, event_filter=_EDITS)
+        # Links are not followed by inotify: what they lead to is watched itself.
+        for part in {path.resolve() for path in self._parts if path.is_dir()}:
+            self._observer.schedule(self, str(part), recursive=True, event_filter=_EDITS)
         self._observer.start()

@@ -328,3 +328,25 @@ def test_an_edited_configuration_is_taken_without_a_signal(on_etcd: World) -> No
         wait_until(holds(dest, "2"), "the edited template")
         other = world.confdir.add("b", "x")
         wait_until(holds(other, "x"), "the new resource")
+
+
+def test_without_a_store_keys_come_from_the_environment_and_files(tmp_path: Path) -> None:
+    world = World(tmp_path, f"http://127.0.0.1:{free_port()}")
+    keys = tmp_path / "keys.json"
+    keys.write_text('{"app": {"v": "file", "port": 80, "up": ["a", "b"]}}')
+    dest = world.confdir.add(
+        "a", "{{ getv('/app/v') }} {{ getv('/app/port') }} {{ ls('/app/up') }}"
+    )
+    command = world.command("--onetime", "--source", f"file:{keys},env")
+    for variables, first in (({}, "file"), ({"APP_V": "env"}, "env")):
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **variables},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert dest.read_text() == f"{first} 80 [0 1]"

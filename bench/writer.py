@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import Self
 from urllib.parse import urlsplit
 
 CONNECTIONS = 200
@@ -19,7 +20,7 @@ class Writer:
         self._sockets = [socket.create_connection(address, 30) for _ in range(CONNECTIONS)]
         self._head = b"Host: bench\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 
-    def __enter__(self) -> "Writer":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

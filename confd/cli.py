@@ -117,13 +117,10 @@ def serve(  # noqa: PLR0913 - one parameter an option
     log_level: options.LogLevel = "info",
     log_format: options.LogFormat = "text",
 ) -> None:
-    """Keep files in step with keys.
-
-    Beside it there are commands: confd noop, confd test, confd graph, confd why, confd convert.
+    """Keep files in step with keys. Beside it: confd noop, test, graph, why, convert.
 
     Exit codes: 0 done or told to end, 1 a resource failed or the daemon broke, 2 wrong use or
-    configuration, 3 the store could not be read (--onetime), 4 something would change (confd
-    noop).
+    configuration, 3 the store could not be read (--onetime), 4 confd noop found changes.
     """
     from confd import amounts, process, sources
     from confd.cycle import Manner

@@ -340,6 +340,7 @@ class Cycle:
                     files.remove(Path(dest))
                     self.state.settle(dest)
                     self.state.forget_good(dest)
+                    self._reloaded_s.pop(dest, None)
         except OSError:
             # The last one did not get there; those before it have to go back.
             for path, before, in_place in reversed(put[:-1]):

@@ -272,7 +272,10 @@ class Worker:
         name, now_s = unit[0].unit, time.monotonic()
         if name not in self._units:
             return
-        if any(results[resource.name].outcome.retried for resource in unit):
+        outcomes = [results[resource.name].outcome for resource in unit]
+        # A quarantined text is not tried again, but a reload that is owed is.
+        is_owed = any(outcome.failed for outcome in outcomes) and any(map(self.owes, unit))
+        if is_owed or any(outcome.retried for outcome in outcomes):
             delay_s = self._schedule.failed(name, now_s)
             _log.info("retry-scheduled", resource=name, delay_s=delay_s)
             return

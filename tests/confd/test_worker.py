@@ -328,3 +328,25 @@ def test_a_cleared_history_renders_what_changed_and_no_more(world: World) -> Non
     wait_until(holds(one, "49"), "the last value")
     # The other file was written by the first pass and never worked again.
     assert worker.report["conf.d/two.toml"].outcome is Outcome.WRITTEN
+
+
+def test_a_reload_owed_for_a_file_that_came_back_is_tried_again_in_peace(
+    world: World, tmp_path: Path
+) -> None:
+    gate, log = tmp_path / "gate", tmp_path / "log"
+    gate.touch()
+    line = f"cat {{{{ dest }}}} >> {log}; test -e {gate} && ! grep -q bad {{{{ dest }}}}"
+    dest = world.confdir.add("a", "{{ getv('/app/v') }}.", f'reload_cmd = "{line}"')
+    world.store.put("/app/v", "1")
+    worker = world.start()
+    world.first_pass()
+    gate.unlink()
+    world.store.put("/app/v", "bad")
+    wait_until(holds(log, "1.bad.1."), "the reload of what came back")
+    assert worker.outcomes[Outcome.WRITTEN] <= 2
+    gate.touch()
+    wait_until(lambda: not worker.owes(worker.resources["conf.d/a.toml"]), "the debt to be paid")
+    assert dest.read_text() == "1."
+    # One retry after a second, not one after another.
+    assert log.read_text().count(".") <= 5
+    assert worker.report["conf.d/a.toml"].outcome in {Outcome.QUARANTINED, Outcome.RELOAD_FAILED}

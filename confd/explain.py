@@ -4,8 +4,6 @@ from collections.abc import Iterable, Sequence
 
 from confd.drafts import Drafted
 
-Edge = tuple[str, str]  # a key, pattern or listing; a destination
-
 
 def facts(found: Iterable[Drafted]) -> list[dict[str, object]]:
     """Return for each resource what it hangs on, without values."""

@@ -2,9 +2,11 @@
 
 Rules, in the order in which they are tried:
 
-1.  Only class IN, only names in our domains; reverse names where a key has them.
+1.  Only class IN, only names in our domains; reverse names where a key has them. Class CHAOS
+    tells who we are (RFC 4892).
 2.  Before the first data of the store nothing is known: SERVFAIL.
-3.  A name is all services of its subtree (`Zone.below`), less those of other groups.
+3.  A name is all services of its subtree (`Zone.below`), less those of other groups. A domain
+    itself is what is at `apex.dns`: its subtree is everybody's.
 4.  Addresses stand before aliases: a name with one address has no CNAME, since a name with a
     CNAME may have nothing else (RFC 1034, 3.6.2). Of several aliases one is chosen, in turn.
 5.  An alias into our domains is followed, and left out when it ends nowhere; one that leads
@@ -18,10 +20,23 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from skydns.name import Name, domain_of, is_within
+from skydns.name import Name, domain_of, is_within, text
 from skydns.reading import ExcessError, Reading, World
 from skydns.record import Record, grouped
-from skydns.rr import CLASS_IN, Address, Hinfo, Host, Mx, Rcode, RRset, Srv, Txt, Type
+from skydns.rr import (
+    CLASS_CHAOS,
+    CLASS_IN,
+    Address,
+    Extended,
+    Hinfo,
+    Host,
+    Mx,
+    Rcode,
+    RRset,
+    Srv,
+    Txt,
+    Type,
+)
 from skydns.zone import split
 
 # An alias chain that is longer is taken for a mistake; resolvers give up at 8 to 16.
@@ -29,6 +44,7 @@ ALIASES_MAX = 8
 # How many names one answer may look up: bounds the work that one packet can ask for.
 LOOKUPS_MAX = 256
 REVERSE_DOMAINS: tuple[Name, ...] = ((b"in-addr", b"arpa"), (b"ip6", b"arpa"))
+IDENTITY_NAMES = frozenset({(b"id", b"server"), (b"hostname", b"bind")})
 _OCTETS = {Type.A: 4, Type.AAAA: 16}
 
 
@@ -47,6 +63,7 @@ class Answer:
 
     `reads` are the names whose subtrees it rests on. `turns` is how many different orders it
     has. `passing` says that it changes with time alone, because a key is about to expire.
+    `extended` says why it is as it is. `outside` is where an alias leads that is not ours.
     """
 
     rcode: Rcode
@@ -57,18 +74,44 @@ class Answer:
     reads: frozenset[Name] = frozenset()
     turns: int = 1
     passing: bool = False
+    extended: Extended | None = None
+    outside: Name = ()
 
 
-def answer(question: Question, world: World, turn: int = 0) -> Answer:
-    """Answer a question; `turn` chooses among the orders of a round robin."""
-    if question.klass != CLASS_IN or question.type in {Type.AXFR, Type.IXFR}:
-        return Answer(Rcode.REFUSED)
+NOT_OURS = Answer(Rcode.REFUSED, extended=Extended.NOT_AUTHORITATIVE)
+
+
+def answer(
+    question: Question, world: World, turn: int = 0, notes: list[str] | None = None
+) -> Answer:
+    """Answer a question; `turn` chooses among the orders of a round robin.
+
+    `notes` gets a line for each step, for whoever asks why.
+    """
+    if question.klass == CLASS_CHAOS:
+        return _identity(question, world.settings.identity)
+    if question.klass != CLASS_IN:
+        return NOT_OURS
+    if question.type in {Type.AXFR, Type.IXFR}:
+        return Answer(Rcode.REFUSED, extended=Extended.NOT_SUPPORTED)
     domain = domain_of(question.name, world.settings.domains)
     if domain is None and not (is_reverse(question.name) and question.type == Type.PTR):
-        return Answer(Rcode.REFUSED)
+        return NOT_OURS
     if not world.zone.loaded:
-        return Answer(Rcode.SERVFAIL)
-    return _Inquiry(question, domain, Reading(world, turn, question.type in _OCTETS)).run()
+        return Answer(Rcode.SERVFAIL, extended=Extended.NOT_READY)
+    reading = Reading(world, turn, question.type in _OCTETS, notes=notes)
+    return _Inquiry(question, domain, reading).run()
+
+
+def _identity(question: Question, identity: str) -> Answer:
+    if question.name not in IDENTITY_NAMES or question.type != Type.TXT or not identity:
+        return NOT_OURS
+    data = (Txt(identity.encode()),)
+    return Answer(
+        Rcode.NOERROR,
+        authoritative=True,
+        answer=(RRset(question.name, Type.TXT, 0, data, CLASS_CHAOS),),
+    )
 
 
 @dataclass(slots=True)
@@ -79,6 +122,20 @@ class _Inquiry:
     domain: Name | None
     reading: Reading
     additional: dict[tuple[Name, Type], RRset] = field(default_factory=dict)
+    outside: Name = ()
+
+    @property
+    def subject(self) -> Name:
+        """The name whose services answer: that of the question, but for two names that stand
+        for others."""
+        name, domain, settings = self.question.name, self.domain, self.reading.settings
+        if domain is None:
+            return name
+        if name == domain and not settings.apex_sweep:
+            return (b"apex", b"dns", *domain)
+        if settings.local and name == (b"local", b"dns", *domain):
+            return settings.local
+        return name
 
     def run(self) -> Answer:
         """Look the name up and choose between data, NODATA and NXDOMAIN."""
@@ -89,16 +146,23 @@ class _Inquiry:
         if data:
             return self._positive(data)
         if self.domain is None:
-            return Answer(Rcode.REFUSED)
+            return NOT_OURS
+        rcode = Rcode.NOERROR if self._exists() else Rcode.NXDOMAIN
         return Answer(
-            Rcode.NOERROR if self._exists() else Rcode.NXDOMAIN,
+            rcode,
             authoritative=True,
             authority=(self.reading.soa(self.domain, self.reading.settings.negative_ttl_s),),
             reads=frozenset(self.reading.names),
+            extended=self._stale(rcode),
         )
 
+    def _stale(self, rcode: Rcode) -> Extended | None:
+        if not self.reading.world.blind:
+            return None
+        return Extended.STALE_NXDOMAIN if rcode is Rcode.NXDOMAIN else Extended.STALE
+
     def _exists(self) -> bool:
-        return self.question.name == self.domain or self.reading.exists(self.question.name)
+        return self.question.name == self.domain or self.reading.exists(self.subject)
 
     def _positive(self, data: tuple[RRset, ...]) -> Answer:
         return Answer(
@@ -109,6 +173,8 @@ class _Inquiry:
             reads=frozenset(self.reading.names),
             turns=self.reading.turns,
             passing=self.reading.passing,
+            extended=self._stale(Rcode.NOERROR),
+            outside=self.outside,
         )
 
     def _apex(self) -> tuple[RRset, ...]:
@@ -129,10 +195,17 @@ class _Inquiry:
             case Type.CNAME:
                 return self._alias()
             case Type.A | Type.AAAA | Type.SRV | Type.MX | Type.TXT | Type.PTR as kind:
-                records = grouped(self.reading.look(self.question.name).records)
-                return self._of_services(Type(kind), records)
+                return self._of_services(Type(kind), self._of_group(self.subject))
             case _:
                 return ()
+
+    def _of_group(self, name: Name) -> Sequence[Record]:
+        found = self.reading.look(name).records
+        kept = grouped(found)
+        if self.reading.notes is not None and len(kept) < len(found):
+            out = set(found) - set(kept)
+            self.reading.note(*(f"out: {r.key} is of group {r.service.group!r}" for r in out))
+        return kept
 
     def _of_services(self, kind: Type, records: Sequence[Record]) -> tuple[RRset, ...]:
         name = self.question.name
@@ -158,10 +231,10 @@ class _Inquiry:
         return (RRset(self.question.name, Type.HINFO, ttl_s, (Hinfo(b"RFC8482"),)),)
 
     def _alias(self) -> tuple[RRset, ...]:
-        record = self.reading.at(self.question.name)
-        if record is None or not record.host or record.host == record.name:
+        record = self.reading.at(self.subject)
+        if record is None or not record.host or record.host == self.question.name:
             return ()
-        return self.reading.rrset(record.name, Type.CNAME, [(record, Host(record.host))])
+        return self.reading.rrset(self.question.name, Type.CNAME, [(record, Host(record.host))])
 
     def _addresses(
         self, name: Name, records: Sequence[Record], kind: Type, chain: tuple[Name, ...]
@@ -183,23 +256,32 @@ class _Inquiry:
         """Return what an alias to `target` leads to: nothing of ours for a name outside, None
         when it leads nowhere."""
         if target in chain or len(chain) > ALIASES_MAX or self.reading.lookups >= LOOKUPS_MAX:
+            self.reading.note(f"out: the alias to {text(target)} is a loop or one too many")
             return None
-        records = grouped(self.reading.look(target).records)
-        if rrsets := self._addresses(target, records, kind, chain):
+        if rrsets := self._addresses(target, self._of_group(target), kind, chain):
             return rrsets
         inside = domain_of(target, self.reading.settings.domains) is not None
-        return None if inside or self.reading.exists(target) else ()
+        if inside or self.reading.exists(target):
+            self.reading.note(f"out: the alias to {text(target)} leads to no {kind.name}")
+            return None
+        self.outside = target
+        return ()
 
     def _services(self, records: Sequence[Record]) -> tuple[RRset, ...]:
         hosts = [record for record in records if record.address or record.host]
         total: Counter[int] = Counter()
         for record in hosts:
-            total[record.priority] += record.weight
+            total[self.reading.priority(record)] += record.weight
         data = []
         for record in hosts:
-            priority = record.priority
+            priority = self.reading.priority(record)
             # Not zero: RFC 2782 has a weight of 0 chosen next to never.
             share = max(1, 100 * record.weight // total[priority])
+            if self.reading.notes is not None:
+                self.reading.note(
+                    f"weight: {record.key}: 100 * {record.weight} // {total[priority]} "
+                    f"of priority {priority} = {share}"
+                )
             srv = Srv(priority, share, record.service.port, record.target)
             data.append((record, srv))
         self._add_targets(hosts)
@@ -208,7 +290,7 @@ class _Inquiry:
     def _mail(self, records: Sequence[Record]) -> tuple[RRset, ...]:
         hosts = [r for r in records if r.service.mail and (r.address or r.host)]
         self._add_targets(hosts)
-        data = [(r, Mx(r.priority, r.target)) for r in hosts]
+        data = [(r, Mx(self.reading.priority(r), r.target)) for r in hosts]
         return self.reading.rrset(self.question.name, Type.MX, data)
 
     def _name_servers(self, domain: Name) -> tuple[RRset, ...]:
@@ -236,10 +318,12 @@ class _Inquiry:
     def _add_followed(self, target: Name) -> None:
         if domain_of(target, self.reading.settings.domains) is None:
             return
+        outside = self.outside
         for kind in _OCTETS:
             # A courtesy: a target that is too big to list is left to its own question.
             with suppress(ExcessError):
                 self._add(self._followed(target, kind, ()) or ())
+        self.outside = outside
 
     def _add(self, rrsets: Iterable[RRset]) -> None:
         for rrset in rrsets:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import cycle
 
-from skydns.message import HEADER_BYTES, OPT_BYTES
+from skydns.message import HEADER_BYTES, OPT_BYTES, Refused, special_options
 from skydns.name import Name
 from skydns.wire import UDP_BYTES_MAX, UDP_BYTES_MIN, Packed
 
@@ -24,23 +24,39 @@ from skydns.wire import UDP_BYTES_MAX, UDP_BYTES_MIN, Packed
 FORM_OVERHEAD_BYTES = 600
 _OPT_HEAD = b"\0\0\x29"
 _DO = 0x80
+_COOKIE = b"\0\x0a"
 
 Forms = Callable[[], Packed]
 
 
-def key(data: bytes, end: int, *, tcp: bool) -> bytes | None:
-    """Return the key of a query whose question ends at `end`; None for what is never kept."""
+def key(data: bytes, end: int, *, tcp: bool, recursive: bool = False) -> bytes | None:
+    """Return the key of a query whose question ends at `end`; None for what is never kept.
+
+    `recursive` says that the client may have names looked up elsewhere, which replies tell.
+    """
     tail = data[end:]
     if not tail:
-        suffix = b"t" if tcp else b""
+        suffix = bytes((tcp | recursive << 1,))
     elif len(tail) >= OPT_BYTES and tail[:3] == _OPT_HEAD and not tail[6]:
         if len(tail) != OPT_BYTES + (tail[9] << 8 | tail[10]):
             return None
+        if len(tail) > OPT_BYTES and _is_special(tail[OPT_BYTES:]):
+            return None
         room = 0 if tcp else max(UDP_BYTES_MIN, min(tail[3] << 8 | tail[4], UDP_BYTES_MAX))
-        suffix = bytes((room >> 8, room & 255, tail[7] & _DO, tcp))
+        suffix = bytes((room >> 8, room & 255, tail[7] & _DO, tcp | recursive << 1))
     else:
         return None
     return data[2 : end - 4].lower() + data[end - 4 : end] + suffix
+
+
+def _is_special(options: bytes) -> bool:
+    """Say whether an option asks for a reply of its own. A cookie alone is what dig sends."""
+    if options[:2] == _COOKIE and len(options) == 4 + (options[2] << 8 | options[3]):
+        return False
+    try:
+        return bool(special_options(options))
+    except Refused:
+        return True
 
 
 def question_end(data: bytes) -> int:

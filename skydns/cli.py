@@ -1,14 +1,20 @@
 """The console script `skydns`."""
 
-from typing import Annotated, NoReturn
+import platform
+from collections.abc import Callable
+from typing import Annotated, NoReturn, TypeVar
 
 import typer
 
 from daemonkit import logs, options
+from skydns import config as configs
+from skydns import guard
 from skydns import name as names
-from skydns.name import Name
 from skydns.settings import Settings
 
+S = TypeVar("S")
+T = TypeVar("T")
+NODE = platform.node()
 app = typer.Typer(add_completion=False)
 
 Addr = Annotated[
@@ -42,6 +48,62 @@ MinTtl = Annotated[
         "--min-ttl", metavar="SECONDS", min=0, max=86_400, help='TTL of "no such name or data".'
     ),
 ]
+Local = Annotated[
+    str, typer.Option("--local", metavar="NAME", help="What local.dns.DOMAIN stands for.")
+]
+ApexSweep = Annotated[
+    bool,
+    typer.Option("--apex-sweep", help="Answer for a domain itself with all services in it."),
+]
+Identity = Annotated[
+    str,
+    typer.Option("--identity", metavar="TEXT", help="What id.server and NSID say; empty: nothing."),
+]
+Nameservers = Annotated[
+    str,
+    typer.Option(
+        "--nameservers", metavar="HOST:PORT,...", help="Whom to ask for other names; nobody."
+    ),
+]
+NsRotate = Annotated[
+    bool, typer.Option("--ns-rotate/--no-ns-rotate", help="Ask nameservers in turn.")
+]
+Ndots = Annotated[
+    int,
+    typer.Option("--ndots", min=0, max=127, help="Names with fewer labels are not asked for."),
+]
+AllowQuery = Annotated[
+    str,
+    typer.Option("--allow-query", metavar="NETWORK,...", help="Who may ask; empty: everybody."),
+]
+AllowRecursion = Annotated[
+    str,
+    typer.Option(
+        "--allow-recursion",
+        metavar="NETWORK,...",
+        help="Whose questions may go to nameservers and stub zones.",
+    ),
+]
+RateLimit = Annotated[
+    int,
+    typer.Option(
+        "--rate-limit",
+        metavar="N",
+        min=0,
+        max=1_000_000,
+        help="Equal UDP answers a second to one network; 0 for any number.",
+    ),
+]
+LameDuck = Annotated[
+    float,
+    typer.Option(
+        "--lame-duck",
+        metavar="SECONDS",
+        min=0.0,
+        max=60.0,
+        help="How long to answer on after /ready says no.",
+    ),
+]
 
 
 @app.command()
@@ -52,6 +114,16 @@ def skydns(  # noqa: PLR0913 - one parameter an option
     hostmaster: Hostmaster = "",
     path_prefix: PathPrefix = "skydns",
     round_robin: RoundRobin = True,
+    local: Local = "",
+    apex_sweep: ApexSweep = False,
+    identity: Identity = NODE,
+    nameservers: Nameservers = "",
+    ns_rotate: NsRotate = True,
+    ndots: Ndots = 2,
+    allow_query: AllowQuery = "",
+    allow_recursion: AllowRecursion = "127.0.0.0/8,::1/128",
+    rate_limit: RateLimit = 0,
+    lame_duck: LameDuck = 3.0,
     ttl: Ttl = 3600,
     min_ttl: MinTtl = 10,
     endpoints: options.Endpoints = "http://127.0.0.1:2379",
@@ -71,12 +143,23 @@ def skydns(  # noqa: PLR0913 - one parameter an option
 
     logs.configure(log_level, log_format)
     settings = Settings(
-        domains=tuple(_name(each, "--domain") for each in domain.split(",")),
+        domains=tuple(_read(names.parse, each.strip(), "--domain") for each in domain.split(",")),
         prefix=_prefix(path_prefix),
-        hostmaster=_mailbox(hostmaster),
+        hostmaster=_read(configs.mailbox, hostmaster, "--hostmaster"),
         ttl_s=ttl,
         negative_ttl_s=min_ttl,
         round_robin=round_robin,
+        local=_read(names.parse, local, "--local") if local else (),
+        apex_sweep=apex_sweep,
+        identity=identity[: configs.IDENTITY_CHARACTERS_MAX],
+        nameservers=tuple(
+            _read(configs.server, each, "--nameservers") for each in _listed(nameservers)
+        ),
+        ns_rotate=ns_rotate,
+        ndots=ndots,
+        clients=_networks(allow_query, "--allow-query"),
+        recursion=_networks(allow_recursion, "--allow-recursion"),
+        rate=rate_limit,
     )
     daemon = Options(
         addresses=tuple(options.parse_address(each.strip()) for each in addr.split(",")),
@@ -86,17 +169,26 @@ def skydns(  # noqa: PLR0913 - one parameter an option
         state_dir=state_dir,
         status_addr=status_addr,
         workers=workers,
+        lame_duck_s=lame_duck,
         log_level=log_level,
         log_format=log_format,
     )
-    return run(daemon, drain_s=drain_timeout)
+    return run(daemon, drain_s=drain_timeout + lame_duck)
 
 
-def _name(text: str, option: str) -> Name:
+def _read(read: Callable[[S], T], given: S, option: str) -> T:
     try:
-        return names.parse(text.strip())
+        return read(given)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in text.split(",") if each.strip())
+
+
+def _networks(text: str, option: str) -> tuple[str, ...]:
+    return tuple(str(each) for each in _read(guard.networks, _listed(text), option))
 
 
 def _prefix(text: str) -> str:
@@ -107,18 +199,6 @@ def _prefix(text: str) -> str:
             param_hint="--path-prefix",
         )
     return "/" + path
-
-
-def _mailbox(text: str) -> Name:
-    """Turn `dns.admin@example.org` into a name: all before the @ is one label (RFC 1035, 8)."""
-    if not text:
-        return ()
-    user, at, domain = text.rpartition("@")
-    rest = _name(domain, "--hostmaster")
-    mailbox = (user.lower().encode(), *rest) if at else rest
-    if problem := names.excess(mailbox) or ("" if user or not at else "nothing before the @"):
-        raise typer.BadParameter(f"{text!r} is no mailbox: {problem}", param_hint="--hostmaster")
-    return mailbox
 
 
 def main() -> NoReturn:

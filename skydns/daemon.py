@@ -1,6 +1,7 @@
 """The daemon: sockets, one copy of the keys for all workers, and the status page."""
 
 import asyncio
+import secrets
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ from daemonkit.lifecycle import Lifecycle, activated_sockets
 from daemonkit.metrics import Sample
 from daemonkit.options import EXIT_USAGE, Failure
 from daemonkit.status import Probe, StatusPage
+from skydns import name as names
 from skydns import update
-from skydns.record import Bad, is_config, read
+from skydns.config import merged
+from skydns.record import CONFIG_SEGMENT, Bad, is_config, read
 from skydns.settings import Settings
 from skydns.update import Update
-from skydns.worker import LOADED, Boot
+from skydns.worker import LOADED, TOP, Boot
 
 # A re-connect takes less; only what lasts longer is worth a second question of every client.
 BLIND_AFTER_S = 10.0
@@ -37,7 +40,8 @@ _log = logs.get("skydns")
 class Options:
     """How the daemon runs. `addresses` are ignored when systemd passes sockets.
 
-    `tls` are the files of the store's CA, our certificate and its key.
+    `tls` are the files of the store's CA, our certificate and its key. `lame_duck_s` is how
+    long answers go on once `/ready` says no.
     """
 
     addresses: tuple[tuple[str, int], ...]
@@ -47,6 +51,7 @@ class Options:
     state_dir: Path | None
     status_addr: str
     workers: int
+    lame_duck_s: float
     log_level: str
     log_format: str
 
@@ -72,14 +77,20 @@ class Skydns:
     def __init__(
         self, options: Options, store: Store, sockets: Mapping[str, socket.socket]
     ) -> None:
-        self._settings = options.settings
+        own = {sock.getsockname()[:2] for sock in sockets.values()}
+        self._own = frozenset(own)
+        self._flags = msgspec.structs.replace(options.settings, tag=secrets.token_bytes(8))
+        self._settings = self._without_self(self._flags)
+        self._config_error = ""
+        self._lame_duck_s = options.lame_duck_s
+        self._ending = False
         self._count = options.workers
         self._sockets = tuple(sockets)
         self._view = View()
         self._loaded = False
         self._blind = False
         self._bad: dict[str, Bad] = {}
-        boot = Boot(options.settings, options.log_level, options.log_format)
+        boot = Boot(self._settings, options.log_level, options.log_format)
         self._workers = workers.Supervisor(
             "skydns.worker",
             options.workers,
@@ -107,7 +118,9 @@ class Skydns:
         _log.info("serving", sockets=" ".join(self._sockets))
 
     async def drain(self) -> None:
-        """Answer what has arrived, and let the store go."""
+        """Say that others should be asked, answer on until they are, and let the store go."""
+        self._ending = True
+        await asyncio.sleep(self._lame_duck_s)
         await self._workers.drain()
         await self._page.stop()
         await asyncio.to_thread(self._mirror.stop)
@@ -117,7 +130,7 @@ class Skydns:
 
     def _deliver(self, changes: Changes) -> None:
         """Take changes on the mirror's thread, where judging many keys holds nobody up."""
-        prefix = self._settings.prefix
+        prefix = self._flags.prefix
         leaves = (read(e, prefix) for e in changes.entries if not is_config(e.key, prefix))
         bad = {leaf.key: leaf for leaf in leaves if isinstance(leaf, Bad)}
         self._loop.call_soon_threadsafe(self._apply, changes, bad)
@@ -132,14 +145,49 @@ class Skydns:
         for leaf in islice(bad.values(), LOGGED_BAD_MAX):
             _log.warning("bad-record", key=leaf.key, reason=leaf.reason, all=len(self._bad))
         self._loaded = True
-        self._workers.publish(update.encode(Update(self._blind, changes)))
+        config = f"{self._flags.prefix}/{CONFIG_SEGMENT}"
+        settings = None
+        if changes.reset or config in changes.touched():
+            before, entry = self._settings, self._view.entries.get(config)
+            self._settings = self._configured(entry.value if entry is not None else "{}")
+            settings = None if self._settings == before else self._settings
+        self._workers.publish(update.encode(Update(self._blind, changes, settings)))
+
+    def _configured(self, text: str) -> Settings:
+        """Return the settings under those in the store; those that held when they are wrong."""
+        try:
+            settings, idle = merged(self._flags, text)
+        except ValueError as error:
+            self._config_error = str(error)
+            _log.error("config-refused", reason=self._config_error)
+            return self._settings
+        self._config_error = ""
+        if idle:
+            _log.warning("config-without-effect", names=" ".join(idle))
+        settings = self._without_self(settings)
+        if settings != self._settings:
+            _log.info("configured", domains=" ".join(map(names.text, settings.domains)))
+        return settings
+
+    def _without_self(self, settings: Settings) -> Settings:
+        """Leave out nameservers that are ourselves: they would be asked for ever."""
+        others = tuple(each for each in settings.nameservers if not self._is_own(each))
+        if len(others) < len(settings.nameservers):
+            _log.error("nameserver-is-myself", left=len(others))
+        return msgspec.structs.replace(settings, nameservers=others)
+
+    def _is_own(self, server: tuple[str, int]) -> bool:
+        host, port = server
+        anywhere = any((all_, port) in self._own for all_ in ("0.0.0.0", "::"))
+        local = host.startswith("127.") or host in {"::1", "localhost"}
+        return server in self._own or (anywhere and local)
 
     def _catch_up(self) -> bytes:
         if not self._loaded:
-            return update.encode(Update(self._blind))
+            return update.encode(Update(self._blind, settings=self._settings))
         view = self._view
         everything = Changes(view.cluster, view.index, tuple(view.entries.values()), reset=True)
-        return update.encode(Update(self._blind, everything))
+        return update.encode(Update(self._blind, everything, self._settings))
 
     async def _look_after_store(self, life: Lifecycle) -> None:
         said = ""
@@ -166,7 +214,8 @@ class Skydns:
         samples = self._workers.samples()
         loaded = sum(sample.value for sample in samples if sample.name == LOADED)
         data = self._loaded and loaded == self._count
-        return Probe(ready and data, {"workers": ready, "data": data})
+        detail: dict[str, object] = {"workers": ready, "data": data, "ending": self._ending}
+        return Probe(ready and data and not self._ending, detail)
 
     def _state(self) -> object:
         shown = sorted(self._bad.values(), key=lambda leaf: leaf.key)[:SHOWN_BAD_MAX]
@@ -178,19 +227,29 @@ class Skydns:
             "store": self._mirror.status(),
             "workers": self._workers.pids(),
             "sockets": list(self._sockets),
+            "domains": [names.text(domain) for domain in self._settings.domains],
+            "nameservers": [f"{host}:{port}" for host, port in self._settings.nameservers],
+            "config_error": self._config_error,
+            "top": self._top(),
             "bad": len(self._bad),
             "bad_records": [{"key": leaf.key, "reason": leaf.reason} for leaf in shown],
         }
+
+    def _top(self) -> list[dict[str, object]]:
+        found = [sample for sample in self._workers.samples() if sample.name == TOP]
+        found.sort(key=lambda sample: -sample.value)
+        return [{**sample.labels, "count": sample.value} for sample in found]
 
     def _samples(self) -> Iterable[Sample]:
         status = self._mirror.status()
         gauges = (
             ("skydns_keys", len(self._view.entries), "Keys below the prefix."),
             ("skydns_bad_records", len(self._bad), "Keys that cannot be served."),
+            ("skydns_config_refused", bool(self._config_error), "Whether the config key is wrong."),
             ("skydns_store_connected", status.connected, "Whether the store is followed."),
             ("skydns_store_index", self._view.index, "The store's index that answers stand at."),
         )
-        yield from self._workers.samples()
+        yield from (sample for sample in self._workers.samples() if sample.name != TOP)
         for name, value, text in gauges:
             yield Sample(name, "gauge", text, value)
         if status.age_s is not None:

@@ -1,17 +1,21 @@
 """From the bytes of a query to the bytes of its reply: cache, parser, answers, packer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from coordinator.client.view import Changes
 from skydns import cache, message, wire
 from skydns.answer import Answer, answer
 from skydns.cache import AnswerCache
-from skydns.message import HEADER_BYTES, Query, Refused
+from skydns.explain import explained
+from skydns.guard import Clients, RateLimit, Verdict
+from skydns.message import EXPLAIN, HEADER_BYTES, NSID, Query, Refused
 from skydns.name import Name
 from skydns.reading import SERIAL_STEP_S, World
-from skydns.rr import Rcode
+from skydns.relaying import Errand, Go, Relaying
+from skydns.rr import Extended, Rcode
 from skydns.settings import Settings
+from skydns.stubs import LABEL, stubs
 from skydns.wire import Packed
 from skydns.zone import Zone, split
 
@@ -22,6 +26,10 @@ ANSWERS_BYTES_MAX = 32 * 1024 * 1024
 DENIALS_MAX = 2_000
 DENIALS_BYTES_MAX = 4 * 1024 * 1024
 FORMS_BYTES_MAX = 16 * 1024
+LOOPBACK = Clients(("127.0.0.0/8", "::1/128"))
+_TC = 0x02
+
+Reply = bytes | Errand | None
 
 
 @dataclass(slots=True)
@@ -33,17 +41,32 @@ class Counts:
     cut: int = 0
     unanswered: int = 0
     faults: int = 0
+    prohibited: int = 0
+    limited: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A packet: where its question ends, under which key its reply is kept, and from where."""
+
+    data: bytes
+    end: int
+    key: bytes | None
+    client: bytes
+    tcp: bool
+    recursive: bool
 
 
 class Front:
-    """Answers packets. Not thread-safe; `clock` returns Unix time."""
+    """Answers packets. Not thread-safe; `clock` returns Unix time, `go` runs errands."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Settings, clock: Callable[[], float], go: Go | None = None
+    ) -> None:
         self.zone = Zone(settings.prefix)
         self.counts = Counts()
         self.blind = False
         self.last_fault: Exception | None = None
-        self._settings = settings
         self._clock = clock
         self._rcodes = self.counts.rcodes
         self._serial = 0
@@ -51,19 +74,40 @@ class Front:
         self._denials = AnswerCache(DENIALS_MAX, DENIALS_BYTES_MAX)
         # Bound once: `reply` runs for each packet.
         self._find_answer, self._find_denial = self._answers.find, self._denials.find
+        self.relaying = Relaying(settings, clock, go)
+        self.configure(settings)
 
-    def reply(self, data: bytes, *, tcp: bool = False) -> bytes | None:
-        """Return the reply to a packet; None for what deserves none."""
+    def configure(self, settings: Settings) -> None:
+        """Answer by these settings from now on."""
+        self._settings = settings
+        self._clients = Clients(settings.clients) if settings.clients else None
+        self._recursing = Clients(settings.recursion)
+        self._limit = RateLimit(settings.rate) if settings.rate else None
+        self.relaying.configure(settings, self._stubs())
+        self._clear()
+
+    def reply(self, data: bytes, client: bytes = b"", *, tcp: bool = False) -> Reply:
+        """Return the reply to a packet; None for what deserves none; an errand for what only
+        others know. `client` is the address in 4 or 16 octets."""
+        recursive = False
+        if self._clients is not None and client not in self._clients:
+            return self._prohibited(data)
+        if self.relaying.is_on:
+            recursive = client in self._recursing
         end = cache.question_end(data)
-        key = cache.key(data, end, tcp=tcp)
+        key = cache.key(data, end, tcp=tcp, recursive=recursive)
         if key is not None:
             forms = self._find_answer(key) or self._find_denial(key)
             if forms is not None:
                 form = forms()
                 head = form.head
                 self._rcodes[head[1] & 15] += 1
-                return b"".join((data[:2], head, data[HEADER_BYTES:end], form.body))
-        return self._compute(data, end, key, tcp=tcp)
+                made = b"".join((data[:2], head, data[HEADER_BYTES:end], form.body))
+                return made if self._limit is None or tcp else self._limited(made, client, end)
+        computed = self._compute(_Arrival(data, end, key, client, tcp, recursive))
+        if self._limit is None or tcp or not isinstance(computed, bytes):
+            return computed
+        return self._limited(computed, client, end)
 
     def apply(self, changes: Changes) -> None:
         """Take changes of the store; answers that rest on them are computed anew."""
@@ -73,6 +117,11 @@ class Front:
                 each.clear()
             else:
                 each.forget(touched)
+        if changes.reset or any(LABEL in name for name in touched):
+            was_on = self.relaying.is_on
+            self.relaying.configure(self._settings, self._stubs())
+            if changes.reset or was_on != self.relaying.is_on:
+                self._clear()
 
     def set_blind(self, *, blind: bool) -> None:
         """Say whether the store is away, so that answers promise little (RFC 8767)."""
@@ -94,53 +143,121 @@ class Front:
         caches = (self._answers, self._denials)
         return sum(map(len, caches)), sum(each.size_bytes for each in caches)
 
+    def _stubs(self) -> Mapping[Name, tuple[tuple[str, int], ...]]:
+        return stubs(self.zone, self._settings.domains)
+
     def _clear(self) -> None:
         self._answers.clear()
         self._denials.clear()
 
-    def _compute(self, data: bytes, end: int, key: bytes | None, *, tcp: bool) -> bytes | None:
-        self.counts.computed += 1
+    def _limited(self, made: bytes, client: bytes, end: int) -> bytes | None:
+        rcode = made[3] & 15
+        what = made[HEADER_BYTES:end].lower()
+        if rcode or not made[6] | made[7]:
+            what = bytes((rcode,))
+        assert self._limit is not None
+        verdict = self._limit.judge(client, what, self._clock())
+        if verdict is Verdict.SEND:
+            return made
+        self.counts.limited += 1
+        if verdict is Verdict.DROP or not made[5]:
+            return None
+        head = bytes((made[2] | _TC, made[3] & 0xF0)) + b"\0\1" + bytes(6)
+        return made[:2] + head + made[HEADER_BYTES:end]
+
+    def _prohibited(self, data: bytes) -> bytes | None:
+        self.counts.prohibited += 1
+        query = self._parsed(data, recursive=False)
+        if not isinstance(query, Query):
+            return query
+        self._rcodes[Rcode.REFUSED] += 1
+        said = Answer(Rcode.REFUSED, extended=Extended.PROHIBITED)
+        room = wire.room_bytes(query.edns, tcp=False)
+        return wire.pack(said, query, room).reply_to(data, query.end)
+
+    def _parsed(self, data: bytes, *, recursive: bool) -> Query | bytes | None:
+        """Return the query, or what is said to something that is none."""
         try:
-            query = message.parse(data)
+            return message.parse(data, recursive=recursive)
         except Refused as refused:
             if refused.rcode is None:
                 self.counts.unanswered += 1
                 return None
-            self.counts.rcodes[refused.rcode] += 1
+            self._rcodes[refused.rcode] += 1
             return wire.bare(data, refused.rcode)
-        # Where the ends differ, a label hides a zero octet and the key is not the question's.
-        packed = self._packed(query, key if query.end == end else None, tcp=tcp)
-        self.counts.rcodes[packed.head[1] & 15] += 1
-        return packed.reply_to(data, query.end)
 
-    def _packed(self, query: Query, key: bytes | None, *, tcp: bool) -> Packed:
-        room = wire.room_bytes(query.edns, tcp=tcp)
-        if query.edns is not None and query.edns.version > 0:
-            return wire.pack(Answer(Rcode.BADVERS), query, room)
-        world = World(self.zone, self._settings, self._clock(), self.blind)
+    def _compute(self, arrival: _Arrival) -> Reply:
+        self.counts.computed += 1
+        data = arrival.data
+        query = self._parsed(data, recursive=arrival.recursive)
+        if not isinstance(query, Query):
+            return query
+        room = wire.room_bytes(query.edns, tcp=arrival.tcp)
         try:
-            made = _make(query, world, room, tcp=tcp)
+            made = self._reply_of(query, room, arrival)
         except Exception as fault:  # noqa: BLE001 - one question that breaks us spares all others
             self.counts.faults += 1
             self.last_fault = fault
-            return wire.pack(Answer(Rcode.SERVFAIL), query, room)
+            made = wire.pack(Answer(Rcode.SERVFAIL), query, room)
+        if isinstance(made, Packed):
+            made = made.reply_to(data, query.end)
+        if isinstance(made, bytes):
+            self._rcodes[made[3] & 15] += 1
+        return made
+
+    def _reply_of(self, query: Query, room: int, arrival: _Arrival) -> Packed | bytes | Errand:
+        edns = query.edns
+        if edns is not None and edns.version > 0:
+            return wire.pack(Answer(Rcode.BADVERS), query, room)
+        world = World(self.zone, self._settings, self._clock(), self.blind)
+        if edns is not None and EXPLAIN in edns.options and arrival.client in LOOPBACK:
+            kept = self._kept_of(arrival, query.end)
+            said = explained(query.question, world, kept, self.relaying.describe(query))
+            return wire.pack(said, query, room)
+        elsewhere = self.relaying.elsewhere(query, arrival.data, room, self.zone)
+        if elsewhere is not None:
+            return elsewhere
+        return self._own(query, world, room, arrival)
+
+    def _own(
+        self, query: Query, world: World, room: int, arrival: _Arrival
+    ) -> Packed | bytes | Errand:
+        made = _make(query, world, room, tcp=arrival.tcp)
+        if made.first.outside:
+            errand = self.relaying.continued(query, arrival.data, room, made.first)
+            if errand is not None:
+                return errand
         self.counts.cut += made.forms[0].cut
-        if key is not None and made.reads:
-            denial = not made.positive or bool(split(query.question.name)[1])
+        # Where the ends differ, a label hides a zero octet and the key is not the question's.
+        if arrival.key is not None and query.end == arrival.end and made.reads:
+            denial = not made.first.answer or bool(split(query.question.name)[1])
             keeper = self._denials if denial else self._answers
             next_first = made.forms[1:] + made.forms[:1]
-            keeper.keep(key, next_first, made.reads, passing=made.passing)
+            keeper.keep(arrival.key, next_first, made.reads, passing=made.passing)
+        elif query.edns is not None and NSID in query.edns.options and self._settings.identity:
+            nsid = wire.option(NSID, self._settings.identity.encode())
+            return wire.pack(made.first, query, room, nsid)
         return made.forms[0]
+
+    def _kept_of(self, arrival: _Arrival, end: int) -> bool:
+        """Say whether the same question, as dig sends it over UDP, is answered from the cache."""
+        head = arrival.data[:2] + b"\x01\x20\0\1\0\0\0\0\0\1"
+        plain = head + arrival.data[HEADER_BYTES:end] + _PLAIN_OPT
+        key = cache.key(plain, end, tcp=False, recursive=arrival.recursive)
+        return key is not None and bool(self._find_answer(key) or self._find_denial(key))
+
+
+_PLAIN_OPT = b"\0\0\x29" + wire.UDP_BYTES_MAX.to_bytes(2, "big") + bytes(6)
 
 
 @dataclass(frozen=True, slots=True)
 class _Made:
     """An answer in all its orders, and what they rest on."""
 
+    first: Answer
     forms: list[Packed]
     reads: frozenset[Name]
     passing: bool
-    positive: bool
 
 
 def _make(query: Query, world: World, room: int, *, tcp: bool) -> _Made:
@@ -156,4 +273,4 @@ def _make(query: Query, world: World, room: int, *, tcp: bool) -> _Made:
         other = answer(query.question, world, turn)
         forms.append(wire.pack(other, query, room))
         reads, passing = reads | other.reads, passing or other.passing
-    return _Made(forms, reads, passing, bool(first.answer))
+    return _Made(first, forms, reads, passing)

@@ -5,7 +5,8 @@ OPT means something. Everything else is refused here, so that nothing behind see
 parser is not used: it recurses on chained pointers, takes labels of 65 octets and any count.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from skydns.answer import Question
 from skydns.name import LABEL_BYTES_MAX, NAME_BYTES_MAX, Name
@@ -19,6 +20,16 @@ DO = 0x8000
 NSCOUNT_MAX = 1
 ARCOUNT_MAX = 4
 POINTERS_MAX = 128
+# RFC 5001: which of several servers this is.
+NSID = 3
+# What SkyDNS puts on queries to stub zones, so that one that comes back is known.
+STUB_HOP = 65011
+# On queries to nameservers, with the sender's tag, for the same reason.
+HOP = 65023
+# Asks for the reasons of an answer beside the answer.
+EXPLAIN = 65024
+# Queries with any of these are answered one by one; of all others equal ones get equal replies.
+SPECIAL_OPTIONS = frozenset({NSID, STUB_HOP, HOP, EXPLAIN})
 
 
 class Refused(Exception):  # noqa: N818 - a reply, not an error of ours
@@ -31,24 +42,30 @@ class Refused(Exception):  # noqa: N818 - a reply, not an error of ours
 
 @dataclass(frozen=True, slots=True)
 class Edns:
-    """What OPT says about the client (RFC 6891). Options are not read."""
+    """What OPT says about the client (RFC 6891). Of its options only those that mean something
+    here are kept, by code."""
 
     size_bytes: int
     version: int
     do: bool
+    options: Mapping[int, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question, the header's flags, and the first octet behind the question."""
+    """A question, the header's flags, and the first octet behind the question.
+
+    `recursive` says that this client may have names looked up elsewhere.
+    """
 
     flags: int
     question: Question
     end: int
     edns: Edns | None
+    recursive: bool = False
 
 
-def parse(data: bytes) -> Query:
+def parse(data: bytes, *, recursive: bool = False) -> Query:
     """Read a query, or raise Refused."""
     if len(data) < HEADER_BYTES:
         raise Refused(None, "shorter than a header")
@@ -64,7 +81,8 @@ def parse(data: bytes) -> Query:
     if end > len(data):
         raise _malformed("the question is cut")
     question = Question(name, _u16(data, at), _u16(data, at + 2))
-    return Query(_u16(data, 2), question, end, _records(data, end, authorities, additionals))
+    edns = _records(data, end, authorities, additionals)
+    return Query(_u16(data, 2), question, end, edns, recursive)
 
 
 def _question_name(data: bytes) -> tuple[Name, int]:
@@ -86,23 +104,42 @@ def _question_name(data: bytes) -> tuple[Name, int]:
 def _records(data: bytes, at: int, authorities: int, additionals: int) -> Edns | None:
     edns = None
     for number in range(authorities + additionals):
-        start, at = at, _skip_name(data, at)
+        start, at = at, skip_name(data, at)
         if at + 10 > len(data):
             raise _malformed("a record is cut")
         kind, body = _u16(data, at), at + 10
         if kind == Type.OPT:
             if edns is not None or start + 1 != at or number < authorities:
                 raise _malformed("OPT twice, with a name, or in the wrong section")
-            edns = Edns(_u16(data, at + 2), data[at + 5], bool(_u16(data, at + 6) & DO))
+            edns_at = at
         at = body + _u16(data, body - 2)
         if at > len(data):
             raise _malformed("a record is cut")
+        if kind == Type.OPT:
+            size_bytes, flags = _u16(data, edns_at + 2), _u16(data, edns_at + 6)
+            options = special_options(data[body:at])
+            edns = Edns(size_bytes, data[edns_at + 5], bool(flags & DO), options)
     if at != len(data):
         raise _malformed("bytes behind the message")
     return edns
 
 
-def _skip_name(data: bytes, at: int) -> int:
+def special_options(data: bytes) -> dict[int, bytes]:
+    """Return those options of an OPT record that mean something here, by code."""
+    found, at = {}, 0
+    while at < len(data):
+        if at + 4 > len(data):
+            raise _malformed("an option is cut")
+        code, end = _u16(data, at), at + 4 + _u16(data, at + 2)
+        if end > len(data):
+            raise _malformed("an option is cut")
+        if code in SPECIAL_OPTIONS:
+            found[code] = data[at + 4 : end]
+        at = end
+    return found
+
+
+def skip_name(data: bytes, at: int) -> int:
     """Return where the name at `at` ends, having followed it to its end. Each pointer leads
     before all that was read of the name, so that no chain of them is a loop."""
     after, first, length, pointers = 0, at, 0, 0

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from skydns.name import Name
+from skydns.name import Name, text
 from skydns.record import Record
 from skydns.rr import Rdata, RRset, Soa, Type
 from skydns.settings import Settings
-from skydns.zone import Found, Zone, split
+from skydns.zone import SERVICES_MAX, Found, Zone, split
 
 # Different orders of one answer: enough to spread clients, few enough to keep them all.
 TURNS_MAX = 8
@@ -44,7 +44,8 @@ class Reading:
     """The look-ups of one question; `turn` chooses among its orders where it `rotates`.
 
     `names` are those whose subtrees the answer rests on. `turns` is how many orders it has.
-    `passing` says that it changes with time alone, because a key is about to expire.
+    `passing` says that it changes with time alone, because a key is about to expire. `notes`
+    are the steps so far, None when nobody asks for them.
     """
 
     world: World
@@ -54,16 +55,28 @@ class Reading:
     names: set[Name] = field(default_factory=set)
     turns: int = 1
     passing: bool = False
+    notes: list[str] | None = None
 
     @property
     def settings(self) -> Settings:
         """What the operator decided."""
         return self.world.settings
 
+    def note(self, *lines: str) -> None:
+        """Say what was done and why, if anyone asks."""
+        if self.notes is not None:
+            self.notes.extend(lines)
+
+    def priority(self, record: Record) -> int:
+        """Return the priority of a service's SRV record and the preference of its MX record."""
+        return record.service.priority or self.settings.priority
+
     def exists(self, name: Name) -> bool:
         """Say whether the name or one below it has a key."""
         self.names.add(split(name)[0])
-        return self.world.zone.exists(name)
+        exists = self.world.zone.exists(name)
+        self.note(f"name: {text(name)} {'exists' if exists else 'does not exist'}")
+        return exists
 
     def at(self, name: Name) -> Record | None:
         """Return the service whose key is exactly this name."""
@@ -75,9 +88,21 @@ class Reading:
         self.lookups += 1
         self.names.add(split(name)[0])
         found = self.world.zone.below(name)
+        if self.notes is not None:
+            self._note_found(name, found)
         if found.excess:
             raise ExcessError
         return found
+
+    def _note_found(self, name: Name, found: Found) -> None:
+        self.note(f"look: {text(name)} has {len(found.records)} services")
+        for record in found.records:
+            left = "" if record.expires_at is None else f", lives {self._left_s(record):.0f} s"
+            self.note(f"key: {record.key} index {record.index}{left}")
+        for bad in self.world.zone.bad_below(split(name)[0]):
+            self.note(f"out: {bad.key}: {bad.reason}")
+        if found.excess:
+            self.note(f"out: all, for there are more than {SERVICES_MAX}")
 
     def in_turn(self, items: list[T]) -> list[T]:
         """Return the items beginning with the one whose turn it is."""
@@ -95,7 +120,22 @@ class Reading:
         if not data:
             return ()
         ttl_s = self.capped(min(self._ttl_s(record) for record, _ in data))
+        if self.notes is not None:
+            self._note_ttl(name, kind, data, ttl_s)
         return (RRset(name, kind, ttl_s, tuple(dict.fromkeys(rdata for _, rdata in data))),)
+
+    def _note_ttl(
+        self, name: Name, kind: Type, data: Sequence[tuple[Record, Rdata]], ttl_s: int
+    ) -> None:
+        least = min((record for record, _ in data), key=self._ttl_s)
+        source = "the key's ttl" if least.service.ttl else "--ttl"
+        if least.expires_at is not None and self._ttl_s(least) != least.service.ttl:
+            source = "what is left of the key's life"
+        capped = "" if ttl_s == self._ttl_s(least) else f", capped from {self._ttl_s(least)}"
+        self.note(f"ttl: {text(name)} {kind.name} {ttl_s}: {source} of {least.key}{capped}")
+
+    def _left_s(self, record: Record) -> float:
+        return (record.expires_at or 0.0) - self.world.now_s
 
     def _ttl_s(self, record: Record) -> int:
         written_s, now_s = record.service.ttl, self.world.now_s

@@ -20,7 +20,6 @@ _LABELS_MAX = 127  # a name of 255 bytes has no more
 TEXT_BYTES_MAX = 60_000  # a message ends at 65,535 bytes; the rest of it needs room too
 # The daemon's own settings live below the same prefix and are no service.
 CONFIG_SEGMENT = "config"
-DEFAULT_PRIORITY = 10
 DEFAULT_WEIGHT = 100
 
 
@@ -41,7 +40,8 @@ class Service(msgspec.Struct, frozen=True):
 class Record(msgspec.Struct, frozen=True, gc=False):
     """A service in its place. It has an `address`, or a `host`, or (text only) neither.
 
-    `name` is what the key says; `expires_at` is Unix time, None for a key that stays.
+    `name` is what the key says; `expires_at` is Unix time, None for a key that stays; `index` is
+    the store's at its last write.
     """
 
     key: str
@@ -51,11 +51,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     host: Name = ()
     text: bytes = b""
     expires_at: float | None = None
-
-    @property
-    def priority(self) -> int:
-        """The priority of its SRV record and the preference of its MX record."""
-        return self.service.priority or DEFAULT_PRIORITY
+    index: int = 0
 
     @property
     def weight(self) -> int:
@@ -98,7 +94,7 @@ def read(entry: Entry, prefix: str) -> Record | Bad:
         return Bad(entry.key, name, f"host: {error}")
     if len(text) > TEXT_BYTES_MAX:
         return Bad(entry.key, name, f"text: {len(text)} bytes, at most {TEXT_BYTES_MAX} fit")
-    return Record(entry.key, name, service, address, host, text, entry.expires_at)
+    return Record(entry.key, name, service, address, host, text, entry.expires_at, entry.modified)
 
 
 def name_of(key: str, prefix: str) -> Name:

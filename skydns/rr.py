@@ -28,7 +28,10 @@ class Type(IntEnum):
     ANY = 255
 
 
+_TYPES = {each.value: each for each in Type}
+
 CLASS_IN = 1
+CLASS_CHAOS = 3
 
 
 class Rcode(IntEnum):
@@ -41,6 +44,18 @@ class Rcode(IntEnum):
     NOTIMP = 4
     REFUSED = 5
     BADVERS = 16
+
+
+class Extended(IntEnum):
+    """Why an answer is as it is, for people (RFC 8914, 4)."""
+
+    STALE = 3
+    NOT_READY = 14
+    PROHIBITED = 18
+    STALE_NXDOMAIN = 19
+    NOT_AUTHORITATIVE = 20
+    NOT_SUPPORTED = 21
+    NO_REACHABLE_AUTHORITY = 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +125,18 @@ class RRset:
     type: Type
     ttl_s: int
     data: tuple[Rdata, ...]
+    klass: int = CLASS_IN
+
+
+def type_name(number: int) -> str:
+    """Write a type, known or not, as dig does (RFC 3597, 5)."""
+    return known.name if (known := _TYPES.get(number)) else f"TYPE{number}"
 
 
 def describe(rrset: RRset) -> list[str]:
     """Write each record on a line, as dig does with single blanks."""
-    head = f"{names.text(rrset.name)} {rrset.ttl_s} IN {rrset.type.name}"
+    klass = "IN" if rrset.klass == CLASS_IN else "CH"
+    head = f"{names.text(rrset.name)} {rrset.ttl_s} {klass} {rrset.type.name}"
     return [f"{head} {_described(rdata)}" for rdata in rrset.data]
 
 

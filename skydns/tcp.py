@@ -6,7 +6,12 @@ import socket
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import cast
+
+Send = Callable[[bytes], None]
+# The reply to a message from a client, None for none; something to call where it takes time.
+Reply = Callable[[bytes, bytes], bytes | Callable[[Send], None] | None]
 
 # One client's pipeline must not hold up the datagrams of all others.
 BURST_MESSAGES = 64
@@ -18,7 +23,8 @@ class Limits:
 
     A connection may be idle for `idle_s` (seconds rather than minutes: RFC 7766, 6.2.3). A
     message that has begun must arrive within `message_s`, or it is held back to hold us up;
-    a client that does not read its replies for `stalled_s` is let go.
+    a client that does not read its replies for `stalled_s` is let go. At most `pending_max` of
+    its questions may wait for other servers.
     """
 
     connections_max: int = 1000
@@ -26,6 +32,7 @@ class Limits:
     idle_s: float = 10.0
     message_s: float = 3.0
     stalled_s: float = 5.0
+    pending_max: int = 100
     sweep_s: float = 1.0
 
 
@@ -46,9 +53,7 @@ class TcpCounts:
 class Tcp:
     """Answers on one listening socket; several queries may be under way on a connection."""
 
-    def __init__(
-        self, sock: socket.socket, reply: Callable[[bytes], bytes | None], limits: Limits = LIMITS
-    ) -> None:
+    def __init__(self, sock: socket.socket, reply: Reply, limits: Limits = LIMITS) -> None:
         self._sock = sock
         self.reply = reply
         self.limits = limits
@@ -94,13 +99,17 @@ class _Connection(asyncio.Protocol):
         self._limits = server.limits
         self._buffer = bytearray()
         self._client = ""
+        self._address = b""
         self._stalled = False
+        self._pending = 0
         self.deadline_s = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the client in, or turn it away at once."""
         self._transport = cast("asyncio.Transport", transport)
         self._client = str((transport.get_extra_info("peername") or ("",))[0])
+        with contextlib.suppress(ValueError):
+            self._address = ip_address(self._client.partition("%")[0]).packed
         server = self._server
         server.counts.opened += 1
         server.counts.open_by_client[self._client] += 1
@@ -152,15 +161,18 @@ class _Connection(asyncio.Protocol):
 
     def _answer(self) -> None:
         for _ in range(BURST_MESSAGES):
-            if self._stalled or not self._answer_one():
+            if not self._may_go_on() or not self._answer_one():
                 return
         self._transport.pause_reading()
         asyncio.get_running_loop().call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        if not self._stalled and not self._transport.is_closing():
+        if self._may_go_on() and not self._transport.is_closing():
             self._transport.resume_reading()
             self._answer()
+
+    def _may_go_on(self) -> bool:
+        return not self._stalled and self._pending < self._limits.pending_max
 
     def _answer_one(self) -> bool:
         """Answer the first message, if all of it is there."""
@@ -169,7 +181,7 @@ class _Connection(asyncio.Protocol):
         if len(buffer) < max(end, 2):
             return False
         server.counts.received += 1
-        reply = server.reply(bytes(buffer[2:end]))
+        reply = server.reply(bytes(buffer[2:end]), self._address)
         del buffer[:end]
         if reply is None:
             # No question, no answer: who sends this does not speak DNS.
@@ -178,8 +190,26 @@ class _Connection(asyncio.Protocol):
         self._wait(self._limits.message_s if buffer else self._limits.idle_s)
         server.connections.pop(self, None)
         server.connections[self] = None
-        self._transport.write(len(reply).to_bytes(2, "big") + reply)
+        if isinstance(reply, bytes):
+            self._write(reply)
+        else:
+            # Others overtake it (RFC 7766, 6.2.1.1).
+            self._pending += 1
+            if self._pending == self._limits.pending_max:
+                self._transport.pause_reading()
+            reply(self._write_late)
         return True
+
+    def _write_late(self, reply: bytes) -> None:
+        self._pending -= 1
+        if self._transport.is_closing():
+            return
+        self._write(reply)
+        if self._pending == self._limits.pending_max - 1:
+            self._go_on()
+
+    def _write(self, reply: bytes) -> None:
+        self._transport.write(len(reply).to_bytes(2, "big") + reply)
 
     def _wait(self, patience_s: float) -> None:
         self.deadline_s = asyncio.get_running_loop().time() + patience_s

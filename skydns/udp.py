@@ -9,7 +9,9 @@ import ctypes
 import errno
 import os
 import socket
+import sys
 from collections.abc import Callable
+from ipaddress import ip_address
 
 BATCH = 64
 # Then the loop has its turn, for TCP, the store's changes and the clock.
@@ -20,6 +22,13 @@ QUERY_BYTES_MAX = 4096
 REPLY_BYTES_MAX = 1280
 _NAME_BYTES = {socket.AF_INET: 16, socket.AF_INET6: 28}  # sockaddr_in, sockaddr_in6
 _NAME_SLOT_BYTES = 32
+# Where the port and the address stand in them.
+_PORT = slice(2, 4)
+_ADDRESS = {socket.AF_INET: slice(4, 8), socket.AF_INET6: slice(8, 24)}
+
+Send = Callable[[bytes], None]
+# The reply to a packet from a client, None for none; something to call where it takes time.
+Reply = Callable[[bytes, bytes], bytes | Callable[[Send], None] | None]
 
 
 class _Iovec(ctypes.Structure):
@@ -85,16 +94,28 @@ class _Slots:
 
 
 class Udp:
-    """Answers datagrams on one bound socket, from the address that was asked."""
+    """Answers datagrams on one bound socket, from the address that was asked.
 
-    def __init__(self, sock: socket.socket, reply: Callable[[bytes], bytes | None]) -> None:
+    `sample` gets the first packet of a batch, its client and the batch's size: each packet has
+    the same chance, and the busier we are the less it costs.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        reply: Reply,
+        sample: Callable[[bytes, bytes, int], None] | None = None,
+    ) -> None:
         sock.setblocking(False)
         self._sock = sock
         self._fd = sock.fileno()
         self._reply = reply
+        self._sample = sample
+        self._client = _ADDRESS[sock.family]
         name_size = _NAME_BYTES[sock.family]
         # A reply goes to where the query in the slot of the same number came from.
-        names = ctypes.create_string_buffer(BATCH * _NAME_SLOT_BYTES)
+        self._names = names = ctypes.create_string_buffer(BATCH * _NAME_SLOT_BYTES)
+        self._clients = memoryview(names).cast("B")
         self._asked = _Slots(QUERY_BYTES_MAX, names, name_size)
         self._said = _Slots(REPLY_BYTES_MAX, names, name_size)
         self.received = 0
@@ -125,11 +146,19 @@ class Udp:
         self.received += count
         asked, asked_sizes = self._asked.data, self._asked.filled
         said, said_sizes = self._said.data, self._said.sizes
-        first = 0
+        first, clients = 0, self._clients
+        from_, to = self._client.start, self._client.stop
+        if self._sample is not None and count:
+            self._sample(bytes(asked[: asked_sizes[0]]), bytes(clients[from_:to]), count)
         for at in range(count):
-            start = at * QUERY_BYTES_MAX
-            answer = self._reply(bytes(asked[start : start + asked_sizes[at]]))
-            if answer is None:
+            start, slot = at * QUERY_BYTES_MAX, at * _NAME_SLOT_BYTES
+            answer = self._reply(
+                bytes(asked[start : start + asked_sizes[at]]),
+                bytes(clients[slot + from_ : slot + to]),
+            )
+            if not isinstance(answer, bytes):
+                if answer is not None:
+                    answer(self._sender(bytes(clients[slot : slot + _NAME_SLOT_BYTES])))
                 self._send(first, at)
                 first = at + 1
                 continue
@@ -138,6 +167,22 @@ class Udp:
             start = at * REPLY_BYTES_MAX
             said[start : start + size] = answer
         self._send(first, count)
+
+    def _sender(self, name: bytes) -> Send:
+        """Return what sends a late reply to a client."""
+        host = str(ip_address(name[self._client]))
+        # A link-local client is on the link that its address names.
+        scope = int.from_bytes(name[24:28], sys.byteorder)
+        rest = (0, scope) if self._sock.family == socket.AF_INET6 else ()
+        address = (host, int.from_bytes(name[_PORT], "big"), *rest)
+
+        def send(reply: bytes) -> None:
+            try:
+                self._sock.sendto(reply, address)
+            except OSError:
+                self.unsent += 1
+
+        return send
 
     def _send(self, first: int, end: int) -> None:
         while first < end:

@@ -3,13 +3,18 @@
 import msgspec
 
 from coordinator.client.view import Changes
+from skydns.settings import Settings
 
 
 class Update(msgspec.Struct, frozen=True):
-    """Changes of the keys, and whether the store is away and they may be old."""
+    """Changes of the keys, and whether the store is away and they may be old.
+
+    `settings` come with the whole state, and when they change.
+    """
 
     blind: bool
     changes: Changes | None = None
+    settings: Settings | None = None
 
 
 _decoder = msgspec.msgpack.Decoder(Update)

@@ -6,21 +6,31 @@ import socket
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
+from ipaddress import ip_address
 
 import msgspec
 
 from daemonkit import logs, workers
 from daemonkit.lifecycle import Lifecycle
 from daemonkit.metrics import Sample
-from skydns import update
+from skydns import cache, update
+from skydns import name as names
 from skydns.front import Front
-from skydns.rr import Rcode
+from skydns.message import HEADER_BYTES
+from skydns.rr import Rcode, type_name
 from skydns.settings import Settings
 from skydns.tcp import Tcp
+from skydns.top import Top
 from skydns.udp import Udp
+from skydns.upstream import Upstreams
 
 TICK_S = 1.0
 LOADED = "skydns_workers_loaded"
+# Not for the metrics page, where names would be without end: `skydnsctl top` shows them.
+TOP = "skydns_top"
+TOP_SHOWN = 30
+HALF_LIFE_S = 60.0
 
 _log = logs.get("skydns")
 
@@ -40,6 +50,8 @@ class AnsweringWorker:
         self._front: Front | None = None
         self._udp: list[Udp] = []
         self._tcp: list[Tcp] = []
+        self._upstreams = Upstreams(lambda: self.front.relaying)
+        self._names, self._askers = Top(), Top()
 
     @property
     def front(self) -> Front:
@@ -53,12 +65,13 @@ class AnsweringWorker:
         """Answer from now on; with SERVFAIL until there is data."""
         boot = msgspec.msgpack.decode(settings, type=Boot)
         logs.configure(boot.log_level, boot.log_format)
-        front = self._front = Front(boot.settings, time.time)
+        front = self._front = Front(boot.settings, time.time, self._upstreams.go)
+        self._configure(boot.settings)
         for sock in sockets.values():
             if sock.type == socket.SOCK_DGRAM:
-                self._udp.append(Udp(sock, front.reply))
+                self._udp.append(Udp(sock, front.reply, self._sample))
             else:
-                self._tcp.append(Tcp(sock, lambda data: front.reply(data, tcp=True)))
+                self._tcp.append(Tcp(sock, partial(front.reply, tcp=True)))
         for udp in self._udp:
             udp.start()
         for tcp in self._tcp:
@@ -69,6 +82,8 @@ class AnsweringWorker:
         """Take changes of the keys."""
         told = update.decode(payload)
         self.front.set_blind(blind=told.blind)
+        if told.settings is not None:
+            self._configure(told.settings)
         if told.changes is None:
             return
         if not told.changes.reset:
@@ -91,18 +106,38 @@ class AnsweringWorker:
         """Count what was asked and answered."""
         yield from _answered(self.front)
         yield from _asked(self._udp, self._tcp)
+        yield from _relayed(self.front, self._upstreams)
+        for kind, top in (("name", self._names), ("client", self._askers)):
+            for item, value in top.most(TOP_SHOWN):
+                labels = {"kind": kind, "item": _spelled(kind, item)}
+                yield Sample(TOP, "gauge", "What is asked most.", value, labels)
 
     async def drain(self) -> None:
         """Answer what has arrived."""
         for udp in self._udp:
             udp.stop()
+        await self._upstreams.stop()
         await asyncio.gather(*(tcp.stop() for tcp in self._tcp))
 
+    def _configure(self, settings: Settings) -> None:
+        self.front.configure(settings)
+        self._upstreams.rotate = settings.ns_rotate
+        self._upstreams.timeout_s = settings.upstream_timeout_s
+
+    def _sample(self, data: bytes, client: bytes, weight: int) -> None:
+        end = cache.question_end(data)
+        self._names.count(data[HEADER_BYTES : end - 2].lower(), weight)
+        self._askers.count(client, weight)
+
     async def _tick(self) -> None:
-        front = self.front
+        front, halved_s = self.front, time.monotonic()
         while True:
             await asyncio.sleep(TICK_S)
             front.tick()
+            if time.monotonic() - halved_s > HALF_LIFE_S:
+                halved_s = time.monotonic()
+                self._names.halve()
+                self._askers.halve()
             if front.last_fault is not None:
                 _log.error("answer-failed", exc=front.last_fault, so_far=front.counts.faults)
                 front.last_fault = None
@@ -132,6 +167,32 @@ def _answered(front: Front) -> Iterable[Sample]:
     yield Sample(LOADED, "gauge", "Workers that have names to answer from.", loaded)
     yield Sample("skydns_cached_answers", "gauge", "Answers in the cache.", kept)
     yield Sample("skydns_cached_bytes", "gauge", "Bytes of the answer cache.", kept_bytes)
+
+
+def _relayed(front: Front, upstreams: Upstreams) -> Iterable[Sample]:
+    counts, kept = upstreams.counts, front.relaying.cache
+    totals = (
+        ("upstream_asked", counts.asked, "Questions sent to other servers."),
+        ("upstream_failed", counts.failed, "Questions that other servers did not answer."),
+        ("upstream_forged", counts.forged, "Packets from upstream that fit no question."),
+        ("upstream_turned_away", counts.turned_away, "Queries refused: too many under way."),
+        ("prohibited", front.counts.prohibited, "Packets from clients that may not ask."),
+        ("limited", front.counts.limited, "Replies over the rate limit."),
+    )
+    for name, value, text in totals:
+        yield Sample(f"skydns_{name}_total", "counter", text, value)
+    yield Sample("skydns_relayed_kept", "gauge", "Replies of others in the cache.", len(kept))
+
+
+def _spelled(kind: str, item: bytes) -> str:
+    """Write a client's address, or a question's name and type, for people."""
+    if kind == "client":
+        return str(ip_address(item))
+    labels, at = [], 0
+    while at < len(item) and (length := item[at]):
+        labels.append(item[at + 1 : at + 1 + length])
+        at += 1 + length
+    return f"{names.text(tuple(labels))} {type_name(int.from_bytes(item[-2:], 'big'))}"
 
 
 def _asked(udp: Iterable[Udp], tcp: Iterable[Tcp]) -> Iterable[Sample]:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from coordinator.client.store import Entry
 from coordinator.client.view import Changes
-from skydns.name import Name
+from skydns.name import Name, is_within
 from skydns.record import Bad, Record, is_config, name_of, read
 
 # A message of 65,535 bytes holds no more than 4,095 of the smallest record (16 bytes), so a
@@ -78,6 +78,10 @@ class Zone:
     def bad(self) -> Mapping[str, Bad]:
         """The keys that cannot be served, with their reasons."""
         return MappingProxyType(self._bad)
+
+    def bad_below(self, name: Name) -> list[Bad]:
+        """Return the keys that cannot be served at or below a name."""
+        return [bad for bad in self._bad.values() if bad.name and is_within(bad.name, name)]
 
     def apply(self, changes: Changes) -> list[Name]:
         """Move to `changes.index`; return the names whose data may be different now."""

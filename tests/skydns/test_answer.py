@@ -1,9 +1,11 @@
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skydns.answer import LOOKUPS_MAX, Answer, Question, answer
+from skydns import name as names
+from skydns.answer import LOOKUPS_MAX, NOT_OURS, Answer, Question, answer
 from skydns.reading import World
-from skydns.rr import Rcode, RRset, Type, describe
+from skydns.rr import CLASS_CHAOS, Extended, Rcode, RRset, Txt, Type, describe
 from skydns.settings import Settings
 from skydns.zone import SERVICES_MAX, Zone
 from tests.skydns.world import DOMAIN, NOW_S, SETTINGS, ask, entry, whole, world
@@ -13,12 +15,41 @@ D = "/skydns/local/skydns"
 
 def test_before_the_first_data_nothing_is_known() -> None:
     empty = World(Zone("/skydns"), SETTINGS, NOW_S)
-    assert ask(empty, "web.skydns.local") == Answer(Rcode.SERVFAIL)
-    assert ask(empty, "example.org") == Answer(Rcode.REFUSED)
+    assert ask(empty, "web.skydns.local") == Answer(Rcode.SERVFAIL, extended=Extended.NOT_READY)
+    assert ask(empty, "example.org") == NOT_OURS
 
 
 def test_other_classes_are_refused() -> None:
-    assert answer(Question(DOMAIN, Type.A, klass=3), world([])) == Answer(Rcode.REFUSED)
+    for klass in (CLASS_CHAOS, 4, 255):
+        assert answer(Question(DOMAIN, Type.A, klass=klass), world([])) == NOT_OURS
+
+
+def test_chaos_says_who_we_are_but_not_what() -> None:
+    named = world([], msgspec.structs.replace(SETTINGS, identity="node7"))
+    for name in ("id.server", "hostname.bind"):
+        said = answer(Question(names.parse(name), Type.TXT, CLASS_CHAOS), named)
+        assert (said.answer[0].data, said.answer[0].klass) == ((Txt(b"node7"),), CLASS_CHAOS)
+    version = Question(names.parse("version.bind"), Type.TXT, CLASS_CHAOS)
+    assert answer(version, named) == NOT_OURS
+
+
+def test_the_reasons_are_those_of_the_answer() -> None:
+    keys = [
+        (f"{D}/web/x1", '{"host": "10.0.0.1", "weight": 30, "ttl": 60, "group": "a"}'),
+        (f"{D}/web/x2", '{"host": "10.0.0.2", "weight": 70, "group": "a"}'),
+        (f"{D}/web/sub/x3", '{"host": "10.0.0.3", "group": "b"}'),
+        (f"{D}/web/bad", '{"port": "80"}'),
+    ]
+    notes: list[str] = []
+    question = Question(names.parse("web.skydns.local"), Type.SRV)
+    said = answer(question, world(keys), notes=notes)
+    assert said == answer(question, world(keys))
+    text = "\n".join(notes)
+    assert f"key: {D}/web/x1 index 1" in text
+    assert f"out: {D}/web/sub/x3 is of group 'b'" in text
+    assert f"out: {D}/web/bad: Expected `int`" in text
+    assert f"weight: {D}/web/x1: 100 * 30 // 100 of priority 10 = 30" in text
+    assert f"ttl: web.skydns.local. SRV 60: the key's ttl of {D}/web/x1" in text
 
 
 def test_a_name_with_more_services_than_fit_is_servfail_and_says_what_it_rests_on() -> None:

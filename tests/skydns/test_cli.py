@@ -4,7 +4,7 @@ import pytest
 
 from daemonkit import options
 from daemonkit.addresses import listening_socket
-from skydns import cli
+from skydns import cli, config
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -55,6 +55,6 @@ def test_one_dash_is_as_good_as_two(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_mailbox_is_a_name() -> None:
-    assert cli._mailbox("") == ()
-    assert cli._mailbox("DNS.admin@example.org") == (b"dns.admin", b"example", b"org")
-    assert cli._mailbox("hostmaster.example.org") == (b"hostmaster", b"example", b"org")
+    assert config.mailbox("") == ()
+    assert config.mailbox("DNS.admin@example.org") == (b"dns.admin", b"example", b"org")
+    assert config.mailbox("hostmaster.example.org") == (b"hostmaster", b"example", b"org")

@@ -13,57 +13,14 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-import dnslib
 import pytest
 
 from coordinator.client import Store, connect
-from tests.rig import Running, answers, free_port, python, require, wait_until
+from tests.rig import Running, answers, free_port, require, wait_until
+from tests.skydns.daemon import NOWHERE, D, Skydns
 from tests.skydns.world import opt, packet
 
-D = "/skydns/local/skydns"
-NOWHERE = "http://127.0.0.1:1"
 BURST = 3000
-
-
-class Skydns(Running):
-    """Our DNS server on a free port."""
-
-    def __init__(self, directory: Path, endpoints: str, *arguments: str) -> None:
-        self.port, status = free_port(), free_port()
-        self.status_url = f"http://127.0.0.1:{status}"
-        command = python("skydns", "--addr", f"127.0.0.1:{self.port},127.0.0.2:{self.port}")
-        command += ["--status-addr", f"127.0.0.1:{status}", "--endpoints", endpoints]
-        super().__init__([*command, *arguments], directory / f"skydns-{self.port}.log")
-        self.wait_for(lambda: answers(f"{self.status_url}/health"), "skydns healthy")
-
-    def ready(self) -> None:
-        self.wait_for(lambda: answers(f"{self.status_url}/ready"), "skydns ready")
-
-    def state(self) -> dict[str, object]:
-        with urllib.request.urlopen(f"{self.status_url}/debug/state", timeout=5) as reply:
-            return dict(json.load(reply))
-
-    def metrics(self) -> dict[str, float]:
-        with urllib.request.urlopen(f"{self.status_url}/metrics", timeout=5) as reply:
-            lines = reply.read().decode().splitlines()
-        pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
-        return {name: float(value) for name, _, value in pairs}
-
-    def dig(self, *arguments: str, server: str = "127.0.0.1") -> str:
-        command = [require("dig"), f"@{server}", "-p", str(self.port), "+tries=2", "+time=2"]
-        return subprocess.run(
-            [*command, *arguments], capture_output=True, text=True, timeout=30, check=False
-        ).stdout
-
-    def short(self, *arguments: str) -> list[str]:
-        return self.dig("+short", *arguments).split()
-
-    def ask(self, data: bytes) -> dnslib.DNSRecord:
-        with socket.socket(type=socket.SOCK_DGRAM) as client:
-            client.settimeout(5)
-            client.connect(("127.0.0.1", self.port))
-            client.send(data)
-            return dnslib.DNSRecord.parse(client.recv(65535))
 
 
 @pytest.fixture(params=["etcd", "coordinator"])
@@ -156,6 +113,9 @@ EDNS_COMPLIANCE = {
     "option": ("+norec +edns=0 +nocookie +ednsopt=100", ["NOERROR", "SOA"], ["OPT=100"]),
     "flag": ("+norec +edns=0 +nocookie +ednsflags=0x40", ["NOERROR", "SOA"], ["MBZ"]),
     "EDNS 1 option": ("+norec +edns=1 +noednsneg +ednsopt=100", ["BADVERS"], ["OPT=100"]),
+    "EDNS 1 flag": ("+norec +edns=1 +noednsneg +nocookie +ednsflags=0x40", ["BADVERS"], ["MBZ"]),
+    "EDNS 1 DO": ("+norec +edns=1 +noednsneg +nocookie +dnssec", ["BADVERS"], ["SOA\t"]),
+    "truncation": ("+norec +dnssec +bufsize=512 +ignore -t dnskey", ["NOERROR", "version: 0"], []),
     "DO": ("+norec +edns=0 +nocookie +dnssec", ["NOERROR", "SOA", "flags: do"], []),
     "options": ("+norec +cookie +nsid +expire +subnet=0.0.0.0/0", ["NOERROR", "SOA"], ["NSID:"]),
 }
@@ -258,7 +218,12 @@ def test_before_any_data_it_is_servfail_and_not_ready(tmp_path: Path) -> None:
         with pytest.raises(urllib.error.HTTPError) as unready:
             urllib.request.urlopen(f"{skydns.status_url}/ready", timeout=5)
         with unready.value:
-            assert json.load(unready.value) == {"ok": False, "workers": True, "data": False}
+            assert json.load(unready.value) == {
+                "ok": False,
+                "workers": True,
+                "data": False,
+                "ending": False,
+            }
 
 
 def test_names_of_services_are_found_where_the_store_shows_them(

@@ -62,7 +62,7 @@ class Script:
         value = json.loads(text)
         if name == "domains":
             value = tuple(names.parse(each) for each in value)
-        elif name == "hostmaster":
+        elif name in {"hostmaster", "local"}:
             value = names.parse(value)
         settings = msgspec.structs.replace(self.world.settings, **{name: value})
         self.world = replace(self.world, settings=settings)

@@ -29,14 +29,14 @@ def test_a_service_is_read_in_full() -> None:
     assert isinstance(record, Record)
     assert (record.key, record.name, record.host) == (KEY, NAME, (b"db", b"example", b"org"))
     assert (record.address, record.text, record.expires_at) == (b"", "grün".encode(), 99.5)
-    assert (record.priority, record.weight, record.target) == (20, 5, (b"example", b"org"))
+    assert (record.service.priority, record.weight, record.target) == (20, 5, (b"example", b"org"))
     assert (record.service.mail, record.service.ttl, record.service.group) == (True, 30, "g")
 
 
 def test_what_is_not_given_has_its_default() -> None:
     record = read(entry(KEY, "{}"), "/skydns")
     assert isinstance(record, Record)
-    assert (record.priority, record.weight, record.host, record.address) == (10, 100, (), b"")
+    assert (record.weight, record.host, record.address) == (100, (), b"")
     assert record.target == ()
 
 

@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Callable
 import uvloop
 
 from daemonkit.addresses import listening_socket
-from skydns.tcp import LIMITS, Limits, Tcp
+from skydns.tcp import LIMITS, Limits, Reply, Tcp
 from skydns.udp import BATCH, REPLY_BYTES_MAX, Udp
 
 WAIT_S = 10.0
 
 
-def echo(data: bytes) -> bytes | None:
+def echo(data: bytes, client: bytes = b"") -> bytes | None:
     return None if data == b"drop" else b"re:" + data
 
 
@@ -30,9 +30,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def tcp(
-    reply: Callable[[bytes], bytes | None] = echo, limits: Limits = LIMITS
-) -> AsyncIterator[tuple[Tcp, int]]:
+async def tcp(reply: Reply = echo, limits: Limits = LIMITS) -> AsyncIterator[tuple[Tcp, int]]:
     sock = listening_socket(("127.0.0.1", 0), socket.SOCK_STREAM)
     running = Tcp(sock, reply, limits)
     await running.start()
@@ -126,7 +124,7 @@ def test_a_burst_is_answered_in_order_but_for_what_gets_no_reply() -> None:
 def test_the_longest_query_and_reply_fit() -> None:
     async def go() -> None:
         sock = listening_socket(("127.0.0.1", 0), socket.SOCK_DGRAM)
-        running = Udp(sock, lambda data: data[:REPLY_BYTES_MAX])
+        running = Udp(sock, lambda data, _: data[:REPLY_BYTES_MAX])
         with sock, socket.socket(type=socket.SOCK_DGRAM) as client:
             client.connect(sock.getsockname())
             client.settimeout(WAIT_S)
@@ -145,7 +143,7 @@ def test_a_reply_that_cannot_be_sent_costs_no_other() -> None:
     async def go() -> None:
         sock = listening_socket(("127.0.0.1", 0), socket.SOCK_DGRAM)
 
-        def reply(data: bytes) -> bytes:
+        def reply(data: bytes, _: bytes) -> bytes:
             if data == b"lost":
                 # The second slot's port becomes 0, where the kernel sends nothing.
                 running._said._names[34:36] = b"\0\0"
@@ -226,7 +224,7 @@ def test_an_idle_connection_is_ended() -> None:
 
 def test_a_client_that_reads_nothing_is_not_read_either() -> None:
     async def go() -> None:
-        async with tcp(lambda _: bytes(65_000), Limits(stalled_s=0.2, sweep_s=0.02)) as (
+        async with tcp(lambda _, __: bytes(65_000), Limits(stalled_s=0.2, sweep_s=0.02)) as (
             running,
             port,
         ):
@@ -244,7 +242,7 @@ def test_a_client_that_reads_nothing_is_not_read_either() -> None:
 
 def test_a_slow_reader_gets_every_reply() -> None:
     async def go() -> None:
-        async with tcp(lambda data: data + bytes(60_000)) as (_, port):
+        async with tcp(lambda data, _: data + bytes(60_000)) as (_, port):
             reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1000)
             messages = [b"%03d" % at for at in range(200)]
             writer.write(framed(*messages))

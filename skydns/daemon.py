@@ -31,6 +31,8 @@ LOOK_S = 1.0
 # The status page has more of them.
 LOGGED_BAD_MAX = 10
 SHOWN_BAD_MAX = 1000
+# Bursts wait here: a few thousand queries, as in skydns.socket.
+RECEIVE_BYTES = 4 * 1024 * 1024
 SNAPSHOT = "skydns.snapshot"
 
 _log = logs.get("skydns")
@@ -270,6 +272,8 @@ def _sockets(addresses: Iterable[tuple[str, int]]) -> dict[str, socket.socket]:
         tcp = listening_socket((host, port), socket.SOCK_STREAM)
         # With port 0 both get the one that TCP got.
         udp = listening_socket((host, tcp.getsockname()[1]), socket.SOCK_DGRAM)
+        # The kernel cuts it to what an operator allows (net.core.rmem_max).
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
         bound += [udp, tcp]
     return {_name(sock): sock for sock in bound}
 

@@ -144,7 +144,8 @@ def reply(relayed: Relayed, query: Query, data: bytes, delivery: Delivery) -> by
 def chain(relayed: Relayed, question: Question, age_s: int = 0) -> tuple[RRset, ...]:
     """Return the addresses that a reply has for its question's name, aliases first.
 
-    Nothing that the aliases do not lead to is taken.
+    Nothing that the aliases do not lead to is taken; aliases that lead to no address are for
+    the client to follow.
     """
     if relayed.rcode != Rcode.NOERROR or relayed.cut:
         return ()
@@ -167,10 +168,10 @@ def _chain(records: list[dnslib.RR], question: Question, age_s: int) -> tuple[RR
             return (*found, RRset(owner, Type(question.type), ttl_s, addresses))
         aliases = [_lower(r.rdata.label) for r in own if r.rtype == Type.CNAME]
         if not aliases:
-            return ()
+            return tuple(found)
         found.append(RRset(owner, Type.CNAME, ttl_s, (Host(aliases[0]),)))
         owner = aliases[0]
-    return ()
+    return tuple(found)
 
 
 def _lower(label: dnslib.DNSLabel) -> Name:

@@ -92,7 +92,9 @@ class Skydns:
         self._loaded = False
         self._blind = False
         self._bad: dict[str, Bad] = {}
-        boot = Boot(self._settings, options.log_level, options.log_format)
+        files = [str(path or "") for path in options.tls]
+        tls = (files[0], files[1], files[2])
+        boot = Boot(self._settings, options.endpoints, tls, options.log_level, options.log_format)
         self._workers = workers.Supervisor(
             "skydns.worker",
             options.workers,

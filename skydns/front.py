@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
 
 from coordinator.client.view import Changes
 from skydns import cache, message, wire
@@ -10,14 +12,14 @@ from skydns.cache import AnswerCache
 from skydns.explain import explained
 from skydns.guard import Clients, RateLimit, Verdict
 from skydns.message import EXPLAIN, HEADER_BYTES, NSID, Query, Refused
-from skydns.name import Name
+from skydns.name import Name, domain_of, is_spelled
 from skydns.reading import SERIAL_STEP_S, World
 from skydns.relaying import Errand, Go, Relaying
 from skydns.rr import Extended, Rcode
 from skydns.settings import Settings
 from skydns.stubs import LABEL, stubs
 from skydns.wire import Packed
-from skydns.zone import Zone, split
+from skydns.zone import HIDDEN, Zone, split
 
 ANSWERS_MAX = 10_000
 ANSWERS_BYTES_MAX = 32 * 1024 * 1024
@@ -29,7 +31,20 @@ FORMS_BYTES_MAX = 16 * 1024
 LOOPBACK = Clients(("127.0.0.0/8", "::1/128"))
 _TC = 0x02
 
-Reply = bytes | Errand | None
+Send = Callable[[bytes], None]
+Reply = bytes | Callable[[Send], None] | None
+
+
+class Hidden(Protocol):
+    """Finds names that the zone does not learn of by itself."""
+
+    def knows(self, name: Name) -> bool:
+        """Say whether the zone has all there is at a name."""
+        ...
+
+    def look(self, name: Name, then: Callable[[bool], None]) -> None:
+        """Let the zone learn of a name, then say whether that was possible."""
+        ...
 
 
 @dataclass(slots=True)
@@ -67,6 +82,7 @@ class Front:
         self.counts = Counts()
         self.blind = False
         self.last_fault: Exception | None = None
+        self.hidden: Hidden | None = None
         self._clock = clock
         self._rcodes = self.counts.rcodes
         self._serial = 0
@@ -111,7 +127,7 @@ class Front:
 
     def apply(self, changes: Changes) -> None:
         """Take changes of the store; answers that rest on them are computed anew."""
-        touched = self.zone.apply(changes)
+        touched = self.zone.apply(changes, self._clock())
         for each in (self._answers, self._denials):
             if changes.reset:
                 each.clear()
@@ -205,7 +221,7 @@ class Front:
             self._rcodes[made[3] & 15] += 1
         return made
 
-    def _reply_of(self, query: Query, room: int, arrival: _Arrival) -> Packed | bytes | Errand:
+    def _reply_of(self, query: Query, room: int, arrival: _Arrival) -> Packed | Reply:
         edns = query.edns
         if edns is not None and edns.version > 0:
             return wire.pack(Answer(Rcode.BADVERS), query, room)
@@ -214,10 +230,38 @@ class Front:
             kept = self._kept_of(arrival, query.end)
             said = explained(query.question, world, kept, self.relaying.describe(query))
             return wire.pack(said, query, room)
+        if self.hidden is not None and self._is_unseen(query.question.name, self.hidden):
+            return partial(self._look_first, arrival, self.hidden)
         elsewhere = self.relaying.elsewhere(query, arrival.data, room, self.zone)
         if elsewhere is not None:
             return elsewhere
         return self._own(query, world, room, arrival)
+
+    def _is_unseen(self, name: Name, hidden: Hidden) -> bool:
+        fixed = split(name)[0]
+        if not any(label[0] == HIDDEN for label in fixed) or hidden.knows(fixed):
+            return False
+        ours = domain_of(fixed, self._settings.domains) is not None
+        # A slash or an odd octet is in no key.
+        return ours and is_spelled(fixed) and not self.zone.exists(fixed)
+
+    def _look_first(self, arrival: _Arrival, hidden: Hidden, send: Send) -> None:
+        query = message.parse(arrival.data, recursive=arrival.recursive)
+
+        def then(seen: bool) -> None:  # noqa: FBT001 - the form of the callback
+            if seen:
+                reply = self._compute(arrival)
+            else:
+                self._rcodes[Rcode.SERVFAIL] += 1
+                said = Answer(Rcode.SERVFAIL, extended=Extended.NOT_READY)
+                room = wire.room_bytes(query.edns, tcp=arrival.tcp)
+                reply = wire.pack(said, query, room).reply_to(arrival.data, query.end)
+            if isinstance(reply, bytes):
+                send(reply)
+            elif reply is not None:
+                reply(send)
+
+        hidden.look(split(query.question.name)[0], then)
 
     def _own(
         self, query: Query, world: World, room: int, arrival: _Arrival

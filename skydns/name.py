@@ -12,6 +12,7 @@ Name = tuple[bytes, ...]
 LABEL_BYTES_MAX = 63  # RFC 1035, 3.1
 NAME_BYTES_MAX = 255
 # What a name written as text may hold: printable ASCII without the escape character.
+_SEGMENT = re.compile(rb"[!-\-0-\[\]-~]+")
 _LABEL = re.compile(r"[!-\[\]-~]+")
 
 
@@ -40,6 +41,11 @@ def excess(name: Name) -> str:
     if sum(len(label) + 1 for label in name) + 1 > NAME_BYTES_MAX:
         return f"it is longer than {NAME_BYTES_MAX} bytes"
     return ""
+
+
+def is_spelled(name: Name) -> bool:
+    """Say whether the name can be written as the segments of a key."""
+    return all(_SEGMENT.fullmatch(label) for label in name)
 
 
 def text(name: Name) -> str:

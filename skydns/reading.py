@@ -98,7 +98,7 @@ class Reading:
         self.note(f"look: {text(name)} has {len(found.records)} services")
         for record in found.records:
             left = "" if record.expires_at is None else f", lives {self._left_s(record):.0f} s"
-            self.note(f"key: {record.key} index {record.index}{left}")
+            self.note(f"key: {record.key} index {record.index}, {self._age(record)}{left}")
         for bad in self.world.zone.bad_below(split(name)[0]):
             self.note(f"out: {bad.key}: {bad.reason}")
         if found.excess:
@@ -123,6 +123,11 @@ class Reading:
         if self.notes is not None:
             self._note_ttl(name, kind, data, ttl_s)
         return (RRset(name, kind, ttl_s, tuple(dict.fromkeys(rdata for _, rdata in data))),)
+
+    def _age(self, record: Record) -> str:
+        if record.since_s is None:
+            return "older than this server's copy"
+        return f"seen {max(0.0, self.world.now_s - record.since_s):.0f} s ago"
 
     def _note_ttl(
         self, name: Name, kind: Type, data: Sequence[tuple[Record, Rdata]], ttl_s: int

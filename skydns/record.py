@@ -41,7 +41,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     """A service in its place. It has an `address`, or a `host`, or (text only) neither.
 
     `name` is what the key says; `expires_at` is Unix time, None for a key that stays; `index` is
-    the store's at its last write.
+    the store's at its last write, `since_s` when we saw that, None if it was there before us.
     """
 
     key: str
@@ -52,6 +52,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     text: bytes = b""
     expires_at: float | None = None
     index: int = 0
+    since_s: float | None = None
 
     @property
     def weight(self) -> int:
@@ -78,7 +79,7 @@ _EXAMPLE = '{"host": "10.0.0.1", "port": 80}'
 _decode = msgspec.json.Decoder(Service).decode
 
 
-def read(entry: Entry, prefix: str) -> Record | Bad:
+def read(entry: Entry, prefix: str, since_s: float | None = None) -> Record | Bad:
     """Understand an entry at or below `prefix`."""
     try:
         name = name_of(entry.key, prefix)
@@ -94,7 +95,17 @@ def read(entry: Entry, prefix: str) -> Record | Bad:
         return Bad(entry.key, name, f"host: {error}")
     if len(text) > TEXT_BYTES_MAX:
         return Bad(entry.key, name, f"text: {len(text)} bytes, at most {TEXT_BYTES_MAX} fit")
-    return Record(entry.key, name, service, address, host, text, entry.expires_at, entry.modified)
+    return Record(
+        key=entry.key,
+        name=name,
+        service=service,
+        address=address,
+        host=host,
+        text=text,
+        expires_at=entry.expires_at,
+        index=entry.modified,
+        since_s=since_s,
+    )
 
 
 def name_of(key: str, prefix: str) -> Name:

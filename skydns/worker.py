@@ -11,12 +11,14 @@ from ipaddress import ip_address
 
 import msgspec
 
+from coordinator.client import Changes, HttpStore, StoreError, Tls
 from daemonkit import logs, workers
 from daemonkit.lifecycle import Lifecycle
 from daemonkit.metrics import Sample
 from skydns import cache, update
 from skydns import name as names
 from skydns.front import Front
+from skydns.hidden import Hidden
 from skydns.message import HEADER_BYTES
 from skydns.rr import Rcode, type_name
 from skydns.settings import Settings
@@ -39,6 +41,8 @@ class Boot(msgspec.Struct, frozen=True):
     """What a worker is started with."""
 
     settings: Settings
+    endpoints: str
+    tls: tuple[str, str, str]
     log_level: str
     log_format: str
 
@@ -52,6 +56,7 @@ class AnsweringWorker:
         self._tcp: list[Tcp] = []
         self._upstreams = Upstreams(lambda: self.front.relaying)
         self._names, self._askers = Top(), Top()
+        self._hidden: Hidden | None = None
 
     @property
     def front(self) -> Front:
@@ -77,6 +82,9 @@ class AnsweringWorker:
         for tcp in self._tcp:
             await tcp.start()
         life.spawn(self._tick(), "tick")
+        store = HttpStore(boot.endpoints, Tls(*boot.tls))
+        self._hidden = front.hidden = Hidden(store, boot.settings.prefix, front.apply)
+        life.spawn(self._look_for_hidden(store), "hidden names")
 
     def receive(self, payload: bytes) -> None:
         """Take changes of the keys."""
@@ -89,17 +97,22 @@ class AnsweringWorker:
         if not told.changes.reset:
             self.front.apply(told.changes)
             return
+        self._load(told.changes)
+
+    def _load(self, changes: Changes) -> None:
         # A load makes only what stays: looking for garbage meanwhile, or ever again in these
         # objects, costs pauses and finds nothing.
         gc.disable()
-        self.front.apply(told.changes)
+        self.front.apply(changes)
+        if self._hidden is not None:
+            self.front.apply(self._hidden.again(changes.index))
         gc.freeze()
         gc.enable()
         _log.info(
             "zone-loaded",
-            keys=len(told.changes.entries),
+            keys=len(changes.entries),
             bad=len(self.front.zone.bad),
-            index=told.changes.index,
+            index=changes.index,
         )
 
     def samples(self) -> Iterable[Sample]:
@@ -117,6 +130,8 @@ class AnsweringWorker:
         for udp in self._udp:
             udp.stop()
         await self._upstreams.stop()
+        if self._hidden is not None:
+            self._hidden.stop()
         await asyncio.gather(*(tcp.stop() for tcp in self._tcp))
 
     def _configure(self, settings: Settings) -> None:
@@ -128,6 +143,23 @@ class AnsweringWorker:
         end = cache.question_end(data)
         self._names.count(data[HEADER_BYTES : end - 2].lower(), weight)
         self._askers.count(client, weight)
+
+    async def _look_for_hidden(self, store: HttpStore) -> None:
+        """Look at names one by one unless the store shows us all of them."""
+        hidden = self._hidden
+        assert hidden is not None
+        while True:
+            try:
+                shows_all = await asyncio.to_thread(store.shows_hidden)
+            except StoreError:
+                await asyncio.sleep(TICK_S)
+                continue
+            break
+        if shows_all:
+            self.front.hidden = None
+        else:
+            await hidden.poll()
+        # A store that turns into one of the other kind has new endpoints, and we a new start.
 
     async def _tick(self) -> None:
         front, halved_s = self.front, time.monotonic()

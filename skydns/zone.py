@@ -83,11 +83,12 @@ class Zone:
         """Return the keys that cannot be served at or below a name."""
         return [bad for bad in self._bad.values() if bad.name and is_within(bad.name, name)]
 
-    def apply(self, changes: Changes) -> list[Name]:
+    def apply(self, changes: Changes, now_s: float | None = None) -> list[Name]:
         """Move to `changes.index`; return the names whose data may be different now."""
+        since_s = None if changes.reset else now_s
         if changes.reset:
             self._root, self._bad = _Node(), {}
-        touched = [*self._remove(changes.removed), *self._put(changes.entries)]
+        touched = [*self._remove(changes.removed), *self._put(changes.entries, since_s)]
         self.loaded, self.index = True, changes.index
         return touched
 
@@ -116,11 +117,11 @@ class Zone:
             node = node.children.get(label) if node is not None else None
         return node
 
-    def _put(self, entries: Iterable[Entry]) -> Iterator[Name]:
+    def _put(self, entries: Iterable[Entry], since_s: float | None = None) -> Iterator[Name]:
         for entry in entries:
             if is_config(entry.key, self._prefix):
                 continue
-            leaf = read(entry, self._prefix)
+            leaf = read(entry, self._prefix, since_s)
             self._bad.pop(entry.key, None)
             if isinstance(leaf, Bad):
                 self._bad[entry.key] = leaf

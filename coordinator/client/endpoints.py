@@ -51,6 +51,10 @@ class Endpoints:
         """Close pooled connections."""
         self._exchange.close()
 
+    def kind(self) -> Kind:
+        """Return what serves the first endpoint that answers."""
+        return self.attempt(lambda _, kind: kind, Request("GET", "/version", {}))
+
     def ask(self, request: Request) -> Reply:
         """Return the answer of the first endpoint that can serve the request."""
 

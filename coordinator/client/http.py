@@ -10,7 +10,7 @@ from typing import Self, TypeVar, assert_never
 from coordinator.client import keys, wire
 from coordinator.client.checks import checked_condition, checked_text, checked_ttl
 from coordinator.client.endpoint import Tls
-from coordinator.client.endpoints import Endpoints
+from coordinator.client.endpoints import Endpoints, Kind
 from coordinator.client.errors import CompareFailed, Unavailable
 from coordinator.client.exchange import Request
 from coordinator.client.feed import Feed
@@ -47,6 +47,10 @@ class HttpStore:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def shows_hidden(self) -> bool:
+        """Say whether listings and watches have keys with a segment that begins with `_`."""
+        return self._endpoints.kind() is Kind.COORDINATOR
 
     def get(self, key: str, *, quorum: bool = True) -> Entry:
         """Read one file."""

@@ -21,6 +21,7 @@ from tests.skydns.daemon import NOWHERE, D, Skydns
 from tests.skydns.world import opt, packet
 
 BURST = 3000
+RIGHT_S = 5.0
 
 
 @pytest.fixture(params=["etcd", "coordinator"])
@@ -290,3 +291,24 @@ def test_sockets_from_systemd_are_answered_on(tmp_path: Path) -> None:
                 check=True,
             )
             assert "SERVFAIL" in said.stdout
+
+
+@pytest.mark.parametrize("url", ["coordinator"], indirect=True)
+def test_answers_are_right_within_seconds_of_the_stores_return(
+    tmp_path: Path, request: pytest.FixtureRequest, url: str, store: Store
+) -> None:
+    store.put(f"{D}/canary", '{"host": "10.0.0.1"}')
+    coordinator = request.getfixturevalue("coordinator")
+    with Skydns(tmp_path, url) as skydns:
+        skydns.ready()
+        coordinator.kill()
+        wait_until(lambda: skydns.state()["blind"], "blind", deadline_s=40)
+        said = skydns.dig("canary.skydns.local")
+        assert "EDE: 3 " in said
+        assert "10.0.0.1" in said
+        coordinator.start()
+        store.put(f"{D}/canary", '{"host": "10.0.0.2"}')
+        began = time.monotonic()
+        wait_until(lambda: skydns.short("canary.skydns.local") == ["10.0.0.2"], "right again")
+        assert time.monotonic() - began < RIGHT_S
+        wait_until(lambda: "EDE" not in skydns.dig("canary.skydns.local"), "seeing")

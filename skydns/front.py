@@ -1,6 +1,6 @@
 """From the bytes of a query to the bytes of its reply: cache, parser, answers, packer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -99,17 +99,17 @@ class Front:
         self._clients = Clients(settings.clients) if settings.clients else None
         self._recursing = Clients(settings.recursion)
         self._limit = RateLimit(settings.rate) if settings.rate else None
-        self.relaying.configure(settings, self._stubs())
+        self._follow()
         self._clear()
 
     def reply(self, data: bytes, client: bytes = b"", *, tcp: bool = False) -> Reply:
         """Return the reply to a packet; None for what deserves none; an errand for what only
         others know. `client` is the address in 4 or 16 octets."""
         recursive = False
-        if self._clients is not None and client not in self._clients:
-            return self._prohibited(data)
-        if self.relaying.is_on:
-            recursive = client in self._recursing
+        if not self._is_plain:
+            if self._clients is not None and client not in self._clients:
+                return self._prohibited(data)
+            recursive = self.relaying.is_on and client in self._recursing
         end = cache.question_end(data)
         key = cache.key(data, end, tcp=tcp, recursive=recursive)
         if key is not None:
@@ -119,7 +119,9 @@ class Front:
                 head = form.head
                 self._rcodes[head[1] & 15] += 1
                 made = b"".join((data[:2], head, data[HEADER_BYTES:end], form.body))
-                return made if self._limit is None or tcp else self._limited(made, client, end)
+                if self._is_plain or self._limit is None or tcp:
+                    return made
+                return self._limited(made, client, end)
         computed = self._compute(_Arrival(data, end, key, client, tcp, recursive))
         if self._limit is None or tcp or not isinstance(computed, bytes):
             return computed
@@ -135,7 +137,7 @@ class Front:
                 each.forget(touched)
         if changes.reset or any(LABEL in name for name in touched):
             was_on = self.relaying.is_on
-            self.relaying.configure(self._settings, self._stubs())
+            self._follow()
             if changes.reset or was_on != self.relaying.is_on:
                 self._clear()
 
@@ -159,8 +161,11 @@ class Front:
         caches = (self._answers, self._denials)
         return sum(map(len, caches)), sum(each.size_bytes for each in caches)
 
-    def _stubs(self) -> Mapping[Name, tuple[tuple[str, int], ...]]:
-        return stubs(self.zone, self._settings.domains)
+    def _follow(self) -> None:
+        settings = self._settings
+        self.relaying.configure(settings, stubs(self.zone, settings.domains))
+        # Then all clients are alike, and the way of nearly every packet asks nothing else.
+        self._is_plain = not (self.relaying.is_on or self._clients or self._limit)
 
     def _clear(self) -> None:
         self._answers.clear()

@@ -115,7 +115,6 @@ class Udp:
         name_size = _NAME_BYTES[sock.family]
         # A reply goes to where the query in the slot of the same number came from.
         self._names = names = ctypes.create_string_buffer(BATCH * _NAME_SLOT_BYTES)
-        self._clients = memoryview(names).cast("B")
         self._asked = _Slots(QUERY_BYTES_MAX, names, name_size)
         self._said = _Slots(REPLY_BYTES_MAX, names, name_size)
         self.received = 0
@@ -146,19 +145,19 @@ class Udp:
         self.received += count
         asked, asked_sizes = self._asked.data, self._asked.filled
         said, said_sizes = self._said.data, self._said.sizes
-        first, clients = 0, self._clients
+        first, clients = 0, self._names.raw
         from_, to = self._client.start, self._client.stop
         if self._sample is not None and count:
-            self._sample(bytes(asked[: asked_sizes[0]]), bytes(clients[from_:to]), count)
+            self._sample(bytes(asked[: asked_sizes[0]]), clients[from_:to], count)
         for at in range(count):
             start, slot = at * QUERY_BYTES_MAX, at * _NAME_SLOT_BYTES
             answer = self._reply(
                 bytes(asked[start : start + asked_sizes[at]]),
-                bytes(clients[slot + from_ : slot + to]),
+                clients[slot + from_ : slot + to],
             )
             if not isinstance(answer, bytes):
                 if answer is not None:
-                    answer(self._sender(bytes(clients[slot : slot + _NAME_SLOT_BYTES])))
+                    answer(self._sender(clients[slot : slot + _NAME_SLOT_BYTES]))
                 self._send(first, at)
                 first = at + 1
                 continue

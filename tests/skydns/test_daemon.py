@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.client import Store, connect
-from tests.rig import Running, answers, free_port, require, wait_until
+from tests.rig import Coordinator, Running, answers, free_port, require, wait_until
 from tests.skydns.daemon import NOWHERE, D, Skydns
 from tests.skydns.world import opt, packet
 
@@ -293,22 +293,20 @@ def test_sockets_from_systemd_are_answered_on(tmp_path: Path) -> None:
             assert "SERVFAIL" in said.stdout
 
 
-@pytest.mark.parametrize("url", ["coordinator"], indirect=True)
-def test_answers_are_right_within_seconds_of_the_stores_return(
-    tmp_path: Path, request: pytest.FixtureRequest, url: str, store: Store
-) -> None:
-    store.put(f"{D}/canary", '{"host": "10.0.0.1"}')
-    coordinator = request.getfixturevalue("coordinator")
-    with Skydns(tmp_path, url) as skydns:
+def test_answers_are_right_within_seconds_of_the_stores_return(tmp_path: Path) -> None:
+    port = free_port()
+    with Coordinator(tmp_path, port=port) as coordinator:
+        connect(coordinator.url).put(f"{D}/canary", '{"host": "10.0.0.1"}')
+        skydns = Skydns(tmp_path, coordinator.url)
         skydns.ready()
-        coordinator.kill()
+    with skydns:
         wait_until(lambda: skydns.state()["blind"], "blind", deadline_s=40)
         said = skydns.dig("canary.skydns.local")
         assert "EDE: 3 " in said
         assert "10.0.0.1" in said
-        coordinator.start()
-        store.put(f"{D}/canary", '{"host": "10.0.0.2"}')
-        began = time.monotonic()
-        wait_until(lambda: skydns.short("canary.skydns.local") == ["10.0.0.2"], "right again")
-        assert time.monotonic() - began < RIGHT_S
-        wait_until(lambda: "EDE" not in skydns.dig("canary.skydns.local"), "seeing")
+        with Coordinator(tmp_path, port=port) as coordinator:
+            began = time.monotonic()
+            connect(coordinator.url).put(f"{D}/canary", '{"host": "10.0.0.2"}')
+            wait_until(lambda: skydns.short("canary.skydns.local") == ["10.0.0.2"], "right again")
+            assert time.monotonic() - began < RIGHT_S
+            wait_until(lambda: "EDE" not in skydns.dig("canary.skydns.local"), "seeing")

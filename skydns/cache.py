@@ -51,7 +51,7 @@ def key(data: bytes, end: int, *, tcp: bool, recursive: bool = False) -> bytes |
 
 def _is_special(options: bytes) -> bool:
     """Say whether an option asks for a reply of its own. A cookie alone is what dig sends."""
-    if options[:2] == _COOKIE and len(options) == 4 + (options[2] << 8 | options[3]):
+    if options[:2] == _COOKIE and len(options) - 4 == int.from_bytes(options[2:4], "big"):
         return False
     try:
         return bool(special_options(options))

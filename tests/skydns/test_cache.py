@@ -141,3 +141,11 @@ def test_bounds_and_books_hold_whatever_happens(steps: list[object]) -> None:
         readers = {(name, key) for name, keys in kept._readers.items() for key in keys}
         assert readers == {(name, key) for key, each in kept._kept.items() for name in each.reads}
         assert all(kept._readers.values())
+
+
+@given(st.binary(max_size=12))
+def test_any_bytes_as_options_have_a_key_or_none(options: bytes) -> None:
+    data = packet("a.skydns.local", edns=opt(options=b"\0\x0a" + options))
+    made = cache.key(data, cache.question_end(data), tcp=False)
+    whole = len(options) >= 2 and int.from_bytes(options[:2], "big") == len(options) - 2
+    assert made is not None or not whole

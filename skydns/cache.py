@@ -12,6 +12,7 @@ An answer stays until the subtree of a name that it rests on changes; each key's
 as many look-ups as the key has segments, however many answers there are.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import cycle
@@ -25,6 +26,7 @@ FORM_OVERHEAD_BYTES = 600
 _OPT_HEAD = b"\0\0\x29"
 _DO = 0x80
 _COOKIE = b"\0\x0a"
+_PLAIN = (b"\0", b"\1", b"\2", b"\3")
 
 Forms = Callable[[], Packed]
 
@@ -36,7 +38,7 @@ def key(data: bytes, end: int, *, tcp: bool, recursive: bool = False) -> bytes |
     """
     tail = data[end:]
     if not tail:
-        suffix = bytes((tcp | recursive << 1,))
+        suffix = _PLAIN[tcp | recursive << 1]
     elif len(tail) >= OPT_BYTES and tail[:3] == _OPT_HEAD and not tail[6]:
         if len(tail) != OPT_BYTES + (tail[9] << 8 | tail[10]):
             return None
@@ -80,7 +82,8 @@ class AnswerCache:
         self._count_max = count_max
         self._size_bytes_max = size_bytes_max
         self._forms: dict[bytes, Forms] = {}
-        self._kept: dict[bytes, _Kept] = {}
+        # The first of a dict that loses its first all the time is found ever more slowly.
+        self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
         self._readers: dict[Name, set[bytes]] = {}
         self._passing: set[bytes] = set()
         self.find = self._forms.get
@@ -98,7 +101,7 @@ class AnswerCache:
         if size_bytes > self._size_bytes_max:
             return
         while len(self) == self._count_max or self.size_bytes + size_bytes > self._size_bytes_max:
-            self._drop(next(iter(self._forms)))
+            self._drop(next(iter(self._kept)))
         self._forms[key] = cycle(forms).__next__
         self._kept[key] = _Kept(size_bytes, reads)
         self.size_bytes += size_bytes

@@ -1,6 +1,7 @@
 """Names of others: real processes, a real unbound and a real store."""
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ class Unbound(Running):
         records = [
             "www.example.org. 120 IN A 192.0.2.80",
             "www.example.org. 120 IN AAAA 2001:db8::80",
+            "often.example.org. 10 IN A 192.0.2.81",
             "alias.example.org. 120 IN CNAME www.example.org.",
             *(f'long.example.org. 120 IN TXT "{number}{long}"' for number in range(20)),
         ]
@@ -141,18 +143,64 @@ def test_a_stub_zone_is_asked_for_by_keys(
 
 
 def test_two_servers_that_ask_each_other_end_it(tmp_path: Path, coordinator: Coordinator) -> None:
-    with Skydns(tmp_path, coordinator.url) as one:
-        circle = ["--nameservers", f"127.0.0.1:{one.port}"]
-        with Skydns(tmp_path, coordinator.url, *circle) as other:
-            back = json.dumps({"nameservers": [f"127.0.0.1:{other.port}"]})
-            store = connect(coordinator.url)
-            store.put("/skydns/config", back)
-            # The key is read by both: each is told to ask `other`, which leaves itself out.
-            wait_until(lambda: one.state()["nameservers"], "the setting")
-            wait_until(lambda: other.state()["nameservers"] == [], "not itself")
-            began = time.monotonic()
-            assert one.ask(packet("www.example.org")).header.rcode in {2, 5}
-            assert time.monotonic() - began < 5
+    first, second = free_port(), free_port()
+
+    def circle(own: int, other: int) -> Skydns:
+        options = ["--addr", f"127.0.0.1:{own}", "--nameservers", f"127.0.0.1:{other}"]
+        running = Skydns(tmp_path, coordinator.url, *options)
+        running.port = own
+        return running
+
+    with circle(first, second) as one, circle(second, first) as other:
+        one.ready()
+        other.ready()
+        began = time.monotonic()
+        said = one.ask(packet("www.example.org", edns=opt()))
+        assert said.header.rcode == 2
+        assert time.monotonic() - began < 3, "the query went round until it timed out"
+        asked = [
+            wait_until(
+                lambda each=each: each.metrics().get("skydns_upstream_asked_total"), "counts"
+            )
+            for each in (one, other)
+        ]
+        assert max(asked) <= 2, f"the query went round {asked} times"
+
+
+def test_a_quick_reply_overtakes_a_slow_one_on_a_connection(
+    tmp_path: Path, coordinator: Coordinator
+) -> None:
+    connect(coordinator.url).put(f"{D}/a", '{"host": "10.0.0.1"}')
+    with socket.socket(type=socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        servers = f"127.0.0.1:{silent.getsockname()[1]}"
+        with (
+            Skydns(tmp_path, coordinator.url, "--nameservers", servers) as skydns,
+            socket.create_connection(("127.0.0.1", skydns.port), timeout=10) as client,
+        ):
+            skydns.ready()
+            slow, quick = packet("www.example.org"), b"\xab\xcd" + packet("a.skydns.local")[2:]
+            client.sendall(b"".join(len(q).to_bytes(2, "big") + q for q in (slow, quick)))
+            replies = client.makefile("rb")
+            numbers = []
+            for _ in range(2):
+                size = int.from_bytes(replies.read(2), "big")
+                numbers.append(replies.read(size)[:2])
+            replies.close()
+            assert numbers == [quick[:2], slow[:2]]
+
+
+def test_what_is_asked_for_often_is_fetched_before_it_ends(skydns: Skydns) -> None:
+    """Its TTL is the least that is renewed; in its last second one more question renews it."""
+    assert skydns.ask(packet("often.example.org")).rr[0].ttl == 10
+
+    def left_s() -> int:
+        return int(skydns.ask(packet("often.example.org")).rr[0].ttl)
+
+    before = wait_until(lambda: (ttl := left_s()) <= 1 and ttl, "its last second", 15)
+    assert before == 1, "it ended without being renewed"
+    # Sooner than it would have ended: a reply that was let go comes a second later.
+    wait_until(lambda: left_s() >= 9, "the renewed reply", 0.7)
 
 
 def test_settings_in_the_store_hold_at_once_and_bad_ones_change_nothing(

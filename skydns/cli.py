@@ -15,7 +15,7 @@ from skydns.settings import Settings
 S = TypeVar("S")
 T = TypeVar("T")
 NODE = platform.node()
-app = typer.Typer(add_completion=False)
+app = options.program("Answer DNS from keys of the store.")
 
 Addr = Annotated[
     str,

@@ -137,7 +137,7 @@ def skydns(  # noqa: PLR0913 - one parameter an option
     log_level: options.LogLevel = "info",
     log_format: options.LogFormat = "text",
     config: options.Config = None,  # noqa: ARG001 - its callback has read the file
-) -> int:
+) -> None:
     """Answer DNS from the services below a prefix of the store."""
     from skydns.daemon import Options, run
 
@@ -173,7 +173,7 @@ def skydns(  # noqa: PLR0913 - one parameter an option
         log_level=log_level,
         log_format=log_format,
     )
-    return run(daemon, drain_s=drain_timeout + lame_duck)
+    raise typer.Exit(run(daemon, drain_s=drain_timeout + lame_duck))
 
 
 def _read(read: Callable[[S], T], given: S, option: str) -> T:

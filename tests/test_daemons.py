@@ -1,0 +1,49 @@
+"""What every daemon owes its service manager, whichever it is."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+NOWHERE = ["--endpoints", "http://127.0.0.1:1"]
+DAEMONS = {
+    "coordinator": ["--listen-client-urls", "http://127.0.0.1:0", "--data-dir", "data"],
+    "locksmithd": NOWHERE,
+    "skydns": ["--addr", "127.0.0.1:0", "--lame-duck", "0", *NOWHERE],
+    "confd": ["--confdir", "confdir", "--watch", *NOWHERE],
+    "vulcand": ["--port", "0", "--api-port", "0", *NOWHERE],
+}
+
+
+def run(program: str, *arguments: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(Path(sys.executable).parent / program), *arguments],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("program", DAEMONS)
+def test_a_daemon_that_cannot_serve_exits_1_and_says_why(program: str, tmp_path: Path) -> None:
+    (tmp_path / "confdir/conf.d").mkdir(parents=True)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        status = f"127.0.0.1:{taken.getsockname()[1]}"
+        arguments = [*DAEMONS[program], "--status-addr", status]
+        done = run(program, *arguments, directory=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert status in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("program", DAEMONS)
+def test_a_wrong_flag_exits_2_and_is_named(program: str, tmp_path: Path) -> None:
+    done = run(program, "--no-such-flag", directory=tmp_path)
+    assert done.returncode == 2
+    assert "--no-such-flag" in done.stderr

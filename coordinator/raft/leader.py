@@ -10,6 +10,7 @@ from coordinator.raft.messages import (
     AnyMessage,
     Append,
     AppendReject,
+    Commit,
     Heartbeat,
     ReadReply,
     SnapshotReply,
@@ -56,11 +57,15 @@ class Leader:
     transfer: Transfer | None = None
     image: Image | None = None
     wants_image: bool = False
+    lease_until: int = 0  # in the node's ticks
     heartbeat_elapsed: int = 0
     quorum_elapsed: int = 0
+    _round_ticks: dict[int, int] = field(default_factory=dict)  # when each round was begun
 
     def configure(self, configuration: Configuration) -> None:
-        """Follow the members of a configuration, and no others."""
+        """Follow the members of a configuration, and no others; what old ones promised ends."""
+        self._round_ticks.clear()
+        self.lease_until = min(self.lease_until, 0)
         for member in configuration.members - {self.me}:
             if member not in self.progress:
                 self.progress[member] = Progress(self.log.last + 1)
@@ -84,15 +89,19 @@ class Leader:
             self._send_chunk(member, progress)
 
     def announce_commit(self) -> None:
-        """Tell followers that have nothing else coming how far the commit is."""
+        """Tell the followers that have it all and nothing else coming how far the commit is."""
         for member, progress in self.progress.items():
-            if progress.state is State.REPLICATE and progress.next > self.log.last:
-                self._append_to(member, progress)
+            if progress.match >= self.commit > progress.told and progress.next > self.log.last:
+                self._tell_commit(member, progress)
 
-    def heartbeat(self, *, new_round: bool) -> None:
-        """Assert leadership to all; a new round proves it from now on."""
-        if new_round:
-            self.round += 1
+    def _tell_commit(self, member: int, progress: Progress) -> None:
+        progress.told = self.commit
+        self.send(Commit(sender=self.me, receiver=member, term=self.term, commit=self.commit))
+
+    def heartbeat(self, ticks: int) -> None:
+        """Assert leadership to all at a time; its answers prove it as of then."""
+        self.round += 1
+        self._round_ticks[self.round] = ticks
         for member, progress in self.progress.items():
             commit = min(progress.match, self.commit)
             self.send(
@@ -123,6 +132,8 @@ class Leader:
         progress.active = True
         news = progress.matched(index)
         self.replicate_to(member, progress)
+        if self.commit > progress.told and self.log.last < progress.next <= index + 1:
+            self._tell_commit(member, progress)  # it was not in the majority that decided
         return news
 
     def rejected(self, message: AppendReject) -> None:
@@ -176,11 +187,21 @@ class Leader:
             read.index, read.round = self.commit, self.round + 1
         return bool(waiting)
 
-    def advance_reads(self, configuration: Configuration) -> list[tuple[int, int]]:
+    def advance_reads(
+        self, configuration: Configuration, ticks: int
+    ) -> list[tuple[int, int]]:
         """Begin to prove leadership for new reads; return as `release_reads` does."""
         if self.start_reads():
-            self.heartbeat(new_round=True)
+            self.heartbeat(ticks)
         return self.release_reads(configuration)
+
+    def renew_lease(self, configuration: Configuration, lease_ticks: int) -> None:
+        """Extend the lease by the last heartbeat that a majority has answered."""
+        proved = self._proved(configuration)
+        while self._round_ticks and next(iter(self._round_ticks)) <= proved:
+            at = self._round_ticks.pop(next(iter(self._round_ticks)))
+            if self.transfer is None and self.lease_until >= 0:
+                self.lease_until = at + lease_ticks
 
     def release_reads(self, configuration: Configuration) -> list[tuple[int, int]]:
         """Answer the reads that a majority has confirmed; return (context, index) of our own."""
@@ -200,15 +221,17 @@ class Leader:
                 )
         return own
 
-    def _released(self, configuration: Configuration) -> list[Read]:
-
+    def _proved(self, configuration: Configuration) -> int:
         def confirmed(member: int) -> int:
             if member == self.me:
                 return self.round
             progress = self.progress.get(member)
             return progress.read_round if progress else 0
 
-        proved = quorum.reached(configuration.voters, confirmed)
+        return quorum.reached(configuration.voters, confirmed)
+
+    def _released(self, configuration: Configuration) -> list[Read]:
+        proved = self._proved(configuration)
         ready = [read for read in self.reads if read.index >= 0 and read.round <= proved]
         self.reads = [read for read in self.reads if read.index < 0 or read.round > proved]
         return ready
@@ -240,6 +263,7 @@ class Leader:
                 entries=entries,
             )
         )
+        progress.told = max(progress.told, min(self.commit, previous + len(entries)))
         if entries:
             size = sum(len(entry.data) + ENTRY_OVERHEAD_BYTES for entry in entries)
             progress.sent(entries[-1].index, size)

@@ -27,6 +27,13 @@ class Configuration(msgspec.Struct, frozen=True):
         return self.voters | self.learners
 
 
+class Found(msgspec.Struct, frozen=True, array_like=True, tag="found"):
+    """A voter of the first configuration: every founder begins its log with the same ones."""
+
+    member: int
+    context: bytes = b""
+
+
 class AddLearner(msgspec.Struct, frozen=True, array_like=True, tag="add"):
     """Take in a member that does not vote yet."""
 
@@ -49,32 +56,35 @@ class Remove(msgspec.Struct, frozen=True, array_like=True, tag="remove"):
 
 
 Change = AddLearner | Promote | Remove
+Step = Found | Change
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Change)
+_decoder = msgspec.msgpack.Decoder(Step)
 
 
 class ChangeRefused(Exception):  # noqa: N818
     """The change does not fit the configuration; the message says why."""
 
 
-def encode(change: Change) -> bytes:
+def encode(change: Step) -> bytes:
     """Return the entry's data for a change."""
     return MARK + _encoder.encode(change)
 
 
-def decode(data: bytes) -> Change | None:
+def decode(data: bytes) -> Step | None:
     """Return the change that an entry's data stands for, None for anything else."""
     if not data.startswith(MARK):
         return None
-    change: Change = _decoder.decode(data[1:])
+    change: Step = _decoder.decode(data[1:])
     return change
 
 
-def changed(now: Configuration, change: Change) -> Configuration:
+def changed(now: Configuration, change: Step) -> Configuration:
     """Return the configuration after a change. Raises ChangeRefused."""
     member = change.member
     match change:
+        case Found():
+            return Configuration(now.voters | {member}, now.learners)
         case AddLearner():
             if member in now.members:
                 raise ChangeRefused(f"member {member:x} is in the cluster already")

@@ -86,6 +86,12 @@ class HeartbeatOk(Message, frozen=True):
     round: int
 
 
+class Commit(Message, frozen=True):
+    """The leader has committed up to here, and the follower has all of it. Needs no answer."""
+
+    commit: int
+
+
 class InstallSnapshot(Message, frozen=True):
     """One chunk of a snapshot; the last one carries the checksum of all its bytes.
 
@@ -136,6 +142,7 @@ AnyMessage = (
     | AppendReject
     | Heartbeat
     | HeartbeatOk
+    | Commit
     | InstallSnapshot
     | SnapshotReply
     | TimeoutNow

@@ -20,6 +20,7 @@ from typing import assert_never
 import msgspec
 
 from coordinator.raft import membership, quorum
+from coordinator.raft.follower import Follower
 from coordinator.raft.leader import Leader, Transfer
 from coordinator.raft.log import Log
 from coordinator.raft.membership import Change, ChangeRefused, Configuration
@@ -28,6 +29,7 @@ from coordinator.raft.messages import (
     Append,
     AppendOk,
     AppendReject,
+    Commit,
     Heartbeat,
     HeartbeatOk,
     InstallSnapshot,
@@ -43,8 +45,12 @@ from coordinator.raft.messages import (
 from coordinator.raft.quorum import Verdict
 from coordinator.raft.roles import MAY_BECOME, NotLeading, Ready, Role, Timing
 from coordinator.raft.roster import Roster
-from coordinator.raft.snapshots import Assembly, Image
 from coordinator.raft.types import Entry, HardState
+
+FromLeader = Append | Heartbeat | Commit | InstallSnapshot
+# The founders' entries are of this term; the first election is for the next one.
+FOUNDING_TERM = 1
+LEASE_NEVER = -1
 
 
 class Node:
@@ -78,8 +84,11 @@ class Node:
         self._first: list[AnyMessage] = []
         self._after: list[AnyMessage] = []
         self._reads: list[tuple[int, int]] = []
-        self._image: Image | None = None
-        self._assembly = Assembly()
+        self._following = Follower(me, log, self._roster, self._after_save)
+        self._suspects = False
+        self._ticks = 0
+        # Who was in an election before may have promised a leader its lease. (Thesis, 6.4.1)
+        self._quiet_until = self.timing.guard_ticks if state.term > FOUNDING_TERM else 0
         self._become(Role.FOLLOWER)
 
     @property
@@ -91,6 +100,7 @@ class Node:
 
     def tick(self) -> None:
         """Note that one tick of time has passed."""
+        self._ticks += 1
         self._elapsed += 1
         if self.leading is not None:
             self._tick_leader(self.leading)
@@ -124,9 +134,11 @@ class Node:
 
     def read(self, context: int) -> None:
         """Ask for a read index; `Ready.reads` has it when it is known. Raises NotLeading."""
-        if self.leading is not None:
+        if self.leading is not None and self.has_lease:
+            self._reads.append((context, self.commit))
+        elif self.leading is not None:
             self.leading.ask(self.me, context)
-            self._reads += self.leading.advance_reads(self.configuration)
+            self._reads += self.leading.advance_reads(self.configuration, self._ticks)
         elif self.leader:
             self._first.append(
                 ReadRequest(sender=self.me, receiver=self.leader, term=self.term, context=context)
@@ -140,6 +152,8 @@ class Node:
         if target not in self.configuration.voters or target == self.me:
             raise ChangeRefused(f"member {target:x} is no other voter")
         leading.transfer = Transfer(target, self.timing.election_ticks)
+        # A forced election passes over the guards that a lease rests on.
+        leading.lease_until = LEASE_NEVER
         self._advance_transfer(leading)
 
     def step(self, message: AnyMessage) -> None:
@@ -147,12 +161,36 @@ class Node:
         if message.term > self.term and self._is_disturbance(message):
             return
         if message.term > self.term and not self._keeps_term(message):
-            leads = isinstance(message, Append | Heartbeat | InstallSnapshot)
+            leads = isinstance(message, FromLeader)
             self._enter_term(message.term, message.sender if leads else 0)
         if message.term < self.term and not isinstance(message, PreVoteReply):
             self._answer_the_past(message)
             return
         self._dispatch(message)
+
+    def suspect(self, leader: int) -> None:
+        """Note a sign that this leader's process has ended: its connection was refused, say.
+
+        A wrong sign costs an election and nothing else: guards and leases stay in force.
+        """
+        if self.leader == leader and self.leading is None:
+            self._suspects = True
+            self._patience = min(self._patience, self._short_patience())
+
+    def lost(self, member: int) -> None:
+        """Note that messages to a member were dropped on their way."""
+        if self.leading is not None:
+            self.leading.lost([member])
+
+    @property
+    def has_lease(self) -> bool:
+        """Whether reads may be served without asking anybody. (Thesis, 6.4.1)"""
+        leading = self.leading
+        return (
+            leading is not None
+            and self._ticks < leading.lease_until
+            and self.commit >= leading.first_index
+        )
 
     # Outputs.
 
@@ -160,7 +198,7 @@ class Node:
         """Take what is to be done; `saved` must follow before the next call."""
         ready = Ready(
             entries=self.log.between(self.log.stable, self.log.last),
-            image=self._image,
+            image=self._following.image,
             first=self._first,
             after=self._after,
             reads=self._reads,
@@ -168,7 +206,8 @@ class Node:
         state = HardState(self.term, self.vote, self.commit)
         if state != self._saved_state:
             ready.state = self._saved_state = state
-        self._first, self._after, self._reads, self._image = [], [], [], None
+        self._first, self._after, self._reads = [], [], []
+        self._following.image = None
         return ready
 
     def saved(self, ready: Ready) -> None:
@@ -183,7 +222,7 @@ class Node:
 
         None while a snapshot waits in `ready`: they follow on its state.
         """
-        if self._image is not None:
+        if self._following.image is not None:
             return ()
         upto = min(self.commit, self.log.stable)
         return self.log.between(self.applied, upto) if upto > self.applied else ()
@@ -218,9 +257,14 @@ class Node:
         return isinstance(message, Vote) and not message.forced and self._hears_leader()
 
     def _hears_leader(self) -> bool:
-        if self.leading is not None:
+        if self.leading is not None or self._ticks < self._quiet_until:
             return True
-        return bool(self.leader) and self._elapsed < self.timing.election_ticks
+        timing = self.timing
+        patience = timing.guard_ticks if self._suspects else timing.election_ticks
+        return bool(self.leader) and self._elapsed < patience
+
+    def _short_patience(self) -> int:
+        return self.timing.guard_ticks + self._dice(max(2, self.timing.election_ticks // 4))
 
     def _enter_term(self, term: int, leader: int) -> None:
         self.term, self.vote = term, 0
@@ -231,8 +275,10 @@ class Node:
         self.role, self.leader = role, leader
         self.leading = None
         self._elapsed = 0
-        spread = self._dice(self.timing.election_ticks)
-        self._patience = self.timing.election_ticks + spread
+        if self._suspects:
+            self._patience = self._short_patience()
+        else:
+            self._patience = self.timing.election_ticks + self._dice(self.timing.election_ticks)
 
     def _campaign(self, role: Role, *, forced: bool = False) -> None:
         self._become(role)
@@ -271,6 +317,7 @@ class Node:
         return True
 
     def _lead(self) -> None:
+        self._suspects = False
         self._become(Role.LEADER, self.me)
         self.leading = leading = Leader(
             self.me,
@@ -287,6 +334,9 @@ class Node:
     def _emit(self, message: AnyMessage) -> None:
         self._first.append(message)
 
+    def _after_save(self, message: AnyMessage) -> None:
+        self._after.append(message)
+
     def _must_lead(self) -> Leader:
         if self.leading is None:
             raise NotLeading(self.leader)
@@ -300,7 +350,7 @@ class Node:
                 self._judge(message)
             case PreVoteReply() | VoteReply():
                 self._count(message)
-            case Append() | Heartbeat() | InstallSnapshot():
+            case Append() | Heartbeat() | Commit() | InstallSnapshot():
                 self._follow(message)
             case TimeoutNow():
                 if self.me in self.configuration.voters and self.role is Role.FOLLOWER:
@@ -317,7 +367,7 @@ class Node:
         """Tell a sender that its term is over; else a leader cut off would never learn it."""
         if isinstance(message, PreVote):
             self._after.append(self._pre_vote_reply(message.sender, self.term, granted=False))
-        elif isinstance(message, Append | Heartbeat | InstallSnapshot):
+        elif isinstance(message, FromLeader):
             reply = HeartbeatOk(sender=self.me, receiver=message.sender, term=self.term, round=0)
             self._after.append(reply)
 
@@ -357,79 +407,18 @@ class Node:
 
     # Following.
 
-    def _follow(self, message: Append | Heartbeat | InstallSnapshot) -> None:
+    def _follow(self, message: FromLeader) -> None:
         assert self.leading is None, "two leaders in one term"
+        self._suspects = False
         if self.role is not Role.FOLLOWER or self.leader != message.sender:
             self._become(Role.FOLLOWER, message.sender)
         self._elapsed = 0
-        match message:
-            case Append():
-                self._take_entries(message)
-            case Heartbeat():
-                self.commit = max(self.commit, min(message.commit, self.log.last))
-                reply = HeartbeatOk(
-                    sender=self.me, receiver=message.sender, term=self.term, round=message.round
-                )
-                self._after.append(reply)
-            case InstallSnapshot():
-                self._take_chunk(message)
-
-    def _take_entries(self, message: Append) -> None:
-        last = message.prev_index + len(message.entries)
-        if last <= self.commit:
-            # What is committed is equal everywhere; the leader's belief is out of date.
-            self._acknowledge(message.sender, self.commit)
-            return
-        agreed = self.log.term(message.prev_index) == message.prev_term
-        if not agreed and message.prev_index >= self.commit:
-            hint, hint_term = self.log.conflict_hint(message.prev_index, message.prev_term)
-            self._after.append(
-                AppendReject(
-                    sender=self.me,
-                    receiver=message.sender,
-                    term=self.term,
-                    rejected=message.prev_index,
-                    hint=hint,
-                    hint_term=hint_term,
-                )
-            )
-            return
-        entries = [entry for entry in message.entries if entry.index > self.commit]
-        changed_from = self.log.append(entries)
-        if changed_from is not None:
-            self._roster.forget(changed_from)
-            self._roster.note([entry for entry in entries if entry.index >= changed_from])
-        self.commit = max(self.commit, min(message.commit, last))
-        self._acknowledge(message.sender, last)
-
-    def _acknowledge(self, leader: int, match: int) -> None:
-        self._after.append(AppendOk(sender=self.me, receiver=leader, term=self.term, match=match))
-
-    def _take_chunk(self, message: InstallSnapshot) -> None:
-        if message.index <= self.commit:
-            self._acknowledge(message.sender, self.commit)
-            return
-        if self.log.term(message.index) == message.index_term:
-            # The log leads up to the snapshot; what is behind may have been acknowledged. (7)
-            self.commit = max(self.commit, message.index)
-            self._acknowledge(message.sender, message.index)
-            return
-        taken = self._assembly.take(message)
-        if isinstance(taken, int):
-            reply = SnapshotReply(
-                sender=self.me,
-                receiver=message.sender,
-                term=self.term,
-                index=message.index,
-                offset=taken,
-            )
-            self._after.append(reply)
-            return
-        self._image = taken
-        self.log.restart(taken.index, taken.term)
-        self._roster = Roster(taken.index, taken.configuration)
-        self.commit = self.applied = taken.index
-        self._acknowledge(message.sender, taken.index)
+        following = self._following
+        following.commit = self.commit
+        following.take(message)
+        self.commit = following.commit
+        if following.image is not None:
+            self.applied = following.image.index
 
     # Leading.
 
@@ -448,7 +437,8 @@ class Node:
                 return
         if leading.heartbeat_elapsed >= timing.heartbeat_ticks:
             leading.heartbeat_elapsed = 0
-            leading.heartbeat(new_round=leading.start_reads())
+            leading.start_reads()
+            leading.heartbeat(self._ticks)
 
     def _hear(
         self,
@@ -457,7 +447,7 @@ class Node:
     ) -> None:
         if isinstance(message, ReadRequest):
             leading.ask(message.sender, message.context)
-            self._reads += leading.advance_reads(self.configuration)
+            self._reads += leading.advance_reads(self.configuration, self._ticks)
             return
         if message.sender not in leading.progress:
             return
@@ -471,13 +461,16 @@ class Node:
             case HeartbeatOk():
                 leading.heard(message.sender, message.round)
                 self._reads += leading.release_reads(self.configuration)
+                leading.renew_lease(self.configuration, self.timing.lease_ticks)
             case SnapshotReply():
                 leading.snapshot_replied(message)
 
     def _append_own(self, leading: Leader, entries: Sequence[Entry]) -> None:
         self.log.append(entries)
+        before = self._roster.changed_at
         self._roster.note(entries)
-        leading.configure(self.configuration)
+        if self._roster.changed_at != before:
+            leading.configure(self.configuration)
         leading.replicate()
 
     def _advance_commit(self, leading: Leader) -> None:
@@ -486,7 +479,7 @@ class Node:
             return
         self.commit = leading.commit = reached
         leading.announce_commit()
-        self._reads += leading.advance_reads(self.configuration)
+        self._reads += leading.advance_reads(self.configuration, self._ticks)
         if self.me not in self.configuration.voters and self._roster.changed_at <= reached:
             self._become(Role.FOLLOWER)  # thesis, 4.2.2: it led until its removal was committed
 

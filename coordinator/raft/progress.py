@@ -29,6 +29,7 @@ class Progress:
         self.next = next_index
         self.active = True  # heard of since the last check of the quorum
         self.waiting = False  # PROBE: an answer is awaited
+        self.told = 0  # the last commit index that it was sent
         self.read_round = 0  # the last heartbeat round that it answered
         self.snapshot_index = 0
         self.snapshot_offset = 0

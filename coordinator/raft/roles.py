@@ -40,6 +40,19 @@ class Timing:
     election_ticks: int = 10
     heartbeat_ticks: int = 1
 
+    @property
+    def guard_ticks(self) -> int:
+        """How long a member votes for nobody after it heard a leader, whatever it suspects."""
+        return self.election_ticks // 2
+
+    @property
+    def lease_ticks(self) -> int:
+        """How long an answered heartbeat lets a leader serve reads alone.
+
+        It ends before any voter's guard does, also when clocks run at rates 1.6 to 1 apart.
+        """
+        return self.election_ticks * 3 // 10
+
 
 @dataclass(slots=True)
 class Ready:

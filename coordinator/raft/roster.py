@@ -11,7 +11,7 @@ class Roster:
     """Configurations by the index that made them, from the snapshot's on."""
 
     def __init__(self, index: int, configuration: Configuration) -> None:
-        self._made = [(index, configuration)]
+        self.restart(index, configuration)
 
     @property
     def latest(self) -> Configuration:
@@ -37,6 +37,10 @@ class Roster:
         """Go back to before the entry at `index`, which was overwritten."""
         while self._made[-1][0] >= index:
             self._made.pop()
+
+    def restart(self, index: int, configuration: Configuration) -> None:
+        """Begin anew behind a snapshot."""
+        self._made: list[tuple[int, Configuration]] = [(index, configuration)]
 
     def compact(self, index: int) -> None:
         """Forget what an entry behind the snapshot's at `index` cannot need."""

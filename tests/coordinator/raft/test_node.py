@@ -30,7 +30,10 @@ def node(*terms: int, term: int = 0, vote: int = 0, configuration: Configuration
     """Return member 1 with entries of these terms, all on its disk."""
     entries = [Entry(each, index) for index, each in enumerate(terms, 1)]
     state = HardState(term or (terms[-1] if terms else 0), vote, 0)
-    return Node(1, configuration, Log(0, 0, entries), state, dice=random.Random(1).randrange)
+    one = Node(1, configuration, Log(0, 0, entries), state, dice=random.Random(1).randrange)
+    for _ in range(one.timing.guard_ticks):  # it has kept what it may have promised
+        one.tick()
+    return one
 
 
 def settle(one: Node) -> Ready:

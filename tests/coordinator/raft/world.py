@@ -272,7 +272,7 @@ class World:
             if node.role is Role.LEADER:
                 leader = self.leaders.setdefault(node.term, member.me)
                 assert leader == member.me, f"two leaders in term {node.term}"
-            installing = member.saving is not None or node._image is not None
+            installing = member.saving is not None or node._following.image is not None
             assert installing or len(member.applied) == node.applied
 
     def run(self, steps: int) -> None:

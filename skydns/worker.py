@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 import msgspec
 
-from coordinator.client import Changes, HttpStore, StoreError, Tls
+from coordinator.client import Changes, DetectedStore, StoreError, Tls, connect
 from daemonkit import logs, workers
 from daemonkit.lifecycle import Lifecycle
 from daemonkit.metrics import Sample
@@ -82,7 +82,7 @@ class AnsweringWorker:
         for tcp in self._tcp:
             await tcp.start()
         life.spawn(self._tick(), "tick")
-        store = HttpStore(boot.endpoints, Tls(*boot.tls))
+        store = connect(boot.endpoints, tls=Tls(*boot.tls))
         self._hidden = front.hidden = Hidden(store, boot.settings.prefix, front.apply)
         life.spawn(self._look_for_hidden(store), "hidden names")
 
@@ -144,7 +144,7 @@ class AnsweringWorker:
         self._names.count(data[HEADER_BYTES : end - 2].lower(), weight)
         self._askers.count(client, weight)
 
-    async def _look_for_hidden(self, store: HttpStore) -> None:
+    async def _look_for_hidden(self, store: DetectedStore) -> None:
         """Look at names one by one unless the store shows us all of them."""
         hidden = self._hidden
         assert hidden is not None

@@ -1,6 +1,7 @@
 """The one door through which daemons reach keys."""
 
-from coordinator.client.endpoint import Tls
+from coordinator.client.detected import DetectedStore, connect
+from coordinator.client.endpoint import Kind, Tls
 from coordinator.client.errors import (
     BadRequest,
     CompareFailed,
@@ -13,7 +14,7 @@ from coordinator.client.errors import (
     Unauthorized,
     Unavailable,
 )
-from coordinator.client.http import HttpStore, connect
+from coordinator.client.http import HttpStore
 from coordinator.client.mirror import Mirror, MirrorStatus
 from coordinator.client.store import (
     Absent,
@@ -29,6 +30,7 @@ from coordinator.client.store import (
     Watch,
     WithValue,
 )
+from coordinator.client.v3.store import EtcdStore
 from coordinator.client.view import Changes, View
 
 __all__ = [
@@ -38,12 +40,15 @@ __all__ = [
     "Changes",
     "CompareFailed",
     "DeleteCondition",
+    "DetectedStore",
     "Entry",
+    "EtcdStore",
     "Event",
     "HistoryCleared",
     "HttpStore",
     "KeyExists",
     "KeyNotFound",
+    "Kind",
     "Listing",
     "Mirror",
     "MirrorStatus",

@@ -3,17 +3,35 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from coordinator.client.errors import BadRequest
 
 
+class Kind(Enum):
+    """What serves an endpoint, in words for a message."""
+
+    COORDINATOR = "a coordinator"
+    ETCD = "an etcd with the v2 API"
+    ETCD3 = "an etcd with the v3 API"
+
+
+# An etcd that serves both keeps two sets of keys that know nothing of each other.
+FORCED = {"v2": Kind.ETCD, "v3": Kind.ETCD3}
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One server's base URL, without the credentials, which messages must not show."""
+    """One server's base URL, without the credentials, which messages must not show.
+
+    `forced` is the kind that a prefix of the URL names, as `v3+http://127.0.0.1:2379`; without
+    one the server is asked.
+    """
 
     url: str
     auth: tuple[bytes, bytes] | None = field(default=None, repr=False)
+    forced: Kind | None = None
 
     def __str__(self) -> str:
         return self.url
@@ -46,8 +64,10 @@ def parse(addresses: str | Sequence[str]) -> tuple[Endpoint, ...]:
 
 def _endpoint(text: str) -> Endpoint:
     shown = text.rpartition("@")[2]
+    api, plus, plain = text.partition("+http")
+    forced = FORCED.get(api) if plus else None
     try:
-        parts = urlsplit(text)
+        parts = urlsplit(f"http{plain}" if forced else text)
         port = parts.port
     except ValueError as error:
         raise BadRequest(f"endpoint {shown!r}: {error}") from error
@@ -60,4 +80,4 @@ def _endpoint(text: str) -> Endpoint:
     auth = None
     if parts.username is not None:
         auth = unquote_to_bytes(parts.username), unquote_to_bytes(parts.password or "")
-    return Endpoint(f"{parts.scheme}://{where}{parts.path.rstrip('/')}", auth)
+    return Endpoint(f"{parts.scheme}://{where}{parts.path.rstrip('/')}", auth, forced)

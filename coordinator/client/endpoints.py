@@ -4,29 +4,30 @@ A call goes to the endpoint that served the last one, and on to the next when it
 may have reached a server is sent again only if doing it twice is harmless: `Request.once`.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
-from typing import TypeVar
+from queue import Empty, SimpleQueue
+from typing import NoReturn, TypeVar
 
-import msgspec
 import requests
 
-from coordinator.client import wire
-from coordinator.client.endpoint import Endpoint, Tls, parse
-from coordinator.client.errors import Unavailable
-from coordinator.client.exchange import ANSWER_S, EndpointFailed, Exchange, Request, read
+from coordinator.client import probe, wire
+from coordinator.client.endpoint import Endpoint, Kind, Tls, parse
+from coordinator.client.errors import BadRequest, Unavailable
+from coordinator.client.exchange import (
+    ANSWER_S,
+    CONNECT_S,
+    EndpointFailed,
+    Exchange,
+    Request,
+    read,
+)
 
-# /version is answered from memory; a server that is slower with it is stuck.
-PROBE_S = 3.0
+# Servers of one set answer within milliseconds of each other; one that does not is looked at
+# when its turn comes.
+OTHERS_S = 0.3
 T = TypeVar("T")
-
-
-class Kind(Enum):
-    """What serves an endpoint."""
-
-    COORDINATOR = "coordinator"
-    ETCD = "etcd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +47,20 @@ class Endpoints:
         self._exchange = Exchange(tls)
         self._first = 0
         self._kinds: dict[Endpoint, Kind] = {}
+        self._agreed: Kind | None = None
 
     def close(self) -> None:
         """Close pooled connections."""
         self._exchange.close()
 
     def kind(self) -> Kind:
-        """Return what serves the first endpoint that answers."""
-        return self.attempt(lambda _, kind: kind, Request("GET", "/version", {}))
+        """Return what serves all endpoints, asking each the first time.
+
+        BadRequest if they are of different kinds, Unavailable if none answers; both name each.
+        """
+        if self._agreed is None:
+            self._agreed = self._survey()
+        return self._agreed
 
     def ask(self, request: Request) -> Reply:
         """Return the answer of the first endpoint that can serve the request."""
@@ -87,6 +94,10 @@ class Endpoints:
             request = replace(request, params=request.params | request.extensions)
         return self._exchange.send(endpoint, request, silence_s)
 
+    def open(self, endpoint: Endpoint, request: Request, silence_s: float) -> requests.Response:
+        """Send the request as it is, and return whatever answers: see `Exchange.open`."""
+        return self._exchange.open(endpoint, request, silence_s)
+
     def distrust(self, endpoint: Endpoint) -> None:
         """Ask others first from now on, and ask anew what this one is."""
         self._kinds.pop(endpoint, None)
@@ -101,13 +112,55 @@ class Endpoints:
     def _kind(self, endpoint: Endpoint) -> Kind:
         if (known := self._kinds.get(endpoint)) is not None:
             return known
-        try:
-            probe = self._exchange.send(endpoint, Request("GET", "/version"), PROBE_S)
-            kind = _kind_of(read(probe))
-        except EndpointFailed as failure:
-            raise EndpointFailed(str(failure), seen=False) from failure
+        kind = probe.kind(self._exchange, endpoint)
+        if self._agreed not in (None, kind):
+            _refuse({endpoint: kind, **self._kinds})
         self._kinds[endpoint] = kind
         return kind
+
+    def _survey(self) -> Kind:
+        found: dict[Endpoint, Kind | EndpointFailed] = {}
+        arrived: SimpleQueue[tuple[Endpoint, Kind | EndpointFailed]] = SimpleQueue()
+        for each in self._endpoints:
+            threading.Thread(target=self._look, args=(each, arrived), daemon=True).start()
+        patience_s = 2 * (CONNECT_S + probe.PROBE_S)
+        while len(found) < len(self._endpoints):
+            try:
+                endpoint, answer = arrived.get(timeout=patience_s)
+            except Empty:
+                break
+            found[endpoint] = answer
+            if isinstance(answer, Kind):
+                patience_s = OTHERS_S
+        kinds = [answer for answer in found.values() if isinstance(answer, Kind)]
+        if not kinds:
+            reasons = "; ".join(f"{endpoint} {failed}" for endpoint, failed in found.items())
+            raise Unavailable(f"no endpoint answers: {reasons}")
+        if len(set(kinds)) > 1:
+            _refuse(found)
+        self._kinds |= {each: kind for each, kind in found.items() if isinstance(kind, Kind)}
+        return kinds[0]
+
+    def _look(
+        self, endpoint: Endpoint, arrived: SimpleQueue[tuple[Endpoint, Kind | EndpointFailed]]
+    ) -> None:
+        try:
+            arrived.put((endpoint, probe.kind(self._exchange, endpoint)))
+        except EndpointFailed as failure:
+            arrived.put((endpoint, failure))
+
+
+def of(given: "str | Sequence[str] | Endpoints", tls: Tls | None) -> Endpoints:
+    """Return the endpoints that were given, or those at the given addresses."""
+    return given if isinstance(given, Endpoints) else Endpoints(given, tls or Tls())
+
+
+def _refuse(found: dict[Endpoint, Kind | EndpointFailed]) -> NoReturn:
+    told = "; ".join(
+        f"{endpoint} is {answer.value}" if isinstance(answer, Kind) else f"{endpoint} {answer}"
+        for endpoint, answer in found.items()
+    )
+    raise BadRequest(f"the endpoints are not one store: {told}; name the servers of one cluster")
 
 
 def decode(body: bytes) -> wire.Answer:
@@ -127,15 +180,3 @@ def index_of(response: requests.Response) -> int | None:
     """Return the cluster's index as the answer began, if the answer tells it."""
     text = response.headers.get("X-Etcd-Index", "")
     return int(text) if text.isdecimal() else None
-
-
-def _kind_of(version: bytes) -> Kind:
-    try:
-        names = msgspec.json.decode(version, type=dict[str, object])
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        names = {}
-    if "coordinator" in names:
-        return Kind.COORDINATOR
-    if "etcdserver" in names:
-        return Kind.ETCD
-    raise EndpointFailed(f"is no coordinator and no etcd: /version is {version[:80]!r}", seen=False)

@@ -1,14 +1,14 @@
 """One request to one endpoint, and the judgement whether that endpoint can serve at all."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
-from urllib3.exceptions import MaxRetryError, NewConnectionError
+from urllib3.exceptions import MaxRetryError, NewConnectionError, ReadTimeoutError
 
 from coordinator.client import wire
 from coordinator.client.endpoint import Endpoint, Tls
@@ -18,9 +18,7 @@ CONNECT_S = 3.0
 ANSWER_S = 10.0
 # Connections kept open for threads that talk at the same time.
 CONNECTIONS_MAX = 16
-NO_V2_API = (
-    "serves no v2 API: start etcd (2.1 to 3.5) with --enable-v2, or name a coordinator instead"
-)
+NO_V2_API = "serves no v2 API: start etcd (2.1 to 3.5) with --enable-v2, or ask it by the v3 API"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +35,8 @@ class Request:
     form: dict[str, str] | None = None
     extensions: dict[str, str] = field(default_factory=dict)
     once: bool = False
+    json: bytes | None = None
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -48,6 +48,10 @@ class EndpointFailed(Exception):  # noqa: N818 - what happened, never shown by t
     def __init__(self, reason: str, *, seen: bool) -> None:
         super().__init__(reason)
         self.seen = seen
+
+
+class Silent(EndpointFailed):
+    """Nothing came for as long as the caller would wait."""
 
 
 class Exchange:
@@ -68,25 +72,32 @@ class Exchange:
 
         No read waits longer than `silence_s`. EndpointFailed unless a v2 API answers.
         """
+        response = self.open(endpoint, request, silence_s)
+        if response.status_code >= HTTPStatus.MULTIPLE_CHOICES:
+            with response, _failures():
+                _judge(response)
+        return response
+
+    def open(self, endpoint: Endpoint, request: Request, silence_s: float) -> requests.Response:
+        """Return whatever answers, as `send` does, without a look at it."""
+        # The v3 API has tokens of its own in the place of a name and a password.
+        user = endpoint.auth if request.json is None else None
         with _failures():
             prepared = requests.Request(
                 request.method,
                 f"{endpoint.url}{request.path}",
                 params=request.params,
-                data=request.form,
-                auth=endpoint.auth and HTTPBasicAuth(*endpoint.auth),
+                data=request.form if request.json is None else request.json,
+                headers=request.headers,
+                auth=user and HTTPBasicAuth(*user),
             ).prepare()
-            response = self._adapter.send(
+            return self._adapter.send(
                 prepared,
                 stream=True,
                 timeout=(CONNECT_S, silence_s),
                 verify=self._tls.ca_file or True,
                 cert=(self._tls.cert_file, self._tls.key_file) if self._tls.cert_file else None,
             )
-            if response.status_code >= HTTPStatus.MULTIPLE_CHOICES:
-                with response:
-                    _judge(response)
-        return response
 
 
 def read(response: requests.Response) -> bytes:
@@ -99,6 +110,13 @@ def chunks(response: requests.Response) -> Iterator[bytes]:
     """Yield the answer's bytes as they come."""
     with response, _failures():
         yield from response.iter_content(None)
+
+
+def hang_up(response: requests.Response) -> None:
+    """End the answer for the thread that reads it, also where it waits for the network."""
+    # Finished, closed or given back to the pool meanwhile: nothing waits there.
+    with suppress(OSError, ValueError, RuntimeError):
+        response.raw.shutdown()
 
 
 def _judge(response: requests.Response) -> None:
@@ -124,7 +142,8 @@ def _failures() -> Iterator[None]:
     try:
         yield
     except OSError as error:  # all that requests raises is one
-        raise EndpointFailed(_why(error), seen=not _is_unsent(error)) from error
+        kind = Silent if _is_silence(error) else EndpointFailed
+        raise kind(_why(error), seen=not _is_unsent(error)) from error
 
 
 def _is_unsent(error: OSError) -> bool:
@@ -132,6 +151,11 @@ def _is_unsent(error: OSError) -> bool:
         return True
     cause = error.args[0] if error.args else None
     return isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError)
+
+
+def _is_silence(error: OSError) -> bool:
+    cause = error.args[0] if error.args else None
+    return isinstance(error, requests.ReadTimeout) or isinstance(cause, ReadTimeoutError)
 
 
 def _why(error: BaseException) -> str:

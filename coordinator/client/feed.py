@@ -7,13 +7,24 @@ connection half open. And who reads ahead knows whether more is there already.
 import threading
 from collections import deque
 from collections.abc import Iterator
-from typing import Self
+from typing import Protocol, Self
 
 from coordinator.client.store import Event, Progress
-from coordinator.client.tail import Tail
 
 # Then the reader stops, the connection fills, and the server ends the watch with an error.
 AHEAD_MAX = 10_000
+
+
+class Tail(Protocol):
+    """Changes read from the network, as `tail.Tail` and `v3.tail.Tail` do."""
+
+    def changes(self) -> Iterator[Event | Progress]:
+        """Yield them on one thread, blocking."""
+        ...
+
+    def interrupt(self) -> None:
+        """End `changes` from another thread."""
+        ...
 
 
 class Feed:

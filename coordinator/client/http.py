@@ -9,8 +9,8 @@ from typing import Self, TypeVar, assert_never
 
 from coordinator.client import keys, wire
 from coordinator.client.checks import checked_condition, checked_text, checked_ttl
-from coordinator.client.endpoint import Tls
-from coordinator.client.endpoints import Endpoints, Kind
+from coordinator.client.endpoint import Kind, Tls
+from coordinator.client.endpoints import Endpoints, of
 from coordinator.client.errors import CompareFailed, Unavailable
 from coordinator.client.exchange import Request
 from coordinator.client.feed import Feed
@@ -22,7 +22,6 @@ from coordinator.client.store import (
     Listing,
     Present,
     PutCondition,
-    Store,
     WithValue,
 )
 from coordinator.client.tail import Tail
@@ -35,8 +34,8 @@ T = TypeVar("T")
 class HttpStore:
     """The v2 API on a list of endpoints; nothing is asked before the first call. Thread-safe."""
 
-    def __init__(self, endpoints: str | Sequence[str], tls: Tls | None = None) -> None:
-        self._endpoints = Endpoints(endpoints, tls or Tls())
+    def __init__(self, endpoints: str | Sequence[str] | Endpoints, tls: Tls | None = None) -> None:
+        self._endpoints = of(endpoints, tls)
 
     def close(self) -> None:
         """Close idle connections; watches end by their own close()."""
@@ -164,12 +163,3 @@ class HttpStore:
 
 def _path(key: str) -> str:
     return keys.url_path(keys.checked_key(key))
-
-
-def connect(endpoints: str | Sequence[str], *, tls: Tls | None = None) -> Store:
-    """Return the store at `endpoints`, base URLs in a comma list or a sequence.
-
-    Asks no server yet, so that a daemon starts while the store is away. BadRequest for what is
-    wrong already in `endpoints` or `tls`.
-    """
-    return HttpStore(endpoints, tls)

@@ -161,7 +161,9 @@ class Mirror:
             if not batch:
                 self._stopping.wait(max(0.0, self._rested_s - time.monotonic()))
             batch.append(change)
-            if len(batch) == BATCH_MAX or not watch.pending():
+            if isinstance(change, Event) and change.more:
+                continue
+            if len(batch) >= BATCH_MAX or not watch.pending():
                 yield batch
                 batch = []
                 self._rested_s = time.monotonic() + REST_S

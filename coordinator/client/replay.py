@@ -46,9 +46,11 @@ class Replay:
     def followed(self, events: Iterable[Event | Progress]) -> Changes | None:
         """Apply what a watch told, in order; None if it changes no file."""
         before: dict[str, Entry | None] = {}
+        told = self.index
         for event in events:
-            if event.index <= self.index:
-                continue  # told before
+            # Several events may have one index, and a batch has all of them.
+            if event.index <= told or event.index < self.index:
+                continue
             self.index = event.index
             if isinstance(event, Event):
                 self._apply(event, before)

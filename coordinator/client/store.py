@@ -2,7 +2,12 @@
 
 Keys are absolute paths (`/skydns/local/app`), values are text. A store keeps one
 increasing index for all keys; an entry's `modified` is the index of its last write.
-Adapters: `http.HttpStore` (our coordinator, etcd with the v2 API), `memory.MemoryStore`.
+Adapters: `http.HttpStore` (our coordinator, etcd with the v2 API), `v3.store.EtcdStore` (etcd
+with the v3 API), `memory.MemoryStore`.
+
+Two things depend on the server. A directory outlives its last file, except on etcd's v3 API,
+which has no directories: there one is where a file is below. And a plain put makes a new file
+with a new `created`, except on that API, which counts from the first write.
 """
 
 from collections.abc import Iterator
@@ -33,11 +38,16 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One change. `entry` is the new file; None says that `key` and all below it is gone."""
+    """One change. `entry` is the new file; None says that `key` and all below it is gone.
+
+    `more` says that another event of the same index follows at once: etcd's v3 transactions
+    change several keys at one index.
+    """
 
     index: int
     key: str
     entry: Entry | None
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,16 @@ cleared. That costs a listing; to believe the silence would cost a change.
 
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from http import HTTPStatus
 from typing import assert_never
 
 import requests
 
 from coordinator.client import keys
-from coordinator.client.endpoint import Endpoint
-from coordinator.client.endpoints import Endpoints, Kind, cluster_of, decode, index_of
+from coordinator.client.endpoint import Endpoint, Kind
+from coordinator.client.endpoints import Endpoints, cluster_of, decode, index_of
 from coordinator.client.errors import HistoryCleared, Unavailable
-from coordinator.client.exchange import EndpointFailed, Request, chunks, read
+from coordinator.client.exchange import EndpointFailed, Request, chunks, hang_up, read
 from coordinator.client.store import Event, Progress
 from coordinator.client.wire import Lines
 
@@ -57,7 +56,7 @@ class Tail:
                 match kind:
                     case Kind.COORDINATOR:
                         yield from self._stream(response)
-                    case Kind.ETCD:
+                    case Kind.ETCD | Kind.ETCD3:
                         yield from self._poll(response)
                     case _:
                         assert_never(kind)
@@ -70,9 +69,7 @@ class Tail:
         """End `changes` from another thread, also where it waits for the network."""
         self._interrupted.set()
         if (response := self._response) is not None:
-            # Finished, closed or given back to the pool meanwhile: nothing waits there.
-            with suppress(OSError, ValueError, RuntimeError):
-                response.raw.shutdown()
+            hang_up(response)
 
     def _open(self) -> _Opened:
         for _ in range(LAG_PAUSES_MAX):

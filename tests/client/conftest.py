@@ -5,17 +5,23 @@ from contextlib import suppress
 
 import pytest
 
-from coordinator.client import HttpStore, KeyNotFound
+from coordinator.client import KeyNotFound, connect
 from tests.client.world import World, in_memory
 from tests.rig import Coordinator, Etcd
 
-SERVERS = ("etcd", "coordinator")
+SERVERS = ("etcd", "coordinator", "etcd3")
 
 
 @pytest.fixture(scope="session")
 def etcd_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with Etcd(tmp_path_factory.mktemp("etcd")) as running:
         yield running.url
+
+
+@pytest.fixture(scope="session")
+def etcd3_url(etcd_url: str) -> str:
+    """The other half of the same server: its v3 keys."""
+    return f"v3+{etcd_url}"
 
 
 @pytest.fixture(scope="session")
@@ -38,9 +44,15 @@ def served(request: pytest.FixtureRequest) -> Iterator[World]:
     yield from _world(request)
 
 
+@pytest.fixture(params=("etcd", "coordinator"))
+def v2_served(request: pytest.FixtureRequest) -> Iterator[World]:
+    """A world behind a real server of the v2 API."""
+    yield from _world(request)
+
+
 def _world(request: pytest.FixtureRequest) -> Iterator[World]:
     url = request.getfixturevalue(f"{request.param}_url")
-    with HttpStore(url) as store:
+    with connect(url) as store:
         world = World(request.param, store, url)
         yield world
         # No TTL of this test may take an index in the middle of another.

@@ -2,7 +2,7 @@
 
 import sys
 
-from coordinator.client import AtIndex, CompareFailed, HttpStore, Store, WithValue
+from coordinator.client import AtIndex, CompareFailed, Store, WithValue, connect
 
 
 def increment(store: Store, key: str, times: int, by_value: bool = False) -> None:
@@ -19,5 +19,5 @@ def increment(store: Store, key: str, times: int, by_value: bool = False) -> Non
 
 
 if __name__ == "__main__":
-    with HttpStore(sys.argv[1]) as opened:
+    with connect(sys.argv[1]) as opened:
         increment(opened, sys.argv[2], int(sys.argv[3]))

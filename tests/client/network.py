@@ -15,13 +15,16 @@ from tests.rig import Coordinator, Running, answers, free_port, require
 CHUNK_BYTES = 65536
 # What /version answers on an etcd, for `Answering`.
 ETCD = (200, b'{"etcdserver":"3.4.0","etcdcluster":"3.4.0"}', {})
+# What an etcd that serves the v2 API answers for a key that it does not have.
+NO_V2_KEY = (404, b'{"errorCode":100,"message":"Key not found","index":1}', {})
 
 
 class Cable:
     """A TCP line to a server that can be cut, mended, and made to pass nothing on."""
 
     def __init__(self, url: str) -> None:
-        target = urlsplit(url)
+        api, plus, _ = url.partition("+")
+        target = urlsplit(url.removeprefix(f"{api}+"))
         self._target = (target.hostname, target.port)
         self._port = free_port()
         self._listener: socket.socket | None = None
@@ -31,7 +34,7 @@ class Cable:
         self._passing.set()
         self._is_deaf = False
         self._threads: list[threading.Thread] = []
-        self.url = f"{target.scheme}://127.0.0.1:{self._port}"
+        self.url = f"{api + plus if plus else ''}{target.scheme}://127.0.0.1:{self._port}"
         self.mend()
 
     def mend(self) -> None:
@@ -112,7 +115,8 @@ class Answering:
             def answer(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length", "0")))
                 outer.asked.append(f"{self.command} {self.path}")
-                status, body, headers = prepared[self.path.partition("?")[0]]
+                path = self.path.partition("?")[0]
+                status, body, headers = prepared.get(path, NO_V2_KEY)
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
@@ -146,7 +150,8 @@ class Life:
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._client, self._peer = free_port(), free_port()
-        self.url = f"http://127.0.0.1:{self._client}"
+        prefix = "v3+" if kind == "etcd3" else ""
+        self.url = f"{prefix}http://127.0.0.1:{self._client}"
 
     def begin(self, directory: Path, *, token: str = "first") -> Running:
         """Start the server; another `token` makes another cluster of the same address."""

@@ -12,6 +12,7 @@ from coordinator.client import (
     HttpStore,
     Progress,
     Unavailable,
+    connect,
     feed,
     tail,
 )
@@ -109,7 +110,7 @@ def test_an_error_line_in_a_stream_is_the_error() -> None:
 
 
 def test_a_close_does_not_wait_for_a_server_that_hangs(served: World) -> None:
-    with Cable(served.url) as cable, HttpStore(cable.url) as store:
+    with Cable(served.url) as cable, connect(cable.url) as store:
         after = store.list("/").index
         cable.freeze()
         watch = store.watch("/", after)

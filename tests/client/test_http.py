@@ -75,7 +75,7 @@ def test_a_password_is_never_shown() -> None:
         with pytest.raises(BadRequest) as refused:
             connect(endpoints)
         assert "geheim" not in str(refused.value)
-    with HttpStore(nobody().replace("//", "//user:geheim@")) as store:
+    with connect(nobody().replace("//", "//user:geheim@")) as store:
         with pytest.raises(Unavailable) as failed:
             store.get("/a")
         assert "geheim" not in str(failed.value)
@@ -117,17 +117,17 @@ def test_each_endpoint_that_cannot_serve_is_named_with_its_reason() -> None:
     ],
 )
 def test_an_endpoint_that_serves_no_key_is_left_for_the_next(
-    served: World, answer: tuple[int, bytes, dict[str, str]], told: str
+    v2_served: World, answer: tuple[int, bytes, dict[str, str]], told: str
 ) -> None:
-    entry = served.store.put(served.key("a"), "1")
-    path = f"/v2/keys{served.key('a')}"
+    entry = v2_served.store.put(v2_served.key("a"), "1")
+    path = f"/v2/keys{v2_served.key('a')}"
     with Answering({"/version": ETCD, path: answer}) as broken:
-        with HttpStore([broken.url, served.url]) as store:
-            assert store.get(served.key("a")) == entry
-            store.get(served.key("a"))
+        with HttpStore([broken.url, v2_served.url]) as store:
+            assert store.get(v2_served.key("a")) == entry
+            store.get(v2_served.key("a"))
             assert len(broken.asked) == 2, "it is asked only once"
         with HttpStore(broken.url) as store, pytest.raises(Unavailable) as failed:
-            store.get(served.key("a"))
+            store.get(v2_served.key("a"))
         assert told in str(failed.value)
         assert broken.url in str(failed.value)
 
@@ -166,45 +166,45 @@ def test_a_listing_without_its_index_is_not_believed() -> None:
         store.list("/")
 
 
-def test_a_conditional_write_goes_on_where_it_was_surely_not_seen(served: World) -> None:
-    with HttpStore([nobody(), served.url]) as store:
-        entry = store.put(served.key("a"), "1", when=Absent())
-    with HttpStore([nobody(), served.url]) as store:
-        store.delete(served.key("a"), when=AtIndex(entry.modified))
+def test_a_conditional_write_goes_on_where_it_was_surely_not_seen(v2_served: World) -> None:
+    with HttpStore([nobody(), v2_served.url]) as store:
+        entry = store.put(v2_served.key("a"), "1", when=Absent())
+    with HttpStore([nobody(), v2_served.url]) as store:
+        store.delete(v2_served.key("a"), when=AtIndex(entry.modified))
 
 
-def test_a_conditional_write_that_may_have_been_seen_is_not_repeated(served: World) -> None:
-    with Cable(served.url) as cable, HttpStore([cable.url, served.url]) as store:
+def test_a_conditional_write_that_may_have_been_seen_is_not_repeated(v2_served: World) -> None:
+    with Cable(v2_served.url) as cable, HttpStore([cable.url, v2_served.url]) as store:
         with pytest.raises(KeyNotFound):
-            store.get(served.key("count"))
+            store.get(v2_served.key("count"))
         cable.lose_answers()
         with pytest.raises(Unavailable, match="unknown") as failed:
-            store.put(served.key("count"), "1", when=Absent())
+            store.put(v2_served.key("count"), "1", when=Absent())
         assert cable.url in str(failed.value)
         # It had its effect; the next call goes to the other endpoint.
-        wait_until(lambda: not served.gone(served.key("count")), "the write is there")
-        assert store.put(served.key("count"), "2", when=Present()).value == "2"
+        wait_until(lambda: not v2_served.gone(v2_served.key("count")), "the write is there")
+        assert store.put(v2_served.key("count"), "2", when=Present()).value == "2"
 
 
-def test_a_delete_that_may_have_been_seen_is_not_repeated(served: World) -> None:
-    with Cable(served.url) as cable, HttpStore([cable.url, served.url]) as store:
-        store.put(served.key("a"), "1")
+def test_a_delete_that_may_have_been_seen_is_not_repeated(v2_served: World) -> None:
+    with Cable(v2_served.url) as cable, HttpStore([cable.url, v2_served.url]) as store:
+        store.put(v2_served.key("a"), "1")
         cable.lose_answers()
         with pytest.raises(Unavailable, match="unknown"):
-            store.delete(served.key("a"))
-        wait_until(lambda: served.gone(served.key("a")), "the delete is done")
+            store.delete(v2_served.key("a"))
+        wait_until(lambda: v2_served.gone(v2_served.key("a")), "the delete is done")
 
 
-def test_a_plain_write_is_repeated_at_the_next_endpoint(served: World) -> None:
-    with Cable(served.url) as cable, HttpStore([cable.url, served.url]) as store:
-        store.put(served.key("a"), "1")
+def test_a_plain_write_is_repeated_at_the_next_endpoint(v2_served: World) -> None:
+    with Cable(v2_served.url) as cable, HttpStore([cable.url, v2_served.url]) as store:
+        store.put(v2_served.key("a"), "1")
         cable.lose_answers()
-        entry = store.put(served.key("a"), "2")
-        assert served.store.get(served.key("a")) == entry
+        entry = store.put(v2_served.key("a"), "2")
+        assert v2_served.store.get(v2_served.key("a")) == entry
 
 
 def test_an_endpoint_that_takes_no_connection_has_surely_not_seen_a_write(
-    served: World, monkeypatch: pytest.MonkeyPatch, runs: ExitStack
+    v2_served: World, monkeypatch: pytest.MonkeyPatch, runs: ExitStack
 ) -> None:
     monkeypatch.setattr(exchange, "CONNECT_S", 0.5)
     full = runs.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
@@ -213,8 +213,8 @@ def test_an_endpoint_that_takes_no_connection_has_surely_not_seen_a_write(
         waiting.setblocking(False)
         waiting.connect_ex(full.getsockname())
     url = f"http://127.0.0.1:{full.getsockname()[1]}"
-    with HttpStore([url, served.url]) as store:
-        assert store.put(served.key("a"), "1", when=Absent()).value == "1"
+    with HttpStore([url, v2_served.url]) as store:
+        assert store.put(v2_served.key("a"), "1", when=Absent()).value == "1"
     with HttpStore(url) as store, pytest.raises(Unavailable, match="no connection"):
         store.get("/a")
 
@@ -232,28 +232,28 @@ class Meddled(HttpStore):
         return entry
 
 
-def test_an_empty_value_is_compared_also_while_others_write(served: World) -> None:
-    with Meddled(served.url) as store:
-        store.put(served.key("a"), "")
+def test_an_empty_value_is_compared_also_while_others_write(v2_served: World) -> None:
+    with Meddled(v2_served.url) as store:
+        store.put(v2_served.key("a"), "")
         store.times = 3
-        assert store.put(served.key("a"), "1", when=WithValue("")).value == "1"
+        assert store.put(v2_served.key("a"), "1", when=WithValue("")).value == "1"
         store.times = SWAPS_MAX
-        with pytest.raises(Unavailable, match=served.key("a")):
-            store.put(served.key("a"), "", when=Present())
+        with pytest.raises(Unavailable, match=v2_served.key("a")):
+            store.put(v2_served.key("a"), "", when=Present())
         assert store.times == 0
 
 
 def test_an_endpoint_that_hangs_costs_one_timeout(
-    served: World, monkeypatch: pytest.MonkeyPatch
+    v2_served: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("coordinator.client.endpoints.ANSWER_S", 1.0)
-    entry = served.store.put(served.key("a"), "1")
-    with Cable(served.url) as cable, HttpStore([cable.url, served.url]) as store:
-        store.get(served.key("a"))
+    entry = v2_served.store.put(v2_served.key("a"), "1")
+    with Cable(v2_served.url) as cable, HttpStore([cable.url, v2_served.url]) as store:
+        store.get(v2_served.key("a"))
         cable.freeze()
-        assert store.get(served.key("a")) == entry
+        assert store.get(v2_served.key("a")) == entry
         began_s = time.monotonic()
-        assert store.get(served.key("a")) == entry
+        assert store.get(v2_served.key("a")) == entry
         assert time.monotonic() - began_s < 1.0
 
 
@@ -269,21 +269,21 @@ def test_a_store_serves_again_after_its_server_did(tmp_path: Path, runs: ExitSta
 
 
 def test_the_environment_of_a_user_is_not_followed(
-    served: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    v2_served: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, nobody())
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login x password y\n")
     monkeypatch.setenv("HOME", str(tmp_path))
-    with HttpStore(served.url) as store:
-        assert store.put(served.key("a"), "1").value == "1"
+    with HttpStore(v2_served.url) as store:
+        assert store.put(v2_served.key("a"), "1").value == "1"
 
 
-def test_a_value_too_large_for_the_server_is_a_bad_request(served: World) -> None:
+def test_a_value_too_large_for_the_server_is_a_bad_request(v2_served: World) -> None:
     with pytest.raises(StoreError) as refused:
-        served.store.put(served.key("a"), LARGE * 3)
+        v2_served.store.put(v2_served.key("a"), LARGE * 3)
     assert not isinstance(refused.value, KeyNotFound)
-    served.store.put(served.key("a"), "small")
+    v2_served.store.put(v2_served.key("a"), "small")
 
 
 def test_credentials_of_the_url_are_used(tmp_path: Path, runs: ExitStack) -> None:

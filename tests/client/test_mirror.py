@@ -12,7 +12,6 @@ from coordinator.client import (
     BadRequest,
     Changes,
     Entry,
-    HttpStore,
     Mirror,
     Store,
     Unavailable,
@@ -46,7 +45,7 @@ def follow() -> Iterator[Follow]:
         yield start
 
 
-@pytest.fixture(params=["etcd", "coordinator"])
+@pytest.fixture(params=["etcd", "coordinator", "etcd3"])
 def life(request: pytest.FixtureRequest) -> Life:
     return Life(request.param)
 
@@ -200,7 +199,7 @@ def test_an_index_that_went_back_leads_to_a_listing_and_its_difference(
     life: Life, follow: Follow, runs: ExitStack, tmp_path: Path
 ) -> None:
     first = runs.enter_context(life.begin(tmp_path / "first"))
-    store = runs.enter_context(HttpStore(life.url))
+    store = runs.enter_context(connect(life.url))
     for number in range(20):
         store.put("/app/a", str(number))
     store.put("/app/gone", "v")
@@ -224,7 +223,7 @@ def test_another_cluster_leads_to_a_listing_and_its_difference(
 ) -> None:
     first = runs.enter_context(life.begin(tmp_path / "first"))
     cable = runs.enter_context(Cable(life.url))
-    store = runs.enter_context(HttpStore(life.url))
+    store = runs.enter_context(connect(life.url))
     store.put("/app/a", "old")
     gone = store.put("/app/gone", "v")
     mirror, receiver = follow(connect(cable.url), "/app")
@@ -253,7 +252,7 @@ def test_a_mirror_goes_on_at_another_endpoint(
     for each, process in zip(members, running, strict=True):
         process.wait_for(lambda url=each.url: answers(f"{url}/health"), "the member is healthy")
     urls = ",".join(each.url for each in members)
-    store = runs.enter_context(HttpStore(urls))
+    store = runs.enter_context(connect(urls))
     store.put("/app/a", "1")
     mirror, receiver = follow(connect(urls), "/app")
     receiver.wait_for({"/app/a": "1"})
@@ -316,7 +315,7 @@ def test_a_mirror_starts_before_its_store(
     assert mirror.status().age_s is None
     assert receiver.changes == []
     runs.enter_context(life.begin(tmp_path))
-    with HttpStore(life.url) as store:
+    with connect(life.url) as store:
         store.put("/app/a", "1")
         receiver.wait_for({"/app/a": "1"})
     assert receiver.changes[0].reset

@@ -1,13 +1,15 @@
 """The stores that the client is held to: in memory, a real etcd, our coordinator."""
 
+import base64
 import itertools
 import socket
 import threading
+import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from coordinator.client import Changes, Entry, Event, HttpStore, Store, View, Watch
+from coordinator.client import Changes, Entry, Event, Store, View, Watch, connect
 from coordinator.client.memory import MemoryStore
 from tests.rig import wait_until
 
@@ -35,12 +37,22 @@ class World:
     clock: Clock = field(default_factory=Clock)
     place: str = field(default_factory=lambda: f"/test-{next(_places)}")
 
+    @property
+    def has_directories(self) -> bool:
+        """Whether a directory is a thing of its own, or only where files are below."""
+        return self.kind != "etcd3"
+
+    @property
+    def shortest_s(self) -> int:
+        """The shortest TTL that is kept: etcd's leases last two election timeouts at least."""
+        return 3 if self.kind == "etcd3" else 1
+
     def key(self, name: str) -> str:
         return f"{self.place}/{name}"
 
     def another(self) -> Store:
         """A second client of the same store."""
-        return HttpStore(self.url) if self.url else self.store
+        return connect(self.url) if self.url else self.store
 
     def let_expire(self, ttl_s: float) -> None:
         """Let a TTL run out: a server does it in its own time, memory is told."""
@@ -49,7 +61,11 @@ class World:
             self.store.expire()
 
     def overrun_history(self) -> None:
-        """Write, elsewhere, more than any watcher may be behind."""
+        """Make history shorter than any watcher may be behind."""
+        if self.kind == "etcd3":
+            self.store.put("/elsewhere", "v")
+            compact(self.url, self.store.put("/elsewhere", "v").modified)
+            return
         if self.kind == "coordinator":
             for _ in range(20):
                 self.store.put("/elsewhere", LARGE)
@@ -68,14 +84,15 @@ def in_memory() -> World:
 
 def fill(url: str, keys: Iterable[str]) -> None:
     """Write many keys over one connection, many requests at a time; each has its key as value."""
-    host = urlsplit(url)
+    host = urlsplit(url.removeprefix("v3+"))
+    put = _put if url == host.geturl() else _put_v3
     assert host.hostname
     assert host.port
     with socket.create_connection((host.hostname, host.port), timeout=30) as connection:
         answers = connection.makefile("rb")
         remaining = iter(keys)
         while batch := list(itertools.islice(remaining, PIPELINED_MAX)):
-            connection.sendall(b"".join(_put(host.netloc, key) for key in batch))
+            connection.sendall(b"".join(put(host.netloc, key) for key in batch))
             for _ in batch:
                 _read_answer(answers.readline, answers.read)
 
@@ -83,6 +100,20 @@ def fill(url: str, keys: Iterable[str]) -> None:
 def _put(host: str, key: str) -> bytes:
     head = f"PUT /v2/keys{key}?value={key} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n"
     return head.encode()
+
+
+def _put_v3(host: str, key: str) -> bytes:
+    name = base64.b64encode(key.encode()).decode()
+    body = f'{{"key":"{name}","value":"{name}"}}'
+    head = f"POST /v3/kv/put HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return f"{head}{body}".encode()
+
+
+def compact(url: str, revision: int) -> None:
+    """Make an etcd forget what its v3 keys were before a revision."""
+    body = f'{{"revision":{revision}}}'.encode()
+    asked = urllib.request.Request(f"{url.removeprefix('v3+')}/v3/kv/compaction", data=body)
+    urllib.request.urlopen(asked, timeout=10).close()
 
 
 def _read_answer(line: Callable[[], bytes], read: Callable[[int], bytes]) -> None:

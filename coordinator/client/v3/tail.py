@@ -1,0 +1,141 @@
+"""Following a prefix on etcd's v3 API: one watch, its events counted by revision.
+
+etcd marks a quiet watch's progress every ten minutes, too seldom to tell a quiet line from a dead
+one, and the gateway does not let a client ask in between. So a watch that is silent for
+SILENCE_S is opened anew from where it stands; that the server confirms it is the sign of life.
+What happened beside the prefix does not move such a watch on, so a compaction may one day pass
+it by. That costs a listing; to believe the silence would cost a change.
+"""
+
+import threading
+from collections.abc import Iterator
+
+import requests
+
+from coordinator.client.endpoint import Endpoint
+from coordinator.client.errors import HistoryCleared, Unauthorized, Unavailable
+from coordinator.client.exchange import EndpointFailed, Request, Silent, chunks, hang_up
+from coordinator.client.store import Event, Progress
+from coordinator.client.v3 import calls, pairs, wire
+from coordinator.client.v3.gate import Gate
+from coordinator.client.wire import Lines, Malformed
+
+SILENCE_S = 30.0
+# A member that lost its leader, as one cut off from the others has, ends its watches.
+HEADERS = {"Grpc-Metadata-Hasleader": "true"}
+# A follower may lag behind the index its client got from the leader; a restored store stays so.
+LAG_PAUSE_S = 0.1
+LAG_PAUSES_MAX = 10
+
+
+class Tail:
+    """Changes of one prefix after an index, for one thread; `interrupt` is for the others."""
+
+    def __init__(self, gate: Gate, prefix: str, after: int, cluster: str) -> None:
+        self._gate = gate
+        self._prefix = prefix
+        self._after = after
+        self._cluster = cluster
+        self._is_whole = True
+        self._lags = 0
+        self._interrupted = threading.Event()
+        self._response: requests.Response | None = None
+
+    def changes(self) -> Iterator[Event | Progress]:
+        """Open the watch, yield Progress(after), then each change, blocking."""
+        while not self._interrupted.is_set():
+            endpoint, response = self._open()
+            try:
+                yield from self._follow(endpoint, response)
+            except Silent as silence:
+                if not self._is_whole:
+                    raise self._ended(endpoint, silence) from silence
+            except EndpointFailed as failure:
+                self._gate.endpoints.distrust(endpoint)
+                raise self._ended(endpoint, failure) from failure
+
+    def interrupt(self) -> None:
+        """End `changes` from another thread, also where it waits for the network."""
+        self._interrupted.set()
+        if (response := self._response) is not None:
+            hang_up(response)
+
+    def _open(self) -> tuple[Endpoint, requests.Response]:
+        body = wire.encode(calls.watch(self._prefix, self._after))
+        request = Request("POST", calls.WATCH, json=body, headers=HEADERS)
+        endpoint, response = self._gate.endpoints.attempt(
+            lambda endpoint, _: (endpoint, self._gate.open(endpoint, request, SILENCE_S)), request
+        )
+        self._response = response
+        if self._interrupted.is_set():
+            response.close()
+            raise Unavailable(f"watch {self._prefix} is closed")
+        return endpoint, response
+
+    def _follow(
+        self, endpoint: Endpoint, response: requests.Response
+    ) -> Iterator[Event | Progress]:
+        """Yield what one connection brings; end if the watch is to be opened anew."""
+        lines = Lines()
+        for chunk in chunks(response):
+            for line in lines.feed(chunk):
+                told = self._decoded(endpoint, line)
+                if told.created and not self._has_begun(endpoint, told):
+                    response.close()
+                    return
+                yield from [Progress(self._after)] if told.created else self._moved(told)
+        raise EndpointFailed("ended the watch", seen=True)
+
+    def _decoded(self, endpoint: Endpoint, text: bytes) -> wire.Told:
+        try:
+            line = wire.decode(text, wire.Line)
+        except Malformed as error:
+            raise EndpointFailed(f"answers what is not the v3 API: {error}", seen=True) from error
+        if line.error is not None:
+            if line.error.is_old_token():
+                self._gate.forget_token(endpoint)
+                raise EndpointFailed(line.error.message, seen=True)
+            raise line.error.error(f"watch {self._prefix}")
+        told = line.result
+        if told.compact_revision:
+            raise HistoryCleared(
+                f"watch {self._prefix}: changes after {self._after} are gone, "
+                f"history begins at {told.compact_revision}"
+            )
+        if told.canceled:
+            kind = Unauthorized if "permission" in told.cancel_reason else Unavailable
+            raise kind(f"watch {self._prefix}: {told.cancel_reason or 'the server ended it'}")
+        return told
+
+    def _has_begun(self, endpoint: Endpoint, told: wire.Told) -> bool:
+        """Say whether this is the cluster we follow, and as far as we are."""
+        cluster = told.header.cluster_id
+        self._cluster = self._cluster or cluster
+        if cluster != self._cluster:
+            raise HistoryCleared(
+                f"watch {self._prefix}: {endpoint} is of cluster {cluster}, not {self._cluster}"
+            )
+        if told.header.revision >= self._after:
+            self._lags = 0
+            return True
+        self._lags += 1
+        if self._lags > LAG_PAUSES_MAX:
+            raise HistoryCleared(f"watch {self._prefix}: the store is behind index {self._after}")
+        self._interrupted.wait(LAG_PAUSE_S)
+        return False
+
+    def _moved(self, told: wire.Told) -> Iterator[Event | Progress]:
+        ends = self._gate.ends(pairs.foreign(each.kv for each in told.events))
+        self._is_whole = not told.fragment
+        for change in pairs.events(told, self._prefix, ends):
+            if change.index < self._after or (isinstance(change, Event) and self._is_old(change)):
+                continue
+            if isinstance(change, Progress) or not change.more:
+                self._after = change.index
+            yield change
+
+    def _is_old(self, event: Event) -> bool:
+        return event.index <= self._after
+
+    def _ended(self, endpoint: Endpoint, reason: EndpointFailed) -> Unavailable:
+        return Unavailable(f"watch {self._prefix}: {endpoint} {reason}")

@@ -34,7 +34,8 @@ class Endpoint:
     forced: Kind | None = None
 
     def __str__(self) -> str:
-        return self.url
+        words = [f"{word}+" for word, kind in FORCED.items() if kind is self.forced]
+        return f"{''.join(words)}{self.url}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def test_a_poll_that_ends_empty_is_asked_again_at_the_same_place() -> None:
         with store.watch("/a", 5) as watch:
             changes = iter(watch)
             assert [next(changes) for _ in range(3)] == [Progress(5)] * 3
-        polls = {line for line in server.asked if "/v2/keys" in line}
+        polls = {line for line in server.asked if "/v2/keys/a" in line}
         assert polls == {"GET /v2/keys/a?wait=true&recursive=true&waitIndex=6"}
 
 

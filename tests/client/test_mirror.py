@@ -16,13 +16,14 @@ from coordinator.client import (
     Store,
     Unavailable,
     connect,
-    endpoints,
     exchange,
+    probe,
     tail,
 )
 from coordinator.client import mirror as mirrors
 from coordinator.client.cache import Saved, decode, encode
 from coordinator.client.memory import MemoryStore
+from coordinator.client.v3 import tail as v3_tail
 from tests.client.network import Cable, Life, Member
 from tests.client.world import Receiver, World, fill
 from tests.rig import answers, free_port, wait_until
@@ -266,10 +267,11 @@ def test_a_mirror_goes_on_at_another_endpoint(
 def test_an_endpoint_that_hangs_is_left_for_another(
     served: World, follow: Follow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tail, "SILENCE_S", 2.0)
+    for follower in (tail, v3_tail):
+        monkeypatch.setattr(follower, "SILENCE_S", 2.0)
     monkeypatch.setattr(tail, "PROGRESS_S", 1)
     monkeypatch.setattr(exchange, "CONNECT_S", 1.0)
-    monkeypatch.setattr(endpoints, "PROBE_S", 1.0)
+    monkeypatch.setattr(probe, "PROBE_S", 1.0)
     served.store.put(served.key("a"), "1")
     with Cable(served.url) as first, Cable(served.url) as second:
         mirror, receiver = follow(connect([first.url, second.url]), served.place)

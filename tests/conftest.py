@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig import Coordinator, Etcd
+from tests.rig import Coordinator, Etcd, Etcd3
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -15,6 +15,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def etcd(tmp_path: Path) -> Iterator[Etcd]:
     with Etcd(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def etcd3(tmp_path: Path) -> Iterator[Etcd3]:
+    with Etcd3(tmp_path) as running:
         yield running
 
 

@@ -151,19 +151,27 @@ def python(module: str, *arguments: str) -> list[str]:
 
 
 class Etcd(Running):
-    """A real one-member etcd with the v2 API."""
+    """A real one-member etcd with the v2 API, and beside it the v3 API with keys of its own."""
+
+    V2_FLAG = "--enable-v2"
 
     def __init__(self, directory: Path) -> None:
         program = require("etcd")
         client, peer = free_port(), free_port()
         self.url = f"http://127.0.0.1:{client}"
         peer_url = f"http://127.0.0.1:{peer}"
-        command = [program, "--enable-v2", "--data-dir", str(directory / "etcd")]
+        command = [program, self.V2_FLAG, "--data-dir", str(directory / "etcd")]
         command += ["--listen-client-urls", self.url, "--advertise-client-urls", self.url]
         command += ["--listen-peer-urls", peer_url, "--initial-advertise-peer-urls", peer_url]
         command += ["--initial-cluster", f"default={peer_url}", "--log-level", "error"]
         super().__init__(command, directory / "etcd.log")
         self.wait_for(lambda: answers(f"{self.url}/health"), "etcd healthy")
+
+
+class Etcd3(Etcd):
+    """A real one-member etcd with the v3 API alone, as etcd 3.6 is."""
+
+    V2_FLAG = "--enable-v2=false"
 
 
 class Coordinator(Running):

@@ -291,6 +291,31 @@ def list_members(context: typer.Context, words: Ignored = None) -> None:
     standing.members(session.cluster(), as_json=session.as_json)
 
 
+@app.command("migrate")
+def migrate(  # noqa: PLR0913 - one parameter an option
+    context: typer.Context,
+    source: Annotated[str, typer.Option("--from", metavar="URL,URL", help="The store to copy.")],
+    target: Annotated[str, typer.Option("--to", metavar="URL,URL", help="The store to fill.")],
+    prefix: Annotated[str, typer.Option(metavar="KEY", help="Copy what is below it.")] = "/",
+    *,
+    run: Annotated[
+        bool, typer.Option("--run", help="Copy; without it only say what would be done.")
+    ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on copying changes until Ctrl-C, then verify.")
+    ] = False,
+    patience: Annotated[
+        str, typer.Option(metavar="DURATION", help="Wait so long for the source to stand still.")
+    ] = "60s",
+) -> None:
+    """Copy a tree from one store to another while it is in use, and verify the copy."""
+    from coordinator.ctl import migrating
+
+    move = migrating.Move(source, target, prefix)
+    until = migrating.interrupted() if follow else None
+    _session(context).migrate(move, run=run, until=until, patience_s=duration_s(patience))
+
+
 @dump_app.command("wal")
 def dump_log(context: typer.Context, directory: Path) -> None:
     """Print each record of the log in DIRECTORY, a --data-dir; the coordinator may be running."""

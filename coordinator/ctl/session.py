@@ -1,6 +1,7 @@
 """What every command has in hand: the global options, and the ways to ask and to print."""
 
 import sys
+import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import NoReturn
@@ -15,6 +16,7 @@ from coordinator.ctl.answers import Answer, Form
 from coordinator.ctl.calls import Access, Cluster, with_user
 from coordinator.ctl.codes import BAD_ARGUMENTS, give_up
 from coordinator.ctl.given import Globals
+from coordinator.ctl.migrating import Move, steps
 from daemonkit.options import Failure
 
 Words = list[str] | None
@@ -122,6 +124,19 @@ class Session:
         """Print nested values, one line each."""
         for line in [answers.go_json(state)] if self.as_json else answers.flat(state):
             typer.echo(line)
+
+    def migrate(
+        self, move: Move, *, run: bool, until: threading.Event | None, patience_s: float
+    ) -> None:
+        """Copy a tree to another store."""
+        try:
+            tls = Tls(*self._given.tls_files)
+        except StoreError as error:
+            raise Failure(str(error), BAD_ARGUMENTS) from error
+        for facts in steps(move, tls, run=run, until=until, patience_s=patience_s):
+            self.print_state(facts)
+        if not run:
+            typer.echo("Nothing was written: --run copies.", err=True)
 
     def _ask(self, request: Request) -> tuple[Answer, int]:
         return self.cluster().ask(request)

@@ -6,6 +6,7 @@ from contextlib import suppress
 import pytest
 
 from coordinator.client import KeyNotFound, connect
+from tests.client.papers import Papers
 from tests.client.world import World, in_memory
 from tests.rig import Coordinator, Etcd
 
@@ -58,3 +59,8 @@ def _world(request: pytest.FixtureRequest) -> Iterator[World]:
         # No TTL of this test may take an index in the middle of another.
         with suppress(KeyNotFound):
             store.delete(world.place, recursive=True)
+
+
+@pytest.fixture(scope="session")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
+    return Papers(tmp_path_factory.mktemp("papers"))

@@ -3,7 +3,6 @@
 import base64
 import json
 import socket
-import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -33,8 +32,9 @@ from coordinator.client import (
 )
 from coordinator.client.http import SWAPS_MAX
 from tests.client.network import ETCD, Answering, Cable, Life, Member
+from tests.client.papers import Papers
 from tests.client.world import LARGE, World
-from tests.rig import free_port, require, wait_until
+from tests.rig import free_port, wait_until
 
 PROMPT_S = 2.0
 
@@ -313,44 +313,6 @@ def send_auth(url: str, path: str, body: object = None, user: str = "") -> None:
         request.add_header("Authorization", f"Basic {base64.b64encode(user.encode()).decode()}")
     with urllib.request.urlopen(request, timeout=10) as reply:
         reply.read()
-
-
-class Papers:
-    """Keys and certificates in a directory: an authority, a server's, a client's, a stranger."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        for name in ("ca", "stranger"):
-            self._make(name, "-x509", "-days", "2", "-addext", "keyUsage=critical,keyCertSign")
-        self._sign("server", "subjectAltName=IP:127.0.0.1")
-        self._sign("client", "extendedKeyUsage=clientAuth")
-
-    def path(self, name: str) -> str:
-        return str(self._directory / name)
-
-    def flags(self) -> list[str]:
-        return ["--cert-file", self.path("server.crt"), "--key-file", self.path("server.key")]
-
-    def _make(self, name: str, *arguments: str) -> None:
-        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-        files = ["-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN={name}"]
-        self._run("req", *key, *files, *arguments)
-
-    def _sign(self, name: str, extension: str) -> None:
-        self._make(name)
-        (self._directory / "extension").write_text(extension)
-        authority = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"]
-        files = ["-in", f"{name}.crt", "-out", f"{name}.crt", "-extfile", "extension"]
-        self._run("x509", "-req", *authority, *files)
-
-    def _run(self, *arguments: str) -> None:
-        command = [require("openssl"), *arguments]
-        subprocess.run(command, cwd=self._directory, check=True, capture_output=True)
-
-
-@pytest.fixture(scope="module")
-def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
-    return Papers(tmp_path_factory.mktemp("papers"))
 
 
 def test_the_authority_alone_is_enough_for_tls(

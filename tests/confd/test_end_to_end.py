@@ -12,7 +12,7 @@ import pytest
 
 from coordinator.client import Store, connect
 from tests.confd.world import Confdir, staged
-from tests.rig import ROOT, STOP_S, Coordinator, Etcd, Running, free_port, python, wait_until
+from tests.rig import ROOT, STOP_S, Coordinator, Etcd, Etcd3, Running, free_port, python, wait_until
 
 SECOND = 1.0
 
@@ -61,7 +61,7 @@ class World:
         return str(state["resources"][f"conf.d/{name}.toml"]["outcome"])
 
 
-@pytest.fixture(params=[Etcd, Coordinator], ids=["etcd", "coordinator"])
+@pytest.fixture(params=[Etcd, Etcd3, Coordinator], ids=["etcd", "etcd3", "coordinator"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     with request.param(tmp_path) as store:
         yield World(tmp_path, store.url)

@@ -1,5 +1,5 @@
 """The stores that locksmith is tested on, as real processes."""
 
-from tests.rig import Coordinator, Etcd
+from tests.rig import Coordinator, Etcd, Etcd3
 
-KINDS = {"etcd": Etcd, "coordinator": Coordinator}
+KINDS = {"etcd": Etcd, "etcd3": Etcd3, "coordinator": Coordinator}

@@ -24,7 +24,7 @@ BURST = 3000
 RIGHT_S = 5.0
 
 
-@pytest.fixture(params=["etcd", "coordinator"])
+@pytest.fixture(params=["etcd", "etcd3", "coordinator"])
 def url(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(request.param).url)
 

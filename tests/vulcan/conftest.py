@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig import Coordinator, Etcd
+from tests.rig import Coordinator, Etcd, Etcd3
 from tests.vulcan.world import Site, site
 
-STORES = {"coordinator": Coordinator, "etcd": Etcd}
+STORES = {"coordinator": Coordinator, "etcd": Etcd, "etcd3": Etcd3}
 _numbers = itertools.count()
 
 

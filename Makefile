@@ -5,6 +5,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PACKAGES := coordinator daemonkit locksmith skydns confd vulcan
 RUN ?= run
+# What `make up` runs below the daemons: coordinator, or etcd for a real one (Debian's etcd-server).
+BACKEND ?= coordinator
+OTHER := $(if $(filter etcd,$(BACKEND)),coordinator,etcd)
 
 .PHONY: setup up test check sim bench ci clean
 
@@ -20,7 +23,8 @@ up: setup
 	mkdir -p $(RUN)/confdir/conf.d
 	sed 's|@RUN@|$(abspath $(RUN))|' demo/confd/conf.d/app.toml >$(RUN)/confdir/conf.d/app.toml
 	ln -sfn $(CURDIR)/demo/confd/templates $(RUN)/confdir/templates
-	RUN=$(RUN) PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho --procfile Procfile start
+	RUN=$(RUN) BACKEND=$(BACKEND) PATH="$(CURDIR)/$(BIN):$$PATH" \
+	  $(BIN)/honcho --procfile Procfile start --concurrency $(OTHER)=0
 
 test: setup
 	$(BIN)/pytest --numprocesses auto $(ARGS)

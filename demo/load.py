@@ -15,6 +15,9 @@ from coordinator.client.errors import KeyExists, StoreError
 
 STORE = "http://127.0.0.1:2379"
 PROXY = "http://127.0.0.1:8181"
+BACKEND = os.environ.get("BACKEND", "coordinator")
+# How the reader writes a key: etcdctl for a real etcd, whose keys here are those of its v3 API.
+PUT = {"coordinator": ".venv/bin/coordctl set", "etcd": "ETCDCTL_API=3 etcdctl put"}[BACKEND]
 RENDERED = Path(os.environ.get("RUN", "run")) / "app.conf"
 START_S = 30.0
 
@@ -42,10 +45,9 @@ Everything runs. In another terminal, from this folder:
 
 Change a key, and ask again:
 
-  .venv/bin/coordctl set /skydns/local/slashetc/web/3 '{{"host": "127.0.0.3", "port": 9003}}'
-  curl -X PUT {STORE}/v2/keys/vulcand/backends/web/servers/1 \\
-       --data-urlencode 'value={{"URL": "http://127.0.0.1:9002"}}'
-  .venv/bin/coordctl set /app/title 'A new title'
+  {PUT} /skydns/local/slashetc/web/3 '{{"host": "127.0.0.3", "port": 9003}}'
+  {PUT} /vulcand/backends/web/servers/1 '{{"URL": "http://127.0.0.1:9002"}}'
+  {PUT} /app/title 'A new title'
   .venv/bin/locksmithctl lock this-host
 
 Ctrl-C ends it all.

@@ -256,7 +256,7 @@ def test_a_member_without_a_leader_ends_its_watches(tmp_path: Path) -> None:
                 assert next(changes) == Progress(after)
                 cluster.kill(0)
                 cluster.kill(1)
-                with pytest.raises(Unavailable, match="ended the watch|leader"):
+                with pytest.raises(Unavailable, match=r"ended the watch|leader"):
                     next(changes)
 
 

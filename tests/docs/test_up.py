@@ -19,6 +19,8 @@ within_a_second() {
   done
 }
 
+put() { $PUT "$@" >/dev/null; }
+
 set -m
 make --no-print-directory up RUN=/tmp/run >/tmp/up.log 2>&1 &
 up=$!
@@ -32,11 +34,11 @@ within_a_second 'hello from web1' get
 within_a_second "$(printf 'Available: 1\nMax: 1')" locksmithctl status
 grep -q 'The distributed /etc' /tmp/run/app.conf || fail 'not rendered'
 
-coordctl set /skydns/local/slashetc/web/3 '{"host": "127.0.0.3", "port": 9003}' >/dev/null
+put /skydns/local/slashetc/web/3 '{"host": "127.0.0.3", "port": 9003}'
 within_a_second '127.0.0.1 127.0.0.2 127.0.0.3 ' ask web.slashetc.local A
-coordctl set /vulcand/backends/web/servers/1 '{"URL": "http://127.0.0.1:9002"}' >/dev/null
+put /vulcand/backends/web/servers/1 '{"URL": "http://127.0.0.1:9002"}'
 within_a_second 'hello from web2' get
-coordctl set /app/title 'A new title' >/dev/null
+put /app/title 'A new title'
 within_a_second '1' grep -c 'A new title' /tmp/run/app.conf
 locksmithctl lock this-host
 locksmithctl status | grep -q this-host || fail 'not locked'
@@ -44,14 +46,26 @@ locksmithctl status | grep -q this-host || fail 'not locked'
 kill -INT -- "-$up"
 for _ in $(seq 150); do kill -0 "$up" 2>/dev/null || break; sleep 0.1; done
 kill -0 "$up" 2>/dev/null && fail 'Ctrl-C did not end it'
-ours='[c]oordinator|[l]ocksmithd|[s]kydns|[c]onfd|[v]ulcand|[d]emo/'
-left=$(ps -e -o args= | grep -E "$ours" || true)
+ours='[e]tcd --data|[c]oordinator|[l]ocksmithd|[s]kydns|[c]onfd|[v]ulcand|[d]emo/'
+# This script names them all, and is in the arguments of its own shell.
+left=$(ps -e -o args= | grep -E "$ours" | grep -v '^bash -c' || true)
 [ -z "$left" ] || fail "left behind: $left"
 """
 
 
+PUT = {"coordinator": "coordctl set", "etcd": "etcdctl put"}
+
+
 @pytest.mark.timeout(180)
-def test_make_up_shows_all_of_it_live(tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", PUT)
+def test_make_up_shows_all_of_it_live(
+    tmp_path: Path, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     require("dig")
+    if backend == "etcd":
+        require("etcd")
+        require("etcdctl")
+    for name, value in (("BACKEND", backend), ("PUT", PUT[backend]), ("ETCDCTL_API", "3")):
+        monkeypatch.setenv(name, value)
     done = isolated(SCRIPT, tmp_path, timeout_s=150)
     assert done.returncode == 0, done.stdout + done.stderr

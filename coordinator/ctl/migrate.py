@@ -29,13 +29,15 @@ from coordinator.client import (
     StoreError,
     Unavailable,
 )
-from coordinator.ctl.plan import Plan, ends_alike, is_same, left_s, plan
+from coordinator.ctl.plan import Plan, ends_alike, is_same, left_s, may_be_one, plan
 
 # Writes under way at a time: enough for a store to share one fsync among them.
 WRITERS = 16
 # A target that is away so long ends the migration; it can be started again.
 AWAY_MAX_S = 60.0
 AWAY_PAUSE_S = 0.5
+# Two stores may have one cluster id and, for a moment, indexes as if they were one.
+LOOKS = 3
 # Copies that end within it are looked at each second, so a copy's TTL is moved in time.
 LOOK_AHEAD_S = 10.0
 TICK_S = 1.0
@@ -57,10 +59,13 @@ class Tree:
 
 def dry_run(tree: Tree) -> Plan:
     """Return what a migration would do now. BadRequest if both are one store."""
-    source, target = tree.source.list(tree.prefix), tree.target.list(tree.prefix)
-    if source.cluster == target.cluster:
-        raise BadRequest("the source and the target are one store")
-    return plan(source.entries, target.entries)
+    for _ in range(LOOKS):
+        before = tree.source.list(tree.prefix)
+        target = tree.target.list(tree.prefix)
+        after = tree.source.list(tree.prefix)
+        if not may_be_one(before, target, after):
+            return plan(after.entries, target.entries)
+    raise BadRequest("the source and the target are one store")
 
 
 class Migration:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from coordinator.client import Entry
+from coordinator.client import Entry, Listing
 
 # Two stores count whole seconds by clocks of their own, and etcd looks for ended leases twice a
 # second; ends this near to each other are the same.
@@ -57,6 +57,16 @@ def ends_alike(one: float | None, other: float | None) -> bool:
     if one is None or other is None:
         return one is other
     return abs(one - other) <= END_SLACK_S
+
+
+def may_be_one(before: Listing, other: Listing, after: Listing) -> bool:
+    """Say whether the listing in the middle may be of the store that the outer two are of.
+
+    The cluster id alone does not tell: it is computed from settings, which two stores may share.
+    """
+    if before.cluster != other.cluster or not before.index <= other.index <= after.index:
+        return False
+    return before.index < after.index or before.entries == other.entries
 
 
 def left_s(entry: Entry, now_s: float) -> int | None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.client import Entry, KeyNotFound, Store, connect
-from coordinator.ctl.plan import END_SLACK_S, ends_alike, left_s, plan
+from coordinator.client import Entry, KeyNotFound, Listing, Store, connect
+from coordinator.ctl.plan import END_SLACK_S, ends_alike, left_s, may_be_one, plan
 from tests.rig import ROOT, Coordinator, Etcd, Etcd3, Running, python, wait_until
 
 KINDS = {"etcd": Etcd, "etcd3": Etcd3, "coordinator": Coordinator}
@@ -153,11 +153,32 @@ def test_the_two_halves_of_one_etcd_are_two_stores(begin: Begin) -> None:
     assert values(connect(f"v3+{url}")) == {"/app/a": "1"}
 
 
-def test_one_store_is_not_copied_to_itself(begin: Begin) -> None:
+@pytest.mark.parametrize("busy", [True, False])
+def test_one_store_is_not_copied_to_itself(begin: Begin, *, busy: bool) -> None:
     url = begin("coordinator")
-    done = ctl("--from", url, "--to", url, "--run")
+    over = threading.Event()
+
+    def write_on() -> None:
+        while busy and not over.is_set():
+            connect(url).put("/app/a", "1")
+
+    with ThreadPoolExecutor(1) as threads:
+        writing = threads.submit(write_on)
+        done = ctl("--from", url, "--to", url, "--run")
+        over.set()
+        writing.result()
     assert done.returncode == 1
     assert "one store" in done.stderr
+
+
+def test_two_stores_with_one_cluster_id_are_two() -> None:
+    file = Entry("/a", "1", 3, 3)
+    full, empty = Listing("c", 3, (file,)), Listing("c", 3, ())
+    assert not may_be_one(full, empty, full)
+    assert may_be_one(full, full, full)
+    assert may_be_one(full, Listing("c", 4, ()), Listing("c", 5, ()))
+    assert not may_be_one(full, Listing("c", 9, (file,)), Listing("c", 5, ()))
+    assert not may_be_one(full, Listing("other", 3, (file,)), full)
 
 
 def test_a_source_that_never_stands_still_is_not_verified(begin: Begin) -> None:

@@ -1,6 +1,7 @@
 """What is particular to etcd's v3 API: its users, leases, pages, foreign keys; and detection."""
 
 import base64
+import itertools
 import json
 import time
 import urllib.request
@@ -35,7 +36,7 @@ from coordinator.client.wire import Malformed
 from tests.client.cluster import etcd_cluster
 from tests.client.network import Member
 from tests.client.papers import Papers
-from tests.client.world import Receiver, compact, events
+from tests.client.world import Receiver, compact, events, fill
 from tests.rig import Coordinator, Etcd, Etcd3, free_port, wait_until
 
 
@@ -260,6 +261,40 @@ def test_a_member_without_a_leader_ends_its_watches(tmp_path: Path) -> None:
                     next(changes)
 
 
+def test_a_compaction_leaves_a_watch_that_keeps_up_alone(etcd3: Etcd3) -> None:
+    with connect(etcd3.url) as store, ThreadPoolExecutor(1) as threads:
+        after = store.put("/app/a", "0").modified
+
+        def write() -> list[Entry]:
+            written = []
+            for number in range(300):
+                written.append(store.put("/app/a", str(number)))
+                if number % 50 == 49:
+                    compact(etcd3.url, written[-1].modified)
+            return written
+
+        with store.watch("/app", after) as watch:
+            changes = iter(watch)
+            assert next(changes) == Progress(after)
+            writing = threads.submit(write)
+            found = list(itertools.islice((e for e in changes if isinstance(e, Event)), 300))
+    assert [event.entry for event in found] == writing.result()
+
+
+def test_a_large_delete_comes_in_fragments_and_is_applied_at_once(etcd3: Etcd3) -> None:
+    names = [f"/app/{'long' * 20}/{number:05}" for number in range(20_000)]
+    fill(f"v3+{etcd3.url}", names)
+    receiver = Receiver()
+    with connect(etcd3.url) as store:
+        mirror = Mirror(store, "/app", receiver)
+        mirror.start()
+        wait_until(lambda: len(receiver.view.entries) == len(names), "all keys are here")
+        store.delete("/app", recursive=True)
+        wait_until(lambda: not receiver.view.entries, "all keys are gone")
+        mirror.stop()
+    assert [len(changes.removed) for changes in receiver.changes] == [0, len(names)]
+
+
 def enable_auth(url: str) -> str:
     """Make root and a user confined to /app; return root's token."""
     ask(url, "/v3/auth/user/add", {"name": "root", "password": "pa:ss@wörd"})
@@ -272,6 +307,27 @@ def enable_auth(url: str) -> str:
     ask(url, "/v3/auth/enable", {})
     login = {"name": "root", "password": "pa:ss@wörd"}
     return str(ask(url, "/v3/auth/authenticate", login)["token"])
+
+
+def test_a_mirror_outlives_the_tokens_of_a_member_that_starts_again(
+    tmp_path: Path, runs: ExitStack
+) -> None:
+    member = Member("m", free_port(), free_port())
+    first = runs.enter_context(member.begin(tmp_path, [member], "t", "--enable-v2=false"))
+    enable_auth(member.url)
+    store = runs.enter_context(connect(with_user(member.url, "app:secret")))
+    store.put("/app/a", "1")
+    receiver = Receiver()
+    mirror = Mirror(store, "/app", receiver)
+    mirror.start()
+    receiver.wait_for({"/app/a": "1"})
+    first.kill()
+    wait_until(lambda: not mirror.status().connected, "the mirror knows of the loss")
+    runs.enter_context(member.begin(tmp_path, [member], "t", "--enable-v2=false"))
+    wait_until(lambda: mirror.status().connected, "the mirror is back")
+    store.put("/app/a", "2")
+    receiver.wait_for({"/app/a": "2"})
+    mirror.stop()
 
 
 def with_user(url: str, user: str) -> str:
@@ -299,6 +355,9 @@ def test_users_tokens_are_got_used_and_renewed(tmp_path: Path, runs: ExitStack) 
     store.put("/app/a", "2")
     receiver.wait_for({"/app/a": "2"})
     mirror.stop()
+    ask(member.url, "/v3/auth/user/changepw", again, root)
+    with store.watch("/app", entry.modified) as watch:
+        assert [e.entry for e in events(watch, 1)] == [store.get("/app/a")]
     for call in (lambda: store.put("/other", "1"), lambda: store.list("/")):
         with pytest.raises(Unauthorized):
             call()

@@ -174,9 +174,8 @@ class EtcdStore:
 
     def _revoke(self, lease: int) -> None:
         """End a lease that no key has any more, if it was ours alone."""
-        if lease not in self._granted:
+        if self._granted.pop(lease, self) is self:
             return
-        del self._granted[lease]
         try:
             self._gate.ask(calls.REVOKE, {"ID": lease}, wire.Lease)
         except Unavailable:

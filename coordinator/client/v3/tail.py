@@ -26,6 +26,8 @@ HEADERS = {"Grpc-Metadata-Hasleader": "true"}
 # A follower may lag behind the index its client got from the leader; a restored store stays so.
 LAG_PAUSE_S = 0.1
 LAG_PAUSES_MAX = 10
+# A token that is refused fresh from the server will not get better.
+RENEWALS_MAX = 2
 
 
 class Tail:
@@ -38,6 +40,7 @@ class Tail:
         self._cluster = cluster
         self._is_whole = True
         self._lags = 0
+        self._renewals = 0
         self._interrupted = threading.Event()
         self._response: requests.Response | None = None
 
@@ -79,33 +82,42 @@ class Tail:
         lines = Lines()
         for chunk in chunks(response):
             for line in lines.feed(chunk):
-                told = self._decoded(endpoint, line)
+                told = self._decoded(line)
+                if told.is_old_token() and self._renew(endpoint):
+                    response.close()
+                    return
+                self._judge(told)
                 if told.created and not self._has_begun(endpoint, told):
                     response.close()
                     return
                 yield from [Progress(self._after)] if told.created else self._moved(told)
         raise EndpointFailed("ended the watch", seen=True)
 
-    def _decoded(self, endpoint: Endpoint, text: bytes) -> wire.Told:
+    def _decoded(self, text: bytes) -> wire.Told:
         try:
             line = wire.decode(text, wire.Line)
         except Malformed as error:
             raise EndpointFailed(f"answers what is not the v3 API: {error}", seen=True) from error
         if line.error is not None:
-            if line.error.is_old_token():
-                self._gate.forget_token(endpoint)
-                raise EndpointFailed(line.error.message, seen=True)
             raise line.error.error(f"watch {self._prefix}")
-        told = line.result
+        return line.result
+
+    def _renew(self, endpoint: Endpoint) -> bool:
+        """Drop a token that the server knows no more; say whether another may help."""
+        self._gate.forget_token(endpoint)
+        self._renewals += 1
+        return self._renewals <= RENEWALS_MAX
+
+    def _judge(self, told: wire.Told) -> None:
         if told.compact_revision:
             raise HistoryCleared(
                 f"watch {self._prefix}: changes after {self._after} are gone, "
                 f"history begins at {told.compact_revision}"
             )
         if told.canceled:
-            kind = Unauthorized if "permission" in told.cancel_reason else Unavailable
+            denied = "permission" in told.cancel_reason or told.is_old_token()
+            kind = Unauthorized if denied else Unavailable
             raise kind(f"watch {self._prefix}: {told.cancel_reason or 'the server ended it'}")
-        return told
 
     def _has_begun(self, endpoint: Endpoint, told: wire.Told) -> bool:
         """Say whether this is the cluster we follow, and as far as we are."""
@@ -116,7 +128,7 @@ class Tail:
                 f"watch {self._prefix}: {endpoint} is of cluster {cluster}, not {self._cluster}"
             )
         if told.header.revision >= self._after:
-            self._lags = 0
+            self._lags = self._renewals = 0
             return True
         self._lags += 1
         if self._lags > LAG_PAUSES_MAX:

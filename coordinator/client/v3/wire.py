@@ -120,6 +120,10 @@ class Told(msgspec.Struct, frozen=True):
     fragment: bool = False
     events: tuple[Change, ...] = ()
 
+    def is_old_token(self) -> bool:
+        """Say whether the watch was refused for a token, as a member does that began anew."""
+        return self.canceled and _is_old_token(self.cancel_reason)
+
 
 class Failure(msgspec.Struct, frozen=True):
     """An error, as the gateways of etcd 3.4 to 3.6 word it."""
@@ -138,7 +142,7 @@ class Failure(msgspec.Struct, frozen=True):
 
     def is_old_token(self) -> bool:
         """Say whether a new token would help."""
-        return any(words in self.message for words in _OLD_TOKEN)
+        return _is_old_token(self.message)
 
     @property
     def status(self) -> int:
@@ -175,6 +179,10 @@ class Line(msgspec.Struct, frozen=True):
 
 
 T = TypeVar("T")
+
+
+def _is_old_token(message: str) -> bool:
+    return any(words in message for words in _OLD_TOKEN)
 
 
 def encode(body: object) -> bytes:

@@ -79,28 +79,16 @@ class Tail:
         self, endpoint: Endpoint, response: requests.Response
     ) -> Iterator[Event | Progress]:
         """Yield what one connection brings; end if the watch is to be opened anew."""
-        lines = Lines()
-        for chunk in chunks(response):
-            for line in lines.feed(chunk):
-                told = self._decoded(line)
-                if told.is_old_token() and self._renew(endpoint):
-                    response.close()
-                    return
-                self._judge(told)
-                if told.created and not self._has_begun(endpoint, told):
-                    response.close()
-                    return
-                yield from [Progress(self._after)] if told.created else self._moved(told)
+        for told in _messages(response):
+            if told.is_old_token() and self._renew(endpoint):
+                response.close()
+                return
+            self._judge(told)
+            if told.created and not self._has_begun(endpoint, told):
+                response.close()
+                return
+            yield from [Progress(self._after)] if told.created else self._moved(told)
         raise EndpointFailed("ended the watch", seen=True)
-
-    def _decoded(self, text: bytes) -> wire.Told:
-        try:
-            line = wire.decode(text, wire.Line)
-        except Malformed as error:
-            raise EndpointFailed(f"answers what is not the v3 API: {error}", seen=True) from error
-        if line.error is not None:
-            raise line.error.error(f"watch {self._prefix}")
-        return line.result
 
     def _renew(self, endpoint: Endpoint) -> bool:
         """Drop a token that the server knows no more; say whether another may help."""
@@ -114,10 +102,12 @@ class Tail:
                 f"watch {self._prefix}: changes after {self._after} are gone, "
                 f"history begins at {told.compact_revision}"
             )
-        if told.canceled:
-            denied = "permission" in told.cancel_reason or told.is_old_token()
-            kind = Unauthorized if denied else Unavailable
-            raise kind(f"watch {self._prefix}: {told.cancel_reason or 'the server ended it'}")
+        if not told.canceled:
+            return
+        reason = told.cancel_reason or "ended the watch without a reason"
+        if "permission" in reason or told.is_old_token():
+            raise Unauthorized(f"watch {self._prefix}: {reason}")
+        raise EndpointFailed(reason, seen=True)
 
     def _has_begun(self, endpoint: Endpoint, told: wire.Told) -> bool:
         """Say whether this is the cluster we follow, and as far as we are."""
@@ -140,14 +130,27 @@ class Tail:
         ends = self._gate.ends(pairs.foreign(each.kv for each in told.events))
         self._is_whole = not told.fragment
         for change in pairs.events(told, self._prefix, ends):
-            if change.index < self._after or (isinstance(change, Event) and self._is_old(change)):
-                continue
+            is_event = isinstance(change, Event)
+            if change.index < self._after or (is_event and change.index == self._after):
+                continue  # told before
             if isinstance(change, Progress) or not change.more:
                 self._after = change.index
             yield change
 
-    def _is_old(self, event: Event) -> bool:
-        return event.index <= self._after
-
     def _ended(self, endpoint: Endpoint, reason: EndpointFailed) -> Unavailable:
         return Unavailable(f"watch {self._prefix}: {endpoint} {reason}")
+
+
+def _messages(response: requests.Response) -> Iterator[wire.Told]:
+    """Yield what a watch's stream says; its error is the end of the watch too."""
+    lines = Lines()
+    for chunk in chunks(response):
+        try:
+            found = [wire.decode(text, wire.Line) for text in lines.feed(chunk)]
+        except Malformed as error:
+            raise EndpointFailed(f"answers what is not the v3 API: {error}", seen=True) from error
+        for line in found:
+            if line.error is None:
+                yield line.result
+            else:
+                yield wire.Told(canceled=True, cancel_reason=line.error.message)

@@ -19,9 +19,12 @@ from coordinator.client import (
     Present,
     PutCondition,
     Store,
+    Unavailable,
     WithValue,
+    connect,
 )
 from tests.client.contender import increment
+from tests.client.network import Cable
 from tests.client.world import World, fill
 from tests.rig import ROOT, wait_until
 
@@ -337,6 +340,23 @@ def test_a_ttl_ends_a_file_in_its_time(world: World) -> None:
     assert entry.expires_at is not None
     world.let_expire(1)
     wait_until(lambda: world.gone(world.key("a")), "the key has expired")
+
+
+def test_who_was_cut_off_longer_than_its_ttl_finds_its_key_gone(served: World) -> None:
+    key = served.key("held")
+    with Cable(served.url) as cable, connect(cable.url) as holder:
+        holder.put(key, "1", ttl_s=served.shortest_s, when=Absent())
+        holder.refresh(key, served.shortest_s)
+        cable.cut()
+        with pytest.raises(Unavailable):
+            holder.refresh(key, served.shortest_s)
+        wait_until(lambda: served.gone(key), "the server has expired the key")
+        other = served.store.put(key, "2", when=Absent())
+        served.store.delete(key)
+        cable.mend()
+        with pytest.raises(KeyNotFound):
+            holder.refresh(key, served.shortest_s)
+        assert holder.put(key, "3", when=Absent()).modified > other.modified
 
 
 def test_a_put_without_ttl_removes_one(world: World) -> None:

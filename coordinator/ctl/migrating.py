@@ -24,10 +24,16 @@ class Move:
 
 
 def interrupted() -> threading.Event:
-    """Return what SIGINT and SIGTERM set from now on."""
+    """Return what SIGINT and SIGTERM set from now on; the second one ends the program at once."""
     over = threading.Event()
+
+    def end(*_: object) -> None:
+        if over.is_set():
+            raise SystemExit(BAD_ARGUMENTS)
+        over.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: over.set())
+        signal.signal(number, end)
     return over
 
 

@@ -6,11 +6,14 @@ from contextlib import suppress
 import pytest
 
 from coordinator.client import KeyNotFound, connect
+from tests.client.cluster import etcd_cluster
 from tests.client.papers import Papers
 from tests.client.world import World, in_memory
 from tests.rig import Coordinator, Etcd
 
 SERVERS = ("etcd", "coordinator", "etcd3")
+# Three members each; their fixture is a comma list of endpoints.
+TRIOS = ("etcd3_trio",)
 
 
 @pytest.fixture(scope="session")
@@ -26,12 +29,18 @@ def etcd3_url(etcd_url: str) -> str:
 
 
 @pytest.fixture(scope="session")
+def etcd3_trio_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with etcd_cluster(tmp_path_factory.mktemp("trio"), "v3+") as running:
+        yield running.endpoints
+
+
+@pytest.fixture(scope="session")
 def coordinator_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with Coordinator(tmp_path_factory.mktemp("coordinator")) as running:
         yield running.url
 
 
-@pytest.fixture(params=("memory", *SERVERS))
+@pytest.fixture(params=("memory", *SERVERS, *TRIOS))
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     if request.param == "memory":
         yield in_memory()
@@ -55,7 +64,7 @@ def _world(request: pytest.FixtureRequest) -> Iterator[World]:
     url = request.getfixturevalue(f"{request.param}_url")
     with connect(url) as store:
         # Of several members any serves; helpers that speak HTTP themselves take the first.
-        world = World(request.param, store, url.split(",")[0])
+        world = World(request.param.removesuffix("_trio"), store, url.split(",")[0])
         yield world
         # No TTL of this test may take an index in the middle of another.
         with suppress(KeyNotFound):

@@ -4,18 +4,22 @@ Reads are answered on the spot; a write is proposed, and `answer` is called when
 is known.
 """
 
+import secrets
 import time
 from collections import Counter
 from collections.abc import Iterable
 from typing import Protocol, assert_never
 
-from coordinator.api import keys, paths
+from coordinator import cluster, discovery
+from coordinator.api import keys, members, paths
 from coordinator.api.keys import NotAllowed, NotFound, Parsed, Read, WatchRequest, Write
-from coordinator.api.pages import Standing, page
+from coordinator.api.members import Bad, Promotion, Removal, Transfer, Update
+from coordinator.api.pages import Page, Standing, page
 from coordinator.api.paths import BadTarget, Redirect
-from coordinator.errors import INVALID_FORM, ApiError
+from coordinator.errors import INVALID_FORM, ApiError, Unavailable
+from coordinator.raft.membership import AddLearner, Promote, Remove
 from coordinator.replica import Outcome, Replica
-from coordinator.store.commands import Command
+from coordinator.store.commands import Put
 from coordinator.watching import Watching, WatchStream
 from daemonkit import metrics
 from daemonkit.http.server import STATUS_LINES, Exchange
@@ -30,8 +34,17 @@ class Member(Protocol):
 
     replica: "Replica[Waiter]"
 
-    def propose(self, command: Command, waiter: "Waiter") -> None:
-        """Put a command in the log; the waiter is answered when it is applied."""
+    @property
+    def grows(self) -> bool:
+        """Whether other members could reach this one."""
+        ...
+
+    def wake(self) -> None:
+        """Drive the log soon."""
+        ...
+
+    def pass_time(self) -> None:
+        """Tell the replica what time it is."""
         ...
 
     def standing(self) -> Standing:
@@ -43,7 +56,7 @@ class Member(Protocol):
         ...
 
 
-class Waiter:
+class Written:
     """A write whose outcome is awaited."""
 
     __slots__ = ("exchange", "no_value")
@@ -53,18 +66,41 @@ class Waiter:
         self.no_value = no_value
 
 
+class Asked:
+    """A quorum read that waits for its index."""
+
+    __slots__ = ("exchange", "read")
+
+    def __init__(self, exchange: Exchange, read: Read) -> None:
+        self.exchange = exchange
+        self.read = read
+
+
+class Changed:
+    """A change of the cluster that waits to be carried out; `page` answers it then."""
+
+    __slots__ = ("exchange", "page")
+
+    def __init__(self, exchange: Exchange, page: Page) -> None:
+        self.exchange = exchange
+        self.page = page
+
+
+Waiter = Written | Asked | Changed
+
+
 class Answers:
     """Answers every request on the client port."""
 
-    def __init__(self, member: Member, cluster: int) -> None:
+    def __init__(self, member: Member, cluster_id: int) -> None:
         self._member = member
         self._replica = member.replica
-        self._keyspace = member.replica.keyspace
         self._key_heads = {
             status: STATUS_LINES[status]
-            + b"Content-Type: %b\r\nX-Etcd-Cluster-Id: %x\r\n" % (keys.CONTENT_TYPE, cluster)
+            + b"Content-Type: %b\r\nX-Etcd-Cluster-Id: %x\r\n" % (keys.CONTENT_TYPE, cluster_id)
             for status in (200, 201, 400, 401, 403, 404, 412, 500, 503)
         }
+        self._cluster = (b"X-Etcd-Cluster-Id", b"%x" % cluster_id)
         self.watches: set[WatchStream] = set()
         self.requests: Counter[bytes] = Counter()
         self._marked = -1
@@ -78,40 +114,74 @@ class Answers:
         beside = method == b"OPTIONS" or not target.startswith(keys.PREFIX)
         if beside and self._other(exchange):
             return
-        now_ns = time.time_ns()
+        self._member.pass_time()
+        self._keys(exchange, target)
+
+    def _keys(self, exchange: Exchange, target: bytes) -> None:
+        head = exchange.head
+        now_ns = self._replica.cluster_ns()
         content_type = head.fields.get(b"content-type", b"")
         try:
             if len(exchange.body) > FORM_BYTES_MAX:
                 raise ApiError(INVALID_FORM, "http: POST too large")
-            parsed = keys.parse(method, target, exchange.body, content_type, now_ns)
-            self._act(exchange, parsed, now_ns)
+            parsed = keys.parse(head.method, target, exchange.body, content_type, now_ns)
+            self._act(exchange, parsed)
         except ApiError as refusal:
             self._refuse(exchange, refusal)
 
     def answer(self, waiter: Waiter, outcome: Outcome) -> None:
-        """Answer a write that was applied."""
-        if isinstance(outcome, ApiError):
-            self._refuse(waiter.exchange, outcome)
-            return
-        assert outcome is not None
-        body = keys.written(outcome, time.time_ns(), no_value=waiter.no_value)
-        self._reply(waiter.exchange, keys.status_of(outcome), body)
+        """Answer what was decided."""
+        if isinstance(waiter, Written):
+            if isinstance(outcome, ApiError):
+                self._refuse(waiter.exchange, outcome)
+                return
+            assert outcome is not None
+            now_ns = self._replica.cluster_ns()
+            body = keys.written(outcome, now_ns, no_value=waiter.no_value)
+            self._reply(waiter.exchange, keys.status_of(outcome), body)
+        elif isinstance(waiter, Asked):
+            try:
+                if isinstance(outcome, ApiError):
+                    raise outcome
+                self._read(waiter.exchange, waiter.read)
+            except ApiError as refusal:
+                self._refuse(waiter.exchange, refusal)
+        elif isinstance(outcome, ApiError):
+            self._show(waiter.exchange, members.unavailable(outcome.cause))
+        else:
+            self._show(waiter.exchange, waiter.page)
+
+    def peer(self, exchange: Exchange) -> None:
+        """Answer plain HTTP on the peer port."""
+        standing = self._member.standing()
+        self._show(exchange, members.peer_page(exchange.head.target, standing))
 
     def end_watches(self) -> None:
         """End every watch, so that its client asks another member or comes back."""
         for watch in tuple(self.watches):
             watch.end()
 
-    def _act(self, exchange: Exchange, parsed: Parsed, now_ns: int) -> None:
+    def _act(self, exchange: Exchange, parsed: Parsed) -> None:
+        if self._replica.diverged:
+            raise Unavailable(self._replica.diverged)
         match parsed:
+            case Read(quorum=True):
+                self._replica.read(Asked(exchange, parsed))
+                self._member.wake()
             case Read():
-                self._reply(exchange, 200, keys.read(self._keyspace, parsed, now_ns))
+                self._read(exchange, parsed)
             case Write():
-                self._member.propose(parsed.command, Waiter(exchange, no_value=parsed.no_value))
+                waiter = Written(exchange, no_value=parsed.no_value)
+                self._replica.propose(parsed.command, waiter)
+                self._member.wake()
             case WatchRequest():
                 self._watch(exchange, parsed)
             case _:
                 self._turn_away(exchange, parsed)
+
+    def _read(self, exchange: Exchange, query: Read) -> None:
+        replica = self._replica
+        self._reply(exchange, 200, keys.read(replica.keyspace, query, replica.cluster_ns()))
 
     def _turn_away(self, exchange: Exchange, refused: keys.Refused) -> None:
         match refused:
@@ -138,7 +208,7 @@ class Answers:
         if replica.applied != self._marked:
             self._marked = replica.applied
             self._mark_lines = b"X-Etcd-Index: %d\r\nX-Raft-Index: %d\r\nX-Raft-Term: %d\r\n" % (
-                self._keyspace.index,
+                self._replica.keyspace.index,
                 replica.applied,
                 replica.term,
             )
@@ -153,14 +223,16 @@ class Answers:
         )
 
     def _watch(self, exchange: Exchange, asked: WatchRequest) -> None:
-        after = asked.after(self._keyspace.index)
+        after = asked.after(self._replica.keyspace.index)
         stream = WatchStream(
-            exchange, Watching(asked.interest, after, asked.stream, asked.progress_s)
+            exchange,
+            Watching(asked.interest, after, asked.stream, asked.progress_s),
+            self._replica.cluster_ns,
         )
         stream.ended = self.watches.discard
         self.watches.add(stream)
         try:
-            stream.begin(self._keyspace.hub, self._key_heads[200] + self._marks())
+            stream.begin(self._replica.keyspace.hub, self._key_heads[200] + self._marks())
         except ApiError:
             self.watches.discard(stream)
             raise
@@ -182,10 +254,72 @@ class Answers:
             self._plain(exchange, 200, metrics.CONTENT_TYPE.encode(), body)
             return True
         path = split.path.decode(errors="replace")
-        found = page(head.method.decode(), path, self._member.standing())
-        extra = b"".join(b"%b: %b\r\n" % header for header in found.headers)
-        self._plain(exchange, found.status, found.content_type, found.body, extra)
+        if (place := discovery.keys_path(path)) is not None:
+            query = b"?" + split.query if split.query else b""
+            self._keys(exchange, place.encode() + query)
+        elif path == "/new" and head.method in {b"GET", b"PUT"}:
+            self._new_token(exchange, split.query)
+        elif path.startswith("/v2/members") and head.method in {b"POST", b"PUT", b"DELETE"}:
+            self._reconfigure(exchange, path)
+        else:
+            self._show(exchange, page(head.method.decode(), path, self._member.standing()))
         return True
+
+    def _new_token(self, exchange: Exchange, query: bytes) -> None:
+        """Make a token for discovery; its URL is the answer once its size is in the store."""
+        host = exchange.head.fields.get(b"host", b"").decode(errors="replace")
+        base = f"http{'s' if exchange.secure else ''}://{host}"
+        token = secrets.token_hex(16)
+        size = discovery.size_asked(query)
+        if size is None:
+            self._show(exchange, members.bad_size(query))
+            return
+        command = Put(
+            f"{discovery.REGISTRY}/{token}/_config/size".encode(), b"%d" % size, prev_exist=False
+        )
+        try:
+            self._replica.propose(command, Changed(exchange, members.text(f"{base}/{token}")))
+        except Unavailable as refusal:
+            self._show(exchange, members.unavailable(refusal.cause))
+        self._member.wake()
+
+    def _reconfigure(self, exchange: Exchange, path: str) -> None:
+        head = exchange.head
+        content_type = head.fields.get(b"content-type", b"")
+        standing = self._member.standing()
+        asked = members.parse(
+            (head.method, path, content_type), exchange.body, standing, time.time()
+        )
+        replica = self._replica
+        try:
+            match asked:
+                case Bad(page=bad):
+                    self._show(exchange, bad)
+                case members.Addition() if not self._member.grows:
+                    self._show(exchange, members.ALONE)
+                case members.Addition(member=member):
+                    added = members.added(member)
+                    learner = AddLearner(member.id, cluster.peers(member.peer_urls))
+                    replica.change(learner, Changed(exchange, added))
+                case Removal(member=member_id):
+                    replica.change(Remove(member_id), Changed(exchange, members.DONE))
+                case Promotion(member=member_id):
+                    replica.change(Promote(member_id), Changed(exchange, members.DONE))
+                case Update(member=member_id, peer_urls=urls):
+                    note = cluster.raft_note(member_id, urls)
+                    replica.propose(note, Changed(exchange, members.DONE))
+                case Transfer(target=target):
+                    replica.transfer(target, Changed(exchange, members.DONE))
+                case _:
+                    assert_never(asked)
+        except Unavailable as refusal:
+            self._show(exchange, members.unavailable(refusal.cause))
+        self._member.wake()
+
+    def _show(self, exchange: Exchange, found: Page) -> None:
+        headers = (self._cluster, *found.headers)
+        extra = b"".join(b"%b: %b\r\n" % header for header in headers)
+        self._plain(exchange, found.status, found.content_type, found.body, extra)
 
     def _plain(
         self, exchange: Exchange, status: int, content_type: bytes, body: bytes, extra: bytes = b""

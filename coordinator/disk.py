@@ -70,6 +70,11 @@ class Recovered:
     created: bool = False
     repairs: tuple[Repair, ...] = ()
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing was ever agreed on here."""
+        return not self.entries and self.snapshot is None and self.hard_state.term == 0
+
 
 class Disk:
     """The files of one member. One thread calls it, but for `prepare` and `write_snapshot`.
@@ -87,6 +92,11 @@ class Disk:
         self._snap = directory / "member" / "snap"
         self._held = ExitStack()
         self._journal = Journal(self._files, self._wal, self._limits.segment_bytes)
+
+    @property
+    def has_log(self) -> bool:
+        """Whether a member began here before."""
+        return self._wal.is_dir() and bool(journal.segments(self._files, self._wal))
 
     def open(self, fresh: Metadata) -> Recovered:
         """Recover what is there, or begin a new log with `fresh`.
@@ -149,6 +159,16 @@ class Disk:
         self._journal.release(keep_from, markers)
         for name in self._snapshots()[: -len(kept)]:
             self._files.remove(self._snap / str(name))
+
+    def last_snapshot(self) -> tuple[int, int, bytes] | None:
+        """Read the newest snapshot that counts: its index, term and state."""
+        marked = {SnapshotName(mark.index, mark.term) for mark in self._journal.standing.markers}
+        for name in reversed(self._snapshots()):
+            raw = self._read_snapshot(name) if name in marked else None
+            if raw is not None:
+                found = snapshot.decode(str(self._snap / str(name)), raw)
+                return found.index, found.term, found.data
+        return None
 
     def close(self) -> None:
         """Close the files and give the directory free; harmless when nothing is open."""

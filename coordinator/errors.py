@@ -86,3 +86,15 @@ class ApiError(Exception):
             cause,
             self.index,
         )
+
+
+class Unavailable(ApiError):  # noqa: N818 - it says how the cluster is
+    """The cluster cannot decide now: 503, and `cause` says why and for how long it has been so."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(RAFT_INTERNAL, cause)
+
+    @property
+    def status(self) -> int:
+        """Not a fault of the server: ask again, or another member."""
+        return 503

@@ -1,30 +1,38 @@
-"""A coordinator's process: its listeners, and the one loop that drives its log.
+"""A coordinator's process: its listeners, its links, and the one loop that drives its log.
 
 What piles up while the disk syncs is the next batch: requests wait in their sockets, are read
-in one turn of the event loop, and go to the log with one write and one fsync. Nothing is
-answered before that fsync. An error of the disk ends the process; it is never retried.
+in one turn of the event loop, and go to the log with one write and one fsync. Appends to the
+followers leave before that fsync, so the disks of all members work at the same time. Nothing is
+answered before a majority has synced. An error of the disk ends the process; it is never retried.
 """
 
 import asyncio
-import ctypes
 import gc
-import os
-import signal
+import random
 import socket
 import ssl
 import time
 from collections.abc import Iterable
 
-import msgspec
-
+from coordinator import bootstrap, cluster, peers, report
 from coordinator.answers import Answers, Waiter
-from coordinator.api.pages import Member, Standing
+from coordinator.api.pages import Standing
+from coordinator.bootstrap import Beginning, CannotBegin
 from coordinator.damage import Damaged
+from coordinator.discovery import CannotDiscover
 from coordinator.disk import DirectoryInUse, Disk, Recovered
-from coordinator.replica import Replica
+from coordinator.identity import Identity
+from coordinator.packets import Packet
+from coordinator.peers import Address, Door, Links, Stream, Welcome
+from coordinator.raft import membership
+from coordinator.raft.membership import Found
+from coordinator.raft.node import FOUNDING_TERM
+from coordinator.raft.roles import Ready, Timing
+from coordinator.raft.types import Entry, HardState
+from coordinator.replica import Birth, Replica
 from coordinator.settings import Settings
-from coordinator.store.commands import Command, Note, Sync
-from coordinator.store.keyspace import KeySpace
+from coordinator.snapshotting import Snapshotter
+from coordinator.srv import CannotResolve
 from coordinator.wal import Metadata
 from daemonkit import logs, tls
 from daemonkit.addresses import listening_socket
@@ -33,12 +41,16 @@ from daemonkit.lifecycle import CannotServe, Lifecycle
 from daemonkit.metrics import Sample
 from daemonkit.status import Probe, StatusPage
 
-# Keys with a TTL end at most so much late (etcd's interval).
-SYNC_S = 0.5
 DRAIN_S = 5.0
+# A leader that ends hands its office over first; the others need not wait for a time-out.
+HAND_OVER_S = 1.0
+LOOK_S = 0.005
 # Above the form's own limit, so that its error and not a bare 413 is the answer.
 BODY_BYTES_MAX = 16 * 1024 * 1024
-_PR_SET_PDEATHSIG = 1
+# How long a start waits for a leader before it serves what it has, in election timeouts.
+START_TIMEOUTS = 3
+# Entries behind a snapshot that stay in memory for members that are a little behind.
+ENTRIES_KEPT = 5000
 
 _log = logs.get("coordinator")
 
@@ -51,159 +63,234 @@ class Coordinator:
         self._disk = Disk(settings.data_dir)
         self.replica: Replica[Waiter]
         self._answers: Answers
+        self._links: Links
         self._server: Server
-        self._context: ssl.SSLContext | None = None
+        self._doors: Server | None = None
+        self._streams: set[Stream] = set()
+        self._contexts: list[tuple[ssl.SSLContext, tls.TlsFiles]] = []
         self._status = StatusPage(
             settings.status_addr,
-            health=lambda: Probe(ok=self._healthy),
+            health=lambda: Probe(ok=self._healthy, detail=self._trouble()),
             ready=lambda: Probe(ok=self._healthy, detail={"index": self.replica.keyspace.index}),
-            state=self._state,
+            state=lambda: report.state(self),
             samples=self.samples,
         )
+        self._peers: dict[int, tuple[str, ...]] = {}
         self._healthy = False
         self._scheduled = False
         self._preparing = False
-        self._snapshot_index = 0
-        self._snapshot_child = 0
-        self._fsyncs = 0
-        self._fsync_s = 0.0
-        self._started_s = time.time()
-        self._leading_since_s = 0.0
+        self._reading_snapshot = False
+        self.identity = Identity(0, 0)
+        self.snapshot_index = 0
+        self.fsyncs = 0
+        self.fsync_s = 0.0
+        self.started_s = time.time()
+        self.leader_since_s = 0.0
+        self.leader = 0
 
     async def start(self, life: Lifecycle) -> None:
-        """Recover, take office, listen."""
+        """Recover, take part in the cluster, listen."""
         self._life = life
         self._loop = asyncio.get_running_loop()
+        recovered = await self._open()
+        metadata = recovered.metadata
+        self.identity = Identity(metadata.node, metadata.cluster)
+        self.replica = self._recover(recovered)
+        self._snapshotter = Snapshotter(self._disk, self._snapshot_done)
+        address = Address(metadata.cluster, metadata.node)
         settings = self._settings
-        fresh = Metadata(settings.identity.member, settings.identity.cluster)
-        try:
-            recovered = self._disk.open(fresh)
-        except (Damaged, DirectoryInUse) as error:
-            raise CannotServe(str(error)) from error
-        self._recover(recovered)
-        self._take_office(recovered.metadata)
-        self._answers = Answers(self, recovered.metadata.cluster)
-        self._server = Server(self._answers, limits=Limits(body_bytes_max=BODY_BYTES_MAX))
-        if settings.tls is not None:
-            self._context = tls.server_context(settings.tls)
-        for address in settings.listen_client:
-            sock = listening_socket(address, socket.SOCK_STREAM)
-            await self._server.listen(sock, tls=self._context)
+        context = tls.client_context(settings.peer_tls) if settings.peer_tls else None
+        if context is not None and settings.peer_tls is not None:
+            self._contexts.append((context, settings.peer_tls))
+        self._links = Links(address, self, context)
+        self._answers = Answers(self, metadata.cluster)
+        await self._listen_to_peers(address)
+        self._tick()
+        await self._wait_for_leader()
+        await self._listen_to_clients()
         await self._status.start()
-        life.spawn(self._expire(), "expiry")
         self._healthy = True
         _log.info(
             "serving",
             name=settings.name,
-            member=f"{recovered.metadata.node:x}",
-            cluster=f"{recovered.metadata.cluster:x}",
+            member=f"{metadata.node:x}",
+            cluster=f"{metadata.cluster:x}",
             index=self.replica.keyspace.index,
             term=self.replica.term,
+            leader=f"{self.replica.node.leader:x}",
         )
-        life.status(f"leader, index {self.replica.keyspace.index}")
 
     async def drain(self) -> None:
-        """Answer what is under way, end the watches, close the log."""
+        """Hand leadership over, answer what is under way, end the watches, close the log."""
         if self._healthy:
+            await self._hand_over()
             self._healthy = False
             self._answers.end_watches()
             await self._server.drain(DRAIN_S)
             await self._status.stop()
-        if self._snapshot_child:
-            os.kill(self._snapshot_child, signal.SIGKILL)
+        if hasattr(self, "_links"):
+            self._snapshotter.close()
+            self._links.close()
+            peers.close_all(self._streams)
+        if self._doors is not None:
+            await self._doors.drain(0.1)
         self._disk.close()
 
     def reload(self) -> None:
         """Load the certificates again."""
-        if self._context is not None and self._settings.tls is not None:
+        for context, files in self._contexts:
             try:
-                tls.load(self._context, self._settings.tls)
+                tls.load(context, files)
             except (OSError, ssl.SSLError) as error:
                 _log.error("certificates-kept", exc=error)
 
     # What the answers need.
 
-    def propose(self, command: Command, waiter: Waiter | None = None) -> None:
-        """Put a command in the log; it is on its way to the disk at the end of this turn."""
-        self.replica.propose(command, waiter)
+    def wake(self) -> None:
+        """Drive the log at the end of this turn."""
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._drive)
 
+    def pass_time(self) -> None:
+        """Tell the replica what time it is."""
+        self.replica.pass_time(time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+
     def standing(self) -> Standing:
         """Return how the member stands now."""
-        settings, identity = self._settings, self._settings.identity
-        me = Member(identity.member, settings.name, settings.peer_urls, settings.advertise_client)
-        return Standing(
-            identity=identity,
-            members=(me,),
-            leader=identity.member,
-            state="StateLeader",
-            started_s=self._started_s,
-            leading_since_s=self._leading_since_s,
-            now_s=time.time(),
-            healthy=self._healthy,
-            store_stats=self.replica.keyspace.stats.json(len(self.replica.keyspace.hub)),
-        )
+        return report.standing(self, healthy=self._healthy)
 
     def samples(self) -> Iterable[Sample]:
-        """Return the metrics, under etcd's names where they mean the same."""
-        replica, space = self.replica, self.replica.keyspace
-        gauges = {
-            "etcd_server_has_leader": ("Whether a leader is known.", 1),
-            "etcd_server_is_leader": ("Whether this member leads.", 1),
-            "etcd_debugging_store_watchers": ("Open watches.", len(space.hub)),
-            "coordinator_store_index": ("Index of the last change.", space.index),
-            "coordinator_store_keys": ("Files and directories.", len(space.tree.nodes) - 1),
-            "coordinator_history_oldest_index": ("Oldest watchable index.", space.history.first),
-            "coordinator_connections": ("Open connections.", len(self._server.connections)),
-        }
-        counters = {
-            "etcd_server_proposals_committed_total": ("Committed entries.", replica.applied),
-            "etcd_server_proposals_applied_total": ("Applied entries.", replica.applied),
-            "coordinator_fsyncs_total": ("Batches synced to the log.", self._fsyncs),
-            "coordinator_fsync_seconds_total": ("Time in those syncs.", self._fsync_s),
-        }
-        for name, (about, value) in gauges.items():
-            yield Sample(name, "gauge", about, value)
-        for name, (about, count) in counters.items():
-            yield Sample(name, "counter", about, count)
-        for method, requests in self._answers.requests.items():
-            labels = {"method": method.decode()}
-            about = "Requests on the client port."
-            yield Sample("etcd_http_received_total", "counter", about, requests, labels)
+        """Return the metrics."""
+        return report.samples(self)
+
+    @property
+    def requests(self) -> dict[bytes, int]:
+        """How many requests of each method came."""
+        return self._answers.requests
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._server.connections)
+
+    @property
+    def links(self) -> Links:
+        """The links to the other members."""
+        return self._links
+
+    @property
+    def grows(self) -> bool:
+        """Whether other members could reach this one."""
+        return bool(self._settings.listen_peer)
+
+    @property
+    def name(self) -> str:
+        """This member's name."""
+        return self._settings.name
+
+    # What the links tell.
+
+    def received(self, arrived: list[Packet]) -> None:
+        """Take packets of another member."""
+        receive = self.replica.receive
+        for packet in arrived:
+            receive(packet)
+        self.wake()
+
+    def link_lost(self, member: int) -> None:
+        """Note that packets were dropped."""
+        self.replica.lost(member)
+        self.wake()
+
+    def link_refused(self, member: int) -> None:
+        """Note that a member's process is gone."""
+        self.replica.suspect(member)
+
+    def removed(self) -> None:
+        """End: this member is in the cluster no more."""
+        if self._life.failure is None and not self._life.stopping:
+            _log.warning(
+                "removed", member=f"{self.identity.member:x}", data_dir=self._settings.data_dir
+            )
+            self._life.stop()
 
     # The drive loop.
 
     def _drive(self) -> None:
-        """Make what has piled up safe, apply it, answer it."""
+        """Send, save, apply and answer what has piled up."""
         self._scheduled = False
-        if not self.replica.has_unsaved or self._life.failure is not None:
+        if self._life.failure is not None:
             return
-        entries = self.replica.unsaved()
-        began = time.perf_counter()
-        try:
-            self._disk.append(entries)
-            self._disk.sync()
-        except OSError as error:
-            self._broken(error)
-            return
-        self._fsyncs += 1
-        self._fsync_s += time.perf_counter() - began
+        self.pass_time()
+        replica, links = self.replica, self._links
+        while True:
+            ready = replica.ready()
+            links.send(replica.take_packets())
+            if ready is None:
+                break
+            links.send(ready.first)
+            try:
+                self._save(ready)
+            except OSError as error:
+                self._broken(error)
+                return
+            links.send(ready.after)
+            replica.saved(ready)
         answer = self._answers.answer
-        for waiter, outcome in self.replica.saved():
+        for waiter, outcome in replica.take_done():
             answer(waiter, outcome)
+        if replica.node.leader != self.leader:
+            self._leader_changed()
         if self._disk.wants_prepare and not self._preparing:
             self._prepare()
-        if self.replica.applied - self._snapshot_index >= self._settings.snapshot_count:
+        if replica.applied - self.snapshot_index >= self._settings.snapshot_count:
             self._snapshot()
+
+    def _save(self, ready: Ready) -> None:
+        if ready.image is not None:
+            image = ready.image
+            self._disk.save_snapshot(image.index, image.term, image.data)
+            self.snapshot_index = image.index
+            _log.info("snapshot-received", index=image.index, bytes=len(image.data))
+        if ready.entries or ready.state is not None:
+            began = time.perf_counter()
+            self._disk.append(ready.entries, ready.state)
+            self._disk.sync()
+            self.fsyncs += 1
+            self.fsync_s += time.perf_counter() - began
 
     def _broken(self, error: OSError) -> None:
         """End: what is on the disk is unknown, so nothing more may be answered."""
         self._healthy = False
         self._life.fail(error)
+        self._links.close()
         for connection in tuple(self._server.connections):
             connection.abort()
+
+    def _tick(self) -> None:
+        self._loop.call_later(self._settings.heartbeat_ms / 1000, self._tick)
+        if self._life.failure is None:
+            self._drive()
+            self._follow_members()
+            if self.replica.wants_snapshot and not self._reading_snapshot:
+                self._read_snapshot()
+
+    def _follow_members(self) -> None:
+        replica = self.replica
+        known = {m.id: m.peer_urls for m in replica.members if m.peer_urls}
+        # Until the log has told who the members are, those of the beginning are.
+        others = {**(self._peers if self.identity.member not in known else {}), **known}
+        others.pop(self.identity.member, None)
+        self._links.follow(others)
+        if replica.is_removed:
+            self.removed()
+
+    def _leader_changed(self) -> None:
+        self.leader, self.leader_since_s = self.replica.node.leader, time.time()
+        role = "leader" if self.replica.leads else "follower"
+        _log.info("leader", leader=f"{self.leader:x}", term=self.replica.term)
+        self._life.status(f"{role} in term {self.replica.term}" if self.leader else "no leader")
 
     def _prepare(self) -> None:
         self._preparing = True
@@ -215,103 +302,162 @@ class Coordinator:
 
         self._loop.run_in_executor(None, self._disk.prepare).add_done_callback(done)
 
-    async def _expire(self) -> None:
-        while True:
-            await asyncio.sleep(SYNC_S)
-            due_ns, now_ns = self.replica.keyspace.next_expiry_ns, time.time_ns()
-            if due_ns is not None and due_ns <= now_ns:
-                self.propose(Sync(now_ns))
+    # Start and end.
 
-    # Start.
-
-    def _recover(self, recovered: Recovered) -> None:
+    async def _open(self) -> Recovered:
+        settings, beginning = self._settings, None
+        if not self._disk.has_log:
+            beginning = await self._begin()
+        fresh = Metadata(beginning.member, beginning.cluster) if beginning else Metadata(0, 0)
+        try:
+            recovered = self._disk.open(fresh)
+        except (Damaged, DirectoryInUse) as error:
+            raise CannotServe(str(error)) from error
         for repair in recovered.repairs:
             _log.warning("repaired", path=repair.path, offset=repair.offset, done=repair.done)
-        snapshot = recovered.snapshot
-        space = KeySpace() if snapshot is None else KeySpace.load(snapshot.data)
-        self._snapshot_index = snapshot.index if snapshot else 0
-        self.replica = Replica(space, recovered.hard_state, self._snapshot_index)
-        self.replica.recover(recovered.entries)
+        if not recovered.is_blank:
+            return recovered
+        # A start that ended between the log's first record and its first entries is begun anew.
+        beginning = beginning or await self._begin()
+        if beginning.member != recovered.metadata.node:
+            raise CannotServe(
+                f"{settings.data_dir} is of member {recovered.metadata.node:x}, and these flags "
+                f"make {beginning.member:x}: give it back its flags, or another --data-dir"
+            )
+        self._peers = beginning.peers
+        return self._found(recovered, beginning) if beginning.founders else recovered
+
+    async def _begin(self) -> Beginning:
+        try:
+            return await asyncio.to_thread(bootstrap.begin, self._settings)
+        except (CannotBegin, CannotDiscover, CannotResolve) as error:
+            raise CannotServe(str(error)) from error
+
+    def _found(self, recovered: Recovered, beginning: Beginning) -> Recovered:
+        """Begin the log with the founders, as every one of them does."""
+        founders = sorted(beginning.founders.items())
+        entries = [
+            Entry(FOUNDING_TERM, index, membership.encode(Found(member, cluster.peers(urls))))
+            for index, (member, urls) in enumerate(founders, 1)
+        ]
+        state = HardState(FOUNDING_TERM, 0, len(entries))
+        self._disk.append(entries, state)
+        self._disk.sync()
+        return Recovered(recovered.metadata, None, state, entries)
+
+    def _recover(self, recovered: Recovered) -> Replica[Waiter]:
+        settings, snapshot = self._settings, recovered.snapshot
+        me = recovered.metadata.node
+        self.snapshot_index = snapshot.index if snapshot else 0
+        birth = Birth(
+            member=me,
+            state=recovered.hard_state,
+            entries=recovered.entries,
+            snapshot=(snapshot.index, snapshot.term, snapshot.data) if snapshot else None,
+            facts=(cluster.attributes_note(me, settings.name, settings.advertise_client),),
+            dice=random.SystemRandom().randrange,
+            now_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME),
+            wall_ns=time.time_ns(),
+            tick_ns=settings.heartbeat_ms * 1_000_000,
+            timing=Timing(settings.election_ms // settings.heartbeat_ms),
+        )
+        replica: Replica[Waiter] = Replica(birth)
         # What was loaded lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        return replica
 
-    def _take_office(self, metadata: Metadata) -> None:
-        """Begin a term, and tell the cluster's facts when they are not as they were."""
-        state = self.replica.campaign(metadata.node)
-        for note in self._facts():
-            if self.replica.keyspace.notes.get(note.kind) != note.data:
-                self.replica.propose(note)
-        self._disk.append(self.replica.unsaved(), state)
-        self._disk.sync()
-        for _ in self.replica.saved():
-            raise AssertionError("nobody waits yet")
-        self._leading_since_s = time.time()
-
-    def _facts(self) -> list[Note]:
+    async def _listen_to_peers(self, address: Address) -> None:
         settings = self._settings
-        member = f"{settings.identity.member:x}"
-        attributes = {"name": settings.name, "clientURLs": settings.advertise_client}
-        return [
-            Note(f"members/{member}/raft", msgspec.json.encode({"peerURLs": settings.peer_urls})),
-            Note(f"members/{member}/attributes", msgspec.json.encode(attributes)),
-            Note("version", b"2.3.0"),
-        ]
+        if not settings.listen_peer:
+            return
+        self._doors = doors = Server(self._answers.peer)
+        context = None
+        if settings.peer_tls is not None:
+            context = tls.server_context(settings.peer_tls)
+            self._contexts.append((context, settings.peer_tls))
+        welcome = Welcome(address, self._is_removed, self._streams, self)
+        for listen in settings.listen_peer:
+            sock = listening_socket(listen, socket.SOCK_STREAM)
+            await doors.listen(sock, tls=context, door=lambda each: Door(each, welcome))
+
+    async def _listen_to_clients(self) -> None:
+        settings, context = self._settings, None
+        self._server = Server(self._answers, limits=Limits(body_bytes_max=BODY_BYTES_MAX))
+        if settings.tls is not None:
+            context = tls.server_context(settings.tls)
+            self._contexts.append((context, settings.tls))
+        for address in settings.listen_client:
+            sock = listening_socket(address, socket.SOCK_STREAM)
+            await self._server.listen(sock, tls=context)
+
+    async def _wait_for_leader(self) -> None:
+        """Serve nothing older than what a leader knows, while there is hope for one."""
+        settings = self._settings
+        deadline = self._loop.time() + START_TIMEOUTS * settings.election_ms / 1000
+        self._drive()
+        replica = self.replica
+        while not (replica.node.leader and replica.is_published) or replica.is_removed:
+            if self._life.failure is not None or self._loop.time() > deadline:
+                break
+            await asyncio.sleep(LOOK_S)
+
+    async def _hand_over(self) -> None:
+        replica = self.replica
+        if len(replica.node.configuration.voters) == 1:
+            return
+        replica.transfer(0, None)
+        self.wake()
+        for _ in range(int(HAND_OVER_S / LOOK_S)):
+            if not replica.leads:
+                break
+            await asyncio.sleep(LOOK_S)
+
+    def _is_removed(self, member: int) -> bool:
+        return cluster.is_removed(self.replica.keyspace.notes, member)
+
+    def _trouble(self) -> dict[str, object]:
+        replica = self.replica
+        if replica.diverged:
+            return {"diverged": replica.diverged}
+        without_s = replica.without_leader_s()
+        return {"without_leader_s": round(without_s, 1)} if without_s else {}
 
     # Snapshots.
 
     def _snapshot(self) -> None:
-        """Write the state in a child process that has its own copy of it, while we go on."""
-        if self._snapshot_child:
-            return
-        self._snapshot_index, term = self.replica.applied, self.replica.term
-        child = os.fork()
-        if child == 0:
-            self._write_snapshot(self._snapshot_index, term)
-        self._snapshot_child = child
-        pidfd = os.pidfd_open(child)
-        self._loop.add_reader(pidfd, self._snapshot_done, pidfd, self._snapshot_index, term)
+        if not self._snapshotter.is_busy:
+            replica = self.replica
+            index = replica.applied
+            self.snapshot_index = index
+            term = replica.node.log.term(index)
+            assert term is not None
+            self._snapshotter.begin(index, term, replica.dump)
 
-    def _write_snapshot(self, index: int, term: int) -> None:
-        """Be the child: nothing of the parent's but its memory, and never its loop."""
-        code = 1
-        try:
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-            self._disk.write_snapshot(index, term, self.replica.keyspace.dump())
-            code = 0
-        finally:
-            os._exit(code)
-
-    def _snapshot_done(self, pidfd: int, index: int, term: int) -> None:
-        self._loop.remove_reader(pidfd)
-        os.close(pidfd)
-        _, status = os.waitpid(self._snapshot_child, 0)
-        self._snapshot_child = 0
+    def _snapshot_done(self, index: int, term: int, status: int) -> None:
         if status != 0:
             # The log still has everything; the next count of entries tries again.
             _log.error("snapshot-failed", index=index, status=status)
             return
+        if index < self.replica.node.log.base:
+            return  # the leader sent a newer one meanwhile
         try:
             self._disk.mark_snapshot(index, term)
         except OSError as error:
             self._broken(error)
             return
+        self.replica.compact(max(0, index - ENTRIES_KEPT))
         _log.info("snapshot", index=index, term=term)
 
-    def _state(self) -> object:
-        replica, space = self.replica, self.replica.keyspace
-        return {
-            "term": replica.term,
-            "last": replica.last,
-            "applied": replica.applied,
-            "index": space.index,
-            "keys": len(space.tree.nodes) - 1,
-            "watchers": len(space.hub),
-            "history": {"oldest": space.history.first, "newest": space.history.last},
-            "snapshot": self._snapshot_index,
-            "digest": f"{space.digest():016x}",
-            "connections": len(self._server.connections),
-            "fsyncs": self._fsyncs,
-            "fsync_s": round(self._fsync_s, 6),
-        }
+    def _read_snapshot(self) -> None:
+        """Read the last snapshot for a member that needs one."""
+        self._reading_snapshot = True
+
+        def done(future: asyncio.Future[tuple[int, int, bytes] | None]) -> None:
+            self._reading_snapshot = False
+            found = future.result()
+            if found is not None:
+                self.replica.offer(*found)
+                self.wake()
+
+        self._loop.run_in_executor(None, self._disk.last_snapshot).add_done_callback(done)

@@ -4,8 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from coordinator.identity import Identity, cluster_id, member_id, parse_initial_cluster
+from coordinator.identity import parse_initial_cluster
 from daemonkit.tls import TlsFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Backups:
+    """Where backups go by themselves: every `interval_s`, the last `keep` of them."""
+
+    directory: Path
+    interval_s: float
+    keep: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +25,19 @@ class Settings:
     data_dir: Path
     listen_client: tuple[tuple[str, int], ...]
     advertise_client: tuple[str, ...]
+    listen_peer: tuple[tuple[str, int], ...]  # empty: a member that stays alone
     peer_urls: tuple[str, ...]
-    identity: Identity
+    initial_cluster: dict[str, list[str]]
+    existing: bool
+    token: str
+    discovery: str
+    discovery_srv: str
+    heartbeat_ms: int
+    election_ms: int
     snapshot_count: int
     tls: TlsFiles | None
+    peer_tls: TlsFiles | None
+    backups: Backups | None
     status_addr: str
 
 
@@ -31,36 +49,72 @@ class Flags:
     data_dir: Path
     listen_client_urls: str
     advertise_client_urls: str
+    listen_peer_urls: str
     peer_urls: str
     initial_cluster: str
+    initial_cluster_state: str
     token: str
+    discovery: str
+    discovery_srv: str
+    heartbeat_ms: int
+    election_ms: int
     snapshot_count: int
     tls: TlsFiles | None
+    peer_tls: TlsFiles | None
+    backups: Backups | None
     status_addr: str
+
+
+ALONE_URL = "http://localhost:2380"
+# A heartbeat must have its time to get there, and one that is lost must not cost the leader.
+ELECTION_HEARTBEATS_MIN = 5
+STATES = ("new", "existing")
 
 
 def checked(flags: Flags) -> Settings:
     """Check a configuration. ValueError names the option, the value and the remedy."""
-    peer_urls = advertised(flags.peer_urls, "initial-advertise-peer-urls")
-    default_cluster = ",".join(f"{flags.name}={url}" for url in peer_urls)
+    ways = [flags.initial_cluster, flags.discovery, flags.discovery_srv]
+    if sum(map(bool, ways)) > 1:
+        raise ValueError(
+            "give one of --initial-cluster, --discovery and --discovery-srv, not several"
+        )
+    if flags.initial_cluster_state not in STATES:
+        raise ValueError(
+            f"--initial-cluster-state is {flags.initial_cluster_state!r}: it is new or existing"
+        )
+    if flags.election_ms < ELECTION_HEARTBEATS_MIN * flags.heartbeat_ms:
+        raise ValueError(
+            f"--election-timeout {flags.election_ms} is less than {ELECTION_HEARTBEATS_MIN} times "
+            f"--heartbeat-interval {flags.heartbeat_ms}"
+        )
+    peer_urls = advertised(flags.peer_urls or ALONE_URL, "initial-advertise-peer-urls")
+    grows = bool(flags.peer_urls or flags.listen_peer_urls)
+    listen_peer = flags.listen_peer_urls or (",".join(peer_urls) if grows else "")
     return Settings(
         name=flags.name,
         data_dir=flags.data_dir,
-        listen_client=client_addresses(flags.listen_client_urls, flags.tls),
+        listen_client=listening(flags.listen_client_urls, flags.tls, "client"),
         advertise_client=advertised(flags.advertise_client_urls, "advertise-client-urls"),
+        listen_peer=listening(listen_peer, flags.peer_tls, "peer") if listen_peer else (),
         peer_urls=peer_urls,
-        identity=single_member(
-            flags.name, peer_urls, flags.initial_cluster or default_cluster, flags.token
-        ),
+        initial_cluster=first_members(flags, peer_urls),
+        existing=flags.initial_cluster_state == "existing",
+        token=flags.token,
+        discovery=flags.discovery,
+        discovery_srv=flags.discovery_srv,
+        heartbeat_ms=flags.heartbeat_ms,
+        election_ms=flags.election_ms,
         snapshot_count=flags.snapshot_count,
         tls=flags.tls,
+        peer_tls=flags.peer_tls,
+        backups=flags.backups,
         status_addr=flags.status_addr,
     )
 
 
-def client_addresses(urls: str, tls: TlsFiles | None) -> tuple[tuple[str, int], ...]:
-    """Parse --listen-client-urls. ValueError names the URL and the remedy."""
-    return tuple(_listen_address(url.strip(), tls) for url in urls.split(","))
+def listening(urls: str, tls: TlsFiles | None, whom: str) -> tuple[tuple[str, int], ...]:
+    """Parse --listen-client-urls or -peer-urls. ValueError names the URL and the remedy."""
+    return tuple(_listen_address(url.strip(), tls, whom) for url in urls.split(","))
 
 
 def advertised(urls: str, option: str) -> tuple[str, ...]:
@@ -74,11 +128,12 @@ def advertised(urls: str, option: str) -> tuple[str, ...]:
     return tuple(sorted(out))
 
 
-def single_member(
-    name: str, peer_urls: tuple[str, ...], initial_cluster: str, token: str
-) -> Identity:
-    """Compute the identity of the only member. ValueError when the cluster is another one."""
-    members = parse_initial_cluster(initial_cluster)
+def first_members(flags: Flags, peer_urls: tuple[str, ...]) -> dict[str, list[str]]:
+    """Parse --initial-cluster. ValueError when this member is not in it as it says itself."""
+    if flags.discovery or flags.discovery_srv or not flags.initial_cluster:
+        return {flags.name: list(peer_urls)}
+    members = parse_initial_cluster(flags.initial_cluster)
+    name = flags.name
     if name not in members:
         raise ValueError(f"--initial-cluster has no member {name!r}; it has {', '.join(members)}")
     if sorted(members[name]) != sorted(peer_urls):
@@ -86,25 +141,21 @@ def single_member(
             f"--initial-cluster gives {name!r} the URLs {', '.join(members[name])}, "
             f"--initial-advertise-peer-urls gives {', '.join(peer_urls)}: make them equal"
         )
-    if len(members) > 1:
-        raise ValueError(
-            f"--initial-cluster names {len(members)} members; this version runs one member"
-        )
-    member = member_id(peer_urls, token)
-    return Identity(member=member, cluster=cluster_id([member]))
+    return members
 
 
-def _listen_address(url: str, tls: TlsFiles | None) -> tuple[str, int]:
-    parts = _split(url, "listen-client-urls")
+def _listen_address(url: str, tls: TlsFiles | None, whom: str) -> tuple[str, int]:
+    option, prefix = f"listen-{whom}-urls", "peer-" if whom == "peer" else ""
+    parts = _split(url, option)
     if parts.scheme == "https" and tls is None:
-        raise ValueError(f"--listen-client-urls: {url} needs --cert-file and --key-file")
+        raise ValueError(f"--{option}: {url} needs --{prefix}cert-file and --{prefix}key-file")
     if parts.scheme == "http" and tls is not None:
-        raise ValueError(f"--listen-client-urls: {url}: with --cert-file write https")
+        raise ValueError(f"--{option}: {url}: with --{prefix}cert-file write https")
     host = parts.hostname or ""
     if host == "localhost":
         host = "127.0.0.1"
     if not host.replace(".", "").isdigit() and ":" not in host:
-        raise ValueError(f"--listen-client-urls: {url}: listen on an IP address, not on a name")
+        raise ValueError(f"--{option}: {url}: listen on an IP address, not on a name")
     assert parts.port is not None
     return host, parts.port
 

@@ -6,7 +6,6 @@ with an error line that says so, instead of with silence.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -33,10 +32,20 @@ class Watching:
 class WatchStream:
     """One client's watch, from its headers to its end."""
 
-    __slots__ = ("_asked", "_exchange", "_loop", "_progress", "_scheduled", "_watcher", "ended")
+    __slots__ = (
+        "_asked",
+        "_exchange",
+        "_loop",
+        "_now_ns",
+        "_progress",
+        "_scheduled",
+        "_watcher",
+        "ended",
+    )
 
-    def __init__(self, exchange: Exchange, asked: Watching) -> None:
+    def __init__(self, exchange: Exchange, asked: Watching, now_ns: Callable[[], int]) -> None:
         self._exchange = exchange
+        self._now_ns = now_ns
         self._asked = asked
         self._watcher: Watcher | None = None
         self._loop = asyncio.get_running_loop()
@@ -88,7 +97,7 @@ class WatchStream:
             self.end()
             return
         if events:
-            now_ns = time.time_ns()
+            now_ns = self._now_ns()
             exchange.write(b"".join([event.line(now_ns) for event in events]))
             if not self._asked.stream:
                 self.end()

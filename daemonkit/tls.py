@@ -24,6 +24,15 @@ def server_context(files: TlsFiles) -> ssl.SSLContext:
     return context
 
 
+def client_context(files: TlsFiles) -> ssl.SSLContext:
+    """Return a context that shows the certificate, and trusts `ca` or else the system's CAs."""
+    context = ssl.create_default_context(cafile=files.ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    load(context, files)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
 def load(context: ssl.SSLContext, files: TlsFiles) -> None:
     """Read the files into a context that may be in use."""
     for path in (files.cert, files.key, *([files.ca] if files.ca else [])):

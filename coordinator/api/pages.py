@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from coordinator.cluster import Member
 from coordinator.identity import Identity
 from coordinator.store.encoding import rfc3339
 
@@ -20,30 +21,13 @@ _ALLOW = ((b"Allow", b"HEAD,GET,POST,PUT,DELETE"),)
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """A member as the cluster knows it."""
-
-    id: int
-    name: str
-    peer_urls: tuple[str, ...]
-    client_urls: tuple[str, ...]
-
-    def as_json(self) -> dict[str, object]:
-        """Return the member in the form of /v2/members."""
-        return {
-            "id": f"{self.id:x}",
-            "name": self.name,
-            "peerURLs": list(self.peer_urls),
-            "clientURLs": list(self.client_urls),
-        }
-
-
-@dataclass(frozen=True, slots=True)
 class Standing:
     """How this member stands now. Times are Unix seconds."""
 
     identity: Identity
+    name: str
     members: tuple[Member, ...]
+    removed: frozenset[int]
     leader: int
     state: str
     started_s: float
@@ -77,35 +61,29 @@ def page(method: str, path: str, standing: Standing) -> Page:
     return make(standing)
 
 
-def _json(value: object, status: int = 200, *, end: str = "\n") -> Page:
+def as_json(value: object, status: int = 200, *, end: str = "\n") -> Page:
+    """Return a page of JSON."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False) + end
     return Page(status, JSON, text.encode())
 
 
-def _message(status: int, message: str) -> Page:
-    return _json({"message": message}, status, end="")
+def message(status: int, words: str) -> Page:
+    """Return a status with a message, as the members' pages do."""
+    return as_json({"message": words}, status, end="")
 
 
 def _members(method: str, rest: str, standing: Standing) -> Page:
-    cluster = (b"X-Etcd-Cluster-Id", b"%x" % standing.identity.cluster)
-    found = _find_members(method, rest, standing)
-    return Page(found.status, found.content_type, found.body, (cluster, *found.headers))
-
-
-def _find_members(method: str, rest: str, standing: Standing) -> Page:
     if method not in {"GET", "HEAD", "POST", "PUT", "DELETE"}:
         return Page(405, TEXT, b"Method Not Allowed\n", _ALLOW)
-    if method not in {"GET", "HEAD"}:
-        return _message(501, "members of a coordinator that runs alone cannot be changed")
     match rest:
         case "":
             members = sorted(standing.members, key=lambda member: member.id)
-            return _json({"members": [member.as_json() for member in members]})
+            return as_json({"members": [member.as_json() for member in members]})
         case "leader":
             leading = [member for member in standing.members if member.id == standing.leader]
-            return _json(leading[0].as_json()) if leading else _message(503, "During election")
+            return as_json(leading[0].as_json()) if leading else message(503, "During election")
         case _:
-            return _message(404, "Not found")
+            return message(404, "Not found")
 
 
 def _machines(standing: Standing) -> Page:
@@ -115,7 +93,7 @@ def _machines(standing: Standing) -> Page:
 
 def _version(_: Standing) -> Page:
     version = {"etcdserver": API_SERVER, "etcdcluster": API_CLUSTER, "coordinator": VERSION}
-    return _json(version, end="")
+    return as_json(version, end="")
 
 
 def _health(standing: Standing) -> Page:
@@ -124,12 +102,11 @@ def _health(standing: Standing) -> Page:
 
 
 def _stats_self(standing: Standing) -> Page:
-    me = next(member for member in standing.members if member.id == standing.identity.member)
     leading_s = standing.now_s - standing.leading_since_s
-    return _json(
+    return as_json(
         {
-            "name": me.name,
-            "id": f"{me.id:x}",
+            "name": standing.name,
+            "id": f"{standing.identity.member:x}",
             "state": standing.state,
             "startTime": _moment(standing.started_s),
             "leaderInfo": {
@@ -146,8 +123,8 @@ def _stats_self(standing: Standing) -> Page:
 
 def _stats_leader(standing: Standing) -> Page:
     if standing.leader != standing.identity.member:
-        return _message(403, "not current leader")
-    return _json({"leader": f"{standing.leader:x}", "followers": {}}, end="")
+        return message(403, "not current leader")
+    return as_json({"leader": f"{standing.leader:x}", "followers": {}}, end="")
 
 
 def _stats_store(standing: Standing) -> Page:

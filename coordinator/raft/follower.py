@@ -21,7 +21,9 @@ from coordinator.raft.snapshots import Assembly, Image
 class Follower:
     """The following part of a node. `reply` puts an answer behind the next save."""
 
-    def __init__(self, me: int, log: Log, roster: Roster, reply: Callable[[AnyMessage], None]):
+    def __init__(
+        self, me: int, log: Log, roster: Roster, reply: Callable[[AnyMessage], None]
+    ) -> None:
         self.commit = 0
         self.image: Image | None = None  # a snapshot that is to be saved and loaded
         self._me = me

@@ -170,7 +170,7 @@ class Leader:
         """Say whether a majority was heard since the last time this was asked."""
         active = {member for member, p in self.progress.items() if p.active} | {self.me}
         for progress in self.progress.values():
-            progress.active = False
+            progress.was_active, progress.active = progress.active, False
         return quorum.has_majority(configuration.voters, active)
 
     def ask(self, sender: int, context: int) -> None:
@@ -187,9 +187,7 @@ class Leader:
             read.index, read.round = self.commit, self.round + 1
         return bool(waiting)
 
-    def advance_reads(
-        self, configuration: Configuration, ticks: int
-    ) -> list[tuple[int, int]]:
+    def advance_reads(self, configuration: Configuration, ticks: int) -> list[tuple[int, int]]:
         """Begin to prove leadership for new reads; return as `release_reads` does."""
         if self.start_reads():
             self.heartbeat(ticks)

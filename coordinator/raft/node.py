@@ -203,8 +203,11 @@ class Node:
             after=self._after,
             reads=self._reads,
         )
-        state = HardState(self.term, self.vote, self.commit)
-        if state != self._saved_state:
+        state, saved = HardState(self.term, self.vote, self.commit), self._saved_state
+        # The commit index is found again after a crash: it is saved beside what must be.
+        if (state.term, state.vote) != (saved.term, saved.vote) or (
+            (ready.entries or ready.image) and state != saved
+        ):
             ready.state = self._saved_state = state
         self._first, self._after, self._reads = [], [], []
         self._following.image = None

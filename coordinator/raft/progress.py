@@ -28,6 +28,7 @@ class Progress:
         self.match = 0
         self.next = next_index
         self.active = True  # heard of since the last check of the quorum
+        self.was_active = True  # and before it
         self.waiting = False  # PROBE: an answer is awaited
         self.told = 0  # the last commit index that it was sent
         self.read_round = 0  # the last heartbeat round that it answered
@@ -36,6 +37,11 @@ class Progress:
         self.snapshot_waiting = False
         self._inflight: deque[tuple[int, int]] = deque()
         self._inflight_bytes = 0
+
+    @property
+    def recently_active(self) -> bool:
+        """Whether the follower was heard of within two election timeouts."""
+        return self.active or self.was_active
 
     @property
     def can_send(self) -> bool:

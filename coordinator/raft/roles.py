@@ -68,3 +68,10 @@ class Ready:
     first: list[AnyMessage] = field(default_factory=list)
     after: list[AnyMessage] = field(default_factory=list)
     reads: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(
+            self.entries or self.first or self.after or self.reads or self.state or self.image
+        )

@@ -68,8 +68,17 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle = asyncio.Event()
 
-    async def listen(self, sock: socket.socket, *, tls: ssl.SSLContext | None = None) -> None:
-        """Accept connections on a listening socket."""
+    async def listen(
+        self,
+        sock: socket.socket,
+        *,
+        tls: ssl.SSLContext | None = None,
+        door: Callable[[Connection], asyncio.Protocol] | None = None,
+    ) -> None:
+        """Accept connections on a listening socket.
+
+        A `door` stands in front of each connection and may keep it for another protocol.
+        """
         if sock.family in {socket.AF_INET, socket.AF_INET6}:
             for level, option, value in KEEPALIVE:  # connections inherit them
                 sock.setsockopt(level, option, value)
@@ -77,8 +86,13 @@ class Server:
         self.now = self._loop.time
         if not self._listeners:
             self._sweep()
+
+        def accept() -> asyncio.Protocol:
+            connection = Connection(self, secure=tls is not None)
+            return connection if door is None else door(connection)
+
         listener = await self._loop.create_server(
-            lambda: Connection(self, secure=tls is not None),
+            accept,
             sock=sock,
             ssl=tls,
             backlog=BACKLOG,

@@ -5,11 +5,12 @@ from typing import assert_never
 
 import msgspec
 
-from coordinator import tail, wal
+from coordinator import image, requests, tail, wal
+from coordinator.raft import membership
 from coordinator.raft.types import Entry, HardState
 from coordinator.snapshot import Snapshot
 from coordinator.store import dump
-from coordinator.store.commands import Append, Command, Delete, Note, Put, Sync, decode
+from coordinator.store.commands import Append, Command, Delete, Note, Put, Sync
 from coordinator.store.dump import NodeRow
 from coordinator.store.encoding import rfc3339
 from coordinator.wal import Marker, Metadata, Opening
@@ -53,14 +54,20 @@ def snapshot(found: Snapshot) -> Iterator[str]:
     """Say what a snapshot holds, one line a key."""
     yield f"snapshot index={found.index} term={found.term} state={len(found.data)} bytes"
     try:
-        image = dump.unpack(found.data)
+        member = image.load(found.data)
+        keys = dump.unpack(member.keys)
     except dump.Unreadable as unreadable:
         yield f"unreadable: {unreadable}"
         return
-    last = image.first + len(image.events) - 1
-    yield f"events first={image.first} last={last}"
-    yield from (f"note {kind} {_shown(data)}" for kind, data in sorted(image.notes.items()))
-    yield from map(_node, sorted(image.nodes))
+    yield f"voters {_ids(member.voters)} learners {_ids(member.learners)}"
+    last = keys.first + len(keys.events) - 1
+    yield f"events first={keys.first} last={last}"
+    yield from (f"note {kind} {_shown(data)}" for kind, data in sorted(keys.notes.items()))
+    yield from map(_node, sorted(keys.nodes))
+
+
+def _ids(members: list[int]) -> str:
+    return ",".join(f"{member:x}" for member in members) or "none"
 
 
 def command(found: Command) -> str:
@@ -99,9 +106,13 @@ def _data(data: bytes) -> str:
     if not data:
         return "no-op"
     try:
-        return command(decode(data))
+        if (step := membership.decode(data)) is not None:
+            return f"{type(step).__name__.lower()} member={step.member:x}"
+        request = requests.decode(data)
     except msgspec.DecodeError:
         return f"data={_shown(data)}"
+    asked_by = f" request={request.origin:x}/{request.sequence}" if request.origin else ""
+    return command(request.command) + asked_by
 
 
 def _node(row: NodeRow) -> str:

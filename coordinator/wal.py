@@ -28,7 +28,7 @@ import msgspec
 
 from coordinator.raft.types import Entry, HardState
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAGIC = b"etc-wal\n"
 ALIGNMENT = 8
 # What 24 bits can say; requests end at 10 MiB, so no entry comes near.

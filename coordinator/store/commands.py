@@ -57,17 +57,3 @@ class Note(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="note"):
 
 
 Command = Put | Append | Delete | Sync | Note
-
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Command)
-
-
-def encode(command: Command) -> bytes:
-    """Return the command's bytes for the log."""
-    return _encoder.encode(command)
-
-
-def decode(data: bytes) -> Command:
-    """Read what `encode` wrote; msgspec.DecodeError names what does not fit."""
-    command: Command = _decoder.decode(data)
-    return command

@@ -291,7 +291,7 @@ def empty() -> MemoryFiles:
     ("records", "finding"),
     [
         ([Marker(0, 0)], "expected a METADATA record"),
-        ([wal.Metadata(1, 2, 9)], "format version 9, and this program knows 1"),
+        ([wal.Metadata(1, 2, 9)], "format version 9, and this program knows 2"),
         ([ME, wal.Metadata(5, 6)], "expected the log of"),
         ([ME, wal.Opening(0, 1, 60, 0)], "found the opening record of"),
     ],

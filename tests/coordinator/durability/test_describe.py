@@ -2,23 +2,33 @@
 
 import pytest
 
-from coordinator import describe, wal
+from coordinator import describe, image, wal
+from coordinator.raft import membership
+from coordinator.raft.membership import Configuration, Found
 from coordinator.raft.types import Entry, HardState
+from coordinator.requests import Applied, Request, encode
 from coordinator.snapshot import Snapshot
-from coordinator.store import dump
-from coordinator.store.commands import Append, Command, Delete, Note, Put, Sync, encode
+from coordinator.store.commands import Append, Command, Delete, Note, Put, Sync
+from coordinator.store.keyspace import KeySpace
 from coordinator.wal import Marker, Metadata, Opening, Record, SegmentName
 
 
 @pytest.mark.parametrize(
     ("record", "line"),
     [
-        (Entry(4, 17, encode(Put(b"/a", b"hello"))), 'entry term=4 index=17 put /a value="hello"'),
+        (
+            Entry(4, 17, encode(Request(0xAB, 3, Put(b"/a", b"hello")))),
+            'entry term=4 index=17 put /a value="hello" request=ab/3',
+        ),
+        (
+            Entry(1, 1, membership.encode(Found(0x8E9E))),
+            "entry term=1 index=1 found member=8e9e",
+        ),
         (Entry(4, 18), "entry term=4 index=18 no-op"),
         (Entry(4, 19, b"\xc1\x00"), 'entry term=4 index=19 data="\\\\xc1\\u0000"'),
         (HardState(4, 0x8E9E, 16), "state term=4 vote=8e9e commit=16"),
         (Marker(10, 3), "snapshot index=10 term=3"),
-        (Metadata(0xAB, 0xCD), "metadata member=ab cluster=cd version=1"),
+        (Metadata(0xAB, 0xCD), "metadata member=ab cluster=cd version=2"),
         (Opening(2, 17, 168, 0xABCD), "segment 2 first=17 opening=168 bytes crc=0000abcd"),
     ],
 )
@@ -60,25 +70,27 @@ def test_each_command_is_said_with_what_is_special_about_it(command: Command, li
 
 def a_segment() -> bytes:
     crc, head = wal.encode_opening(0, SegmentName(0, 1), [Metadata(1, 2), HardState()])
-    _, batch = wal.encode_entries(crc, [Entry(1, 1), Entry(1, 2, encode(Delete(b"/a")))], len(head))
+    _, batch = wal.encode_entries(
+        crc, [Entry(1, 1), Entry(1, 2, encode(Request(0, 0, Delete(b"/a"))))], len(head)
+    )
     return head + batch + bytes(512)
 
 
 def test_a_segment_is_said_record_by_record_with_offsets() -> None:
     assert list(describe.segment(a_segment())) == [
         (0x00, "segment 0 first=1 opening=136 bytes crc=00000000"),
-        (0x38, "metadata member=1 cluster=2 version=1"),
+        (0x38, "metadata member=1 cluster=2 version=2"),
         (0x60, "state term=0 vote=0 commit=0"),
         (0x88, "entry term=1 index=1 no-op"),
         (0xA8, "entry term=1 index=2 delete /a"),
-        (0xD8, "end"),
+        (0xE0, "end"),
     ]
 
 
 def test_a_torn_write_and_damage_are_told_apart() -> None:
     raw = a_segment()
-    torn = raw[:0xD0] + bytes(8) + raw[0xD8:]
-    told = "torn: a write up to byte d0 was never synced; a start cuts it off"
+    torn = raw[:0xD8] + bytes(8) + raw[0xE0:]
+    told = "torn: a write up to byte d8 was never synced; a start cuts it off"
     assert list(describe.segment(torn))[-1] == (0xA8, told)
     damaged = raw[:0xB8] + b"\xff" + raw[0xB9:]
     for raw, place in ((damaged, 0xA8), (b"not a log at all", 0)):
@@ -96,18 +108,25 @@ def test_a_record_of_a_later_version_ends_the_account() -> None:
 
 
 def test_a_snapshot_is_said_key_by_key() -> None:
-    rows = [(b"/b", None, 5, 5, 0), (b"/a", b"x", 4, 6, NOON_NS)]
-    data = dump.pack(dump.Image(0, {"version": b"1"}, rows, 3, [], [0]))
+    space = KeySpace()
+    for command in (
+        Note("version", b"1"),
+        Put(b"/a", b"x", expires_ns=NOON_NS),
+        Put(b"/b", directory=True),
+    ):
+        space.apply(command)
+    data = image.dump(Configuration(frozenset({0xA1, 0xB2})), Applied(), 0, space)
     assert list(describe.snapshot(Snapshot(9, 2, data))) == [
         f"snapshot index=9 term=2 state={len(data)} bytes",
-        "events first=3 last=2",
+        "voters a1,b2 learners none",
+        "events first=1 last=3",
         'note version "1"',
-        '/a value="x" expires=2023-11-14T22:13:20Z created=4 modified=6',
-        "/b dir created=5 modified=5",
+        '/a value="x" expires=2023-11-14T22:13:20Z created=2 modified=2',
+        "/b dir created=3 modified=3",
     ]
 
 
 def test_a_snapshot_of_something_else_says_so() -> None:
     assert list(describe.snapshot(Snapshot(9, 2, b"other")))[-1].startswith(
-        "unreadable: not a dump"
+        "unreadable: a damaged state"
     )

@@ -61,7 +61,7 @@ def test_a_cut_anywhere_leaves_the_records_that_are_whole(
 def test_the_format_on_disk_does_not_change() -> None:
     name = SegmentName(2, 17)
     state = HardState(term=4, vote=7, commit=16)
-    crc, head = wal.encode_opening(0xABCD, name, [Metadata(1, 2), state, Marker(10, 3)])
+    crc, head = wal.encode_opening(0xABCD, name, [Metadata(1, 2, 1), state, Marker(10, 3)])
     crc, batch = wal.encode_entries(crc, [Entry(4, 17, b"hello"), Entry(4, 18)], len(head))
     assert (head + batch).hex(" ", 8) == (
         "a2f9c0a0cdab0000 2400000500000000 6574632d77616c0a 0200000000000000 1100000000000000 "

@@ -186,7 +186,7 @@ def test_pages_outside_the_keys(coordinator: Coordinator, api: Api) -> None:
     assert json.loads(api.ask("GET", "/v2/stats/leader")[2])["followers"] == {}
     assert b"etcd_server_has_leader 1.0" in api.ask("GET", "/metrics")[2]
     assert api.ask("GET", "/nothing")[::2] == (404, b"404 page not found\n")
-    assert api.ask("POST", "/v2/members", peerURLs="x")[0] == 501
+    assert api.ask("POST", "/v2/members", peerURLs="x")[0] == 415
     assert api.ask("PATCH", "/v2/keys/a")[0] == 405
     assert api.ask("OPTIONS", "/v2/keys/a")[::2] == (200, b"")
 

@@ -259,7 +259,7 @@ class Replica(Generic[Waiter]):
         if self._reads.waiting and node.leader:
             node.read(self._reads.ask())
         ready = node.ready()
-        return ready if ready.is_due else None
+        return ready if ready.is_due or node.has_to_apply else None
 
     def saved(self, ready: Ready) -> None:
         """Note that it is on the disk; apply what is committed; fill `done`."""

@@ -230,6 +230,11 @@ class Node:
         upto = min(self.commit, self.log.stable)
         return self.log.between(self.applied, upto) if upto > self.applied else ()
 
+    @property
+    def has_to_apply(self) -> bool:
+        """Whether `to_apply` would return something."""
+        return self.applied < min(self.commit, self.log.stable)
+
     def compact(self, index: int) -> None:
         """Let go of the log up to an applied index."""
         assert index <= self.applied

@@ -109,7 +109,7 @@ class Replica(Generic[Waiter]):
         self.checks = Checks()
         self._now_ns = self._ticked_ns = birth.now_ns
         self._writes: Writes[Waiter] = Writes()
-        self._forwarded: list[tuple[int, Forwarded]] = []
+        self._forwarded: list[Forward] = []
         self._proposed: dict[int, tuple[bytes, Request]] = {}
         self._packets: list[Packet] = []
         self._reads: Reads[Waiter] = Reads(birth.dice(_ID_MASK))
@@ -183,10 +183,10 @@ class Replica(Generic[Waiter]):
     def receive(self, packet: Packet) -> None:
         """Take what another member sent."""
         match packet:
-            case Forward(origin=origin, requests=forwarded):
+            case Forward():
                 # Not the leader any more: their member sends them to the next one by itself.
                 if self.leads:
-                    self._forwarded += [(origin, each) for each in forwarded]
+                    self._forwarded.append(packet)
             case AskChange() | AskTransfer():
                 self._asked(packet)
             case Refused(sequence=sequence, reason=reason):
@@ -243,6 +243,16 @@ class Replica(Generic[Waiter]):
     def wants_snapshot(self) -> bool:
         """Whether `offer` is waited for."""
         return self.node.leading is not None and self.node.leading.wants_image
+
+    @property
+    def has_news(self) -> bool:
+        """Whether followers do not know yet what is committed; `announce` tells them."""
+        return self.node.leading is not None and self.node.leading.has_news
+
+    def announce(self) -> None:
+        """Tell the followers what is committed, where no Append will in a moment."""
+        if self.node.leading is not None:
+            self.node.leading.announce_commit(urgently=False)
 
     # Outputs.
 
@@ -376,10 +386,14 @@ class Replica(Generic[Waiter]):
                     self._decide(sequence, changes.marked(change, origin, sequence))
                 case command:
                     batch.append(self._stamped(origin, sequence, command, pending.ttl_ns))
-        for other, each in self._forwarded:
-            batch.append(self._stamped(other, each.sequence, each.command, each.ttl_ns))
-        self._forwarded.clear()
         self._append(batch)
+        forwarded, self._forwarded = self._forwarded, []
+        for packet in forwarded:
+            other = packet.origin
+            self._append(
+                [self._stamped(other, e.sequence, e.command, e.ttl_ns) for e in packet.requests]
+            )
+            self._awaited_by(packet.sender)
 
     def _decide(self, sequence: int, ask: Change | int) -> None:
         if reason := changes.carry_out(ask, self.node, self.keyspace):
@@ -391,6 +405,11 @@ class Replica(Generic[Waiter]):
             data = [encode(request) for request in batch]
             first = self.node.propose(data)
             self._proposed.update(enumerate(zip(data, batch, strict=True), first))
+
+    def _awaited_by(self, member: int) -> None:
+        leading = self.node.leading
+        if leading is not None and (progress := leading.progress.get(member)) is not None:
+            progress.awaits = self.node.log.last
 
     def _stamped(self, origin: int, sequence: int, command: Command, ttl_ns: int) -> Request:
         if ttl_ns != NO_TTL:

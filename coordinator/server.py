@@ -42,6 +42,8 @@ from daemonkit.metrics import Sample
 from daemonkit.status import Probe, StatusPage
 
 DRAIN_S = 5.0
+# What is committed is told to followers with the next Append; where none comes, so soon after.
+ANNOUNCE_S = 0.002
 # A leader that ends hands its office over first; the others need not wait for a time-out.
 HAND_OVER_S = 1.0
 LOOK_S = 0.005
@@ -79,6 +81,7 @@ class Coordinator:
         self._healthy = False
         self._scheduled = False
         self._preparing = False
+        self._announcing = False
         self._reading_snapshot = False
         self.identity = Identity(0, 0)
         self.snapshot_index = 0
@@ -240,12 +243,20 @@ class Coordinator:
         answer = self._answers.answer
         for waiter, outcome in replica.take_done():
             answer(waiter, outcome)
+        if replica.has_news and not self._announcing:
+            self._announcing = True
+            self._loop.call_later(ANNOUNCE_S, self._announce)
         if replica.node.leader != self.leader:
             self._leader_changed()
         if self._disk.wants_prepare and not self._preparing:
             self._prepare()
         if replica.applied - self.snapshot_index >= self._settings.snapshot_count:
             self._snapshot()
+
+    def _announce(self) -> None:
+        self._announcing = False
+        self.replica.announce()
+        self.wake()
 
     def _save(self, ready: Ready) -> None:
         if ready.image is not None:

@@ -36,9 +36,7 @@ class Place:
 def place(name: str, scheme: str = "http") -> Place:
     """Return a new member's place, on free ports."""
     host = f"{scheme}://127.0.0.1"
-    return Place(
-        name, f"{host}:{free_port()}", f"{host}:{free_port()}", f"127.0.0.1:{free_port()}"
-    )
+    return Place(name, f"{host}:{free_port()}", f"{host}:{free_port()}", f"127.0.0.1:{free_port()}")
 
 
 @dataclass
@@ -59,7 +57,12 @@ class Answer:
 
 
 def ask(
-    method: str, url: str, form: str | None = None, *, timeout_s: float = 15.0, as_json: bool = False
+    method: str,
+    url: str,
+    form: str | None = None,
+    *,
+    timeout_s: float = 15.0,
+    as_json: bool = False,
 ) -> Answer:
     """Send one request; the answer of whatever status. OSError when there is none."""
     kind = "application/json" if as_json else "application/x-www-form-urlencoded"

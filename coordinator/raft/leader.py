@@ -88,11 +88,23 @@ class Leader:
         if progress.state is State.SNAPSHOT:
             self._send_chunk(member, progress)
 
-    def announce_commit(self) -> None:
-        """Tell the followers that have it all and nothing else coming how far the commit is."""
+    def announce_commit(self, *, urgently: bool) -> None:
+        """Tell the followers that have it all and nothing else coming how far the commit is.
+
+        `urgently` tells only those that wait for an entry; to the others the next Append brings
+        it, or a later call.
+        """
         for member, progress in self.progress.items():
-            if progress.match >= self.commit > progress.told and progress.next > self.log.last:
+            if self._is_news(progress) and (not urgently or progress.awaits > progress.told):
                 self._tell_commit(member, progress)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `announce_commit` would tell anybody."""
+        return any(map(self._is_news, self.progress.values()))
+
+    def _is_news(self, progress: Progress) -> bool:
+        return progress.match >= self.commit > progress.told and progress.next > self.log.last
 
     def _tell_commit(self, member: int, progress: Progress) -> None:
         progress.told = self.commit
@@ -132,7 +144,7 @@ class Leader:
         progress.active = True
         news = progress.matched(index)
         self.replicate_to(member, progress)
-        if self.commit > progress.told and self.log.last < progress.next <= index + 1:
+        if progress.awaits > progress.told and self._is_news(progress):
             self._tell_commit(member, progress)  # it was not in the majority that decided
         return news
 

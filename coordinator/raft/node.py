@@ -486,7 +486,7 @@ class Node:
         if reached <= self.commit:
             return
         self.commit = leading.commit = reached
-        leading.announce_commit()
+        leading.announce_commit(urgently=True)
         self._reads += leading.advance_reads(self.configuration, self._ticks)
         if self.me not in self.configuration.voters and self._roster.changed_at <= reached:
             self._become(Role.FOLLOWER)  # thesis, 4.2.2: it led until its removal was committed

@@ -293,7 +293,7 @@ class Door(asyncio.Protocol):
         )
         # The HTTP side lets it go; from now on it is a stream of frames.
         self._connection.connection_lost(None)
-        stream = Stream(transport, welcome)
+        stream = Stream(transport, welcome, int(fields[b"x-server-from"], 16))
         transport.set_protocol(stream)
         if rest:
             stream.data_received(rest)
@@ -319,7 +319,8 @@ def _judge(fields: dict[bytes, bytes], welcome: Welcome) -> bytes:
 class Stream(asyncio.Protocol):
     """Frames from one other member."""
 
-    def __init__(self, transport: asyncio.Transport, welcome: Welcome) -> None:
+    def __init__(self, transport: asyncio.Transport, welcome: Welcome, sender: int) -> None:
+        self.sender = sender
         self._transport = transport
         self._welcome = welcome
         self._buffer = bytearray()

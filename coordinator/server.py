@@ -294,7 +294,10 @@ class Coordinator:
         others = {**(self._peers if self.identity.member not in known else {}), **known}
         others.pop(self.identity.member, None)
         self._links.follow(others)
-        if replica.is_removed:
+        # Who was removed learns it when it dials again: nobody sends it the log any more.
+        gone = cluster.removed(replica.keyspace.notes)
+        peers.close_all([each for each in self._streams if each.sender in gone])
+        if self.identity.member in gone:
             self.removed()
 
     def _leader_changed(self) -> None:

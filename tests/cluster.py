@@ -16,7 +16,7 @@ from tests.rig import Running, answers, free_port, python, require, wait_until
 QUICK = ("--heartbeat-interval", "50", "--election-timeout", "500")
 
 
-@dataclass
+@dataclass(eq=False)
 class Place:
     """Where one member lives, whether it runs or not."""
 

@@ -1,6 +1,7 @@
 """Real processes for tests: started on free ports, waited for with deadlines, ended by id."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -20,13 +21,17 @@ START_S = 20.0
 STOP_S = 15.0
 
 
+# Below those that Linux gives to outgoing connections, one of which could take the port first.
+PORTS = range(10_000, 32_000)
+
+
 def free_port() -> int:
     """Return a TCP and UDP port of 127.0.0.1 that nobody has at this moment."""
     while True:
+        port = random.choice(PORTS)
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            port = int(tcp.getsockname()[1])
             try:
+                tcp.bind(("127.0.0.1", port))
                 udp.bind(("127.0.0.1", port))
             except OSError:
                 continue

@@ -101,6 +101,11 @@ class Cluster:
         except Unreachable as failure:
             self.give_up(failure, SERVER_ERROR)
 
+    def change(self, request: Request) -> tuple[int, bytes]:
+        """Return the status and body of a change of the cluster. Raises Unreachable."""
+        response, body = self._whole(request)
+        return response.status_code, body
+
     def wait(self, request: Request) -> tuple[Answer | None, int]:
         """Return the event that the request waits for, None when the wait ended without one."""
         self._end_s = time.monotonic() + QUIET_S

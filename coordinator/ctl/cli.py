@@ -75,6 +75,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, whatever the com
 
 KeyWord = Annotated[list[str] | None, typer.Argument(metavar="KEY", show_default=False)]
 KeyValue = Annotated[list[str] | None, typer.Argument(metavar="KEY VALUE", show_default=False)]
+NameUrl = Annotated[list[str] | None, typer.Argument(metavar="NAME URL", show_default=False)]
+MemberId = Annotated[list[str] | None, typer.Argument(metavar="ID", show_default=False)]
+IdUrls = Annotated[list[str] | None, typer.Argument(metavar="ID URL,URL", show_default=False)]
 Ignored = Annotated[list[str] | None, typer.Argument(hidden=True)]
 Ttl = Annotated[int, typer.Option("--ttl", metavar="SECONDS", help="How long the key lives.")]
 Sort = Annotated[bool, typer.Option("--sort", help="Sort by key.")]
@@ -289,6 +292,55 @@ def list_members(context: typer.Context, words: Ignored = None) -> None:
         give_up("No arguments accepted", BAD_ARGUMENTS)
     session = _session(context)
     standing.members(session.cluster(), as_json=session.as_json)
+
+
+@member_app.command("add", cls=Verb)
+def add_member(context: typer.Context, words: NameUrl = None) -> None:
+    """Add a member: a learner at first, that gets its vote when it has caught up."""
+    from coordinator.ctl import membership
+
+    if words is None or len(words) != 2:
+        give_up("Provide a name and a single member peerURL", BAD_ARGUMENTS)
+    session = _session(context)
+    membership.add(session.cluster(), *words, as_json=session.as_json)
+
+
+@member_app.command("remove", cls=Verb)
+def remove_member(context: typer.Context, words: MemberId = None) -> None:
+    """Remove a member for ever; its process ends."""
+    from coordinator.ctl import membership
+
+    if words is None or len(words) != 1:
+        give_up("Provide a single member ID", BAD_ARGUMENTS)
+    membership.remove(_session(context).cluster(), *words)
+
+
+@member_app.command("update", cls=Verb)
+def update_member(context: typer.Context, words: IdUrls = None) -> None:
+    """Give a member other peer URLs, separated by commas."""
+    from coordinator.ctl import membership
+
+    if words is None or len(words) != 2:
+        give_up("Provide an ID and a list of comma separated peerURL", BAD_ARGUMENTS)
+    membership.update(_session(context).cluster(), *words)
+
+
+@member_app.command("promote", cls=Verb)
+def promote_member(context: typer.Context, words: MemberId = None) -> None:
+    """Give a learner its vote now."""
+    from coordinator.ctl import membership
+
+    if words is None or len(words) != 1:
+        give_up("Provide a single member ID", BAD_ARGUMENTS)
+    membership.promote(_session(context).cluster(), *words)
+
+
+@app.command("move-leader", cls=Verb)
+def move_leader(context: typer.Context, words: MemberId = None) -> None:
+    """Hand leadership to a member, or to any other one when none is named."""
+    from coordinator.ctl import membership
+
+    membership.move_leader(_session(context).cluster(), *(words or [""])[:1])
 
 
 @app.command("migrate")

@@ -25,7 +25,7 @@ class Forward(Message, frozen=True):
 
 
 class AskChange(Message, frozen=True):
-    """Change the membership; what comes of it is seen in the log, or told by Refused."""
+    """Change the membership. A member that is removed by it sees no more of the log: Decided."""
 
     sequence: int
     change: Change
@@ -38,8 +38,8 @@ class AskTransfer(Message, frozen=True):
     target: int
 
 
-class Refused(Message, frozen=True):
-    """The leader's no to AskChange or AskTransfer, and why."""
+class Decided(Message, frozen=True):
+    """What came of AskChange or AskTransfer: done, or the reason why not."""
 
     sequence: int
     reason: str
@@ -52,7 +52,7 @@ class Check(Message, frozen=True):
     digest: int
 
 
-Packet = AnyMessage | Forward | AskChange | AskTransfer | Refused | Check
+Packet = AnyMessage | Forward | AskChange | AskTransfer | Decided | Check
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Packet])

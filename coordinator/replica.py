@@ -28,10 +28,10 @@ from coordinator.packets import (
     AskChange,
     AskTransfer,
     Check,
+    Decided,
     Forward,
     Forwarded,
     Packet,
-    Refused,
 )
 from coordinator.raft import membership
 from coordinator.raft.log import Log
@@ -117,7 +117,7 @@ class Replica(Generic[Waiter]):
         self._heard_ns = birth.now_ns
         self._anchored_term = 0
         self._synced_ns = self._checked_ns = birth.now_ns
-        self._publishing: dict[str, bytes] = {}
+        self._leaving: dict[int, int] = {}  # members that asked for their own removal
         self._apply_committed()
         if self.keyspace.next_expiry_ns is None:
             self.clock.set(birth.wall_ns, birth.now_ns)
@@ -189,8 +189,8 @@ class Replica(Generic[Waiter]):
                     self._forwarded.append(packet)
             case AskChange() | AskTransfer():
                 self._asked(packet)
-            case Refused(sequence=sequence, reason=reason):
-                self._finish(sequence, Unavailable(reason))
+            case Decided(sequence=sequence, reason=reason):
+                self._finish(sequence, Unavailable(reason) if reason else None)
             case Check(sender=sender, index=index, digest=digest):
                 self.checks.heard(sender, index, digest)
             case _:
@@ -426,15 +426,20 @@ class Replica(Generic[Waiter]):
     def _asked(self, packet: AskChange | AskTransfer) -> None:
         ask = packet.change if isinstance(packet, AskChange) else packet.target
         if reason := changes.carry_out(ask, self.node, self.keyspace):
-            self._packets.append(
-                Refused(
-                    sender=self.me,
-                    receiver=packet.sender,
-                    term=self.node.term,
-                    sequence=packet.sequence,
-                    reason=reason,
-                )
+            self._tell(packet.sender, packet.sequence, reason)
+        elif isinstance(ask, Remove) and ask.member == packet.sender:
+            self._leaving[ask.member] = packet.sequence
+
+    def _tell(self, member: int, sequence: int, reason: str = "") -> None:
+        self._packets.append(
+            Decided(
+                sender=self.me,
+                receiver=member,
+                term=self.node.term,
+                sequence=sequence,
+                reason=reason,
             )
+        )
 
     # From the log.
 
@@ -479,6 +484,8 @@ class Replica(Generic[Waiter]):
         origin, sequence = changes.applied(data, self.keyspace)
         if origin == self.origin:
             self._finish(sequence, None)
+        for member in self._leaving.keys() - self.node.configuration.members:
+            self._tell(member, self._leaving.pop(member))
 
     def _set_clock(self, sync: Sync) -> None:
         if not self.leads or sync.now_ns > self.cluster_ns():

@@ -43,7 +43,11 @@ def test_a_member_is_added_started_promoted_and_removed(three: Cluster) -> None:
     again = run_here(url, "member", "promote", member)
     assert (again.code, f"member {member} is no learner" in again.err) == (1, True)
     removed = run_here(url, "member", "remove", member)
-    assert (removed.code, removed.out) == (0, f"Removed member {member} from cluster\n")
+    assert (removed.code, removed.out, removed.err) == (
+        0,
+        f"Removed member {member} from cluster\n",
+        "",
+    )
     assert new.running is not None
     assert new.running.process.wait(10) == 0
     new.running = None

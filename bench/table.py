@@ -71,12 +71,16 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (
         row.area,
         row.name,
-        f"{row.ours:,.4g} {row.unit}" if row.ours < 1000 else f"{row.ours:,.0f} {row.unit}",
-        "-" if row.peer is None else f"{row.peer_name} {row.peer:,.0f}",
+        f"{_number(row.ours)} {row.unit}",
+        "-" if row.peer is None else f"{row.peer_name} {_number(row.peer)}",
         "-" if row.ratio is None else f"{row.ratio:.2f}",
         f"{sign} {row.target:g}" + (f" {row.unit}" if row.peer is None else "×"),
         "ok" if row.holds else "MISSED",
     )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.4g}" if value < 1000 else f"{value:,.0f}"
 
 
 def remember(rows: Iterable[Row]) -> None:

@@ -13,7 +13,7 @@ import msgspec
 import requests
 from requests.adapters import HTTPAdapter
 
-from coordinator import discovery, srv
+from coordinator import registry, srv
 from coordinator.identity import cluster_id, member_id, parse_initial_cluster
 from coordinator.settings import Settings
 from daemonkit import tls
@@ -40,8 +40,15 @@ class Beginning:
 
 def begin(settings: Settings) -> Beginning:
     """Find the beginning of a member that has no log. Raises CannotBegin; may take long."""
+    try:
+        return _begin(settings)
+    except (registry.CannotDiscover, srv.CannotResolve) as error:
+        raise CannotBegin(str(error)) from error
+
+
+def _begin(settings: Settings) -> Beginning:
     if settings.discovery:
-        text = discovery.join(settings.discovery, _own(settings), settings.name)
+        text = registry.join(settings.discovery, _own(settings), settings.name)
         return _founder(settings, _parsed(text), settings.discovery)
     if settings.discovery_srv:
         secure = settings.peer_urls[0].startswith("https")

@@ -13,13 +13,12 @@ import socket
 import ssl
 import time
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from coordinator import bootstrap, cluster, peers, report
+from coordinator import cluster, peers, report
 from coordinator.answers import Answers, Waiter
 from coordinator.api.pages import Standing
-from coordinator.bootstrap import Beginning, CannotBegin
 from coordinator.damage import Damaged
-from coordinator.discovery import CannotDiscover
 from coordinator.disk import DirectoryInUse, Disk, Recovered
 from coordinator.identity import Identity
 from coordinator.packets import Packet
@@ -32,7 +31,6 @@ from coordinator.raft.types import Entry, HardState
 from coordinator.replica import Birth, Replica
 from coordinator.settings import Settings
 from coordinator.snapshotting import Snapshotter
-from coordinator.srv import CannotResolve
 from coordinator.wal import Metadata
 from daemonkit import logs, tls
 from daemonkit.addresses import listening_socket
@@ -40,6 +38,9 @@ from daemonkit.http.server import Limits, Server
 from daemonkit.lifecycle import CannotServe, Lifecycle
 from daemonkit.metrics import Sample
 from daemonkit.status import Probe, StatusPage
+
+if TYPE_CHECKING:
+    from coordinator.bootstrap import Beginning
 
 DRAIN_S = 5.0
 # What is committed is told to followers with the next Append; where none comes, so soon after.
@@ -341,13 +342,16 @@ class Coordinator:
         self._peers = beginning.peers
         return self._found(recovered, beginning) if beginning.founders else recovered
 
-    async def _begin(self) -> Beginning:
+    async def _begin(self) -> "Beginning":
+        # Only a first start asks others for anything; the means for that take a while to load.
+        from coordinator import bootstrap
+
         try:
             return await asyncio.to_thread(bootstrap.begin, self._settings)
-        except (CannotBegin, CannotDiscover, CannotResolve) as error:
+        except bootstrap.CannotBegin as error:
             raise CannotServe(str(error)) from error
 
-    def _found(self, recovered: Recovered, beginning: Beginning) -> Recovered:
+    def _found(self, recovered: Recovered, beginning: "Beginning") -> Recovered:
         """Begin the log with the founders, as every one of them does."""
         founders = sorted(beginning.founders.items())
         entries = [

@@ -65,10 +65,10 @@ class WatchStream:
             self._progress = self._loop.call_later(self._asked.progress_s, self._tell_progress)
         self._pump()
 
-    def end(self) -> None:
-        """End the answer: the server stops, and the client is to ask another one."""
+    def end(self, last: bytes = b"") -> None:
+        """End the answer: what was waited for is here, or the server stops."""
         self._close()
-        self._exchange.finish()
+        self._exchange.finish(last=last)
 
     def _wake(self) -> None:
         # Once a turn: what one batch of writes makes of events leaves in one piece.
@@ -98,9 +98,11 @@ class WatchStream:
             return
         if events:
             now_ns = self._now_ns()
-            exchange.write(b"".join([event.line(now_ns) for event in events]))
-            if not self._asked.stream:
-                self.end()
+            lines = b"".join([event.line(now_ns) for event in events])
+            if self._asked.stream:
+                exchange.write(lines)
+            else:
+                self.end(lines)
 
     def _tell_progress(self) -> None:
         watcher = self._watcher

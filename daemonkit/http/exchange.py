@@ -114,13 +114,20 @@ class Exchange:
             return
         connection.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
-    def finish(self, trailers: bytes = b"") -> None:
-        """End the answer; `trailers` are complete field lines and need a chunked body."""
+    def finish(self, trailers: bytes = b"", last: bytes = b"") -> None:
+        """End the answer, with a `last` piece of its body in the same packet.
+
+        `trailers` are complete field lines and need a chunked body.
+        """
         connection = self._connection
         if connection.exchange is not self:
             return
-        if self._chunked and self.head.method != b"HEAD":
-            connection.write(b"0\r\n" + trailers + b"\r\n")
+        if self.head.method != b"HEAD":
+            if self._chunked:
+                piece = b"%x\r\n%b\r\n" % (len(last), last) if last else b""
+                connection.write(b"%b0\r\n%b\r\n" % (piece, trailers))
+            elif last:
+                connection.write(last)
         connection.answered()
 
     def abort(self) -> None:

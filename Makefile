@@ -5,9 +5,17 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PACKAGES := coordinator daemonkit locksmith skydns confd vulcan
 RUN ?= run
-# What `make up` runs below the daemons: coordinator, or etcd for a real one (Debian's etcd-server).
+# What `make up` runs below the daemons: coordinator, or etcd for a real one (Debian's etcd-server);
+# with CLUSTER=3 three coordinators.
 BACKEND ?= coordinator
-OTHER := $(if $(filter etcd,$(BACKEND)),coordinator,etcd)
+CLUSTER ?= 1
+STORES := coordinator etcd m1 m2 m3
+STORE := $(if $(filter 3,$(CLUSTER)),m1 m2 m3,$(BACKEND))
+THREE := http://127.0.0.1:2379,http://127.0.0.1:2479,http://127.0.0.1:2579
+ENDPOINTS := $(if $(filter 3,$(CLUSTER)),$(THREE),http://127.0.0.1:2379)
+comma := ,
+SPACE := $(subst ,, )
+IDLE := $(subst $(SPACE),$(comma),$(patsubst %,%=0,$(filter-out $(STORE),$(STORES))))
 
 .PHONY: setup up test check sim bench ci clean
 
@@ -23,8 +31,8 @@ up: setup
 	mkdir -p $(RUN)/confdir/conf.d
 	sed 's|@RUN@|$(abspath $(RUN))|' demo/confd/conf.d/app.toml >$(RUN)/confdir/conf.d/app.toml
 	ln -sfn $(CURDIR)/demo/confd/templates $(RUN)/confdir/templates
-	RUN=$(RUN) BACKEND=$(BACKEND) PATH="$(CURDIR)/$(BIN):$$PATH" \
-	  $(BIN)/honcho --procfile Procfile start --concurrency $(OTHER)=0
+	RUN=$(RUN) BACKEND=$(BACKEND) ENDPOINTS=$(ENDPOINTS) PATH="$(CURDIR)/$(BIN):$$PATH" \
+	  $(BIN)/honcho --procfile Procfile start --concurrency $(IDLE)
 
 test: setup
 	$(BIN)/pytest --numprocesses auto $(ARGS)

@@ -13,7 +13,7 @@ from pathlib import Path
 from coordinator.client import Absent, Store, connect
 from coordinator.client.errors import KeyExists, StoreError
 
-STORE = "http://127.0.0.1:2379"
+STORE = os.environ.get("ENDPOINTS", "http://127.0.0.1:2379")
 PROXY = "http://127.0.0.1:8181"
 BACKEND = os.environ.get("BACKEND", "coordinator")
 # How the reader writes a key: etcdctl for a real etcd, whose keys here are those of its v3 API.

@@ -40,8 +40,22 @@ put /vulcand/backends/web/servers/1 '{"URL": "http://127.0.0.1:9002"}'
 within_a_second 'hello from web2' get
 put /app/title 'A new title'
 within_a_second '1' grep -c 'A new title' /tmp/run/app.conf
-locksmithctl lock this-host
-locksmithctl status | grep -q this-host || fail 'not locked'
+if [ "$CLUSTER" = 3 ]; then
+  # The leader dies; nobody who rests on the store notices.
+  for port in 2381 2481 2581; do
+    curl -sf "http://127.0.0.1:$port/debug/state" | grep -q '"role": "leader"' && leader=$port
+  done
+  pkill -9 -f -- "--status-addr 127.0.0.1:$leader" || fail 'no leader to kill'
+  for _ in $(seq 20); do
+    [ "$(get)" = 'hello from web2' ] || fail "vulcand noticed: $(get)"
+    [ -n "$(ask web.slashetc.local A)" ] || fail 'skydns noticed'
+  done
+  until put /vulcand/backends/web/servers/1 '{"URL": "http://127.0.0.1:9001"}'; do sleep 0.1; done
+  within_a_second 'hello from web1' get
+  until curl -sf "http://127.0.0.1:$leader/health" >/tmp/health; do sleep 0.1; done
+fi
+locksmithctl --endpoints "$ENDPOINTS" lock this-host
+locksmithctl --endpoints "$ENDPOINTS" status | grep -q this-host || fail 'not locked'
 
 kill -INT -- "-$up"
 for _ in $(seq 150); do kill -0 "$up" 2>/dev/null || break; sleep 0.1; done
@@ -53,19 +67,27 @@ left=$(ps -e -o args= | grep -E "$ours" | grep -v '^bash -c' || true)
 """
 
 
-PUT = {"coordinator": "coordctl set", "etcd": "etcdctl put"}
-
-
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("backend", PUT)
+@pytest.mark.parametrize(
+    ("backend", "members"), [("coordinator", 1), ("coordinator", 3), ("etcd", 1)]
+)
 def test_make_up_shows_all_of_it_live(
-    tmp_path: Path, backend: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, backend: str, members: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     require("dig")
     if backend == "etcd":
         require("etcd")
         require("etcdctl")
-    for name, value in (("BACKEND", backend), ("PUT", PUT[backend]), ("ETCDCTL_API", "3")):
+    ports = (2379, 2479, 2579)[:members]
+    endpoints = ",".join(f"http://127.0.0.1:{port}" for port in ports)
+    put = "etcdctl put" if backend == "etcd" else f"coordctl --endpoints {endpoints} set"
+    for name, value in (
+        ("BACKEND", backend),
+        ("CLUSTER", str(members)),
+        ("ENDPOINTS", endpoints),
+        ("PUT", put),
+        ("ETCDCTL_API", "3"),
+    ):
         monkeypatch.setenv(name, value)
     done = isolated(SCRIPT, tmp_path, timeout_s=150)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from tests import cluster
 from tests.client.network import Member
 from tests.rig import Running, answers, free_port, wait_until
 
@@ -62,6 +63,31 @@ class EtcdCluster:
         with urllib.request.urlopen(url, data=b"{}", timeout=10) as reply:
             status = json.load(reply)
         return bool(status["leader"] == status["header"]["member_id"])
+
+
+class Coordinators:
+    """Three of our coordinators, driven the same way."""
+
+    def __init__(self, running: cluster.Cluster) -> None:
+        self._running = running
+        self.endpoints = running.endpoints
+
+    def kill_leader(self) -> int:
+        leader = self._running.leader()
+        self._running.kill(leader)
+        return self._running.places.index(leader)
+
+    def kill(self, number: int) -> None:
+        self._running.kill(self._running.places[number])
+
+    def start(self, number: int) -> None:
+        self._running.begin(self._running.places[number])
+
+
+@contextmanager
+def coordinators(directory: Path) -> Iterator[Coordinators]:
+    with cluster.Cluster(directory) as running:
+        yield Coordinators(running)
 
 
 @contextmanager

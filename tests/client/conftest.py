@@ -6,14 +6,14 @@ from contextlib import suppress
 import pytest
 
 from coordinator.client import KeyNotFound, connect
-from tests.client.cluster import etcd_cluster
+from tests.client.cluster import coordinators, etcd_cluster
 from tests.client.papers import Papers
 from tests.client.world import World, in_memory
 from tests.rig import Coordinator, Etcd
 
 SERVERS = ("etcd", "coordinator", "etcd3")
 # Three members each; their fixture is a comma list of endpoints.
-TRIOS = ("etcd3_trio",)
+TRIOS = ("etcd3_trio", "coordinator_trio")
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +31,12 @@ def etcd3_url(etcd_url: str) -> str:
 @pytest.fixture(scope="session")
 def etcd3_trio_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with etcd_cluster(tmp_path_factory.mktemp("trio"), "v3+") as running:
+        yield running.endpoints
+
+
+@pytest.fixture(scope="session")
+def coordinator_trio_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with coordinators(tmp_path_factory.mktemp("coordinators")) as running:
         yield running.endpoints
 
 

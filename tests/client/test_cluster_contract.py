@@ -7,15 +7,19 @@ from pathlib import Path
 import pytest
 
 from coordinator.client import Mirror, Store, Unavailable, connect
-from tests.client.cluster import CLUSTERS, Cluster, etcd_cluster
+from tests.client.cluster import CLUSTERS, Cluster, coordinators, etcd_cluster
 from tests.client.world import Receiver
 from tests.rig import wait_until
 
 WRITES = 600
 
 
-@pytest.fixture(params=CLUSTERS)
+@pytest.fixture(params=(*CLUSTERS, "coordinator"))
 def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cluster]:
+    if request.param == "coordinator":
+        with coordinators(tmp_path) as ours:
+            yield ours
+        return
     with etcd_cluster(tmp_path, CLUSTERS[request.param]) as running:
         yield running
 

@@ -377,13 +377,14 @@ class Replica(Generic[Waiter]):
 
     def _put_in_log(self) -> None:
         batch: list[Request] = []
+        asks: list[tuple[int, Change | int]] = []
         origin = self.origin
         for sequence, pending in self._writes.take_unsent():
             match pending.ask:
                 case int() as target:
-                    self._decide(sequence, target)
+                    asks.append((sequence, target))
                 case AddLearner() | Promote() | Remove() as change:
-                    self._decide(sequence, changes.marked(change, origin, sequence))
+                    asks.append((sequence, changes.marked(change, origin, sequence)))
                 case command:
                     batch.append(self._stamped(origin, sequence, command, pending.ttl_ns))
         self._append(batch)
@@ -394,6 +395,9 @@ class Replica(Generic[Waiter]):
                 [self._stamped(other, e.sequence, e.command, e.ttl_ns) for e in packet.requests]
             )
             self._awaited_by(packet.sender)
+        # Last: once leadership is on its way to another, nothing is appended.
+        for sequence, ask in asks:
+            self._decide(sequence, ask)
 
     def _decide(self, sequence: int, ask: Change | int) -> None:
         if reason := changes.carry_out(ask, self.node, self.keyspace):

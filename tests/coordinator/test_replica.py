@@ -1,0 +1,57 @@
+"""Rules of a replica that need no world to be seen."""
+
+import random
+
+from coordinator import cluster
+from coordinator.raft import membership
+from coordinator.raft.membership import Found
+from coordinator.raft.messages import AppendOk, PreVoteReply, VoteReply
+from coordinator.raft.roles import Role
+from coordinator.raft.types import Entry, HardState
+from coordinator.replica import Birth, Replica
+from coordinator.store.commands import Put
+from coordinator.store.event import Event
+
+
+def leading(*others: int) -> Replica[str]:
+    """Return member 1 as the leader of itself and others, elected by member 2 if there is one."""
+    founders = [1, *others]
+    entries = [
+        Entry(1, n, membership.encode(Found(n, cluster.peers((f"http://{n}",))))) for n in founders
+    ]
+    birth = Birth(
+        member=1,
+        state=HardState(1, 0, len(entries)),
+        entries=entries,
+        snapshot=None,
+        facts=(),
+        dice=random.Random(1).randrange,
+        now_ns=0,
+        wall_ns=0,
+    )
+    replica: Replica[str] = Replica(birth)
+    if others:
+        replica.node.campaign()
+        replica.receive(PreVoteReply(sender=2, receiver=1, term=2, granted=True))
+        replica.receive(VoteReply(sender=2, receiver=1, term=2, granted=True))
+    drive(replica)
+    assert replica.node.role is Role.LEADER
+    return replica
+
+
+def drive(replica: Replica[str]) -> dict[str, object]:
+    """Save whatever is to be saved; return the outcomes."""
+    while (ready := replica.ready()) is not None:
+        replica.saved(ready)
+    return dict(replica.take_done())
+
+
+def test_a_write_in_one_batch_with_a_transfer_goes_first() -> None:
+    replica = leading(2)
+    replica.receive(AppendOk(sender=2, receiver=1, term=2, match=replica.node.log.last))
+    drive(replica)
+    replica.transfer(2, "transfer")
+    replica.propose(Put(b"/a", b"1"), "write")
+    drive(replica)
+    replica.receive(AppendOk(sender=2, receiver=1, term=2, match=replica.node.log.last))
+    assert isinstance(drive(replica)["write"], Event)

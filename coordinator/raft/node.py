@@ -340,7 +340,10 @@ class Node:
         self._append_own(leading, [Entry(self.term, self.log.last + 1)])
 
     def _emit(self, message: AnyMessage) -> None:
-        self._first.append(message)
+        # A voter alone leads before its term is saved; told of it, a learner could get another
+        # entry of the same term and index after a crash.
+        is_saved = self._saved_state.term == self.term
+        (self._first if is_saved else self._after).append(message)
 
     def _after_save(self, message: AnyMessage) -> None:
         self._after.append(message)

@@ -262,3 +262,12 @@ def test_one_member_alone_elects_itself_and_commits_what_it_saved() -> None:
     assert one.to_apply() == ()
     settle(one)
     assert [entry.data for entry in one.to_apply()] == [b"", b"x"]
+
+
+def test_a_lone_voter_tells_learners_of_its_term_only_when_that_is_saved() -> None:
+    one = node(1, configuration=Configuration(frozenset({1}), frozenset({2})))
+    one.campaign()
+    ready = one.ready()
+    assert ready.state == HardState(2, 1, 0)
+    assert not ready.first, "after a crash it would begin the same term again, with other entries"
+    assert {type(message) for message in ready.after} == {Append}

@@ -115,7 +115,7 @@ class Replica(Generic[Waiter]):
         self._reads: Reads[Waiter] = Reads(birth.dice(_ID_MASK))
         self._seen = (0, 0)
         self._heard_ns = birth.now_ns
-        self._anchored_term = 0
+        self._anchored = (0, 0)
         self._synced_ns = self._checked_ns = birth.now_ns
         self._leaving: dict[int, int] = {}  # members that asked for their own removal
         self._apply_committed()
@@ -347,10 +347,16 @@ class Replica(Generic[Waiter]):
         node = self.node
         if node.leading is None and node.leader:
             self._forward(node.leader)
-        elif node.leading is not None and node.leading.transfer is None:
+        elif node.leading is not None and node.leading.transfer is None and self._knows_time:
             uncommitted = node.log.last - node.commit
             if uncommitted <= UNCOMMITTED_MAX:
                 self._put_in_log()
+
+    @property
+    def _knows_time(self) -> bool:
+        """Whether this leader has applied all that leaders before it said of the time."""
+        leading = self.node.leading
+        return leading is not None and self.node.applied >= leading.first_index
 
     def _forward(self, leader: int) -> None:
         writes, term = [], self.node.term
@@ -422,9 +428,14 @@ class Replica(Generic[Waiter]):
         return Request(origin, sequence, command)
 
     def _anchor(self) -> None:
-        """Tell the followers this leader's time before anything is measured by it."""
-        if self._anchored_term != self.node.term:
-            self._anchored_term = self.node.term
+        """Tell the followers this leader's time before anything is measured by it.
+
+        Once for all that one moment measures: a follower's clock that ran free since an earlier
+        anchor may be far from this one's, and would end a key by the difference too early.
+        """
+        anchored = (self.node.term, self._now_ns)
+        if self._anchored != anchored:
+            self._anchored = anchored
             self._append([Request(0, 0, Sync(self.cluster_ns()))])
 
     def _asked(self, packet: AskChange | AskTransfer) -> None:
@@ -481,7 +492,7 @@ class Replica(Generic[Waiter]):
                 if waiting is not None and waiting.waiter is not None:
                     done.append((waiting.waiter, outcome))
             elif not origin and isinstance(command, Sync):
-                self._set_clock(command)
+                self._set_clock(command, entry.index)
         node.applied = entries[-1].index
 
     def _reconfigure(self, data: bytes) -> None:
@@ -491,8 +502,10 @@ class Replica(Generic[Waiter]):
         for member in self._leaving.keys() - self.node.configuration.members:
             self._tell(member, self._leaving.pop(member))
 
-    def _set_clock(self, sync: Sync) -> None:
-        if not self.leads or sync.now_ns > self.cluster_ns():
+    def _set_clock(self, sync: Sync, index: int) -> None:
+        """Follow an earlier leader's time; a leader's own goes on by itself."""
+        leading = self.node.leading
+        if leading is None or index < leading.first_index:
             self.clock.set(sync.now_ns, self._now_ns)
 
     def _install(self, snapshot: Image) -> None:
@@ -529,12 +542,11 @@ class Replica(Generic[Waiter]):
     def _lead(self) -> None:
         leading, keyspace = self.node.leading, self.keyspace
         assert leading is not None
-        if self._now_ns - self._synced_ns >= SYNC_NS and leading.transfer is None:
+        is_due = self._now_ns - self._synced_ns >= SYNC_NS and self._knows_time
+        if is_due and leading.transfer is None:
             due_ns, now_ns = keyspace.next_expiry_ns, self.cluster_ns()
             if due_ns is not None and due_ns <= now_ns:
                 self._append([Request(0, 0, Sync(now_ns))])
-            elif due_ns is not None:
-                self._anchor()
             self._synced_ns = self._now_ns
         for promotion in changes.grown_up(leading, self.node, keyspace):
             changes.carry_out(changes.marked(promotion, 0, 0), self.node, keyspace)

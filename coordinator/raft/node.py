@@ -104,12 +104,12 @@ class Node:
         self._elapsed += 1
         if self.leading is not None:
             self._tick_leader(self.leading)
-        elif self._elapsed >= self._patience and self.me in self.configuration.voters:
+        elif self._elapsed >= self._patience and self._may_campaign:
             self._campaign(Role.PRE_CANDIDATE)
 
     def campaign(self) -> None:
         """Begin an election at once: for a member alone, and for tests."""
-        if self.leading is None and self.me in self.configuration.voters:
+        if self.leading is None and self._may_campaign:
             self._campaign(Role.PRE_CANDIDATE)
 
     def propose(self, commands: Sequence[bytes]) -> int:
@@ -287,6 +287,15 @@ class Node:
             self._patience = self._short_patience()
         else:
             self._patience = self.timing.election_ticks + self._dice(self.timing.election_ticks)
+
+    @property
+    def _may_campaign(self) -> bool:
+        """Whether this member can lead: also one whose removal is in its log, uncommitted.
+
+        Its log may be the only one that the others can elect. (Thesis, 4.2.2)
+        """
+        committed = self._roster.at(self.commit)
+        return self.me in self.configuration.voters or self.me in committed.voters
 
     def _campaign(self, role: Role, *, forced: bool = False) -> None:
         self._become(role)

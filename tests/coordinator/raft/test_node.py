@@ -5,7 +5,14 @@ import random
 import pytest
 
 from coordinator.raft.log import Log
-from coordinator.raft.membership import AddLearner, ChangeRefused, Configuration, Promote, Remove
+from coordinator.raft.membership import (
+    AddLearner,
+    ChangeRefused,
+    Configuration,
+    Promote,
+    Remove,
+    encode,
+)
 from coordinator.raft.messages import (
     AnyMessage,
     Append,
@@ -271,3 +278,18 @@ def test_a_lone_voter_tells_learners_of_its_term_only_when_that_is_saved() -> No
     assert ready.state == HardState(2, 1, 0)
     assert not ready.first, "after a crash it would begin the same term again, with other entries"
     assert {type(message) for message in ready.after} == {Append}
+
+
+def test_thesis_4_2_2_a_voter_whose_removal_is_not_committed_can_still_be_elected() -> None:
+    """The others lack the removal: their logs are older, and none of them can win its vote."""
+    two = Configuration(frozenset({1, 2}))
+    removal = Entry(1, 1, encode(Remove(1)))
+    one = Node(1, two, Log(0, 0, [removal]), HardState(1), dice=random.Random(1).randrange)
+    assert one.configuration.voters == {2}
+    for _ in range(25):
+        one.tick()
+    assert {type(each) for each in one.ready().first} == {PreVote}
+    elect(one)
+    settle(one)
+    one.step(AppendOk(sender=2, receiver=1, term=one.term, match=one.log.last))
+    assert (one.role, one.commit) == (Role.FOLLOWER, 2), "it leads until its removal is committed"

@@ -197,6 +197,8 @@ class Coordinator:
 
     def received(self, arrived: list[Packet]) -> None:
         """Take packets of another member."""
+        # First: a heartbeat begins a promise, and what is owed of the time before it does not count.
+        self.pass_time()
         receive = self.replica.receive
         for packet in arrived:
             receive(packet)

@@ -1,0 +1,74 @@
+"""Is a history of operations on one key explained by some order of them?
+
+The search of Wing and Gong with the memory of Lowe: of the operations that began before any
+undone one ended, one whose sight fits the state goes next; a set of done ones in a state is
+tried once. An operation whose outcome is unknown never ends, and may never have happened.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MISSING = b"\x00missing"
+ANY = b"\x00any"
+NEVER = 1 << 62
+
+
+@dataclass(slots=True)
+class Operation:
+    """Between `start` and `end` it saw the key hold `sees` and left it with `leaves`.
+
+    `sees` ANY saw nothing; `leaves` None changed nothing.
+    """
+
+    start: int
+    end: int
+    sees: bytes
+    leaves: bytes | None
+
+
+def explained(history: Sequence[Operation]) -> bool:
+    """Say whether there is an order; the key is MISSING at first."""
+    operations = sorted(_relevant(history), key=lambda each: each.start)
+    must = sum(1 << n for n, each in enumerate(operations) if each.end < NEVER)
+    tried: set[tuple[int, bytes]] = set()
+    stack = [(0, MISSING)]
+    while stack:
+        done, state = stack.pop()
+        if done & must == must:
+            return True
+        if (done, state) not in tried:
+            tried.add((done, state))
+            stack += _next(operations, done, state)
+    return False
+
+
+def _next(operations: Sequence[Operation], done: int, state: bytes) -> list[tuple[int, bytes]]:
+    """Return where one more operation can lead."""
+    ready, first_end = [], NEVER
+    for n, each in enumerate(operations):
+        if each.start > first_end:
+            break
+        if not done >> n & 1:
+            first_end = min(first_end, each.end)
+            ready.append((n, each))
+    ready = [(n, each) for n, each in ready if each.start <= first_end]
+    fit = [(n, each) for n, each in ready if each.sees in {ANY, state}]
+    for n, each in fit:
+        if each.leaves is None:
+            return [(done | 1 << n, state)]  # it changes nothing: no order is worse for it
+    wanted = {each.sees for _, each in ready}
+    # One that need not have happened has happened only if what comes next saw it.
+    return [
+        (done | 1 << n, each.leaves or b"")
+        for n, each in fit
+        if each.end < NEVER or each.leaves in wanted
+    ]
+
+
+def _relevant(history: Sequence[Operation]) -> list[Operation]:
+    """Leave out what has an unknown outcome and left nothing that anybody saw.
+
+    Every operation that is known sees the state before it, so none can rest on such a one.
+    """
+    seen = {each.sees for each in history}
+    return [each for each in history if each.end < NEVER or each.leaves in seen]

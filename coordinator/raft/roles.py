@@ -42,8 +42,11 @@ class Timing:
 
     @property
     def guard_ticks(self) -> int:
-        """How long a member votes for nobody after it heard a leader, whatever it suspects."""
-        return self.election_ticks // 2
+        """How long a member votes for nobody after it heard a leader, whatever it suspects.
+
+        Half an election timeout at least: the first tick may come at once, and does not count.
+        """
+        return self.election_ticks // 2 + 1
 
     @property
     def lease_ticks(self) -> int:
@@ -51,7 +54,7 @@ class Timing:
 
         It ends before any voter's guard does, also when clocks run at rates 1.6 to 1 apart.
         """
-        return self.election_ticks * 3 // 10
+        return (self.guard_ticks - 1) * 5 // 8
 
 
 @dataclass(slots=True)

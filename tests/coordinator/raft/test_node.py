@@ -27,7 +27,7 @@ from coordinator.raft.messages import (
     VoteReply,
 )
 from coordinator.raft.node import Node
-from coordinator.raft.roles import NotLeading, Ready, Role
+from coordinator.raft.roles import NotLeading, Ready, Role, Timing
 from coordinator.raft.types import Entry, HardState
 
 THREE = Configuration(frozenset({1, 2, 3}))
@@ -293,3 +293,12 @@ def test_thesis_4_2_2_a_voter_whose_removal_is_not_committed_can_still_be_electe
     settle(one)
     one.step(AppendOk(sender=2, receiver=1, term=one.term, match=one.log.last))
     assert (one.role, one.commit) == (Role.FOLLOWER, 2), "it leads until its removal is committed"
+
+
+@pytest.mark.parametrize("election_ticks", [3, 4, 5, 7, 10, 20, 50])
+def test_thesis_6_4_1_a_lease_ends_before_a_guard_at_any_rate_of_clocks(
+    election_ticks: int,
+) -> None:
+    """The slowest clock is at 0.8 and the fastest at 1.25; a guard's first tick may be short."""
+    timing = Timing(election_ticks)
+    assert timing.lease_ticks / 0.8 <= (timing.guard_ticks - 1) / 1.25

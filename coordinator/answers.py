@@ -16,6 +16,7 @@ from coordinator.api.keys import NotAllowed, NotFound, Parsed, Read, WatchReques
 from coordinator.api.members import Bad, Promotion, Removal, Transfer, Update
 from coordinator.api.pages import Page, Standing, page
 from coordinator.api.paths import BadTarget, Redirect
+from coordinator.backup_stream import STREAMS_MAX, BackupStream
 from coordinator.errors import INVALID_FORM, ApiError, Unavailable
 from coordinator.raft.membership import AddLearner, Promote, Remove
 from coordinator.replica import Outcome, Replica
@@ -86,7 +87,16 @@ class Changed:
         self.page = page
 
 
-Waiter = Written | Asked | Changed
+class Copied:
+    """A backup that waits until this member has all that was acknowledged."""
+
+    __slots__ = ("exchange",)
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+
+
+Waiter = Written | Asked | Changed | Copied
 
 
 class Answers:
@@ -102,6 +112,7 @@ class Answers:
         }
         self._cluster = (b"X-Etcd-Cluster-Id", b"%x" % cluster_id)
         self.watches: set[WatchStream] = set()
+        self._backups: set[BackupStream] = set()
         self.requests: Counter[bytes] = Counter()
         self._marked = -1
         self._mark_lines = b""
@@ -148,6 +159,8 @@ class Answers:
                 self._refuse(waiter.exchange, refusal)
         elif isinstance(outcome, ApiError):
             self._show(waiter.exchange, members.unavailable(outcome.cause))
+        elif isinstance(waiter, Copied):
+            self._copy(waiter.exchange)
         else:
             self._show(waiter.exchange, waiter.page)
 
@@ -257,6 +270,8 @@ class Answers:
         if (place := discovery.keys_path(path)) is not None:
             query = b"?" + split.query if split.query else b""
             self._keys(exchange, place.encode() + query)
+        elif path == "/v2/backup" and head.method == b"GET":
+            self._backup(exchange, split.query)
         elif path == "/new" and head.method in {b"GET", b"PUT"}:
             self._new_token(exchange, split.query)
         elif path.startswith("/v2/members") and head.method in {b"POST", b"PUT", b"DELETE"}:
@@ -264,6 +279,30 @@ class Answers:
         else:
             self._show(exchange, page(head.method.decode(), path, self._member.standing()))
         return True
+
+    def _backup(self, exchange: Exchange, query: bytes) -> None:
+        """Send the state: by default once it has all that was acknowledged anywhere before."""
+        if b"quorum=false" in query.split(b"&"):
+            self._copy(exchange)
+            return
+        self._member.pass_time()
+        try:
+            self._replica.read(Copied(exchange))
+        except Unavailable as refusal:
+            self._show(exchange, members.unavailable(refusal.cause))
+        self._member.wake()
+
+    def _copy(self, exchange: Exchange) -> None:
+        if exchange.finished:
+            return
+        if self._replica.diverged or len(self._backups) >= STREAMS_MAX:
+            busy = f"{STREAMS_MAX} backups are on their way already"
+            self._show(exchange, members.unavailable(self._replica.diverged or busy))
+            return
+        stream = BackupStream(exchange, self._replica, self._backups.discard)
+        self._backups.add(stream)
+        head = STATUS_LINES[200] + b"Content-Type: application/octet-stream\r\n"
+        stream.begin(head + b"%b: %b\r\n" % self._cluster + self._marks())
 
     def _new_token(self, exchange: Exchange, query: bytes) -> None:
         """Make a token for discovery; its URL is the answer once its size is in the store."""

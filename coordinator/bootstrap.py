@@ -6,7 +6,7 @@ DNS the initial cluster is found out first, and is then like a static one.
 """
 
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -49,14 +49,14 @@ def begin(settings: Settings) -> Beginning:
 def _begin(settings: Settings) -> Beginning:
     if settings.discovery:
         text = registry.join(settings.discovery, _own(settings), settings.name)
-        return _founder(settings, _parsed(text), settings.discovery)
+        return founder(settings.peer_urls, _parsed(text), settings.discovery)
     if settings.discovery_srv:
         secure = settings.peer_urls[0].startswith("https")
         found = srv.peers(settings.discovery_srv, settings.peer_urls, settings.name, secure=secure)
-        return _founder(settings, found, settings.token)
+        return founder(settings.peer_urls, found, settings.token)
     if settings.existing:
         return _joiner(settings)
-    return _founder(settings, settings.initial_cluster, settings.token)
+    return founder(settings.peer_urls, settings.initial_cluster, settings.token)
 
 
 def _own(settings: Settings) -> tuple[int, tuple[str, ...]]:
@@ -70,13 +70,16 @@ def _parsed(text: str) -> dict[str, list[str]]:
         raise CannotBegin(f"--discovery: {error}") from error
 
 
-def _founder(settings: Settings, members: Mapping[str, Iterable[str]], token: str) -> Beginning:
+def founder(
+    peer_urls: Sequence[str], members: Mapping[str, Iterable[str]], token: str
+) -> Beginning:
+    """Return the beginning of one of the first members. Raises CannotBegin."""
     urls = {name: tuple(sorted(each)) for name, each in members.items()}
     ids = {member_id(each, token): each for each in urls.values()}
-    me = member_id(settings.peer_urls, token)
+    me = member_id(peer_urls, token)
     if me not in ids:
         raise CannotBegin(
-            f"the initial cluster has no member with the peer URLs {', '.join(settings.peer_urls)}"
+            f"the initial cluster has no member with the peer URLs {', '.join(peer_urls)}"
         )
     return Beginning(me, cluster_id(ids), ids, ids)
 

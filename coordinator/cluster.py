@@ -86,6 +86,11 @@ def removed(notes: Mapping[str, bytes]) -> frozenset[int]:
     )
 
 
+def is_about_member(kind: str) -> bool:
+    """Say whether a note is about one member."""
+    return kind.startswith(_PREFIX)
+
+
 def has_run(notes: Mapping[str, bytes], member: int) -> bool:
     """Say whether the member has told of itself."""
     return f"{_PREFIX}{member:x}{_ATTRIBUTES}" in notes

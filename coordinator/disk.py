@@ -4,6 +4,8 @@
 <data-dir>/member/wal/<sequence>-<first index>.wal     (coordinator.wal says what is inside)
 <data-dir>/member/wal/<segment>.<offset>.broken        a torn tail as it was before its cut
 <data-dir>/member/snap/<index>-<term>.snap             (coordinator.snapshot)
+<data-dir>/unfinished/                                 a restore or recovery that was cut short
+<data-dir>/member.<time>.kept/                         what a recovery took the place of
 """
 
 import errno
@@ -22,7 +24,12 @@ from coordinator.replay import PUT_BACK, Replay
 from coordinator.snapshot import Snapshot, SnapshotName
 from coordinator.wal import Marker, Metadata, SegmentName
 
+UNFINISHED = "unfinished"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FINISH = (
+    "run the restore again; after a recovery rename the newest member.<time>.kept beside it to "
+    "member and recover again"
+)
 # Evidence for whoever looks into a crash; more of it tells nothing new.
 BROKEN_COPIES_MAX = 5
 
@@ -113,6 +120,11 @@ class Disk:
         self._held.callback(self._journal.close)
         return recovered
 
+    def read(self) -> Recovered:
+        """Return what `open` would, and change nothing; for who holds the lock. Raises Damaged."""
+        replay, choice, _ = self._replayed()
+        return _recovered(replay, choice)
+
     def append(self, entries: Sequence[Entry], state: HardState | None = None) -> None:
         """Write entries and the hard state that goes with them; safe after the next `sync`."""
         self._journal.append(entries, state)
@@ -186,6 +198,9 @@ class Disk:
         if snapshots := self._snapshots():
             finding = f"expected the log that goes with snapshot {snapshots[-1]}, found no segment"
             raise DamagedLog(str(self._wal), 0, finding, PUT_BACK)
+        if UNFINISHED in files.names(self._directory):
+            finding = "no log, and a restore or a recovery that was cut short"
+            raise DamagedLog(str(self._directory / UNFINISHED), 0, finding, FINISH)
         self._journal.begin(fresh)
         return Recovered(fresh, None, HardState(), [], created=True)
 
@@ -194,22 +209,19 @@ class Disk:
         return sorted(name for name in parsed if name is not None)
 
     def _recover(self) -> Recovered:
+        replay, choice, raw = self._replayed()
+        repairs = (*self._set_aside(choice), *self._mend(replay, raw))
+        self._resume(replay)
+        return _recovered(replay, choice, repairs)
+
+    def _replayed(self) -> tuple[Replay, snapshot.Choice, bytes]:
+        """Return the log, the snapshot to begin from, and the last segment's bytes."""
         replay, raw = Replay(), b""
         for name, raw in read_segments(self._files, self._wal):
             replay.segment(str(self._wal / str(name)), name, raw)
         replay.finish()
         choice = snapshot.choose(str(self._snap), replay.markers, replay.first, self._read_snapshot)
-        repairs = (*self._set_aside(choice), *self._mend(replay, raw))
-        self._resume(replay)
-        assert replay.metadata is not None
-        state, at = replay.state, choice.snapshot.index if choice.snapshot else 0
-        return Recovered(
-            replay.metadata,
-            choice.snapshot,
-            HardState(state.term, state.vote, max(state.commit, at)),
-            replay.entries[max(0, at + 1 - replay.first) :],
-            repairs=repairs,
-        )
+        return replay, choice, raw
 
     def _resume(self, replay: Replay) -> None:
         assert replay.metadata is not None
@@ -261,6 +273,20 @@ class Disk:
         with closing(self._files.open(path)) as file:
             journal.fill(file, start, end)
             file.sync()
+
+
+def _recovered(
+    replay: Replay, choice: snapshot.Choice, repairs: tuple[Repair, ...] = ()
+) -> Recovered:
+    assert replay.metadata is not None
+    state, at = replay.state, choice.snapshot.index if choice.snapshot else 0
+    return Recovered(
+        replay.metadata,
+        choice.snapshot,
+        HardState(state.term, state.vote, max(state.commit, at)),
+        replay.entries[max(0, at + 1 - replay.first) :],
+        repairs=repairs,
+    )
 
 
 def read_segments(files: Files, directory: Path) -> Iterator[tuple[SegmentName, bytes]]:

@@ -69,6 +69,8 @@ def samples(running: "Coordinator") -> Iterable[Sample]:
         yield Sample(name, "gauge", about, value)
     for name, (about, count) in counters.items():
         yield Sample(name, "counter", about, count)
+    if running.backups is not None:
+        yield from running.backups.samples()
     for method, requests in running.requests.items():
         labels = {"method": method.decode()}
         about = "Requests on the client port."

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from coordinator import cluster, peers, report
 from coordinator.answers import Answers, Waiter
 from coordinator.api.pages import Standing
+from coordinator.backup_schedule import BackupSchedule
 from coordinator.damage import Damaged
 from coordinator.disk import DirectoryInUse, Disk, Recovered
 from coordinator.identity import Identity
@@ -69,6 +70,7 @@ class Coordinator:
         self._links: Links
         self._server: Server
         self._doors: Server | None = None
+        self.backups: BackupSchedule | None = None
         self._streams: set[Stream] = set()
         self._contexts: list[tuple[ssl.SSLContext, tls.TlsFiles]] = []
         self._status = StatusPage(
@@ -114,6 +116,9 @@ class Coordinator:
         await self._listen_to_clients()
         await self._status.start()
         self._healthy = True
+        if settings.backups is not None:
+            self.backups = BackupSchedule(settings.backups, self.replica)
+            life.spawn(self.backups.run(), "backups")
         _log.info(
             "serving",
             name=settings.name,

@@ -97,7 +97,7 @@ def checked(flags: Flags) -> Settings:
         advertise_client=advertised(flags.advertise_client_urls, "advertise-client-urls"),
         listen_peer=listening(listen_peer, flags.peer_tls, "peer") if listen_peer else (),
         peer_urls=peer_urls,
-        initial_cluster=first_members(flags, peer_urls),
+        initial_cluster=_initial_cluster(flags, peer_urls),
         existing=flags.initial_cluster_state == "existing",
         token=flags.token,
         discovery=flags.discovery,
@@ -128,12 +128,13 @@ def advertised(urls: str, option: str) -> tuple[str, ...]:
     return tuple(sorted(out))
 
 
-def first_members(flags: Flags, peer_urls: tuple[str, ...]) -> dict[str, list[str]]:
+def first_members(
+    name: str, initial_cluster: str, peer_urls: tuple[str, ...]
+) -> dict[str, list[str]]:
     """Parse --initial-cluster. ValueError when this member is not in it as it says itself."""
-    if flags.discovery or flags.discovery_srv or not flags.initial_cluster:
-        return {flags.name: list(peer_urls)}
-    members = parse_initial_cluster(flags.initial_cluster)
-    name = flags.name
+    if not initial_cluster:
+        return {name: list(peer_urls)}
+    members = parse_initial_cluster(initial_cluster)
     if name not in members:
         raise ValueError(f"--initial-cluster has no member {name!r}; it has {', '.join(members)}")
     if sorted(members[name]) != sorted(peer_urls):
@@ -142,6 +143,11 @@ def first_members(flags: Flags, peer_urls: tuple[str, ...]) -> dict[str, list[st
             f"--initial-advertise-peer-urls gives {', '.join(peer_urls)}: make them equal"
         )
     return members
+
+
+def _initial_cluster(flags: Flags, peer_urls: tuple[str, ...]) -> dict[str, list[str]]:
+    found_out = flags.discovery or flags.discovery_srv
+    return first_members(flags.name, "" if found_out else flags.initial_cluster, peer_urls)
 
 
 def _listen_address(url: str, tls: TlsFiles | None, whom: str) -> tuple[str, int]:

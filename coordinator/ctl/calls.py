@@ -1,6 +1,7 @@
 """Requests to a cluster, with etcdctl's rules about which server to ask and when to give up."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NoReturn
 from urllib.parse import urlencode
@@ -11,7 +12,7 @@ import typer
 
 from coordinator.client import Tls
 from coordinator.client.endpoint import Endpoint, parse
-from coordinator.client.exchange import EndpointFailed, Exchange, Request, read
+from coordinator.client.exchange import EndpointFailed, Exchange, Request, chunks, read
 from coordinator.ctl.answers import Answer, Member, Members, Refusal, go_json
 from coordinator.ctl.codes import BAD_CONNECTION, SERVER_ERROR, give_up
 from daemonkit.options import Failure
@@ -118,6 +119,15 @@ class Cluster:
         except EndpointFailed:
             body = b""
         return self._judged(response, body) if body.strip() else (None, _index(response))
+
+    def stream(self, request: Request) -> Iterator[bytes]:
+        """Yield the body of an answer as it comes, however long it is. Raises Unreachable."""
+        self._end_s = time.monotonic() + QUIET_S
+        response = self._first(request, QUIET_S)
+        try:
+            yield from chunks(response)
+        except EndpointFailed as failure:
+            raise Unreachable([f"the answer was cut: {failure}"], connection=False) from failure
 
     def get(self, url: str) -> bytes:
         """Return the body at a URL, whatever its status. Raises PageFailed."""

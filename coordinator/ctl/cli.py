@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
+from coordinator.ctl import backup_cli
 from coordinator.ctl.codes import BAD_ARGUMENTS, give_up
 from coordinator.ctl.given import Globals
 from coordinator.ctl.spelling import Launcher, Program, Verb, duration_s
@@ -93,6 +94,7 @@ member_app = options.program("The members of the cluster.")
 dump_app = options.program("What a coordinator keeps, in words.")
 app.add_typer(member_app, name="member")
 app.add_typer(dump_app, name="dump")
+app.add_typer(backup_cli.app, name="backup")
 
 
 @app.callback(cls=Program, invoke_without_command=True)
@@ -390,6 +392,9 @@ def dump_state(context: typer.Context, url: str) -> None:
     from coordinator.ctl import dump
 
     _session(context).print_state(dump.state(url))
+
+
+app.command("recover")(backup_cli.recover)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

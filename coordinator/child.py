@@ -1,0 +1,64 @@
+"""A forked child: a copy of this process' memory that does one thing while the member serves."""
+
+import asyncio
+import ctypes
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+
+_PR_SET_PDEATHSIG = 1
+# Above every errno: the child failed in a way that has no number.
+FAILED = 255
+
+
+class Child:
+    """Runs `work` in a child; `ended` is told its exit code: 0, an OSError's errno, or FAILED.
+
+    `kept` is the one descriptor above the standard ones that the child has: the number that
+    `work` is called with.
+    """
+
+    def __init__(
+        self, work: Callable[[int], None], ended: Callable[[int], None], kept: int = -1
+    ) -> None:
+        self._ended = ended
+        self._pid = os.fork()
+        if self._pid == 0:
+            _be_child(work, kept)
+        self._pidfd = os.pidfd_open(self._pid)
+        asyncio.get_running_loop().add_reader(self._pidfd, self._reap)
+
+    def kill(self) -> None:
+        """End it; harmless when it has ended."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    def _reap(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        _, status = os.waitpid(self._pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        self._ended(FAILED if code < 0 else code)
+
+
+def why(code: int) -> str:
+    """Say in words why a child ended with an exit code that is not 0."""
+    return "the child process failed or was killed" if code == FAILED else os.strerror(code)
+
+
+def _be_child(work: Callable[[int], None], kept: int) -> None:
+    """Be the child: nothing of the parent's but its memory and `kept`, and never its loop."""
+    code = FAILED
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        first = 3
+        if kept >= 0:
+            kept, first = os.dup2(kept, 3), 4
+        os.closerange(first, os.sysconf("SC_OPEN_MAX"))
+        work(kept)
+        code = 0
+    except OSError as error:
+        code = error.errno or FAILED
+    finally:
+        os._exit(code)

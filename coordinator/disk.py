@@ -188,6 +188,9 @@ class Disk:
 
     def _open(self, fresh: Metadata) -> Recovered:
         files = self._files
+        if not self.has_log and UNFINISHED in files.names(self._directory):
+            finding = "no log, and a restore or a recovery that was cut short"
+            raise DamagedLog(str(self._directory / UNFINISHED), 0, finding, FINISH)
         for directory in (self._wal.parent, self._wal, self._snap):
             files.make_directory(directory)
             for name in files.names(directory):
@@ -198,9 +201,6 @@ class Disk:
         if snapshots := self._snapshots():
             finding = f"expected the log that goes with snapshot {snapshots[-1]}, found no segment"
             raise DamagedLog(str(self._wal), 0, finding, PUT_BACK)
-        if UNFINISHED in files.names(self._directory):
-            finding = "no log, and a restore or a recovery that was cut short"
-            raise DamagedLog(str(self._directory / UNFINISHED), 0, finding, FINISH)
         self._journal.begin(fresh)
         return Recovered(fresh, None, HardState(), [], created=True)
 

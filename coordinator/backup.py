@@ -29,6 +29,7 @@ from coordinator.store.keyspace import KeySpace
 
 _TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 _SUFFIX = ".backup"
+UNFINISHED_SUFFIX = ".tmp"
 
 
 class BadBackup(Exception):  # noqa: N818 - states a fact about a file
@@ -166,3 +167,14 @@ def backups(names: Iterable[str]) -> list[BackupName]:
 def superfluous(names: Iterable[str], keep: int) -> list[BackupName]:
     """Return the backups that go when `keep` of them stay."""
     return backups(names)[:-keep]
+
+
+def leftovers(names: Iterable[str], before_s: float) -> list[str]:
+    """Return the files of writers that were killed on the way, if they began before a time."""
+    return [
+        name
+        for name in names
+        if (begun := BackupName.parse(name.removesuffix(UNFINISHED_SUFFIX))) is not None
+        and name.endswith(UNFINISHED_SUFFIX)
+        and begun.time_s < before_s
+    ]

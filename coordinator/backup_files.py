@@ -31,7 +31,7 @@ def write(path: Path, pieces: Iterable[bytes]) -> Backup:
     Whatever goes wrong, an older file of that name stays as it is.
     """
     files = OsFiles()
-    unfinished = path.with_name(f"{path.name}.tmp")
+    unfinished = path.with_name(path.name + backup.UNFINISHED_SUFFIX)
     try:
         offset = 0
         with closing(files.create(unfinished)) as file:

@@ -24,6 +24,8 @@ from daemonkit.metrics import Sample
 
 # A failed one is tried again after so long, or after the interval when that is shorter.
 RETRY_S = 60.0
+# No backup takes so long: what was begun before then has no writer any more.
+LEFTOVER_S = 3600.0
 
 _log = logs.get("coordinator.backup")
 
@@ -111,8 +113,10 @@ def _keep(settings: Backups, name: BackupName, pieces: Iterable[bytes]) -> None:
         backup_files.write(directory / str(name), pieces)
     except BadBackup as bad:
         raise OSError(errno.EBADMSG, str(bad)) from bad
-    for old in backup.superfluous(_names(directory), settings.keep):
-        (directory / str(old)).unlink()
+    names = _names(directory)
+    gone = [str(old) for old in backup.superfluous(names, settings.keep)]
+    for name in gone + backup.leftovers(names, time.time() - LEFTOVER_S):
+        (directory / name).unlink(missing_ok=True)
 
 
 def _newest_s(directory: Path) -> float:

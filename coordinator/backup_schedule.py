@@ -114,9 +114,9 @@ def _keep(settings: Backups, name: BackupName, pieces: Iterable[bytes]) -> None:
     except BadBackup as bad:
         raise OSError(errno.EBADMSG, str(bad)) from bad
     names = _names(directory)
-    gone = [str(old) for old in backup.superfluous(names, settings.keep)]
-    for name in gone + backup.leftovers(names, time.time() - LEFTOVER_S):
-        (directory / name).unlink(missing_ok=True)
+    gone = [str(each) for each in backup.superfluous(names, settings.keep)]
+    for old in gone + backup.leftovers(names, time.time() - LEFTOVER_S):
+        (directory / old).unlink(missing_ok=True)
 
 
 def _newest_s(directory: Path) -> float:

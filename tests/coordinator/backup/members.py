@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlencode, urlsplit
 
 from coordinator import peers
@@ -139,7 +140,7 @@ class Writer:
                 return
             self.acknowledged = number + 1
 
-    def __enter__(self) -> "Writer":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -45,7 +45,7 @@ def saved(tmp_path: Path) -> tuple[Path, Place, dict[str, str]]:
 def test_three_members_begin_with_the_keys_of_a_backup(
     saved: tuple[Path, Place, dict[str, str]], tmp_path: Path
 ) -> None:
-    file, old, had = saved
+    file, _, had = saved
     trio = places(tmp_path, "n1", "n2", "n3")
     flags = [*initial_cluster(trio), "--initial-cluster-token", "second"]
     made = [restore(file, place, *flags) for place in trio]

@@ -86,16 +86,16 @@ def test_a_failure_is_logged_counted_and_ends_nothing(tmp_path: Path) -> None:
 def test_a_member_that_may_be_behind_writes_none(tmp_path: Path) -> None:
     trio, kept = places(tmp_path, "n1", "n2", "n3"), tmp_path / "backups"
     flags = ["--backup-dir", str(kept), *EVERY_SECOND]
-    with running(trio[1:], *initial_cluster(trio)) as others:
-        with running(trio[:1], *initial_cluster(trio), *flags):
-            url = trio[0].url
-            wait_until(lambda: named(kept), "a backup")
-            for member in others:
-                member.kill()
-            wait_until(lambda: metric(url, "coordinator_backup_failures_total") >= 1, "a failure")
-            before = named(kept)
-            wait_until(lambda: metric(url, "coordinator_backup_failures_total") >= 2, "another")
-            assert named(kept) == before
+    founders = initial_cluster(trio)
+    with running(trio[1:], *founders) as others, running(trio[:1], *founders, *flags):
+        url = trio[0].url
+        wait_until(lambda: named(kept), "a backup")
+        for member in others:
+            member.kill()
+        wait_until(lambda: metric(url, "coordinator_backup_failures_total") >= 1, "a failure")
+        before = named(kept)
+        wait_until(lambda: metric(url, "coordinator_backup_failures_total") >= 2, "another")
+        assert named(kept) == before
 
 
 class Confined(Running):

@@ -339,16 +339,16 @@ class Answers:
                 case members.Addition(member=member):
                     added = members.added(member)
                     learner = AddLearner(member.id, cluster.peers(member.peer_urls))
-                    replica.change(learner, Changed(exchange, added))
+                    replica.ask(learner, Changed(exchange, added))
                 case Removal(member=member_id):
-                    replica.change(Remove(member_id), Changed(exchange, members.DONE))
+                    replica.ask(Remove(member_id), Changed(exchange, members.DONE))
                 case Promotion(member=member_id):
-                    replica.change(Promote(member_id), Changed(exchange, members.DONE))
+                    replica.ask(Promote(member_id), Changed(exchange, members.DONE))
                 case Update(member=member_id, peer_urls=urls):
                     note = cluster.raft_note(member_id, urls)
                     replica.propose(note, Changed(exchange, members.DONE))
                 case Transfer(target=target):
-                    replica.transfer(target, Changed(exchange, members.DONE))
+                    replica.ask(target, Changed(exchange, members.DONE))
                 case _:
                     assert_never(asked)
         except Unavailable as refusal:

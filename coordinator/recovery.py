@@ -14,11 +14,12 @@ from pathlib import Path
 from coordinator import backup
 from coordinator.backup import Backup
 from coordinator.backup_files import build, held, take_place
+from coordinator.birth import Birth
 from coordinator.cluster import Member
 from coordinator.disk import Disk, OsFiles, Recovered
 from coordinator.identity import Identity, cluster_id, member_id
 from coordinator.raft.types import HardState
-from coordinator.replica import Birth, Replica
+from coordinator.replica import Replica
 from coordinator.snapshot import Snapshot
 from coordinator.wal import Metadata
 

@@ -13,15 +13,13 @@ Invariants:
  4. A member whose state differs from a majority's answers nothing any more.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-import msgspec
-
-from coordinator import changes, cluster, image, requests
+from coordinator import changes, cluster, drafting, image
+from coordinator.birth import Birth
 from coordinator.checks import Checks
 from coordinator.clock import Clock
+from coordinator.drafting import Draft
 from coordinator.errors import ApiError, Unavailable
 from coordinator.packets import (
     NO_TTL,
@@ -30,21 +28,19 @@ from coordinator.packets import (
     Check,
     Decided,
     Forward,
-    Forwarded,
     Packet,
 )
 from coordinator.raft import membership
 from coordinator.raft.log import Log
-from coordinator.raft.membership import AddLearner, Change, Configuration, Promote, Remove
+from coordinator.raft.membership import Change, Configuration, Remove
 from coordinator.raft.node import Node
-from coordinator.raft.roles import Ready, Role, Timing
+from coordinator.raft.roles import Ready, Role
 from coordinator.raft.snapshots import Image
-from coordinator.raft.types import Entry, HardState
-from coordinator.requests import Applied, Request
-from coordinator.store.commands import Append, Command, Note, Put, Sync
+from coordinator.requests import Applied
+from coordinator.store.commands import Append, Command, Put, Sync
 from coordinator.store.event import Event
 from coordinator.store.keyspace import KeySpace
-from coordinator.waiting import Ask, Reads, Writes
+from coordinator.waiting import Ask, Patience, Reads, Writes
 
 Waiter = TypeVar("Waiter")
 Outcome = Event | ApiError | None
@@ -52,30 +48,9 @@ Outcome = Event | ApiError | None
 PATIENCE_TIMEOUTS = 2
 # A request that no leader was able to decide in so long is told so.
 REQUEST_NS = 5_000_000_000
-# Entries that wait for a majority; more would only wait longer.
-UNCOMMITTED_MAX = 50_000
 SYNC_NS = 500_000_000
 CHECK_NS = 1_000_000_000
 _ID_MASK = (1 << 63) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Birth:
-    """What a member begins with: its id, what its disk knows, and what it tells of itself.
-
-    `dice(n)` returns a random number below n. Times are nanoseconds.
-    """
-
-    member: int
-    state: HardState
-    entries: Sequence[Entry]
-    snapshot: tuple[int, int, bytes] | None  # index, term, state
-    facts: tuple[Note, ...]
-    dice: Callable[[int], int]
-    now_ns: int
-    wall_ns: int
-    tick_ns: int = 100_000_000
-    timing: Timing = field(default_factory=Timing)
 
 
 class Replica(Generic[Waiter]):
@@ -110,12 +85,12 @@ class Replica(Generic[Waiter]):
         self._now_ns = self._ticked_ns = birth.now_ns
         self._writes: Writes[Waiter] = Writes()
         self._forwarded: list[Forward] = []
-        self._proposed: dict[int, tuple[bytes, Request]] = {}
+        self._draft = Draft(self.node, self.origin)
         self._packets: list[Packet] = []
         self._reads: Reads[Waiter] = Reads(birth.dice(_ID_MASK))
         self._seen = (0, 0)
-        self._heard_ns = birth.now_ns
-        self._anchored = (0, 0)
+        election_ns = birth.timing.election_ticks * birth.tick_ns
+        self._patience = Patience(PATIENCE_TIMEOUTS * election_ns, birth.now_ns)
         self._synced_ns = self._checked_ns = birth.now_ns
         self._leaving: dict[int, int] = {}  # members that asked for their own removal
         self._apply_committed()
@@ -163,7 +138,7 @@ class Replica(Generic[Waiter]):
 
     def without_leader_s(self) -> float:
         """Return for how long no leader has been known, 0.0 while one is."""
-        return 0.0 if self.node.leader else (self._now_ns - self._heard_ns) / 1e9
+        return 0.0 if self.node.leader else self._patience.waited_ns(self._now_ns) / 1e9
 
     # Inputs.
 
@@ -206,13 +181,12 @@ class Replica(Generic[Waiter]):
             ttl_ns = max(0, command.expires_ns - self.cluster_ns())
         self._send(command, waiter, ttl_ns)
 
-    def change(self, change: Change, waiter: Waiter) -> None:
-        """Change the membership. Raises Unavailable when nobody could decide."""
-        self._send(change, waiter)
+    def ask(self, ask: Change | int, waiter: Waiter | None) -> None:
+        """Change the membership, or hand leadership to a voter (0: any other one).
 
-    def transfer(self, target: int, waiter: Waiter | None) -> None:
-        """Hand leadership to a voter, 0 for any other one. Raises Unavailable."""
-        self._send(target, waiter)
+        Raises Unavailable when nobody could decide.
+        """
+        self._send(ask, waiter)
 
     def read(self, waiter: Waiter) -> None:
         """Let the waiter know, by an outcome None, when a read is of now. Raises Unavailable."""
@@ -312,13 +286,8 @@ class Replica(Generic[Waiter]):
     def _check_available(self) -> None:
         if self.diverged:
             raise Unavailable(self.diverged)
-        if not self.node.leader and self._is_hopeless():
+        if self._patience.is_over(self._now_ns):
             raise Unavailable(self._why_unavailable())
-
-    def _is_hopeless(self) -> bool:
-        birth = self._birth
-        patience_ns = PATIENCE_TIMEOUTS * birth.timing.election_ticks * birth.tick_ns
-        return self._now_ns - self._heard_ns > patience_ns
 
     def _why_unavailable(self) -> str:
         voters = len(self.node.configuration.voters)
@@ -338,7 +307,7 @@ class Replica(Generic[Waiter]):
                 self._finish(sequence, None)
         self._seen = (node.term, node.leader)
         self._forwarded.clear()
-        self._proposed.clear()
+        self._draft.forget()
         self._writes.send_again()
         self._reads.ask_again()
         self._publish()
@@ -346,97 +315,14 @@ class Replica(Generic[Waiter]):
     def _hand_over(self) -> None:
         node = self.node
         if node.leading is None and node.leader:
-            self._forward(node.leader)
-        elif node.leading is not None and node.leading.transfer is None and self._knows_time:
-            uncommitted = node.log.last - node.commit
-            if uncommitted <= UNCOMMITTED_MAX:
-                self._put_in_log()
-
-    @property
-    def _knows_time(self) -> bool:
-        """Whether this leader has applied all that leaders before it said of the time."""
-        leading = self.node.leading
-        return leading is not None and self.node.applied >= leading.first_index
-
-    def _forward(self, leader: int) -> None:
-        writes, term = [], self.node.term
-        for sequence, pending in self._writes.take_unsent():
-            match pending.ask:
-                case int() as target:
-                    packet: Packet = AskTransfer(
-                        sender=self.me, receiver=leader, term=term, sequence=sequence, target=target
-                    )
-                    self._packets.append(packet)
-                case AddLearner() | Promote() | Remove() as change:
-                    change = changes.marked(change, self.origin, sequence)
-                    packet = AskChange(
-                        sender=self.me, receiver=leader, term=term, sequence=sequence, change=change
-                    )
-                    self._packets.append(packet)
-                case command:
-                    writes.append(Forwarded(sequence, command, pending.ttl_ns))
-        if writes:
-            packet = Forward(
-                sender=self.me, receiver=leader, term=term, origin=self.origin, requests=writes
-            )
-            self._packets.append(packet)
-
-    def _put_in_log(self) -> None:
-        batch: list[Request] = []
-        asks: list[tuple[int, Change | int]] = []
-        origin = self.origin
-        for sequence, pending in self._writes.take_unsent():
-            match pending.ask:
-                case int() as target:
-                    asks.append((sequence, target))
-                case AddLearner() | Promote() | Remove() as change:
-                    asks.append((sequence, changes.marked(change, origin, sequence)))
-                case command:
-                    batch.append(self._stamped(origin, sequence, command, pending.ttl_ns))
-        self._append(batch)
-        forwarded, self._forwarded = self._forwarded, []
-        for packet in forwarded:
-            other = packet.origin
-            self._append(
-                [self._stamped(other, e.sequence, e.command, e.ttl_ns) for e in packet.requests]
-            )
-            self._awaited_by(packet.sender)
-        # Last: once leadership is on its way to another, nothing is appended.
-        for sequence, ask in asks:
-            self._decide(sequence, ask)
-
-    def _decide(self, sequence: int, ask: Change | int) -> None:
-        if reason := changes.carry_out(ask, self.node, self.keyspace):
-            self._finish(sequence, Unavailable(reason))
-
-    def _append(self, batch: list[Request]) -> None:
-        if batch:
-            encode = requests.encode
-            data = [encode(request) for request in batch]
-            first = self.node.propose(data)
-            self._proposed.update(enumerate(zip(data, batch, strict=True), first))
-
-    def _awaited_by(self, member: int) -> None:
-        leading = self.node.leading
-        if leading is not None and (progress := leading.progress.get(member)) is not None:
-            progress.awaits = self.node.log.last
-
-    def _stamped(self, origin: int, sequence: int, command: Command, ttl_ns: int) -> Request:
-        if ttl_ns != NO_TTL:
-            self._anchor()
-            command = msgspec.structs.replace(command, expires_ns=self.cluster_ns() + ttl_ns)
-        return Request(origin, sequence, command)
-
-    def _anchor(self) -> None:
-        """Tell the followers this leader's time before anything is measured by it.
-
-        Once for all that one moment measures: a follower's clock that ran free since an earlier
-        anchor may be far from this one's, and would end a key by the difference too early.
-        """
-        anchored = (self.node.term, self._now_ns)
-        if self._anchored != anchored:
-            self._anchored = anchored
-            self._append([Request(0, 0, Sync(self.cluster_ns()))])
+            self._packets += drafting.forwarded(self._writes, self.origin, node)
+        elif self._draft.is_open:
+            arrived, self._forwarded = self._forwarded, []
+            asks = self._draft.put(self._writes, arrived, self.cluster_ns())
+            # Last: once leadership is on its way to another, nothing is appended.
+            for sequence, ask in asks:
+                if reason := changes.carry_out(ask, node, self.keyspace):
+                    self._finish(sequence, Unavailable(reason))
 
     def _asked(self, packet: AskChange | AskTransfer) -> None:
         ask = packet.change if isinstance(packet, AskChange) else packet.target
@@ -463,20 +349,18 @@ class Replica(Generic[Waiter]):
         entries = node.to_apply()
         if not entries:
             return
-        proposed, mine, done = self._proposed, self.origin, self.done
+        read, mine, done = self._draft.read, self.origin, self.done
         keyspace, is_new, pending = self.keyspace, self._applied_ids.is_new, self._writes.pending
         record = self.checks.record
+        # A leader's own time goes on by itself; it follows what earlier leaders said.
+        own_time_from = node.log.last + 1 if node.leading is None else node.leading.first_index
         for entry in entries:
             data = entry.data
-            kept = proposed.pop(entry.index, None) if proposed else None
-            if kept is not None and kept[0] is data:
-                request = kept[1]
-            elif not data or data[0] == membership.MARK[0]:
+            if not data or data[0] == membership.MARK[0]:
                 if data:
                     self._reconfigure(data)
                 continue
-            else:
-                request = requests.decode(data)
+            request = read(entry.index, data)
             origin = request.origin
             if origin and not is_new(origin, request.sequence):
                 continue
@@ -491,8 +375,8 @@ class Replica(Generic[Waiter]):
                 waiting = pending.pop(request.sequence, None)
                 if waiting is not None and waiting.waiter is not None:
                     done.append((waiting.waiter, outcome))
-            elif not origin and isinstance(command, Sync):
-                self._set_clock(command, entry.index)
+            elif isinstance(command, Sync) and entry.index < own_time_from:
+                self.clock.set(command.now_ns, self._now_ns)
         node.applied = entries[-1].index
 
     def _reconfigure(self, data: bytes) -> None:
@@ -501,12 +385,6 @@ class Replica(Generic[Waiter]):
             self._finish(sequence, None)
         for member in self._leaving.keys() - self.node.configuration.members:
             self._tell(member, self._leaving.pop(member))
-
-    def _set_clock(self, sync: Sync, index: int) -> None:
-        """Follow an earlier leader's time; a leader's own goes on by itself."""
-        leading = self.node.leading
-        if leading is None or index < leading.first_index:
-            self.clock.set(sync.now_ns, self._now_ns)
 
     def _install(self, snapshot: Image) -> None:
         loaded = image.load(snapshot.data)
@@ -530,7 +408,7 @@ class Replica(Generic[Waiter]):
     def _every_tick(self) -> None:
         node = self.node
         if node.leader:
-            self._heard_ns = self._now_ns
+            self._patience.begin(self._now_ns)
             self._publish()
         self._give_up()
         if node.leading is not None:
@@ -542,11 +420,11 @@ class Replica(Generic[Waiter]):
     def _lead(self) -> None:
         leading, keyspace = self.node.leading, self.keyspace
         assert leading is not None
-        is_due = self._now_ns - self._synced_ns >= SYNC_NS and self._knows_time
+        is_due = self._now_ns - self._synced_ns >= SYNC_NS and self._draft.knows_time
         if is_due and leading.transfer is None:
             due_ns, now_ns = keyspace.next_expiry_ns, self.cluster_ns()
             if due_ns is not None and due_ns <= now_ns:
-                self._append([Request(0, 0, Sync(now_ns))])
+                self._draft.sync(now_ns)
             self._synced_ns = self._now_ns
         for promotion in changes.grown_up(leading, self.node, keyspace):
             changes.carry_out(changes.marked(promotion, 0, 0), self.node, keyspace)
@@ -565,7 +443,7 @@ class Replica(Generic[Waiter]):
 
     def _give_up(self) -> None:
         """Tell those that have waited too long, and why."""
-        hopeless = not self.node.leader and self._is_hopeless()
+        hopeless = self._patience.is_over(self._now_ns)
         if hopeless:
             why = self._why_unavailable()
         else:

@@ -19,6 +19,7 @@ from coordinator import cluster, peers, report
 from coordinator.answers import Answers, Waiter
 from coordinator.api.pages import Standing
 from coordinator.backup_schedule import BackupSchedule
+from coordinator.birth import Birth
 from coordinator.damage import Damaged
 from coordinator.disk import DirectoryInUse, Disk, Recovered
 from coordinator.identity import Identity
@@ -29,7 +30,7 @@ from coordinator.raft.membership import Found
 from coordinator.raft.node import FOUNDING_TERM
 from coordinator.raft.roles import Ready, Timing
 from coordinator.raft.types import Entry, HardState
-from coordinator.replica import Birth, Replica
+from coordinator.replica import Replica
 from coordinator.settings import Settings
 from coordinator.snapshotting import Snapshotter
 from coordinator.wal import Metadata
@@ -202,7 +203,7 @@ class Coordinator:
 
     def received(self, arrived: list[Packet]) -> None:
         """Take packets of another member."""
-        # First: a heartbeat begins a promise, and what is owed of the time before it does not count.
+        # First: a heartbeat begins a promise, and the time owed from before it does not count.
         self.pass_time()
         receive = self.replica.receive
         for packet in arrived:
@@ -431,7 +432,7 @@ class Coordinator:
         replica = self.replica
         if len(replica.node.configuration.voters) == 1:
             return
-        replica.transfer(0, None)
+        replica.ask(0, None)
         self.wake()
         for _ in range(int(HAND_OVER_S / LOOK_S)):
             if not replica.leads:

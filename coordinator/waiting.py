@@ -111,3 +111,23 @@ class Reads(Generic[Waiter]):
         for context in [c for c, asked in self._asked.items() if asked[-1][1] <= before_ns]:
             late += [waiter for waiter, _ in self._asked.pop(context)]
         return late
+
+
+class Patience:
+    """For how long nobody was heard, and whether that is too long to keep anybody waiting."""
+
+    def __init__(self, limit_ns: int, now_ns: int) -> None:
+        self._limit_ns = limit_ns
+        self._since_ns = now_ns
+
+    def begin(self, now_ns: int) -> None:
+        """Note that a leader is known."""
+        self._since_ns = now_ns
+
+    def waited_ns(self, now_ns: int) -> int:
+        """Return for how long none has been."""
+        return now_ns - self._since_ns
+
+    def is_over(self, now_ns: int) -> bool:
+        """Whether it has been too long."""
+        return self.waited_ns(now_ns) > self._limit_ns

@@ -72,6 +72,18 @@ class Leader:
         for member in self.progress.keys() - configuration.members:
             del self.progress[member]
 
+    def tick(self, ticks: int, heartbeat_ticks: int) -> None:
+        """Note that time has passed: give a transfer up, send a heartbeat."""
+        if self.transfer is not None:
+            self.transfer.ticks_left -= 1
+            if self.transfer.ticks_left <= 0:
+                self.transfer = None
+        self.heartbeat_elapsed += 1
+        if self.heartbeat_elapsed >= heartbeat_ticks:
+            self.heartbeat_elapsed = 0
+            self.start_reads()
+            self.heartbeat(ticks)
+
     def replicate(self) -> None:
         """Send every follower what it may be sent."""
         for member, progress in self.progress.items():

@@ -402,14 +402,9 @@ class Node:
         if current and free:
             self.vote = message.sender
             self._elapsed = 0
-        self._after.append(
-            VoteReply(
-                sender=self.me,
-                receiver=message.sender,
-                term=self.term,
-                granted=current and free,
-            )
-        )
+        granted = current and free
+        reply = VoteReply(sender=self.me, receiver=message.sender, term=self.term, granted=granted)
+        self._after.append(reply)
 
     def _pre_vote_reply(self, receiver: int, term: int, *, granted: bool) -> PreVoteReply:
         return PreVoteReply(sender=self.me, receiver=receiver, term=term, granted=granted)
@@ -443,22 +438,13 @@ class Node:
     # Leading.
 
     def _tick_leader(self, leading: Leader) -> None:
-        timing = self.timing
-        leading.heartbeat_elapsed += 1
         leading.quorum_elapsed += 1
-        if leading.transfer is not None:
-            leading.transfer.ticks_left -= 1
-            if leading.transfer.ticks_left <= 0:
-                leading.transfer = None
-        if leading.quorum_elapsed >= timing.election_ticks:
+        if leading.quorum_elapsed >= self.timing.election_ticks:
             leading.quorum_elapsed = 0
             if not leading.has_quorum(self.configuration):
                 self._become(Role.FOLLOWER)  # thesis, 6.2
                 return
-        if leading.heartbeat_elapsed >= timing.heartbeat_ticks:
-            leading.heartbeat_elapsed = 0
-            leading.start_reads()
-            leading.heartbeat(self._ticks)
+        leading.tick(self._ticks, self.timing.heartbeat_ticks)
 
     def _hear(
         self,

@@ -3,12 +3,13 @@
 import random
 
 from coordinator import cluster
+from coordinator.birth import Birth
 from coordinator.raft import membership
 from coordinator.raft.membership import Found
 from coordinator.raft.messages import AppendOk, PreVoteReply, VoteReply
 from coordinator.raft.roles import Role
 from coordinator.raft.types import Entry, HardState
-from coordinator.replica import Birth, Replica
+from coordinator.replica import Replica
 from coordinator.store.commands import Put
 from coordinator.store.event import Event
 
@@ -50,7 +51,7 @@ def test_a_write_in_one_batch_with_a_transfer_goes_first() -> None:
     replica = leading(2)
     replica.receive(AppendOk(sender=2, receiver=1, term=2, match=replica.node.log.last))
     drive(replica)
-    replica.transfer(2, "transfer")
+    replica.ask(2, "transfer")
     replica.propose(Put(b"/a", b"1"), "write")
     drive(replica)
     replica.receive(AppendOk(sender=2, receiver=1, term=2, match=replica.node.log.last))

@@ -133,7 +133,7 @@ class Clients:
         replica.pass_time(machine.clock_ns())
         try:
             if ask.change is not None:
-                replica.change(ask.change, ask)
+                replica.ask(ask.change, ask)
             elif isinstance(ask.command, Put) and ask.command.expires_ns:
                 put = ask.command
                 end_ns = replica.cluster_ns() + put.expires_ns

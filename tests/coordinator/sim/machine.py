@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from coordinator import cluster, packets
+from coordinator.birth import Birth
 from coordinator.packets import Packet
 from coordinator.raft.node import FOUNDING_TERM
 from coordinator.raft.roles import Ready
 from coordinator.raft.types import Entry, HardState
-from coordinator.replica import Birth, Replica
+from coordinator.replica import Replica
 from coordinator.store.watch import Interest, Watcher
 
 if TYPE_CHECKING:

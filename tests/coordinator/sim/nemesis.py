@@ -161,7 +161,7 @@ class Nemesis:
             assert replica is not None
             if replica.node.leader and world.faulty:
                 world.note(f"{machine.me} is asked to hand leadership to {target}")
-                replica.transfer(target, Ask(None))
+                replica.ask(target, Ask(None))
                 machine.drive()
                 leader = world.machines.get(replica.node.leader, machine)
                 if cut_off:

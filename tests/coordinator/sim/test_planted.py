@@ -8,7 +8,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from coordinator.packets import NO_TTL
+from coordinator.drafting import Draft
 from coordinator.raft import quorum
 from coordinator.raft.leader import Leader
 from coordinator.raft.membership import Change, Configuration
@@ -16,8 +16,8 @@ from coordinator.raft.node import Node
 from coordinator.raft.roles import Ready, Timing
 from coordinator.raft.types import HardState
 from coordinator.replica import Replica
-from coordinator.requests import Applied, Request
-from coordinator.store.commands import Command
+from coordinator.requests import Applied
+from coordinator.store.commands import Append, Command, Put
 from tests.coordinator.sim.machine import Machine
 from tests.coordinator.sim.options import Options, drawn
 from tests.coordinator.sim.world import SECOND, World
@@ -83,31 +83,28 @@ def nothing_is_applied_twice_by_chance(patch: Patch) -> None:
 
 
 def ends_by_the_wall_clock(patch: Patch) -> None:
-    def wall_ns(self: Replica[object]) -> int:
-        return self._birth.wall_ns + self._now_ns - self._birth.now_ns
+    def put(self: Replica[object], command: Command, waiter: object = None) -> None:
+        if isinstance(command, Put | Append) and command.expires_ns:
+            wall_ns = self._birth.wall_ns + self._now_ns - self._birth.now_ns
+            ttl_ns = command.expires_ns - self.cluster_ns()
+            command = msgspec.structs.replace(command, expires_ns=wall_ns + ttl_ns)
+        self._send(command, waiter)
 
-    def stamped(
-        self: Replica[object], origin: int, sequence: int, command: Command, ttl_ns: int
-    ) -> Request:
-        if ttl_ns != NO_TTL:
-            command = msgspec.structs.replace(command, expires_ns=wall_ns(self) + ttl_ns)
-        return Request(origin, sequence, command)
-
-    patch.setattr(Replica, "_stamped", stamped)
+    patch.setattr(Replica, "propose", put)
 
 
 def time_anchored_once_a_term(patch: Patch) -> None:
-    anchor = Replica._anchor
+    anchor = Draft._anchor
 
-    def rarely(self: Replica[object]) -> None:
-        if self._anchored[0] != self.node.term:
-            anchor(self)
+    def rarely(self: Draft, cluster_ns: int) -> None:
+        if self._anchored[0] != self._node.term:
+            anchor(self, cluster_ns)
 
-    patch.setattr(Replica, "_anchor", rarely)
+    patch.setattr(Draft, "_anchor", rarely)
 
 
 def time_told_before_it_is_known(patch: Patch) -> None:
-    patch.setattr(Replica, "_knows_time", property(lambda _: True))
+    patch.setattr(Draft, "knows_time", property(lambda _: True))
 
 
 def reads_without_lease_or_round(patch: Patch) -> None:

@@ -82,9 +82,7 @@ class World:
         leaders = [m for m in self.machines.values() if m.replica is not None and m.replica.leads]
         return max(leaders, key=lambda m: m.replica.term if m.replica else 0, default=None)
 
-    def fell(
-        self, machine: Machine, how: str, *, restarts: bool = True, after_ns: int = 0
-    ) -> None:
+    def fell(self, machine: Machine, how: str, *, restarts: bool = True, after_ns: int = 0) -> None:
         """Let a process end, and others see signs of that; start it again in a while."""
         machine.crash(how)
         for other in self.machines.values():
@@ -127,7 +125,9 @@ class World:
                     self.now_ns, _, what = heapq.heappop(self._events)
                     what()
             except Exception as failure:
-                raise AssertionError(self._told(f"{type(failure).__name__}: {failure}")) from failure
+                raise AssertionError(
+                    self._told(f"{type(failure).__name__}: {failure}")
+                ) from failure
         self.now_ns = end
 
     def converge(self) -> None:
@@ -203,4 +203,3 @@ def _sees_end(machine: Machine, ended: int) -> None:
         machine.drive()
 
     machine.do(look)
-

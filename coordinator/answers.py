@@ -299,7 +299,12 @@ class Answers:
             busy = f"{STREAMS_MAX} backups are on their way already"
             self._show(exchange, members.unavailable(self._replica.diverged or busy))
             return
-        stream = BackupStream(exchange, self._replica, self._backups.discard)
+        try:
+            stream = BackupStream(exchange, self._replica, self._backups.discard)
+        except OSError as error:
+            why = f"cannot begin a backup: {error.strerror}"
+            self._show(exchange, members.unavailable(why))
+            return
         self._backups.add(stream)
         head = STATUS_LINES[200] + b"Content-Type: application/octet-stream\r\n"
         stream.begin(head + b"%b: %b\r\n" % self._cluster + self._marks())

@@ -78,7 +78,10 @@ class BackupSchedule:
             if not ended.done():
                 ended.set_result(code)
 
-        child = Child(self._work(name), tell)
+        try:
+            child = Child(self._work(name), tell)
+        except OSError as error:
+            return f"cannot begin: {error.strerror}"
         try:
             code = await ended
         except asyncio.CancelledError:

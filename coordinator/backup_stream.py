@@ -25,7 +25,10 @@ _log = logs.get("coordinator.backup")
 
 
 class BackupStream:
-    """One backup, from the fork to the last byte. `gone` is told of its end, once."""
+    """One backup, from the fork to the last byte. `gone` is told of its end, once.
+
+    To make one raises OSError when there is no memory or no descriptor left for the child.
+    """
 
     def __init__(
         self, exchange: Exchange, replica: Replica[Any], gone: Callable[["BackupStream"], None]
@@ -50,6 +53,9 @@ class BackupStream:
         self._pipe, far_end = os.pipe()
         try:
             self._child = Child(write, self._ended, far_end)
+        except OSError:
+            os.close(self._pipe)
+            raise
         finally:
             os.close(far_end)
         os.set_blocking(self._pipe, False)

@@ -16,7 +16,7 @@ class Child:
     """Runs `work` in a child; `ended` is told its exit code: 0, an OSError's errno, or FAILED.
 
     `kept` is the one descriptor above the standard ones that the child has: the number that
-    `work` is called with.
+    `work` is called with. OSError when there is no memory or no descriptor left for it.
     """
 
     def __init__(
@@ -26,17 +26,24 @@ class Child:
         self._pid = os.fork()
         if self._pid == 0:
             _be_child(work, kept)
-        self._pidfd = os.pidfd_open(self._pid)
+        try:
+            self._pidfd = os.pidfd_open(self._pid)
+        except OSError:
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+            raise
         asyncio.get_running_loop().add_reader(self._pidfd, self._reap)
 
     def kill(self) -> None:
         """End it; harmless when it has ended."""
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        if self._pidfd >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def _reap(self) -> None:
         asyncio.get_running_loop().remove_reader(self._pidfd)
         os.close(self._pidfd)
+        self._pidfd = -1
         _, status = os.waitpid(self._pid, 0)
         code = os.waitstatus_to_exitcode(status)
         self._ended(FAILED if code < 0 else code)

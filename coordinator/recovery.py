@@ -110,8 +110,13 @@ def recover(directory: Path, keep_index: int, peer_urls: tuple[str, ...], gap: i
 
 
 def _check(directory: Path) -> None:
-    if not Disk(directory).has_log:
-        raise CannotRecover(f"{directory}: no log in member/wal; name a coordinator's --data-dir")
+    if Disk(directory).has_log:
+        return
+    if kept := sorted(directory.glob("member.*.kept")):
+        raise CannotRecover(
+            f"{directory}: a recovery was cut short: rename {kept[-1].name} to member first"
+        )
+    raise CannotRecover(f"{directory}: no log in member/wal; name a coordinator's --data-dir")
 
 
 def _look(directory: Path) -> Survivor:

@@ -138,6 +138,22 @@ def test_a_directory_without_a_log_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "absent").exists()
 
 
+def test_a_recovery_that_was_cut_short_names_what_to_put_back(disaster: Disaster) -> None:
+    place = disaster.survivor
+    home, kept = place.data / "member", place.data / "member.20270115T080000.000000Z.kept"
+    home.rename(kept)
+    (place.data / "unfinished").mkdir()
+    got = recover(place)
+    assert got.code == 1
+    assert f"rename {kept.name} to member" in got.err
+    with Member(place) as refused:
+        wait_until(lambda: refused.process.poll() == 1, "a refusal to start")
+        assert "cut short" in refused.log.read_text()
+    kept.rename(home)
+    index = str(json.loads(recover(place).out)["index"])
+    assert recover(place, "--keep-index", index).code == 0
+
+
 def test_another_peer_url_can_be_given(disaster: Disaster) -> None:
     index = str(json.loads(recover(disaster.survivor).out)["index"])
     url = "http://127.0.0.1:1"

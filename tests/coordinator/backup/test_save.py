@@ -1,6 +1,7 @@
 """`coordctl backup save` from running members."""
 
 import hashlib
+import http.client
 import json
 import os
 import socket
@@ -34,6 +35,15 @@ def fill(url: str, count: int) -> None:
         assert ask(url, "PUT", f"/v2/keys/big/{number}", value=VALUE)[0] == 201
 
 
+def address_of(url: str) -> tuple[str, int]:
+    return "127.0.0.1", int(url.rpartition(":")[2])
+
+
+def drain(still: socket.socket) -> None:
+    while still.recv(1 << 20):
+        pass
+
+
 def numbers(path: Path) -> list[int]:
     nodes = backup_files.read(path).keyspace.tree.nodes
     return sorted(int(node.value) for key, node in nodes.items() if key.startswith(b"/load/"))
@@ -42,11 +52,10 @@ def numbers(path: Path) -> list[int]:
 @contextmanager
 def relay(url: str, bytes_max: int) -> Iterator[str]:
     """Stand in front of a server, and cut a connection behind so many bytes of its answers."""
-    port = int(url.rpartition(":")[2])
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def carry(near: socket.socket) -> None:
-            with near, socket.create_connection(("127.0.0.1", port)) as far:
+            with near, socket.create_connection(address_of(url)) as far:
                 far.sendall(near.recv(65536))
                 left = bytes_max
                 while left and (data := far.recv(min(left, 65536))):
@@ -161,8 +170,7 @@ def test_a_client_that_does_not_read_costs_the_member_nothing(coordinator: Coord
     fill(coordinator.url, 300)
     process = psutil.Process(coordinator.process.pid)
     before = process.memory_info().rss
-    host, port = "127.0.0.1", int(coordinator.url.rpartition(":")[2])
-    with socket.create_connection((host, port)) as still:
+    with socket.create_connection(address_of(coordinator.url)) as still:
         still.sendall(b"GET /v2/backup HTTP/1.1\r\nHost: x\r\n\r\n")
         wait_until(process.children, "a child that writes the backup")
         began = time.monotonic()
@@ -172,11 +180,40 @@ def test_a_client_that_does_not_read_costs_the_member_nothing(coordinator: Coord
     wait_until(lambda: not process.children(), "the child's end")
 
 
+def test_a_child_that_dies_cuts_the_answer(coordinator: Coordinator) -> None:
+    fill(coordinator.url, 300)
+    process = psutil.Process(coordinator.process.pid)
+    with socket.create_connection(address_of(coordinator.url)) as still:
+        still.sendall(b"GET /v2/backup HTTP/1.1\r\nHost: x\r\n\r\n")
+        [child] = wait_until(process.children, "a child")
+        child.kill()
+        with pytest.raises(ConnectionResetError):
+            drain(still)
+    assert ask(coordinator.url, "PUT", "/v2/keys/after", value="1")[0] == 201
+
+
+def test_without_a_descriptor_left_the_member_goes_on(coordinator: Coordinator) -> None:
+    process = psutil.Process(coordinator.process.pid)
+    host = coordinator.url.removeprefix("http://")
+    connection = http.client.HTTPConnection(host, timeout=10)
+    connection.connect()
+    connection.request("GET", "/version")
+    connection.getresponse().read()
+    before = process.rlimit(psutil.RLIMIT_NOFILE)
+    process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds(), before[1]))
+    connection.request("GET", "/v2/backup")
+    reply = connection.getresponse()
+    assert (reply.status, b"Too many open files" in reply.read()) == (503, True)
+    process.rlimit(psutil.RLIMIT_NOFILE, before)
+    connection.request("GET", "/v2/backup")
+    assert connection.getresponse().read().startswith(b"etc-snap")
+    connection.close()
+
+
 def test_a_third_backup_at_a_time_is_refused(coordinator: Coordinator, tmp_path: Path) -> None:
     fill(coordinator.url, 200)
     process = psutil.Process(coordinator.process.pid)
-    port = int(coordinator.url.rpartition(":")[2])
-    address = ("127.0.0.1", port)
+    address = address_of(coordinator.url)
     with socket.create_connection(address) as one, socket.create_connection(address) as two:
         for still in (one, two):
             still.sendall(b"GET /v2/backup HTTP/1.1\r\nHost: x\r\n\r\n")

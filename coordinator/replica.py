@@ -286,7 +286,7 @@ class Replica(Generic[Waiter]):
     def _check_available(self) -> None:
         if self.diverged:
             raise Unavailable(self.diverged)
-        if self._patience.is_over(self._now_ns):
+        if not self.node.leader and self._patience.is_over(self._now_ns):
             raise Unavailable(self._why_unavailable())
 
     def _why_unavailable(self) -> str:
@@ -306,6 +306,7 @@ class Replica(Generic[Waiter]):
             for sequence in [s for s, each in pending.items() if isinstance(each.ask, int)]:
                 self._finish(sequence, None)
         self._seen = (node.term, node.leader)
+        self._patience.begin(self._now_ns)
         self._forwarded.clear()
         self._draft.forget()
         self._writes.send_again()
@@ -443,7 +444,7 @@ class Replica(Generic[Waiter]):
 
     def _give_up(self) -> None:
         """Tell those that have waited too long, and why."""
-        hopeless = self._patience.is_over(self._now_ns)
+        hopeless = not self.node.leader and self._patience.is_over(self._now_ns)
         if hopeless:
             why = self._why_unavailable()
         else:

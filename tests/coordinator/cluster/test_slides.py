@@ -169,10 +169,14 @@ def test_a_member_that_was_away_long_is_sent_a_snapshot(tmp_path: Path) -> None:
         url = f"{cluster.leader().url}/v2/keys/k"
         script = tmp_path / "load.lua"
         script.write_text(PUT)
-        load = [require("wrk"), "-t1", "-c32", "-d2s", "-s", str(script), url]
-        subprocess.run(load, check=True, capture_output=True)
+        load = [require("wrk"), "-t1", "-c32", "-d1s", "-s", str(script), url]
         leader = cluster.leader()
-        wait_until(lambda: int(str(cluster.state(leader)["snapshot"])) > 6000, "snapshots")
+
+        def is_far() -> bool:
+            subprocess.run(load, check=True, capture_output=True)
+            return int(str(cluster.state(leader)["snapshot"])) > 6000
+
+        wait_until(is_far, "snapshots", 60)
         cluster.start(away)
         cluster.settle()
         assert "snapshot-received" in (tmp_path / f"{away.name}.log").read_text()
@@ -297,8 +301,12 @@ for n in 1 2 3; do
     --listen-client-urls http://127.0.0.$n:2379 --listen-peer-urls http://127.0.0.$n:$port \\
     --initial-advertise-peer-urls http://m$n.example.test:$port &
 done
-for _ in $(seq 100); do curl -sf http://127.0.0.1:2379/health && break; sleep 0.1; done
-curl -s http://127.0.0.1:2379/v2/members
+for _ in $(seq 200); do
+  members=$(curl -sf http://127.0.0.1:2379/v2/members) || true
+  [ "$(echo "$members" | grep -o '"name":"s.' | wc -l)" = 3 ] && break
+  sleep 0.1
+done
+echo "$members"
 """
     done = isolated(script, tmp_path, 60)
     assert [f'"name":"s{n}"' in done.stdout for n in (1, 2, 3)] == [True] * 3, done

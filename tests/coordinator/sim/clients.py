@@ -9,7 +9,7 @@ from coordinator.store.commands import Command, Delete, Put
 from coordinator.store.event import Event
 from coordinator.store.watch import Interest, Watcher
 from tests.coordinator.sim.ledger import happening
-from tests.coordinator.sim.linear import ANY, MISSING, NEVER, Operation, explained
+from tests.coordinator.sim.linear import ANY, MISSING, NEVER, NOWHERE, Operation, explained
 
 if TYPE_CHECKING:
     from tests.coordinator.sim.machine import Machine
@@ -177,8 +177,15 @@ class Clients:
                 world.after(n * RUSH_EVERY_NS, lambda: change(key))
 
     def judge(self) -> None:
-        """Say whether the histories have an explanation."""
+        """Say whether the histories have an explanation.
+
+        What came of a write that nobody answered is looked up in what was committed.
+        """
+        before = {shown[2]: shown[3] for shown in self.world.ledger.events.values()}
         for key, history in self.histories.items():
+            for each in history:
+                if each.end == NEVER and each.leaves not in {None, MISSING}:
+                    each.sees = before.get(each.leaves, NOWHERE)
             assert explained(history), f"no order explains what was seen at {key!r}"
 
     def _ended(self, ask: Ask, outcome: Outcome) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 MISSING = b"\x00missing"
 ANY = b"\x00any"
+NOWHERE = b"\x00nowhere"  # no state: what saw it did not happen
 NEVER = 1 << 62
 
 

@@ -37,10 +37,12 @@ up: setup
 test: setup
 	$(BIN)/pytest --numprocesses auto $(ARGS)
 
-# Consensus in a world of faults; a failing seed prints itself and replays.
+# The production replica in a world of faults. SEEDS=n for so many seeds, SECONDS=n for longer ones,
+# SEED=n for one: a failure prints its seed, and the same seed fails the same way.
 sim: setup
-	RAFT_SEEDS=$(or $(SEEDS),1000) RAFT_STEPS=3000 $(BIN)/pytest --numprocesses auto --quiet \
-	  tests/coordinator/raft/test_simulation.py
+	SIM_SEEDS=$(or $(SEEDS),1000) SIM_SECONDS=$(or $(SECONDS),10) $(if $(SEED),SIM_SEED=$(SEED)) \
+	  $(BIN)/pytest --numprocesses auto --quiet --override-ini console_output_style=classic \
+	  tests/coordinator/sim $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 KEYS = [b"/k0", b"/k1", b"/k2"]
 PATIENCE_NS = 1_500_000_000
-# What a rush is: long enough for an election by the shortest patience.
-RUSH, RUSH_EVERY_NS = 50, 12_000_000
+# Fifty of these are long enough for an election by the shortest patience.
+RUSH_EVERY_NS = 12_000_000
 # How much faster than true time a member's clock may run, in hundredths.
 FASTEST_CLOCK = 125
 Outcome = Event | ApiError | None
@@ -77,6 +77,8 @@ class Client:
         rng = self.world.rng
         self._written += 1
         value = b"%d.%d" % (self.name, self._written)
+        if rng.random() < self.world.options.short_lived and machine.replica is not None:
+            return self._short_lived(machine, value)
         key, chance = rng.choice(KEYS), rng.random()
         if chance < 0.3:
             return self.ask(key, None, ANY, None)
@@ -87,11 +89,7 @@ class Client:
             if seen == MISSING:
                 return self.ask(key, Put(key, value, prev_exist=False), MISSING, value)
             return self.ask(key, Put(key, value, prev_value=seen), seen, value)
-        if chance < 0.8:
-            return self.ask(key, Delete(key), ANY, MISSING)
-        if chance < 0.9 and machine.replica is not None:
-            return self._short_lived(machine, value)
-        return None
+        return self.ask(key, Delete(key), ANY, MISSING) if chance < 0.8 else None
 
     def ask(self, key: bytes, command: Command | None, sees: bytes, leaves: bytes | None) -> Ask:
         """Begin an operation on a key."""
@@ -101,7 +99,7 @@ class Client:
 
     def _short_lived(self, machine: "Machine", value: bytes) -> Ask:
         world = self.world
-        ttl_ns = world.rng.choice([300, 1000, 3000]) * 1_000_000
+        ttl_ns = world.rng.choice([300, 1000, 3000, 6000]) * 1_000_000
         key = b"/t/" + value
         world.ledger.ends_after[key] = world.now_ns + ttl_ns * 100 // FASTEST_CLOCK
         return Ask(self, key, Put(key, value, expires_ns=ttl_ns))
@@ -171,7 +169,7 @@ class Clients:
             machine.do(lambda: self.put(machine, ask))
 
         key = world.rng.choice(KEYS)
-        for n in range(RUSH):
+        for n in range(world.options.rush):
             world.after(n * RUSH_EVERY_NS, lambda: look(key))
             if n % 2 == 0:
                 world.after(n * RUSH_EVERY_NS, lambda: change(key))

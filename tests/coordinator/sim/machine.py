@@ -90,6 +90,7 @@ class Machine:
         self.seen_applied = self.seen_commit = 0
         self.recorder: Watcher
         self._backlog: list[Callable[[], None]] = []
+        self._catching_up = self._turn_is_due = False
 
     def clock_ns(self) -> int:
         """Return its monotonic time."""
@@ -105,6 +106,7 @@ class Machine:
         world, disk = self.world, self.disk
         self.lives += 1
         self.saving, self.is_paused, self._backlog = None, False, []
+        self._catching_up = self._turn_is_due = False
         birth = Birth(
             member=self.me,
             state=disk.state,
@@ -168,6 +170,8 @@ class Machine:
         """Send, save, apply and answer what has piled up."""
         replica = self.replica
         assert replica is not None
+        if self._catching_up:
+            return
         replica.pass_time(self.clock_ns())
         self._drive_on(replica)
 
@@ -216,10 +220,23 @@ class Machine:
             self.world.note(f"{self.me} installs the snapshot at {ready.image.index}")
         self._send(ready.after)
         replica.saved(ready)
+        if ready.state is not None and ready.state.vote not in {0, self.me}:
+            self.world.nemesis.voted(self)
 
     def _catch_up(self) -> None:
-        while self._backlog and not self.blocked and self.replica is not None:
-            self._backlog.pop(0)()
+        """Take all that came meanwhile in one turn of the loop: sockets, the log, then timers."""
+        if self.blocked or self.replica is None:
+            return
+        self._catching_up = True
+        backlog, self._backlog = self._backlog, []
+        for work in backlog:
+            work()
+        self._catching_up = False
+        if backlog:
+            self.drive()
+        if self._turn_is_due and not self.blocked and self.replica is not None:
+            self._turn_is_due = False
+            self._turn()
 
     def _send(self, outgoing: list[Packet]) -> None:
         if outgoing:
@@ -229,7 +246,10 @@ class Machine:
         if life != self.lives or self.replica is None:
             return
         self.world.after(TICK_NS * RATE_UNIT // self.rate, lambda: self._tick(life))
-        self.do(self._turn)
+        if self.blocked:
+            self._turn_is_due = True
+        else:
+            self._turn()
 
     def _turn(self) -> None:
         replica = self.replica

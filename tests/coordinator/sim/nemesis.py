@@ -1,5 +1,6 @@
 """What goes wrong, and when."""
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from coordinator import cluster
@@ -36,8 +37,9 @@ class Nemesis:
             "coup": self.coup,
             "usurp": self.usurp,
             "rivals": self.rivals,
+            "figure_8": self.figure_8,
         }
-        self._rivalry: tuple[Machine, Machine] | None = None
+        self._awaited: Callable[[Machine], None] | None = None
         self._next()
 
     def _next(self) -> None:
@@ -56,11 +58,18 @@ class Nemesis:
     def elected(self, machine: "Machine") -> None:
         """Strike a new leader sometimes, when its term has hardly begun."""
         world = self.world
-        if self._rivalry is not None and world.faulty:
-            world.after(0, lambda: self._rule_alone(machine))
+        awaited, self._awaited = self._awaited, None
+        if awaited is not None and world.faulty:
+            world.after(0, lambda: awaited(machine))
         elif world.faulty and world.rng.random() < world.options.strike_leaders:
             blow = world.rng.choice([self._crash_one, self._isolate_one, self._pause_one])
             world.after(world.some(50_000_000), lambda: blow(machine))
+
+    def voted(self, machine: "Machine") -> None:
+        """Strike a voter sometimes, when its vote has hardly left."""
+        world = self.world
+        if world.faulty and world.rng.random() < world.options.strike_voters:
+            world.after(1, lambda: self._blink(machine))
 
     # Processes.
 
@@ -92,6 +101,10 @@ class Nemesis:
         if machine.replica is not None and self.world.faulty:
             self.world.fell(machine, "crashes")
 
+    def _blink(self, machine: "Machine") -> None:
+        if machine.replica is not None and self.world.faulty:
+            self.world.fell(machine, "crashes for a moment", after_ns=1_000_000)
+
     def _pause_one(self, machine: "Machine") -> None:
         if machine.replica is not None and not machine.blocked and self.world.faulty:
             self.world.note(f"{machine.me} sleeps")
@@ -111,8 +124,7 @@ class Nemesis:
     def halves(self) -> None:
         members = sorted(self.world.machines)
         some = set(self.world.rng.sample(members, len(members) // 2))
-        pairs = [(a, b) for a in some for b in members if b not in some]
-        self._cut(pairs + [(b, a) for a, b in pairs], self.world.some(4 * SECOND))
+        self._cut(_pairs(sorted(some), sorted(set(members) - some)), self.world.some(4 * SECOND))
 
     def swizzle(self) -> None:
         """Cut links one by one, and heal them in another order."""
@@ -127,8 +139,7 @@ class Nemesis:
 
     def _isolate_one(self, machine: "Machine") -> None:
         others = [each for each in self.world.machines if each != machine.me]
-        pairs = [(machine.me, each) for each in others] + [(each, machine.me) for each in others]
-        self._cut(pairs, self.world.some(4 * SECOND))
+        self._cut(_pairs([machine.me], others), self.world.some(4 * SECOND))
 
     def _cut(self, pairs: list[tuple[int, int]], for_ns: int) -> None:
         network = self.world.network
@@ -183,14 +194,19 @@ class Nemesis:
         for n in range(6):
             world.after(n * 200_000_000, lambda: self._suspect(rival))
         when = SECOND // 2 + world.some(SECOND)
+        asleep = world.rng.random() < 0.4
+        if asleep:
+            for machine in others:
+                if machine is not rival and not machine.blocked and machine.replica is not None:
+                    machine.pause(when - 5_000_000)
 
         def finish() -> None:
             rest = [m for m in others if m is not rival]
             cut = [pair for m in rest for pair in ((leader.me, m.me), (m.me, leader.me))]
             self._cut(cut, SECOND)
             for machine in rest:
-                if machine.replica is not None and world.rng.random() < 0.7 and world.faulty:
-                    world.fell(machine, "crashes for a moment", after_ns=1_000_000)
+                if not asleep and world.rng.random() < 0.7:
+                    self._blink(machine)
                 else:
                     self._suspect(machine)
             world.clients.rush(leader)
@@ -202,9 +218,7 @@ class Nemesis:
         world = self.world
         if (leader := world.leader()) is not None and leader.replica is not None:
             self._isolate_one(leader)
-            for machine in world.machines.values():
-                if machine is not leader:
-                    self._suspect(machine)
+            self._all_suspect(leader)
             world.clients.rush(leader)
 
     def rivals(self) -> None:
@@ -214,38 +228,68 @@ class Nemesis:
         """
         world = self.world
         leader = world.leader()
-        if leader is None or leader.replica is None or self._rivalry is not None:
+        if leader is None or leader.replica is None or world.network.cuts:
             return
         voters = sorted(leader.replica.node.configuration.voters - {leader.me})
         if len(voters) != 3 or not world.machines.keys() >= set(voters):
             return
         outcast, waverer = world.rng.sample(voters, 2)
-        self._rivalry = leader, world.machines[waverer]
-        self._cut([pair for v in voters for pair in ((leader.me, v), (v, leader.me))], 8 * SECOND)
+        self._cut(_pairs([leader.me], voters), 8 * SECOND)
         self._change(leader, Remove(outcast))
-        for machine in world.machines.values():
+        self._all_suspect(leader)
+
+        def succeed(successor: "Machine") -> None:
+            if successor.me in {leader.me, waverer}:
+                return
+            self._cut(_pairs([waverer], [m for m in world.machines if m != waverer]), 6 * SECOND)
+            self._change(successor, Remove(leader.me))
+            world.clients.rush(successor)
+            world.after(SECOND, lambda: self._heal(leader.me, waverer))
+
+        self._awaited = succeed
+
+    def figure_8(self) -> None:
+        """Let an entry of an old term get its majority, and its leader fall right then.
+
+        (Raft, figure 8, on three members)
+        """
+        world = self.world
+        leader = world.leader()
+        if leader is None or len(world.machines) != 3 or world.network.cuts:
+            return
+        others = [m for m in world.machines if m != leader.me]
+        self._cut(_pairs([leader.me], others), 9 * SECOND)
+        world.clients.rush(leader)
+        world.after(SECOND // 2, lambda: self._all_suspect(leader))
+
+        def fall(again: "Machine") -> None:
+            if again is leader:
+                world.after(world.some(12 * world.options.delay_ns), lambda: part())
+
+        def succeed(successor: "Machine") -> None:
+            (third,) = world.machines.keys() - {leader.me, successor.me}
+            self._cut(_pairs([successor.me], [third]), 9 * SECOND)
+            self._heal(leader.me, third)
+            self._awaited = fall
+
+            def swap() -> None:
+                self._cut(_pairs([leader.me], [third]), 9 * SECOND)
+                self._heal(successor.me, third)
+
+            nonlocal part
+            part = swap
+
+        part = lambda: None  # noqa: E731 - set when there is a successor
+        self._awaited = succeed
+
+    def _all_suspect(self, leader: "Machine") -> None:
+        for machine in self.world.machines.values():
             if machine is not leader:
                 self._suspect(machine)
 
-    def _rule_alone(self, successor: "Machine") -> None:
-        """Keep the waverer from the new leader, which removes the old one; then heal theirs."""
-        if self._rivalry is None:
-            return
-        world, (leader, waverer) = self.world, self._rivalry
-        self._rivalry = None
-        if successor in {leader, waverer}:
-            return
-        others = [m for m in world.machines if m not in {leader.me, waverer.me}]
-        cut = [pair for m in others for pair in ((waverer.me, m), (m, waverer.me))]
-        self._cut(cut, 6 * SECOND)
-        self._change(successor, Remove(leader.me))
-        world.clients.rush(successor)
-
-        def reach() -> None:
-            world.network.heal(leader.me, waverer.me)
-            world.network.heal(waverer.me, leader.me)
-
-        world.after(SECOND, reach)
+    def _heal(self, one: int, other: int) -> None:
+        self.world.network.heal(one, other)
+        self.world.network.heal(other, one)
 
     # Members.
 
@@ -303,3 +347,9 @@ class Nemesis:
         if replica is not None:
             self._change(machine, Remove(lost))
         world.after(SECOND, lambda: self._replace(lost))
+
+
+def _pairs(some: Iterable[int], others: Iterable[int]) -> list[tuple[int, int]]:
+    """Return the links between them, both ways."""
+    there = [(one, other) for one in some for other in others]
+    return there + [(other, one) for one, other in there]

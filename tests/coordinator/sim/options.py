@@ -23,6 +23,7 @@ USUAL_TROUBLES = {
     "coup": 2.0,
     "usurp": 2.0,
     "rivals": 1.0,
+    "figure_8": 1.0,
 }
 
 
@@ -42,7 +43,10 @@ class Options:
     slow_save_ns: int = 400_000_000
     fail_save: float = 0.003
     strike_leaders: float = 0.2
+    strike_voters: float = 0.02
+    short_lived: float = 0.1
     trouble_ns: int = 700_000_000
+    rush: int = 50
     think_ns: int = 250_000_000
     snapshot_count: int = 60
     entries_kept: int = 10
@@ -68,6 +72,7 @@ def drawn(rng: random.Random) -> Options:
         slow_save=usual.slow_save * rng.choice(much),
         fail_save=usual.fail_save * rng.choice(much),
         strike_leaders=usual.strike_leaders * rng.choice(much),
+        strike_voters=usual.strike_voters * rng.choice(much),
         trouble_ns=rng.choice((300_000_000, 700_000_000, 1_500_000_000)),
         snapshot_count=rng.choice((12, 30, 60, 10_000)),
         entries_kept=rng.choice((0, 5, 20)),

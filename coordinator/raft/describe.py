@@ -44,8 +44,8 @@ def _field(name: str, value: object) -> list[str]:
             return [name] if value else [f"not-{name}"] if name == "granted" else []
         case bytes():
             return [f"{name}={len(value)} bytes"]
-        case [Entry(), *_]:
-            return ["[" + ", ".join(entry(each) for each in value) + "]"]
+        case tuple() | list() if value and isinstance(value[0], Entry):
+            return ["[" + ", ".join(map(entry, value)) + "]"]
         case tuple() | list():
             return [f"{name}={','.join(map(_item, value))}"] if value else []
         case int() if name in {"crc", "digest", "origin"}:

@@ -53,7 +53,7 @@ class Client:
         if not world.clients.active:
             return
         machine = world.some_machine()
-        ask = self.asked = self._draw(machine)
+        ask = self.asked = self._draw()
         if ask is None:
             self._pause()
             return
@@ -73,12 +73,12 @@ class Client:
     def _pause(self) -> None:
         self.world.after(self.world.some(self.world.options.think_ns), self.act)
 
-    def _draw(self, machine: "Machine") -> Ask | None:
+    def _draw(self) -> Ask | None:
         rng = self.world.rng
         self._written += 1
         value = b"%d.%d" % (self.name, self._written)
-        if rng.random() < self.world.options.short_lived and machine.replica is not None:
-            return self._short_lived(machine, value)
+        if rng.random() < self.world.options.short_lived:
+            return self._short_lived(value)
         key, chance = rng.choice(KEYS), rng.random()
         if chance < 0.3:
             return self.ask(key, None, ANY, None)
@@ -97,7 +97,7 @@ class Client:
         self.clients.histories[key].append(operation)
         return Ask(self, key, command, operation=operation)
 
-    def _short_lived(self, machine: "Machine", value: bytes) -> Ask:
+    def _short_lived(self, value: bytes) -> Ask:
         world = self.world
         ttl_ns = world.rng.choice([300, 1000, 3000, 6000]) * 1_000_000
         key = b"/t/" + value

@@ -220,7 +220,7 @@ class Machine:
             self.world.note(f"{self.me} installs the snapshot at {ready.image.index}")
         self._send(ready.after)
         replica.saved(ready)
-        if ready.state is not None and ready.state.vote not in {0, self.me}:
+        if ready.state is not None and replica.node.vote not in {0, self.me}:
             self.world.nemesis.voted(self)
 
     def _catch_up(self) -> None:

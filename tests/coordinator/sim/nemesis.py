@@ -242,7 +242,8 @@ class Nemesis:
             if successor.me in {leader.me, waverer}:
                 return
             self._cut(_pairs([waverer], [m for m in world.machines if m != waverer]), 6 * SECOND)
-            self._change(successor, Remove(leader.me))
+            (follower,) = set(voters) - {successor.me, waverer}
+            self._change(world.machines[follower], Remove(leader.me))
             world.clients.rush(successor)
             world.after(SECOND, lambda: self._heal(leader.me, waverer))
 
@@ -262,24 +263,21 @@ class Nemesis:
         world.clients.rush(leader)
         world.after(SECOND // 2, lambda: self._all_suspect(leader))
 
-        def fall(again: "Machine") -> None:
-            if again is leader:
-                world.after(world.some(12 * world.options.delay_ns), lambda: part())
-
         def succeed(successor: "Machine") -> None:
             (third,) = world.machines.keys() - {leader.me, successor.me}
             self._cut(_pairs([successor.me], [third]), 9 * SECOND)
             self._heal(leader.me, third)
-            self._awaited = fall
 
-            def swap() -> None:
+            def part() -> None:
                 self._cut(_pairs([leader.me], [third]), 9 * SECOND)
                 self._heal(successor.me, third)
 
-            nonlocal part
-            part = swap
+            def fall(again: "Machine") -> None:
+                if again is leader:
+                    world.after(world.some(12 * world.options.delay_ns), part)
 
-        part = lambda: None  # noqa: E731 - set when there is a successor
+            self._awaited = fall
+
         self._awaited = succeed
 
     def _all_suspect(self, leader: "Machine") -> None:
@@ -338,12 +336,12 @@ class Nemesis:
         world.replacing = lost
         machine = world.some_machine()
         replica = machine.replica
-        if replica is not None and lost not in replica.node.configuration.members:
-            if cluster.is_removed(replica.keyspace.notes, lost):
-                world.replacing = 0
-                world.machines.pop(lost)
-                self._change(machine, self._newcomer())
-                return
+        is_out = replica is not None and lost not in replica.node.configuration.members
+        if replica is not None and is_out and cluster.is_removed(replica.keyspace.notes, lost):
+            world.replacing = 0
+            world.machines.pop(lost)
+            self._change(machine, self._newcomer())
+            return
         if replica is not None:
             self._change(machine, Remove(lost))
         world.after(SECOND, lambda: self._replace(lost))

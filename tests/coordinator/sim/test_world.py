@@ -60,7 +60,9 @@ def test_without_faults_nothing_is_lost_and_one_leader_stays() -> None:
     )  # fmt: skip
     world = World(1, calm)
     world.run(10)
-    unknown = [each for each in world.clients.histories.values() for each in each if each.end > 1 << 61]
+    unknown = [
+        each for each in world.clients.histories.values() for each in each if each.end > 1 << 61
+    ]
     assert len(world.ledger.leaders) == 1
     assert len(unknown) < 20
     world.converge()

@@ -290,12 +290,9 @@ class Node:
 
     @property
     def _may_campaign(self) -> bool:
-        """Whether this member can lead: also one whose removal is in its log, uncommitted.
-
-        Its log may be the only one that the others can elect. (Thesis, 4.2.2)
-        """
-        committed = self._roster.at(self.commit)
-        return self.me in self.configuration.voters or self.me in committed.voters
+        """Whether it can lead, also with its removal in its log, uncommitted. (Thesis, 4.2.2)"""
+        committed = self._roster.at(self.commit)  # what the others can elect by
+        return self.me in self.configuration.voters | committed.voters
 
     def _campaign(self, role: Role, *, forced: bool = False) -> None:
         self._become(role)
@@ -337,20 +334,14 @@ class Node:
         self._suspects = False
         self._become(Role.LEADER, self.me)
         self.leading = leading = Leader(
-            self.me,
-            self.term,
-            self.log,
-            self._emit,
-            self.log.last + 1,
-            self.commit,
+            self.me, self.term, self.log, self._emit, self.log.last + 1, self.commit
         )
         leading.configure(self.configuration)
         # 5.4.2 and 8: what earlier terms left is committed by an entry of this one.
         self._append_own(leading, [Entry(self.term, self.log.last + 1)])
 
     def _emit(self, message: AnyMessage) -> None:
-        # A voter alone leads before its term is saved; told of it, a learner could get another
-        # entry of the same term and index after a crash.
+        # A voter alone leads before its term is saved, and could begin the same term again.
         is_saved = self._saved_state.term == self.term
         (self._first if is_saved else self._after).append(message)
 

@@ -1,0 +1,45 @@
+"""Control groups of hosts: one each, removed when its last process has ended."""
+
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+
+ROOT = Path("/sys/fs/cgroup")
+OURS = re.compile(r"slashetc-(\d+)-\d+-")
+
+
+def hierarchies() -> list[Path]:
+    """Return where systemd keeps its groups: two places with version 1, one with version 2."""
+    mixed = [ROOT / name for name in ("systemd", "unified") if (ROOT / name).is_dir()]
+    return mixed or [ROOT]
+
+
+def entering(name: str) -> str:
+    """Return shell code that puts the shell into the group `name`."""
+    return "\n".join(
+        f"mkdir -p {place}/{name}; echo 0 >{place}/{name}/cgroup.procs" for place in hierarchies()
+    )
+
+
+def removed(prefix: str) -> bool:
+    """Remove what groups a rig had; say whether none is left."""
+    left = [group for place in hierarchies() for group in place.glob(f"{prefix}-*")]
+    for group in left:
+        _remove(group)
+    return not any(group.exists() for group in left)
+
+
+def sweep() -> None:
+    """Remove the groups of rigs whose process was killed."""
+    for place in hierarchies():
+        for group in place.glob("slashetc-*"):
+            found = OURS.match(group.name)
+            if found and not Path(f"/proc/{found[1]}").exists():
+                _remove(group)
+
+
+def _remove(group: Path) -> None:
+    for directory, _, _ in os.walk(group, topdown=False):
+        with suppress(OSError):  # a process in it is about to end
+            Path(directory).rmdir()

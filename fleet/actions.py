@@ -7,7 +7,10 @@ from fleet.model import Endpoint, Want
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An instance needs a host; `avoid` has one of it already."""
+    """An instance needs a host; `avoid` has one of it already.
+
+    `after` must be silent still when this is written: an exclusive instance ran there.
+    """
 
     job: str
     index: int
@@ -15,6 +18,7 @@ class Place:
     avoid: frozenset[str] = frozenset()
     failures: int = 0
     host: str = ""  # set: only there
+    after: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,6 +216,8 @@ class _Section:
             for value in need.values:
                 _checked_label(line, need.key, value)
         own = self._last("Constraint", selector.parse) or EVERYTHING
+        if own == EVERYTHING and not needs:
+            return EVERYTHING
         return Selector(tuple((*conjunction, *needs) for conjunction in own.any_of))
 
     def _update(self) -> Update:

@@ -126,18 +126,12 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """What became of an order; enough of it to order the same again."""
+    """What became of an order, and the order itself: enough to order the same again."""
 
-    job: str
-    index: int
-    version: int
-    unit: str
-    rev: int
-    name: str
+    order: Order
     phase: Phase
     settled: bool = False  # ready for as long as the job asks
     failures: int = 0
-    port: int = 0
     load: str = ""
     active: str = ""
     sub: str = ""
@@ -146,7 +140,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     @property
     def key(self) -> tuple[str, int, int]:
         """What it is on its host."""
-        return self.job, self.index, self.version
+        return self.order.key
 
 
 class Load(msgspec.Struct, frozen=True):

@@ -15,14 +15,13 @@ from fleet.model import (
     Drain,
     Facts,
     JobRecord,
-    Phase,
     Plan,
     Rollout,
     ServiceRecord,
     Status,
     decode,
 )
-from fleet.world import Desired, HostView, Placed, Service, Standing, World, endpoints
+from fleet.world import Desired, HostView, Service, Standing, World, endpoints
 
 T = TypeVar("T")
 
@@ -54,7 +53,7 @@ class Picture:
         for entry in changes.entries:
             self._read(entry.key, entry)
         for name in self._touched:
-            self._join(self._hosts[name])
+            self._hosts[name].join()
             if changes.reset and name in standings:
                 self._hosts[name].standing = standings[name]
         self._touched.clear()
@@ -121,15 +120,6 @@ class Picture:
             self._faults[entry.key] = str(error)
             return None
 
-    def _join(self, host: HostView) -> None:
-        """Bring orders and reports together. Reports may be of an older plan."""
-        reports = {each.key: each for each in host.status.reports} if host.status else {}
-        host.placed = tuple(
-            Placed(host, order, reports.pop(order.key, None)) for order in host.plan.orders
-        )
-        gone = (Phase.STOPPED, Phase.LOADED)
-        host.orphans = tuple(each for each in reports.values() if each.phase not in gone)
-
     def _understand(self) -> None:
         stale = set(self._records) | set(self._jobs) if self._all_stale else self._stale
         for name in stale:
@@ -175,7 +165,9 @@ def imagined(picture: Picture, record: JobRecord, text: str) -> World:
     return replace(world, jobs={**world.jobs, record.name: desired})
 
 
-def observe(world: World, standings: Mapping[str, Standing], overdue: Callable[[str], bool]) -> None:
+def observe(
+    world: World, standings: Mapping[str, Standing], overdue: Callable[[str], bool]
+) -> None:
     """Note how hosts stand, and whose drain is past its deadline."""
     for host in world.hosts.values():
         host.standing = standings.get(host.id, Standing.LOST)

@@ -12,6 +12,7 @@ from fleet.model import (
     Facts,
     JobRecord,
     Order,
+    Phase,
     Plan,
     Report,
     Rollout,
@@ -64,7 +65,7 @@ class HostView:
 
     id: str
     facts: Facts | None = None
-    plan: Plan = Plan()
+    plan: Plan = field(default_factory=Plan)
     plan_modified: int = 0  # 0: there is none
     status: Status | None = None
     cordon: Cordon | None = None
@@ -73,6 +74,15 @@ class HostView:
     drain_overdue: bool = False
     placed: tuple[Placed, ...] = ()
     orphans: tuple[Report, ...] = ()
+
+    def join(self) -> None:
+        """Bring orders and reports together. Reports may be of an older plan."""
+        reports = {each.key: each for each in self.status.reports} if self.status else {}
+        self.placed = tuple(
+            Placed(self, order, reports.pop(order.key, None)) for order in self.plan.orders
+        )
+        gone = (Phase.STOPPED, Phase.LOADED)
+        self.orphans = tuple(each for each in reports.values() if each.phase not in gone)
 
     @property
     def takes_work(self) -> bool:

@@ -1,0 +1,308 @@
+"""diff(desired, current): what is to be done, each with its reason. A pure function of a World.
+
+Rules, in the order of their weight:
+
+1. Nothing is stopped because something is absent. A job whose record is missing, refused or older
+   than what runs is left alone.
+2. An exclusive instance starts only when every other of its kind has ended, or is ordered to end
+   on a host that is given up; its dead-man timer has stopped it there by then.
+3. Any other instance that must go is replaced first, and stops when its successor is ready.
+4. A suspect host keeps its work. A lost one is replaced, and if it comes back whoever is ready
+   wins.
+5. A new version goes on as far as readiness and the job's budget allow.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from fleet import rollouts, suits
+from fleet.actions import Action, Adopt, Change, Drop, Forget, Hold, Place, Replace, Stop
+from fleet.job import Job, Way
+from fleet.model import Phase, Target, Want
+from fleet.selector import EVERYTHING
+from fleet.suits import Rivalry
+from fleet.world import Desired, HostView, Placed, Standing, World
+
+
+def diff(world: World) -> list[Action]:
+    """Return what brings the fleet nearer to what is wanted."""
+    # Orders of a store that went back say nothing; first they are made true again.
+    if behind := [host for host in world.hosts.values() if host.behind]:
+        return [Adopt(host.id, "it follows a later plan than the store has") for host in behind]
+    placed = world.by_job()
+    troubled = any(
+        host.drain is not None or host.standing is Standing.LOST for host in world.hosts.values()
+    )
+    rivalry = Rivalry(world)
+    actions: list[Action] = []
+    for name, desired in world.jobs.items():
+        mine = placed.pop(name, [])
+        if troubled or not _calm(desired, mine):
+            actions += _of_job(world, rivalry, desired, mine)
+    for name, mine in placed.items():
+        actions += _unrecorded(name, mine)
+    return actions
+
+
+def _calm(desired: Desired, placed: list[Placed]) -> bool:
+    """Say quickly that a job is as it should be; with 100,000 instances nearly all are."""
+    job, rollout, record = desired.job, desired.rollout, desired.record
+    if job is None or job.everywhere or rollout is None or rollout.state != "stable":
+        return False
+    placing = job.placing
+    if placing.machine_of or placing.constraint is not EVERYTHING or placing.conflicts:
+        return False
+    if rollout.version != record.version or len(placed) != desired.count:
+        return False
+    unit, want, endpoints = record.unit, _want(record.target), desired.endpoints
+    seen = set()
+    for each in placed:
+        order = each.order
+        if order.unit != unit or order.want is not want or order.endpoints != endpoints:
+            return False
+        seen.add(order.index)
+    return len(seen) == len(placed)
+
+
+def _unrecorded(name: str, placed: list[Placed]) -> Iterator[Action]:
+    running = False
+    for each in placed:
+        if _ended(each):
+            yield _drop(each, "it has ended")
+        running = running or each.order.want is not Want.STOP
+    if running:
+        yield Hold(name, "no record of it is in the store: what runs is left alone")
+
+
+def _of_job(
+    world: World, rivalry: Rivalry, desired: Desired, placed: list[Placed]
+) -> Iterator[Action]:
+    record = desired.record
+    yield from (_drop(each, "it has ended") for each in placed if _ended(each))
+    placed = [each for each in placed if not _ended(each)]
+    latest = max((each.order.rev for each in placed), default=0)
+    wanted = record.target in (Target.LAUNCHED, Target.LOADED)
+    if latest > record.rev:
+        yield Hold(record.name, f"what runs is of a later record ({latest}) than the store has")
+    elif desired.job is not None and wanted:
+        yield from _Slots(world, desired, desired.job, placed, rivalry.of(desired.job)).actions()
+    elif wanted:
+        yield Hold(record.name, desired.fault)
+    elif record.target is Target.DESTROYED and not placed:
+        yield Forget(record.name, "it is destroyed, and has ended everywhere")
+    else:
+        for each in placed:
+            if each.order.want is not Want.STOP:
+                yield _stop(each, f"it shall be {record.target.value}")
+
+
+@dataclass(slots=True)
+class _Slots:
+    """One job's instances: slot by slot, within its budget."""
+
+    world: World
+    desired: Desired
+    job: Job
+    placed: list[Placed]
+    rivals: frozenset[str]
+    room: int = 0  # so many more may be under way to the newest version
+    spare: int = 0  # so many ready ones may go without a successor
+    residents: dict[str, set[str]] = field(default_factory=dict)
+
+    def actions(self) -> Iterator[Action]:
+        self._learn()
+        slots: dict[int | str, list[Placed]] = defaultdict(list)
+        for each in self.placed:
+            slots[each.host.id if self.job.everywhere else each.order.index].append(each)
+        names = self._hosts() if self.job.everywhere else range(self.desired.count)
+        yield from rollouts.judge(self.world.now_s, self.desired, self.placed, len(names))
+        self._budget(slots, len(names))
+        for name in names:
+            yield from self._slot(name, slots.pop(name, []))
+        surplus = f"{len(names)} are wanted" if not self.job.everywhere else "it may not run there"
+        for mine in slots.values():
+            for each in mine:
+                if each.order.want is not Want.STOP and not self._stays_on_silence(each):
+                    yield _stop(each, surplus)
+
+    def _learn(self) -> None:
+        if self.job.placing.machine_of or self.rivals:
+            for host in self.world.hosts.values():
+                self.residents[host.id] = {
+                    each.order.job for each in host.placed if each.order.want is not Want.STOP
+                }
+
+    def _stays_on_silence(self, placed: Placed) -> bool:
+        """Say whether an everywhere-job's instance stands on a host that is only silent."""
+        return self.job.everywhere and placed.host.standing in (Standing.SUSPECT, Standing.LOST)
+
+    def _hosts(self) -> list[str]:
+        here = {each.host.id for each in self.placed}
+        return [
+            host.id
+            for host in self.world.hosts.values()
+            if (host.takes_work or (host.id in here and not self._leaves_empty(host)))
+            and host.standing is not Standing.LOST
+            and not self._misfit(host)
+        ]
+
+    def _leaves_empty(self, host: HostView) -> bool:
+        """Say whether a draining host has nothing left but what runs everywhere."""
+        if host.drain is None:
+            return False
+        if host.drain_overdue:
+            return True
+        for each in host.placed:
+            other = self.world.jobs.get(each.order.job)
+            if other and other.job and not other.job.everywhere and not _ended(each):
+                return False
+        return True
+
+    def _misfit(self, host: HostView) -> str:
+        return suits.misfit(self.job, host, self.residents.get(host.id, ()), self.rivals)
+
+    def _budget(self, slots: dict[int | str, list[Placed]], wanted: int) -> None:
+        unit, record = self.desired.record.unit, self.desired.record
+        ready = under_way = 0
+        for mine in slots.values():
+            live = [each for each in mine if self._lives(each)]
+            ready += any(rollouts.is_up(each) for each in live)
+            newest = [each for each in live if each.order.unit == unit]
+            settled = any(rollouts.is_up(each) for each in newest)
+            under_way += bool(newest) and (not settled or len(newest) < len(live))
+        parallel = self.job.update.parallel
+        failed = self.desired.rollout is not None and self.desired.rollout.state == "failed"
+        self.room = 0 if record.paused or failed else parallel - under_way
+        least = self.job.available_min
+        self.spare = ready - (max(0, wanted - parallel) if least is None else min(least, wanted))
+
+    def _lives(self, placed: Placed) -> bool:
+        """Say whether an instance counts as being where it was ordered."""
+        return placed.order.want is not Want.STOP and placed.host.standing is not Standing.LOST
+
+    def _slot(self, name: int | str, mine: list[Placed]) -> Iterator[Action]:
+        if self.job.exclusive and (waits := self._released(mine)):
+            yield from waits
+            return
+        live = [each for each in mine if self._lives(each)]
+        staying = [each for each in live if not self._must_leave(each)]
+        newest = [each for each in staying if each.order.unit == self.desired.record.unit]
+        if newest:
+            yield from self._kept(newest, live)
+        elif staying:
+            yield from self._updated(staying, live)
+        elif live:
+            yield from self._moved(name, live)
+        else:
+            yield self._place(name, mine, "it runs nowhere")
+
+    def _released(self, mine: list[Placed]) -> list[Action]:
+        """Return what must happen first: of an exclusive instance there is never a second."""
+        lost = [each for each in mine if each.host.standing is Standing.LOST]
+        if held := [each for each in lost if each.order.want is not Want.STOP]:
+            return [_stop(each, "its host is lost: it must not start there again") for each in held]
+        ending = [each for each in mine if each.order.want is Want.STOP and each not in lost]
+        waits = "it is exclusive, and another of it has not ended"
+        return [Hold(self.job.name, waits)] if ending else []
+
+    def _must_leave(self, placed: Placed) -> str:
+        host = placed.host
+        if host.drain is not None and not self.job.everywhere:
+            return f"{host.name()} is drained"
+        return self._misfit(host) if host.facts is not None else ""
+
+    def _kept(self, newest: list[Placed], live: list[Placed]) -> Iterator[Action]:
+        winner = max(newest, key=_standing_of)
+        others = [each for each in live if each is not winner]
+        up = rollouts.is_up(winner)
+        for each in others:
+            if up or not rollouts.is_up(each) or each.host.drain_overdue:
+                yield _stop(each, f"{winner.host.name()} has it")
+        yield from self._corrected(winner)
+
+    def _corrected(self, placed: Placed) -> Iterator[Action]:
+        want, order = _want(self.desired.record.target), placed.order
+        if order.want is not want or order.endpoints != self.desired.endpoints:
+            why = f"it shall {want.value}" if order.want is not want else "its services changed"
+            where = (order.job, order.index, order.version, placed.host.id)
+            yield Change(*where, want, self.desired.endpoints, why)
+
+    def _updated(self, staying: list[Placed], live: list[Placed]) -> Iterator[Action]:
+        """Bring an instance of an older version to the newest."""
+        old = max(staying, key=_standing_of)
+        for each in live:
+            if each is not old:
+                yield _stop(each, f"{old.host.name()} has it")
+        costs = rollouts.is_up(old) and self._way() is Way.ROLLING
+        if self.room < 1 or (costs and self.spare < 1):
+            return
+        self.room -= 1
+        why = f"version {self.desired.record.version} follows {old.order.version}"
+        if self._way() is Way.SURGE:
+            yield Place(self.job.name, old.order.index, why)
+            return
+        self.spare -= costs
+        order = old.order
+        yield Replace(order.job, order.index, order.version, old.host.id, why)
+
+    def _way(self) -> Way:
+        """Only what has names of its own can stand beside its successor."""
+        beside = self.job.counted and not self.job.everywhere and not self.job.exclusive
+        return self.job.update.way if beside else Way.ROLLING
+
+    def _moved(self, name: int | str, live: list[Placed]) -> Iterator[Action]:
+        """All of a slot's instances must leave where they are."""
+        overdue = any(each.host.drain_overdue for each in live)
+        why = self._must_leave(live[0])
+        if self.job.exclusive:
+            if overdue or self.spare >= 1 or not any(map(rollouts.is_up, live)):
+                self.spare -= 1
+                yield from (_stop(each, why) for each in live)
+            else:
+                yield Hold(self.job.name, f"{why}, and the job's budget does not allow it")
+            return
+        yield self._place(name, live, why)
+        if overdue or live[0].host.drain is None:
+            yield from (_stop(each, why) for each in live)
+
+    def _place(self, name: int | str, mine: list[Placed], why: str) -> Place:
+        reports = [each.report for each in mine if each.report is not None]
+        failures = max((each.failures for each in reports), default=0)
+        lost = frozenset(each.host.id for each in mine if each.host.standing is Standing.LOST)
+        avoid = frozenset(each.host.id for each in mine)
+        if lost and lost == avoid:
+            why = f"{mine[0].host.name()} is lost"
+        if self.job.everywhere:
+            return Place(self.job.name, 0, why, failures=failures, host=str(name))
+        after = lost if self.job.exclusive else frozenset()
+        return Place(self.job.name, int(name), why, avoid, failures, after=after)
+
+
+def _standing_of(placed: Placed) -> tuple[bool, bool, int, int]:
+    """Order rivals for one slot: ready, heard, of the newer version, then who was first."""
+    heard = placed.host.standing is Standing.READY
+    return rollouts.is_up(placed), heard, placed.order.version, -placed.host.plan.gen
+
+
+def _ended(placed: Placed) -> bool:
+    """Say whether a stop is done, by the word of a host that knows the order."""
+    if placed.order.want is not Want.STOP or placed.host.standing is Standing.LOST:
+        return False
+    if placed.report is None:
+        return placed.host.caught_up
+    return placed.report.phase is Phase.STOPPED and placed.host.caught_up
+
+
+def _want(target: Target) -> Want:
+    return Want.LOAD if target is Target.LOADED else Want.RUN
+
+
+def _stop(placed: Placed, why: str) -> Stop:
+    order = placed.order
+    return Stop(order.job, order.index, order.version, placed.host.id, why)
+
+
+def _drop(placed: Placed, why: str) -> Drop:
+    order = placed.order
+    return Drop(order.job, order.index, order.version, placed.host.id, why)

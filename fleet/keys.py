@@ -46,9 +46,24 @@ def status(host: str) -> str:
     return f"{PREFIX}/hosts/{host}/status"
 
 
+def inbox(host: str) -> str:
+    """All that a host's agent watches: its plan, and questions to it."""
+    return f"{PREFIX}/hosts/{host}/inbox"
+
+
 def plan(host: str) -> str:
     """What a host shall do; written by the leading scheduler."""
-    return f"{PREFIX}/hosts/{host}/plan"
+    return f"{inbox(host)}/plan"
+
+
+def ask(host: str, number: str) -> str:
+    """A question of `logs` or `exec`; lives for a minute."""
+    return f"{inbox(host)}/ask/{number}"
+
+
+def answer(number: str) -> str:
+    """The host's answer."""
+    return f"{PREFIX}/answers/{number}"
 
 
 def cordon(host: str) -> str:

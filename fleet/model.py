@@ -214,6 +214,25 @@ class Lease(msgspec.Struct, frozen=True):
     epoch: int = 0
 
 
+class Ask(msgspec.Struct, frozen=True):
+    """A question to a host: the journal of a unit, or a command to run there."""
+
+    by: str
+    logs: str = ""
+    lines: int = 100
+    cursor: str = ""
+    command: tuple[str, ...] = ()
+    unit: str = ""  # the command runs in this unit's surroundings
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came of it."""
+
+    code: int
+    out: str = ""
+    cursor: str = ""
+
+
 class EventRecord(msgspec.Struct, frozen=True):
     """One decision and its reason."""
 

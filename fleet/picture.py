@@ -73,7 +73,7 @@ class Picture:
             case ["units", digest]:
                 _keep(self._texts, digest, entry.value if entry else None)
                 self._stale |= {n for n, r in self._records.items() if r.unit == digest}
-            case ["hosts", name, what]:
+            case ["hosts", name, what] | ["hosts", name, "inbox", "plan" as what]:
                 self._host(name, what, entry)
             case ["services", fqdn]:
                 _keep(self._services, fqdn, self._service(fqdn, entry))

@@ -1,0 +1,139 @@
+"""What an agent asks of systemd, and how a stored unit becomes a file there.
+
+A file of ours ends with a section that systemd skips and that no job may have. It holds the
+order, so that an agent without any memory knows what it finds.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from fleet.model import Order, Want
+
+MARK = "[X-FleetInstance]"
+PREFIX = "fleet-"
+FENCE = "fleet-fence-"
+# An exclusive unit gets so long to stop; afterwards systemd kills it.
+EXCLUSIVE_STOP_S = 10
+SLICE = "fleet.slice"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One unit as systemd tells it. `order` is what its file was written for."""
+
+    name: str
+    load: str = "not-found"
+    active: str = "inactive"
+    sub: str = "dead"
+    result: str = ""
+    invocation: str = ""
+    restarts: int = 0
+    foreign: str = ""  # the file that is not ours
+    order: Order | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has, or may have, processes."""
+        return self.active in ("active", "activating", "deactivating", "reloading", "refreshing")
+
+
+class Units(Protocol):
+    """A host's systemd."""
+
+    async def open(self) -> None:
+        """Connect. Raises OSError when there is no systemd to talk to."""
+        ...
+
+    async def seen(self, names: Iterable[str]) -> dict[str, Seen]:
+        """Return these units and every other that is ours."""
+        ...
+
+    async def install(self, files: Mapping[str, str | None]) -> None:
+        """Write files, remove those that are None, and let systemd read them, once."""
+        ...
+
+    async def start(self, name: str) -> None:
+        """Begin to start a unit, or a timer anew. What comes of it is `seen`."""
+        ...
+
+    async def rearm(self, name: str) -> None:
+        """Start a timer anew, and return when it counts."""
+        ...
+
+    async def stop(self, name: str) -> None:
+        """Begin to stop a unit."""
+        ...
+
+    async def changed(self, timeout_s: float) -> None:
+        """Return when a unit may have changed, or after a time."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect. Nothing is stopped."""
+        ...
+
+
+def files(order: Order, text: str, *, fence_s: float) -> dict[str, str]:
+    """Return the files of an instance, by name."""
+    found = {order.name: _instance(order, text)}
+    if order.exclusive:
+        found |= _fence(order.name, fence_s)
+    return found
+
+
+def fence_of(name: str) -> str:
+    """Return the dead-man timer of an exclusive unit."""
+    return f"{FENCE}{name.replace('@', '_')}.timer"
+
+
+def all_files(order: Order) -> dict[str, None]:
+    """Return what `files` made, to be removed."""
+    timer = fence_of(order.name)
+    both = (timer, timer.replace(".timer", ".service")) if order.exclusive else ()
+    return dict.fromkeys((order.name, *both))
+
+
+def order_in(text: str) -> Order | None:
+    """Return the order that a file of ours was written for."""
+    _, mark, rest = text.rpartition(f"\n{MARK}\n")
+    if not mark or not rest.startswith("Order="):
+        return None
+    try:
+        return msgspec.json.decode(rest.removeprefix("Order=").strip(), type=Order)
+    except msgspec.DecodeError:
+        return None
+
+
+def _instance(order: Order, text: str) -> str:
+    about = msgspec.json.encode(order).decode()
+    parts = [text.rstrip("\n"), ""]
+    if order.name.endswith(".service"):
+        first = ["[Service]", f"Slice={SLICE}"]
+        if order.want is Want.RUN and _runs_once(text):
+            # Else systemd forgets that it has run. A loaded one may be for a timer to start.
+            first.append("RemainAfterExit=yes")
+        parts = [*first, *parts, "[Service]", f'Environment="FLEET_JOB={order.job}"']
+        parts += [f'Environment="FLEET_INDEX={order.index}"']
+        if order.port:
+            parts += [f'Environment="PORT={order.port}"']
+        if order.exclusive:
+            parts += [f"TimeoutStopSec={EXCLUSIVE_STOP_S}"]
+    return "\n".join([*parts, MARK, f"Order={about}", ""])
+
+
+def _runs_once(text: str) -> bool:
+    return any(line.replace(" ", "").lower() == "type=oneshot" for line in text.split("\n"))
+
+
+def _fence(name: str, fence_s: float) -> dict[str, str]:
+    """Return a timer that stops a unit unless it is started anew in time, with us dead or alive."""
+    timer = fence_of(name)
+    return {
+        timer: f"[Unit]\nDescription=Stop {name} when its lease is over\n"
+        f"[Timer]\nOnActiveSec={fence_s:g}s\nAccuracySec=100ms\nRemainAfterElapse=no\n",
+        timer.replace(".timer", ".service"): f"[Unit]\nDescription=Stop {name}: its lease is over\n"
+        f"[Service]\nType=oneshot\nExecStart=systemctl stop {name}\n",
+    }

@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PACKAGES := coordinator daemonkit locksmith skydns confd vulcan
+PACKAGES := coordinator daemonkit locksmith skydns confd vulcan fleet
 RUN ?= run
 # What `make up` runs below the daemons: coordinator, or etcd for a real one (Debian's etcd-server);
 # with CLUSTER=3 three coordinators.

@@ -42,6 +42,7 @@ class Picture:
         self._stale: set[str] = set()
         self._touched: set[str] = set()
         self._all_stale = False
+        self._modified: dict[str, int] = {}
 
     def apply(self, changes: Changes) -> None:
         """Move the world on. A reset begins anew, and keeps how hosts stand."""
@@ -49,9 +50,13 @@ class Picture:
         if changes.reset:
             self.__init__()  # type: ignore[misc]
         for key in changes.removed:
+            self._modified.pop(key, None)
             self._read(key, None)
         for entry in changes.entries:
-            self._read(entry.key, entry)
+            # What the scheduler wrote it applies at once, ahead of the watch.
+            if self._modified.get(entry.key, 0) <= entry.modified:
+                self._modified[entry.key] = entry.modified
+                self._read(entry.key, entry)
         for name in self._touched:
             self._hosts[name].join()
             if changes.reset and name in standings:
@@ -135,6 +140,10 @@ class Picture:
             return Desired(record, None, text, parsed, rollout)
         found = endpoints(parsed, self._services)
         return Desired(record, parsed, text, "", rollout, found)
+
+    def modified(self, key: str) -> int:
+        """Return the index of a key's last write that is known here; 0 when there is none."""
+        return self._modified.get(key, 0)
 
     def parsed(self, name: str, digest: str) -> Job | str:
         """Return the job that a stored unit describes, or why there is none."""

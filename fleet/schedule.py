@@ -69,12 +69,17 @@ class _Drafts:
             else:
                 self._one(action)
         self._seat(places)
+        for host in self._world.hosts.values():
+            # Agents start exclusive units by the word of the scheduler that leads now.
+            if host.has_exclusive and host.plan.epoch < self._epoch:
+                self._draft(host.id)
         for name, orders in self._orders.items():
             host = self._world.hosts[name]
             was = host.plan.mark if host.status is None else max(host.plan.mark, host.status.mark)
             gen = was[1] + 1
             plan = Plan(max(self._epoch, was[0]), gen, tuple(orders.values()))
-            if plan.orders != host.plan.orders or host.behind:
+            anew = host.has_exclusive and host.plan.epoch < self._epoch
+            if plan.orders != host.plan.orders or host.behind or anew:
                 self._out.plans[name] = plan
         return self._out
 

@@ -74,6 +74,7 @@ class HostView:
     drain_overdue: bool = False
     placed: tuple[Placed, ...] = ()
     orphans: tuple[Report, ...] = ()
+    has_exclusive: bool = False
 
     def join(self) -> None:
         """Bring orders and reports together. Reports may be of an older plan."""
@@ -81,6 +82,7 @@ class HostView:
         self.placed = tuple(
             Placed(self, order, reports.pop(order.key, None)) for order in self.plan.orders
         )
+        self.has_exclusive = any(order.exclusive for order in self.plan.orders)
         gone = (Phase.STOPPED, Phase.LOADED)
         self.orphans = tuple(each for each in reports.values() if each.phase not in gone)
 

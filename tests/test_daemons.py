@@ -13,6 +13,7 @@ DAEMONS = {
     "locksmithd": NOWHERE,
     "skydns": ["--addr", "127.0.0.1:0", "--lame-duck", "0", *NOWHERE],
     "confd": ["--confdir", "confdir", "--watch", *NOWHERE],
+    "fleetd": ["--scheduler", *NOWHERE],
     "vulcand": ["--port", "0", "--api-port", "0", *NOWHERE],
 }
 

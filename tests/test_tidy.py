@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("coordinator", "daemonkit", "locksmith", "skydns", "confd", "vulcan")
+PACKAGES = ("coordinator", "daemonkit", "locksmith", "skydns", "confd", "vulcan", "fleet")
 MODULE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 50
 METHODS_MAX = 42

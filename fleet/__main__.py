@@ -1,0 +1,5 @@
+"""`python -m fleet` is fleetd."""
+
+from fleet.cli import main
+
+main()

@@ -1,0 +1,78 @@
+"""Answers of an agent: a unit's journal, and what a command printed. Bounded, and written down."""
+
+import asyncio
+
+from coordinator.client.errors import KeyNotFound, StoreError
+from coordinator.client.store import Store
+from daemonkit import logs
+from fleet import keys, unitfile
+from fleet.model import Answer, Ask, encode
+
+TTL_S = 60
+COMMAND_S = 50.0
+# A key of the store is no place for more.
+OUT_BYTES_MAX = 128 << 10
+LINES_MAX = 2000
+CURSOR = "-- cursor: "
+_log = logs.get("agent")
+
+
+async def answer(store: Store, number: str, ask: Ask, *, may_exec: bool) -> None:
+    """Do what is asked and write what came of it."""
+    if ask.logs:
+        found = await _journal(ask)
+    elif may_exec:
+        found = await _command(ask)
+    else:
+        found = Answer(1, "this host runs no commands: see --no-exec and --trusted-keys\n")
+    try:
+        await asyncio.to_thread(store.put, keys.answer(number), encode(found), ttl_s=TTL_S)
+    except (StoreError, KeyNotFound) as error:
+        _log.warning("not-answered", number=number, error=str(error))
+
+
+async def _journal(ask: Ask) -> Answer:
+    try:
+        unitfile.checked_name(ask.logs.removeprefix("fleet-"))
+    except ValueError as error:
+        return Answer(2, f"{error}\n")
+    command = [
+        "journalctl",
+        "--no-pager",
+        "--output=short-iso",
+        "--show-cursor",
+        f"--unit={ask.logs}",
+    ]
+    if ask.cursor:
+        command.append(f"--after-cursor={ask.cursor}")
+    else:
+        command.append(f"--lines={min(ask.lines, LINES_MAX)}")
+    found = await _run(command)
+    lines = found.out.splitlines(keepends=True)
+    cursors = [line.removeprefix(CURSOR).strip() for line in lines if line.startswith(CURSOR)]
+    text = "".join(line for line in lines if not line.startswith("-- "))
+    return Answer(found.code, text, cursors[-1] if cursors else ask.cursor)
+
+
+async def _command(ask: Ask) -> Answer:
+    return await _run(list(ask.command))
+
+
+async def _run(command: list[str]) -> Answer:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+    except OSError as error:
+        return Answer(127, f"{command[0]}: {error.strerror}\n")
+    try:
+        async with asyncio.timeout(COMMAND_S):
+            out, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return Answer(124, f"{command[0]}: ended after {COMMAND_S:g} s\n")
+    return Answer(process.returncode or 0, out[-OUT_BYTES_MAX:].decode(errors="replace"))

@@ -1,0 +1,111 @@
+"""Who schedules: a key with a TTL, and an epoch that outlives it.
+
+A scheduler acts only within its lease, counted on its own monotonic clock from when the renewal
+was sent. One that was stopped and wakes up late finds its lease over; what it had on the way
+carries an old epoch, and a swap of a plan that its successor has written does not succeed.
+"""
+
+import contextlib
+from collections.abc import Callable
+
+from coordinator.client.errors import CompareFailed, KeyExists, KeyNotFound
+from coordinator.client.store import Absent, AtIndex, Entry, Store
+from fleet import keys
+from fleet.model import Damaged, Lease, decode, encode
+
+# A lease counts for less here than in the store: clocks drift, and a write takes its time.
+MARGIN = 0.8
+
+
+class Leadership:
+    """One scheduler's claim. Blocking; one thread calls it. StoreError is the caller's."""
+
+    def __init__(self, store: Store, holder: str, ttl_s: int, clock: Callable[[], float]) -> None:
+        self._store, self._holder, self._ttl_s, self._clock = store, holder, ttl_s, clock
+        self._entry: Entry | None = None
+        self._until_s = 0.0
+        self._renewed_s = 0.0
+        self.epoch = 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether this scheduler may act at this moment."""
+        return self._entry is not None and self._clock() < self._until_s
+
+    def step(self, seen_epoch: int) -> bool:
+        """Acquire or renew; say whether this scheduler leads. `seen_epoch` is the latest known."""
+        if self.leads and self.epoch >= seen_epoch:
+            if self._clock() - self._renewed_s >= self._ttl_s / 3:
+                self._renew()
+        else:
+            self._acquire(seen_epoch)
+        return self.leads
+
+    def resign(self) -> None:
+        """Let another one lead at once."""
+        if self._entry is not None:
+            with contextlib.suppress(CompareFailed, KeyNotFound):
+                self._store.delete(keys.LEADER, when=AtIndex(self._entry.modified))
+        self._entry = None
+
+    def _renew(self) -> None:
+        assert self._entry is not None
+        sent_s = self._clock()
+        try:
+            self._entry = self._store.put(
+                keys.LEADER,
+                self._entry.value,
+                ttl_s=self._ttl_s,
+                when=AtIndex(self._entry.modified),
+            )
+        except (CompareFailed, KeyNotFound):
+            self._entry = None
+            return
+        self._extend(sent_s)
+
+    def _acquire(self, seen_epoch: int) -> None:
+        """Take a free lease, or one of our own that a lost answer hid from us."""
+        self._entry = None
+        sent_s = self._clock()
+        value = encode(Lease(self._holder))
+        try:
+            entry = self._store.put(keys.LEADER, value, ttl_s=self._ttl_s, when=Absent())
+        except KeyExists:
+            mine = self._own()
+            if mine is None:
+                return
+            entry = mine
+        self.epoch = self._next_epoch(max(seen_epoch, self.epoch))
+        self._entry = entry
+        self._extend(sent_s)
+
+    def _own(self) -> Entry | None:
+        try:
+            entry = self._store.get(keys.LEADER)
+            if decode(entry.value, Lease).holder != self._holder:
+                return None
+            return self._store.put(
+                keys.LEADER, entry.value, ttl_s=self._ttl_s, when=AtIndex(entry.modified)
+            )
+        except (KeyNotFound, CompareFailed, Damaged):
+            return None
+
+    def _next_epoch(self, seen: int) -> int:
+        """Raise the epoch above every one before it."""
+        while True:
+            try:
+                entry = self._store.get(keys.EPOCH)
+            except KeyNotFound:
+                with contextlib.suppress(KeyExists):
+                    self._store.put(keys.EPOCH, str(seen + 1), when=Absent())
+                    return seen + 1
+                continue
+            stored = int(entry.value) if entry.value.isdigit() else 0
+            number = max(stored, seen) + 1
+            with contextlib.suppress(CompareFailed, KeyNotFound):
+                self._store.put(keys.EPOCH, str(number), when=AtIndex(entry.modified))
+                return number
+
+    def _extend(self, sent_s: float) -> None:
+        self._renewed_s = sent_s
+        self._until_s = sent_s + self._ttl_s * MARGIN

@@ -3,7 +3,7 @@
 import os
 import socket
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from importlib import metadata
 from pathlib import Path
@@ -53,10 +53,15 @@ def version() -> str:
         return "unknown"
 
 
-def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the form of typer's callbacks
-    if wanted:
-        typer.echo(f"{DAEMON} version {version()}")
-        raise typer.Exit
+def show_version_of(program: str) -> Callable[[bool], None]:
+    """Return the callback of --version."""
+
+    def show(wanted: bool) -> None:  # noqa: FBT001 - the form of typer's callbacks
+        if wanted:
+            typer.echo(f"{program} version {version()}")
+            raise typer.Exit
+
+    return show
 
 
 def opened(endpoints: str, files: tuple[Path | None, Path | None, Path | None]) -> Store:
@@ -132,7 +137,7 @@ def serve(  # noqa: PLR0913 - typer reads options from parameters
             "--version",
             is_eager=True,
             allow_from_autoenv=False,
-            callback=_show_version,
+            callback=show_version_of(DAEMON),
             help="Print the version and exit.",
         ),
     ] = False,

@@ -21,7 +21,7 @@ def read(address: str, labels: dict[str, str], version: str) -> Facts:
     release = _release()
     plain = {"arch": os.uname().machine, "os": release.get("ID", "linux")}
     return Facts(
-        id=_id(MACHINE_ID),
+        id=own_id(),
         hostname=socket.gethostname(),
         address=address,
         cpu=max(1, 1000 * (psutil.cpu_count() or 1) - RESERVED_CPU),
@@ -29,6 +29,11 @@ def read(address: str, labels: dict[str, str], version: str) -> Facts:
         labels={**plain, **labels},
         version=version,
     )
+
+
+def own_id() -> str:
+    """Return this host's id. Raises OSError."""
+    return _id(MACHINE_ID)
 
 
 def boot_id() -> str:

@@ -1,0 +1,350 @@
+"""What `fleetctl` does, told as functions of a Registry. Text goes out by `say`."""
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from coordinator.client.errors import KeyNotFound
+from fleet import job, keys, picture, schedule, signing, suits, table, unitfile
+from fleet.actions import described
+from fleet.diff import diff
+from fleet.model import (
+    Answer,
+    Ask,
+    EventRecord,
+    JobRecord,
+    Target,
+    Want,
+    digest,
+    encode,
+)
+from fleet.place import Floor
+from fleet.registry import Refused, Registry, is_settled, who
+from fleet.world import Desired, HostView, World
+
+ASK_TTL_S = 60
+ANSWER_S = 55.0
+FOLLOW_S = 1.0
+EPOCH = 1 << 40  # of plans that nobody will follow
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who runs a command, and how it speaks."""
+
+    registry: Registry
+    say: Callable[[str], None]
+    progress: Callable[[str], None]
+    as_json: bool = False
+
+    @property
+    def world(self) -> World:
+        """The fleet as it was read."""
+        return self.registry.picture.world
+
+
+def named(caller: Caller, text: str) -> tuple[str, str]:
+    """Return name and text of a unit: a file, one that the store has, or one of a template."""
+    place = Path(text)
+    name = place.name
+    if place.is_file():
+        return name, place.read_text()
+    known = caller.world.jobs.get(name)
+    if known is not None and known.text:
+        return name, known.text
+    template = unitfile.template_of(name)
+    if template is None:
+        raise Refused(f"there is no file {text}, and the store has no unit {name}")
+    beside = place.with_name(template)
+    if beside.is_file():
+        return name, beside.read_text()
+    known = caller.world.jobs.get(template)
+    if known is None or not known.text:
+        raise Refused(f"neither {text} nor its template {template} is a file or in the store")
+    return name, known.text
+
+
+def run(caller: Caller, file: str, count: int | None, note: str, key: Path | None) -> JobRecord:
+    """Want a job to run, or its next version."""
+    name, text = named(caller, file)
+    signature = signing.signed(text, key.read_bytes()) if key else ""
+    record = caller.registry.put_job(
+        name, text, target=Target.LAUNCHED, count=count, note=note, signature=signature
+    )
+    for warning in job.parse(name, text).warnings:
+        caller.progress(f"{name}: {warning}")
+    return record
+
+
+def wait(caller: Caller, names: list[str], timeout_s: float | None) -> bool:
+    """Tell of progress until all jobs are as they are wanted; say whether they are."""
+    end_s = None if timeout_s is None else time.monotonic() + timeout_s
+    told: dict[str, str] = {}
+    with caller.registry.following() as look:
+        while True:
+            hosts = list(caller.world.hosts.values())
+            open_jobs = []
+            for name in names:
+                desired = caller.world.jobs.get(name)
+                if desired is None or is_settled(desired, hosts):
+                    continue
+                open_jobs.append(name)
+                line = _progress(caller.world, desired)
+                if told.get(name) != line:
+                    told[name] = line
+                    caller.progress(line)
+                rollout = desired.rollout
+                is_newest = rollout and rollout.version == desired.record.version
+                if rollout and is_newest and rollout.state == "failed":
+                    raise Refused(f"{name}: {rollout.note}")
+            if not open_jobs:
+                return True
+            if end_s is not None and time.monotonic() >= end_s:
+                raise Refused(
+                    f"{', '.join(open_jobs)}: not yet after {timeout_s:g} s; it goes on: "
+                    f"`fleetctl status {open_jobs[0]}` shows how far it is"
+                )
+            look()
+
+
+def plan(caller: Caller, file: str, count: int | None) -> int:
+    """Show what a file would change; return how many actions that takes."""
+    name, text = named(caller, file)
+    was = caller.world.jobs.get(name)
+    old = was.record if was else None
+    changed = old is None or old.unit != digest(text)
+    if old and old.target is Target.LAUNCHED and not changed and count in (None, old.count):
+        caller.say(f"{name}: no change\n")
+        return 0
+    record = JobRecord(
+        name=name,
+        version=(old.version if old else 0) + changed,
+        rev=1 << 40,
+        unit=digest(text),
+        target=Target.LAUNCHED,
+        count=count if count is not None or old is None else old.count,
+    )
+    job.parse(name, text)
+    world = picture.imagined(caller.registry.picture, record, text)
+    actions = [each for each in diff(world) if _is_of(each, name)]
+    outcome = schedule.schedule(world, actions, EPOCH)
+    for line in outcome.told or [described(each) for each in actions]:
+        caller.say(f"{line}\n")
+    for each in outcome.unseated:
+        caller.say(f"cannot place {name}[{each.place.index}]: {each.why}\n")
+    return len(actions)
+
+
+def status(caller: Caller, names: list[str]) -> None:
+    """Show jobs, and where their instances are."""
+    placed = caller.world.by_job()
+    wanted = [caller.registry.desired(name) for name in names] or [
+        caller.world.jobs[name] for name in sorted(caller.world.jobs)
+    ]
+    parts = [table.job_status(each, placed.get(each.record.name, [])) for each in wanted]
+    caller.say("\n".join(parts) or "nothing is wanted: `fleetctl run FILE` begins\n")
+
+
+def explain(caller: Caller, name: str) -> None:
+    """Say why a job's instances are where they are, and what would be done next."""
+    desired = caller.registry.desired(name)
+    record = desired.record
+    for each in caller.world.by_job().get(record.name, []):
+        order = each.order
+        caller.say(f"{order.job}[{order.index}] on {each.host.name()}: {order.why}\n")
+    actions = [each for each in diff(caller.world) if _is_of(each, record.name)]
+    outcome = schedule.schedule(caller.world, actions, EPOCH)
+    for line in outcome.told:
+        caller.say(f"next: {line}\n")
+    for job_name, why in outcome.held.items():
+        if job_name == record.name:
+            caller.say(f"held: {why}\n")
+    for seat in outcome.unseated:
+        caller.say(f"cannot place {record.name}[{seat.place.index}]: {seat.why}\n")
+    if desired.job is not None:
+        caller.say(_scores(caller.world, desired))
+
+
+def why_not(caller: Caller, name: str, host: str) -> str:
+    """Return why a job's next instance would not go to a host, "" if it could."""
+    desired, view = caller.registry.desired(name), caller.registry.host(host)
+    floor = Floor(caller.world)
+    reason = floor.why_not(desired, view)
+    if reason or desired.job is None:
+        return reason
+    better = [
+        other.name()
+        for other in floor.hosts
+        if floor.score(desired.job, other) < floor.score(desired.job, view)
+        and not floor.why_not(desired, other)
+    ]
+    return f"it could; before it come {', '.join(better[:5])}" if better else ""
+
+
+def rollout(caller: Caller, name: str, what: str, to: int) -> JobRecord:
+    """Pause, resume, or undo a rollout; undo goes to the last stable version, or to one named."""
+    desired = caller.registry.desired(name)
+    record = desired.record
+    match what:
+        case "pause" | "resume":
+            return caller.registry.change_job(record.name, paused=what == "pause")
+        case "undo":
+            versions = {each.number: each for each in caller.registry.versions(record.name)}
+            stable = desired.rollout.stable if desired.rollout else 0
+            earlier = [n for n, each in versions.items() if each.unit != record.unit]
+            number = to or (stable if stable in earlier else max(earlier, default=0))
+            if number not in versions:
+                raise Refused(f"{record.name} has no version to go back to: see `fleetctl history`")
+            text = caller.registry.text_of(versions[number].unit)
+            note = f"undone: back to version {number}"
+            if record.paused:
+                caller.registry.change_job(record.name, paused=False)
+            target = record.target
+            return caller.registry.put_job(record.name, text, target=target, note=note)
+        case _:
+            raise Refused(f"{what} is none of status, pause, resume, undo")
+
+
+def history(caller: Caller, name: str) -> None:
+    """Show a job's versions."""
+    desired = caller.registry.desired(name)
+    stable = desired.rollout.stable if desired.rollout else 0
+    caller.say(table.history(caller.registry.versions(desired.record.name), stable))
+
+
+def wait_drained(caller: Caller, host: HostView, timeout_s: float) -> None:
+    """Tell of progress until nothing is left on a host."""
+    end_s, told = time.monotonic() + timeout_s, ""
+    with caller.registry.following() as look:
+        while True:
+            left = caller.world.hosts[host.id].placed
+            if not left:
+                caller.progress(f"{host.name()} is empty")
+                return
+            line = f"{host.name()}: {len(left)} left: {', '.join(p.order.name for p in left[:5])}"
+            if line != told:
+                told = line
+                caller.progress(line)
+            if time.monotonic() >= end_s:
+                raise Refused(f"{line}; not within {timeout_s:g} s")
+            look()
+
+
+def not_ready(caller: Caller, host: HostView) -> str:
+    """Return what keeps a host that came back from being whole, "" if nothing does."""
+    view = caller.world.hosts[host.id]
+    if view.status is None or not view.caught_up:
+        return "its agent has not caught up"
+    late = [
+        each.order.name for each in view.placed if each.order.want is Want.RUN and not each.settled
+    ]
+    return f"{late[0]} is not ready" if late else ""
+
+
+def events(caller: Caller, *, follow: bool, lines: int) -> None:
+    """Show decisions and their reasons, the newest last."""
+    shown = 0
+    while True:
+        found = caller.registry.store.list(f"{keys.PREFIX}/events").entries
+        fresh = sorted((e for e in found if e.modified > shown), key=lambda each: each.modified)
+        for each in fresh if shown else fresh[-lines:]:
+            caller.say(table.event(msgspec.json.decode(each.value, type=EventRecord)))
+        shown = max((each.modified for each in found), default=shown)
+        if not follow:
+            return
+        time.sleep(FOLLOW_S)
+
+
+def logs(caller: Caller, name: str, *, lines: int, follow: bool) -> None:
+    """Show the journals of a job's instances, of all hosts, in the order of time."""
+    desired = caller.registry.desired(name)
+    placed = caller.world.by_job().get(desired.record.name, [])
+    if not placed:
+        raise Refused(f"{desired.record.name} is nowhere")
+    cursors: dict[tuple[str, str], str] = {}
+    while True:
+        merged = []
+        for each in placed:
+            place = each.host.id, each.order.name
+            ask = Ask(who(), logs=each.order.name, lines=lines, cursor=cursors.get(place, ""))
+            answer = asked(caller, each.host, ask)
+            cursors[place] = answer.cursor
+            merged += answer.out.splitlines(keepends=True)
+        # Each line begins with its time in ISO form and its host.
+        for line in sorted(merged, key=lambda line: line[:24]):
+            caller.say(line)
+        if not follow:
+            return
+        time.sleep(FOLLOW_S)
+
+
+def execute(caller: Caller, where: str, command: list[str]) -> int:
+    """Run a command on a host, or where a job's first instance is; return its exit code."""
+    answer = asked(caller, _place(caller, where), Ask(who(), command=tuple(command)))
+    caller.say(answer.out)
+    return answer.code
+
+
+def asked(caller: Caller, host: HostView, ask: Ask) -> Answer:
+    """Ask a host's agent and wait for its answer."""
+    if host.status is None:
+        raise Refused(f"{host.name()} is silent")
+    store, number = caller.registry.store, secrets.token_hex(8)
+    store.put(keys.ask(host.id, number), encode(ask), ttl_s=ASK_TTL_S)
+    end_s = time.monotonic() + ANSWER_S
+    while time.monotonic() < end_s:
+        try:
+            return msgspec.json.decode(store.get(keys.answer(number)).value, type=Answer)
+        except KeyNotFound:
+            time.sleep(0.05)
+    raise Refused(f"{host.name()} does not answer")
+
+
+def _place(caller: Caller, where: str) -> HostView:
+    name, _, index = where.partition("[")
+    jobs = caller.world.jobs
+    job_name = name if name in jobs else f"{name}.service"
+    for each in caller.world.by_job().get(job_name, []):
+        if not index or index.rstrip("]") == str(each.order.index):
+            return each.host
+    return caller.registry.host(where)
+
+
+def _progress(world: World, desired: Desired) -> str:
+    record = desired.record
+    placed = [
+        each
+        for host in world.hosts.values()
+        for each in host.placed
+        if each.order.job == record.name
+    ]
+    phases: dict[str, int] = {}
+    for each in placed:
+        phase = each.report.phase.value if each.report else "ordered"
+        phases[phase] = phases.get(phase, 0) + 1
+    told = ", ".join(f"{count} {phase}" for phase, count in sorted(phases.items())) or "not placed"
+    notes = {each.report.note for each in placed if each.report and each.report.note}
+    return f"{record.name} version {record.version}: {told}" + "".join(
+        f"; {n}" for n in sorted(notes)[:1]
+    )
+
+
+def _is_of(action: object, name: str) -> bool:
+    return bool(getattr(action, "job", "") == name)
+
+
+def _scores(world: World, desired: Desired) -> str:
+    assert desired.job is not None
+    floor = Floor(world)
+    rows = []
+    for host in floor.hosts:
+        reason = floor.why_not(desired, host)
+        score = "-" if reason else f"{floor.score(desired.job, host):.3f}"
+        labels = ",".join(f"{k}={v}" for k, v in sorted(suits.labels_of(host).items()) if k != "id")
+        rows.append((host.name(), score, reason or "could take one", labels))
+    rows.sort(key=lambda row: (row[1] == "-", float(row[1]) if row[1] != "-" else 0.0))
+    return "\n" + table.aligned(("HOST", "SCORE", "VERDICT", "LABELS"), rows[:20])

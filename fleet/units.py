@@ -133,6 +133,7 @@ def _fence(name: str, fence_s: float) -> dict[str, str]:
     timer = fence_of(name)
     return {
         timer: f"[Unit]\nDescription=Stop {name} when its lease is over\n"
+        "StartLimitIntervalSec=0\n"
         f"[Timer]\nOnActiveSec={fence_s:g}s\nAccuracySec=100ms\nRemainAfterElapse=no\n",
         timer.replace(".timer", ".service"): f"[Unit]\nDescription=Stop {name}: its lease is over\n"
         f"[Service]\nType=oneshot\nExecStart=systemctl stop {name}\n",

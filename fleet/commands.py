@@ -98,8 +98,9 @@ def wait(caller: Caller, names: list[str], timeout_s: float | None) -> bool:
                     told[name] = line
                     caller.progress(line)
                 rollout = desired.rollout
+                rises = desired.record.target in (Target.LAUNCHED, Target.LOADED)
                 is_newest = rollout and rollout.version == desired.record.version
-                if rollout and is_newest and rollout.state == "failed":
+                if rollout and rises and is_newest and rollout.state == "failed":
                     raise Refused(f"{name}: {rollout.note}")
             if not open_jobs:
                 return True

@@ -113,6 +113,11 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
         if any(0xD800 <= ord(letter) <= 0xDFFF for letter in line):
             raise UnitRefused(number, "the text is not UTF-8")
         stripped = line.strip(" \t")
+        if stripped.endswith("\\") and not line.endswith("\\"):
+            # Versions of systemd differ in whether this line goes on.
+            raise UnitRefused(number, "blanks follow the backslash at the end of the line")
+        if begun and not stripped and number == len(lines):
+            raise UnitRefused(begun, "the line goes on after the end of the unit")
         if stripped.startswith(("#", ";")) or (not stripped and not begun):
             continue
         if line.endswith("\\"):

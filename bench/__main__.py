@@ -5,7 +5,7 @@ import sys
 
 from bench.table import Row, remember, show
 
-AREAS = ("coordinator", "cluster", "skydns", "vulcan", "confd", "client")
+AREAS = ("coordinator", "cluster", "skydns", "vulcan", "confd", "client", "fleet")
 
 
 def main() -> None:

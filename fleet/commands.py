@@ -52,7 +52,7 @@ def named(caller: Caller, text: str) -> tuple[str, str]:
     place = Path(text)
     name = place.name
     if place.is_file():
-        return name, place.read_text()
+        return name, _text(place)
     known = caller.world.jobs.get(name)
     if known is not None and known.text:
         return name, known.text
@@ -61,11 +61,16 @@ def named(caller: Caller, text: str) -> tuple[str, str]:
         raise Refused(f"there is no file {text}, and the store has no unit {name}")
     beside = place.with_name(template)
     if beside.is_file():
-        return name, beside.read_text()
+        return name, _text(beside)
     known = caller.world.jobs.get(template)
     if known is None or not known.text:
         raise Refused(f"neither {text} nor its template {template} is a file or in the store")
     return name, known.text
+
+
+def _text(place: Path) -> str:
+    """Return a file as it is: read as text, a carriage return would become a line's end."""
+    return place.read_bytes().decode()
 
 
 def run(caller: Caller, file: str, count: int | None, note: str, key: Path | None) -> JobRecord:

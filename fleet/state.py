@@ -45,7 +45,7 @@ class StateDirectory:
         """Return the units' texts that are whole, by digest."""
         found = {}
         for place in self._units.iterdir():
-            text = place.read_text(errors="replace")
+            text = place.read_bytes().decode(errors="replace")
             if digest(text) == place.name:
                 found[place.name] = text
         return found

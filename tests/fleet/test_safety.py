@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from typing import Self
 
 import pytest
 
@@ -35,7 +36,7 @@ class Witness:
             self.most = max(self.most, len(self._hosts.active(ONLY)))
             self.looks += 1
 
-    def __enter__(self) -> "Witness":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -106,28 +106,53 @@ class _Slots:
     job: Job
     placed: list[Placed]
     rivals: frozenset[str]
+    slots: dict[int | str, list[Placed]] = field(default_factory=lambda: defaultdict(list))
+    wanted: int = 0
+    is_plain: bool = False  # any host would do
+    want: Want = Want.RUN
+    is_budgeted: bool = False
     room: int = 0  # so many more may be under way to the newest version
     spare: int = 0  # so many ready ones may go without a successor
     residents: dict[str, set[str]] = field(default_factory=dict)
 
     def actions(self) -> Iterator[Action]:
         self._learn()
-        slots: dict[int | str, list[Placed]] = defaultdict(list)
+        slots = self.slots
         for each in self.placed:
             slots[each.host.id if self.job.everywhere else each.order.index].append(each)
         names = self._hosts() if self.job.everywhere else range(self.desired.count)
         yield from rollouts.judge(self.world.now_s, self.desired, self.placed, len(names))
-        self._budget(slots, len(names))
+        self.wanted = len(names)
         for name in names:
-            yield from self._slot(name, slots.pop(name, []))
+            mine = slots.get(name, [])
+            if not self._rests(mine):
+                yield from self._slot(name, mine)
         surplus = f"{len(names)} are wanted" if not self.job.everywhere else "it may not run there"
-        for mine in slots.values():
-            for each in mine:
+        for name in slots.keys() - set(names):
+            for each in slots[name]:
                 if each.order.want is not Want.STOP and not self._stays_on_silence(each):
                     yield _stop(each, surplus)
 
+    def _rests(self, mine: list[Placed]) -> bool:
+        """Say quickly that a slot is as it should be; most are, when a few hosts are lost."""
+        if len(mine) != 1 or not self.is_plain:
+            return False
+        order, host, desired = mine[0].order, mine[0].host, self.desired
+        return (
+            order.unit == desired.record.unit
+            and order.want is self.want
+            and host.drain is None
+            and host.standing is not Standing.LOST
+            and order.endpoints == desired.endpoints
+        )
+
     def _learn(self) -> None:
-        if self.job.placing.machine_of or self.rivals:
+        placing = self.job.placing
+        self.want = _want(self.desired.record.target)
+        self.is_plain = placing.constraint is EVERYTHING and not (
+            placing.machine_of or self.rivals or placing.machine_id or self.job.everywhere
+        )
+        if placing.machine_of or self.rivals:
             for host in self.world.hosts.values():
                 self.residents[host.id] = {
                     each.order.job for each in host.placed if each.order.want is not Want.STOP
@@ -162,10 +187,14 @@ class _Slots:
     def _misfit(self, host: HostView) -> str:
         return suits.misfit(self.job, host, self.residents.get(host.id, ()), self.rivals)
 
-    def _budget(self, slots: dict[int | str, list[Placed]], wanted: int) -> None:
+    def _budget(self) -> None:
+        """Count once what may be under way, and what may be missing."""
+        if self.is_budgeted:
+            return
+        self.is_budgeted = True
         unit, record = self.desired.record.unit, self.desired.record
         ready = under_way = 0
-        for mine in slots.values():
+        for mine in self.slots.values():
             live = [each for each in mine if self._lives(each)]
             ready += any(rollouts.is_up(each) for each in live)
             newest = [each for each in live if each.order.unit == unit]
@@ -175,7 +204,8 @@ class _Slots:
         failed = self.desired.rollout is not None and self.desired.rollout.state == "failed"
         self.room = 0 if record.paused or failed else parallel - under_way
         least = self.job.available_min
-        self.spare = ready - (max(0, wanted - parallel) if least is None else min(least, wanted))
+        at_least = max(0, self.wanted - parallel) if least is None else min(least, self.wanted)
+        self.spare = ready - at_least
 
     def _lives(self, placed: Placed) -> bool:
         """Say whether an instance counts as being where it was ordered."""
@@ -222,7 +252,7 @@ class _Slots:
         yield from self._corrected(winner)
 
     def _corrected(self, placed: Placed) -> Iterator[Action]:
-        want, order = _want(self.desired.record.target), placed.order
+        want, order = self.want, placed.order
         if order.want is not want or order.endpoints != self.desired.endpoints:
             why = f"it shall {want.value}" if order.want is not want else "its services changed"
             where = (order.job, order.index, order.version, placed.host.id)
@@ -234,6 +264,7 @@ class _Slots:
         for each in live:
             if each is not old:
                 yield _stop(each, f"{old.host.name()} has it")
+        self._budget()
         costs = rollouts.is_up(old) and self._way() is Way.ROLLING
         if self.room < 1 or (costs and self.spare < 1):
             return
@@ -256,6 +287,7 @@ class _Slots:
         overdue = any(each.host.drain_overdue for each in live)
         why = self._must_leave(live[0])
         if self.job.exclusive:
+            self._budget()
             if overdue or self.spare >= 1 or not any(map(rollouts.is_up, live)):
                 self.spare -= 1
                 yield from (_stop(each, why) for each in live)

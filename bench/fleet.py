@@ -110,9 +110,10 @@ def _jobs(sim: Simulator) -> list[Desired]:
 
 
 def _timed(sim: Simulator) -> tuple[float, Outcome]:
-    began_s = time.perf_counter()
+    """Return a look and its processor time: it uses one core, whoever uses the others."""
+    began_s = time.process_time()
     outcome = schedule(sim.world, diff(sim.world), sim.epoch)
-    return time.perf_counter() - began_s, outcome
+    return time.process_time() - began_s, outcome
 
 
 def _real() -> list[Row]:

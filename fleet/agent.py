@@ -45,6 +45,9 @@ TURN_EVERY_S = 2.0
 # Time passes for back-offs, leaves and readiness without a word from anybody.
 TICK_S = 0.25
 STARTS_MAX = 8
+# A timer that is started anew so late after the renewal was sent outlives the lease by as much;
+# the least grace of a scheduler counts on it.
+LATE_MAX_S = 5.0
 # Changes of so long are one write.
 WRITE_REST_S = 0.05
 RETRY_S = 1.0
@@ -240,7 +243,11 @@ class Agent:
     def _may_start_exclusive(self) -> bool:
         """Only now that the store has just heard of us, and told us its newest plan."""
         age_s = time.monotonic() - self._lodge.sent_s
-        return self._now.confirmed and self._lodge.sent_s > 0 and age_s < self._settings.ttl_s / 6
+        return (
+            self._now.confirmed
+            and self._lodge.sent_s > 0
+            and age_s < min(LATE_MAX_S, self._settings.ttl_s / 6)
+        )
 
     async def _do(self, todo: Iterable[Step]) -> None:
         changed: dict[str, str | None] = {}

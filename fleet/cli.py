@@ -27,6 +27,8 @@ STATE_DIR = Path("/var/lib/fleet")
 # A status key lives so long without its agent; a scheduler's lease half of it.
 TTL_S, TTL_MIN_S, TTL_MAX_S = 30, 5, 3600
 GRACE_S = 60.0
+# An exclusive unit on a host that is cut off may be renewed 5 s late, and has 10 s to stop.
+GRACE_MIN_S = 20.0
 LEASE_S = 15
 
 

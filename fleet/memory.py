@@ -82,6 +82,10 @@ class MemoryUnits:
     async def close(self) -> None:
         """Do nothing."""
 
+    def known(self) -> dict[str, Seen]:
+        """Return every unit that was ever started."""
+        return dict(self._units)
+
     def crash(self, name: str) -> None:
         """Let a unit's process die."""
         self._units[name] = replace(

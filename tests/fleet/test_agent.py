@@ -1,0 +1,99 @@
+"""An agent and a scheduler on a store in memory, with systemd in memory: whole, in one process."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from coordinator.client.memory import MemoryStore
+from daemonkit.lifecycle import Lifecycle
+from fleet.agent import Agent, Settings
+from fleet.memory import MemoryUnits
+from fleet.model import Facts, Target
+from fleet.registry import Registry
+from fleet.scheduler import Scheduler
+from fleet.scheduler import Settings as SchedulerSettings
+
+TEXT = "[Service]\nExecStart=/bin/sleep 600\n[X-Fleet]\nCount=2\n"
+DEADLINE_S = 20.0
+Story = Callable[["World"], Awaitable[None]]
+
+
+class World:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.store = MemoryStore()
+        self.units = MemoryUnits(time.monotonic)
+        self.trusted: tuple[object, ...] = ()
+        self.life = Lifecycle(asyncio.get_running_loop())
+
+    async def agent(self) -> Agent:
+        own = Facts("a" * 32, "h1", "10.0.0.1", 4000, 8 << 30)
+        settings = Settings(own, "boot", self.directory, 30, self.trusted)  # type: ignore[arg-type]
+        found = Agent(self.store, self.units, settings)
+        await found.start(self.life)
+        return found
+
+    async def scheduler(self) -> Scheduler:
+        found = Scheduler(self.store, SchedulerSettings("one", 15, 60))
+        await found.start(self.life)
+        return found
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        end_s = time.monotonic() + DEADLINE_S
+        while not holds():
+            assert time.monotonic() < end_s
+            await asyncio.sleep(0.05)
+
+    def running(self) -> int:
+        return sum(each.is_running for each in self.units.known().values())
+
+
+def play(directory: Path, story: Story) -> None:
+    async def played() -> None:
+        world = World(directory)
+        try:
+            await story(world)
+        finally:
+            await world.life.cancel_tasks()
+
+    asyncio.run(played())
+
+
+def test_what_is_wanted_runs_and_outlives_its_agent_and_its_scheduler(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        agent, scheduler = await world.agent(), await world.scheduler()
+        Registry(world.store).put_job("web.service", TEXT, target=Target.LAUNCHED)
+        await world.until(lambda: world.running() == 2)
+        before = world.units.known()
+        await agent.drain()
+        await scheduler.drain()
+        again = await world.agent()
+        assert world.units.known() == before
+        await again.drain()
+
+    play(tmp_path, story)
+
+
+def test_a_unit_without_a_trusted_signature_does_not_run(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.trusted = (Ed25519PrivateKey.generate().public_key(),)
+        agent, scheduler = await world.agent(), await world.scheduler()
+        Registry(world.store).put_job("web.service", TEXT, target=Target.LAUNCHED)
+
+        def refused() -> bool:
+            hosts = Registry(world.store).picture.world.hosts.values()
+            return any(
+                each.report is not None and "no trusted key" in each.report.note
+                for host in hosts
+                for each in host.placed
+            )
+
+        await world.until(refused)
+        assert world.running() == 0
+        await agent.drain()
+        await scheduler.drain()
+
+    play(tmp_path, story)

@@ -26,6 +26,8 @@ class Leadership:
         self._until_s = 0.0
         self._renewed_s = 0.0
         self.epoch = 0
+        # Nobody had led in this store: it is new, or it was emptied.
+        self.is_first = False
 
     @property
     def leads(self) -> bool:
@@ -98,12 +100,14 @@ class Leadership:
             except KeyNotFound:
                 with contextlib.suppress(KeyExists):
                     self._store.put(keys.EPOCH, str(seen + 1), when=Absent())
+                    self.is_first = True
                     return seen + 1
                 continue
             stored = int(entry.value) if entry.value.isdigit() else 0
             number = max(stored, seen) + 1
             with contextlib.suppress(CompareFailed, KeyNotFound):
                 self._store.put(keys.EPOCH, str(number), when=AtIndex(entry.modified))
+                self.is_first = False
                 return number
 
     def _extend(self, sent_s: float) -> None:

@@ -22,6 +22,7 @@ from daemonkit import logs
 from daemonkit.lifecycle import Lifecycle
 from daemonkit.metrics import Sample
 from fleet import keys, picture
+from fleet.actions import Action, Hold, Place
 from fleet.diff import diff
 from fleet.health import Health
 from fleet.lease import Leadership
@@ -65,6 +66,7 @@ class Scheduler:
         self._writers = ThreadPoolExecutor(WRITERS, "plan")
         self._was_away = True
         self._led = False
+        self._led_s = 0.0
         self._place = 0
         self._last = Outcome()
         self._looks = self._writes = 0
@@ -161,6 +163,7 @@ class Scheduler:
             if leads:
                 # Whoever led before knows other silences: all of them begin anew.
                 self._health = Health(self._settings.grace_s)
+                self._led_s = time.monotonic()
         # What the leader before wrote last is seen once our own epoch comes back to us.
         if leads and self._picture.world.epoch >= self._lease.epoch:
             await self._look()
@@ -170,7 +173,7 @@ class Scheduler:
         self._observe()
         world = self._picture.world
         world.now_s = time.time()
-        outcome = schedule(world, diff(world), self._lease.epoch)
+        outcome = schedule(world, self._prudent(diff(world)), self._lease.epoch)
         self._look_s = time.perf_counter() - begun_s
         self._looks += 1
         self._last = outcome
@@ -179,6 +182,21 @@ class Scheduler:
                 _log.warning("held", job=job, why=why)
         self._held = outcome.held
         await self._write(outcome)
+
+    def _prudent(self, actions: list[Action]) -> list[Action]:
+        """Start nothing exclusive in an empty store until every host had time to tell of itself."""
+        young = time.monotonic() - self._led_s < self._settings.grace_s
+        if not self._lease.is_first or not young:
+            return actions
+        why = "the store is new: a host that was not heard yet might run it"
+        return [
+            Hold(each.job, why) if isinstance(each, Place) and self._is_exclusive(each) else each
+            for each in actions
+        ]
+
+    def _is_exclusive(self, place: Place) -> bool:
+        job = self._picture.world.jobs[place.job].job
+        return job is not None and job.exclusive
 
     def _observe(self) -> None:
         now_s = time.monotonic()

@@ -97,3 +97,20 @@ def test_a_unit_without_a_trusted_signature_does_not_run(tmp_path: Path) -> None
         await scheduler.drain()
 
     play(tmp_path, story)
+
+
+def test_in_a_new_store_nothing_exclusive_starts_before_every_host_could_be_heard(
+    tmp_path: Path,
+) -> None:
+    async def story(world: World) -> None:
+        agent, scheduler = await world.agent(), await world.scheduler()
+        text = TEXT.replace("Count=2", "Count=1\nExclusive=yes")
+        registry = Registry(world.store)
+        registry.put_job("only.service", text, target=Target.LAUNCHED)
+        registry.put_job("web.service", TEXT, target=Target.LAUNCHED)
+        await world.until(lambda: world.running() == 2)
+        assert "the store is new" in str(scheduler.state())
+        await agent.drain()
+        await scheduler.drain()
+
+    play(tmp_path, story)

@@ -164,9 +164,15 @@ class Agent:
                 self._take(decode(entry.value, Plan))
             except Damaged as error:
                 _log.warning("plan-damaged", error=str(error))
-        for key, asked in self._view.entries.items():
-            if key.startswith(keys.inbox(self._settings.own.id) + "/ask/"):
-                self._hear(key, asked.value)
+        place = keys.ask(self._settings.own.id, "")
+        asked = {
+            key.removeprefix(place): each.value
+            for key, each in self._view.entries.items()
+            if key.startswith(place)
+        }
+        self._answered &= asked.keys()
+        for number, text in asked.items():
+            self._hear(number, text)
 
     def _take(self, plan: Plan) -> None:
         """Follow a newer plan; an older one, or none at all, orders nothing."""
@@ -181,8 +187,7 @@ class Agent:
         self._wake.set()
         self._tell.set()
 
-    def _hear(self, key: str, text: str) -> None:
-        number = key.rpartition("/")[2]
+    def _hear(self, number: str, text: str) -> None:
         if number in self._answered or self._life.stopping:
             return
         self._answered.add(number)

@@ -206,6 +206,8 @@ class Scheduler:
         heard = {each.id: each.status is not None for each in self._hosts() if each.facts}
         standings = self._health.observe(now_s, heard)
         before = {each.id: each.standing for each in self._hosts()}
+        drained = {(each.id, each.drain.at) for each in self._hosts() if each.drain}
+        self._drains = {key: since for key, since in self._drains.items() if key in drained}
         picture.observe(self._picture.world, standings, functools.partial(self._overdue, now_s))
         for host in self._hosts():
             if before[host.id] is not host.standing:

@@ -10,6 +10,14 @@ from urllib.parse import quote_plus, unquote_plus
 PREFIX = "/coreos.com/updateengine/rebootlock"
 HOSTS = f"{PREFIX}/ext/v1/hosts"
 HOLDERS = f"{PREFIX}/ext/v1/holders"
+QUEUE = f"{PREFIX}/ext/v1/queue"
+PAUSES = f"{PREFIX}/ext/v1/pauses"
+FAILURES = f"{PREFIX}/ext/v1/failures"
+HISTORY = f"{PREFIX}/ext/v1/history"
+ALIASES = f"{PREFIX}/ext/v1/aliases"
+# Held by the one host that runs the store and is about to reboot, whatever its group.
+STORE_MEMBER = f"{PREFIX}/ext/v1/store-member"
+PAUSED_FLEET = f"{PAUSES}/fleet"
 
 # Stands for the group without a name below `ext/v1/`. Escaping writes `@` as `%40`, so no
 # group's segment can meet it; a leading `_` would hide the keys from listings in etcd.
@@ -56,7 +64,37 @@ def semaphore(group: str) -> str:
 
 def holder(group: str, holder_id: str) -> str:
     """Return the key of one holder's record."""
-    return f"{HOLDERS}/{escaped(group) if group else DEFAULT_SEGMENT}/{escaped(holder_id)}"
+    return f"{HOLDERS}/{segment(group)}/{escaped(holder_id)}"
+
+
+def ticket(group: str, machine_id: str) -> str:
+    """Return the key of a host's place in a queue."""
+    return f"{QUEUE}/{segment(group)}/{escaped(machine_id)}"
+
+
+def failure(group: str, machine_id: str) -> str:
+    """Return the key of a host's failure."""
+    return f"{FAILURES}/{segment(group)}/{escaped(machine_id)}"
+
+
+def paused_group(group: str) -> str:
+    """Return the key that stops a group."""
+    return f"{PAUSES}/groups/{segment(group)}"
+
+
+def paused_host(machine_id: str) -> str:
+    """Return the key that stops a host."""
+    return f"{PAUSES}/hosts/{escaped(machine_id)}"
+
+
+def alias(other_id: str) -> str:
+    """Return the key that names the machine-id behind another id of the same host."""
+    return f"{ALIASES}/{escaped(other_id)}"
+
+
+def segment(group: str) -> str:
+    """Return what stands for a group below `ext/v1/`."""
+    return escaped(group) if group else DEFAULT_SEGMENT
 
 
 def host(machine_id: str) -> str:

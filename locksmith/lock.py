@@ -56,10 +56,11 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The semaphore is as wanted. `before` is what this attempt found."""
+    """The semaphore is as wanted, at index `modified`. `before` is what this attempt found."""
 
     before: Semaphore
     after: Semaphore
+    modified: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,32 +115,32 @@ def change(store: Store, key: str, wish: Wish, pace: Pace) -> Done | Declined:
         seen = read(store, key)
         wanted = wish.decide(seen)
         if isinstance(wanted, NotHeld) and unsure is not None:
-            return Done(unsure.semaphore, seen.semaphore)
+            return Done(unsure.semaphore, seen.semaphore, seen.modified)
         if not isinstance(wanted, Semaphore):
             return wanted
         text = semaphore.encode(wanted)
         if text == seen.text and not wish.touch:
-            return Done((unsure or seen).semaphore, wanted)
-        failure = _write(store, key, text, seen)
-        if failure is None:
-            return Done(seen.semaphore, wanted)
-        if isinstance(failure, Unavailable):
+            return Done((unsure or seen).semaphore, wanted, seen.modified)
+        written = _write(store, key, text, seen)
+        if isinstance(written, int):
+            return Done(seen.semaphore, wanted, written)
+        if isinstance(written, Unavailable):
             unsure = seen
         pause = pace.jitter(pause_s)
         if pace.clock() + pause > end_s:
-            raise failure
+            raise written
         pace.sleep(pause)
         pause_s = min(PAUSE_MAX_S, pause_s * 2)
 
 
-def _write(store: Store, key: str, text: str, seen: Reading) -> Contended | Unavailable | None:
-    """Swap the document in; return why it did not happen, or may not have."""
+def _write(store: Store, key: str, text: str, seen: Reading) -> Contended | Unavailable | int:
+    """Swap the document in; return its index, or why it did not happen, or may not have."""
     try:
-        store.put(key, text, when=AtIndex(seen.modified) if seen.modified else Absent())
+        when = AtIndex(seen.modified) if seen.modified else Absent()
+        return store.put(key, text, when=when).modified
     except (CompareFailed, KeyExists, KeyNotFound):
         return Contended(
             f"{key} kept changing for {PATIENCE_S:g} s: somebody writes it all the time; try again"
         )
     except Unavailable as error:
         return error
-    return None

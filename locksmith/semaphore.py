@@ -67,8 +67,11 @@ class Semaphore:
 ABSENT = Semaphore(max=1)
 
 
-def lock(semaphore: Semaphore, holder: str) -> Semaphore | Full:
-    """Give `holder` a slot; who holds one keeps it."""
+def lock(semaphore: Semaphore, holder: str, also: str = "") -> Semaphore | Full:
+    """Give `holder` a slot; who holds one keeps it, also under its other name `also`."""
+    if also and also in semaphore.holders:
+        rest = tuple(name for name in semaphore.holders if name != also)
+        return replace(semaphore, holders=_in_order((*rest, holder)), listed=True)
     if holder in semaphore.holders:
         return semaphore
     if semaphore.free <= 0:

@@ -9,11 +9,16 @@ its record says `held`, and the record's boot is not the present one. The record
 the semaphore and the semaphore is swapped at the index that was read. A lock taken again in the
 new boot first rewrites the record, then writes the semaphore even if nothing changes in it: so
 either the record shows the new boot in time, or the swap fails.
+
+A record that locksmithd wrote with `acquiring` counts as `held` once the host is a holder: the
+daemon asks for no slot while anybody else has taken one in its name.
 """
 
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from coordinator.client.errors import KeyNotFound, StoreError
 from coordinator.client.store import AtIndex, Store
@@ -22,6 +27,28 @@ from locksmith.host import Host
 from locksmith.lock import Done, Kept, Pace, Reading, Wish
 from locksmith.records import HolderRecord, Phase
 from locksmith.semaphore import Full, NotHeld, Semaphore
+
+DAEMON = "locksmithd"
+CTL = "locksmithctl"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a host says of itself when it asks for a slot: the program, until when, and why."""
+
+    by: str = CTL
+    deadline: str = ""
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A holder as a quorum shows it. `record` is None for none, or for one we cannot read."""
+
+    reading: Reading
+    record: HolderRecord | None
+    record_modified: int
+    is_holder: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +70,69 @@ class Slots:
             self._forget(holder, seen)
         return _granted(self._change(Wish(lambda at: semaphore.lock(at.semaphore, holder))))
 
-    def take_own(self, host: Host, now: datetime) -> Done | Full:
-        """Lock for this host, and record in which of its boots."""
+    def take_own(self, host: Host, now: datetime, claim: Claim = Claim()) -> Done | Full:
+        """Lock for this host, and record in which of its boots.
+
+        A slot that the host has already under zincati's id becomes this one. The index of the
+        answer is the grant's token.
+        """
         seen = self._record(host.machine_id)
-        if seen is not None and _is_held_in(seen.record, host.boot_id):
+        if seen and seen.record and _is_held_in(seen.record, host.boot_id):
             found = self.read().semaphore
             if host.machine_id in found.holders:
-                return Done(found, found)
-        written = self._write(host, now, Phase.ACQUIRING)
+                return Done(found, found, seen.record.token)
+        record = HolderRecord(
+            host.boot_id,
+            host.hostname,
+            records.stamp(now),
+            Phase.ACQUIRING,
+            by=claim.by,
+            deadline=claim.deadline,
+            reasons=claim.reasons,
+        )
+        written = self._write(host, record)
         wish = Wish(
-            lambda at: semaphore.lock(at.semaphore, host.machine_id), touch=seen is not None
+            lambda at: semaphore.lock(at.semaphore, host.machine_id, host.fleetlock_id),
+            touch=seen is not None,
         )
         outcome = _granted(self._change(wish))
         if isinstance(outcome, Full):
             self._forget(host.machine_id, written)
         else:
-            self._write(host, now, Phase.HELD)
+            token = outcome.modified
+            self._write(host, msgspec.structs.replace(record, phase=Phase.HELD, token=token))
+        return outcome
+
+    def standing(self, holder: str) -> Standing:
+        """Read with a quorum how `holder` stands; the record is read after the semaphore."""
+        reading = self.read()
+        seen = self._record(holder)
+        return Standing(
+            reading,
+            seen.record if seen else None,
+            seen.modified if seen else 0,
+            holder in reading.semaphore.holders,
+        )
+
+    def mark(self, host: Host, seen: Standing, record: HolderRecord) -> HolderRecord:
+        """Rewrite this host's record as it was seen. CompareFailed when it has changed since."""
+        key = keys.holder(self.group, host.machine_id)
+        self.store.put(key, records.encode(record), when=AtIndex(seen.record_modified))
+        return record
+
+    def reclaim(self, holder: str, seen: Standing) -> Done | NotHeld | Kept:
+        """Unlock a holder that is lost, unless its record has changed since it was seen."""
+
+        def decide(at: Reading) -> Semaphore | NotHeld | Kept:
+            now = self._record(holder)
+            if now is None or now.modified != seen.record_modified:
+                return Kept("its record has changed: it lives")
+            return semaphore.unlock(at.semaphore, holder)
+
+        outcome = self._change(Wish(decide))
+        assert not isinstance(outcome, Full)
+        if isinstance(outcome, Done):
+            self._forget(holder, _Recorded(seen.record, seen.record_modified))
         return outcome
 
     def give_back(self, holder: str) -> Done | NotHeld:
@@ -92,7 +166,7 @@ class Slots:
     def forget_stale_record(self, host: Host) -> bool:
         """Remove this host's record of a slot that it no longer has; say whether it did."""
         seen = self._record(host.machine_id)
-        if seen is None or seen.record is None or seen.record.phase is not Phase.HELD:
+        if seen is None or seen.record is None or not proves(seen.record):
             return False
         if host.machine_id in self.read().semaphore.holders:
             return False
@@ -117,8 +191,7 @@ class Slots:
             return None
         return _Recorded(records.decode(entry.value, HolderRecord), entry.modified)
 
-    def _write(self, host: Host, now: datetime, phase: Phase) -> "_Recorded":
-        record = HolderRecord(host.boot_id, host.hostname, records.stamp(now), phase)
+    def _write(self, host: Host, record: HolderRecord) -> "_Recorded":
         key = keys.holder(self.group, host.machine_id)
         return _Recorded(record, self.store.put(key, records.encode(record)).modified)
 
@@ -143,8 +216,13 @@ def _granted(outcome: "Done | lock.Declined") -> Done | Full:
     return outcome
 
 
-def _is_held_in(record: HolderRecord | None, boot_id: str) -> bool:
-    return record is not None and record.phase is Phase.HELD and record.boot_id == boot_id
+def proves(record: HolderRecord) -> bool:
+    """Whether a record says that its host took the slot which it now holds."""
+    return record.phase is not Phase.ACQUIRING or record.by == DAEMON
+
+
+def _is_held_in(record: HolderRecord, boot_id: str) -> bool:
+    return record.phase is not Phase.ACQUIRING and record.boot_id == boot_id
 
 
 def _judged(seen: _Recorded | None, host: Host) -> _Recorded | Kept:
@@ -153,7 +231,7 @@ def _judged(seen: _Recorded | None, host: Host) -> _Recorded | Kept:
         return Kept("it has no record: another program or an operator locked it")
     if seen.record is None:
         return Kept("its record is of a form that this version cannot read")
-    if seen.record.phase is not Phase.HELD:
+    if not proves(seen.record):
         return Kept(f"its record says {seen.record.phase.value}, which proves nothing")
     if seen.record.boot_id == host.boot_id:
         return Kept("it was locked in this boot")

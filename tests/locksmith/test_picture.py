@@ -70,6 +70,9 @@ def test_the_metrics_count_what_is_held(machine_id: str, held: float) -> None:
         'locksmith_semaphore_corrupt{group="web"} 0.0',
         f'locksmith_semaphore_held{{group="web"}} {held}',
         'locksmith_hosts{group="web"} 1.0',
+        'locksmith_queue_waiters{group="web"} 0.0',
+        'locksmith_failures{group="web"} 0.0',
+        'locksmith_paused{group="web"} 0.0',
     ]
 
 

@@ -75,7 +75,7 @@ def test_a_host_that_locks_itself_leaves_a_record() -> None:
     store = MemoryStore()
     assert isinstance(slots_of(store, "web").take_own(OLD, NOW), Done)
     assert record_of(store, OLD, "web") == HolderRecord(
-        "boot-1", "alpha", "2026-03-01T12:30:05Z", Phase.HELD
+        "boot-1", "alpha", "2026-03-01T12:30:05Z", Phase.HELD, token=2, by="locksmithctl"
     )
 
 

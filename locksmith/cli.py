@@ -12,14 +12,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from coordinator.client.errors import StoreError
 from daemonkit import logs, options
 from locksmith import commands, keys, spelling, table
-from locksmith import host as identity
-from locksmith.host import NoIdentity
 from locksmith.lock import Pace
 from locksmith.remote import Remote
-from locksmith.strategy import Strategy
 
 CTL = "locksmithctl"
 DAEMON = "locksmithd"
@@ -36,10 +32,13 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def daemon(argv: Sequence[str] | None = None) -> NoReturn:
     """Run `locksmithd`."""
     os.environ.update(spelling.variables(os.environ, DAEMON.upper()))
-    options.run(daemon_app, DAEMON, spelling.renamed(sys.argv[1:] if argv is None else argv))
+    from locksmith.serve import app
+
+    options.run(app, DAEMON, spelling.renamed(sys.argv[1:] if argv is None else argv))
 
 
-def _group(name: str | None) -> str | None:
+def checked_group(name: str | None) -> str | None:
+    """Return a group's name as an option gives it, or say what is wrong with it."""
     if name == "":
         raise typer.BadParameter("the name is empty: leave --group out for the default group")
     try:
@@ -48,15 +47,9 @@ def _group(name: str | None) -> str | None:
         raise typer.BadParameter(str(error)) from None
 
 
-def _watchable(name: str | None) -> str | None:
-    if name is not None and name.startswith("_"):
-        raise typer.BadParameter(
-            f"group {name!r}: etcd hides keys that begin with _ from watches; rename the group"
-        )
-    return _group(name)
+def version_of(program: str) -> Callable[[bool], None]:
+    """Return the callback of `--version`."""
 
-
-def _version(program: str) -> Callable[[bool], None]:
     def show(wanted: bool) -> None:  # noqa: FBT001 - the form of typer's callbacks
         if wanted:
             typer.echo(f"{program} version {version()}")
@@ -82,7 +75,7 @@ GROUP_HELP = "Whose semaphore; the default group without it."
 Holder = Annotated[
     str | None, typer.Argument(metavar="ID", help="This host's machine-id unless given.")
 ]
-Group = Annotated[str | None, typer.Option("--group", callback=_group, help=GROUP_HELP)]
+Group = Annotated[str | None, typer.Option("--group", callback=checked_group, help=GROUP_HELP)]
 
 
 class _Commands(TyperGroup):
@@ -103,7 +96,6 @@ ctl = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-daemon_app = options.program("Watch the reboot lock. THIS VERSION TRIGGERS NO REBOOT.")
 
 
 @ctl.callback(invoke_without_command=True)
@@ -131,7 +123,7 @@ def begin(  # noqa: PLR0913 - typer reads options from parameters
             "--version",
             is_eager=True,
             allow_from_autoenv=False,
-            callback=_version(CTL),
+            callback=version_of(CTL),
             help="Print the version and exit.",
         ),
     ] = False,
@@ -184,57 +176,6 @@ def set_max(
 ) -> None:
     """Set how many holders there may be at once; who holds a slot now keeps it."""
     _say(lambda: commands.set_max(context.obj, slots or []))
-
-
-@daemon_app.command()
-def serve(  # noqa: PLR0913 - typer reads options from parameters
-    *,
-    strategy: Annotated[
-        Strategy, typer.Option("--strategy", help="How reboots will be taken; none is, as yet.")
-    ] = Strategy.ETCD_LOCK,
-    group: Annotated[
-        str | None, typer.Option("--group", callback=_watchable, help=GROUP_HELP)
-    ] = None,
-    endpoints: options.Endpoints = ENDPOINTS,
-    ca_file: options.CaFile = None,
-    cert_file: options.CertFile = None,
-    key_file: options.KeyFile = None,
-    etcd_username: Username = "",
-    etcd_password: Password = "",
-    state_dir: options.StateDir = None,
-    status_addr: options.StatusAddr = "127.0.0.1:2382",
-    log_level: options.LogLevel = "info",
-    log_format: options.LogFormat = "text",
-    drain_timeout: options.DrainS = 10.0,
-    config: options.Config = None,  # noqa: ARG001 - read by its callback
-    show_version: Annotated[  # noqa: ARG001 - answered by its callback
-        bool,
-        typer.Option(
-            "--version",
-            is_eager=True,
-            allow_from_autoenv=False,
-            callback=_version(DAEMON),
-            help="Print the version and exit.",
-        ),
-    ] = False,
-) -> None:
-    """Watch the reboot lock, tell that this host is alive, and give back after a reboot.
-
-    THIS VERSION TRIGGERS NO REBOOT, whatever the strategy. A slot that this host took with
-    locksmithctl is given back once the host has rebooted; any other slot is left alone.
-    """
-    # Here, so that --help and locksmithctl need not wait for the event loop.
-    from daemonkit import lifecycle
-    from locksmith.daemon import Locksmith, Settings
-
-    logs.configure(log_level, log_format)
-    remote = Remote(endpoints, (ca_file, cert_file, key_file), (etcd_username, etcd_password))
-    settings = Settings(group or "", strategy, status_addr, state_dir, version())
-    try:
-        watcher = Locksmith(remote.open(), identity.read(), settings)
-    except (StoreError, NoIdentity) as error:
-        raise options.Failure(str(error)) from error
-    raise typer.Exit(lifecycle.run(watcher, drain_s=drain_timeout))
 
 
 def _say(command: Callable[[], commands.Answer]) -> None:

@@ -1,15 +1,13 @@
-"""`locksmithd`: watches the semaphore, tells that this host lives, gives back after a reboot."""
+"""`locksmithd`: follows the semaphore, takes this host through its reboots, tells that it lives."""
 
 import asyncio
 import random
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import assert_never
+from datetime import UTC, datetime
 
-from coordinator.client.errors import KeyNotFound, StoreError, Unavailable
+from coordinator.client.errors import StoreError, Unavailable
 from coordinator.client.mirror import Mirror
 from coordinator.client.store import Store
 from coordinator.client.view import Changes, View
@@ -17,32 +15,21 @@ from daemonkit import logs
 from daemonkit.lifecycle import Lifecycle
 from daemonkit.metrics import Sample
 from daemonkit.status import Probe, StatusPage
-from locksmith import keys, picture, records
-from locksmith.attempts import Attempts
+from locksmith import keys, lost, picture, records, slots
+from locksmith.checkup import Checkup
+from locksmith.heartbeat import Heart
 from locksmith.host import Host
-from locksmith.lock import Done, Kept, Pace
+from locksmith.lock import Pace
+from locksmith.need import Needs
+from locksmith.notices import Notices
 from locksmith.picture import Picture
-from locksmith.records import Heartbeat, HolderRecord, Phase
-from locksmith.semaphore import NotHeld
+from locksmith.rebooter import Around, Rebooter
+from locksmith.records import Heartbeat, HolderRecord
+from locksmith.remembered import Remembered
+from locksmith.settings import Settings
 from locksmith.slots import Slots
-from locksmith.strategy import Strategy
 
-# A host counts as silent after three missed beats. Each beat takes a place in the store's event
-# history, which etcd keeps for 1000 events: more of them would only make watchers list anew.
-HEARTBEAT_TTL_S = 180
-HEARTBEAT_EVERY_S = 60.0
 _log = logs.get("locksmith")
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the options of `locksmithd` say."""
-
-    group: str
-    strategy: Strategy
-    status_addr: str
-    state_dir: Path | None
-    version: str
 
 
 class Locksmith:
@@ -57,13 +44,25 @@ class Locksmith:
         self._mirror = Mirror(store, keys.PREFIX, self._deliver, cache=cache)
         self._view = View()
         self._picture: Picture | None = None
-        self._heartbeat = Attempts("heartbeat")
-        self._release = Attempts("release")
-        self._written_at = 0
         self._shared_with = ""
-        self._verdict = ""
-        self._given_back = 0
         self._tidying = False
+        self._away_since: float | None = time.monotonic()
+        self._remembered = Remembered(settings.state_dir, host.boot_id)
+        self._needs = Needs(settings.sources, self._need_changed)
+        self._notices = Notices(store, settings.group, settings.webhooks)
+        self._checkup = Checkup(self._slots, host, settings.care, self._notices.tell)
+        around = Around(
+            reasons=lambda: self._needs.reasons,
+            since=lambda: self._remembered.needed_since or datetime.now(UTC),
+            store_away_s=self._store_away_s,
+            gates=self._own_gates,
+            tell=self._notices.tell,
+            flush=self._notices.flush,
+            news=lambda: self._heart.news(),
+        )
+        self._rebooter = Rebooter(self._slots, host, settings, around)
+        self._heart = Heart(store, host.machine_id, self._own_beat)
+        self._lost = lost.Watcher(self._slots, host, settings, self._notices.tell)
         self.page = StatusPage(
             settings.status_addr,
             health=lambda: Probe(ok=True),
@@ -77,24 +76,33 @@ class Locksmith:
         self._life, self._loop = life, asyncio.get_running_loop()
         await self.page.start()
         self._mirror.start()
-        life.spawn(self._beat(), "heartbeat")
-        life.spawn(self._give_back(), "release")
+        self._needs.start(life.spawn)
+        self._notices.start(life.spawn)
+        life.spawn(self._heart.beat(), "heartbeat")
+        life.spawn(self._check_up(), "checkup")
+        life.spawn(self._rebooter.run(self._checkup), "reboots")
+        life.spawn(self._lost.run(lambda: self._picture), "lost-holders")
         _log.info(
             "started",
             machine_id=self._host.machine_id,
             group=self._settings.group,
-            strategy=self._settings.strategy.value,
-            reboots="never",
+            strategy=self._settings.rules.strategy.value,
         )
 
     async def drain(self) -> None:
         """Stop watching. The heartbeat stays until its TTL: a restart is no absence."""
         self._ending.set()
+        self._needs.stop()
         await asyncio.to_thread(self._mirror.stop)
         await self.page.stop()
 
     def reload(self) -> None:
-        """Do nothing: every setting is a flag."""
+        """Look for needs anew; every setting is a flag."""
+        self._needs.look()
+
+    async def _check_up(self) -> None:
+        await self._checkup.run()
+        self._rebooter.wake()
 
     def _deliver(self, changes: Changes) -> None:
         """Take changes on the mirror's thread."""
@@ -108,26 +116,63 @@ class Locksmith:
             _tell(now)
             self._life.status(_summary(now))
         self._look_for_twin()
+        self._rebooter.seen(now)
         if self._has_stale_record(now) and not self._tidying and not self._life.stopping:
             self._tidying = True
             self._life.spawn(self._tidy(), "tidy")
 
+    def _need_changed(self) -> None:
+        self._remembered.note(bool(self._needs.reasons), datetime.now(UTC))
+        self._rebooter.wake()
+        self._heart.news()
+
     def _look_for_twin(self) -> None:
         """Notice another host that beats under this machine-id: cloned disks share one slot."""
-        entry = self._view.entries.get(keys.host(self._host.machine_id))
-        if entry is None or not 0 < self._written_at < entry.modified:
-            return
-        beat = records.decode(entry.value, Heartbeat)
-        twin = f"{beat.hostname} boot {beat.boot_id}" if beat else "a host of another version"
-        if entry.value != self._own_beat() and twin != self._shared_with:
+        twin = self._heart.twin(self._view.entries.get(keys.host(self._host.machine_id)))
+        if twin and twin != self._shared_with:
             self._shared_with = twin
             _log.warning("machine-id-shared", machine_id=self._host.machine_id, other=twin)
+
+    def _own_gates(self) -> tuple[str, ...]:
+        """Return what of this daemon's own knowledge forbids to ask for a slot."""
+        if self._store_away_s() is not None:
+            return ()
+        found: list[str] = []
+        if self._shared_with:
+            found.append(f"machine-id: shared with {self._shared_with}")
+        if not self._checkup.settled.is_set():
+            found.append(f"check: {self._checkup.verdict or self._checkup.why}")
+        elif self._rebooter.phase is None:
+            found += self._foreign_slot()
+        return tuple(found)
+
+    def _foreign_slot(self) -> list[str]:
+        """Somebody took a slot in this host's name: not for this daemon to reboot on."""
+        now = self._picture
+        names = {self._host.machine_id, self._host.fleetlock_id} - {""}
+        found = [one for one in now.holders if one.id in names] if now else []
+        for one in found:
+            by = one.record.by if one.record else ""
+            if one.record is None or one.record.boot_id != self._host.boot_id or by != slots.DAEMON:
+                return [f"slot: {by or 'another program'} holds one in this host's name"]
+        return []
+
+    def _store_away_s(self) -> float | None:
+        """Return for how long the store has not been followed."""
+        if self._mirror.status().connected:
+            self._away_since = None
+            return None
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+        return time.monotonic() - self._away_since
 
     def _has_stale_record(self, now: Picture) -> bool:
         entry = self._view.entries.get(keys.holder(now.group, self._host.machine_id))
         record = entry and records.decode(entry.value, HolderRecord)
         held = self._host.machine_id in now.semaphore.holders
-        return bool(record and record.phase is Phase.HELD and not held and not now.corrupt)
+        taking = self._rebooter.phase is not None or not self._checkup.settled.is_set()
+        proven = bool(record and record.boot_id == self._host.boot_id and slots.proves(record))
+        return proven and not held and not now.corrupt and not taking
 
     async def _tidy(self) -> None:
         """Remove the record of a slot that someone took from this host."""
@@ -139,63 +184,16 @@ class Locksmith:
         finally:
             self._tidying = False
 
-    async def _beat(self) -> None:
-        """Keep this host's heartbeat alive for as long as the daemon lives."""
-        written = False
-        while True:
-            try:
-                await asyncio.to_thread(self._beat_once, fresh=not written)
-            except StoreError as error:
-                written = written and not isinstance(error, KeyNotFound)
-                await asyncio.sleep(self._heartbeat.failed(error))
-            else:
-                written = True
-                self._heartbeat.worked()
-                await asyncio.sleep(HEARTBEAT_EVERY_S * random.uniform(0.9, 1.0))
-
-    def _beat_once(self, *, fresh: bool) -> None:
-        key = keys.host(self._host.machine_id)
-        if not fresh:
-            self._store.refresh(key, HEARTBEAT_TTL_S)
-            return
-        entry = self._store.put(key, self._own_beat(), ttl_s=HEARTBEAT_TTL_S)
-        self._written_at = entry.modified
-
-    def _own_beat(self) -> str:
-        return records.encode(
-            Heartbeat(
-                hostname=self._host.hostname,
-                boot_id=self._host.boot_id,
-                group=self._settings.group,
-                version=self._settings.version,
-            )
+    def _own_beat(self) -> Heartbeat:
+        waits_for = self._rebooter.waits_for if self._needs.reasons else ()
+        return Heartbeat(
+            hostname=self._host.hostname,
+            boot_id=self._host.boot_id,
+            group=self._settings.group,
+            version=self._settings.version,
+            reasons=self._needs.reasons,
+            waits_for=waits_for,
         )
-
-    async def _give_back(self) -> None:
-        """Decide once, when the store answers, on a slot from before this boot."""
-        while True:
-            try:
-                await asyncio.to_thread(self._slots.forget_stale_record, self._host)
-                outcome = await asyncio.to_thread(self._slots.give_back_after_reboot, self._host)
-            except StoreError as error:
-                await asyncio.sleep(self._release.failed(error))
-                continue
-            self._release.worked()
-            self._judge(outcome)
-            return
-
-    def _judge(self, outcome: Done | NotHeld | Kept) -> None:
-        match outcome:
-            case Done():
-                self._verdict = "given back: it was taken before this boot"
-                self._given_back += 1
-            case NotHeld():
-                self._verdict = "this host held no slot at start"
-            case Kept(reason):
-                self._verdict = f"kept: {reason}"
-            case _:
-                assert_never(outcome)
-        _log.info("start-check", verdict=self._verdict, machine_id=self._host.machine_id)
 
     def _pause(self, pause_s: float) -> None:
         """Wait on a worker thread; the end of the daemon ends the attempt."""
@@ -203,38 +201,55 @@ class Locksmith:
             raise Unavailable("locksmithd is ending")
 
     def _ready(self) -> Probe:
-        mirrored, beating = self._picture is not None, self._heartbeat.good
+        mirrored, beating = self._picture is not None, self._heart.attempts.good
         detail: dict[str, object] = {"mirrored": mirrored, "heartbeat": beating}
         return Probe(ok=mirrored and beating, detail=detail)
 
     def _state(self) -> object:
+        phase = self._rebooter.phase or self._checkup.phase
         return {
             "version": self._settings.version,
             "host": self._host,
-            "strategy": self._settings.strategy.value,
-            "reboots": "never: this version triggers none",
-            "start_check": self._verdict or "not yet",
+            "strategy": self._settings.rules.strategy.value,
+            "reasons": self._needs.reasons,
+            "needed_since": self._remembered.needed_since,
+            "phase": phase.value if phase else "idle",
+            "waits_for": self._rebooter.waits_for,
+            "start_check": self._checkup.verdict or "not yet",
+            "health": self._checkup.why,
             "semaphore": picture.described(self._picture) if self._picture else None,
             "hosts_alive": self._picture.hosts if self._picture else (),
             "mirror": self._mirror.status(),
             "machine_id_shared_with": self._shared_with,
-            "heartbeat_error": self._heartbeat.error,
-            "release_error": self._release.error,
+            "heartbeat_error": self._heart.attempts.error,
+            "release_error": self._checkup.attempts.error,
         }
 
     def _samples(self) -> Iterator[Sample]:
-        mirror = self._mirror.status()
+        mirror, counts = self._mirror.status(), self._rebooter.counts
         gauges = (
             ("mirror_connected", "1 while the store's changes are followed.", mirror.connected),
             ("mirror_index", "The store's index that is shown here.", mirror.index),
-            ("heartbeat_ok", "1 while this host's heartbeat is kept.", self._heartbeat.good),
+            ("heartbeat_ok", "1 while this host's heartbeat is kept.", self._heart.attempts.good),
+            ("reboot_needed", "1 while this host needs a reboot.", bool(self._needs.reasons)),
+            ("wait_seconds", "How long the last grant was waited for.", counts.wait_s),
+            ("checkup_seconds", "How long the last check took.", self._checkup.last_seconds),
         )
         for name, text, value in gauges:
             yield Sample(f"locksmith_{name}", "gauge", text, float(value))
-        text = "Slots of earlier boots that this process gave back."
-        yield Sample("locksmith_slots_given_back_total", "counter", text, self._given_back)
+        counters = (
+            ("slots_given_back", "Slots of earlier boots given back.", self._checkup.given_back),
+            ("grants", "Slots that this process was granted.", counts.granted),
+            ("reboots_ordered", "Orders to reboot.", counts.ordered),
+            ("reboots_refused", "Orders that came to nothing.", counts.refused),
+            ("reboots_aborted", "Grants that were given back without a reboot.", counts.aborted),
+            ("webhooks_failed", "Notices that no webhook took.", self._notices.webhooks_failed),
+        )
+        for name, text, value in counters:
+            yield Sample(f"locksmith_{name}_total", "counter", text, value)
         if self._picture is not None:
             yield from picture.samples(self._picture, self._host.machine_id)
+            yield from picture.holder_samples(self._picture, datetime.now(UTC))
 
 
 def _summary(now: Picture) -> str:

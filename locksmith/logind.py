@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from dbus_fast import BusType, Message, MessageType
 from dbus_fast.aio import MessageBus
@@ -107,7 +108,7 @@ async def follow_engine(tell: Callable[[], None]) -> None:
                 senders.put_nowait(message.sender or "")
 
         bus.add_message_handler(heard)
-        gone = asyncio.ensure_future(bus.wait_for_disconnect())
+        gone = asyncio.ensure_future(bus.wait_for_disconnect())  # type: ignore[no-untyped-call]
         try:
             while not gone.done():
                 sender = asyncio.ensure_future(senders.get())
@@ -151,8 +152,13 @@ async def _connected() -> AsyncIterator[MessageBus]:
 
 
 async def _call(  # noqa: PLR0913 - a D-Bus call has as many parts
-    name: str, path: str, interface: str, member: str, signature: str = "", body: object = None
-) -> list[object]:
+    name: str,
+    path: str,
+    interface: str,
+    member: str,
+    signature: str = "",
+    body: list[Any] | None = None,
+) -> list[Any]:
     async with _connected() as bus:
         return await _on(bus, name, path, interface, member, signature, body)
 
@@ -164,8 +170,8 @@ async def _on(  # noqa: PLR0913
     interface: str,
     member: str,
     signature: str = "",
-    body: object = None,
-) -> list[object]:
+    body: list[Any] | None = None,
+) -> list[Any]:
     message = Message(
         destination=name,
         path=path,

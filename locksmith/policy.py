@@ -7,7 +7,7 @@ The rules, in their order:
  4. who may go waits in the queue, and takes a free slot when its turn has come
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -41,7 +41,7 @@ class Rules:
     """What the operator of a host said."""
 
     strategy: Strategy
-    calendar: Calendar = Calendar()
+    calendar: Calendar = field(default_factory=Calendar)
     share: float = 0.0
     max_deferral: timedelta | None = None
     best_effort_wait_s: float = 600.0

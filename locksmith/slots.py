@@ -25,7 +25,7 @@ from coordinator.client.store import AtIndex, Store
 from locksmith import keys, lock, records, semaphore
 from locksmith.host import Host
 from locksmith.lock import Done, Kept, Pace, Reading, Wish
-from locksmith.records import HolderRecord, Phase
+from locksmith.records import HolderRecord, Pause, Phase
 from locksmith.semaphore import Full, NotHeld, Semaphore
 
 DAEMON = "locksmithd"
@@ -103,6 +103,13 @@ class Slots:
             self._write(host, msgspec.structs.replace(record, phase=Phase.HELD, token=token))
         return outcome
 
+    def stops(self, machine_id: str) -> tuple[str, ...]:
+        """Read with a quorum who has stopped a host of this group."""
+        scopes = {keys.PAUSED_FLEET, keys.paused_group(self.group), keys.paused_host(machine_id)}
+        found = (entry for entry in self.store.list(keys.PAUSES).entries if entry.key in scopes)
+        pauses = (records.decode(entry.value, Pause) for entry in found)
+        return tuple(f"paused by {pause.author}: {pause.reason}" for pause in pauses if pause)
+
     def standing(self, holder: str) -> Standing:
         """Read with a quorum how `holder` stands; the record is read after the semaphore."""
         reading = self.read()
@@ -142,6 +149,25 @@ class Slots:
         assert isinstance(outcome, Done | NotHeld)
         if seen is not None:
             self._forget(holder, seen)
+        return outcome
+
+    def give_back_grant(self, host: Host, token: int) -> Done | NotHeld | Kept:
+        """Unlock this host if its slot is still the one that `token` names."""
+
+        def decide(at: Reading) -> Semaphore | NotHeld | Kept:
+            if host.machine_id not in at.semaphore.holders:
+                return NotHeld()
+            seen = self._record(host.machine_id)
+            record = seen.record if seen else None
+            if record is None or (record.boot_id, record.token) != (host.boot_id, token):
+                return Kept("the slot was granted anew, or to a host of the same machine-id")
+            return semaphore.unlock(at.semaphore, host.machine_id)
+
+        seen = self._record(host.machine_id)
+        outcome = self._change(Wish(decide))
+        assert not isinstance(outcome, Full)
+        if seen is not None and isinstance(outcome, Done):
+            self._forget(host.machine_id, seen)
         return outcome
 
     def give_back_after_reboot(self, host: Host) -> Done | NotHeld | Kept:
@@ -235,4 +261,8 @@ def _judged(seen: _Recorded | None, host: Host) -> _Recorded | Kept:
         return Kept(f"its record says {seen.record.phase.value}, which proves nothing")
     if seen.record.boot_id == host.boot_id:
         return Kept("it was locked in this boot")
+    if seen.record.host != host.hostname:
+        return Kept(
+            f"{seen.record.host} locked it: a clone with this machine-id, or this host's old name"
+        )
     return seen

@@ -79,9 +79,11 @@ class Calendar:
     def _until(self, now: datetime, share: float) -> datetime | None:
         ends = [_NEVER] if not self.windows else []
         for window in self.windows:
-            for start in self._starts(window, now, back_days=8, ahead_days=1):
-                if start + self._shift(window, share) <= now <= start + window.length:
-                    ends.append(start + window.length)
+            ends += [
+                start + window.length
+                for start in self._starts(window, now, back_days=8, ahead_days=1)
+                if start + self._shift(window, share) <= now <= start + window.length
+            ]
         if not ends:
             return None
         return min([max(ends), *self._freezes_after(now)])
@@ -94,9 +96,7 @@ class Calendar:
                 for start in self._starts(window, now, back_days=1, ahead_days=AHEAD_DAYS)
             )
         else:
-            starts = (
-                self._instant(last + timedelta(days=1), time()) for _, last in self.excluded
-            )
+            starts = (self._instant(last + timedelta(days=1), time()) for _, last in self.excluded)
         fit = (start for start in sorted(starts) if start > now)
         for start in fit:
             local = start.astimezone(self.zone)
@@ -142,6 +142,12 @@ def parse_window(text: str) -> Window:
     if not timedelta() < length < bound:
         raise BadWindow(f"window {text!r}: its length must be above 0 and below {bound}")
     return Window(days, time(hour, minute), length)
+
+
+def split(text: str) -> list[str]:
+    """Split windows at semicolons, and at a comma that follows a length: TOML lists come so."""
+    parts = re.split(r";|(?<=\d[smhd]),", text)
+    return [part.strip() for part in parts if part.strip()]
 
 
 def parse_duration(text: str) -> timedelta:

@@ -19,6 +19,7 @@ EXPOSURE_MAX = 2.5
 PRIVILEGED = {
     "confd.service": "writes files anywhere in /etc and reloads their programs",
     "fleetd.service": "writes units of any kind and starts them",
+    "locksmithd.service": "reboots the host and runs the operator's hooks",
 }
 PROGRAM = re.compile(r"^(Exec\w+=[-@:+!|]*)(\S+)", re.MULTILINE)
 

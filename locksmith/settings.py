@@ -1,0 +1,38 @@
+"""What the options of `locksmithd` say."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from locksmith.gates import Gates
+from locksmith.members import Neighbours
+from locksmith.need import Sources
+from locksmith.policy import Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Care:
+    """Before and after a reboot: where hooks stand, and how long each part may take."""
+
+    hooks: Path
+    hook_s: float
+    healthy_s: float
+    settle_s: float
+    command: str = ""
+    priority: int = 0
+    reclaim_max: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All options that are not the store's."""
+
+    group: str
+    status_addr: str
+    state_dir: Path | None
+    version: str
+    rules: Rules
+    sources: Sources
+    gates: Gates
+    care: Care
+    neighbours: Neighbours
+    webhooks: tuple[str, ...] = ()

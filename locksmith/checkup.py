@@ -55,6 +55,7 @@ class Checkup:
 
     async def run(self) -> None:
         """Return when no slot of an earlier boot is left to care for."""
+        await self._asked(self._slots.name, self._host)
         await self._asked(self._slots.forget_stale_record, self._host)
         standing = await self._asked(self._slots.standing, self._host.machine_id)
         record = standing.record
@@ -113,7 +114,7 @@ class Checkup:
             name: "not yet" if ended.code == programs.TRY_LATER else str(ended)
             for name, ended in failed.items()
         }
-        if not SYSTEMD.is_dir():
+        if not runs_systemd():
             return health.Facts(failed_units=None, scripts=scripts)
         complete, units = await asyncio.gather(
             asyncio.to_thread(boot_complete), asyncio.to_thread(failed_units)
@@ -185,6 +186,11 @@ class Checkup:
         now = records.stamp(datetime.now(UTC))
         host = self._host
         return Happening(now, event, host.machine_id, host.hostname, detail, "locksmithd", seconds)
+
+
+def runs_systemd() -> bool:
+    """Say whether systemd runs this host."""
+    return SYSTEMD.is_dir()
 
 
 def boot_complete() -> bool:

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from daemonkit import logs, options
-from locksmith import commands, keys, spelling, table
+from locksmith import commands, keys, spelling, table, verbs, views
 from locksmith.lock import Pace
 from locksmith.remote import Remote
 
@@ -74,6 +74,10 @@ Password = Annotated[
 GROUP_HELP = "Whose semaphore; the default group without it."
 Holder = Annotated[
     str | None, typer.Argument(metavar="ID", help="This host's machine-id unless given.")
+]
+Host = Annotated[str, typer.Argument(metavar="HOST", help="Its name or machine-id.")]
+Scope = Annotated[
+    str, typer.Argument(metavar="group|fleet|HOST", help="What: this group unless given.")
 ]
 Group = Annotated[str | None, typer.Option("--group", callback=checked_group, help=GROUP_HELP)]
 
@@ -176,6 +180,84 @@ def set_max(
 ) -> None:
     """Set how many holders there may be at once; who holds a slot now keeps it."""
     _say(lambda: commands.set_max(context.obj, slots or []))
+
+
+@ctl.command("reboot")
+def reboot(context: typer.Context) -> None:
+    """Take a slot and reboot this host now, whatever the strategy and the windows say."""
+    _say(lambda: verbs.reboot(context.obj))
+
+
+@ctl.command("send-need-reboot")
+def send_need_reboot(
+    reason: Annotated[str, typer.Option("--reason", help="Shown where the host waits.")] = "",
+) -> None:
+    """Tell this host's locksmithd that a reboot is needed."""
+    _say(lambda: verbs.send_need_reboot(reason))
+
+
+@ctl.command("pause")
+def pause(
+    context: typer.Context,
+    scope: Scope = "group",
+    reason: Annotated[str, typer.Option("--reason", help="Shown to everybody who waits.")] = "",
+    lasting: Annotated[
+        str, typer.Option("--for", metavar="DURATION", help="Until it ends by itself: 8h, 14d.")
+    ] = "",
+) -> None:
+    """Let no reboot begin. What is rebooting already goes on."""
+    _say(lambda: verbs.pause(context.obj, scope, reason, lasting))
+
+
+@ctl.command("resume")
+def resume(context: typer.Context, scope: Scope = "group") -> None:
+    """End a pause; for a group forget its failures too, so that failed hosts are judged anew."""
+    _say(lambda: verbs.resume(context.obj, scope))
+
+
+@ctl.command("forget")
+def forget(
+    context: typer.Context,
+    host: Host,
+    force: Annotated[bool, typer.Option("--force", help="Even if it is alive.")] = False,  # noqa: FBT002
+) -> None:
+    """Remove all that a decommissioned host left behind, its slot included."""
+    _say(lambda: verbs.forget(context.obj, host, force=force))
+
+
+@ctl.command("why")
+def why(context: typer.Context, host: Host) -> None:
+    """Show why a host needs a reboot, and what it waits for."""
+    _say(lambda: views.why(context.obj, host))
+
+
+@ctl.command("queue")
+def queue(context: typer.Context) -> None:
+    """Show who waits for a slot, in order."""
+    _say(lambda: views.queue(context.obj))
+
+
+@ctl.command("history")
+def history(
+    context: typer.Context,
+    last: Annotated[int, typer.Option("-n", "--last", min=1, help="So many lines.")] = 50,
+) -> None:
+    """Show what happened in the group, the latest last."""
+    _say(lambda: views.history(context.obj, last))
+
+
+@ctl.command("watch")
+def watch(context: typer.Context) -> None:
+    """Show each change of the group as it happens, until interrupted."""
+    try:
+        for line in views.watch(context.obj):
+            sys.stdout.write(line)
+            sys.stdout.flush()
+    except commands.Stopped as stopped:
+        typer.echo(str(stopped), err=True)
+        raise typer.Exit(options.EXIT_NO) from None
+    except (KeyboardInterrupt, BrokenPipeError):
+        os._exit(0)  # the watch's thread would be waited for
 
 
 def _say(command: Callable[[], commands.Answer]) -> None:

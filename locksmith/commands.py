@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from coordinator.client.errors import StoreError
+from coordinator.client.store import Store
 from locksmith import host as identity
-from locksmith import keys, picture, table
+from locksmith import keys, picture, records, table
 from locksmith.host import Host, NoIdentity
 from locksmith.lock import CorruptSemaphore, Done, Pace, Reading
+from locksmith.records import Heartbeat, HolderRecord
 from locksmith.remote import Remote
 from locksmith.semaphore import MAX_LIMIT, Full, NotHeld
 from locksmith.slots import Slots
@@ -44,10 +46,10 @@ class Answer:
 
 def status(caller: Caller) -> Answer:
     """Say how many slots are free and who holds one. Writes nothing."""
-    slots, seen = _opened(caller, "reading value")
+    slots, seen = opened(caller, "reading value")
     if not (caller.as_json or caller.verbose):
         return Answer(table.status(seen.semaphore), _drift_of(seen))
-    with _stopping("reading value"):
+    with stopping("reading value"):
         beside = {entry.key: entry for entry in slots.store.list(f"{keys.PREFIX}/ext").entries}
     shown = picture.build_from(beside, caller.group, seen.semaphore, exists=bool(seen.modified))
     if caller.as_json:
@@ -59,8 +61,8 @@ def lock(caller: Caller, holder: str | None, now: datetime) -> Answer:
     """Take a slot for this host, or for another holder."""
     own = _own(holder)
     named = own.machine_id if own else keys.checked_holder(holder or "")
-    slots, _ = _opened(caller, "locking")
-    with _stopping("locking"):
+    slots, _ = opened(caller, "locking")
+    with stopping("locking"):
         outcome = slots.take_own(own, now) if own else slots.take(named)
     return _answered(caller, named, outcome, "locking")
 
@@ -68,9 +70,9 @@ def lock(caller: Caller, holder: str | None, now: datetime) -> Answer:
 def unlock(caller: Caller, holder: str | None) -> Answer:
     """Give back the slot of this host, or of another holder."""
     # Any id may be given back, also one that this program would not have let in.
-    named = _this_host().machine_id if holder is None else keys.checked_text("holder id", holder)
-    slots, _ = _opened(caller, "unlocking")
-    with _stopping("unlocking"):
+    named = this_host().machine_id if holder is None else keys.checked_text("holder id", holder)
+    slots, _ = opened(caller, "unlocking")
+    with stopping("unlocking"):
         outcome = slots.give_back(named)
     return _answered(caller, named, outcome, "unlocking")
 
@@ -81,8 +83,8 @@ def set_max(caller: Caller, values: list[str]) -> Answer:
         raise Stopped("New maximum value must be set.")
     if not INTEGER.fullmatch(values[0]) or abs(wanted := int(values[0])) > MAX_LIMIT:
         raise Stopped(f"Invalid maximum value: {values[0]}")
-    slots, _ = _opened(caller, "setting value")
-    with _stopping("setting value"):
+    slots, _ = opened(caller, "setting value")
+    with stopping("setting value"):
         outcome = slots.resize(wanted)
     if caller.as_json:
         numbers = {"old_max": outcome.before.max, "max": outcome.after.max}
@@ -111,7 +113,7 @@ def _numbers(caller: Caller, outcome: Done) -> dict[str, object]:
     }
 
 
-def _opened(caller: Caller, doing: str) -> tuple[Slots, Reading]:
+def opened(caller: Caller, doing: str) -> tuple[Slots, Reading]:
     """Reach the store and read the semaphore; the first failure is told apart from later ones."""
     try:
         slots = Slots(caller.remote.open(), caller.group, caller.pace)
@@ -123,7 +125,8 @@ def _opened(caller: Caller, doing: str) -> tuple[Slots, Reading]:
 
 
 @contextmanager
-def _stopping(doing: str) -> Iterator[None]:
+def stopping(doing: str) -> Iterator[None]:
+    """Turn a failure of the store into the command's end."""
     try:
         yield
     except StoreError as error:
@@ -133,7 +136,7 @@ def _stopping(doing: str) -> Iterator[None]:
 def _own(holder: str | None) -> Host | None:
     """Return this host if `holder` means it."""
     if holder is None:
-        return _this_host()
+        return this_host()
     try:
         own = identity.read()
     except NoIdentity:
@@ -141,11 +144,31 @@ def _own(holder: str | None) -> Host | None:
     return own if own.machine_id == holder else None
 
 
-def _this_host() -> Host:
+def this_host() -> Host:
+    """Return this host, or end the command."""
     try:
         return identity.read()
     except NoIdentity as error:
         raise Stopped(f"Cannot read machine-id\n{error}; or name the holder") from error
+
+
+def machine_id_of(store: Store, group: str, host: str) -> str:
+    """Return the machine-id behind a host's name, which its records tell; an id is itself.
+
+    Raises StoreError; Stopped for a name of several hosts.
+    """
+    found: set[str] = set()
+    for entry in store.list(keys.HOSTS).entries:
+        beat = records.decode(entry.value, Heartbeat)
+        if beat is not None and beat.hostname == host:
+            found.add(keys.last_name(entry.key))
+    for entry in store.list(f"{keys.HOLDERS}/{keys.segment(group)}").entries:
+        record = records.decode(entry.value, HolderRecord)
+        if record is not None and record.host == host:
+            found.add(keys.last_name(entry.key))
+    if len(found) > 1:
+        raise Stopped(f"{host} is the name of several hosts: {', '.join(sorted(found))}")
+    return found.pop() if found else keys.checked_holder(host)
 
 
 def _drift_of(seen: Reading) -> str:

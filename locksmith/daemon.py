@@ -58,7 +58,7 @@ class Locksmith:
             gates=self._own_gates,
             tell=self._notices.tell,
             flush=self._notices.flush,
-            news=lambda: self._heart.news(),
+            news=lambda: self._heart.news(),  # noqa: PLW0108 - it is made below
         )
         self._rebooter = Rebooter(self._slots, host, settings, around)
         self._heart = Heart(store, host.machine_id, self._own_beat)

@@ -151,7 +151,7 @@ async def _connected() -> AsyncIterator[MessageBus]:
         bus.disconnect()
 
 
-async def _call(  # noqa: PLR0913 - a D-Bus call has as many parts
+async def _call(  # noqa: PLR0913, PLR0917 - a D-Bus call has as many parts
     name: str,
     path: str,
     interface: str,
@@ -163,7 +163,7 @@ async def _call(  # noqa: PLR0913 - a D-Bus call has as many parts
         return await _on(bus, name, path, interface, member, signature, body)
 
 
-async def _on(  # noqa: PLR0913
+async def _on(  # noqa: PLR0913, PLR0917
     bus: MessageBus,
     name: str,
     path: str,

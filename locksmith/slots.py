@@ -20,8 +20,8 @@ from datetime import datetime
 
 import msgspec
 
-from coordinator.client.errors import KeyNotFound, StoreError
-from coordinator.client.store import AtIndex, Store
+from coordinator.client.errors import KeyExists, KeyNotFound, StoreError
+from coordinator.client.store import Absent, AtIndex, Store
 from locksmith import keys, lock, records, semaphore
 from locksmith.host import Host
 from locksmith.lock import Done, Kept, Pace, Reading, Wish
@@ -63,12 +63,21 @@ class Slots:
         """Read the semaphore with a quorum; nothing is created."""
         return lock.read(self.store, keys.semaphore(self.group))
 
-    def take(self, holder: str) -> Done | Full:
-        """Lock in another's name. A record that the holder left behind is no longer true."""
+    def take(self, holder: str, also: str = "") -> Done | Full:
+        """Lock in another's name, `also` being a second one of the same holder.
+
+        A record that the holder left behind is no longer true.
+        """
         seen = self._record(holder)
         if seen is not None and holder not in self.read().semaphore.holders:
             self._forget(holder, seen)
-        return _granted(self._change(Wish(lambda at: semaphore.lock(at.semaphore, holder))))
+        return _granted(
+            self._change(
+                Wish(
+                    lambda at: semaphore.lock(at.semaphore, holder, also if also != holder else "")
+                )
+            )
+        )
 
     def take_own(self, host: Host, now: datetime, claim: Claim = Claim()) -> Done | Full:
         """Lock for this host, and record in which of its boots.
@@ -141,6 +150,12 @@ class Slots:
         if isinstance(outcome, Done):
             self._forget(holder, _Recorded(seen.record, seen.record_modified))
         return outcome
+
+    def name(self, host: Host) -> None:
+        """Write down that this host and its zincati are one, so that they share a slot."""
+        if host.fleetlock_id:
+            with suppress(KeyExists):
+                self.store.put(keys.alias(host.fleetlock_id), host.machine_id, when=Absent())
 
     def give_back(self, holder: str) -> Done | NotHeld:
         """Unlock, whoever the holder is."""

@@ -25,7 +25,7 @@ SHARED = (
 )
 VALUED = frozenset({*SHARED, "config"})
 SWITCHES = frozenset({"debug", "json", "verbose", "v", "version"})
-PREFIXES = ("LOCKSMITHCTL", "LOCKSMITHD")
+PREFIXES = ("LOCKSMITHCTL", "LOCKSMITHD", "LOCKSMITH_FLEETLOCK")
 
 
 def hoisted(arguments: Sequence[str]) -> list[str]:

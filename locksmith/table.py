@@ -1,7 +1,7 @@
 """What `locksmithctl` prints. The plain forms are byte for byte those of Go's program."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from locksmith import keys
 from locksmith.picture import Holder, Picture
@@ -40,6 +40,24 @@ def resized(before: Semaphore, after: Semaphore) -> str:
 def as_json(value: object) -> str:
     """Return the answer of any command with `--json`."""
     return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+
+
+def facts(found: Mapping[str, object]) -> str:
+    """Return named facts, one a line; a list has a line for each of its parts."""
+    lines: list[str] = []
+    for name, value in found.items():
+        parts = value if isinstance(value, list) else [value]
+        title = name.replace("_", " ").capitalize()
+        lines += [f"{title}: {part}" for part in parts if part != ""]
+    return _joined(lines)
+
+
+def rows(found: list[dict[str, object]]) -> str:
+    """Return rows as an aligned table; nothing for none."""
+    if not found:
+        return ""
+    head = tuple(name.upper() for name in found[0])
+    return _joined(_aligned([head, *(tuple(map(str, row.values())) for row in found)]))
 
 
 def quoted(text: str) -> str:

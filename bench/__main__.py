@@ -5,7 +5,7 @@ import sys
 
 from bench.table import Row, remember, show
 
-AREAS = ("coordinator", "cluster", "skydns", "vulcan", "confd", "client", "fleet")
+AREAS = ("coordinator", "cluster", "skydns", "vulcan", "confd", "client", "fleet", "locksmith")
 
 
 def main() -> None:

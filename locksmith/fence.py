@@ -7,7 +7,6 @@ token, and not too late; and what was read must be used at once.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from locksmith.records import HolderRecord
 from locksmith.semaphore import Semaphore
@@ -15,8 +14,6 @@ from locksmith.semaphore import Semaphore
 # From the first byte of the quorum read to the call of logind. A process that was stopped in
 # between looks again.
 FRESH_S = 5.0
-# How long a grant is good for, hooks and all. After it others may call the host lost.
-DEADLINE = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,7 +132,7 @@ class Rebooter:
 
     def _grant_of(self, record: HolderRecord) -> Grant:
         deadline = records.moment(record.deadline) or datetime.now(UTC)
-        left_s = min((deadline - datetime.now(UTC)), fence.DEADLINE).total_seconds()
+        left_s = min((deadline - datetime.now(UTC)), self._care.deadline).total_seconds()
         return Grant(record.token, record.boot_id, clock_s() + left_s)
 
     async def _granted(self) -> Grant | None:
@@ -257,9 +257,9 @@ class Rebooter:
             self._gates, self._gates_at = ("another member of the store reboots",), time.monotonic()
             return None
         now = datetime.now(UTC)
-        deadline = records.stamp(now + fence.DEADLINE)
+        deadline = records.stamp(now + self._care.deadline)
         claim = Claim(slots.DAEMON, deadline, self._around.reasons())
-        deadline_s = clock_s() + fence.DEADLINE.total_seconds()
+        deadline_s = clock_s() + self._care.deadline.total_seconds()
         outcome = await asyncio.to_thread(self._slots.take_own, self._host, now, claim)
         if not isinstance(outcome, Done):
             await asyncio.to_thread(self._give_member_slot)

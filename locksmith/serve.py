@@ -129,6 +129,12 @@ def serve(  # noqa: PLR0913 - typer reads options from parameters
     ] = "",
     prometheus_url: Annotated[str, typer.Option(help="No reboot while its alerts fire.")] = "",
     ignore_alerts: Annotated[str, typer.Option(metavar="REGEX", help="But for these.")] = "",
+    deadline: Annotated[
+        str,
+        typer.Option(
+            metavar="DURATION", callback=_duration, help="From the slot to the reboot, at most."
+        ),
+    ] = "30m",
     healthy_timeout: Annotated[
         str,
         typer.Option(metavar="DURATION", callback=_duration, help="Until a reboot has failed."),
@@ -223,6 +229,7 @@ def serve(  # noqa: PLR0913 - typer reads options from parameters
                 _seconds(hook_timeout),
                 _seconds(healthy_timeout),
                 _seconds(settle),
+                parse_duration(deadline),
                 reboot_command,
                 priority,
                 reclaim_lost,

@@ -1,6 +1,7 @@
 """What the options of `locksmithd` say."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from locksmith.gates import Gates
@@ -11,12 +12,16 @@ from locksmith.policy import Rules
 
 @dataclass(frozen=True, slots=True)
 class Care:
-    """Before and after a reboot: where hooks stand, and how long each part may take."""
+    """Before and after a reboot: where hooks stand, and how long each part may take.
+
+    `deadline` is how long a grant is good for, hooks and all; then others may call the host lost.
+    """
 
     hooks: Path
     hook_s: float
     healthy_s: float
     settle_s: float
+    deadline: timedelta
     command: str = ""
     priority: int = 0
     reclaim_max: int = 0

@@ -1,12 +1,15 @@
 """Fixtures of locksmith's tests."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+
+from pathlib import Path
 
 import pytest
 
 from coordinator.client import KeyNotFound, connect
 from locksmith import keys
+from tests.locksmith.daemons import Locksmithd
 from tests.locksmith.stores import KINDS
 
 
@@ -25,3 +28,17 @@ def url(store_url: str) -> str:
     with suppress(KeyNotFound):
         connect(store_url).delete(keys.PREFIX, recursive=True)
     return store_url
+
+
+@pytest.fixture
+def start(url: str, tmp_path: Path) -> Iterator[Callable[..., Locksmithd]]:
+    """Start a daemon on the store; it is ended with the test."""
+    begun: list[Locksmithd] = []
+
+    def begin(*arguments: str) -> Locksmithd:
+        begun.append(Locksmithd(tmp_path, url, *arguments))
+        return begun[-1]
+
+    yield begin
+    for daemon in begun:
+        daemon.stop()

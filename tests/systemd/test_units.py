@@ -92,7 +92,7 @@ def test_a_service_keeps_the_suites_conventions(unit: Path) -> None:
     assert given["WantedBy"][-1] in {"slashetc.target", "multi-user.target"}
     assert int(given["WatchdogSec"][-1].removesuffix("s")) > 0
     assert given["Restart"][-1] in {"on-failure", "always"}
-    assert name in PRIVILEGED or given["NoNewPrivileges"] == ["yes"]
+    assert unit.name in PRIVILEGED or given["NoNewPrivileges"] == ["yes"]
 
 
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: str(unit.name))

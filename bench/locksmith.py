@@ -1,0 +1,31 @@
+"""Locksmith: a roll-out over a thousand hosts on a virtual clock, beside Go's algorithm."""
+
+import statistics
+
+from bench import rollout
+from bench.table import ROUNDS, Row
+from locksmith import turns
+
+
+def rows() -> list[Row]:
+    """Simulate with as many seeds as there are rounds; the worst case of what must not happen."""
+    ours = [rollout.ours(seed) for seed in range(ROUNDS)]
+    peer = [rollout.go(seed) for seed in range(ROUNDS)]
+    note = f"{rollout.HOSTS} hosts, {rollout.SLOTS} slots, {rollout.FAILING:.0%} failing boots"
+    assert all(run.rebooted == rollout.HOSTS for run in (*ours, *peer))
+
+    def row(name: str, unit: str, field: str, target: float) -> Row:
+        mine = statistics.median(getattr(run, field) for run in ours)
+        its = statistics.median(getattr(run, field) for run in peer)
+        return Row("locksmith", name, unit, mine, its, "Go", target, at_most=True, note=note)
+
+    most = max(run.most_down for run in ours)
+    longest = max(run.longest_handover_s for run in ours)
+    handover = "slot idle at a hand-over, worst"
+    return [
+        Row("locksmith", "hosts down, most", "", most, None, "", rollout.SLOTS, True, note),
+        Row("locksmith", handover, "s", longest, None, "", turns.STEP_S + 1, True, note),
+        row("hosts down, most, beside Go", "", "most_down", 1.0),
+        row("roll-out of 1,000 hosts", "s", "rolled_out_s", 1.0),
+        row("slots idle while hosts wait", "s", "idle_s", 0.1),
+    ]

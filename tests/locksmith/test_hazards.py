@@ -1,0 +1,413 @@
+"""What goes wrong around a reboot, with real processes and stores; no slot may be lent twice.
+
+The reboot itself is a command that writes a line: `rebooted` counts the orders.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from coordinator.client import connect
+from coordinator.client.store import Store
+from locksmith import host, keys, records
+from locksmith.records import Failure, Heartbeat, HolderRecord, Pause, Phase
+from locksmith.slots import DAEMON
+from tests.locksmith.daemons import Locksmithd, has, holders, put_semaphore
+from tests.locksmith.stores import KINDS
+from tests.rig import ROOT, Coordinator, Running, free_port, require, wait_until
+
+HOST = host.read()
+OWN = HOST.machine_id
+Start = Callable[..., Locksmithd]
+BEFORE = HolderRecord("an-earlier-boot", HOST.hostname, "2026-01-01T00:00:00Z", Phase.REBOOTING)
+
+
+def orders(daemon: Locksmithd) -> int:
+    return len(daemon.rebooted.read_text().split()) if daemon.rebooted.exists() else 0
+
+
+def hook(directory: Path, name: str, script: str) -> Path:
+    path = directory / "hooks" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def gate_in(directory: Path) -> tuple[Path, Path]:
+    """A drain that says when it has begun and goes on once it is told."""
+    begun, go = directory / "begun", directory / "go"
+    hook(directory, "pre-reboot.d/drain", f"touch {begun}; until [ -e {go} ]; do sleep 0.05; done")
+    return begun, go
+
+
+def record_of(store: Store) -> HolderRecord | None:
+    if not has(store, keys.holder("", OWN)):
+        return None
+    return records.decode(store.get(keys.holder("", OWN)).value, HolderRecord)
+
+
+def needs(directory: Path) -> None:
+    (directory / "reboot-required").write_text("kernel\n")
+
+
+def waits_for(daemon: Locksmithd, text: str) -> None:
+    daemon.wait_for(lambda: text in "; ".join(daemon.state()["waits_for"]), f"waits for {text!r}")
+
+
+def test_a_need_ends_in_a_reboot_with_a_slot(url: str, start: Start, tmp_path: Path) -> None:
+    store = connect(url)
+    daemon = start()
+    daemon.wait_ready()
+    needs(tmp_path)
+    daemon.wait_for(lambda: orders(daemon) == 1, "the reboot is ordered")
+    assert holders(store) == [OWN]
+    record = record_of(store)
+    assert record is not None
+    assert (record.phase, record.by, record.token > 0) == (Phase.REBOOTING, DAEMON, True)
+    assert record.reasons[0].endswith("kernel")
+
+
+def test_a_slot_that_gets_free_is_taken_within_two_seconds(
+    url: str, start: Start, tmp_path: Path
+) -> None:
+    store = connect(url)
+    put_semaphore(store, ["another"], slots=1)
+    needs(tmp_path)
+    daemon = start()
+    waits_for(daemon, "all slots are taken")
+    freed_s = time.monotonic()
+    put_semaphore(store, [], slots=1)
+    wait_until(lambda: OWN in holders(store), "the slot is taken")
+    assert time.monotonic() - freed_s < 2.0
+
+
+@pytest.mark.parametrize("strategy", ["etcd-lock", "best-effort", "reboot"])
+def test_without_a_store_only_who_may_goes(strategy: str, tmp_path: Path) -> None:
+    needs(tmp_path)
+    arguments = ["--strategy", strategy, "--best-effort-wait", "1s"]
+    with Locksmithd(tmp_path, f"http://127.0.0.1:{free_port()}", *arguments) as daemon:
+        if strategy == "etcd-lock":
+            waits_for(daemon, "store: away; no slot, no reboot")
+            assert orders(daemon) == 0
+        else:
+            daemon.wait_for(lambda: orders(daemon) == 1, "it goes without a slot")
+
+
+def test_with_the_strategy_off_nothing_happens(url: str, start: Start, tmp_path: Path) -> None:
+    needs(tmp_path)
+    daemon = start("--strategy", "off")
+    daemon.wait_ready()
+    wait_until(lambda: daemon.state()["reasons"], "the need is seen")
+    assert daemon.state()["phase"] == "idle"
+    assert not has(connect(url), keys.ticket("", OWN))
+
+
+def test_a_store_that_leaves_between_grant_and_reboot_stops_the_reboot(tmp_path: Path) -> None:
+    port, (begun, go) = free_port(), gate_in(tmp_path)
+    needs(tmp_path)
+    with Coordinator(tmp_path, port=port) as first:
+        daemon = Locksmithd(tmp_path, first.url)
+        daemon.wait_for(begun.exists, "the drain runs")
+        first.kill()
+    go.touch()
+    waits_for(daemon, "holding the slot, not going")
+    assert orders(daemon) == 0
+    with Coordinator(tmp_path, port=port) as second:
+        daemon.wait_for(lambda: orders(daemon) == 1, "it goes once the store is back")
+        assert holders(connect(second.url)) == [OWN]
+        daemon.stop()
+
+
+def test_a_store_that_is_away_after_the_boot_is_waited_for(tmp_path: Path) -> None:
+    port = free_port()
+    with Coordinator(tmp_path, port=port) as first:
+        store = connect(first.url)
+        put_semaphore(store, [OWN])
+        store.put(keys.holder("", OWN), records.encode(BEFORE))
+    with Locksmithd(tmp_path, f"http://127.0.0.1:{port}", "--healthy-timeout", "1s") as daemon:
+        daemon.wait_for(lambda: daemon.state()["release_error"], "the store is missed")
+        with Coordinator(tmp_path, port=port) as second:
+            daemon.wait_for(lambda: holders(connect(second.url)) == [], "the slot is given back")
+
+
+def test_a_daemon_killed_while_it_drains_goes_on(url: str, start: Start, tmp_path: Path) -> None:
+    begun, go = gate_in(tmp_path)
+    needs(tmp_path)
+    first = start()
+    first.wait_for(begun.exists, "the drain runs")
+    first.kill()
+    begun.unlink()
+    second = Locksmithd(tmp_path, url)
+    with second:
+        second.wait_for(begun.exists, "the drain runs again")
+        assert holders(connect(url)) == [OWN]
+        go.touch()
+        second.wait_for(lambda: orders(second) == 1, "the reboot is ordered")
+
+
+def test_a_daemon_killed_after_the_order_orders_again(
+    url: str, start: Start, tmp_path: Path
+) -> None:
+    needs(tmp_path)
+    first = start()
+    first.wait_for(lambda: orders(first) == 1, "the reboot is ordered")
+    first.kill()
+    with Locksmithd(tmp_path, url) as second:
+        second.wait_for(lambda: orders(second) == 2, "the reboot is ordered again")
+        assert holders(connect(url)) == [OWN]
+
+
+def test_a_daemon_killed_while_it_acquired_goes_on(url: str, start: Start, tmp_path: Path) -> None:
+    store = connect(url)
+    half = HolderRecord(HOST.boot_id, HOST.hostname, "2026-01-01T00:00:00Z", Phase.ACQUIRING)
+    put_semaphore(store, [OWN], slots=1)
+    store.put(keys.holder("", OWN), records.encode(msgspec.structs.replace(half, by=DAEMON)))
+    needs(tmp_path)
+    daemon = start()
+    daemon.wait_for(lambda: orders(daemon) == 1 or not holders(store), "it went on or gave back")
+    daemon.wait_for(lambda: orders(daemon) == 1, "the reboot is ordered")
+
+
+def test_a_daemon_killed_while_it_checked_checks_again(
+    url: str, start: Start, tmp_path: Path
+) -> None:
+    store, good = connect(url), tmp_path / "good"
+    put_semaphore(store, [OWN])
+    store.put(keys.holder("", OWN), records.encode(BEFORE))
+    hook(tmp_path, "healthy.d/service", f"test -e {good}")
+    first = start()
+    first.wait_for(lambda: (r := record_of(store)) and r.phase is Phase.CHECKING, "it checks")
+    first.kill()
+    good.touch()
+    with Locksmithd(tmp_path, url) as second:
+        second.wait_for(lambda: holders(store) == [], "the slot is given back")
+
+
+def test_a_daemon_stopped_past_its_deadline_does_not_reboot(
+    url: str, start: Start, tmp_path: Path
+) -> None:
+    begun, go = gate_in(tmp_path)
+    needs(tmp_path)
+    daemon = start("--deadline", "2s")
+    daemon.wait_for(begun.exists, "the drain runs")
+    daemon.process.send_signal(signal.SIGSTOP)
+    go.touch()
+    stopped_s = time.monotonic()
+    wait_until(lambda: time.monotonic() - stopped_s > 2.5, "the deadline passes")
+    daemon.process.send_signal(signal.SIGCONT)
+    daemon.wait_for(lambda: "deadline" in daemon.tail(), "it notices")
+    daemon.wait_for(lambda: holders(connect(url)) == [], "the slot is given back")
+    assert orders(daemon) == 0
+
+
+def test_a_slot_taken_away_and_lent_to_another_stops_the_reboot(
+    url: str, start: Start, tmp_path: Path
+) -> None:
+    store, (begun, go) = connect(url), gate_in(tmp_path)
+    needs(tmp_path)
+    daemon = start()
+    daemon.wait_for(begun.exists, "the drain runs")
+    daemon.process.send_signal(signal.SIGSTOP)
+    put_semaphore(store, ["another"], slots=1)
+    go.touch()
+    daemon.process.send_signal(signal.SIGCONT)
+    daemon.wait_for(lambda: "taken away" in daemon.tail(), "it notices")
+    assert orders(daemon) == 0
+    assert holders(store) == ["another"]
+
+
+def test_a_grant_to_a_clone_is_not_given_back_by_this_host(
+    url: str, start: Start, tmp_path: Path
+) -> None:
+    store, (begun, go) = connect(url), gate_in(tmp_path)
+    needs(tmp_path)
+    daemon = start()
+    daemon.wait_for(begun.exists, "the drain runs")
+    theirs = HolderRecord("clone-boot", "clone", "2026-01-01T00:00:00Z", Phase.HELD, token=7)
+    store.put(keys.holder("", OWN), records.encode(theirs))
+    go.touch()
+    daemon.wait_for(lambda: "one machine-id" in daemon.tail(), "it notices")
+    assert holders(store) == [OWN]
+    assert orders(daemon) == 0
+
+
+def test_a_clone_that_lives_stops_the_reboot(url: str, start: Start, tmp_path: Path) -> None:
+    daemon = start()
+    daemon.wait_ready()
+    twin = Heartbeat("twin", "boot-of-twin", "", "1")
+    connect(url).put(keys.host(OWN), records.encode(twin), ttl_s=60)
+    wait_until(lambda: "twin" in daemon.state()["machine_id_shared_with"], "the twin is told")
+    needs(tmp_path)
+    waits_for(daemon, "machine-id: shared with twin")
+    assert orders(daemon) == 0
+
+
+def test_a_corrupt_semaphore_is_named_and_left(url: str, start: Start, tmp_path: Path) -> None:
+    store = connect(url)
+    store.put(keys.semaphore(""), "somebody's notes")
+    needs(tmp_path)
+    daemon = start()
+    wait_until(lambda: keys.semaphore("") in daemon.tail(), "the key is named")
+    assert orders(daemon) == 0
+    assert store.get(keys.semaphore("")).value == "somebody's notes"
+
+
+def test_a_failed_drain_gives_the_slot_back(url: str, start: Start, tmp_path: Path) -> None:
+    undone = tmp_path / "undone"
+    hook(tmp_path, "pre-reboot.d/drain", "echo no spare capacity; exit 1")
+    hook(tmp_path, "abort.d/undo", f"touch {undone}")
+    needs(tmp_path)
+    daemon = start()
+    daemon.wait_for(lambda: "no spare capacity" in daemon.tail(), "the drain's words are told")
+    daemon.wait_for(lambda: holders(connect(url)) == [], "the slot is given back")
+    assert undone.exists()
+    assert orders(daemon) == 0
+
+
+def test_a_drain_that_hangs_is_ended(url: str, start: Start, tmp_path: Path) -> None:
+    hook(tmp_path, "pre-reboot.d/drain", "sleep 600")
+    needs(tmp_path)
+    daemon = start("--hook-timeout", "1s")
+    daemon.wait_for(lambda: "timed out" in daemon.tail(), "the drain is ended")
+    daemon.wait_for(lambda: holders(connect(url)) == [], "the slot is given back")
+
+
+def test_a_refused_reboot_gives_the_slot_back(url: str, start: Start, tmp_path: Path) -> None:
+    needs(tmp_path)
+    daemon = start("--reboot-command", "echo an inhibitor >&2; exit 1")
+    daemon.wait_for(lambda: "reboot was refused" in daemon.tail(), "the refusal is told")
+    daemon.wait_for(lambda: holders(connect(url)) == [], "the slot is given back")
+
+
+@pytest.mark.parametrize("key", [keys.PAUSED_FLEET, keys.paused_group(""), keys.paused_host(OWN)])
+def test_a_pause_during_the_drain_stops_the_reboot(
+    url: str, start: Start, tmp_path: Path, key: str
+) -> None:
+    store, (begun, go) = connect(url), gate_in(tmp_path)
+    needs(tmp_path)
+    daemon = start()
+    daemon.wait_for(begun.exists, "the drain runs")
+    pause = Pause("freeze", "me", "2026-01-01T00:00:00Z")
+    store.put(key, records.encode(pause))
+    go.touch()
+    daemon.wait_for(lambda: holders(store) == [], "the slot is given back")
+    waits_for(daemon, "freeze")
+    assert orders(daemon) == 0
+
+
+def test_a_hook_before_the_lock_keeps_the_host_out_of_the_queue(
+    url: str, start: Start, tmp_path: Path
+) -> None:
+    hook(tmp_path, "pre-lock.d/ticket", "echo no change ticket; exit 75")
+    needs(tmp_path)
+    daemon = start()
+    waits_for(daemon, "no change ticket")
+    assert not has(connect(url), keys.ticket("", OWN))
+
+
+def test_a_host_that_is_not_healthy_keeps_its_slot_and_halts_its_group(
+    url: str, start: Start, tmp_path: Path
+) -> None:
+    store, good = connect(url), tmp_path / "good"
+    put_semaphore(store, [OWN])
+    store.put(keys.holder("", OWN), records.encode(BEFORE))
+    hook(tmp_path, "healthy.d/service", f"test -e {good} || {{ echo no service; exit 1; }}")
+    daemon = start("--healthy-timeout", "1s")
+    daemon.wait_for(lambda: has(store, keys.failure("", OWN)), "the failure is counted")
+    failure = records.decode(store.get(keys.failure("", OWN)).value, Failure)
+    assert failure is not None
+    assert "no service" in failure.reason
+    record = record_of(store)
+    assert record is not None
+    assert record.phase is Phase.FAILED
+    assert holders(store) == [OWN]
+    needs(tmp_path)
+    waits_for(daemon, "halted")
+    good.touch()
+    (tmp_path / "reboot-required").unlink()
+    ctl = [sys.executable, "-m", "locksmith", "-endpoint", url, "resume"]
+    subprocess.run(ctl, cwd=ROOT, check=True, timeout=30, stdout=subprocess.DEVNULL)
+    daemon.wait_for(lambda: holders(store) == [], "the slot is given back")
+
+
+def test_a_failure_elsewhere_halts_this_host(url: str, start: Start, tmp_path: Path) -> None:
+    failure = Failure("web-7", "boot", "2026-01-01T00:00:00Z", "no disk")
+    connect(url).put(keys.failure("", "seven"), records.encode(failure))
+    needs(tmp_path)
+    daemon = start()
+    waits_for(daemon, "halted: failed hosts: web-7")
+
+
+def test_a_lost_host_is_told_and_reclaimed_only_by_a_budget(
+    url: str, start: Start, tmp_path: Path
+) -> None:
+    store = connect(url)
+    gone = HolderRecord(
+        "b", "web-7", "2026-01-01T00:00:00Z", Phase.REBOOTING, deadline="2026-01-01T00:30:00Z"
+    )
+    put_semaphore(store, ["seven"], slots=1)
+    store.put(keys.holder("", "seven"), records.encode(gone))
+    holding = start()
+    holding.wait_for(lambda: "event=lost" in holding.tail(), "the loss is told")
+    assert holders(store) == ["seven"]
+    holding.stop()
+    with Locksmithd(tmp_path, url, "--reclaim-lost", "1") as daemon:
+        daemon.wait_for(lambda: holders(store) == [], "the slot is reclaimed")
+        assert has(store, keys.failure("", "seven"))
+
+
+def test_a_full_disk_costs_nothing_but_memory(url: str, tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("a full disk needs a mount, and that needs root")
+    state = tmp_path / "state"
+    state.mkdir()
+    needs(tmp_path)
+    fill = f"mount -t tmpfs -o size=4k tmpfs {state}; head -c 8192 /dev/zero >{state}/x || true"
+
+    class OnFullDisk(Locksmithd):
+        def __init__(self) -> None:
+            super().__init__(tmp_path, url, "--state-dir", str(state))
+
+    wrapped = [require("unshare"), "--mount", "sh", "-c", f'{fill}; exec "$@"', "sh"]
+    begin = Running.__init__
+
+    def confined(self: Running, command: list[str], *arguments: Path, **environment: str) -> None:
+        begin(self, [*wrapped, *command], *arguments, **environment)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Running, "__init__", confined)
+        daemon = OnFullDisk()
+    with daemon:
+        daemon.wait_for(lambda: orders(daemon) == 1, "the reboot is ordered")
+        assert "need-not-kept" in daemon.tail()
+        assert holders(connect(url)) == [OWN]
+
+
+def test_what_happened_is_written_down(url: str, start: Start, tmp_path: Path) -> None:
+    needs(tmp_path)
+    daemon = start()
+    daemon.wait_for(lambda: orders(daemon) == 1, "the reboot is ordered")
+    entries = connect(url).list(keys.HISTORY).entries
+    events = [json.loads(one.value)["event"] for one in sorted(entries, key=lambda e: e.created)]
+    assert events == ["waiting", "granted", "draining", "rebooting"]
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_need_that_goes_away_takes_the_host_out_of_the_queue(kind: str, tmp_path: Path) -> None:
+    with KINDS[kind](tmp_path) as server:
+        store = connect(server.url)
+        put_semaphore(store, ["another"], slots=1)
+        needs(tmp_path)
+        with Locksmithd(tmp_path, server.url) as daemon:
+            daemon.wait_for(lambda: has(store, keys.ticket("", OWN)), "it waits in the queue")
+            (tmp_path / "reboot-required").unlink()
+            daemon.wait_for(lambda: not has(store, keys.ticket("", OWN)), "it has left")

@@ -125,7 +125,7 @@ def ours(seed: int, hosts: int = HOSTS, slots: int = SLOTS) -> Outcome:
     rules = Rules(Strategy.ETCD_LOCK, failures_max=hosts)
     woken: dict[str, float] = {}
 
-    def group_for(name: str, ahead: int) -> Group:
+    def group_for(ahead: int) -> Group:
         seen_s = it.now_s - it.free_since if it.free_since is not None else 0.0
         return Group(it.slots.free, ahead, seen_s)
 
@@ -136,7 +136,7 @@ def ours(seed: int, hosts: int = HOSTS, slots: int = SLOTS) -> Outcome:
         ahead = turns.place(it.waiting.values(), name)
         assert ahead is not None
         now = START + timedelta(seconds=it.now_s)
-        step = policy.next_step(rules, Local(now, ("kernel",), START), group_for(name, ahead))
+        step = policy.next_step(rules, Local(now, ("kernel",), START), group_for(ahead))
         if step.act is Act.TAKE and it.take(name):
             begin(name)
         elif step.act is Act.AWAIT and step.wait_s != float("inf"):

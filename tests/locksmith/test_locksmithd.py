@@ -1,18 +1,12 @@
 """`locksmithd` as a process on real stores: its page, its heartbeat, its release after a reboot."""
 
-import json
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
 from coordinator.client import connect
-from coordinator.client.errors import KeyNotFound
-from coordinator.client.store import Store
 from locksmith import host, keys, records
 from locksmith.records import Heartbeat, HolderRecord, Phase
 from tests.locksmith.daemons import Locksmithd, has, holders, put_semaphore

@@ -153,6 +153,8 @@ class Checkup:
 
     async def _give_back(self) -> None:
         outcome = await self._asked(self._slots.give_back_after_reboot, self._host)
+        if not isinstance(outcome, Kept):
+            await self._asked(self._slots.give_member, self._host.machine_id)
         match outcome:
             case Done():
                 self.given_back += 1

@@ -144,6 +144,9 @@ class Locksmith:
             found.append(f"check: {self._checkup.verdict or self._checkup.why}")
         elif self._rebooter.phase is None:
             found += self._foreign_slot()
+        member = self._view.entries.get(keys.STORE_MEMBER)
+        if self._rebooter.is_member and member and member.value != self._host.machine_id:
+            found.append(f"store: another member of the store reboots ({member.value})")
         return tuple(found)
 
     def _foreign_slot(self) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from coordinator.client.errors import KeyExists, KeyNotFound, StoreError
-from coordinator.client.store import Absent, WithValue
+from coordinator.client.store import Absent
 from daemonkit import logs
 from locksmith import checkup, fence, keys, logind, picture, policy, programs, records, slots
 from locksmith.attempts import Attempts
@@ -35,10 +35,10 @@ REFUSED_AFTER_S = 300.0
 # Between two attempts that came to nothing; a drain that fails will fail again at once.
 PAUSE_FIRST_S = 10.0
 PAUSE_MAX_S = 900.0
-GATES_FRESH_S = 30.0
+GATES_FRESH_S = 15.0
 FLUSH_S = 2.0
 # A wait without an event ends after about this: what no watch tells is looked at again.
-POLL_S = 30.0
+POLL_S = 15.0
 
 _log = logs.get("locksmith")
 
@@ -99,6 +99,11 @@ class Rebooter:
         self.counts = Counts()
         self.phase: Phase | None = None
         self.waits_for: tuple[str, ...] = ()
+
+    @property
+    def is_member(self) -> bool:
+        """Whether a member of the store runs on this host."""
+        return self._members.own is not None
 
     def wake(self) -> None:
         """Look again now."""
@@ -253,8 +258,9 @@ class Rebooter:
         await self._rest(1.0)
 
     async def _take(self) -> Grant | None:
-        if not await asyncio.to_thread(self._take_member_slot):
-            self._gates, self._gates_at = ("another member of the store reboots",), time.monotonic()
+        own_slots, host = self._slots, self._host
+        if self.is_member and not await asyncio.to_thread(own_slots.take_member, host):
+            await self._rest(1.0)
             return None
         now = datetime.now(UTC)
         deadline = records.stamp(now + self._care.deadline)
@@ -262,7 +268,7 @@ class Rebooter:
         deadline_s = clock_s() + self._care.deadline.total_seconds()
         outcome = await asyncio.to_thread(self._slots.take_own, self._host, now, claim)
         if not isinstance(outcome, Done):
-            await asyncio.to_thread(self._give_member_slot)
+            await self._give_member()
             await self._rest(1.0)
             return None
         self.counts.granted += 1
@@ -272,24 +278,6 @@ class Rebooter:
         with suppress(StoreError):  # a ticket that stays is taken back later
             await asyncio.to_thread(self._slots.store.delete, key)
         return Grant(outcome.modified, self._host.boot_id, deadline_s)
-
-    def _take_member_slot(self) -> bool:
-        """One member of the store in the whole fleet, whatever its group."""
-        if self._members.own is None:
-            return True
-        store, own = self._slots.store, self._host.machine_id
-        try:
-            store.put(keys.STORE_MEMBER, own, when=Absent())
-        except KeyExists:
-            try:
-                return store.get(keys.STORE_MEMBER).value == own
-            except KeyNotFound:
-                return False
-        return True
-
-    def _give_member_slot(self) -> None:
-        with suppress(KeyNotFound, StoreError):
-            self._slots.store.delete(keys.STORE_MEMBER, when=WithValue(self._host.machine_id))
 
     async def _carry_out(self, grant: Grant | None) -> None:
         """Drain and reboot; returns never, or by Aborted."""
@@ -403,8 +391,12 @@ class Rebooter:
                 break
             except StoreError as error:
                 await asyncio.sleep(self._store.failed(error))
-        await asyncio.to_thread(self._give_member_slot)
+        await self._give_member()
         self._wake.set()
+
+    async def _give_member(self) -> None:
+        with suppress(StoreError):  # its key stays, and the next start gives it back
+            await asyncio.to_thread(self._slots.give_member, self._host.machine_id)
 
     async def _mark(self, grant: Grant | None, phase: Phase) -> None:
         """Show the phase to others; the fence alone depends on what stands there."""

@@ -20,8 +20,8 @@ from datetime import datetime
 
 import msgspec
 
-from coordinator.client.errors import KeyExists, KeyNotFound, StoreError
-from coordinator.client.store import Absent, AtIndex, Store
+from coordinator.client.errors import CompareFailed, KeyExists, KeyNotFound, StoreError
+from coordinator.client.store import Absent, AtIndex, Store, WithValue
 from locksmith import keys, lock, records, semaphore
 from locksmith.host import Host
 from locksmith.lock import Done, Kept, Pace, Reading, Wish
@@ -156,6 +156,19 @@ class Slots:
         if host.fleetlock_id:
             with suppress(KeyExists):
                 self.store.put(keys.alias(host.fleetlock_id), host.machine_id, when=Absent())
+
+    def take_member(self, host: Host) -> bool:
+        """Take the one place for hosts that run the store, whatever their group."""
+        try:
+            self.store.put(keys.STORE_MEMBER, host.machine_id, when=Absent())
+        except KeyExists:
+            return self.store.get(keys.STORE_MEMBER).value == host.machine_id
+        return True
+
+    def give_member(self, machine_id: str) -> None:
+        """Give that place back, if it is this host's."""
+        with suppress(KeyNotFound, CompareFailed):
+            self.store.delete(keys.STORE_MEMBER, when=WithValue(machine_id))
 
     def give_back(self, holder: str) -> Done | NotHeld:
         """Unlock, whoever the holder is."""

@@ -87,6 +87,7 @@ def forget(caller: Caller, host: str, *, force: bool) -> Answer:
             keys.host(machine_id),
         ]
         left += [e.key for e in store.list(keys.ALIASES).entries if e.value == machine_id]
+        Slots(store, caller.group, caller.pace).give_member(machine_id)
         gone = 0
         for key in left:
             with suppress(KeyNotFound):

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from coordinator.client import connect
-from locksmith import host, keys
+from locksmith import host, keys, records
 from locksmith.members import Member, Neighbours, Unknown, own_of
-from tests.locksmith.daemons import Locksmithd, has, holders
+from locksmith.records import HolderRecord, Phase
+from tests.locksmith.daemons import Locksmithd, has, holders, put_semaphore
 from tests.rig import Running, answers, free_port, require, wait_until
 
-OWN = host.read().machine_id
+OWN, NAME = host.read().machine_id, host.read().hostname
 
 
 @dataclass
@@ -109,3 +110,16 @@ def test_a_member_does_not_go_while_the_store_is_not_whole(
     with Locksmithd(tmp_path, url, "--store-member", "m1") as daemon:
         daemon.wait_for(lambda: "a quorum is 2" in str(daemon.state()["waits_for"]), "it waits")
         assert not has(connect(list(cluster.endpoints[:2])), keys.holder("", OWN))
+
+
+def test_the_place_of_a_member_is_free_again_after_its_reboot(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    store = connect(list(cluster.endpoints))
+    store.put(keys.STORE_MEMBER, OWN)
+    put_semaphore(store, [OWN])
+    before = HolderRecord("an-earlier-boot", NAME, "2026-01-01T00:00:00Z", Phase.REBOOTING)
+    store.put(keys.holder("", OWN), records.encode(before))
+    with Locksmithd(tmp_path, ",".join(cluster.endpoints), "--store-member", "m1") as daemon:
+        daemon.wait_for(lambda: not has(store, keys.STORE_MEMBER), "the place is free")
+        assert holders(store) == []

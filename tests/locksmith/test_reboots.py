@@ -16,7 +16,7 @@ from tests.hosts.rig import GATEWAY, Rig
 from tests.rig import ROOT, answers, wait_until
 
 URL = f"http://{GATEWAY}:2379"
-ROUND_S = 90.0
+ROUND_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +89,44 @@ def test_three_hosts_told_at_once_reboot_one_at_a_time(rig: Rig, store: Store) -
     assert sorted(granted) == sorted(host.machine_id for host in rig)
     for host in rig:
         assert not host.path("/run/reboot-required").exists()
+
+
+def why(host: Host) -> str:
+    return host.run("locksmithctl", "-endpoint", URL, "why", host.name, check=False).stdout
+
+
+def test_an_inhibitor_keeps_a_host_until_it_ends(rig: Rig, store: Store) -> None:
+    host = rig["h1"]
+    before = host.boot_id()
+    inhibit = ["systemd-inhibit", "--what=shutdown", "--mode=block", "--who=tape", "--why=writes"]
+    host.run("systemd-run", "--unit=tape", *inhibit, "sleep", "600")
+    host.run("touch", "/run/reboot-required")
+    wait_until(lambda: "inhibited by tape: writes" in why(host), "the inhibitor is named", 60.0)
+    assert host.boot_id() == before
+    host.run("systemctl", "stop", "tape")
+    wait_until(lambda: back(host, before), "it reboots", ROUND_S)
+    wait_until(lambda: not holders(store), "the slot is back", ROUND_S)
+
+
+def test_a_service_that_fails_after_the_reboot_keeps_the_slot(rig: Rig, store: Store) -> None:
+    host, other = rig["h2"], rig["h3"]
+    before = host.boot_id()
+    settings = host.path("/etc/default/locksmithd").read_text()
+    host.write("/etc/default/locksmithd", settings + "LOCKSMITHD_HEALTHY_TIMEOUT=3s\n")
+    service = "[Service]\nType=oneshot\nExecStart=/bin/test -e /good\n"
+    service += "[Install]\nWantedBy=multi-user.target\n"
+    host.write("/etc/systemd/system/app.service", service)
+    host.run("systemctl", "enable", "app")
+    host.run("systemctl", "restart", "locksmithd")
+    host.run("touch", "/run/reboot-required")
+    wait_until(lambda: back(host, before), "it reboots", ROUND_S)
+    wait_until(lambda: "Slot: failed" in why(host), "the failure is told", ROUND_S)
+    assert holders(store) == [host.machine_id]
+    assert "app.service" in why(host)
+    other.run("touch", "/run/reboot-required")
+    wait_until(lambda: "halted" in why(other), "the group is halted", ROUND_S)
+    other.run("rm", "/run/reboot-required")
+    host.write("/good", "")
+    host.run("systemctl", "start", "app")
+    host.run("locksmithctl", "-endpoint", URL, "resume")
+    wait_until(lambda: not holders(store), "the slot is back", ROUND_S)

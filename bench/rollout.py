@@ -15,6 +15,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from locksmith import policy, semaphore, turns
 from locksmith.policy import Act, Group, Local, Rules
@@ -80,6 +81,11 @@ class World:
             self.now_s = then_s
             what()
         return Outcome(self.finished_s, self.idle_s, self.most_down, len(self.done), self.longest_s)
+
+    def arrivals(self, arrive: Callable[[str, int], None]) -> None:
+        """Let each host come at its own moment of the first minute."""
+        for order in range(self.hosts):
+            self.at(self.rng.uniform(0, ARRIVE_S), partial(arrive, f"h{order:04}", order))
 
     def take(self, name: str) -> bool:
         """Try to take a slot."""
@@ -167,8 +173,7 @@ def ours(seed: int, hosts: int = HOSTS, slots: int = SLOTS) -> Outcome:
             it.free_since = it.now_s
         changed()
 
-    for order in range(hosts):
-        it.at(it.rng.uniform(0, ARRIVE_S), lambda o=order: arrive(f"h{o:04}", o))  # type: ignore[misc]
+    it.arrivals(arrive)
     return it.run()
 
 
@@ -194,6 +199,5 @@ def go(seed: int, hosts: int = HOSTS, slots: int = SLOTS) -> Outcome:
             it.free_since = it.now_s
         attempt(name, GO_FIRST_S)
 
-    for order in range(hosts):
-        it.at(it.rng.uniform(0, ARRIVE_S), lambda o=order: arrive(f"h{o:04}", o))  # type: ignore[misc]
+    it.arrivals(arrive)
     return it.run()

@@ -3,11 +3,13 @@
 The reboot itself is a command that writes a line: `rebooted` counts the orders.
 """
 
+import http.server
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -399,6 +401,30 @@ def test_what_happened_is_written_down(url: str, start: Start, tmp_path: Path) -
     entries = connect(url).list(keys.HISTORY).entries
     events = [json.loads(one.value)["event"] for one in sorted(entries, key=lambda e: e.created)]
     assert events == ["waiting", "granted", "draining", "rebooting"]
+
+
+def test_a_webhook_gets_each_event(url: str, start: Start, tmp_path: Path) -> None:
+    posted: list[dict[str, object]] = []
+
+    class Webhook(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Webhook) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        needs(tmp_path)
+        daemon = start("--notify-url", f"http://127.0.0.1:{server.server_port}/hook")
+        daemon.wait_for(lambda: len(posted) >= 4, "four events are posted")
+        server.shutdown()
+        thread.join()
+    assert [one["event"] for one in posted] == ["waiting", "granted", "draining", "rebooting"]
+    assert posted[0]["id"] == OWN
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

@@ -89,6 +89,8 @@ def test_three_hosts_told_at_once_reboot_one_at_a_time(rig: Rig, store: Store) -
     assert sorted(granted) == sorted(host.machine_id for host in rig)
     for host in rig:
         assert not host.path("/run/reboot-required").exists()
+        told = host.shell("journalctl --no-pager --output=json LOCKSMITH_EVENT=healthy")
+        assert json.loads(told.splitlines()[-1])["LOCKSMITH_ID"] == host.machine_id
 
 
 def why(host: Host) -> str:

@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass, field
 
-# What an operator may still want to wait for after the last service is up.
-SETTLE_S = 10.0
-
 
 @dataclass(frozen=True, slots=True)
 class Facts:

@@ -21,7 +21,7 @@ ENGINE, ENGINE_PATH = "com.coreos.update1", "/com/coreos/update1"
 NEEDED = "UPDATE_STATUS_UPDATED_NEED_REBOOT"
 # logind answers within milliseconds; a bus that hangs must not hold a slot.
 CALL_S = 15.0
-# The engine's status, and the state of its bus name, looked at again beside the signals.
+# What a bus says when nobody has the name, or its program cannot be started.
 NO_SUCH_NAME = (
     "org.freedesktop.DBus.Error.ServiceUnknown",
     "org.freedesktop.DBus.Error.NameHasNoOwner",

@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -95,7 +95,6 @@ class Rebooter:
         self._members = Members((), None)
         self._ticketed = False
         self._store = Attempts("reboot")
-        self._reboot = logind.reboot
         self.counts = Counts()
         self.phase: Phase | None = None
         self.waits_for: tuple[str, ...] = ()
@@ -164,23 +163,36 @@ class Rebooter:
                         if grant := await self._take():
                             self.counts.wait_s = time.monotonic() - waiting_since
                             return grant
-                    case Act.REST | Act.AWAIT:
-                        await self._rest(step.wait_s if step.act is Act.AWAIT else POLL_S)
+                    case Act.AWAIT:
+                        if not await self._rest(step.wait_s):
+                            await self._poll()
+                    case Act.REST:
+                        await self._rest(POLL_S)
             except StoreError as error:
                 self._shows((f"store: {error}",))
                 await asyncio.sleep(self._store.failed(error))
             else:
                 self._store.worked()
 
-    async def _rest(self, wait_s: float) -> None:
-        with suppress(TimeoutError):
-            paused_s = self._not_before_s - time.monotonic()
-            limits_s = (
-                wait_s,
-                random.uniform(0.5, 1.0) * POLL_S,
-                *([paused_s] if paused_s > 0 else []),
-            )
+    async def _rest(self, wait_s: float) -> bool:
+        """Wait for an event, or as long as is worth it; say whether there was one."""
+        limits_s = [wait_s, random.uniform(0.5, 1.0) * POLL_S]
+        if (paused_s := self._not_before_s - time.monotonic()) > 0:
+            limits_s.append(paused_s)
+        try:
             await asyncio.wait_for(self._wake.wait(), max(0.05, min(limits_s)))
+        except TimeoutError:
+            return False
+        return True
+
+    async def _poll(self) -> None:
+        """Read the semaphore itself: a watch that is silently stuck must not cost the turn."""
+        now = self._picture
+        if now is None or self._around.store_away_s() is not None:
+            return
+        reading = await asyncio.to_thread(self._slots.read)
+        if reading.modified > now.modified:
+            self.seen(replace(now, semaphore=reading.semaphore, modified=reading.modified))
 
     async def _ask_gates(self) -> None:
         """Ask what takes time only while nothing quicker forbids the reboot."""
@@ -367,7 +379,7 @@ class Rebooter:
     async def _order(self) -> None:
         self.counts.ordered += 1
         try:
-            way = await self._reboot(self._care.command)
+            way = await logind.reboot(self._care.command)
         except logind.Refused as error:
             self.counts.refused += 1
             raise Aborted(f"the reboot was refused: {error}") from None

@@ -1,11 +1,13 @@
-"""The route language: calls joined by `&&`, in Go's expression syntax.
+"""The expression language of routes, failover predicates and breaker conditions: Go's syntax.
 
-    expression = term { "&&" term }
-    term       = call | "(" expression ")"
-    call       = NAME "(" [ STRING { "," STRING } ] ")"
-    STRING     = `raw` | "with Go's escapes"
+    expression = conjunction { "||" conjunction }
+    conjunction = term { "&&" term }
+    term       = "!" term | "(" expression ")" | call [ COMPARISON literal ]
+    call       = NAME "(" [ literal { "," literal } ] ")"
+    literal    = `raw` | "with Go's escapes" | INTEGER | FLOAT
 
-Go's other operators are known to the lexer only so that an error can name them.
+Each language refuses what it does not know. Go's other operators are known to the lexer only
+so that an error can name them.
 """
 
 import re
@@ -17,8 +19,10 @@ from enum import Enum, auto
 EXPRESSION_CHARS_MAX = 8192
 NESTING_MAX = 50
 
+Literal = str | int | float
 
-class RouteError(ValueError):
+
+class ExpressionError(ValueError):
     """An expression that cannot be used; the message says what and at which character."""
 
 
@@ -27,21 +31,59 @@ class Call:
     """One call, `Host("a.example")`; `at` is the character it begins at, from 1."""
 
     name: str
-    arguments: tuple[str, ...]
+    arguments: tuple[Literal, ...]
     at: int
 
 
-def parse(text: str) -> tuple[Call, ...]:
-    """Return the calls of an expression, all of which must hold. Raises RouteError."""
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """`Attempts() <= 2`; `at` is where the operator stands."""
+
+    call: Call
+    operator: str
+    literal: Literal
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """`!term`; `at` is where it stands."""
+
+    term: "Node"
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Terms joined by `&&`."""
+
+    terms: tuple["Node", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """Terms joined by `||`."""
+
+    terms: tuple["Node", ...]
+
+
+Node = Call | Compare | Not | AllOf | AnyOf
+
+
+def parse(text: str, *, example: str = 'Host("www.example.com")') -> Node:
+    """Return the tree of an expression. Raises ExpressionError."""
     if len(text) > EXPRESSION_CHARS_MAX:
-        raise RouteError(f"longer than {EXPRESSION_CHARS_MAX} characters")
-    return _Parser(text).parse()
+        raise ExpressionError(f"longer than {EXPRESSION_CHARS_MAX} characters")
+    return _Parser(text).parse(example)
 
 
 class _Kind(Enum):
     NAME = auto()
-    STRING = auto()
+    LITERAL = auto()
     AND = auto()
+    OR = auto()
+    NOT = auto()
+    COMPARISON = auto()
     OPEN = auto()
     CLOSE = auto()
     COMMA = auto()
@@ -53,6 +95,7 @@ class _Token:
     kind: _Kind
     text: str
     at: int
+    value: Literal = ""
 
     def __str__(self) -> str:
         return "the end" if self.kind is _Kind.END else repr(self.text)
@@ -64,46 +107,63 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self._tokens = _tokens(text)
         self._next = next(self._tokens)
-        self._calls: list[Call] = []
 
-    def parse(self) -> tuple[Call, ...]:
+    def parse(self, example: str) -> Node:
         if self._next.kind is _Kind.END:
-            raise RouteError('empty: write for example Host("www.example.com")')
-        self._expression(0)
-        self._take(_Kind.END, "&& or the end")
-        return tuple(self._calls)
+            raise ExpressionError(f"empty: write for example {example}")
+        node = self._expression(0)
+        self._take(_Kind.END, "&&, || or the end")
+        return node
 
-    def _expression(self, depth: int) -> None:
+    def _expression(self, depth: int) -> Node:
         if depth > NESTING_MAX:
-            raise RouteError(f"more than {NESTING_MAX} nested parentheses")
-        self._term(depth)
+            raise ExpressionError(f"more than {NESTING_MAX} nested parentheses")
+        terms = [self._conjunction(depth)]
+        while self._next.kind is _Kind.OR:
+            self._take(_Kind.OR, "||")
+            terms.append(self._conjunction(depth))
+        return terms[0] if len(terms) == 1 else AnyOf(tuple(terms))
+
+    def _conjunction(self, depth: int) -> Node:
+        terms = [self._term(depth)]
         while self._next.kind is _Kind.AND:
             self._take(_Kind.AND, "&&")
-            self._term(depth)
+            terms.append(self._term(depth))
+        return terms[0] if len(terms) == 1 else AllOf(tuple(terms))
 
-    def _term(self, depth: int) -> None:
+    def _term(self, depth: int) -> Node:
+        if depth > NESTING_MAX:
+            raise ExpressionError(f"more than {NESTING_MAX} nested parentheses")
+        if self._next.kind is _Kind.NOT:
+            at = self._take(_Kind.NOT, "!").at
+            return Not(self._term(depth + 1), at)
         if self._next.kind is _Kind.OPEN:
             self._take(_Kind.OPEN, "(")
-            self._expression(depth + 1)
+            inner = self._expression(depth + 1)
             self._take(_Kind.CLOSE, ")")
-            return
+            return inner
         name = self._take(_Kind.NAME, 'a call such as Path("/a")')
         self._take(_Kind.OPEN, f"( after {name.text}")
-        self._calls.append(Call(name.text, self._arguments(), name.at))
+        call = Call(name.text, self._arguments(), name.at)
+        if self._next.kind is not _Kind.COMPARISON:
+            return call
+        operator = self._take(_Kind.COMPARISON, "a comparison")
+        literal = self._take(_Kind.LITERAL, f"a number or a string after {operator.text}")
+        return Compare(call, operator.text, literal.value, operator.at)
 
-    def _arguments(self) -> tuple[str, ...]:
-        found: list[str] = []
+    def _arguments(self) -> tuple[Literal, ...]:
+        found: list[Literal] = []
         while self._next.kind is not _Kind.CLOSE:
             if found:
                 self._take(_Kind.COMMA, ", or )")
-            found.append(self._take(_Kind.STRING, "a quoted string").text)
+            found.append(self._take(_Kind.LITERAL, "a quoted string or a number").value)
         self._take(_Kind.CLOSE, ")")
         return tuple(found)
 
     def _take(self, kind: _Kind, expected: str) -> _Token:
         token = self._next
         if token.kind is not kind:
-            raise RouteError(f"expected {expected} at character {token.at}, found {token}")
+            raise ExpressionError(f"expected {expected} at character {token.at}, found {token}")
         if kind is not _Kind.END:
             self._next = next(self._tokens)
         return token
@@ -113,8 +173,22 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _NAME = re.compile(r"[^\W\d]\w*")
 _RAW = re.compile(r"`([^`]*)`")
 _QUOTED = re.compile(r'"((?:[^"\\\n]|\\[^\n])*)"')
-_OPERATOR = re.compile(r"\|\||==|!=|<=|>=|[!<>|&+*/%^.\-]")
-_SIGNS = {"&&": _Kind.AND, "(": _Kind.OPEN, ")": _Kind.CLOSE, ",": _Kind.COMMA}
+_NUMBER = re.compile(r"([0-9]{1,18}\.[0-9]{0,18})|([0-9]{1,18})")
+_OPERATOR = re.compile(r"[<>|&+*/%^.\-=]")
+_SIGNS = {
+    "&&": _Kind.AND,
+    "||": _Kind.OR,
+    "==": _Kind.COMPARISON,
+    "!=": _Kind.COMPARISON,
+    "<=": _Kind.COMPARISON,
+    ">=": _Kind.COMPARISON,
+    "<": _Kind.COMPARISON,
+    ">": _Kind.COMPARISON,
+    "!": _Kind.NOT,
+    "(": _Kind.OPEN,
+    ")": _Kind.CLOSE,
+    ",": _Kind.COMMA,
+}
 
 
 def _tokens(text: str) -> Iterator[_Token]:
@@ -139,10 +213,15 @@ def _token(text: str, at: int) -> tuple[_Token, int]:
         return _Token(_Kind.NAME, name[0], at + 1), name.end()
     if raw := _RAW.match(text, at):
         # Go drops carriage returns from raw strings.
-        return _Token(_Kind.STRING, raw[1].replace("\r", ""), at + 1), raw.end()
+        value = raw[1].replace("\r", "")
+        return _Token(_Kind.LITERAL, value, at + 1, value), raw.end()
     if quoted := _QUOTED.match(text, at):
-        return _Token(_Kind.STRING, _unquote(quoted[1], at), at + 1), quoted.end()
-    raise RouteError(_complaint(text, at))
+        value = _unquote(quoted[1], at)
+        return _Token(_Kind.LITERAL, value, at + 1, value), quoted.end()
+    if number := _NUMBER.match(text, at):
+        parsed = float(number[1]) if number[1] else int(number[2])
+        return _Token(_Kind.LITERAL, number[0], at + 1, parsed), number.end()
+    raise ExpressionError(_complaint(text, at))
 
 
 def _complaint(text: str, at: int) -> str:
@@ -152,8 +231,8 @@ def _complaint(text: str, at: int) -> str:
     if text[at] == "'":
         return f'a single quote {place}: quote strings with " or `'
     if operator := _OPERATOR.match(text, at):
-        return f"the operator {operator[0]} {place} is not supported: calls are joined by && only"
-    return f"{text[at]!r} {place} does not belong in a route"
+        return f"the operator {operator[0]} {place} is not supported: there are && || and !"
+    return f"{text[at]!r} {place} does not belong in an expression"
 
 
 _ESCAPE = re.compile(
@@ -182,7 +261,7 @@ def _unquote(body: str, at: int) -> str:
     try:
         return out.decode()
     except UnicodeDecodeError:
-        raise RouteError(f"the string at character {at + 1} is not UTF-8") from None
+        raise ExpressionError(f"the string at character {at + 1} is not UTF-8") from None
 
 
 def _unescape(escape: re.Match[str], at: int) -> bytes:
@@ -199,4 +278,4 @@ def _unescape(escape: re.Match[str], at: int) -> bytes:
     except (ValueError, OverflowError):
         pass  # beyond a byte, beyond Unicode, or half a surrogate pair
     where = at + 2 + escape.start()
-    raise RouteError(f"{escape[0]} at character {where} is not an escape of a Go string")
+    raise ExpressionError(f"{escape[0]} at character {where} is not an escape of a Go string")

@@ -76,8 +76,8 @@ def origin_of(head: RequestHead) -> Origin:
     if b"#" in target:
         raise BadMessage(400, "the request target has a fragment")
     host, port = named
-    path = target.partition(b"?")[0]
-    return Origin(authority, port, target, Facts(host, path, head.method, head.headers))
+    path, _, query = target.partition(b"?")
+    return Origin(authority, port, target, Facts(host, path, head.method, head.headers, query))
 
 
 def _other_form(head: RequestHead, authority: bytes) -> tuple[bytes, bytes]:

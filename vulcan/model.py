@@ -17,7 +17,7 @@ from vulcan.documents import (
     FrontendSettingsDocument,
     ServerDocument,
 )
-from vulcan.route import Route, RouteError, compile_route
+from vulcan.route import ExpressionError, Route, compile_route
 
 DIAL_S = 5.0
 READ_S = 60.0
@@ -173,7 +173,7 @@ def _frontend(id_: str, document: FrontendDocument) -> Frontend:
         raise ModelError("BackendId is empty: name the backend that answers")
     try:
         route = compile_route(document.route)
-    except RouteError as error:
+    except ExpressionError as error:
         raise ModelError(f"Route: {error}") from None
     settings = document.settings
     if _HEADER_VALUE.fullmatch(settings.hostname) is None:

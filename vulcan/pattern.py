@@ -10,7 +10,8 @@ a pattern where it does not is refused, for it could never match. Names have no 
 import re
 from dataclasses import dataclass
 
-from vulcan.expression import RouteError
+from vulcan.expression import ExpressionError
+from vulcan.regexp import Regexp
 
 _PLACEHOLDER = re.compile(r"<([^>]+)>")
 
@@ -55,13 +56,56 @@ class Placeholders:
         return b"~" + self.regex.pattern
 
 
-Pattern = Exact | Placeholders
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """A text that subjects begin with."""
+
+    text: bytes
+
+    def matches(self, subject: bytes) -> bool:
+        """Whether the subject begins with the text."""
+        return subject.startswith(self.text)
+
+    @property
+    def rank(self) -> tuple[int, ...]:
+        """Sorts more specific patterns of one subject first."""
+        return (1, -len(self.text), -len(self.text), 4)
+
+    @property
+    def key(self) -> bytes:
+        """Equal for patterns that take the same subjects."""
+        return b"^" + self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A regular expression, found anywhere in the subject."""
+
+    regexp: Regexp
+    fold: bool = False
+
+    def matches(self, subject: bytes) -> bool:
+        """Whether the expression is found."""
+        return self.regexp.matches(subject)
+
+    @property
+    def rank(self) -> tuple[int, ...]:
+        """Sorts more specific patterns of one subject first."""
+        return (2, -len(self.regexp.prefix), -len(self.regexp.text))
+
+    @property
+    def key(self) -> bytes:
+        """Equal for patterns that take the same subjects as written."""
+        return b"/" + self.regexp.text.encode() + (b"i" if self.fold else b"")
+
+
+Pattern = Exact | Placeholders | Prefix | Search
 
 
 def compile_pattern(text: str, separator: str) -> Pattern:
-    """Compile a pattern whose placeholders stop at `separator`. Raises RouteError."""
+    """Compile a pattern whose placeholders stop at `separator`. Raises ExpressionError."""
     if not text:
-        raise RouteError("an empty pattern matches nothing: remove it or write one")
+        raise ExpressionError("an empty pattern matches nothing: remove it or write one")
     pieces = _PLACEHOLDER.split(text)
     if len(pieces) == 1:
         return Exact(text.encode())
@@ -69,7 +113,7 @@ def compile_pattern(text: str, separator: str) -> Pattern:
     for kind, name, literal in zip(kinds, pieces[1::2], literals[1:], strict=True):
         _check_reachable(kind, name, literal, separator)
     if "path" in kinds[:-1]:
-        raise RouteError("nothing can follow a <path:...> placeholder: it takes all the rest")
+        raise ExpressionError("nothing can follow a <path:...> placeholder: it takes all the rest")
     regex = re.escape(literals[0].encode())
     for kind, literal in zip(kinds, literals[1:], strict=True):
         regex += _TAKES[kind] % {b"s": re.escape(separator.encode())}
@@ -95,9 +139,9 @@ def _kind(placeholder: str) -> str:
     if not colon:
         return "string"
     if kind not in _TAKES:
-        raise RouteError(f"<{placeholder}>: unknown type {kind!r}, use string, int or path")
+        raise ExpressionError(f"<{placeholder}>: unknown type {kind!r}, use string, int or path")
     if ":" in name:
-        raise RouteError(f"<{placeholder}>: expected <type:name>")
+        raise ExpressionError(f"<{placeholder}>: expected <type:name>")
     return kind
 
 
@@ -105,9 +149,9 @@ def _check_reachable(kind: str, name: str, literal: str, separator: str) -> None
     if not literal:
         return
     if kind == "path":
-        raise RouteError(f'"{literal}" after <{name}> can never match: it takes all the rest')
+        raise ExpressionError(f'"{literal}" after <{name}> can never match: it takes all the rest')
     if not literal.startswith(separator):
-        raise RouteError(
+        raise ExpressionError(
             f'"{literal}" after <{name}> can never match: the placeholder takes everything up to '
             f'the next "{separator}"'
         )
@@ -120,4 +164,4 @@ def _rank(literals: list[str], kinds: list[str]) -> tuple[int, ...]:
 
 def rank_of(pattern: Pattern | None) -> tuple[int, ...]:
     """Return the sort key of a condition that may be absent, absent last."""
-    return (2,) if pattern is None else pattern.rank
+    return (3,) if pattern is None else pattern.rank

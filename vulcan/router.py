@@ -3,7 +3,7 @@
 Routes are grouped by their host pattern; inside a group exact paths are a dictionary and
 patterns are found by their literal prefix, so a lookup tries few routes. Of all that hold,
 the first in order wins: larger Priority, then the more specific host, path and method, then
-the smaller frontend id.
+the smaller frontend id. A route with `||` is here once for each alternative.
 
 A router is immutable. `replaced` makes the next one and builds only the groups it touches.
 """
@@ -11,8 +11,8 @@ A router is immutable. `replaced` makes the next one and builds only the groups 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from vulcan.pattern import Exact, Pattern, Placeholders
-from vulcan.route import Facts, Route
+from vulcan.pattern import Exact, Pattern, Placeholders, Prefix, Search
+from vulcan.route import Branch, Facts, Route
 
 _Order = tuple[object, ...]
 # Groups are found by the host pattern as compiled; None is "any host".
@@ -21,16 +21,33 @@ _HostKey = bytes | None
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A frontend's route in the order of all."""
+    """One alternative of a frontend's route in the order of all."""
 
     frontend: str
-    route: Route
-    order: tuple[int, _Order, str]
+    number: int  # of the alternative
+    branch: Branch
+    order: _Order
 
-    @classmethod
-    def of(cls, frontend: str, route: Route, priority: int) -> "Rule":
-        """Place a frontend's route."""
-        return cls(frontend, route, (-priority, route.rank, frontend))
+    @property
+    def id(self) -> tuple[str, int]:
+        """Tells the rules of a router apart."""
+        return (self.frontend, self.number)
+
+
+def rules_of(
+    frontend: str, route: Route, priority: int, *, bytewise: bool = False
+) -> tuple[Rule, ...]:
+    """Place a frontend's route; `bytewise` is vulcand's order, by the text of the expression."""
+    text = (*(-byte for byte in route.text.encode()), 1) if bytewise else ()
+    return tuple(
+        Rule(
+            frontend,
+            number,
+            branch,
+            (-priority, text if bytewise else branch.rank, frontend, number),
+        )
+        for number, branch in enumerate(route.branches)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +55,7 @@ class _Paths:
     """The routes of one host pattern."""
 
     host: Pattern | None
-    rules: Mapping[str, Rule]
+    rules: Mapping[tuple[str, int], Rule]
     exact: Mapping[bytes, tuple[Rule, ...]]
     by_prefix: Mapping[bytes, tuple[Rule, ...]]
     prefix_lengths: tuple[int, ...]
@@ -65,26 +82,32 @@ class Router:
         best: Rule | None = None
         for paths in self._hosts(facts.host):
             for rule in paths.candidates(facts.path):
-                if (best is None or rule.order < best.order) and rule.route.holds(facts):
+                if (best is None or rule.order < best.order) and rule.branch.holds(facts):
                     best = rule
         return best.frontend if best else None
 
+    def candidates(self, facts: Facts) -> list[Rule]:
+        """Return every rule that a request's host and path lead to, in order."""
+        found = [rule for paths in self._hosts(facts.host) for rule in paths.candidates(facts.path)]
+        return sorted(found, key=lambda rule: rule.order)
+
     def replaced(self, removed: Iterable[Rule], added: Iterable[Rule]) -> "Router":
         """Return the router without some rules and with others."""
-        touched: dict[_HostKey, dict[str, Rule]] = {}
+        touched: dict[_HostKey, dict[tuple[str, int], Rule]] = {}
         patterns: dict[_HostKey, Pattern | None] = {}
 
-        def group(rule: Rule) -> dict[str, Rule]:
-            key = rule.route.key[0]
+        def group(rule: Rule) -> dict[tuple[str, int], Rule]:
+            host = rule.branch.host
+            key = None if host is None else host.key
             if key not in touched:
                 touched[key] = dict(self.groups[key].rules) if key in self.groups else {}
-                patterns[key] = rule.route.host
+                patterns[key] = host
             return touched[key]
 
         for rule in removed:
-            del group(rule)[rule.frontend]
+            del group(rule)[rule.id]
         for rule in added:
-            group(rule)[rule.frontend] = rule
+            group(rule)[rule.id] = rule
         groups = dict(self.groups)
         for key, rules in touched.items():
             if rules:
@@ -112,15 +135,19 @@ class Router:
             yield any_host
 
 
-def _paths(host: Pattern | None, rules: Mapping[str, Rule]) -> _Paths:
+def _paths(host: Pattern | None, rules: Mapping[tuple[str, int], Rule]) -> _Paths:
     exact: dict[bytes, list[Rule]] = {}
     by_prefix: dict[bytes, list[Rule]] = {}
     for rule in sorted(rules.values(), key=lambda rule: rule.order):
-        match rule.route.path:
+        match rule.branch.path:
             case Exact(text):
                 exact.setdefault(text, []).append(rule)
             case Placeholders() as pattern:
                 by_prefix.setdefault(pattern.prefix, []).append(rule)
+            case Prefix(text):
+                by_prefix.setdefault(text, []).append(rule)
+            case Search(regexp):
+                by_prefix.setdefault(regexp.prefix, []).append(rule)
             case None:
                 by_prefix.setdefault(b"", []).append(rule)
     return _Paths(
@@ -141,6 +168,8 @@ def _router(groups: Mapping[_HostKey, _Paths]) -> Router:
                 exact[text] = paths
             case Placeholders() as pattern:
                 by_suffix[pattern.suffix] = (*by_suffix.get(pattern.suffix, ()), paths)
+            case Search() | Prefix():
+                by_suffix[b""] = (*by_suffix.get(b"", ()), paths)
             case None:
                 pass
     return Router(groups, exact, by_suffix, tuple(sorted({len(suffix) for suffix in by_suffix})))
@@ -150,6 +179,6 @@ def _hidden(rules: tuple[Rule, ...]) -> Iterator[tuple[str, str]]:
     """Rules come in order, so the first of several alike is the one that wins."""
     seen: dict[tuple[object, ...], str] = {}
     for rule in rules:
-        winner = seen.setdefault(rule.route.key, rule.frontend)
+        winner = seen.setdefault(rule.branch.key, rule.frontend)
         if winner != rule.frontend:
             yield rule.frontend, winner

@@ -5,7 +5,7 @@ touches and decodes the changed keys alone, so one server among ten thousand fro
 a copy of one small map; routes are indexed anew only for the hosts whose frontends changed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeVar, assert_never
@@ -14,7 +14,7 @@ from coordinator.client.store import Entry
 from coordinator.client.view import Changes
 from vulcan.model import Backend, Entity, Frontend, Server, decode, default_backend
 from vulcan.route import Facts
-from vulcan.router import Router, Rule
+from vulcan.router import Router, Rule, rules_of
 
 _V = TypeVar("_V")
 
@@ -29,6 +29,7 @@ class Table:
     backends: Mapping[str, Backend] = field(default_factory=dict)
     servers: Mapping[str, Mapping[str, Server]] = field(default_factory=dict)  # by backend, id
     router: Router = field(default_factory=Router)
+    bytewise: bool = False  # vulcand's order of routes
 
     def find(self, facts: Facts) -> Frontend | None:
         """Return the frontend that answers a request."""
@@ -71,7 +72,7 @@ class Table:
 
     def advanced(self, changes: Changes) -> "Table":
         """Return the table after changes whose entries are all good (`quarantine` saw to it)."""
-        before = Table(self.prefix) if changes.reset else self
+        before = Table(self.prefix, bytewise=self.bytewise) if changes.reset else self
         next_ = _Next(before)
         for key in changes.removed:
             next_.remove(key)
@@ -136,21 +137,22 @@ class _Next:
         )
 
     def _router(self) -> Router:
-        before = self._before.frontends
-        old = {name: before[name] for name in self._frontends if name in before}
-        new = {name: made for name, made in self._frontends.items() if made is not None}
-        same = {name for name in old.keys() & new.keys() if _rule(old[name]) == _rule(new[name])}
-        if len(same) == len(self._frontends):
+        old = self._rules(self._before.frontends)
+        new = self._rules(self._frontends)
+        if old == new:
             return self._before.router
-        return self._before.router.replaced(_rules(old, same), _rules(new, same))
+        return self._before.router.replaced(old - new, new - old)
 
-
-def _rule(frontend: Frontend) -> Rule:
-    return Rule.of(frontend.id, frontend.route, frontend.priority)
-
-
-def _rules(frontends: Mapping[str, Frontend], same: set[str]) -> Iterable[Rule]:
-    return [_rule(frontend) for name, frontend in frontends.items() if name not in same]
+    def _rules(self, frontends: Mapping[str, Frontend | None]) -> set[Rule]:
+        """The rules of frontends that changed."""
+        return {
+            rule
+            for name in self._frontends
+            if (frontend := frontends.get(name)) is not None
+            for rule in rules_of(
+                name, frontend.route, frontend.priority, bytewise=self._before.bytewise
+            )
+        }
 
 
 def _merged(before: Mapping[str, _V], changed: Mapping[str, _V | None]) -> Mapping[str, _V]:

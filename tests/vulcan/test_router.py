@@ -2,15 +2,40 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vulcan.route import Facts, compile_route
-from vulcan.router import Router, Rule
+from vulcan.router import Router, Rule, rules_of
 
-HOSTS = ["", 'Host("a.x")', 'Host("b.x")', 'Host("<s>.x")', 'Host("<s>.<t>")', 'Host("w<s>.x")']
-PATHS = ["", 'Path("/p")', 'Path("/p/<i>")', 'Path("/p/<int:i>")', 'Path("/<path:r>")']
-REST = ["", 'Method("GET")', 'Header("H", "v")', 'Path("/<x>")']
+HOSTS = [
+    "",
+    'HostRegexp("^[ab][.]x$")',
+    'Host("a.x")',
+    'Host("b.x")',
+    'Host("<s>.x")',
+    'Host("<s>.<t>")',
+    'Host("w<s>.x")',
+]
+PATHS = [
+    "",
+    'PathPrefix("/p")',
+    'PathRegexp("^/p.*a$")',
+    'PathRegexp("p")',
+    'Path("/p")',
+    'Path("/p/<i>")',
+    'Path("/p/<int:i>")',
+    'Path("/<path:r>")',
+]
+REST = [
+    "",
+    '!Path("/p")',
+    '!Header("H", "<x>")',
+    'Method("GET")',
+    'Header("H", "v")',
+    'Path("/<x>")',
+]
 
 
 def rule(name: str, text: str, priority: int = 0) -> Rule:
-    return Rule.of(name, compile_route(text), priority)
+    (made,) = rules_of(name, compile_route(text), priority)
+    return made
 
 
 def routed(rules: dict[str, str], host: str, path: str, method: str = "GET") -> str | None:
@@ -80,6 +105,43 @@ def test_the_index_agrees_with_trying_every_rule_in_order(routes, removed, facts
     left = [each for each in rules if each not in gone]
     router = Router().replaced([], rules).replaced(gone, [])
     best = next(
-        (r.frontend for r in sorted(left, key=lambda r: r.order) if r.route.holds(facts)), None
+        (r.frontend for r in sorted(left, key=lambda r: r.order) if r.branch.holds(facts)), None
     )
     assert router.find(facts) == best
+
+
+def test_each_alternative_of_a_route_is_found_and_ranked_by_itself():
+    alternatives = rules_of("f", compile_route('Host("a") && Path("/x") || Path("/y")'), 0)
+    router = Router().replaced([], [*alternatives, rule("g", 'Path("/<z>")')])
+    assert router.find(Facts(b"a", b"/x")) == "f"
+    assert router.find(Facts(b"b", b"/x")) == "g"
+    assert router.find(Facts(b"b", b"/y")) == "f"
+
+
+def test_in_vulcands_order_the_larger_text_goes_first():
+    texts = {
+        "regexp": 'PathRegexp("/.*")',
+        "longer": 'Path("/r/hello")',
+        "host": 'Host("x") && Path("/r/hello")',
+        "placeholder": 'Path("/<id>")',
+        "digit": 'Path("/1")',
+    }
+    rules = [
+        each
+        for name, text in texts.items()
+        for each in rules_of(name, compile_route(text), 0, bytewise=True)
+    ]
+    router = Router().replaced([], rules)
+    assert router.find(Facts(b"x", b"/r/hello")) == "regexp"
+    shadowed = Router().replaced([], rules[1:])
+    assert shadowed.find(Facts(b"x", b"/r/hello")) == "longer"
+    assert shadowed.find(Facts(b"x", b"/1")) == "placeholder"
+
+
+def test_candidates_come_in_the_order_in_which_they_are_tried():
+    rules = [rule("b", 'Path("/a") && Method("POST")'), rule("a", 'PathPrefix("/")')]
+    found = Router().replaced([], rules).candidates(Facts(b"h", b"/a"))
+    assert [each.frontend for each in found] == ["b", "a"]
+    failing = found[0].branch.failing(Facts(b"h", b"/a"))
+    assert failing is not None
+    assert failing.text == 'Method("POST")'

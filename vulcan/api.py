@@ -6,6 +6,7 @@ from urllib.parse import unquote
 import msgspec
 
 from daemonkit.http.server import STATUS_LINES, Exchange
+from vulcan.listening import Host
 from vulcan.model import Backend, Entity, to_json
 from vulcan.table import Table
 
@@ -60,10 +61,14 @@ def _backends(table: Table) -> list[Backend]:
 
 
 def _listed(entities: Iterable[Entity]) -> list[object]:
-    return [to_json(entity) for entity in sorted(entities, key=lambda entity: entity.id)]
+    return [to_json(entity) for entity in sorted(entities, key=_name)]
 
 
 def _one(entity: Entity | None) -> tuple[int, object]:
     if entity is None:
         return 404, {"message": "Object not found"}
     return 200, to_json(entity)
+
+
+def _name(entity: Entity) -> str:
+    return entity.name if isinstance(entity, Host) else entity.id

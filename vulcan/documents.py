@@ -13,7 +13,13 @@ class DocumentError(ValueError):
     """JSON that is not the document; the message says which field and why."""
 
 
-_GO_NAMES = {"url": "URL", "tls": "TLS", "tls_handshake": "TLSHandshake"}
+_GO_NAMES = {
+    "ca": "CA",
+    "ocsp": "OCSP",
+    "tls": "TLS",
+    "tls_handshake": "TLSHandshake",
+    "url": "URL",
+}
 
 
 def _go_name(name: str) -> str:
@@ -39,12 +45,76 @@ class KeepAliveDocument(_Document, frozen=True, kw_only=True):
     max_idle_conns_per_host: int = 0
 
 
+class SessionCacheSettingsDocument(_Document, frozen=True, kw_only=True):
+    """How many TLS sessions are kept; 0 for the default."""
+
+    capacity: int = 0
+
+
+class SessionCacheDocument(_Document, frozen=True, kw_only=True):
+    """The cache of TLS sessions."""
+
+    type: str = ""
+    settings: SessionCacheSettingsDocument = SessionCacheSettingsDocument()
+
+
+class TlsDocument(_Document, frozen=True, kw_only=True):
+    """TLS of a listener or towards servers. CA and ServerName are ours."""
+
+    prefer_server_cipher_suites: bool = False
+    insecure_skip_verify: bool = False
+    min_version: str = ""
+    max_version: str = ""
+    session_tickets_disabled: bool = False
+    session_cache: SessionCacheDocument = SessionCacheDocument()
+    cipher_suites: tuple[str, ...] = ()
+    ca: str = ""
+    server_name: str = ""
+
+
+class HealthCheckDocument(_Document, frozen=True, kw_only=True):
+    """Asking servers whether they are well; ours. Without a path a connection is enough."""
+
+    path: str = ""
+    method: str = "GET"
+    host: str = ""
+    interval: str = ""
+    timeout: str = ""
+    status: int = 0
+    rise: int = 0
+    fall: int = 0
+
+
+class PassiveDocument(_Document, frozen=True, kw_only=True):
+    """Leaving a server out after failed requests; ours."""
+
+    failures: int = 0
+    penalty: str = ""
+    disabled: bool = False
+
+
+class StickyDocument(_Document, frozen=True, kw_only=True):
+    """A cookie that keeps a client with its server; ours."""
+
+    cookie: str
+    path: str = "/"
+    max_age: int = 0
+    secure: bool = False
+    http_only: bool = True
+    same_site: str = ""
+
+
 class BackendSettingsDocument(_Document, frozen=True, kw_only=True):
-    """`Settings` of a backend."""
+    """`Settings` of a backend. vulcand skips those from Balance on, which are ours."""
 
     timeouts: TimeoutsDocument = TimeoutsDocument()
     keep_alive: KeepAliveDocument = KeepAliveDocument()
-    tls: dict[str, Any] | None = None
+    tls: TlsDocument | None = None
+    balance: str = ""
+    health_check: HealthCheckDocument | None = None
+    passive: PassiveDocument = PassiveDocument()
+    slow_start: str = ""
+    sticky: StickyDocument | None = None
 
 
 class BackendDocument(_Document, frozen=True, kw_only=True):
@@ -56,10 +126,11 @@ class BackendDocument(_Document, frozen=True, kw_only=True):
 
 
 class ServerDocument(_Document, frozen=True, kw_only=True):
-    """The value of `backends/ID/servers/ID`."""
+    """The value of `backends/ID/servers/ID`. Weight is ours; 0 lets the server drain."""
 
     id: str = ""
     url: str
+    weight: int = 1
 
 
 class LimitsDocument(_Document, frozen=True, kw_only=True):
@@ -92,6 +163,164 @@ class FrontendDocument(_Document, frozen=True, kw_only=True):
     settings: FrontendSettingsDocument = FrontendSettingsDocument()
 
 
+class OcspDocument(_Document, frozen=True, kw_only=True):
+    """Stapling, which is accepted and has no effect."""
+
+    enabled: bool = False
+    period: str = ""
+    responders: tuple[str, ...] = ()
+    skip_signature_check: bool = False
+
+
+class HostSettingsDocument(_Document, frozen=True, kw_only=True):
+    """`Settings` of a host. The key pair is sealed, as it is or once more in base64."""
+
+    default: bool = False
+    key_pair: str | dict[str, Any] | None = None
+    ocsp: OcspDocument = OcspDocument()
+    auto_cert: dict[str, Any] | None = None
+
+
+class HostDocument(_Document, frozen=True, kw_only=True):
+    """The value of `hosts/NAME/host`."""
+
+    name: str = ""
+    settings: HostSettingsDocument = HostSettingsDocument()
+
+
+class AddressDocument(_Document, frozen=True, kw_only=True):
+    """Where a listener listens."""
+
+    network: str = "tcp"
+    address: str
+
+
+class ListenerSettingsDocument(_Document, frozen=True, kw_only=True):
+    """`Settings` of a listener."""
+
+    tls: TlsDocument | None = None
+
+
+class ListenerDocument(_Document, frozen=True, kw_only=True):
+    """The value of `listeners/ID`."""
+
+    id: str = ""
+    protocol: str = "http"
+    address: AddressDocument
+    scope: str = ""
+    proxy_protocol: str = ""
+    settings: ListenerSettingsDocument | None = None
+
+
+class MiddlewareDocument(_Document, frozen=True, kw_only=True):
+    """The value of `frontends/ID/middlewares/ID`: an envelope around what its type asks for."""
+
+    id: str = ""
+    type: str
+    priority: int = 0
+    middleware: dict[str, Any] = {}
+
+
+class RateLimitDocument(_Document, frozen=True, kw_only=True):
+    """`ratelimit`."""
+
+    period_seconds: int = 0
+    requests: int = 0
+    burst: int = 0
+    variable: str = "client.ip"
+    rate_var: str = ""
+
+
+class RateDocument(_Document, frozen=True, kw_only=True):
+    """One rate, as a request's header may carry them."""
+
+    period_seconds: int
+    requests: int
+    burst: int = 0
+
+
+class ConnLimitDocument(_Document, frozen=True, kw_only=True):
+    """`connlimit`."""
+
+    connections: int = 0
+    variable: str = "client.ip"
+
+
+class RewriteDocument(_Document, frozen=True, kw_only=True):
+    """`rewrite`. Code is ours."""
+
+    regexp: str
+    replacement: str
+    rewrite_body: bool = False
+    redirect: bool = False
+    code: int = 302
+
+
+class ActionDocument(_Document, frozen=True, kw_only=True):
+    """What a breaker does: the fields of all types of action in one."""
+
+    status_code: int = 0
+    content_type: str = ""
+    body: str | dict[str, Any] | None = None
+    url: str = ""
+    preserve_path: bool = False
+    method: str = ""
+    headers: dict[str, list[str]] = {}
+    form: dict[str, list[str]] = {}
+
+
+class TypedActionDocument(_Document, frozen=True, kw_only=True):
+    """An action with its type."""
+
+    type: str
+    action: ActionDocument = ActionDocument()
+
+
+class BreakerDocument(_Document, frozen=True, kw_only=True):
+    """`cbreaker`. Durations are nanoseconds, or texts as Go writes them; 0 for the default."""
+
+    condition: str
+    fallback: TypedActionDocument | str | None = None
+    on_tripped: TypedActionDocument | str | None = None
+    on_standby: TypedActionDocument | str | None = None
+    fallback_duration: int | str = 0
+    recovery_duration: int | str = 0
+    check_period: int | str = 0
+
+
+class TraceDocument(_Document, frozen=True, kw_only=True):
+    """`trace`."""
+
+    addr: str
+    req_headers: tuple[str, ...] = ()
+    resp_headers: tuple[str, ...] = ()
+
+
+class BasicAuthDocument(_Document, frozen=True, kw_only=True):
+    """`basicauth`, ours; `auth` as the plugin of vulcand has a single user."""
+
+    username: str = ""
+    password: str = ""
+    users: dict[str, str] = {}
+    realm: str = "restricted"
+
+
+class HeadersDocument(_Document, frozen=True, kw_only=True):
+    """`headers`, ours: fields to set and to remove, of requests and of answers."""
+
+    request: dict[str, str] = {}
+    response: dict[str, str] = {}
+    remove_request: tuple[str, ...] = ()
+    remove_response: tuple[str, ...] = ()
+
+
+class IpAllowDocument(_Document, frozen=True, kw_only=True):
+    """`ipallow`, ours: networks; what is denied is denied also where it is allowed."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+
 _D = TypeVar("_D", bound=_Document)
 
 
@@ -99,18 +328,30 @@ def decode(value: str, document: type[_D]) -> _D:
     """Decode one key's value. Raises DocumentError."""
     try:
         raw = msgspec.json.decode(value)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise DocumentError(f"not JSON: {error}") from None
+    return convert(raw, document)
+
+
+def convert(raw: object, document: type[_D]) -> _D:
+    """Take what JSON holds as a document. Raises DocumentError."""
+    try:
         return msgspec.convert(_canonical(raw), document)
     except msgspec.ValidationError as error:
         raise DocumentError(str(error)) from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise DocumentError(f"not JSON: {error}") from None
+    except RecursionError:
+        raise DocumentError("nested too deeply") from None
+
+
+# Their keys are an operator's own words, not names of ours. `middleware` is converted by its type.
+_OPAQUE = frozenset(("headers", "form", "body", "users", "request", "response", "middleware"))
 
 
 def _canonical(raw: object) -> object:
     """Give known fields Go's spelling and drop nulls; the last spelling of a field wins."""
     if isinstance(raw, dict):
         return {
-            _SPELLING.get(name.lower(), name): _canonical(item)
+            _SPELLING.get(name.lower(), name): item if name.lower() in _OPAQUE else _canonical(item)
             for name, item in raw.items()
             if item is not None
         }

@@ -5,15 +5,18 @@ to one hop only; RFC 9112, 3.2 what a target and Host may be.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import msgspec
 
 from daemonkit.http.framing import BadMessage, Fields, RequestHead, ResponseHead
+from vulcan.middleware import Headers
 from vulcan.model import Frontend
 from vulcan.route import Facts
 
+Field = tuple[bytes, bytes]
 PER_HOP = frozenset(
     (
         b"connection",
@@ -40,7 +43,7 @@ FORWARDED = frozenset(
         b"forwarded",
     )
 )
-_REQUEST_OWN = PER_HOP | FRAMING | {b"expect", b"x-forwarded-for"}
+_REQUEST_OWN = PER_HOP | FRAMING | {b"expect", b"x-forwarded-for", b"traceparent"}
 _RESPONSE_OWN = PER_HOP | FRAMING
 _TRAILER_OWN = PER_HOP | FRAMING | {b"authorization", b"set-cookie", b"content-type"}
 _NO_ALIAS = FORWARDED | FRAMING
@@ -53,6 +56,15 @@ AUTHORITY_BYTES_MAX = 260
 
 _AUTHORITY = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/?#@\\\s\x00-\x20\x7f]*)(?::(\d{0,5}))?")
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+# https://www.w3.org/TR/trace-context/, 3.2: version, trace, parent and flags; zeros mean nothing.
+_TRACEPARENT = re.compile(
+    rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?"
+)
+# A request that has come through us so often is in a circle.
+ROUNDS_MAX = 8
+# Upgrades to HTTP itself would carry requests past these rules (h2c smuggling).
+_NOT_TUNNELED = re.compile(rb"h2c?|http.*|tls.*", re.IGNORECASE)
+_PROTOCOL = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}(/[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32})?")
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 
 
@@ -109,14 +121,19 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     host_line: bytes  # empty: the server's own
     rest: bytes  # ends within X-Forwarded-For
     real_ip: bytes  # the name of the field that holds the peer alone; empty when it is there
+    trace: bytes = b""  # the trace that the client is in, with its flags; empty without one
+    upgrade: bytes = b""  # what the connection shall become; empty: it stays HTTP
 
-    def render(self, server_host_line: bytes, peer: bytes) -> bytes:
-        """Return the complete head for a server, of a client with this address."""
+    def render(self, server_host_line: bytes, peer: bytes, trace: bytes) -> bytes:
+        """Return the complete head for a server, of a client with this address.
+
+        `trace` is a traceparent's value.
+        """
         host_line = self.host_line or server_host_line
+        parts = (self.start, host_line, self.rest, peer, self.real_ip)
         if self.real_ip:
-            parts = (self.start, host_line, self.rest, peer, self.real_ip, peer)
-            return b"%b%b%b%b%b%b\r\n\r\n" % parts
-        return b"%b%b%b%b\r\n\r\n" % (self.start, host_line, self.rest, peer)
+            return b"%b%b%b%b%b%b\r\nTraceparent: %b\r\n\r\n" % (*parts, peer, trace)
+        return b"%b%b%b%b%b\r\nTraceparent: %b\r\n\r\n" % (*parts, trace)
 
 
 @lru_cache(REMEMBERED_MAX)
@@ -126,26 +143,25 @@ def address_of(peer: str) -> bytes:
     return address.removeprefix("::ffff:").encode() if "." in address else address.encode()
 
 
-def outgoing(head: RequestHead, origin: Origin, frontend: Frontend, *, secure: bool) -> Outgoing:
+def outgoing(
+    head: RequestHead,
+    origin: Origin,
+    frontend: Frontend,
+    *,
+    secure: bool,
+    edits: Headers | None = None,
+) -> Outgoing:
     """Return the head to send upstream. Raises BadMessage when Connection names our fields."""
+    if head.fields.get(b"via", b"").count(b" vulcan") >= ROUNDS_MAX:
+        raise BadMessage(508, "the request goes in a circle: it has come here several times")
     trusted = frontend.trust_forwarded
-    passing = [
-        field
-        for field in head.headers
-        if len(field[0]) > NAME_BYTES_MAX or _passes(field[0], trusted=trusted)
-    ]
-    if nominated := _nominated(head.fields, 400):
-        passing = [field for field in passing if field[0].lower() not in nominated]
+    trace = _trace(head)
+    upgrade = upgrade_of(head)
+    passing = _passing(head, trusted=trusted, edits=edits)
     lines = [b"%b: %b" % field for field in passing]
-    if head.chunked:
-        lines.append(b"Transfer-Encoding: chunked")
-    elif b"content-length" in head.fields:
-        lines.append(b"Content-Length: %d" % head.length)
-    if head.expects_continue and (head.chunked or head.length):
-        lines.append(b"Expect: 100-continue")
-    if b"te" in head.fields and b"trailers" in _tokens(head.fields[b"te"]):
-        lines.append(b"TE: trailers")
-    lines.append(b"Via: 1.%d vulcan" % head.minor)
+    if edits is not None:
+        lines += [b"%b: %b" % field for field in edits.request]
+    lines += _own_lines(head, upgrade)
     given = {name.lower() for name, _ in passing} if trusted else frozenset()
     told = _told(origin.authority, origin.port, frontend.hostname, secure=secure)
     lines += [line for name, line in told if name not in given]
@@ -156,7 +172,60 @@ def outgoing(head: RequestHead, origin: Origin, frontend: Frontend, *, secure: b
         host_line=b"Host: %b\r\n" % origin.authority if frontend.pass_host else b"",
         rest=b"\r\n".join(lines),
         real_ip=b"" if b"x-real-ip" in given else b"\r\nX-Real-Ip: ",
+        trace=trace,
+        upgrade=upgrade,
     )
+
+
+def upgrade_of(head: RequestHead) -> bytes:
+    """Return the protocol that a request asks to go over to, empty when it is not tunnelled."""
+    wanted = head.fields.get(b"upgrade", b"")
+    if not wanted or head.method != b"GET" or head.minor == 0 or head.chunked or head.length:
+        return b""
+    if b"upgrade" not in _tokens(head.fields.get(b"connection", b"")):
+        return b""
+    if _PROTOCOL.fullmatch(wanted) is None or _NOT_TUNNELED.fullmatch(wanted):
+        return b""
+    return wanted
+
+
+def _passing(head: RequestHead, *, trusted: bool, edits: Headers | None) -> Sequence[Field]:
+    """The client's own fields that go on."""
+    removed = _nominated(head.fields, 400)
+    if edits is not None:
+        removed |= edits.remove_request
+    passing = [
+        field
+        for field in head.headers
+        if len(field[0]) > NAME_BYTES_MAX or _passes(field[0], trusted=trusted)
+    ]
+    if removed:
+        passing = [field for field in passing if field[0].lower() not in removed]
+    return passing
+
+
+def _own_lines(head: RequestHead, upgrade: bytes) -> list[bytes]:
+    """What frames the request and says what the next hop needs to know."""
+    lines = []
+    if head.chunked:
+        lines.append(b"Transfer-Encoding: chunked")
+        if trailer := head.fields.get(b"trailer"):
+            lines.append(b"Trailer: " + trailer)
+    elif b"content-length" in head.fields:
+        lines.append(b"Content-Length: %d" % head.length)
+    if head.expects_continue and (head.chunked or head.length):
+        lines.append(b"Expect: 100-continue")
+    if upgrade:
+        lines += [b"Connection: Upgrade", b"Upgrade: " + upgrade]
+    if b"te" in head.fields and b"trailers" in _tokens(head.fields[b"te"]):
+        lines.append(b"TE: trailers")
+    lines.append(b"Via: 1.%d vulcan" % head.minor)
+    return lines
+
+
+def _trace(head: RequestHead) -> bytes:
+    match = _TRACEPARENT.fullmatch(head.fields.get(b"traceparent", b""))
+    return b"%b-%b" % match.groups() if match else b""
 
 
 @lru_cache(REMEMBERED_MAX)
@@ -213,6 +282,42 @@ def incoming(head: ResponseHead, method: bytes) -> Incoming:
     )
 
 
+def switching(head: ResponseHead) -> bytes:
+    """Return the head of a 101 for the client. Raises BadMessage (502)."""
+    protocol = head.fields.get(b"upgrade", b"")
+    if b"upgrade" not in _tokens(head.fields.get(b"connection", b"")) or not protocol:
+        raise BadMessage(502, "a 101 that does not say what to")
+    lines = [b"HTTP/1.1 101 Switching Protocols", *_passing_back(head)]
+    return b"\r\n".join([*lines, b"Connection: Upgrade", b"Upgrade: " + protocol, b""])
+
+
+def interim(head: ResponseHead) -> bytes:
+    """Return the head of another 1xx for the client."""
+    return b"\r\n".join([b"HTTP/1.1 %d %b" % (head.status, head.reason), *_passing_back(head), b""])
+
+
+def _passing_back(head: ResponseHead) -> list[bytes]:
+    dropped = _RESPONSE_OWN | (_tokens(head.fields.get(b"connection", b"")))
+    return [b"%b: %b" % field for field in head.headers if field[0].lower() not in dropped]
+
+
+def edited(incoming: Incoming, edits: Headers | None, cookie: bytes) -> Incoming:
+    """Return an answer's head with an operator's edits, and a cookie's line."""
+    if edits is None and not cookie:
+        return incoming
+    head = incoming.head
+    if edits is not None:
+        first, *lines = head.removesuffix(b"\r\n").split(b"\r\n")
+        kept = [line for line in lines if _name_in(line) not in edits.remove_response]
+        added = [b"%b: %b" % field for field in edits.response]
+        head = b"\r\n".join([first, *kept, *added, b""])
+    return replace(incoming, head=head + cookie)
+
+
+def _name_in(line: bytes) -> bytes:
+    return line.partition(b":")[0].lower()
+
+
 def trailers(fields: Fields) -> bytes:
     """Return a response's trailer section without what may not stand there."""
     return b"".join(
@@ -220,9 +325,9 @@ def trailers(fields: Fields) -> bytes:
     )
 
 
-def replayable(head: RequestHead) -> bool:
+def idempotent(head: RequestHead) -> bool:
     """Whether a request may be sent again when nobody knows if it was acted on."""
-    return head.method in IDEMPOTENT and not head.chunked and not head.length
+    return head.method in IDEMPOTENT or b"idempotency-key" in head.fields
 
 
 def _nominated(fields: dict[bytes, bytes], status: int) -> frozenset[bytes]:

@@ -10,7 +10,8 @@ from types import MappingProxyType
 
 from coordinator.client.store import Entry
 from coordinator.client.view import Changes, View
-from vulcan.model import ModelError, decode
+from vulcan.model import NO_SEAL, ModelError, decode
+from vulcan.seal import Seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class Refusal:
 class Quarantine:
     """The keys below a prefix, each at its newest good value."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, seal: Seal = NO_SEAL) -> None:
+        self._seal = seal
         self._below = prefix + "/"
         self._good = View()
         self._refused: dict[str, Refusal] = {}
@@ -56,7 +58,7 @@ class Quarantine:
 
     def _passes(self, entry: Entry) -> bool:
         try:
-            decode(entry.key.removeprefix(self._below), entry.value)
+            decode(entry.key.removeprefix(self._below), entry.value, self._seal)
         except ModelError as error:
             kept = self._good.entries.get(entry.key)
             self._refused[entry.key] = Refusal(

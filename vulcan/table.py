@@ -12,9 +12,20 @@ from typing import TypeVar, assert_never
 
 from coordinator.client.store import Entry
 from coordinator.client.view import Changes
-from vulcan.model import Backend, Entity, Frontend, Server, decode, default_backend
+from vulcan.listening import Host, Listener
+from vulcan.model import (
+    NO_SEAL,
+    Backend,
+    Entity,
+    Frontend,
+    Middleware,
+    Server,
+    decode,
+    default_backend,
+)
 from vulcan.route import Facts
 from vulcan.router import Router, Rule, rules_of
+from vulcan.seal import Seal
 
 _V = TypeVar("_V")
 
@@ -28,8 +39,12 @@ class Table:
     frontends: Mapping[str, Frontend] = field(default_factory=dict)
     backends: Mapping[str, Backend] = field(default_factory=dict)
     servers: Mapping[str, Mapping[str, Server]] = field(default_factory=dict)  # by backend, id
+    middlewares: Mapping[str, Mapping[str, Middleware]] = field(default_factory=dict)  # by frontend
+    hosts: Mapping[str, Host] = field(default_factory=dict)
+    listeners: Mapping[str, Listener] = field(default_factory=dict)
     router: Router = field(default_factory=Router)
     bytewise: bool = False  # vulcand's order of routes
+    seal: Seal = NO_SEAL
 
     def find(self, facts: Facts) -> Frontend | None:
         """Return the frontend that answers a request."""
@@ -45,8 +60,13 @@ class Table:
     def rotation(self, id_: str) -> tuple[Server, ...]:
         """Return a backend's servers in order of id, each address once."""
         servers = self.servers.get(id_, {})
-        by_address = {servers[name].authority: servers[name] for name in sorted(servers)}
+        by_address = {servers[name].address: servers[name] for name in sorted(servers)}
         return tuple(by_address.values())
+
+    def chain(self, frontend: str) -> tuple[Middleware, ...]:
+        """Return a frontend's middlewares, the outermost first."""
+        found = self.middlewares.get(frontend, {}).values()
+        return tuple(sorted(found, key=lambda each: (each.priority, each.id)))
 
     def pending(self) -> dict[str, str]:
         """Return the frontends that can only answer 503, with the reason."""
@@ -59,12 +79,11 @@ class Table:
     def notes(self) -> dict[str, list[str]]:
         """Return what an operator should know about keys that are in force, by key."""
         notes: dict[str, list[str]] = {}
-        for name, backend in self.backends.items():
-            if backend.notes:
-                notes[f"{self.prefix}/backends/{name}/backend"] = list(backend.notes)
-        for name, frontend in self.frontends.items():
-            if frontend.notes:
-                notes[self._frontend_key(name)] = list(frontend.notes)
+        for name, host in self.hosts.items():
+            if host.notes:
+                notes[f"{self.prefix}/hosts/{name}/host"] = list(host.notes)
+        for name in self.middlewares.keys() - self.frontends.keys():
+            notes[f"{self.prefix}/frontends/{name}/middlewares"] = ["the frontend is not defined"]
         for name, winner in self.router.hidden().items():
             text = f"never answers: frontend {winner} has the same route and goes first"
             notes.setdefault(self._frontend_key(name), []).append(text)
@@ -72,7 +91,9 @@ class Table:
 
     def advanced(self, changes: Changes) -> "Table":
         """Return the table after changes whose entries are all good (`quarantine` saw to it)."""
-        before = Table(self.prefix, bytewise=self.bytewise) if changes.reset else self
+        before = (
+            Table(self.prefix, bytewise=self.bytewise, seal=self.seal) if changes.reset else self
+        )
         next_ = _Next(before)
         for key in changes.removed:
             next_.remove(key)
@@ -97,9 +118,14 @@ class _Next:
         self._frontends: dict[str, Frontend | None] = {}
         self._backends: dict[str, Backend | None] = {}
         self._servers: dict[str, dict[str, Server | None]] = {}
+        self._middlewares: dict[str, dict[str, Middleware | None]] = {}
+        self._hosts: dict[str, Host | None] = {}
+        self._listeners: dict[str, Listener | None] = {}
 
     def put(self, entry: Entry) -> None:
-        entity: Entity = decode(entry.key.removeprefix(self._before.prefix + "/"), entry.value)
+        before = self._before
+        path = entry.key.removeprefix(before.prefix + "/")
+        entity: Entity = decode(path, entry.value, before.seal)
         match entity:
             case Frontend():
                 self._frontends[entity.id] = entity
@@ -107,6 +133,12 @@ class _Next:
                 self._backends[entity.id] = entity
             case Server():
                 self._servers.setdefault(entity.backend, {})[entity.id] = entity
+            case Middleware():
+                self._middlewares.setdefault(entity.frontend, {})[entity.id] = entity
+            case Host():
+                self._hosts[entity.name] = entity
+            case Listener():
+                self._listeners[entity.id] = entity
             case _:
                 assert_never(entity)
 
@@ -118,21 +150,26 @@ class _Next:
                 self._backends[id_] = None
             case ["backends", backend, "servers", id_]:
                 self._servers.setdefault(backend, {})[id_] = None
+            case ["frontends", frontend, "middlewares", id_]:
+                self._middlewares.setdefault(frontend, {})[id_] = None
+            case ["hosts", name, "host"]:
+                self._hosts[name.lower()] = None
+            case ["listeners", id_]:
+                self._listeners[id_] = None
             case _:
                 pass  # a key that was never taken in
 
     def table(self, index: int) -> Table:
         before = self._before
-        servers: dict[str, Mapping[str, Server] | None] = {
-            backend: _merged(before.servers.get(backend, {}), changed) or None
-            for backend, changed in self._servers.items()
-        }
         return replace(
             before,
             index=index,
             frontends=_merged(before.frontends, self._frontends),
             backends=_merged(before.backends, self._backends),
-            servers=_merged(before.servers, servers),
+            servers=_nested(before.servers, self._servers),
+            middlewares=_nested(before.middlewares, self._middlewares),
+            hosts=_merged(before.hosts, self._hosts),
+            listeners=_merged(before.listeners, self._listeners),
             router=self._router(),
         )
 
@@ -166,3 +203,12 @@ def _merged(before: Mapping[str, _V], changed: Mapping[str, _V | None]) -> Mappi
         else:
             after[name] = value
     return MappingProxyType(after)
+
+
+def _nested(
+    before: Mapping[str, Mapping[str, _V]], changed: Mapping[str, Mapping[str, _V | None]]
+) -> Mapping[str, Mapping[str, _V]]:
+    after: dict[str, Mapping[str, _V] | None] = {
+        outer: _merged(before.get(outer, {}), inner) or None for outer, inner in changed.items()
+    }
+    return _merged(before, after)

@@ -7,6 +7,7 @@ not ask to close.
 
 import asyncio
 import socket
+import ssl
 from collections import deque
 from typing import Protocol, cast
 
@@ -21,8 +22,11 @@ from daemonkit.http.framing import (
     parse_response_head,
     response_body,
 )
-from vulcan.headers import Incoming, incoming
+from vulcan import contexts
+from vulcan.headers import Incoming, incoming, interim, switching
+from vulcan.health import Fitness
 from vulcan.model import Backend, Server
+from vulcan.stats import Window
 
 HEAD_BYTES_MAX = 64 * 1024
 # Interim answers (1xx) before the final one; more is a server that never ends.
@@ -44,7 +48,35 @@ class Broken(Exception):  # noqa: N818 - the connection is
         self.reason = reason
 
 
-class Asker(Protocol):
+class Line(Protocol):
+    """Who a connection works for, whatever is spoken on it."""
+
+    def broken(self, upstream: "Upstream", failure: Broken) -> None:
+        """The connection failed before its work was done."""
+        ...
+
+    def overdue(self) -> None:
+        """The deadline passed."""
+        ...
+
+    def upstream_writable(self) -> None:
+        """The server takes bytes again."""
+        ...
+
+
+class RawLine(Line, Protocol):
+    """Both ends of a tunnel."""
+
+    def tunnel_data(self, data: bytes) -> None:
+        """The server sent bytes."""
+        ...
+
+    def tunnel_end(self) -> None:
+        """The server sends no more."""
+        ...
+
+
+class Asker(Line, Protocol):
     """The request that a connection works for."""
 
     def connected(self, upstream: "Upstream") -> None:
@@ -55,8 +87,12 @@ class Asker(Protocol):
         """No connection could be made."""
         ...
 
-    def interim(self, status: int) -> None:
+    def interim(self, status: int, head: bytes) -> None:
         """A 1xx answer came."""
+        ...
+
+    def switched(self, head: bytes, rest: bytes) -> None:
+        """The upgrade was granted; `rest` came behind the head."""
         ...
 
     def answer_whole(self, incoming: Incoming, body: bytes) -> None:
@@ -75,18 +111,6 @@ class Asker(Protocol):
         """The answer is complete."""
         ...
 
-    def broken(self, upstream: "Upstream", failure: Broken) -> None:
-        """The connection failed before the answer was complete."""
-        ...
-
-    def overdue(self) -> None:
-        """The deadline passed."""
-        ...
-
-    def upstream_writable(self) -> None:
-        """The server takes bytes again."""
-        ...
-
 
 class Pool:
     """Connections to one server, made when needed and kept when good."""
@@ -95,6 +119,10 @@ class Pool:
         self.loop = loop
         self.backend = backend
         self.server = server
+        self.fitness = Fitness(loop.time())
+        self.weight = float(server.weight)
+        self.under_way = 0
+        self.window = Window()
         self.host_line = f"Host: {server.authority}\r\n".encode()
         self.connections: set[Upstream] = set()
         self._idle: deque[Upstream] = deque()
@@ -102,6 +130,15 @@ class Pool:
         self._retired = False
         self._failures = 0  # since the last report
         self._reported_s = -REPORT_S
+
+    @property
+    def configured_weight(self) -> float:
+        """The weight that the server's key says."""
+        return float(self.server.weight)
+
+    def is_fit(self, now_s: float) -> bool:
+        """Whether requests should go there."""
+        return self.fitness.is_fit(now_s)
 
     def take(self) -> "Upstream | None":
         """Return the connection that was used last, for others may be about to be closed."""
@@ -126,15 +163,23 @@ class Pool:
         task.add_done_callback(self._dials.discard)
 
     async def _dial(self, asker: Asker) -> None:
-        server, seconds = self.server, self.backend.dial_s
+        server, backend = self.server, self.backend
+        seconds = backend.dial_s
         try:
-            async with asyncio.timeout(seconds):
+            tls = contexts.client(backend.tls) if server.secure else None
+            name = backend.tls.server_name or server.host if tls else None
+            async with asyncio.timeout(seconds + (backend.handshake_s if tls else 0.0)):
                 _, upstream = await self.loop.create_connection(
-                    lambda: Upstream(self), server.host, server.port
+                    lambda: Upstream(self),
+                    server.host,
+                    server.port,
+                    ssl=tls,
+                    server_hostname=name,
+                    ssl_handshake_timeout=backend.handshake_s if tls else None,
                 )
         except TimeoutError:
             failure = Broken(504, f"no connection within {seconds:g} s")
-        except OSError as error:
+        except (OSError, ssl.SSLError, ssl.CertificateError) as error:
             failure = Broken(502, str(error))
         else:
             asker.connected(upstream)
@@ -160,8 +205,9 @@ class Pool:
         while self._idle and self._idle[0].deadline_s <= now_s:
             self._idle.popleft().close()
         for upstream in tuple(self.connections):
-            if upstream.asker is not None and upstream.deadline_s <= now_s:
-                upstream.asker.overdue()
+            line = upstream.line
+            if line is not None and upstream.deadline_s <= now_s:
+                line.overdue()
 
     def retire(self) -> None:
         """Take no connection back; requests under way finish."""
@@ -190,7 +236,9 @@ class Upstream(asyncio.Protocol):
         "_keep",
         "_method",
         "_paused",
+        "_raw",
         "_transport",
+        "_upgrade",
         "asker",
         "deadline_s",
         "heard",
@@ -209,6 +257,8 @@ class Upstream(asyncio.Protocol):
         self._keep = False
         self._paused = False
         self._interims = 0
+        self._upgrade = False
+        self._raw: RawLine | None = None
         self.asker: Asker | None = None
         self.deadline_s = 0.0
         self.heard = False  # anything of the answer under way
@@ -221,12 +271,20 @@ class Upstream(asyncio.Protocol):
         """Whether the connection stands, as far as we know."""
         return self._transport is not None and not self._transport.is_closing()
 
+    @property
+    def line(self) -> Line | None:
+        """Who the connection works for."""
+        return self._raw or self.asker
+
     # for the asker
 
-    def ask(self, asker: Asker, method: bytes, head: bytes, *, more: bool) -> None:
+    def ask(
+        self, asker: Asker, method: bytes, head: bytes, *, more: bool, upgrade: bool = False
+    ) -> None:
         """Send a request head; `more` says that a body follows by `send` until `sent`."""
         assert self._transport is not None
         self.asker = asker
+        self._upgrade = upgrade
         self._method = method
         self.heard = False
         self.request_sent = not more
@@ -237,6 +295,25 @@ class Upstream(asyncio.Protocol):
         """Send a piece of the request body, framed already; into the void when it is closing."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
+
+    def tunnel(self, line: RawLine) -> None:
+        """From here on, bytes go to `line` as they come."""
+        self.asker = None
+        self._raw = line
+
+    def send_end(self) -> None:
+        """End our side of a tunnel."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def close_when_sent(self) -> None:
+        """Let go of the tunnel; what was sent still leaves."""
+        self._raw = None
+        self.close()
 
     def pause(self) -> None:
         """Read no more for now."""
@@ -252,8 +329,8 @@ class Upstream(asyncio.Protocol):
                 self._transport.resume_reading()
 
     def drop(self) -> None:
-        """Let go of the asker and cut the connection."""
-        self.asker = None
+        """Let go of who asked and cut the connection."""
+        self.asker = self._raw = None
         if self._transport is not None:
             self._transport.abort()
 
@@ -273,7 +350,17 @@ class Upstream(asyncio.Protocol):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, probe_s)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, probe_s)
 
+    def eof_received(self) -> bool:
+        """Keep a tunnel whose other direction is still open."""
+        if self._raw is None:
+            return False
+        self._raw.tunnel_end()
+        return self._transport is not None and self._transport.can_write_eof()
+
     def data_received(self, data: bytes) -> None:
+        if self._raw is not None:
+            self._raw.tunnel_data(data)
+            return
         asker = self.asker
         if asker is None:
             self.drop()  # nobody asked: it would be taken for the next request's answer
@@ -289,6 +376,10 @@ class Upstream(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self.pool.connections.discard(self)
+        if self._raw is not None:
+            raw, self._raw = self._raw, None
+            raw.broken(self, Broken(502, str(exc) if exc else "closed"))
+            return
         asker = self.asker
         if asker is None:
             return
@@ -304,8 +395,8 @@ class Upstream(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.write_paused = False
-        if self.asker is not None:
-            self.asker.upstream_writable()
+        if (line := self.line) is not None:
+            line.upstream_writable()
 
     # reading
 
@@ -341,9 +432,12 @@ class Upstream(asyncio.Protocol):
 
     def _read_interim(self, asker: Asker, head: ResponseHead, rest: bytes) -> None:
         self._interims += 1
+        if head.status == 101 and self._upgrade:
+            asker.switched(switching(head), rest)
+            return
         if head.status == 101 or self._interims > INTERIM_MAX:
             raise BadMessage(502, f"an unasked {head.status}")
-        asker.interim(head.status)
+        asker.interim(head.status, interim(head))
         if rest:
             self._read_head(asker, rest)
 

@@ -15,7 +15,7 @@ from enum import Enum, auto
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
-from daemonkit.http.exchange import Exchange
+from daemonkit.http.exchange import Exchange, Tunnel
 from daemonkit.http.framing import (
     HEAD_END,
     BadMessage,
@@ -62,6 +62,7 @@ class State(Enum):
     HEAD = auto()  # part of a head has arrived
     BODY = auto()  # a buffered body is arriving
     ANSWER = auto()  # the application has it
+    TUNNEL = auto()  # no HTTP any more; the application bounds its time
     LINGER = auto()  # answered for the last time; what still comes is thrown away
     CLOSED = auto()
 
@@ -83,6 +84,7 @@ class Connection(asyncio.Protocol):
         "_taken_bytes",
         "_taken_since",
         "_transport",
+        "_tunnel",
         "_written_bytes",
         "close_after",
         "exchange",
@@ -110,6 +112,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._continued = False
         self._half_closed = False
+        self._tunnel: Tunnel | None = None
         self._written_bytes = 0
         self._taken_bytes = 0
         self._taken_since = 0.0
@@ -133,6 +136,9 @@ class Connection(asyncio.Protocol):
         if self._body is not None:
             self._advance_body(data)
             return
+        if self._tunnel is not None:
+            self._tunnel.client_data(data)
+            return
         self._buffer = self._buffer + data if self._buffer else data
         if self.exchange is None and not self.write_paused:
             self._parse()
@@ -144,6 +150,9 @@ class Connection(asyncio.Protocol):
 
         TLS has no half-closed connections: there the end of a client's sending ends it.
         """
+        if self._tunnel is not None:
+            self._tunnel.client_end()
+            return not self.secure
         exchange = self.exchange
         unanswered = (
             bool(self._buffer) and self.write_paused
@@ -161,6 +170,7 @@ class Connection(asyncio.Protocol):
         self._state = State.CLOSED
         self._buffer = b""
         self._body = None
+        self._tunnel = None
         self._take_gathered()
         self.server.closed(self)
         exchange, self.exchange = self.exchange, None
@@ -210,6 +220,23 @@ class Connection(asyncio.Protocol):
         if head.expects_continue and self._body is not None and not self._continued:
             self._continued = True
             self.write(_CONTINUE)
+
+    def switch(self, tunnel: Tunnel) -> None:
+        self._state = State.TUNNEL
+        self._tunnel = tunnel
+        ahead, self._buffer = self._buffer, b""
+        self._read_on()
+        if ahead:
+            tunnel.client_data(ahead)
+        if self._half_closed:
+            tunnel.client_end()
+
+    def end_tunnel(self) -> None:
+        assert self._transport is not None
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
 
     def pause(self) -> None:
         if not self._paused and self._transport is not None:
@@ -363,6 +390,8 @@ class Connection(asyncio.Protocol):
     def _hand_over(self, pieces: list[bytes], rest: bytes | None) -> None:
         exchange = self.exchange
         if rest is not None:
+            if exchange is not None and isinstance(self._body, ChunkedBody):
+                exchange.trailers = self._body.trailers
             self._body = None
             self._buffer = rest
         receiver = exchange.receiver if exchange is not None else None

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from daemonkit.http.framing import RequestHead
+from daemonkit.http.framing import Fields, RequestHead
 
 if TYPE_CHECKING:
     from daemonkit.http.connection import Connection
@@ -23,6 +23,14 @@ class Receiver(Protocol):
     def body_end(self) -> None: ...
 
 
+class Tunnel(Protocol):
+    """Takes a client's bytes as they are, after the connection has left HTTP."""
+
+    def client_data(self, data: bytes) -> None: ...
+
+    def client_end(self) -> None: ...
+
+
 class Exchange:
     """One request and its answer. Heads given to it end without the empty line."""
 
@@ -36,6 +44,7 @@ class Exchange:
         "lost",
         "receiver",
         "resumed",
+        "trailers",
     )
 
     def __init__(self, connection: "Connection", head: RequestHead, body: bytes) -> None:
@@ -50,6 +59,7 @@ class Exchange:
         # A client that half-closes may still wait for its answer. Where an answer may take
         # for ever (a watch), the end of its sending is taken as its end.
         self.ends_with_client = False
+        self.trailers: Fields = ()  # of the request's body; there when it has ended
         self.begun = False  # whether a byte of the answer has been written
         self._chunked = False
 
@@ -139,6 +149,30 @@ class Exchange:
         """Tell a client that asked (`Expect: 100-continue`) to send its body."""
         if self._connection.exchange is self and not self.begun:
             self._connection.proceed(self.head)
+
+    def interim(self, head: bytes) -> None:
+        """Send a 1xx answer, status line and fields, to a client that knows them."""
+        if self._connection.exchange is self and not self.begun and self.head.minor == 1:
+            self._connection.write(head + b"\r\n")
+
+    def switch(self, head: bytes, tunnel: Tunnel) -> None:
+        """Answer with 101 and leave HTTP: from here on `tunnel` gets what the client sends."""
+        connection = self._connection
+        if connection.exchange is not self:
+            return
+        self.begun = True
+        connection.write(head + b"\r\n")
+        connection.switch(tunnel)
+
+    def send(self, data: bytes) -> None:
+        """Send bytes through a tunnel."""
+        if self._connection.exchange is self:
+            self._connection.write(data)
+
+    def send_end(self) -> None:
+        """End our side of a tunnel."""
+        if self._connection.exchange is self:
+            self._connection.end_tunnel()
 
     def pause(self) -> None:
         """Read no more for now; what was read already still comes."""

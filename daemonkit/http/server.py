@@ -15,7 +15,7 @@ from email.utils import formatdate
 
 from daemonkit.addresses import BACKLOG
 from daemonkit.http.connection import STATUS_LINES, Connection, Limits, State
-from daemonkit.http.exchange import Application, Exchange, Receiver
+from daemonkit.http.exchange import Application, Exchange, Receiver, Tunnel
 
 __all__ = [
     "STATUS_LINES",
@@ -26,6 +26,7 @@ __all__ = [
     "Receiver",
     "Server",
     "State",
+    "Tunnel",
 ]
 
 SWEEP_S = 1.0

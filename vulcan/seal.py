@@ -1,0 +1,103 @@
+"""Key pairs of hosts as vulcand seals them: NaCl's secretbox around JSON, in JSON.
+
+Plaintext: `{"Key": base64(PEM), "Cert": base64(PEM chain)}`. Sealed:
+`{"Encryption": "secretbox.v1", "Value": {"Val": base64, "Nonce": base64}}`; in a host's key this
+is one more base64, though vulcand's documentation shows it bare. Both are read.
+"""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from nacl.exceptions import CryptoError
+from nacl.secret import SecretBox
+
+NONCE_BYTES = SecretBox.NONCE_SIZE
+KEY_BYTES = SecretBox.KEY_SIZE
+_ENCRYPTION = "secretbox.v1"
+
+
+class SealError(ValueError):
+    """Something cannot be sealed or opened; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A private key and a certificate chain, both PEM."""
+
+    key: bytes
+    cert: bytes
+
+    def __repr__(self) -> str:
+        return "KeyPair(...)"  # keys do not belong in logs
+
+
+class _Plain(msgspec.Struct, frozen=True):
+    key: bytes = msgspec.field(name="Key")
+    cert: bytes = msgspec.field(name="Cert")
+
+
+class _Value(msgspec.Struct, frozen=True):
+    val: bytes = msgspec.field(name="Val")
+    nonce: bytes = msgspec.field(name="Nonce")
+
+
+class _Sealed(msgspec.Struct, frozen=True):
+    encryption: str = msgspec.field(name="Encryption")
+    value: _Value = msgspec.field(name="Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """Seal keys: the first seals, all open, so that a key can be exchanged for another."""
+
+    keys: tuple[bytes, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Seal({len(self.keys)} keys)"
+
+    def seal(self, pair: KeyPair, nonce: bytes) -> bytes:
+        """Return the sealed JSON. SealError without a key."""
+        if not self.keys:
+            raise SealError("no seal key: start vulcand with --seal-key")
+        plain = msgspec.json.encode(_Plain(pair.key, pair.cert))
+        box = SecretBox(self.keys[0]).encrypt(plain, nonce)
+        return msgspec.json.encode(_Sealed(_ENCRYPTION, _Value(box.ciphertext, nonce)))
+
+    def open(self, sealed: str | dict[str, Any]) -> KeyPair:
+        """Open a host's KeyPair, as it is or in base64. Raises SealError."""
+        if not self.keys:
+            raise SealError("the key pair is sealed: start vulcand with --seal-key")
+        try:
+            if isinstance(sealed, str):
+                box = msgspec.json.decode(base64.b64decode(sealed, validate=True), type=_Sealed)
+            else:
+                box = msgspec.convert(sealed, _Sealed)
+        except (binascii.Error, msgspec.DecodeError, msgspec.ValidationError) as error:
+            raise SealError(f"not a sealed key pair: {error}") from None
+        if box.encryption != _ENCRYPTION:
+            raise SealError(f'Encryption is "{box.encryption}": only {_ENCRYPTION} is known')
+        return self._opened(box.value)
+
+    def _opened(self, value: _Value) -> KeyPair:
+        for key in self.keys:
+            try:
+                plain = SecretBox(key).decrypt(value.val, value.nonce)
+                pair = msgspec.json.decode(plain, type=_Plain)
+            except (CryptoError, ValueError, msgspec.DecodeError):
+                continue
+            return KeyPair(pair.key, pair.cert)
+        raise SealError("no seal key opens the key pair")
+
+
+def parse_key(text: str) -> bytes:
+    """Read a seal key: 64 hex digits. Raises SealError."""
+    try:
+        key = bytes.fromhex(text.strip())
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise SealError("a seal key is 64 hex digits: `vctl secret new_key` makes one")
+    return key

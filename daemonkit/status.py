@@ -46,18 +46,22 @@ class StatusPage:
             b"/debug/state": lambda: (200, "application/json", _json(state())),
         }
         self.port = 0
+        self.socket: socket.socket | None = None  # for a successor
 
-    async def start(self) -> None:
-        """Listen; without an address do nothing."""
+    async def start(self, inherited: socket.socket | None = None) -> None:
+        """Listen, on the socket of a predecessor if there is one; without an address do nothing."""
         if not self._addr:
             return
-        sock = listening_socket(parse_address(self._addr), socket.SOCK_STREAM)
+        sock = inherited or listening_socket(parse_address(self._addr), socket.SOCK_STREAM)
+        self.socket = sock.dup()
         self.port = int(sock.getsockname()[1])
         await self._server.listen(sock)
 
     async def stop(self) -> None:
         """Stop listening."""
         await self._server.drain(DRAIN_S)
+        if self.socket is not None:
+            self.socket.close()
 
     def _answer(self, exchange: Exchange) -> None:
         page = self._pages.get(exchange.head.target.partition(b"?")[0])

@@ -32,6 +32,8 @@ HANG_S = 30.0
 START_S = 120.0
 # A worker this far behind is cheaper to bring up to date by the whole state.
 BEHIND_BYTES_MAX = 64 * 1024 * 1024
+# Of a socket that is passed on.
+NAME_BYTES_MAX = 1024
 RESTART_S_MIN, RESTART_S_MAX = 0.1, 5.0
 # A worker that lived so long died of something new: the restart delay begins anew.
 PROVEN_S = 10.0
@@ -59,6 +61,18 @@ class Worker(Protocol):
 
     async def drain(self) -> None:
         """Finish what is under way."""
+        ...
+
+
+class Keeper(Protocol):
+    """A worker whose sockets come and go while it runs."""
+
+    def open(self, name: str, sock: socket.socket) -> None:
+        """Serve on one more socket."""
+        ...
+
+    def shut(self, name: str) -> None:
+        """Serve on a socket no longer."""
         ...
 
 
@@ -100,6 +114,19 @@ class Supervisor:
                 seat.behind = True
             else:
                 seat.frames.send(Kind.PAYLOAD, payload)
+
+    def open(self, name: str, sock: socket.socket) -> None:
+        """Give every worker one more listening socket, those that come later too."""
+        self._sockets[name] = sock
+        for seat in self._seats:
+            seat.hand(name, [sock.fileno()])
+
+    def shut(self, name: str) -> None:
+        """Take a listening socket from every worker, and close it."""
+        sock = self._sockets.pop(name)
+        for seat in self._seats:
+            seat.hand(name, [])
+        sock.close()
 
     def ready(self) -> bool:
         """Whether all workers serve now."""
@@ -159,8 +186,10 @@ class Supervisor:
         """Run one worker process to its end; return its exit code."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
+        seat.hands, taking = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        seat.hands.setblocking(False)
         inherited = {name: sock.fileno() for name, sock in self._sockets.items()}
-        passed = {"channel": theirs.fileno(), "sockets": inherited}
+        passed = {"channel": theirs.fileno(), "hands": taking.fileno(), "sockets": inherited}
         environment = {
             name: value
             for name, value in os.environ.items()
@@ -170,12 +199,13 @@ class Supervisor:
             sys.executable,
             "-m",
             self._module,
-            pass_fds=(theirs.fileno(), *inherited.values()),
+            pass_fds=(theirs.fileno(), taking.fileno(), *inherited.values()),
             env={**environment, VARIABLE: json.dumps(passed)},
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,  # the terminal's Ctrl-C is the supervisor's to hear
         )
         theirs.close()
+        taking.close()
         frames = Frames(lambda kind, payload: self._take(seat, kind, payload), lambda: None)
         await asyncio.get_running_loop().create_unix_connection(lambda: frames, sock=ours)
         seat.frames = frames
@@ -224,23 +254,41 @@ class _Seat:
     def __init__(self, number: int) -> None:
         self.number = number
         self.restarts = 0
+        self.hands: socket.socket | None = None
         self.empty()
 
     def empty(self) -> None:
         self.process: asyncio.subprocess.Process | None = None
         self.frames: Frames | None = None
+        if self.hands is not None:
+            self.hands.close()
+        self.hands = None
         self.ready = False
         self.behind = False
         self.unanswered_polls = 0
         self.samples: list[Sample] = []
+
+    def hand(self, name: str, files: list[int]) -> None:
+        """Give a socket, or take it back when no file comes with its name."""
+        if self.hands is None:
+            return
+        try:
+            socket.send_fds(self.hands, [name.encode()], files)
+        except OSError as error:
+            # It does not take what it is given: a new process begins with all there is.
+            _log.error("socket-not-passed", worker=self.number, socket=name, error=str(error))
+            self.kill()
 
     def kill(self) -> None:
         if self.process is not None and self.process.returncode is None:
             self.process.kill()
 
 
-def serve(worker: Worker) -> int:
-    """Live as a worker process; the body of `python -m MODULE`. Returns the exit code."""
+def serve(worker: Worker, keeper: Keeper | None = None) -> int:
+    """Live as a worker process; the body of `python -m MODULE`. Returns the exit code.
+
+    `keeper` is told of sockets that come and go later.
+    """
     text = os.environ.pop(VARIABLE, "")
     if not text:
         sys.stderr.write("this module is started by its daemon, not by hand\n")
@@ -249,9 +297,40 @@ def serve(worker: Worker) -> int:
     sockets = {name: socket.socket(fileno=fd) for name, fd in passed["sockets"].items()}
     channel = socket.socket(fileno=passed["channel"])
     channel.setblocking(False)
-    for sock in (channel, *sockets.values()):
+    hands = socket.socket(fileno=passed["hands"])
+    hands.setblocking(False)
+    for sock in (channel, hands, *sockets.values()):
         os.set_inheritable(sock.fileno(), False)
-    return lifecycle.run(_Served(worker, channel, sockets), drain_s=None)
+    served = _Served(worker, channel, sockets)
+    if keeper is not None:
+        served.hands = _Hands(hands, keeper)
+    return lifecycle.run(served, drain_s=None)
+
+
+class _Hands:
+    """The receiving end of sockets."""
+
+    def __init__(self, sock: socket.socket, keeper: Keeper) -> None:
+        self._sock = sock
+        self._keeper = keeper
+
+    def listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.add_reader(self._sock, self._take, loop)
+
+    def _take(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            name, files, _, _ = socket.recv_fds(self._sock, NAME_BYTES_MAX, 1)
+        except BlockingIOError:
+            return
+        except OSError:
+            name, files = b"", []
+        if not name:
+            loop.remove_reader(self._sock)  # the supervisor is gone; the channel says so too
+        elif files:
+            os.set_inheritable(files[0], False)
+            self._keeper.open(name.decode(), socket.socket(fileno=files[0]))
+        else:
+            self._keeper.shut(name.decode())
 
 
 class _Served:
@@ -263,6 +342,7 @@ class _Served:
         self._worker = worker
         self._channel = channel
         self._sockets = sockets
+        self.hands: _Hands | None = None
 
     async def start(self, life: Lifecycle) -> None:
         loop = asyncio.get_running_loop()
@@ -304,6 +384,8 @@ class _Served:
         await loop.create_unix_connection(lambda: frames, sock=self._channel)
         await self._worker.start(self._sockets, await settings, life)
         serving = True
+        if self.hands is not None:
+            self.hands.listen(loop)
         for payload in waiting:
             self._worker.receive(payload)
         frames.send(Kind.READY)

@@ -3,19 +3,26 @@
 from http import HTTPStatus
 
 from daemonkit.http.server import STATUS_LINES, Exchange
+from vulcan.chain import Refusal
 
 _TEXTS = {status.value: status.phrase for status in HTTPStatus} | {
     413: "Request Entity Too Large",
 }
 
 
-def refuse(exchange: Exchange, status: int, text: str = "") -> None:
-    """Answer with an error; `text` instead of the status's own words."""
-    if status == 404:
+def refuse(
+    exchange: Exchange, status: int, text: str = "", *, refusal: Refusal | None = None
+) -> None:
+    """Answer with an error; `text` instead of the status's own words, or what a refusal says."""
+    kind, fields = b"text/plain; charset=utf-8", b""
+    if refusal is not None:
+        kind, fields, body = refusal.content_type, refusal.fields, refusal.body
+    elif status == 404:
         kind, body = b"application/json", b'{"error":"not found"}'
     else:
-        kind, body = b"text/plain; charset=utf-8", (text or _TEXTS[status]).encode()
+        body = (text or _TEXTS[status]).encode()
+    line = STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
     exchange.reply(
-        b"%bContent-Type: %b\r\nContent-Length: %d\r\n" % (STATUS_LINES[status], kind, len(body)),
+        b"%b%bContent-Type: %b\r\nContent-Length: %d\r\n" % (line, fields, kind, len(body)),
         body,
     )

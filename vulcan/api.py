@@ -1,24 +1,79 @@
-"""The read-only API: the objects in force, in vulcand's paths and JSON."""
+"""The API in vulcand's paths and JSON: reading from the table in force, writing to the store.
 
-from collections.abc import Callable, Iterable
-from urllib.parse import unquote
+Writes go through a thread, for the store may be slow; what they write comes back as any change.
+"""
+
+import asyncio
+import hmac
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 import msgspec
 
+from coordinator.client import (
+    CompareFailed,
+    KeyExists,
+    KeyNotFound,
+    MirrorStatus,
+    Store,
+    StoreError,
+    Unavailable,
+)
 from daemonkit.http.server import STATUS_LINES, Exchange
+from vulcan import apply, writes
+from vulcan.explain import explain
 from vulcan.listening import Host
 from vulcan.model import Backend, Entity, to_json
+from vulcan.quarantine import Refusal
+from vulcan.revision import Conflict
+from vulcan.seal import NONCE_BYTES
 from vulcan.table import Table
+from vulcan.top import Recent, Windows
+from vulcan.writes import Bad
 
+TOP_LIMIT = 100
 _OK = {"Status": "ok"}
+_NOT_FOUND = {"message": "Object not found"}
+Answer = tuple[int, object]
 
 
-def answer(table: Table, target: str) -> tuple[int, object]:
-    """Return status and document for a GET of `target`."""
-    segments = [unquote(part) for part in target.partition("?")[0].strip("/").split("/")]
-    match segments:
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What the daemon knows besides the table."""
+
+    index: int
+    refused: Mapping[str, Refusal]
+    down: tuple[tuple[str, str], ...]
+    store: MirrorStatus
+    unbound: Mapping[str, str]
+    windows: Windows
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """What the API needs of the daemon; without a token, everyone who reaches it may use it."""
+
+    table: Callable[[], Table]
+    store: Store
+    token: str
+    live: Callable[[], Live]
+
+
+def answer(table: Table, target: str) -> Answer:
+    """Return status and document for a GET of an object or a list."""
+    match writes.segments_of(target):
         case ["v1" | "v2", "status"]:
             return 200, _OK
+        case ["v2", "hosts"]:
+            return 200, {"Hosts": _listed(table.hosts.values())}
+        case ["v2", "hosts", name]:
+            return _one(table.hosts.get(name))
+        case ["v2", "listeners"]:
+            return 200, {"Listeners": _listed(table.listeners.values())}
+        case ["v2", "listeners", id_]:
+            return _one(table.listeners.get(id_))
         case ["v2", "backends"]:
             return 200, {"Backends": _listed(_backends(table))}
         case ["v2", "backends", id_]:
@@ -31,28 +86,144 @@ def answer(table: Table, target: str) -> tuple[int, object]:
             return 200, {"Frontends": _listed(table.frontends.values())}
         case ["v2", "frontends", id_]:
             return _one(table.frontends.get(id_))
+        case ["v2", "frontends", id_, "middlewares"] if id_ in table.frontends:
+            return 200, {"Middlewares": _listed(table.chain(id_))}
+        case ["v2", "frontends", frontend, "middlewares", id_]:
+            return _one(table.middlewares.get(frontend, {}).get(id_))
         case _:
             return _one(None)
 
 
-def application(table: Callable[[], Table]) -> Callable[[Exchange], None]:
-    """Return what answers the API's exchanges from the table in force."""
+def application(served: Api) -> Callable[[Exchange], None]:
+    """Return what answers the API's exchanges."""
 
     def serve(exchange: Exchange) -> None:
-        extra = b""
-        if exchange.head.method in {b"GET", b"HEAD"}:
-            status, document = answer(table(), exchange.head.target.decode("latin-1"))
+        method, target = exchange.head.method, exchange.head.target.decode("latin-1")
+        if not _may(served, exchange):
+            field = b'WWW-Authenticate: Bearer realm="vulcand"\r\n'
+            _reply(exchange, 401, {"message": "the API asks for its token"}, field)
+        elif method in {b"GET", b"HEAD"}:
+            _reply(exchange, *_read(served, target))
+        elif method in {b"POST", b"DELETE"}:
+            task = asyncio.get_running_loop().create_task(_write(served, exchange, target))
+            _writing.add(task)
+            task.add_done_callback(_writing.discard)
         else:
-            status, extra = 405, b"Allow: GET, HEAD\r\n"
-            document = {"message": "this API only reads: change the keys in the store"}
-        body = msgspec.json.encode(document)
-        exchange.reply(
-            b"%b%bContent-Type: application/json; charset=utf-8\r\nContent-Length: %d\r\n"
-            % (STATUS_LINES[status], extra, len(body)),
-            body,
-        )
+            _reply(exchange, 405, {"message": "use GET, POST or DELETE"}, b"Allow: GET, HEAD\r\n")
 
     return serve
+
+
+_writing: set[asyncio.Task[None]] = set()
+
+
+def _may(served: Api, exchange: Exchange) -> bool:
+    given = exchange.head.fields.get(b"authorization", b"")
+    wanted = b"Bearer " + served.token.encode()
+    return not served.token or hmac.compare_digest(given, wanted)
+
+
+def _read(served: Api, target: str) -> Answer:
+    table = served.table()
+    query = dict(parse_qsl(target.partition("?")[2]))
+    match writes.segments_of(target):
+        case ["v2", "top", "frontends" | "servers" as kind]:
+            return 200, _top(table, served.live(), kind, query)
+        case ["v2", "explain"]:
+            fields = parse_qsl(target.partition("?")[2])
+            headers = tuple(
+                (name.strip(), value.strip())
+                for key, field in fields
+                if key == "header"
+                for name, _, value in (field.partition(":"),)
+            )
+            method, peer = query.get("method", "GET"), query.get("peer", "")
+            return 200, explain(table, method, query.get("url", ""), headers, peer)
+        case ["v2", "node"]:
+            live = served.live()
+            return 200, {
+                "Index": live.index,
+                "Store": live.store,
+                "Refused": {key: why.reason for key, why in live.refused.items()},
+                "Down": [f"{backend} {address}" for backend, address in live.down],
+                "Unbound": live.unbound,
+                "Notes": table.notes(),
+                "Pending": table.pending(),
+            }
+        case _:
+            return answer(table, target)
+
+
+async def _write(served: Api, exchange: Exchange, target: str) -> None:
+    body, method = exchange.body, exchange.head.method
+    status, document = await asyncio.to_thread(_written, served, method, target, body)
+    _reply(exchange, status, document)
+
+
+def _written(served: Api, method: bytes, target: str, body: bytes) -> Answer:
+    try:
+        return _changed(served, method, target, body)
+    except Bad as bad:
+        return bad.status, {"message": str(bad)}
+    except KeyNotFound:
+        return 404, _NOT_FOUND
+    except (KeyExists, CompareFailed, Conflict) as error:
+        return 409, {"message": str(error)}
+    except Unavailable as error:
+        return 503, {"message": f"the store does not answer: {error}"}
+    except StoreError as error:
+        return 500, {"message": str(error)}
+
+
+def _changed(served: Api, method: bytes, target: str, body: bytes) -> Answer:
+    table, store = served.table(), served.store
+    match method, writes.segments_of(target):
+        case b"POST", ["v2", "apply"]:
+            return 200, apply.apply(store, table, body)
+        case b"POST", ["v2", "rollback"]:
+            return 200, apply.rollback(store, table, body)
+        case b"POST", ["v2", "history"]:
+            return 200, {"Revisions": apply.history(store, table.prefix)}
+        case b"POST", ["v2", "nodes"]:
+            return 200, {"Nodes": apply.nodes(store, table.prefix)}
+        case b"POST", _:
+            made = writes.put(target, body, table.seal, os.urandom(NONCE_BYTES))
+            if "/servers/" in made.path and table.backend(made.path.split("/")[1]) is None:
+                raise Bad(404, "the backend is not defined")
+            store.put(f"{table.prefix}/{made.path}", made.value, ttl_s=made.ttl_s)
+            return 200, made.shown
+        case _:
+            gone = writes.delete(target, table)
+            store.delete(f"{table.prefix}/{gone.path}", recursive=gone.recursive)
+            return 200, {"message": gone.message}
+
+
+def _reply(exchange: Exchange, status: int, document: object, fields: bytes = b"") -> None:
+    body = msgspec.json.encode(document)
+    exchange.reply(
+        b"%b%bContent-Type: application/json; charset=utf-8\r\nContent-Length: %d\r\n"
+        % (STATUS_LINES[status], fields, len(body)),
+        body,
+    )
+
+
+def _top(table: Table, live: Live, kind: str, query: Mapping[str, str]) -> dict[str, object]:
+    wanted = query.get("backendId", "")
+    limit = int(query["limit"]) if query.get("limit", "").isdigit() else TOP_LIMIT
+    rows: list[tuple[Recent, dict[str, object]]] = []
+    if kind == "frontends":
+        for frontend in table.frontends.values():
+            if wanted in {"", frontend.backend}:
+                recent = live.windows.get(("frontend", frontend.id)) or Recent()
+                rows.append((recent, to_json(frontend)))
+    else:
+        for backend in table.servers:
+            for server in table.rotation(backend) if wanted in {"", backend} else ():
+                recent = live.windows.get(("server", f"{backend} {server.address}")) or Recent()
+                rows.append((recent, {**to_json(server), "Backend": backend}))
+    rows.sort(key=lambda row: row[0].rank)
+    shown = [{**document, "Stats": recent.stats()} for recent, document in rows[:limit]]
+    return {kind.capitalize(): shown}
 
 
 def _backends(table: Table) -> list[Backend]:
@@ -64,10 +235,8 @@ def _listed(entities: Iterable[Entity]) -> list[object]:
     return [to_json(entity) for entity in sorted(entities, key=_name)]
 
 
-def _one(entity: Entity | None) -> tuple[int, object]:
-    if entity is None:
-        return 404, {"message": "Object not found"}
-    return 200, to_json(entity)
+def _one(entity: Entity | None) -> Answer:
+    return (404, _NOT_FOUND) if entity is None else (200, to_json(entity))
 
 
 def _name(entity: Entity) -> str:

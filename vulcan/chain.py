@@ -120,9 +120,6 @@ class Chain:
         }
 
 
-EMPTY = Chain(())
-
-
 def _memory(each: Middleware) -> Memory:
     match each.work:
         case RateLimit(rate=rate):
@@ -263,3 +260,6 @@ def _edits(middlewares: Sequence[Middleware]) -> Headers | None:
         frozenset(name for work in works for name in work.remove_request) | frozenset(request),
         frozenset(name for work in works for name in work.remove_response) | frozenset(response),
     )
+
+
+EMPTY = Chain(())

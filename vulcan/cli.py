@@ -1,6 +1,7 @@
 """The console script `vulcand`."""
 
-from typing import Annotated, NoReturn
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
@@ -26,6 +27,37 @@ Prefix = Annotated[
 ]
 
 
+ApiToken = Annotated[
+    Path | None,
+    typer.Option(
+        "--api-token-file", metavar="FILE", help="Token that the API asks for; none without it."
+    ),
+]
+SealKey = Annotated[
+    str,
+    typer.Option(
+        "--seal-key",
+        "--sealKey",
+        metavar="HEX,...",
+        help="Keys that open hosts' key pairs; the first one seals. Better in the environment.",
+    ),
+]
+AccessLog = Annotated[
+    str,
+    typer.Option("--access-log", metavar="FILE", help="JSON line a request; - is standard output."),
+]
+DefaultListener = Annotated[
+    bool,
+    typer.Option(
+        "--default-listener/--no-default-listener", help="Whether --interface and --port serve."
+    ),
+]
+CompatOrder = Annotated[
+    Literal["specific", "vulcand"],
+    typer.Option("--compat-order", help="Which of several routes goes first."),
+]
+
+
 @app.command()
 def vulcand(  # noqa: PLR0913 - one parameter an option
     *,
@@ -33,7 +65,12 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
     port: Port = 8181,
     api_interface: ApiInterface = "127.0.0.1",
     api_port: ApiPort = 8182,
+    api_token_file: ApiToken = None,
     prefix: Prefix = "vulcand",
+    default_listener: DefaultListener = True,
+    compat_order: CompatOrder = "specific",
+    seal_key: SealKey = "",
+    access_log: AccessLog = "",
     endpoints: options.Endpoints = "http://127.0.0.1:2379",
     ca_file: options.CaFile = None,
     cert_file: options.CertFile = None,
@@ -49,13 +86,18 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
     """Forward HTTP requests by the frontends, backends and servers below a prefix."""
     from coordinator.client import StoreError, Tls
     from vulcan.daemon import Options, run
+    from vulcan.seal import Seal, SealError, parse_key
 
     logs.configure(log_level, log_format)
     try:
         daemon = Options(
-            address=(interface, port),
+            address=(interface, port) if default_listener else None,
             api_address=(api_interface, api_port),
+            api_token=api_token_file.read_text().strip() if api_token_file else "",
             prefix="/" + prefix.strip("/"),
+            bytewise=compat_order == "vulcand",
+            seal=Seal(tuple(parse_key(key) for key in seal_key.split(",") if key)),
+            access_log=access_log,
             endpoints=endpoints,
             tls=Tls(*(str(path or "") for path in (ca_file, cert_file, key_file))),
             state_dir=state_dir,
@@ -66,8 +108,10 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
             log_format=log_format,
         )
         code = run(daemon)
-    except StoreError as error:
+    except (StoreError, SealError) as error:
         raise options.Failure(str(error), options.EXIT_USAGE) from None
+    except OSError as error:
+        raise options.Failure(f"{error.filename}: {error.strerror}") from None
     raise typer.Exit(code)
 
 

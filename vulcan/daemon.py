@@ -1,6 +1,7 @@
 """The daemon: sockets, one copy of the keys for all workers, the API and the status page."""
 
 import asyncio
+import signal
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,12 +16,18 @@ from daemonkit.http.server import Server
 from daemonkit.lifecycle import Lifecycle, activated_sockets
 from daemonkit.metrics import Sample
 from daemonkit.status import Probe, StatusPage
-from vulcan import api
+from vulcan import api, messages, top
+from vulcan.checks import Checks
+from vulcan.messages import Begin, Boot, Reopen, Update, Verdicts
 from vulcan.quarantine import Quarantine, merged
+from vulcan.seal import Seal
+from vulcan.sockets import RETRY_S, Sockets, address_of
 from vulcan.table import Table
-from vulcan.worker import Boot
+from vulcan.upgrade import Inheritance, succeed
+from vulcan.worker import WINDOW
 
-# Keys of one deploy come in a burst: they go to the workers as one change.
+# Keys of one deploy come in a burst: the first goes to the workers at once, what follows within
+# this time as one change.
 GATHER_S = 0.02
 WAITING_S = 5.0
 API_DRAIN_S = 0.5
@@ -34,9 +41,13 @@ _log = logs.get("vulcand")
 class Options:
     """How the daemon runs. `address` is not bound when systemd passes sockets."""
 
-    address: tuple[str, int]
+    address: tuple[str, int] | None
     api_address: tuple[str, int]
+    api_token: str
     prefix: str
+    bytewise: bool
+    seal: Seal
+    access_log: str
     endpoints: str
     tls: Tls
     state_dir: Path | None
@@ -59,13 +70,20 @@ class Vulcand:
 
     def __init__(self, options: Options, store: Store) -> None:
         self._options = options
-        self._quarantine = Quarantine(options.prefix)
-        self._table = Table(options.prefix)
+        self._quarantine = Quarantine(options.prefix, options.seal)
+        self._table = Table(options.prefix, bytewise=options.bytewise, seal=options.seal)
         self._batch: list[Changes] = []
+        self._applied_s = 0.0
         self._loaded = asyncio.Event()
         self._workers: workers.Supervisor | None = None
-        self._sockets: dict[str, socket.socket] = {}
-        self._api = Server(api.application(lambda: self._table))
+        self._inherited = Inheritance()
+        self._sockets = Sockets(self._inherited.sockets)
+        self._checks = Checks(self._tell_verdicts)
+        self._api_socket: socket.socket | None = None
+        self._upgrading = False
+        self._api = Server(
+            api.application(api.Api(lambda: self._table, store, options.api_token, self._live))
+        )
         cache = options.state_dir / SNAPSHOT if options.state_dir else None
         self._mirror = Mirror(store, options.prefix, self._deliver, cache=cache)
         self._page = StatusPage(
@@ -79,36 +97,56 @@ class Vulcand:
     async def start(self, life: Lifecycle) -> None:
         """Serve once the keys are there. Until then connections are refused."""
         options = self._options
+        self._life = life
         self._loop = asyncio.get_running_loop()
-        await self._page.start()
+        await self._page.start(self._inherited.status)
         self._mirror.start()
         await self._first_load(life)
-        self._sockets = _sockets(options.address)
-        boot = Boot(options.prefix, options.drain_s, options.log_level, options.log_format)
+        if options.address is not None:
+            passed = [sock for socks in activated_sockets().values() for sock in socks]
+            self._sockets.add_default(options.address, passed)
+        self._sockets.follow(self._table.listeners, None)
+        boot = Boot(
+            prefix=options.prefix,
+            bytewise=options.bytewise,
+            drain_s=options.drain_s,
+            log_level=options.log_level,
+            log_format=options.log_format,
+            access_log=options.access_log,
+            seal_keys=options.seal.keys,
+        )
         self._workers = workers.Supervisor(
             "vulcan.worker",
             options.workers,
-            sockets=self._sockets,
-            catch_up=lambda: _encoded(self._quarantine.everything()),
+            sockets=self._sockets.open,
+            catch_up=self._everything,
             settings=msgspec.msgpack.encode(boot),
         )
+        self._checks.follow(self._table)
         await self._workers.start(life)
-        api_sock = listening_socket(options.api_address, socket.SOCK_STREAM)
+        api_sock = self._inherited.api or listening_socket(options.api_address, socket.SOCK_STREAM)
+        self._api_socket = api_sock.dup()
         await self._api.listen(api_sock)
+        self._loop.add_signal_handler(signal.SIGUSR1, self._reopen)
+        self._loop.add_signal_handler(signal.SIGUSR2, self._upgrade)
+        life.spawn(self._retry_listeners(), "listeners")
         _log.info(
             "serving",
-            sockets=" ".join(self._sockets),
-            api=_name(api_sock),
+            sockets=" ".join(self._sockets.names()),
+            api=address_of(self._api_socket),
             workers=options.workers,
             index=self._table.index,
         )
+        self._inherited.serving()
 
     async def drain(self) -> None:
         """Accept no more, let the workers finish, and let the store go."""
-        for sock in self._sockets.values():
-            sock.close()
+        self._checks.stop()
+        self._sockets.close()
         if self._workers is not None:
             await self._workers.drain()
+        if self._api_socket is not None:
+            self._api_socket.close()
         await self._api.drain(API_DRAIN_S)
         await self._page.stop()
         await self._loop.run_in_executor(None, self._mirror.stop)
@@ -132,19 +170,74 @@ class Vulcand:
     def _gather(self, changes: Changes) -> None:
         self._batch.append(changes)
         if len(self._batch) == 1:
-            self._loop.call_later(GATHER_S, self._apply)
+            since_s = self._loop.time() - self._applied_s
+            self._loop.call_later(max(0.0, GATHER_S - since_s), self._apply)
 
     def _apply(self) -> None:
+        self._applied_s = self._loop.time()
         changes, self._batch = merged(self._batch), []
         known = dict(self._quarantine.refused)
         admitted = self._quarantine.admit(changes)
         for key, refusal in self._quarantine.refused.items():
             if known.get(key) != refusal:
                 _log.warning("key-refused", key=key, reason=refusal.reason, kept=refusal.kept)
-        self._table = self._table.advanced(admitted)
+        before, self._table = self._table, self._table.advanced(admitted)
         self._loaded.set()
+        if self._workers is None:
+            return
+        self._workers.publish(messages.encode(Update(admitted)))
+        table = self._table
+        if table.listeners is not before.listeners:
+            self._sockets.follow(table.listeners, self._workers)
+        if table.backends is not before.backends or table.servers is not before.servers:
+            self._checks.follow(table)
+
+    def _everything(self) -> bytes:
+        return messages.encode(Begin(self._quarantine.everything(), self._checks.down))
+
+    def _tell_verdicts(self) -> None:
         if self._workers is not None:
-            self._workers.publish(_encoded(admitted))
+            self._workers.publish(messages.encode(Verdicts(self._checks.down)))
+
+    def _reopen(self) -> None:
+        if self._workers is not None:
+            self._workers.publish(messages.encode(Reopen()))
+
+    def _upgrade(self) -> None:
+        if not self._upgrading:
+            self._upgrading = True
+            self._life.spawn(self._hand_over(), "upgrade")
+
+    async def _hand_over(self) -> None:
+        """Start a successor on our sockets; drain once it serves, go on if it does not."""
+        assert self._api_socket is not None
+        try:
+            if await succeed(self._sockets.open, self._api_socket, self._page.socket):
+                self._life.stop()
+        except OSError as error:
+            _log.error("successor-failed", error=str(error))
+        finally:
+            self._upgrading = False
+
+    async def _retry_listeners(self) -> None:
+        while True:
+            await asyncio.sleep(RETRY_S)
+            if self._sockets.failed and self._workers is not None:
+                self._sockets.follow(self._table.listeners, self._workers)
+
+    def _live(self) -> api.Live:
+        windows = [s for s in self._worker_samples() if s.name == WINDOW]
+        return api.Live(
+            index=self._table.index,
+            refused=self._quarantine.refused,
+            down=self._checks.down,
+            store=self._mirror.status(),
+            unbound=self._sockets.failed,
+            windows=top.gathered(windows),
+        )
+
+    def _worker_samples(self) -> list[Sample]:
+        return self._workers.samples() if self._workers is not None else []
 
     def _ready(self) -> Probe:
         serving = self._workers is not None and self._workers.ready()
@@ -158,6 +251,8 @@ class Vulcand:
             "store": self._mirror.status(),
             "frontends": len(table.frontends),
             "backends": len({*table.backends, *table.servers}),
+            "listeners": {"open": self._sockets.names(), "failed": self._sockets.failed},
+            "servers_down": self._checks.down,
             "servers": sum(len(servers) for servers in table.servers.values()),
             "workers": self._workers.pids() if self._workers else [],
             "refused": len(refused),
@@ -175,25 +270,18 @@ class Vulcand:
             ("store_connected", status.connected, "Whether the store is followed."),
             ("store_index", table.index, "The store's index that the table stands at."),
         )
-        if self._workers is not None:
-            yield from self._workers.samples()
+        yield from (sample for sample in self._worker_samples() if sample.name != WINDOW)
+        for host in table.hosts.values():
+            if host.certificate is not None:
+                yield Sample(
+                    "vulcand_certificate_not_after_seconds",
+                    "gauge",
+                    "When a host's certificate ends, in Unix time.",
+                    host.certificate.not_after_s,
+                    {"host": host.name},
+                )
         for name, value, text in gauges:
             yield Sample(f"vulcand_{name}", "gauge", text, value)
         if status.age_s is not None:
             text = "How long ago the store was last heard."
             yield Sample("vulcand_store_age_seconds", "gauge", text, status.age_s)
-
-
-def _encoded(changes: Changes) -> bytes:
-    return msgspec.msgpack.encode(changes)
-
-
-def _sockets(address: tuple[str, int]) -> dict[str, socket.socket]:
-    """Take systemd's sockets, or bind the address."""
-    passed = [sock for socks in activated_sockets().values() for sock in socks]
-    return {_name(s): s for s in passed or [listening_socket(address, socket.SOCK_STREAM)]}
-
-
-def _name(sock: socket.socket) -> str:
-    host, port = sock.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -125,7 +125,7 @@ class BackendDocument(_Document, frozen=True, kw_only=True):
     settings: BackendSettingsDocument = BackendSettingsDocument()
 
 
-class ServerDocument(_Document, frozen=True, kw_only=True):
+class ServerDocument(_Document, frozen=True, kw_only=True, omit_defaults=True):
     """The value of `backends/ID/servers/ID`. Weight is ours; 0 lets the server drain."""
 
     id: str = ""

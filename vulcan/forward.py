@@ -1,140 +1,200 @@
 """One request on its way: to a server, perhaps to a second one, and the answer back.
 
-A request is sent again only when no byte of its answer came, and either nothing of it was
-sent (the dial failed) or it can be repeated (idempotent, without a body) and the connection
-had served before, so that it may have been closed just then. Once the client has a byte of
-an answer, a failure cuts its connection: half an answer must not look whole.
+A request is sent again only when no byte of its answer went to the client, and
+- nothing of it was sent (the dial failed): any method;
+- or it is idempotent, has no body, and no byte of its answer came;
+- or the frontend's failover predicate says so, and all of its body is still there. Methods that
+  are not idempotent only by a predicate that asks for the method.
+Once the client has a byte of an answer, a failure cuts its connection: half an answer must not
+look whole.
 """
-
-from collections.abc import Callable
-from dataclasses import dataclass, field
-
-import msgspec
 
 from daemonkit.http.framing import Fields
 from daemonkit.http.server import Exchange
 from vulcan import headers
 from vulcan.answers import refuse
-from vulcan.balance import RoundRobin
-from vulcan.headers import Incoming, Outgoing
-from vulcan.model import Frontend
+from vulcan.chain import Asked, Passage, Refusal
+from vulcan.group import Group
+from vulcan.headers import Incoming
+from vulcan.lane import Plan
+from vulcan.predicate import Attempt
+from vulcan.site import Site
+from vulcan.tunnel import Tunnel
+from vulcan.upload import Upload
 from vulcan.upstream import Broken, Pool, Upstream
 
 # Servers tried when none can be dialled; each try may last a dial's time-out.
 DIALS_MAX = 3
+# Attempts in all, whatever a predicate says.
+ATTEMPTS_MAX = 10
 # Between two pieces of a body, from whichever side they are awaited.
 BODY_IDLE_S = 60.0
 # A server that does not say 100 by then is not going to: the client is told to send on.
 CONTINUE_S = 1.0
-
-
-@dataclass(slots=True)
-class Tally:
-    """What happened to one frontend's requests."""
-
-    answers: dict[int, int] = field(default_factory=dict)  # by status
-    dials_failed: int = 0
-    retries: int = 0
-    cut: int = 0  # answers that broke off after their head
-    gone: int = 0  # clients that left before the end of their answer
-
-    def answer(self, status: int) -> None:
-        """Count an answer by its status."""
-        self.answers[status] = self.answers.get(status, 0) + 1
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """What a request head means under one table; remembered beside the head."""
-
-    generation: object
-    frontend: Frontend
-    outgoing: Outgoing
-    replayable: bool
-    has_body: bool
-    turn: RoundRobin
-    tally: Tally
+# What the access log says of a client that left, as nginx does.
+CLIENT_GONE = 499
 
 
 class Forward:
     """One exchange between a client and a server."""
 
     __slots__ = (
-        "_body_bytes",
+        "_asked_s",
         "_dials",
         "_exchange",
-        "_held",
-        "_plan",
+        "_group",
+        "_over",
         "_pool",
         "_reused",
-        "_rotation",
-        "_sent_all",
-        "_started",
+        "_site",
+        "_sticky_missed",
         "_tried",
         "_upstream",
         "_waits_for_continue",
+        "answer_head",
+        "attempts",
+        "began_s",
+        "passage",
+        "plan",
+        "sent_bytes",
+        "started",
+        "status",
+        "trace",
+        "upload",
     )
 
-    def __init__(
-        self, exchange: Exchange, plan: Plan, rotation: Callable[[str], tuple[Pool, ...]]
-    ) -> None:
+    def __init__(self, exchange: Exchange, plan: Plan, site: Site) -> None:
         self._exchange = exchange
-        self._plan = plan
-        self._rotation = rotation
+        self.plan = plan
+        self._site = site
         self._upstream: Upstream | None = None
         self._pool: Pool | None = None
-        self._started = False
+        self._group: Group | None = None
+        self.passage: Passage | None = None
+        self.started = False
         self._reused = False
-        self._sent_all = not plan.has_body
-        self._held: list[bytes] = []
-        self._body_bytes = 0
+        self._over = False
+        self._sticky_missed = False
+        self.upload = Upload(
+            chunked=exchange.head.chunked,
+            has_body=plan.has_body,
+            keeps_max=plan.frontend.kept_bytes_max if plan.frontend.failover else None,
+        )
         self._dials = 0
+        self.attempts = 0
         self._tried: tuple[Pool, ...] = ()
         self._waits_for_continue = False
+        self.began_s = self._asked_s = site.now()
+        self.status = 0
+        self.sent_bytes = 0
+        self.trace = b""
+        self.answer_head = b""
+
+    @property
+    def exchange(self) -> Exchange:
+        """The client's side."""
+        return self._exchange
+
+    @property
+    def server(self) -> Pool | None:
+        """The server that was asked last."""
+        return self._pool
 
     def begin(self) -> None:
-        """Send the request to the next server, or answer 503 when there is none."""
-        plan, exchange = self._plan, self._exchange
-        pools = self._rotation(plan.frontend.backend)
-        if not pools:
-            self._refuse(503)
-            return
+        """Send the request to the next server, or answer when that is not to be."""
+        plan, exchange = self.plan, self._exchange
         exchange.lost = self._client_lost
-        self._pool = pool = plan.turn.pick(pools)
         if plan.has_body:
+            exchange.receiver = self
             limit = plan.frontend.body_bytes_max
             if limit and exchange.head.length > limit and not exchange.head.chunked:
                 self._refuse(413)
                 return
-            exchange.receiver = self
             self._waits_for_continue = exchange.head.expects_continue
+        if plan.lane.chain is not None and not self._passes():
+            return
+        self._group = group = self._site.group(plan.frontend.backend)
+        pools = group.rotation(self.began_s) if group is not None else ()
+        if group is None or not pools:
+            self._refuse(503)
+            return
+        group.budget.asked()
+        self._send(self._first(group, pools))
+
+    def _passes(self) -> bool:
+        """Whether the middlewares let the request through; if not, it is answered."""
+        plan = self.plan
+        origin, chain = plan.origin, plan.lane.chain
+        assert chain is not None
+        peer = headers.address_of(self._exchange.peer[0])
+        scheme = b"https" if plan.secure else b"http"
+        facts = origin.facts.of(peer)
+        asked = Asked(facts, scheme, origin.authority, origin.target)
+        self.passage, refusal = chain.enter(asked, self.began_s)
+        if refusal is None:
+            return True
+        plan.lane.tally.refused += 1
+        self._refuse(refusal.status, refusal)
+        return False
+
+    def _first(self, group: Group, pools: tuple[Pool, ...]) -> Pool:
+        if group.backend.sticky is not None:
+            cookies = self._exchange.head.fields.get(b"cookie", b"")
+            if pool := group.sticky(cookies, self.began_s):
+                return pool
+            self._sticky_missed = True
+        return self.plan.lane.balance.pick(pools, group.backend.balance)
+
+    def _send(self, pool: Pool) -> None:
+        """Ask a server, on a connection that is there or a new one."""
+        self._use(pool)
         upstream = pool.take()
         if upstream is None:
-            self._dial(pool)
+            self._dial()
         else:
             self._reused = True
             self._ask(upstream)
 
+    def _use(self, pool: Pool) -> None:
+        if self._pool is not None:
+            self._pool.under_way -= 1
+        pool.under_way += 1
+        self._pool = pool
+
     def _ask(self, upstream: Upstream) -> None:
-        plan, pool = self._plan, self._pool
+        plan, pool = self.plan, self._pool
         assert pool is not None
         self._upstream = upstream
+        self.attempts += 1
+        outgoing = plan.outgoing
+        if self.passage is not None and self.passage.target != plan.origin.target:
+            outgoing = outgoing.to(self._exchange.head.method, self.passage.target)
         peer = headers.address_of(self._exchange.peer[0])
-        request = plan.outgoing.render(pool.host_line, peer)
-        if self._sent_all:
+        self.trace = self._site.trace(outgoing.trace)
+        request = outgoing.render(pool.host_line, peer, self.trace)
+        if self.upload.complete:
             wait_s = pool.backend.read_s
         else:
             wait_s = CONTINUE_S if self._waits_for_continue else BODY_IDLE_S
-        upstream.deadline_s = pool.loop.time() + wait_s
-        upstream.ask(self, self._exchange.head.method, request, more=not self._sent_all)
-        if self._plan.has_body:
+        self._asked_s = self._site.now()
+        upstream.deadline_s = self._asked_s + wait_s
+        upstream.ask(
+            self,
+            self._exchange.head.method,
+            request,
+            more=not self.upload.complete,
+            upgrade=bool(outgoing.upgrade),
+        )
+        if plan.has_body:
             self._release_held()
 
-    def _dial(self, pool: Pool) -> None:
-        self._pool = pool
+    def _dial(self) -> None:
+        pool = self._pool
+        assert pool is not None
         self._reused = False
         self._dials += 1
         self._tried += (pool,)
-        if self._plan.has_body:
+        if self.plan.has_body:
             self._exchange.pause()
         pool.dial(self)
 
@@ -144,17 +204,16 @@ class Forward:
         """Take a piece of the request body."""
         if self._exchange.finished:
             return
-        self._body_bytes += len(data)
-        limit = self._plan.frontend.body_bytes_max
-        if limit and self._body_bytes > limit:
+        framed = self.upload.piece(data)
+        limit = self.plan.frontend.body_bytes_max
+        if limit and self.upload.bytes > limit:
             self._drop_upstream()
             self._refuse(413)
             return
         self._waits_for_continue = False
-        framed = b"%x\r\n%b\r\n" % (len(data), data) if self._exchange.head.chunked else data
         upstream = self._upstream
         if upstream is None:
-            self._held.append(framed)
+            self.upload.held.append(framed)
             return
         upstream.send(framed)
         self._extend(upstream, BODY_IDLE_S)
@@ -165,23 +224,21 @@ class Forward:
         """The request body is complete."""
         if self._exchange.finished:
             return
-        self._sent_all = True
-        upstream = self._upstream
-        if self._exchange.head.chunked:
-            if upstream is None:
-                self._held.append(b"0\r\n\r\n")
-            else:
-                upstream.send(b"0\r\n\r\n")
-        if upstream is not None:
-            upstream.request_sent = True
-            self._extend(upstream, upstream.pool.backend.read_s)
+        end, upstream = self.upload.end(self._exchange.trailers), self._upstream
+        if upstream is None:
+            self.upload.held.append(end)
+            return
+        if end:
+            upstream.send(end)
+        upstream.request_sent = True
+        self._extend(upstream, upstream.pool.backend.read_s)
 
     def _release_held(self) -> None:
         upstream = self._upstream
         assert upstream is not None
-        for piece in self._held:
+        for piece in self.upload.held:
             upstream.send(piece)
-        self._held = []
+        self.upload.held = []
         if not upstream.write_paused:
             self._exchange.resume()
 
@@ -189,52 +246,109 @@ class Forward:
 
     def connected(self, upstream: Upstream) -> None:
         """Use the connection that was dialled; without a client it waits for the next one."""
-        if self._exchange.finished:
+        if self._exchange.finished or self._over:
             upstream.pool.give(upstream)
         else:
             self._ask(upstream)
 
     def dial_failed(self, failure: Broken) -> None:
         """Try the next server: nothing of the request was sent."""
-        assert self._pool is not None
-        self._pool.report(failure.reason)
-        self._plan.tally.dials_failed += 1
-        if self._exchange.finished:
+        self._note_failure(failure)
+        self.plan.lane.tally.dials_failed += 1
+        if self._exchange.finished or self._over:
             return
-        pools = self._rotation(self._plan.frontend.backend)
-        other = self._plan.turn.pick_other(pools, self._tried) if pools else None
+        other = self._other()
         if other is None or self._dials >= DIALS_MAX:
-            self._refuse(failure.status)
+            self._refuse(failure.status, ended="server-unreachable")
             return
-        self._plan.tally.retries += 1
-        self._dial(other)
+        self.plan.lane.tally.retries += 1
+        self._use(other)
+        self._dial()
 
-    def interim(self, status: int) -> None:
-        """Pass 100 on; other interim answers are for this hop alone."""
+    def _other(self) -> Pool | None:
+        """A server that was not tried yet."""
+        group = self._site.group(self.plan.frontend.backend)
+        if group is None:
+            return None
+        pools = group.rotation(self._site.now())
+        return self.plan.lane.balance.pick_other(pools, self._tried, group.backend.balance)
+
+    def interim(self, status: int, head: bytes) -> None:
+        """Pass a 1xx answer on."""
         if status == 100:
             self._proceed()
+        else:
+            self._exchange.interim(head)
+
+    def switched(self, head: bytes, rest: bytes) -> None:
+        """Join client and server: from here on their bytes are their own."""
+        upstream, self._upstream = self._upstream, None
+        assert upstream is not None
+        self.started = True
+        self.status = 101
+        tally = self.plan.lane.tally
+        tally.upgrades += 1
+        tally.answer(101)
+        tunnel = Tunnel(self._exchange, upstream, self._tunnel_ended)
+        upstream.tunnel(tunnel)
+        self._exchange.switch(head, tunnel)
+        if rest:
+            tunnel.tunnel_data(rest)
+
+    def _tunnel_ended(self, sent_bytes: int) -> None:
+        self.sent_bytes = sent_bytes
+        self._end(101, "")
 
     def answer_whole(self, incoming: Incoming, body: bytes) -> None:
         """Give the client the whole answer. The connection is back in its pool by now."""
         exchange = self._exchange
         self._upstream = None
-        self._plan.tally.answer(incoming.status)
+        if self.plan.frontend.failover and self._fails_over(incoming.status, network=False):
+            return
         exchange.lost = exchange.receiver = None
+        self.sent_bytes = len(body)
+        self._answered(incoming.status)
+        incoming = self._edited(incoming)
         exchange.reply(incoming.head, body, dated=incoming.dated)
+        self._end(incoming.status, "")
 
     def answer_begins(self, incoming: Incoming) -> None:
         """Begin the client's answer; its body follows."""
-        self._started = True
-        self._plan.tally.answer(incoming.status)
+        if self.plan.frontend.failover and self._fails_over(incoming.status, network=False):
+            return
+        self.started = True
+        self.status = incoming.status
+        self._answered(incoming.status)
+        incoming = self._edited(incoming)
         self._exchange.start(incoming.head, chunked=incoming.chunked, dated=incoming.dated)
         upstream = self._upstream
         assert upstream is not None
         self._extend(upstream, BODY_IDLE_S)
 
+    def _answered(self, status: int) -> None:
+        self.plan.lane.tally.answer(status)
+        pool = self._pool
+        assert pool is not None
+        pool.fitness.answered()
+        now_s = self._site.now()
+        pool.window.record(now_s, status, now_s - self._asked_s)
+
+    def _edited(self, incoming: Incoming) -> Incoming:
+        """Add what middlewares and stickiness have to say."""
+        chain = self.plan.lane.chain
+        cookie = b""
+        if self._sticky_missed and self._group is not None and self._pool is not None:
+            cookie = self._group.cookie(self._pool)
+        made = headers.edited(incoming, chain.edits if chain else None, cookie)
+        self.answer_head = made.head
+        return made
+
     def answer_data(self, pieces: list[bytes]) -> None:
         """Pass on a part of the answer's body."""
         exchange, upstream = self._exchange, self._upstream
-        exchange.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self.sent_bytes += len(data)
+        exchange.write(data)
         if upstream is None:
             return
         self._extend(upstream, BODY_IDLE_S)
@@ -248,29 +362,67 @@ class Forward:
         exchange.lost = exchange.resumed = exchange.receiver = None
         self._upstream = None
         exchange.finish(headers.trailers(trailers) if trailers else b"")
+        self._end(self.status, "")
+
+    # when it goes wrong
 
     def broken(self, upstream: Upstream, failure: Broken) -> None:
         """Ask again where that is safe, else tell the client."""
         self._upstream = None
         if self._exchange.finished:
             return
-        if not self._started and self._reused and not upstream.heard and self._plan.replayable:
-            self._retry(failure)
-            return
-        upstream.pool.report(failure.reason)
-        if self._started:
-            self._cut()
-        else:
-            self._refuse(failure.status)
+        stale = self._reused and not upstream.heard  # closed just as it was taken
+        if not stale:
+            self._note_failure(failure)
+        if self.started:
+            self._cut("server-cut")
+        elif not (self._repeats(upstream, stale=stale) or self._fails_over(failure.status)):
+            if stale:
+                self._note_failure(failure)
+            self._refuse(failure.status, ended="server-cut")
 
-    def _retry(self, failure: Broken) -> None:
-        """Ask on a connection that is certainly fresh, of any server still in rotation."""
-        pools = self._rotation(self._plan.frontend.backend)
+    def _repeats(self, upstream: Upstream, *, stale: bool) -> bool:
+        """Send an idempotent request again of whose answer no byte came; False when it is not."""
+        plan, group = self.plan, self._group
+        if upstream.heard or not plan.idempotent or plan.has_body or group is None:
+            return False
+        if self.attempts >= DIALS_MAX:
+            return False
+        self._tried += (upstream.pool,)
+        other = self._other()
+        if other is None and stale:
+            # The same server, on a connection that is certainly fresh.
+            pools = group.rotation(self._site.now())
+            other = plan.lane.balance.pick(pools, group.backend.balance) if pools else None
+        if other is None or not group.budget.take():
+            return False
+        plan.lane.tally.retries += 1
+        self._use(other)
+        self._dial()
+        return True
+
+    def _fails_over(self, status: int, *, network: bool = True) -> bool:
+        """Send the request again if the frontend's predicate says so; False when it does not."""
+        plan, group, failover = self.plan, self._group, self.plan.frontend.failover
+        if failover is None or group is None or self.upload.kept is None:
+            return False
+        if self.attempts >= ATTEMPTS_MAX or not (plan.idempotent or failover.asks_method):
+            return False
+        method = self._exchange.head.method.decode()
+        attempt = Attempt(network, max(self.attempts, 1), status, method)
+        if not failover.holds(attempt) or not group.budget.take():
+            return False
+        pools = group.rotation(self._site.now())
         if not pools:
-            self._refuse(failure.status)
-            return
-        self._plan.tally.retries += 1
-        self._dial(self._plan.turn.pick(pools))
+            return False
+        self._drop_upstream()
+        plan.lane.tally.retries += 1
+        if self._pool is not None:
+            self._tried += (self._pool,)
+        self.upload.again()
+        self._use(self._other() or plan.lane.balance.pick(pools, group.backend.balance))
+        self._dial()
+        return True
 
     def overdue(self) -> None:
         """Act on the deadline that passed."""
@@ -282,16 +434,26 @@ class Forward:
             return
         client_is_slow = (
             not self._exchange.writable
-            if self._started
-            else not self._sent_all and not upstream.write_paused
+            if self.started
+            else not self.upload.complete and not upstream.write_paused
         )
         if not client_is_slow:
-            upstream.pool.report("nothing came in time")
+            self._note_failure(Broken(504, "nothing came in time"))
         self._drop_upstream()
-        if self._started:
-            self._cut()
-        else:
-            self._refuse(408 if client_is_slow else 504)
+        ended = "client-timeout" if client_is_slow else "server-timeout"
+        if self.started:
+            self._cut(ended)
+        elif client_is_slow or not self._fails_over(504):
+            self._refuse(408 if client_is_slow else 504, ended=ended)
+
+    def _note_failure(self, failure: Broken) -> None:
+        pool = self._pool
+        assert pool is not None
+        pool.report(failure.reason)
+        now_s = self._site.now()
+        pool.window.record(now_s, failure.status, now_s - self._asked_s)
+        if self._group is not None:
+            self._group.failed(pool, now_s)
 
     def upstream_writable(self) -> None:
         """Read the request's body on."""
@@ -304,26 +466,29 @@ class Forward:
         self._exchange.proceed()
 
     def _client_lost(self) -> None:
-        self._plan.tally.gone += 1
+        self.plan.lane.tally.gone += 1
         self._exchange.lost = None
         self._drop_upstream()
+        self._end(self.status or CLIENT_GONE, "client-gone")
 
-    def _refuse(self, status: int) -> None:
-        self._plan.tally.answer(status)
-        refuse(self._exchange, status)
+    def _refuse(self, status: int, refusal: Refusal | None = None, *, ended: str = "") -> None:
+        self.plan.lane.tally.answer(status)
+        refuse(self._exchange, status, refusal=refusal)
         self._let_go()
+        self._end(status, ended or (f"middleware:{refusal.by}" if refusal else "refused"))
 
-    def _cut(self) -> None:
-        self._plan.tally.cut += 1
+    def _cut(self, ended: str) -> None:
+        self.plan.lane.tally.cut += 1
         exchange = self._exchange
         exchange.lost = None
         exchange.abort()
         self._let_go()
+        self._end(self.status, ended)
 
     def _let_go(self) -> None:
         exchange = self._exchange
         exchange.lost = exchange.resumed = exchange.receiver = None
-        self._held = []
+        self.upload.held = []
 
     def _drop_upstream(self) -> None:
         upstream, self._upstream = self._upstream, None
@@ -331,4 +496,14 @@ class Forward:
             upstream.drop()
 
     def _extend(self, upstream: Upstream, seconds: float) -> None:
-        upstream.deadline_s = upstream.pool.loop.time() + seconds
+        upstream.deadline_s = self._site.now() + seconds
+
+    def _end(self, status: int, ended: str) -> None:
+        """The request is over, however it went."""
+        if self._over:
+            return
+        self._over = True
+        self.upload.kept = None
+        if self._pool is not None:
+            self._pool.under_way -= 1
+        self._site.ended(self, status, ended)

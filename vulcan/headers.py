@@ -124,6 +124,10 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     trace: bytes = b""  # the trace that the client is in, with its flags; empty without one
     upgrade: bytes = b""  # what the connection shall become; empty: it stays HTTP
 
+    def to(self, method: bytes, target: bytes) -> "Outgoing":
+        """Return the head of the same request for another target."""
+        return msgspec.structs.replace(self, start=b"%b %b HTTP/1.1\r\n" % (method, target))
+
     def render(self, server_host_line: bytes, peer: bytes, trace: bytes) -> bytes:
         """Return the complete head for a server, of a client with this address.
 

@@ -5,17 +5,23 @@ server that is gone takes no connection back, but lets the ones under way finish
 """
 
 import asyncio
-from collections.abc import Iterator
+import random
+from collections.abc import Iterable, Iterator, Mapping
 
 from coordinator.client.view import Changes
 from daemonkit.http.framing import BadMessage, RequestHead
 from daemonkit.http.server import Exchange
 from daemonkit.metrics import Sample
 from vulcan import headers
+from vulcan.accesslog import AccessLog, line_of
 from vulcan.answers import refuse
-from vulcan.balance import RoundRobin
-from vulcan.forward import Forward, Plan, Tally
-from vulcan.model import Frontend
+from vulcan.balance import Balance
+from vulcan.chain import EMPTY
+from vulcan.forward import Forward
+from vulcan.group import Group
+from vulcan.lane import Lane, Plan, RetryBudget, Tally
+from vulcan.outlets import Outlets
+from vulcan.route import Facts, Route
 from vulcan.table import Table
 from vulcan.upstream import Pool
 
@@ -25,86 +31,192 @@ SWEEP_S = 0.25
 class Proxy:
     """Answers exchanges by asking servers."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, prefix: str, *, turn: int) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, table: Table, *, turn: int, log: AccessLog | None
+    ) -> None:
         self._loop = loop
+        self.now = loop.time
         self._turn = turn
-        self._table = Table(prefix)
+        self._table = table
+        self._log = log
+        self._outlets = Outlets(loop)
         self._generation = object()  # what plans are made for; heads outlive them
-        self._pools: dict[str, dict[str, Pool]] = {}  # by backend, address
-        self._rotations: dict[str, tuple[Pool, ...]] = {}  # by backend
-        self._lanes: dict[str, tuple[RoundRobin, Tally]] = {}  # by frontend
+        self._asks_peer = False
+        self._groups: dict[str, Group] = {}  # by backend
+        self._lanes: dict[str, Lane] = {}  # by frontend
         self._unrouted = Tally()
         self._leaving: set[Pool] = set()  # retired, with requests still under way
+        self._down: frozenset[tuple[str, str]] = frozenset()
+        self._trace_seed = random.getrandbits(64)
+        self._traced = 0
         self._sweep()
 
-    def __call__(self, exchange: Exchange) -> None:
-        """Answer one request."""
-        plan = self._plan(exchange)
+    @property
+    def table(self) -> Table:
+        """The table in force."""
+        return self._table
+
+    def serve(self, exchange: Exchange, scope: Route | None) -> None:
+        """Answer one request that came to a listener of this scope."""
+        plan = self._plan(exchange, scope)
         if plan is not None:
-            Forward(exchange, plan, self._rotation).begin()
+            Forward(exchange, plan, self).begin()
+
+    def __call__(self, exchange: Exchange) -> None:
+        """Answer one request of a listener without a scope."""
+        self.serve(exchange, None)
 
     def advance(self, changes: Changes) -> None:
         """Put changes of keys in force."""
         before, after = self._table, self._table.advanced(changes)
         self._table = after
-        if after.frontends is not before.frontends:
-            self._generation = object()
-            for name in self._lanes.keys() - after.frontends.keys():
-                del self._lanes[name]
-        for backend in {*self._pools, *after.servers} if changes.reset else self._touched(changes):
+        if after.frontends is not before.frontends or after.middlewares is not before.middlewares:
+            self._relane(before)
+        for backend in {*self._groups, *after.servers} if changes.reset else self._touched(changes):
             self._repool(backend)
+
+    def judge(self, down: Iterable[tuple[str, str]]) -> None:
+        """Take the verdicts of active checks: the servers, by backend and address, that fail."""
+        self._down = frozenset(down)
+        for name in self._groups:
+            self._apply_verdicts(name)
+
+    # for requests under way
+
+    def group(self, backend: str) -> Group | None:
+        """Return the servers of a backend, None without one."""
+        return self._groups.get(backend)
+
+    def trace(self, given: bytes) -> bytes:
+        """Return the traceparent of a request upstream: in its client's trace, or a new one."""
+        self._traced += 1
+        span = (self._trace_seed + self._traced) & 0xFFFFFFFFFFFFFFFF or 1
+        if given:
+            return b"00-%b-%016x-%b" % (given[:32], span, given[33:])
+        return b"00-%016x%016x-%016x-00" % (self._trace_seed, span, span)
+
+    def ended(self, forward: Forward, status: int, ended: str) -> None:
+        """Take note of a request that is over."""
+        now_s = self.now()
+        latency_s = now_s - forward.began_s
+        forward.plan.lane.window.record(now_s, status, latency_s)
+        passage = forward.passage
+        if passage is not None:
+            passage.finish(now_s, status, latency_s)
+            for webhook in passage.webhooks:
+                self._outlets.call(webhook)
+            for trace in passage.traces:
+                self._outlets.record(trace, forward, status, latency_s)
+        if self._log is not None:
+            self._log.write(line_of(forward, status, ended, latency_s))
+
+    # for the worker
+
+    def windows(self) -> Iterator[tuple[str, str, Mapping[int, int], Mapping[int, int]]]:
+        """Return what happened of late: kind and name, answers by status, latencies by bucket."""
+        now_s = self.now()
+        for name, lane in self._lanes.items():
+            lane.window.forget(now_s)
+            yield "frontend", name, lane.window.codes(), lane.window.buckets()
+        for backend, group in self._groups.items():
+            for address, pool in group.pools.items():
+                pool.window.forget(now_s)
+                name = f"{backend} {address}"
+                yield "server", name, pool.window.codes(), pool.window.buckets()
 
     def samples(self) -> Iterator[Sample]:
         """Return what was counted, by frontend and backend."""
         yield from _tally_samples("", self._unrouted)
-        for frontend, (_, tally) in self._lanes.items():
-            yield from _tally_samples(frontend, tally)
-        for backend, pools in self._pools.items():
-            yield from _pool_samples(backend, list(pools.values()))
+        for frontend, lane in self._lanes.items():
+            yield from _tally_samples(frontend, lane.tally)
+        for backend, group in self._groups.items():
+            yield from _pool_samples(backend, list(group.pools.values()), self.now())
+        if self._log is not None:
+            text = "Lines of the access log that could not be written."
+            yield Sample("vulcand_log_lines_dropped_total", "counter", text, self._log.dropped)
 
     def close(self) -> None:
         """Close idle connections to servers."""
-        for pools in self._pools.values():
-            for pool in pools.values():
+        for group in self._groups.values():
+            for pool in group.pools.values():
                 pool.retire()
+        self._outlets.close()
+        if self._log is not None:
+            self._log.close()
 
-    def _plan(self, exchange: Exchange) -> Plan | None:
+    def reopen(self) -> None:
+        """Write the access log to a new file."""
+        if self._log is not None:
+            self._log.reopen()
+
+    def _plan(self, exchange: Exchange, scope: Route | None) -> Plan | None:
         """Return what to do with a request; None when it is answered here."""
         head = exchange.head
+        # A head means the same on every listener of one protocol, unless a scope has its say.
+        remember = scope is None and not self._asks_peer
         memo = "plan-tls" if exchange.secure else "plan"
-        plan = head.memo.get(memo)
+        plan = head.memo.get(memo) if remember else None
         if isinstance(plan, Plan) and plan.generation is self._generation:
             return plan
         try:
-            origin = headers.origin_of(head)
-            frontend = self._table.find(origin.facts)
-            if frontend is None:
-                self._unrouted.answer(404)
-                refuse(exchange, 404)
-                return None
-            plan = self._made_plan(head, origin, frontend, secure=exchange.secure)
+            plan = self._found_plan(exchange, scope)
         except BadMessage as bad:
             self._unrouted.answer(bad.status)
             refuse(exchange, bad.status, bad.reason)
             return None
-        head.memo[memo] = plan
+        if plan is None:
+            self._unrouted.answer(404)
+            refuse(exchange, 404)
+        elif remember:
+            head.memo[memo] = plan
         return plan
 
+    def _found_plan(self, exchange: Exchange, scope: Route | None) -> Plan | None:
+        head, secure = exchange.head, exchange.secure
+        origin = headers.origin_of(head)
+        facts = origin.facts
+        if self._asks_peer or scope is not None:
+            facts = facts.of(headers.address_of(exchange.peer[0]))
+        if scope is not None and not scope.holds(facts):
+            return None
+        return self._made_plan(head, origin, facts, secure=secure)
+
     def _made_plan(
-        self, head: RequestHead, origin: headers.Origin, frontend: Frontend, *, secure: bool
-    ) -> Plan:
-        lane = self._lanes.get(frontend.id)
-        if lane is None:
-            lane = self._lanes[frontend.id] = (RoundRobin(self._turn), Tally())
+        self, head: RequestHead, origin: headers.Origin, facts: Facts, *, secure: bool
+    ) -> Plan | None:
+        frontend = self._table.find(facts)
+        if frontend is None:
+            return None
+        lane = self._lanes[frontend.id]
+        edits = lane.chain.edits if lane.chain else None
         return Plan(
             generation=self._generation,
+            index=self._table.index,
+            lane=lane,
             frontend=frontend,
-            outgoing=headers.outgoing(head, origin, frontend, secure=secure),
-            replayable=headers.replayable(head),
+            origin=origin,
+            outgoing=headers.outgoing(head, origin, frontend, secure=secure, edits=edits),
+            idempotent=headers.idempotent(head),
             has_body=head.chunked or head.length > 0,
-            turn=lane[0],
-            tally=lane[1],
+            secure=secure,
         )
+
+    def _relane(self, before: Table) -> None:
+        """Give every frontend its lane; what its middlewares remember stays with them."""
+        table = self._table
+        self._generation = object()
+        self._asks_peer = any(f.route.asks_peer for f in table.frontends.values())
+        for name in self._lanes.keys() - table.frontends.keys():
+            del self._lanes[name]
+        for name, frontend in table.frontends.items():
+            lane = self._lanes.get(name)
+            if lane is None:
+                lane = Lane(frontend, Balance(self._turn, random.random))
+                self._lanes[name] = lane
+                lane.chain = EMPTY.after(table.chain(name))
+            elif table.middlewares.get(name) is not before.middlewares.get(name):
+                lane.chain = (lane.chain or EMPTY).after(table.chain(name))
+            lane.frontend = frontend
 
     def _touched(self, changes: Changes) -> set[str]:
         """The backends whose own key or servers changed."""
@@ -112,33 +224,40 @@ class Proxy:
         paths = (key.removeprefix(below).split("/") for key in changes.touched())
         return {path[1] for path in paths if path[0] == "backends" and len(path) > 1}
 
-    def _rotation(self, backend: str) -> tuple[Pool, ...]:
-        return self._rotations.get(backend, ())
-
     def _repool(self, backend_id: str) -> None:
         """Make a backend's pools what its keys say; a server that stays keeps its pool."""
         table = self._table
         backend = table.backend(backend_id)
-        old = self._pools.pop(backend_id, {})
-        self._rotations.pop(backend_id, None)
+        before = self._groups.pop(backend_id, None)
+        old = dict(before.pools) if before else {}
         new: dict[str, Pool] = {}
-        if backend is not None:
-            for server in table.rotation(backend_id):
-                address = server.authority
-                pool = old.pop(address, None) or Pool(self._loop, backend, server)
-                pool.backend = backend
-                new[address] = pool
+        for server in table.rotation(backend_id) if backend is not None else ():
+            assert backend is not None
+            pool = old.get(server.address)
+            if pool is None or pool.backend.tls != backend.tls:
+                pool = Pool(self._loop, backend, server)
+            else:
+                del old[server.address]
+            pool.backend, pool.server = backend, server
+            new[server.address] = pool
         for pool in old.values():
             pool.retire()
             self._leaving.add(pool)
-        if new:
-            self._pools[backend_id] = new
-            self._rotations[backend_id] = tuple(new.values())
+        if new and backend is not None:
+            budget = before.budget if before else RetryBudget()
+            self._groups[backend_id] = Group(backend, new, budget)
+            self._apply_verdicts(backend_id)
+
+    def _apply_verdicts(self, backend_id: str) -> None:
+        group, now_s = self._groups[backend_id], self.now()
+        for address, pool in group.pools.items():
+            pool.fitness.set_down(now_s, down=(backend_id, address) in self._down)
+        group.changed()
 
     def _sweep(self) -> None:
         now_s = self._loop.time()
-        for pools in self._pools.values():
-            for pool in pools.values():
+        for group in self._groups.values():
+            for pool in group.pools.values():
                 pool.sweep(now_s)
         for pool in tuple(self._leaving):
             pool.sweep(now_s)
@@ -156,16 +275,22 @@ def _tally_samples(frontend: str, tally: Tally) -> Iterator[Sample]:
         ("dials_failed", "Connections to servers that could not be made.", tally.dials_failed),
         ("retries", "Requests sent a second time.", tally.retries),
         ("answers_cut", "Answers that broke off in their body.", tally.cut),
+        ("refused", "Requests that a middleware answered.", tally.refused),
+        ("upgrades", "Connections that left HTTP.", tally.upgrades),
         ("clients_gone", "Clients that left before their answer ended.", tally.gone),
     ):
         if count:
             yield Sample(f"vulcand_{name}_total", "counter", text, count, labels)
 
 
-def _pool_samples(backend: str, pools: list[Pool]) -> Iterator[Sample]:
+def _pool_samples(backend: str, pools: list[Pool], now_s: float) -> Iterator[Sample]:
     labels = {"backend": backend}
     idle = sum(pool.idle for pool in pools)
     busy = sum(len(pool.connections) for pool in pools) - idle
     name, text = "vulcand_server_connections", "Connections to servers."
     yield Sample(name, "gauge", text, idle, {**labels, "state": "idle"})
     yield Sample(name, "gauge", text, busy, {**labels, "state": "busy"})
+    for pool in pools:
+        named = {**labels, "server": pool.server.id}
+        name, text = "vulcand_server_fit", "Workers that send requests to a server."
+        yield Sample(name, "gauge", text, pool.is_fit(now_s), named)

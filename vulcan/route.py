@@ -31,6 +31,10 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     query: bytes = b""
     peer: bytes = b""  # empty where no route asks for it
 
+    def of(self, peer: bytes) -> "Facts":
+        """Return the facts with the client's address."""
+        return msgspec.structs.replace(self, peer=peer)
+
     def header(self, lower_name: bytes) -> bytes:
         """Return the first value of a header, empty without one."""
         for name, value in self.headers:

@@ -5,38 +5,37 @@ import gc
 import random
 import socket
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from coordinator.client.view import Changes
 from daemonkit import logs, workers
-from daemonkit.http.server import Limits, Server
+from daemonkit.http.server import Limits
 from daemonkit.lifecycle import Lifecycle
 from daemonkit.metrics import Sample
+from vulcan import messages
+from vulcan.accesslog import AccessLog
+from vulcan.messages import Begin, Boot, Reopen, Update, Verdicts
+from vulcan.port import Port
 from vulcan.proxy import Proxy
+from vulcan.seal import Seal
+from vulcan.table import Table
 
 # Longer than the idle time of any pool in front of us that we know (AWS: 60 s).
 LIMITS = Limits(idle_s=75.0)
+# Windows of `vctl top` travel as samples of this name, and are no metric.
+WINDOW = "vulcand_window"
 
-_changes = msgspec.msgpack.Decoder(Changes)
 _log = logs.get("vulcand")
 
 
-class Boot(msgspec.Struct, frozen=True):
-    """What a worker is started with."""
-
-    prefix: str
-    drain_s: float
-    log_level: str
-    log_format: str
-
-
 class ProxyWorker:
-    """Forwards what comes to the inherited sockets, by its own copy of the table."""
+    """Forwards what comes to the sockets, by its own copy of the table."""
 
     def __init__(self) -> None:
         self._accepting = False
+        self._ports: dict[str, Port] = {}
+        self._leaving: set[Port] = set()
 
     async def start(
         self, sockets: Mapping[str, socket.socket], settings: bytes, life: Lifecycle
@@ -44,41 +43,89 @@ class ProxyWorker:
         """Be ready to take the table; nothing is accepted before it is there."""
         self._boot = boot = msgspec.msgpack.decode(settings, type=Boot)
         logs.configure(boot.log_level, boot.log_format)
-        self._sockets = sockets
+        self._sockets = dict(sockets)
         self._life = life
+        loop = asyncio.get_running_loop()
         self._proxy = Proxy(
-            asyncio.get_running_loop(),
-            boot.prefix,
+            loop,
+            Table(boot.prefix, bytewise=boot.bytewise, seal=Seal(boot.seal_keys)),
             turn=random.randrange(1 << 16),
+            log=AccessLog(boot.access_log, loop) if boot.access_log else None,
         )
-        self._server = Server(self._proxy, buffered=False, limits=LIMITS)
 
     def receive(self, payload: bytes) -> None:
         """Take the table, or changes of it."""
-        changes = _changes.decode(payload)
-        self._proxy.advance(changes)
-        if changes.reset:
-            # The table stays: looking for garbage in it costs pauses and finds nothing.
-            gc.freeze()
-        if not self._accepting:
-            self._accepting = True
-            self._life.spawn(self._accept(), "accept")
+        match messages.decode(payload):
+            case Begin(changes, down):
+                self._proxy.judge(down)
+                self._advance(Update(changes))
+                # The table stays: looking for garbage in it costs pauses and finds nothing.
+                gc.freeze()
+                if not self._accepting:
+                    self._accepting = True
+                    for name, sock in self._sockets.items():
+                        self._accept(name, sock)
+            case Update() as update:
+                self._advance(update)
+            case Verdicts(down):
+                self._proxy.judge(down)
+            case Reopen():
+                self._proxy.reopen()
+
+    def open(self, name: str, sock: socket.socket) -> None:
+        """Serve on one more socket."""
+        self._sockets[name] = sock
+        if self._accepting:
+            self._accept(name, sock)
+
+    def shut(self, name: str) -> None:
+        """Serve on a socket no longer; requests under way finish."""
+        sock = self._sockets.pop(name, None)
+        if sock is not None:
+            sock.close()
+        port = self._ports.pop(name, None)
+        if port is not None:
+            self._leaving.add(port)
+            self._life.spawn(self._leave(port), f"shut {name}")
 
     def samples(self) -> Iterable[Sample]:
         """Return what was counted."""
-        clients = len(self._server.connections)
+        ports = (*self._ports.values(), *self._leaving)
+        clients = sum(port.connections for port in ports)
         yield Sample("vulcand_client_connections", "gauge", "Open client connections.", clients)
         yield from self._proxy.samples()
+        yield from self._windows()
 
     async def drain(self) -> None:
         """Accept no more and finish what is under way."""
-        await self._server.drain(self._boot.drain_s)
+        ports = (*self._ports.values(), *self._leaving)
+        await asyncio.gather(*(port.drain(self._boot.drain_s) for port in ports))
         self._proxy.close()
 
-    async def _accept(self) -> None:
-        for sock in self._sockets.values():
-            await self._server.listen(sock)
+    def _advance(self, update: Update) -> None:
+        before = self._proxy.table
+        self._proxy.advance(update.changes)
+        after = self._proxy.table
+        if after.listeners is not before.listeners or after.hosts is not before.hosts:
+            for port in self._ports.values():
+                self._life.spawn(port.follow(), "listener")
+
+    def _accept(self, name: str, sock: socket.socket) -> None:
+        port = self._ports[name] = Port(name, sock, self._proxy, LIMITS, self._boot.drain_s)
+        self._life.spawn(port.follow(), f"accept {name}")
+
+    async def _leave(self, port: Port) -> None:
+        await port.drain(self._boot.drain_s)
+        self._leaving.discard(port)
+
+    def _windows(self) -> Iterator[Sample]:
+        for kind, name, codes, buckets in self._proxy.windows():
+            for part, counts in (("code", codes), ("bucket", buckets)):
+                for key, count in counts.items():
+                    labels = {"kind": kind, "name": name, part: str(key)}
+                    yield Sample(WINDOW, "gauge", "", count, labels)
 
 
 if __name__ == "__main__":
-    sys.exit(workers.serve(ProxyWorker()))
+    worker = ProxyWorker()
+    sys.exit(workers.serve(worker, worker))

@@ -92,7 +92,8 @@ class Server:
             connection = Connection(self, secure=tls is not None)
             return connection if door is None else door(connection)
 
-        listener = await self._loop.create_server(
+        unix = sock.family == socket.AF_UNIX
+        listener = await (self._loop.create_unix_server if unix else self._loop.create_server)(
             accept,
             sock=sock,
             ssl=tls,

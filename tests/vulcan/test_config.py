@@ -165,13 +165,13 @@ def test_a_bad_key_is_quarantined_and_its_last_good_value_stays(live: Site):
         wait_until(lambda: live.vulcand.get().body == b"good", "routed")
         live.put("backends/b/servers/s", BAD_SERVER)
         live.put("frontends/f/frontend", "{")
-        live.put("frontends/g/frontend", {"BackendId": "b", "Route": 'PathRegexp("/.*")'})
+        live.put("frontends/g/frontend", {"BackendId": "b", "Route": 'PathRegex("/.*")'})
         wait_until(lambda: live.vulcand.state()["refused"] == 3, "three keys refused")
         refused = live.vulcand.state()["refused_keys"]
         assert refused[key]["reason"] == 'URL is "nowhere": expected http://HOST:PORT'
         assert isinstance(refused[key]["kept"], int)
         assert (
-            "PathRegexp at character 1 is not supported"
+            "PathRegex at character 1 is not a matcher"
             in refused[f"{live.prefix}/frontends/g/frontend"]["reason"]
         )
         assert live.vulcand.get().body == b"good"

@@ -16,6 +16,7 @@ from tests.vulcan import keys
 from tests.vulcan.world import OK, Call, Client, Origin, says
 from vulcan import forward, upstream
 from vulcan.proxy import Proxy
+from vulcan.table import Table
 
 SHORT_S = 0.3
 
@@ -30,7 +31,7 @@ class Served:
     async def _live(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._end = asyncio.Event()
-        self.proxy = Proxy(self._loop, keys.PREFIX, turn=0)
+        self.proxy = Proxy(self._loop, Table(keys.PREFIX), turn=0, log=None)
         server = Server(self.proxy, buffered=False)
         sock = listening_socket(("127.0.0.1", 0), socket.SOCK_STREAM)
         await server.listen(sock)

@@ -65,7 +65,6 @@ def test_a_server_is_its_scheme_host_and_port(url, authority):
         ("h:8080", "expected http://HOST:PORT"),
         ("http://", "expected http://HOST:PORT"),
         ("ftp://h", "expected http://HOST:PORT"),
-        ("https://h", "https servers are not supported, use http"),
         ("http://h:99999", "Port out of range"),
         ("http://h:x", "Port could not be cast|invalid literal"),
         ("http://[::1", "Invalid IPv6"),
@@ -90,16 +89,47 @@ def test_a_frontend_has_its_settings():
     assert isinstance(made, Frontend)
     assert (made.id, made.backend, made.hostname, made.priority) == ("f1", "b1", "edge1", 3)
     assert (made.trust_forwarded, made.pass_host, made.body_bytes_max) == (True, True, 5)
-    assert made.notes == ()
 
 
-def test_what_is_known_but_has_no_effect_is_noted():
-    made = frontend(FailoverPredicate="IsNetworkError()")
-    assert isinstance(made, Frontend)
-    assert made.notes == ("Settings.FailoverPredicate is not supported: it has no effect",)
-    backend = decode("backends/b/backend", '{"Settings":{"TLS":{"MinVersion":"VersionTLS12"}}}')
-    assert isinstance(backend, Backend)
-    assert backend.notes == ("Settings.TLS is not supported: it has no effect",)
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"TLS": {"MinVersion": "VersionTLS10"}}, "it is no longer safe"),
+        ({"TLS": {"MinVersion": "TLS12"}}, "use VersionTLS12 or VersionTLS13"),
+        ({"TLS": {"MinVersion": "VersionTLS13", "MaxVersion": "VersionTLS12"}}, "is above"),
+        ({"TLS": {"CipherSuites": ["TLS_RSA_WITH_RC4_128_SHA"]}}, "no longer safe, remove it"),
+        ({"TLS": {"CipherSuites": ["X"]}}, "not a suite"),
+        ({"TLS": {"SessionCache": {"Type": "disk"}}}, "only LRU is known"),
+        ({"Balance": "random"}, "use one of rr, p2c, leastconn"),
+        ({"HealthCheck": {"Path": "x"}}, "begin it with /"),
+        ({"Sticky": {"Cookie": "a b"}}, "does not fit a cookie"),
+        ({"SlowStart": "x"}, "SlowStart.* is not a duration"),
+    ],
+)
+def test_a_backends_settings_are_checked(settings, complaint):
+    with pytest.raises(ModelError, match=complaint):
+        decode("backends/b/backend", json.dumps({"Settings": settings}))
+
+
+def test_a_backend_has_all_that_its_settings_say():
+    settings = {
+        "TLS": {"MinVersion": "VersionTLS13", "InsecureSkipVerify": True, "ServerName": "x"},
+        "Balance": "p2c",
+        "HealthCheck": {"Path": "/up", "Interval": "1s", "Rise": 1},
+        "Passive": {"Failures": 3, "Penalty": "2s"},
+        "Sticky": {"Cookie": "srv", "MaxAge": 60, "SameSite": "lax"},
+        "SlowStart": "10s",
+    }
+    made = decode("backends/b/backend", json.dumps({"settings": settings}))
+    assert isinstance(made, Backend)
+    assert (made.tls.version_min, made.tls.verify, made.tls.server_name) == (13, False, "x")
+    assert (made.balance, made.slow_start_s) == ("p2c", 10.0)
+    assert made.health is not None
+    assert (made.health.path, made.health.interval_s, made.health.rise) == ("/up", 1.0, 1)
+    assert made.passive is not None
+    assert (made.passive.failures, made.passive.penalty_s) == (3, 2.0)
+    assert made.sticky is not None
+    assert made.sticky.attributes == "; Path=/; Max-Age=60; HttpOnly; SameSite=Lax"
 
 
 @pytest.mark.parametrize(
@@ -132,9 +162,17 @@ def test_what_is_known_but_has_no_effect_is_noted():
         ("frontends/f/frontend", '{"BackendId":"b"}', "missing required field `Route`"),
         ("frontends/f/frontend", '{"BackendId":"","Route":"x"}', "BackendId is empty"),
         ("frontends/f/frontend", '{"BackendId":"b","Route":"Hots(`a`)"}', "Route: Hots at char"),
-        ("frontends/f/middlewares/m", "{}", "middlewares are not supported"),
-        ("hosts/h/host", "{}", "TLS hosts and listeners are not supported"),
-        ("listeners/l", "{}", "TLS hosts and listeners are not supported"),
+        ("frontends/f/middlewares/m", "{}", "missing required field `Type`"),
+        ("frontends/f/middlewares/m", '{"Type":"gzip"}', 'Type is "gzip": use one of ratelimit'),
+        ("hosts/a b/host", "{}", "is not a host name"),
+        ("hosts/h/host", '{"Settings":{"Default":true}}', "Default without a KeyPair"),
+        ("hosts/h/host", '{"Settings":{"KeyPair":"e30="}}', "start vulcand with --seal-key"),
+        ("listeners/l", "{}", "missing required field `Address`"),
+        ("listeners/l", '{"Address":{"Address":"x"}}', "expected HOST:PORT"),
+        ("listeners/l", '{"Address":{"Address":":1"},"Protocol":"tcp"}', "use http or https"),
+        ("listeners/l", '{"Address":{"Address":":1"},"Scope":"Hots(`a`)"}', "Scope: Hots"),
+        ("listeners/l", '{"Address":{"Address":":1"},"ProxyProtocol":"PROXY_V1"}', "not supp"),
+        ("listeners/l", '{"Address":{"Network":"unix","Address":"x"}}', "the path of a socket"),
         ("backends", "", "not a key of the proxy: expected backends/ID/backend"),
         ("history/12/hosts/x", "", "not a key of the proxy"),
     ],
@@ -148,7 +186,8 @@ def test_a_bad_key_is_refused_with_field_and_reason(path, value, complaint):
     ("settings", "complaint"),
     [
         ({"Hostname": "a\r\nX: y"}, "Settings.Hostname is .* must fit a header"),
-        ({"Limits": {"MaxBodyBytes": -1}}, "MaxBodyBytes is negative"),
+        ({"Limits": {"MaxBodyBytes": -1}}, "Limits has a negative number"),
+        ({"FailoverPredicate": "Attempts()"}, "FailoverPredicate: Attempts .* needs a compar"),
     ],
 )
 def test_settings_that_could_harm_are_refused(settings, complaint):

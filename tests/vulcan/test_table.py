@@ -87,22 +87,28 @@ def test_keys_that_were_never_taken_in_may_go():
 
 
 def test_notes_tell_of_hidden_routes_and_settings_without_effect():
-    table = EMPTY.advanced(
-        changes(
-            frontend("f1", 'Path("/")'),
-            frontend("f2", 'Path("/")', FailoverPredicate="IsNetworkError()"),
-            entry("backends/b/backend", {"Settings": {"TLS": {"CA": "x"}}}),
-            backend("plain"),
-        )
-    )
-    notes = table.notes()
-    assert notes["/vulcand/backends/b/backend"] == [
-        "Settings.TLS is not supported: it has no effect"
+    host = entry("hosts/h.example/host", {"Settings": {"OCSP": {"Enabled": True}}})
+    table = EMPTY.advanced(changes(frontend("f1", 'Path("/")'), frontend("f2", 'Path("/")'), host))
+    assert table.notes() == {
+        "/vulcand/hosts/h.example/host": [
+            "Settings.OCSP is accepted and has no effect: nothing is stapled"
+        ],
+        "/vulcand/frontends/f2/frontend": [
+            "never answers: frontend f1 has the same route and goes first"
+        ],
+    }
+
+
+def test_a_chain_goes_by_priority_and_then_by_id():
+    work = {"Type": "ipallow", "Middleware": {"Allow": ["10.0.0.0/8"]}}
+    keys = [
+        entry(f"frontends/f/middlewares/{name}", {**work, "Priority": priority})
+        for name, priority in (("b", 1), ("a", 1), ("c", 0))
     ]
-    assert notes["/vulcand/frontends/f2/frontend"] == [
-        "Settings.FailoverPredicate is not supported: it has no effect",
-        "never answers: frontend f1 has the same route and goes first",
-    ]
+    table = EMPTY.advanced(changes(*keys, frontend("f", 'Path("/")')))
+    assert [each.id for each in table.chain("f")] == ["c", "a", "b"]
+    gone = table.advanced(changes(removed=("frontends/f/middlewares/a",)))
+    assert [each.id for each in gone.chain("f")] == ["c", "b"]
 
 
 def test_one_server_among_ten_thousand_frontends_leaves_all_else_as_it_is():

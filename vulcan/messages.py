@@ -1,0 +1,46 @@
+"""What the supervisor tells its workers."""
+
+import msgspec
+
+from coordinator.client.view import Changes
+
+
+class Update(msgspec.Struct, frozen=True, tag=True):
+    """Keys that are in force from now on."""
+
+    changes: Changes
+
+
+class Verdicts(msgspec.Struct, frozen=True, tag=True):
+    """The servers, by backend and address, that fail their checks: all of them."""
+
+    down: tuple[tuple[str, str], ...]
+
+
+class Reopen(msgspec.Struct, frozen=True, tag=True):
+    """Begin a new file of the access log."""
+
+
+class Begin(msgspec.Struct, frozen=True, tag=True):
+    """All that a worker that starts has to know."""
+
+    changes: Changes
+    down: tuple[tuple[str, str], ...]
+
+
+Message = Update | Verdicts | Reopen | Begin
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(Message).decode
+
+
+class Boot(msgspec.Struct, frozen=True):
+    """What a worker is started with."""
+
+    prefix: str
+    bytewise: bool
+    drain_s: float
+    log_level: str
+    log_format: str
+    access_log: str
+    seal_keys: tuple[bytes, ...]

@@ -1,0 +1,93 @@
+"""Hot upgrade: a successor takes the sockets over, and the predecessor drains.
+
+The successor is started with the same command line, and finds what it inherits in VARIABLE. It
+says that it serves by one byte; a successor that ends without it changes nothing.
+"""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+
+from daemonkit import logs, notify
+
+VARIABLE = "VULCAND_SUCCESSION"
+
+_log = logs.get("vulcand")
+
+
+class Inheritance:
+    """What a predecessor left."""
+
+    def __init__(self) -> None:
+        given = json.loads(os.environ.pop(VARIABLE, "{}"))
+        self.sockets = {name: _taken(fd) for name, fd in given.get("sockets", {}).items()}
+        self.api = _taken(given["api"]) if "api" in given else None
+        self.status = _taken(given["status"]) if "status" in given else None
+        self._ready: int | None = given.get("ready")
+        if self._ready is not None:
+            os.set_inheritable(self._ready, False)
+
+    def serving(self) -> None:
+        """Tell the predecessor that it may go."""
+        if self._ready is not None:
+            os.write(self._ready, b"1")
+            os.close(self._ready)
+            self._ready = None
+
+
+async def succeed(
+    sockets: Mapping[str, socket.socket], api: socket.socket, status: socket.socket | None
+) -> bool:
+    """Start a successor; return whether it serves."""
+    reading, writing = os.pipe()
+    passed = {"sockets": {n: s.fileno() for n, s in sockets.items()}, "api": api.fileno()}
+    given = {**passed, "ready": writing}
+    if status is not None:
+        given["status"] = status.fileno()
+    files = [writing, api.fileno(), *(sock.fileno() for sock in sockets.values())]
+    files += [status.fileno()] if status is not None else []
+    environment = {name: value for name, value in os.environ.items() if name != "WATCHDOG_PID"}
+    # Not asyncio's: its loop ends its processes with itself.
+    process = subprocess.Popen(  # noqa: ASYNC220 - a fork is short
+        sys.orig_argv,
+        pass_fds=files,
+        env={**environment, VARIABLE: json.dumps(given)},
+        stdin=subprocess.DEVNULL,
+    )
+    os.close(writing)
+    _log.info("successor-started", pid=process.pid)
+    serves = await _byte(reading)
+    if serves:
+        _log.info("successor-serves", pid=process.pid)
+        notify.notify(MAINPID=str(process.pid))
+    else:
+        _log.error("successor-failed", pid=process.pid, code=await asyncio.to_thread(process.wait))
+    return serves
+
+
+async def _byte(reading: int) -> bool:
+    """Wait for a byte of the pipe, or for its end."""
+    loop = asyncio.get_running_loop()
+    came: asyncio.Future[bytes] = loop.create_future()
+
+    def take() -> None:
+        loop.remove_reader(reading)
+        came.set_result(os.read(reading, 1))
+
+    loop.add_reader(reading, take)
+    try:
+        return bool(await came)
+    finally:
+        loop.remove_reader(reading)
+        os.close(reading)
+
+
+def _taken(fd: int) -> socket.socket:
+    sock = socket.socket(fileno=fd)
+    sock.setblocking(False)
+    os.set_inheritable(fd, False)
+    return sock

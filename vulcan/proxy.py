@@ -293,4 +293,4 @@ def _pool_samples(backend: str, pools: list[Pool], now_s: float) -> Iterator[Sam
     for pool in pools:
         named = {**labels, "server": pool.server.id}
         name, text = "vulcand_server_fit", "Workers that send requests to a server."
-        yield Sample(name, "gauge", text, pool.is_fit(now_s), named)
+        yield Sample(name, "gauge", text, float(pool.is_fit(now_s)), named)

@@ -109,7 +109,12 @@ def application(served: Api) -> Callable[[Exchange], None]:
             _writing.add(task)
             task.add_done_callback(_writing.discard)
         else:
-            _reply(exchange, 405, {"message": "use GET, POST or DELETE"}, b"Allow: GET, HEAD\r\n")
+            _reply(
+                exchange,
+                405,
+                {"message": "use GET, POST or DELETE"},
+                b"Allow: GET, HEAD, POST, DELETE\r\n",
+            )
 
     return serve
 
@@ -184,8 +189,6 @@ def _changed(served: Api, method: bytes, target: str, body: bytes) -> Answer:
             return 200, apply.rollback(store, table, body)
         case b"POST", ["v2", "history"]:
             return 200, {"Revisions": apply.history(store, table.prefix)}
-        case b"POST", ["v2", "nodes"]:
-            return 200, {"Nodes": apply.nodes(store, table.prefix)}
         case b"POST", _:
             made = writes.put(target, body, table.seal, os.urandom(NONCE_BYTES))
             if "/servers/" in made.path and table.backend(made.path.split("/")[1]) is None:

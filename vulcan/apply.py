@@ -1,7 +1,6 @@
 """Changing many keys at once: judged first, written by compare-and-swap, and recorded.
 
-Records are beside the watched tree, in `PREFIX-history`; what nodes say of themselves is in
-`PREFIX-status`.
+Records are beside the watched tree, in `PREFIX-history`.
 """
 
 import time
@@ -70,14 +69,6 @@ def history(store: Store, prefix: str) -> list[Revision]:
     """Return the recorded revisions, the newest last."""
     entries = store.list(f"{prefix}-history").entries
     return [msgspec.json.decode(entry.value, type=Revision) for entry in entries]
-
-
-def nodes(store: Store, prefix: str) -> list[dict[str, Any]]:
-    """Return what every node says of itself."""
-    listed = store.list(f"{prefix}-status").entries
-    found = [(entry.key.rpartition("/")[2], msgspec.json.decode(entry.value)) for entry in listed]
-    newest = max((said["Index"] for _, said in found), default=0)
-    return [{"Node": name, **said, "Behind": newest - said["Index"]} for name, said in found]
 
 
 def _carry_out(

@@ -41,10 +41,8 @@ class Forward:
     __slots__ = (
         "_asked_s",
         "_dials",
-        "_exchange",
         "_group",
         "_over",
-        "_pool",
         "_reused",
         "_site",
         "_sticky_missed",
@@ -54,9 +52,11 @@ class Forward:
         "answer_head",
         "attempts",
         "began_s",
+        "exchange",
         "passage",
         "plan",
         "sent_bytes",
+        "server",
         "started",
         "status",
         "trace",
@@ -64,11 +64,11 @@ class Forward:
     )
 
     def __init__(self, exchange: Exchange, plan: Plan, site: Site) -> None:
-        self._exchange = exchange
+        self.exchange = exchange
         self.plan = plan
         self._site = site
         self._upstream: Upstream | None = None
-        self._pool: Pool | None = None
+        self.server: Pool | None = None  # the one that was asked last
         self._group: Group | None = None
         self.passage: Passage | None = None
         self.started = False
@@ -90,19 +90,9 @@ class Forward:
         self.trace = b""
         self.answer_head = b""
 
-    @property
-    def exchange(self) -> Exchange:
-        """The client's side."""
-        return self._exchange
-
-    @property
-    def server(self) -> Pool | None:
-        """The server that was asked last."""
-        return self._pool
-
     def begin(self) -> None:
         """Send the request to the next server, or answer when that is not to be."""
-        plan, exchange = self.plan, self._exchange
+        plan, exchange = self.plan, self.exchange
         exchange.lost = self._client_lost
         if plan.has_body:
             exchange.receiver = self
@@ -126,7 +116,7 @@ class Forward:
         plan = self.plan
         origin, chain = plan.origin, plan.lane.chain
         assert chain is not None
-        peer = headers.address_of(self._exchange.peer[0])
+        peer = headers.address_of(self.exchange.peer[0])
         scheme = b"https" if plan.secure else b"http"
         facts = origin.facts.of(peer)
         asked = Asked(facts, scheme, origin.authority, origin.target)
@@ -139,7 +129,7 @@ class Forward:
 
     def _first(self, group: Group, pools: tuple[Pool, ...]) -> Pool:
         if group.backend.sticky is not None:
-            cookies = self._exchange.head.fields.get(b"cookie", b"")
+            cookies = self.exchange.head.fields.get(b"cookie", b"")
             if pool := group.sticky(cookies, self.began_s):
                 return pool
             self._sticky_missed = True
@@ -156,20 +146,20 @@ class Forward:
             self._ask(upstream)
 
     def _use(self, pool: Pool) -> None:
-        if self._pool is not None:
-            self._pool.under_way -= 1
+        if self.server is not None:
+            self.server.under_way -= 1
         pool.under_way += 1
-        self._pool = pool
+        self.server = pool
 
     def _ask(self, upstream: Upstream) -> None:
-        plan, pool = self.plan, self._pool
+        plan, pool = self.plan, self.server
         assert pool is not None
         self._upstream = upstream
         self.attempts += 1
         outgoing = plan.outgoing
         if self.passage is not None and self.passage.target != plan.origin.target:
-            outgoing = outgoing.to(self._exchange.head.method, self.passage.target)
-        peer = headers.address_of(self._exchange.peer[0])
+            outgoing = outgoing.to(self.exchange.head.method, self.passage.target)
+        peer = headers.address_of(self.exchange.peer[0])
         self.trace = self._site.trace(outgoing.trace)
         request = outgoing.render(pool.host_line, peer, self.trace)
         if self.upload.complete:
@@ -180,7 +170,7 @@ class Forward:
         upstream.deadline_s = self._asked_s + wait_s
         upstream.ask(
             self,
-            self._exchange.head.method,
+            self.exchange.head.method,
             request,
             more=not self.upload.complete,
             upgrade=bool(outgoing.upgrade),
@@ -189,20 +179,20 @@ class Forward:
             self._release_held()
 
     def _dial(self) -> None:
-        pool = self._pool
+        pool = self.server
         assert pool is not None
         self._reused = False
         self._dials += 1
         self._tried += (pool,)
         if self.plan.has_body:
-            self._exchange.pause()
+            self.exchange.pause()
         pool.dial(self)
 
     # the request's body
 
     def body_data(self, data: bytes) -> None:
         """Take a piece of the request body."""
-        if self._exchange.finished:
+        if self.exchange.finished:
             return
         framed = self.upload.piece(data)
         limit = self.plan.frontend.body_bytes_max
@@ -218,13 +208,13 @@ class Forward:
         upstream.send(framed)
         self._extend(upstream, BODY_IDLE_S)
         if upstream.write_paused:
-            self._exchange.pause()
+            self.exchange.pause()
 
     def body_end(self) -> None:
         """The request body is complete."""
-        if self._exchange.finished:
+        if self.exchange.finished:
             return
-        end, upstream = self.upload.end(self._exchange.trailers), self._upstream
+        end, upstream = self.upload.end(self.exchange.trailers), self._upstream
         if upstream is None:
             self.upload.held.append(end)
             return
@@ -240,13 +230,13 @@ class Forward:
             upstream.send(piece)
         self.upload.held = []
         if not upstream.write_paused:
-            self._exchange.resume()
+            self.exchange.resume()
 
     # the server's side
 
     def connected(self, upstream: Upstream) -> None:
         """Use the connection that was dialled; without a client it waits for the next one."""
-        if self._exchange.finished or self._over:
+        if self.exchange.finished or self._over:
             upstream.pool.give(upstream)
         else:
             self._ask(upstream)
@@ -255,7 +245,7 @@ class Forward:
         """Try the next server: nothing of the request was sent."""
         self._note_failure(failure)
         self.plan.lane.tally.dials_failed += 1
-        if self._exchange.finished or self._over:
+        if self.exchange.finished or self._over:
             return
         other = self._other()
         if other is None or self._dials >= DIALS_MAX:
@@ -278,7 +268,7 @@ class Forward:
         if status == 100:
             self._proceed()
         else:
-            self._exchange.interim(head)
+            self.exchange.interim(head)
 
     def switched(self, head: bytes, rest: bytes) -> None:
         """Join client and server: from here on their bytes are their own."""
@@ -289,9 +279,9 @@ class Forward:
         tally = self.plan.lane.tally
         tally.upgrades += 1
         tally.answer(101)
-        tunnel = Tunnel(self._exchange, upstream, self._tunnel_ended)
+        tunnel = Tunnel(self.exchange, upstream, self._tunnel_ended)
         upstream.tunnel(tunnel)
-        self._exchange.switch(head, tunnel)
+        self.exchange.switch(head, tunnel)
         if rest:
             tunnel.tunnel_data(rest)
 
@@ -301,7 +291,7 @@ class Forward:
 
     def answer_whole(self, incoming: Incoming, body: bytes) -> None:
         """Give the client the whole answer. The connection is back in its pool by now."""
-        exchange = self._exchange
+        exchange = self.exchange
         self._upstream = None
         if self.plan.frontend.failover and self._fails_over(incoming.status, network=False):
             return
@@ -320,14 +310,14 @@ class Forward:
         self.status = incoming.status
         self._answered(incoming.status)
         incoming = self._edited(incoming)
-        self._exchange.start(incoming.head, chunked=incoming.chunked, dated=incoming.dated)
+        self.exchange.start(incoming.head, chunked=incoming.chunked, dated=incoming.dated)
         upstream = self._upstream
         assert upstream is not None
         self._extend(upstream, BODY_IDLE_S)
 
     def _answered(self, status: int) -> None:
         self.plan.lane.tally.answer(status)
-        pool = self._pool
+        pool = self.server
         assert pool is not None
         pool.fitness.answered()
         now_s = self._site.now()
@@ -337,15 +327,15 @@ class Forward:
         """Add what middlewares and stickiness have to say."""
         chain = self.plan.lane.chain
         cookie = b""
-        if self._sticky_missed and self._group is not None and self._pool is not None:
-            cookie = self._group.cookie(self._pool)
+        if self._sticky_missed and self._group is not None and self.server is not None:
+            cookie = self._group.cookie(self.server)
         made = headers.edited(incoming, chain.edits if chain else None, cookie)
         self.answer_head = made.head
         return made
 
     def answer_data(self, pieces: list[bytes]) -> None:
         """Pass on a part of the answer's body."""
-        exchange, upstream = self._exchange, self._upstream
+        exchange, upstream = self.exchange, self._upstream
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self.sent_bytes += len(data)
         exchange.write(data)
@@ -358,7 +348,7 @@ class Forward:
 
     def answer_end(self, trailers: Fields) -> None:
         """End the client's answer. The connection is back in its pool by now."""
-        exchange = self._exchange
+        exchange = self.exchange
         exchange.lost = exchange.resumed = exchange.receiver = None
         self._upstream = None
         exchange.finish(headers.trailers(trailers) if trailers else b"")
@@ -369,7 +359,7 @@ class Forward:
     def broken(self, upstream: Upstream, failure: Broken) -> None:
         """Ask again where that is safe, else tell the client."""
         self._upstream = None
-        if self._exchange.finished:
+        if self.exchange.finished:
             return
         stale = self._reused and not upstream.heard  # closed just as it was taken
         if not stale:
@@ -408,7 +398,7 @@ class Forward:
             return False
         if self.attempts >= ATTEMPTS_MAX or not (plan.idempotent or failover.asks_method):
             return False
-        method = self._exchange.head.method.decode()
+        method = self.exchange.head.method.decode()
         attempt = Attempt(network, max(self.attempts, 1), status, method)
         if not failover.holds(attempt) or not group.budget.take():
             return False
@@ -417,8 +407,8 @@ class Forward:
             return False
         self._drop_upstream()
         plan.lane.tally.retries += 1
-        if self._pool is not None:
-            self._tried += (self._pool,)
+        if self.server is not None:
+            self._tried += (self.server,)
         self.upload.again()
         self._use(self._other() or plan.lane.balance.pick(pools, group.backend.balance))
         self._dial()
@@ -433,7 +423,7 @@ class Forward:
             self._extend(upstream, BODY_IDLE_S)
             return
         client_is_slow = (
-            not self._exchange.writable
+            not self.exchange.writable
             if self.started
             else not self.upload.complete and not upstream.write_paused
         )
@@ -447,7 +437,7 @@ class Forward:
             self._refuse(408 if client_is_slow else 504, ended=ended)
 
     def _note_failure(self, failure: Broken) -> None:
-        pool = self._pool
+        pool = self.server
         assert pool is not None
         pool.report(failure.reason)
         now_s = self._site.now()
@@ -457,36 +447,36 @@ class Forward:
 
     def upstream_writable(self) -> None:
         """Read the request's body on."""
-        self._exchange.resume()
+        self.exchange.resume()
 
     # the client's side
 
     def _proceed(self) -> None:
         self._waits_for_continue = False
-        self._exchange.proceed()
+        self.exchange.proceed()
 
     def _client_lost(self) -> None:
         self.plan.lane.tally.gone += 1
-        self._exchange.lost = None
+        self.exchange.lost = None
         self._drop_upstream()
         self._end(self.status or CLIENT_GONE, "client-gone")
 
     def _refuse(self, status: int, refusal: Refusal | None = None, *, ended: str = "") -> None:
         self.plan.lane.tally.answer(status)
-        refuse(self._exchange, status, refusal=refusal)
+        refuse(self.exchange, status, refusal=refusal)
         self._let_go()
         self._end(status, ended or (f"middleware:{refusal.by}" if refusal else "refused"))
 
     def _cut(self, ended: str) -> None:
         self.plan.lane.tally.cut += 1
-        exchange = self._exchange
+        exchange = self.exchange
         exchange.lost = None
         exchange.abort()
         self._let_go()
         self._end(self.status, ended)
 
     def _let_go(self) -> None:
-        exchange = self._exchange
+        exchange = self.exchange
         exchange.lost = exchange.resumed = exchange.receiver = None
         self.upload.held = []
 
@@ -504,6 +494,6 @@ class Forward:
             return
         self._over = True
         self.upload.kept = None
-        if self._pool is not None:
-            self._pool.under_way -= 1
+        if self.server is not None:
+            self.server.under_way -= 1
         self._site.ended(self, status, ended)

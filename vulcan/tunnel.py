@@ -60,7 +60,7 @@ class Tunnel:
         """The server is gone: what it sent last goes out, then the client is let go."""
         self._over_once()
         self._exchange.lost = None
-        self._exchange.send_end()
+        self._exchange.send_last()
 
     def overdue(self) -> None:
         """Nothing came for too long."""
@@ -77,7 +77,7 @@ class Tunnel:
     def _end(self) -> None:
         self._upstream.close_when_sent()
         self._exchange.lost = None
-        self._exchange.send_end()
+        self._exchange.send_last()
         self._over_once()
 
     def _over_once(self) -> None:

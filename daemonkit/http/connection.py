@@ -238,6 +238,11 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.close()
 
+    def close_tunnel(self) -> None:
+        assert self._transport is not None
+        self._tunnel = None
+        self._close()
+
     def pause(self) -> None:
         if not self._paused and self._transport is not None:
             self._paused = True

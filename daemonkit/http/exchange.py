@@ -174,6 +174,11 @@ class Exchange:
         if self._connection.exchange is self:
             self._connection.end_tunnel()
 
+    def send_last(self) -> None:
+        """End a tunnel once what was sent through it is out."""
+        if self._connection.exchange is self:
+            self._connection.close_tunnel()
+
     def pause(self) -> None:
         """Read no more for now; what was read already still comes."""
         if self._connection.exchange is self:

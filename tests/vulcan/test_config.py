@@ -319,8 +319,8 @@ def test_the_api_shows_what_is_in_force(live: Site):
     (frontend,) = live.vulcand.api("/v2/frontends")["Frontends"]
     assert (frontend["Route"], frontend["Settings"]["PassHostHeader"]) == (PATH, True)
     with Client(live.vulcand.api_port) as client:
-        answer = client.ask("POST /v2/backends HTTP/1.1\nHost: h\nContent-Length: 2", b"{}")
-        assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+        answer = client.ask("PATCH /v2/backends HTTP/1.1\nHost: h\nContent-Length: 2", b"{}")
+        assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD, POST, DELETE")
 
 
 def test_requests_are_counted_by_frontend_and_status(live: Site):

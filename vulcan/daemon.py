@@ -100,6 +100,9 @@ class Vulcand:
         self._life = life
         self._loop = asyncio.get_running_loop()
         await self._page.start(self._inherited.status)
+        if self._inherited.keys:
+            self._batch.append(msgspec.msgpack.decode(self._inherited.keys, type=Changes))
+            self._apply()
         self._mirror.start()
         await self._first_load(life)
         if options.address is not None:
@@ -168,6 +171,10 @@ class Vulcand:
         self._loop.call_soon_threadsafe(self._gather, changes)
 
     def _gather(self, changes: Changes) -> None:
+        if changes.reset and self._inherited.keys:
+            before = self._quarantine.everything()
+            if changes.cluster == before.cluster and changes.index < before.index:
+                return  # a snapshot, older than what the predecessor left
         self._batch.append(changes)
         if len(self._batch) == 1:
             since_s = self._loop.time() - self._applied_s
@@ -211,8 +218,9 @@ class Vulcand:
     async def _hand_over(self) -> None:
         """Start a successor on our sockets; drain once it serves, go on if it does not."""
         assert self._api_socket is not None
+        keys = msgspec.msgpack.encode(self._quarantine.everything())
         try:
-            if await succeed(self._sockets.open, self._api_socket, self._page.socket):
+            if await succeed(self._sockets.open, self._api_socket, self._page.socket, keys):
                 self._life.stop()
         except OSError as error:
             _log.error("successor-failed", error=str(error))

@@ -27,6 +27,8 @@ class Inheritance:
         self.sockets = {name: _taken(fd) for name, fd in given.get("sockets", {}).items()}
         self.api = _taken(given["api"]) if "api" in given else None
         self.status = _taken(given["status"]) if "status" in given else None
+        # What was in force: fresher than any snapshot, and there while the store is away.
+        self.keys = _read(given["keys"]) if "keys" in given else b""
         self._ready: int | None = given.get("ready")
         if self._ready is not None:
             os.set_inheritable(self._ready, False)
@@ -40,15 +42,20 @@ class Inheritance:
 
 
 async def succeed(
-    sockets: Mapping[str, socket.socket], api: socket.socket, status: socket.socket | None
+    sockets: Mapping[str, socket.socket],
+    api: socket.socket,
+    status: socket.socket | None,
+    keys: bytes,
 ) -> bool:
     """Start a successor; return whether it serves."""
     reading, writing = os.pipe()
     passed = {"sockets": {n: s.fileno() for n, s in sockets.items()}, "api": api.fileno()}
-    given = {**passed, "ready": writing}
+    kept = os.memfd_create("keys", os.MFD_CLOEXEC)
+    _write(kept, keys)
+    given = {**passed, "ready": writing, "keys": kept}
     if status is not None:
         given["status"] = status.fileno()
-    files = [writing, api.fileno(), *(sock.fileno() for sock in sockets.values())]
+    files = [writing, kept, api.fileno(), *(sock.fileno() for sock in sockets.values())]
     files += [status.fileno()] if status is not None else []
     environment = {name: value for name, value in os.environ.items() if name != "WATCHDOG_PID"}
     # Not asyncio's: its loop ends its processes with itself.
@@ -59,6 +66,7 @@ async def succeed(
         stdin=subprocess.DEVNULL,
     )
     os.close(writing)
+    os.close(kept)
     _log.info("successor-started", pid=process.pid)
     serves = await _byte(reading)
     if serves:
@@ -84,6 +92,18 @@ async def _byte(reading: int) -> bool:
     finally:
         loop.remove_reader(reading)
         os.close(reading)
+
+
+def _write(file: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(file, data) :]
+
+
+def _read(file: int) -> bytes:
+    """Read a predecessor's file; its position is where writing ended."""
+    with os.fdopen(file, "rb") as kept:
+        kept.seek(0)
+        return kept.read()
 
 
 def _taken(fd: int) -> socket.socket:

@@ -63,6 +63,8 @@ class Port:
         """Accept no more and finish what is under way."""
         async with self._changing:
             self._over = True
+        # The server has one of its own; while ours is open, connections would queue for nobody.
+        self._sock.close()
         if self._server is not None:
             await self._server.drain(deadline_s)
         for leaving in tuple(self._leaving):

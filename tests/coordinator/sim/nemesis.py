@@ -264,7 +264,10 @@ class Nemesis:
         world.after(SECOND // 2, lambda: self._all_suspect(leader))
 
         def succeed(successor: "Machine") -> None:
-            (third,) = world.machines.keys() - {leader.me, successor.me}
+            rest = world.machines.keys() - {leader.me, successor.me}
+            if len(rest) != 1:
+                return  # another trouble has added or replaced a member meanwhile
+            (third,) = rest
             self._cut(_pairs([successor.me], [third]), 9 * SECOND)
             self._heal(leader.me, third)
 

@@ -143,9 +143,13 @@ class Cluster:
         one.running.kill()
         one.running = None
 
+    def new_place(self, name: str) -> Place:
+        """Return a place for one more member."""
+        return place(name)
+
     def add(self, name: str, *flags: str) -> Place:
         """Add a member to the running cluster and start it."""
-        new = place(name)
+        new = self.new_place(name)
         new.flags = ("--initial-cluster-state", "existing", *flags)
         added = ask(
             "POST",
@@ -169,17 +173,17 @@ class Cluster:
 
     def leader(self) -> Place:
         """Return the leader, once there is one."""
+        return wait_until(self.leader_now, "a leader")
 
-        def find() -> Place | None:
-            for each in self.running():
-                try:
-                    if self.state(each)["role"] == "leader":
-                        return each
-                except OSError:
-                    continue
-            return None
-
-        return wait_until(find, "a leader")
+    def leader_now(self) -> Place | None:
+        """Return a member that believes to lead, if there is one."""
+        for each in self.running():
+            try:
+                if self.state(each)["role"] == "leader":
+                    return each
+            except OSError:
+                continue
+        return None
 
     def followers(self) -> list[Place]:
         """Return the running members that do not lead."""

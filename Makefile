@@ -1,4 +1,4 @@
-# The whole developer interface: setup up test check sim bench ci clean.
+# The whole developer interface: setup up test check sim chaos bench ci clean.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -17,7 +17,7 @@ comma := ,
 SPACE := $(subst ,, )
 IDLE := $(subst $(SPACE),$(comma),$(patsubst %,%=0,$(filter-out $(STORE),$(STORES))))
 
-.PHONY: setup up test check sim bench ci clean
+.PHONY: setup up test check sim chaos bench ci clean
 
 setup: $(VENV)/installed
 
@@ -43,6 +43,11 @@ sim: setup
 	SIM_SEEDS=$(or $(SEEDS),1000) SIM_SECONDS=$(or $(SECONDS),10) $(if $(SEED),SIM_SEED=$(SEED)) \
 	  $(BIN)/pytest --numprocesses auto --quiet --override-ini console_output_style=classic \
 	  tests/coordinator/sim $(ARGS)
+
+# Real members, each in a network namespace of its own, under load and faults (needs root); it
+# prints its seed. CHAOS="--members 5 --seed 7 --faults kill,partition" for others.
+chaos: setup
+	$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),5) $(CHAOS)
 
 check: setup
 	$(BIN)/ruff check .

@@ -1,14 +1,14 @@
 """A cluster whose members have a host and a small disk each."""
 
 import json
-import shutil
 import signal
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.chaos.network import Network, address
-from tests.cluster import Cluster, Place, ask
-from tests.rig import Running, require, wait_until
+from tests.cluster import Answer, Cluster, Place, ask
+from tests.rig import require, wait_until
 
 CLIENT_PORT, PEER_PORT, STATUS_PORT = 2379, 2380, 2381
 # Room for a log's two segments of 64 MiB and some snapshots.
@@ -70,34 +70,40 @@ class Members(Cluster):
         self.start(one)
 
     def replace(self, old: Place) -> Place:
-        """Add a new member, then remove an old one for ever."""
+        """Add a new member, then remove an old one for ever; its process ends by itself."""
         new = self.add(f"m{self.joined + 1}")
-        identity = ask("GET", f"{old.url}/v2/stats/self").body["id"]
-        wait_until(lambda: self._votes(new), f"{new.name} votes", CONVERGED_S)
-        wait_until(lambda: self._removed(new, str(identity)), f"{old.name} removed", CONVERGED_S)
+        own = f"/v2/members/{self._identity(new)}"
+        self._until(lambda: ask("POST", f"{new.url}{own}/promote"), f"{new.name} votes")
+        member = f"/v2/members/{self._identity(old)}"
+        self._until(lambda: ask("DELETE", f"{new.url}{member}"), f"{old.name} is removed")
         self.places.remove(old)
-        if old.running is not None:
-            self.ended(old.running)
+        if (running := old.running) is not None:
+            wait_until(lambda: running.process.poll() is not None, f"{old.name} ends")
         disk = self.directory / old.directory_name
         subprocess.run([require("umount"), str(disk)], check=True)
-        shutil.rmtree(disk)
+        disk.rmdir()
         return new
 
-    def _votes(self, new: Place) -> bool:
-        try:
-            members = ask("GET", f"{new.url}/v2/members").body["members"]
-        except OSError:
-            return False
+    def _identity(self, one: Place) -> str:
+        return str(ask("GET", f"{one.url}/v2/stats/self").body["id"])
 
-    def _removed(self, by: Place, identity: str) -> bool:
-        try:
-            return ask("DELETE", f"{by.url}/v2/members/{identity}").status in {204, 410}
-        except OSError:
-            return False
+    def _until(self, act: Callable[[], Answer], what: str) -> None:
+        """Ask again until it is so; that it was so already is as good."""
+        last: list[Answer] = []
 
-    def ended(self, running: Running) -> None:
-        """Wait until a member that was removed has ended by itself."""
-        wait_until(lambda: running.process.poll() is not None, "a removed member ends")
+        def done() -> bool:
+            try:
+                last.append(act())
+            except OSError:
+                return False
+            answer = last[-1]
+            return answer.status in {200, 204, 410} or "is no learner" in str(answer.body)
+
+        try:
+            wait_until(done, what, CONVERGED_S)
+        except BaseException:
+            print(last[-1:], flush=True)
+            raise
 
     def fill(self, one: Place) -> None:
         """Leave no byte free on a member's disk."""

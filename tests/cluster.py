@@ -93,10 +93,14 @@ class Cluster:
 
     def __enter__(self) -> Self:
         self.places = self.places or [place(f"m{number}") for number in range(1, self.size + 1)]
-        for each in self.places:
-            self.begin(each)
-        for each in self.places:
-            self.wait_for(each)
+        try:
+            for each in self.places:
+                self.begin(each)
+            for each in self.places:
+                self.wait_for(each)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -120,15 +120,13 @@ class Members(Cluster):
         (self.directory / one.directory_name / "ballast").unlink()
 
     def bring_back(self) -> None:
-        """End every fault: all hosts reach each other, all members run and go on."""
+        """End every fault: all hosts reach each other, all members run and know a leader."""
         self.network.heal()
-        down = []
         for each in self.places:
             self.resume(each)
             if each.running is None or each.running.process.poll() is not None:
                 self.begin(each)
-                down.append(each)
-        for each in down:
+        for each in self.places:
             self.wait_for(each)
 
     def converge(self) -> int:

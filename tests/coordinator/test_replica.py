@@ -2,11 +2,15 @@
 
 import random
 
+import pytest
+
 from coordinator import cluster
 from coordinator.birth import Birth
+from coordinator.errors import Unavailable
+from coordinator.packets import Forward
 from coordinator.raft import membership
 from coordinator.raft.membership import Found
-from coordinator.raft.messages import AppendOk, PreVoteReply, VoteReply
+from coordinator.raft.messages import AppendOk, Heartbeat, PreVoteReply, VoteReply
 from coordinator.raft.roles import Role
 from coordinator.raft.types import Entry, HardState
 from coordinator.replica import Replica
@@ -38,6 +42,38 @@ def leading(*others: int) -> Replica[str]:
     drive(replica)
     assert replica.node.role is Role.LEADER
     return replica
+
+
+def alone_of(members: int) -> Birth:
+    """Return the birth of member 1, which knows of others and has something to tell of itself."""
+    entries = [
+        Entry(1, n, membership.encode(Found(n, cluster.peers((f"http://{n}",)))))
+        for n in range(1, members + 1)
+    ]
+    return Birth(
+        member=1,
+        state=HardState(1, 0, len(entries)),
+        entries=entries,
+        snapshot=None,
+        facts=(cluster.attributes_note(1, "one", ("http://1:2379",)),),
+        dice=random.Random(1).randrange,
+        now_ns=0,
+        wall_ns=0,
+    )
+
+
+def test_a_leader_that_is_found_after_long_is_told_of_this_member_at_once() -> None:
+    replica: Replica[str] = Replica(alone_of(3))
+    replica.pass_time(60 * 10**9)
+    drive(replica)
+    with pytest.raises(Unavailable, match="no leader for 60"):
+        replica.propose(Put(b"/a", b"1"), "write")
+    term = replica.term + 1
+    replica.receive(Heartbeat(sender=2, receiver=1, term=term, commit=0, round=1))
+    drive(replica)
+    (forward,) = [each for each in replica.take_packets() if isinstance(each, Forward)]
+    assert [each.command for each in forward.requests] == list(alone_of(3).facts)
+    replica.propose(Put(b"/a", b"1"), "write")
 
 
 def drive(replica: Replica[str]) -> dict[str, object]:

@@ -73,7 +73,8 @@ def ask(
         with urllib.request.urlopen(request, timeout=timeout_s) as reply:
             status, raw, headers = reply.status, reply.read(), reply.headers
     except urllib.error.HTTPError as error:
-        status, raw, headers = error.code, error.read(), error.headers
+        with error:
+            status, raw, headers = error.code, error.read(), error.headers
     took_s = time.monotonic() - began
     try:
         body = json.loads(raw) if raw else {}

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -325,7 +326,8 @@ def test_a_member_of_another_cluster_is_turned_away(three: Cluster, tmp_path: Pa
     )
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=5)
-    assert refused.value.code == 412
+    with refused.value as answer:
+        assert answer.code == 412
 
 
 def test_keys_with_a_ttl_outlive_a_leader_and_end_in_time(three: Cluster) -> None:
@@ -431,6 +433,9 @@ def test_members_and_clients_show_each_other_certificates(tmp_path: Path) -> Non
     def serves(one: Place) -> bool:
         try:
             return healthy(one, context) == 200
+        except urllib.error.HTTPError as refusal:
+            refusal.close()
+            return False
         except OSError:
             return False
 

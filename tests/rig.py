@@ -1,5 +1,6 @@
 """Real processes for tests: started on free ports, waited for with deadlines, ended by id."""
 
+import fcntl
 import os
 import random
 import shutil
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -24,19 +26,36 @@ STOP_S = 15.0
 
 # Below those that Linux gives to outgoing connections, one of which could take the port first.
 PORTS = range(10_000, 32_000)
+# The number of the next one, for all test processes of this machine: what one was told may wait
+# for its server a while, so no other is told the same.
+NEXT_PORT = Path(tempfile.gettempdir()) / "slashetc-tests-next-port"
 
 
 def free_port() -> int:
-    """Return a TCP and UDP port of 127.0.0.1 that nobody has at this moment."""
-    while True:
-        port = random.choice(PORTS)
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            try:
-                tcp.bind(("127.0.0.1", port))
-                udp.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+    """Return a TCP and UDP port of 127.0.0.1 that nobody has, and no other test was told of."""
+    with NEXT_PORT.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        port = int(file.read() or random.SystemRandom().choice(PORTS))
+        while not _is_free(port):
+            port = _after(port)
+        file.truncate(0)
+        file.write(str(_after(port)))
+    return port
+
+
+def _after(port: int) -> int:
+    return port + 1 if port + 1 in PORTS else PORTS[0]
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+        try:
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def wait_until(condition: Callable[[], T], what: str, deadline_s: float = START_S) -> T:

@@ -1,4 +1,4 @@
-# The whole developer interface: setup up test check sim chaos bench ci clean.
+# The whole developer interface: setup up test check sim chaos bench reference ci clean.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -17,7 +17,7 @@ comma := ,
 SPACE := $(subst ,, )
 IDLE := $(subst $(SPACE),$(comma),$(patsubst %,%=0,$(filter-out $(STORE),$(STORES))))
 
-.PHONY: setup up test check sim chaos bench ci clean
+.PHONY: setup up test check sim chaos bench reference ci clean
 
 setup: $(VENV)/installed
 
@@ -34,8 +34,10 @@ up: setup
 	RUN=$(RUN) BACKEND=$(BACKEND) ENDPOINTS=$(ENDPOINTS) PATH="$(CURDIR)/$(BIN):$$PATH" \
 	  $(BIN)/honcho --procfile Procfile start --concurrency $(IDLE)
 
+# Most tests wait for other processes most of the time, so there are two of them a core.
+# ARGS=--all-stores for every daemon's tests on every kind of store.
 test: setup
-	$(BIN)/pytest --numprocesses auto $(ARGS)
+	$(BIN)/pytest --numprocesses $(or $(WORKERS),$(shell expr 2 '*' $$(nproc))) $(ARGS)
 
 # The production replica in a world of faults. SEEDS=n for so many seeds, SECONDS=n for longer ones,
 # SEED=n for one: a failure prints its seed, and the same seed fails the same way.
@@ -58,6 +60,10 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m bench $(ARGS)
+
+# docs/reference/, made from the code.
+reference: setup
+	$(BIN)/python -m tests.docs.reference
 
 ci:
 	.ci/run

@@ -10,8 +10,15 @@ from daemonkit import logs, metrics
 from daemonkit.addresses import listening_socket, parse_address
 from daemonkit.http.server import STATUS_LINES, Exchange, Server
 from daemonkit.metrics import Sample
+from daemonkit.routes import Route
 
 DRAIN_S = 0.5
+ROUTES = (
+    Route("GET", "/health", "200 while the process can do its job, else 503; JSON"),
+    Route("GET", "/ready", "200 once it serves with data, else 503; JSON with what it rests on"),
+    Route("GET", "/metrics", "Prometheus text"),
+    Route("GET", "/debug/state", "what the daemon believes, as JSON"),
+)
 Answer = tuple[int, str, bytes]  # status, content type, body
 
 _log = logs.get("status")

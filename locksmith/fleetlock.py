@@ -10,6 +10,7 @@ from enum import Enum
 
 import msgspec
 
+from daemonkit.routes import Route
 from locksmith.semaphore import Full
 
 HEADER = b"fleet-lock-protocol"
@@ -17,6 +18,12 @@ GROUP = re.compile(r"[a-zA-Z0-9.-]+")
 # What zincati calls a group unless told otherwise; here that group has no name.
 DEFAULT_GROUP = "default"
 SLASHES = re.compile(rb"/{2,}")
+
+
+ROUTES = (
+    Route("POST", "/v1/pre-reboot", "take a slot; 200 only for a yes"),
+    Route("POST", "/v1/steady-state", "give it back"),
+)
 
 
 class Operation(Enum):

@@ -58,37 +58,37 @@ def checked_text(what: str, text: str) -> str:
 
 
 def semaphore(group: str) -> str:
-    """Return the key of a group's semaphore; "" is the default group."""
+    """The slots of a group, and who holds them; "" is the default group."""
     return f"{PREFIX}/groups/{escaped(group)}/semaphore" if group else f"{PREFIX}/semaphore"
 
 
 def holder(group: str, holder_id: str) -> str:
-    """Return the key of one holder's record."""
+    """How one holder came by its slot."""
     return f"{HOLDERS}/{segment(group)}/{escaped(holder_id)}"
 
 
 def ticket(group: str, machine_id: str) -> str:
-    """Return the key of a host's place in a queue."""
+    """A host's place in a queue."""
     return f"{QUEUE}/{segment(group)}/{escaped(machine_id)}"
 
 
 def failure(group: str, machine_id: str) -> str:
-    """Return the key of a host's failure."""
+    """A host that failed, and stops its group."""
     return f"{FAILURES}/{segment(group)}/{escaped(machine_id)}"
 
 
 def paused_group(group: str) -> str:
-    """Return the key that stops a group."""
+    """Stops a group."""
     return f"{PAUSES}/groups/{segment(group)}"
 
 
 def paused_host(machine_id: str) -> str:
-    """Return the key that stops a host."""
+    """Stops a host."""
     return f"{PAUSES}/hosts/{escaped(machine_id)}"
 
 
 def alias(other_id: str) -> str:
-    """Return the key that names the machine-id behind another id of the same host."""
+    """The machine-id behind another id of the same host."""
     return f"{ALIASES}/{escaped(other_id)}"
 
 
@@ -98,7 +98,7 @@ def segment(group: str) -> str:
 
 
 def host(machine_id: str) -> str:
-    """Return the key of a host's heartbeat."""
+    """A host's heartbeat."""
     return f"{HOSTS}/{escaped(machine_id)}"
 
 

@@ -57,7 +57,12 @@ ApexSweep = Annotated[
 ]
 Identity = Annotated[
     str,
-    typer.Option("--identity", metavar="TEXT", help="What id.server and NSID say; empty: nothing."),
+    typer.Option(
+        "--identity",
+        metavar="TEXT",
+        show_default="this host's name",
+        help="What id.server and NSID say; empty: nothing.",
+    ),
 ]
 Nameservers = Annotated[
     str,

@@ -1,5 +1,8 @@
 """Fixtures that several packages' tests share."""
 
+import re
+import zlib
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,9 +10,36 @@ import pytest
 
 from tests.rig import Coordinator, Etcd, Etcd3
 
+# Their daemons know the Store protocol alone, and tests/client holds its adapters to one contract.
+ON_ANY_STORE = ("tests/confd/", "tests/locksmith/", "tests/skydns/", "tests/vulcan/")
+STORE = re.compile(r"(?<=[\[-])(coordinator|etcd3?)(?=[\]-])")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite", action="store_true", help="Record the golden files anew.")
+    parser.addoption(
+        "--all-stores",
+        action="store_true",
+        help="Run each test of a daemon on every kind of store; without it, each on one of them.",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave each test of a daemon one kind of store, and every kind about as many tests."""
+    if config.getoption("--all-stores"):
+        return
+    groups: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if item.nodeid.startswith(ON_ANY_STORE) and STORE.search(item.nodeid):
+            groups[STORE.sub("", item.nodeid)].append(item)
+    left = {
+        item
+        for name, group in groups.items()
+        for place, item in enumerate(group)
+        if place != zlib.crc32(name.encode()) % len(group)
+    }
+    config.hook.pytest_deselected(items=list(left))
+    items[:] = [item for item in items if item not in left]
 
 
 @pytest.fixture

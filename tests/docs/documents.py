@@ -1,0 +1,163 @@
+"""The keys of every daemon and what stands in them, as Markdown."""
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
+from types import ModuleType, NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from fleet import keys as fleet_keys
+from fleet import model
+from locksmith import keys as locksmith_keys
+from locksmith import records
+from skydns.record import Service
+from vulcan import documents
+
+Key = tuple[str, str, type[msgspec.Struct] | None]
+
+_FLEET: dict[str, type[msgspec.Struct]] = {
+    "job": model.JobRecord,
+    "version": model.Version,
+    "rollout": model.Rollout,
+    "facts": model.Facts,
+    "status": model.Status,
+    "plan": model.Plan,
+    "ask": model.Ask,
+    "answer": model.Answer,
+    "cordon": model.Cordon,
+    "drain": model.Drain,
+    "service": model.ServiceRecord,
+    "event": model.EventRecord,
+    "LEADER": model.Lease,
+}
+_LOCKSMITH: dict[str, type[msgspec.Struct]] = {
+    "holder": records.HolderRecord,
+    "host": records.Heartbeat,
+    "ticket": records.Ticket,
+    "failure": records.Failure,
+    "paused_group": records.Pause,
+    "paused_host": records.Pause,
+    "PAUSED_FLEET": records.Pause,
+}
+# Constants have no docstring.
+_ABOUT = {
+    "PAUSED_FLEET": "Stops everybody.",
+    "STORE_MEMBER": "The one member of the store that reboots.",
+    "LEADER": "Which scheduler leads, under a TTL.",
+    "EPOCH": "The newest leader's number: a plan of an older one is refused.",
+}
+_SKYDNS: tuple[Key, ...] = (
+    ("/skydns/LOCAL/SKYDNS/NAME", "a record: the name's labels, from the last one on", Service),
+)
+_VULCAN: tuple[Key, ...] = (
+    ("/vulcand/hosts/NAME/host", "a host's key pair", documents.HostDocument),
+    ("/vulcand/listeners/ID", "an address to listen on", documents.ListenerDocument),
+    ("/vulcand/backends/ID/backend", "how servers are talked to", documents.BackendDocument),
+    ("/vulcand/backends/ID/servers/SERVER", "one server", documents.ServerDocument),
+    ("/vulcand/frontends/ID/frontend", "what goes where", documents.FrontendDocument),
+    (
+        "/vulcand/frontends/ID/middlewares/MIDDLEWARE",
+        "what is done on the way",
+        documents.MiddlewareDocument,
+    ),
+)
+
+
+def page() -> str:
+    """Return the page of keys."""
+    groups: Iterable[tuple[str, Iterable[Key]]] = (
+        ("locksmith", _of_module(locksmith_keys, _LOCKSMITH)),
+        ("skydns", _SKYDNS),
+        ("vulcand", _VULCAN),
+        ("fleet", _of_module(fleet_keys, _FLEET)),
+    )
+    return "\n".join(f"## {name}\n\n{_group(keys)}" for name, keys in groups)
+
+
+def _of_module(module: ModuleType, structs: dict[str, type[msgspec.Struct]]) -> Iterator[Key]:
+    """Yield the keys that a module of keys names; a capital word in a key varies."""
+    for name, value in vars(module).items():
+        if name in _ABOUT:
+            yield value, _ABOUT[name], structs.get(name)
+        elif inspect.isfunction(value) and value.__module__ == module.__name__:
+            key = _key(value)
+            if key.startswith("/"):
+                yield key, inspect.getdoc(value) or "", structs.get(name)
+
+
+def _key(function: Callable[..., Any]) -> str:
+    if get_type_hints(function).get("return") is not str or function.__name__.startswith("_"):
+        return ""
+    parameters = inspect.signature(function).parameters.values()
+    return str(function(*(0 if p.annotation is int else p.name.upper() for p in parameters)))
+
+
+def _group(keys: Iterable[Key]) -> str:
+    keys = sorted(keys, key=lambda key: key[0])
+    lines = ["| key | what | document |", "|---|---|---|"]
+    shown: dict[str, type[msgspec.Struct]] = {}
+    for key, about, struct in keys:
+        if struct is not None:
+            shown[struct.__name__] = struct
+        first = about.partition("\n")[0]
+        lines.append(f"| `{key}` | {first} | {f'`{struct.__name__}`' if struct else 'text'} |")
+    return "\n".join(lines) + "\n\n" + "\n".join(_document(each) for each in _whole(shown))
+
+
+def _whole(shown: dict[str, type[msgspec.Struct]]) -> list[type[msgspec.Struct]]:
+    """Return the structs and those within them, each once."""
+    pending, found = list(shown.values()), dict[str, type[msgspec.Struct]]()
+    while pending:
+        struct = pending.pop(0)
+        if struct.__name__ not in found:
+            found[struct.__name__] = struct
+            for hint in get_type_hints(struct).values():
+                pending += [
+                    part
+                    for part in _parts(hint)
+                    if isinstance(part, type) and issubclass(part, msgspec.Struct)
+                ]
+    return list(found.values())
+
+
+def _parts(hint: Any) -> Iterator[Any]:
+    yield hint
+    for part in get_args(hint):
+        yield from _parts(part)
+
+
+def _document(struct: type[msgspec.Struct]) -> str:
+    about = " ".join((inspect.getdoc(struct) or "").split())
+    lines = [f"### {struct.__name__}", "", about, "", "| field | type | default |", "|---|---|---|"]
+    hints = get_type_hints(struct)
+    for field in msgspec.structs.fields(struct):
+        kind = _kind(hints[field.name])
+        lines.append(f"| `{field.encode_name}` | {kind} | {_default(field)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    if field.required:
+        return "required"
+    value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+    empty = value is None or isinstance(value, msgspec.Struct | msgspec.UnsetType)
+    return "" if empty else f"`{msgspec.json.encode(value).decode()}`"
+
+
+def _kind(hint: Any) -> str:
+    """Name a type as JSON has it."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in {Union, UnionType}:
+        return " or ".join(_kind(each) for each in arguments if each is not NoneType)
+    if origin in {tuple, list, frozenset}:
+        return f"list of {_kind(arguments[0])}"
+    if origin is dict or (origin and "Mapping" in str(origin)):
+        return f"object of {_kind(arguments[1])}"
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return ", ".join(f"`{each.value}`" for each in hint)
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return f"`{hint.__name__}`"
+    names = {str: "string", bool: "boolean", int: "integer", float: "number"}
+    return names.get(hint, "any")

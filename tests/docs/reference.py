@@ -1,0 +1,87 @@
+"""`python -m tests.docs.reference`: write docs/reference/ anew from the code."""
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import locksmith.fleetlock
+import vulcan.routes
+from coordinator.api import routes
+from daemonkit import status
+from daemonkit.routes import Route
+from tests.docs import documents, scraped
+from tests.docs.programs import helps, programs
+from tests.rig import ROOT
+
+DIRECTORY = ROOT / "docs/reference"
+_MADE = "<!-- Made by `make reference`; change the code, not this page. -->"
+
+
+def commands() -> str:
+    """Return the page of all programs' `--help`."""
+    parts = [_opened("Programs and options", "Each `--help`, as the program prints it.")]
+    for program in programs():
+        for line, text in helps(program):
+            parts.append(f"{'##' if line == program else '###'} {line}\n\n```text\n{text}```\n")
+    return "\n".join(parts)
+
+
+def keys() -> str:
+    """Return the page of all keys."""
+    about = (
+        "What each daemon keeps in the store. A capital word in a key varies; a document is JSON.\n"
+        "confd reads whatever its templates ask for."
+    )
+    return f"{_opened('Keys', about)}\n{documents.page()}"
+
+
+def http() -> str:
+    """Return the page of all HTTP servers."""
+    about = "A capital word in a path varies. What an option does is in the pages of the programs."
+    servers = (
+        ("coordinator, client port", routes.CLIENT),
+        ("coordinator, peer port", routes.PEER),
+        ("vulcand's API", vulcan.routes.ROUTES),
+        ("locksmith-fleetlock", locksmith.fleetlock.ROUTES),
+        ("the status page of every daemon", status.ROUTES),
+    )
+    parts = [f"## {name}\n\n{_routes(served)}" for name, served in servers]
+    return "\n".join([_opened("HTTP", about), *parts])
+
+
+def metrics(families: dict[str, list[scraped.Family]]) -> str:
+    """Return the page of all metrics."""
+    about = (
+        "At `/metrics` of each status page, beside `process_*` and `python_*` of the process.\n"
+        "A family whose labels have no value yet is not shown by the daemon."
+    )
+    parts = [_opened("Metrics", about)]
+    for daemon, found in families.items():
+        parts.append(f"## {daemon}\n\n| metric | kind | labels | what |\n|---|---|---|---|")
+        for name, kind, text, labels in found:
+            named = " ".join(f"`{label}`" for label in labels)
+            parts.append(f"| `{name}` | {kind} | {named} | {text} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def _opened(title: str, about: str) -> str:
+    return f"{_MADE}\n\n# {title}\n\n{about}\n"
+
+
+def _routes(served: Iterable[Route]) -> str:
+    lines = [f"| {each.methods} | `{each.path}` | {each.about} |" for each in served]
+    return "\n".join(["| method | path | what |", "|---|---|---|", *lines, ""])
+
+
+def main() -> None:
+    """Write all pages."""
+    DIRECTORY.mkdir(exist_ok=True)
+    for page in (commands, keys, http):
+        (DIRECTORY / f"{page.__name__}.md").write_text(page())
+    with tempfile.TemporaryDirectory() as directory:
+        (DIRECTORY / "metrics.md").write_text(metrics(scraped.families(Path(directory))))
+
+
+if __name__ == "__main__":
+    main()

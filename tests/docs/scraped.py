@@ -1,0 +1,105 @@
+"""The metrics that daemons show, after each was used once."""
+
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from coordinator.client import connect
+from coordinator.client.memory import MemoryStore
+from daemonkit import metrics
+from fleet.agent import Agent, Settings
+from fleet.memory import MemoryUnits
+from fleet.model import Facts
+from tests.rig import Coordinator, Running, answers, free_port
+
+_FAMILY = re.compile(
+    r"^# HELP (?P<name>\S+) (?P<help>.*)\n# TYPE \S+ (?P<kind>\w+)\n(?P<samples>(?:[^#\n].*\n)*)",
+    re.MULTILINE,
+)
+_LABEL = re.compile(r'[{,](\w+)="')
+# What prometheus-client shows of any process in Python.
+_ANY = re.compile(r"process_|python_")
+Family = tuple[str, str, str, tuple[str, ...]]
+
+
+def families(directory: Path) -> dict[str, list[Family]]:
+    """Run every daemon and return the families of each: name, kind, help, labels."""
+    with ExitStack() as stack:
+        pages = dict(_daemons(directory, stack))
+        shown = {name: _text(url) for name, url in pages.items()}
+    shown["fleetd --agent"] = _of_agent(directory)
+    return {name: list(_parsed(text)) for name, text in shown.items()}
+
+
+def _of_agent(directory: Path) -> str:
+    """Return what an agent shows; it needs a systemd to run."""
+    settings = Settings(Facts("a" * 32, "h1", "10.0.0.1", 4000, 8 << 30), "boot", directory, 30, ())
+    agent = Agent(MemoryStore(), MemoryUnits(time.monotonic), settings)
+    return metrics.exposition(agent.samples()).decode()
+
+
+def _daemons(directory: Path, stack: ExitStack) -> Iterator[tuple[str, str]]:
+    status = f"127.0.0.1:{free_port()}"
+    backups = ["--backup-dir", str(directory / "backups")]
+    own = stack.enter_context(Coordinator(directory, "--status-addr", status, *backups))
+    connect(own.url).put("/skydns/local/skydns/web", '{"host": "10.0.0.1"}')
+    connect(own.url).put("/vulcand/backends/web/servers/1", f'{{"URL": "{own.url}"}}')
+    connect(own.url).put("/vulcand/backends/web/backend", '{"Type": "http"}')
+    route = '{"Type": "http", "BackendId": "web", "Route": "PathRegexp(`.*`)"}'
+    connect(own.url).put("/vulcand/frontends/web/frontend", route)
+    yield "coordinator", f"http://{status}"
+    dns, site, lock_address = free_port(), free_port(), f"127.0.0.1:{free_port()}"
+    (directory / "conf.d").mkdir()
+    (directory / "templates").mkdir()
+    (directory / "templates/a").write_text("{{ getv('/a', '') }}")
+    resource = f'[template]\nsrc = "a"\ndest = "{directory}/a"\nkeys = ["/a"]\n'
+    (directory / "conf.d/a.toml").write_text(resource)
+    state = ["--state-dir", str(directory / "state")]
+    started = {
+        "locksmithd": _program("locksmithd", "--strategy", "off", *state),
+        "locksmith-fleetlock": _program("locksmith-fleetlock", "--listen", lock_address),
+        "skydns": _program("skydns", "--addr", f"127.0.0.1:{dns}", *state),
+        "confd": _program("confd", "--confdir", str(directory), "--watch", *state),
+        "vulcand": _program("vulcand", "--port", str(site), "--api-port", str(free_port()), *state),
+        "fleetd --scheduler": _program("fleetd", "--scheduler", *state),
+    }
+    urls = {}
+    for name, command in started.items():
+        status = f"127.0.0.1:{free_port()}"
+        log = directory / f"{name.replace(' ', '')}.log"
+        command += ["--endpoints", own.url, "--status-addr", status]
+        stack.enter_context(Running(command, log)).wait_for(
+            lambda status=status: answers(f"http://{status}/ready"), f"{name} ready"
+        )
+        urls[name] = f"http://{status}"
+    ask = ["dig", "@127.0.0.1", "-p", str(dns), "web.skydns.local", "A"]
+    subprocess.run(ask, check=True, capture_output=True)
+    _text(f"http://127.0.0.1:{site}", "/v2/keys/skydns")
+    _text(f"http://{lock_address}", "/v1/pre-reboot")
+    yield from urls.items()
+
+
+def _program(name: str, *arguments: str) -> list[str]:
+    return [str(Path(sys.executable).parent / name), *arguments]
+
+
+def _text(url: str, path: str = "/metrics") -> str:
+    try:
+        with urllib.request.urlopen(url + path, timeout=10) as reply:
+            return str(reply.read().decode())
+    except urllib.error.HTTPError as refusal:
+        refusal.close()
+        return ""
+
+
+def _parsed(text: str) -> Iterator[Family]:
+    for found in sorted(_FAMILY.finditer(text), key=lambda each: each["name"]):
+        if not _ANY.match(found["name"]):
+            labels = tuple(dict.fromkeys(_LABEL.findall(found["samples"])))
+            yield found["name"], found["kind"], found["help"], labels

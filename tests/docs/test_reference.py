@@ -1,0 +1,46 @@
+"""docs/reference/ says what the code says: `make reference` makes it anew."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from coordinator.api import routes
+from daemonkit import status
+from tests.cluster import ask
+from tests.docs import reference, scraped
+from tests.rig import Coordinator, free_port, wait_until
+
+REMEDY = "docs/reference is not what the code says: run `make reference`"
+UNKNOWN = "404 page not found"
+
+
+@pytest.mark.parametrize("page", [reference.commands, reference.keys, reference.http])
+def test_a_page_is_what_the_code_says(page: object) -> None:
+    assert callable(page)
+    kept = (reference.DIRECTORY / f"{page.__name__}.md").read_text()
+    assert kept == page(), REMEDY
+
+
+def test_every_metric_that_is_shown_is_told(tmp_path: Path) -> None:
+    kept = (reference.DIRECTORY / "metrics.md").read_text()
+    told = {
+        daemon: set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
+        for daemon, text in re.findall(r"^## (.*)\n((?:(?!## ).*\n)*)", kept, re.MULTILINE)
+    }
+    for daemon, families in scraped.families(tmp_path).items():
+        assert {name for name, *_ in families} <= told[daemon], REMEDY
+
+
+def test_a_member_answers_each_path_that_the_page_tells(tmp_path: Path) -> None:
+    page = f"127.0.0.1:{free_port()}"
+    with Coordinator(tmp_path, "--status-addr", page) as own:
+        wait_until(lambda: ask("GET", f"http://{page}/ready").status == 200, "ready")
+        asked = [(own.url, each) for each in routes.CLIENT]
+        asked += [(f"http://{page}", each) for each in status.ROUTES]
+        for base, route in asked:
+            if "GET" in route.methods.split():
+                path = route.path.replace("TOKEN", "0" * 32)
+                answer = ask("GET", base + path)
+                assert UNKNOWN not in str(answer.body), path
+                assert answer.status not in {405, 501}, path

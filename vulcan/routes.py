@@ -1,0 +1,26 @@
+"""What the API answers, in vulcand's paths; a GET has no effect, a POST or DELETE writes keys."""
+
+from daemonkit.routes import Route
+
+ROUTES = (
+    Route("GET", "/v2/status", "that it runs"),
+    Route("GET POST", "/v2/hosts", "all hosts; a POST writes one"),
+    Route("GET DELETE", "/v2/hosts/NAME", "one; key pairs are never shown"),
+    Route("GET POST", "/v2/listeners", "all listeners; a POST writes one"),
+    Route("GET DELETE", "/v2/listeners/ID", "one"),
+    Route("GET POST", "/v2/backends", "all backends; a POST writes one"),
+    Route("GET DELETE", "/v2/backends/ID", "one; 409 while a frontend uses it"),
+    Route("GET POST", "/v2/backends/ID/servers", "its servers; a POST writes one"),
+    Route("GET DELETE", "/v2/backends/ID/servers/SERVER", "one"),
+    Route("GET POST", "/v2/frontends", "all frontends; a POST writes one"),
+    Route("GET DELETE", "/v2/frontends/ID", "one"),
+    Route("GET POST", "/v2/frontends/ID/middlewares", "its middlewares; a POST writes one"),
+    Route("GET DELETE", "/v2/frontends/ID/middlewares/MIDDLEWARE", "one"),
+    Route("GET", "/v2/top/frontends", "the busiest of the last seconds: `limit backendId`"),
+    Route("GET", "/v2/top/servers", "the busiest servers"),
+    Route("GET", "/v2/explain", "where a request would go: `method url header peer`; ours"),
+    Route("GET", "/v2/node", "how far this node is, and what is not in force; ours"),
+    Route("POST", "/v2/apply", "plan or carry out a set of documents; ours"),
+    Route("POST", "/v2/rollback", "undo revisions; ours"),
+    Route("POST", "/v2/history", "the recorded revisions; ours"),
+)

@@ -54,6 +54,10 @@ class Ends(Protocol):
         """No process listens at the member's address."""
         ...
 
+    def met(self, member: int) -> None:
+        """A member has dialed this one, so it is there."""
+        ...
+
     def removed(self) -> None:
         """Another member says that this one is in the cluster no more."""
         ...
@@ -99,6 +103,11 @@ class Links:
             if (link := self._links.get(receiver)) is not None:
                 link.send(batch)
 
+    def meet(self, member: int) -> None:
+        """Dial a member that has just dialed us, if we wait with that."""
+        if (link := self._links.get(member)) is not None:
+            link.hurry()
+
     def reached(self) -> list[int]:
         """Return the members that a link is open to."""
         return [member for member, link in self._links.items() if link.is_open]
@@ -125,6 +134,7 @@ class Link(asyncio.Protocol):
         self._retry_s = RETRY_MIN_S
         self._attempt = 0
         self._closed = False
+        self._pausing = False
         self._said = ""
         self._dialing: asyncio.Task[None] | None = None
         self._dial()
@@ -151,6 +161,13 @@ class Link(asyncio.Protocol):
                 return
         if frame:
             transport.write(frame)
+
+    def hurry(self) -> None:
+        """Dial now instead of later."""
+        if self._pausing and self._dialing is not None:
+            self._dialing.cancel()
+            self._retry_s = RETRY_MIN_S
+            self._dial()
 
     def close(self) -> None:
         """End the link for good."""
@@ -205,8 +222,10 @@ class Link(asyncio.Protocol):
             self._dialing = self._loop.create_task(self._dial_once(after_s))
 
     async def _dial_once(self, after_s: float) -> None:
-        if after_s:
+        self._pausing = after_s > 0
+        if self._pausing:
             await asyncio.sleep(after_s)
+            self._pausing = False
         self._head = b""
         parts = urlsplit(self.urls[self._attempt % len(self.urls)])
         self._attempt += 1
@@ -295,6 +314,7 @@ class Door(asyncio.Protocol):
         self._connection.connection_lost(None)
         stream = Stream(transport, welcome, int(fields[b"x-server-from"], 16))
         transport.set_protocol(stream)
+        welcome.ends.met(stream.sender)
         if rest:
             stream.data_received(rest)
 

@@ -219,6 +219,10 @@ class Coordinator:
         """Note that a member's process is gone."""
         self.replica.suspect(member)
 
+    def met(self, member: int) -> None:
+        """Dial a member that has come back."""
+        self._links.meet(member)
+
     def removed(self) -> None:
         """End: this member is in the cluster no more."""
         if self._life.failure is None and not self._life.stopping:
@@ -458,7 +462,11 @@ class Coordinator:
             self.snapshot_index = index
             term = replica.node.log.term(index)
             assert term is not None
-            self._snapshotter.begin(index, term, replica.dump)
+            try:
+                self._snapshotter.begin(index, term, replica.dump)
+            except OSError as error:
+                # As one that the child could not write: the log still has everything.
+                _log.error("snapshot-failed", index=index, why=error.strerror)
 
     def _snapshot_done(self, index: int, term: int, status: int) -> None:
         if status != 0:

@@ -48,9 +48,14 @@ read -r _ || true
 
 
 class Rig:
-    """A few booted hosts; `install` puts our programs and units on them."""
+    """A few booted hosts; `install` puts our programs and units on them.
 
-    def __init__(self, directory: Path, *names: str, install: bool = True) -> None:
+    They are of this tree, or of the wheel that pip installed to the prefix `package`.
+    """
+
+    def __init__(
+        self, directory: Path, *names: str, install: bool = True, package: Path | None = None
+    ) -> None:
         for program in ("systemd-nspawn", "unshare", "nsenter", "ip", "dbus-daemon"):
             require(program)
         if os.geteuid():
@@ -58,6 +63,7 @@ class Rig:
         self.name = f"slashetc-{os.getpid()}-{next(_numbers)}"
         self._names = names
         self._install = install
+        self.package = package
         # What is mounted there is seen by the rig alone.
         self.state = directory / self.name
         self.state.mkdir()

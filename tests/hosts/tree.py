@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # Units with ProtectHome= see no checkout and no interpreter below /root or /home.
 SHIPPED = "/opt/slashetc"
 
+SITE = "lib/python{}.{}/site-packages".format(*sys.version_info)
+
 NETWORK_UNIT = """
 [Unit]
 DefaultDependencies=no
@@ -30,6 +32,14 @@ ExecStart=/bin/ip addr replace {address}/24 dev host0
 [Install]
 WantedBy=multi-user.target
 """
+
+# Where a package puts what stands below systemd/, from /usr/lib on.
+DATA = {
+    "system": "systemd/system",
+    "system-preset": "systemd/system-preset",
+    "sysusers.d": "sysusers.d",
+    "tmpfiles.d": "tmpfiles.d",
+}
 
 # Work of this machine that its copy must not do, and what has no meaning there.
 MASKED = (
@@ -49,18 +59,27 @@ def share(rig: "Rig", *, install: bool) -> None:
     """Make what all hosts have in common: our tree and its libraries."""
     if not install:
         return
-    site = "lib/python{}.{}/site-packages".format(*sys.version_info)
     _inside(
         rig,
         f"""
         cd {rig.state}
-        mkdir -p extra/{site} extra/bin venv
-        echo {SHIPPED}/tree >extra/{site}/_slashetc.pth
+        mkdir -p extra/{SITE} extra/bin venv
+        {_package(rig.package) if rig.package else f"echo {SHIPPED}/tree >extra/{SITE}/_slashetc.pth"}
         echo "home = {SHIPPED}/python/bin" >extra/pyvenv.cfg
         ln -s {SHIPPED}/python/bin/{Path(sys.executable).resolve().name} extra/bin/python
         mount -t overlay -o ro,lowerdir=extra:{sys.prefix} overlay venv
         """,
     )
+
+
+def _package(prefix: Path) -> str:
+    """Return shell code that lays what pip installed over the libraries, without our tree's link.
+
+    A character device 0/0 is an overlay's sign that a file below it is not there.
+    """
+    links = [path.name for path in Path(sys.prefix, SITE).glob("*slashetc*.pth")]
+    gone = "\n".join(f"mknod extra/{SITE}/{link} c 0 0" for link in links)
+    return f"cp -a {prefix}/lib {prefix}/share extra/\n{gone}"
 
 
 def prepare(rig: "Rig", host: "Host", *, install: bool) -> None:
@@ -82,12 +101,14 @@ def prepare(rig: "Rig", host: "Host", *, install: bool) -> None:
         mkdir etc/systemd/system/multi-user.target.wants
         ln -s ../rig-network.service etc/systemd/system/multi-user.target.wants/
         """
-    _inside(rig, script + (_install() if install else ""))
+    _inside(rig, script + (_install(rig.package) if install else ""))
 
 
 def binds(rig: "Rig") -> list[str]:
     """Return nspawn's arguments that show our tree, its libraries and the interpreter on a host."""
-    places = {"tree": ROOT, "venv": rig.state / "venv", "python": sys.base_prefix}
+    places: dict[str, Path | str] = {"venv": rig.state / "venv", "python": sys.base_prefix}
+    if rig.package is None:
+        places["tree"] = ROOT
     return [f"--bind-ro={source}:{SHIPPED}/{name}" for name, source in places.items()]
 
 
@@ -95,7 +116,7 @@ def _names(rig: "Rig") -> str:
     return "127.0.0.1 localhost\n" + "".join(f"{one.address} {one.name}\n" for one in rig)
 
 
-def _install() -> str:
+def _install(package: Path | None) -> str:
     """Return shell code that puts our programs and units where a package would."""
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     lines = [f"mkdir -p .{SHIPPED}"]
@@ -110,13 +131,11 @@ def _install() -> str:
         text = f"#!{SHIPPED}/venv/bin/python\\nimport {module}\\n{module}.{function}()\\n"
         lines += [f"rm -f usr/bin/{program}; printf '{text}' >usr/bin/{program}"]
         lines += [f"chmod 755 usr/bin/{program}"]
-    for kind, place in (
-        ("system", "systemd/system"),
-        ("sysusers.d", "sysusers.d"),
-        ("tmpfiles.d", "tmpfiles.d"),
-    ):
-        lines += [f"cp {ROOT}/systemd/{kind}/* usr/lib/{place}/"]
-    lines += ["systemd-sysusers --root=. slashetc.conf", ""]
+    for kind, place in DATA.items():
+        source = package / "lib" / place if package else ROOT / "systemd" / kind
+        lines += [f"cp {source}/* usr/lib/{place}/"]
+    lines += ["systemd-sysusers --root=. slashetc.conf"]
+    lines += ["systemd-tmpfiles --root=. --create slashetc.conf", ""]
     return "\n".join(lines)
 
 

@@ -1,0 +1,115 @@
+"""What an operator would write on the hosts: addresses, options, presets, hooks. Pure."""
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+DOMAIN = "example.com"
+APP, WWW, NGINX = f"app.{DOMAIN}", f"www.{DOMAIN}", f"nginx.{DOMAIN}"
+CLIENT_PORT, PEER_PORT = 2379, 2380
+PROXY_PORT, NGINX_PORT = 80, 8080
+# With five hosts two may be away; with fewer, one.
+FIVE = 5
+# Clients ask anew after a second, so that a host is left by all within two.
+TTL_S = 1
+# A host that falls silent is suspect after this: longer than any member's election takes.
+AGENT_TTL_S = 10
+UNITS = (
+    "slashetc.target", "coordinator.service", "skydns.service", "skydns.socket", "confd.service",
+    "vulcand.service", "vulcand.socket", "locksmithd.service", "locksmith-fleetlock.service",
+    "fleetd.service", "nginx.service",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One host: its name and its address."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """All hosts, in order; the first of them have a member of the store."""
+
+    hosts: tuple[Member, ...]
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The hosts with a member of the store."""
+        return self.hosts[: FIVE if len(self.hosts) >= FIVE else 3]
+
+    def endpoints(self, first: Member | None = None) -> str:
+        """Return the store's client URLs, those of `first` in front."""
+        urls = [_client_url(each) for each in self.members if each != first]
+        if first in self.members:
+            assert first is not None
+            urls.insert(0, _client_url(first))
+        return ",".join(urls)
+
+    def files(self, host: Member, discovery: str) -> dict[str, str]:
+        """Return the files of one host, by path."""
+        endpoints = self.endpoints(host)
+        found = {
+            "skydns": {"endpoints": endpoints, "domain": DOMAIN},
+            "confd": {"endpoints": endpoints},
+            "vulcand": {"endpoints": endpoints, "status-addr": f"{host.address}:2385"},
+            "fleetd": {"endpoints": endpoints, "agent-ttl": str(AGENT_TTL_S)},
+            "locksmithd": {"endpoints": endpoints, "probe": "none", "settle": "1s"},
+        }
+        if host in self.members:
+            found["coordinator"] = _member_options(host, discovery)
+        files = {
+            f"/etc/default/{daemon}": _environment(daemon, options)
+            for daemon, options in found.items()
+        }
+        # The hooks of locksmithd call fleetctl.
+        files["/etc/default/locksmithd"] += f"FLEETCTL_ENDPOINTS={endpoints}\n"
+        drop_in = "/etc/systemd/system/skydns.socket.d/address.conf"
+        return files | {drop_in: _socket(host.address)}
+
+
+def names(count: int) -> list[str]:
+    """Return the names of so many hosts."""
+    return [f"h{number}" for number in range(1, count + 1)]
+
+
+def placed(names: list[str]) -> dict[str, str]:
+    """Return where the files of this folder go on a host, by name."""
+    places = {
+        "webapp.py": "/opt/webapp/webapp.py",
+        "nginx.conf": "/etc/nginx/nginx.conf",
+        "nginx.toml": "/etc/confd/conf.d/nginx.toml",
+        "nginx.conf.j2": "/etc/confd/templates/nginx.conf.j2",
+        "50-site.preset": "/etc/systemd/system-preset/50-site.preset",
+    }
+    return {
+        name: places.get(PurePosixPath(name).name, f"/etc/jobs/{name}")
+        for name in names
+    }
+
+
+def _member_options(host: Member, discovery: str) -> dict[str, str]:
+    return {
+        "name": host.name,
+        "listen-client-urls": f"{_client_url(host)},http://127.0.0.1:{CLIENT_PORT}",
+        "advertise-client-urls": _client_url(host),
+        "initial-advertise-peer-urls": f"http://{host.address}:{PEER_PORT}",
+        "discovery": discovery,
+    }
+
+
+def _client_url(host: Member) -> str:
+    return f"http://{host.address}:{CLIENT_PORT}"
+
+
+def _environment(daemon: str, options: dict[str, str]) -> str:
+    prefix = daemon.upper().replace("-", "_")
+    return "".join(
+        f"{prefix}_{name.upper().replace('-', '_')}={value}\n" for name, value in options.items()
+    )
+
+
+def _socket(address: str) -> str:
+    listens = "".join(f"Listen{kind}={address}:53\n" for kind in ("Datagram", "Stream"))
+    return f"[Socket]\nListenDatagram=\nListenStream=\n{listens}"

@@ -1,13 +1,11 @@
 """A fleet that stands: hosts with our wheel, their daemons by units and presets, and its jobs."""
 
-import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
 
 from coordinator.client import Store, connect
 from drill import site

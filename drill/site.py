@@ -83,10 +83,7 @@ def placed(names: list[str]) -> dict[str, str]:
         "nginx.conf.j2": "/etc/confd/templates/nginx.conf.j2",
         "50-site.preset": "/etc/systemd/system-preset/50-site.preset",
     }
-    return {
-        name: places.get(PurePosixPath(name).name, f"/etc/jobs/{name}")
-        for name in names
-    }
+    return {name: places.get(PurePosixPath(name).name, f"/etc/jobs/{name}") for name in names}
 
 
 def _member_options(host: Member, discovery: str) -> dict[str, str]:

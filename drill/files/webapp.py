@@ -12,7 +12,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_GET(self) -> None:
         """Answer."""
         body = f"webapp on {socket.gethostname()} {self.path}\n".encode()
         self.send_response(200)

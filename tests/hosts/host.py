@@ -31,6 +31,7 @@ class Host:
         self._rig = rig
         self._nspawn: subprocess.Popen[bytes] | None = None
         self.log = rig.logs / f"{name}.console"
+        self._stays_off = rig.logs / f"{name}.stays-off"
 
     def power_on(self) -> None:
         """Begin to boot."""
@@ -40,7 +41,9 @@ class Host:
         options += [f"--machine={self.name}", f"--directory={self._rig.state / self.name}"]
         options += ["--network-bridge=br0", *self._rig.binds()]
         enter = groups.entering(f"{self._rig.name}-{self.name}")
-        script = f"set -u\ncode={REBOOTED}\nwhile [ $code = {REBOOTED} ]; do\n{enter}\n"
+        self._stays_off.unlink(missing_ok=True)
+        goes_on = f"[ $code = {REBOOTED} ] && [ ! -e {self._stays_off} ]"
+        script = f"set -u\ncode={REBOOTED}\nwhile {goes_on}; do\n{enter}\n"
         script += 'systemd-nspawn --boot "$@"; code=$?\ndone\nexit $code'
         with self.log.open("ab") as console:
             self._nspawn = subprocess.Popen(
@@ -130,6 +133,10 @@ class Host:
         if leader := self.leader:
             os.kill(leader, signal.SIGKILL)
         self.ended()
+
+    def stay_off(self) -> None:
+        """Let the host's next reboot be its end, until `power_on`."""
+        self._stays_off.touch()
 
     def ended(self) -> None:
         """Wait until the host's last process has ended."""

@@ -20,6 +20,8 @@ SHIPPED = "/opt/slashetc"
 
 SITE = "lib/python{}.{}/site-packages".format(*sys.version_info)
 
+LINK = f"echo {SHIPPED}/tree >extra/{SITE}/_slashetc.pth"
+
 NETWORK_UNIT = """
 [Unit]
 DefaultDependencies=no
@@ -64,7 +66,7 @@ def share(rig: "Rig", *, install: bool) -> None:
         f"""
         cd {rig.state}
         mkdir -p extra/{SITE} extra/bin venv
-        {_package(rig.package) if rig.package else f"echo {SHIPPED}/tree >extra/{SITE}/_slashetc.pth"}
+        {_package(rig.package) if rig.package else LINK}
         echo "home = {SHIPPED}/python/bin" >extra/pyvenv.cfg
         ln -s {SHIPPED}/python/bin/{Path(sys.executable).resolve().name} extra/bin/python
         mount -t overlay -o ro,lowerdir=extra:{sys.prefix} overlay venv

@@ -1,0 +1,97 @@
+"""What goes wrong in the middle of a drill."""
+
+import json
+import signal
+import time
+import urllib.request
+from enum import Enum
+
+from drill.fleet import Fleet, Tell
+from drill.observer import Observer
+from drill.timeline import What
+from tests.hosts.host import Host
+
+
+class Fault(Enum):
+    """One of these a drill."""
+
+    NONE = "none"
+    LEADER = "leader"  # the store's leader is killed
+    PARTITION = "partition"  # the leader's host is cut off the network for a while
+    LOST_HOST = "lost-host"  # a host does not come back for a while
+
+
+PARTITION_S = 5.0
+LOST_S = 20.0
+
+
+class Faults:
+    """Waits for the middle of the drill, then lets one thing go wrong."""
+
+    def __init__(self, fleet: Fleet, observer: Observer, tell: Tell, fault: Fault) -> None:
+        self._fleet, self._observer, self._tell, self._fault = fleet, observer, tell, fault
+        self._begun = self._over = fault is Fault.NONE
+        self._victim: Host | None = None
+        self._until_s = 0.0
+
+    def look(self) -> None:
+        """Do what is due."""
+        if not self._begun and self._is_due():
+            self._begin()
+        elif self._begun and not self._over and time.monotonic() > self._until_s:
+            self._end()
+
+    def _is_due(self) -> bool:
+        """The second of the hosts is away: the fault comes on top."""
+        seen = [each for each in self._observer.moments if each.what is What.REBOOTING]
+        return len(seen) >= 2
+
+    def _begin(self) -> None:
+        self._begun = True
+        rebooting = [e.host for e in self._observer.moments if e.what is What.REBOOTING][1]
+        match self._fault:
+            case Fault.LEADER:
+                self._kill_leader()
+            case Fault.PARTITION:
+                self._victim = self._leader()
+                self._victim.unplug()
+                self._until_s = time.monotonic() + PARTITION_S
+                self._say(self._victim, f"its cable is pulled for {PARTITION_S:g} s")
+            case Fault.LOST_HOST:
+                self._victim = self._fleet.rig[rebooting]
+                self._victim.stay_off()
+                self._until_s = time.monotonic() + LOST_S
+                self._say(self._victim, f"it does not come back for {LOST_S:g} s")
+
+    def _end(self) -> None:
+        self._over = True
+        assert self._victim is not None
+        if self._fault is Fault.PARTITION:
+            self._victim.plug()
+            self._say(self._victim, "its cable is back")
+            return
+        granted = {each.host for each in self._observer.moments if each.what is What.GRANTED}
+        assert len(granted) == 2, f"{sorted(granted)} had a slot while a host did not come back"
+        self._victim.ended()
+        self._victim.power_on()
+        self._say(self._victim, "nobody else has rebooted; its power is back")
+
+    def _kill_leader(self) -> None:
+        self._over = True
+        leader = self._leader()
+        leader.run("systemctl", "kill", f"--signal={signal.SIGKILL.name}", "coordinator")
+        self._say(leader, "the store's leader is killed")
+
+    def _leader(self) -> Host:
+        """Return the host of the member that leads now."""
+        for url, member in zip(self._fleet.endpoints, self._fleet.site.members, strict=True):
+            try:
+                with urllib.request.urlopen(f"{url}/v2/stats/self", timeout=2) as reply:
+                    if json.load(reply)["state"] == "StateLeader":
+                        return self._fleet.rig[member.name]
+            except OSError:
+                continue
+        raise AssertionError("no member leads")
+
+    def _say(self, host: Host, detail: str) -> None:
+        self._observer.note(host.name, What.FAULT, detail)

@@ -1,0 +1,48 @@
+"""The watcher of names: asks the DNS server of every host, again and again, and notes the answers.
+
+`python -m drill.names NAME,NAME NAMESERVER...`, until SIGTERM; then it prints them. A server that
+does not answer is away, and notes nothing.
+"""
+
+import asyncio
+import signal
+import sys
+import time
+
+import msgspec
+
+from drill.judge import Said
+from drill.resolver import ask
+
+EVERY_S, PATIENCE_S = 0.1, 1.0
+
+
+async def watch(names: list[str], servers: list[str]) -> list[Said]:
+    """Ask until SIGTERM; return every answer."""
+    found: list[Said] = []
+    asking = [
+        asyncio.create_task(_ask(server, name, found)) for server in servers for name in names
+    ]
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    print("begun", flush=True)
+    await stop.wait()
+    for each in asking:
+        each.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
+    return found
+
+
+async def _ask(server: str, name: str, found: list[Said]) -> None:
+    while True:
+        began_s = time.monotonic()
+        answer = await ask(server, name, PATIENCE_S)
+        if answer is not None:
+            heard = (time.monotonic(), server, name)
+            found.append(Said(*heard, answer.rcode, answer.ttl_s, answer.addresses))
+        await asyncio.sleep(max(0.0, began_s + EVERY_S - time.monotonic()))
+
+
+if __name__ == "__main__":
+    said = asyncio.run(watch(sys.argv[1].split(","), sys.argv[2:]))
+    print(msgspec.json.encode(said).decode())

@@ -1,0 +1,129 @@
+"""The drill: every host reboots, one at a time, while clients ask and write."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Self, TypeVar
+
+import msgspec
+
+from coordinator.client import connect
+from drill import judge, site, timeline
+from drill.faults import Fault, Faults
+from drill.fleet import Fleet, Tell
+from drill.judge import Requests, Said, Writes
+from drill.observer import Observer
+from drill.timeline import What
+from drill.verdict import Verdict
+from tests.rig import ROOT, wait_until
+
+T = TypeVar("T")
+RATE, WRITE_RATE = 250.0, 20.0
+WRITES = "/drill/writes"
+# Before the first reboot and after the last there is a normal time to compare with.
+CALM_S = 3.0
+# A host takes 20 s; a slow machine, and one with a fault, takes its time.
+ROUND_S = 120.0
+END_S = 60.0
+
+
+class Beside:
+    """One of our programs on the hosts' network; what it prints at its end is its result."""
+
+    def __init__(self, fleet: Fleet, directory: Path, module: str, *arguments: str) -> None:
+        command = fleet.rig.beside(sys.executable, "-m", f"drill.{module}", *arguments)
+        with (directory / f"{module}.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
+            )
+        assert self._process.stdout is not None
+        self._process.stdout.readline()
+
+    def result(self, kind: type[T]) -> T:
+        """End it, and return what it says."""
+        self._process.terminate()
+        said, _ = self._process.communicate(timeout=END_S)
+        return msgspec.json.decode(said, type=kind)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.communicate(timeout=END_S)
+
+
+def drill(fleet: Fleet, directory: Path, tell: Tell, fault: Fault, rate: float = RATE) -> Verdict:
+    """Reboot every host of a fleet, with a fault in the middle, and judge."""
+    servers = [host.address for host in fleet.hosts]
+    observer = Observer(lambda: fleet.store, fleet.hosts)
+    url = f"http://{site.WWW}:{site.PROXY_PORT}"
+    began_s = time.monotonic()
+    observer.start()
+    try:
+        with (
+            Beside(fleet, directory, "client", str(rate), url, *servers) as client,
+            Beside(fleet, directory, "names", f"{site.WWW},{site.APP}", *servers) as names,
+            Beside(
+                fleet, directory, "writer", str(WRITE_RATE), WRITES, fleet.site.endpoints()
+            ) as writer,
+        ):
+            time.sleep(CALM_S)
+            for host in fleet.hosts:
+                host.run("locksmithctl", "send-need-reboot", "--reason", "drill")
+            tell(f"{len(fleet.hosts)} hosts need a reboot")
+            _until_rebooted(fleet, observer, Faults(fleet, observer, tell, fault), tell)
+            time.sleep(CALM_S)
+            requests = client.result(Requests)
+            said, writes = names.result(list[Said]), writer.result(Writes)
+    finally:
+        observer.close()
+    return Verdict(
+        requests=requests,
+        wrong=judge.wrong(said, observer.presences),
+        asked=len(said),
+        writes=writes,
+        lost=_lost(fleet, writes),
+        timeline=timeline.table(observer.moments, [host.name for host in fleet.hosts], began_s),
+        prefix=WRITES,
+        seconds=time.monotonic() - began_s,
+        began_s=began_s,
+    )
+
+
+def _until_rebooted(fleet: Fleet, observer: Observer, faults: Faults, tell: Tell) -> None:
+    told = 0
+
+    def all_healthy() -> bool:
+        nonlocal told
+        for each in observer.moments[told:]:
+            tell(f"{each.host} {each.what.value} {each.detail}".strip())
+            told += 1
+        faults.look()
+        return all(observer.has(host.name, What.HEALTHY) for host in fleet.hosts)
+
+    wait_until(all_healthy, "every host has rebooted", ROUND_S * len(fleet.hosts))
+    missing = [host.name for host in fleet.hosts if not observer.has(host.name, What.NEW_BOOT)]
+    assert not missing, f"no new boot of {', '.join(missing)}"
+
+
+def _lost(fleet: Fleet, writes: Writes) -> list[int]:
+    """Return what any member lacks once it has had the time to catch up."""
+
+    def missing() -> set[int]:
+        absent: set[int] = set()
+        for url in fleet.endpoints:
+            found = {int(key.rpartition("/")[2]) for key in _keys(url)}
+            absent.update(judge.lost(writes.acknowledged, found))
+        return absent
+
+    end_s = time.monotonic() + END_S / 2
+    while (absent := missing()) and time.monotonic() < end_s:
+        time.sleep(0.2)
+    return sorted(absent)
+
+
+def _keys(url: str) -> list[str]:
+    return [each.key for each in connect([url]).list(WRITES).entries]

@@ -1,0 +1,129 @@
+"""The resolver of a client: asks up to three nameservers at once, and keeps answers for their TTL.
+
+That is what resolv.conf(5) allows and what musl does: the first answer counts, a question that
+nobody answers is sent again after a second, and after five there is no answer.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+from dnslib import QTYPE, RCODE, DNSError, DNSRecord
+
+NAMESERVERS_MAX = 3
+AGAIN_S, TIMEOUT_S = 1.0, 5.0
+# Codes that say something about the name; others only about the server.
+FINAL = (RCODE.NOERROR, RCODE.NXDOMAIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a nameserver said: the code, the least TTL, and the addresses in its order."""
+
+    rcode: str
+    ttl_s: int
+    addresses: tuple[str, ...]
+
+
+class Unresolved(Exception):  # noqa: N818 - what a client meets
+    """No nameserver gave an address; the message says what they said."""
+
+
+class Resolver:
+    """One client's view of names."""
+
+    def __init__(self, nameservers: list[str]) -> None:
+        self._nameservers = nameservers[:NAMESERVERS_MAX]
+        self._kept: dict[str, tuple[float, tuple[str, ...]]] = {}
+        self._asking: dict[str, asyncio.Task[tuple[str, ...]]] = {}
+
+    async def addresses(self, name: str) -> tuple[str, ...]:
+        """Return a name's addresses. Raises Unresolved."""
+        until_s, found = self._kept.get(name, (0.0, ()))
+        if asyncio.get_running_loop().time() < until_s:
+            return found
+        task = self._asking.get(name)
+        if task is None:
+            task = self._asking[name] = asyncio.create_task(self._look_up(name))
+            task.add_done_callback(lambda _: self._asking.pop(name))
+        return await asyncio.shield(task)
+
+    async def _look_up(self, name: str) -> tuple[str, ...]:
+        began_s = asyncio.get_running_loop().time()
+        answer = await self._first_answer(name)
+        if not answer.addresses:
+            raise Unresolved(f"{name}: {answer.rcode}")
+        self._kept[name] = (began_s + answer.ttl_s, answer.addresses)
+        return answer.addresses
+
+    async def _first_answer(self, name: str) -> Answer:
+        asked = [asyncio.create_task(_asked_again(each, name)) for each in self._nameservers]
+        said = []
+        try:
+            for done in asyncio.as_completed(asked, timeout=TIMEOUT_S):
+                answer = await done
+                if answer.rcode in {RCODE[code] for code in FINAL}:
+                    return answer
+                said.append(answer.rcode)
+        except TimeoutError:
+            said.append("silence")
+        finally:
+            for each in asked:
+                each.cancel()
+        raise Unresolved(f"{name}: {', '.join(said)}")
+
+
+async def _asked_again(server: str, name: str) -> Answer:
+    while True:
+        began_s = asyncio.get_running_loop().time()
+        answer = await ask(server, name, AGAIN_S)
+        if answer is not None:
+            return answer
+        left_s = began_s + AGAIN_S - asyncio.get_running_loop().time()
+        await asyncio.sleep(max(0.0, left_s))
+
+
+async def ask(server: str, name: str, timeout_s: float) -> Answer | None:
+    """Ask one nameserver for a name's addresses; None when it does not answer."""
+    question = DNSRecord.question(name)
+    reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    try:
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: _Question(question.pack(), reply), remote_addr=(server, 53)
+        )
+    except OSError:  # no way there
+        return None
+    try:
+        async with asyncio.timeout(timeout_s):
+            return _read(await reply, question)
+    except (TimeoutError, OSError, DNSError):
+        return None
+    finally:
+        transport.close()
+
+
+def _read(packet: bytes, question: DNSRecord) -> Answer:
+    found = DNSRecord.parse(packet)
+    if found.header.id != question.header.id:
+        raise DNSError("an answer to another question")
+    records = [each for each in found.rr if QTYPE[each.rtype] == "A"]
+    ttl_s = min((each.ttl for each in records), default=0)
+    return Answer(RCODE[found.header.rcode], ttl_s, tuple(str(each.rdata) for each in records))
+
+
+class _Question(asyncio.DatagramProtocol):
+    """Sends a question and takes the first packet, or the host's refusal."""
+
+    def __init__(self, packet: bytes, reply: "asyncio.Future[bytes]") -> None:
+        self._packet, self._reply = packet, reply
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.DatagramTransport)
+        transport.sendto(self._packet)
+
+    def datagram_received(self, data: bytes, addr: object) -> None:  # noqa: ARG002
+        if not self._reply.done():
+            self._reply.set_result(data)
+
+    def error_received(self, error: Exception) -> None:
+        if not self._reply.done():
+            self._reply.set_exception(error)

@@ -1,0 +1,45 @@
+"""The writer: one key after the other, each noted once the store has acknowledged it.
+
+`python -m drill.writer RATE PREFIX ENDPOINT,...`, until SIGTERM; then it prints what it noted.
+A write that the store refuses, or whose fate is unknown, is counted and not repeated.
+"""
+
+import signal
+import sys
+import threading
+import time
+
+import msgspec
+
+from coordinator.client import StoreError, connect
+from drill.judge import Writes
+
+
+def write(rate: float, prefix: str, endpoints: str, stop: threading.Event) -> Writes:
+    """Write until told to stop."""
+    store = connect(endpoints.split(","))
+    acknowledged, refusals = [], []
+    longest = (0.0, 0.0)
+    number, began_s = 0, time.monotonic()
+    while not stop.wait(max(0.0, began_s + number / rate - time.monotonic())):
+        number += 1
+        sent_s = time.monotonic()
+        try:
+            store.put(f"{prefix}/{number}", str(number))
+        except StoreError as error:
+            refusals.append(f"{sent_s:.3f} {error}"[:200])
+        else:
+            acknowledged.append(number)
+        took_ms = (time.monotonic() - sent_s) * 1000
+        longest = max(longest, (took_ms, sent_s))
+        if took_ms > 1000 / rate:  # what was missed is not made up for
+            began_s = time.monotonic() - number / rate
+    return Writes(tuple(acknowledged), tuple(refusals), longest[0], longest[1])
+
+
+if __name__ == "__main__":
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    print("begun", flush=True)
+    written = write(float(sys.argv[1]), sys.argv[2], sys.argv[3], stopping)
+    print(msgspec.json.encode(written).decode())

@@ -83,9 +83,7 @@ def _where(fleet: Fleet) -> str:
 def main() -> None:
     """Run a command; Ctrl-C ends it in order."""
     try:
-        app(standalone_mode=False)
-    except typer.Exit as end:
-        sys.exit(end.exit_code)
+        sys.exit(app(standalone_mode=False))
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
 

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -24,16 +23,6 @@ class _Record(msgspec.Struct):
     host: str
 
 
-@dataclass(slots=True)
-class _Standing:
-    """The addresses of each name, by the key that names them."""
-
-    by_key: dict[str, tuple[str, str]] = field(default_factory=dict)
-
-    def of(self, named: tuple[str, str]) -> bool:
-        return named in self.by_key.values()
-
-
 class Observer:
     """Follows the store and the hosts in threads of its own, until it is closed."""
 
@@ -42,7 +31,7 @@ class Observer:
         self.presences: dict[tuple[str, str], Presence] = {}
         self._hosts = hosts
         self._names = {host.address: host.name for host in hosts}
-        self._standing = _Standing()
+        self._standing: dict[str, tuple[str, str]] = {}  # name and address, by key
         self._told: set[str] = set()
         self._mirrors = (
             Mirror(store(), RECORDS, self._records),
@@ -74,19 +63,20 @@ class Observer:
         return any(each.host == host and each.what is what for each in tuple(self.moments))
 
     def _records(self, changes: Changes) -> None:
-        now_s, before = time.monotonic(), set(self._standing.by_key.values())
+        now_s, before = time.monotonic(), set(self._standing.values())
         if changes.reset:
-            self._standing.by_key.clear()
+            self._standing.clear()
         for key in changes.removed:
-            self._standing.by_key.pop(key, None)
+            self._standing.pop(key, None)
         for entry in changes.entries:
             labels = entry.key.removeprefix("/skydns/").split("/")[:-1]
             host = msgspec.json.decode(entry.value, type=_Record).host
-            self._standing.by_key[entry.key] = (".".join(reversed(labels)), host)
-        after = set(self._standing.by_key.values())
+            self._standing[entry.key] = (".".join(reversed(labels)), host)
+        after = set(self._standing.values())
         for named in after - before:
             self.presences.setdefault(named, Presence()).appeared(now_s)
-            self._noted(named, What.IN_DNS)
+            if not changes.reset:
+                self._noted(named, What.IN_DNS)
         for named in before - after:
             self.presences.setdefault(named, Presence()).vanished(now_s)
             self._noted(named, What.OUT_OF_DNS)

@@ -5,11 +5,13 @@ nobody answers is sent again after a second, and after five there is no answer.
 """
 
 import asyncio
+import socket
 from dataclasses import dataclass
 
 from dnslib import QTYPE, RCODE, DNSError, DNSRecord
 
 NAMESERVERS_MAX = 3
+PORT, PACKET_BYTES_MAX = 53, 4096
 AGAIN_S, TIMEOUT_S = 1.0, 5.0
 # Codes that say something about the name; others only about the server.
 FINAL = (RCODE.NOERROR, RCODE.NXDOMAIN)
@@ -85,20 +87,17 @@ async def _asked_again(server: str, name: str) -> Answer:
 async def ask(server: str, name: str, timeout_s: float) -> Answer | None:
     """Ask one nameserver for a name's addresses; None when it does not answer."""
     question = DNSRecord.question(name)
-    reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-    try:
-        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: _Question(question.pack(), reply), remote_addr=(server, 53)
-        )
-    except OSError:  # no way there
-        return None
-    try:
-        async with asyncio.timeout(timeout_s):
-            return _read(await reply, question)
-    except (TimeoutError, OSError, DNSError):
-        return None
-    finally:
-        transport.close()
+    loop = asyncio.get_running_loop()
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        try:
+            # A connected socket takes packets of that server alone, and its host's refusals.
+            sock.connect((server, PORT))
+            async with asyncio.timeout(timeout_s):
+                await loop.sock_sendall(sock, question.pack())
+                return _read(await loop.sock_recv(sock, PACKET_BYTES_MAX), question)
+        except (OSError, DNSError):
+            return None
 
 
 def _read(packet: bytes, question: DNSRecord) -> Answer:
@@ -108,22 +107,3 @@ def _read(packet: bytes, question: DNSRecord) -> Answer:
     records = [each for each in found.rr if QTYPE[each.rtype] == "A"]
     ttl_s = min((each.ttl for each in records), default=0)
     return Answer(RCODE[found.header.rcode], ttl_s, tuple(str(each.rdata) for each in records))
-
-
-class _Question(asyncio.DatagramProtocol):
-    """Sends a question and takes the first packet, or the host's refusal."""
-
-    def __init__(self, packet: bytes, reply: "asyncio.Future[bytes]") -> None:
-        self._packet, self._reply = packet, reply
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        transport.sendto(self._packet)
-
-    def datagram_received(self, data: bytes, addr: object) -> None:  # noqa: ARG002
-        if not self._reply.done():
-            self._reply.set_result(data)
-
-    def error_received(self, error: Exception) -> None:
-        if not self._reply.done():
-            self._reply.set_exception(error)

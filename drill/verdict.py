@@ -50,10 +50,10 @@ class Verdict(msgspec.Struct, frozen=True):
         at_s = seen.longest_at_s - self.began_s
         return [
             f"requests   {seen.sent} sent ({seen.sent / seen.seconds:.0f}/s), {seen.failed} failed",
-            f"           {seen.resent} sent again on a new connection, "
-            f"{seen.next_address} connected to a next address",
-            f"latency    median {seen.median_ms:.1f} ms, p99 {seen.p99_ms:.0f} ms, "
-            f"longest {seen.longest_ms:.0f} ms at {at_s:.1f}s",
+            f"           {seen.resent} sent again on a new connection",
+            f"           {seen.next_address} connected to a next address",
+            f"latency    median {seen.median_ms:.1f} ms, p99 {seen.p99_ms:.0f} ms",
+            f"           longest {seen.longest_ms:.0f} ms at {at_s:.1f}s",
             *(f"failed     {each}" for each in seen.failures[:SHOWN_MAX]),
         ]
 
@@ -67,8 +67,9 @@ class Verdict(msgspec.Struct, frozen=True):
         seen = self.writes
         at_s = seen.longest_at_s - self.began_s
         return [
-            f"writes     {len(seen.acknowledged)} acknowledged, {len(self.lost)} lost, "
-            f"{len(seen.refusals)} refused; longest {seen.longest_ms:.0f} ms at {at_s:.1f}s",
+            f"writes     {len(seen.acknowledged)} acknowledged, {len(self.lost)} lost",
+            f"           {len(seen.refusals)} refused",
+            f"           longest {seen.longest_ms:.0f} ms at {at_s:.1f}s",
             *(f"refused    {each}" for each in seen.refusals[:SHOWN_MAX]),
             *(f"lost       {self.prefix}/{each}" for each in self.lost[:SHOWN_MAX]),
         ]

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    EVENT_TYPE_CLOSED_NO_WRITE,
+    EVENT_TYPE_OPENED,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 
 from daemonkit import logs
@@ -19,6 +24,8 @@ PROBE_EVERY_S = 1800.0
 LOOK_EVERY_S = 30.0
 PROBE_S = 120.0
 PROBES = ("needrestart", "dnf", "update-engine")
+# A look at a sentinel is told as an event, too: to follow it would be to look for ever.
+READS = (EVENT_TYPE_OPENED, EVENT_TYPE_CLOSED_NO_WRITE)
 
 _log = logs.get("locksmith")
 
@@ -136,6 +143,8 @@ class _Seen(FileSystemEventHandler):
         self._paths, self._tell = paths, tell
 
     def on_any_event(self, event: FileSystemEvent) -> None:
+        if event.event_type in READS:
+            return
         if {str(event.src_path), str(event.dest_path)} & self._paths:
             with suppress(RuntimeError):  # the loop has ended
                 self._tell()

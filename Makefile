@@ -1,4 +1,4 @@
-# The whole developer interface: setup up test check sim chaos bench reference ci clean.
+# The whole developer interface: setup up test check sim chaos fleet reboot-drill bench reference ci clean.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -17,7 +17,7 @@ comma := ,
 SPACE := $(subst ,, )
 IDLE := $(subst $(SPACE),$(comma),$(patsubst %,%=0,$(filter-out $(STORE),$(STORES))))
 
-.PHONY: setup up test check sim chaos bench reference ci clean
+.PHONY: setup up test check sim chaos fleet reboot-drill bench reference ci clean
 
 setup: $(VENV)/installed
 
@@ -50,6 +50,15 @@ sim: setup
 # prints its seed. CHAOS="--members 5 --seed 7 --faults kill,partition" for others.
 chaos: setup
 	$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),5) $(CHAOS)
+
+# Hosts with a systemd of their own, the wheel and its units on each, until Ctrl-C (needs root).
+fleet: setup
+	$(BIN)/python -m drill fleet --hosts $(or $(HOSTS),5)
+
+# All of them reboot while clients ask and write; fails if anybody noticed. FAULT=leader, partition
+# or lost-host for one in the middle.
+reboot-drill: setup
+	$(BIN)/python -m drill reboot --hosts $(or $(HOSTS),5) --fault $(or $(FAULT),none) $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .

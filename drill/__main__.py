@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from daemonkit import logs
 from drill import site
 from drill.faults import Fault
 from drill.fleet import Fleet, Standing, Tell
@@ -56,6 +57,8 @@ def _standing(count: int) -> Iterator[tuple[Fleet, Path, Tell]]:
     def tell(text: str) -> None:
         print(f"{time.monotonic() - began_s:6.1f}s  {text}", flush=True)
 
+    # What the store's clients here have to say is no part of the story.
+    logs.configure("error", "text")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     directory = Path(tempfile.mkdtemp(prefix="slashetc-drill-"))
     with Sweeper(directory):

@@ -53,7 +53,7 @@ class Fleet:
         """Configure all hosts, start what their presets enable, and run the jobs."""
         members = len(self.site.members)
         with self._discovery(members) as token:
-            self._together(lambda host: self._configure(host, token))
+            self.together(lambda host: self._configure(host, token))
             self._tell(f"{members} members find each other at {token}")
             wait_until(
                 lambda: all(answers(f"{url}/health") for url in self.endpoints), "the store", UP_S
@@ -85,12 +85,13 @@ class Fleet:
         host = next(each for each in self.hosts if each.leader)
         return host.run("env", variable, *command).stdout
 
-    def _all_ready(self) -> bool:
-        return self.ctl("fleetctl", "hosts").count("ready") == len(self.hosts)
-
-    def _together(self, work: Callable[[Host], None]) -> None:
+    def together(self, work: Callable[[Host], object]) -> None:
+        """Do something on all hosts at once."""
         with ThreadPoolExecutor(len(self.hosts)) as pool:
             list(pool.map(work, self.hosts))
+
+    def _all_ready(self) -> bool:
+        return self.ctl("fleetctl", "hosts").count("ready") == len(self.hosts)
 
     @contextmanager
     def _discovery(self, size: int) -> Iterator[str]:

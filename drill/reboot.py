@@ -71,8 +71,8 @@ def drill(fleet: Fleet, directory: Path, tell: Tell, fault: Fault, rate: float =
             ) as writer,
         ):
             time.sleep(CALM_S)
-            for host in fleet.hosts:
-                host.run("locksmithctl", "send-need-reboot", "--reason", "drill")
+            need = ("locksmithctl", "send-need-reboot", "--reason", "drill")
+            fleet.together(lambda host: host.run(*need))
             tell(f"{len(fleet.hosts)} hosts need a reboot")
             _until_rebooted(fleet, observer, Faults(fleet, observer, tell, fault), tell)
             time.sleep(CALM_S)

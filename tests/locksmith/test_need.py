@@ -27,16 +27,18 @@ def test_a_sentinel_is_seen_at_once_and_not_looked_at_for_ever(tmp_path: Path) -
         needs = Counting(Sources((sentinel,), frozenset()), changed.set)
         tasks: list[asyncio.Task[None]] = []
         needs.start(lambda work, name: tasks.append(asyncio.create_task(work, name=name)))
-        sentinel.write_text("")
-        await asyncio.wait_for(changed.wait(), SEEN_S)
-        assert needs.reasons
-        before = needs.looks
-        await asyncio.sleep(CALM_S)
-        # The events of the writing itself may still be on their way.
-        assert needs.looks - before < 10
-        needs.stop()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            sentinel.write_text("")
+            await asyncio.wait_for(changed.wait(), SEEN_S)
+            assert needs.reasons
+            before = needs.looks
+            await asyncio.sleep(CALM_S)
+            # The events of the writing itself may still be on their way.
+            assert needs.looks - before < 10
+        finally:
+            needs.stop()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     asyncio.run(watch())

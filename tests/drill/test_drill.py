@@ -1,0 +1,60 @@
+"""Three real hosts reboot under load; and what a killed drill leaves behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from drill.faults import Fault
+from drill.fleet import Standing
+from drill.package import installed
+from drill.reboot import drill
+from tests.hosts import groups
+from tests.rig import ROOT, wait_until
+
+# Hosts boot, three of them reboot: a minute on an idle machine.
+pytestmark = pytest.mark.timeout(600)
+# `make reboot-drill` asks more, on a machine of its own.
+RATE = 50.0
+
+
+def test_every_host_reboots_and_nobody_notices(tmp_path: Path) -> None:
+    package = installed(tmp_path)
+    with Standing(3, tmp_path, package, print) as fleet:
+        before = {host.name: host.boot_id() for host in fleet.hosts}
+        fault = Fault(os.environ.get("DRILL_FAULT", "none"))
+        verdict = drill(fleet, tmp_path, print, fault, RATE)
+        after = {host.name: host.boot_id() for host in fleet.hosts}
+        assert all(before[name] != boot for name, boot in after.items())
+        rendered = fleet.hosts[0].path("/etc/nginx/conf.d/app.conf").read_text()
+        assert rendered.count("server 10.77.0.") == 3
+    print(verdict.text())
+    assert verdict.passed
+
+
+def test_a_fleet_that_is_killed_while_it_boots_leaves_nothing(tmp_path: Path) -> None:
+    doomed = subprocess.Popen(
+        [sys.executable, "-m", "drill", "fleet", "--hosts", "3"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert doomed.stdout is not None
+    with doomed, doomed.stdout:
+        while "have booted" not in doomed.stdout.readline():
+            assert doomed.poll() is None
+        assert list(tmp_path.iterdir())
+        os.kill(doomed.pid, signal.SIGKILL)
+    prefix = f"slashetc-{doomed.pid}-"
+
+    def gone() -> bool:
+        left = [one for place in groups.hierarchies() for one in place.glob(f"{prefix}*")]
+        return not left and not list(tmp_path.iterdir())
+
+    wait_until(gone, "groups and files are gone", 60.0)
+    mounts = Path("/proc/self/mountinfo").read_text()
+    assert str(tmp_path) not in mounts

@@ -82,6 +82,61 @@ def test_an_unprivileged_service_is_walled_in(unit: Path, units: Path) -> None:
     assert verdict.returncode == 0, verdict.stdout + verdict.stderr
 
 
+@pytest.mark.parametrize(
+    "unit",
+    [unit for unit in SERVICES if unit.name not in PRIVILEGED],
+    ids=lambda unit: str(unit.name),
+)
+def test_what_an_unprivileged_service_may_do_has_its_reason_in_the_unit(
+    unit: Path, units: Path
+) -> None:
+    verdict = run("systemd-analyze", "security", "--offline=true", str(units / unit.name))
+    missing = set(re.findall(r"^✗ (\w+)", verdict.stdout, re.MULTILINE))
+    assert "RestrictAddressFamilies" in missing, verdict.stdout
+    text = unit.read_text()
+    comments = " ".join(re.findall(r"^#.*", text, re.MULTILINE))
+    explained = set(re.findall(r"^#.*\n(\w+)=", text, re.MULTILINE))
+    explained |= {name for name in missing if name in comments}
+    assert missing <= explained
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: str(unit.name))
+def test_a_service_that_runs_as_root_says_why(unit: Path) -> None:
+    users = settings(unit).get("User", ["root"])
+    assert (users == ["root"]) == (unit.name in PRIVILEGED)
+    if unit.name in PRIVILEGED:
+        assert " root" in " ".join(re.findall(r"^#.*", unit.read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: str(unit.name))
+def test_no_secret_stands_on_a_command_line_or_in_a_unit(unit: Path) -> None:
+    secret = re.compile(r"password|passwd|token=|secret|seal[-_]key", re.IGNORECASE)
+    given = settings(unit)
+    lines = [line for name in given if name.startswith("Exec") for line in given[name]]
+    assert not [line for line in lines + given.get("Environment", []) if secret.search(line)]
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: str(unit.name))
+def test_what_a_service_keeps_is_in_a_directory_that_systemd_made_for_it(unit: Path) -> None:
+    given = settings(unit)
+    if "${STATE_DIRECTORY}" in given["ExecStart"][-1]:
+        assert given["StateDirectory"]
+        assert given["StateDirectoryMode"] == ["0700"]
+
+
+@pytest.mark.parametrize(
+    "socket", [unit for unit in UNITS if unit.suffix == ".socket"], ids=lambda unit: str(unit.name)
+)
+def test_a_low_port_is_bound_by_systemd_for_a_service_without_the_capability(socket: Path) -> None:
+    listens = [each for name in ("ListenStream", "ListenDatagram")
+               for each in settings(socket).get(name, [])]  # fmt: skip
+    assert all(int(each.rpartition(":")[2]) < 1024 for each in listens)
+    service = settings(SYSTEMD / "system" / settings(socket)["Service"][-1])
+    assert service["CapabilityBoundingSet"] == [""]
+    assert socket.name in service["Requires"]
+    assert socket.name in service["Also"]
+
+
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: str(unit.name))
 def test_a_service_keeps_the_suites_conventions(unit: Path) -> None:
     given = settings(unit)

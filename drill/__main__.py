@@ -70,7 +70,7 @@ def _standing(count: int) -> Iterator[tuple[Fleet, Path, Tell]]:
 
 def _where(fleet: Fleet) -> str:
     first = fleet.hosts[0]
-    inside = f"nsenter -t {first.leader} --all"
+    inside = f"nsenter -t {first.leader} --all --wd=/"
     net = f"nsenter -t {fleet.rig.pid} --net"
     servers = " ".join(f"{host.name}={host.address}" for host in fleet.hosts)
     return f"""the fleet stands: {servers}

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -21,6 +22,11 @@ from tests.rig import ROOT, wait_until
 T = TypeVar("T")
 RATE, WRITE_RATE = 250.0, 20.0
 WRITES = "/drill/writes"
+# Through what requests go: where to, and how many for one through the proxies.
+WAYS = {
+    "vulcand": (f"http://{site.WWW}:{site.PROXY_PORT}", 1.0),
+    "nginx": (f"http://{site.NGINX}:{site.NGINX_PORT}", 0.2),
+}
 # Before the first reboot and after the last there is a normal time to compare with.
 CALM_S = 3.0
 # A host takes 20 s; a slow machine, and one with a fault, takes its time.
@@ -59,24 +65,28 @@ def drill(fleet: Fleet, directory: Path, tell: Tell, fault: Fault, rate: float =
     """Reboot every host of a fleet, with a fault in the middle, and judge."""
     servers = [host.address for host in fleet.hosts]
     observer = Observer(lambda: fleet.store, fleet.hosts)
-    url = f"http://{site.WWW}:{site.PROXY_PORT}"
     began_s = time.monotonic()
     observer.start()
     try:
-        with (
-            Beside(fleet, directory, "client", str(rate), url, *servers) as client,
-            Beside(fleet, directory, "names", f"{site.WWW},{site.APP}", *servers) as names,
-            Beside(
-                fleet, directory, "writer", str(WRITE_RATE), WRITES, fleet.site.endpoints()
-            ) as writer,
-        ):
+        with ExitStack() as running:
+
+            def beside(module: str, *arguments: object) -> Beside:
+                words = [str(each) for each in arguments]
+                return running.enter_context(Beside(fleet, directory, module, *words))
+
+            clients = {
+                way: beside("client", rate * share, url, *servers)
+                for way, (url, share) in WAYS.items()
+            }
+            names = beside("names", f"{site.WWW},{site.APP},{site.NGINX}", *servers)
+            writer = beside("writer", WRITE_RATE, WRITES, fleet.site.endpoints())
             time.sleep(CALM_S)
             need = ("locksmithctl", "send-need-reboot", "--reason", "drill")
             fleet.together(lambda host: host.run(*need))
             tell(f"{len(fleet.hosts)} hosts need a reboot")
             _until_rebooted(fleet, observer, Faults(fleet, observer, tell, fault), tell)
             time.sleep(CALM_S)
-            requests = client.result(Requests)
+            requests = {way: client.result(Requests) for way, client in clients.items()}
             said, writes = names.result(list[Said]), writer.result(Writes)
     finally:
         observer.close()

@@ -8,9 +8,12 @@ SHOWN_MAX = 10
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """It passes when nobody noticed. `asked` counts the answers of name servers."""
+    """It passes when nobody noticed. `asked` counts the answers of name servers.
 
-    requests: Requests
+    `requests` are by what they went through.
+    """
+
+    requests: dict[str, Requests]
     wrong: list[str]
     asked: int
     writes: Writes
@@ -23,12 +26,17 @@ class Verdict(msgspec.Struct, frozen=True):
     @property
     def passed(self) -> bool:
         """Whether nothing failed, nothing was wrong, nothing is lost."""
-        some = self.requests.sent and self.asked and self.writes.acknowledged
-        return bool(some) and not (self.requests.failed or self.wrong or self.lost)
+        sent = [each.sent for each in self.requests.values()]
+        some = all((*sent, self.asked, self.writes.acknowledged))
+        failed = sum(each.failed for each in self.requests.values())
+        return some and not (failed or self.wrong or self.lost)
 
     def text(self) -> str:
         """Return the whole of it, to be printed."""
-        lines = [self.timeline, "", *self._requests(), *self._names(), *self._writes()]
+        lines = [self.timeline, ""]
+        for way, seen in self.requests.items():
+            lines += self._requests(way, seen)
+        lines += [*self._names(), *self._writes()]
         lines.append(f"total      {self.seconds:.0f} s")
         return "\n".join([*lines, "PASSED" if self.passed else "NOT PASSED"])
 
@@ -45,11 +53,10 @@ class Verdict(msgspec.Struct, frozen=True):
             "seconds": self.seconds,
         }
 
-    def _requests(self) -> list[str]:
-        seen = self.requests
-        at_s = seen.longest_at_s - self.began_s
+    def _requests(self, way: str, seen: Requests) -> list[str]:
+        at_s, rate = seen.longest_at_s - self.began_s, seen.sent / seen.seconds
         return [
-            f"requests   {seen.sent} sent ({seen.sent / seen.seconds:.0f}/s), {seen.failed} failed",
+            f"requests   through {way}: {seen.sent} sent ({rate:.0f}/s), {seen.failed} failed",
             f"           {seen.resent} sent again on a new connection",
             f"           {seen.next_address} connected to a next address",
             f"latency    median {seen.median_ms:.1f} ms, p99 {seen.p99_ms:.0f} ms",

@@ -11,6 +11,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
     """Any GET is answered with the host's name."""
 
     protocol_version = "HTTP/1.1"
+    # Head and body go out as one: in two, the second would wait for the first one's ACK.
+    wbufsize = 8192
 
     def do_GET(self) -> None:
         """Answer."""

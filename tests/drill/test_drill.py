@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from drill import site
 from drill.faults import Fault
 from drill.fleet import Standing
 from drill.package import installed
@@ -29,6 +30,8 @@ def test_every_host_reboots_and_nobody_notices(tmp_path: Path) -> None:
         verdict = drill(fleet, tmp_path, print, fault, RATE)
         after = {host.name: host.boot_id() for host in fleet.hosts}
         assert all(before[name] != boot for name, boot in after.items())
+        verify = ["systemd-analyze", "verify", "--man=no", *site.UNITS]
+        assert fleet.hosts[0].run(*verify).stderr == ""
         rendered = fleet.hosts[0].path("/etc/nginx/conf.d/app.conf").read_text()
         assert rendered.count("server 10.77.0.") == 3
     print(verdict.text())

@@ -12,14 +12,14 @@ SEEN = Requests(
     median_ms=2.0, p99_ms=9.0, longest_ms=40.0, longest_at_s=105.0,
 )  # fmt: skip
 GOOD = Verdict(
-    requests=SEEN, wrong=[], asked=100, writes=Writes((1, 2), (), 3.0, 101.0), lost=[],
+    requests={"vulcand": SEEN}, wrong=[], asked=100, writes=Writes((1, 2), (), 3.0, 101.0), lost=[],
     timeline="", prefix="/drill", seconds=12.0, began_s=100.0,
 )  # fmt: skip
 
 
 def test_a_drill_that_nobody_noticed_passes() -> None:
     assert GOOD.passed
-    assert "2500 sent (250/s), 0 failed" in GOOD.text()
+    assert "through vulcand: 2500 sent (250/s), 0 failed" in GOOD.text()
     assert "longest 40 ms at 5.0s" in GOOD.text()
     assert GOOD.text().endswith("PASSED")
 
@@ -27,7 +27,7 @@ def test_a_drill_that_nobody_noticed_passes() -> None:
 def test_one_failed_request_one_wrong_answer_or_one_lost_write_fails_it() -> None:
     failed = msgspec.structs.replace(SEEN, failed=1, failures=("104.2 fresh Wrong: 502",))
     for worse in (
-        msgspec.structs.replace(GOOD, requests=failed),
+        msgspec.structs.replace(GOOD, requests={"vulcand": SEEN, "nginx": failed}),
         msgspec.structs.replace(GOOD, wrong=["10.0.0.1 said NXDOMAIN"]),
         msgspec.structs.replace(GOOD, lost=[2]),
     ):

@@ -85,6 +85,14 @@ class Fleet:
         host = next(each for each in self.hosts if each.leader)
         return host.run("env", variable, *command).stdout
 
+    def beside(self, module: str, *arguments: str) -> list[str]:
+        """Return the command line of one of our modules on the hosts' network.
+
+        It ends with the thread that starts it, also when that is killed.
+        """
+        mortal = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", module]
+        return self.rig.beside(*mortal, *arguments)
+
     def together(self, work: Callable[[Host], object]) -> None:
         """Do something on all hosts at once."""
         with ThreadPoolExecutor(len(self.hosts)) as pool:
@@ -97,11 +105,11 @@ class Fleet:
     def _discovery(self, size: int) -> Iterator[str]:
         """Run the service at which the first members find each other; return their token."""
         url = f"http://{GATEWAY}:{site.CLIENT_PORT}"
-        command = [sys.executable, "-m", "coordinator", "--status-addr", ""]
+        command = ["coordinator", "--status-addr", ""]
         command += ["--data-dir", str(self._directory / "discovery")]
         command += ["--listen-client-urls", url, "--advertise-client-urls", url]
         near = f"http://{self.rig.dial(GATEWAY, site.CLIENT_PORT)}"
-        with Running(self.rig.beside(*command), self._directory / "discovery.log") as service:
+        with Running(self.beside(*command), self._directory / "discovery.log") as service:
             service.wait_for(lambda: answers(f"{near}/health"), "the discovery service")
             with urllib.request.urlopen(f"{near}/new?size={size}", timeout=30) as reply:
                 token = str(reply.read().decode()).strip().rpartition("/")[2]

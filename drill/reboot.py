@@ -1,7 +1,6 @@
 """The drill: every host reboots, one at a time, while clients ask and write."""
 
 import subprocess
-import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -38,7 +37,7 @@ class Beside:
     """One of our programs on the hosts' network; what it prints at its end is its result."""
 
     def __init__(self, fleet: Fleet, directory: Path, module: str, *arguments: str) -> None:
-        command = fleet.rig.beside(sys.executable, "-m", f"drill.{module}", *arguments)
+        command = fleet.beside(f"drill.{module}", *arguments)
         with (directory / f"{module}.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log

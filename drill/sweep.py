@@ -1,5 +1,6 @@
 """Clears away after a drill, also after one that was killed: a process that waits for its end."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -15,11 +16,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Sweeper:
-    """Removes a directory and the rigs' control groups when this process ends, however it ends."""
+    """Removes a directory and our rigs' control groups when this process ends, however it ends."""
 
     def __init__(self, directory: Path) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "drill.sweep", str(directory)],
+            [sys.executable, "-m", "drill.sweep", str(os.getpid()), str(directory)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             start_new_session=True,
@@ -32,14 +33,14 @@ class Sweeper:
         self._process.communicate(timeout=SWEEP_S * 2)
 
 
-def sweep(directory: Path) -> None:
-    """Remove what is left of rigs whose process has ended, and the directory."""
+def sweep(pid: str, directory: Path) -> None:
+    """Remove what is left of a process's rigs, and the directory."""
     end_s = time.monotonic() + SWEEP_S
-    while not groups.sweep() and time.monotonic() < end_s:
+    while not groups.removed(f"slashetc-{pid}") and time.monotonic() < end_s:
         time.sleep(0.1)
     shutil.rmtree(directory, ignore_errors=True)
 
 
 if __name__ == "__main__":
     sys.stdin.read()
-    sweep(Path(sys.argv[1]))
+    sweep(sys.argv[1], Path(sys.argv[2]))

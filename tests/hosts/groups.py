@@ -30,17 +30,13 @@ def removed(prefix: str) -> bool:
     return not any(group.exists() for group in left)
 
 
-def sweep() -> bool:
-    """Remove the groups of rigs whose process was killed; say whether none is left."""
-    left = [
-        group
-        for place in hierarchies()
-        for group in place.glob("slashetc-*")
-        if (found := OURS.match(group.name)) and not Path(f"/proc/{found[1]}").exists()
-    ]
-    for group in left:
-        _remove(group)
-    return not any(group.exists() for group in left)
+def sweep() -> None:
+    """Remove the groups of rigs whose process was killed."""
+    for place in hierarchies():
+        for group in place.glob("slashetc-*"):
+            found = OURS.match(group.name)
+            if found and not Path(f"/proc/{found[1]}").exists():
+                _remove(group)
 
 
 def _remove(group: Path) -> None:

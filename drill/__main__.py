@@ -17,7 +17,7 @@ from drill import site
 from drill.faults import Fault
 from drill.fleet import Fleet, Standing, Tell
 from drill.package import installed
-from drill.reboot import RATE
+from drill.reboot import RATE, Course
 from drill.reboot import drill as rebooted
 from drill.sweep import Sweeper
 
@@ -43,7 +43,7 @@ def reboot_command(
 ) -> None:
     """Reboot every host of a fleet under load; exit with 0 only if nobody noticed."""
     with _standing(hosts) as (fleet, directory, tell):
-        verdict = rebooted(fleet, directory, tell, fault, rate)
+        verdict = rebooted(fleet, directory, tell, Course(rate, fault))
     print(verdict.text())
     if report is not None:
         report.write_bytes(msgspec.json.format(msgspec.json.encode(verdict.numbers())))

@@ -6,7 +6,7 @@ import time
 import urllib.request
 from enum import Enum
 
-from drill.fleet import Fleet, Tell
+from drill.fleet import Fleet
 from drill.observer import Observer
 from drill.timeline import What
 from tests.hosts.host import Host
@@ -28,8 +28,8 @@ LOST_S = 20.0
 class Faults:
     """Waits for the middle of the drill, then lets one thing go wrong."""
 
-    def __init__(self, fleet: Fleet, observer: Observer, tell: Tell, fault: Fault) -> None:
-        self._fleet, self._observer, self._tell, self._fault = fleet, observer, tell, fault
+    def __init__(self, fleet: Fleet, observer: Observer, fault: Fault) -> None:
+        self._fleet, self._observer, self._fault = fleet, observer, fault
         self._begun = self._over = fault is Fault.NONE
         self._victim: Host | None = None
         self._until_s = 0.0

@@ -1,7 +1,7 @@
 """The watcher of names: asks the DNS server of every host, again and again, and notes the answers.
 
-`python -m drill.names NAME,NAME NAMESERVER...`, until SIGTERM; then it prints them. A server that
-does not answer is away, and notes nothing.
+`python -m drill.names RATE NAME,NAME NAMESERVER...`, until SIGTERM; then it prints them. A server
+that does not answer is away, and notes nothing.
 """
 
 import asyncio
@@ -14,14 +14,16 @@ import msgspec
 from drill.judge import Said
 from drill.resolver import ask
 
-EVERY_S, PATIENCE_S = 0.1, 1.0
+PATIENCE_S = 1.0
 
 
-async def watch(names: list[str], servers: list[str]) -> list[Said]:
-    """Ask until SIGTERM; return every answer."""
+async def watch(rate: float, names: list[str], servers: list[str]) -> list[Said]:
+    """Ask each server for each name so often a second, until SIGTERM; return every answer."""
     found: list[Said] = []
     asking = [
-        asyncio.create_task(_ask(server, name, found)) for server in servers for name in names
+        asyncio.create_task(_ask(1 / rate, server, name, found))
+        for server in servers
+        for name in names
     ]
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -33,16 +35,16 @@ async def watch(names: list[str], servers: list[str]) -> list[Said]:
     return found
 
 
-async def _ask(server: str, name: str, found: list[Said]) -> None:
+async def _ask(every_s: float, server: str, name: str, found: list[Said]) -> None:
     while True:
         began_s = time.monotonic()
         answer = await ask(server, name, PATIENCE_S)
         if answer is not None:
             heard = (time.monotonic(), server, name)
             found.append(Said(*heard, answer.rcode, answer.ttl_s, answer.addresses))
-        await asyncio.sleep(max(0.0, began_s + EVERY_S - time.monotonic()))
+        await asyncio.sleep(max(0.0, began_s + every_s - time.monotonic()))
 
 
 if __name__ == "__main__":
-    said = asyncio.run(watch(sys.argv[1].split(","), sys.argv[2:]))
+    said = asyncio.run(watch(float(sys.argv[1]), sys.argv[2].split(","), sys.argv[3:]))
     print(msgspec.json.encode(said).decode())

@@ -16,6 +16,7 @@ from drill.judge import Requests, Said, Writes
 from drill.observer import Observer
 from drill.timeline import What
 from drill.verdict import Verdict
+from tests.hosts.host import Host
 from tests.rig import ROOT, wait_until
 
 T = TypeVar("T")
@@ -26,6 +27,8 @@ WAYS = {
     "vulcand": (f"http://{site.WWW}:{site.PROXY_PORT}", 1.0),
     "nginx": (f"http://{site.NGINX}:{site.NGINX_PORT}", 0.2),
 }
+# So often for one request each server is asked for each name.
+LOOKS = 0.04
 # Before the first reboot and after the last there is a normal time to compare with.
 CALM_S = 3.0
 # A host takes 20 s; a slow machine, and one with a fault, takes its time.
@@ -60,8 +63,17 @@ class Beside:
         self._process.communicate(timeout=END_S)
 
 
-def drill(fleet: Fleet, directory: Path, tell: Tell, fault: Fault, rate: float = RATE) -> Verdict:
-    """Reboot every host of a fleet, with a fault in the middle, and judge."""
+class Course(msgspec.Struct, frozen=True):
+    """How a drill goes: requests a second, what goes wrong, and how many hosts reboot (0: all)."""
+
+    rate: float = RATE
+    fault: Fault = Fault.NONE
+    rebooting: int = 0
+
+
+def drill(fleet: Fleet, directory: Path, tell: Tell, course: Course) -> Verdict:
+    """Reboot the hosts of a fleet, with a fault in the middle, and judge."""
+    rate, marked = course.rate, fleet.hosts[: course.rebooting or None]
     servers = [host.address for host in fleet.hosts]
     observer = Observer(lambda: fleet.store, fleet.hosts)
     began_s = time.monotonic()
@@ -77,13 +89,14 @@ def drill(fleet: Fleet, directory: Path, tell: Tell, fault: Fault, rate: float =
                 way: beside("client", rate * share, url, *servers)
                 for way, (url, share) in WAYS.items()
             }
-            names = beside("names", f"{site.WWW},{site.APP},{site.NGINX}", *servers)
+            names = beside("names", rate * LOOKS, f"{site.WWW},{site.APP},{site.NGINX}", *servers)
             writer = beside("writer", WRITE_RATE, WRITES, fleet.site.endpoints())
             time.sleep(CALM_S)
             need = ("locksmithctl", "send-need-reboot", "--reason", "drill")
-            fleet.together(lambda host: host.run(*need))
-            tell(f"{len(fleet.hosts)} hosts need a reboot")
-            _until_rebooted(fleet, observer, Faults(fleet, observer, tell, fault), tell)
+            fleet.together(lambda host: host in marked and host.run(*need))
+            tell(f"{len(marked)} hosts need a reboot")
+            faults = Faults(fleet, observer, course.fault)
+            _until_rebooted(marked, observer, faults, tell)
             time.sleep(CALM_S)
             requests = {way: client.result(Requests) for way, client in clients.items()}
             said, writes = names.result(list[Said]), writer.result(Writes)
@@ -95,14 +108,14 @@ def drill(fleet: Fleet, directory: Path, tell: Tell, fault: Fault, rate: float =
         asked=len(said),
         writes=writes,
         lost=_lost(fleet, writes),
-        timeline=timeline.table(observer.moments, [host.name for host in fleet.hosts], began_s),
+        timeline=timeline.table(observer.moments, [host.name for host in marked], began_s),
         prefix=WRITES,
         seconds=time.monotonic() - began_s,
         began_s=began_s,
     )
 
 
-def _until_rebooted(fleet: Fleet, observer: Observer, faults: Faults, tell: Tell) -> None:
+def _until_rebooted(hosts: list[Host], observer: Observer, faults: Faults, tell: Tell) -> None:
     told = 0
 
     def all_healthy() -> bool:
@@ -111,10 +124,10 @@ def _until_rebooted(fleet: Fleet, observer: Observer, faults: Faults, tell: Tell
             tell(f"{each.host} {each.what.value} {each.detail}".strip())
             told += 1
         faults.look()
-        return all(observer.has(host.name, What.HEALTHY) for host in fleet.hosts)
+        return all(observer.has(host.name, What.HEALTHY) for host in hosts)
 
-    wait_until(all_healthy, "every host has rebooted", ROUND_S * len(fleet.hosts))
-    missing = [host.name for host in fleet.hosts if not observer.has(host.name, What.NEW_BOOT)]
+    wait_until(all_healthy, "every host has rebooted", ROUND_S * len(hosts))
+    missing = [host.name for host in hosts if not observer.has(host.name, What.NEW_BOOT)]
     assert not missing, f"no new boot of {', '.join(missing)}"
 
 

@@ -55,7 +55,7 @@ class Site:
             "confd": {"endpoints": endpoints},
             "vulcand": {"endpoints": endpoints, "status-addr": f"{host.address}:2385"},
             "fleetd": {"endpoints": endpoints, "agent-ttl": str(AGENT_TTL_S)},
-            "locksmithd": {"endpoints": endpoints, "probe": "none", "settle": "1s"},
+            "locksmithd": {"endpoints": endpoints, "probe": "none", "settle": "2s"},
         }
         if host in self.members:
             found["coordinator"] = _member_options(host, discovery)

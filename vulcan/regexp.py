@@ -59,11 +59,13 @@ class Regexp:
     text: str
     steps: tuple[_Step, ...] = field(repr=False, compare=False)
     prefix: bytes  # with which every match begins, when it is anchored
-    _sets: dict[frozenset[int], "_Set"] = field(default_factory=dict, repr=False, compare=False)
+    _sets: dict[tuple[frozenset[int], bool], "_Set"] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def matches(self, subject: bytes) -> bool:
         """Whether the expression is found anywhere in the subject."""
-        current = self._set(self._closure((0,), begins=True))
+        current = self._set(self._closure((0,), begins=True), begins=True)
         for byte in subject:
             if current.accepts:
                 return True
@@ -82,22 +84,21 @@ class Regexp:
             for target in self.steps[number][2]
         ]
         # A search may begin anywhere.
-        return self._set(self._closure((*reached, 0), begins=False))
+        return self._set(self._closure((*reached, 0), begins=False), begins=False)
 
     def _ends(self, current: "_Set") -> bool:
         if current.ends is None:
-            begins = current.numbers == self._closure((0,), begins=True)
-            ended = self._closure(current.numbers, begins=begins, ends=True)
+            ended = self._closure(current.numbers, begins=current.begins, ends=True)
             current.ends = any(self.steps[number][0] == _ACCEPT for number in ended)
         return current.ends
 
-    def _set(self, numbers: frozenset[int]) -> "_Set":
-        found = self._sets.get(numbers)
+    def _set(self, numbers: frozenset[int], *, begins: bool) -> "_Set":
+        found = self._sets.get((numbers, begins))
         if found is None:
             if len(self._sets) >= SETS_MAX:
                 self._sets.clear()
             accepts = any(self.steps[number][0] == _ACCEPT for number in numbers)
-            found = self._sets[numbers] = _Set(numbers, accepts)
+            found = self._sets[numbers, begins] = _Set(numbers, accepts, begins)
         return found
 
     def _closure(
@@ -120,6 +121,7 @@ class Regexp:
 class _Set:
     numbers: frozenset[int]
     accepts: bool
+    begins: bool  # `$^` looks the same at the start as later, and only there an end is both
     moves: dict[int, "_Set"] = field(default_factory=dict)
     ends: bool | None = None
 

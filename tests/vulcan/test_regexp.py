@@ -34,6 +34,7 @@ def test_matching_agrees_with_a_backtracking_engine(pattern, subject):
     [
         (r"(?i)AbC", ["xabc", "ABC"], ["ab"]),
         (r"^(?:v1|v2)/", ["v2/x"], ["xv1/"]),
+        ("$^", [""], ["1"]),
         (r"\Aa\z", ["a"], ["aa", ""]),
         (r"[[:digit:]]{2}", ["a12"], ["1a2"]),
         (r"[^[:alpha:]]", ["a1"], ["ab"]),

@@ -45,7 +45,8 @@ FORWARDED = frozenset(
 )
 _REQUEST_OWN = PER_HOP | FRAMING | {b"expect", b"x-forwarded-for", b"traceparent"}
 _RESPONSE_OWN = PER_HOP | FRAMING
-_TRAILER_OWN = PER_HOP | FRAMING | {b"authorization", b"set-cookie", b"content-type"}
+# Servers may add trailers to the fields in front, so what is dropped there is dropped here.
+_TRAILER_OWN = PER_HOP | FRAMING | FORWARDED | {b"authorization", b"set-cookie", b"content-type"}
 _NO_ALIAS = FORWARDED | FRAMING
 
 # Names of fields and hosts come again and again; new ones cost time and, being short, no memory.
@@ -323,9 +324,11 @@ def _name_in(line: bytes) -> bytes:
 
 
 def trailers(fields: Fields) -> bytes:
-    """Return a response's trailer section without what may not stand there."""
+    """Return a trailer section without what may not stand there."""
     return b"".join(
-        b"%b: %b\r\n" % field for field in fields if field[0].lower() not in _TRAILER_OWN
+        b"%b: %b\r\n" % field
+        for field in fields
+        if field[0].lower().replace(b"_", b"-") not in _TRAILER_OWN
     )
 
 

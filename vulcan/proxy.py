@@ -162,6 +162,7 @@ class Proxy:
             plan = self._found_plan(exchange, scope)
         except BadMessage as bad:
             self._unrouted.answer(bad.status)
+            exchange.be_last()  # who sends what is in doubt has no second request
             refuse(exchange, bad.status, bad.reason)
             return None
         if plan is None:

@@ -83,6 +83,10 @@ class Exchange:
         """Whether the answer has ended or the client is gone."""
         return self._connection.exchange is not self
 
+    def be_last(self) -> None:
+        """Close the connection behind this answer; nothing that the client sent after is read."""
+        self._connection.close_after = True
+
     def reply(self, head: bytes, body: bytes = b"", *, dated: bool = False) -> None:
         """Answer at once: status line and fields, Content-Length among them, and the body.
 

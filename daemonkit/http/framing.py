@@ -18,6 +18,9 @@ _Head = TypeVar("_Head", "RequestHead", "ResponseHead")
 
 # One chunk-size line: 16 hex digits reach 2^64; extensions are skipped and get no more room.
 CHUNK_LINE_BYTES_MAX = 256
+# Of extensions beyond the data they come with: signatures of chunks are fine, a body made of
+# them is work without an end that no limit of a body's size sees.
+EXTENSION_BYTES_MAX = 16 * 1024
 TRAILER_BYTES_MAX = 8192
 # Clients repeat their heads byte for byte on one connection, and parsing is pure.
 MEMO_HEADS_MAX = 1024
@@ -31,6 +34,8 @@ _STATUS_LINE = re.compile(
 )
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[^\x00-\x08\x0a-\x1f\x7f]*)?", re.ASCII)
 _LENGTH = re.compile(rb"\d{1,19}", re.ASCII)
+# Beyond that, a length is negative to who keeps it in 64 bits.
+LENGTH_MAX = 2**63 - 1
 
 
 class BadMessage(Exception):  # noqa: N818 - the message is bad, not the program
@@ -152,6 +157,8 @@ def _parse_response(head: bytes) -> ResponseHead:
     coding = fields.get(b"transfer-encoding")
     if coding is not None and coding.lower() != b"chunked":
         raise BadMessage(502, f"transfer coding {coding!r} is not supported")
+    if coding is not None and minor == 0:
+        raise BadMessage(502, "Transfer-Encoding in an HTTP/1.0 response")
     return ResponseHead(
         status=status,
         reason=match[3] or b"",
@@ -200,7 +207,7 @@ def _length(fields: dict[bytes, bytes], status: int) -> int | None:
     text = fields.get(b"content-length")
     if text is None:
         return None
-    if _LENGTH.fullmatch(text) is None:
+    if _LENGTH.fullmatch(text) is None or int(text) > LENGTH_MAX:
         raise BadMessage(status, f"Content-Length {text[:40]!r} is not a number")
     return int(text)
 
@@ -230,7 +237,7 @@ class LengthBody:
 class ChunkedBody:
     """A body in the chunked transfer coding (RFC 9112, 7.1)."""
 
-    __slots__ = ("_at", "_buffer", "_left", "_state", "_status", "trailers")
+    __slots__ = ("_at", "_buffer", "_excess", "_left", "_state", "_status", "trailers")
 
     def __init__(self, status: int = 400) -> None:
         self._status = status
@@ -238,6 +245,7 @@ class ChunkedBody:
         self._buffer = b""
         self._at = 0  # the buffer is cut once a feed: there may be thousands of chunks in it
         self._left = 0
+        self._excess = 0  # bytes of extensions so far, less those of data
         self.trailers: Fields = ()
 
     def feed(self, data: bytes) -> tuple[list[bytes], bytes | None]:
@@ -260,6 +268,9 @@ class ChunkedBody:
         if match is None:
             raise BadMessage(self._status, f"bad chunk size {line[:40]!r}")
         self._left = int(match[1], 16)
+        self._excess = max(0, self._excess + len(line) - len(match[1]) - self._left)
+        if self._excess > EXTENSION_BYTES_MAX:
+            raise BadMessage(self._status, "more chunk extensions than data")
         self._state = self._data if self._left else self._trailer
         return True
 

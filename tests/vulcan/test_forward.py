@@ -249,46 +249,6 @@ def test_a_server_that_takes_no_connection_in_time_is_504(shared: Site, host: st
         assert ask(shared, get(host)).status == 504
 
 
-BAD_ANSWERS = {
-    "no HTTP": b"hello\r\n\r\n",
-    "HTTP/2": b"HTTP/2 200 OK\r\n\r\n",
-    "status": b"HTTP/1.1 20 OK\r\n\r\n",
-    "length and coding": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n"
-    b"\r\n0\r\n\r\n",
-    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",
-    "odd length": b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok",
-    "other coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nok",
-    "folded": b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nok",
-    "bare LF": b"HTTP/1.1 200 OK\nContent-Length: 2\r\n\r\nok",
-    "space before colon": b"HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nok",
-    "NUL": b"HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 2\r\n\r\nok",
-    "unasked 101": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
-    "large head": b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70_000,
-    "large whole head": b"HTTP/1.1 204 OK\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",
-}
-
-
-@pytest.mark.parametrize("answer", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
-def test_an_answer_in_doubt_is_502_and_its_connection_is_not_used_again(
-    shared: Site, host: str, answer: bytes
-):
-    with Origin(says(answer)) as origin:
-        shared.route(origin, host)
-        for number in (1, 2):
-            assert ask(shared, get(host)).status == 502
-            wait_until(lambda n=number: origin.closed == n, "the connection cut")
-        assert [call.number for call in origin.calls] == [1, 1]
-
-
-def test_bytes_after_an_answer_are_never_taken_for_the_next(shared: Site, host: str):
-    with Origin(says(OK + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")) as origin:
-        shared.route(origin, host)
-        with Client(shared.vulcand.port) as client:
-            for _ in range(2):
-                assert client.ask(get(host)).body == b"ok"
-        assert [call.number for call in origin.calls] == [1, 1]
-
-
 def test_bytes_on_an_idle_connection_close_it(shared: Site, host: str):
     async def script(call: Call) -> None:
         await call.say(OK)

@@ -6,6 +6,7 @@ waiting for its threads.
 """
 
 import asyncio
+import atexit
 import contextlib
 import logging
 import os
@@ -24,6 +25,7 @@ __all__ = ["CannotServe", "Daemon", "Lifecycle", "activated_sockets", "run"]
 DRAIN_S = 10.0
 # To end, a cancelled task needs a few turns of the loop.
 CANCEL_S = 1.0
+ENDING = (signal.SIGTERM, signal.SIGINT)
 
 _log = logs.get("lifecycle")
 
@@ -136,7 +138,7 @@ def run(daemon: Daemon, *, drain_s: float | None = DRAIN_S) -> int:
 async def _live(daemon: Daemon, drain_s: float | None) -> int:
     loop = asyncio.get_running_loop()
     life = Lifecycle(loop)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ENDING:
         loop.add_signal_handler(number, life.stop)
     hangup = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, hangup.set)
@@ -153,7 +155,19 @@ async def _live(daemon: Daemon, drain_s: float | None) -> int:
     code = 0 if life.failure is None else 1
     if not clean:
         _leave(code)
+    _keep_code(loop, code)
     return code
+
+
+def _keep_code(loop: asyncio.AbstractEventLoop, code: int) -> None:
+    """Let a signal hasten the end that has been reached, and not change what it says."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    for number in ENDING:
+        loop.remove_signal_handler(number)
+        signal.signal(number, lambda *_: os._exit(code))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    # The interpreter's own end puts the kernel's handlers back, and those kill.
+    atexit.register(signal.pthread_sigmask, signal.SIG_BLOCK, ENDING)
 
 
 async def _start(daemon: Daemon, life: Lifecycle) -> bool:

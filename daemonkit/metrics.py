@@ -25,6 +25,11 @@ class Sample(msgspec.Struct, frozen=True):
     value: float
     labels: dict[str, str] = {}
 
+    def __post_init__(self) -> None:
+        # A truth value is a number to Python and none to who decodes what a worker sent.
+        if isinstance(self.value, bool):
+            msgspec.structs.force_setattr(self, "value", float(self.value))
+
 
 class _Once(Collector):
     def __init__(self, samples: Iterable[Sample]) -> None:

@@ -39,7 +39,8 @@ RESTART_S_MIN, RESTART_S_MAX = 0.1, 5.0
 PROVEN_S = 10.0
 
 _log = logs.get("workers")
-_samples = msgspec.json.Decoder(list[Sample])
+# Not JSON, which has no infinity.
+_samples = msgspec.msgpack.Decoder(list[Sample])
 
 
 class Worker(Protocol):
@@ -228,7 +229,13 @@ class Supervisor:
             if self.ready():
                 self._all_ready.set()
         elif kind is Kind.SAMPLES:
-            seat.samples = _samples.decode(payload)
+            try:
+                seat.samples = _samples.decode(payload)
+            except msgspec.MsgspecError as error:
+                # The program on disk may be newer than this process: the next one says it again,
+                # until an upgrade, and nobody but this worker has to end.
+                _log.error("worker-not-understood", worker=seat.number, error=str(error))
+                seat.kill()
 
     async def _poll(self) -> None:
         while True:
@@ -369,7 +376,7 @@ class _Served:
                 case Kind.PAYLOAD:
                     waiting.append(payload)
                 case Kind.POLL if serving:
-                    frames.send(Kind.SAMPLES, msgspec.json.encode(list(self._worker.samples())))
+                    frames.send(Kind.SAMPLES, msgspec.msgpack.encode(list(self._worker.samples())))
                 case Kind.DRAIN:
                     end()
                 case _:

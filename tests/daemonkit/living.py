@@ -68,6 +68,8 @@ class Living:
                 await asyncio.Event().wait()
             case "drain-breaks":
                 raise ValueError("drain broke")
+            case "thread-outlives":
+                threading.Thread(target=time.sleep, args=(3600,)).start()
             case "thread-hangs":
                 await asyncio.get_running_loop().run_in_executor(None, time.sleep, 3600)
         say("drained")

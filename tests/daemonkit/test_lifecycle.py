@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -72,6 +73,17 @@ def test_a_second_signal_cuts_the_drain(start: Start) -> None:
     life.signal(signal.SIGTERM)
     assert life.code() == 0
     assert life.says("event=drain-cut by=signal")
+
+
+def test_a_second_signal_after_the_drain_ends_at_once_with_the_same_code(start: Start) -> None:
+    life = start("thread-outlives")
+    life.until("started")
+    life.signal(signal.SIGTERM)
+    life.until("drained")
+    while life.process.poll() is None:
+        life.signal(signal.SIGTERM)
+        time.sleep(0.001)
+    assert life.code() == 0
 
 
 def test_the_deadline_cuts_the_drain(start: Start) -> None:

@@ -1,5 +1,6 @@
 """Samples as Prometheus reads them, and their sums."""
 
+import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from daemonkit import metrics
@@ -67,3 +68,10 @@ def test_equal_samples_add_up() -> None:
 
 def test_nothing_adds_up_to_nothing() -> None:
     assert metrics.total([[], []]) == []
+
+
+def test_a_sample_is_a_number_whatever_it_was_made_from() -> None:
+    for value in (True, float("inf"), 3):
+        sample = Sample("up", "gauge", "Whether.", value)
+        sent = msgspec.msgpack.decode(msgspec.msgpack.encode(sample), type=Sample)
+        assert (type(sent.value), sent) == (float, sample)

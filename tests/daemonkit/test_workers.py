@@ -218,6 +218,15 @@ def test_a_worker_that_its_state_breaks_is_replaced(boss: Callable[..., Boss]) -
     assert "event=worker-ended worker=0 code=1" in running.tail()
 
 
+def test_a_worker_that_says_what_nobody_understands_is_replaced(
+    boss: Callable[..., Boss],
+) -> None:
+    running = boss(mode="babbles", count=1).ready()
+    before = running.request()
+    assert running.replaced(before) != before
+    assert "event=worker-not-understood" in running.log.read_text()
+
+
 def test_workers_end_when_their_supervisor_is_killed(boss: Callable[..., Boss]) -> None:
     running = boss().ready()
     pids = running.pids()

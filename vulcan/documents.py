@@ -114,6 +114,7 @@ class BackendSettingsDocument(_Document, frozen=True, kw_only=True):
     health_check: HealthCheckDocument | None = None
     passive: PassiveDocument = PassiveDocument()
     slow_start: str = ""
+    drain: str = ""
     sticky: StickyDocument | None = None
 
 

@@ -33,6 +33,8 @@ from vulcan.seal import Seal
 from vulcan.tls_settings import TlsSettings
 
 DIAL_S = 5.0
+# Far beyond what systemd lets a service take to stop; only a stream without an end is cut by it.
+DRAIN_S = 300.0
 READ_S = 60.0
 # Go keeps two idle connections a host, which is next to no pooling; this many cost 1 MiB.
 IDLE_CONNECTIONS = 256
@@ -90,6 +92,7 @@ class Backend:
     health: HealthCheck | None
     passive: Passive | None
     slow_start_s: float
+    drain_s: float  # that requests of a removed server may take
     sticky: Sticky | None
     document: BackendDocument
 
@@ -229,6 +232,7 @@ def _backend(id_: str, document: BackendDocument) -> Backend:
         health=_health(settings.health_check),
         passive=_passive(settings.passive),
         slow_start_s=_seconds("Settings.SlowStart", settings.slow_start, 0.0),
+        drain_s=_seconds("Settings.Drain", settings.drain, DRAIN_S),
         sticky=_sticky(settings.sticky),
         document=document,
     )

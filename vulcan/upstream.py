@@ -127,7 +127,7 @@ class Pool:
         self.connections: set[Upstream] = set()
         self._idle: deque[Upstream] = deque()
         self._dials: set[asyncio.Task[None]] = set()
-        self._retired = False
+        self._ends_s: float | None = None  # when the last request has to be over; None: it stays
         self._failures = 0  # since the last report
         self._reported_s = -REPORT_S
 
@@ -150,7 +150,7 @@ class Pool:
 
     def give(self, upstream: "Upstream") -> None:
         """Take a connection back for the next request."""
-        if self._retired or len(self._idle) >= self.backend.idle_max:
+        if self._ends_s is not None or len(self._idle) >= self.backend.idle_max:
             upstream.close()
             return
         upstream.deadline_s = self.loop.time() + IDLE_S
@@ -202,6 +202,9 @@ class Pool:
 
     def sweep(self, now_s: float) -> None:
         """End what is past its deadline."""
+        if self._ends_s is not None and self._ends_s <= now_s:
+            for upstream in tuple(self.connections):
+                upstream.expel("its key is gone, and the time to finish is over")
         while self._idle and self._idle[0].deadline_s <= now_s:
             self._idle.popleft().close()
         for upstream in tuple(self.connections):
@@ -210,8 +213,11 @@ class Pool:
                 line.overdue()
 
     def retire(self) -> None:
-        """Take no connection back; requests under way finish."""
-        self._retired = True
+        """Take no connection back; requests under way finish, within the backend's time for it.
+
+        A tunnel may stay: it is not a request that ends, and its client would lose its session.
+        """
+        self._ends_s = self.loop.time() + self.backend.drain_s
         while self._idle:
             self._idle.pop().close()
 
@@ -333,6 +339,11 @@ class Upstream(asyncio.Protocol):
         self.asker = self._raw = None
         if self._transport is not None:
             self._transport.abort()
+
+    def expel(self, reason: str) -> None:
+        """End the request under way, which may go to another server; tunnels stay."""
+        if self.asker is not None:
+            self._fail(reason)
 
     def close(self) -> None:
         """Close an idle connection."""

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 
@@ -158,3 +159,50 @@ def test_the_counts_of_a_frontend_go_with_its_key(served: Served):
         assert served.counted("vulcand_requests_total") == 1
         served.write(removed=("frontends/f/frontend",))
         assert served.counted("vulcand_requests_total") == 0
+
+
+async def never_ends(call: Call) -> None:
+    await call.say(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+    await call.reader.read()
+
+
+def test_a_request_that_outstays_its_servers_key_is_cut(served: Served):
+    with Origin(never_ends) as origin, Client(served.port) as client:
+        served.write(keys.backend("b", Drain="400ms"))
+        serve(served, origin)
+        client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        wait_until(lambda: origin.calls, "the request at the server")
+        served.write(removed=("backends/b/servers/s",))
+        assert not client.answer().whole
+        wait_until(lambda: origin.closed == 1, "the connection to the server cut")
+
+
+def test_an_idempotent_request_without_an_answer_leaves_a_removed_server_for_another(
+    served: Served,
+):
+    with Origin(never) as going, Origin(says(OK)) as staying, Client(served.port) as client:
+        served.write(keys.backend("b", Drain="100ms"))
+        serve(served, going)
+        client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        wait_until(lambda: going.calls, "the request at the server")
+        served.write(keys.server("new", staying.url), removed=("backends/b/servers/s",))
+        assert client.answer().body == b"ok"
+
+
+def test_a_tunnel_outlives_its_servers_key(served: Served):
+    async def upgrade(call: Call) -> None:
+        await call.say(b"HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n")
+        while data := await call.reader.read(100):
+            await call.say(data)
+
+    with Origin(upgrade) as origin, Client(served.port) as client:
+        served.write(keys.backend("b", Drain="100ms"))
+        serve(served, origin)
+        client.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n")
+        assert client.file.readline().startswith(b"HTTP/1.1 101")
+        while client.file.readline() != b"\r\n":
+            pass
+        served.write(removed=("backends/b/servers/s",))
+        time.sleep(1.0)  # several sweeps beyond the deadline
+        client.send(b"hello")
+        assert client.file.read(5) == b"hello"

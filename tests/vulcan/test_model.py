@@ -104,6 +104,7 @@ def test_a_frontend_has_its_settings():
         ({"HealthCheck": {"Path": "x"}}, "begin it with /"),
         ({"Sticky": {"Cookie": "a b"}}, "does not fit a cookie"),
         ({"SlowStart": "x"}, "SlowStart.* is not a duration"),
+        ({"Drain": "-1s"}, "Settings.Drain"),
     ],
 )
 def test_a_backends_settings_are_checked(settings, complaint):

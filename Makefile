@@ -1,4 +1,5 @@
-# The whole developer interface: setup up test check sim chaos fleet reboot-drill bench reference ci clean.
+# The whole developer interface: setup up test check sim chaos ledger fleet reboot-drill bench
+# reference ci clean.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -17,7 +18,7 @@ comma := ,
 SPACE := $(subst ,, )
 IDLE := $(subst $(SPACE),$(comma),$(patsubst %,%=0,$(filter-out $(STORE),$(STORES))))
 
-.PHONY: setup up test check sim chaos fleet reboot-drill bench reference ci clean
+.PHONY: setup up test check sim chaos ledger fleet reboot-drill bench reference ci clean
 
 setup: $(VENV)/installed
 
@@ -59,6 +60,12 @@ fleet: setup
 # or lost-host for one in the middle.
 reboot-drill: setup
 	$(BIN)/python -m drill reboot --hosts $(or $(HOSTS),5) --fault $(or $(FAULT),none) $(ARGS)
+
+# Requests with unique ids through vulcan, all counted, while keys, servers, workers, binary and
+# store come and go; the store is away for a third of the time. LEDGER_SEED=n for the same order.
+ledger: setup
+	LEDGER_MINUTES=$(or $(MINUTES),5) $(BIN)/pytest --quiet --capture=no \
+	  tests/vulcan/test_ledger.py $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .

@@ -1,0 +1,327 @@
+"""What users ask of a proxy in service, with real clients and servers at both ends."""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import http.client
+import json
+import socket
+import ssl
+import threading
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.rig import Coordinator, wait_until
+from tests.vulcan.pki import make_pair
+from tests.vulcan.world import OK, Call, Client, Origin, Site, says, site, tells
+
+TOKEN = "a token"
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A proxy whose API asks for a token."""
+    directory = tmp_path_factory.mktemp("guarded")
+    (directory / "token").write_text(f"{TOKEN}\n")
+    with (
+        Coordinator(directory) as store,
+        site(directory, store.url, "--api-token-file", str(directory / "token")) as running,
+    ):
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [(None, 401), ("Bearer wrong", 401), (f"Basic {TOKEN}", 401), (f"Bearer {TOKEN}", 200)],
+)
+def test_the_api_answers_who_has_its_token(guarded: Site, given: str | None, status: int):
+    with contextlib.closing(
+        http.client.HTTPConnection("127.0.0.1", guarded.vulcand.api_port, timeout=10)
+    ) as connection:
+        connection.request("GET", "/v2/frontends", headers={"Authorization": given or ""})
+        with connection.getresponse() as response:
+            assert response.status == status
+            assert (response.headers["WWW-Authenticate"] is None) == (status == 200)
+
+
+def middleware(site: Site, host: str, kind: str, **settings: object) -> None:
+    site.put(f"frontends/{host}/middlewares/m", {"Type": kind, "Middleware": settings})
+
+
+def test_basic_auth_lets_in_who_knows_the_password_and_does_not_pass_it_on(shared: Site, host: str):
+    users = {"ann": "sha256:" + hashlib.sha256(b"secret").hexdigest(), "bob": "plain"}
+    with Origin(says(OK)) as origin:
+        shared.route(origin, host)
+        middleware(shared, host, "basicauth", Users=users, Realm="here")
+        wait_until(lambda: shared.vulcand.get(host=host).status == 401, "guarded")
+        refused = shared.vulcand.get(host=host)
+        assert refused.headers["WWW-Authenticate"].startswith('Basic realm="here"')
+
+        def status(name: str, password: str) -> int:
+            given = base64.b64encode(f"{name}:{password}".encode()).decode()
+            with Client(shared.vulcand.port) as client:
+                head = f"GET / HTTP/1.1\nHost: {host}\nAuthorization: Basic {given}"
+                return client.ask(head).status
+
+        tries = [("ann", "secret"), ("bob", "plain"), ("ann", "plain"), ("eve", "secret")]
+        assert [status(*each) for each in tries] == [200, 200, 401, 401]
+
+
+def test_a_cookie_keeps_a_client_with_its_server_until_that_is_gone(shared: Site, host: str):
+    with Origin(tells("one")) as one, Origin(tells("two")) as two:
+        shared.backend(host, Sticky={"Cookie": "at", "Path": "/", "HttpOnly": True})
+        shared.server("one", one.url, host)
+        shared.server("two", two.url, host)
+        shared.frontend(host, f'Host("{host}")', host)
+        wait_until(lambda: shared.routes(host), "routed")
+        wait_until(
+            lambda: {shared.vulcand.get(host=host).body for _ in range(4)} == {b"one", b"two"},
+            "both are asked",
+        )
+        first = shared.vulcand.get(host=host)
+        cookie = first.headers["Set-Cookie"].partition(";")[0]
+
+        def kept(cookie: str) -> tuple[bytes, str | None]:
+            with Client(shared.vulcand.port) as client:
+                answer = client.ask(f"GET / HTTP/1.1\nHost: {host}\nCookie: x=y; {cookie}")
+                return answer.body, answer.headers["Set-Cookie"]
+
+        assert [kept(cookie) for _ in range(5)] == [(first.body, None)] * 5
+        shared.delete(f"backends/{host}/servers/{first.body.decode()}")
+        other = wait_until(lambda: kept(cookie)[1], "another server's cookie")
+        assert not other.startswith(cookie)
+        assert kept(other.partition(";")[0])[1] is None
+
+
+class Told(BaseHTTPRequestHandler):
+    """Keeps what a webhook says."""
+
+    told: list[tuple[str, str, bytes]]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        self.told.append((self.path, self.headers["X-Kind"] or "", body))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def told() -> Iterator[tuple[str, list[tuple[str, str, bytes]]]]:
+    """Run a server for webhooks."""
+    kept: list[tuple[str, str, bytes]] = []
+    handler = type("Telling", (Told,), {"told": kept})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", kept
+        finally:
+            server.shutdown()
+            thread.join(10)
+
+
+def test_a_breaker_trips_tells_so_answers_and_recovers(shared: Site, host: str):
+    broken = True
+
+    async def script(call: Call) -> None:
+        await call.say(b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n" if broken else OK)
+
+    def hook(url: str, path: str) -> dict:
+        action = {"URL": url + path, "Method": "POST", "Headers": {"X-Kind": ["breaker"]}}
+        return {"Type": "webhook", "Action": {**action, "Form": {"a": ["b c"]}}}
+
+    with Origin(script) as origin, told() as (url, kept):
+        shared.route(origin, host)
+        middleware(
+            shared,
+            host,
+            "cbreaker",
+            Condition="ResponseCodeRatio(500, 600, 0, 600) > 0.5",
+            Fallback={"Type": "response", "Action": {"StatusCode": 418, "Body": "later"}},
+            FallbackDuration="300ms",
+            RecoveryDuration="300ms",
+            CheckPeriod="50ms",
+            OnTripped=hook(url, "/tripped"),
+            OnStandby=hook(url, "/standby"),
+        )
+        wait_until(lambda: shared.vulcand.get(host=host).status == 418, "tripped")
+        wait_until(lambda: kept, "the webhook")
+        assert kept[0] == ("/tripped", "breaker", b"a=b+c")
+        broken = False
+
+        def recovered() -> bool:
+            shared.vulcand.get(host=host)
+            return ("/standby", "breaker", b"a=b+c") in kept
+
+        wait_until(recovered, "standby again", 60)
+        assert shared.vulcand.get(host=host).status == 200
+
+
+@pytest.fixture
+def secure(tmp_path: Path) -> Iterator[tuple[Origin, int, str]]:
+    """A server behind TLS: it, the port of its TLS, and the certificate to trust."""
+    pair = make_pair("inside.example")
+    (tmp_path / "pair.pem").write_bytes(pair.key + pair.cert)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "pair.pem")
+    with Origin(tells("secret")) as origin, tls_door(context, origin.port) as port:
+        yield origin, port, pair.cert.decode()
+
+
+@contextlib.contextmanager
+def tls_door(context: ssl.SSLContext, inner: int) -> Iterator[int]:
+    """Take TLS connections and pass what they say to a port, in a thread of its own."""
+    loop, ports = asyncio.new_event_loop(), []
+
+    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(65_536):
+                sink.write(data)
+                await sink.drain()
+        sink.close()
+
+    async def joined(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        near, far = await asyncio.open_connection("127.0.0.1", inner)
+        await asyncio.gather(pump(reader, far), pump(near, writer))
+
+    async def serve() -> None:
+        ended = asyncio.Event()
+        server = await asyncio.start_server(joined, "127.0.0.1", 0, ssl=context)
+        ports.append((server.sockets[0].getsockname()[1], ended))
+        await ended.wait()
+        server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    port, ended = wait_until(lambda: ports and ports[0], "TLS listens")
+    try:
+        yield port
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join(10)
+        loop.close()
+
+
+def test_a_server_over_tls_is_asked_when_its_certificate_is_the_right_one(
+    shared: Site, host: str, secure: tuple[Origin, int, str]
+):
+    _, port, certificate = secure
+    shared.server("s", f"https://127.0.0.1:{port}", host)
+    shared.frontend(host, f'Host("{host}")', host)
+    shared.settle()
+
+    def answer(**tls: object) -> tuple[int, bytes]:
+        shared.backend(host, TLS=tls, Passive={"Disabled": True})
+        shared.settle()
+        got = shared.vulcand.get(host=host)
+        return got.status, got.body
+
+    right = {"CA": certificate, "ServerName": "inside.example"}
+    wait_until(lambda: answer(**right) == (200, b"secret"), "trusted")
+    wait_until(lambda: answer(**{**right, "ServerName": "other.example"})[0] == 502, "other name")
+    wait_until(lambda: answer(ServerName="inside.example")[0] == 502, "nobody vouches for it")
+    wait_until(lambda: answer(InsecureSkipVerify=True)[0] == 200, "not verified")
+
+
+def test_a_listener_may_be_a_unix_socket(shared: Site, host: str, tmp_path: Path):
+    path = str(tmp_path / "s")
+    document = {"Protocol": "http", "Address": {"Network": "unix", "Address": path}}
+
+    def ask() -> int:
+        connection = http.client.HTTPConnection(host)
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as sock:
+            try:
+                sock.connect(path)
+                connection.sock = sock
+                connection.request("GET", "/")
+                with connection.getresponse() as response:
+                    response.read()
+                    return response.status
+            except OSError:
+                return 0
+
+    with Origin(says(OK)) as origin:
+        shared.route(origin, host)
+        shared.put(f"listeners/{host}", document)
+        wait_until(lambda: ask() == 200, "answers on the path")
+        assert origin.calls[-1].field("x-forwarded-for") is not None
+        shared.delete(f"listeners/{host}")
+        wait_until(lambda: ask() == 0, "shut")
+
+
+def test_events_arrive_as_they_are_sent(shared: Site, host: str):
+    goes_on = threading.Event()
+
+    async def script(call: Call) -> None:
+        await call.say(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        for number in range(3):
+            await call.say(b"data: %d\n\n" % number)
+            await asyncio.to_thread(goes_on.wait, 30)
+            goes_on.clear()
+        call.writer.close()
+
+    with Origin(script) as origin:
+        shared.route(origin, host)
+        url = f"http://127.0.0.1:{shared.vulcand.port}/"
+        request = urllib.request.Request(url, headers={"Host": host})
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            for number in range(3):
+                # The next one is not sent before this one was read: nothing may hold it back.
+                assert reply.readline() == b"data: %d\n" % number
+                assert reply.readline() == b"\n"
+                goes_on.set()
+            assert reply.read() == b""
+
+
+def test_trailers_of_a_request_reach_the_server(shared: Site, host: str):
+    trailers: list[bytes] = []
+
+    async def script(call: Call) -> None:
+        while int(await call.reader.readline(), 16):
+            await call.reader.readline()
+        while (line := await call.reader.readline()) != b"\r\n":
+            trailers.append(line)
+        await call.say(OK)
+
+    with Origin(script) as origin:
+        shared.route(origin, host)
+        with Client(shared.vulcand.port) as client:
+            head = f"POST / HTTP/1.1\nHost: {host}\nTransfer-Encoding: chunked\nTrailer: Digest"
+            assert client.ask(head, b"2\r\nab\r\n0\r\nDigest: x\r\nX: y\r\n\r\n").status == 200
+        assert origin.calls[0].field("trailer") == "Digest"
+        assert trailers == [b"Digest: x\r\n", b"X: y\r\n"]
+
+
+def test_early_hints_reach_a_client_that_knows_them_alone(shared: Site, host: str):
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"
+    with Origin(says(early + OK)) as origin:
+        shared.route(origin, host)
+        with Client(shared.vulcand.port) as client:
+            hint = client.ask(f"GET / HTTP/1.1\nHost: {host}")
+            assert (hint.status, hint.headers["Link"]) == (103, "</a.css>; rel=preload")
+            assert client.answer().body == b"ok"
+        with Client(shared.vulcand.port) as client:
+            assert client.ask(f"GET / HTTP/1.0\nHost: {host}").status == 200
+
+
+def test_a_bad_key_says_why_and_the_api_shows_the_good_one(guarded: Site, host: str):
+    """The whole way of an operator's mistake: refused in the state, the last good in force."""
+    with Origin(says(OK)) as origin:
+        guarded.route(origin, host)
+        key = f"frontends/{host}/frontend"
+        guarded.put(key, json.dumps({"Type": "http", "BackendId": host, "Route": "Hots(`a`)"}))
+        state = wait_until(lambda: guarded.vulcand.state()["refused_keys"], "refused")
+        assert "Hots" in state[f"{guarded.prefix}/{key}"]["reason"]
+        assert guarded.vulcand.get(host=host).status == 200

@@ -1,7 +1,11 @@
 """Hot upgrade: a successor takes the sockets over, and the predecessor drains.
 
 The successor is started with the same command line, and finds what it inherits in VARIABLE. It
-says that it serves by one byte; a successor that ends without it changes nothing.
+says that it serves by its process id; a successor that ends without it changes nothing.
+
+It is no child of ours: systemd waits, when it stops a unit, for a main process that is its own
+child alone, and kills any other in the middle of its drain. A shell that starts it and ends
+makes it one.
 """
 
 import asyncio
@@ -15,6 +19,8 @@ from collections.abc import Mapping
 from daemonkit import logs, notify
 
 VARIABLE = "VULCAND_SUCCESSION"
+_APART = ("/bin/sh", "-c", '"$@" &', "sh")
+_PID_BYTES_MAX = 20
 
 _log = logs.get("vulcand")
 
@@ -36,7 +42,7 @@ class Inheritance:
     def serving(self) -> None:
         """Tell the predecessor that it may go."""
         if self._ready is not None:
-            os.write(self._ready, b"1")
+            os.write(self._ready, b"%d" % os.getpid())
             os.close(self._ready)
             self._ready = None
 
@@ -58,37 +64,38 @@ async def succeed(
     files = [writing, kept, api.fileno(), *(sock.fileno() for sock in sockets.values())]
     files += [status.fileno()] if status is not None else []
     environment = {name: value for name, value in os.environ.items() if name != "WATCHDOG_PID"}
-    # Not asyncio's: its loop ends its processes with itself.
-    process = subprocess.Popen(  # noqa: ASYNC220 - a fork is short
-        sys.orig_argv,
+    shell = await asyncio.create_subprocess_exec(
+        *_APART,
+        *sys.orig_argv,
         pass_fds=files,
         env={**environment, VARIABLE: json.dumps(given)},
         stdin=subprocess.DEVNULL,
     )
     os.close(writing)
     os.close(kept)
-    _log.info("successor-started", pid=process.pid)
-    serves = await _byte(reading)
-    if serves:
-        _log.info("successor-serves", pid=process.pid)
-        notify.notify(MAINPID=str(process.pid))
+    await shell.wait()
+    _log.info("successor-started")
+    pid = await _told(reading)
+    if pid:
+        _log.info("successor-serves", pid=pid)
+        notify.notify(MAINPID=str(pid))
     else:
-        _log.error("successor-failed", pid=process.pid, code=await asyncio.to_thread(process.wait))
-    return serves
+        _log.error("successor-failed")
+    return bool(pid)
 
 
-async def _byte(reading: int) -> bool:
-    """Wait for a byte of the pipe, or for its end."""
+async def _told(reading: int) -> int:
+    """Wait for the id of a process that serves; 0 when it ended before."""
     loop = asyncio.get_running_loop()
     came: asyncio.Future[bytes] = loop.create_future()
 
     def take() -> None:
         loop.remove_reader(reading)
-        came.set_result(os.read(reading, 1))
+        came.set_result(os.read(reading, _PID_BYTES_MAX))
 
     loop.add_reader(reading, take)
     try:
-        return bool(await came)
+        return int(await came or b"0")
     finally:
         loop.remove_reader(reading)
         os.close(reading)

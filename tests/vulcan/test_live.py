@@ -175,6 +175,23 @@ def test_a_successor_takes_over_and_no_connection_is_refused(tmp_path: Path):
         wait_until(lambda: not Path(f"/proc/{pid}").exists() or gone(pid), "the successor ends")
 
 
+def test_a_successor_that_does_not_start_changes_nothing(tmp_path: Path):
+    token = tmp_path / "token"
+    token.write_text("t")
+    with (
+        Coordinator(tmp_path) as store,
+        site(tmp_path, store.url, "--api-token-file", str(token)) as live,
+        Origin(tells("ok")) as origin,
+    ):
+        live.server("s", origin.url)
+        live.frontend("f", ANY)
+        wait_until(lambda: live.vulcand.get().status == 200, "routed")
+        token.unlink()
+        live.vulcand.process.send_signal(signal.SIGUSR2)
+        wait_until(lambda: "successor-failed" in live.vulcand.tail(), "it is given up", 60)
+        assert live.vulcand.get().status == 200
+
+
 def successor(vulcand: Vulcand) -> int:
     (line,) = [each for each in vulcand.tail().splitlines() if "successor-serves" in each]
     return int(line.rpartition("pid=")[2])

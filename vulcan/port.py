@@ -15,6 +15,9 @@ from vulcan.route import Route
 from vulcan.sockets import listener_of
 from vulcan.tls_settings import TlsSettings
 
+# Clients that keep their connections busy, proxies above all, ask again within this time.
+GRACE_S = 1.0
+
 _log = logs.get("vulcand")
 
 
@@ -66,7 +69,7 @@ class Port:
         # The server has one of its own; while ours is open, connections would queue for nobody.
         self._sock.close()
         if self._server is not None:
-            await self._server.drain(deadline_s)
+            await self._server.drain(deadline_s, grace_s=GRACE_S)
         for leaving in tuple(self._leaving):
             with contextlib.suppress(asyncio.CancelledError):
                 await leaving
@@ -87,7 +90,9 @@ class Port:
         await self._server.listen(self._sock.dup(), tls=context)
         self._spoken = spoken
         if before is not None:
-            task = asyncio.get_running_loop().create_task(before.drain(self._drain_s))
+            task = asyncio.get_running_loop().create_task(
+                before.drain(self._drain_s, grace_s=GRACE_S)
+            )
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
 

@@ -104,24 +104,37 @@ class Server:
         )
         self._listeners.append(listener)
 
-    async def drain(self, deadline_s: float) -> None:
-        """Accept no more, let exchanges under way finish, cut what is left at the deadline."""
+    async def drain(self, deadline_s: float, *, grace_s: float = 0.0) -> None:
+        """Accept no more, let exchanges under way finish, cut what is left at the deadline.
+
+        A connection that is idle just now may have a request on its way, which its end would
+        cross. Within `grace_s` its client may ask once more, and hears that this was the last one.
+        """
         self.draining = True
+        end_s = self.now() + deadline_s
         for _ in range(ARRIVED_TURNS):
             await asyncio.sleep(0)
         for listener in self._listeners:
             listener.close()
+        if grace_s:
+            await self._emptied(min(grace_s, deadline_s))
         for connection in tuple(self.connections):
             connection.close_if_idle()
-        if not self.connections:
-            return
-        self._idle.clear()
-        try:
-            await asyncio.wait_for(self._idle.wait(), deadline_s)
-        except TimeoutError:
+        if not await self._emptied(max(0.0, end_s - self.now())):
             for connection in tuple(self.connections):
                 connection.abort()
             await self._idle.wait()
+
+    async def _emptied(self, seconds: float) -> bool:
+        """Wait until no connection is left, for so long; return whether that is so."""
+        if not self.connections:
+            return True
+        self._idle.clear()
+        try:
+            await asyncio.wait_for(self._idle.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
 
     def opened(self, connection: Connection) -> None:
         """Count a connection, or tell it that there are too many."""

@@ -148,8 +148,9 @@ def test_an_exchange_that_ended_has_no_say_over_the_next(live: Live, echo: Echo)
 class Drain:
     """A drain under way."""
 
-    def __init__(self, live: Live, deadline_s: float) -> None:
+    def __init__(self, live: Live, deadline_s: float, *, grace_s: float = 0.0) -> None:
         self.took_s = -1.0
+        self._grace_s = grace_s
         self._live = live
         self._deadline_s = deadline_s
         self._thread = threading.Thread(target=self._run)
@@ -158,7 +159,7 @@ class Drain:
 
     def _run(self) -> None:
         began_s = time.monotonic()
-        self._live.run(self._live.server.drain(self._deadline_s))
+        self._live.run(self._live.server.drain(self._deadline_s, grace_s=self._grace_s))
         self.took_s = time.monotonic() - began_s
 
     def done(self) -> float:
@@ -177,6 +178,18 @@ def test_a_drain_closes_idle_connections_at_once(live: Live) -> None:
         drain = Drain(live, 5.0)
         assert client.ended()
         assert drain.done() < 2.0
+
+
+def test_a_drain_with_grace_answers_who_asks_once_more(live: Live) -> None:
+    with live.client() as busy, live.client() as idle:
+        for client in (busy, idle):
+            client.ask(get())
+        drain = Drain(live, 30.0, grace_s=3.0)
+        assert busy.ask(get()).fields[b"connection"] == b"close"
+        assert busy.ended()
+        assert drain.took_s < 0
+        assert idle.ended()
+        assert drain.done() < 20.0
 
 
 def test_a_drain_accepts_no_more(live: Live) -> None:

@@ -18,7 +18,7 @@ from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
 
 from tests.rig import wait_until
-from tests.vulcan.world import Client, Origin, Site, says
+from tests.vulcan.world import Call, Client, Origin, Site, says
 
 HOST = "socket.example"
 WAIT_S = 30.0
@@ -272,23 +272,48 @@ def test_a_key_that_goes_leaves_its_sockets_open(shared: Site, sockets: Sockets,
     assert asyncio.run(run()) == "still here"
 
 
-def test_each_side_may_end_its_sending_first(shared: Site, host: str):
-    async def reads_to_the_end(call) -> None:
-        await call.say(b"HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n")
-        whole = await call.reader.read()
-        await call.say(b"got " + whole)
+SWITCHES = b"HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n"
+
+
+def switched(client: Client, host: str) -> None:
+    """Leave HTTP for a protocol that is none."""
+    client.send(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n")
+    while client.file.readline() != b"\r\n":
+        pass
+
+
+def test_a_client_may_end_its_sending_and_still_hear_all(shared: Site, host: str):
+    async def reads_to_the_end(call: Call) -> None:
+        await call.say(SWITCHES)
+        await call.say(b"got " + await call.reader.read())
         call.writer.close()
 
     with Origin(reads_to_the_end) as origin:
         shared.route(origin, host)
         with Client(shared.vulcand.port) as client:
-            head = f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n"
-            client.send(head)
-            while client.file.readline() != b"\r\n":
-                pass
+            switched(client, host)
             client.send(b"all of it")
             client.sock.shutdown(socket.SHUT_WR)
             assert client.file.read() == b"got all of it"
+
+
+def test_a_server_may_end_its_sending_and_still_hear_all(shared: Site, host: str):
+    told: list[bytes] = []
+
+    async def ends_first(call: Call) -> None:
+        await call.say(SWITCHES + b"bye")
+        call.writer.write_eof()
+        told.append(await call.reader.read())
+        call.writer.close()
+
+    with Origin(ends_first) as origin:
+        shared.route(origin, host)
+        with Client(shared.vulcand.port) as client:
+            switched(client, host)
+            assert client.file.read() == b"bye"
+            client.send(b"late")
+            client.sock.shutdown(socket.SHUT_WR)
+            wait_until(lambda: told == [b"late"], "the server heard it", 30)
 
 
 def test_a_refused_upgrade_is_an_answer_like_others(shared: Site, host: str):

@@ -66,6 +66,8 @@ ROUNDS_MAX = 8
 # Upgrades to HTTP itself would carry requests past these rules (h2c smuggling).
 _NOT_TUNNELED = re.compile(rb"h2c?|http.*|tls.*", re.IGNORECASE)
 _PROTOCOL = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}(/[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32})?")
+_REAL_IP = b"\r\nX-Real-Ip: "
+_VIA = (b"Via: 1.0 vulcan", b"Via: 1.1 vulcan")  # by the minor version that came
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 
 
@@ -157,27 +159,32 @@ def outgoing(
     edits: Headers | None = None,
 ) -> Outgoing:
     """Return the head to send upstream. Raises BadMessage when Connection names our fields."""
-    if head.fields.get(b"via", b"").count(b" vulcan") >= ROUNDS_MAX:
+    fields = head.fields
+    if b"via" in fields and fields[b"via"].count(b" vulcan") >= ROUNDS_MAX:
         raise BadMessage(508, "the request goes in a circle: it has come here several times")
-    trusted = frontend.trust_forwarded
-    trace = _trace(head)
-    upgrade = upgrade_of(head)
-    passing = _passing(head, trusted=trusted, edits=edits)
+    upgrade = upgrade_of(head) if b"upgrade" in fields else b""
+    passing = _passing(head, trusted=frontend.trust_forwarded, edits=edits)
     lines = [b"%b: %b" % field for field in passing]
     if edits is not None:
         lines += [b"%b: %b" % field for field in edits.request]
     lines += _own_lines(head, upgrade)
-    given = {name.lower() for name, _ in passing} if trusted else frozenset()
-    told = _told(origin.authority, origin.port, frontend.hostname, secure=secure)
-    lines += [line for name, line in told if name not in given]
-    before = head.fields.get(b"x-forwarded-for") if trusted else None
-    lines.append(b"X-Forwarded-For: " + (before + b", " if before else b""))
+    real_ip = _REAL_IP
+    if frontend.trust_forwarded:
+        given = {name.lower() for name, _ in passing}
+        told = _told(origin.authority, origin.port, frontend.hostname, secure)
+        lines += [line for name, line in told if name not in given]
+        before = fields.get(b"x-forwarded-for")
+        lines.append(b"X-Forwarded-For: " + (before + b", " if before else b""))
+        if b"x-real-ip" in given:
+            real_ip = b""
+    else:
+        lines.append(_all_told(origin.authority, origin.port, frontend.hostname, secure))
     return Outgoing(
         start=b"%b %b HTTP/1.1\r\n" % (head.method, origin.target),
         host_line=b"Host: %b\r\n" % origin.authority if frontend.pass_host else b"",
         rest=b"\r\n".join(lines),
-        real_ip=b"" if b"x-real-ip" in given else b"\r\nX-Real-Ip: ",
-        trace=trace,
+        real_ip=real_ip,
+        trace=_trace(fields[b"traceparent"]) if b"traceparent" in fields else b"",
         upgrade=upgrade,
     )
 
@@ -196,14 +203,13 @@ def upgrade_of(head: RequestHead) -> bytes:
 
 def _passing(head: RequestHead, *, trusted: bool, edits: Headers | None) -> Sequence[Field]:
     """The client's own fields that go on."""
-    removed = _nominated(head.fields, 400)
+    passes = _passes_trusted if trusted else _passes
+    passing = [
+        field for field in head.headers if len(field[0]) > NAME_BYTES_MAX or passes(field[0])
+    ]
+    removed = _nominated(head.fields, 400) if b"connection" in head.fields else frozenset()
     if edits is not None:
         removed |= edits.remove_request
-    passing = [
-        field
-        for field in head.headers
-        if len(field[0]) > NAME_BYTES_MAX or _passes(field[0], trusted=trusted)
-    ]
     if removed:
         passing = [field for field in passing if field[0].lower() not in removed]
     return passing
@@ -211,7 +217,7 @@ def _passing(head: RequestHead, *, trusted: bool, edits: Headers | None) -> Sequ
 
 def _own_lines(head: RequestHead, upgrade: bytes) -> list[bytes]:
     """What frames the request and says what the next hop needs to know."""
-    lines = []
+    lines = [_VIA[head.minor]]
     if head.chunked:
         lines.append(b"Transfer-Encoding: chunked")
         if trailer := head.fields.get(b"trailer"):
@@ -224,28 +230,43 @@ def _own_lines(head: RequestHead, upgrade: bytes) -> list[bytes]:
         lines += [b"Connection: Upgrade", b"Upgrade: " + upgrade]
     if b"te" in head.fields and b"trailers" in _tokens(head.fields[b"te"]):
         lines.append(b"TE: trailers")
-    lines.append(b"Via: 1.%d vulcan" % head.minor)
     return lines
 
 
-def _trace(head: RequestHead) -> bytes:
-    match = _TRACEPARENT.fullmatch(head.fields.get(b"traceparent", b""))
+def _trace(given: bytes) -> bytes:
+    match = _TRACEPARENT.fullmatch(given)
     return b"%b-%b" % match.groups() if match else b""
 
 
 @lru_cache(REMEMBERED_MAX)
-def _passes(name: bytes, *, trusted: bool) -> bool:
+def _passes(name: bytes) -> bool:
     """Whether a request's field goes on when Connection does not name it; long ones all do."""
+    return name.lower() not in FORWARDED and _passes_trusted(name)
+
+
+@lru_cache(REMEMBERED_MAX)
+def _passes_trusted(name: bytes) -> bool:
+    """Whether it goes on when what other proxies say is believed."""
     lower = name.lower()
-    if lower in _REQUEST_OWN or (lower in FORWARDED and not trusted):
+    if lower in _REQUEST_OWN:
         return False
     # Servers behind may read `_` as `-`, as CGI does, and so find what was dropped here.
     return b"_" not in lower or lower.replace(b"_", b"-") not in _NO_ALIAS
 
 
 @lru_cache(REMEMBERED_MAX)
-def _told(
-    authority: bytes, port: bytes, hostname: str, *, secure: bool
+def _all_told(authority: bytes, port: bytes, hostname: str, secure: bool) -> bytes:  # noqa: FBT001
+    """What is told when nothing of the client's is believed, up to its address."""
+    lines = [line for _, line in _told(authority, port, hostname, secure)]
+    return b"\r\n".join([*lines, b"X-Forwarded-For: "])
+
+
+@lru_cache(REMEMBERED_MAX)
+def _told(  # caches are quicker without keywords
+    authority: bytes,
+    port: bytes,
+    hostname: str,
+    secure: bool,  # noqa: FBT001
 ) -> tuple[tuple[bytes, bytes], ...]:
     """What a server is told of a request, by name: lines that a trusted client's own replace."""
     scheme, usual = (b"https", b"443") if secure else (b"http", b"80")

@@ -48,6 +48,7 @@ class Proxy:
         self._leaving: set[Pool] = set()  # retired, with requests still under way
         self._down: frozenset[tuple[str, str]] = frozenset()
         self._trace_seed = random.getrandbits(64)
+        self._trace_start = b"%016x" % random.getrandbits(64)
         self._traced = 0
         self._sweep()
 
@@ -93,7 +94,8 @@ class Proxy:
         span = (self._trace_seed + self._traced) & 0xFFFFFFFFFFFFFFFF or 1
         if given:
             return b"00-%b-%016x-%b" % (given[:32], span, given[33:])
-        return b"00-%016x%016x-%016x-00" % (self._trace_seed, span, span)
+        digits = b"%016x" % span
+        return b"00-%b%b-%b-00" % (self._trace_start, digits, digits)
 
     def ended(self, forward: Forward, status: int, ended: str) -> None:
         """Take note of a request that is over."""

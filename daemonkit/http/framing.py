@@ -7,10 +7,10 @@ together with a transfer coding, two lengths, a folded line, a bare LF, an odd c
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import NoReturn, TypeVar
 
 import httptools
+import msgspec
 
 HEAD_END = b"\r\n\r\n"
 Fields = tuple[tuple[bytes, bytes], ...]
@@ -25,6 +25,7 @@ TRAILER_BYTES_MAX = 8192
 # Clients repeat their heads byte for byte on one connection, and parsing is pure.
 MEMO_HEADS_MAX = 1024
 MEMO_HEAD_BYTES_MAX = 1024
+MEMO_MET = 4096
 
 _REQUEST_LINE = re.compile(
     rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}) ([^\x00-\x20\x7f]+) HTTP/1\.([01])", re.ASCII
@@ -47,8 +48,7 @@ class BadMessage(Exception):  # noqa: N818 - the message is bad, not the program
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(msgspec.Struct, frozen=True, eq=False):
     """One parsed request head. Header names keep their case in `headers`."""
 
     method: bytes
@@ -60,12 +60,11 @@ class RequestHead:
     chunked: bool
     length: int  # of the body; 0 without one, meaningless when chunked
     expects_continue: bool
-    memo: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
+    memo: dict[str, object] = msgspec.field(default_factory=dict)
     """What pure functions of this head want to remember beside it."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
+class ResponseHead(msgspec.Struct, frozen=True, eq=False):
     """One parsed response head. `length` is None when the body ends with the connection."""
 
     status: int
@@ -76,7 +75,7 @@ class ResponseHead:
     keep_alive: bool
     chunked: bool
     length: int | None
-    memo: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
+    memo: dict[str, object] = msgspec.field(default_factory=dict)
 
 
 def parse_request_head(head: bytes) -> RequestHead:
@@ -91,13 +90,24 @@ def parse_response_head(head: bytes) -> ResponseHead:
 
 _REQUESTS: dict[bytes, RequestHead] = {}
 _RESPONSES: dict[bytes, ResponseHead] = {}
+_met = [0] * MEMO_MET  # hashes of heads that came once, each at its place
 
 
 def _remember(memo: dict[bytes, _Head], head: bytes, parse: Callable[[bytes], _Head]) -> _Head:
+    """Parse once what comes again and again.
+
+    Only a head that comes a second time is kept: in a crowd where every head is new, keeping
+    them all would push each other out, and their memory out of the processor's caches.
+    """
     parsed = memo.get(head)
     if parsed is None:
         parsed = parse(head)
         if len(head) <= MEMO_HEAD_BYTES_MAX:
+            hashed = hash(head)
+            place = hashed % MEMO_MET
+            if _met[place] != hashed:
+                _met[place] = hashed
+                return parsed
             if len(memo) >= MEMO_HEADS_MAX:
                 memo.clear()
             memo[head] = parsed
@@ -111,7 +121,11 @@ def _parse_request(head: bytes) -> RequestHead:
         _refuse_request_line(line)
     method, target, minor = match[1], match[2], int(match[3])
     headers, fields = _parse_fields(block, 400)
-    _check_host(headers, minor)
+    host = fields.get(b"host")
+    if host is None and minor == 1:
+        raise BadMessage(400, "no Host header in an HTTP/1.1 request")
+    if host is not None and b"," in host:
+        _check_one_host(headers)
     coding = fields.get(b"transfer-encoding")
     if coding is not None and minor == 0:
         raise BadMessage(400, "Transfer-Encoding in an HTTP/1.0 request")
@@ -139,12 +153,10 @@ def _refuse_request_line(line: bytes) -> NoReturn:
     raise BadMessage(400, "malformed request line")
 
 
-def _check_host(headers: Fields, minor: int) -> None:
-    hosts = [value for name, value in headers if name.lower() == b"host"]
-    if len(hosts) > 1:
+def _check_one_host(headers: Fields) -> None:
+    """Tell several Host fields, which a comma joins, from a comma in one."""
+    if sum(name.lower() == b"host" for name, _ in headers) > 1:
         raise BadMessage(400, "more than one Host header")
-    if not hosts and minor == 1:
-        raise BadMessage(400, "no Host header in an HTTP/1.1 request")
 
 
 def _parse_response(head: bytes) -> ResponseHead:
@@ -213,7 +225,10 @@ def _length(fields: dict[bytes, bytes], status: int) -> int | None:
 
 
 def _keep_alive(fields: dict[bytes, bytes], minor: int) -> bool:
-    options = {option.strip().lower() for option in fields.get(b"connection", b"").split(b",")}
+    value = fields.get(b"connection")
+    if value is None:
+        return minor == 1
+    options = {option.strip().lower() for option in value.split(b",")}
     return b"keep-alive" in options if minor == 0 else b"close" not in options
 
 

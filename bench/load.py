@@ -3,12 +3,15 @@
 import re
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.table import ROUND_S
 from tests.rig import require
 
 _RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
+_P99 = re.compile(r"99%\s+([\d.]+)(us|ms|s|m)\b")
+_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
 _ERRORS = re.compile(r"Non-2xx or 3xx responses:\s+(\d+)|Socket errors: (.+)")
 
 PUT = """
@@ -25,9 +28,23 @@ end
 _THREADS = "1"
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one round came to."""
+
+    per_s: float
+    p99_ms: float
+
+
 def requests_per_second(url: str, connections: int, script: str = "", host: str = "") -> float:
+    """Drive `url` for one round; return the rate of its answers."""
+    return load(url, connections, script, host).per_s
+
+
+def load(url: str, connections: int, script: str = "", host: str = "") -> Load:
     """Drive `url` for one round; any answer but 2xx and 3xx, or a broken socket, is an error."""
     command = [require("wrk"), "-t", _THREADS, "-c", str(connections), "-d", f"{ROUND_S:g}s"]
+    command.append("--latency")
     if host:
         command += ["-H", f"Host: {host}"]
     with tempfile.TemporaryDirectory() as directory:
@@ -39,5 +56,7 @@ def requests_per_second(url: str, connections: int, script: str = "", host: str 
     if errors := _ERRORS.search(done.stdout):
         raise RuntimeError(f"{url}: {errors[0]}")
     rate = _RATE.search(done.stdout)
+    p99 = _P99.search(done.stdout)
     assert rate is not None, done.stdout
-    return float(rate[1])
+    assert p99 is not None, done.stdout
+    return Load(float(rate[1]), float(p99[1]) * _MS[p99[2]])

@@ -1,19 +1,34 @@
-"""vulcand beside nginx, one worker each, before the same nginx that serves static files."""
+"""vulcand beside nginx, HAProxy and Caddy, on one core each, before the same origin.
 
-import os
+All are measured in turn, round after round, so that the machine's mood hits all of them.
+"""
+
+import contextlib
+import http.client
+import statistics
+import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from functools import partial
 from pathlib import Path
 
-from bench.load import requests_per_second
-from bench.table import Row, alternate
-from tests.rig import Coordinator, Running, answers, free_port, require, wait_until
+from bench.load import Load, load
+from bench.proxies import FILES, PROXY, caddy, haproxy, nginx
+from bench.table import ROUNDS, Row
+from bench.writer import Writer
+from tests.rig import Coordinator, wait_until
+from tests.vulcan import keys
 from tests.vulcan.world import Site, site
 
 CONNECTIONS = 64
 SMALL_BYTES = 512
 LARGE_BYTES = 64 * 1024
+FEW, MANY = 10, 10_000
+CHANGES = 40
+# Changes of one burst are gathered; these are changes one by one.
+APART_S = 0.05
+OURS = "vulcand"
+NOTE = f"{CONNECTIONS} connections, one core for each proxy"
 
 # Every request has a head of its own, as a crowd's cookies and queries give it.
 VARIED = """
@@ -23,85 +38,87 @@ request = function()
   return wrk.format("GET", "/small?session=" .. n, {["Cookie"] = "id=" .. (n * 7919)})
 end
 """
+# The same for hosts that are routed each by a key of its own.
+HOSTS = """
+local n = 0
+request = function()
+  n = n + 1
+  local host = "h" .. (n * 7919 %% %d) .. ".example.com"
+  return wrk.format("GET", "/small?session=" .. n, {["Host"] = host})
+end
+"""
 
-MAIN = """
-daemon off;
-{user}
-worker_processes 1;
-pid {directory}/nginx.pid;
-error_log {directory}/nginx.error;
-events {{ worker_connections 1024; }}
-http {{
-  access_log off;
-  keepalive_requests 100000000;
-  client_body_temp_path {directory}/body;
-  proxy_temp_path {directory}/proxy;
-  fastcgi_temp_path {directory}/fastcgi;
-  uwsgi_temp_path {directory}/uwsgi;
-  scgi_temp_path {directory}/scgi;
-  {server}
-}}
-"""
-FILES = "server {{ listen 127.0.0.1:{port}; root {directory}; }}"
-PROXY = """
-upstream origin {{
-  server {origin};
-  keepalive 128;
-  keepalive_requests 100000000;
-}}
-server {{
-  listen 127.0.0.1:{port};
-  location / {{
-    proxy_pass http://origin;
-    proxy_http_version 1.1;
-    proxy_set_header Connection "";
-    proxy_set_header X-Real-IP $remote_addr;
-    proxy_set_header X-Forwarded-For $remote_addr;
-    proxy_set_header X-Forwarded-Proto $scheme;
-    proxy_set_header X-Forwarded-Host $host;
-    proxy_set_header X-Forwarded-Port $server_port;
-  }}
-}}
-"""
+Loads = dict[str, list[Load]]
 
 
 def rows() -> list[Row]:
-    """Measure small and large answers over keep-alive connections."""
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        with _nginx(directory / "origin", FILES) as origin:
-            (directory / "origin" / "small").write_bytes(b"x" * SMALL_BYTES)
-            (directory / "origin" / "large").write_bytes(b"x" * LARGE_BYTES)
-            address = origin.removeprefix("http://")
-            with (
-                _nginx(directory / "peer", PROXY, origin=address) as peer,
-                Coordinator(directory) as store,
-                site(directory, store.url) as ours,
-            ):
-                _route(ours, origin)
-                urls = f"http://127.0.0.1:{ours.vulcand.port}", peer
-                return [
-                    _row("512 B, the same head", "/small", "", urls, 0.5),
-                    _row("512 B, every head new", "/small", VARIED, urls, 0.3),
-                    _row("64 KiB", "/large", "", urls, 0.5),
-                ]
+    """Measure throughput, latency, what routing costs and how soon a key is in force."""
+    with contextlib.ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        origin = stack.enter_context(nginx(directory / "origin", FILES))
+        (directory / "origin" / "small").write_bytes(b"x" * SMALL_BYTES)
+        (directory / "origin" / "large").write_bytes(b"x" * LARGE_BYTES)
+        address = origin.removeprefix("http://")
+        store = stack.enter_context(Coordinator(directory))
+        ours = stack.enter_context(site(directory, store.url))
+        _route(ours, origin)
+        found = {
+            OURS: f"http://127.0.0.1:{ours.vulcand.port}",
+            "nginx": stack.enter_context(nginx(directory / "peer", PROXY, origin=address)),
+            "haproxy": stack.enter_context(haproxy(directory, address)),
+            "caddy": stack.enter_context(caddy(directory, address)),
+        }
+        for name in (name for name, url in found.items() if url is None):
+            print(f"{name}: not installed", file=sys.stderr)
+        urls = {name: url for name, url in found.items() if url is not None}
+        return [*_throughput(urls), _change(ours), _routing(directory, store, origin)]
 
 
-def _row(name: str, path: str, script: str, urls: tuple[str, str], target: float) -> Row:
-    ours, peer = alternate(
-        lambda: requests_per_second(urls[0] + path, CONNECTIONS, script),
-        lambda: requests_per_second(urls[1] + path, CONNECTIONS, script),
-    )
+def _throughput(urls: dict[str, str]) -> list[Row]:
+    nginx_alone = {name: urls[name] for name in (OURS, "nginx")}
+    same = _measured(urls, "/small")
+    new = _measured(urls, "/small", VARIED)
+    large = _measured(nginx_alone, "/large")
+    return [
+        _rate("512 B, the same head", same, "nginx", 0.65),
+        *(_rate("512 B, the same head", same, peer, target)
+          for peer, target in (("haproxy", 1.0), ("caddy", 2.5)) if peer in urls),
+        _rate("512 B, every head new", new, "nginx", 0.5),
+        *(_rate("512 B, every head new", new, peer, target)
+          for peer, target in (("haproxy", 0.75), ("caddy", 1.5)) if peer in urls),
+        _rate("64 KiB", large, "nginx", 0.65),
+        Row("vulcan", "512 B, the same head, p99", "ms", _median_p99(same[OURS]),
+            _median_p99(same["nginx"]), "nginx", 1.5, at_most=True, note=NOTE),
+    ]  # fmt: skip
+
+
+def _measured(urls: dict[str, str], path: str, script: str = "") -> Loads:
+    loads: Loads = {name: [] for name in urls}
+    for _ in range(ROUNDS):
+        for name, url in urls.items():
+            loads[name].append(load(url + path, CONNECTIONS, script))
+    return loads
+
+
+def _rate(name: str, loads: Loads, peer: str, target: float) -> Row:
     return Row(
         area="vulcan",
         name=name,
         unit="/s",
-        ours=ours,
-        peer=peer,
-        peer_name="nginx",
+        ours=_median_rate(loads[OURS]),
+        peer=_median_rate(loads[peer]),
+        peer_name=peer,
         target=target,
-        note=f"{CONNECTIONS} connections, one worker process each",
+        note=NOTE,
     )
+
+
+def _median_rate(loads: list[Load]) -> float:
+    return statistics.median(each.per_s for each in loads)
+
+
+def _median_p99(loads: list[Load]) -> float:
+    return statistics.median(each.p99_ms for each in loads)
 
 
 def _route(ours: Site, origin: str) -> None:
@@ -110,18 +127,57 @@ def _route(ours: Site, origin: str) -> None:
     wait_until(lambda: ours.vulcand.get("/small").status == 200, "vulcand routes")
 
 
-@contextmanager
-def _nginx(directory: Path, server: str, **values: str) -> Iterator[str]:
-    """Run an nginx with one worker; yield its URL."""
-    directory.mkdir()
-    port = free_port()
-    # Its workers would otherwise become a user who cannot read this directory.
-    user = "user root;" if os.geteuid() == 0 else ""
-    config = directory / "nginx.conf"
-    inner = server.format(port=port, directory=directory, **values)
-    config.write_text(MAIN.format(user=user, directory=directory, server=inner))
-    command = [require("nginx"), "-c", str(config), "-p", str(directory)]
-    with Running([*command, "-e", str(directory / "nginx.early")], directory / "log") as running:
-        url = f"http://127.0.0.1:{port}"
-        running.wait_for(lambda: answers(f"{url}/nginx.conf"), "nginx answers")
-        yield url
+def _change(ours: Site) -> Row:
+    """How long after the store's answer to a write the first request goes by it."""
+    took_ms = []
+    asking = http.client.HTTPConnection("127.0.0.1", ours.vulcand.port, timeout=10)
+    with contextlib.closing(asking):
+        for number in range(CHANGES):
+            # The route before leads to a server that has no such file (404), the new one to a
+            # backend without servers.
+            ours.frontend("changing", f'Path("/new{number}")', "empty", Priority=1)
+            begun_s = time.perf_counter()
+            while _status(asking, f"/new{number}") != 503:
+                pass
+            took_ms.append((time.perf_counter() - begun_s) * 1000)
+            time.sleep(APART_S)
+    median = statistics.median(took_ms)
+    note = f"{CHANGES} changes of a frontend, from the store's answer to the first request by it"
+    return Row("vulcan", "a key in force", "ms", median, None, "", 10, at_most=True, note=note)
+
+
+def _status(asking: http.client.HTTPConnection, path: str) -> int:
+    asking.request("GET", path, headers={"Host": "h"})
+    reply = asking.getresponse()
+    reply.read()
+    return reply.status
+
+
+def _routing(directory: Path, store: Coordinator, origin: str) -> Row:
+    """What a request costs among many frontends, beside few."""
+    with contextlib.ExitStack() as stack:
+        urls = {}
+        for name, count in ((OURS, MANY), ("few", FEW)):
+            _write(store.url, f"/{name}", count, origin)
+            behind = stack.enter_context(site(directory, store.url, prefix=name))
+            last = f"h{count - 1}.example.com"
+            wait_until(partial(_answers, behind, last), "the routes")
+            urls[name] = (f"http://127.0.0.1:{behind.vulcand.port}", HOSTS % count)
+        loads: Loads = {name: [] for name in urls}
+        for _ in range(ROUNDS):
+            for name, (url, script) in urls.items():
+                loads[name].append(load(url + "/small", CONNECTIONS, script))
+    many, few = (1e6 / _median_rate(loads[name]) for name in (OURS, "few"))
+    name = f"a request among {MANY:,} frontends"
+    return Row("vulcan", name, "us", many, few, f"{FEW}", 1.3, at_most=True, note=NOTE)
+
+
+def _answers(behind: Site, host: str) -> bool:
+    return behind.vulcand.get("/small", host).status == 200
+
+
+def _write(store: str, prefix: str, count: int, origin: str) -> None:
+    entries = [keys.server("s", origin)]
+    entries += [keys.frontend(f"f{n}", f'Host("h{n}.example.com")') for n in range(count)]
+    with Writer(store) as writer:
+        writer.write((prefix + e.key.removeprefix(keys.PREFIX), e.value) for e in entries)

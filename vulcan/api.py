@@ -6,8 +6,9 @@ Writes go through a thread, for the store may be slow; what they write comes bac
 import asyncio
 import hmac
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -53,12 +54,16 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """What the API needs of the daemon; without a token, everyone who reaches it may use it."""
+    """What the API needs of the daemon; without a token, everyone who reaches it may use it.
+
+    `watch` makes workers tell what happens, and returns in how many seconds they will have.
+    """
 
     table: Callable[[], Table]
     store: Store
     token: str
     live: Callable[[], Live]
+    watch: Callable[[], float]
 
 
 def answer(table: Table, target: str) -> Answer:
@@ -102,12 +107,12 @@ def application(served: Api) -> Callable[[Exchange], None]:
         if not _may(served, exchange):
             field = b'WWW-Authenticate: Bearer realm="vulcand"\r\n'
             _reply(exchange, 401, {"message": "the API asks for its token"}, field)
+        elif method in {b"GET", b"HEAD"} and target.startswith("/v2/top/"):
+            _start(_watched(served, exchange, target))
         elif method in {b"GET", b"HEAD"}:
             _reply(exchange, *_read(served, target))
         elif method in {b"POST", b"DELETE"}:
-            task = asyncio.get_running_loop().create_task(_write(served, exchange, target))
-            _writing.add(task)
-            task.add_done_callback(_writing.discard)
+            _start(_write(served, exchange, target))
         else:
             _reply(
                 exchange,
@@ -119,7 +124,18 @@ def application(served: Api) -> Callable[[Exchange], None]:
     return serve
 
 
-_writing: set[asyncio.Task[None]] = set()
+_under_way: set[asyncio.Task[None]] = set()
+
+
+def _start(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.get_running_loop().create_task(work)
+    _under_way.add(task)
+    task.add_done_callback(_under_way.discard)
+
+
+async def _watched(served: Api, exchange: Exchange, target: str) -> None:
+    await asyncio.sleep(served.watch())
+    _reply(exchange, *_read(served, target))
 
 
 def _may(served: Api, exchange: Exchange) -> bool:

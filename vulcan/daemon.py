@@ -18,7 +18,7 @@ from daemonkit.metrics import Sample
 from daemonkit.status import Probe, StatusPage
 from vulcan import api, messages, top
 from vulcan.checks import Checks
-from vulcan.messages import Begin, Boot, Reopen, Update, Verdicts
+from vulcan.messages import Begin, Boot, Reopen, Update, Verdicts, Watch
 from vulcan.quarantine import Quarantine, merged
 from vulcan.seal import Seal
 from vulcan.sockets import RETRY_S, Sockets, address_of
@@ -30,6 +30,8 @@ from vulcan.worker import WINDOW
 # this time as one change.
 GATHER_S = 0.02
 WAITING_S = 5.0
+# Workers are asked each second what they counted; by then they have answered twice.
+WATCH_BEGINS_S = 2.2
 API_DRAIN_S = 0.5
 SHOWN_MAX = 1000
 SNAPSHOT = "vulcand.snapshot"
@@ -74,6 +76,7 @@ class Vulcand:
         self._table = Table(options.prefix, bytewise=options.bytewise, seal=options.seal)
         self._batch: list[Changes] = []
         self._applied_s = 0.0
+        self._watched_s = -top.WATCHED_S
         self._loaded = asyncio.Event()
         self._workers: workers.Supervisor | None = None
         self._inherited = Inheritance()
@@ -82,7 +85,9 @@ class Vulcand:
         self._api_socket: socket.socket | None = None
         self._upgrading = False
         self._api = Server(
-            api.application(api.Api(lambda: self._table, store, options.api_token, self._live))
+            api.application(
+                api.Api(lambda: self._table, store, options.api_token, self._live, self._watch)
+            )
         )
         cache = options.state_dir / SNAPSHOT if options.state_dir else None
         self._mirror = Mirror(store, options.prefix, self._deliver, cache=cache)
@@ -243,6 +248,14 @@ class Vulcand:
             unbound=self._sockets.failed,
             windows=top.gathered(windows),
         )
+
+    def _watch(self) -> float:
+        now_s, before_s = self._loop.time(), self._watched_s
+        self._watched_s = now_s
+        if self._workers is not None and len(self._table.frontends) > top.FREE_MAX:
+            self._workers.publish(messages.encode(Watch()))
+            return WATCH_BEGINS_S if now_s - before_s > top.WATCHED_S else 0.0
+        return 0.0
 
     def _worker_samples(self) -> list[Sample]:
         return self._workers.samples() if self._workers is not None else []

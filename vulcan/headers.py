@@ -51,6 +51,8 @@ _NO_ALIAS = FORWARDED | FRAMING
 
 # Names of fields and hosts come again and again; new ones cost time and, being short, no memory.
 REMEMBERED_MAX = 4096
+# More than frontends have hosts, as a rule: one that was forgotten costs a microsecond.
+HOSTS_REMEMBERED_MAX = 16_384
 NAME_BYTES_MAX = 64
 # A host name has at most 253 bytes (RFC 1035, 2.3.4), a port 6 with its colon.
 AUTHORITY_BYTES_MAX = 260
@@ -66,6 +68,12 @@ ROUNDS_MAX = 8
 # Upgrades to HTTP itself would carry requests past these rules (h2c smuggling).
 _NOT_TUNNELED = re.compile(rb"h2c?|http.*|tls.*", re.IGNORECASE)
 _PROTOCOL = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}(/[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32})?")
+# By whether the client speaks TLS.
+_PORTS = (b"80", b"443")
+_TOLD = tuple(
+    b"X-Forwarded-Proto: %b\r\nX-Forwarded-Host: %%b\r\nX-Forwarded-Port: %%b" % scheme
+    for scheme in (b"http", b"https")
+)
 _REAL_IP = b"\r\nX-Real-Ip: "
 _VIA = (b"Via: 1.0 vulcan", b"Via: 1.1 vulcan")  # by the minor version that came
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
@@ -107,7 +115,7 @@ def _other_form(head: RequestHead, authority: bytes) -> tuple[bytes, bytes]:
     raise BadMessage(400, "the request target is neither a path nor an http URL")
 
 
-@lru_cache(REMEMBERED_MAX)
+@lru_cache(HOSTS_REMEMBERED_MAX)
 def _named(authority: bytes) -> tuple[bytes, bytes] | None:
     """Return the host as routes compare it, and the port."""
     match = _AUTHORITY.fullmatch(authority)
@@ -169,16 +177,19 @@ def outgoing(
         lines += [b"%b: %b" % field for field in edits.request]
     lines += _own_lines(head, upgrade)
     real_ip = _REAL_IP
-    if frontend.trust_forwarded:
+    if frontend.trust_forwarded or not origin.authority:
         given = {name.lower() for name, _ in passing}
-        told = _told(origin.authority, origin.port, frontend.hostname, secure)
+        told = _told(origin.authority, origin.port, frontend.hostname, secure=secure)
         lines += [line for name, line in told if name not in given]
-        before = fields.get(b"x-forwarded-for")
+        before = fields.get(b"x-forwarded-for") if frontend.trust_forwarded else None
         lines.append(b"X-Forwarded-For: " + (before + b", " if before else b""))
         if b"x-real-ip" in given:
             real_ip = b""
     else:
-        lines.append(_all_told(origin.authority, origin.port, frontend.hostname, secure))
+        lines.append(_TOLD[secure] % (origin.authority, origin.port or _PORTS[secure]))
+        if frontend.hostname:
+            lines.append(b"X-Forwarded-Server: " + frontend.hostname.encode())
+        lines.append(b"X-Forwarded-For: ")
     return Outgoing(
         start=b"%b %b HTTP/1.1\r\n" % (head.method, origin.target),
         host_line=b"Host: %b\r\n" % origin.authority if frontend.pass_host else b"",
@@ -254,26 +265,14 @@ def _passes_trusted(name: bytes) -> bool:
     return b"_" not in lower or lower.replace(b"_", b"-") not in _NO_ALIAS
 
 
-@lru_cache(REMEMBERED_MAX)
-def _all_told(authority: bytes, port: bytes, hostname: str, secure: bool) -> bytes:  # noqa: FBT001
-    """What is told when nothing of the client's is believed, up to its address."""
-    lines = [line for _, line in _told(authority, port, hostname, secure)]
-    return b"\r\n".join([*lines, b"X-Forwarded-For: "])
-
-
-@lru_cache(REMEMBERED_MAX)
-def _told(  # caches are quicker without keywords
-    authority: bytes,
-    port: bytes,
-    hostname: str,
-    secure: bool,  # noqa: FBT001
+def _told(
+    authority: bytes, port: bytes, hostname: str, *, secure: bool
 ) -> tuple[tuple[bytes, bytes], ...]:
     """What a server is told of a request, by name: lines that a trusted client's own replace."""
-    scheme, usual = (b"https", b"443") if secure else (b"http", b"80")
     own = {
-        b"X-Forwarded-Proto": scheme,
+        b"X-Forwarded-Proto": b"https" if secure else b"http",
         b"X-Forwarded-Host": authority,
-        b"X-Forwarded-Port": port or usual,
+        b"X-Forwarded-Port": port or _PORTS[secure],
         b"X-Forwarded-Server": hostname.encode(),
     }
     return tuple((name.lower(), b"%b: %b" % (name, value)) for name, value in own.items() if value)

@@ -21,6 +21,10 @@ class Reopen(msgspec.Struct, frozen=True, tag=True):
     """Begin a new file of the access log."""
 
 
+class Watch(msgspec.Struct, frozen=True, tag=True):
+    """Somebody looks at what happens: tell the windows for a while."""
+
+
 class Begin(msgspec.Struct, frozen=True, tag=True):
     """All that a worker that starts has to know."""
 
@@ -28,7 +32,7 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     down: tuple[tuple[str, str], ...]
 
 
-Message = Update | Verdicts | Reopen | Begin
+Message = Update | Verdicts | Reopen | Watch | Begin
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Message).decode

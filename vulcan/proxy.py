@@ -114,17 +114,18 @@ class Proxy:
 
     # for the worker
 
-    def windows(self) -> Iterator[tuple[str, str, Mapping[int, int], Mapping[int, int]]]:
-        """Return what happened of late: kind and name, answers by status, latencies by bucket."""
+    def windows(self) -> Iterator[tuple[str, str, Mapping[int, int]]]:
+        """Return what happened of late where anything did: kind, name, a window's counts."""
         now_s = self.now()
         for name, lane in self._lanes.items():
             lane.window.forget(now_s)
-            yield "frontend", name, lane.window.codes(), lane.window.buckets()
+            if counts := lane.window.counts():
+                yield "frontend", name, counts
         for backend, group in self._groups.items():
             for address, pool in group.pools.items():
                 pool.window.forget(now_s)
-                name = f"{backend} {address}"
-                yield "server", name, pool.window.codes(), pool.window.buckets()
+                if counts := pool.window.counts():
+                    yield "server", f"{backend} {address}", counts
 
     def samples(self) -> Iterator[Sample]:
         """Return what was counted, by frontend and backend."""

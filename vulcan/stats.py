@@ -4,72 +4,67 @@ Latencies fall into buckets of a quarter of a power of two, so a quantile is wit
 truth and a slice costs a small dictionary. Time is told in seconds, never read.
 """
 
+from collections.abc import Mapping
+
 SLICES = 10
 SLICE_S = 1.0
+# Buckets of latencies reach 160 for 2^40 microseconds, which is twelve days.
+_BUCKET_BITS = 8
+_BUCKET_MASK = (1 << _BUCKET_BITS) - 1
 NETWORK_ERRORS = frozenset((502, 504))
-
-
-class _Slice:
-    __slots__ = ("buckets", "codes", "number")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.codes: dict[int, int] = {}
-        self.buckets: dict[int, int] = {}
 
 
 class Window:
     """Counts of the last `SLICES` slices."""
 
-    __slots__ = ("_current", "_slices")
+    __slots__ = ("_counts", "_number", "_slices")
 
     def __init__(self) -> None:
-        self._slices: list[_Slice] = []
-        self._current = _Slice(-1)
+        # Each slice counts by status and bucket in one dictionary: see `_key`.
+        self._slices: list[tuple[int, dict[int, int]]] = []
+        self._number = -1  # of the newest slice, whose counts are at hand
+        self._counts: dict[int, int] = {}
 
-    def record(self, now_s: float, status: int, latency_s: float) -> None:
-        """Count one answer."""
-        current = self._current
-        number = int(now_s)
-        if current.number != number:
-            current = self._turn(number)
-        codes = current.codes
-        codes[status] = codes.get(status, 0) + 1
-        micros = int(latency_s * 1e6)  # bucket_of, without a call: this is done for every request
+    def record(self, now_s: float, status: int, latency_s: float) -> int:
+        """Count one answer; return its bucket."""
+        if self._number != int(now_s):
+            self._turn(int(now_s))
+        micros = int(latency_s * 1e6)  # `bucket_of`, without a call: every request comes here
         bits = micros.bit_length()
         bucket = bits * 4 + ((micros >> (bits - 3)) & 3) if bits > 2 else micros
-        buckets = current.buckets
-        buckets[bucket] = buckets.get(bucket, 0) + 1
+        key, counts = status << _BUCKET_BITS | bucket, self._counts
+        counts[key] = counts.get(key, 0) + 1
+        return bucket
 
     def forget(self, now_s: float) -> None:
         """Drop what is older than the window."""
-        self._turn(int(now_s))
+        if self._slices:
+            self._turn(int(now_s))
 
     def clear(self) -> None:
         """Forget everything."""
-        self._slices = []
-        self._current = _Slice(-1)
+        self._slices, self._number, self._counts = [], -1, {}
 
     @property
     def total(self) -> int:
         """How many answers there were."""
-        return sum(sum(part.codes.values()) for part in self._slices)
+        return sum(sum(counts.values()) for _, counts in self._slices)
+
+    def counts(self) -> dict[int, int]:
+        """Return the answers by status and bucket; `parted` tells them apart."""
+        found: dict[int, int] = {}
+        for _, counts in self._slices:
+            for key, count in counts.items():
+                found[key] = found.get(key, 0) + count
+        return found
 
     def codes(self) -> dict[int, int]:
         """Return the answers by status."""
-        found: dict[int, int] = {}
-        for part in self._slices:
-            for code, count in part.codes.items():
-                found[code] = found.get(code, 0) + count
-        return found
+        return parted(self.counts())[0]
 
     def buckets(self) -> dict[int, int]:
         """Return the latencies by bucket."""
-        found: dict[int, int] = {}
-        for part in self._slices:
-            for bucket, count in part.buckets.items():
-                found[bucket] = found.get(bucket, 0) + count
-        return found
+        return parted(self.counts())[1]
 
     def network_error_ratio(self) -> float:
         """Return the part of answers that are 502 or 504."""
@@ -88,12 +83,22 @@ class Window:
         """Return the latency that this part of the answers did not exceed."""
         return latency_at(self.buckets(), quantile)
 
-    def _turn(self, number: int) -> _Slice:
-        self._slices = [part for part in self._slices if number - part.number < SLICES]
-        if self._current.number != number:
-            self._current = _Slice(number)
-            self._slices.append(self._current)
-        return self._current
+    def _turn(self, number: int) -> None:
+        self._slices = [part for part in self._slices if number - part[0] < SLICES]
+        if self._number != number:
+            self._number, self._counts = number, {}
+            self._slices.append((number, self._counts))
+
+
+def parted(counts: Mapping[int, int]) -> tuple[dict[int, int], dict[int, int]]:
+    """Return what a window counted by status, and by bucket."""
+    codes: dict[int, int] = {}
+    buckets: dict[int, int] = {}
+    for key, count in counts.items():
+        code, bucket = key >> _BUCKET_BITS, key & _BUCKET_MASK
+        codes[code] = codes.get(code, 0) + count
+        buckets[bucket] = buckets.get(bucket, 0) + count
+    return codes, buckets
 
 
 def bucket_of(latency_s: float) -> int:

@@ -4,9 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from daemonkit.metrics import Sample
-from vulcan.stats import NETWORK_ERRORS, SLICE_S, SLICES, latency_at
+from vulcan.stats import NETWORK_ERRORS, SLICE_S, SLICES, latency_at, parted
 
 PERIOD_NS = int(SLICES * SLICE_S * 1e9)
+# Up to so many frontends, workers tell their windows each second; of more, only while somebody
+# looks, for ten thousand windows a second cost a tenth of a core.
+FREE_MAX = 500
+WATCHED_S = 10.0
 QUANTILES = (50.0, 75.0, 95.0, 99.0, 99.9)
 
 
@@ -49,13 +53,21 @@ class Recent:
 Windows = Mapping[tuple[str, str], Recent]
 
 
+def labels(kind: str, name: str, counts: Mapping[int, int]) -> dict[str, str]:
+    """Return a window as the labels of one sample, whose value is how many workers say so."""
+    text = " ".join(f"{key}:{count}" for key, count in sorted(counts.items()))
+    return {"kind": kind, "name": name, "counts": text}
+
+
 def gathered(samples: Iterable[Sample]) -> Windows:
     """Add up the windows that workers sent, by kind and name."""
     found: dict[tuple[str, str], Recent] = {}
     for sample in samples:
-        labels = sample.labels
-        recent = found.setdefault((labels["kind"], labels["name"]), Recent())
-        part, key = ("code", recent.codes) if "code" in labels else ("bucket", recent.buckets)
-        number = int(labels[part])
-        key[number] = key.get(number, 0) + int(sample.value)
+        named = sample.labels
+        recent = found.setdefault((named["kind"], named["name"]), Recent())
+        pairs = (pair.split(":") for pair in named["counts"].split())
+        counts = {int(key): int(count) * int(sample.value) for key, count in pairs}
+        for part, whole in zip(parted(counts), (recent.codes, recent.buckets), strict=True):
+            for key, count in part.items():
+                whole[key] = whole.get(key, 0) + count
     return found

@@ -13,9 +13,9 @@ from daemonkit import logs, workers
 from daemonkit.http.server import Limits
 from daemonkit.lifecycle import Lifecycle
 from daemonkit.metrics import Sample
-from vulcan import messages
+from vulcan import messages, top
 from vulcan.accesslog import AccessLog
-from vulcan.messages import Begin, Boot, Reopen, Update, Verdicts
+from vulcan.messages import Begin, Boot, Reopen, Update, Verdicts, Watch
 from vulcan.port import Port
 from vulcan.proxy import Proxy
 from vulcan.seal import Seal
@@ -34,6 +34,7 @@ class ProxyWorker:
 
     def __init__(self) -> None:
         self._accepting = False
+        self._watched_until_s = 0.0
         self._ports: dict[str, Port] = {}
         self._leaving: set[Port] = set()
 
@@ -69,6 +70,8 @@ class ProxyWorker:
                 self._advance(update)
             case Verdicts(down):
                 self._proxy.judge(down)
+            case Watch():
+                self._watched_until_s = asyncio.get_running_loop().time() + top.WATCHED_S
             case Reopen():
                 self._proxy.reopen()
 
@@ -94,7 +97,9 @@ class ProxyWorker:
         clients = sum(port.connections for port in ports)
         yield Sample("vulcand_client_connections", "gauge", "Open client connections.", clients)
         yield from self._proxy.samples()
-        yield from self._windows()
+        now_s = asyncio.get_running_loop().time()
+        if len(self._proxy.table.frontends) <= top.FREE_MAX or now_s < self._watched_until_s:
+            yield from self._windows()
 
     async def drain(self) -> None:
         """Accept no more and finish what is under way."""
@@ -119,11 +124,8 @@ class ProxyWorker:
         self._leaving.discard(port)
 
     def _windows(self) -> Iterator[Sample]:
-        for kind, name, codes, buckets in self._proxy.windows():
-            for part, counts in (("code", codes), ("bucket", buckets)):
-                for key, count in counts.items():
-                    labels = {"kind": kind, "name": name, part: str(key)}
-                    yield Sample(WINDOW, "gauge", "", count, labels)
+        for kind, name, counts in self._proxy.windows():
+            yield Sample(WINDOW, "gauge", "", 1, top.labels(kind, name, counts))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from coordinator.client import (
+    AtIndex,
     CompareFailed,
     KeyExists,
     KeyNotFound,
@@ -22,15 +23,18 @@ from coordinator.client import (
     StoreError,
     Unavailable,
 )
+from coordinator.client.store import PutCondition
 from daemonkit.http.server import STATUS_LINES, Exchange
 from vulcan import apply, writes
-from vulcan.explain import explain
+from vulcan.explain import Asked, explain
 from vulcan.listening import Host
 from vulcan.model import Backend, Entity, to_json
+from vulcan.nodes import Report, standing
 from vulcan.quarantine import Refusal
 from vulcan.revision import Conflict
 from vulcan.seal import NONCE_BYTES
 from vulcan.table import Table
+from vulcan.telling import everyone
 from vulcan.top import Recent, Windows
 from vulcan.writes import Bad
 
@@ -49,6 +53,9 @@ class Live:
     down: tuple[tuple[str, str], ...]
     store: MirrorStatus
     unbound: Mapping[str, str]
+    level: str
+    report: Report
+    modified: Callable[[str], int | None]  # of a key
     windows: Windows
 
 
@@ -64,6 +71,7 @@ class Api:
     token: str
     live: Callable[[], Live]
     watch: Callable[[], float]
+    log: Callable[[str], None]  # from a level on
 
 
 def answer(table: Table, target: str) -> Answer:
@@ -109,8 +117,12 @@ def application(served: Api) -> Callable[[Exchange], None]:
             _reply(exchange, 401, {"message": "the API asks for its token"}, field)
         elif method in {b"GET", b"HEAD"} and target.startswith("/v2/top/"):
             _start(_watched(served, exchange, target))
+        elif method in {b"GET", b"HEAD"} and writes.segments_of(target) == ["v2", "nodes"]:
+            _start(_nodes(served, exchange))
         elif method in {b"GET", b"HEAD"}:
-            _reply(exchange, *_read(served, target))
+            _reply(exchange, *_read(served, target), _etag(served, target))
+        elif method == b"PUT" and writes.segments_of(target) == ["v2", "log", "severity"]:
+            _reply(exchange, *_severity(served, exchange, target))
         elif method in {b"POST", b"DELETE"}:
             _start(_write(served, exchange, target))
         else:
@@ -159,7 +171,10 @@ def _read(served: Api, target: str) -> Answer:
                 for name, _, value in (field.partition(":"),)
             )
             method, peer = query.get("method", "GET"), query.get("peer", "")
-            return 200, explain(table, method, query.get("url", ""), headers, peer)
+            asked = Asked(method, query.get("url", ""), headers, peer)
+            return 200, explain(table, asked, served.live().down)
+        case ["v2", "log", "severity"]:
+            return 200, {"severity": served.live().level}
         case ["v2", "node"]:
             live = served.live()
             return 200, {
@@ -175,20 +190,51 @@ def _read(served: Api, target: str) -> Answer:
             return answer(table, target)
 
 
-async def _write(served: Api, exchange: Exchange, target: str) -> None:
-    body, method = exchange.body, exchange.head.method
-    status, document = await asyncio.to_thread(_written, served, method, target, body)
-    _reply(exchange, status, document)
-
-
-def _written(served: Api, method: bytes, target: str, body: bytes) -> Answer:
+async def _nodes(served: Api, exchange: Exchange) -> None:
+    table, own = served.table(), served.live().report
     try:
-        return _changed(served, method, target, body)
+        known = await asyncio.to_thread(everyone, served.store, table.prefix, own)
+    except StoreError as error:
+        # What this node knows of itself is better than nothing.
+        known, own = standing([(own, 0.0)], 0), msgspec.structs.replace(own, store=str(error))
+    _reply(exchange, 200, {"Nodes": known})
+
+
+def _etag(served: Api, target: str) -> bytes:
+    """The field that says which write an object is from, for If-Match."""
+    modified = served.live().modified(f"{served.table().prefix}/{writes.key_of(target)}")
+    return b"" if modified is None else b'ETag: "%d"\r\n' % modified
+
+
+def _severity(served: Api, exchange: Exchange, target: str) -> Answer:
+    try:
+        level = writes.severity(target, exchange.head.fields, exchange.body)
     except Bad as bad:
         return bad.status, {"message": str(bad)}
-    except KeyNotFound:
-        return 404, _NOT_FOUND
-    except (KeyExists, CompareFailed, Conflict) as error:
+    served.log(level)
+    return 200, {"message": f"Severity has been updated to {level}"}
+
+
+async def _write(served: Api, exchange: Exchange, target: str) -> None:
+    _reply(exchange, *await asyncio.to_thread(_written, served, exchange, target))
+
+
+def _written(served: Api, exchange: Exchange, target: str) -> Answer:
+    head = exchange.head
+    conditional = False
+    try:
+        when = writes.condition(head.fields, target)
+        conditional = when is not None
+        return _changed(served, head.method, target, exchange.body, when)
+    except Bad as bad:
+        return bad.status, {"message": str(bad)}
+    except (KeyNotFound, KeyExists, CompareFailed) as error:
+        if conditional:
+            return 412, {"message": f"it is not as the request supposes: {error}"}
+        if isinstance(error, KeyNotFound):
+            return 404, _NOT_FOUND
+        return 409, {"message": str(error)}
+    except Conflict as error:
         return 409, {"message": str(error)}
     except Unavailable as error:
         return 503, {"message": f"the store does not answer: {error}"}
@@ -196,7 +242,9 @@ def _written(served: Api, method: bytes, target: str, body: bytes) -> Answer:
         return 500, {"message": str(error)}
 
 
-def _changed(served: Api, method: bytes, target: str, body: bytes) -> Answer:
+def _changed(
+    served: Api, method: bytes, target: str, body: bytes, when: PutCondition | None
+) -> Answer:
     table, store = served.table(), served.store
     match method, writes.segments_of(target):
         case b"POST", ["v2", "apply"]:
@@ -209,10 +257,15 @@ def _changed(served: Api, method: bytes, target: str, body: bytes) -> Answer:
             made = writes.put(target, body, table.seal, os.urandom(NONCE_BYTES))
             if "/servers/" in made.path and table.backend(made.path.split("/")[1]) is None:
                 raise Bad(404, "the backend is not defined")
-            store.put(f"{table.prefix}/{made.path}", made.value, ttl_s=made.ttl_s)
+            store.put(f"{table.prefix}/{made.path}", made.value, ttl_s=made.ttl_s, when=when)
             return 200, made.shown
         case _:
             gone = writes.delete(target, table)
+            if isinstance(when, AtIndex):
+                # Of a directory no index can be compared: its own file goes first.
+                store.delete(f"{table.prefix}/{writes.key_of(target)}", when=when)
+                if not gone.recursive:
+                    return 200, {"message": gone.message}
             store.delete(f"{table.prefix}/{gone.path}", recursive=gone.recursive)
             return 200, {"message": gone.message}
 

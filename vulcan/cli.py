@@ -1,5 +1,7 @@
 """The console script `vulcand`."""
 
+import socket
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
@@ -52,6 +54,12 @@ DefaultListener = Annotated[
         "--default-listener/--no-default-listener", help="Whether --interface and --port serve."
     ),
 ]
+Node = Annotated[
+    str,
+    typer.Option(
+        "--node", metavar="NAME", help="What `vctl status` calls this node; else the host's name."
+    ),
+]
 CompatOrder = Annotated[
     Literal["specific", "vulcand"],
     typer.Option("--compat-order", help="Which of several routes goes first."),
@@ -79,6 +87,7 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
     workers: options.Workers = 1,
     drain_timeout: options.DrainS = 30.0,
     status_addr: options.StatusAddr = "127.0.0.1:2385",
+    node: Node = "",
     log_level: options.LogLevel = "info",
     log_format: options.LogFormat = "text",
     config: options.Config = None,  # noqa: ARG001 - its callback has read the file
@@ -106,6 +115,8 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
             drain_s=drain_timeout,
             log_level=log_level,
             log_format=log_format,
+            node=node or socket.gethostname(),
+            version=_version(),
         )
         code = run(daemon)
     except (StoreError, SealError) as error:
@@ -113,6 +124,13 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
     except OSError as error:
         raise options.Failure(f"{error.filename}: {error.strerror}") from None
     raise typer.Exit(code)
+
+
+def _version() -> str:
+    try:
+        return metadata.version("slashetc")
+    except metadata.PackageNotFoundError:  # in a checkout that is not installed
+        return "unknown"
 
 
 def main() -> NoReturn:

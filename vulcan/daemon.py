@@ -18,11 +18,13 @@ from daemonkit.metrics import Sample
 from daemonkit.status import Probe, StatusPage
 from vulcan import api, messages, top
 from vulcan.checks import Checks
-from vulcan.messages import Begin, Boot, Reopen, Update, Verdicts, Watch
+from vulcan.messages import Begin, Boot, Reopen, Severity, Update, Verdicts, Watch
+from vulcan.nodes import Report
 from vulcan.quarantine import Quarantine, merged
 from vulcan.seal import Seal
 from vulcan.sockets import RETRY_S, Sockets, address_of
 from vulcan.table import Table
+from vulcan.telling import Teller
 from vulcan.upgrade import Inheritance, succeed
 from vulcan.worker import WINDOW
 
@@ -58,6 +60,8 @@ class Options:
     drain_s: float
     log_level: str
     log_format: str
+    node: str
+    version: str
 
 
 def run(options: Options) -> int:
@@ -76,6 +80,8 @@ class Vulcand:
         self._table = Table(options.prefix, bytewise=options.bytewise, seal=options.seal)
         self._batch: list[Changes] = []
         self._applied_s = 0.0
+        self._changed = 0  # the index of the newest change that is in force
+        self._level = options.log_level
         self._watched_s = -top.WATCHED_S
         self._loaded = asyncio.Event()
         self._workers: workers.Supervisor | None = None
@@ -84,13 +90,22 @@ class Vulcand:
         self._checks = Checks(self._tell_verdicts)
         self._api_socket: socket.socket | None = None
         self._upgrading = False
+        self._succeeded = False  # by another process of ours
         self._api = Server(
             api.application(
-                api.Api(lambda: self._table, store, options.api_token, self._live, self._watch)
+                api.Api(
+                    table=lambda: self._table,
+                    store=store,
+                    token=options.api_token,
+                    live=self._live,
+                    watch=self._watch,
+                    log=self._log_from,
+                )
             )
         )
         cache = options.state_dir / SNAPSHOT if options.state_dir else None
         self._mirror = Mirror(store, options.prefix, self._deliver, cache=cache)
+        self._teller = Teller(store, options.prefix, self._report)
         self._page = StatusPage(
             options.status_addr,
             health=lambda: Probe(ok=True),
@@ -138,6 +153,7 @@ class Vulcand:
         self._loop.add_signal_handler(signal.SIGUSR1, self._reopen)
         self._loop.add_signal_handler(signal.SIGUSR2, self._upgrade)
         life.spawn(self._retry_listeners(), "listeners")
+        life.spawn(self._teller.run(), "telling")
         _log.info(
             "serving",
             sockets=" ".join(self._sockets.names()),
@@ -156,6 +172,8 @@ class Vulcand:
         if self._api_socket is not None:
             self._api_socket.close()
         await self._api.drain(API_DRAIN_S)
+        if not self._succeeded:
+            await self._teller.take_back()
         await self._page.stop()
         await self._loop.run_in_executor(None, self._mirror.stop)
 
@@ -193,6 +211,7 @@ class Vulcand:
         for key, refusal in self._quarantine.refused.items():
             if known.get(key) != refusal:
                 _log.warning("key-refused", key=key, reason=refusal.reason, kept=refusal.kept)
+        self._changed = self._quarantine.newest() if changes.reset else changes.index
         before, self._table = self._table, self._table.advanced(admitted)
         self._loaded.set()
         if self._workers is None:
@@ -205,11 +224,19 @@ class Vulcand:
             self._checks.follow(table)
 
     def _everything(self) -> bytes:
-        return messages.encode(Begin(self._quarantine.everything(), self._checks.down))
+        begin = Begin(self._quarantine.everything(), self._checks.down, self._level)
+        return messages.encode(begin)
 
     def _tell_verdicts(self) -> None:
         if self._workers is not None:
             self._workers.publish(messages.encode(Verdicts(self._checks.down)))
+
+    def _log_from(self, level: str) -> None:
+        """Log from a level on, here and in the workers, those that come later too."""
+        self._level = level
+        logs.set_level(level)
+        if self._workers is not None:
+            self._workers.publish(messages.encode(Severity(level)))
 
     def _reopen(self) -> None:
         if self._workers is not None:
@@ -226,6 +253,7 @@ class Vulcand:
         keys = msgspec.msgpack.encode(self._quarantine.everything())
         try:
             if await succeed(self._sockets.open, self._api_socket, self._page.socket, keys):
+                self._succeeded = True
                 self._life.stop()
         except OSError as error:
             _log.error("successor-failed", error=str(error))
@@ -246,7 +274,23 @@ class Vulcand:
             down=self._checks.down,
             store=self._mirror.status(),
             unbound=self._sockets.failed,
+            level=self._level,
+            report=self._report(),
+            modified=self._quarantine.modified,
             windows=top.gathered(windows),
+        )
+
+    def _report(self) -> Report:
+        status = self._mirror.status()
+        return Report(
+            node=self._options.node,
+            # What has come and waits to be gathered is not in force yet.
+            index=self._table.index if self._batch else max(self._table.index, status.index),
+            changed=self._changed,
+            refused=len(self._quarantine.refused),
+            workers=self._options.workers,
+            store=status.error,
+            version=self._options.version,
         )
 
     def _watch(self) -> float:

@@ -21,6 +21,12 @@ class Reopen(msgspec.Struct, frozen=True, tag=True):
     """Begin a new file of the access log."""
 
 
+class Severity(msgspec.Struct, frozen=True, tag=True):
+    """The least level that is logged from now on."""
+
+    level: str
+
+
 class Watch(msgspec.Struct, frozen=True, tag=True):
     """Somebody looks at what happens: tell the windows for a while."""
 
@@ -30,9 +36,10 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
 
     changes: Changes
     down: tuple[tuple[str, str], ...]
+    level: str
 
 
-Message = Update | Verdicts | Reopen | Watch | Begin
+Message = Update | Verdicts | Reopen | Watch | Severity | Begin
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Message).decode

@@ -37,6 +37,18 @@ class Quarantine:
         """The keys that are not in force as written."""
         return MappingProxyType(self._refused)
 
+    def modified(self, key: str) -> int | None:
+        """Return the index of a key's value as written, good or not; None without the key."""
+        if refusal := self._refused.get(key):
+            return refusal.modified
+        entry = self._good.entries.get(key)
+        return entry.modified if entry else None
+
+    def newest(self) -> int:
+        """Return the index of the newest value."""
+        good = [entry.modified for entry in self._good.entries.values()]
+        return max((*good, *(why.modified for why in self._refused.values())), default=0)
+
     def everything(self) -> Changes:
         """Return all that is in force, for who starts anew."""
         good = self._good

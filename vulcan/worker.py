@@ -15,7 +15,7 @@ from daemonkit.lifecycle import Lifecycle
 from daemonkit.metrics import Sample
 from vulcan import messages, top
 from vulcan.accesslog import AccessLog
-from vulcan.messages import Begin, Boot, Reopen, Update, Verdicts, Watch
+from vulcan.messages import Begin, Boot, Reopen, Severity, Update, Verdicts, Watch
 from vulcan.port import Port
 from vulcan.proxy import Proxy
 from vulcan.seal import Seal
@@ -57,7 +57,8 @@ class ProxyWorker:
     def receive(self, payload: bytes) -> None:
         """Take the table, or changes of it."""
         match messages.decode(payload):
-            case Begin(changes, down):
+            case Begin(changes, down, level):
+                logs.set_level(level)
                 self._proxy.judge(down)
                 self._advance(Update(changes))
                 # The table stays: looking for garbage in it costs pauses and finds nothing.
@@ -70,6 +71,8 @@ class ProxyWorker:
                 self._advance(update)
             case Verdicts(down):
                 self._proxy.judge(down)
+            case Severity(level):
+                logs.set_level(level)
             case Watch():
                 self._watched_until_s = asyncio.get_running_loop().time() + top.WATCHED_S
             case Reopen():

@@ -1,12 +1,15 @@
 """Requests of the API that change keys, read and checked by the very code that will use them."""
 
 import base64
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
+from coordinator.client.store import Absent, AtIndex, Present, PutCondition
 from vulcan import durations
 from vulcan.model import ModelError, decode
 from vulcan.seal import KeyPair, Seal, SealError
@@ -40,6 +43,17 @@ class Delete:
     message: str
 
 
+# vulcand's names of severities, and ours.
+_SEVERITIES = {
+    "debug": "debug",
+    "info": "info",
+    "warning": "warning",
+    "warn": "warning",
+    "error": "error",
+    "fatal": "error",
+    "panic": "error",
+}
+_FORM_SEVERITY = re.compile(r'name="severity"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]*)')
 _WRAPPERS = {
     "hosts": "Host",
     "listeners": "Listener",
@@ -101,6 +115,44 @@ def delete(target: str, table: Table) -> Delete:
     if known is None:
         raise Bad(404, "Object not found")
     return Delete(path, recursive, f"{path.rpartition('/')[2]} deleted")
+
+
+def key_of(target: str) -> str:
+    """Return the key, relative to the prefix, of the object that a target names."""
+    return _path(segments_of(target)[1:])
+
+
+def condition(fields: Mapping[bytes, bytes], target: str) -> PutCondition | None:
+    """Return what a write rests on: If-Match, If-None-Match, prevIndex. Raises Bad."""
+    if b"if-none-match" in fields:
+        if fields[b"if-none-match"].strip() != b"*":
+            raise Bad(400, "If-None-Match: only * is known")
+        return Absent()
+    given = fields.get(b"if-match", b"").decode("latin-1").strip()
+    given = given or dict(parse_qsl(target.partition("?")[2])).get("prevIndex", "")
+    if not given:
+        return None
+    if given == "*":
+        return Present()
+    index = given.strip('"')
+    if not index.isascii() or not index.isdigit():
+        raise Bad(400, f"If-Match: {given[:40]!r} is not the index of a write")
+    return AtIndex(int(index))
+
+
+def severity(target: str, fields: Mapping[bytes, bytes], body: bytes) -> str:
+    """Read which severity is wanted, from a form, a multipart form or the query. Raises Bad."""
+    text = body.decode("latin-1")
+    if fields.get(b"content-type", b"").startswith(b"multipart/"):
+        match = _FORM_SEVERITY.search(text)
+        given = match[1] if match else ""
+    else:
+        given = dict(parse_qsl(text)).get("severity", "")
+    given = given or dict(parse_qsl(target.partition("?")[2])).get("severity", "")
+    level = _SEVERITIES.get(given.strip().lower())
+    if level is None:
+        raise Bad(400, f'severity is "{given[:40]}": use one of {", ".join(_SEVERITIES)}')
+    return level
 
 
 def segments_of(target: str) -> list[str]:

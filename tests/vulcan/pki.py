@@ -1,6 +1,7 @@
 """Certificates that tests sign themselves."""
 
 import datetime as dt
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -8,6 +9,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from vulcan.seal import KeyPair
+
+
+def written(directory: Path, *names: str) -> tuple[Path, Path]:
+    """Files with a certificate for these names and its key."""
+    pair = make_pair(*names)
+    cert, key = directory / "cert.pem", directory / "key.pem"
+    cert.write_bytes(pair.cert)
+    key.write_bytes(pair.key)
+    return cert, key
 
 
 def make_pair(*names: str) -> KeyPair:

@@ -1,0 +1,24 @@
+"""The command line as vulcand's vctl takes it: options of the program stand anywhere."""
+
+from collections.abc import Sequence
+
+_WITH_VALUE = frozenset(("vulcan", "token-file"))
+_FLAGS = frozenset(("json",))
+
+
+def hoisted(arguments: Sequence[str]) -> list[str]:
+    """Move the program's own options, with one dash or two, before the command."""
+    front: list[str] = []
+    rest: list[str] = []
+    left = iter(arguments)
+    for argument in left:
+        if argument == "--":
+            return [*front, *rest, argument, *left]
+        name, equals, _ = argument.removeprefix("-").removeprefix("-").partition("=")
+        if not argument.startswith("-") or name not in _WITH_VALUE | _FLAGS:
+            rest.append(argument)
+            continue
+        front.append("--" + argument.lstrip("-"))
+        if name in _WITH_VALUE and not equals:
+            front += [value for value in (next(left, None),) if value is not None]
+    return [*front, *rest]

@@ -4,7 +4,7 @@ Hot paths count in plain integers; a daemon turns them into samples when it is a
 processes send theirs to the supervisor, which adds them up.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 import msgspec
@@ -17,10 +17,13 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """One number at one moment. A counter's name ends in `_total`."""
+    """One number at one moment. A counter's name ends in `_total`.
+
+    A histogram is samples of one name with `_bucket` (and the label `le`), `_sum` and `_count`.
+    """
 
     name: str
-    kind: Literal["counter", "gauge"]
+    kind: Literal["counter", "gauge", "histogram"]
     help: str
     value: float
     labels: dict[str, str] = {}
@@ -36,16 +39,27 @@ class _Once(Collector):
         self._samples = samples
 
     def collect(self) -> Iterator[Metric]:
-        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        families: dict[str, Metric] = {}
         for sample in self._samples:
-            family = families.get(sample.name)
+            name = sample.name
+            if sample.kind == "histogram":
+                name = name.rpartition("_")[0]
+            family = families.get(name)
             if family is None:
-                kind = CounterMetricFamily if sample.kind == "counter" else GaugeMetricFamily
-                family = families[sample.name] = kind(sample.name, sample.help)
+                family = families[name] = _KINDS[sample.kind](name, sample.help)
             family.add_sample(sample.name, sample.labels, sample.value)
         yield from families.values()
 
 
+def _histogram(name: str, text: str) -> Metric:
+    return Metric(name, text, "histogram")
+
+
+_KINDS: dict[str, Callable[[str, str], Metric]] = {
+    "counter": CounterMetricFamily,
+    "gauge": GaugeMetricFamily,
+    "histogram": _histogram,
+}
 _PROCESS = CollectorRegistry()
 ProcessCollector(registry=_PROCESS)
 PlatformCollector(registry=_PROCESS)

@@ -218,7 +218,7 @@ class Supervisor:
             return await process.wait()
         finally:
             frames.close()
-            counters = [sample for sample in seat.samples if sample.kind == "counter"]
+            counters = [sample for sample in seat.samples if sample.kind != "gauge"]
             self._retired = metrics.total([self._retired, counters])
             seat.empty()
 

@@ -1,4 +1,4 @@
-"""The access log: one JSON line a request, written in batches by a thread.
+"""The access log: one line a request, JSON or Apache's combined, written in batches by a thread.
 
 Each worker appends to the same file; a line is never split. What cannot be written in time is
 dropped and counted: a full disk costs lines, not requests.
@@ -41,13 +41,18 @@ class Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 _encode = msgspec.json.Encoder().encode
+# What would end a quoted field, or the line; bytes beyond ASCII stay what they are.
+_QUOTED = str.maketrans({'"': "\\x22", "\\": "\\x5c"})
 
 
 class AccessLog:
     """A log file of one worker; `-` is standard output."""
 
-    def __init__(self, path: str, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, path: str, loop: asyncio.AbstractEventLoop, *, combined: bool = False
+    ) -> None:
         self._path = path
+        self._line = combined_of if combined else _json_of
         self._loop = loop
         self._file = self._opened()
         self._lines: list[bytes] = []
@@ -55,9 +60,9 @@ class AccessLog:
         self._scheduled = False
         self.dropped = 0
 
-    def write(self, line: Line) -> None:
-        """Take a line."""
-        encoded = _encode(line) + b"\n"
+    def write(self, forward: "Forward", status: int, ended: str, seconds: float) -> None:
+        """Take a request that is over."""
+        encoded = self._line(forward, status, ended, seconds)
         if self._waiting_bytes + len(encoded) > WAITING_BYTES_MAX:
             self.dropped += 1
             return
@@ -104,6 +109,31 @@ class AccessLog:
                 data = data[os.write(file, data) :]
         except OSError:
             self.dropped += data.count(b"\n")
+
+
+def combined_of(forward: "Forward", status: int, ended: str, seconds: float) -> bytes:
+    """Return Apache's combined line, and ours behind it: who answered, how soon, how it ended."""
+    exchange, head, pool = forward.exchange, forward.exchange.head, forward.server
+    target, referer, agent = (
+        text.decode("latin-1").translate(_QUOTED)
+        for text in (
+            head.target,
+            head.fields.get(b"referer", b"-"),
+            head.fields.get(b"user-agent", b"-"),
+        )
+    )
+    when = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime())
+    line = (
+        f'{exchange.peer[0] or "-"} - - [{when}] "{head.method.decode()} {target} '
+        f'HTTP/1.{head.minor}" {status} {forward.sent_bytes} "{referer}" "{agent}" '
+        f"{forward.plan.frontend.id} {pool.server.id if pool is not None else '-'} "
+        f"{seconds:.6f} {ended or '-'}\n"
+    )
+    return line.encode("latin-1", "backslashreplace")
+
+
+def _json_of(forward: "Forward", status: int, ended: str, seconds: float) -> bytes:
+    return _encode(line_of(forward, status, ended, seconds)) + b"\n"
 
 
 def line_of(forward: "Forward", status: int, ended: str, seconds: float) -> Line:

@@ -46,7 +46,11 @@ SealKey = Annotated[
 ]
 AccessLog = Annotated[
     str,
-    typer.Option("--access-log", metavar="FILE", help="JSON line a request; - is standard output."),
+    typer.Option("--access-log", metavar="FILE", help="A line a request; - is standard output."),
+]
+AccessLogFormat = Annotated[
+    Literal["json", "combined"],
+    typer.Option("--access-log-format", help="Form of the access log; Apache's is combined."),
 ]
 DefaultListener = Annotated[
     bool,
@@ -79,6 +83,7 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
     compat_order: CompatOrder = "specific",
     seal_key: SealKey = "",
     access_log: AccessLog = "",
+    access_log_format: AccessLogFormat = "json",
     endpoints: options.Endpoints = "http://127.0.0.1:2379",
     ca_file: options.CaFile = None,
     cert_file: options.CertFile = None,
@@ -107,6 +112,7 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
             bytewise=compat_order == "vulcand",
             seal=Seal(tuple(parse_key(key) for key in seal_key.split(",") if key)),
             access_log=access_log,
+            combined=access_log_format == "combined",
             endpoints=endpoints,
             tls=Tls(*(str(path or "") for path in (ca_file, cert_file, key_file))),
             state_dir=state_dir,

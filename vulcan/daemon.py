@@ -52,6 +52,7 @@ class Options:
     bytewise: bool
     seal: Seal
     access_log: str
+    combined: bool
     endpoints: str
     tls: Tls
     state_dir: Path | None
@@ -136,6 +137,7 @@ class Vulcand:
             log_level=options.log_level,
             log_format=options.log_format,
             access_log=options.access_log,
+            combined=options.combined,
             seal_keys=options.seal.keys,
         )
         self._workers = workers.Supervisor(

@@ -20,6 +20,8 @@ class Tally:
     """What happened to one frontend's requests."""
 
     answers: dict[int, int] = field(default_factory=dict)  # by status
+    buckets: dict[int, int] = field(default_factory=dict)  # of latencies, as `stats` has them
+    seconds: float = 0.0  # of all together
     dials_failed: int = 0
     retries: int = 0
     cut: int = 0  # answers that broke off after their head
@@ -30,6 +32,11 @@ class Tally:
     def answer(self, status: int) -> None:
         """Count an answer by its status."""
         self.answers[status] = self.answers.get(status, 0) + 1
+
+    def took(self, bucket: int, seconds: float) -> None:
+        """Count how long a request took."""
+        self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
+        self.seconds += seconds
 
 
 @dataclass(slots=True)

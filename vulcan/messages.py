@@ -54,4 +54,5 @@ class Boot(msgspec.Struct, frozen=True):
     log_level: str
     log_format: str
     access_log: str
+    combined: bool  # the log's format; else JSON
     seal_keys: tuple[bytes, ...]

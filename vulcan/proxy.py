@@ -12,8 +12,8 @@ from coordinator.client.view import Changes
 from daemonkit.http.framing import BadMessage, RequestHead
 from daemonkit.http.server import Exchange
 from daemonkit.metrics import Sample
-from vulcan import headers
-from vulcan.accesslog import AccessLog, line_of
+from vulcan import headers, series
+from vulcan.accesslog import AccessLog
 from vulcan.answers import refuse
 from vulcan.balance import Balance
 from vulcan.chain import EMPTY
@@ -45,6 +45,7 @@ class Proxy:
         self._groups: dict[str, Group] = {}  # by backend
         self._lanes: dict[str, Lane] = {}  # by frontend
         self._unrouted = Tally()
+        self._others = Tally()  # of the frontends that have no series of their own
         self._leaving: set[Pool] = set()  # retired, with requests still under way
         self._down: frozenset[tuple[str, str]] = frozenset()
         self._trace_seed = random.getrandbits(64)
@@ -101,7 +102,8 @@ class Proxy:
         """Take note of a request that is over."""
         now_s = self.now()
         latency_s = now_s - forward.began_s
-        forward.plan.lane.window.record(now_s, status, latency_s)
+        lane = forward.plan.lane
+        lane.tally.took(lane.window.record(now_s, status, latency_s), latency_s)
         passage = forward.passage
         if passage is not None:
             passage.finish(now_s, status, latency_s)
@@ -110,7 +112,7 @@ class Proxy:
             for trace in passage.traces:
                 self._outlets.record(trace, forward, status, latency_s)
         if self._log is not None:
-            self._log.write(line_of(forward, status, ended, latency_s))
+            self._log.write(forward, status, ended, latency_s)
 
     # for the worker
 
@@ -129,11 +131,12 @@ class Proxy:
 
     def samples(self) -> Iterator[Sample]:
         """Return what was counted, by frontend and backend."""
-        yield from _tally_samples("", self._unrouted)
+        yield from series.of_tally("", self._unrouted)
+        yield from series.of_tally(series.OTHERS, self._others)
         for frontend, lane in self._lanes.items():
-            yield from _tally_samples(frontend, lane.tally)
-        for backend, group in self._groups.items():
-            yield from _pool_samples(backend, list(group.pools.values()), self.now())
+            if lane.tally is not self._others:
+                yield from series.of_tally(frontend, lane.tally)
+        yield from series.of_pools(self._groups, self.now())
         if self._log is not None:
             text = "Lines of the access log that could not be written."
             yield Sample("vulcand_log_lines_dropped_total", "counter", text, self._log.dropped)
@@ -212,11 +215,15 @@ class Proxy:
         self._asks_peer = any(f.route.asks_peer for f in table.frontends.values())
         for name in self._lanes.keys() - table.frontends.keys():
             del self._lanes[name]
+        named = sum(lane.tally is not self._others for lane in self._lanes.values())
         for name, frontend in table.frontends.items():
             lane = self._lanes.get(name)
             if lane is None:
                 lane = Lane(frontend, Balance(self._turn, random.random))
                 self._lanes[name] = lane
+                named += 1
+                if named > series.FRONTENDS_MAX:
+                    lane.tally = self._others
                 lane.chain = EMPTY.after(table.chain(name))
             elif table.middlewares.get(name) is not before.middlewares.get(name):
                 lane.chain = (lane.chain or EMPTY).after(table.chain(name))
@@ -268,33 +275,3 @@ class Proxy:
             if not pool.busy:
                 self._leaving.discard(pool)
         self._loop.call_later(SWEEP_S, self._sweep)
-
-
-def _tally_samples(frontend: str, tally: Tally) -> Iterator[Sample]:
-    labels = {"frontend": frontend}
-    for status, count in tally.answers.items():
-        code = {**labels, "code": str(status)}
-        yield Sample("vulcand_requests_total", "counter", "Requests answered.", count, code)
-    for name, text, count in (
-        ("dials_failed", "Connections to servers that could not be made.", tally.dials_failed),
-        ("retries", "Requests sent a second time.", tally.retries),
-        ("answers_cut", "Answers that broke off in their body.", tally.cut),
-        ("refused", "Requests that a middleware answered.", tally.refused),
-        ("upgrades", "Connections that left HTTP.", tally.upgrades),
-        ("clients_gone", "Clients that left before their answer ended.", tally.gone),
-    ):
-        if count:
-            yield Sample(f"vulcand_{name}_total", "counter", text, count, labels)
-
-
-def _pool_samples(backend: str, pools: list[Pool], now_s: float) -> Iterator[Sample]:
-    labels = {"backend": backend}
-    idle = sum(pool.idle for pool in pools)
-    busy = sum(len(pool.connections) for pool in pools) - idle
-    name, text = "vulcand_server_connections", "Connections to servers."
-    yield Sample(name, "gauge", text, idle, {**labels, "state": "idle"})
-    yield Sample(name, "gauge", text, busy, {**labels, "state": "busy"})
-    for pool in pools:
-        named = {**labels, "server": pool.server.id}
-        name, text = "vulcand_server_fit", "Workers that send requests to a server."
-        yield Sample(name, "gauge", text, float(pool.is_fit(now_s)), named)

@@ -51,7 +51,9 @@ class ProxyWorker:
             loop,
             Table(boot.prefix, bytewise=boot.bytewise, seal=Seal(boot.seal_keys)),
             turn=random.randrange(1 << 16),
-            log=AccessLog(boot.access_log, loop) if boot.access_log else None,
+            log=AccessLog(boot.access_log, loop, combined=boot.combined)
+            if boot.access_log
+            else None,
         )
 
     def receive(self, payload: bytes) -> None:

@@ -39,6 +39,19 @@ def test_help_and_type_are_said_once_a_name() -> None:
     assert text.count("# TYPE app_open gauge") == 1
 
 
+def test_a_histogram_is_one_family() -> None:
+    samples = [
+        Sample("app_seconds_bucket", "histogram", "Time.", 1, {"le": "0.5"}),
+        Sample("app_seconds_bucket", "histogram", "Time.", 3, {"le": "+Inf"}),
+        Sample("app_seconds_sum", "histogram", "Time.", 4.5),
+        Sample("app_seconds_count", "histogram", "Time.", 3),
+    ]
+    assert metrics.exposition(samples).count(b"# TYPE app_seconds histogram") == 1
+    found = parsed(samples)
+    assert found[("app_seconds_bucket", (("le", "+Inf"),))] == 3
+    assert found[("app_seconds_sum", ())] == 4.5
+
+
 def test_labels_are_known_by_name_not_by_place() -> None:
     found = parsed([counter(1, a="1", b="2"), counter(2, b="1", a="2"), counter(3, c="x")])
     assert found[("app_requests_total", (("a", "1"), ("b", "2")))] == 1

@@ -12,7 +12,7 @@ from coordinator.client import Absent, AtIndex, KeyExists, KeyNotFound, Store
 from coordinator.client.store import Entry
 from coordinator.client.view import Changes
 from vulcan import revision
-from vulcan.model import ModelError, decode
+from vulcan.model import ModelError, decode, unknown_fields
 from vulcan.revision import Change, Conflict, Revision, Step
 from vulcan.table import Table
 from vulcan.writes import Bad
@@ -93,7 +93,8 @@ def _carry_out(
 def _judge(table: Table, current: Current, steps: tuple[Step, ...]) -> list[str]:
     """Build the table as it would be, by the very code that will. Raises Bad."""
     values = {key: value for key, (value, _) in current.items()}
-    wrong = []
+    wrong: list[str] = []
+    unknown: list[str] = []
     for step in steps:
         key, after = step.change.key, step.change.after
         values.pop(key, None)
@@ -101,11 +102,12 @@ def _judge(table: Table, current: Current, steps: tuple[Step, ...]) -> list[str]
             values[key] = after
             try:
                 decode(key, after, table.seal)
+                unknown += [f"{key}: {name} has no meaning" for name in unknown_fields(key, after)]
             except ModelError as error:
                 wrong.append(f"{key}: {error}")
     if wrong:
         raise Bad(400, "; ".join(wrong))
-    return _warnings(table, values)
+    return [*unknown, *_warnings(table, values)]
 
 
 def _warnings(table: Table, values: dict[str, str]) -> list[str]:
@@ -117,8 +119,7 @@ def _warnings(table: Table, values: dict[str, str]) -> list[str]:
             bad.append(f"{key}: {error}")
         else:
             entries.append(Entry(f"{table.prefix}/{key}", value, 0, 0))
-    after = Table(table.prefix, bytewise=table.bytewise, seal=table.seal)
-    after = after.advanced(Changes("", 0, tuple(entries), (), reset=True))
+    after = table.empty().advanced(Changes("", 0, tuple(entries), (), reset=True))
     pending = [f"frontends/{name}: {why}" for name, why in after.pending().items()]
     below = f"{table.prefix}/"
     notes = [f"{key.removeprefix(below)}: {t}" for key, ts in after.notes().items() for t in ts]

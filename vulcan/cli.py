@@ -58,6 +58,14 @@ DefaultListener = Annotated[
         "--default-listener/--no-default-listener", help="Whether --interface and --port serve."
     ),
 ]
+Aliases = Annotated[
+    str,
+    typer.Option(
+        "--aliases",
+        metavar="TEXT=OTHER,...",
+        help="Routes with TEXT are there with OTHER in its place, too.",
+    ),
+]
 Node = Annotated[
     str,
     typer.Option(
@@ -81,6 +89,7 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
     prefix: Prefix = "vulcand",
     default_listener: DefaultListener = True,
     compat_order: CompatOrder = "specific",
+    aliases: Aliases = "",
     seal_key: SealKey = "",
     access_log: AccessLog = "",
     access_log_format: AccessLogFormat = "json",
@@ -110,6 +119,7 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
             api_token=api_token_file.read_text().strip() if api_token_file else "",
             prefix="/" + prefix.strip("/"),
             bytewise=compat_order == "vulcand",
+            aliases=_aliases(aliases),
             seal=Seal(tuple(parse_key(key) for key in seal_key.split(",") if key)),
             access_log=access_log,
             combined=access_log_format == "combined",
@@ -130,6 +140,14 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
     except OSError as error:
         raise options.Failure(f"{error.filename}: {error.strerror}") from None
     raise typer.Exit(code)
+
+
+def _aliases(text: str) -> tuple[tuple[str, str], ...]:
+    pairs = [pair.partition("=") for pair in text.split(",") if pair]
+    for old, equals, new in pairs:
+        if not old or not equals or not new:
+            raise options.Failure(f"--aliases: {old!r} is not TEXT=OTHER", options.EXIT_USAGE)
+    return tuple((old, new) for old, _, new in pairs)
 
 
 def _version() -> str:

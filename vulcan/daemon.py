@@ -50,6 +50,7 @@ class Options:
     api_token: str
     prefix: str
     bytewise: bool
+    aliases: tuple[tuple[str, str], ...]
     seal: Seal
     access_log: str
     combined: bool
@@ -78,7 +79,12 @@ class Vulcand:
     def __init__(self, options: Options, store: Store) -> None:
         self._options = options
         self._quarantine = Quarantine(options.prefix, options.seal)
-        self._table = Table(options.prefix, bytewise=options.bytewise, seal=options.seal)
+        self._table = Table(
+            options.prefix,
+            bytewise=options.bytewise,
+            seal=options.seal,
+            aliases=options.aliases,
+        )
         self._batch: list[Changes] = []
         self._applied_s = 0.0
         self._changed = 0  # the index of the newest change that is in force
@@ -133,6 +139,7 @@ class Vulcand:
         boot = Boot(
             prefix=options.prefix,
             bytewise=options.bytewise,
+            aliases=options.aliases,
             drain_s=options.drain_s,
             log_level=options.log_level,
             log_format=options.log_format,

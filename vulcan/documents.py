@@ -4,7 +4,7 @@ Unknown fields are skipped, `null` is as good as absent.
 """
 
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -342,6 +342,25 @@ def convert(raw: object, document: type[_D]) -> _D:
         raise DocumentError(str(error)) from None
     except RecursionError:
         raise DocumentError("nested too deeply") from None
+
+
+def unknown(value: str, document: type[_Document]) -> list[str]:
+    """Return the fields of a value, which `decode` took, that mean nothing to us."""
+    return sorted(_unknown(_canonical(msgspec.json.decode(value)), document))
+
+
+def _unknown(raw: object, kind: object) -> Iterator[str]:
+    if not isinstance(raw, dict) or not isinstance(kind, type) or not issubclass(kind, _Document):
+        return
+    hints = get_type_hints(kind)
+    fields = zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True)
+    known = {name: hints[field] for name, field in fields}
+    for name, item in raw.items():
+        if name not in known:
+            yield name
+        else:
+            for part in (known[name], *get_args(known[name])):
+                yield from (f"{name}.{inner}" for inner in _unknown(item, part))
 
 
 # Their keys are an operator's own words, not names of ours. `middleware` is converted by its type.

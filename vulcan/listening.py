@@ -3,9 +3,9 @@
 import re
 from dataclasses import dataclass
 
-from vulcan import certificates, tls_settings
+from vulcan import certificates, durations, tls_settings
 from vulcan.certificates import Certificate, CertificateError
-from vulcan.documents import HostDocument, ListenerDocument
+from vulcan.documents import HostDocument, ListenerDocument, OcspDocument
 from vulcan.errors import ModelError
 from vulcan.expression import ExpressionError
 from vulcan.route import Route, compile_route
@@ -72,11 +72,23 @@ def host(name: str, document: HostDocument, sealed_by: Seal) -> Host:
     elif settings.default:
         raise ModelError("Settings.Default without a KeyPair: there is no certificate to show")
     notes = []
+    _check_ocsp(settings.ocsp)
     if settings.ocsp.enabled:
         notes.append("Settings.OCSP is accepted and has no effect: nothing is stapled")
     if settings.auto_cert:
         notes.append("Settings.AutoCert is not supported: set a KeyPair")
     return Host(name.lower(), settings.default, pair, certificate, document, tuple(notes))
+
+
+def _check_ocsp(document: OcspDocument) -> None:
+    """Refuse what stapling could not be done by, though it is not: a typing error is one now."""
+    try:
+        durations.parse(document.period or "0")
+    except ValueError as error:
+        raise ModelError(f"Settings.OCSP.Period: {error}") from None
+    for responder in document.responders:
+        if not responder.startswith(("http://", "https://")):
+            raise ModelError(f'Settings.OCSP.Responders has "{responder}": use http://HOST/...')
 
 
 def listener(id_: str, document: ListenerDocument) -> Listener:

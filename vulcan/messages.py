@@ -50,6 +50,7 @@ class Boot(msgspec.Struct, frozen=True):
 
     prefix: str
     bytewise: bool
+    aliases: tuple[tuple[str, str], ...]
     drain_s: float
     log_level: str
     log_format: str

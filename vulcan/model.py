@@ -186,6 +186,23 @@ def _decode(segments: list[str], value: str, sealed_by: Seal) -> Entity:
             )
 
 
+def unknown_fields(path: str, value: str) -> list[str]:
+    """Return the fields of a key's value, which `decode` took, that have no meaning here."""
+    match path.split("/"):
+        case ["backends", _, "backend"]:
+            return documents.unknown(value, BackendDocument)
+        case ["backends", _, "servers", _]:
+            return documents.unknown(value, ServerDocument)
+        case ["frontends", _, "frontend"]:
+            return documents.unknown(value, FrontendDocument)
+        case ["frontends", _, "middlewares", _]:
+            return documents.unknown(value, MiddlewareDocument)
+        case ["hosts", _, "host"]:
+            return documents.unknown(value, HostDocument)
+        case _:
+            return documents.unknown(value, ListenerDocument)
+
+
 def default_backend(id_: str) -> Backend:
     """Return the backend that servers without a `backend` key belong to."""
     return _backend(id_, BackendDocument())

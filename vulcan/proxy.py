@@ -212,7 +212,7 @@ class Proxy:
         """Give every frontend its lane; what its middlewares remember stays with them."""
         table = self._table
         self._generation = object()
-        self._asks_peer = any(f.route.asks_peer for f in table.frontends.values())
+        self._asks_peer = table.asks_peer()
         for name in self._lanes.keys() - table.frontends.keys():
             del self._lanes[name]
         named = sum(lane.tally is not self._others for lane in self._lanes.values())

@@ -35,9 +35,12 @@ class Rule:
 
 
 def rules_of(
-    frontend: str, route: Route, priority: int, *, bytewise: bool = False
+    frontend: str, route: Route, priority: int, *, bytewise: bool = False, first: int = 0
 ) -> tuple[Rule, ...]:
-    """Place a frontend's route; `bytewise` is vulcand's order, by the text of the expression."""
+    """Place a frontend's route; `bytewise` is vulcand's order, by the text of the expression.
+
+    `first` is the number of its first rule, for a frontend that has several routes.
+    """
     text = (*(-byte for byte in route.text.encode()), 1) if bytewise else ()
     return tuple(
         Rule(
@@ -46,7 +49,7 @@ def rules_of(
             branch,
             (-priority, text if bytewise else branch.rank, frontend, number),
         )
-        for number, branch in enumerate(route.branches)
+        for number, branch in enumerate(route.branches, first)
     )
 
 

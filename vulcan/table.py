@@ -5,7 +5,8 @@ touches and decodes the changed keys alone, so one server among ten thousand fro
 a copy of one small map; routes are indexed anew only for the hosts whose frontends changed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeVar, assert_never
@@ -23,7 +24,7 @@ from vulcan.model import (
     decode,
     default_backend,
 )
-from vulcan.route import Facts
+from vulcan.route import ExpressionError, Facts, Route, compile_route
 from vulcan.router import Router, Rule, rules_of
 from vulcan.seal import Seal
 
@@ -45,6 +46,18 @@ class Table:
     router: Router = field(default_factory=Router)
     bytewise: bool = False  # vulcand's order of routes
     seal: Seal = NO_SEAL
+    # Texts in routes with what else may stand in their place: each makes one more route.
+    aliases: tuple[tuple[str, str], ...] = ()
+
+    def empty(self) -> "Table":
+        """Return the table of no keys, under the same terms."""
+        return Table(self.prefix, bytewise=self.bytewise, seal=self.seal, aliases=self.aliases)
+
+    def asks_peer(self) -> bool:
+        """Whether any route looks at the client's address."""
+        if any("ClientIP" in other for _, other in self.aliases):
+            return True
+        return any(frontend.route.asks_peer for frontend in self.frontends.values())
 
     def find(self, facts: Facts) -> Frontend | None:
         """Return the frontend that answers a request."""
@@ -91,10 +104,7 @@ class Table:
 
     def advanced(self, changes: Changes) -> "Table":
         """Return the table after changes whose entries are all good (`quarantine` saw to it)."""
-        before = (
-            Table(self.prefix, bytewise=self.bytewise, seal=self.seal) if changes.reset else self
-        )
-        next_ = _Next(before)
+        next_ = _Next(self.empty() if changes.reset else self)
         for key in changes.removed:
             next_.remove(key)
         for entry in changes.entries:
@@ -186,10 +196,25 @@ class _Next:
             rule
             for name in self._frontends
             if (frontend := frontends.get(name)) is not None
-            for rule in rules_of(
-                name, frontend.route, frontend.priority, bytewise=self._before.bytewise
-            )
+            for rule in self._rules_of(frontend)
         }
+
+    def _rules_of(self, frontend: Frontend) -> Iterator[Rule]:
+        number, bytewise = 0, self._before.bytewise
+        for route in (frontend.route, *aliased(frontend.route, self._before.aliases)):
+            rules = rules_of(frontend.id, route, frontend.priority, bytewise=bytewise, first=number)
+            number += len(rules)
+            yield from rules
+
+
+def aliased(route: Route, aliases: tuple[tuple[str, str], ...]) -> list[Route]:
+    """Return the further routes that aliases make of one; one that is none is left out."""
+    made = []
+    for text, other in aliases:
+        if text in route.text:
+            with suppress(ExpressionError):
+                made.append(compile_route(route.text.replace(text, other)))
+    return made
 
 
 def _merged(before: Mapping[str, _V], changed: Mapping[str, _V | None]) -> Mapping[str, _V]:

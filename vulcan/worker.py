@@ -49,7 +49,12 @@ class ProxyWorker:
         loop = asyncio.get_running_loop()
         self._proxy = Proxy(
             loop,
-            Table(boot.prefix, bytewise=boot.bytewise, seal=Seal(boot.seal_keys)),
+            Table(
+                boot.prefix,
+                bytewise=boot.bytewise,
+                seal=Seal(boot.seal_keys),
+                aliases=boot.aliases,
+            ),
             turn=random.randrange(1 << 16),
             log=AccessLog(boot.access_log, loop, combined=boot.combined)
             if boot.access_log

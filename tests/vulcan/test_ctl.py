@@ -40,6 +40,7 @@ Vctl = Callable[..., Said]
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     directory = tmp_path_factory.mktemp("vctl")
     arguments = ("--seal-key", SEAL_KEY, "--node", "one")
+    arguments += ("--access-log", str(directory / "access"), "--access-log-format", "combined")
     with Coordinator(directory) as store, site(directory, store.url, *arguments) as running:
         yield running
 
@@ -269,6 +270,39 @@ def test_status_shows_what_is_not_in_force(live: Site, vctl: Vctl):
     wait_until(lambda: "frontends/broken" in vctl("status").out, "it is refused", 30)
     assert "[Refused]" in vctl("status").out
     live.delete("frontends/broken/frontend")
+
+
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+def test_a_trace_goes_on_with_a_span_of_ours_and_one_that_is_none_begins_anew(
+    live: Site, host: str
+):
+    with Origin(tells("x")) as origin, Client(live.vulcand.port) as client:
+        live.route(origin, host)
+        for given in (f"00-{TRACE}-{SPAN}-01", f"00-{'0' * 32}-{SPAN}-01", "nonsense"):
+            client.ask(f"GET / HTTP/1.1\nHost: {host}\ntraceparent: {given}\ntracestate: a=b")
+        client.ask(f"GET / HTTP/1.1\nHost: {host}")
+        told = [str(call.field("traceparent")).split("-") for call in origin.calls]
+    assert [each[0] for each in told] == ["00"] * 4
+    assert [each[1] == TRACE for each in told] == [True, False, False, False]
+    assert told[0][3] == "01"
+    assert len({each[1] for each in told}) == 4
+    assert len({SPAN, *(each[2] for each in told)}) == 5
+    assert all(len(each[1]) == 32 and len(each[2]) == 16 for each in told)
+    assert origin.calls[0].field("tracestate") == "a=b"
+
+
+def test_a_log_in_the_combined_form_quotes_what_a_client_sent(live: Site, host: str):
+    with Origin(tells("ok")) as origin, Client(live.vulcand.port) as client:
+        live.route(origin, host)
+        client.ask(f'GET /combined HTTP/1.1\nHost: {host}\nUser-Agent: a"b\\c\nReferer: http://r/')
+        log = live.vulcand.log.parent / "access"
+        wait_until(lambda: "/combined" in log.read_text(), "a line", 30)
+    line = next(each for each in log.read_text().splitlines() if "/combined" in each)
+    assert line.startswith("127.0.0.1 - - [")
+    assert f'"GET /combined HTTP/1.1" 200 2 "http://r/" "a\\x22b\\x5cc" {host} s 0.' in line
+    assert line.endswith(" -")
 
 
 def test_explain_names_the_server_and_why(live: Site, vctl: Vctl, host: str):

@@ -1,19 +1,16 @@
 """The shell blocks of README and docs, run as they are written."""
 
-import re
 from pathlib import Path
 
 import pytest
 
+from tests.docs.pages import PAGES, examples
 from tests.rig import ROOT, isolated
 
-# A block marked `sh` is a complete example; the others need something of the reader's.
-BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLES = [
-    pytest.param(block, id=f"{page.name}-{number}")
+    pytest.param(block, id=f"{page.relative_to(ROOT)}-{number}")
     for page in PAGES
-    for number, block in enumerate(BLOCK.findall(page.read_text()), 1)
+    for number, block in enumerate(examples(page), 1)
 ]
 
 

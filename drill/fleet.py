@@ -125,7 +125,7 @@ class Fleet:
             if source.is_file():
                 host.write(places[source.name], source.read_text())
         enabled = [unit for unit in site.UNITS if own in self.site.members or "coord" not in unit]
-        host.shell(f"cp -a {SHIPPED}/venv/share/slashetc/locksmith /etc/")
+        host.shell(f"cp -a {SHIPPED}/venv/lib/slashetc/locksmith /etc/")
         host.run("systemctl", "daemon-reload")
         host.run("systemctl", "preset", *enabled)
         host.run("systemctl", "start", "--no-block", "slashetc.target", "nginx.service")

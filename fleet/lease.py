@@ -2,7 +2,8 @@
 
 A scheduler acts only within its lease, counted on its own monotonic clock from when the renewal
 was sent. One that was stopped and wakes up late finds its lease over; what it had on the way
-carries an old epoch, and a swap of a plan that its successor has written does not succeed.
+carries an old epoch, and a swap of a plan that its successor has written does not succeed. An
+epoch that somebody raised without the lease is overtaken by who leads at its next step.
 """
 
 import contextlib
@@ -13,6 +14,8 @@ from coordinator.client.store import Absent, AtIndex, Entry, Store
 from fleet import keys
 from fleet.model import Damaged, Lease, decode, encode
 
+# Who follows asks so seldom whether the lease is free.
+ASK_EVERY_S = 1.0
 # A lease counts for less here than in the store: clocks drift, and a write takes its time.
 MARGIN = 0.8
 
@@ -25,6 +28,7 @@ class Leadership:
         self._entry: Entry | None = None
         self._until_s = 0.0
         self._renewed_s = 0.0
+        self._asked_s = -ASK_EVERY_S
         self.epoch = 0
         # Nobody had led in this store: it is new, or it was emptied.
         self.is_first = False
@@ -39,7 +43,7 @@ class Leadership:
         if self.leads and self.epoch >= seen_epoch:
             if self._clock() - self._renewed_s >= self._ttl_s / 3:
                 self._renew()
-        else:
+        elif self._entry is not None or self._clock() - self._asked_s >= ASK_EVERY_S:
             self._acquire(seen_epoch)
         return self.leads
 
@@ -66,9 +70,14 @@ class Leadership:
         self._extend(sent_s)
 
     def _acquire(self, seen_epoch: int) -> None:
-        """Take a free lease, or one of our own that a lost answer hid from us."""
+        """Take a free lease, or one of our own that a lost answer hid from us.
+
+        The epoch is read before the lease is taken, and raised from what was read: whoever is
+        stopped in between, and has had a successor by then, raises nothing.
+        """
         self._entry = None
-        sent_s = self._clock()
+        before = self._epoch()
+        sent_s = self._asked_s = self._clock()
         value = encode(Lease(self._holder))
         try:
             entry = self._store.put(keys.LEADER, value, ttl_s=self._ttl_s, when=Absent())
@@ -77,9 +86,28 @@ class Leadership:
             if mine is None:
                 return
             entry = mine
-        self.epoch = self._next_epoch(max(seen_epoch, self.epoch))
-        self._entry = entry
-        self._extend(sent_s)
+        until_s = sent_s + self._ttl_s * MARGIN
+        if self._clock() < until_s and self._raise_epoch(before, max(seen_epoch, self.epoch)):
+            self._entry = entry
+            self._extend(sent_s)
+
+    def _epoch(self) -> Entry | None:
+        try:
+            return self._store.get(keys.EPOCH)
+        except KeyNotFound:
+            return None
+
+    def _raise_epoch(self, before: Entry | None, seen: int) -> bool:
+        """Raise the epoch above every one before it, unless somebody else has; then try anew."""
+        stored = int(before.value) if before and before.value.isdigit() else 0
+        number = max(stored, seen) + 1
+        when = AtIndex(before.modified) if before else Absent()
+        try:
+            self._store.put(keys.EPOCH, str(number), when=when)
+        except (CompareFailed, KeyExists, KeyNotFound):
+            return False
+        self.epoch, self.is_first = number, before is None
+        return True
 
     def _own(self) -> Entry | None:
         try:
@@ -91,24 +119,6 @@ class Leadership:
             )
         except (KeyNotFound, CompareFailed, Damaged):
             return None
-
-    def _next_epoch(self, seen: int) -> int:
-        """Raise the epoch above every one before it."""
-        while True:
-            try:
-                entry = self._store.get(keys.EPOCH)
-            except KeyNotFound:
-                with contextlib.suppress(KeyExists):
-                    self._store.put(keys.EPOCH, str(seen + 1), when=Absent())
-                    self.is_first = True
-                    return seen + 1
-                continue
-            stored = int(entry.value) if entry.value.isdigit() else 0
-            number = max(stored, seen) + 1
-            with contextlib.suppress(CompareFailed, KeyNotFound):
-                self._store.put(keys.EPOCH, str(number), when=AtIndex(entry.modified))
-                self.is_first = False
-                return number
 
     def _extend(self, sent_s: float) -> None:
         self._renewed_s = sent_s

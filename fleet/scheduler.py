@@ -154,7 +154,8 @@ class Scheduler:
         if not self._mirror.status().connected:
             self._was_away = True
             return
-        seen = max((host.status.epoch for host in self._hosts() if host.status), default=0)
+        epochs = [host.status.epoch for host in self._hosts() if host.status]
+        seen = max([*epochs, self._picture.world.epoch])
         leads = await asyncio.to_thread(self._lease.step, seen)
         if leads != self._led:
             self._led = leads

@@ -1,8 +1,17 @@
 """Who schedules, with several that stand for it."""
 
+import os
+import signal
+import time
+from pathlib import Path
+
+from coordinator.client import connect
+from coordinator.client.errors import KeyNotFound
 from coordinator.client.memory import MemoryStore
+from coordinator.client.store import Store
 from fleet import keys
 from fleet.lease import Leadership
+from tests.rig import Coordinator, Running, python, wait_until
 
 
 class World:
@@ -76,3 +85,45 @@ def test_an_epoch_is_later_than_any_that_hosts_have_seen_also_in_an_emptied_stor
     assert one.step(41)
     assert one.epoch == 42
     assert world.store.get(keys.EPOCH).value == "42"
+
+
+def test_a_leader_overtakes_an_epoch_that_was_raised_without_the_lease() -> None:
+    world = World()
+    one = world.stand("one")
+    one.step(0)
+    world.store.put(keys.EPOCH, "7")
+    assert one.step(7)
+    assert one.epoch == 8
+
+
+def test_a_candidate_that_is_stopped_between_lease_and_epoch_raises_nothing(
+    tmp_path: Path,
+) -> None:
+    with Coordinator(tmp_path) as coordinator:
+        store = connect([coordinator.url])
+        store.put(keys.EPOCH, "1")
+        late = Running(python("tests.fleet.candidate", coordinator.url), tmp_path / "late.log")
+        try:
+            late.wait_for(lambda: _is_stopped(late.process.pid), "it is stopped with the lease")
+            wait_until(lambda: not _is_led(store), "its lease is over")
+            leader = Leadership(store, "other", 30, time.monotonic)
+            assert leader.step(1)
+            os.kill(late.process.pid, signal.SIGCONT)
+            wait_until(lambda: late.process.poll() == 0, "it goes on")
+        finally:
+            late.kill()
+        assert late.tail().strip() == "leads=False"
+        assert store.get(keys.EPOCH).value == str(leader.epoch)
+        assert leader.leads
+
+
+def _is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def _is_led(store: Store) -> bool:
+    try:
+        store.get(keys.LEADER)
+    except KeyNotFound:
+        return False
+    return True

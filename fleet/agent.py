@@ -6,6 +6,7 @@ run on; what must not is stopped by its timer in systemd.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -38,16 +39,13 @@ from fleet.model import (
 from fleet.readiness import Readiness
 from fleet.state import Remembered, StateDirectory
 from fleet.steps import Around, Fetch, Following, Halt, Install, Life, Remove, Start, Step
-from fleet.units import Units, all_files, fence_of, files
+from fleet.units import ARM_MAX_S, LATE_MAX_S, Units, all_files, fence_of, files
 
 # systemd tells of changes; this heals what it did not tell.
 TURN_EVERY_S = 2.0
 # Time passes for back-offs, leaves and readiness without a word from anybody.
 TICK_S = 0.25
 STARTS_MAX = 8
-# A timer that is started anew so late after the renewal was sent outlives the lease by as much;
-# the least grace of a scheduler counts on it.
-LATE_MAX_S = 5.0
 # Changes of so long are one write.
 WRITE_REST_S = 0.05
 RETRY_S = 1.0
@@ -247,12 +245,21 @@ class Agent:
 
     def _may_start_exclusive(self) -> bool:
         """Only now that the store has just heard of us, and told us its newest plan."""
-        age_s = time.monotonic() - self._lodge.sent_s
-        return (
-            self._now.confirmed
-            and self._lodge.sent_s > 0
-            and age_s < min(LATE_MAX_S, self._settings.ttl_s / 6)
-        )
+        return self._now.confirmed and self._age_s() < self._late_s()
+
+    def _age_s(self) -> float:
+        """Return how long ago the renewal was sent that the store confirmed last."""
+        return time.monotonic() - self._lodge.sent_s if self._lodge.sent_s else math.inf
+
+    def _late_s(self) -> float:
+        return min(LATE_MAX_S, self._settings.ttl_s / 6)
+
+    async def _arm(self, order: Order) -> bool:
+        """Start an exclusive unit's timer anew; say whether it counts from soon enough."""
+        if not self._may_start_exclusive():
+            return False
+        await self._units.rearm(fence_of(order.name))
+        return self._age_s() < self._late_s() + ARM_MAX_S
 
     async def _do(self, todo: Iterable[Step]) -> None:
         changed: dict[str, str | None] = {}
@@ -279,9 +286,9 @@ class Agent:
     async def _act(self, step: Step, gate: asyncio.Semaphore) -> None:
         async with gate:
             if isinstance(step, Start):
+                if step.order.exclusive and not await self._arm(step.order):
+                    return
                 _log.info("start", unit=step.order.name, job=step.order.job, why=step.order.why)
-                if step.order.exclusive:
-                    await self._units.rearm(fence_of(step.order.name))
                 await self._units.start(step.order.name)
             elif isinstance(step, Halt):
                 _log.info("stop", unit=step.order.name, job=step.order.job, why=step.order.why)
@@ -375,11 +382,14 @@ class Agent:
 
     async def _keep_alive(self) -> None:
         """Give exclusive units another lease, unless the word of it took too long."""
-        if not self._may_start_exclusive():
-            return
         for order in self._running_exclusive():
+            if not self._may_start_exclusive():
+                break
             try:
-                await self._units.rearm(fence_of(order.name))
+                if not await self._arm(order):
+                    # Its timer was started too late and would stop it too late.
+                    _log.warning("rearmed-late", unit=order.name, age_s=round(self._age_s(), 1))
+                    await self._units.stop(order.name)
             except OSError as error:
                 _log.warning("not-rearmed", unit=order.name, error=str(error))
         if any(each.phase is Phase.WAITING and each.order.exclusive for each in self._now.reports):

@@ -16,6 +16,7 @@ from coordinator.client.errors import StoreError
 from coordinator.client.store import Store
 from daemonkit import logs, options
 from fleet import selector
+from fleet.units import GRACE_MIN_S
 
 if TYPE_CHECKING:  # imported where they run, so that --help is fast
     from fleet.agent import Agent
@@ -27,8 +28,6 @@ STATE_DIR = Path("/var/lib/fleet")
 # A status key lives so long without its agent; a scheduler's lease half of it.
 TTL_S, TTL_MIN_S, TTL_MAX_S = 30, 5, 3600
 GRACE_S = 60.0
-# An exclusive unit on a host that is cut off may be renewed 5 s late, and has 10 s to stop.
-GRACE_MIN_S = 20.0
 LEASE_S = 15
 
 
@@ -87,6 +86,17 @@ def labels(texts: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def _grace(seconds: float) -> float:
+    """Refuse a grace within which an exclusive unit may still run on a host that is cut off."""
+    if seconds < GRACE_MIN_S:
+        raise typer.BadParameter(
+            f"{seconds:g} s is too short: an exclusive unit on a host that is cut off may take "
+            f"{GRACE_MIN_S:g} s to end; give at least that, and for a faster loss of hosts "
+            "lower --agent-ttl"
+        )
+    return seconds
+
+
 @app.command()
 def serve(  # noqa: PLR0913 - typer reads options from parameters
     *,
@@ -119,9 +129,7 @@ def serve(  # noqa: PLR0913 - typer reads options from parameters
     ] = TTL_S,
     grace: Annotated[
         float,
-        typer.Option(
-            metavar="SECONDS", min=0, help="From suspect to lost; 20 with exclusive jobs."
-        ),
+        typer.Option(metavar="SECONDS", callback=_grace, help="From suspect to lost; 20 at least."),
     ] = GRACE_S,
     endpoints: options.Endpoints = ENDPOINTS,
     ca_file: options.CaFile = None,

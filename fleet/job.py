@@ -20,6 +20,10 @@ CPU_DEFAULT = 10
 MEMORY_DEFAULT = 16 << 20
 TRUE = frozenset({"true", "yes", "1", "on", "t"})
 FALSE = frozenset({"false", "no", "0", "off", "f"})
+UNSTOPPABLE = frozenset(
+    {("KillMode", "process"), ("KillMode", "none")}
+    | {("SendSIGKILL", word) for word in ("no", "false", "0", "off", "n", "f")}
+)
 T = TypeVar("T")
 
 
@@ -113,7 +117,21 @@ def parse(name: str, text: str) -> Job:
     """Understand a unit. Raises UnitRefused with the line, ValueError for the name."""
     unitfile.checked_name(name)
     options = unitfile.parse(text)
-    return _Section(name, [each for each in options if each.section == "X-Fleet"]).job()
+    job = _Section(name, [each for each in options if each.section == "X-Fleet"]).job()
+    if job.exclusive:
+        _refuse_what_outlives_a_stop(name, options)
+    return job
+
+
+def _refuse_what_outlives_a_stop(name: str, options: Iterable[Option]) -> None:
+    """An exclusive unit must be gone when systemd says that it has stopped."""
+    if not name.endswith(".service"):
+        raise UnitRefused(1, f"Exclusive= is for a .service, and {name} is none")
+    for each in options:
+        if (each.name, each.value) in UNSTOPPABLE:
+            raise UnitRefused(
+                each.line, f"{each.name}={each.value} may leave processes: not with Exclusive="
+            )
 
 
 def conflicting(globs: Iterable[str], name: str) -> bool:

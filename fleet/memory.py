@@ -5,9 +5,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from fleet.units import FENCE, Seen, order_in
-
-STOP = "ExecStart=systemctl stop "
+from fleet.units import FENCE, IS_ARMED, STOP, Seen, order_in
 
 
 class MemoryUnits:
@@ -45,6 +43,10 @@ class MemoryUnits:
         """Start a unit at once."""
         text = self._files.get(name)
         if text is None or self._one(name).is_running:
+            return
+        fence = text.partition(IS_ARMED)[2].partition("\n")[0]
+        self._elapse()
+        if fence and fence not in self._timers:
             return
         fails = "ExecStart=/bin/false" in text
         self._units[name] = Seen(

@@ -16,8 +16,15 @@ MARK = "[X-FleetInstance]"
 PREFIX = "fleet-"
 FENCE = "fleet-fence-"
 # An exclusive unit gets so long to stop; afterwards systemd kills it.
-EXCLUSIVE_STOP_S = 10
+EXCLUSIVE_STOP_S = 10.0
+# Its timer is started anew so late after the renewal was sent, and systemd takes so long for it.
+LATE_MAX_S, ARM_MAX_S = 5.0, 2.5
+# Until an exclusive unit has ended, after its host's status expired in the store: a late timer,
+# the stop, and what the timer and its job cost.
+GRACE_MIN_S = LATE_MAX_S + ARM_MAX_S + EXCLUSIVE_STOP_S + 2.5
 SLICE = "fleet.slice"
+STOP = "ExecStart=systemctl stop "
+IS_ARMED = "ExecCondition=+systemctl is-active --quiet "
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +127,28 @@ def _instance(order: Order, text: str) -> str:
         if order.port:
             parts += [f'Environment="PORT={order.port}"']
         if order.exclusive:
-            parts += [f"TimeoutStopSec={EXCLUSIVE_STOP_S}"]
+            # Whatever delays the start: once the timer has elapsed, systemd refuses it.
+            armed = f"{IS_ARMED}{_word(fence_of(order.name))}"
+            parts += [f"TimeoutStopSec={_stop_s(text):g}", armed]
     return "\n".join([*parts, MARK, f"Order={about}", ""])
 
 
 def _runs_once(text: str) -> bool:
     return any(line.replace(" ", "").lower() == "type=oneshot" for line in text.split("\n"))
+
+
+def _word(name: str) -> str:
+    """Return a unit's name as a command line of systemd has it."""
+    return name.replace("\\", "\\\\")
+
+
+def _stop_s(text: str) -> float:
+    """Return what systemd may wait in each step of a stop, for the whole to take its bound."""
+    names = [line.partition("=")[0].strip() for line in text.split("\n")]
+    after = names.count("ExecStopPost")
+    # Each command, the signal to what is left, and the signal to what commands afterwards leave.
+    steps = names.count("ExecStop") + 1 + after + bool(after)
+    return EXCLUSIVE_STOP_S / steps
 
 
 def _fence(name: str, fence_s: float) -> dict[str, str]:
@@ -136,5 +159,5 @@ def _fence(name: str, fence_s: float) -> dict[str, str]:
         "StartLimitIntervalSec=0\n"
         f"[Timer]\nOnActiveSec={fence_s:g}s\nAccuracySec=100ms\nRemainAfterElapse=no\n",
         timer.replace(".timer", ".service"): f"[Unit]\nDescription=Stop {name}: its lease is over\n"
-        f"[Service]\nType=oneshot\nExecStart=systemctl stop {name}\n",
+        f"[Service]\nType=oneshot\n{STOP}{_word(name)}\n",
     }

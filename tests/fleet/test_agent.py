@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from coordinator.client.memory import MemoryStore
 from daemonkit.lifecycle import Lifecycle
+from fleet import keys
 from fleet.agent import Agent, Settings
 from fleet.memory import MemoryUnits
 from fleet.model import Facts, Target
@@ -110,6 +111,21 @@ def test_in_a_new_store_nothing_exclusive_starts_before_every_host_could_be_hear
         registry.put_job("web.service", TEXT, target=Target.LAUNCHED)
         await world.until(lambda: world.running() == 2)
         assert "the store is new" in str(scheduler.state())
+        await agent.drain()
+        await scheduler.drain()
+
+    play(tmp_path, story)
+
+
+def test_an_epoch_that_a_stranger_raised_is_overtaken_by_who_leads(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        agent, scheduler = await world.agent(), await world.scheduler()
+        await world.until(lambda: "'leads': True" in str(scheduler.state()))
+        world.store.put(keys.EPOCH, "41")
+        await world.until(lambda: world.store.get(keys.EPOCH).value == "42")
+        await world.until(lambda: "'epoch': 42" in str(scheduler.state()))
+        Registry(world.store).put_job("web.service", TEXT, target=Target.LAUNCHED)
+        await world.until(lambda: world.running() == 2)
         await agent.drain()
         await scheduler.drain()
 

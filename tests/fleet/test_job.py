@@ -83,6 +83,14 @@ def test_a_name_that_is_none_is_refused(name: str) -> None:
         job.parse(name, FULL)
 
 
+@pytest.mark.parametrize("line", ["KillMode=process", "KillMode=none", "SendSIGKILL=no"])
+def test_an_exclusive_unit_must_be_gone_when_it_has_stopped(line: str) -> None:
+    text = f"[Service]\nExecStart=/a\n{line}\n[X-Fleet]\nCount=1\nExclusive=yes\n"
+    assert f"line 3: {line} may leave processes" in refused(text)
+    with pytest.raises(UnitRefused, match=r"for a \.service"):
+        job.parse("a.timer", "[Timer]\nOnActiveSec=1\n[X-Fleet]\nExclusive=yes\n")
+
+
 def test_options_of_classic_fleet_are_understood() -> None:
     text = (
         "[Service]\nExecStart=/a\n[X-Fleet]\nX-Conflicts=web@*.service\n"

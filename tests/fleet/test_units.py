@@ -12,7 +12,7 @@ from fleet.memory import MemoryUnits
 from fleet.model import Order, digest
 from fleet.systemctl import Systemctl
 from fleet.unitdir import UnitDirectory
-from fleet.units import Seen, Units, all_files, fence_of, files, order_in
+from fleet.units import EXCLUSIVE_STOP_S, Seen, Units, all_files, fence_of, files, order_in
 from tests.hosts.rig import Rig
 
 SLEEPER = "[Service]\nExecStart=/bin/sleep 600\n"
@@ -135,6 +135,39 @@ def test_a_fence_stops_a_unit_that_nobody_renews_and_spares_it_while_somebody_do
         await gone(units, mine)
 
     play(act)
+
+
+def test_an_exclusive_unit_does_not_start_once_its_timer_has_elapsed(
+    play: Callable[[Act], None],
+) -> None:
+    async def act(units: Units) -> None:
+        mine = order("late.service", exclusive=True)
+        await units.install(files(mine, SLEEPER, fence_s=0.5))
+        await units.rearm(fence_of(mine.name))
+        await asyncio.sleep(1.5)
+        await units.start(mine.name)
+        await asyncio.sleep(0.5)
+        seen = await until(units, mine.name, lambda seen: not seen.is_running)
+        assert seen.active == "inactive"
+        await units.install(files(mine, SLEEPER, fence_s=60))
+        await units.rearm(fence_of(mine.name))
+        await units.start(mine.name)
+        await until(units, mine.name, lambda seen: seen.active == "active")
+        await units.stop(fence_of(mine.name))
+        await gone(units, mine)
+
+    play(act)
+
+
+def test_all_steps_of_an_exclusive_units_stop_share_its_bound() -> None:
+    def stop_s(*more: str) -> float:
+        text = SLEEPER + "\n".join([*more, ""])
+        found = files(order("only.service", text=text, exclusive=True), text, fence_s=5)
+        return float(found["only.service"].partition("TimeoutStopSec=")[2].partition("\n")[0])
+
+    assert stop_s() == EXCLUSIVE_STOP_S
+    assert stop_s("ExecStop=/bin/a", "ExecStop=/bin/b") * 3 <= EXCLUSIVE_STOP_S + 0.01
+    assert stop_s("ExecStop=/bin/a", "ExecStopPost=/bin/b") * 4 <= EXCLUSIVE_STOP_S
 
 
 def test_a_unit_of_the_host_itself_is_foreign(rig: Rig) -> None:

@@ -9,19 +9,19 @@ import asyncio
 import math
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from coordinator.client.errors import KeyNotFound, StoreError
+from coordinator.client.errors import StoreError
 from coordinator.client.mirror import Mirror
 from coordinator.client.store import Store
 from coordinator.client.view import Changes, View
 from daemonkit import logs
 from daemonkit.lifecycle import Lifecycle
 from daemonkit.metrics import Sample
-from fleet import announce, answers, facts, keys, signing, unitfile
+from fleet import announce, answers, facts, keys
 from fleet.lodge import Lodge
 from fleet.model import (
     Ask,
@@ -34,11 +34,11 @@ from fleet.model import (
     Status,
     Want,
     decode,
-    digest,
 )
 from fleet.readiness import Readiness
 from fleet.state import Remembered, StateDirectory
 from fleet.steps import Around, Fetch, Following, Halt, Install, Life, Remove, Start, Step
+from fleet.texts import Texts
 from fleet.units import ARM_MAX_S, LATE_MAX_S, Units, all_files, fence_of, files
 
 # systemd tells of changes; this heals what it did not tell.
@@ -69,8 +69,6 @@ class _Now:
     """What the last turn found."""
 
     reports: tuple[Report, ...] = ()
-    texts: dict[str, str] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
     confirmed: bool = False
 
 
@@ -80,6 +78,7 @@ class Agent:
     def __init__(self, store: Store, units: Units, settings: Settings) -> None:
         self._store, self._units, self._settings = store, units, settings
         self._state = StateDirectory(settings.state_dir)
+        self._texts = Texts(store, self._state, settings.trusted, time.monotonic)
         self._lodge = Lodge(store, settings.own, settings.ttl_s)
         self._following = Following()
         self._mirror = Mirror(store, keys.inbox(settings.own.id), self._deliver)
@@ -141,7 +140,7 @@ class Agent:
         """Go on where the agent before this one stood; after a boot, from the plan alone."""
         self._saved = self._state.load()
         self._plan = self._saved.plan
-        self._now.texts = self._state.texts()
+        self._texts.recall(self._ordered())
         same_boot = self._saved.boot_id == self._settings.boot_id
         for order in self._plan.orders:
             failures = self._saved.failures.get(order.name, 0)
@@ -181,6 +180,7 @@ class Agent:
         _log.info("plan", epoch=plan.epoch, gen=plan.gen, orders=len(plan.orders))
         self._plan = plan
         self._now.confirmed = False
+        self._texts.only(self._ordered())
         self._save()
         self._wake.set()
         self._tell.set()
@@ -231,12 +231,13 @@ class Agent:
         around = Around(
             now_s=time.monotonic(),
             seen=seen,
-            texts=self._now.texts,
-            refused=self._now.refused,
+            texts=self._texts.known,
+            refused=self._texts.refused,
             is_ready=self._readiness.is_ready,
             may_start_exclusive=self._may_start_exclusive(),
         )
         todo, reports = self._following.turn(plan, around)
+        todo += [Fetch(unit) for unit in self._texts.due(self._ordered())]
         if reports != self._now.reports:
             self._now.reports = reports
             self._tell.set()
@@ -269,7 +270,9 @@ class Agent:
                 case Fetch(unit):
                     await asyncio.to_thread(self._fetch, unit)
                 case Install(order):
-                    text = self._now.texts[order.unit]
+                    text = self._texts.known.get(order.unit)
+                    if text is None:  # a newer plan came meanwhile, and does not name it
+                        continue
                     changed |= files(order, text, fence_s=float(self._settings.ttl_s))
                 case Remove(order):
                     if order.exclusive:
@@ -295,38 +298,11 @@ class Agent:
                 await self._units.stop(step.order.name)
 
     def _fetch(self, unit: str) -> None:
-        """Bring a unit's text, and judge it again: the store may hold anything by now."""
-        try:
-            text = self._store.get(keys.unit(unit)).value
-            signatures = self._signatures(unit)
-        except KeyNotFound:
-            return
-        except StoreError as error:
-            _log.warning("unit-not-fetched", unit=unit, error=str(error))
-            return
-        if digest(text) != unit:
-            self._now.refused[unit] = "the store has another text under the unit's digest"
-        elif self._settings.trusted and not signing.is_vouched_for(
-            text, signatures, self._settings.trusted
-        ):
-            self._now.refused[unit] = "no trusted key has signed this unit"
-        else:
-            self._judge(unit, text)
+        self._texts.fetch(unit, self._ordered())
         self._loop.call_soon_threadsafe(self._wake.set)
 
-    def _judge(self, unit: str, text: str) -> None:
-        try:
-            unitfile.parse(text)
-        except unitfile.UnitRefused as refused:
-            self._now.refused[unit] = str(refused)
-        else:
-            self._state.keep(unit, text)
-            self._now.texts[unit] = text
-
-    def _signatures(self, unit: str) -> list[str]:
-        if not self._settings.trusted:
-            return []
-        return [each.value for each in self._store.list(keys.signature(unit)).entries]
+    def _ordered(self) -> set[str]:
+        return {order.unit for order in self._plan.orders}
 
     async def _write(self) -> None:
         while True:

@@ -347,7 +347,8 @@ def _verb(target: Target, about: str) -> Callable[..., None]:
 def _target(caller: Caller, text: str, target: Target, *, replace: bool) -> str:
     """Bring a unit to a state of fleet's; a file counts for what is not known yet."""
     known = caller.world.jobs.get(Path(text).name)
-    if known is not None and not replace:
+    is_kept = known is not None and known.record.target is not Target.DESTROYED
+    if known is not None and is_kept and not replace:
         if known.record.target is not target and target is not Target.INACTIVE:
             caller.registry.change_job(known.record.name, target=target)
         return known.record.name
@@ -362,7 +363,8 @@ def _lowered(target: Target, about: str) -> Callable[..., None]:
         def work(caller: Caller) -> None:
             found = [caller.registry.desired(Path(name).name).record for name in names]
             for record in found:
-                caller.registry.change_job(record.name, target=target)
+                if record.target is not Target.DESTROYED:
+                    caller.registry.change_job(record.name, target=target)
             if not no_block:
                 commands.wait(caller, [record.name for record in found], timeout)
 

@@ -66,6 +66,13 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
+class HasUnit(msgspec.Struct, frozen=True):
+    """What a record, a version and a rollout have in common: the unit that they name."""
+
+    unit: str = ""
+    stable_unit: str = ""
+
+
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     """How the newest version does. Times are the writing scheduler's clock."""
 

@@ -127,14 +127,16 @@ class Registry:
             version = Version(number=number, unit=unit, by=record.by, at=record.at, note=note)
             self.store.put(keys.version(name, number), encode(version))
         self._swap(record)
-        # A job that was forgotten a moment ago may have taken its unit with it.
-        self._put_unit(unit, text, signature)
+        # Whoever forgets another job at this moment, and saw no user of the unit, finds it changed.
+        self._put_unit(unit, text, signature, again=True)
         self.refresh()
         return record
 
     def change_job(self, name: str, **fields: object) -> JobRecord:
         """Change what is wanted of a job."""
         old = self.desired(name).record
+        if old.target is Target.DESTROYED:
+            raise Refused(f"{old.name} is being destroyed: `fleetctl run` its file to have it back")
         record = msgspec.structs.replace(
             old, rev=self._next_rev(old.name), by=who(), at=now(), **fields
         )
@@ -208,9 +210,9 @@ class Registry:
             revs += [each.order.rev for each in reports if each.order.job == name]
         return max(revs, default=0) + 1
 
-    def _put_unit(self, unit: str, text: str, signature: str) -> None:
+    def _put_unit(self, unit: str, text: str, signature: str, *, again: bool = False) -> None:
         with contextlib.suppress(KeyExists):
-            self.store.put(keys.unit(unit), text, when=Absent())
+            self.store.put(keys.unit(unit), text, when=None if again else Absent())
         if signature:
             self.store.put(f"{keys.signature(unit)}/{digest(signature)[:16]}", signature)
 

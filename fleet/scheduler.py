@@ -21,7 +21,7 @@ from coordinator.client.view import Changes
 from daemonkit import logs
 from daemonkit.lifecycle import Lifecycle
 from daemonkit.metrics import Sample
-from fleet import keys, picture
+from fleet import forgetting, keys, picture
 from fleet.actions import Action, Hold, Place
 from fleet.diff import diff
 from fleet.health import Health
@@ -240,7 +240,9 @@ class Scheduler:
             index = max(entry.modified for entry in written)
             self._picture.apply(Changes("", index, tuple(written)))
         for name in outcome.forgotten:
-            await asyncio.to_thread(self._forget, name)
+            if self._lease.leads:
+                seen = self._known(keys.job(name))
+                await asyncio.to_thread(forgetting.forget, self._store, name, seen)
         if outcome.told:
             await self._tell(outcome.told)
         if len(written) < len(jobs):
@@ -278,32 +280,6 @@ class Scheduler:
             self._store.put(keys.version(record.name, record.version), encode(version))
         return entry
 
-    def _forget(self, name: str) -> None:
-        """Remove a job's keys, and the units that only it had."""
-        if not self._lease.leads:
-            return
-        listing = self._store.list(f"{keys.PREFIX}/jobs").entries
-        used: dict[str, set[str]] = {}
-        for entry in listing:
-            job, what = entry.key.removeprefix(f"{keys.PREFIX}/jobs/").split("/", 1)
-            if what != "rollout":
-                unit = msgspec.json.decode(entry.value, type=_HasUnit).unit
-                used.setdefault(job, set()).add(unit)
-        mine = used.pop(name, set())
-        try:
-            key = keys.job(name)
-            self._store.delete(key, when=AtIndex(self._known(key)))
-            self._store.delete(keys.whole_job(name), recursive=True)
-        except (CompareFailed, KeyNotFound) as error:
-            _log.info("overtaken", job=name, error=str(error))
-            return
-        for unit in mine - set().union(*used.values()):
-            for key in (keys.unit(unit), keys.signature(unit)):
-                try:
-                    self._store.delete(key, recursive=True)
-                except KeyNotFound:
-                    continue
-
     async def _tell(self, lines: list[str]) -> None:
         """Log decisions, and write them into the ring."""
         for line in lines[:EVENT_LINES_MAX]:
@@ -321,10 +297,6 @@ class Scheduler:
         entries = self._store.list(f"{keys.PREFIX}/events").entries
         newest = max(entries, key=lambda entry: entry.modified, default=None)
         return int(newest.key.rpartition("/")[2]) if newest else EVENTS
-
-
-class _HasUnit(msgspec.Struct):
-    unit: str = ""
 
 
 def _now() -> str:

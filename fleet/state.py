@@ -2,14 +2,15 @@
 
 import contextlib
 import os
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import msgspec
 
-from fleet.model import Plan, digest
+from fleet.model import Plan
 
 NAME = "agent.json"
-# A text that no order names is kept so long, for a version that is taken back.
+# So many texts that no order names are kept, for versions that are taken back.
 TEXTS_MAX = 200
 
 
@@ -29,6 +30,8 @@ class StateDirectory:
         self._path = path
         self._units = path / "units"
         self._units.mkdir(parents=True, exist_ok=True)
+        self._signatures = path / "signatures"
+        self._signatures.mkdir(exist_ok=True)
 
     def load(self) -> Remembered:
         """Return what was saved last; nothing, if that cannot be read."""
@@ -41,21 +44,29 @@ class StateDirectory:
         """Keep this, through a loss of power."""
         self._write(self._path / NAME, msgspec.json.encode(memory))
 
-    def texts(self) -> dict[str, str]:
-        """Return the units' texts that are whole, by digest."""
-        found = {}
-        for place in self._units.iterdir():
-            text = place.read_bytes().decode(errors="replace")
-            if digest(text) == place.name:
-                found[place.name] = text
-        return found
+    def text(self, unit: str) -> tuple[str, list[str]]:
+        """Return a unit's text and the signatures on it; "" if it is not kept."""
+        try:
+            text = (self._units / unit).read_bytes().decode(errors="replace")
+        except FileNotFoundError:
+            return "", []
+        try:
+            return text, (self._signatures / unit).read_text().splitlines()
+        except FileNotFoundError:
+            return text, []
 
-    def keep(self, name: str, text: str) -> None:
-        """Keep a unit's text; drop the oldest of too many."""
-        self._write(self._units / name, text.encode())
-        places = sorted(self._units.iterdir(), key=lambda each: each.stat().st_mtime)
-        for place in places[:-TEXTS_MAX]:
+    def keep(
+        self, unit: str, text: str, signatures: Iterable[str], ordered: Collection[str]
+    ) -> None:
+        """Keep a unit's text; drop the oldest of too many that no order names."""
+        if signed := "\n".join(signatures):
+            self._write(self._signatures / unit, signed.encode())
+        self._write(self._units / unit, text.encode())
+        spare = [each for each in self._units.iterdir() if each.name not in ordered]
+        spare.sort(key=lambda each: each.stat().st_mtime)
+        for place in spare[:-TEXTS_MAX]:
             place.unlink(missing_ok=True)
+            (self._signatures / place.name).unlink(missing_ok=True)
 
     def _write(self, place: Path, data: bytes) -> None:
         draft = place.with_suffix(".draft")

@@ -6,16 +6,19 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from coordinator.client.memory import MemoryStore
 from daemonkit.lifecycle import Lifecycle
-from fleet import keys
+from fleet import keys, signing
 from fleet.agent import Agent, Settings
 from fleet.memory import MemoryUnits
-from fleet.model import Facts, Target
+from fleet.model import Facts, Target, digest
 from fleet.registry import Registry
 from fleet.scheduler import Scheduler
 from fleet.scheduler import Settings as SchedulerSettings
+from fleet.state import TEXTS_MAX, StateDirectory
+from fleet.texts import Texts
 
 TEXT = "[Service]\nExecStart=/bin/sleep 600\n[X-Fleet]\nCount=2\n"
 DEADLINE_S = 20.0
@@ -98,6 +101,52 @@ def test_a_unit_without_a_trusted_signature_does_not_run(tmp_path: Path) -> None
         await scheduler.drain()
 
     play(tmp_path, story)
+
+
+def test_a_signature_that_comes_later_lets_a_refused_unit_run(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        key = Ed25519PrivateKey.generate()
+        world.trusted = (key.public_key(),)
+        agent, scheduler = await world.agent(), await world.scheduler()
+        Registry(world.store).put_job("web.service", TEXT, target=Target.LAUNCHED)
+        await world.until(lambda: "no trusted key" in str(agent.state()))
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        Registry(world.store).put_job(
+            "web.service", TEXT, target=Target.LAUNCHED, signature=signing.signed(TEXT, pem)
+        )
+        await world.until(lambda: world.running() == 2)
+        await world.until(lambda: "no trusted key" not in str(agent.state()))
+        await agent.drain()
+        await scheduler.drain()
+
+    play(tmp_path, story)
+
+
+def test_a_kept_text_is_judged_by_the_keys_of_today(tmp_path: Path) -> None:
+    key, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    state, unit = StateDirectory(tmp_path), digest(TEXT)
+    state.keep(unit, TEXT, [signing.signed(TEXT, pem)], ())
+    for trusted, known in (((), 1), ((key.public_key(),), 1), ((other.public_key(),), 0)):
+        texts = Texts(MemoryStore(), state, trusted, time.monotonic)
+        texts.recall([unit])
+        assert len(texts.known) == known
+
+
+def test_an_agent_remembers_the_texts_of_its_orders_and_no_others(tmp_path: Path) -> None:
+    store, state = MemoryStore(), StateDirectory(tmp_path)
+    texts = Texts(store, state, (), time.monotonic)
+    units = []
+    for number in range(TEXTS_MAX + 5):
+        text = f"{TEXT}# {number}\n"
+        units.append(digest(text))
+        store.put(keys.unit(units[-1]), text)
+        texts.fetch(units[-1], units[:1])
+    texts.only(units[:1])
+    assert set(texts.known) == set(units[:1])
+    assert state.text(units[0])[0]
+    assert not state.text(units[1])[0]
+    assert len(list((tmp_path / "units").iterdir())) == TEXTS_MAX + 1
 
 
 def test_in_a_new_store_nothing_exclusive_starts_before_every_host_could_be_heard(

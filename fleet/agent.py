@@ -234,6 +234,7 @@ class Agent:
             texts=self._texts.known,
             refused=self._texts.refused,
             is_ready=self._readiness.is_ready,
+            serves=self._readiness.serves,
             may_start_exclusive=self._may_start_exclusive(),
         )
         todo, reports = self._following.turn(plan, around)

@@ -24,6 +24,8 @@ def records(reports: Iterable[Report], address: str, host: str) -> dict[str, str
         if report.phase is not Phase.READY or order.want is not Want.RUN:
             continue
         for endpoint in order.endpoints:
+            if endpoint.service in report.unserved:
+                continue
             port, label = endpoint.port or order.port, label_of(order, host)
             record = {
                 "host": address,

@@ -2,7 +2,8 @@
 
 import secrets
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from fleet import job, keys, picture, schedule, signing, suits, table, unitfile
 from fleet.actions import described
 from fleet.diff import diff
 from fleet.model import (
+    REVERTS,
     Answer,
     Ask,
     EventRecord,
@@ -24,6 +26,7 @@ from fleet.model import (
 )
 from fleet.place import Floor
 from fleet.registry import Refused, Registry, is_settled, who
+from fleet.rollouts import is_up
 from fleet.world import Desired, HostView, World
 
 ASK_TTL_S = 60
@@ -45,6 +48,13 @@ class Caller:
     def world(self) -> World:
         """The fleet as it was read."""
         return self.registry.picture.world
+
+    def show(self, fields: Sequence[str], records: Iterable[table.Record]) -> None:
+        """Print a listing: a table of these columns, or all that is known in JSON."""
+        if self.as_json:
+            self.say(table.as_json(list(records)))
+        else:
+            self.say(table.listed(fields, records))
 
 
 def named(caller: Caller, text: str) -> tuple[str, str]:
@@ -89,24 +99,26 @@ def wait(caller: Caller, names: list[str], timeout_s: float | None) -> bool:
     """Tell of progress until all jobs are as they are wanted; say whether they are."""
     end_s = None if timeout_s is None else time.monotonic() + timeout_s
     told: dict[str, str] = {}
+    versions = {name: each.record.version for name, each in caller.world.jobs.items()}
     with caller.registry.following() as look:
         while True:
             hosts = list(caller.world.hosts.values())
             open_jobs = []
             for name in names:
                 desired = caller.world.jobs.get(name)
-                if desired is None or is_settled(desired, hosts):
+                if desired is None:
+                    continue
+                if desired.record.version > versions.get(name, 0) and _is_reverted(desired):
+                    raise Refused(f"{name}: {desired.record.note}")
+                if is_settled(desired, hosts):
                     continue
                 open_jobs.append(name)
                 line = _progress(caller.world, desired)
                 if told.get(name) != line:
                     told[name] = line
                     caller.progress(line)
-                rollout = desired.rollout
-                rises = desired.record.target in (Target.LAUNCHED, Target.LOADED)
-                is_newest = rollout and rollout.version == desired.record.version
-                if rollout and rises and is_newest and rollout.state == "failed":
-                    raise Refused(f"{name}: {rollout.note}")
+                if why := _given_up(desired):
+                    raise Refused(f"{name}: {why}")
             if not open_jobs:
                 return True
             if end_s is not None and time.monotonic() >= end_s:
@@ -117,6 +129,22 @@ def wait(caller: Caller, names: list[str], timeout_s: float | None) -> bool:
             look()
 
 
+def _is_reverted(desired: Desired) -> bool:
+    return desired.record.by == REVERTS
+
+
+def _given_up(desired: Desired) -> str:
+    """Return why there is nothing to wait for, "" if there is."""
+    record, rollout = desired.record, desired.rollout
+    if record.target not in (Target.LAUNCHED, Target.LOADED):
+        return ""
+    if record.paused:
+        return f"it is paused: `fleetctl rollout resume {record.name}` goes on"
+    if rollout and rollout.version == record.version and rollout.state == "failed":
+        return rollout.note
+    return ""
+
+
 def plan(caller: Caller, file: str, count: int | None) -> int:
     """Show what a file would change; return how many actions that takes."""
     name, text = named(caller, file)
@@ -124,7 +152,7 @@ def plan(caller: Caller, file: str, count: int | None) -> int:
     old = was.record if was else None
     changed = old is None or old.unit != digest(text)
     if old and old.target is Target.LAUNCHED and not changed and count in (None, old.count):
-        caller.say(f"{name}: no change\n")
+        caller.say(table.as_json([]) if caller.as_json else f"{name}: no change\n")
         return 0
     record = JobRecord(
         name=name,
@@ -138,10 +166,9 @@ def plan(caller: Caller, file: str, count: int | None) -> int:
     world = picture.imagined(caller.registry.picture, record, text)
     actions = [each for each in diff(world) if _is_of(each, name)]
     outcome = schedule.schedule(world, actions, EPOCH)
-    for line in outcome.told or [described(each) for each in actions]:
-        caller.say(f"{line}\n")
-    for each in outcome.unseated:
-        caller.say(f"cannot place {name}[{each.place.index}]: {each.why}\n")
+    lines = outcome.told or [described(each) for each in actions]
+    lines += [f"cannot place {name}[{n.place.index}]: {n.why}" for n in outcome.unseated]
+    caller.say(table.as_json(lines) if caller.as_json else "".join(f"{n}\n" for n in lines))
     return len(actions)
 
 
@@ -151,8 +178,12 @@ def status(caller: Caller, names: list[str]) -> None:
     wanted = [caller.registry.desired(name) for name in names] or [
         caller.world.jobs[name] for name in sorted(caller.world.jobs)
     ]
-    parts = [table.job_status(each, placed.get(each.record.name, [])) for each in wanted]
-    caller.say("\n".join(parts) or "nothing is wanted: `fleetctl run FILE` begins\n")
+    jobs = [table.job(each, placed.get(each.record.name, [])) for each in wanted]
+    if caller.as_json:
+        caller.say(table.as_json(jobs))
+        return
+    text = "\n".join(map(table.job_status, jobs))
+    caller.say(text or "nothing is wanted: `fleetctl run FILE` begins\n")
 
 
 def explain(caller: Caller, name: str) -> None:
@@ -219,7 +250,8 @@ def history(caller: Caller, name: str) -> None:
     """Show a job's versions."""
     desired = caller.registry.desired(name)
     stable = desired.rollout.stable if desired.rollout else 0
-    caller.say(table.history(caller.registry.versions(desired.record.name), stable))
+    versions = caller.registry.versions(desired.record.name)
+    caller.show(table.HISTORY_FIELDS, table.history(versions, stable))
 
 
 def wait_drained(caller: Caller, host: HostView, timeout_s: float) -> None:
@@ -258,7 +290,10 @@ def events(caller: Caller, *, follow: bool, lines: int) -> None:
         found = caller.registry.store.list(f"{keys.PREFIX}/events").entries
         fresh = sorted((e for e in found if e.modified > shown), key=lambda each: each.modified)
         for each in fresh if shown else fresh[-lines:]:
-            caller.say(table.event(msgspec.json.decode(each.value, type=EventRecord)))
+            if caller.as_json:
+                caller.say(f"{each.value}\n")
+            else:
+                caller.say(table.event(msgspec.json.decode(each.value, type=EventRecord)))
         shown = max((each.modified for each in found), default=shown)
         if not follow:
             return
@@ -328,15 +363,14 @@ def _progress(world: World, desired: Desired) -> str:
         for each in host.placed
         if each.order.job == record.name
     ]
-    phases: dict[str, int] = {}
-    for each in placed:
-        phase = each.report.phase.value if each.report else "ordered"
-        phases[phase] = phases.get(phase, 0) + 1
-    told = ", ".join(f"{count} {phase}" for phase, count in sorted(phases.items())) or "not placed"
-    notes = {each.report.note for each in placed if each.report and each.report.note}
-    return f"{record.name} version {record.version}: {told}" + "".join(
-        f"; {n}" for n in sorted(notes)[:1]
-    )
+    told = Counter(each.report.phase.value if each.report else "ordered" for each in placed)
+    everywhere = desired.job is not None and desired.job.everywhere
+    wanted = f" of {desired.count}" if desired.count and not everywhere else ""
+    up = sum(is_up(each) and each.order.version == record.version for each in placed)
+    parts = [f"{up}{wanted} done", *(f"{count} {phase}" for phase, count in sorted(told.items()))]
+    notes = sorted({each.report.note for each in placed if each.report and each.report.note})
+    line = f"{record.name} version {record.version}: {', '.join(parts) if placed else 'not placed'}"
+    return "; ".join([line, *notes[:1]])
 
 
 def _is_of(action: object, name: str) -> bool:

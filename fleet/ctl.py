@@ -1,6 +1,5 @@
 """The program `fleetctl`: our verbs, and those that fleet had."""
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from coordinator.client.errors import StoreError
 from daemonkit import logs as logging
@@ -22,7 +22,22 @@ CTL = "fleetctl"
 DRAIN_S = 300.0
 EXIT_CHANGES, EXIT_CANNOT, EXIT_RETRY = 1, 2, 75
 
+
+class Abbreviated(TyperGroup):
+    """Commands may be shortened, as those of fleet, to what only one of them begins with."""
+
+    def get_command(self, context: Any, name: str) -> Any:
+        """Return the command of this name, or the only one that begins with it."""
+        if found := super().get_command(context, name):
+            return found
+        names = [each for each in self.list_commands(context) if name and each.startswith(name)]
+        if len(names) > 1:
+            context.fail(f"{name} may be {', '.join(sorted(names))}")
+        return super().get_command(context, names[0]) if names else None
+
+
 app = typer.Typer(
+    cls=Abbreviated,
     help="Say what should run, and see what does.",
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -48,7 +63,15 @@ Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on as more come
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run `fleetctl`."""
-    options.run(app, CTL, argv)
+    options.run(app, CTL, _json_first(sys.argv[1:] if argv is None else argv))
+
+
+def _json_first(arguments: Sequence[str]) -> list[str]:
+    """Let `--json` stand behind the command, too."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    mine, rest = arguments[:end], arguments[end:]
+    given = ["--json"] if "--json" in mine else []
+    return [*given, *(word for word in mine if word != "--json"), *rest]
 
 
 @app.callback()
@@ -281,20 +304,20 @@ def back(context: typer.Context, host: HostName = "self") -> None:
 @app.command("hosts")
 def hosts(context: typer.Context) -> None:
     """Show the hosts, also lost ones."""
-    _do(context, lambda caller: caller.say(table.hosts(caller.world)))
+    _do(context, lambda caller: caller.show(table.HOST_FIELDS, table.hosts(caller.world)))
 
 
 @app.command("top")
 def top(context: typer.Context) -> None:
     """Show how busy hosts are, the busiest first."""
-    _do(context, lambda caller: caller.say(table.top(caller.world)))
+    _do(context, lambda caller: caller.show(table.TOP_FIELDS, table.top(caller.world)))
 
 
 @services_app.callback()
 def services(context: typer.Context) -> None:
     """Show services and their ready endpoints."""
     if context.invoked_subcommand is None:
-        _do(context, lambda caller: caller.say(table.services(caller.world)))
+        _do(context, lambda c: c.show(table.SERVICE_FIELDS, table.services(c.world)))
 
 
 @services_app.command("add")
@@ -305,10 +328,13 @@ def add_service(  # noqa: PLR0913 - typer reads options from parameters
     *,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The job's own unless given.")] = 0,
     ttl: Annotated[int, typer.Option(min=1, max=3600, help="Seconds, in DNS.")] = 5,
+    check: Annotated[
+        str, typer.Option(help="tcp or http:/path, to be passed beside the job's own.")
+    ] = "",
     no_proxy: Annotated[bool, typer.Option("--no-proxy", help="DNS only.")] = False,
 ) -> None:
     """Let a name answer with what a selector finds, in DNS and in the proxy."""
-    record = ServiceRecord(selector, port, ttl, proxy=not no_proxy)
+    record = ServiceRecord(selector, port, ttl, proxy=not no_proxy, check=check)
     _do(context, lambda caller: caller.registry.put_service(fqdn, record))
 
 
@@ -346,7 +372,8 @@ def _verb(target: Target, about: str) -> Callable[..., None]:
 
 def _target(caller: Caller, text: str, target: Target, *, replace: bool) -> str:
     """Bring a unit to a state of fleet's; a file counts for what is not known yet."""
-    known = caller.world.jobs.get(Path(text).name)
+    jobs, name = caller.world.jobs, Path(text).name
+    known = jobs.get(name) or jobs.get(f"{name}.service")
     is_kept = known is not None and known.record.target is not Target.DESTROYED
     if known is not None and is_kept and not replace:
         if known.record.target is not target and target is not Target.INACTIVE:
@@ -410,7 +437,7 @@ def _listing(rows: Callable[..., Any], fields: Sequence[str], default: str, abou
                 raise Refused(f"no such field: {min(unknown)}; there are {','.join(fields)}")
             found = list(rows(caller.world, full=full))
             if caller.as_json:
-                caller.say(_json(found))
+                caller.say(table.as_json(found))
                 return
             cells = [[row[name] for name in names] for row in found]
             text = table.aligned([name.upper() for name in names], cells)
@@ -436,10 +463,6 @@ app.command("list-unit-files")(
 app.command("list-machines")(
     _listing(table.machines, table.MACHINE_FIELDS, "machine,ip,metadata", "Show the hosts.")
 )
-
-
-def _json(rows: list[dict[str, str]]) -> str:
-    return json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
 
 
 def _own(name: str) -> str:

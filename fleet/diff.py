@@ -38,7 +38,7 @@ def diff(world: World) -> list[Action]:
     actions: list[Action] = []
     for name, desired in world.jobs.items():
         mine = placed.pop(name, [])
-        if troubled or not _calm(desired, mine):
+        if troubled or not _calm(desired, mine) or rivalry.is_replaced(name):
             actions += _of_job(world, rivalry, desired, mine)
     for name, mine in placed.items():
         actions += _unrecorded(name, mine)
@@ -49,6 +49,8 @@ def _calm(desired: Desired, placed: list[Placed]) -> bool:
     """Say quickly that a job is as it should be; with 100,000 instances nearly all are."""
     job, rollout, record = desired.job, desired.rollout, desired.record
     if job is None or job.everywhere or rollout is None or rollout.state != "stable":
+        return False
+    if record.target is Target.DESTROYED:
         return False
     placing = job.placing
     if placing.machine_of or placing.constraint is not EVERYTHING or placing.conflicts:

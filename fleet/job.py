@@ -155,7 +155,7 @@ class _Section:
             count=count,
             everywhere=everywhere,
             labels=self._labels(),
-            check=self._last("Check", _check) or Check(),
+            check=self._last("Check", check) or Check(),
             resources=self._resources(),
             placing=self._placing(),
             update=self._update(),
@@ -328,7 +328,8 @@ _count = _between(0, COUNT_MAX)
 _port = _between(1, 65_535)
 
 
-def _check(text: str) -> Check:
+def check(text: str) -> Check:
+    """Read a check. Raises ValueError."""
     kind, _, path = text.partition(":")
     if kind not in ("active", "tcp", "http") or (kind != "http" and path):
         raise ValueError(f"{text!r} is no check: write active, tcp or http:/path")

@@ -7,6 +7,8 @@ from typing import TypeVar
 import msgspec
 
 T = TypeVar("T")
+# Who writes a record that takes a job back to its last stable version.
+REVERTS = "the scheduler"
 
 
 class Target(Enum):
@@ -93,6 +95,7 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     service: str
     port: int
     ttl_s: int = 5
+    check: str = ""  # beside the job's own: tcp, or http:/path at this port
 
 
 class Order(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -143,6 +146,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     active: str = ""
     sub: str = ""
     note: str = ""
+    unserved: tuple[str, ...] = ()  # services whose own check it does not pass
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -206,12 +210,13 @@ class Drain(msgspec.Struct, frozen=True):
 
 
 class ServiceRecord(msgspec.Struct, frozen=True):
-    """A name for what a selector finds. `port` 0: the job's own."""
+    """A name for what a selector finds. `port` 0: the job's own. `check` "": the job's alone."""
 
     selector: str
     port: int = 0
     ttl_s: int = 5
     proxy: bool = True
+    check: str = ""
 
 
 class Lease(msgspec.Struct, frozen=True):

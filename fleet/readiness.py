@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
-from fleet.model import Order, Want
+from fleet.model import Endpoint, Order, Want
 
 EVERY_S, UNREADY_EVERY_S = 1.0, 0.2
 TIMEOUT_S = 2.0
@@ -12,59 +13,71 @@ TIMEOUT_S = 2.0
 FALL = 3
 
 
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """One question to one instance."""
+
+    instance: tuple[str, int, int]
+    how: str
+    port: int
+
+
 class Readiness:
-    """Asks every instance with a check of its own, and remembers the verdict."""
+    """Asks every instance with a check, its own or a service's, and remembers the verdict."""
 
     def __init__(self, address: str, wake: Callable[[], None]) -> None:
         self._address, self._wake = address, wake
-        self._ready: dict[tuple[str, int, int], bool] = {}
-        self._tasks: dict[tuple[str, int, int], asyncio.Task[None]] = {}
+        self._ready: dict[_Check, bool] = {}
+        self._tasks: dict[_Check, asyncio.Task[None]] = {}
 
     def is_ready(self, order: Order) -> bool:
         """Say what the last checks found; systemd's word stands for a job without any."""
         if order.check == "active" or not order.port:
             return True
-        return self._ready.get(order.key, False)
+        return self._ready.get(_Check(order.key, order.check, order.port), False)
+
+    def serves(self, order: Order, endpoint: Endpoint) -> bool:
+        """Say whether an instance passes what a service asks beside the job's own check."""
+        port = endpoint.port or order.port
+        if not endpoint.check:
+            return True
+        return self._ready.get(_Check(order.key, endpoint.check, port), False)
 
     def follow(self, orders: Iterable[Order]) -> None:
         """Ask these, and no others."""
-        wanted = {
-            each.key: each
-            for each in orders
-            if each.check != "active" and each.port and each.want is Want.RUN
-        }
-        for key in self._tasks.keys() - wanted.keys():
-            self._tasks.pop(key).cancel()
-            self._ready.pop(key, None)
-        for key, order in wanted.items():
-            if key not in self._tasks:
-                self._tasks[key] = asyncio.create_task(self._ask(order), name=f"check {order.name}")
+        wanted = {each for order in orders if order.want is Want.RUN for each in _checks(order)}
+        for check in self._tasks.keys() - wanted:
+            self._tasks.pop(check).cancel()
+            self._ready.pop(check, None)
+        for check in wanted - self._tasks.keys():
+            name = f"check {check.instance[0]} {check.how}"
+            self._tasks[check] = asyncio.create_task(self._ask(check), name=name)
 
     def close(self) -> None:
         """Ask nobody."""
         self.follow(())
 
-    async def _ask(self, order: Order) -> None:
+    async def _ask(self, check: _Check) -> None:
         misses = 0
         while True:
-            good = await self._answers(order)
+            good = await self._answers(check)
             misses = 0 if good else misses + 1
-            was = self._ready.get(order.key, False)
+            was = self._ready.get(check, False)
             now = good or (was and misses < FALL)
             if now != was:
-                self._ready[order.key] = now
+                self._ready[check] = now
                 self._wake()
             await asyncio.sleep(EVERY_S if now else UNREADY_EVERY_S)
 
-    async def _answers(self, order: Order) -> bool:
-        kind, _, path = order.check.partition(":")
+    async def _answers(self, check: _Check) -> bool:
+        kind, _, path = check.how.partition(":")
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                reader, writer = await asyncio.open_connection(self._address, order.port)
+                reader, writer = await asyncio.open_connection(self._address, check.port)
                 with contextlib.closing(writer):
                     if kind == "tcp":
                         return True
-                    host = f"{self._address}:{order.port}"
+                    host = f"{self._address}:{check.port}"
                     writer.write(
                         f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
                         "User-Agent: fleetd\r\n\r\n".encode()
@@ -73,3 +86,11 @@ class Readiness:
         except (OSError, TimeoutError, ValueError):
             return False
         return len(status) > 1 and status[1][:1] in (b"2", b"3")
+
+
+def _checks(order: Order) -> Iterator[_Check]:
+    if order.check != "active" and order.port:
+        yield _Check(order.key, order.check, order.port)
+    for each in order.endpoints:
+        if each.check and (port := each.port or order.port):
+            yield _Check(order.key, each.check, port)

@@ -81,9 +81,10 @@ class Registry:
         found = [
             host
             for host in self.picture.world.hosts.values()
-            if host.facts and (host.name() == name or host.id == name or host.id[:8] == name[:8])
+            if host.facts and (host.name() == name or (name and host.id.startswith(name)))
         ]
-        if len(found) != 1:
+        named = [host for host in found if name in (host.name(), host.id)]
+        if len(found := named or found) != 1:
             raise Refused(f"{len(found)} hosts are called {name}: `fleetctl hosts` shows all")
         return found[0]
 
@@ -119,6 +120,7 @@ class Registry:
             unit=unit,
             target=target,
             count=count,
+            paused=old is not None and old.paused and old.target is not Target.DESTROYED,
             by=who(),
             at=now(),
             note=note,
@@ -163,6 +165,10 @@ class Registry:
         """Name what a selector finds; the proxy's backend and route come with it."""
         name = announce.checked_name(fqdn)
         selector.parse(record.selector)
+        if record.check and job.check(record.check).kind == "active":
+            raise ValueError(
+                "a service's check is tcp or http:/path: its jobs' own is asked anyway"
+            )
         for key, value in announce.front(name, record).items():
             self.store.put(key, value)
         self.store.put(keys.service(name), encode(record))
@@ -231,7 +237,9 @@ def is_settled(desired: Desired, hosts: list[HostView]) -> bool:
     """Say whether a job is as it was wanted, everywhere."""
     record = desired.record
     placed = [each for host in hosts for each in host.placed if each.order.job == record.name]
-    if record.target in (Target.INACTIVE, Target.DESTROYED):
+    if record.target is Target.DESTROYED:
+        return False  # until there is no record
+    if record.target is Target.INACTIVE:
         return not placed
     rollout = desired.rollout
     if rollout is None or rollout.version != record.version or rollout.state != "stable":

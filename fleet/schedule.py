@@ -24,7 +24,7 @@ from fleet.actions import (
     described,
 )
 from fleet.job import Job
-from fleet.model import JobRecord, Order, Phase, Plan, Rollout, Target, Want, unit_name
+from fleet.model import REVERTS, JobRecord, Order, Phase, Plan, Rollout, Target, Want, unit_name
 from fleet.place import Floor, Unseated
 from fleet.world import Desired, HostView, World
 
@@ -230,6 +230,6 @@ class _Drafts:
             version=record.version + 1,
             rev=record.rev + 1,
             unit=was.stable_unit,
-            by="the scheduler",
+            by=REVERTS,
             note=note,
         )

@@ -7,7 +7,9 @@ two steps goes on where it stands. An order to stop is the only thing that stops
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from fleet.model import Order, Phase, Plan, Report, Want
+import msgspec
+
+from fleet.model import Endpoint, Order, Phase, Plan, Report, Want
 from fleet.units import Seen
 
 # Crash loops: the first restart waits a second, the last five minutes; a good run clears it.
@@ -81,6 +83,7 @@ class Around:
     texts: Mapping[str, str]
     refused: Mapping[str, str]
     is_ready: Callable[[Order], bool]
+    serves: Callable[[Order, Endpoint], bool] = lambda _order, _endpoint: True
     may_start_exclusive: bool = True
 
 
@@ -117,7 +120,8 @@ class Following:
             phase, note = (Phase.STOPPING if seen.is_running else Phase.LOADED), ""
         else:
             phase, note = _running(order, life, seen, around, steps)
-        return _report(order, life, seen, (phase, note), around.now_s)
+        report = _report(order, life, seen, (phase, note), around.now_s)
+        return msgspec.structs.replace(report, unserved=_unserved(report, around))
 
     def _ending(self, order: Order, life: Life, around: Around, steps: list[Step]) -> Phase:
         seen = around.seen.get(order.name, Seen(order.name))
@@ -252,6 +256,13 @@ def _report(order: Order, life: Life, seen: Seen, told: tuple[Phase, str], now_s
         sub=seen.sub,
         note=note,
     )
+
+
+def _unserved(report: Report, around: Around) -> tuple[str, ...]:
+    if report.phase is not Phase.READY:
+        return ()
+    order = report.order
+    return tuple(each.service for each in order.endpoints if not around.serves(order, each))
 
 
 def _orphans(orders: Iterable[Order], seen: Mapping[str, Seen]) -> list[Report]:

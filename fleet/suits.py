@@ -23,6 +23,15 @@ class Rivalry:
             for name, each in world.jobs.items()
             if each.job and (each.job.placing.conflicts or each.job.placing.replaces)
         ]
+        self._replacing = [
+            (name, each.job.placing.replaces)
+            for name, each in world.jobs.items()
+            if each.job and each.job.placing.replaces
+        ]
+
+    def is_replaced(self, name: str) -> bool:
+        """Say whether a job must make way for another."""
+        return any(pusher != name and conflicting(globs, name) for pusher, globs in self._replacing)
 
     def of(self, job: Job) -> frozenset[str]:
         """Return the jobs that must not share a host with this one."""

@@ -1,15 +1,24 @@
 """What `fleetctl` prints. The columns of fleet's own verbs are those of fleet."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from fleet import amounts
-from fleet.model import EventRecord, Phase, Target, Version, Want
+from fleet.model import Endpoint, EventRecord, Phase, Target, Version, Want
 from fleet.world import Desired, HostView, Placed, World
 
 Rows = Iterable[Sequence[str]]
+# What one line of a listing says, by column; JSON has the values as they are.
+Record = Mapping[str, object]
 UNIT_FIELDS = ("unit", "machine", "load", "active", "sub", "hash")
 FILE_FIELDS = ("unit", "hash", "dstate", "state", "target", "desc", "global")
 MACHINE_FIELDS = ("machine", "hostname", "ip", "metadata")
+INSTANCE_FIELDS = ("instance", "version", "host", "phase", "port", "note")
+HOST_FIELDS = ("host", "id", "address", "state", "instances", "labels")
+TOP_FIELDS = ("host", "load", "pressure", "memory_used", "cpus", "memory", "instances")
+SERVICE_FIELDS = ("service", "selector", "check", "ready", "endpoints")
+HISTORY_FIELDS = ("version", "unit", "at", "by", "stable", "note")
 
 
 def aligned(head: Sequence[str], rows: Rows) -> str:
@@ -21,6 +30,27 @@ def aligned(head: Sequence[str], rows: Rows) -> str:
         + "\n"
         for line in lines
     )
+
+
+def listed(fields: Sequence[str], records: Iterable[Record]) -> str:
+    """Return records as a table of these columns."""
+    rows = [[_shown(record[name]) for name in fields] for record in records]
+    return aligned([name.upper().replace("_", " ") for name in fields], rows)
+
+
+def as_json(value: object) -> str:
+    """Return what `--json` prints."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    if isinstance(value, Mapping):
+        value = [f"{key}={each}" for key, each in sorted(value.items())]
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "-"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def machine(host: HostView, *, full: bool) -> str:
@@ -76,33 +106,60 @@ def machines(world: World, *, full: bool) -> Iterator[dict[str, str]]:
         }
 
 
-def job_status(desired: Desired, placed: list[Placed]) -> str:
-    """Return all about one job."""
-    record, rollout = desired.record, desired.rollout
-    up = sum(each.report is not None and each.report.phase is Phase.READY for each in placed)
-    wanted = "every host" if desired.job and desired.job.everywhere else str(desired.count)
+def job_status(record: Mapping[str, Any]) -> str:
+    """Return all about one job as a text."""
+    rollout, note = record["rollout"], record["note"]
+    wanted = "every host" if record["wanted"] is None else record["wanted"]
     lines = [
-        f"{record.name}  version {record.version}  {record.target.value}",
-        f"  wanted: {wanted}   ready: {up}   unit: {record.unit[:12]}",
-        f"  by {record.by} at {record.at}" + (f": {record.note}" if record.note else ""),
+        f"{record['job']}  version {record['version']}  {record['target']}",
+        f"  wanted: {wanted}   ready: {record['ready']}   unit: {record['unit'][:12]}",
+        f"  by {record['by']} at {record['at']}" + (f": {note}" if note else ""),
     ]
     if rollout is not None:
-        note = f" ({rollout.note})" if rollout.note else ""
-        state = "paused" if record.paused else rollout.state
+        note = f" ({rollout['note']})" if rollout["note"] else ""
         lines.append(
-            f"  rollout: version {rollout.version} {state}{note}; last stable: {rollout.stable}"
+            f"  rollout: version {rollout['version']} {rollout['state']}{note}; "
+            f"last stable: {rollout['stable']}"
         )
-    if desired.fault:
-        lines.append(f"  FAULT: {desired.fault}")
+    if record["fault"]:
+        lines.append(f"  FAULT: {record['fault']}")
     text = "\n".join(lines) + "\n"
-    if placed:
-        text += "\n" + aligned(
-            ("INSTANCE", "VERSION", "HOST", "PHASE", "PORT", "NOTE"), _instances(placed)
-        )
+    if record["instances"]:
+        text += "\n" + listed(INSTANCE_FIELDS, record["instances"])
     return text
 
 
-def _instances(placed: list[Placed]) -> Iterator[tuple[str, ...]]:
+def job(desired: Desired, placed: list[Placed]) -> Record:
+    """Return all about one job."""
+    record, rollout = desired.record, desired.rollout
+    everywhere = desired.job is not None and desired.job.everywhere
+    ready = [each for each in placed if each.report and each.report.phase is Phase.READY]
+    told = None
+    if rollout is not None:
+        told = {
+            "version": rollout.version,
+            "state": "paused" if record.paused else rollout.state,
+            "settled": rollout.settled,
+            "stable": rollout.stable,
+            "note": rollout.note,
+        }
+    return {
+        "job": record.name,
+        "version": record.version,
+        "target": record.target.value,
+        "wanted": None if everywhere else desired.count,
+        "ready": len(ready),
+        "unit": record.unit,
+        "by": record.by,
+        "at": record.at,
+        "note": record.note,
+        "rollout": told,
+        "fault": desired.fault,
+        "instances": list(_instances(placed)),
+    }
+
+
+def _instances(placed: list[Placed]) -> Iterator[Record]:
     for each in sorted(placed, key=lambda each: (each.order.index, each.order.version)):
         order, report = each.order, each.report
         phase = report.phase.value if report else "ordered"
@@ -112,73 +169,83 @@ def _instances(placed: list[Placed]) -> Iterator[tuple[str, ...]]:
             report.note if report else "",
             f"failures: {report.failures}" if report and report.failures else "",
         ]
-        yield (
-            f"{order.job}[{order.index}]",
-            str(order.version),
-            each.host.name(),
-            f"{phase}, to be stopped" if order.want is Want.STOP else phase,
-            str(order.port or "-"),
-            "; ".join(filter(None, notes)) or order.why,
-        )
+        yield {
+            "instance": f"{order.job}[{order.index}]",
+            "version": order.version,
+            "host": each.host.name(),
+            "phase": f"{phase}, to be stopped" if order.want is Want.STOP else phase,
+            "port": order.port or "-",
+            "note": "; ".join(filter(None, notes)) or order.why,
+            "unit": order.name,
+        }
 
 
-def hosts(world: World) -> str:
-    """Return the hosts and how they stand; lost ones are named."""
-    rows = []
+def hosts(world: World) -> Iterator[Record]:
+    """Yield the hosts and how they stand; lost ones are named."""
     for host in sorted(world.hosts.values(), key=lambda host: host.name()):
-        facts = host.facts
-        if facts is None:
+        if host.facts is None:
             continue
-        pairs = ",".join(f"{key}={value}" for key, value in sorted(facts.labels.items()))
-        rows.append(
-            (host.name(), host.id[:8], facts.address, _standing(host), str(_running(host)), pairs)
-        )
-    return aligned(("HOST", "ID", "ADDRESS", "STATE", "INSTANCES", "LABELS"), rows)
+        yield {
+            "host": host.name(),
+            "id": host.id[:8],
+            "machine_id": host.id,
+            "address": host.facts.address,
+            "state": _standing(host),
+            "instances": _running(host),
+            "labels": dict(host.facts.labels),
+        }
 
 
-def top(world: World) -> str:
+def top(world: World) -> list[Record]:
     """Return how busy hosts are, the busiest first."""
-    rows = []
-    for host in world.hosts.values():
-        if host.facts is None or host.status is None:
-            continue
-        load = host.status.load
-        cells = (host.name(), f"{load.load:.2f}", f"{load.pressure:.0%}", f"{load.memory:.0%}")
-        more = (f"{host.facts.cpu / 1000:g}", amounts.shown_bytes(host.facts.memory))
-        rows.append((-load.load, (*cells, *more, str(_running(host)))))
-    head = ("HOST", "LOAD", "PRESSURE", "MEMORY USED", "CPUS", "MEMORY", "INSTANCES")
-    return aligned(head, [row for _, row in sorted(rows)])
+    heard = [host for host in world.hosts.values() if host.facts and host.status]
+    heard.sort(key=lambda host: (-host.status.load.load if host.status else 0.0, host.name()))
+    return [
+        {
+            "host": host.name(),
+            "load": host.status.load.load,
+            "pressure": host.status.load.pressure,
+            "memory_used": host.status.load.memory,
+            "cpus": f"{host.facts.cpu / 1000:g}",
+            "memory": amounts.shown_bytes(host.facts.memory),
+            "memory_bytes": host.facts.memory,
+            "instances": _running(host),
+        }
+        for host in heard
+        if host.facts and host.status
+    ]
 
 
-def services(world: World) -> str:
-    """Return the services and their ready endpoints."""
-    rows = []
+def services(world: World) -> Iterator[Record]:
+    """Yield the services and their ready endpoints."""
     for name, service in sorted(world.services.items()):
         ends = [
             f"{host.facts.address}:{end.port or each.order.port}"
             for host in world.hosts.values()
             for each in host.placed
             for end in each.order.endpoints
-            if host.facts and end.service == name and _serves(each)
+            if host.facts and end.service == name and _serves(each, end)
         ]
-        rows.append((name, str(service.selector), str(len(ends)), ",".join(sorted(ends)) or "-"))
-    return aligned(("SERVICE", "SELECTOR", "READY", "ENDPOINTS"), rows)
+        yield {
+            "service": name,
+            "selector": str(service.selector),
+            "check": service.record.check or "-",
+            "ready": len(ends),
+            "endpoints": sorted(ends),
+        }
 
 
-def history(versions: list[Version], stable: int) -> str:
-    """Return a job's versions, the newest first."""
-    rows = [
-        (
-            str(each.number),
-            each.unit[:12],
-            each.at,
-            each.by,
-            _mark(each.number == stable),
-            each.note,
-        )
-        for each in reversed(versions)
-    ]
-    return aligned(("VERSION", "UNIT", "AT", "BY", "STABLE", "NOTE"), rows)
+def history(versions: list[Version], stable: int) -> Iterator[Record]:
+    """Yield a job's versions, the newest first."""
+    for each in reversed(versions):
+        yield {
+            "version": each.number,
+            "unit": each.unit[:12],
+            "at": each.at,
+            "by": each.by,
+            "stable": each.number == stable,
+            "note": each.note,
+        }
 
 
 def event(record: EventRecord) -> str:
@@ -186,10 +253,12 @@ def event(record: EventRecord) -> str:
     return "".join(f"{record.at}  {line}\n" for line in record.text.splitlines())
 
 
-def _serves(placed: Placed) -> bool:
+def _serves(placed: Placed, endpoint: Endpoint) -> bool:
     report = placed.report
     heard = placed.host.status is not None and placed.order.want is Want.RUN
-    return heard and report is not None and report.phase is Phase.READY
+    if report is None or not heard or endpoint.service in report.unserved:
+        return False
+    return report.phase is Phase.READY
 
 
 def _standing(host: HostView) -> str:
@@ -220,7 +289,3 @@ def _description(text: str) -> str:
         if equals and name.strip() == "Description":
             return value.strip()
     return "-"
-
-
-def _mark(holds: bool) -> str:  # noqa: FBT001 - yes or no is what it shows
-    return "yes" if holds else ""

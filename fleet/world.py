@@ -171,5 +171,6 @@ def endpoints(job: Job, services: Mapping[str, Service]) -> tuple[Endpoint, ...]
     for service in services.values():
         port = service.record.port or job.resources.port
         if port and service.selector.matches(job.labels):
-            found.append(Endpoint(service.fqdn, max(port, 0), service.record.ttl_s))
+            record = service.record
+            found.append(Endpoint(service.fqdn, max(port, 0), record.ttl_s, record.check))
     return tuple(sorted(found, key=lambda each: each.service))

@@ -62,6 +62,17 @@ def test_a_job_that_is_destroyed_ends_and_is_forgotten() -> None:
     assert not sim.world.hosts["h1"].plan.orders
 
 
+def test_a_job_that_had_ended_before_it_was_destroyed_is_forgotten() -> None:
+    sim = fleet("h1")
+    sim.submit("web.service", unit())
+    sim.run(10)
+    sim.change("web.service", target=Target.INACTIVE)
+    assert settled(sim) == []
+    sim.change("web.service", target=Target.DESTROYED)
+    sim.run(2)
+    assert not sim.world.jobs
+
+
 def test_a_loaded_job_is_placed_and_not_started() -> None:
     sim = fleet("h1")
     sim.submit("web.service", unit(), target=Target.LOADED)
@@ -278,6 +289,16 @@ def test_conflicting_units_go_apart() -> None:
     sim.run(10)
     assert sim.running("web@3.service") == []
     assert "conflicts with" in sim.outcome.unseated[0].why
+
+
+def test_a_unit_that_is_replaced_makes_way_and_runs_elsewhere() -> None:
+    sim = fleet("h1", "h2")
+    sim.submit("old.service", unit())
+    (here,) = settled(sim, "old.service")
+    sim.submit("new.service", unit(Replaces="old.service", Constraint=f"hostname={here}"))
+    assert settled(sim, "new.service") == [here]
+    assert settled(sim, "old.service") == [{"h1": "h2", "h2": "h1"}[here]]
+    assert diff(sim.world) == []
 
 
 def test_a_follower_goes_where_its_unit_is() -> None:

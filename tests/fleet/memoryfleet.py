@@ -1,0 +1,115 @@
+"""A fleet in this process: a real store, scheduler and agents; only systemd is in memory."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from coordinator.client import connect
+from coordinator.client.store import Store
+from daemonkit.lifecycle import Lifecycle
+from fleet import ctl
+from fleet.agent import Agent, Settings
+from fleet.memory import MemoryUnits
+from fleet.model import Facts
+from fleet.scheduler import Scheduler
+from fleet.scheduler import Settings as SchedulerSettings
+from tests.rig import Coordinator, wait_until
+
+NAMES = {"h1": "eu", "h2": "eu", "h3": "us"}
+
+
+class MemoryFleet:
+    """Hosts h1 and h2 in region eu, h3 in us; fleetctl from the outside."""
+
+    def __init__(self, directory: Path, url: str) -> None:
+        self.directory, self.url = directory, url
+        self.store: Store = connect([url])
+        self.units = {name: MemoryUnits(time.monotonic) for name in NAMES}
+        self._begun, self._end = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._live()), daemon=True)
+
+    def file(self, name: str, text: str) -> str:
+        """Write a unit file for fleetctl."""
+        place = self.directory / name
+        place.write_text(text)
+        return str(place)
+
+    def running(self, pattern: str) -> list[str]:
+        """Return the hosts where units run whose names begin so."""
+        return [
+            host
+            for host, units in self.units.items()
+            for name, seen in units.known().items()
+            if name.startswith(pattern) and seen.is_running
+        ]
+
+    async def _live(self) -> None:
+        life = Lifecycle(asyncio.get_running_loop())
+        scheduler = Scheduler(connect([self.url]), SchedulerSettings("one", 15, 60))
+        roles: list[Agent | Scheduler] = [scheduler]
+        for number, (name, region) in enumerate(NAMES.items(), 1):
+            own = Facts(
+                f"{number}{name[1]}" * 16, name, f"127.0.0.{number}", 4000, 8 << 30,
+                {"region": region},
+            )  # fmt: skip
+            settings = Settings(own, "boot", self.directory / name, 30)
+            roles.append(Agent(connect([self.url]), self.units[name], settings))
+        for role in roles:
+            await role.start(life)
+        self._begun.set()
+        await asyncio.to_thread(self._end.wait)
+        for role in roles:
+            await role.drain()
+        await life.cancel_tasks()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._begun.wait(30)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join(30)
+
+
+class Caller:
+    """Runs fleetctl in this process."""
+
+    def __init__(self, fleet: MemoryFleet, capture: pytest.CaptureFixture[str]) -> None:
+        self.fleet, self._capture = fleet, capture
+        self.code, self.progress = 0, ""
+
+    def __call__(self, *arguments: str, code: int | None = 0) -> str:
+        """Return what it printed; another exit code than this one fails the test."""
+        self._capture.readouterr()
+        with pytest.raises(SystemExit) as end:
+            ctl.main(["--endpoints", self.fleet.url, *arguments])
+        out, self.progress = self._capture.readouterr()
+        self.code = int(end.value.code or 0)
+        assert code is None or self.code == code, out + self.progress
+        return out
+
+    def json(self, *arguments: str) -> list[dict[str, object]]:
+        """Return what it printed as JSON."""
+        found: list[dict[str, object]] = json.loads(self(*arguments, "--json"))
+        return found
+
+
+@contextmanager
+def memory_fleet(directory: Path) -> Iterator[MemoryFleet]:
+    """Run a store and a fleet on it."""
+    with Coordinator(directory) as coordinator, MemoryFleet(directory, coordinator.url) as fleet:
+        hosts = "/fleet/v1/hosts"
+        wait_until(
+            lambda: sum(e.key.endswith("/status") for e in fleet.store.list(hosts).entries) == 3,
+            "all hosts are there",
+            30,
+        )
+        yield fleet

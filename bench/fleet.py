@@ -90,6 +90,11 @@ def _simulated() -> list[Row]:
         for name, plan in planned.plans.items()
         for order in plan.orders
     )
+    hosts = sim.world.hosts
+    touched = [
+        name for name, plan in planned.plans.items() if plan.orders != hosts[name].plan.orders
+    ]
+    writes = len(planned.plans) + len(planned.rollouts) + len(planned.records)
     gc.unfreeze()
     count = JOBS * EACH
     nomad = Row(
@@ -102,6 +107,7 @@ def _simulated() -> list[Row]:
         _row("look without a change", "ms", 1000 * idle_s, 200),
         _row("5 % of the hosts lost: look", "ms", 1000 * lost_s, 1000),
         _row("5 % lost: moves beyond the lost", "", fresh - gone, 0),
+        _row("5 % lost: writes per touched host", "", writes / len(touched), 1.0),
     ]
 
 

@@ -193,9 +193,10 @@ class Agent:
             ask = decode(text, Ask)
         except Damaged:
             return
-        may_exec = self._settings.may_exec and not self._settings.trusted
+        may_exec = self._settings.may_exec and not self._settings.trusted and ask.command
+        command = self._units.outside(ask.command, answers.COMMAND_S) if may_exec else []
         _log.info("asked", by=ask.by, logs=ask.logs, command=" ".join(ask.command))
-        answer = answers.answer(self._store, number, ask, may_exec=may_exec)
+        answer = answers.answer(self._store, number, ask, command)
         self._life.spawn(answer, f"ask {number}")
 
     async def _listen(self) -> None:

@@ -1,6 +1,7 @@
 """Answers of an agent: a unit's journal, and what a command printed. Bounded, and written down."""
 
 import asyncio
+from collections.abc import Sequence
 
 from coordinator.client.errors import KeyNotFound, StoreError
 from coordinator.client.store import Store
@@ -9,7 +10,9 @@ from fleet import keys, unitfile
 from fleet.model import Answer, Ask, encode
 
 TTL_S = 60
-COMMAND_S = 50.0
+# A command's unit ends it by then, and we give up a little later.
+COMMAND_S = 48.0
+WAIT_S = 50.0
 # A key of the store is no place for more.
 OUT_BYTES_MAX = 128 << 10
 LINES_MAX = 2000
@@ -17,12 +20,12 @@ CURSOR = "-- cursor: "
 _log = logs.get("agent")
 
 
-async def answer(store: Store, number: str, ask: Ask, *, may_exec: bool) -> None:
-    """Do what is asked and write what came of it."""
+async def answer(store: Store, number: str, ask: Ask, command: Sequence[str]) -> None:
+    """Do what is asked and write what came of it; without a `command` to run, refuse to."""
     if ask.logs:
         found = await _journal(ask)
-    elif may_exec:
-        found = await _command(ask)
+    elif command:
+        found = await _run(list(command))
     else:
         found = Answer(1, "this host runs no commands: see --no-exec and --trusted-keys\n")
     try:
@@ -54,10 +57,6 @@ async def _journal(ask: Ask) -> Answer:
     return Answer(found.code, text, cursors[-1] if cursors else ask.cursor)
 
 
-async def _command(ask: Ask) -> Answer:
-    return await _run(list(ask.command))
-
-
 async def _run(command: list[str]) -> Answer:
     try:
         process = await asyncio.create_subprocess_exec(
@@ -69,10 +68,10 @@ async def _run(command: list[str]) -> Answer:
     except OSError as error:
         return Answer(127, f"{command[0]}: {error.strerror}\n")
     try:
-        async with asyncio.timeout(COMMAND_S):
+        async with asyncio.timeout(WAIT_S):
             out, _ = await process.communicate()
     except TimeoutError:
         process.kill()
         await process.wait()
-        return Answer(124, f"{command[0]}: ended after {COMMAND_S:g} s\n")
+        return Answer(124, f"{command[0]}: ended after {WAIT_S:g} s\n")
     return Answer(process.returncode or 0, out[-OUT_BYTES_MAX:].decode(errors="replace"))

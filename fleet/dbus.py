@@ -1,7 +1,7 @@
 """systemd over the system bus: no process for a question, and word of every change."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from dbus_fast.errors import DBusError
 
 from daemonkit import logs
 from fleet.unitdir import UnitDirectory, foreign
-from fleet.units import FENCE, Seen
+from fleet.units import FENCE, Seen, transient
 
 NAME, PATH = "org.freedesktop.systemd1", "/org/freedesktop/systemd1"
 MANAGER = "org.freedesktop.systemd1.Manager"
@@ -104,6 +104,10 @@ class DBus:
     async def stop(self, name: str) -> None:
         """Begin to stop a unit."""
         await self._try("StopUnit", "ss", name, "replace")
+
+    def outside(self, command: Sequence[str], within_s: float) -> list[str]:
+        """Return a command line for a unit of its own; systemd-run makes pipes of its output."""
+        return transient(command, within_s)
 
     async def changed(self, timeout_s: float) -> None:
         """Wait for a signal."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from fleet.units import FENCE, IS_ARMED, STOP, Seen, order_in
@@ -71,6 +71,10 @@ class MemoryUnits:
         if name in self._units:
             self._units[name] = replace(self._units[name], active="inactive", sub="dead")
             self._changed.set()
+
+    def outside(self, command: Sequence[str], within_s: float) -> list[str]:  # noqa: ARG002
+        """Return the command itself: there is nothing here to run it in."""
+        return list(command)
 
     async def changed(self, timeout_s: float) -> None:
         """Wait until a unit starts or stops."""

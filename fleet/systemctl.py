@@ -1,11 +1,11 @@
-"""systemd by its command, for a host without a bus that we can use."""
+"""systemd by its commands, for a host without a bus that we can use."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from daemonkit import logs
 from fleet.unitdir import UnitDirectory, foreign
-from fleet.units import FENCE, Seen
+from fleet.units import FENCE, Seen, transient
 
 COMMAND_S = 30.0
 PROPERTIES = "Id,LoadState,ActiveState,SubState,Result,InvocationID,NRestarts,FragmentPath"
@@ -69,6 +69,10 @@ class Systemctl:
     async def stop(self, name: str) -> None:
         """Begin to stop a unit."""
         await self._try("stop", "--no-block", "--", name)
+
+    def outside(self, command: Sequence[str], within_s: float) -> list[str]:
+        """Return a command line for a unit of its own, beside where systemctl is."""
+        return [*self._command[:-1], *transient(command, within_s)]
 
     async def changed(self, timeout_s: float) -> None:
         """Wait for a moment."""

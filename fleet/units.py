@@ -4,7 +4,7 @@ A file of ours ends with a section that systemd skips and that no job may have. 
 order, so that an agent without any memory knows what it finds.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -74,6 +74,10 @@ class Units(Protocol):
         """Begin to stop a unit."""
         ...
 
+    def outside(self, command: Sequence[str], within_s: float) -> list[str]:
+        """Return a command line that runs a command beside the agent, in a unit of its own."""
+        ...
+
     async def changed(self, timeout_s: float) -> None:
         """Return when a unit may have changed, or after a time."""
         ...
@@ -81,6 +85,17 @@ class Units(Protocol):
     async def close(self) -> None:
         """Disconnect. Nothing is stopped."""
         ...
+
+
+def transient(command: Sequence[str], within_s: float) -> list[str]:
+    """Return the line of systemd-run for a command: its output, its exit code, its end in time.
+
+    It is no child of the agent: it outlives neither its bound nor its caller's patience, has none
+    of the agent's limits, and ends with all that it started.
+    """
+    options = ["--quiet", "--pipe", "--wait", "--collect", "--service-type=exec"]
+    bounds = [f"--slice={SLICE}", f"--property=RuntimeMaxSec={within_s:g}"]
+    return ["systemd-run", *options, *bounds, "--", *command]
 
 
 def files(order: Order, text: str, *, fence_s: float) -> dict[str, str]:

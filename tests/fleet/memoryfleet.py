@@ -28,8 +28,8 @@ NAMES = {"h1": "eu", "h2": "eu", "h3": "us"}
 class MemoryFleet:
     """Hosts h1 and h2 in region eu, h3 in us; fleetctl from the outside."""
 
-    def __init__(self, directory: Path, url: str) -> None:
-        self.directory, self.url = directory, url
+    def __init__(self, directory: Path, url: str, *, schedules: bool = True) -> None:
+        self.directory, self.url, self._schedules = directory, url, schedules
         self.store: Store = connect([url])
         self.units = {name: MemoryUnits(time.monotonic) for name in NAMES}
         self._begun, self._end = threading.Event(), threading.Event()
@@ -52,8 +52,9 @@ class MemoryFleet:
 
     async def _live(self) -> None:
         life = Lifecycle(asyncio.get_running_loop())
-        scheduler = Scheduler(connect([self.url]), SchedulerSettings("one", 15, 60))
-        roles: list[Agent | Scheduler] = [scheduler]
+        roles: list[Agent | Scheduler] = []
+        if self._schedules:
+            roles = [Scheduler(connect([self.url]), SchedulerSettings("one", 15, 60))]
         for number, (name, region) in enumerate(NAMES.items(), 1):
             own = Facts(
                 f"{number}{name[1]}" * 16, name, f"127.0.0.{number}", 4000, 8 << 30,
@@ -103,9 +104,12 @@ class Caller:
 
 
 @contextmanager
-def memory_fleet(directory: Path) -> Iterator[MemoryFleet]:
-    """Run a store and a fleet on it."""
-    with Coordinator(directory) as coordinator, MemoryFleet(directory, coordinator.url) as fleet:
+def memory_fleet(directory: Path, *, schedules: bool = True) -> Iterator[MemoryFleet]:
+    """Run a store and a fleet on it; without a scheduler, the test brings its own."""
+    with (
+        Coordinator(directory) as coordinator,
+        MemoryFleet(directory, coordinator.url, schedules=schedules) as fleet,
+    ):
         hosts = "/fleet/v1/hosts"
         wait_until(
             lambda: sum(e.key.endswith("/status") for e in fleet.store.list(hosts).entries) == 3,

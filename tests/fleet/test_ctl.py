@@ -1,10 +1,14 @@
 """Every verb of fleetctl, on a real store with a real scheduler and agents."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from fleet import keys, signing
+from fleet.model import digest
 from tests.fleet.memoryfleet import Caller, MemoryFleet, memory_fleet
+from tests.fleet.test_signing import keys as pair
 from tests.rig import wait_until
 
 pytestmark = pytest.mark.timeout(180)
@@ -173,6 +177,19 @@ def test_a_unit_that_replaces_another_takes_its_place(ctl: Caller) -> None:
     ctl("start", ctl.fleet.file("new.service", text))
     assert ctl.fleet.running("new.service") == [here]
     wait_until(lambda: ctl.fleet.running("old.service") not in ([here], []), "it moved", 30)
+
+
+def test_a_unit_is_vouched_for_on_the_way_and_runs_where_a_signature_is_asked_for(
+    ctl: Caller, tmp_path: Path
+) -> None:
+    private, public = pair()
+    (tmp_path / "mine.pem").write_bytes(private)
+    file = ctl.fleet.file("signed.service", SLEEPER)
+    ctl("run", file, "--sign-key", str(tmp_path / "mine.pem"))
+    signatures = ctl.fleet.store.list(keys.signature(digest(SLEEPER))).entries
+    trusted = [signing.trusted(public)]
+    assert signing.is_vouched_for(SLEEPER, [each.value for each in signatures], trusted)
+    ctl("run", file, "--sign-key", file, code=2)
 
 
 def test_what_cannot_be_is_refused_with_a_remedy(ctl: Caller) -> None:

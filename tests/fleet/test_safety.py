@@ -6,7 +6,7 @@ from typing import Self
 
 import pytest
 
-from tests.fleet.hostfleet import HostFleet, fleet
+from tests.fleet.hostfleet import STORE, HostFleet, fleet
 from tests.hosts.host import Host
 from tests.rig import ROOT, wait_until
 
@@ -101,28 +101,38 @@ def test_a_scheduler_that_was_stopped_past_its_lease_changes_nothing(hosts: Host
     hosts.ctl("destroy", "calm.service", "late.service")
 
 
-def test_a_reboot_is_drained_before_and_awaited_after(hosts: HostFleet) -> None:
-    text = SLEEPER + "[X-Fleet]\nCount=2\n"
+def test_a_reboot_by_locksmith_is_drained_before_and_its_slot_kept_until_all_is_ready(
+    hosts: HostFleet,
+) -> None:
+    text = SLEEPER + "[X-Fleet]\nCount=2\nMinAvailable=2\n"
     hosts.ctl("run", hosts.file("busy.service", text))
-    hosts.ctl("run", hosts.file("each.service", SLEEPER + "[X-Fleet]\nGlobal=yes\n"))
+    slow = "[Service]\nType=oneshot\nExecStart=/bin/sleep 4\nRemainAfterExit=yes\n"
+    hosts.ctl("run", hosts.file("each.service", slow + "[X-Fleet]\nGlobal=yes\n"))
     host = hosts.rig["h4"]
-    for hook in ("pre-reboot.d", "healthy.d"):
+    for hook in ("pre-reboot.d", "abort.d", "healthy.d"):
         place = ROOT / "systemd/locksmith" / hook / "50-fleet"
         host.write(f"/etc/locksmith/{hook}/50-fleet", place.read_text(), 0o755)
-    host.run("systemctl", "enable", "--quiet", "slashetc.target", "fleetd.service")
-    given = "export FLEETCTL_ENDPOINTS=http://10.77.0.254:2379; "
-    host.shell(given + "/etc/locksmith/pre-reboot.d/50-fleet")
-    assert "h4" not in hosts.active("fleet-busy-*") | hosts.active("each.service")
-    assert sum(map(len, hosts.active("fleet-busy-*").values())) == 2
-    early = host.run("sh", "-c", given + "/etc/locksmith/healthy.d/50-fleet", check=False)
-    assert early.returncode == 75
-    host.reboot()
-
-    def healthy() -> bool:
-        asked = host.run("sh", "-c", given + "/etc/locksmith/healthy.d/50-fleet", check=False)
-        return asked.returncode == 0
-
-    wait_until(healthy, "its instances are ready again", 60)
+    settings = f"LOCKSMITHD_ENDPOINTS={STORE}\nFLEETCTL_ENDPOINTS={STORE}\n"
+    settings += "LOCKSMITHD_SETTLE=1s\nLOCKSMITHD_PROBE=none\n"
+    host.write("/etc/default/locksmithd", settings)
+    host.run("systemctl", "enable", "--quiet", "slashetc.target", "fleetd", "locksmithd")
+    host.run("systemctl", "start", "locksmithd")
+    before = host.boot_id()
+    host.run("touch", "/run/reboot-required")
+    wait_until(lambda: bool(_holders(hosts)), "it has the slot", 60)
+    wait_until(lambda: "h4" not in hosts.active("fleet-busy-*"), "it is drained", 90)
+    wait_until(lambda: host.leader and host.boot_id() not in ("", before), "it rebooted", 120)
+    assert _holders(hosts)
+    wait_until(lambda: not _holders(hosts), "the slot is back", 120)
     assert "h4" in hosts.active("each.service")
     assert "drained" not in hosts.ctl("hosts")
+    assert sum(map(len, hosts.active("fleet-busy-*").values())) == 2
+    assert "h4 is drained" in hosts.ctl("events", "--lines", "500")
     hosts.ctl("destroy", "busy.service", "each.service")
+
+
+def _holders(hosts: HostFleet) -> list[str]:
+    key = "/coreos.com/updateengine/rebootlock/semaphore"
+    found = hosts.values("/coreos.com/updateengine/rebootlock").get(key, {})
+    holders: list[str] = found.get("holders") or []  # type: ignore[assignment]
+    return holders

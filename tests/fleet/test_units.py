@@ -1,6 +1,7 @@
 """One suite for every way to talk to systemd: in memory, over D-Bus, by systemctl."""
 
 import asyncio
+import subprocess
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -168,6 +169,25 @@ def test_all_steps_of_an_exclusive_units_stop_share_its_bound() -> None:
     assert stop_s() == EXCLUSIVE_STOP_S
     assert stop_s("ExecStop=/bin/a", "ExecStop=/bin/b") * 3 <= EXCLUSIVE_STOP_S + 0.01
     assert stop_s("ExecStop=/bin/a", "ExecStopPost=/bin/b") * 4 <= EXCLUSIVE_STOP_S
+
+
+def test_a_command_runs_in_a_unit_of_its_own_and_tells_output_and_exit_code(
+    rig: Rig,
+) -> None:
+    host = rig["h1"]
+    units = Systemctl(UnitDirectory(host.path("/run/systemd/system")), host.command("systemctl"))
+    script = "cat /proc/self/cgroup; exit 7"
+    done = subprocess.run(
+        units.outside(["sh", "-c", script], 20),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 7
+    assert "fleet.slice/run-" in done.stdout
+    endless = units.outside(["sleep", "600"], 1)
+    assert subprocess.run(endless, capture_output=True, timeout=30, check=False).returncode
 
 
 def test_a_unit_of_the_host_itself_is_foreign(rig: Rig) -> None:

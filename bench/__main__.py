@@ -3,13 +3,13 @@
 import importlib
 import sys
 
-from bench.table import Row, remember, show
+from bench.table import Row, publish, remember, show
 
 AREAS = ("coordinator", "cluster", "skydns", "vulcan", "confd", "client", "fleet", "locksmith")
 
 
 def main() -> None:
-    """Run the named areas, or all."""
+    """Run the named areas, or all; a run of all is what the comparison shows."""
     asked = sys.argv[1:] or AREAS
     if unknown := set(asked) - set(AREAS):
         sys.exit(f"no such area: {', '.join(sorted(unknown))}; there are {', '.join(AREAS)}")
@@ -18,6 +18,8 @@ def main() -> None:
         rows += importlib.import_module(f"bench.{area}").rows()
         print(show(rows), end="\n\n", flush=True)
     remember(rows)
+    if not sys.argv[1:]:
+        publish(rows)
 
 
 main()

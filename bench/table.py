@@ -11,6 +11,8 @@ from pathlib import Path
 import msgspec
 
 HISTORY = Path(__file__).parent / "history.ndjson"
+COMPARISON = Path(__file__).parent.parent / "docs/comparison.md"
+MARKS = ("<!-- bench -->\n", "<!-- /bench -->")
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 ROUND_S = float(os.environ.get("BENCH_SECONDS", "4"))
 
@@ -64,6 +66,18 @@ def show(rows: Iterable[Row]) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def publish(rows: Iterable[Row]) -> None:
+    """Put the table between the marks of the comparison's page."""
+    head = ("area", "what", "ours", "peer", "ratio", "target", "")
+    lines = [head, ("---",) * len(head), *(_cells(row) for row in rows)]
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    before, begin, rest = COMPARISON.read_text().partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    if not end:
+        raise ValueError(f"{COMPARISON}: no table between {MARKS[0].strip()} and {MARKS[1]}")
+    COMPARISON.write_text(before + begin + table + end + after)
 
 
 def _cells(row: Row) -> tuple[str, ...]:

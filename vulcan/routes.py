@@ -1,4 +1,7 @@
-"""What the API answers, in vulcand's paths; a GET has no effect, a POST or DELETE writes keys."""
+"""What the API answers, in vulcand's paths; a GET has no effect, a POST or DELETE writes keys.
+
+A GET of an object has an ETag, which a POST or DELETE may name in If-Match: 412 if it is older.
+"""
 
 from daemonkit.routes import Route
 
@@ -19,6 +22,8 @@ ROUTES = (
     Route("GET", "/v2/top/frontends", "the busiest of the last seconds: `limit backendId`"),
     Route("GET", "/v2/top/servers", "the busiest servers"),
     Route("GET", "/v2/explain", "where a request would go: `method url header peer`; ours"),
+    Route("GET", "/v2/nodes", "every node: index in force, lag, what is refused; ours"),
+    Route("GET PUT", "/v2/log/severity", "from which level on is logged"),
     Route("GET", "/v2/node", "how far this node is, and what is not in force; ours"),
     Route("POST", "/v2/apply", "plan or carry out a set of documents; ours"),
     Route("POST", "/v2/rollback", "undo revisions; ours"),

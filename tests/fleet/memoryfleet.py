@@ -50,6 +50,10 @@ class MemoryFleet:
             if name.startswith(pattern) and seen.is_running
         ]
 
+    def _hosts(self) -> int:
+        entries = self.store.list("/fleet/v1/hosts").entries
+        return sum(each.key.endswith("/status") for each in entries)
+
     async def _live(self) -> None:
         life = Lifecycle(asyncio.get_running_loop())
         roles: list[Agent | Scheduler] = []
@@ -73,6 +77,7 @@ class MemoryFleet:
     def __enter__(self) -> Self:
         self._thread.start()
         assert self._begun.wait(30)
+        wait_until(lambda: self._hosts() == len(NAMES), "all hosts are there", 30)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -110,10 +115,4 @@ def memory_fleet(directory: Path, *, schedules: bool = True) -> Iterator[MemoryF
         Coordinator(directory) as coordinator,
         MemoryFleet(directory, coordinator.url, schedules=schedules) as fleet,
     ):
-        hosts = "/fleet/v1/hosts"
-        wait_until(
-            lambda: sum(e.key.endswith("/status") for e in fleet.store.list(hosts).entries) == 3,
-            "all hosts are there",
-            30,
-        )
         yield fleet

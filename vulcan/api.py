@@ -35,7 +35,7 @@ from vulcan.revision import Conflict
 from vulcan.seal import NONCE_BYTES
 from vulcan.table import Table
 from vulcan.telling import everyone
-from vulcan.top import Recent, Windows
+from vulcan.top import Recent, Windows, anomalies
 from vulcan.writes import Bad
 
 TOP_LIMIT = 100
@@ -294,7 +294,13 @@ def _top(table: Table, live: Live, kind: str, query: Mapping[str, str]) -> dict[
                 recent = live.windows.get(("server", f"{backend} {server.address}")) or Recent()
                 rows.append((recent, {**to_json(server), "Backend": backend}))
     rows.sort(key=lambda row: row[0].rank)
-    shown = [{**document, "Stats": recent.stats()} for recent, document in rows[:limit]]
+    # Servers are compared with those that do the same work.
+    compared = kind == "servers" and wanted
+    found = anomalies([recent for recent, _ in rows]) if compared else [[] for _ in rows]
+    shown = [
+        {**document, "Stats": recent.stats(found[at])}
+        for at, (recent, document) in enumerate(rows[:limit])
+    ]
     return {kind.capitalize(): shown}
 
 

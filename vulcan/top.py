@@ -1,7 +1,10 @@
 """What frontends and servers did in the last ten seconds, as vulcand's API shows it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median_low
+
+import msgspec
 
 from daemonkit.metrics import Sample
 from vulcan.stats import NETWORK_ERRORS, SLICE_S, SLICES, latency_at, parted
@@ -11,6 +14,7 @@ PERIOD_NS = int(SLICES * SLICE_S * 1e9)
 # looks, for ten thousand windows a second cost a tenth of a core.
 FREE_MAX = 500
 WATCHED_S = 10.0
+_APPLICATION_ERRORS = frozenset((500,))
 QUANTILES = (50.0, 75.0, 95.0, 99.0, 99.9)
 
 
@@ -29,14 +33,16 @@ class Recent:
     @property
     def rank(self) -> tuple[float, float, int]:
         """Sorts what needs a look first: network errors, then 500s, then the busiest."""
-        total = self.total or 1
-        network = sum(self.codes.get(code, 0) for code in NETWORK_ERRORS) / total
-        return (-network, -self.codes.get(500, 0) / total, -self.total)
+        return (-self.ratio(NETWORK_ERRORS), -self.ratio(_APPLICATION_ERRORS), -self.total)
 
-    def stats(self) -> dict[str, object]:
+    def ratio(self, codes: Collection[int]) -> float:
+        """Return which part of the answers had one of these codes."""
+        return sum(self.codes.get(code, 0) for code in codes) / (self.total or 1)
+
+    def stats(self, anomalies: Sequence["Anomaly"] = ()) -> dict[str, object]:
         """Return vulcand's Stats object; latencies are nanoseconds."""
         return {
-            "Verdict": {"IsBad": False, "Anomalies": None},
+            "Verdict": {"IsBad": bool(anomalies), "Anomalies": list(anomalies) or None},
             "Counters": {
                 "Period": PERIOD_NS,
                 "NetErrors": sum(self.codes.get(code, 0) for code in NETWORK_ERRORS),
@@ -48,6 +54,37 @@ class Recent:
                 for q in QUANTILES
             ],
         }
+
+
+class Anomaly(msgspec.Struct, frozen=True, rename="pascal"):
+    """How one server stands out, with vulcand's codes."""
+
+    code: int
+    message: str
+
+
+def anomalies(servers: Sequence[Recent]) -> list[list[Anomaly]]:
+    """Return how each of a backend's servers stands out among the others."""
+    found: list[list[Anomaly]] = [[] for _ in servers]
+    for code, message, factor, values in (
+        (1, "latency", 2.0, [latency_at(each.buckets, 0.5) for each in servers]),
+        (2, "network errors", 1.5, [each.ratio(NETWORK_ERRORS) for each in servers]),
+        (3, "application errors", 1.5, [each.ratio(_APPLICATION_ERRORS) for each in servers]),
+    ):
+        bound = _bound(values) * factor
+        for at, value in enumerate(values):
+            if value > bound:
+                found[at].append(Anomaly(code, f"{message} above the others'"))
+    return found
+
+
+def _bound(values: Sequence[float]) -> float:
+    """The median and the median distance from it; of two servers the better one, of one none."""
+    if len(values) < 2:
+        return float("inf")
+    # As vulcand, so that of an even number the lower one of the middle counts.
+    middle = median_low(values)
+    return middle + median_low([abs(value - middle) for value in values])
 
 
 Windows = Mapping[tuple[str, str], Recent]

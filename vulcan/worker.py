@@ -23,6 +23,8 @@ from vulcan.table import Table
 
 # Longer than the idle time of any pool in front of us that we know (AWS: 60 s).
 LIMITS = Limits(idle_s=75.0)
+# Requests leave no cycles behind, so that looking for some every 700 objects is for nothing.
+GC_ALLOCATIONS = 20_000
 # Windows of `vctl top` travel as samples of this name, and are no metric.
 WINDOW = "vulcand_window"
 
@@ -70,6 +72,7 @@ class ProxyWorker:
                 self._advance(Update(changes))
                 # The table stays: looking for garbage in it costs pauses and finds nothing.
                 gc.freeze()
+                gc.set_threshold(GC_ALLOCATIONS)
                 if not self._accepting:
                     self._accepting = True
                     for name, sock in self._sockets.items():

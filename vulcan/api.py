@@ -56,7 +56,7 @@ class Live:
     level: str
     report: Report
     modified: Callable[[str], int | None]  # of a key
-    windows: Windows
+    windows: Callable[[], Windows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,16 +282,17 @@ def _reply(exchange: Exchange, status: int, document: object, fields: bytes = b"
 def _top(table: Table, live: Live, kind: str, query: Mapping[str, str]) -> dict[str, object]:
     wanted = query.get("backendId", "")
     limit = int(query["limit"]) if query.get("limit", "").isdigit() else TOP_LIMIT
+    windows = live.windows()
     rows: list[tuple[Recent, dict[str, object]]] = []
     if kind == "frontends":
         for frontend in table.frontends.values():
             if wanted in {"", frontend.backend}:
-                recent = live.windows.get(("frontend", frontend.id)) or Recent()
+                recent = windows.get(("frontend", frontend.id)) or Recent()
                 rows.append((recent, to_json(frontend)))
     else:
         for backend in table.servers:
             for server in table.rotation(backend) if wanted in {"", backend} else ():
-                recent = live.windows.get(("server", f"{backend} {server.address}")) or Recent()
+                recent = windows.get(("server", f"{backend} {server.address}")) or Recent()
                 rows.append((recent, {**to_json(server), "Backend": backend}))
     rows.sort(key=lambda row: row[0].rank)
     # Servers are compared with those that do the same work.

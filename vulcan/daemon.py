@@ -276,7 +276,6 @@ class Vulcand:
                 self._sockets.follow(self._table.listeners, self._workers)
 
     def _live(self) -> api.Live:
-        windows = [s for s in self._worker_samples() if s.name == WINDOW]
         return api.Live(
             index=self._table.index,
             refused=self._quarantine.refused,
@@ -286,7 +285,7 @@ class Vulcand:
             level=self._level,
             report=self._report(),
             modified=self._quarantine.modified,
-            windows=top.gathered(windows),
+            windows=self._windows,
         )
 
     def _report(self) -> Report:
@@ -309,6 +308,9 @@ class Vulcand:
             self._workers.publish(messages.encode(Watch()))
             return WATCH_BEGINS_S if now_s - before_s > top.WATCHED_S else 0.0
         return 0.0
+
+    def _windows(self) -> top.Windows:
+        return top.gathered(s for s in self._worker_samples() if s.name == WINDOW)
 
     def _worker_samples(self) -> list[Sample]:
         return self._workers.samples() if self._workers is not None else []

@@ -25,6 +25,7 @@ TRAILER_BYTES_MAX = 8192
 # Clients repeat their heads byte for byte on one connection, and parsing is pure.
 MEMO_HEADS_MAX = 1024
 MEMO_HEAD_BYTES_MAX = 1024
+# Heads that are told to have come before: four times as many as are kept, at eight bytes each.
 MEMO_MET = 4096
 
 _REQUEST_LINE = re.compile(

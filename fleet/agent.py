@@ -19,7 +19,7 @@ from coordinator.client.mirror import Mirror
 from coordinator.client.store import Store
 from coordinator.client.view import Changes, View
 from daemonkit import logs
-from daemonkit.lifecycle import Lifecycle
+from daemonkit.lifecycle import CannotServe, Lifecycle
 from daemonkit.metrics import Sample
 from fleet import announce, answers, facts, keys
 from fleet.lodge import Lodge
@@ -94,7 +94,10 @@ class Agent:
     async def start(self, life: Lifecycle) -> None:
         """Take up what runs. Does not wait for the store."""
         self._life, self._loop = life, asyncio.get_running_loop()
-        await self._units.open()
+        try:
+            await self._units.open()
+        except OSError as error:
+            raise CannotServe(str(error)) from error
         self._recall()
         await self._turn()
         self._mirror.start()

@@ -50,8 +50,12 @@ class DBus:
             bus.add_message_handler(self._hear)
             await self._send("org.freedesktop.DBus", "/org/freedesktop/DBus", "AddMatch", _RULE)
             await self._ask("Subscribe")
-        except (DBusError, TimeoutError, EOFError) as error:
-            raise OSError(f"systemd's bus: {error}") from error
+        except (DBusError, OSError, EOFError) as error:
+            where = self._address or "its usual place"
+            raise OSError(
+                f"systemd's bus at {where} does not answer: {error}; is dbus running? "
+                "--driver systemctl does without it"
+            ) from error
 
     async def seen(self, names: Iterable[str]) -> dict[str, Seen]:
         """Return these units and every other that is ours."""

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -122,7 +123,14 @@ def history(context: Context) -> None:
         show(answer)
         return
     names = ("Number", "Time", "Author", "Changes", "Message")
-    rows = [{**each, "Changes": len(each["Changes"])} for each in answer["Revisions"]]
+    rows = [
+        {
+            **each,
+            "Time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(each["Time"])),
+            "Changes": len(each["Changes"]),
+        }
+        for each in answer["Revisions"]
+    ]
     table("Revisions", names, [[row[name] for name in names] for row in rows])
 
 

@@ -30,7 +30,7 @@ class MemoryFleet:
 
     def __init__(self, directory: Path, url: str, *, schedules: bool = True) -> None:
         self.directory, self.url, self._schedules = directory, url, schedules
-        self.store: Store = connect([url])
+        self.store: Store = connect(url.split(","))
         self.units = {name: MemoryUnits(time.monotonic) for name in NAMES}
         self._begun, self._end = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._live()), daemon=True)
@@ -58,14 +58,14 @@ class MemoryFleet:
         life = Lifecycle(asyncio.get_running_loop())
         roles: list[Agent | Scheduler] = []
         if self._schedules:
-            roles = [Scheduler(connect([self.url]), SchedulerSettings("one", 15, 60))]
+            roles = [Scheduler(connect(self.url.split(",")), SchedulerSettings("one", 15, 60))]
         for number, (name, region) in enumerate(NAMES.items(), 1):
             own = Facts(
                 f"{number}{name[1]}" * 16, name, f"127.0.0.{number}", 4000, 8 << 30,
                 {"region": region},
             )  # fmt: skip
             settings = Settings(own, "boot", self.directory / name, 30)
-            roles.append(Agent(connect([self.url]), self.units[name], settings))
+            roles.append(Agent(connect(self.url.split(",")), self.units[name], settings))
         for role in roles:
             await role.start(life)
         self._begun.set()

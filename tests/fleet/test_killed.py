@@ -1,4 +1,4 @@
-"""A scheduler that is killed between two of its writes leaves nothing but work to go on with."""
+"""What is killed moves nothing: schedulers between their writes, the leader of the store."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster import Cluster
 from tests.fleet.memoryfleet import Caller, MemoryFleet, memory_fleet
 from tests.rig import Running, python, wait_until
 
@@ -52,6 +53,27 @@ def test_schedulers_that_are_killed_between_any_two_writes_reach_what_is_wanted(
         assert not fleet.running("fleet-web-")
     finally:
         last[0].kill()
+
+
+def test_another_leader_of_the_store_moves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Cluster(tmp_path) as cluster, MemoryFleet(tmp_path, cluster.endpoints) as fleet:
+        ctl = Caller(fleet, capsys)
+        ctl("run", fleet.file("web.service", JOB))
+        before = {name: units.known() for name, units in fleet.units.items()}
+        decided = ctl("events")
+        leader = cluster.leader()
+        cluster.kill(leader)
+        wait_until(lambda: cluster.leader_now() not in (None, leader), "another one leads", 60)
+        cluster.start(leader)
+        ctl("scale", "web", "4")
+        assert ctl("status", "web").count("ready") >= 4
+        for name, units in fleet.units.items():
+            assert before[name].items() <= units.known().items()
+        fresh = ctl("events").removeprefix(decided)
+        assert "lost" not in fresh
+        assert "stop" not in fresh
 
 
 def _mortal(fleet: MemoryFleet, writes: int) -> list[str]:

@@ -92,7 +92,9 @@ def test_logs_and_commands_reach_every_host(hosts: HostFleet) -> None:
     wait_until(
         lambda: hosts.ctl("logs", "hello").count("hello from fleet") == 3, "three journals", 20
     )
+    assert "hello from fleet" in hosts.ctl("journal", "hello", "--lines", "5")
     assert hosts.ctl("exec", "h2", "hostname").strip() == "h2"
+    assert "fleet.slice/run-" in hosts.ctl("exec", "h2", "--", "cat", "/proc/self/cgroup")
     assert hosts.asked("exec", "h2", "false").returncode == 1
     hosts.ctl("destroy", "hello.service")
 

@@ -83,8 +83,8 @@ class Around:
     texts: Mapping[str, str]
     refused: Mapping[str, str]
     is_ready: Callable[[Order], bool]
-    serves: Callable[[Order, Endpoint], bool] = lambda _order, _endpoint: True
     may_start_exclusive: bool = True
+    serves: Callable[[Order, Endpoint], bool] = lambda _order, _endpoint: True
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from tests.hosts.rig import GATEWAY, Rig
 from tests.rig import ROOT, Running, answers, wait_until
 
 STORE = f"http://{GATEWAY}:2379"
+PATIENT = "[Service]\nWatchdogSec=5min\n"
 WEB = """\
 [Service]
 ExecStart=/usr/bin/python3 -u -c "{script}"
@@ -75,6 +76,9 @@ class HostFleet:
             lines += [f"FLEETD_{name.upper()}={value}" for name, value in self._options.items()]
             host.write("/etc/default/fleetd", "\n".join([*lines, ""]))
             host.write("/etc/default/locksmithd", f"LOCKSMITHD_ENDPOINTS={STORE}\n")
+            # A test that stops fleetd does not mean it to be killed for that.
+            host.write("/etc/systemd/system/fleetd.service.d/rig.conf", PATIENT)
+            host.run("systemctl", "daemon-reload")
             host.run("systemctl", "start", "--no-block", "fleetd")
         wait_until(lambda: self.ctl("hosts").count("ready") == len(list(self.rig)), "all hosts", 60)
 

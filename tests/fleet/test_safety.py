@@ -91,7 +91,7 @@ def test_a_scheduler_that_was_stopped_past_its_lease_changes_nothing(hosts: Host
     host.shell(f"kill -STOP {pid}")
     try:
         wait_until(
-            lambda: int(hosts.store.get("/fleet/v1/epoch").value) > epoch, "another leads", 25
+            lambda: int(hosts.store.get("/fleet/v1/epoch").value) > epoch, "another leads", 60
         )
         hosts.ctl("run", hosts.file("late.service", SLEEPER + "[X-Fleet]\nCount=1\n"), "--no-block")
     finally:

@@ -26,6 +26,11 @@ class RateLimiter:
         self._rates = tuple(rates)
         self._buckets: dict[tuple[bytes, Rate], tuple[float, float]] = {}  # tokens, when
 
+    @property
+    def kept(self) -> int:
+        """How many buckets are remembered."""
+        return len(self._buckets)
+
     def wait_s(self, source: bytes, now_s: float, rates: Sequence[Rate] | None = None) -> float:
         """Take a token of every rate, or none; return how long to wait for one, 0 when taken."""
         rates = rates or self._rates
@@ -37,7 +42,7 @@ class RateLimiter:
             return max(lacking)
         for rate, tokens in filled:
             self._buckets[(source, rate)] = (tokens - 1.0, now_s)
-        if len(self._buckets) > SOURCES_MAX:
+        while len(self._buckets) > SOURCES_MAX:  # a source has a bucket for each of its rates
             self._buckets.pop(next(iter(self._buckets)))
         return 0.0
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from vulcan import breaker, rewrite
+from vulcan import breaker, limits, rewrite
 from vulcan.chain import EMPTY, Asked, Chain, Passage, Refusal
 from vulcan.model import Middleware, ModelError, decode
 from vulcan.predicate import Attempt, compile_condition, compile_failover
@@ -53,6 +53,16 @@ def test_a_rate_lets_its_burst_through_and_then_its_share():
 def test_every_client_has_its_own_rate_also_with_an_ipv6_address():
     limited = chain(middleware("ratelimit", PeriodSeconds=1, Requests=1, Burst=1))
     assert [status(limited, peer=p) for p in ("::1", "::2", "::1")] == [200, 200, 429]
+
+
+def test_no_number_of_sources_makes_a_limiter_keep_more_than_its_bound(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(limits, "SOURCES_MAX", 10)
+    limiter = limits.RateLimiter((limits.Rate(1.0, 1, 1), limits.Rate(60.0, 9, 9)))
+    for number in range(100):
+        assert limiter.wait_s(b"%d" % number, 0.0) == 0
+        assert limiter.kept <= 10
 
 
 def test_a_request_may_bring_its_rates_and_all_of_them_count():

@@ -114,18 +114,28 @@ class Told(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def told() -> Iterator[tuple[str, list[tuple[str, str, bytes]]]]:
-    """Run a server for webhooks."""
-    kept: list[tuple[str, str, bytes]] = []
-    handler = type("Telling", (Told,), {"told": kept})
+def threaded(
+    handler: type[BaseHTTPRequestHandler], context: ssl.SSLContext | None = None
+) -> Iterator[int]:
+    """Run a server, over TLS with a context; return its port."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}", kept
+            yield server.server_port
         finally:
             server.shutdown()
             thread.join(10)
+
+
+@contextlib.contextmanager
+def told() -> Iterator[tuple[str, list[tuple[str, str, bytes]]]]:
+    """Run a server for webhooks."""
+    kept: list[tuple[str, str, bytes]] = []
+    with threaded(type("Telling", (Told,), {"told": kept})) as port:
+        yield f"http://127.0.0.1:{port}", kept
 
 
 def test_a_breaker_trips_tells_so_answers_and_recovers(shared: Site, host: str):
@@ -165,59 +175,31 @@ def test_a_breaker_trips_tells_so_answers_and_recovers(shared: Site, host: str):
         assert shared.vulcand.get(host=host).status == 200
 
 
+class Secret(Told):
+    """Says what nobody else shall read."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "6")
+        self.end_headers()
+        self.wfile.write(b"secret")
+
+
 @pytest.fixture
-def secure(tmp_path: Path) -> Iterator[tuple[Origin, int, str]]:
-    """A server behind TLS: it, the port of its TLS, and the certificate to trust."""
+def secure(tmp_path: Path) -> Iterator[tuple[int, str]]:
+    """The port of a server behind TLS, and the certificate to trust."""
     pair = make_pair("inside.example")
     (tmp_path / "pair.pem").write_bytes(pair.key + pair.cert)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(tmp_path / "pair.pem")
-    with Origin(tells("secret")) as origin, tls_door(context, origin.port) as port:
-        yield origin, port, pair.cert.decode()
-
-
-@contextlib.contextmanager
-def tls_door(context: ssl.SSLContext, inner: int) -> Iterator[int]:
-    """Take TLS connections and pass what they say to a port, in a thread of its own."""
-    loop, ports = asyncio.new_event_loop(), []
-
-    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await source.read(65_536):
-                sink.write(data)
-                await sink.drain()
-        sink.close()
-
-    async def joined(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        near, far = await asyncio.open_connection("127.0.0.1", inner)
-        await asyncio.gather(pump(reader, far), pump(near, writer))
-
-    async def serve() -> None:
-        ended = asyncio.Event()
-        server = await asyncio.start_server(joined, "127.0.0.1", 0, ssl=context)
-        ports.append((server.sockets[0].getsockname()[1], ended))
-        await ended.wait()
-        server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
-    thread.start()
-    port, ended = wait_until(lambda: ports and ports[0], "TLS listens")
-    try:
-        yield port
-    finally:
-        loop.call_soon_threadsafe(ended.set)
-        thread.join(10)
-        loop.close()
+    with threaded(Secret, context) as port:
+        yield port, pair.cert.decode()
 
 
 def test_a_server_over_tls_is_asked_when_its_certificate_is_the_right_one(
-    shared: Site, host: str, secure: tuple[Origin, int, str]
+    shared: Site, host: str, secure: tuple[int, str]
 ):
-    _, port, certificate = secure
+    port, certificate = secure
     shared.server("s", f"https://127.0.0.1:{port}", host)
     shared.frontend(host, f'Host("{host}")', host)
     shared.settle()

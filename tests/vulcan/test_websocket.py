@@ -26,10 +26,13 @@ LARGE = 1024 * 1024
 
 
 class Sockets:
-    """A server that echoes; the path says what else it does. `heard` is how clients ended."""
+    """A server that echoes; the path says what else it does.
+
+    `heard` is how clients ended, with the path that they asked for.
+    """
 
     def __init__(self) -> None:
-        self.heard: list[tuple[int | None, str | None]] = []
+        self.heard: list[tuple[str, int | None, str | None]] = []
         self.port = 0
         self._loop = asyncio.new_event_loop()
         self._end = asyncio.Event()
@@ -61,7 +64,7 @@ class Sockets:
                 await client.send(message)
         except ConnectionClosed:
             pass
-        self.heard.append((client.close_code, client.close_reason))
+        self.heard.append((client.request.path, client.close_code, client.close_reason))
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -175,14 +178,13 @@ def test_a_ping_of_the_server_is_answered(port: int):
 
 @pytest.mark.parametrize(("code", "reason"), [(1000, ""), (1001, "going"), (4999, "mine " * 20)])
 def test_a_clients_close_reaches_the_server(port: int, sockets: Sockets, code: int, reason: str):
-    sockets.heard.clear()
-
     async def case(client: ClientConnection) -> object:
         await client.close(code, reason)
         return client.close_code, client.close_reason
 
-    assert talk(port, "/", case) == (code, reason)
-    wait_until(lambda: sockets.heard == [(code, reason)], "the server heard it")
+    path = f"/{port}/{code}"
+    assert talk(port, path, case) == (code, reason)
+    wait_until(lambda: sockets.heard.count((path, code, reason)) == 1, "the server heard it")
 
 
 def test_a_servers_close_reaches_the_client(port: int):
@@ -204,19 +206,17 @@ def test_a_server_that_vanishes_is_seen_to(port: int):
 
 
 def test_a_client_that_vanishes_is_seen_to(port: int, sockets: Sockets):
-    sockets.heard.clear()
-
     async def case(client: ClientConnection) -> object:
         client.transport.abort()
         return None
 
-    talk(port, "/", case)
-    wait_until(lambda: sockets.heard == [(1006, "")], "the server saw it")
+    path = f"/{port}/vanishes"
+    talk(port, path, case)
+    wait_until(lambda: sockets.heard.count((path, 1006, "")) == 1, "the server saw it")
 
 
-def test_a_frame_against_the_protocol_is_the_servers_to_judge(port: int, sockets: Sockets):
+def test_a_frame_against_the_protocol_is_the_servers_to_judge(port: int):
     """The proxy passes bytes on and has no opinion: both ends see what they would see alone."""
-    sockets.heard.clear()
 
     async def case(client: ClientConnection) -> object:
         client.transport.write(Frame(Opcode.TEXT, b"\xff\xfe").serialize(mask=True))

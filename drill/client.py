@@ -149,13 +149,14 @@ async def load(rate: float, url: str, nameservers: list[str]) -> Requests:
     ]
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    began_s, number = time.monotonic(), 0
+    began_s, number, behind_s = time.monotonic(), 0, 0.0
     under_way: set[asyncio.Task[None]] = set()
     print("begun", flush=True)
     while not stop.is_set():
         await asyncio.sleep(TICK_S)
         while (due_s := began_s + number / rate) <= time.monotonic():
             number += 1
+            behind_s = max(behind_s, time.monotonic() - due_s)
             if len(under_way) < UNDER_WAY_MAX:
                 client = clients[number % 2]
                 task = asyncio.create_task(client.request(number, due_s, keep=number % 2 == 0))
@@ -165,10 +166,10 @@ async def load(rate: float, url: str, nameservers: list[str]) -> Requests:
     await asyncio.gather(*under_way)
     for client in clients:
         client.close()
-    return _summed(clients, seconds)
+    return _summed(clients, seconds, behind_s)
 
 
-def _summed(clients: list[Client], seconds: float) -> Requests:
+def _summed(clients: list[Client], seconds: float, behind_s: float) -> Requests:
     latencies_ms = sorted(ms for client in clients for ms in client.latencies_ms)
     counted = sum((client.counted for client in clients), Counter[str]())
     failures = sorted(each for client in clients for each in client.failures)
@@ -184,6 +185,7 @@ def _summed(clients: list[Client], seconds: float) -> Requests:
         p99_ms=latencies_ms[len(latencies_ms) * 99 // 100] if latencies_ms else 0.0,
         longest_ms=longest_ms,
         longest_at_s=longest_at_s,
+        behind_ms=behind_s * 1000,
     )
 
 

@@ -30,6 +30,7 @@ class Requests(msgspec.Struct, frozen=True):
     p99_ms: float
     longest_ms: float
     longest_at_s: float
+    behind_ms: float  # by so much the client itself was late at most
 
 
 class Said(msgspec.Struct, frozen=True):

@@ -40,7 +40,8 @@ class Beside:
     """One of our programs on the hosts' network; what it prints at its end is its result."""
 
     def __init__(self, fleet: Fleet, directory: Path, module: str, *arguments: str) -> None:
-        command = fleet.beside(f"drill.{module}", *arguments)
+        # An instrument that waits for its turn measures itself.
+        command = ["nice", "-n", "-15", *fleet.beside(f"drill.{module}", *arguments)]
         with (directory / f"{module}.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log

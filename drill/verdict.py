@@ -61,6 +61,7 @@ class Verdict(msgspec.Struct, frozen=True):
             f"           {seen.next_address} connected to a next address",
             f"latency    median {seen.median_ms:.1f} ms, p99 {seen.p99_ms:.0f} ms",
             f"           longest {seen.longest_ms:.0f} ms at {at_s:.1f}s",
+            f"           of it the client's own lateness: at most {seen.behind_ms:.0f} ms",
             *(f"failed     {each}" for each in seen.failures[:SHOWN_MAX]),
         ]
 

@@ -9,7 +9,7 @@ from drill.verdict import Verdict
 
 SEEN = Requests(
     seconds=10.0, sent=2500, failed=0, failures=(), resent=0, next_address=0,
-    median_ms=2.0, p99_ms=9.0, longest_ms=40.0, longest_at_s=105.0,
+    median_ms=2.0, p99_ms=9.0, longest_ms=40.0, longest_at_s=105.0, behind_ms=1.0,
 )  # fmt: skip
 GOOD = Verdict(
     requests={"vulcand": SEEN}, wrong=[], asked=100, writes=Writes((1, 2), (), 3.0, 101.0), lost=[],

@@ -16,7 +16,7 @@ from daemonkit import metrics
 from fleet.agent import Agent, Settings
 from fleet.memory import MemoryUnits
 from fleet.model import Facts
-from tests.rig import Coordinator, Running, answers, free_port
+from tests.rig import Coordinator, Running, answers, free_port, wait_until
 
 _FAMILY = re.compile(
     r"^# HELP (?P<name>\S+) (?P<help>.*)\n# TYPE \S+ (?P<kind>\w+)\n(?P<samples>(?:[^#\n].*\n)*)",
@@ -26,6 +26,8 @@ _LABEL = re.compile(r'[{,](\w+)="')
 # What prometheus-client shows of any process in Python.
 _ANY = re.compile(r"process_|python_")
 Family = tuple[str, str, str, tuple[str, ...]]
+# What workers have counted reaches their supervisor's page a moment later.
+LATE = {"skydns": "skydns_replies_total{", "vulcand": "vulcand_requests_total{"}
 
 
 def families(directory: Path) -> dict[str, list[Family]]:
@@ -82,6 +84,8 @@ def _daemons(directory: Path, stack: ExitStack) -> Iterator[tuple[str, str]]:
     subprocess.run(ask, check=True, capture_output=True)
     _text(f"http://127.0.0.1:{site}", "/v2/keys/skydns")
     _text(f"http://{lock_address}", "/v1/pre-reboot")
+    for name, sample in LATE.items():
+        wait_until(lambda name=name, sample=sample: sample in _text(urls[name]), sample)
     yield from urls.items()
 
 

@@ -1,4 +1,7 @@
-"""What `fleetctl` does, told as functions of a Registry. Text goes out by `say`."""
+"""What `fleetctl` does, told as functions of a Registry. Text goes out by `say`.
+
+Placement, and numpy with it, is imported where it is asked for: hooks call `fleetctl` each second.
+"""
 
 import secrets
 import time
@@ -10,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from coordinator.client.errors import KeyNotFound
-from fleet import job, keys, picture, schedule, signing, suits, table, unitfile
+from fleet import job, keys, picture, signing, suits, table, unitfile
 from fleet.actions import described
 from fleet.diff import diff
 from fleet.model import (
@@ -24,7 +27,6 @@ from fleet.model import (
     digest,
     encode,
 )
-from fleet.place import Floor
 from fleet.registry import Refused, Registry, is_settled, who
 from fleet.rollouts import is_up
 from fleet.world import Desired, HostView, World
@@ -147,6 +149,8 @@ def _given_up(desired: Desired) -> str:
 
 def plan(caller: Caller, file: str, count: int | None) -> int:
     """Show what a file would change; return how many actions that takes."""
+    from fleet.schedule import schedule
+
     name, text = named(caller, file)
     was = caller.world.jobs.get(name)
     old = was.record if was else None
@@ -165,7 +169,7 @@ def plan(caller: Caller, file: str, count: int | None) -> int:
     job.parse(name, text)
     world = picture.imagined(caller.registry.picture, record, text)
     actions = [each for each in diff(world) if _is_of(each, name)]
-    outcome = schedule.schedule(world, actions, EPOCH)
+    outcome = schedule(world, actions, EPOCH)
     lines = outcome.told or [described(each) for each in actions]
     lines += [f"cannot place {name}[{n.place.index}]: {n.why}" for n in outcome.unseated]
     caller.say(table.as_json(lines) if caller.as_json else "".join(f"{n}\n" for n in lines))
@@ -188,13 +192,15 @@ def status(caller: Caller, names: list[str]) -> None:
 
 def explain(caller: Caller, name: str) -> None:
     """Say why a job's instances are where they are, and what would be done next."""
+    from fleet.schedule import schedule
+
     desired = caller.registry.desired(name)
     record = desired.record
     for each in caller.world.by_job().get(record.name, []):
         order = each.order
         caller.say(f"{order.job}[{order.index}] on {each.host.name()}: {order.why}\n")
     actions = [each for each in diff(caller.world) if _is_of(each, record.name)]
-    outcome = schedule.schedule(caller.world, actions, EPOCH)
+    outcome = schedule(caller.world, actions, EPOCH)
     for line in outcome.told:
         caller.say(f"next: {line}\n")
     for job_name, why in outcome.held.items():
@@ -208,6 +214,8 @@ def explain(caller: Caller, name: str) -> None:
 
 def why_not(caller: Caller, name: str, host: str) -> str:
     """Return why a job's next instance would not go to a host, "" if it could."""
+    from fleet.place import Floor
+
     desired, view = caller.registry.desired(name), caller.registry.host(host)
     floor = Floor(caller.world)
     reason = floor.why_not(desired, view)
@@ -378,6 +386,8 @@ def _is_of(action: object, name: str) -> bool:
 
 
 def _scores(world: World, desired: Desired) -> str:
+    from fleet.place import Floor
+
     assert desired.job is not None
     floor = Floor(world)
     rows = []

@@ -70,6 +70,9 @@ def _call(webhook: Webhook) -> None:
     try:
         with urllib.request.urlopen(request, timeout=WEBHOOK_S) as reply:  # noqa: S310
             _log.info("webhook-called", url=webhook.url, status=reply.status)
+    except urllib.error.HTTPError as refusal:
+        refusal.close()
+        _log.warning("webhook-failed", url=webhook.url, error=str(refusal))
     except (OSError, ValueError) as error:
         _log.warning("webhook-failed", url=webhook.url, error=str(error))
 

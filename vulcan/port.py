@@ -15,8 +15,9 @@ from vulcan.route import Route
 from vulcan.sockets import listener_of
 from vulcan.tls_settings import TlsSettings
 
-# Clients that keep their connections busy, proxies above all, ask again within this time.
-GRACE_S = 1.0
+# Clients that keep their connections busy, proxies above all, ask again within this time; and a
+# first request whose packet was lost is here by then (RFC 6298 sends again after a second).
+GRACE_S = 3.0
 
 _log = logs.get("vulcand")
 

@@ -1,5 +1,6 @@
 """Every verb of fleetctl, on a real store with a real scheduler and agents."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +47,27 @@ def test_a_job_is_planned_run_seen_scaled_and_destroyed(ctl: Caller) -> None:
     assert "it runs nowhere" in ctl("explain", "web")
     ctl("destroy", "web")
     assert not ctl.fleet.running("fleet-web-")
+
+
+def test_an_update_keeps_as_many_as_the_job_wants_available(ctl: Caller) -> None:
+    text = WEB.replace("Count=2", "Count=3\nMinAvailable=2\nUpdateParallel=3")
+    ctl("run", ctl.fleet.file("web.service", text))
+    least, over = [3], threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.005):
+            least.append(len(ctl.fleet.running("fleet-web-")))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        ctl("run", ctl.fleet.file("web.service", text.replace("sleep 600", "sleep 601")))
+    finally:
+        over.set()
+        looking.join()
+    (job,) = ctl.json("status", "web")
+    assert (job["version"], job["ready"]) == (2, 3)
+    assert min(least) == 2
 
 
 def test_every_listing_answers_in_json_and_in_columns(ctl: Caller) -> None:

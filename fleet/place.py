@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from fleet import suits
 from fleet.actions import Place
-from fleet.job import Job, Manner, Resources
-from fleet.model import Want
+from fleet.job import Job, Manner, Resources, Way
+from fleet.model import Order, Want
 from fleet.selector import EVERYTHING, Selector
 from fleet.suits import Rivalry
 from fleet.world import Desired, HostView, Standing, World
@@ -209,10 +209,20 @@ class Floor:
             where: dict[str, list[str]] = defaultdict(list)
             for host in self._world.hosts.values():
                 for each in host.placed:
-                    if each.order.want is not Want.STOP:
+                    if each.order.want is not Want.STOP and not self._gives_way(each.order):
                         where[each.order.job].append(host.id)
             self._where = where
         return self._where.get(name, ())
+
+    def _gives_way(self, order: Order) -> bool:
+        """Whether an instance ends once its successor, wherever that is, is ready.
+
+        Successors spread among themselves: counted, what they replace would push them together.
+        """
+        desired = self._world.jobs.get(order.job)
+        if desired is None or desired.job is None or desired.job.update.way is not Way.SURGE:
+            return False
+        return order.unit != desired.record.unit
 
     def _zone_of(self, label: str) -> NDArray[np.intp]:
         if label not in self._zones:

@@ -161,6 +161,16 @@ def test_a_surge_update_loses_nobody() -> None:
     assert {order.unit for order in orders} == {record.unit}
 
 
+def test_a_surge_update_keeps_instances_apart() -> None:
+    sim = fleet("h1", "h2", "h3")
+    sim.submit("web.service", unit(Count=3, Update="surge"))
+    sim.run(10)
+    for command in ("/bin/true", "/bin/false", "/bin/cat", "/bin/ls"):
+        sim.submit("web.service", unit(command, Count=3, Update="surge"))
+        sim.run(40)
+        assert sorted(sim.running("web.service")) == ["h1", "h2", "h3"]
+
+
 def test_a_version_that_dies_goes_back_to_the_last_stable_one_once() -> None:
     sim = fleet("h1", "h2", "h3")
     good, bad = unit(Count=3), unit("/bin/false", Count=3)

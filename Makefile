@@ -35,10 +35,9 @@ up: setup
 	RUN=$(RUN) BACKEND=$(BACKEND) ENDPOINTS=$(ENDPOINTS) PATH="$(CURDIR)/$(BIN):$$PATH" \
 	  $(BIN)/honcho --procfile Procfile start --concurrency $(IDLE)
 
-# Most tests wait for other processes most of the time, so there are two of them a core.
-# ARGS=--all-stores for every daemon's tests on every kind of store.
+# ARGS=--all-stores for every daemon's tests on every kind of store, LONG=1 for larger counts.
 test: setup
-	$(BIN)/pytest --numprocesses $(or $(WORKERS),$(shell expr 2 '*' $$(nproc))) $(ARGS)
+	$(BIN)/pytest --numprocesses auto $(ARGS)
 
 # The production replica in a world of faults. SEEDS=n for so many seeds, SECONDS=n for longer ones,
 # SEED=n for one: a failure prints its seed, and the same seed fails the same way.

@@ -49,7 +49,7 @@ class Limits:
     `entries_kept` stay in the log behind a snapshot, for members that are a little behind.
     """
 
-    segment_bytes: int = 64 << 20
+    segment_bytes: int = 16 << 20
     entries_kept: int = 5000
     snapshots_kept: int = 5
 

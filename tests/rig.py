@@ -21,6 +21,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
 START_S = 20.0
+# LONG=1 for the counts that a release is tested with; without it, some that fit a coffee break.
+LONG = bool(os.environ.get("LONG"))
 STOP_S = 15.0
 
 

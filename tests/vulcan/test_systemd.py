@@ -53,6 +53,8 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
         host.run("systemctl", "start", "vulcand.socket")
         host.run("systemctl", "start", "--no-block", "vulcand.service")
         wait_until(lambda: answers(f"http://{rig.dial(host.address, 80)}/"), "it serves", WAIT_S)
+        # While a unit is being started, a reload is no more than a part of that.
+        wait_until(lambda: is_active(host), "it is started", WAIT_S)
         yield rig
 
 
@@ -60,11 +62,14 @@ def main_pid(host: Host) -> int:
     return int(host.shell("systemctl show --property=MainPID --value vulcand.service"))
 
 
+def is_active(host: Host) -> bool:
+    return host.shell("systemctl is-active vulcand.service", check=False) == "active"
+
+
 def replaced(host: Host, before: int) -> bool:
     """Whether another process serves, and systemd knows which."""
-    active = host.shell("systemctl is-active vulcand.service", check=False) == "active"
     gone = host.run("kill", "-0", str(before), check=False).returncode != 0
-    return active and gone and main_pid(host) not in {0, before}
+    return is_active(host) and gone and main_pid(host) not in {0, before}
 
 
 def test_a_reload_and_a_restart_refuse_no_connection(rig: Rig):

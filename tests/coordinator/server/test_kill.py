@@ -13,9 +13,9 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from tests.rig import Coordinator, free_port
+from tests.rig import LONG, Coordinator, free_port
 
-KILLS = int(os.environ.get("KILLS", "100"))
+KILLS = int(os.environ.get("KILLS", "100" if LONG else "25"))
 WRITERS = 4
 
 

@@ -36,6 +36,8 @@ LOOK_EVERY_S = 1.0
 # Changes that come together are one look.
 REST_S = 0.02
 RETRY_S = 1.0
+# A store that was put back to an older state never shows what we wrote before.
+SEEN_WITHIN_S = 2.0
 # Plans are written side by side: the store commits what waits together at once.
 WRITERS = 16
 # A ring of decisions; a look writes one entry.
@@ -70,6 +72,7 @@ class Scheduler:
         self._place = 0
         self._last = Outcome()
         self._looks = self._writes = 0
+        self._written, self._seen_by_s = 0, 0.0
         self._look_s = 0.0
         self._held: dict[str, str] = {}
 
@@ -166,8 +169,17 @@ class Scheduler:
                 self._health = Health(self._settings.grace_s)
                 self._led_s = time.monotonic()
         # What the leader before wrote last is seen once our own epoch comes back to us.
-        if leads and self._picture.world.epoch >= self._lease.epoch:
+        if leads and self._picture.world.epoch >= self._lease.epoch and self._sees_its_own():
             await self._look()
+
+    def _sees_its_own(self) -> bool:
+        """Whether the picture has what was written last; before that, a look decides it again.
+
+        What we wrote comes from the mirror alone: put into the picture by us, it might stay there
+        though somebody has removed it meanwhile.
+        """
+        is_seen = self._mirror.status().index >= self._written
+        return is_seen or time.monotonic() >= self._seen_by_s
 
     async def _look(self) -> None:
         begun_s = time.perf_counter()
@@ -237,8 +249,8 @@ class Scheduler:
         written = [entry for entry in await asyncio.gather(*results) if entry is not None]
         self._writes += len(outcome.plans)
         if written:
-            index = max(entry.modified for entry in written)
-            self._picture.apply(Changes("", index, tuple(written)))
+            self._written = max(entry.modified for entry in written)
+            self._seen_by_s = time.monotonic() + SEEN_WITHIN_S
         for name in outcome.forgotten:
             if self._lease.leads:
                 seen = self._known(keys.job(name))

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from coordinator.client.memory import MemoryStore
+from coordinator.client.store import Entry, PutCondition
 from daemonkit.lifecycle import Lifecycle
 from fleet import keys, signing
 from fleet.agent import Agent, Settings
@@ -77,6 +78,43 @@ def test_what_is_wanted_runs_and_outlives_its_agent_and_its_scheduler(tmp_path: 
         again = await world.agent()
         assert world.units.known() == before
         await again.drain()
+
+    play(tmp_path, story)
+
+
+class Emptied(MemoryStore):
+    """Somebody removes all jobs behind the first rollout, before its writer hears of its write."""
+
+    is_emptied = False
+
+    def put(
+        self, key: str, value: str, *, ttl_s: int | None = None, when: PutCondition | None = None
+    ) -> Entry:
+        entry = super().put(key, value, ttl_s=ttl_s, when=when)
+        if key == keys.rollout("web.service") and not self.is_emptied:
+            self.is_emptied = True
+            self.delete(f"{keys.PREFIX}/jobs", recursive=True)
+            time.sleep(0.5)
+        return entry
+
+
+def test_a_job_that_went_while_its_scheduler_wrote_can_be_wanted_again(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        store = Emptied()
+        world.store = store
+        agent, scheduler = await world.agent(), await world.scheduler()
+        Registry(world.store).put_job("web.service", TEXT, target=Target.LAUNCHED)
+        await world.until(lambda: store.is_emptied)
+        await asyncio.sleep(1)
+        Registry(world.store).put_job("web.service", TEXT, target=Target.LAUNCHED)
+
+        def is_stable() -> bool:
+            entries = world.store.list(keys.whole_job("web.service")).entries
+            return any('"stable"' in each.value for each in entries)
+
+        await world.until(is_stable)
+        await agent.drain()
+        await scheduler.drain()
 
     play(tmp_path, story)
 

@@ -81,7 +81,7 @@ def _package(prefix: Path) -> str:
     """
     links = [path.name for path in Path(sys.prefix, SITE).glob("*slashetc*.pth")]
     gone = "\n".join(f"mknod extra/{SITE}/{link} c 0 0" for link in links)
-    return f"cp -a {prefix}/lib {prefix}/share extra/\n{gone}"
+    return f"cp -a {prefix}/lib extra/\n{gone}"
 
 
 def prepare(rig: "Rig", host: "Host", *, install: bool) -> None:

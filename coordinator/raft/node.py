@@ -272,7 +272,10 @@ class Node:
         return bool(self.leader) and self._elapsed < patience
 
     def _short_patience(self) -> int:
-        return self.timing.guard_ticks + self._dice(max(2, self.timing.election_ticks // 4))
+        """How long to wait for a leader that is gone; members that wait alike split the votes."""
+        timing = self.timing
+        least = timing.guard_ticks if self.leader else timing.guard_ticks // 2
+        return least + self._dice(max(2, timing.guard_ticks * 3 // 4))
 
     def _enter_term(self, term: int, leader: int) -> None:
         self.term, self.vote = term, 0

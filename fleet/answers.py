@@ -42,7 +42,8 @@ async def _journal(ask: Ask) -> Answer:
     command = [
         "journalctl",
         "--no-pager",
-        "--output=short-iso",
+        "--output=short-iso-precise",
+        "--utc",  # hosts of several time zones are read as one
         "--show-cursor",
         f"--unit={ask.logs}",
     ]

@@ -3,6 +3,7 @@
 Placement, and numpy with it, is imported where it is asked for: hooks call `fleetctl` each second.
 """
 
+import math
 import secrets
 import time
 from collections import Counter
@@ -195,39 +196,33 @@ def explain(caller: Caller, name: str) -> None:
     from fleet.schedule import schedule
 
     desired = caller.registry.desired(name)
-    record = desired.record
-    for each in caller.world.by_job().get(record.name, []):
-        order = each.order
-        caller.say(f"{order.job}[{order.index}] on {each.host.name()}: {order.why}\n")
-    actions = [each for each in diff(caller.world) if _is_of(each, record.name)]
+    job_name = desired.record.name
+    actions = [each for each in diff(caller.world) if _is_of(each, job_name)]
     outcome = schedule(caller.world, actions, EPOCH)
-    for line in outcome.told:
-        caller.say(f"next: {line}\n")
-    for job_name, why in outcome.held.items():
-        if job_name == record.name:
-            caller.say(f"held: {why}\n")
-    for seat in outcome.unseated:
-        caller.say(f"cannot place {record.name}[{seat.place.index}]: {seat.why}\n")
-    if desired.job is not None:
-        caller.say(_scores(caller.world, desired))
+    placed = caller.world.by_job().get(job_name, [])
+    record = table.explanation(job_name, placed, outcome, _verdicts(caller.world, desired))
+    caller.say(table.as_json(record) if caller.as_json else table.explained(record))
 
 
-def why_not(caller: Caller, name: str, host: str) -> str:
-    """Return why a job's next instance would not go to a host, "" if it could."""
+def why_not(caller: Caller, name: str, host: str) -> None:
+    """Say why a job's next instance would not go to a host."""
     from fleet.place import Floor
 
     desired, view = caller.registry.desired(name), caller.registry.host(host)
     floor = Floor(caller.world)
     reason = floor.why_not(desired, view)
-    if reason or desired.job is None:
-        return reason
-    better = [
-        other.name()
-        for other in floor.hosts
-        if floor.score(desired.job, other) < floor.score(desired.job, view)
-        and not floor.why_not(desired, other)
-    ]
-    return f"it could; before it come {', '.join(better[:5])}" if better else ""
+    before: list[str] = []
+    if not reason and desired.job is not None:
+        own = floor.score(desired.job, view)
+        better = (each for each in floor.hosts if floor.score(desired.job, each) < own)
+        before = [each.name() for each in better if not floor.why_not(desired, each)]
+    if caller.as_json:
+        record = {"job": desired.record.name, "host": view.name(), "why": reason, "before": before}
+        caller.say(table.as_json(record))
+    elif before:
+        caller.say(f"it could; before it come {', '.join(before[:5])}\n")
+    else:
+        caller.say(f"{reason or 'it would go there'}\n")
 
 
 def rollout(caller: Caller, name: str, what: str, to: int) -> JobRecord:
@@ -316,16 +311,15 @@ def logs(caller: Caller, name: str, *, lines: int, follow: bool) -> None:
         raise Refused(f"{desired.record.name} is nowhere")
     cursors: dict[tuple[str, str], str] = {}
     while True:
-        merged = []
+        journals = []
         for each in placed:
             place = each.host.id, each.order.name
             ask = Ask(who(), logs=each.order.name, lines=lines, cursor=cursors.get(place, ""))
             answer = asked(caller, each.host, ask)
             cursors[place] = answer.cursor
-            merged += answer.out.splitlines(keepends=True)
-        # Each line begins with its time in ISO form and its host.
-        for line in sorted(merged, key=lambda line: line[:24]):
-            caller.say(line)
+            journals.append(answer.out)
+        for entry in table.merged(journals):
+            caller.say(table.log_record(entry) if caller.as_json else entry)
         if not follow:
             return
         time.sleep(FOLLOW_S)
@@ -385,16 +379,24 @@ def _is_of(action: object, name: str) -> bool:
     return bool(getattr(action, "job", "") == name)
 
 
-def _scores(world: World, desired: Desired) -> str:
+def _verdicts(world: World, desired: Desired) -> list[table.Record]:
+    """Return every host's place in a job's order of choice, those that could take one first."""
     from fleet.place import Floor
 
-    assert desired.job is not None
+    if desired.job is None:
+        return []
     floor = Floor(world)
-    rows = []
+    found: list[tuple[float, table.Record]] = []
     for host in floor.hosts:
         reason = floor.why_not(desired, host)
-        score = "-" if reason else f"{floor.score(desired.job, host):.3f}"
-        labels = ",".join(f"{k}={v}" for k, v in sorted(suits.labels_of(host).items()) if k != "id")
-        rows.append((host.name(), score, reason or "could take one", labels))
-    rows.sort(key=lambda row: (row[1] == "-", float(row[1]) if row[1] != "-" else 0.0))
-    return "\n" + table.aligned(("HOST", "SCORE", "VERDICT", "LABELS"), rows[:20])
+        score = math.inf if reason else floor.score(desired.job, host)
+        labels = {k: v for k, v in sorted(suits.labels_of(host).items()) if k != "id"}
+        verdict = {
+            "host": host.name(),
+            "score": None if reason else round(score, 3),
+            "verdict": reason or "could take one",
+            "labels": labels,
+        }
+        found.append((score, verdict))
+    found.sort(key=lambda each: each[0])
+    return [verdict for _, verdict in found]

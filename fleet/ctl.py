@@ -170,10 +170,7 @@ def explain(context: typer.Context, name: Job) -> None:
 def why_not(context: typer.Context, name: Job, host: HostName) -> None:
     """Say why a job's next instance would not go to a host."""
 
-    def work(caller: Caller) -> None:
-        caller.say((commands.why_not(caller, name, _own(host)) or "it would go there") + "\n")
-
-    _do(context, work)
+    _do(context, lambda caller: commands.why_not(caller, name, _own(host)))
 
 
 @app.command("logs")

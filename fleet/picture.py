@@ -53,10 +53,8 @@ class Picture:
             self._modified.pop(key, None)
             self._read(key, None)
         for entry in changes.entries:
-            # What the scheduler wrote it applies at once, ahead of the watch.
-            if self._modified.get(entry.key, 0) <= entry.modified:
-                self._modified[entry.key] = entry.modified
-                self._read(entry.key, entry)
+            self._modified[entry.key] = entry.modified
+            self._read(entry.key, entry)
         for name in self._touched:
             self._hosts[name].join()
             if changes.reset and name in standings:

@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fleet import amounts
 from fleet.model import Endpoint, EventRecord, Phase, Target, Version, Want
 from fleet.world import Desired, HostView, Placed, World
+
+if TYPE_CHECKING:  # numpy comes with it
+    from fleet.schedule import Outcome
 
 Rows = Iterable[Sequence[str]]
 # What one line of a listing says, by column; JSON has the values as they are.
@@ -18,6 +21,7 @@ INSTANCE_FIELDS = ("instance", "version", "host", "phase", "port", "note")
 HOST_FIELDS = ("host", "id", "address", "state", "instances", "labels")
 TOP_FIELDS = ("host", "load", "pressure", "memory_used", "cpus", "memory", "instances")
 SERVICE_FIELDS = ("service", "selector", "check", "ready", "endpoints")
+VERDICT_FIELDS = ("host", "score", "verdict", "labels")
 HISTORY_FIELDS = ("version", "unit", "at", "by", "stable", "note")
 
 
@@ -248,6 +252,67 @@ def history(versions: list[Version], stable: int) -> Iterator[Record]:
         }
 
 
+def explanation(
+    job: str, placed: Iterable[Placed], outcome: "Outcome", verdicts: list[Record]
+) -> dict[str, Any]:
+    """Return why a job is where it is, what is done next, and how hosts suit it."""
+    return {
+        "job": job,
+        "placed": [
+            {
+                "instance": f"{each.order.job}[{each.order.index}]",
+                "host": each.host.name(),
+                "why": each.order.why,
+            }
+            for each in placed
+        ],
+        "next": outcome.told,
+        "held": outcome.held.get(job, ""),
+        "unplaced": [
+            {"instance": f"{job}[{each.place.index}]", "why": each.why} for each in outcome.unseated
+        ],
+        "hosts": verdicts,
+    }
+
+
+def explained(record: Mapping[str, Any]) -> str:
+    """Return an explanation as a text; of the hosts the best twenty."""
+    lines = [f"{each['instance']} on {each['host']}: {each['why']}" for each in record["placed"]]
+    lines += [f"next: {line}" for line in record["next"]]
+    lines += [f"held: {record['held']}"] * bool(record["held"])
+    lines += [f"cannot place {each['instance']}: {each['why']}" for each in record["unplaced"]]
+    text = "".join(f"{line}\n" for line in lines)
+    if not record["hosts"]:
+        return text
+    rows = [
+        {**each, "score": "-" if each["score"] is None else f"{each['score']:.3f}"}
+        for each in record["hosts"][:20]
+    ]
+    return f"{text}\n{listed(VERDICT_FIELDS, rows)}"
+
+
+def merged(journals: Iterable[str]) -> list[str]:
+    """Return the entries of several journals by time; lines that go on belong to their entry."""
+    entries: list[str] = []
+    for journal in journals:
+        begun = len(entries)
+        for line in journal.splitlines(keepends=True):
+            if line[0].isspace() and len(entries) > begun:
+                entries[-1] += line
+            else:
+                entries.append(line)
+    return sorted(entries, key=lambda entry: entry.partition(" ")[0])
+
+
+def log_record(entry: str) -> str:
+    """Return a journal's entry as one line of JSON."""
+    at, _, rest = entry.partition(" ")
+    host, _, rest = rest.partition(" ")
+    source, _, text = rest.partition(": ")
+    record = {"at": at, "host": host, "from": source, "text": text.removesuffix("\n")}
+    return json.dumps(record, ensure_ascii=False) + "\n"
+
+
 def event(record: EventRecord) -> str:
     """Return one look's decisions, a line each."""
     return "".join(f"{record.at}  {line}\n" for line in record.text.splitlines())
@@ -256,9 +321,10 @@ def event(record: EventRecord) -> str:
 def _serves(placed: Placed, endpoint: Endpoint) -> bool:
     report = placed.report
     heard = placed.host.status is not None and placed.order.want is Want.RUN
-    if report is None or not heard or endpoint.service in report.unserved:
+    if report is None or not heard or report.phase is not Phase.READY:
         return False
-    return report.phase is Phase.READY
+    # A report from before the service knows nothing of its check.
+    return endpoint in report.order.endpoints and endpoint.service not in report.unserved
 
 
 def _standing(host: HostView) -> str:

@@ -1,13 +1,17 @@
 """Every verb of fleetctl, on a real store with a real scheduler and agents."""
 
+import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from fleet import keys, signing
 from fleet.model import digest
+from fleet.steps import backoff_s
 from tests.fleet.memoryfleet import Caller, MemoryFleet, memory_fleet
 from tests.fleet.test_signing import keys as pair
 from tests.rig import wait_until
@@ -90,6 +94,49 @@ def test_every_listing_answers_in_json_and_in_columns(ctl: Caller) -> None:
     assert "place web.service[0]" in ctl("events")
     ctl("services", "remove", "app.example.com")
     assert ctl.json("services") == []
+
+
+def test_reasons_are_told_in_json_too(ctl: Caller) -> None:
+    text = WEB.replace("Count=2", "Count=2\nConstraint=region=eu")
+    ctl("run", ctl.fleet.file("web.service", text))
+    told = json.loads(ctl("explain", "web", "--json"))
+    assert [each["host"] for each in told["placed"]] == ["h1", "h2"]
+    assert (told["next"], told["unplaced"], told["held"]) == ([], [], "")
+    assert [each["host"] for each in told["hosts"] if each["score"] is None] == ["h3"]
+    assert told["hosts"][2]["labels"]["region"] == "us"
+    why = json.loads(ctl("why-not", "web", "h3", "--json"))["why"]
+    assert "region" in why
+    assert ctl("why-not", "web", "h3") == f"{why}\n"
+    assert json.loads(ctl("why-not", "web", "h1", "--json"))["why"] == ""
+
+
+def test_what_fails_on_one_host_waits_as_long_on_the_next(ctl: Caller) -> None:
+    file = ctl.fleet.file("bad.service", "[Service]\nExecStart=/bin/false\n[X-Fleet]\nCount=1\n")
+    ctl("run", file, "--no-block")
+
+    def failures() -> tuple[str, int]:
+        (job,) = ctl.json("status", "bad")
+        for each in cast("list[dict[str, str]]", job["instances"]):
+            if "failures: " in each["note"]:
+                return each["host"], int(each["note"].rpartition("failures: ")[2])
+        return "", 0
+
+    wait_until(lambda: failures()[1] >= 3, "it failed three times", 30)
+    here, _ = failures()
+    ctl("drain", here, "--no-block")
+    began_s = time.monotonic()
+    others = [units for name, units in ctl.fleet.units.items() if name != here]
+
+    def failed() -> int:
+        seen = [each for units in others for each in units.known().values()]
+        return sum(each.active == "failed" and "bad" in each.name for each in seen)
+
+    wait_until(lambda: failures()[0] not in ("", here), "another host has it", 20)
+    assert failures()[1] >= 3
+    assert failed() == 0
+    wait_until(lambda: failed() == 1, "it was tried there", 30)
+    assert time.monotonic() - began_s >= backoff_s(3)
+    ctl("uncordon", here)
 
 
 def test_commands_and_machines_may_be_shortened(ctl: Caller) -> None:

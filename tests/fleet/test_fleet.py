@@ -13,8 +13,8 @@ from tests.hosts.rig import GATEWAY
 from tests.rig import wait_until
 
 pytestmark = pytest.mark.timeout(240)
-# Of each agent: a few in every run, FLEET_KILLS=100 for the long form.
-KILLS = int(os.environ.get("FLEET_KILLS", "4"))
+# Of each of three agents: a hundred in all.
+KILLS = int(os.environ.get("FLEET_KILLS", "34"))
 SLEEPER = "[Service]\nExecStart=/bin/sleep 100000\n"
 
 

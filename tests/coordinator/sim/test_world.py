@@ -8,7 +8,7 @@ import pytest
 from tests.coordinator.sim.options import Options
 from tests.coordinator.sim.world import World
 
-SEEDS = int(os.environ.get("SIM_SEEDS", "300"))
+SEEDS = int(os.environ.get("SIM_SEEDS", "1000"))
 SECONDS = float(os.environ.get("SIM_SECONDS", "10"))
 # Seeds in one test: a test by itself costs as much as a fifth of a seed.
 BATCH = 20

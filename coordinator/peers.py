@@ -12,6 +12,7 @@ What a link cannot send now it drops, and says so: Raft sends again what matters
 import asyncio
 import os
 import ssl
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,6 +22,7 @@ import msgspec
 
 from coordinator import packets
 from coordinator.packets import Packet
+from coordinator.roundtrips import RoundTrips
 from daemonkit import logs
 from daemonkit.http.connection import Connection
 
@@ -80,11 +82,13 @@ class Links:
         self.ends = ends
         self._links: dict[int, Link] = {}
         self.sent_bytes = 0
+        self.trips = RoundTrips()
 
     def follow(self, members: dict[int, tuple[str, ...]]) -> None:
         """Have links to these members at these URLs, and to no others."""
         for member in self._links.keys() - members.keys():
             self._links.pop(member).close()
+            self.trips.only(members)
         for member, urls in members.items():
             link = self._links.get(member)
             if link is None or link.urls != urls:
@@ -96,12 +100,18 @@ class Links:
         """Send packets to their receivers."""
         if not outgoing:
             return
+        self.trips.sent(outgoing, time.monotonic())
         by_receiver: dict[int, list[Packet]] = {}
         for packet in outgoing:
             by_receiver.setdefault(packet.receiver, []).append(packet)
         for receiver, batch in by_receiver.items():
             if (link := self._links.get(receiver)) is not None:
                 link.send(batch)
+
+    def lost(self, member: int) -> None:
+        """Tell that packets to a member were dropped."""
+        self.trips.failed(member)
+        self.ends.link_lost(member)
 
     def meet(self, member: int) -> None:
         """Dial a member that has just dialed us, if we wait with that."""
@@ -145,7 +155,7 @@ class Link(asyncio.Protocol):
         if not self.is_open or transport is None:
             return
         if transport.get_write_buffer_size() > OUTBOX_BYTES_MAX:
-            self._links.ends.link_lost(self.member)
+            self._links.lost(self.member)
             return
         content = packets.encode(batch)
         self._links.sent_bytes += len(content)
@@ -205,7 +215,7 @@ class Link(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         was_open, self.is_open, self._transport = self.is_open, False, None
         if was_open:
-            self._links.ends.link_lost(self.member)
+            self._links.lost(self.member)
         self._dial(0.0 if was_open else self._retry_s)
 
     def _turned_away(self, head: bytes) -> None:

@@ -1,12 +1,14 @@
 """What a running coordinator tells of itself: standing, metrics, state."""
 
+import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from coordinator import cluster
 from coordinator.api.pages import Standing
 from coordinator.raft.roles import Role
+from coordinator.roundtrips import Trips
 from daemonkit.metrics import Sample
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def standing(running: "Coordinator", *, healthy: bool) -> Standing:
         now_s=time.time(),
         healthy=healthy and bool(replica.node.leader) and not replica.diverged,
         store_stats=replica.keyspace.stats.json(len(replica.keyspace.hub)),
+        trips=running.links.trips,
     )
 
 
@@ -71,10 +74,21 @@ def samples(running: "Coordinator") -> Iterable[Sample]:
         yield Sample(name, "counter", about, count)
     if running.backups is not None:
         yield from running.backups.samples()
+    for member, trips in running.links.trips.by_member().items():
+        yield from _round_trips(f"{member:x}", trips)
     for method, requests in running.requests.items():
         labels = {"method": method.decode()}
         about = "Requests on the client port."
         yield Sample("etcd_http_received_total", "counter", about, requests, labels)
+
+
+def _round_trips(member: str, trips: Trips) -> Iterator[Sample]:
+    name, about = "etcd_network_peer_round_trip_time_seconds", "From a heartbeat to its answer."
+    for edge_s, count in trips.below():
+        labels = {"To": member, "le": "+Inf" if edge_s == math.inf else f"{edge_s:g}"}
+        yield Sample(f"{name}_bucket", "histogram", about, count, labels)
+    yield Sample(f"{name}_sum", "histogram", about, trips.total_s, {"To": member})
+    yield Sample(f"{name}_count", "histogram", about, trips.done, {"To": member})
 
 
 def state(running: "Coordinator") -> object:

@@ -208,6 +208,7 @@ class Coordinator:
         receive = self.replica.receive
         for packet in arrived:
             receive(packet)
+        self._links.trips.received(arrived, time.monotonic())
         self.wake()
 
     def link_lost(self, member: int) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from coordinator.cluster import Member
 from coordinator.identity import Identity
+from coordinator.roundtrips import RoundTrips
 from coordinator.store.encoding import rfc3339
 
 JSON = b"application/json"
@@ -35,6 +36,7 @@ class Standing:
     now_s: float
     healthy: bool
     store_stats: bytes
+    trips: RoundTrips
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +116,8 @@ def _stats_self(standing: Standing) -> Page:
                 "uptime": go_duration(leading_s),
                 "startTime": _moment(standing.leading_since_s),
             },
-            "recvAppendRequestCnt": 0,
-            "sendAppendRequestCnt": 0,
+            "recvAppendRequestCnt": standing.trips.appends_received,
+            "sendAppendRequestCnt": standing.trips.appends_sent,
         },
         end="",
     )
@@ -124,7 +126,10 @@ def _stats_self(standing: Standing) -> Page:
 def _stats_leader(standing: Standing) -> Page:
     if standing.leader != standing.identity.member:
         return message(403, "not current leader")
-    return as_json({"leader": f"{standing.leader:x}", "followers": {}}, end="")
+    followers = {
+        f"{member:x}": trips.as_json() for member, trips in standing.trips.by_member().items()
+    }
+    return as_json({"leader": f"{standing.leader:x}", "followers": followers}, end="")
 
 
 def _stats_store(standing: Standing) -> Page:

@@ -7,6 +7,7 @@ import pytest
 from coordinator.api.pages import Standing, go_duration, page
 from coordinator.cluster import Member
 from coordinator.identity import Identity
+from coordinator.roundtrips import RoundTrips
 
 ME = Member(0x8E9E, "default", ("http://localhost:2380",), ("http://127.0.0.1:2379",))
 OTHER = Member(0x1, "other", ("http://b:2380",), ("http://a:2379", "http://b:2379"))
@@ -25,6 +26,7 @@ def standing(**changed: object) -> Standing:
         "now_s": 1_700_003_662.25,
         "healthy": True,
         "store_stats": b"{}",
+        "trips": RoundTrips(),
     }
     return Standing(**{**facts, **changed})  # type: ignore[arg-type]
 

@@ -16,7 +16,8 @@ from daemonkit import metrics
 from fleet.agent import Agent, Settings
 from fleet.memory import MemoryUnits
 from fleet.model import Facts
-from tests.rig import Coordinator, Running, answers, free_port, wait_until
+from tests.cluster import Cluster, Place, place
+from tests.rig import Running, answers, free_port, wait_until
 
 _FAMILY = re.compile(
     r"^# HELP (?P<name>\S+) (?P<help>.*)\n# TYPE \S+ (?P<kind>\w+)\n(?P<samples>(?:[^#\n].*\n)*)",
@@ -46,16 +47,25 @@ def _of_agent(directory: Path) -> str:
     return metrics.exposition(agent.samples()).decode()
 
 
+def _leader(directory: Path, stack: ExitStack) -> Place:
+    """Return one of two members that has measured the other one."""
+    places = [place("m1"), place("m2")]
+    for each in places:
+        each.flags = ("--backup-dir", str(directory / f"{each.name}.backups"))
+    leader = stack.enter_context(Cluster(directory, places=places)).leader()
+    shown = "etcd_network_peer_round_trip_time_seconds_count"
+    wait_until(lambda: shown in _text(f"http://{leader.status}"), "an answered heartbeat", 20)
+    return leader
+
+
 def _daemons(directory: Path, stack: ExitStack) -> Iterator[tuple[str, str]]:
-    status = f"127.0.0.1:{free_port()}"
-    backups = ["--backup-dir", str(directory / "backups")]
-    own = stack.enter_context(Coordinator(directory, "--status-addr", status, *backups))
+    own = _leader(directory, stack)
     connect(own.url).put("/skydns/local/skydns/web", '{"host": "10.0.0.1"}')
     connect(own.url).put("/vulcand/backends/web/servers/1", f'{{"URL": "{own.url}"}}')
     connect(own.url).put("/vulcand/backends/web/backend", '{"Type": "http"}')
     route = '{"Type": "http", "BackendId": "web", "Route": "PathRegexp(`.*`)"}'
     connect(own.url).put("/vulcand/frontends/web/frontend", route)
-    yield "coordinator", f"http://{status}"
+    yield "coordinator", f"http://{own.status}"
     dns, site, lock_address = free_port(), free_port(), f"127.0.0.1:{free_port()}"
     (directory / "conf.d").mkdir()
     (directory / "templates").mkdir()

@@ -8,6 +8,7 @@ Prometheus wants to keep.
 from collections.abc import Iterator, Mapping
 
 from daemonkit.metrics import Sample
+from vulcan import stats
 from vulcan.group import Group
 from vulcan.lane import Tally
 
@@ -18,6 +19,11 @@ OTHERS = "(others)"
 # Edges of the histogram are powers of two, in microseconds: half a millisecond to half a minute.
 EDGE_BITS = range(9, 27, 2)
 SECONDS = "vulcand_request_seconds"
+_EDGES = tuple(f"{2**bits / 1e6:g}" for bits in EDGE_BITS)
+# Which edge a latency's bucket is below: it is four times its bits, and a quarter.
+_PLACES = tuple(
+    sum(bucket >= (bits + 1) * 4 for bits in EDGE_BITS) for bucket in range(stats.BUCKETS)
+)
 
 
 def of_tally(frontend: str, tally: Tally) -> Iterator[Sample]:
@@ -61,13 +67,15 @@ def of_pools(groups: Mapping[str, Group], now_s: float) -> Iterator[Sample]:
 
 
 def _histogram(labels: dict[str, str], tally: Tally) -> Iterator[Sample]:
-    text, name = "How long requests took, to the end of their answers.", f"{SECONDS}_bucket"
-    total = sum(tally.buckets.values())
-    for bits in EDGE_BITS:
-        # A bucket is four times the bits of its latency, and a quarter: see `stats.bucket_of`.
-        below = sum(count for bucket, count in tally.buckets.items() if bucket < (bits + 1) * 4)
-        edge = {**labels, "le": f"{2**bits / 1e6:g}"}
-        yield Sample(name, "histogram", text, below, edge)
+    name, text = f"{SECONDS}_bucket", "How long requests took, to the end of their answers."
+    counts = [0] * (len(_EDGES) + 1)
+    for bucket, count in tally.buckets.items():
+        counts[_PLACES[bucket]] += count
+    below = 0
+    for edge, count in zip(_EDGES, counts, strict=False):
+        below += count
+        yield Sample(name, "histogram", text, below, {**labels, "le": edge})
+    total = below + counts[-1]
     yield Sample(name, "histogram", text, total, {**labels, "le": "+Inf"})
     yield Sample(f"{SECONDS}_sum", "histogram", text, tally.seconds, labels)
     yield Sample(f"{SECONDS}_count", "histogram", text, total, labels)

@@ -3,6 +3,7 @@
 Records are beside the watched tree, in `PREFIX-history`.
 """
 
+import contextlib
 import time
 from typing import Any
 
@@ -53,7 +54,11 @@ def rollback(store: Store, table: Table, body: bytes) -> dict[str, Any]:
     """Undo every recorded change after a revision. Raises Bad, Conflict."""
     asked = _read(body, Undo)
     recorded = history(store, table.prefix)
-    if asked.to != 0 and asked.to not in {each.number for each in recorded}:
+    numbers = {each.number for each in recorded}
+    earliest = min(numbers, default=1) - 1
+    if asked.to < earliest:
+        raise Bad(404, f"the records up to {earliest} are forgotten: go back to it, or to a later")
+    if asked.to not in {earliest, *numbers}:
         raise Bad(404, f"there is no revision {asked.to}")
     undone = revision.undo(recorded, asked.to)
     current = _current(store, table.prefix)
@@ -147,8 +152,9 @@ def _record(store: Store, prefix: str, changes: tuple[Change, ...], wanted: Want
             store.put(f"{prefix}-history/{number:012d}", value, when=Absent())
         except KeyExists:
             continue  # another one was quicker: take the next number
-        for old in revision.surplus(recorded):
-            store.delete(f"{prefix}-history/{old:012d}")
+        for old in revision.surplus([*recorded, made]):
+            with contextlib.suppress(KeyNotFound):  # two at once have the same surplus
+                store.delete(f"{prefix}-history/{old:012d}")
         return number
 
 

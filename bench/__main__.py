@@ -1,4 +1,7 @@
-"""`python -m bench [AREA...]`: measure, print the table, remember the rows."""
+"""`python -m bench [AREA...]`: measure, print the table, remember the rows.
+
+Each area's rows go to standard error as they come.
+"""
 
 import importlib
 import sys
@@ -15,8 +18,10 @@ def main() -> None:
         sys.exit(f"no such area: {', '.join(sorted(unknown))}; there are {', '.join(AREAS)}")
     rows: list[Row] = []
     for area in asked:
-        rows += importlib.import_module(f"bench.{area}").rows()
-        print(show(rows), end="\n\n", flush=True)
+        found = importlib.import_module(f"bench.{area}").rows()
+        print(show(found), end="\n\n", file=sys.stderr, flush=True)
+        rows += found
+    print(show(rows))
     remember(rows)
     if not sys.argv[1:]:
         publish(rows)

@@ -72,6 +72,15 @@ Node = Annotated[
         "--node", metavar="NAME", help="What `vctl status` calls this node; else the host's name."
     ),
 ]
+ClientConnections = Annotated[
+    int,
+    typer.Option(
+        "--client-connections",
+        min=0,
+        metavar="N",
+        help="How many a worker takes from one address; 0 is no bound, as behind a balancer.",
+    ),
+]
 CompatOrder = Annotated[
     Literal["specific", "vulcand"],
     typer.Option("--compat-order", help="Which of several routes goes first."),
@@ -99,6 +108,7 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
     key_file: options.KeyFile = None,
     state_dir: options.StateDir = None,
     workers: options.Workers = 1,
+    client_connections: ClientConnections = 0,
     drain_timeout: options.DrainS = 30.0,
     status_addr: options.StatusAddr = "127.0.0.1:2385",
     node: Node = "",
@@ -128,6 +138,7 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
             state_dir=state_dir,
             status_addr=status_addr,
             workers=workers,
+            client_connections=client_connections,
             drain_s=drain_timeout,
             log_level=log_level,
             log_format=log_format,

@@ -59,6 +59,7 @@ class Options:
     state_dir: Path | None
     status_addr: str
     workers: int
+    client_connections: int
     drain_s: float
     log_level: str
     log_format: str
@@ -136,23 +137,12 @@ class Vulcand:
             passed = [sock for socks in activated_sockets().values() for sock in socks]
             self._sockets.add_default(options.address, passed)
         self._sockets.follow(self._table.listeners, None)
-        boot = Boot(
-            prefix=options.prefix,
-            bytewise=options.bytewise,
-            aliases=options.aliases,
-            drain_s=options.drain_s,
-            log_level=options.log_level,
-            log_format=options.log_format,
-            access_log=options.access_log,
-            combined=options.combined,
-            seal_keys=options.seal.keys,
-        )
         self._workers = workers.Supervisor(
             "vulcan.worker",
             options.workers,
             sockets=self._sockets.open,
             catch_up=self._everything,
-            settings=msgspec.msgpack.encode(boot),
+            settings=msgspec.msgpack.encode(_boot(options)),
         )
         self._checks.follow(self._table)
         await self._workers.start(life)
@@ -361,3 +351,18 @@ class Vulcand:
         if status.age_s is not None:
             text = "How long ago the store was last heard."
             yield Sample("vulcand_store_age_seconds", "gauge", text, status.age_s)
+
+
+def _boot(options: Options) -> Boot:
+    return Boot(
+        prefix=options.prefix,
+        bytewise=options.bytewise,
+        aliases=options.aliases,
+        drain_s=options.drain_s,
+        log_level=options.log_level,
+        log_format=options.log_format,
+        access_log=options.access_log,
+        combined=options.combined,
+        seal_keys=options.seal.keys,
+        client_connections=options.client_connections,
+    )

@@ -76,7 +76,19 @@ _TOLD = tuple(
 )
 _REAL_IP = b"\r\nX-Real-Ip: "
 _VIA = (b"Via: 1.0 vulcan", b"Via: 1.1 vulcan")  # by the minor version that came
+# Methods whose hops are counted, with what we say as their last one: we have no options, and
+# reflect nothing that may hold a cookie.
+_COUNTED = {b"OPTIONS": 200, b"TRACE": 405}
+_HOPS = re.compile(rb"\d{1,9}", re.ASCII)
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
+
+
+class EndsHere(Exception):  # noqa: N818 - states what is so
+    """A request that asks not to be sent on (RFC 9110, 7.6.2); `status` is our answer to it."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__("Max-Forwards is 0: the request ends here")
+        self.status = status
 
 
 class Origin(msgspec.Struct, frozen=True, gc=False):
@@ -172,6 +184,8 @@ def outgoing(
         raise BadMessage(508, "the request goes in a circle: it has come here several times")
     upgrade = upgrade_of(head) if b"upgrade" in fields else b""
     passing = _passing(head, trusted=frontend.trust_forwarded, edits=edits)
+    if b"max-forwards" in fields and head.method in _COUNTED:
+        passing = _one_less(passing, fields[b"max-forwards"], _COUNTED[head.method])
     lines = [b"%b: %b" % field for field in passing]
     if edits is not None:
         lines += [b"%b: %b" % field for field in edits.request]
@@ -224,6 +238,17 @@ def _passing(head: RequestHead, *, trusted: bool, edits: Headers | None) -> Sequ
     if removed:
         passing = [field for field in passing if field[0].lower() not in removed]
     return passing
+
+
+def _one_less(passing: Sequence[Field], given: bytes, status: int) -> list[Field]:
+    """Count a hop. Raises EndsHere at the last one, BadMessage for what is no number."""
+    if _HOPS.fullmatch(given) is None:
+        raise BadMessage(400, "Max-Forwards is not a number")
+    hops = int(given)
+    if not hops:
+        raise EndsHere(status)
+    left = b"%d" % (hops - 1)
+    return [(n, left if n.lower() == b"max-forwards" else value) for n, value in passing]
 
 
 def _own_lines(head: RequestHead, upgrade: bytes) -> list[bytes]:

@@ -57,3 +57,4 @@ class Boot(msgspec.Struct, frozen=True):
     access_log: str
     combined: bool  # the log's format; else JSON
     seal_keys: tuple[bytes, ...]
+    client_connections: int = 0  # of one address at a time; 0: no bound

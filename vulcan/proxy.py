@@ -171,6 +171,10 @@ class Proxy:
             exchange.be_last()  # who sends what is in doubt has no second request
             refuse(exchange, bad.status, bad.reason)
             return None
+        except headers.EndsHere as end:
+            self._unrouted.answer(end.status)
+            refuse(exchange, end.status, str(end))
+            return None
         if plan is None:
             self._unrouted.answer(404)
             refuse(exchange, 404)

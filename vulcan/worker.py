@@ -6,6 +6,7 @@ import random
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import msgspec
 
@@ -22,7 +23,7 @@ from vulcan.seal import Seal
 from vulcan.table import Table
 
 # Longer than the idle time of any pool in front of us that we know (AWS: 60 s).
-LIMITS = Limits(idle_s=75.0)
+LIMITS = Limits(idle_s=75.0, target_bytes_max=8192)
 # Requests leave no cycles behind, so that looking for some every 700 objects is for nothing.
 GC_ALLOCATIONS = 20_000
 # Windows of `vctl top` travel as samples of this name, and are no metric.
@@ -47,6 +48,7 @@ class ProxyWorker:
         self._boot = boot = msgspec.msgpack.decode(settings, type=Boot)
         logs.configure(boot.log_level, boot.log_format)
         self._sockets = dict(sockets)
+        self._limits = replace(LIMITS, client_connections_max=boot.client_connections)
         self._life = life
         loop = asyncio.get_running_loop()
         self._proxy = Proxy(
@@ -129,7 +131,7 @@ class ProxyWorker:
                 self._life.spawn(port.follow(), "listener")
 
     def _accept(self, name: str, sock: socket.socket) -> None:
-        port = self._ports[name] = Port(name, sock, self._proxy, LIMITS, self._boot.drain_s)
+        port = self._ports[name] = Port(name, sock, self._proxy, self._limits, self._boot.drain_s)
         self._life.spawn(port.follow(), f"accept {name}")
 
     async def _leave(self, port: Port) -> None:

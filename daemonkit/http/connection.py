@@ -44,6 +44,7 @@ class Limits:
     """What one client may cost."""
 
     head_bytes_max: int = 32 * 1024
+    target_bytes_max: int = 32 * 1024  # of the request line's part of that
     body_bytes_max: int = 10 * 1024 * 1024  # buffered applications only
     bodies_bytes_max: int = 512 * 1024 * 1024  # of all bodies that are arriving, together
     head_s: float = 10.0  # from the first byte of a head to its end
@@ -52,6 +53,7 @@ class Limits:
     write_s: float = 60.0  # in which a client takes not one byte of its answer
     linger_s: float = 2.0  # reading on after a last answer, so that it arrives
     connections_max: int = 10_000
+    client_connections_max: int = 0  # of one address, or IPv6 network of 64 bits; 0: no bound
 
 
 class State(Enum):
@@ -266,9 +268,9 @@ class Connection(asyncio.Protocol):
 
     # for Server
 
-    def refuse(self) -> None:
-        """Say that there are too many connections."""
-        self._refuse(BadMessage(503, "too many connections"))
+    def refuse(self, status: int, reason: str) -> None:
+        """Say why this connection is one too many."""
+        self._refuse(BadMessage(status, reason))
 
     def close_if_idle(self) -> None:
         """Close between two requests; a request under way is the last one."""
@@ -342,6 +344,8 @@ class Connection(asyncio.Protocol):
             self._wait_for_head(buffer)
             return False
         head = parse_request_head(buffer[: end + 4])
+        if len(head.target) > self.server.limits.target_bytes_max:
+            raise BadMessage(414, "the request target is too long")
         self._buffer = rest = buffer[end + 4 :]
         if head.chunked or head.length:
             return self._begin_body(head, rest)
@@ -350,6 +354,8 @@ class Connection(asyncio.Protocol):
 
     def _wait_for_head(self, buffer: bytes) -> None:
         if len(buffer) > self.server.limits.head_bytes_max:
+            if b"\r\n" not in buffer:
+                raise BadMessage(414, "the request target is too long")
             raise BadMessage(431, "the request head is too large")
         if b"\n" in buffer and b"\r\n" not in buffer:
             raise BadMessage(400, "a line ends with a bare LF")

@@ -22,6 +22,7 @@ CHUNK_LINE_BYTES_MAX = 256
 # them is work without an end that no limit of a body's size sees.
 EXTENSION_BYTES_MAX = 16 * 1024
 TRAILER_BYTES_MAX = 8192
+FIELDS_MAX = 100
 # Clients repeat their heads byte for byte on one connection, and parsing is pure.
 MEMO_HEADS_MAX = 1024
 MEMO_HEAD_BYTES_MAX = 1024
@@ -122,6 +123,8 @@ def _parse_request(head: bytes) -> RequestHead:
         _refuse_request_line(line)
     method, target, minor = match[1], match[2], int(match[3])
     headers, fields = _parse_fields(block, 400)
+    if len(headers) > FIELDS_MAX:
+        raise BadMessage(431, f"more than {FIELDS_MAX} header fields")
     host = fields.get(b"host")
     if host is None and minor == 1:
         raise BadMessage(400, "no Host header in an HTTP/1.1 request")

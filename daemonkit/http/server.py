@@ -8,8 +8,10 @@ entered its state.
 """
 
 import asyncio
+import ipaddress
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Callable
 from email.utils import formatdate
 
@@ -65,6 +67,7 @@ class Server:
         self.date = b""
         self.now: Callable[[], float] = float  # the loop's clock, once it listens
         self._refused: set[Connection] = set()
+        self._by_client: Counter[str] = Counter()
         self._listeners: list[asyncio.Server] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle = asyncio.Event()
@@ -138,20 +141,38 @@ class Server:
 
     def opened(self, connection: Connection) -> None:
         """Count a connection, or tell it that there are too many."""
-        if len(self.connections) < self.limits.connections_max:
-            self.connections.add(connection)
-        elif len(self._refused) < REFUSED_MAX:
-            self._refused.add(connection)
-            connection.refuse()
-        else:
-            connection.abort()
+        if len(self.connections) >= self.limits.connections_max:
+            self._refuse(connection, 503, "too many connections")
+            return
+        if client := self._client(connection):
+            if self._by_client[client] >= self.limits.client_connections_max:
+                self._refuse(connection, 429, "too many connections from this address")
+                return
+            self._by_client[client] += 1
+        self.connections.add(connection)
 
     def closed(self, connection: Connection) -> None:
         """Forget a connection."""
+        if connection in self.connections and (client := self._client(connection)):
+            self._by_client[client] -= 1
+            if not self._by_client[client]:
+                del self._by_client[client]
         self.connections.discard(connection)
         self._refused.discard(connection)
         if not self.connections:
             self._idle.set()
+
+    def _client(self, connection: Connection) -> str:
+        """Return whose connection counts; empty without a bound, and on a socket in a directory."""
+        bounded = self.limits.client_connections_max and connection.peer[0]
+        return client_of(connection.peer[0]) if bounded else ""
+
+    def _refuse(self, connection: Connection, status: int, reason: str) -> None:
+        if len(self._refused) < REFUSED_MAX:
+            self._refused.add(connection)
+            connection.refuse(status, reason)
+        else:
+            connection.abort()
 
     def _sweep(self) -> None:
         assert self._loop is not None
@@ -161,3 +182,13 @@ class Server:
             connection.sweep(now)
         if not (self.draining and not self.connections and not self._refused):
             self._loop.call_later(SWEEP_S, self._sweep)
+
+
+def client_of(address: str) -> str:
+    """Return whose connections count together: an address, or an IPv6 network of 64 bits."""
+    address = address.partition("%")[0]
+    if ":" not in address:
+        return address
+    if mapped := ipaddress.IPv6Address(address).ipv4_mapped:
+        return str(mapped)
+    return str(ipaddress.IPv6Network((address, 64), strict=False))

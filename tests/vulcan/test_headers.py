@@ -328,6 +328,17 @@ def test_a_trace_is_taken_over_only_as_the_standard_has_it(given, trace):
     assert out.trace == trace
 
 
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE"])
+def test_hops_are_counted_where_the_standard_asks_for_it(method):
+    assert "max-forwards: 4" in sent("Host: h", "max-forwards: 5", method=method)
+    with pytest.raises(headers.EndsHere):
+        sent("Host: h", "Max-Forwards: 0", method=method)
+    for hops in ("-1", "five", "1, 1", ""):
+        with pytest.raises(BadMessage, match="Max-Forwards"):
+            sent("Host: h", f"Max-Forwards: {hops}", method=method)
+    assert "Max-Forwards: 0" in sent("Host: h", "Max-Forwards: 0")
+
+
 def test_a_request_that_goes_in_a_circle_is_ended():
     with pytest.raises(BadMessage) as caught:
         sent("Host: h", "Via: " + ", ".join(["1.1 vulcan"] * headers.ROUNDS_MAX))

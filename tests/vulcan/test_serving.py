@@ -307,3 +307,27 @@ def test_a_bad_key_says_why_and_the_api_shows_the_good_one(guarded: Site, host: 
         state = wait_until(lambda: guarded.vulcand.state()["refused_keys"], "refused")
         assert "Hots" in state[f"{guarded.prefix}/{key}"]["reason"]
         assert guarded.vulcand.get(host=host).status == 200
+
+
+def test_the_last_hop_of_a_request_is_here(shared: Site, host: str):
+    with Origin(says(OK)) as origin:
+        shared.route(origin, host)
+        with Client(shared.vulcand.port) as client:
+            for method, status in (("OPTIONS", 200), ("TRACE", 405), ("GET", 200)):
+                client.send(f"{method} / HTTP/1.1\r\nHost: {host}\r\nMax-Forwards: 0\r\n\r\n")
+                answer = client.answer(method)
+                ended = b"ends here" in answer.body
+                assert (answer.status, ended) == (status, method != "GET")
+
+
+def test_a_client_has_so_many_connections(tmp_path: Path):
+    with (
+        Coordinator(tmp_path) as store,
+        site(tmp_path, store.url, "--client-connections", "2") as running,
+        Client(running.vulcand.port) as one,
+        Client(running.vulcand.port) as two,
+    ):
+        for client in (one, two):
+            assert client.ask("GET / HTTP/1.1\nHost: nobody").status == 404
+        with Client(running.vulcand.port) as third:
+            assert third.answer().status == 429

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from daemonkit.http import server
+from daemonkit.http import framing, server
 from daemonkit.http.server import Exchange, Limits
 from tests.daemonkit.http.live import OK, Echo, Live, get, post, reply
 from tests.rig import ROOT, wait_until
@@ -48,6 +48,52 @@ def test_a_large_head_is_refused(live: Live, end: bytes) -> None:
         answer = client.ask(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 1000 + end)
         assert (answer.status, answer.fields[b"connection"]) == (431, b"close")
         assert client.ended()
+
+
+@pytest.mark.parametrize("end", [b"", b" HTTP/1.1\r\nHost: a\r\n\r\n"], ids=["endless", "whole"])
+def test_a_long_target_is_refused(echo: Echo, end: bytes) -> None:
+    with Live(echo, limits=Limits(head_bytes_max=1000, target_bytes_max=100)) as live:
+        with live.client() as client:
+            answer = client.ask(b"GET /" + b"a" * (100 if end else 1000) + end)
+            assert (answer.status, answer.fields[b"connection"]) == (414, b"close")
+            assert client.ended()
+        with live.client() as client:
+            assert client.ask(get(b"/" + b"a" * 99)).status == 200
+
+
+def test_more_than_a_hundred_fields_are_refused(live: Live) -> None:
+    fields = [b"A: %d" % number for number in range(framing.FIELDS_MAX)]
+    with live.client() as client:
+        assert client.ask(get(b"/", *fields[:-1])).status == 200  # Host is one of them
+        assert client.ask(get(b"/", *fields)).status == 431
+        assert client.ended()
+
+
+def test_one_address_has_so_many_connections_and_each_that_ends_makes_room(echo: Echo) -> None:
+    with Live(echo, limits=Limits(client_connections_max=2)) as live:
+        with live.client() as one, live.client() as two:
+            assert one.ask(get()).status == two.ask(get()).status == 200
+            with live.client() as third:
+                assert third.answer().status == 429
+            wait_until(lambda: not live.server._refused, "the refused connection is gone")
+            assert one.ask(get()).status == 200
+        wait_until(lambda: not live.server.connections, "room")
+        assert not live.server._by_client
+        with live.client() as again:
+            assert again.ask(get()).status == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "client"),
+    [
+        ("10.0.0.1", "10.0.0.1"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+    ],
+)
+def test_an_ipv6_network_counts_as_one_client(address: str, client: str) -> None:
+    assert server.client_of(address) == client
 
 
 def test_a_head_up_to_its_bound_is_taken(live: Live) -> None:

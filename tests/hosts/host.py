@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 # A boot takes about a second of one core; a machine whose cores are all taken needs its time.
 BOOT_S = 60.0
 COMMAND_S = 60.0
+# A command that says nothing for so long may have been stopped.
+STOPPED_S = 2.0
 # What nspawn exits with when a host that it boots with --keep-unit asks for a reboot.
 REBOOTED = 133
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -77,14 +80,7 @@ class Host:
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command on the host; a failure fails the test, unless `check` is off."""
-        done = subprocess.run(
-            self.command(*command),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_S,
-            check=False,
-        )
+        done = _finished(self.command(*command))
         if check and done.returncode:
             pytest.fail(f"{self.name}: {' '.join(command)}: {done.stdout}{done.stderr}")
         return done
@@ -106,8 +102,10 @@ class Host:
 
     def boot_id(self) -> str:
         """Return which life of the host this is; "" while there is none."""
-        done = self.run("cat", "/proc/sys/kernel/random/boot_id", check=False)
-        return done.stdout.strip() if not done.returncode else ""
+        try:
+            return self.path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        except OSError:  # its last process ended
+            return ""
 
     def wait_booted(self, *, since: str = "") -> str:
         """Wait until the host is up, in another life than `since`; return which."""
@@ -176,6 +174,33 @@ class Host:
     def _wait_group_empty(self) -> None:
         name = f"{self._rig.name}-{self.name}"
         wait_until(lambda: groups.removed(name), f"{self.name}'s control groups are empty")
+
+
+def _finished(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command of nsenter to its end.
+
+    systemd stops all processes of a host before it ends them. nsenter stops with its child then,
+    and nobody on the host can let it go on.
+    """
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    end_s = time.monotonic() + COMMAND_S
+    while True:
+        try:
+            out, err = process.communicate(timeout=STOPPED_S)
+        except subprocess.TimeoutExpired:
+            if time.monotonic() > end_s:
+                process.kill()
+                process.communicate()
+                raise
+            process.send_signal(signal.SIGCONT)
+        else:
+            return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def _children(pid: int) -> Sequence[int]:

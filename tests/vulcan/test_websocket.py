@@ -5,6 +5,7 @@ against the server itself, too, and both must end alike.
 """
 
 import asyncio
+import logging
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -23,6 +24,8 @@ from tests.vulcan.world import Call, Client, Origin, Site, says
 HOST = "socket.example"
 WAIT_S = 30.0
 LARGE = 1024 * 1024
+# Its words would go to a stream that another test had given to the root logger, and has closed.
+logging.getLogger("websockets").propagate = False
 
 
 class Sockets:

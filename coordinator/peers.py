@@ -88,7 +88,7 @@ class Links:
         """Have links to these members at these URLs, and to no others."""
         for member in self._links.keys() - members.keys():
             self._links.pop(member).close()
-            self.trips.only(members)
+        self.trips.only(members)
         for member, urls in members.items():
             link = self._links.get(member)
             if link is None or link.urls != urls:

@@ -18,7 +18,7 @@ from coordinator.raft.messages import Append, Heartbeat, HeartbeatOk
 # An answer to an older heartbeat is no measurement any more.
 ROUNDS_MAX = 64
 # Upper edges in seconds, those of etcd.
-EDGES_S = tuple(0.0001 * 2**power for power in range(14))
+EDGES_S = tuple(0.0001 * 2**power for power in range(16))
 
 
 @dataclass(slots=True)

@@ -12,8 +12,8 @@ from tests.fleet.memoryfleet import Caller, MemoryFleet, memory_fleet
 from tests.rig import Running, python, wait_until
 
 pytestmark = pytest.mark.timeout(240)
-# A whole life of a job takes some twenty writes; each run dies before a few of them,
-# FLEET_DEATHS=25 before every one.
+# Each scheduler dies one write later than the one before it. With FLEET_DEATHS=25 a dozen die
+# before the job's whole life is over.
 DEATHS = int(os.environ.get("FLEET_DEATHS", "5"))
 JOB = "[Service]\nExecStart=/bin/sleep 600\n[X-Fleet]\nCount=3\nUpdate=surge\nUpdateReady=0\n"
 

@@ -127,16 +127,13 @@ def test_writes_in_flight_when_the_leader_dies_are_carried_out_once_and_soon(
                 answer = ask("POST", f"{follower.url}/v2/keys/queue", f"value={value}")
                 answered.append((value, answer))
 
-        def done() -> int:
-            return sum(answer.status == 201 for _, answer in tuple(answered))
-
         workers = [threading.Thread(target=append, args=(each,)) for each in range(8)]
         for worker in workers:
             worker.start()
-        wait_until(lambda: done() > 100, "some writes")
+        wait_until(lambda: len(answered) > 100, "some writes")
         cluster.kill(leader)
-        before = done()
-        wait_until(lambda: done() > before + 100, "writes after the leader's death")
+        before = len(answered)
+        wait_until(lambda: len(answered) > before + 100, "writes after the leader's death")
         ended.set()
         for worker in workers:
             worker.join()
@@ -145,10 +142,8 @@ def test_writes_in_flight_when_the_leader_dies_are_carried_out_once_and_soon(
         values = [node["value"] for node in listed]
     assert len(values) == len(set(values)), "a write was carried out twice"
     assert {value for value, answer in answered if answer.status == 201} <= set(values)
-    # An election that a busy machine draws out refuses what waited too long, and says why.
-    refused = [answer for _, answer in answered if answer.status != 201]
-    assert all("no leader" in str(answer.body.get("cause")) for answer in refused), refused
-    assert max(answer.took_s for _, answer in answered) < 5
+    assert {answer.status for _, answer in answered} == {201}
+    assert max(answer.took_s for _, answer in answered) < 3
 
 
 def test_what_was_acknowledged_survives_when_all_are_killed_at_once(three: Cluster) -> None:

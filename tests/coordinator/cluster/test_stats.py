@@ -33,7 +33,7 @@ def test_the_leader_tells_how_long_its_followers_take(tmp_path: Path) -> None:
             assert latency["maximum"] < 10_000
         with urllib.request.urlopen(f"{leader.url}/metrics", timeout=10) as reply:
             text = reply.read().decode()
-        assert text.count('etcd_network_peer_round_trip_time_seconds_bucket{To="') == 2 * 15
+        assert text.count('etcd_network_peer_round_trip_time_seconds_bucket{To="') == 2 * 17
         with pytest.raises(urllib.error.HTTPError, match="403"):
             page(follower.url)
         cluster.kill(other)

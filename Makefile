@@ -49,7 +49,7 @@ sim: setup
 # Real members, each in a network namespace of its own, under load and faults (needs root); it
 # prints its seed. CHAOS="--members 5 --seed 7 --faults kill,partition" for others.
 chaos: setup
-	$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),5) $(CHAOS)
+	$(BIN)/python -m tests.coordinator.chaos --minutes $(or $(MINUTES),5) $(CHAOS)
 
 # Hosts with a systemd of their own, the wheel and its units on each, until Ctrl-C (needs root).
 fleet: setup
@@ -71,7 +71,7 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest --quiet tests/test_tidy.py
+	$(BIN)/pytest --quiet tests/house/test_tidy.py
 
 bench: setup
 	$(BIN)/python -m bench $(ARGS)

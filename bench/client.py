@@ -13,7 +13,7 @@ import requests
 
 from bench.table import ROUNDS, Row, alternate
 from coordinator.client import Changes, Mirror, connect
-from tests.rig import Etcd3
+from rig.processes import Etcd3
 
 KEYS = 100_000
 PREFIX = "/bench"

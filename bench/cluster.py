@@ -17,8 +17,8 @@ from pathlib import Path
 
 from bench.load import PUT, requests_per_second
 from bench.table import ROUNDS, Row, alternate
-from tests.cluster import Cluster, EtcdCluster, Place, ask
-from tests.rig import wait_until
+from rig.cluster import Cluster, EtcdCluster, Place, ask
+from rig.processes import wait_until
 
 LEADER_TARGETS = {1: 0.9, 64: 1.6, 256: 2.0}
 FOLLOWER_TARGET = 1.2

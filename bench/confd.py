@@ -11,8 +11,8 @@ from pathlib import Path
 from bench.table import ROUND_S, Row
 from bench.writer import Writer
 from coordinator.client import connect
-from coordinator.client.store import Store
-from tests.rig import Coordinator, Running, python, wait_until
+from coordinator.client.core.store_protocol import Store
+from rig.processes import Coordinator, Running, python, wait_until
 
 CHANGES = 200
 RESOURCES = 1000

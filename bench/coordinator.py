@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.load import PUT, requests_per_second
 from bench.table import Row, alternate
-from tests.rig import Coordinator, Etcd
+from rig.processes import Coordinator, Etcd
 
 PUT_TARGETS = {1: 0.9, 64: 1.3, 256: 2.0}
 GET_TARGETS = {64: 1.8}

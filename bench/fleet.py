@@ -10,14 +10,14 @@ import time
 from pathlib import Path
 
 from bench.table import Row
-from fleet.diff import diff
-from fleet.model import Facts
-from fleet.schedule import Outcome, schedule
-from fleet.simulator import Simulator
-from fleet.world import Desired, Standing
-from tests.fleet.hostfleet import HostFleet, body, fleet, web
-from tests.hosts.rig import GATEWAY
-from tests.rig import wait_until
+from fleet.core.model import Facts
+from fleet.core.scheduling.cluster_state import Desired, Standing
+from fleet.core.scheduling.plan_builder import Outcome, schedule
+from fleet.core.scheduling.reconcile import diff
+from rig.fleet_simulator import Simulator
+from rig.hostfleet import HostFleet, body, fleet, web
+from rig.hosts.rig import GATEWAY
+from rig.processes import wait_until
 
 HOSTS, JOBS, EACH = 5_000, 1_000, 100
 CPU, MEMORY = 16_000, 64 << 30

@@ -2,17 +2,18 @@
 
 import statistics
 
-from bench import rollout
 from bench.table import ROUNDS, Row
-from locksmith import turns
+from locksmith.core import queue
+from rig import reboot_simulation as simulation
 
 
 def rows() -> list[Row]:
     """Simulate with as many seeds as there are rounds; the worst case of what must not happen."""
-    ours = [rollout.ours(seed) for seed in range(ROUNDS)]
-    peer = [rollout.go(seed) for seed in range(ROUNDS)]
-    note = f"{rollout.HOSTS} hosts, {rollout.SLOTS} slots, {rollout.FAILING:.0%} failing boots"
-    assert all(run.rebooted == rollout.HOSTS for run in (*ours, *peer))
+    ours = [simulation.ours(seed) for seed in range(ROUNDS)]
+    peer = [simulation.go(seed) for seed in range(ROUNDS)]
+    note = f"{simulation.HOSTS} hosts, {simulation.SLOTS} slots"
+    note += f", {simulation.FAILING:.0%} failing boots"
+    assert all(run.rebooted == simulation.HOSTS for run in (*ours, *peer))
 
     def row(name: str, unit: str, field: str, target: float) -> Row:
         mine = statistics.median(getattr(run, field) for run in ours)
@@ -23,8 +24,8 @@ def rows() -> list[Row]:
     longest = max(run.longest_handover_s for run in ours)
     handover = "slot idle at a hand-over, worst"
     return [
-        Row("locksmith", "hosts down, most", "", most, None, "", rollout.SLOTS, True, note),
-        Row("locksmith", handover, "s", longest, None, "", turns.STEP_S + 1, True, note),
+        Row("locksmith", "hosts down, most", "", most, None, "", simulation.SLOTS, True, note),
+        Row("locksmith", handover, "s", longest, None, "", queue.STEP_S + 1, True, note),
         row("hosts down, most, beside Go", "", "most_down", 1.0),
         row("roll-out of 1,000 hosts", "s", "rolled_out_s", 1.0),
         row("slots idle while hosts wait", "s", "idle_s", 0.1),

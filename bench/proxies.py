@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.rig import Running, answers, free_port, require
+from rig.processes import Running, answers, free_port, require
 
 MAIN = """
 daemon off;

@@ -13,11 +13,11 @@ import urllib.request
 from pathlib import Path
 
 from bench.table import ROUND_S, ROUNDS, Row, alternate
-from coordinator.client import Entry, cache, connect
-from coordinator.client.cache import Saved
+from coordinator.client import Entry, connect, mirror_cache
+from coordinator.client.mirror_cache import Saved
+from rig.dns_packets import opt, packet
+from rig.processes import Coordinator, Running, answers, free_port, python, require
 from skydns.daemon import SNAPSHOT
-from tests.rig import Coordinator, Running, answers, free_port, python, require
-from tests.skydns.world import opt, packet
 
 NAMES = 500
 DOMAIN = "skydns.local"
@@ -79,7 +79,7 @@ def _many_names(directory: Path) -> list[Row]:
     state.mkdir()
     entries = tuple(_entry(at) for at in range(MANY))
     saved = Saved("/skydns", "bench", MANY, time.time(), entries)
-    cache.write(state / SNAPSHOT, cache.encode(saved))
+    mirror_cache.write(state / SNAPSHOT, mirror_cache.encode(saved))
     del saved
     del entries
     questions = directory / "many"

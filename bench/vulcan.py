@@ -16,9 +16,9 @@ from bench.load import Load, load
 from bench.proxies import FILES, PROXY, caddy, haproxy, nginx
 from bench.table import ROUNDS, Row
 from bench.writer import Writer
-from tests.rig import Coordinator, wait_until
-from tests.vulcan import keys
-from tests.vulcan.world import Site, site
+from rig import vulcan_keys
+from rig.processes import Coordinator, wait_until
+from rig.vulcan_site import Site, site
 
 CONNECTIONS = 64
 SMALL_BYTES = 512
@@ -177,7 +177,7 @@ def _answers(behind: Site, host: str) -> bool:
 
 
 def _write(store: str, prefix: str, count: int, origin: str) -> None:
-    entries = [keys.server("s", origin)]
-    entries += [keys.frontend(f"f{n}", f'Host("h{n}.example.com")') for n in range(count)]
+    entries = [vulcan_keys.server("s", origin)]
+    entries += [vulcan_keys.frontend(f"f{n}", f'Host("h{n}.example.com")') for n in range(count)]
     with Writer(store) as writer:
-        writer.write((prefix + e.key.removeprefix(keys.PREFIX), e.value) for e in entries)
+        writer.write((prefix + e.key.removeprefix(vulcan_keys.PREFIX), e.value) for e in entries)

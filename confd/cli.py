@@ -21,7 +21,7 @@ tools = options.program("Look at what confd would do.")
 
 
 def _wait(text: str) -> str:
-    from confd import amounts
+    from confd.core.config import amounts
 
     try:
         amounts.wait(text)
@@ -31,10 +31,10 @@ def _wait(text: str) -> str:
 
 
 def _sources(text: str) -> str:
-    from confd import sources
+    from confd.sources import local_keys
 
     try:
-        sources.checked(text)
+        local_keys.checked(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     return text
@@ -122,10 +122,12 @@ def serve(  # noqa: PLR0913 - one parameter an option
     Exit codes: 0 done or told to end, 1 a resource failed or the daemon broke, 2 wrong use or
     configuration, 3 the store could not be read (--onetime), 4 confd noop found changes.
     """
-    from confd import amounts, process, sources
-    from confd.cycle import Manner
+    from confd import main as process
+    from confd.apply.transaction import Manner
+    from confd.core.config import amounts
     from confd.settings import Settings
-    from daemonkit import logs
+    from confd.sources import local_keys
+    from daemonkit.observe import logs
 
     logs.configure(log_level, log_format)
     settings = Settings(
@@ -138,7 +140,7 @@ def serve(  # noqa: PLR0913 - one parameter an option
         status_addr=status_addr,
         drain_s=drain_timeout,
         wait=amounts.wait(wait),
-        sources=sources.checked(source),
+        sources=local_keys.checked(source),
     )
     tls = _tls(ca_file, cert_file, key_file)
     raise typer.Exit(process.run(settings, endpoints, tls, onetime=onetime))
@@ -161,7 +163,7 @@ def noop(  # noqa: PLR0913 - one parameter an option
 
     Exit codes: 0 nothing would change, 4 something would, 1 a resource cannot be rendered.
     """
-    from confd import tools as work
+    from confd.ctl import preview as work
 
     shown = sys.stdout.isatty() and "NO_COLOR" not in os.environ if colour is None else colour
     settings = _looking(confdir, prefix, source, state_dir)
@@ -182,7 +184,7 @@ def graph(  # noqa: PLR0913 - one parameter an option
     key_file: options.KeyFile = None,
 ) -> None:
     """Show which keys feed which files, for Graphviz or as JSON; no values."""
-    from confd import tools as work
+    from confd.ctl import preview as work
 
     settings = _looking(confdir, prefix, source, None)
     tls = _tls(ca_file, cert_file, key_file)
@@ -202,7 +204,7 @@ def why(  # noqa: PLR0913 - one parameter an option
     key_file: options.KeyFile = None,
 ) -> None:
     """Say which resource makes a file, and which keys it hangs on, absent ones too."""
-    from confd import tools as work
+    from confd.ctl import preview as work
 
     settings = _looking(confdir, prefix, source, None)
     tls = _tls(ca_file, cert_file, key_file)
@@ -212,7 +214,7 @@ def why(  # noqa: PLR0913 - one parameter an option
 @tools.command("test")
 def run_cases(*, confdir: Confdir = Path("/etc/confd"), prefix: Prefix = "") -> None:
     """Run the cases of CONFDIR/tests/*.toml: keys in, file out, no store."""
-    from confd import tools as work
+    from confd.ctl import preview as work
 
     raise typer.Exit(work.run_cases(_looking(confdir, prefix, "store", None)))
 
@@ -220,22 +222,22 @@ def run_cases(*, confdir: Confdir = Path("/etc/confd"), prefix: Prefix = "") -> 
 @tools.command()
 def convert(path: Annotated[Path, typer.Argument(help="A template of the Go program.")]) -> None:
     """Print a Go template as one of Jinja2; say on stderr which lines need a hand."""
-    from confd import tools as work
+    from confd.ctl import preview as work
 
     raise typer.Exit(work.convert_file(path))
 
 
 def _looking(confdir: Path, prefix: str, source: str, state_dir: Path | None) -> "Settings":
-    from confd import sources
-    from confd.cycle import Manner
+    from confd.apply.transaction import Manner
     from confd.settings import Settings
+    from confd.sources import local_keys
 
     return Settings(
         confdir=confdir.absolute(),
         manner=Manner(noop=True),
         prefix=prefix,
         state_dir=state_dir,
-        sources=sources.checked(source),
+        sources=local_keys.checked(source),
     )
 
 

@@ -4,17 +4,17 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from confd.cycle import Outcome
-from confd.edits import Edits
-from confd.resource import TemplateResource
+from confd.apply.processor import Worker
+from confd.apply.state_dir import State
+from confd.apply.transaction import Outcome
+from confd.core.config.resource import TemplateResource
 from confd.settings import Settings
-from confd.state import State
-from confd.worker import Worker
-from coordinator.client.store import Store
-from daemonkit import logs
-from daemonkit.lifecycle import Lifecycle
-from daemonkit.metrics import Sample
-from daemonkit.status import Probe, StatusPage
+from confd.sources.config_watcher import Edits
+from coordinator.client.core.store_protocol import Store
+from daemonkit.core.samples import Sample
+from daemonkit.observe import logs
+from daemonkit.observe.status_page import Probe, StatusPage
+from daemonkit.process.lifecycle import Lifecycle
 
 # Readiness waits so long for the first pass: with the store away and no cached keys, a host
 # must still be able to boot.
@@ -26,7 +26,7 @@ _log = logs.get("confd")
 
 
 class Confd:
-    """Keeps files in step with keys, for `daemonkit.lifecycle`."""
+    """Keeps files in step with keys, for `daemonkit.process.lifecycle`."""
 
     def __init__(
         self, settings: Settings, resources: Iterable[TemplateResource], store: Store, state: State

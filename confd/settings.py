@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from confd.cycle import Manner
+from confd.apply.transaction import Manner
 
 # The source that is the store; the others are read from this host.
 STORE = "store"

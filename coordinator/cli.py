@@ -8,7 +8,7 @@ import typer
 from daemonkit import options
 
 if TYPE_CHECKING:
-    from daemonkit.tls import TlsFiles
+    from daemonkit.http.tls import TlsFiles
 
 app = options.program("The store of the distributed /etc: keys over the etcd v2 HTTP API.")
 
@@ -145,9 +145,9 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter an option
     log_format: options.LogFormat = "text",
 ) -> None:
     """Serve the keys API until told to end."""
-    from coordinator.process import run
+    from coordinator.daemon import run
     from coordinator.settings import Backups, Flags
-    from daemonkit import logs
+    from daemonkit.observe import logs
 
     logs.configure(log_level, log_format)
     peer_auth = peer_client_cert_auth
@@ -177,7 +177,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter an option
 def _files(
     prefix: str, cert: Path | None, key: Path | None, asking: tuple[Path | None, bool]
 ) -> "TlsFiles | None":
-    from daemonkit.tls import TlsFiles
+    from daemonkit.http.tls import TlsFiles
 
     ca, require_client = asking
     if (cert is None) != (key is None):

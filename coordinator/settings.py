@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from coordinator.identity import parse_initial_cluster
-from daemonkit.tls import TlsFiles
+from coordinator.core.cluster.ids import parse_initial_cluster
+from daemonkit.http.tls import TlsFiles
 
 
 @dataclass(frozen=True, slots=True)

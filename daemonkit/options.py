@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
-from daemonkit import addresses
+from daemonkit.core import addresses
 
 EXIT_NO = 1
 EXIT_USAGE = 2

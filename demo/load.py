@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 
 from coordinator.client import Absent, Store, connect
-from coordinator.client.errors import KeyExists, StoreError
+from coordinator.client.core.errors import KeyExists, StoreError
 
 STORE = os.environ.get("ENDPOINTS", "http://127.0.0.1:2379")
 PROXY = "http://127.0.0.1:8181"

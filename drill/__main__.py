@@ -12,8 +12,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from daemonkit import logs
-from drill import site
+from daemonkit.observe import logs
+from drill.core import site
 from drill.faults import Fault
 from drill.fleet import Fleet, Standing, Tell
 from drill.package import installed

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import msgspec
 import uvloop
 
-from drill.judge import Requests
+from drill.core.judge import Requests
 from drill.resolver import Resolver, Unresolved
 
 CONNECT_S, ANSWER_S = 3.0, 30.0

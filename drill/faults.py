@@ -6,10 +6,10 @@ import time
 import urllib.request
 from enum import Enum
 
+from drill.core.timeline import What
 from drill.fleet import Fleet
 from drill.observer import Observer
-from drill.timeline import What
-from tests.hosts.host import Host
+from rig.hosts.host import Host
 
 
 class Fault(Enum):

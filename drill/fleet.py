@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from coordinator.client import Store, connect
-from drill import site
-from drill.site import Member, Site
-from tests.hosts.host import Host
-from tests.hosts.rig import GATEWAY, Rig
-from tests.hosts.tree import SHIPPED
-from tests.rig import Running, answers, wait_until
+from drill.core import site
+from drill.core.site import Member, Site
+from rig.hosts.host import Host
+from rig.hosts.rig import GATEWAY, Rig
+from rig.hosts.tree import SHIPPED
+from rig.processes import Running, answers, wait_until
 
 FILES = Path(__file__).resolve().parent / "files"
 # Five hosts are fifty interpreters that start at once; a slow machine takes its time.

@@ -11,7 +11,7 @@ import time
 
 import msgspec
 
-from drill.judge import Said
+from drill.core.judge import Said
 from drill.resolver import ask
 
 PATIENCE_S = 1.0

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import msgspec
 
 from coordinator.client import Changes, Mirror, Store
-from drill import site
-from drill.judge import Presence
-from drill.timeline import Moment, What
-from locksmith import keys, records
-from locksmith.records import Happening
-from tests.hosts.host import Host
+from drill.core import site
+from drill.core.judge import Presence
+from drill.core.timeline import Moment, What
+from locksmith.core import keys, records
+from locksmith.core.records import Happening
+from rig.hosts.host import Host
 
 RECORDS = "/skydns/" + "/".join(reversed(site.DOMAIN.split(".")))
 LOOK_EVERY_S = 0.1

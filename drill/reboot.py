@@ -9,15 +9,15 @@ from typing import Self, TypeVar
 import msgspec
 
 from coordinator.client import connect
-from drill import judge, site, timeline
+from drill.core import judge, site, timeline
+from drill.core.judge import Requests, Said, Writes
+from drill.core.timeline import What
+from drill.core.verdict import Verdict
 from drill.faults import Fault, Faults
 from drill.fleet import Fleet, Tell
-from drill.judge import Requests, Said, Writes
 from drill.observer import Observer
-from drill.timeline import What
-from drill.verdict import Verdict
-from tests.hosts.host import Host
-from tests.rig import ROOT, wait_until
+from rig.hosts.host import Host
+from rig.processes import ROOT, wait_until
 
 T = TypeVar("T")
 RATE, WRITE_RATE = 250.0, 20.0

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from tests.hosts import groups
+from rig.hosts import groups
 
 # The hosts of a process that was killed end with it; their last process takes a moment.
 SWEEP_S = 30.0

@@ -12,7 +12,7 @@ import time
 import msgspec
 
 from coordinator.client import StoreError, connect
-from drill.judge import Writes
+from drill.core.judge import Writes
 
 
 def write(rate: float, prefix: str, endpoints: str, stop: threading.Event) -> Writes:

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from coordinator.client import Tls, connect
-from coordinator.client.errors import StoreError
-from coordinator.client.store import Store
-from daemonkit import logs, options
-from fleet import selector
-from fleet.units import GRACE_MIN_S
+from coordinator.client.core.errors import StoreError
+from coordinator.client.core.store_protocol import Store
+from daemonkit import options
+from daemonkit.observe import logs
+from fleet.core.instances.instance_unit import GRACE_MIN_S
+from fleet.core.jobs import selector
 
 if TYPE_CHECKING:  # imported where they run, so that --help is fast
-    from fleet.agent import Agent
-    from fleet.scheduler import Scheduler
+    from fleet.agent.agent import Agent
+    from fleet.scheduler.scheduler import Scheduler
 
 DAEMON = "fleetd"
 ENDPOINTS = "http://127.0.0.1:2379"
@@ -156,7 +157,7 @@ def serve(  # noqa: PLR0913 - typer reads options from parameters
 
     The end of fleetd stops no unit: only a newer plan does.
     """
-    from daemonkit import lifecycle
+    from daemonkit.process import lifecycle
     from fleet.daemon import Fleetd, Role
 
     logs.configure(log_level, log_format)
@@ -175,7 +176,7 @@ def serve(  # noqa: PLR0913 - typer reads options from parameters
 
 
 def _scheduler(store: Store, grace_s: float) -> "Scheduler":
-    from fleet.scheduler import Scheduler, Settings
+    from fleet.scheduler.scheduler import Scheduler, Settings
 
     holder = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     return Scheduler(store, Settings(holder, LEASE_S, grace_s))
@@ -188,10 +189,11 @@ def _agent(
     driver: Driver,
     allows: tuple[Path | None, bool],
 ) -> "Agent":
-    from fleet import facts, signing
-    from fleet.agent import Agent, Settings
-    from fleet.dbus import DBus
-    from fleet.systemctl import Systemctl
+    from fleet.agent import facts
+    from fleet.agent.agent import Agent, Settings
+    from fleet.core.jobs import signing
+    from fleet.systemd.dbus import DBus
+    from fleet.systemd.systemctl import Systemctl
 
     address, endpoints, own_labels = own
     state_dir, ttl_s = keeps

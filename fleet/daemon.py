@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Iterator
 from typing import Protocol
 
-from daemonkit.lifecycle import Lifecycle
-from daemonkit.metrics import Sample
-from daemonkit.status import Probe, StatusPage
+from daemonkit.core.samples import Sample
+from daemonkit.observe.status_page import Probe, StatusPage
+from daemonkit.process.lifecycle import Lifecycle
 
 
 class Role(Protocol):
@@ -35,7 +35,7 @@ class Role(Protocol):
 
 
 class Fleetd:
-    """The daemon, for `daemonkit.lifecycle`."""
+    """The daemon, for `daemonkit.process.lifecycle`."""
 
     def __init__(self, roles: dict[str, Role], status_addr: str) -> None:
         self._roles = roles

@@ -2,8 +2,8 @@
 
 import sys
 
-from locksmith import cli
+from locksmith.ctl import app
 
 if sys.argv[1:2] == ["daemon"]:
-    cli.daemon(sys.argv[2:])
-cli.main()
+    app.daemon(sys.argv[2:])
+app.main()

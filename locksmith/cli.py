@@ -1,125 +1,172 @@
-"""The programs `locksmithctl` and `locksmithd`."""
+"""The command line of `locksmithd`."""
 
-import os
-import random
-import sys
-import time
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from importlib import metadata
-from typing import Annotated, Any, NoReturn
+from collections.abc import Callable
+from datetime import UTC, tzinfo
+from pathlib import Path
+from typing import Annotated, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import psutil
 import typer
-from typer.core import TyperGroup
 
-from daemonkit import logs, options
-from locksmith import commands, keys, spelling, table, verbs, views
-from locksmith.lock import Pace
-from locksmith.remote import Remote
-
-CTL = "locksmithctl"
-DAEMON = "locksmithd"
-# Go's locksmith also tries port 4001, where etcd has not listened by default since 2.0.
-ENDPOINTS = "http://127.0.0.1:2379"
-
-
-def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run `locksmithctl`."""
-    os.environ.update(spelling.variables(os.environ, CTL.upper()))
-    options.run(ctl, CTL, spelling.hoisted(sys.argv[1:] if argv is None else argv))
-
-
-def daemon(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run `locksmithd`."""
-    os.environ.update(spelling.variables(os.environ, DAEMON.upper()))
-    from locksmith.serve import app
-
-    options.run(app, DAEMON, spelling.renamed(sys.argv[1:] if argv is None else argv))
-
-
-def checked_group(name: str | None) -> str | None:
-    """Return a group's name as an option gives it, or say what is wrong with it."""
-    if name == "":
-        raise typer.BadParameter("the name is empty: leave --group out for the default group")
-    try:
-        return None if name is None else keys.checked_group(name)
-    except keys.NameRefused as error:
-        raise typer.BadParameter(str(error)) from None
-
-
-def version_of(program: str) -> Callable[[bool], None]:
-    """Return the callback of `--version`."""
-
-    def show(wanted: bool) -> None:  # noqa: FBT001 - the form of typer's callbacks
-        if wanted:
-            typer.echo(f"{program} version {version()}")
-            raise typer.Exit
-
-    return show
-
-
-def version() -> str:
-    """Return the installed version; "unknown" in a checkout that is not installed."""
-    try:
-        return metadata.version("slashetc")
-    except metadata.PackageNotFoundError:
-        return "unknown"
-
-
-Username = Annotated[str, typer.Option("--etcd-username", help="User name for the store.")]
-Password = Annotated[
-    str,
-    typer.Option("--etcd-password", help="Its password; better given by the environment."),
-]
-GROUP_HELP = "Whose semaphore; the default group without it."
-Holder = Annotated[
-    str | None, typer.Argument(metavar="ID", help="This host's machine-id unless given.")
-]
-Host = Annotated[str, typer.Argument(metavar="HOST", help="Its name or machine-id.")]
-Scope = Annotated[
-    str, typer.Argument(metavar="group|fleet|HOST", help="What: this group unless given.")
-]
-Group = Annotated[str | None, typer.Option("--group", callback=checked_group, help=GROUP_HELP)]
-
-
-class _Commands(TyperGroup):
-    """Sub-commands that answer an unknown name as Go's program does."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if self.get_command(ctx, args[0]) is None:
-            typer.echo(f"{CTL}: unknown subcommand: {table.quoted(args[0])}")
-            typer.echo(f"Run '{CTL} help' for usage.")
-            raise typer.Exit(options.EXIT_USAGE)
-        return super().resolve_command(ctx, args)
-
-
-ctl = typer.Typer(
-    cls=_Commands,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+from coordinator.client.core.errors import StoreError
+from daemonkit import options
+from daemonkit.observe import logs
+from locksmith.core.policy import Rules
+from locksmith.core.strategy import Strategy
+from locksmith.core.window import (
+    BadWindow,
+    Calendar,
+    parse_duration,
+    parse_excluded,
+    parse_window,
+    split,
 )
+from locksmith.ctl import app as cli
+from locksmith.host import identity
+from locksmith.host.blockers import Gates, listed
+from locksmith.host.identity import Host, NoIdentity
+from locksmith.host.reboot_required import PROBES, Sources
+from locksmith.settings import Care, Settings
+from locksmith.store.connection import Remote
+from locksmith.store.store_quorum import Neighbours
+
+SENTINELS = "/run/reboot-required; /run/locksmith/reboot-required"
+
+T = TypeVar("T")
+
+app = options.program("Reboot this host when it needs it, and never more hosts than allowed.")
 
 
-@ctl.callback(invoke_without_command=True)
-def begin(  # noqa: PLR0913 - typer reads options from parameters
-    context: typer.Context,
+def _watchable(name: str | None) -> str | None:
+    if name is not None and name.startswith("_"):
+        raise typer.BadParameter(
+            f"group {name!r}: etcd hides keys that begin with _ from watches; rename the group"
+        )
+    return cli.checked_group(name)
+
+
+def _duration(text: str) -> str:
+    if text:
+        _said(lambda: parse_duration(text))
+    return text
+
+
+def _option(flag: str, text: str, metavar: str = "TEXT") -> object:
+    return typer.Option(flag, metavar=metavar, help=text)
+
+
+@app.command()
+def serve(  # noqa: PLR0913 - typer reads options from parameters
     *,
-    endpoints: options.Endpoints = ENDPOINTS,
+    strategy: Annotated[
+        Strategy, typer.Option("--strategy", help="How this host takes its reboots.")
+    ] = Strategy.ETCD_LOCK,
+    group: Annotated[
+        str | None, typer.Option("--group", callback=_watchable, help=cli.GROUP_HELP)
+    ] = None,
+    window: Annotated[
+        str, _option("--window", "When to reboot; several with semicolons.", "[DAYS ]HH:MM+LENGTH")
+    ] = "",
+    time_zone: Annotated[
+        str, _option("--time-zone", "IANA name; this host's zone without it.", "ZONE")
+    ] = "",
+    exclude: Annotated[
+        str, _option("--exclude", "Days without reboots; several with semicolons.", "DATE[..DATE]")
+    ] = "",
+    window_remaining: Annotated[
+        str, typer.Option(metavar="DURATION", callback=_duration, help="Left of a window to begin.")
+    ] = "0s",
+    spread: Annotated[
+        str,
+        typer.Option(metavar="DURATION", callback=_duration, help="Hosts begin over this time."),
+    ] = "0s",
+    max_deferral: Annotated[
+        str,
+        typer.Option(
+            metavar="DURATION",
+            callback=_duration,
+            help="A need so old waits for no window and no user; empty for never.",
+        ),
+    ] = "",
+    best_effort_wait: Annotated[
+        str,
+        typer.Option(
+            metavar="DURATION", callback=_duration, help="Strategy best-effort: for the store."
+        ),
+    ] = "10m",
+    failure_budget: Annotated[
+        int, typer.Option(min=1, help="So many failed hosts halt their group.")
+    ] = 1,
+    reclaim_lost: Annotated[
+        int, typer.Option(min=0, help="So many slots of lost hosts may be taken back; 0 for none.")
+    ] = 0,
+    priority: Annotated[
+        int, typer.Option(min=-100, max=100, help="Higher goes first in the queue.")
+    ] = 0,
+    sentinel: Annotated[
+        str, typer.Option(help="Files that ask for a reboot; several with semicolons.")
+    ] = SENTINELS,
+    probe: Annotated[
+        str, typer.Option(help="Programs to ask, where installed; commas between, or none.")
+    ] = ",".join(PROBES),
+    need_command: Annotated[
+        str, typer.Option(help="Shell command; exit code 0 means: a reboot is needed.")
+    ] = "",
+    hooks_dir: Annotated[
+        Path, typer.Option(help="Holds pre-lock.d, pre-reboot.d, abort.d, healthy.d.")
+    ] = Path("/etc/locksmith"),
+    hook_timeout: Annotated[
+        str, typer.Option(metavar="DURATION", callback=_duration, help="For each hook.")
+    ] = "5m",
+    users: Annotated[
+        str, typer.Option(metavar="wait|ignore", help="What logged-in users are to a reboot.")
+    ] = "wait",
+    gate_command: Annotated[
+        str, typer.Option(help="Must exit with 0 for a reboot; several with semicolons.")
+    ] = "",
+    gate_url: Annotated[
+        str, typer.Option(help="Must answer 2xx for a reboot; several with semicolons.")
+    ] = "",
+    prometheus_url: Annotated[str, typer.Option(help="No reboot while its alerts fire.")] = "",
+    ignore_alerts: Annotated[str, typer.Option(metavar="REGEX", help="But for these.")] = "",
+    deadline: Annotated[
+        str,
+        typer.Option(
+            metavar="DURATION", callback=_duration, help="From the slot to the reboot, at most."
+        ),
+    ] = "30m",
+    healthy_timeout: Annotated[
+        str,
+        typer.Option(metavar="DURATION", callback=_duration, help="Until a reboot has failed."),
+    ] = "10m",
+    settle: Annotated[
+        str,
+        typer.Option(metavar="DURATION", callback=_duration, help="How long health must last."),
+    ] = "10s",
+    reboot_command: Annotated[
+        str, typer.Option(help="Shell command that goes instead of logind's Reboot.")
+    ] = "",
+    notify_url: Annotated[
+        str, typer.Option(help="Webhooks that get each event; several with semicolons.")
+    ] = "",
+    store_member: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|no|NAME", help="The store's member on this host; auto: by its addresses."
+        ),
+    ] = "auto",
+    endpoints: options.Endpoints = cli.ENDPOINTS,
     ca_file: options.CaFile = None,
     cert_file: options.CertFile = None,
     key_file: options.KeyFile = None,
-    etcd_username: Username = "",
-    etcd_password: Password = "",
-    group: Group = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", envvar="LOCKSMITHCTL_JSON", help="Answer in JSON.")
-    ] = False,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Show what is known beside the semaphore.")
-    ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Log to stderr what is done.")] = False,
+    etcd_username: cli.Username = "",
+    etcd_password: cli.Password = "",
+    state_dir: options.StateDir = None,
+    status_addr: options.StatusAddr = "127.0.0.1:2382",
+    log_level: options.LogLevel = "info",
+    log_format: options.LogFormat = "text",
+    drain_timeout: options.DrainS = 10.0,
     config: options.Config = None,  # noqa: ARG001 - read by its callback
     show_version: Annotated[  # noqa: ARG001 - answered by its callback
         bool,
@@ -127,147 +174,124 @@ def begin(  # noqa: PLR0913 - typer reads options from parameters
             "--version",
             is_eager=True,
             allow_from_autoenv=False,
-            callback=version_of(CTL),
+            callback=cli.version_of(cli.DAEMON),
             help="Print the version and exit.",
         ),
     ] = False,
 ) -> None:
-    """Manage the cluster wide reboot lock."""
-    logs.configure("debug" if debug else "warning", "text")
+    """Reboot this host when it needs it, and never more hosts of a group than have a slot.
+
+    The slot comes from the semaphore that all hosts share, and goes back once the host is up
+    again and healthy. Dates and durations: `Sat,Sun 1:00+90m`, `2026-12-24..2027-01-02`, `1h30m`.
+    """
+    # Here, so that --help need not wait for the event loop.
+    from daemonkit.process import lifecycle
+    from locksmith.daemon import Locksmith
+
+    logs.configure(log_level, log_format)
     remote = Remote(endpoints, (ca_file, cert_file, key_file), (etcd_username, etcd_password))
-    pace = Pace(time.monotonic, time.sleep, lambda limit_s: random.uniform(0.0, limit_s))
-    context.obj = commands.Caller(remote, group or "", as_json, verbose, pace)
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-
-
-@ctl.command("help")
-def show_help(context: typer.Context, command: Annotated[str, typer.Argument()] = "") -> None:
-    """Show a list of commands, or help for one command."""
-    top: Any = context.find_root()
-    if not command:
-        typer.echo(top.get_help())
-        return
-    found = top.command.get_command(top, command)
-    if found is None:
-        typer.echo(f"Unrecognized command: {command}")
-        raise typer.Exit(options.EXIT_NO)
-    typer.echo(found.make_context(command, [], parent=top, resilient_parsing=True).get_help())
-
-
-@ctl.command("status")
-def status(context: typer.Context) -> None:
-    """Show how many slots are free, how many there are, and who holds one. Writes nothing."""
-    _say(lambda: commands.status(context.obj))
-
-
-@ctl.command("lock")
-def lock(context: typer.Context, holder: Holder = None) -> None:
-    """Take a slot for this host, or for another holder. Who holds one keeps it."""
-    _say(lambda: commands.lock(context.obj, holder, datetime.now(UTC)))
-
-
-@ctl.command("unlock")
-def unlock(context: typer.Context, holder: Holder = None) -> None:
-    """Give back the slot of this host, or of another holder."""
-    _say(lambda: commands.unlock(context.obj, holder))
-
-
-@ctl.command("set-max")
-def set_max(
-    context: typer.Context,
-    slots: Annotated[list[str] | None, typer.Argument(metavar="N", help="Slots.")] = None,
-) -> None:
-    """Set how many holders there may be at once; who holds a slot now keeps it."""
-    _say(lambda: commands.set_max(context.obj, slots or []))
-
-
-@ctl.command("reboot")
-def reboot(context: typer.Context) -> None:
-    """Take a slot and reboot this host now, whatever the strategy and the windows say."""
-    _say(lambda: verbs.reboot(context.obj))
-
-
-@ctl.command("send-need-reboot")
-def send_need_reboot(
-    reason: Annotated[str, typer.Option("--reason", help="Shown where the host waits.")] = "",
-) -> None:
-    """Tell this host's locksmithd that a reboot is needed."""
-    _say(lambda: verbs.send_need_reboot(reason))
-
-
-@ctl.command("pause")
-def pause(
-    context: typer.Context,
-    scope: Scope = "group",
-    reason: Annotated[str, typer.Option("--reason", help="Shown to everybody who waits.")] = "",
-    lasting: Annotated[
-        str, typer.Option("--for", metavar="DURATION", help="Until it ends by itself: 8h, 14d.")
-    ] = "",
-) -> None:
-    """Let no reboot begin. What is rebooting already goes on."""
-    _say(lambda: verbs.pause(context.obj, scope, reason, lasting))
-
-
-@ctl.command("resume")
-def resume(context: typer.Context, scope: Scope = "group") -> None:
-    """End a pause; for a group forget its failures too, so that failed hosts are judged anew."""
-    _say(lambda: verbs.resume(context.obj, scope))
-
-
-@ctl.command("forget")
-def forget(
-    context: typer.Context,
-    host: Host,
-    force: Annotated[bool, typer.Option("--force", help="Even if it is alive.")] = False,  # noqa: FBT002
-) -> None:
-    """Remove all that a decommissioned host left behind, its slot included."""
-    _say(lambda: verbs.forget(context.obj, host, force=force))
-
-
-@ctl.command("why")
-def why(context: typer.Context, host: Host) -> None:
-    """Show why a host needs a reboot, and what it waits for."""
-    _say(lambda: views.why(context.obj, host))
-
-
-@ctl.command("queue")
-def queue(context: typer.Context) -> None:
-    """Show who waits for a slot, in order."""
-    _say(lambda: views.queue(context.obj))
-
-
-@ctl.command("history")
-def history(
-    context: typer.Context,
-    last: Annotated[int, typer.Option("-n", "--last", min=1, help="So many lines.")] = 50,
-) -> None:
-    """Show what happened in the group, the latest last."""
-    _say(lambda: views.history(context.obj, last))
-
-
-@ctl.command("watch")
-def watch(context: typer.Context) -> None:
-    """Show each change of the group as it happens, until interrupted."""
+    if users not in {"wait", "ignore"}:
+        raise typer.BadParameter(f"--users {users!r}: write wait or ignore")
     try:
-        for line in views.watch(context.obj):
-            sys.stdout.write(line)
-            sys.stdout.flush()
-    except commands.Stopped as stopped:
-        typer.echo(str(stopped), err=True)
-        raise typer.Exit(options.EXIT_NO) from None
-    except (KeyboardInterrupt, BrokenPipeError):
-        os._exit(0)  # the watch's thread would be waited for
+        host = identity.read()
+        calendar = _said(
+            lambda: Calendar(
+                _zone(time_zone),
+                tuple(parse_window(each) for each in split(window)),
+                tuple(parse_excluded(each) for each in listed(exclude)),
+                parse_duration(window_remaining),
+                parse_duration(spread),
+            )
+        )
+        rules = Rules(
+            strategy,
+            calendar,
+            _share(host),
+            parse_duration(max_deferral) if max_deferral else None,
+            parse_duration(best_effort_wait).total_seconds(),
+            failure_budget,
+        )
+        settings = Settings(
+            group or "",
+            status_addr,
+            state_dir,
+            cli.version(),
+            rules,
+            Sources(tuple(map(Path, listed(sentinel))), _probes(probe), need_command),
+            Gates(
+                listed(gate_command),
+                listed(gate_url),
+                prometheus_url,
+                ignore_alerts,
+                users == "ignore",
+            ),
+            Care(
+                hooks_dir,
+                _seconds(hook_timeout),
+                _seconds(healthy_timeout),
+                _seconds(settle),
+                parse_duration(deadline),
+                reboot_command,
+                priority,
+                reclaim_lost,
+            ),
+            _neighbours(remote, store_member),
+            listed(notify_url),
+        )
+        code = lifecycle.run(Locksmith(remote.open(), host, settings), drain_s=drain_timeout)
+    except (StoreError, NoIdentity) as error:
+        raise options.Failure(str(error)) from error
+    raise typer.Exit(code)
 
 
-def _say(command: Callable[[], commands.Answer]) -> None:
+def _seconds(text: str) -> float:
+    return parse_duration(text).total_seconds()
+
+
+def _said(read: Callable[[], T]) -> T:
     try:
-        answer = command()
-    except keys.NameRefused as error:
+        return read()
+    except BadWindow as error:
         raise typer.BadParameter(str(error)) from None
-    except commands.Stopped as stopped:
-        typer.echo(str(stopped), err=True)
-        raise typer.Exit(options.EXIT_NO) from None
-    typer.echo(answer.text, nl=False)
-    if answer.warning:
-        typer.echo(f"{CTL}: {answer.warning}", err=True)
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name) if name else _local_zone()
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise typer.BadParameter(
+            f"--time-zone {name!r}: write an IANA name, Europe/Berlin"
+        ) from None
+
+
+def _local_zone() -> tzinfo:
+    """Return the zone of /etc/localtime, with its changes of the clocks."""
+    try:
+        with Path("/etc/localtime").open("rb") as file:
+            return ZoneInfo.from_file(file)
+    except (OSError, ValueError):
+        return UTC
+
+
+def _share(host: Host) -> float:
+    """Return this host's place in a spread: the same in each window, another for each host."""
+    return int.from_bytes(host.machine_id.encode()[-4:], "big") % 1000 / 1000
+
+
+def _probes(text: str) -> frozenset[str]:
+    names = frozenset(part.strip() for part in text.split(",") if part.strip()) - {"none"}
+    if unknown := names - set(PROBES):
+        raise typer.BadParameter(f"--probe {min(unknown)!r}: there are {', '.join(PROBES)}, none")
+    return names
+
+
+def _neighbours(remote: Remote, who: str) -> Neighbours:
+    addresses = frozenset(
+        address.address.partition("%")[0]
+        for found in psutil.net_if_addrs().values()
+        for address in found
+        if not address.address.startswith(("127.", "::1"))
+    )
+    files = [str(path or "") for path in remote.files]
+    endpoints = tuple(url.strip() for url in remote.endpoints.split(","))
+    return Neighbours(endpoints, who, addresses, (files[0], files[1], files[2]))

@@ -7,33 +7,35 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from coordinator.client.errors import StoreError, Unavailable
+from coordinator.client.core.errors import StoreError, Unavailable
+from coordinator.client.core.store_protocol import Store
+from coordinator.client.core.view import Changes, View
 from coordinator.client.mirror import Mirror
-from coordinator.client.store import Store
-from coordinator.client.view import Changes, View
-from daemonkit import logs
-from daemonkit.lifecycle import Lifecycle
-from daemonkit.metrics import Sample
-from daemonkit.status import Probe, StatusPage
-from locksmith import keys, lost, picture, records, slots
-from locksmith.checkup import Checkup
-from locksmith.heartbeat import Heart
-from locksmith.host import Host
-from locksmith.lock import Pace
-from locksmith.need import Needs
-from locksmith.notices import Notices
-from locksmith.picture import Picture
-from locksmith.rebooter import Around, Rebooter
-from locksmith.records import Heartbeat, HolderRecord
-from locksmith.remembered import Remembered
+from daemonkit.core.samples import Sample
+from daemonkit.observe import logs
+from daemonkit.observe.status_page import Probe, StatusPage
+from daemonkit.process.lifecycle import Lifecycle
+from locksmith.agent import reclaim
+from locksmith.agent.post_reboot_check import Checkup
+from locksmith.agent.rebooter import Around, Rebooter
+from locksmith.core import group_state, keys, records
+from locksmith.core.group_state import Picture
+from locksmith.core.records import Heartbeat, HolderRecord
+from locksmith.host.identity import Host
+from locksmith.host.reboot_required import Needs
+from locksmith.host.state import Remembered
 from locksmith.settings import Settings
-from locksmith.slots import Slots
+from locksmith.store import semaphore_client
+from locksmith.store.compare_and_swap import Pace
+from locksmith.store.events import Notices
+from locksmith.store.heartbeat import Heart
+from locksmith.store.semaphore_client import Slots
 
 _log = logs.get("locksmith")
 
 
 class Locksmith:
-    """The daemon, for `daemonkit.lifecycle`. Everything here runs on the loop's thread."""
+    """The daemon, for `daemonkit.process.lifecycle`. Everything here runs on the loop's thread."""
 
     def __init__(self, store: Store, host: Host, settings: Settings) -> None:
         self._store, self._host, self._settings = store, host, settings
@@ -62,7 +64,7 @@ class Locksmith:
         )
         self._rebooter = Rebooter(self._slots, host, settings, around)
         self._heart = Heart(store, host.machine_id, self._own_beat)
-        self._lost = lost.Watcher(self._slots, host, settings, self._notices.tell)
+        self._lost = reclaim.Watcher(self._slots, host, settings, self._notices.tell)
         self.page = StatusPage(
             settings.status_addr,
             health=lambda: Probe(ok=True),
@@ -111,7 +113,7 @@ class Locksmith:
     def _apply(self, changes: Changes) -> None:
         self._view.apply(changes)
         before = self._picture
-        now = self._picture = picture.build(self._view.entries, self._settings.group)
+        now = self._picture = group_state.build(self._view.entries, self._settings.group)
         if before is None or (before.semaphore, before.corrupt) != (now.semaphore, now.corrupt):
             _tell(now)
             self._life.status(_summary(now))
@@ -156,7 +158,11 @@ class Locksmith:
         found = [one for one in now.holders if one.id in names] if now else []
         for one in found:
             by = one.record.by if one.record else ""
-            if one.record is None or one.record.boot_id != self._host.boot_id or by != slots.DAEMON:
+            if (
+                one.record is None
+                or one.record.boot_id != self._host.boot_id
+                or by != semaphore_client.DAEMON
+            ):
                 return [f"slot: {by or 'another program'} holds one in this host's name"]
         return []
 
@@ -174,7 +180,9 @@ class Locksmith:
         record = entry and records.decode(entry.value, HolderRecord)
         held = self._host.machine_id in now.semaphore.holders
         taking = self._rebooter.phase is not None or not self._checkup.settled.is_set()
-        proven = bool(record and record.boot_id == self._host.boot_id and slots.proves(record))
+        proven = bool(
+            record and record.boot_id == self._host.boot_id and semaphore_client.proves(record)
+        )
         return proven and not held and not now.corrupt and not taking
 
     async def _tidy(self) -> None:
@@ -220,7 +228,7 @@ class Locksmith:
             "waits_for": self._rebooter.waits_for,
             "start_check": self._checkup.verdict or "not yet",
             "health": self._checkup.why,
-            "semaphore": picture.described(self._picture) if self._picture else None,
+            "semaphore": group_state.described(self._picture) if self._picture else None,
             "hosts_alive": self._picture.hosts if self._picture else (),
             "mirror": self._mirror.status(),
             "machine_id_shared_with": self._shared_with,
@@ -251,8 +259,8 @@ class Locksmith:
         for name, text, value in counters:
             yield Sample(f"locksmith_{name}_total", "counter", text, value)
         if self._picture is not None:
-            yield from picture.samples(self._picture, self._host.machine_id)
-            yield from picture.holder_samples(self._picture, datetime.now(UTC))
+            yield from group_state.samples(self._picture, self._host.machine_id)
+            yield from group_state.holder_samples(self._picture, datetime.now(UTC))
 
 
 def _summary(now: Picture) -> str:

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from locksmith.gates import Gates
-from locksmith.members import Neighbours
-from locksmith.need import Sources
-from locksmith.policy import Rules
+from locksmith.core.policy import Rules
+from locksmith.host.blockers import Gates
+from locksmith.host.reboot_required import Sources
+from locksmith.store.store_quorum import Neighbours
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ from typing import Annotated, NoReturn, TypeVar
 
 import typer
 
-from daemonkit import logs, options
-from skydns import config as configs
-from skydns import guard
-from skydns import name as names
-from skydns.settings import Settings
+from daemonkit import options
+from daemonkit.observe import logs
+from skydns.core import rrl
+from skydns.core import store_config as configs
+from skydns.core.config import Settings
+from skydns.core.dns import name as names
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -193,7 +194,7 @@ def _listed(text: str) -> tuple[str, ...]:
 
 
 def _networks(text: str, option: str) -> tuple[str, ...]:
-    return tuple(str(each) for each in _read(guard.networks, _listed(text), option))
+    return tuple(str(each) for each in _read(rrl.networks, _listed(text), option))
 
 
 def _prefix(text: str) -> str:

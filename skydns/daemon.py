@@ -11,18 +11,19 @@ from pathlib import Path
 import msgspec
 
 from coordinator.client import BadRequest, Changes, Mirror, Store, Tls, View, connect
-from daemonkit import lifecycle, logs, workers
-from daemonkit.addresses import listening_socket
-from daemonkit.lifecycle import Lifecycle, activated_sockets
-from daemonkit.metrics import Sample
+from daemonkit.core.samples import Sample
+from daemonkit.observe import logs
+from daemonkit.observe.status_page import Probe, StatusPage
 from daemonkit.options import EXIT_USAGE, Failure
-from daemonkit.status import Probe, StatusPage
-from skydns import name as names
-from skydns import update
-from skydns.config import merged
-from skydns.record import CONFIG_SEGMENT, Bad, is_config, read
-from skydns.settings import Settings
-from skydns.update import Update
+from daemonkit.process import lifecycle, workers
+from daemonkit.process.lifecycle import Lifecycle, activated_sockets
+from daemonkit.process.listening_socket import listening_socket
+from skydns.core import ipc
+from skydns.core.config import Settings
+from skydns.core.dns import name as names
+from skydns.core.ipc import Update
+from skydns.core.store_config import merged
+from skydns.core.zone.service import CONFIG_SEGMENT, Bad, is_config, read
 from skydns.worker import LOADED, TOP, Boot
 
 # A re-connect takes less; only what lasts longer is worth a second question of every client.
@@ -155,7 +156,7 @@ class Skydns:
             before, entry = self._settings, self._view.entries.get(config)
             self._settings = self._configured(entry.value if entry is not None else "{}")
             settings = None if self._settings == before else self._settings
-        self._workers.publish(update.encode(Update(self._blind, changes, settings)))
+        self._workers.publish(ipc.encode(Update(self._blind, changes, settings)))
 
     def _configured(self, text: str) -> Settings:
         """Return the settings under those in the store; those that held when they are wrong."""
@@ -188,10 +189,10 @@ class Skydns:
 
     def _catch_up(self) -> bytes:
         if not self._loaded:
-            return update.encode(Update(self._blind, settings=self._settings))
+            return ipc.encode(Update(self._blind, settings=self._settings))
         view = self._view
         everything = Changes(view.cluster, view.index, tuple(view.entries.values()), reset=True)
-        return update.encode(Update(self._blind, everything, self._settings))
+        return ipc.encode(Update(self._blind, everything, self._settings))
 
     async def _look_after_store(self, life: Lifecycle) -> None:
         said = ""
@@ -201,7 +202,7 @@ class Skydns:
             blind = not status.connected and (age_s is None or age_s > BLIND_AFTER_S)
             if blind != self._blind:
                 self._blind = blind
-                self._workers.publish(update.encode(Update(blind)))
+                self._workers.publish(ipc.encode(Update(blind)))
                 _log.warning("blind" if blind else "seeing", error=status.error)
             state = (
                 f"{len(self._view.entries)} keys, {len(self._bad)} bad, "

@@ -12,20 +12,21 @@ from ipaddress import ip_address
 import msgspec
 
 from coordinator.client import Changes, DetectedStore, StoreError, Tls, connect
-from daemonkit import logs, workers
-from daemonkit.lifecycle import Lifecycle
-from daemonkit.metrics import Sample
-from skydns import cache, update
-from skydns import name as names
-from skydns.front import Front
-from skydns.hidden import Hidden
-from skydns.message import HEADER_BYTES
-from skydns.rr import Rcode, type_name
-from skydns.settings import Settings
-from skydns.tcp import Tcp
-from skydns.top import Top
-from skydns.udp import Udp
-from skydns.upstream import Upstreams
+from daemonkit.core.samples import Sample
+from daemonkit.observe import logs
+from daemonkit.process import workers
+from daemonkit.process.lifecycle import Lifecycle
+from skydns.core import answer_cache, ipc
+from skydns.core.config import Settings
+from skydns.core.dns import name as names
+from skydns.core.dns.query_parser import HEADER_BYTES
+from skydns.core.dns.rr import Rcode, type_name
+from skydns.core.heavy_hitters import Top
+from skydns.core.responder import Front
+from skydns.io.hidden_keys import Hidden
+from skydns.io.tcp import Tcp
+from skydns.io.udp import Udp
+from skydns.io.upstream import Upstreams
 
 TICK_S = 1.0
 LOADED = "skydns_workers_loaded"
@@ -88,7 +89,7 @@ class AnsweringWorker:
 
     def receive(self, payload: bytes) -> None:
         """Take changes of the keys."""
-        told = update.decode(payload)
+        told = ipc.decode(payload)
         self.front.set_blind(blind=told.blind)
         if told.settings is not None:
             self._configure(told.settings)
@@ -140,7 +141,7 @@ class AnsweringWorker:
         self._upstreams.timeout_s = settings.upstream_timeout_s
 
     def _sample(self, data: bytes, client: bytes, weight: int) -> None:
-        end = cache.question_end(data)
+        end = answer_cache.question_end(data)
         self._names.count(data[HEADER_BYTES : end - 2].lower(), weight)
         self._askers.count(client, weight)
 

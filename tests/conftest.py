@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig import Coordinator, Etcd, Etcd3
+from rig.processes import Coordinator, Etcd, Etcd3
 
 # Their daemons know the Store protocol alone, and tests/client holds its adapters to one contract.
 ON_ANY_STORE = ("tests/confd/", "tests/locksmith/", "tests/skydns/", "tests/vulcan/")

@@ -7,7 +7,8 @@ from typing import Annotated, Literal, NoReturn
 
 import typer
 
-from daemonkit import logs, options
+from daemonkit import options
+from daemonkit.observe import logs
 
 app = options.program("HTTP reverse proxy configured by keys of the store.")
 
@@ -118,8 +119,8 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Forward HTTP requests by the frontends, backends and servers below a prefix."""
     from coordinator.client import StoreError, Tls
+    from vulcan.core.config.secretbox import Seal, SealError, parse_key
     from vulcan.daemon import Options, run
-    from vulcan.seal import Seal, SealError, parse_key
 
     logs.configure(log_level, log_format)
     try:

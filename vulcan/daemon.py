@@ -10,22 +10,24 @@ from pathlib import Path
 import msgspec
 
 from coordinator.client import Changes, Mirror, Store, Tls, connect
-from daemonkit import lifecycle, logs, workers
-from daemonkit.addresses import listening_socket
+from daemonkit.core.samples import Sample
 from daemonkit.http.server import Server
-from daemonkit.lifecycle import Lifecycle, activated_sockets
-from daemonkit.metrics import Sample
-from daemonkit.status import Probe, StatusPage
-from vulcan import api, messages, top
-from vulcan.checks import Checks
-from vulcan.messages import Begin, Boot, Reopen, Severity, Update, Verdicts, Watch
-from vulcan.nodes import Report
-from vulcan.quarantine import Quarantine, merged
-from vulcan.seal import Seal
-from vulcan.sockets import RETRY_S, Sockets, address_of
-from vulcan.table import Table
-from vulcan.telling import Teller
-from vulcan.upgrade import Inheritance, succeed
+from daemonkit.observe import logs
+from daemonkit.observe.status_page import Probe, StatusPage
+from daemonkit.process import lifecycle, workers
+from daemonkit.process.lifecycle import Lifecycle, activated_sockets
+from daemonkit.process.listening_socket import listening_socket
+from vulcan.control import api
+from vulcan.control.health_checks import Checks
+from vulcan.control.heartbeat import Teller
+from vulcan.control.hot_upgrade import Inheritance, succeed
+from vulcan.control.listener_sockets import RETRY_S, Sockets, address_of
+from vulcan.core.config.admission import Quarantine, merged
+from vulcan.core.config.secretbox import Seal
+from vulcan.core.config.table import Table
+from vulcan.core.control import ipc, top
+from vulcan.core.control.ipc import Begin, Boot, Reopen, Severity, Update, Verdicts, Watch
+from vulcan.core.control.node_status import Report
 from vulcan.worker import WINDOW
 
 # Keys of one deploy come in a burst: the first goes to the workers at once, what follows within
@@ -215,7 +217,7 @@ class Vulcand:
         self._loaded.set()
         if self._workers is None:
             return
-        self._workers.publish(messages.encode(Update(admitted)))
+        self._workers.publish(ipc.encode(Update(admitted)))
         table = self._table
         if table.listeners is not before.listeners:
             self._sockets.follow(table.listeners, self._workers)
@@ -224,22 +226,22 @@ class Vulcand:
 
     def _everything(self) -> bytes:
         begin = Begin(self._quarantine.everything(), self._checks.down, self._level)
-        return messages.encode(begin)
+        return ipc.encode(begin)
 
     def _tell_verdicts(self) -> None:
         if self._workers is not None:
-            self._workers.publish(messages.encode(Verdicts(self._checks.down)))
+            self._workers.publish(ipc.encode(Verdicts(self._checks.down)))
 
     def _log_from(self, level: str) -> None:
         """Log from a level on, here and in the workers, those that come later too."""
         self._level = level
         logs.set_level(level)
         if self._workers is not None:
-            self._workers.publish(messages.encode(Severity(level)))
+            self._workers.publish(ipc.encode(Severity(level)))
 
     def _reopen(self) -> None:
         if self._workers is not None:
-            self._workers.publish(messages.encode(Reopen()))
+            self._workers.publish(ipc.encode(Reopen()))
 
     def _upgrade(self) -> None:
         if not self._upgrading:
@@ -295,7 +297,7 @@ class Vulcand:
         now_s, before_s = self._loop.time(), self._watched_s
         self._watched_s = now_s
         if self._workers is not None and len(self._table.frontends) > top.FREE_MAX:
-            self._workers.publish(messages.encode(Watch()))
+            self._workers.publish(ipc.encode(Watch()))
             return WATCH_BEGINS_S if now_s - before_s > top.WATCHED_S else 0.0
         return 0.0
 

@@ -10,17 +10,18 @@ from dataclasses import replace
 
 import msgspec
 
-from daemonkit import logs, workers
+from daemonkit.core.samples import Sample
 from daemonkit.http.server import Limits
-from daemonkit.lifecycle import Lifecycle
-from daemonkit.metrics import Sample
-from vulcan import messages, top
-from vulcan.accesslog import AccessLog
-from vulcan.messages import Begin, Boot, Reopen, Severity, Update, Verdicts, Watch
-from vulcan.port import Port
-from vulcan.proxy import Proxy
-from vulcan.seal import Seal
-from vulcan.table import Table
+from daemonkit.observe import logs
+from daemonkit.process import workers
+from daemonkit.process.lifecycle import Lifecycle
+from vulcan.core.config.secretbox import Seal
+from vulcan.core.config.table import Table
+from vulcan.core.control import ipc, top
+from vulcan.core.control.ipc import Begin, Boot, Reopen, Severity, Update, Verdicts, Watch
+from vulcan.proxy.acceptor import Port
+from vulcan.proxy.accesslog import AccessLog
+from vulcan.proxy.proxy import Proxy
 
 # Longer than the idle time of any pool in front of us that we know (AWS: 60 s).
 LIMITS = Limits(idle_s=75.0, target_bytes_max=8192)
@@ -67,7 +68,7 @@ class ProxyWorker:
 
     def receive(self, payload: bytes) -> None:
         """Take the table, or changes of it."""
-        match messages.decode(payload):
+        match ipc.decode(payload):
             case Begin(changes, down, level):
                 logs.set_level(level)
                 self._proxy.judge(down)

@@ -1,8 +1,7 @@
 """The one door through which daemons reach keys."""
 
-from coordinator.client.detected import DetectedStore, connect
-from coordinator.client.endpoint import Kind, Tls
-from coordinator.client.errors import (
+from coordinator.client.core.endpoint import Kind, Tls
+from coordinator.client.core.errors import (
     BadRequest,
     CompareFailed,
     HistoryCleared,
@@ -14,9 +13,7 @@ from coordinator.client.errors import (
     Unauthorized,
     Unavailable,
 )
-from coordinator.client.http import HttpStore
-from coordinator.client.mirror import Mirror, MirrorStatus
-from coordinator.client.store import (
+from coordinator.client.core.store_protocol import (
     Absent,
     AtIndex,
     DeleteCondition,
@@ -30,8 +27,11 @@ from coordinator.client.store import (
     Watch,
     WithValue,
 )
-from coordinator.client.v3.store import EtcdStore
-from coordinator.client.view import Changes, View
+from coordinator.client.core.view import Changes, View
+from coordinator.client.detected_store import DetectedStore, connect
+from coordinator.client.http.v2_store import HttpStore
+from coordinator.client.mirror import Mirror, MirrorStatus
+from coordinator.client.v3.v3_store import EtcdStore
 
 __all__ = [
     "Absent",

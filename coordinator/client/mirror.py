@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from coordinator.client import keys
-from coordinator.client.backoff import pause_s
-from coordinator.client.cache import Cache, Saved
-from coordinator.client.errors import HistoryCleared, StoreError
-from coordinator.client.replay import Replay
-from coordinator.client.store import Event, Progress, Store, Watch
-from coordinator.client.view import Changes
-from daemonkit import logs
+from coordinator.client.core import key_paths
+from coordinator.client.core.backoff import pause_s
+from coordinator.client.core.errors import HistoryCleared, StoreError
+from coordinator.client.core.mirror_state import Replay
+from coordinator.client.core.store_protocol import Event, Progress, Store, Watch
+from coordinator.client.core.view import Changes
+from coordinator.client.mirror_cache import Cache, Saved
+from daemonkit.observe import logs
 
 # Bounds what one delivery holds, and how long the first change in it waits for the last.
 BATCH_MAX = 1000
@@ -73,7 +73,7 @@ class Mirror:
         rng: random.Random | None = None,
     ) -> None:
         self._store = store
-        self._prefix = keys.checked_prefix(prefix)
+        self._prefix = key_paths.checked_prefix(prefix)
         self._deliver = deliver
         self._cache = Cache(cache, prefix)
         self._rng = rng or random.Random()

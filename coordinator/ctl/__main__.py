@@ -1,5 +1,5 @@
 """`python -m coordinator.ctl`."""
 
-from coordinator.ctl.cli import main
+from coordinator.ctl.app import main
 
 main()

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import msgspec
 
-from coordinator import describe, snapshot
 from coordinator.client import Tls
-from coordinator.ctl.calls import PageFailed, page
-from coordinator.damage import Damaged
-from coordinator.disk import OsFiles, read_segments
-from coordinator.journal import segments
-from coordinator.replay import Replay
+from coordinator.core.storage import snapshot_file as snapshot
+from coordinator.core.storage import wal_dump
+from coordinator.core.storage.storage_errors import Damaged
+from coordinator.core.storage.wal_replay import Replay
+from coordinator.ctl.api_client import PageFailed, page
+from coordinator.storage.data_dir import OsFiles, read_segments
+from coordinator.storage.wal_writer import segments
 from daemonkit.options import Failure
 
 ANSWER_S = 5.0
@@ -34,11 +35,11 @@ def wal(directory: Path) -> Iterator[Line]:
     for name, raw in read_segments(OsFiles(), home):
         path = str(home / str(name))
         yield Line(path, path)
-        yield from (Line(text, path, offset) for offset, text in describe.segment(raw))
+        yield from (Line(text, path, offset) for offset, text in wal_dump.segment(raw))
         damage = damage or _damage(lambda: replay.segment(path, name, raw))  # noqa: B023 - called at once
     if damage := damage or _damage(replay.finish):
         raise Failure(f"damaged: {damage}")
-    yield Line(f"log first={replay.first} last={replay.last} {describe.record(replay.state)}")
+    yield Line(f"log first={replay.first} last={replay.last} {wal_dump.record(replay.state)}")
 
 
 def snapshot_file(path: Path) -> Iterator[Line]:
@@ -49,7 +50,7 @@ def snapshot_file(path: Path) -> Iterator[Line]:
         raise Failure(f"{path}: {error.strerror}") from error
     except Damaged as damaged:
         raise Failure(f"damaged: {damaged}") from damaged
-    yield from map(Line, describe.snapshot(found))
+    yield from map(Line, wal_dump.snapshot(found))
 
 
 def state(url: str) -> dict[str, object]:

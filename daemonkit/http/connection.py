@@ -15,8 +15,7 @@ from enum import Enum, auto
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
-from daemonkit.http.exchange import Exchange, Tunnel
-from daemonkit.http.framing import (
+from daemonkit.core.framing import (
     HEAD_END,
     BadMessage,
     ChunkedBody,
@@ -25,6 +24,7 @@ from daemonkit.http.framing import (
     parse_request_head,
     request_body,
 )
+from daemonkit.http.exchange import Exchange, Tunnel
 
 if TYPE_CHECKING:
     from daemonkit.http.server import Server

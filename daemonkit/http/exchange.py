@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from daemonkit.http.framing import Fields, RequestHead
+from daemonkit.core.framing import Fields, RequestHead
 
 if TYPE_CHECKING:
     from daemonkit.http.connection import Connection

@@ -15,9 +15,9 @@ from collections import Counter
 from collections.abc import Callable
 from email.utils import formatdate
 
-from daemonkit.addresses import BACKLOG
 from daemonkit.http.connection import STATUS_LINES, Connection, Limits, State
 from daemonkit.http.exchange import Application, Exchange, Receiver, Tunnel
+from daemonkit.process.listening_socket import BACKLOG
 
 __all__ = [
     "STATUS_LINES",

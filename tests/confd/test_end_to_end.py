@@ -11,8 +11,18 @@ from pathlib import Path
 import pytest
 
 from coordinator.client import Store, connect
-from tests.confd.world import Confdir, staged
-from tests.rig import ROOT, STOP_S, Coordinator, Etcd, Etcd3, Running, free_port, python, wait_until
+from rig.processes import (
+    ROOT,
+    STOP_S,
+    Coordinator,
+    Etcd,
+    Etcd3,
+    Running,
+    free_port,
+    python,
+    wait_until,
+)
+from tests.confd.confdir_fixture import Confdir, staged
 
 SECOND = 1.0
 

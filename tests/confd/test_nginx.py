@@ -11,8 +11,8 @@ from typing import Self
 import pytest
 
 from coordinator.client import connect
-from tests.confd.world import Confdir
-from tests.rig import Coordinator, Running, answers, free_port, python, require, wait_until
+from rig.processes import Coordinator, Running, answers, free_port, python, require, wait_until
+from tests.confd.confdir_fixture import Confdir
 
 CHANGES = 8
 TEMPLATE = """\

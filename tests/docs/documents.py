@@ -8,12 +8,12 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from fleet import keys as fleet_keys
-from fleet import model
-from locksmith import keys as locksmith_keys
-from locksmith import records
-from skydns.record import Service
-from vulcan import documents
+from fleet.core import keys as fleet_keys
+from fleet.core import model
+from locksmith.core import keys as locksmith_keys
+from locksmith.core import records
+from skydns.core.zone.service import Service
+from vulcan.core.config import documents
 
 Key = tuple[str, str, type[msgspec.Struct] | None]
 

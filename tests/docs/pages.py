@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.rig import ROOT
+from rig.processes import ROOT
 
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 DOCS = ROOT / "docs"

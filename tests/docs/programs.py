@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from importlib import import_module
 
-from tests.rig import ROOT
+from rig.processes import ROOT
 
 # What click takes a terminal for, so that a page is the same wherever it is made.
 COLUMNS = "90"

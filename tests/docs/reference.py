@@ -4,14 +4,14 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-import locksmith.fleetlock
-import vulcan.routes
-from coordinator.api import routes
-from daemonkit import status
-from daemonkit.routes import Route
+from coordinator.core.v2api import routes
+from daemonkit.core.api_routes import ApiRoute
+from daemonkit.observe import status_page
+from locksmith.core import fleetlock_protocol
+from rig.processes import ROOT
 from tests.docs import documents, scraped
 from tests.docs.programs import helps, programs
-from tests.rig import ROOT
+from vulcan.core.control import api_routes
 
 DIRECTORY = ROOT / "docs/reference"
 _MADE = "<!-- Made by `make reference`; change the code, not this page. -->"
@@ -41,9 +41,9 @@ def http() -> str:
     servers = (
         ("coordinator, client port", routes.CLIENT),
         ("coordinator, peer port", routes.PEER),
-        ("vulcand's API", vulcan.routes.ROUTES),
-        ("locksmith-fleetlock", locksmith.fleetlock.ROUTES),
-        ("the status page of every daemon", status.ROUTES),
+        ("vulcand's API", api_routes.ROUTES),
+        ("locksmith-fleetlock", fleetlock_protocol.ROUTES),
+        ("the status page of every daemon", status_page.ROUTES),
     )
     parts = [f"## {name}\n\n{_routes(served)}" for name, served in servers]
     return "\n".join([_opened("HTTP", about), *parts])
@@ -69,7 +69,7 @@ def _opened(title: str, about: str) -> str:
     return f"{_MADE}\n\n# {title}\n\n{about}\n"
 
 
-def _routes(served: Iterable[Route]) -> str:
+def _routes(served: Iterable[ApiRoute]) -> str:
     lines = [f"| {each.methods} | `{each.path}` | {each.about} |" for each in served]
     return "\n".join(["| method | path | what |", "|---|---|---|", *lines, ""])
 

@@ -11,13 +11,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from coordinator.client import connect
-from coordinator.client.memory import MemoryStore
-from daemonkit import metrics
-from fleet.agent import Agent, Settings
-from fleet.memory import MemoryUnits
-from fleet.model import Facts
-from tests.cluster import Cluster, Place, place
-from tests.rig import Running, answers, free_port, wait_until
+from coordinator.client.memory_store import MemoryStore
+from daemonkit.observe import metrics
+from fleet.agent.agent import Agent, Settings
+from fleet.core.model import Facts
+from rig.cluster import Cluster, Place, place
+from rig.memory_systemd import MemoryUnits
+from rig.processes import Running, answers, free_port, wait_until
 
 _FAMILY = re.compile(
     r"^# HELP (?P<name>\S+) (?P<help>.*)\n# TYPE \S+ (?P<kind>\w+)\n(?P<samples>(?:[^#\n].*\n)*)",

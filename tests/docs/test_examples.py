@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from rig.processes import ROOT, isolated, require
 from tests.docs.pages import PAGES, examples
-from tests.rig import ROOT, isolated, require
 
 # What an example may call that is not ours; elsewhere than in CI a missing one skips it.
 FOREIGN = re.compile(r"^\s*(?:until )?(curl|dig|etcd|nginx|openssl)\b|\"(nginx)\b", re.MULTILINE)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from rig.processes import ROOT
 from tests.docs.pages import PAGES, TUTORIAL
-from tests.rig import ROOT
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)

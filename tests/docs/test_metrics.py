@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from rig.processes import ROOT
 from tests.docs.pages import DOCS
-from tests.rig import ROOT
 
 PACKAGES = ("coordinator", "daemonkit", "locksmith", "skydns", "confd", "vulcan", "fleet")
 NAME = re.compile(r"\b(?:etcd|coordinator|locksmith|skydns|confd|vulcand|fleet|worker)_[a-z_0-9]+")

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.api import routes
-from daemonkit import status
-from tests.cluster import ask
+from coordinator.core.v2api import routes
+from daemonkit.observe import status_page
+from rig.cluster import ask
+from rig.processes import Coordinator, free_port, wait_until
 from tests.docs import reference, scraped
-from tests.rig import Coordinator, free_port, wait_until
 
 REMEDY = "docs/reference is not what the code says: run `make reference`"
 UNKNOWN = "404 page not found"
@@ -37,7 +37,7 @@ def test_a_member_answers_each_path_that_the_page_tells(tmp_path: Path) -> None:
     with Coordinator(tmp_path, "--status-addr", page) as own:
         wait_until(lambda: ask("GET", f"http://{page}/ready").status == 200, "ready")
         asked = [(own.url, each) for each in routes.CLIENT]
-        asked += [(f"http://{page}", each) for each in status.ROUTES]
+        asked += [(f"http://{page}", each) for each in status_page.ROUTES]
         for base, route in asked:
             if "GET" in route.methods.split():
                 path = route.path.replace("TOKEN", "0" * 32)

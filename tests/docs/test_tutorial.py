@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from rig.processes import isolated, require
 from tests.docs.pages import TUTORIAL, Step, session
-from tests.rig import isolated, require
 
 MARK = "-- the next block --"
 # Half a minute on a machine of its own; the rest is for others that share it.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig import isolated, require
+from rig.processes import isolated, require
 
 SCRIPT = r"""
 fail() { echo "$1"; cat /tmp/up.log; exit 1; }

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from drill import site
+from drill.core import site
 from drill.fleet import Standing
 from drill.package import installed
 from drill.reboot import Course, drill
-from tests.hosts import groups
-from tests.rig import LONG, ROOT, wait_until
+from rig.hosts import groups
+from rig.processes import LONG, ROOT, wait_until
 
 # Three hosts boot, two of them reboot: a minute on an idle machine.
 pytestmark = pytest.mark.timeout(600)

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fleet.model import Status, decode
-from tests.fleet.hostfleet import HostFleet, body, fleet, web
-from tests.hosts.rig import GATEWAY
-from tests.rig import wait_until
+from fleet.core.model import Status, decode
+from rig.hostfleet import HostFleet, body, fleet, web
+from rig.hosts.rig import GATEWAY
+from rig.processes import wait_until
 
 pytestmark = pytest.mark.timeout(240)
 # Of each of three agents: more than a hundred in all.

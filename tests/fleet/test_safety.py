@@ -7,10 +7,10 @@ from typing import Self
 
 import pytest
 
-from coordinator.client.errors import KeyNotFound
-from tests.fleet.hostfleet import STORE, HostFleet, fleet
-from tests.hosts.host import Host
-from tests.rig import LONG, ROOT, wait_until
+from coordinator.client.core.errors import KeyNotFound
+from rig.hostfleet import STORE, HostFleet, fleet
+from rig.hosts.host import Host
+from rig.processes import LONG, ROOT, wait_until
 
 pytestmark = pytest.mark.timeout(300)
 SLEEPER = "[Service]\nExecStart=/bin/sleep 100000\n"

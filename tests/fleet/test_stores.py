@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from fleet.model import Target
-from fleet.registry import Registry
-from tests.fleet.memoryfleet import MemoryFleet
-from tests.rig import Etcd, Etcd3, wait_until
+from fleet.core.model import Target
+from fleet.ctl.registry import Registry
+from rig.processes import Etcd, Etcd3, wait_until
+from tests.fleet.memory_fleet import MemoryFleet
 
 TEXT = "[Service]\nExecStart=/bin/sleep 600\n[X-Fleet]\nCount=3\n"
 DEADLINE_S = 60.0

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from coordinator.client import KeyNotFound, connect
-from locksmith import keys
-from tests.locksmith.daemons import Locksmithd
-from tests.locksmith.stores import KINDS
+from locksmith.core import keys
+from tests.locksmith.locksmithd import Locksmithd
+from tests.locksmith.store_kinds import KINDS
 
 
 @pytest.fixture(scope="module", params=sorted(KINDS))

@@ -10,8 +10,8 @@ import sys
 import time
 
 from coordinator.client import connect
-from locksmith.lock import Done, Pace
-from locksmith.slots import Slots
+from locksmith.store.compare_and_swap import Done, Pace
+from locksmith.store.semaphore_client import Slots
 
 
 def main() -> None:

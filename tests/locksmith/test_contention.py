@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from coordinator.client import connect
-from coordinator.client.store import Event, Watch
-from locksmith import keys, semaphore
-from locksmith.semaphore import ABSENT, Semaphore
-from tests.rig import ROOT
+from coordinator.client.core.store_protocol import Event, Watch
+from locksmith.core import keys, semaphore
+from locksmith.core.semaphore import ABSENT, Semaphore
+from rig.processes import ROOT
 
 KEY = keys.semaphore("")
 CONTENDERS = 6

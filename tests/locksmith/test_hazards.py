@@ -18,15 +18,16 @@ import msgspec
 import pytest
 
 from coordinator.client import connect
-from coordinator.client.store import Store
-from locksmith import host, keys, records
-from locksmith.records import Failure, Heartbeat, HolderRecord, Pause, Phase
-from locksmith.slots import DAEMON
-from tests.locksmith.daemons import Locksmithd, has, holders, put_semaphore
-from tests.locksmith.stores import KINDS
-from tests.rig import ROOT, Coordinator, Running, free_port, require, wait_until
+from coordinator.client.core.store_protocol import Store
+from locksmith.core import keys, records
+from locksmith.core.records import Failure, Heartbeat, HolderRecord, Pause, Phase
+from locksmith.host import identity
+from locksmith.store.semaphore_client import DAEMON
+from rig.processes import ROOT, Coordinator, Running, free_port, require, wait_until
+from tests.locksmith.locksmithd import Locksmithd, has, holders, put_semaphore
+from tests.locksmith.store_kinds import KINDS
 
-HOST = host.read()
+HOST = identity.read()
 OWN = HOST.machine_id
 Start = Callable[..., Locksmithd]
 BEFORE = HolderRecord("an-earlier-boot", HOST.hostname, "2026-01-01T00:00:00Z", Phase.REBOOTING)

@@ -7,13 +7,14 @@ import msgspec
 import pytest
 
 from coordinator.client import connect
-from locksmith import host, keys, records
-from locksmith.records import Heartbeat, HolderRecord, Phase
-from tests.locksmith.daemons import Locksmithd, has, holders, put_semaphore
-from tests.locksmith.stores import KINDS
-from tests.rig import Running, python, wait_until
+from locksmith.core import keys, records
+from locksmith.core.records import Heartbeat, HolderRecord, Phase
+from locksmith.host import identity
+from rig.processes import Running, python, wait_until
+from tests.locksmith.locksmithd import Locksmithd, has, holders, put_semaphore
+from tests.locksmith.store_kinds import KINDS
 
-HOST = host.read()
+HOST = identity.read()
 BEFORE = HolderRecord("an-earlier-boot", HOST.hostname, "2026-01-01T00:00:00Z", Phase.HELD)
 
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import pytest
 
 from coordinator.client import connect
-from coordinator.client.store import Store
-from locksmith import keys, records
-from locksmith.records import Happening
-from tests.hosts.host import Host
-from tests.hosts.rig import GATEWAY, Rig
-from tests.rig import ROOT, answers, wait_until
+from coordinator.client.core.store_protocol import Store
+from locksmith.core import keys, records
+from locksmith.core.records import Happening
+from rig.hosts.host import Host
+from rig.hosts.rig import GATEWAY, Rig
+from rig.processes import ROOT, answers, wait_until
 
 URL = f"http://{GATEWAY}:2379"
 ROUND_S = 60.0

@@ -3,8 +3,9 @@ import socket
 import pytest
 
 from daemonkit import options
-from daemonkit.addresses import listening_socket
-from skydns import cli, config
+from daemonkit.process.listening_socket import listening_socket
+from skydns import cli
+from skydns.core import store_config
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -55,6 +56,6 @@ def test_one_dash_is_as_good_as_two(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_mailbox_is_a_name() -> None:
-    assert config.mailbox("") == ()
-    assert config.mailbox("DNS.admin@example.org") == (b"dns.admin", b"example", b"org")
-    assert config.mailbox("hostmaster.example.org") == (b"hostmaster", b"example", b"org")
+    assert store_config.mailbox("") == ()
+    assert store_config.mailbox("DNS.admin@example.org") == (b"dns.admin", b"example", b"org")
+    assert store_config.mailbox("hostmaster.example.org") == (b"hostmaster", b"example", b"org")

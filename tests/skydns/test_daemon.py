@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from coordinator.client import Store, connect
-from tests.rig import Coordinator, Running, answers, free_port, require, wait_until
-from tests.skydns.daemon import NOWHERE, D, Skydns
-from tests.skydns.world import opt, packet
+from rig.dns_packets import opt, packet
+from rig.processes import Coordinator, Running, answers, free_port, require, wait_until
+from tests.skydns.skydns_process import NOWHERE, D, Skydns
 
 BURST = 3000
 RIGHT_S = 5.0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig import ROOT, require
+from rig.processes import ROOT, require
 
 SYSTEMD = ROOT / "systemd"
 UNITS = sorted((SYSTEMD / "system").iterdir())

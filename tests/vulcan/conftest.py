@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig import Coordinator, Etcd, Etcd3
-from tests.vulcan.world import Site, site
+from rig.processes import Coordinator, Etcd, Etcd3
+from rig.vulcan_site import Site, site
 
 STORES = {"coordinator": Coordinator, "etcd": Etcd, "etcd3": Etcd3}
 _numbers = itertools.count()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig import ROOT, Coordinator, Running, answers, free_port, python
-from tests.vulcan.world import Client
+from rig.processes import ROOT, Coordinator, Running, answers, free_port, python
+from rig.vulcan_site import Client
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig import Coordinator, wait_until
-from tests.vulcan.ledger import Asked, Book, Harm, Load, judge
-from tests.vulcan.world import Origin, Site, site
+from rig.processes import Coordinator, wait_until
+from rig.vulcan_site import Origin, Site, site
+from tests.vulcan.request_ledger import Asked, Book, Harm, Load, judge
 
 MINUTES = float(os.environ.get("LEDGER_MINUTES", "0"))
 SEED = int(os.environ.get("LEDGER_SEED", "0")) or random.randrange(1, 1 << 30)

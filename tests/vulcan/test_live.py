@@ -16,10 +16,10 @@ import pytest
 from websockets.sync.client import connect as websocket
 from websockets.sync.server import serve
 
-from tests.rig import Coordinator, free_port, wait_until
-from tests.vulcan.pki import make_pair
-from tests.vulcan.world import Client, Origin, Site, Vulcand, site, tells
-from vulcan.seal import Seal
+from rig.processes import Coordinator, free_port, wait_until
+from rig.vulcan_certificates import make_pair
+from rig.vulcan_site import Client, Origin, Site, Vulcand, site, tells
+from vulcan.core.config.secretbox import Seal
 
 KEY = "6b" * 32
 ANY = 'PathPrefix("/")'
@@ -202,7 +202,7 @@ def gone(pid: int) -> bool:
 
 
 def vctl(live: Site, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from vulcan.ctl import main; main()", *arguments]
+    command = [sys.executable, "-c", "from vulcan.ctl.app import main; main()", *arguments]
     command += ["--vulcan", f"http://127.0.0.1:{live.vulcand.api_port}"]
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig import Coordinator, wait_until
-from tests.vulcan.pki import make_pair
-from tests.vulcan.world import OK, Call, Client, Origin, Site, says, site, tells
+from rig.processes import Coordinator, wait_until
+from rig.vulcan_certificates import make_pair
+from rig.vulcan_site import OK, Call, Client, Origin, Site, says, site, tells
 
 TOKEN = "a token"
 

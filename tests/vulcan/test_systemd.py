@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from coordinator.client import connect
-from tests.hosts.host import Host
-from tests.hosts.rig import GATEWAY, Rig
-from tests.rig import ROOT, Running, answers, wait_until
-from tests.vulcan import keys
+from rig import vulcan_keys
+from rig.hosts.host import Host
+from rig.hosts.rig import GATEWAY, Rig
+from rig.processes import ROOT, Running, answers, wait_until
 
 STORE = f"http://{GATEWAY}:2379"
 WAIT_S = 90.0
@@ -42,8 +42,8 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
         store.wait_for(lambda: answers(f"http://{address}/health"), "the store")
         written = connect([f"http://{address}"])
         for entry in (
-            keys.server("s", "http://127.0.0.1:9000"),
-            keys.frontend("f", 'PathPrefix("/")'),
+            vulcan_keys.server("s", "http://127.0.0.1:9000"),
+            vulcan_keys.frontend("f", 'PathPrefix("/")'),
         ):
             written.put(entry.key, entry.value)
         host = rig["h1"]
@@ -75,7 +75,7 @@ def replaced(host: Host, before: int) -> bool:
 def test_a_reload_and_a_restart_refuse_no_connection(rig: Rig):
     host = rig["h1"]
     asking = subprocess.Popen(
-        rig.beside(sys.executable, "-m", "tests.vulcan.asker", host.address),
+        rig.beside(sys.executable, "-m", "tests.vulcan.request_loop", host.address),
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

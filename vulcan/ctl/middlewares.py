@@ -7,8 +7,8 @@ import typer
 
 from daemonkit import options
 from daemonkit.options import EXIT_USAGE, Failure
-from vulcan import durations
-from vulcan.ctl.calls import Ttl, read_json
+from vulcan.core.config import go_durations
+from vulcan.ctl.api_client import Ttl, read_json
 
 Context = typer.Context
 Frontend = Annotated[str, typer.Option("--frontend", "-f", help="The frontend.")]
@@ -218,7 +218,7 @@ def _upsert(
 
 def _nanoseconds(flag: str, text: str) -> int:
     try:
-        return round(durations.parse(text) * 1e9)
+        return round(go_durations.parse(text) * 1e9)
     except ValueError as error:
         raise Failure(f"--{flag}: {error}", EXIT_USAGE) from None
 

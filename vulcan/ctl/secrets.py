@@ -30,8 +30,8 @@ def seal_keypair(
     file: File = None,
 ) -> None:
     """Seal a key pair, as `Settings.KeyPair` of a host has it."""
-    from vulcan import certificates
-    from vulcan.seal import NONCE_BYTES, KeyPair, Seal, SealError, parse_key
+    from vulcan.core.config import certificates
+    from vulcan.core.config.secretbox import NONCE_BYTES, KeyPair, Seal, SealError, parse_key
 
     try:
         pair = KeyPair(key.read_bytes(), cert.read_bytes())

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.coordinator.ctl.tools import run_here
-from tests.rig import Coordinator, free_port, wait_until
+from rig.processes import Coordinator, free_port, wait_until
+from tests.coordinator.ctl.etcdctl_comparison import run_here
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.coordinator.ctl.tools import (
+from rig.processes import Coordinator, Etcd
+from tests.coordinator.ctl.etcdctl_comparison import (
     Outcome,
     Server,
     Watching,
@@ -17,7 +18,6 @@ from tests.coordinator.ctl.tools import (
     run_here,
     serving,
 )
-from tests.rig import Coordinator, Etcd
 
 FILES = """
 set /a 1

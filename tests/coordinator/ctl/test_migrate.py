@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from coordinator.client import DetectedStore, Entry, KeyNotFound, Listing, Store, connect
-from coordinator.ctl.migrate import Differs, Migration, Tree
-from coordinator.ctl.plan import END_SLACK_S, ends_alike, left_s, may_be_one, plan
-from tests.rig import ROOT, Coordinator, Etcd, Etcd3, Running, python, wait_until
+from coordinator.core.ctl.migration_plan import END_SLACK_S, ends_alike, left_s, may_be_one, plan
+from coordinator.ctl.migration import Differs, Migration, Tree
+from rig.processes import ROOT, Coordinator, Etcd, Etcd3, Running, python, wait_until
 
 KINDS = {"etcd": Etcd, "etcd3": Etcd3, "coordinator": Coordinator}
 WAYS = [("coordinator", "etcd3"), ("etcd", "etcd3"), ("etcd3", "coordinator"), ("etcd", "etcd")]

@@ -12,17 +12,17 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from coordinator.api import keys
-from coordinator.api.keys import NotAllowed, NotFound, Read, WatchRequest, Write
-from coordinator.api.paths import BadTarget, Redirect
-from coordinator.errors import ApiError
-from coordinator.store.commands import Note, Sync
-from coordinator.store.event import Event
-from coordinator.store.history import Bounds
-from coordinator.store.keyspace import KeySpace
-from coordinator.store.watch import Watcher
+from coordinator.core.store.api_errors import ApiError
+from coordinator.core.store.commands import Note, Sync
+from coordinator.core.store.event import Event
+from coordinator.core.store.event_history import Bounds
+from coordinator.core.store.keyspace import KeySpace
+from coordinator.core.store.watcher_hub import Watcher
+from coordinator.core.v2api import keys_api
+from coordinator.core.v2api.keys_api import NotAllowed, NotFound, Read, WatchRequest, Write
+from coordinator.core.v2api.request_target import BadTarget, Redirect
+from rig.processes import wait_until
 from tests.coordinator.differential.traffic import Request
-from tests.rig import wait_until
 
 ANSWER_S = 20.0
 # What etcd keeps.
@@ -52,12 +52,16 @@ class InProcess:
         now_ns = time.time_ns()
         method = request.method.encode()
         try:
-            parsed = keys.parse(method, request.target, request.body, request.content_type, now_ns)
+            parsed = keys_api.parse(
+                method, request.target, request.body, request.content_type, now_ns
+            )
             match parsed:
                 case WatchRequest():
                     return parsed
                 case Read():
-                    return self._json(200, self.space.index, keys.read(self.space, parsed, now_ns))
+                    return self._json(
+                        200, self.space.index, keys_api.read(self.space, parsed, now_ns)
+                    )
                 case Write():
                     return self._write(parsed, now_ns)
                 case Redirect():
@@ -94,8 +98,8 @@ class InProcess:
         event = self.space.apply(write.command)
         assert event is not None
         self.events.append(event)
-        body = keys.written(event, now_ns, no_value=write.no_value)
-        return self._json(keys.status_of(event), self.space.index, body)
+        body = keys_api.written(event, now_ns, no_value=write.no_value)
+        return self._json(keys_api.status_of(event), self.space.index, body)
 
     def _json(self, status: int, index: int, body: bytes) -> Answer:
         headers = {"content-type": "application/json", "x-etcd-index": str(index)}

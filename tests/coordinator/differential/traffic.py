@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from coordinator.store.keyspace import KeySpace
+from coordinator.core.store.keyspace import KeySpace
 
 NAMES = ("a", "ab", "b", "_h", "é <&>")
 # Long enough that nothing of it ends during a run.

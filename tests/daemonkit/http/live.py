@@ -12,8 +12,8 @@ from typing import Any, Self, TypeVar
 
 import uvloop
 
-from daemonkit.addresses import listening_socket
 from daemonkit.http.server import Exchange, Limits, Server
+from daemonkit.process.listening_socket import listening_socket
 
 T = TypeVar("T")
 WAIT_S = 10.0

@@ -6,8 +6,8 @@ import time
 
 from daemonkit.http import server
 from daemonkit.http.server import Limits
+from rig.processes import wait_until
 from tests.daemonkit.http.live import Echo, Live, get
-from tests.rig import wait_until
 
 LIMIT = 80
 

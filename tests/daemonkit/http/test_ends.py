@@ -11,8 +11,8 @@ import pytest
 
 from daemonkit.http import connection, server
 from daemonkit.http.server import Exchange, Limits
+from rig.processes import wait_until
 from tests.daemonkit.http.live import OK, Client, Echo, Live, get, post, reply
-from tests.rig import wait_until
 
 
 @pytest.fixture(autouse=True)

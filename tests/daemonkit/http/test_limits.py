@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from daemonkit.http import framing, server
+from daemonkit.core import framing
+from daemonkit.http import server
 from daemonkit.http.server import Exchange, Limits
+from rig.processes import ROOT, wait_until
 from tests.daemonkit.http.live import OK, Echo, Live, get, post, reply
-from tests.rig import ROOT, wait_until
 
 TIGHT = Limits(
     head_bytes_max=1000,

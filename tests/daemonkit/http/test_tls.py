@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from daemonkit import tls
-from daemonkit.http import server
+from daemonkit.http import server, tls
 from daemonkit.http.server import Limits
+from rig.processes import require, wait_until
 from tests.daemonkit.http.live import Echo, Live, get, post, reply
-from tests.rig import require, wait_until
 
 LIMITS = Limits(head_s=0.5, linger_s=0.3, idle_s=2.0)
 

@@ -1,0 +1,111 @@
+"""The members as the replicated notes tell: who they are, where they listen, who was removed.
+
+A member's note `members/<id>/raft` has its peer URLs, `members/<id>/attributes` its name and
+client URLs, which it tells itself once it runs. An empty note is of a member that was removed,
+for ever. (etcd keeps the same under /0/members and /0/removed_members.)
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from coordinator.core.raft.membership import Configuration
+from coordinator.core.store.commands import Note
+
+_PREFIX = "members/"
+_RAFT = "/raft"
+_ATTRIBUTES = "/attributes"
+VERSION_NOTE = Note("version", b"2.3.0")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member as the cluster knows it. `name` is empty until it has run."""
+
+    id: int
+    name: str
+    peer_urls: tuple[str, ...]
+    client_urls: tuple[str, ...]
+    learner: bool = False
+
+    def as_json(self) -> dict[str, object]:
+        """Return the member in the form of /v2/members."""
+        shown: dict[str, object] = {
+            "id": f"{self.id:x}",
+            "name": self.name,
+            "peerURLs": list(self.peer_urls),
+            "clientURLs": list(self.client_urls),
+        }
+        if self.learner:
+            shown["isLearner"] = True
+        return shown
+
+
+class _Raft(msgspec.Struct):
+    peer_urls: tuple[str, ...] = msgspec.field(default=(), name="peerURLs")
+
+
+class _Attributes(msgspec.Struct):
+    name: str = ""
+    client_urls: tuple[str, ...] = msgspec.field(default=(), name="clientURLs")
+
+
+def raft_note(member: int, peer_urls: Sequence[str]) -> Note:
+    """Return the note of a member's peer URLs."""
+    return Note(raft_key(member), peers(peer_urls))
+
+
+def raft_key(member: int) -> str:
+    """Return the kind of a member's note; an empty note there is of one that was removed."""
+    return f"{_PREFIX}{member:x}{_RAFT}"
+
+
+def peers(peer_urls: Sequence[str]) -> bytes:
+    """Return the content of that note."""
+    return msgspec.json.encode({"peerURLs": peer_urls})
+
+
+def attributes_note(member: int, name: str, client_urls: Sequence[str]) -> Note:
+    """Return the note of what a member tells of itself."""
+    attributes = {"name": name, "clientURLs": client_urls}
+    return Note(f"{_PREFIX}{member:x}{_ATTRIBUTES}", msgspec.json.encode(attributes))
+
+
+def is_removed(notes: Mapping[str, bytes], member: int) -> bool:
+    """Say whether the member was in the cluster and is no more."""
+    return notes.get(raft_key(member)) == b""
+
+
+def removed(notes: Mapping[str, bytes]) -> frozenset[int]:
+    """Return the members that were in the cluster and are no more."""
+    return frozenset(
+        int(kind.split("/")[1], 16)
+        for kind, data in notes.items()
+        if kind.startswith(_PREFIX) and kind.endswith(_RAFT) and not data
+    )
+
+
+def is_about_member(kind: str) -> bool:
+    """Say whether a note is about one member."""
+    return kind.startswith(_PREFIX)
+
+
+def has_run(notes: Mapping[str, bytes], member: int) -> bool:
+    """Say whether the member has told of itself."""
+    return f"{_PREFIX}{member:x}{_ATTRIBUTES}" in notes
+
+
+def members(notes: Mapping[str, bytes], configuration: Configuration) -> tuple[Member, ...]:
+    """Return the members of a configuration, by id."""
+    return tuple(
+        _member(notes, member, learner=member in configuration.learners)
+        for member in sorted(configuration.members)
+    )
+
+
+def _member(notes: Mapping[str, bytes], member: int, *, learner: bool) -> Member:
+    key = f"{_PREFIX}{member:x}"
+    raft = msgspec.json.decode(notes.get(key + _RAFT) or b"{}", type=_Raft)
+    attributes = msgspec.json.decode(notes.get(key + _ATTRIBUTES) or b"{}", type=_Attributes)
+    return Member(member, attributes.name, raft.peer_urls, attributes.client_urls, learner)

@@ -1,0 +1,109 @@
+"""How long the other members take to answer a heartbeat, and what was sent to them in vain.
+
+A heartbeat carries its round, and so does the answer: the time between is the way there and back
+and the wait in both processes. It is what etcd shows in `/v2/stats/leader`, in milliseconds, and
+in `etcd_network_peer_round_trip_time_seconds`.
+"""
+
+import math
+from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+from coordinator.core.peer.peer_messages import Packet
+from coordinator.core.raft.messages import Append, Heartbeat, HeartbeatOk
+
+# An answer to an older heartbeat is no measurement any more.
+ROUNDS_MAX = 64
+# Upper edges in seconds, those of etcd.
+EDGES_S = tuple(0.0001 * 2**power for power in range(16))
+
+
+@dataclass(slots=True)
+class Trips:
+    """The round trips to one member. Times are seconds."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(EDGES_S) + 1))
+    done: int = 0
+    failed: int = 0
+    last_s: float = 0.0
+    least_s: float = math.inf
+    most_s: float = 0.0
+    total_s: float = 0.0
+    squares: float = 0.0
+
+    def add(self, took_s: float) -> None:
+        """Take in one."""
+        self.counts[bisect_left(EDGES_S, took_s)] += 1
+        self.done += 1
+        self.last_s = took_s
+        self.least_s = min(self.least_s, took_s)
+        self.most_s = max(self.most_s, took_s)
+        self.total_s += took_s
+        self.squares += took_s * took_s
+
+    def as_json(self) -> dict[str, object]:
+        """Return what `/v2/stats/leader` shows of a follower."""
+        mean_s = self.total_s / self.done if self.done else 0.0
+        variance = max(0.0, self.squares / self.done - mean_s * mean_s) if self.done else 0.0
+        return {
+            "latency": {
+                "current": self.last_s * 1000,
+                "average": mean_s * 1000,
+                "standardDeviation": math.sqrt(variance) * 1000,
+                "minimum": self.least_s * 1000 if self.done else 0.0,
+                "maximum": self.most_s * 1000,
+            },
+            "counts": {"fail": self.failed, "success": self.done},
+        }
+
+    def below(self) -> Iterator[tuple[float, int]]:
+        """Yield each upper edge, the last one infinite, and how many took no longer."""
+        return zip((*EDGES_S, math.inf), accumulate(self.counts), strict=True)
+
+
+class RoundTrips:
+    """Those to all members, and how many Appends went and came."""
+
+    def __init__(self) -> None:
+        self.appends_sent = self.appends_received = 0
+        self._sent_s: OrderedDict[tuple[int, int], float] = OrderedDict()
+        self._trips: dict[int, Trips] = {}
+
+    def sent(self, packets: Iterable[Packet], now_s: float) -> None:
+        """Note what leaves."""
+        for packet in packets:
+            if isinstance(packet, Heartbeat):
+                self._sent_s.setdefault((packet.term, packet.round), now_s)
+                if len(self._sent_s) > ROUNDS_MAX:
+                    self._sent_s.popitem(last=False)
+            elif isinstance(packet, Append):
+                self.appends_sent += 1
+
+    def received(self, packets: Iterable[Packet], now_s: float) -> None:
+        """Note what has come."""
+        for packet in packets:
+            if isinstance(packet, HeartbeatOk):
+                sent_s = self._sent_s.get((packet.term, packet.round))
+                if sent_s is not None:
+                    self._of(packet.sender).add(now_s - sent_s)
+            elif isinstance(packet, Append):
+                self.appends_received += 1
+
+    def failed(self, member: int) -> None:
+        """Note that packets to a member were dropped."""
+        self._of(member).failed += 1
+
+    def only(self, members: Iterable[int]) -> None:
+        """Forget all but these."""
+        kept = set(members)
+        self._trips = {member: each for member, each in self._trips.items() if member in kept}
+
+    def by_member(self) -> Mapping[int, Trips]:
+        """Return the round trips to each member."""
+        return self._trips
+
+    def _of(self, member: int) -> Trips:
+        return self._trips.setdefault(member, Trips())

@@ -1,0 +1,71 @@
+"""Messages and members in words, one line each: `2→1 AppendOk term=4 match=17`.
+
+Golden transcripts, simulations and whoever reads a running member's state share it.
+"""
+
+import msgspec
+
+from coordinator.core.raft import membership
+from coordinator.core.raft.entry import Entry
+from coordinator.core.raft.messages import Message
+from coordinator.core.raft.raft_node import Node
+
+_ADDRESS = ("sender", "receiver", "term")
+
+
+def message(said: Message) -> str:
+    """Say who tells whom what."""
+    words = [f"{said.sender:x}→{said.receiver:x}", type(said).__name__, f"term={said.term}"]
+    for name in said.__struct_fields__:
+        if name not in _ADDRESS:
+            words += _field(name, getattr(said, name))
+    return " ".join(words)
+
+
+def entry(one: Entry) -> str:
+    """Say where an entry stands and what it is."""
+    return f"{one.index}/{one.term} {_content(one.data)}"
+
+
+def member(node: Node) -> str:
+    """Say how a member stands."""
+    role = node.role.name.lower().replace("_", "-")
+    voters = ",".join(f"{voter:x}" for voter in sorted(node.configuration.voters))
+    learners = "".join(f" learner={each:x}" for each in sorted(node.configuration.learners))
+    return (
+        f"{node.me:x} {role} term={node.term} leader={node.leader:x} "
+        f"log={node.log.base}..{node.log.last} commit={node.commit} voters={voters}{learners}"
+    )
+
+
+def _field(name: str, value: object) -> list[str]:
+    match value:
+        case bool():
+            return [name] if value else [f"not-{name}"] if name == "granted" else []
+        case bytes():
+            return [f"{name}={len(value)} bytes"]
+        case tuple() | list() if value and isinstance(value[0], Entry):
+            return ["[" + ", ".join(map(entry, value)) + "]"]
+        case tuple() | list():
+            return [f"{name}={','.join(map(_item, value))}"] if value else []
+        case int() if name in {"crc", "digest", "origin"}:
+            return [f"{name}={value:x}"]
+        case msgspec.Struct():
+            return [_item(value)]
+        case _:
+            return [f"{name}={value}"]
+
+
+def _item(value: object) -> str:
+    if isinstance(value, membership.Found | membership.Change):
+        return f"{type(value).__name__}:{value.member:x}"
+    if isinstance(value, msgspec.Struct):
+        return str(getattr(value, "sequence", type(value).__name__))
+    return f"{value:x}" if isinstance(value, int) else str(value)
+
+
+def _content(data: bytes) -> str:
+    if not data:
+        return "no-op"
+    change = membership.decode(data)
+    return f"{len(data)} bytes" if change is None else _item(change)

@@ -1,0 +1,106 @@
+"""What a follower does with what its leader sends: entries, commits, chunks of a snapshot."""
+
+from collections.abc import Callable
+
+from coordinator.core.raft.configuration_history import Roster
+from coordinator.core.raft.log import Log
+from coordinator.core.raft.messages import (
+    AnyMessage,
+    Append,
+    AppendOk,
+    AppendReject,
+    Commit,
+    Heartbeat,
+    HeartbeatOk,
+    InstallSnapshot,
+    SnapshotReply,
+)
+from coordinator.core.raft.snapshot_transfer import Assembly, Image
+
+
+class Follower:
+    """The following part of a node. `reply` puts an answer behind the next save."""
+
+    def __init__(
+        self, me: int, log: Log, roster: Roster, reply: Callable[[AnyMessage], None]
+    ) -> None:
+        self.commit = 0
+        self.image: Image | None = None  # a snapshot that is to be saved and loaded
+        self._me = me
+        self._log = log
+        self._roster = roster
+        self._reply = reply
+        self._assembly = Assembly()
+
+    def take(self, message: Append | Heartbeat | Commit | InstallSnapshot) -> None:
+        """Follow a message of this term's leader."""
+        match message:
+            case Append():
+                self._take_entries(message)
+            case Commit(commit=commit):
+                self.commit = max(self.commit, min(commit, self._log.last))
+            case Heartbeat(sender=leader, term=term, commit=commit, round=round_):
+                self.commit = max(self.commit, min(commit, self._log.last))
+                self._reply(HeartbeatOk(sender=self._me, receiver=leader, term=term, round=round_))
+            case InstallSnapshot():
+                self._take_chunk(message)
+
+    def _take_entries(self, message: Append) -> None:
+        log, last = self._log, message.prev_index + len(message.entries)
+        if last <= self.commit:
+            # What is committed is equal everywhere; the leader's belief is out of date.
+            self._acknowledge(message, self.commit)
+            return
+        agreed = log.term(message.prev_index) == message.prev_term
+        if not agreed and message.prev_index >= self.commit:
+            hint, hint_term = log.conflict_hint(message.prev_index, message.prev_term)
+            self._reply(
+                AppendReject(
+                    sender=self._me,
+                    receiver=message.sender,
+                    term=message.term,
+                    rejected=message.prev_index,
+                    hint=hint,
+                    hint_term=hint_term,
+                )
+            )
+            return
+        entries = [entry for entry in message.entries if entry.index > self.commit]
+        changed_from = log.append(entries)
+        if changed_from is not None:
+            self._roster.forget(changed_from)
+            self._roster.note([entry for entry in entries if entry.index >= changed_from])
+        self.commit = max(self.commit, min(message.commit, last))
+        self._acknowledge(message, last)
+
+    def _acknowledge(self, message: Append | InstallSnapshot, match: int) -> None:
+        self._reply(
+            AppendOk(sender=self._me, receiver=message.sender, term=message.term, match=match)
+        )
+
+    def _take_chunk(self, message: InstallSnapshot) -> None:
+        log = self._log
+        if message.index <= self.commit:
+            self._acknowledge(message, self.commit)
+            return
+        if log.term(message.index) == message.index_term:
+            # The log leads up to the snapshot; what is behind may have been acknowledged. (7)
+            self.commit = message.index
+            self._acknowledge(message, message.index)
+            return
+        taken = self._assembly.take(message)
+        if isinstance(taken, int):
+            reply = SnapshotReply(
+                sender=self._me,
+                receiver=message.sender,
+                term=message.term,
+                index=message.index,
+                offset=taken,
+            )
+            self._reply(reply)
+            return
+        self.image = taken
+        log.restart(taken.index, taken.term)
+        self._roster.restart(taken.index, taken.configuration)
+        self.commit = taken.index
+        self._acknowledge(message, taken.index)

@@ -1,0 +1,165 @@
+"""What members say to each other. Every message carries its sender, receiver and term.
+
+`term` 0 is not a term: a message with it (a read's forwarding) is judged without one.
+"""
+
+import msgspec
+
+from coordinator.core.raft.entry import Entry
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True, tag=True):
+    """What all messages have."""
+
+    sender: int
+    receiver: int
+    term: int
+
+
+class PreVote(Message, frozen=True):
+    """Would you vote for me in `term`? Changes nobody's term. (Thesis, 9.6)"""
+
+    last_index: int
+    last_term: int
+
+
+class PreVoteReply(Message, frozen=True):
+    """`term` is the asked one when granted, else the refuser's own."""
+
+    granted: bool
+
+
+class Vote(Message, frozen=True):
+    """Vote for me. `forced` by a leadership transfer passes over a leader heard lately."""
+
+    last_index: int
+    last_term: int
+    forced: bool = False
+
+
+class VoteReply(Message, frozen=True):
+    """The answer to Vote."""
+
+    granted: bool
+
+
+class Append(Message, frozen=True):
+    """Entries behind (`prev_index`, `prev_term`), and how far the leader has committed."""
+
+    prev_index: int
+    prev_term: int
+    commit: int
+    entries: tuple[Entry, ...] = ()
+
+
+class AppendOk(Message, frozen=True):
+    """The follower's log equals the leader's, and is on its disk, up to `match`."""
+
+    match: int
+
+
+class AppendReject(Message, frozen=True):
+    """The follower has no such previous entry.
+
+    `rejected` is the refused prev_index; the logs can agree at `hint` at the most, where the
+    follower has an entry of `hint_term`. (Raft, 5.3, last paragraph)
+    """
+
+    rejected: int
+    hint: int
+    hint_term: int
+
+
+class Heartbeat(Message, frozen=True):
+    """The leader lives. `commit` is no higher than what the follower is known to have.
+
+    `round` counts heartbeat rounds, so that an answer proves leadership at a time.
+    """
+
+    commit: int
+    round: int
+
+
+class HeartbeatOk(Message, frozen=True):
+    """The answer to Heartbeat."""
+
+    round: int
+
+
+class Commit(Message, frozen=True):
+    """The leader has committed up to here, and the follower has all of it. Needs no answer."""
+
+    commit: int
+
+
+class InstallSnapshot(Message, frozen=True):
+    """One chunk of a snapshot; the last one carries the checksum of all its bytes.
+
+    `voters` and `learners` are the configuration as of (`index`, `index_term`).
+    """
+
+    index: int
+    index_term: int
+    voters: tuple[int, ...]
+    learners: tuple[int, ...]
+    offset: int
+    data: bytes
+    size: int
+    crc: int
+
+
+class SnapshotReply(Message, frozen=True):
+    """The receiver has the snapshot at `index` up to `offset`; a refused checksum begins anew."""
+
+    index: int
+    offset: int
+
+
+class TimeoutNow(Message, frozen=True):
+    """Begin an election at once: leadership is handed to you. (Thesis, 3.10)"""
+
+
+class ReadRequest(Message, frozen=True):
+    """A follower asks the leader for a read index."""
+
+    context: int
+
+
+class ReadReply(Message, frozen=True):
+    """Reads under `context` may be served once `index` is applied."""
+
+    context: int
+    index: int
+
+
+AnyMessage = (
+    PreVote
+    | PreVoteReply
+    | Vote
+    | VoteReply
+    | Append
+    | AppendOk
+    | AppendReject
+    | Heartbeat
+    | HeartbeatOk
+    | Commit
+    | InstallSnapshot
+    | SnapshotReply
+    | TimeoutNow
+    | ReadRequest
+    | ReadReply
+)
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(AnyMessage)
+
+
+def encode(message: AnyMessage) -> bytes:
+    """Return the message's bytes for the wire."""
+    return _encoder.encode(message)
+
+
+def decode(data: bytes) -> AnyMessage:
+    """Read what `encode` wrote. Raises msgspec.DecodeError for anything else."""
+    message: AnyMessage = _decoder.decode(data)
+    return message

@@ -1,0 +1,80 @@
+"""What a member can be, what it is told at its birth, and what it hands out."""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from coordinator.core.raft.entry import Entry, HardState
+from coordinator.core.raft.messages import AnyMessage
+from coordinator.core.raft.snapshot_transfer import Image
+
+
+class Role(Enum):
+    """What a member is in its term."""
+
+    FOLLOWER = auto()
+    PRE_CANDIDATE = auto()
+    CANDIDATE = auto()
+    LEADER = auto()
+
+
+MAY_BECOME = {
+    Role.FOLLOWER: {Role.FOLLOWER, Role.PRE_CANDIDATE, Role.CANDIDATE},
+    Role.PRE_CANDIDATE: {Role.FOLLOWER, Role.PRE_CANDIDATE, Role.CANDIDATE},
+    Role.CANDIDATE: {Role.FOLLOWER, Role.PRE_CANDIDATE, Role.LEADER},
+    Role.LEADER: {Role.FOLLOWER},
+}
+
+
+class NotLeading(Exception):  # noqa: N818
+    """Only a leader can do this; `leader` is who it should be asked of, 0 when unknown."""
+
+    def __init__(self, leader: int, why: str = "this member does not lead") -> None:
+        super().__init__(why)
+        self.leader = leader
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Ticks of an election timeout and between heartbeats (etcd's ratio)."""
+
+    election_ticks: int = 10
+    heartbeat_ticks: int = 1
+
+    @property
+    def guard_ticks(self) -> int:
+        """How long a member votes for nobody after it heard a leader, whatever it suspects.
+
+        Half an election timeout at least: the first tick may come at once, and does not count.
+        """
+        return self.election_ticks // 2 + 1
+
+    @property
+    def lease_ticks(self) -> int:
+        """How long an answered heartbeat lets a leader serve reads alone.
+
+        It ends before any voter's guard does, also when clocks run at rates 1.6 to 1 apart.
+        """
+        return (self.guard_ticks - 1) * 5 // 8
+
+
+@dataclass(slots=True)
+class Ready:
+    """What to do now: send `first`, save, then send `after`. Then call `saved`.
+
+    `image` is a snapshot to save and to load in place of the state. `reads` are contexts whose
+    reads may be served once the index is applied.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    state: HardState | None = None
+    image: Image | None = None
+    first: list[AnyMessage] = field(default_factory=list)
+    after: list[AnyMessage] = field(default_factory=list)
+    reads: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(
+            self.entries or self.first or self.after or self.reads or self.state or self.image
+        )

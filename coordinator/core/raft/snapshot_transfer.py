@@ -1,0 +1,71 @@
+"""Snapshots on their way: cut into chunks by the leader, put together again by a follower.
+
+The follower says how far it is, so that a transfer goes on where a lost connection left it. The
+checksum of the whole is in every chunk: chunks of two different snapshots are never mixed.
+"""
+
+from dataclasses import dataclass
+
+import google_crc32c
+
+from coordinator.core.raft.membership import Configuration
+from coordinator.core.raft.messages import InstallSnapshot
+
+CHUNK_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The whole state as of one entry, and the configuration there."""
+
+    index: int
+    term: int
+    configuration: Configuration
+    data: bytes
+    crc: int = 0
+
+    def sealed(self) -> "Image":
+        """Return the image with the checksum of its data."""
+        crc = int(google_crc32c.value(self.data))
+        return Image(self.index, self.term, self.configuration, self.data, crc)
+
+
+def chunk(image: Image, offset: int, address: tuple[int, int, int]) -> InstallSnapshot:
+    """Return the chunk at `offset` for (sender, receiver, term)."""
+    sender, receiver, term = address
+    return InstallSnapshot(
+        sender=sender,
+        receiver=receiver,
+        term=term,
+        index=image.index,
+        index_term=image.term,
+        voters=tuple(sorted(image.configuration.voters)),
+        learners=tuple(sorted(image.configuration.learners)),
+        offset=offset,
+        data=image.data[offset : offset + CHUNK_BYTES],
+        size=len(image.data),
+        crc=image.crc,
+    )
+
+
+class Assembly:
+    """A snapshot that arrives."""
+
+    def __init__(self) -> None:
+        self._identity = (0, 0, 0, 0)
+        self._data = bytearray()
+
+    def take(self, message: InstallSnapshot) -> Image | int:
+        """Add a chunk; return the snapshot when it is whole and intact, else the next offset."""
+        identity = (message.index, message.index_term, message.size, message.crc)
+        if identity != self._identity:
+            self._identity, self._data = identity, bytearray()
+        if message.offset == len(self._data):
+            self._data += message.data
+        if len(self._data) < message.size:
+            return len(self._data)
+        data, self._data, self._identity = bytes(self._data), bytearray(), (0, 0, 0, 0)
+        if google_crc32c.value(data) != message.crc:
+            return 0
+        configuration = Configuration(frozenset(message.voters), frozenset(message.learners))
+        return Image(message.index, message.index_term, configuration, data, message.crc)

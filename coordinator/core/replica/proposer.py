@@ -1,0 +1,153 @@
+"""What a leader puts in its log: requests, stamped with its time; and what is sent to a leader."""
+
+import msgspec
+
+from coordinator.core.peer.peer_messages import (
+    NO_TTL,
+    AskChange,
+    AskTransfer,
+    Forward,
+    Forwarded,
+    Packet,
+)
+from coordinator.core.raft.membership import AddLearner, Change, Promote, Remove
+from coordinator.core.raft.raft_node import Node
+from coordinator.core.replica import reconfiguration, sessions
+from coordinator.core.replica.pending import Waiter, Writes
+from coordinator.core.replica.sessions import Request
+from coordinator.core.store.commands import Command, Sync
+
+# Entries that wait for a majority; more would only wait longer.
+UNCOMMITTED_MAX = 50_000
+
+
+class Draft:
+    """Appends to the leader's log, and remembers what it encoded until it is applied."""
+
+    def __init__(self, node: Node, origin: int) -> None:
+        self._node = node
+        self._origin = origin
+        self._kept: dict[int, tuple[bytes, Request]] = {}
+        self._anchored = (0, 0)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the leader may append: it knows the time, and has not begun to hand over."""
+        leading, log = self._node.leading, self._node.log
+        return (
+            leading is not None
+            and leading.transfer is None
+            and self.knows_time
+            and log.last - self._node.commit <= UNCOMMITTED_MAX
+        )
+
+    @property
+    def knows_time(self) -> bool:
+        """Whether this leader has applied all that leaders before it said of the time."""
+        leading = self._node.leading
+        return leading is not None and self._node.applied >= leading.first_index
+
+    def put(
+        self, writes: Writes[Waiter], forwarded: list[Forward], cluster_ns: int
+    ) -> list[tuple[int, Change | int]]:
+        """Append what waits here and what came from others; return what is no write."""
+        batch: list[Request] = []
+        asks: list[tuple[int, Change | int]] = []
+        for sequence, pending in writes.take_unsent():
+            match pending.ask:
+                case int() as target:
+                    asks.append((sequence, target))
+                case AddLearner() | Promote() | Remove() as change:
+                    asks.append((sequence, reconfiguration.marked(change, self._origin, sequence)))
+                case command if pending.ttl_ns == NO_TTL:
+                    batch.append(Request(self._origin, sequence, command))
+                case command:
+                    stamp = Forwarded(sequence, command, pending.ttl_ns)
+                    batch.append(self._stamped(self._origin, stamp, cluster_ns))
+        self.append(batch)
+        for packet in forwarded:
+            origin = packet.origin
+            self.append([self._stamped(origin, each, cluster_ns) for each in packet.requests])
+            self._awaited_by(packet.sender)
+        return asks
+
+    def append(self, batch: list[Request]) -> None:
+        """Append requests."""
+        if batch:
+            encode = sessions.encode
+            data = [encode(request) for request in batch]
+            first = self._node.propose(data)
+            self._kept.update(enumerate(zip(data, batch, strict=True), first))
+
+    def sync(self, cluster_ns: int) -> None:
+        """Append the leader's time."""
+        self.append([Request(0, 0, Sync(cluster_ns))])
+
+    def read(self, index: int, data: bytes) -> Request:
+        """Return the request of an entry: what was kept of it, or what its data say."""
+        kept = self._kept.pop(index, None) if self._kept else None
+        return kept[1] if kept is not None and kept[0] is data else sessions.decode(data)
+
+    def forget(self) -> None:
+        """Note that another term has begun."""
+        self._kept.clear()
+
+    def _awaited_by(self, member: int) -> None:
+        leading = self._node.leading
+        if leading is not None and (progress := leading.progress.get(member)) is not None:
+            progress.awaits = self._node.log.last
+
+    def _stamped(self, origin: int, each: Forwarded, cluster_ns: int) -> Request:
+        command: Command = each.command
+        if each.ttl_ns != NO_TTL:
+            self._anchor(cluster_ns)
+            command = msgspec.structs.replace(command, expires_ns=cluster_ns + each.ttl_ns)
+        return Request(origin, each.sequence, command)
+
+    def _anchor(self, cluster_ns: int) -> None:
+        """Tell the followers this leader's time before anything is measured by it.
+
+        Once for all that one moment measures: a follower's clock that ran free since an earlier
+        anchor may be far from this one's, and would end a key by the difference too early.
+        """
+        anchored = (self._node.term, cluster_ns)
+        if self._anchored != anchored:
+            self._anchored = anchored
+            self.sync(cluster_ns)
+
+
+def forwarded(writes: Writes[Waiter], origin: int, node: Node) -> list[Packet]:
+    """Return the packets that take what waits here to the leader."""
+    packets: list[Packet] = []
+    commands = []
+    me, leader, term = node.me, node.leader, node.term
+    for sequence, pending in writes.take_unsent():
+        match pending.ask:
+            case int() as target:
+                packets.append(
+                    AskTransfer(
+                        sender=me,
+                        receiver=leader,
+                        term=term,
+                        sequence=sequence,
+                        target=target,
+                    )
+                )
+            case AddLearner() | Promote() | Remove() as change:
+                change = reconfiguration.marked(change, origin, sequence)
+                packets.append(
+                    AskChange(
+                        sender=me,
+                        receiver=leader,
+                        term=term,
+                        sequence=sequence,
+                        change=change,
+                    )
+                )
+            case command:
+                commands.append(Forwarded(sequence, command, pending.ttl_ns))
+    if commands:
+        packets.append(
+            Forward(sender=me, receiver=leader, term=term, origin=origin, requests=commands)
+        )
+    return packets

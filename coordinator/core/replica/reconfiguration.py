@@ -1,0 +1,106 @@
+"""Changes of membership around Raft's: which are refused, and what they write beside the keys."""
+
+import msgspec
+
+from coordinator.core.cluster import members
+from coordinator.core.raft import membership
+from coordinator.core.raft.leader import Leader
+from coordinator.core.raft.membership import (
+    AddLearner,
+    Change,
+    ChangeRefused,
+    Found,
+    Promote,
+    Remove,
+)
+from coordinator.core.raft.progress import State
+from coordinator.core.raft.raft_node import Node
+from coordinator.core.raft.ready import NotLeading
+from coordinator.core.store.commands import Note
+from coordinator.core.store.keyspace import KeySpace
+
+# A learner that lacks no more entries than this is given its vote.
+PROMOTE_LAG_MAX = 100
+
+
+def marked(change: Change, origin: int, sequence: int) -> Change:
+    """Return the change with who asked for it."""
+    context = msgspec.msgpack.encode((origin, sequence, change.context))
+    return msgspec.structs.replace(change, context=context)
+
+
+def carry_out(ask: Change | int, node: Node, keyspace: KeySpace) -> str:
+    """Put a change in the leader's log, or begin to hand leadership over; say why not."""
+    try:
+        if isinstance(ask, int):
+            node.transfer(ask or _heir(node))
+        else:
+            _check(ask, node, keyspace)
+            node.change(ask)
+    except ChangeRefused as refusal:
+        return str(refusal)
+    except NotLeading as refusal:
+        return f"{refusal}: ask again"
+    return ""
+
+
+def applied(data: bytes, keyspace: KeySpace) -> tuple[int, int]:
+    """Follow a change that is committed; return the origin and number of who asked for it."""
+    step = membership.decode(data)
+    assert step is not None
+    if isinstance(step, Found):
+        keyspace.apply(Note(members.raft_key(step.member), step.context))
+        return 0, 0
+    origin, sequence, context = msgspec.msgpack.decode(step.context, type=tuple[int, int, bytes])
+    if isinstance(step, AddLearner):
+        keyspace.apply(Note(members.raft_key(step.member), context))
+    elif isinstance(step, Remove):
+        keyspace.apply(Note(members.raft_key(step.member), b""))
+    return origin, sequence
+
+
+def grown_up(leading: Leader, node: Node, keyspace: KeySpace) -> list[Promote]:
+    """Return the promotions of learners that run and have caught up."""
+    return [
+        Promote(learner)
+        for learner in sorted(node.configuration.learners)
+        if _is_current(leading, node, learner) and members.has_run(keyspace.notes, learner)
+    ]
+
+
+def _is_current(leading: Leader, node: Node, learner: int) -> bool:
+    progress = leading.progress[learner]
+    lag = node.log.last - progress.match
+    return progress.state is State.REPLICATE and lag <= PROMOTE_LAG_MAX
+
+
+def _check(change: Change, node: Node, keyspace: KeySpace) -> None:
+    leading = node.leading
+    if leading is None:
+        raise NotLeading(node.leader)
+    if isinstance(change, AddLearner) and members.is_removed(keyspace.notes, change.member):
+        raise ChangeRefused(f"member {change.member:x} was removed for ever")
+    if isinstance(change, Promote) and not (
+        change.member not in node.configuration.learners
+        or _is_current(leading, node, change.member)
+    ):
+        raise ChangeRefused(f"member {change.member:x} has not caught up yet")
+    if isinstance(change, Remove) and change.member in node.configuration.voters:
+        left = node.configuration.voters - {change.member}
+        alive = [m for m in left if m == node.me or leading.progress[m].recently_active]
+        if left and 2 * len(alive) <= len(left):
+            raise ChangeRefused(
+                f"of the {len(left)} voters that would be left {len(alive)} answer: "
+                "bring one back first"
+            )
+
+
+def _heir(node: Node) -> int:
+    """Return the other voter that is furthest."""
+    leading = node.leading
+    if leading is None:
+        raise NotLeading(node.leader)
+    others = node.configuration.voters - {node.me}
+    if not others:
+        raise ChangeRefused("there is no other voter")
+    return max(others, key=lambda member: (leading.progress[member].match, -member))

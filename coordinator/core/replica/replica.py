@@ -1,0 +1,470 @@
+"""One member's consensus and key space, and who waits for what. No clock, no disk, no asyncio.
+
+The path of a write: `propose` numbers a command; `ready` puts all that has piled up in the
+leader's log, here or at another member; `saved` applies what is committed. A waiter is answered
+when its own member applies its entry, so a forwarded write needs no answer of its own, and one
+that two leaders put in the log is applied once (coordinator.core.replica.sessions).
+
+Invariants:
+ 1. What has been answered is committed, and synced on a majority. (A lone member commits at the
+    append in etcd's raft; answering then lost acknowledged writes, etcd issue 14370.)
+ 2. Entries are applied in index order, each once, and only from the log.
+ 3. A key ends by the leader's time alone: it stamps every TTL and proposes every Sync.
+ 4. A member whose state differs from a majority's answers nothing any more.
+"""
+
+from typing import Generic, TypeVar
+
+from coordinator.core.cluster import members as cluster
+from coordinator.core.peer.peer_messages import (
+    NO_TTL,
+    AskChange,
+    AskTransfer,
+    Check,
+    Decided,
+    Forward,
+    Packet,
+)
+from coordinator.core.raft import membership
+from coordinator.core.raft.log import Log
+from coordinator.core.raft.membership import Change, Configuration, Remove
+from coordinator.core.raft.raft_node import Node
+from coordinator.core.raft.ready import Ready, Role
+from coordinator.core.raft.snapshot_transfer import Image
+from coordinator.core.replica import proposer, reconfiguration, state_snapshot
+from coordinator.core.replica.cluster_clock import Clock
+from coordinator.core.replica.corruption_check import Checks
+from coordinator.core.replica.pending import Ask, Patience, Reads, Writes
+from coordinator.core.replica.proposer import Draft
+from coordinator.core.replica.sessions import Applied
+from coordinator.core.replica.start_state import Birth
+from coordinator.core.store.api_errors import ApiError, Unavailable
+from coordinator.core.store.commands import Append, Command, Put, Sync
+from coordinator.core.store.event import Event
+from coordinator.core.store.keyspace import KeySpace
+
+Waiter = TypeVar("Waiter")
+Outcome = Event | ApiError | None
+# Election timeouts without a leader after which nobody is kept waiting any longer.
+PATIENCE_TIMEOUTS = 2
+# A request that no leader was able to decide in so long is told so.
+REQUEST_NS = 5_000_000_000
+SYNC_NS = 500_000_000
+CHECK_NS = 1_000_000_000
+_ID_MASK = (1 << 63) - 1
+
+
+class Replica(Generic[Waiter]):
+    """A member of a cluster of one or more."""
+
+    def __init__(self, birth: Birth) -> None:
+        self.me = birth.member
+        self._birth = birth
+        base, term = 0, 0
+        configuration = Configuration(frozenset())
+        self.keyspace, self._applied_ids, cluster_ns = KeySpace(), Applied(), 0
+        if birth.snapshot is not None:
+            base, term, data = birth.snapshot
+            loaded = state_snapshot.load(data)
+            configuration, cluster_ns = loaded.configuration, loaded.clock_ns
+            self.keyspace = KeySpace.load(loaded.keys)
+            self._applied_ids = Applied(loaded.applied)
+        self.clock = Clock(cluster_ns, birth.now_ns)
+        self.node = Node(
+            birth.member,
+            configuration,
+            Log(base, term, birth.entries),
+            birth.state,
+            dice=birth.dice,
+            timing=birth.timing,
+        )
+        # A new origin with each start: the numbers begin at 1.
+        self.origin = birth.dice(_ID_MASK) + 1
+        self.done: list[tuple[Waiter, Outcome]] = []
+        self.diverged = ""
+        self.checks = Checks()
+        self._now_ns = self._ticked_ns = birth.now_ns
+        self._writes: Writes[Waiter] = Writes()
+        self._forwarded: list[Forward] = []
+        self._draft = Draft(self.node, self.origin)
+        self._packets: list[Packet] = []
+        self._reads: Reads[Waiter] = Reads(birth.dice(_ID_MASK))
+        self._seen = (0, 0)
+        election_ns = birth.timing.election_ticks * birth.tick_ns
+        self._patience = Patience(PATIENCE_TIMEOUTS * election_ns, birth.now_ns)
+        self._synced_ns = self._checked_ns = birth.now_ns
+        self._leaving: dict[int, int] = {}  # members that asked for their own removal
+        self._apply_committed()
+        if self.keyspace.next_expiry_ns is None:
+            self.clock.set(birth.wall_ns, birth.now_ns)
+        if self.node.configuration.voters == {self.me}:
+            self.node.campaign()
+
+    # How it stands.
+
+    @property
+    def term(self) -> int:
+        """The current term."""
+        return self.node.term
+
+    @property
+    def applied(self) -> int:
+        """The index of the last entry that the key space has."""
+        return self.node.applied
+
+    @property
+    def leads(self) -> bool:
+        """Whether this member is the leader, as far as it knows."""
+        return self.node.role is Role.LEADER
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether the cluster has let this member go."""
+        return cluster.is_removed(self.keyspace.notes, self.me)
+
+    @property
+    def members(self) -> tuple[cluster.Member, ...]:
+        """The members of the cluster, by id."""
+        return cluster.members(self.keyspace.notes, self.node.configuration)
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the cluster knows what this member tells of itself."""
+        notes = self.keyspace.notes
+        return all(notes.get(fact.kind) == fact.data for fact in self._birth.facts)
+
+    def cluster_ns(self) -> int:
+        """Return the time that the ends of keys are measured in."""
+        return self.clock.at(self._now_ns)
+
+    def without_leader_s(self) -> float:
+        """Return for how long no leader has been known, 0.0 while one is."""
+        return 0.0 if self.node.leader else self._patience.waited_ns(self._now_ns) / 1e9
+
+    # Inputs.
+
+    def pass_time(self, now_ns: int) -> None:
+        """Tell the monotonic time; it is told before anything that depends on it."""
+        tick_ns = self._birth.tick_ns
+        self._now_ns = now_ns
+        owed = (now_ns - self._ticked_ns) // tick_ns
+        if owed <= 0:
+            return
+        self._ticked_ns += owed * tick_ns
+        # Who slept for long need not live through all of it.
+        for _ in range(min(owed, 3 * self._birth.timing.election_ticks)):
+            self.node.tick()
+        self._every_tick()
+
+    def receive(self, packet: Packet) -> None:
+        """Take what another member sent."""
+        match packet:
+            case Forward():
+                # Not the leader any more: their member sends them to the next one by itself.
+                if self.leads:
+                    self._forwarded.append(packet)
+            case AskChange() | AskTransfer():
+                self._asked(packet)
+            case Decided(sequence=sequence, reason=reason):
+                self._finish(sequence, Unavailable(reason) if reason else None)
+            case Check(sender=sender, index=index, digest=digest):
+                self.checks.heard(sender, index, digest)
+            case _:
+                self.node.step(packet)
+
+    def propose(self, command: Command, waiter: Waiter | None = None) -> None:
+        """Send a command to the log. An end is one by this member's `cluster_ns`.
+
+        Raises Unavailable when nobody could decide.
+        """
+        ttl_ns = NO_TTL
+        if isinstance(command, Put | Append) and command.expires_ns:
+            ttl_ns = max(0, command.expires_ns - self.cluster_ns())
+        self._send(command, waiter, ttl_ns)
+
+    def ask(self, ask: Change | int, waiter: Waiter | None) -> None:
+        """Change the membership, or hand leadership to a voter (0: any other one).
+
+        Raises Unavailable when nobody could decide.
+        """
+        self._send(ask, waiter)
+
+    def read(self, waiter: Waiter) -> None:
+        """Let the waiter know, by an outcome None, when a read is of now. Raises Unavailable."""
+        self._check_available()
+        if self.node.has_lease and self.node.applied >= self.node.commit:
+            self.done.append((waiter, None))
+        else:
+            self._reads.waiting.append((waiter, self._now_ns))
+
+    def suspect(self, member: int) -> None:
+        """Note a sign that a member's process has ended."""
+        self.node.suspect(member)
+
+    def lost(self, member: int) -> None:
+        """Note that packets to a member were dropped on their way."""
+        self.node.lost(member)
+        if member == self.node.leader:
+            self._writes.send_again()
+            self._reads.ask_again()
+
+    def offer(self, index: int, term: int, data: bytes) -> None:
+        """Give the leader a snapshot to send to those whose entries are gone."""
+        if self.node.leading is not None:
+            configuration = state_snapshot.load(data).configuration
+            self.node.leading.offer(Image(index, term, configuration, data).sealed())
+
+    @property
+    def wants_snapshot(self) -> bool:
+        """Whether `offer` is waited for."""
+        return self.node.leading is not None and self.node.leading.wants_image
+
+    @property
+    def has_news(self) -> bool:
+        """Whether followers do not know yet what is committed; `announce` tells them."""
+        return self.node.leading is not None and self.node.leading.has_news
+
+    def announce(self) -> None:
+        """Tell the followers what is committed, where no Append will in a moment."""
+        if self.node.leading is not None:
+            self.node.leading.announce_commit(urgently=False)
+
+    # Outputs.
+
+    def ready(self) -> Ready | None:
+        """Take what is to be sent and saved; None when there is nothing. `saved` must follow.
+
+        `take_packets` has more that is to be sent, in either case.
+        """
+        node = self.node
+        if (node.term, node.leader) != self._seen:
+            self._follow_leader()
+        if self._writes.unsent or self._forwarded:
+            self._hand_over()
+        if self._reads.waiting and node.leader:
+            node.read(self._reads.ask())
+        ready = node.ready()
+        return ready if ready.is_due or node.has_to_apply else None
+
+    def saved(self, ready: Ready) -> None:
+        """Note that it is on the disk; apply what is committed; fill `done`."""
+        if ready.image is not None:
+            self._install(ready.image)
+        self.node.saved(ready)
+        self._apply_committed()
+        for context, index in ready.reads:
+            self._reads.answered(context, index)
+        self.done += [(waiter, None) for waiter in self._reads.released(self.node.applied)]
+
+    def take_packets(self) -> list[Packet]:
+        """Take what is to be sent beside consensus."""
+        packets, self._packets = self._packets, []
+        return packets
+
+    def take_done(self) -> list[tuple[Waiter, Outcome]]:
+        """Take the waiters whose outcome is known."""
+        done, self.done = self.done, []
+        return done
+
+    def dump(self) -> bytes:
+        """Return the state as of `applied`, for a snapshot."""
+        configuration = self.node.configuration_at(self.node.applied)
+        return state_snapshot.dump(
+            configuration, self._applied_ids, self.cluster_ns(), self.keyspace
+        )
+
+    def compact(self, index: int) -> None:
+        """Let go of the log up to an applied index."""
+        if index > self.node.log.base:
+            self.node.compact(index)
+
+    # On the way to the log.
+
+    def _send(self, ask: Ask, waiter: Waiter | None, ttl_ns: int = NO_TTL) -> None:
+        self._check_available()
+        if self._writes.is_full:
+            raise Unavailable(f"{len(self._writes.pending)} writes wait for the leader already")
+        self._writes.add(ask, waiter, self._now_ns, ttl_ns)
+
+    def _check_available(self) -> None:
+        if self.diverged:
+            raise Unavailable(self.diverged)
+        if not self.node.leader and self._patience.is_over(self._now_ns):
+            raise Unavailable(self._why_unavailable())
+
+    def _why_unavailable(self) -> str:
+        voters = len(self.node.configuration.voters)
+        return (
+            f"no leader for {self.without_leader_s():.1f} s: a majority of the {voters} voting "
+            "members must be up and reach each other"
+        )
+
+    def _follow_leader(self) -> None:
+        """Send to a new leader all that no leader has been seen to decide."""
+        node = self.node
+        if not node.leader:
+            return
+        if node.leader != self._seen[1]:
+            pending = self._writes.pending
+            for sequence in [s for s, each in pending.items() if isinstance(each.ask, int)]:
+                self._finish(sequence, None)
+        self._seen = (node.term, node.leader)
+        self._patience.begin(self._now_ns)
+        self._forwarded.clear()
+        self._draft.forget()
+        self._writes.send_again()
+        self._reads.ask_again()
+        self._publish()
+
+    def _hand_over(self) -> None:
+        node = self.node
+        if node.leading is None and node.leader:
+            self._packets += proposer.forwarded(self._writes, self.origin, node)
+        elif self._draft.is_open:
+            arrived, self._forwarded = self._forwarded, []
+            asks = self._draft.put(self._writes, arrived, self.cluster_ns())
+            # Last: once leadership is on its way to another, nothing is appended.
+            for sequence, ask in asks:
+                if reason := reconfiguration.carry_out(ask, node, self.keyspace):
+                    self._finish(sequence, Unavailable(reason))
+
+    def _asked(self, packet: AskChange | AskTransfer) -> None:
+        ask = packet.change if isinstance(packet, AskChange) else packet.target
+        if reason := reconfiguration.carry_out(ask, self.node, self.keyspace):
+            self._tell(packet.sender, packet.sequence, reason)
+        elif isinstance(ask, Remove) and ask.member == packet.sender:
+            self._leaving[ask.member] = packet.sequence
+
+    def _tell(self, member: int, sequence: int, reason: str = "") -> None:
+        self._packets.append(
+            Decided(
+                sender=self.me,
+                receiver=member,
+                term=self.node.term,
+                sequence=sequence,
+                reason=reason,
+            )
+        )
+
+    # From the log.
+
+    def _apply_committed(self) -> None:
+        node = self.node
+        entries = node.to_apply()
+        if not entries:
+            return
+        read, mine, done = self._draft.read, self.origin, self.done
+        keyspace, is_new, pending = self.keyspace, self._applied_ids.is_new, self._writes.pending
+        record = self.checks.record
+        # A leader's own time goes on by itself; it follows what earlier leaders said.
+        own_time_from = node.log.last + 1 if node.leading is None else node.leading.first_index
+        for entry in entries:
+            data = entry.data
+            if not data or data[0] == membership.MARK[0]:
+                if data:
+                    self._reconfigure(data)
+                continue
+            request = read(entry.index, data)
+            origin = request.origin
+            if origin and not is_new(origin, request.sequence):
+                continue
+            outcome: Outcome
+            command = request.command
+            try:
+                outcome = keyspace.apply(command)
+            except ApiError as refusal:
+                outcome = refusal
+            record(entry.index, keyspace.digest())
+            if origin == mine:
+                waiting = pending.pop(request.sequence, None)
+                if waiting is not None and waiting.waiter is not None:
+                    done.append((waiting.waiter, outcome))
+            elif isinstance(command, Sync) and entry.index < own_time_from:
+                self.clock.set(command.now_ns, self._now_ns)
+        node.applied = entries[-1].index
+
+    def _reconfigure(self, data: bytes) -> None:
+        origin, sequence = reconfiguration.applied(data, self.keyspace)
+        if origin == self.origin:
+            self._finish(sequence, None)
+        for member in self._leaving.keys() - self.node.configuration.members:
+            self._tell(member, self._leaving.pop(member))
+
+    def _install(self, snapshot: Image) -> None:
+        loaded = state_snapshot.load(snapshot.data)
+        before, self.keyspace = self.keyspace, KeySpace.load(loaded.keys)
+        self.keyspace.hub.take_over(before.hub)
+        self._applied_ids = Applied(loaded.applied)
+        self.clock.set(loaded.clock_ns, self._now_ns)
+        # What the leader put in the log meanwhile is in the snapshot, and its outcome is lost.
+        lost = Unavailable("this member fell behind: the write was carried out, its answer is lost")
+        for sequence in list(self._writes.pending):
+            if self._applied_ids.has(self.origin, sequence):
+                self._finish(sequence, lost)
+
+    def _finish(self, sequence: int, outcome: Outcome) -> None:
+        pending = self._writes.pending.pop(sequence, None)
+        if pending is not None and pending.waiter is not None:
+            self.done.append((pending.waiter, outcome))
+
+    # Time.
+
+    def _every_tick(self) -> None:
+        node = self.node
+        if node.leader:
+            self._patience.begin(self._now_ns)
+            self._publish()
+        self._give_up()
+        if node.leading is not None:
+            self._lead()
+        if self._now_ns - self._checked_ns >= CHECK_NS:
+            self._checked_ns = self._now_ns
+            self._compare()
+
+    def _lead(self) -> None:
+        leading, keyspace = self.node.leading, self.keyspace
+        assert leading is not None
+        is_due = self._now_ns - self._synced_ns >= SYNC_NS and self._draft.knows_time
+        if is_due and leading.transfer is None:
+            due_ns, now_ns = keyspace.next_expiry_ns, self.cluster_ns()
+            if due_ns is not None and due_ns <= now_ns:
+                self._draft.sync(now_ns)
+            self._synced_ns = self._now_ns
+        for promotion in reconfiguration.grown_up(leading, self.node, keyspace):
+            reconfiguration.carry_out(reconfiguration.marked(promotion, 0, 0), self.node, keyspace)
+
+    def _publish(self) -> None:
+        """Tell the cluster what it should know of this member, and the leader what is common."""
+        facts = self._birth.facts
+        if self.leads:
+            facts = (*facts, cluster.VERSION_NOTE)
+        for fact in facts:
+            known = self.keyspace.notes.get(fact.kind) == fact.data
+            if known or self.is_removed or self.diverged:
+                continue
+            if all(each.ask != fact for each in self._writes.pending.values()):
+                self._send(fact, None)
+
+    def _give_up(self) -> None:
+        """Tell those that have waited too long, and why."""
+        hopeless = not self.node.leader and self._patience.is_over(self._now_ns)
+        if hopeless:
+            why = self._why_unavailable()
+        else:
+            why = f"not decided in {REQUEST_NS // 10**9} s, though there is a leader"
+        outcome = Unavailable(f"{why}; what was asked for may still be carried out")
+        before_ns = self._now_ns if hopeless else self._now_ns - REQUEST_NS
+        for sequence in self._writes.overdue(before_ns):
+            self._finish(sequence, outcome)
+        self.done += [(waiter, Unavailable(why)) for waiter in self._reads.overdue(before_ns)]
+
+    def _compare(self) -> None:
+        checks, node = self.checks, self.node
+        others = node.configuration.members - {self.me}
+        if (latest := checks.latest()) is not None:
+            index, digest = latest
+            for member in others:
+                self._packets.append(
+                    Check(sender=self.me, receiver=member, term=0, index=index, digest=digest)
+                )
+        self.diverged = self.diverged or checks.verdict(node.configuration.voters, node.leader)

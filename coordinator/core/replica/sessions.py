@@ -1,0 +1,86 @@
+"""A write's entry in the log, and which of them were applied before.
+
+A member numbers the writes of its clients. When the leader that it sent one to dies, it sends it
+to the next one: both may get it into the log. The second is passed over by every member, because
+which were applied is part of the replicated state. (Thesis, 6.3)
+"""
+
+import msgspec
+
+from coordinator.core.store.commands import Command
+
+# A member never has two writes on their way that are so many numbers apart, so a number so far
+# behind is not on its way any more.
+SPAN_MAX = 1 << 16
+# Each start of a member is a new origin.
+ORIGINS_MAX = 256
+
+
+class Request(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A command with the number that its origin gave it; origin 0: never sent twice."""
+
+    origin: int
+    sequence: int
+    command: Command
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Request)
+
+
+def encode(request: Request) -> bytes:
+    """Return the entry's data."""
+    return _encoder.encode(request)
+
+
+def decode(data: bytes) -> Request:
+    """Read what `encode` wrote."""
+    request: Request = _decoder.decode(data)
+    return request
+
+
+class Applied:
+    """The numbers that were applied, by origin: all below `next`, and those in `beyond`."""
+
+    def __init__(self, rows: list[tuple[int, int, list[int]]] | None = None) -> None:
+        self._next: dict[int, int] = {}
+        self._beyond: dict[int, set[int]] = {}
+        for origin, following, beyond in rows or ():
+            self._next[origin] = following
+            self._beyond[origin] = set(beyond)
+
+    def rows(self) -> list[tuple[int, int, list[int]]]:
+        """Return everything, for a snapshot."""
+        return [(o, n, sorted(self._beyond[o])) for o, n in self._next.items()]
+
+    def is_new(self, origin: int, sequence: int) -> bool:
+        """Note a number; False when it was noted before."""
+        following = self._next.get(origin)
+        if following == sequence and not self._beyond[origin]:
+            self._next[origin] = sequence + 1
+            return True
+        if following is None:
+            following = self._begin(origin)
+        beyond = self._beyond[origin]
+        if sequence < following or sequence in beyond:
+            return False
+        beyond.add(sequence)
+        if len(beyond) > SPAN_MAX:
+            following = min(beyond)
+        while following in beyond:
+            beyond.remove(following)
+            following += 1
+        self._next[origin] = following
+        return True
+
+    def has(self, origin: int, sequence: int) -> bool:
+        """Say whether a number was noted."""
+        return sequence < self._next.get(origin, 1) or sequence in self._beyond.get(origin, ())
+
+    def _begin(self, origin: int) -> int:
+        if len(self._next) >= ORIGINS_MAX:
+            oldest = next(iter(self._next))
+            del self._next[oldest], self._beyond[oldest]
+        self._next[origin] = 1
+        self._beyond[origin] = set()
+        return 1

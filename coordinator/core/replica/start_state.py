@@ -1,0 +1,27 @@
+"""What a member begins with."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from coordinator.core.raft.entry import Entry, HardState
+from coordinator.core.raft.ready import Timing
+from coordinator.core.store.commands import Note
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """A member's id, what its disk knows, and what it tells the cluster of itself.
+
+    `dice(n)` returns a random number below n. Times are nanoseconds.
+    """
+
+    member: int
+    state: HardState
+    entries: Sequence[Entry]
+    snapshot: tuple[int, int, bytes] | None  # index, term, state
+    facts: tuple[Note, ...]
+    dice: Callable[[int], int]
+    now_ns: int
+    wall_ns: int
+    tick_ns: int = 100_000_000
+    timing: Timing = field(default_factory=Timing)

@@ -1,0 +1,55 @@
+"""A member's state as bytes: keys, members, which requests were applied, the cluster's time."""
+
+import msgspec
+
+from coordinator.core.raft.membership import Configuration
+from coordinator.core.replica.sessions import Applied
+from coordinator.core.store.keyspace import KeySpace
+from coordinator.core.store.keyspace_dump import Unreadable
+
+VERSION = 1
+
+
+class Image(msgspec.Struct, frozen=True, array_like=True):
+    """All that the log up to one entry amounts to."""
+
+    version: int
+    voters: list[int]
+    learners: list[int]
+    applied: list[tuple[int, int, list[int]]]
+    clock_ns: int
+    keys: bytes
+
+    @property
+    def configuration(self) -> Configuration:
+        """The members as of that entry."""
+        return Configuration(frozenset(self.voters), frozenset(self.learners))
+
+
+_decoder = msgspec.msgpack.Decoder(Image)
+
+
+def dump(
+    configuration: Configuration, applied: Applied, clock_ns: int, keyspace: KeySpace
+) -> bytes:
+    """Return the bytes of a snapshot."""
+    image = Image(
+        VERSION,
+        sorted(configuration.voters),
+        sorted(configuration.learners),
+        applied.rows(),
+        clock_ns,
+        keyspace.dump(),
+    )
+    return msgspec.msgpack.encode(image)
+
+
+def load(data: bytes) -> Image:
+    """Read what `dump` wrote. Raises Unreadable."""
+    try:
+        image: Image = _decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise Unreadable(f"a damaged state of a member: {error}") from error
+    if image.version != VERSION:
+        raise Unreadable(f"a member's state of version {image.version}; this is for {VERSION}")
+    return image

@@ -1,0 +1,182 @@
+"""Backups: what one holds, what it becomes in a new cluster, which ones are kept. Pure.
+
+A backup has the format of a snapshot file (coordinator.core.storage.snapshot_file), so that one
+of those can stand in for it. In a new cluster
+
+1. the keys, their indexes and their remaining times to live are those of the backup;
+2. the index jumps by a gap: the old cluster went on after the backup, and a client may hold an
+   index that it gave. None of those may ever stand for another change;
+3. the history is empty, so whoever asks for what came after an old index is told 401 and lists
+   again;
+4. the members are new ones, with ids that the old cluster never had, and with them comes a new
+   cluster id: members and links of the old cluster are refused.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import msgspec
+
+from coordinator.core.cluster import members as cluster
+from coordinator.core.replica import state_snapshot as image
+from coordinator.core.replica.state_snapshot import Image
+from coordinator.core.storage import snapshot_file as snapshot
+from coordinator.core.storage.snapshot_file import Snapshot
+from coordinator.core.storage.storage_errors import Damaged
+from coordinator.core.store import keyspace_dump
+from coordinator.core.store.keyspace import KeySpace
+from coordinator.core.store.keyspace_dump import Unreadable
+
+_TIME_FORMAT = "%Y%m%dT%H%M%SZ"
+_SUFFIX = ".backup"
+UNFINISHED_SUFFIX = ".tmp"
+
+
+class BadBackup(Exception):  # noqa: N818 - states a fact about a file
+    """The file is no backup, or not what was written; the message names the finding."""
+
+
+class CannotRenew(Exception):  # noqa: N818 - states a fact about what was asked for
+    """The new members would be taken for old ones; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """What a backup holds. `snapshot.index` counts the log's entries, `index` changes of keys."""
+
+    snapshot: Snapshot
+    image: Image
+    keyspace: KeySpace
+    size_bytes: int = 0
+    sha256: str = ""
+
+    @property
+    def index(self) -> int:
+        """The index of the last change."""
+        return self.keyspace.index
+
+    @property
+    def members(self) -> tuple[cluster.Member, ...]:
+        """The members that the cluster had."""
+        return cluster.members(self.keyspace.notes, self.image.configuration)
+
+    def facts(self) -> dict[str, object]:
+        """Return what an operator wants to know of it."""
+        return {
+            "index": self.index,
+            "keys": len(self.keyspace.tree.nodes) - 1,
+            "bytes": self.size_bytes,
+            "sha256": self.sha256,
+            "log_index": self.snapshot.index,
+            "term": self.snapshot.term,
+            "digest": f"{self.keyspace.digest():016x}",
+            "members": {f"{member.id:x}": described(member) for member in self.members},
+        }
+
+
+def described(member: cluster.Member) -> str:
+    """Say a member's name and where the others reach it."""
+    words = [member.name or "unstarted", *member.peer_urls, *["learner"] * member.learner]
+    return " ".join(words)
+
+
+def read(path: str, raw: bytes) -> Backup:
+    """Check a backup to the last bit and load its keys. Raises BadBackup."""
+    try:
+        found = loaded(snapshot.decode(path, raw))
+    except Damaged as damaged:
+        raise BadBackup(
+            f"{path}: byte {damaged.offset}: {damaged.finding}; use another backup"
+        ) from damaged
+    except Unreadable as unreadable:
+        raise BadBackup(f"{path}: {unreadable}; use another backup") from unreadable
+    return replace(found, size_bytes=len(raw), sha256=hashlib.sha256(raw).hexdigest())
+
+
+def loaded(state: Snapshot) -> Backup:
+    """Load a member's state. Raises Unreadable."""
+    found = image.load(state.data)
+    return Backup(state, found, KeySpace.load(found.keys))
+
+
+def renewed(state: bytes, founders: Mapping[int, Collection[str]], gap: int) -> bytes:
+    """Return a member's state for the first members of a new cluster, by id with peer URLs.
+
+    All members get the same bytes from the same arguments. Raises CannotRenew.
+    """
+    before = image.load(state)
+    keys = keyspace_dump.unpack(before.keys)
+    if known := sorted(founders.keys() & _members_ever(before, keys.notes)):
+        raise CannotRenew(
+            f"member {known[0]:x} was in the old cluster, which could be taken for the new one: "
+            "give --initial-cluster-token a value that it never had"
+        )
+    notes = {kind: data for kind, data in keys.notes.items() if not cluster.is_about_member(kind)}
+    for member, urls in sorted(founders.items()):
+        note = cluster.raft_note(member, sorted(urls))
+        notes[note.kind] = note.data
+    index = keys.first + len(keys.events) - 1
+    after = msgspec.structs.replace(keys, notes=notes, first=index + gap + 1, events=[], digest=0)
+    # Members that were given different backups must not agree.
+    digest = int.from_bytes(hashlib.sha256(keyspace_dump.pack(after)).digest()[:8], "big")
+    fresh = Image(
+        before.version,
+        voters=sorted(founders),
+        learners=[],
+        applied=[],
+        clock_ns=before.clock_ns,
+        keys=keyspace_dump.pack(msgspec.structs.replace(after, digest=digest)),
+    )
+    return msgspec.msgpack.encode(fresh)
+
+
+def _members_ever(state: Image, notes: Mapping[str, bytes]) -> frozenset[int]:
+    return state.configuration.members | cluster.removed(notes)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class BackupName:
+    """When a backup was made, in Unix seconds, and the index it holds; names sort by both."""
+
+    time_s: int
+    index: int
+
+    def __str__(self) -> str:
+        moment = datetime.fromtimestamp(self.time_s, UTC)
+        return f"{moment.strftime(_TIME_FORMAT)}-{self.index:016d}{_SUFFIX}"
+
+    @classmethod
+    def parse(cls, name: str) -> "BackupName | None":
+        """Return the parts of a backup's file name, None for any other file."""
+        moment, dash, index = name.removesuffix(_SUFFIX).partition("-")
+        if not name.endswith(_SUFFIX) or not dash or len(index) != 16 or not index.isdigit():
+            return None
+        try:
+            parsed = datetime.strptime(moment, _TIME_FORMAT).replace(tzinfo=UTC)
+        except ValueError:
+            return None
+        return cls(int(parsed.timestamp()), int(index))
+
+
+def backups(names: Iterable[str]) -> list[BackupName]:
+    """Return the backups among the names of a directory, the oldest first."""
+    parsed = map(BackupName.parse, names)
+    return sorted(name for name in parsed if name is not None)
+
+
+def superfluous(names: Iterable[str], keep: int) -> list[BackupName]:
+    """Return the backups that go when `keep` of them stay."""
+    return backups(names)[:-keep]
+
+
+def leftovers(names: Iterable[str], before_s: float) -> list[str]:
+    """Return the files of writers that were killed on the way, if they began before a time."""
+    return [
+        name
+        for name in names
+        if (begun := BackupName.parse(name.removesuffix(UNFINISHED_SUFFIX))) is not None
+        and name.endswith(UNFINISHED_SUFFIX)
+        and begun.time_s < before_s
+    ]

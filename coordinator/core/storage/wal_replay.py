@@ -1,0 +1,144 @@
+"""Rebuilds a member's log and hard state from its segments. Pure: bytes in, state out.
+
+Feed the segments in order, then `finish`. Only the last one may end in a write that a power cut
+tore; an earlier one was synced before its successor was cut, so its chain of checksums must
+lead into the next one's opening record. Whatever does not fit raises DamagedLog.
+"""
+
+from typing import assert_never
+
+from coordinator.core.raft.entry import Entry, HardState
+from coordinator.core.storage import torn_write, wal_format
+from coordinator.core.storage.storage_errors import NEWER, REBUILD, DamagedLog, UnknownFormat
+from coordinator.core.storage.wal_format import (
+    FORMAT_VERSION,
+    Marker,
+    Metadata,
+    Opening,
+    SegmentName,
+)
+
+FOREIGN = "check that --data-dir names a directory of this program; if it does, " + REBUILD
+PUT_BACK = "put the file back if somebody moved it; otherwise " + REBUILD
+
+
+class Replay:
+    """The log as the segments read so far leave it.
+
+    `offset` and `crc` are where the records of the last segment, `name`, end, and `verdict` says
+    what stands there.
+    """
+
+    def __init__(self) -> None:
+        self.metadata: Metadata | None = None
+        self.state = HardState()
+        self.markers: list[Marker] = []
+        self.entries: list[Entry] = []
+        self.first = 1
+        self.offset = 0
+        self.crc = 0
+        self.verdict: torn_write.Verdict = torn_write.End()
+        self._path = ""
+        self.name: SegmentName | None = None
+        self._head_bytes = 0
+
+    @property
+    def last(self) -> int:
+        """The index of the last entry, or the one that the next entry follows."""
+        return self.first + len(self.entries) - 1
+
+    def segment(self, path: str, name: SegmentName, raw: bytes) -> None:
+        """Read the next segment."""
+        crc = self._link(path, name, raw)
+        self._path, self.name, self._head_bytes = path, name, 0
+        records = wal_format.Records(raw, crc)
+        try:
+            for offset, record in records:
+                self._take(offset, record)
+        except wal_format.Malformed as malformed:
+            raise UnknownFormat(path, records.offset, f"found {malformed}", NEWER) from malformed
+        self.offset, self.crc = records.offset, records.crc
+        if self._head_bytes == 0:
+            raise DamagedLog(path, 0, f"expected the opening record of segment {name}", FOREIGN)
+        self.verdict = torn_write.judge(raw, self.offset, self.crc, self._head_bytes)
+        if isinstance(self.verdict, torn_write.Damage):
+            raise DamagedLog(path, self.offset, self.verdict.finding)
+
+    def finish(self) -> None:
+        """Check what only the whole log can show."""
+        if self.metadata is None:
+            raise DamagedLog(self._path, self.offset, "expected a METADATA record in the log")
+        if self.state.commit > self.last:
+            finding = f"index {self.state.commit} is committed, and the log ends at {self.last}"
+            raise DamagedLog(self._path, self.offset, finding)
+
+    def _link(self, path: str, name: SegmentName, raw: bytes) -> int:
+        """Return the checksum that the segment must continue."""
+        start = wal_format.chain_start(raw)
+        if start is None:
+            raise DamagedLog(path, 0, f"expected the opening record of segment {name}", FOREIGN)
+        if self.name is None:
+            return start
+        if name.sequence != self.name.sequence + 1:
+            finding = f"expected segment {self.name.sequence + 1:016x} before this one"
+            raise DamagedLog(path, 0, finding, PUT_BACK)
+        if start != self.crc:
+            finding = (
+                f"the records end here with checksum {self.crc:08x}, and the next segment, "
+                f"{name}, continues {start:08x}"
+            )
+            raise DamagedLog(self._path, self.offset, finding)
+        return start
+
+    def _take(self, offset: int, record: wal_format.Record) -> None:
+        match record:
+            case Entry():
+                self._append(offset, record)
+            case HardState():
+                self.state = record
+            case Marker():
+                if record not in self.markers:
+                    self.markers.append(record)
+                self._start_behind(record)
+            case Metadata():
+                self._identify(offset, record)
+            case Opening():
+                self._open(offset, record)
+            case _:
+                assert_never(record)
+
+    def _append(self, offset: int, entry: Entry) -> None:
+        place = entry.index - self.first
+        if place == len(self.entries):
+            self.entries.append(entry)
+        elif place > len(self.entries):
+            finding = f"expected entry {self.last + 1} or lower, found entry {entry.index}"
+            raise DamagedLog(self._path, offset, finding)
+        elif place >= 0:
+            self.entries[place:] = [entry]
+        else:
+            self.first, self.entries = entry.index, [entry]
+
+    def _start_behind(self, marker: Marker) -> None:
+        """Drop the log where it does not lead up to the snapshot: another member sent it."""
+        place = marker.index - self.first
+        if marker.index > self.last or (place >= 0 and self.entries[place].term != marker.term):
+            self.first, self.entries = marker.index + 1, []
+
+    def _identify(self, offset: int, metadata: Metadata) -> None:
+        if metadata.version != FORMAT_VERSION:
+            finding = f"format version {metadata.version}, and this program knows {FORMAT_VERSION}"
+            raise UnknownFormat(self._path, offset, finding, NEWER)
+        if self.metadata not in (None, metadata):
+            finding = f"expected the log of {self.metadata}, found that of {metadata}"
+            raise DamagedLog(self._path, offset, finding, PUT_BACK)
+        self.metadata = metadata
+
+    def _open(self, offset: int, opening: Opening) -> None:
+        found = SegmentName(opening.sequence, opening.first)
+        if offset or found != self.name:
+            finding = f"expected segment {self.name}, found the opening record of {found}"
+            raise DamagedLog(self._path, offset, finding, PUT_BACK)
+        self._head_bytes = opening.head_bytes
+        if self.metadata is None:
+            self.first = opening.first

@@ -1,0 +1,62 @@
+"""What one index did to the key space, as its writer and its watchers are told."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from coordinator.core.store.encoding import json_string
+from coordinator.core.store.node import Node
+
+Action = Literal[
+    "set", "create", "update", "delete", "compareAndSwap", "compareAndDelete", "expire"
+]
+
+
+class Event(msgspec.Struct, gc=False, eq=False):
+    """One change. `node` is the key as written, None when it was removed; `prev` what it was.
+
+    `removed` holds the keys that went with a removed directory, without the directory's own.
+    `created` is the creation index of the key (of the removed one after a removal). A
+    `refresh` answers its writer and is shown to no watcher.
+    """
+
+    action: Action
+    key: bytes
+    index: int
+    created: int
+    node: Node | None
+    prev: Node | None
+    removed: Mapping[bytes, None] | None = None
+    refresh: bool = False
+    rendered: bytes = b""
+
+    @property
+    def is_creation(self) -> bool:
+        """Whether the key was absent before (HTTP status 201)."""
+        return self.action == "create" or (self.action == "set" and self.prev is None)
+
+    def line(self, now_ns: int) -> bytes:
+        """Return the event as a line of JSON; a TTL is what remains at `now_ns`."""
+        if self.rendered:
+            return self.rendered
+        node, prev = self.node, self.prev
+        line = b'{"action":"%b","node":%b%b}\n' % (
+            self.action.encode(),
+            self._removal() if node is None else node.json(now_ns),
+            b"" if prev is None else b',"prevNode":' + prev.json(now_ns),
+        )
+        if not (node is not None and node.expires_ns) and not (
+            prev is not None and prev.expires_ns
+        ):
+            self.rendered = line
+        return line
+
+    def _removal(self) -> bytes:
+        of_directory = self.prev is not None and self.prev.value is None
+        return b'{"key":%b%b,"modifiedIndex":%d,"createdIndex":%d}' % (
+            json_string(self.key),
+            b',"dir":true' if of_directory else b"",
+            self.index,
+            self.created,
+        )

@@ -1,0 +1,103 @@
+"""The key space as bytes for a snapshot: a magic, a version, and one msgpack document."""
+
+import msgspec
+
+from coordinator.core.store.event import Action, Event
+from coordinator.core.store.node import Node
+
+MAGIC = b"etc-keys"
+# Raise it with any change of Image; a reader knows the versions it can read.
+VERSION = 1
+HEADER = MAGIC + bytes([VERSION])
+
+NodeRow = tuple[bytes, bytes | None, int, int, int]
+
+
+class EventRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An event beside its index, which is its place."""
+
+    action: Action
+    key: bytes
+    created: int
+    node: NodeRow | None
+    prev: NodeRow | None
+    removed: list[bytes] | None
+
+
+class Image(msgspec.Struct, frozen=True, array_like=True):
+    """All of a key space. `first` is the index of the first of `events`."""
+
+    digest: int
+    notes: dict[str, bytes]
+    nodes: list[NodeRow]
+    first: int
+    events: list[EventRow | None]
+    counters: list[int]
+
+
+class Unreadable(ValueError):  # noqa: N818 - it says what the dump is
+    """The bytes are no dump, or one of a version that this program does not know."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Image)
+
+
+def pack(image: Image) -> bytes:
+    """Return the image's bytes."""
+    return HEADER + _encoder.encode(image)
+
+
+def unpack(data: bytes) -> Image:
+    """Read what `pack` wrote. Raises Unreadable."""
+    if not data.startswith(MAGIC):
+        raise Unreadable(f"not a dump of keys: it begins with {data[: len(MAGIC)]!r}")
+    if not data.startswith(HEADER):
+        version = data[len(MAGIC) : len(HEADER)].hex() or "missing"
+        raise Unreadable(f"a dump of keys of version {version}; this program reads {VERSION}")
+    try:
+        return _decoder.decode(memoryview(data)[len(HEADER) :])
+    except msgspec.MsgspecError as error:
+        raise Unreadable(f"a damaged dump of keys: {error}") from error
+
+
+def row(event: Event | None) -> EventRow | None:
+    """Return an event's values."""
+    if event is None:
+        return None
+    return EventRow(
+        event.action,
+        event.key,
+        event.created,
+        None if event.node is None else _values(event.node),
+        None if event.prev is None else _values(event.prev),
+        None if event.removed is None else list(event.removed),
+    )
+
+
+def revive(image: Image) -> tuple[list[Event | None], list[Node]]:
+    """Make the events and nodes; those that show the same write are one object again."""
+    latest: dict[bytes, Node] = {}
+
+    def node_of(values: NodeRow) -> Node:
+        known = latest.get(values[0])
+        if known is not None and known.modified == values[3]:
+            return known
+        node = latest[values[0]] = Node(*values)
+        return node
+
+    def event_of(index: int, row: EventRow) -> Event:
+        prev = None if row.prev is None else node_of(row.prev)
+        node = None if row.node is None else node_of(row.node)
+        removed = None if row.removed is None else dict.fromkeys(row.removed)
+        return Event(row.action, row.key, index, row.created, node, prev, removed)
+
+    events = [
+        None if row is None else event_of(index, row)
+        for index, row in enumerate(image.events, image.first)
+    ]
+    return events, [node_of(values) for values in image.nodes]
+
+
+def _values(node: Node) -> NodeRow:
+    return node.key, node.value, node.created, node.modified, node.expires_ns

@@ -1,0 +1,51 @@
+"""One key as it was written: immutable facts and the JSON that shows them."""
+
+import msgspec
+
+from coordinator.core.store.encoding import json_string, remaining_s, rfc3339
+
+ROOT_KEY = b"/"
+
+
+class Node(msgspec.Struct, gc=False, eq=False):
+    """A file or, with no value, a directory. A write makes a new one, so events keep theirs.
+
+    The root is the one node that no write made: its indexes are 0.
+    """
+
+    key: bytes
+    value: bytes | None
+    created: int
+    modified: int
+    expires_ns: int = 0
+    rendered: bytes = b""
+
+    def json(self, now_ns: int) -> bytes:
+        """Return the node as a JSON object, a directory without what is in it."""
+        if self.expires_ns:
+            return self.head(now_ns) + self.tail()
+        if not self.rendered:
+            self.rendered = self._facts() + self.tail()
+        return self.rendered
+
+    def head(self, now_ns: int) -> bytes:
+        """Return the object's start, to which a directory's `nodes` may be added."""
+        if not self.expires_ns:
+            return self._facts()
+        if not self.rendered:
+            self.rendered = b'%b,"expiration":"%b"' % (self._facts(), rfc3339(self.expires_ns))
+        ttl_s = remaining_s(self.expires_ns, now_ns)
+        return b'%b,"ttl":%d' % (self.rendered, ttl_s) if ttl_s else self.rendered
+
+    def tail(self) -> bytes:
+        """Return the object's end, from behind `nodes` on."""
+        if not self.modified:
+            return b"}"
+        return b',"modifiedIndex":%d,"createdIndex":%d}' % (self.modified, self.created)
+
+    def _facts(self) -> bytes:
+        if self.value is not None:
+            return b'{"key":%b,"value":%b' % (json_string(self.key), json_string(self.value))
+        if self.key == ROOT_KEY:
+            return b'{"dir":true'
+        return b'{"key":%b,"dir":true' % json_string(self.key)

@@ -1,0 +1,169 @@
+"""Everything on the client port that is not a key: members, stats, version, health.
+
+Pure: each page is made from a `Member` and a `Standing`. Formats are etcd's.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from coordinator.core.cluster.ids import Identity
+from coordinator.core.cluster.members import Member
+from coordinator.core.peer.latency import RoundTrips
+from coordinator.core.store.encoding import rfc3339
+
+JSON = b"application/json"
+TEXT = b"text/plain; charset=utf-8"
+# The API spoken here is the one that etcd 2.3 last had alone; `coordinator` tells our own
+# client that the extensions are there.
+VERSION = "0.1.0"
+API_SERVER, API_CLUSTER = "2.3.8", "2.3.0"
+_ALLOW = ((b"Allow", b"HEAD,GET,POST,PUT,DELETE"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How this member stands now. Times are Unix seconds."""
+
+    identity: Identity
+    name: str
+    members: tuple[Member, ...]
+    removed: frozenset[int]
+    leader: int
+    state: str
+    started_s: float
+    leading_since_s: float
+    now_s: float
+    healthy: bool
+    store_stats: bytes
+    trips: RoundTrips
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer."""
+
+    status: int
+    content_type: bytes
+    body: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+def page(method: str, path: str, standing: Standing) -> Page:
+    """Answer a request outside /v2/keys."""
+    if method == "OPTIONS":
+        return Page(200, TEXT, b"")
+    if path == "/v2/members" or path.startswith("/v2/members/"):
+        return _members(method, path.removeprefix("/v2/members").strip("/"), standing)
+    make = _PAGES.get(path)
+    if make is None:
+        return Page(404, TEXT, b"404 page not found\n")
+    if method not in {"GET", "HEAD"}:
+        return Page(405, TEXT, b"Method Not Allowed\n", ((b"Allow", b"GET"),))
+    return make(standing)
+
+
+def as_json(value: object, status: int = 200, *, end: str = "\n") -> Page:
+    """Return a page of JSON."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False) + end
+    return Page(status, JSON, text.encode())
+
+
+def message(status: int, words: str) -> Page:
+    """Return a status with a message, as the members' pages do."""
+    return as_json({"message": words}, status, end="")
+
+
+def _members(method: str, rest: str, standing: Standing) -> Page:
+    if method not in {"GET", "HEAD", "POST", "PUT", "DELETE"}:
+        return Page(405, TEXT, b"Method Not Allowed\n", _ALLOW)
+    match rest:
+        case "":
+            members = sorted(standing.members, key=lambda member: member.id)
+            return as_json({"members": [member.as_json() for member in members]})
+        case "leader":
+            leading = [member for member in standing.members if member.id == standing.leader]
+            return as_json(leading[0].as_json()) if leading else message(503, "During election")
+        case _:
+            return message(404, "Not found")
+
+
+def _machines(standing: Standing) -> Page:
+    urls = sorted(url for member in standing.members for url in member.client_urls)
+    return Page(200, TEXT, ", ".join(urls).encode())
+
+
+def _version(_: Standing) -> Page:
+    version = {"etcdserver": API_SERVER, "etcdcluster": API_CLUSTER, "coordinator": VERSION}
+    return as_json(version, end="")
+
+
+def _health(standing: Standing) -> Page:
+    body = b'{"health":"true"}' if standing.healthy else b'{"health":"false"}'
+    return Page(200 if standing.healthy else 503, TEXT, body)
+
+
+def _stats_self(standing: Standing) -> Page:
+    leading_s = standing.now_s - standing.leading_since_s
+    return as_json(
+        {
+            "name": standing.name,
+            "id": f"{standing.identity.member:x}",
+            "state": standing.state,
+            "startTime": _moment(standing.started_s),
+            "leaderInfo": {
+                "leader": f"{standing.leader:x}",
+                "uptime": go_duration(leading_s),
+                "startTime": _moment(standing.leading_since_s),
+            },
+            "recvAppendRequestCnt": standing.trips.appends_received,
+            "sendAppendRequestCnt": standing.trips.appends_sent,
+        },
+        end="",
+    )
+
+
+def _stats_leader(standing: Standing) -> Page:
+    if standing.leader != standing.identity.member:
+        return message(403, "not current leader")
+    followers = {
+        f"{member:x}": trips.as_json() for member, trips in standing.trips.by_member().items()
+    }
+    return as_json({"leader": f"{standing.leader:x}", "followers": followers}, end="")
+
+
+def _stats_store(standing: Standing) -> Page:
+    return Page(200, JSON, standing.store_stats)
+
+
+_PAGES: dict[str, Callable[[Standing], Page]] = {
+    "/v2/machines": _machines,
+    "/v2/stats/self": _stats_self,
+    "/v2/stats/leader": _stats_leader,
+    "/v2/stats/store": _stats_store,
+    "/version": _version,
+    "/health": _health,
+}
+
+
+def _moment(unix_s: float) -> str:
+    return rfc3339(int(unix_s * 1e9)).decode()
+
+
+def go_duration(seconds: float) -> str:
+    """Write a duration as Go does: `1h2m3.5s`, `250.5ms`, `12µs`."""
+    nanoseconds = int(seconds * 1e9)
+    for unit, size in (("ns", 1), ("µs", 1_000), ("ms", 1_000_000)):
+        if nanoseconds < size * 1000 and size < 1_000_000_000:
+            return _decimal(nanoseconds, size) + unit if nanoseconds else "0s"
+    minutes, rest = divmod(nanoseconds, 60_000_000_000)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{hours}h" if hours else ""
+    text += f"{minutes}m" if hours or minutes else ""
+    return text + _decimal(rest, 1_000_000_000) + "s"
+
+
+def _decimal(amount: int, size: int) -> str:
+    whole, part = divmod(amount, size)
+    digits = f"{part:0{len(str(size)) - 1}d}".rstrip("0") if part else ""
+    return f"{whole}.{digits}" if digits else str(whole)

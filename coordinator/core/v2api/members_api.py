@@ -1,0 +1,196 @@
+"""`/v2/members`: a request becomes a change of the cluster, or the page that refuses it. Pure.
+
+As in etcd's API; ours are `POST /v2/members/<id>/promote` and `POST /v2/members/leader`, which
+hands leadership to {"id": "<hex>"}, to any other voter when the id is empty.
+"""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import msgspec
+
+from coordinator.core.cluster.ids import member_id
+from coordinator.core.cluster.members import Member
+from coordinator.core.v2api.info_pages import JSON, TEXT, Page, Standing, as_json, message, page
+
+PREFIX = "/v2/members"
+DONE = Page(204, TEXT, b"")
+ALONE = message(
+    409,
+    "this member listens for no others: start it again with --listen-peer-urls and "
+    "--initial-advertise-peer-urls, and give that URL to it with `coordctl member update`",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A request that is answered at once."""
+
+    page: Page
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """Take in a member."""
+
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Let a member go."""
+
+    member: int
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A member has other peer URLs."""
+
+    member: int
+    peer_urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """Give a learner its vote."""
+
+    member: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Hand leadership over; 0 is any other voter."""
+
+    target: int
+
+
+Asked = Bad | Addition | Removal | Update | Promotion | Transfer
+
+
+class _PeerUrls(msgspec.Struct):
+    peer_urls: list[str] = msgspec.field(name="peerURLs")
+
+
+class _Id(msgspec.Struct):
+    id: str = ""
+
+
+class _Refusal(Exception):  # noqa: N818
+    def __init__(self, refusal: Page) -> None:
+        super().__init__(refusal.status)
+        self.page = refusal
+
+
+def parse(
+    request: tuple[bytes, str, bytes], body: bytes, standing: Standing, now_s: float
+) -> Asked:
+    """Read a request: (method, path, content type). `now_s` is part of a new member's id."""
+    method, path, content_type = request
+    parts = path.removeprefix(PREFIX).strip("/").split("/")
+    try:
+        match method, parts:
+            case b"POST", [""]:
+                urls = _urls(body, content_type, standing)
+                added = member_id(urls, f"{standing.identity.cluster:x}{int(now_s)}")
+                return Addition(Member(added, "", urls, (), learner=True))
+            case b"POST", ["leader"]:
+                return Transfer(_target(body))
+            case b"POST", [member, "promote"]:
+                return Promotion(_known(member, standing).id)
+            case b"PUT", [member] if member:
+                found = _known(member, standing)
+                return Update(found.id, _urls(body, content_type, standing, but=found.id))
+            case b"DELETE", [member] if member:
+                return Removal(_known(member, standing).id)
+    except _Refusal as refusal:
+        return Bad(refusal.page)
+    allow = ((b"Allow", b"HEAD,GET,POST,PUT,DELETE"),)
+    return Bad(Page(405, TEXT, b"Method Not Allowed\n", allow))
+
+
+def added(member: Member) -> Page:
+    """Answer an addition."""
+    return as_json(member.as_json(), 201)
+
+
+def unavailable(why: str) -> Page:
+    """Answer what could not be decided, and why."""
+    return message(503, why)
+
+
+def text(content: str) -> Page:
+    """Answer with a line of text."""
+    return Page(200, TEXT, content.encode())
+
+
+def bad_size(query: bytes) -> Page:
+    """Refuse a discovery size."""
+    return Page(400, TEXT, b"size is a number of members from 1 to 99, not: " + query + b"\n")
+
+
+def peer_page(target: bytes, standing: Standing) -> Page:
+    """Answer plain HTTP on the peer port: who is here, and whether anybody is."""
+    path = target.partition(b"?")[0].decode(errors="replace")
+    match path:
+        case "/members":
+            shown = [{**member.as_json(), "id": member.id} for member in standing.members]
+            return as_json(shown)
+        case "/version" | "/health":
+            return page("GET", path, standing)
+        case "/raft/probing":
+            return Page(200, JSON, b'{"OK":true}')
+    return Page(404, TEXT, b"404 page not found\n")
+
+
+def _known(member: str, standing: Standing) -> Member:
+    try:
+        number = int(member, 16)
+    except ValueError:
+        number = 0
+    for known in standing.members:
+        if known.id == number:
+            return known
+    if number in standing.removed:
+        raise _Refusal(message(410, f"Member permanently removed: {member}"))
+    raise _Refusal(message(404, f"No such member: {member}"))
+
+
+def _target(body: bytes) -> int:
+    try:
+        given = msgspec.json.decode(body or b"{}", type=_Id).id
+        return int(given or "0", 16)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise _Refusal(message(400, f'expected {{"id": "<hex>"}}: {error}')) from error
+
+
+def _urls(body: bytes, content_type: bytes, standing: Standing, but: int = 0) -> tuple[str, ...]:
+    if content_type.partition(b";")[0].strip() != b"application/json":
+        named = content_type.decode(errors="replace")
+        raise _Refusal(message(415, f"Bad Content-Type {named}, accept application/json"))
+    try:
+        urls = msgspec.json.decode(body, type=_PeerUrls).peer_urls
+    except msgspec.MsgspecError as error:
+        raise _Refusal(message(400, str(error))) from error
+    if not urls:
+        raise _Refusal(message(400, "no valid URLs given"))
+    for url in urls:
+        _check_url(url)
+    taken = {u for known in standing.members if known.id != but for u in known.peer_urls}
+    if taken & set(urls):
+        raise _Refusal(message(409, "membership: peerURL exists"))
+    return tuple(sorted(urls))
+
+
+def _check_url(url: str) -> None:
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    if parts.scheme not in {"http", "https"}:
+        raise _Refusal(message(400, f"URL scheme must be http or https: {url}"))
+    if port is None or not parts.hostname:
+        raise _Refusal(message(400, f'URL address does not have the form "host:port": {url}'))
+    if parts.path not in {"", "/"}:
+        raise _Refusal(message(400, f"URL must not contain a path: {url}"))

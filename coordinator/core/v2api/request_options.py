@@ -1,0 +1,165 @@
+"""The parameters of `/v2/keys`: from a form's text to typed values, checked in etcd's order."""
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from coordinator.core.store.api_errors import (
+    INDEX_NOT_A_NUMBER,
+    INVALID_FIELD,
+    PREV_VALUE_REQUIRED,
+    REFRESH_WITHOUT_TTL,
+    TTL_NOT_A_NUMBER,
+    VALUE_ON_REFRESH,
+    ApiError,
+)
+
+UINT64_MAX = (1 << 64) - 1
+UINT64_DIGITS_MAX = 20
+# The end of what a time in nanoseconds of 64 bits can say, in the year 2262.
+EXPIRES_NS_MAX = (1 << 63) - 1
+NANOSECONDS_PER_SECOND = 1_000_000_000
+# Oftener is noise on every idle stream; an hour without a sign is longer than proxies wait.
+PROGRESS_S_MIN, PROGRESS_S_MAX = 1.0, 3600.0
+DECIMAL = re.compile(rb"[0-9]{1,10}(\.[0-9]{1,10})?")
+# What most writes have and no more.
+COMMON = frozenset((b"value", b"ttl"))
+TRUTHS = {
+    **dict.fromkeys((b"1", b"t", b"T", b"TRUE", b"true", b"True"), True),
+    **dict.fromkeys((b"0", b"f", b"F", b"FALSE", b"false", b"False"), False),
+}
+
+
+class Options(msgspec.Struct, frozen=True):
+    """Every parameter of a request. `value` None: not given; `expires_ns` 0: never.
+
+    `progress_s` 0 asks for no progress lines.
+    """
+
+    value: bytes | None = None
+    expires_ns: int = 0
+    directory: bool = False
+    prev_value: bytes | None = None
+    prev_index: int = 0
+    prev_exist: bool | None = None
+    refresh: bool = False
+    recursive: bool = False
+    sorted: bool = False
+    quorum: bool = False
+    wait: bool = False
+    stream: bool = False
+    wait_index: int = 0
+    no_value_on_success: bool = False
+    hidden: bool = False
+    progress_s: float = 0.0
+
+
+def read(form: Mapping[bytes, bytes], method: bytes, now_ns: int) -> Options:
+    """Type the fields of a request. Raises ApiError 201-203, 209, 211, 212, with index 0."""
+    if form.keys() <= COMMON:
+        return Options(form.get(b"value"), _expires_ns(form, now_ns) or 0)
+    prev_index = _index(form, b"prevIndex")
+    wait_index = _index(form, b"waitIndex")
+    recursive = _flag(form, b"recursive")
+    in_order = _flag(form, b"sorted")
+    wait = _flag(form, b"wait")
+    directory = _flag(form, b"dir")
+    quorum = _flag(form, b"quorum")
+    stream = _flag(form, b"stream")
+    if wait and method != b"GET":
+        raise ApiError(INVALID_FIELD, '"wait" can only be used with GET requests')
+    if form.get(b"prevValue") == b"":
+        raise ApiError(PREV_VALUE_REQUIRED, '"prevValue" cannot be empty')
+    no_value = _flag(form, b"noValueOnSuccess")
+    expires_ns = _expires_ns(form, now_ns)
+    return Options(
+        value=form.get(b"value"),
+        expires_ns=expires_ns or 0,
+        directory=directory,
+        prev_value=form.get(b"prevValue"),
+        prev_index=prev_index,
+        prev_exist=_truth(form, b"prevExist"),
+        refresh=_refresh(form, has_ttl=expires_ns is not None),
+        recursive=recursive,
+        sorted=in_order,
+        quorum=quorum,
+        wait=wait,
+        stream=stream,
+        wait_index=wait_index,
+        no_value_on_success=no_value,
+        hidden=_flag(form, b"hidden"),
+        progress_s=_progress_s(form),
+    )
+
+
+def _index(form: Mapping[bytes, bytes], name: bytes) -> int:
+    raw = form.get(name)
+    if raw is None:
+        return 0
+    number = _uint64(raw)
+    if number is None:
+        raise ApiError(INDEX_NOT_A_NUMBER, f'invalid value for "{name.decode()}"')
+    return number
+
+
+def _flag(form: Mapping[bytes, bytes], name: bytes) -> bool:
+    raw = form.get(name)
+    if raw is None:
+        return False
+    truth = TRUTHS.get(raw)
+    if truth is None:
+        raise ApiError(INVALID_FIELD, f'invalid value for "{name.decode()}"')
+    return truth
+
+
+def _truth(form: Mapping[bytes, bytes], name: bytes) -> bool | None:
+    raw = form.get(name)
+    if raw is None:
+        return None
+    truth = TRUTHS.get(raw)
+    if truth is None:
+        raise ApiError(INVALID_FIELD, f"invalid value for {name.decode()}")
+    return truth
+
+
+def _expires_ns(form: Mapping[bytes, bytes], now_ns: int) -> int | None:
+    raw = form.get(b"ttl")
+    if not raw:
+        return None
+    ttl_s = _uint64(raw)
+    # etcd wraps an end that 64 bits cannot hold around, and the key gets none or a past one.
+    if ttl_s is None or now_ns + ttl_s * NANOSECONDS_PER_SECOND > EXPIRES_NS_MAX:
+        raise ApiError(TTL_NOT_A_NUMBER, 'invalid value for "ttl"')
+    return now_ns + ttl_s * NANOSECONDS_PER_SECOND
+
+
+def _uint64(raw: bytes) -> int | None:
+    digits = raw.lstrip(b"0")
+    # int() refuses thousands of digits by another error; 20 hold all there is.
+    if not raw.isdigit() or len(digits) > UINT64_DIGITS_MAX:
+        return None
+    number = int(digits or b"0")
+    return number if number <= UINT64_MAX else None
+
+
+def _refresh(form: Mapping[bytes, bytes], *, has_ttl: bool) -> bool:
+    if not _truth(form, b"refresh"):
+        return False
+    if form.get(b"value"):
+        raise ApiError(VALUE_ON_REFRESH, "A value was provided on a refresh")
+    if not has_ttl:
+        raise ApiError(REFRESH_WITHOUT_TTL, "No TTL value set")
+    return True
+
+
+def _progress_s(form: Mapping[bytes, bytes]) -> float:
+    raw = form.get(b"progress")
+    if raw is None:
+        return 0.0
+    if DECIMAL.fullmatch(raw) and PROGRESS_S_MIN <= float(raw) <= PROGRESS_S_MAX:
+        return float(raw)
+    raise ApiError(
+        INVALID_FIELD,
+        f'invalid value for "progress": seconds from {PROGRESS_S_MIN:g} to {PROGRESS_S_MAX:g}',
+    )

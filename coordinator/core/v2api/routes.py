@@ -1,0 +1,35 @@
+"""What a member answers on its client port and on its peer port."""
+
+from daemonkit.core.api_routes import ApiRoute
+
+CLIENT = (
+    ApiRoute(
+        "GET", "/v2/keys/KEY", "read: `recursive sorted quorum`; watch: `wait waitIndex stream`"
+    ),
+    ApiRoute("PUT", "/v2/keys/KEY", "write `value ttl dir`, `prevExist prevValue prevIndex`"),
+    ApiRoute("POST", "/v2/keys/DIRECTORY", "create a key in order, named by its index"),
+    ApiRoute("DELETE", "/v2/keys/KEY", "delete: `recursive dir prevValue prevIndex`"),
+    ApiRoute("GET", "/v2/members", "the members"),
+    ApiRoute("POST", "/v2/members", 'add a member: `{"peerURLs": [...]}`; it joins as a learner'),
+    ApiRoute("PUT", "/v2/members/ID", 'other peer URLs: `{"peerURLs": [...]}`'),
+    ApiRoute("DELETE", "/v2/members/ID", "remove a member"),
+    ApiRoute("POST", "/v2/members/ID/promote", "give a learner its vote; ours"),
+    ApiRoute("GET", "/v2/members/leader", "the leader; 503 during an election"),
+    ApiRoute("POST", "/v2/members/leader", 'hand it over: `{"id": "HEX"}`, empty for any; ours'),
+    ApiRoute("GET", "/v2/machines", "all client URLs"),
+    ApiRoute("GET", "/v2/stats/self", "this member"),
+    ApiRoute("GET", "/v2/stats/leader", "the leader's view; 403 elsewhere"),
+    ApiRoute("GET", "/v2/stats/store", "counts of operations"),
+    ApiRoute("GET", "/v2/backup", "a backup, for `coordctl backup save`: `quorum`; ours"),
+    ApiRoute("GET PUT", "/new", "a new discovery token: `size`"),
+    ApiRoute("GET PUT DELETE", "/TOKEN", "discovery: what is below a token"),
+    ApiRoute("GET", "/version", "versions"),
+    ApiRoute("GET", "/health", "200 while there is a leader, else 503"),
+    ApiRoute("GET", "/metrics", "Prometheus text"),
+)
+PEER = (
+    ApiRoute("GET", "/members", "the members, as etcd shows them to members"),
+    ApiRoute("GET", "/version", "versions"),
+    ApiRoute("GET", "/health", "200 while there is a leader, else 503"),
+    ApiRoute("GET", "/raft/probing", "that there is somebody"),
+)

@@ -1,0 +1,125 @@
+"""A watch on its connection: events leave while the client takes them.
+
+A client that does not keep up costs no memory: its watcher stays at its place in the event
+history and goes on from there. When the history no longer reaches back to it, the stream ends
+with an error line that says so, instead of with silence.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from coordinator.core.store.api_errors import ApiError
+from coordinator.core.store.watcher_hub import Hub, Interest, Watcher
+from daemonkit.http.server import Exchange
+
+# What is encoded before looking again whether the client still takes it: events can be large.
+PIECE_EVENTS_MAX = 16
+# One turn's share of a stream, so that a long replay lets others in.
+TURN_PIECES_MAX = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """What was asked for. `progress_s` 0 means no progress lines."""
+
+    interest: Interest
+    after: int
+    stream: bool
+    progress_s: float
+
+
+class WatchStream:
+    """One client's watch, from its headers to its end."""
+
+    __slots__ = (
+        "_asked",
+        "_exchange",
+        "_loop",
+        "_now_ns",
+        "_progress",
+        "_scheduled",
+        "_watcher",
+        "ended",
+    )
+
+    def __init__(self, exchange: Exchange, asked: Watching, now_ns: Callable[[], int]) -> None:
+        self._exchange = exchange
+        self._now_ns = now_ns
+        self._asked = asked
+        self._watcher: Watcher | None = None
+        self._loop = asyncio.get_running_loop()
+        self._scheduled = False
+        self._progress: asyncio.TimerHandle | None = None
+        self.ended: Callable[[WatchStream], None] | None = None
+
+    def begin(self, hub: Hub, head: bytes) -> None:
+        """Send the headers and what the history has. Raises ApiError 401 before any byte."""
+        self._watcher = hub.watch(self._asked.interest, self._asked.after, self._wake)
+        exchange = self._exchange
+        exchange.ends_with_client = True
+        exchange.lost = self._lost
+        exchange.resumed = self._wake
+        exchange.start(head, chunked=True)
+        if self._asked.progress_s and self._asked.stream:
+            self._progress = self._loop.call_later(self._asked.progress_s, self._tell_progress)
+        self._pump()
+
+    def end(self, last: bytes = b"") -> None:
+        """End the answer: what was waited for is here, or the server stops."""
+        self._close()
+        self._exchange.finish(last=last)
+
+    def _wake(self) -> None:
+        # Once a turn: what one batch of writes makes of events leaves in one piece.
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._scheduled = False
+        for _ in range(TURN_PIECES_MAX if self._asked.stream else 1):
+            watcher = self._watcher
+            if watcher is None or not self._exchange.writable:
+                return
+            self._send_piece(watcher)
+            if not watcher.more:
+                return
+        if self._watcher is not None:
+            self._wake()
+
+    def _send_piece(self, watcher: Watcher) -> None:
+        exchange = self._exchange
+        try:
+            events = watcher.take(PIECE_EVENTS_MAX if self._asked.stream else 1)
+        except ApiError as refusal:
+            exchange.write(refusal.body())
+            self.end()
+            return
+        if events:
+            now_ns = self._now_ns()
+            lines = b"".join([event.line(now_ns) for event in events])
+            if self._asked.stream:
+                exchange.write(lines)
+            else:
+                self.end(lines)
+
+    def _tell_progress(self) -> None:
+        watcher = self._watcher
+        if watcher is None:
+            return
+        if not watcher.more and self._exchange.writable:
+            self._exchange.write(b'{"action":"progress","index":%d}\n' % watcher.position)
+        self._progress = self._loop.call_later(self._asked.progress_s, self._tell_progress)
+
+    def _lost(self) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._watcher is not None:
+            self._watcher.close()
+            self._watcher = None
+        if self._progress is not None:
+            self._progress.cancel()
+        if self.ended is not None:
+            self.ended(self)

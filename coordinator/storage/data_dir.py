@@ -1,0 +1,394 @@
+"""A member's directory on disk: its log, its snapshots, its lock. The only fsync there is.
+
+<data-dir>/lock                                        held while a process serves from here
+<data-dir>/member/wal/<sequence>-<first index>.wal     (format: core.storage.wal_format)
+<data-dir>/member/wal/<segment>.<offset>.broken        a torn tail as it was before its cut
+<data-dir>/member/snap/<index>-<term>.snap             (format: core.storage.snapshot_file)
+<data-dir>/unfinished/                                 a restore or recovery that was cut short
+<data-dir>/member.<time>.kept/                         what a recovery took the place of
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from coordinator.core.raft.entry import Entry, HardState
+from coordinator.core.storage import snapshot_file as snapshot
+from coordinator.core.storage import torn_write
+from coordinator.core.storage.snapshot_file import Snapshot, SnapshotName
+from coordinator.core.storage.storage_errors import DamagedLog
+from coordinator.core.storage.wal_format import Marker, Metadata, SegmentName
+from coordinator.core.storage.wal_replay import PUT_BACK, Replay
+from coordinator.storage import wal_writer
+from coordinator.storage.wal_writer import File, Files, Journal, Place, Standing
+
+UNFINISHED = "unfinished"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FINISH = (
+    "run the restore again; after a recovery rename the newest member.<time>.kept beside it to "
+    "member and recover again"
+)
+# Evidence for whoever looks into a crash; more of it tells nothing new.
+BROKEN_COPIES_MAX = 5
+
+
+class DirectoryInUse(Exception):  # noqa: N818 - states a fact
+    """Another process serves from this data directory."""
+
+
+class DiskFull(OSError):  # noqa: N818
+    """The file system, a quota or a file size limit has no room; names the file and remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of the past stays on disk.
+
+    `entries_kept` stay in the log behind a snapshot, for members that are a little behind.
+    """
+
+    segment_bytes: int = 16 << 20
+    entries_kept: int = 5000
+    snapshots_kept: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What a start put right: a torn tail cut off, a damaged snapshot passed over."""
+
+    path: Path
+    offset: int
+    done: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What a member knew when it stopped. `entries` begin behind the snapshot.
+
+    `created`: the directory was empty, and now holds a log that begins with `metadata`.
+    """
+
+    metadata: Metadata
+    snapshot: Snapshot | None
+    hard_state: HardState
+    entries: list[Entry]
+    created: bool = False
+    repairs: tuple[Repair, ...] = ()
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing was ever agreed on here."""
+        return not self.entries and self.snapshot is None and self.hard_state.term == 0
+
+
+class Disk:
+    """The files of one member. One thread calls it, but for `prepare` and `write_snapshot`.
+
+    Any OSError from a method that writes means: end the process, start again, `open` recovers.
+    """
+
+    def __init__(
+        self, directory: Path, limits: Limits | None = None, files: Files | None = None
+    ) -> None:
+        self._directory = directory
+        self._limits = limits or Limits()
+        self._files = files or OsFiles()
+        self._wal = directory / "member" / "wal"
+        self._snap = directory / "member" / "snap"
+        self._held = ExitStack()
+        self._journal = Journal(self._files, self._wal, self._limits.segment_bytes)
+
+    @property
+    def has_log(self) -> bool:
+        """Whether a member began here before."""
+        return self._wal.is_dir() and bool(wal_writer.segments(self._files, self._wal))
+
+    def open(self, fresh: Metadata) -> Recovered:
+        """Recover what is there, or begin a new log with `fresh`.
+
+        Raises Damaged when that would lose what was acknowledged, DirectoryInUse, OSError.
+        """
+        self._files.make_directory(self._directory)
+        self._held.callback(self._files.lock(self._directory / "lock").close)
+        try:
+            recovered = self._open(fresh)
+        except BaseException:
+            self.close()
+            raise
+        self._held.callback(self._journal.close)
+        return recovered
+
+    def read(self) -> Recovered:
+        """Return what `open` would, and change nothing; for who holds the lock. Raises Damaged."""
+        replay, choice, _ = self._replayed()
+        return _recovered(replay, choice)
+
+    def append(self, entries: Sequence[Entry], state: HardState | None = None) -> None:
+        """Write entries and the hard state that goes with them; safe after the next `sync`."""
+        self._journal.append(entries, state)
+
+    def sync(self) -> None:
+        """Return when all that was appended is safe from a power cut."""
+        self._journal.sync()
+
+    @property
+    def wants_prepare(self) -> bool:
+        """Whether now is a good time for `prepare`."""
+        return self._journal.wants_prepare
+
+    def prepare(self) -> None:
+        """Make the next segment ahead of time, on a thread that may wait for the disk."""
+        self._journal.prepare()
+
+    def save_snapshot(self, index: int, term: int, data: bytes) -> None:
+        """Keep the state as of entry `index`, then let go of what is not needed any more."""
+        self.write_snapshot(index, term, data)
+        self.mark_snapshot(index, term)
+
+    def write_snapshot(self, index: int, term: int, data: bytes) -> None:
+        """The first half of `save_snapshot`, on a thread that may wait for the disk."""
+        path = self._snap / str(SnapshotName(index, term))
+        unfinished = path.with_suffix(".tmp")
+        offset = 0
+        with closing(self._files.create(unfinished)) as file:
+            for part in snapshot.encode(Snapshot(index, term, data)):
+                file.write_at(offset, part)
+                offset += len(part)
+            file.sync()
+        self._files.rename(unfinished, path)
+        self._files.sync_directory(self._snap)
+
+    def mark_snapshot(self, index: int, term: int) -> None:
+        """The second half of `save_snapshot`: from now on a start uses the snapshot."""
+        self._journal.mark(Marker(index, term))
+        kept = self._snapshots()[-self._limits.snapshots_kept :]
+        # As far back as the snapshot before: if this one turns out damaged, that one serves.
+        reach = [name.index for name in kept[-2:-1]] or [0]
+        keep_from = max(0, min(index - self._limits.entries_kept, *reach)) + 1
+        markers = [Marker(name.index, name.term) for name in kept]
+        self._journal.release(keep_from, markers)
+        for name in self._snapshots()[: -len(kept)]:
+            self._files.remove(self._snap / str(name))
+
+    def last_snapshot(self) -> tuple[int, int, bytes] | None:
+        """Read the newest snapshot that counts: its index, term and state."""
+        marked = {SnapshotName(mark.index, mark.term) for mark in self._journal.standing.markers}
+        for name in reversed(self._snapshots()):
+            raw = self._read_snapshot(name) if name in marked else None
+            if raw is not None:
+                found = snapshot.decode(str(self._snap / str(name)), raw)
+                return found.index, found.term, found.data
+        return None
+
+    def close(self) -> None:
+        """Close the files and give the directory free; harmless when nothing is open."""
+        self._held.close()
+
+    def _open(self, fresh: Metadata) -> Recovered:
+        files = self._files
+        if not self.has_log and UNFINISHED in files.names(self._directory):
+            finding = "no log, and a restore or a recovery that was cut short"
+            raise DamagedLog(str(self._directory / UNFINISHED), 0, finding, FINISH)
+        for directory in (self._wal.parent, self._wal, self._snap):
+            files.make_directory(directory)
+            for name in files.names(directory):
+                if name.endswith(".tmp"):
+                    files.remove(directory / name)
+        if wal_writer.segments(files, self._wal):
+            return self._recover()
+        if snapshots := self._snapshots():
+            finding = f"expected the log that goes with snapshot {snapshots[-1]}, found no segment"
+            raise DamagedLog(str(self._wal), 0, finding, PUT_BACK)
+        self._journal.begin(fresh)
+        return Recovered(fresh, None, HardState(), [], created=True)
+
+    def _snapshots(self) -> list[SnapshotName]:
+        parsed = map(SnapshotName.parse, self._files.names(self._snap))
+        return sorted(name for name in parsed if name is not None)
+
+    def _recover(self) -> Recovered:
+        replay, choice, raw = self._replayed()
+        repairs = (*self._set_aside(choice), *self._mend(replay, raw))
+        self._resume(replay)
+        return _recovered(replay, choice, repairs)
+
+    def _replayed(self) -> tuple[Replay, snapshot.Choice, bytes]:
+        """Return the log, the snapshot to begin from, and the last segment's bytes."""
+        replay, raw = Replay(), b""
+        for name, raw in read_segments(self._files, self._wal):
+            replay.segment(str(self._wal / str(name)), name, raw)
+        replay.finish()
+        choice = snapshot.choose(str(self._snap), replay.markers, replay.first, self._read_snapshot)
+        return replay, choice, raw
+
+    def _resume(self, replay: Replay) -> None:
+        assert replay.metadata is not None
+        assert replay.name is not None
+        for orphan in snapshot.orphans(self._snapshots(), replay.markers):
+            self._files.remove(self._snap / str(orphan))
+        # A process that died between a rename and its sync left a name that can vanish.
+        self._files.sync_directory(self._wal)
+        present = self._snapshots()
+        kept = [mark for mark in replay.markers if SnapshotName(mark.index, mark.term) in present]
+        standing = Standing(replay.metadata, replay.state, tuple(kept))
+        self._journal.resume(Place(replay.name, replay.offset, replay.crc), standing, replay.last)
+
+    def _read_snapshot(self, name: SnapshotName) -> bytes | None:
+        return self._files.read(self._snap / str(name))
+
+    def _set_aside(self, choice: snapshot.Choice) -> Iterator[Repair]:
+        """Rename the damaged snapshots that an older one stands in for."""
+        present = self._files.names(self._snap)
+        for refused in choice.refused:
+            path = Path(refused.path)
+            if path.name in present:
+                self._files.rename(path, path.with_suffix(".snap.broken"))
+            yield Repair(path, refused.offset, f"passed over: {refused.finding}")
+
+    def _mend(self, replay: Replay, raw: bytes) -> Iterator[Repair]:
+        """Copy a torn tail away and write zeros over it; make the segment long again."""
+        path = self._wal / str(replay.name)
+        if isinstance(replay.verdict, torn_write.Torn):
+            torn = raw[replay.offset : replay.verdict.until]
+            copy = path.with_suffix(f".wal.{replay.offset:08x}.broken")
+            self._keep_broken(copy, torn)
+            self._overwrite(path, replay.offset, replay.verdict.until)
+            done = f"cut off {len(torn)} bytes of a write that was never synced; copy: {copy}"
+            yield Repair(path, replay.offset, done)
+        if len(raw) < self._limits.segment_bytes:
+            self._overwrite(path, len(raw), self._limits.segment_bytes)
+
+    def _keep_broken(self, copy: Path, torn: bytes) -> None:
+        with closing(self._files.create(copy)) as file:
+            file.write_at(0, torn)
+            file.sync()
+        self._files.sync_directory(self._wal)
+        copies = sorted(name for name in self._files.names(self._wal) if name.endswith(".broken"))
+        for name in copies[:-BROKEN_COPIES_MAX]:
+            self._files.remove(self._wal / name)
+
+    def _overwrite(self, path: Path, start: int, end: int) -> None:
+        with closing(self._files.open(path)) as file:
+            wal_writer.fill(file, start, end)
+            file.sync()
+
+
+def _recovered(
+    replay: Replay, choice: snapshot.Choice, repairs: tuple[Repair, ...] = ()
+) -> Recovered:
+    assert replay.metadata is not None
+    state, at = replay.state, choice.snapshot.index if choice.snapshot else 0
+    return Recovered(
+        replay.metadata,
+        choice.snapshot,
+        HardState(state.term, state.vote, max(state.commit, at)),
+        replay.entries[max(0, at + 1 - replay.first) :],
+        repairs=repairs,
+    )
+
+
+def read_segments(files: Files, directory: Path) -> Iterator[tuple[SegmentName, bytes]]:
+    """Read a log's segments in order, one in memory at a time."""
+    for name in wal_writer.segments(files, directory):
+        yield name, files.read(directory / str(name)) or b""
+
+
+class OsFiles:
+    """The operating system's files."""
+
+    def make_directory(self, path: Path) -> None:
+        if not path.parent.exists():
+            self.make_directory(path.parent)
+        with _named(path, "create"):
+            path.mkdir(mode=0o700, exist_ok=True)
+        # Also when it was there: a process may have died before it came to this line.
+        try:
+            self.sync_directory(path.parent)
+        except PermissionError:
+            os.sync()  # a parent that we may enter and not read
+
+    def names(self, path: Path) -> list[str]:
+        return [child.name for child in path.iterdir()]
+
+    def read(self, path: Path) -> bytes | None:
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def create(self, path: Path) -> File:
+        return OsFile(path, os.O_CREAT | os.O_TRUNC)
+
+    def open(self, path: Path) -> File:
+        return OsFile(path)
+
+    def rename(self, old: Path, new: Path) -> None:
+        with _named(new, "name"):
+            old.rename(new)
+
+    def remove(self, path: Path) -> None:
+        path.unlink()
+
+    def sync_directory(self, path: Path) -> None:
+        with _named(path, "sync"):
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def lock(self, path: Path) -> File:
+        file = OsFile(path, os.O_CREAT)
+        try:
+            fcntl.flock(file.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(file.descriptor, 32, 0).decode().strip() or "unknown"
+            file.close()
+            raise DirectoryInUse(
+                f"{path.parent} is in use by process {holder}: stop that one first, or give this "
+                "one a --data-dir of its own"
+            ) from error
+        file.write_at(0, f"{os.getpid():<20}\n".encode())
+        return file
+
+
+class OsFile:
+    """One open file of the operating system."""
+
+    def __init__(self, path: Path, flags: int = 0) -> None:
+        self.path = path
+        with _named(path, "open"):
+            self.descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        with _named(self.path, "write"):
+            while data:
+                written = os.pwrite(self.descriptor, data, offset)
+                offset, data = offset + written, data[written:]
+
+    def sync(self) -> None:
+        with _named(self.path, "sync"):
+            os.fdatasync(self.descriptor)
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+
+@contextmanager
+def _named(path: Path, verb: str) -> Iterator[None]:
+    """Say in an OSError what was done to which file, and what to do where that is known."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise DiskFull(
+                error.errno,
+                f"cannot {verb}, {error.strerror}: make room on this file system (or raise the "
+                "quota or file size limit) and start again; what was acknowledged is safe",
+                str(path),
+            ) from error
+        raise OSError(error.errno, f"cannot {verb}, {error.strerror}", str(path)) from error

@@ -1,0 +1,37 @@
+"""Snapshots while the member serves: written by a child process that has its own copy."""
+
+from collections.abc import Callable
+
+from coordinator.storage.data_dir import Disk
+from coordinator.storage.forked_child import Child
+
+
+class Snapshotter:
+    """Writes one snapshot at a time. `done(index, term, status)` is told of its end."""
+
+    def __init__(self, disk: Disk, done: Callable[[int, int, int], None]) -> None:
+        self._disk = disk
+        self._done = done
+        self._child: Child | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a snapshot is being written."""
+        return self._child is not None
+
+    def begin(self, index: int, term: int, dump: Callable[[], bytes]) -> None:
+        """Write the state as of entry `index` in a child process."""
+
+        def write(_: int) -> None:
+            self._disk.write_snapshot(index, term, dump())
+
+        def ended(status: int) -> None:
+            self._child = None
+            self._done(index, term, status)
+
+        self._child = Child(write, ended)
+
+    def close(self) -> None:
+        """End the child; the log still has everything."""
+        if self._child is not None:
+            self._child.kill()

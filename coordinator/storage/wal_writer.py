@@ -1,0 +1,240 @@
+"""The log being written: one open segment, cut when full. Knows files only through `Files`.
+
+Order is what makes it safe. A segment is complete and synced before it gets its name, the name
+is synced before the first record goes in, and old segments go from the oldest on, each removal
+synced, so that a crash between any two steps leaves a log without holes.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from threading import Lock
+from typing import Protocol
+
+from coordinator.core.raft.entry import Entry, HardState
+from coordinator.core.storage import wal_format
+from coordinator.core.storage.wal_format import Marker, Metadata, Record, SegmentName
+
+SPARE = "spare.tmp"
+_ZEROS = bytes(1 << 20)
+
+
+class File(Protocol):
+    """An open file. Every failure is an OSError that names the file."""
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        """Write all of `data`."""
+        ...
+
+    def sync(self) -> None:
+        """Return when the content is safe from a power cut."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Files(Protocol):
+    """What the log and the snapshots ask of a file system."""
+
+    def make_directory(self, path: Path) -> None:
+        """Create the directory and those above it, mode 0700, safe from a power cut."""
+        ...
+
+    def names(self, path: Path) -> list[str]:
+        """Return the names in a directory."""
+        ...
+
+    def read(self, path: Path) -> bytes | None:
+        """Return a file's content, None when there is no such file."""
+        ...
+
+    def create(self, path: Path) -> File:
+        """Open a new, empty file, mode 0600."""
+        ...
+
+    def open(self, path: Path) -> File:
+        """Open a file that exists."""
+        ...
+
+    def rename(self, old: Path, new: Path) -> None: ...
+
+    def remove(self, path: Path) -> None: ...
+
+    def sync_directory(self, path: Path) -> None:
+        """Return when the names in the directory are safe from a power cut."""
+        ...
+
+    def lock(self, path: Path) -> File:
+        """Take the lock of that name until it is closed. Raises DirectoryInUse."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the log's last segment stands: what a restart finds and a cut makes."""
+
+    name: SegmentName
+    offset: int
+    crc: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a new segment repeats in its opening records."""
+
+    metadata: Metadata
+    state: HardState
+    markers: tuple[Marker, ...]
+
+    def records(self) -> list[Record]:
+        return [self.metadata, self.state, *self.markers]
+
+
+class Journal:
+    """Appends records to the last segment of `directory`.
+
+    A failed write or sync is final: what the disk holds is unknown from then on, and a second
+    fsync may report success for pages that are lost. Every later call raises the same error.
+    `prepare` may run on another thread; all else on one.
+    """
+
+    def __init__(self, files: Files, directory: Path, segment_bytes: int) -> None:
+        self.last = 0
+        self._files = files
+        self._directory = directory
+        self._segment_bytes = segment_bytes
+        self._spare_lock = Lock()
+        self._spare_ready = False
+        self._failure: OSError | None = None
+
+    def begin(self, metadata: Metadata) -> None:
+        """Make the first segment of a new log."""
+        self.standing = Standing(metadata, HardState(), ())
+        self._start_segment(SegmentName(0, 1), 0)
+
+    def resume(self, place: Place, standing: Standing, last: int) -> None:
+        """Go on behind the last record of an existing segment; `last` is the last index."""
+        self.standing, self.last = standing, last
+        self._name, self._crc = place.name, place.crc
+        self._offset = self._synced = place.offset
+        self._file = self._files.open(self._directory / str(place.name))
+        with self._final():
+            # The process before may have died between its write and its sync.
+            self._file.sync()
+
+    def append(self, entries: Sequence[Entry], state: HardState | None) -> None:
+        """Write entries and then the hard state, unsynced, in one write."""
+        self._write(entries, [] if state is None else [state])
+        if entries:
+            self.last = entries[-1].index
+        if state is not None:
+            self.standing = replace(self.standing, state=state)
+
+    def mark(self, marker: Marker) -> None:
+        """Write the marker of a snapshot whose file is safe, and sync."""
+        self._write([], [marker])
+        self.sync()
+        self.last = max(self.last, marker.index)
+        self.standing = replace(self.standing, markers=(*self.standing.markers, marker))
+
+    def sync(self) -> None:
+        """Return when all that was appended is safe from a power cut."""
+        with self._final():
+            if self._synced != self._offset:
+                self._file.sync()
+                self._synced = self._offset
+
+    @property
+    def wants_prepare(self) -> bool:
+        """Whether the segment is half full and its successor is not prepared."""
+        return self._offset * 2 > self._segment_bytes and not self._spare_ready
+
+    def prepare(self) -> None:
+        """Fill the next segment with zeros ahead of its need, which takes a while."""
+        with self._final(), self._spare_lock:
+            self._fill_spare()
+
+    def release(self, keep_from: int, markers: Iterable[Marker]) -> None:
+        """Remove the segments in front of entry `keep_from`; new ones repeat only `markers`."""
+        self.standing = replace(self.standing, markers=tuple(markers))
+        found = segments(self._files, self._directory)
+        with self._final():
+            for old, following in pairwise(found):
+                if following.first > keep_from:
+                    return
+                self._files.remove(self._directory / str(old))
+                self._files.sync_directory(self._directory)
+
+    def close(self) -> None:
+        """Close the file; what was not synced may be lost."""
+        self._file.close()
+
+    def _write(self, entries: Sequence[Entry], others: Sequence[Record]) -> None:
+        with self._final():
+            crc, data = self._encode(entries, others)
+            if self._offset + len(data) > self._segment_bytes:
+                self._cut()
+                crc, data = self._encode(entries, others)
+            self._file.write_at(self._offset, data)
+            self._offset += len(data)
+            self._crc = crc
+
+    def _encode(self, entries: Sequence[Entry], others: Sequence[Record]) -> tuple[int, bytes]:
+        crc, data = wal_format.encode_entries(self._crc, entries, self._synced)
+        for record in others:
+            crc, part = wal_format.encode(crc, record, self._synced)
+            data += part
+        return crc, data
+
+    def _cut(self) -> None:
+        full = self._file
+        full.sync()
+        # Not the first entry to come: that one may replace older ones, and never arrive.
+        self._start_segment(SegmentName(self._name.sequence + 1, self.last + 1), self._crc)
+        full.close()
+
+    def _start_segment(self, name: SegmentName, crc: int) -> None:
+        after, head = wal_format.encode_opening(crc, name, self.standing.records())
+        with self._spare_lock:
+            self._fill_spare()
+            file = self._files.open(self._directory / SPARE)
+            file.write_at(0, head)
+            file.sync()
+            self._files.rename(self._directory / SPARE, self._directory / str(name))
+            self._files.sync_directory(self._directory)
+            self._spare_ready = False
+        self._name, self._file, self._crc = name, file, after
+        self._offset = self._synced = len(head)
+
+    def _fill_spare(self) -> None:
+        """Zeros on the disk make a later fdatasync half as long as one that grows the file."""
+        if self._spare_ready:
+            return
+        with closing(self._files.create(self._directory / SPARE)) as file:
+            fill(file, 0, self._segment_bytes)
+            file.sync()
+        self._spare_ready = True
+
+    @contextmanager
+    def _final(self) -> Iterator[None]:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            yield
+        except OSError as error:
+            self._failure = error
+            raise
+
+
+def fill(file: File, start: int, end: int) -> None:
+    """Write zeros from `start` to `end`."""
+    for offset in range(start, end, len(_ZEROS)):
+        file.write_at(offset, _ZEROS[: end - offset])
+
+
+def segments(files: Files, directory: Path) -> list[SegmentName]:
+    """Return the segments of a log in order."""
+    parsed = map(SegmentName.parse, files.names(directory))
+    return sorted(name for name in parsed if name is not None)

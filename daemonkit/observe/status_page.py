@@ -1,0 +1,110 @@
+"""The status page of every daemon: /health /ready /metrics /debug/state."""
+
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from daemonkit.core.addresses import parse_address
+from daemonkit.core.api_routes import ApiRoute
+from daemonkit.core.samples import Sample
+from daemonkit.http.server import STATUS_LINES, Exchange, Server
+from daemonkit.observe import logs, metrics
+from daemonkit.process.listening_socket import listening_socket
+
+DRAIN_S = 0.5
+ROUTES = (
+    ApiRoute("GET", "/health", "200 while the process can do its job, else 503; JSON"),
+    ApiRoute("GET", "/ready", "200 once it serves with data, else 503; JSON with what it rests on"),
+    ApiRoute("GET", "/metrics", "Prometheus text"),
+    ApiRoute("GET", "/debug/state", "what the daemon believes, as JSON"),
+)
+Answer = tuple[int, str, bytes]  # status, content type, body
+
+_log = logs.get("status")
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The answer to "are you well?" and what it rests on."""
+
+    ok: bool
+    detail: dict[str, object] = field(default_factory=dict)
+
+
+class StatusPage:
+    """Serves a daemon's state on an address of its own, loopback unless told otherwise."""
+
+    def __init__(
+        self,
+        addr: str,
+        *,
+        health: Callable[[], Probe],
+        ready: Callable[[], Probe],
+        state: Callable[[], object],
+        samples: Callable[[], Iterable[Sample]],
+    ) -> None:
+        self._addr = addr
+        self._server = Server(self._answer)
+        self._pages: dict[bytes, Callable[[], Answer]] = {
+            b"/health": lambda: _probe(health()),
+            b"/ready": lambda: _probe(ready()),
+            b"/metrics": lambda: (200, metrics.CONTENT_TYPE, metrics.exposition(samples())),
+            b"/debug/state": lambda: (200, "application/json", _json(state())),
+        }
+        self.port = 0
+        self.socket: socket.socket | None = None  # for a successor
+
+    async def start(self, inherited: socket.socket | None = None) -> None:
+        """Listen, on the socket of a predecessor if there is one; without an address do nothing."""
+        if not self._addr:
+            return
+        sock = inherited or listening_socket(parse_address(self._addr), socket.SOCK_STREAM)
+        self.socket = sock.dup()
+        self.port = int(sock.getsockname()[1])
+        await self._server.listen(sock)
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        await self._server.drain(DRAIN_S)
+        if self.socket is not None:
+            self.socket.close()
+
+    def _answer(self, exchange: Exchange) -> None:
+        page = self._pages.get(exchange.head.target.partition(b"?")[0])
+        if exchange.head.method not in {b"GET", b"HEAD"}:
+            allow = b"Allow: GET, HEAD\r\n"
+            respond(exchange, 405, "text/plain", b"only GET and HEAD here\n", allow)
+        elif page is None:
+            names = b" ".join(self._pages)
+            respond(exchange, 404, "text/plain", b"no such page; there are " + names + b"\n")
+        else:
+            respond(exchange, *self._made(page, exchange.head.target))
+
+    def _made(self, page: Callable[[], Answer], target: bytes) -> Answer:
+        try:
+            return page()
+        except Exception as error:  # noqa: BLE001 - a look at a sick daemon must not end it
+            _log.error("page-failed", exc=error, page=target.decode(errors="replace"))
+            return 500, "text/plain", b"this page failed; the daemon's log says why\n"
+
+
+def respond(
+    exchange: Exchange, status: int, content_type: str, body: bytes, fields: bytes = b""
+) -> None:
+    """Answer with a whole body; `fields` are more complete header lines."""
+    exchange.reply(
+        STATUS_LINES[status]
+        + b"Content-Type: %b\r\nContent-Length: %d\r\n" % (content_type.encode(), len(body))
+        + fields,
+        body,
+    )
+
+
+def _probe(probe: Probe) -> Answer:
+    return 200 if probe.ok else 503, "application/json", _json({"ok": probe.ok, **probe.detail})
+
+
+def _json(value: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"

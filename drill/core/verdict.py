@@ -1,0 +1,83 @@
+"""What a drill comes to: counts, and the text of them. Pure."""
+
+import msgspec
+
+from drill.core.judge import Requests, Writes
+
+SHOWN_MAX = 10
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """It passes when nobody noticed. `asked` counts the answers of name servers.
+
+    `requests` are by what they went through.
+    """
+
+    requests: dict[str, Requests]
+    wrong: list[str]
+    asked: int
+    writes: Writes
+    lost: list[int]
+    timeline: str
+    prefix: str
+    seconds: float
+    began_s: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing failed, nothing was wrong, nothing is lost."""
+        sent = [each.sent for each in self.requests.values()]
+        some = all((*sent, self.asked, self.writes.acknowledged))
+        failed = sum(each.failed for each in self.requests.values())
+        return some and not (failed or self.wrong or self.lost)
+
+    def text(self) -> str:
+        """Return the whole of it, to be printed."""
+        lines = [self.timeline, ""]
+        for way, seen in self.requests.items():
+            lines += self._requests(way, seen)
+        lines += [*self._names(), *self._writes()]
+        lines.append(f"total      {self.seconds:.0f} s")
+        return "\n".join([*lines, "PASSED" if self.passed else "NOT PASSED"])
+
+    def numbers(self) -> dict[str, object]:
+        """Return the counts for a program to read."""
+        return {
+            "hosts_table": self.timeline.splitlines(),
+            "requests": self.requests,
+            "wrong": self.wrong,
+            "asked": self.asked,
+            "acknowledged": len(self.writes.acknowledged),
+            "refused": len(self.writes.refusals),
+            "lost": self.lost,
+            "seconds": self.seconds,
+        }
+
+    def _requests(self, way: str, seen: Requests) -> list[str]:
+        at_s, rate = seen.longest_at_s - self.began_s, seen.sent / seen.seconds
+        return [
+            f"requests   through {way}: {seen.sent} sent ({rate:.0f}/s), {seen.failed} failed",
+            f"           {seen.resent} sent again on a new connection",
+            f"           {seen.next_address} connected to a next address",
+            f"latency    median {seen.median_ms:.1f} ms, p99 {seen.p99_ms:.0f} ms",
+            f"           longest {seen.longest_ms:.0f} ms at {at_s:.1f}s",
+            f"           of it the client's own lateness: at most {seen.behind_ms:.0f} ms",
+            *(f"failed     {each}" for each in seen.failures[:SHOWN_MAX]),
+        ]
+
+    def _names(self) -> list[str]:
+        return [
+            f"names      {self.asked} answers, {len(self.wrong)} wrong",
+            *(f"wrong      {each}" for each in self.wrong[:SHOWN_MAX]),
+        ]
+
+    def _writes(self) -> list[str]:
+        seen = self.writes
+        at_s = seen.longest_at_s - self.began_s
+        return [
+            f"writes     {len(seen.acknowledged)} acknowledged, {len(self.lost)} lost",
+            f"           {len(seen.refusals)} refused",
+            f"           longest {seen.longest_ms:.0f} ms at {at_s:.1f}s",
+            *(f"refused    {each}" for each in seen.refusals[:SHOWN_MAX]),
+            *(f"lost       {self.prefix}/{each}" for each in self.lost[:SHOWN_MAX]),
+        ]

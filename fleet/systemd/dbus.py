@@ -1,0 +1,223 @@
+"""systemd over the system bus: no process for a question, and word of every change."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dbus_fast import BusType, Message, MessageType
+from dbus_fast.aio import MessageBus
+from dbus_fast.errors import DBusError
+
+from daemonkit.observe import logs
+from fleet.core.instances.instance_unit import FENCE, Seen, transient
+from fleet.systemd.unit_dir import UnitDirectory, foreign
+
+NAME, PATH = "org.freedesktop.systemd1", "/org/freedesktop/systemd1"
+MANAGER = "org.freedesktop.systemd1.Manager"
+CALL_S = 30.0
+ARMED_S = 5.0
+_RULE = f"type='signal',sender='{NAME}',path_namespace='{PATH}'"
+_log = logs.get("dbus")
+
+
+@dataclass(frozen=True, slots=True)
+class _Details:
+    """What a list of units does not say, as of one state of a unit."""
+
+    state: tuple[str, str, str]
+    result: str = ""
+    invocation: str = ""
+    restarts: int = 0
+    fragment: str = ""
+
+
+class DBus:
+    """One connection. `address` is that of another bus than the host's own."""
+
+    def __init__(self, directory: UnitDirectory | None = None, address: str | None = None) -> None:
+        self._directory = directory or UnitDirectory()
+        self._address = address
+        self._bus: MessageBus | None = None
+        self._details: dict[str, _Details] = {}
+        self._changed = asyncio.Event()
+
+    async def open(self) -> None:
+        """Connect and subscribe."""
+        try:
+            bus = MessageBus(bus_address=self._address, bus_type=BusType.SYSTEM)
+            self._bus = await asyncio.wait_for(bus.connect(), CALL_S)
+            bus.add_message_handler(self._hear)
+            await self._send("org.freedesktop.DBus", "/org/freedesktop/DBus", "AddMatch", _RULE)
+            await self._ask("Subscribe")
+        except (DBusError, OSError, EOFError) as error:
+            where = self._address or "its usual place"
+            raise OSError(
+                f"systemd's bus at {where} does not answer: {error}; is dbus running? "
+                "--driver systemctl does without it"
+            ) from error
+
+    async def seen(self, names: Iterable[str]) -> dict[str, Seen]:
+        """Return these units and every other that is ours."""
+        orders = self._directory.orders()
+        asked = sorted({*names, *orders})
+        if not asked:
+            return {}
+        (listed,) = await self._ask("ListUnitsByNames", "as", asked)
+        found = {}
+        for asked_name, row in zip(asked, listed, strict=True):
+            _, _, load, active, sub, _, path, *_ = row
+            more = await self._detailed(asked_name, path, (load, active, sub))
+            found[asked_name] = Seen(
+                name=asked_name,
+                load=load,
+                active=active,
+                sub=sub,
+                result=more.result,
+                invocation=more.invocation,
+                restarts=more.restarts,
+                foreign=foreign(more.fragment, is_ours=asked_name in orders),
+                order=orders.get(asked_name),
+            )
+        return found
+
+    async def install(self, files: Mapping[str, str | None]) -> None:
+        """Write files and let systemd read them."""
+        self._directory.write(files)
+        self._details.clear()
+        await self._ask("Reload")
+
+    async def start(self, name: str) -> None:
+        """Begin to start a unit."""
+        await self._try("ResetFailedUnit", "s", name)
+        await self._try("StartUnit", "ss", name, "replace")
+
+    async def rearm(self, name: str) -> None:
+        """Start a timer anew, and wait until systemd says that it counts."""
+        assert name.startswith(FENCE)
+        await self._ask("RestartUnit", "ss", name, "replace")
+        async with asyncio.timeout(ARMED_S):
+            while True:
+                ((_, _, _, active, _, _, _, job, *_),) = (
+                    await self._ask("ListUnitsByNames", "as", [name])
+                )[0]
+                if active == "active" and not job:
+                    return
+                await asyncio.sleep(0.01)
+
+    async def stop(self, name: str) -> None:
+        """Begin to stop a unit."""
+        await self._try("StopUnit", "ss", name, "replace")
+
+    def outside(self, command: Sequence[str], within_s: float) -> list[str]:
+        """Return a command line for a unit of its own; systemd-run makes pipes of its output."""
+        return transient(command, within_s)
+
+    async def changed(self, timeout_s: float) -> None:
+        """Wait for a signal."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+        self._changed.clear()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self._bus is not None:
+            self._bus.disconnect()
+            self._bus = None
+
+    def _hear(self, message: Message) -> None:
+        if message.message_type is not MessageType.SIGNAL:
+            return
+        if message.member == "PropertiesChanged":
+            self._details.pop(str(message.path), None)
+            self._changed.set()
+        elif message.member in ("JobRemoved", "UnitRemoved"):
+            self._changed.set()
+
+    async def _detailed(self, name: str, path: str, state: tuple[str, str, str]) -> _Details:
+        known = self._details.get(path)
+        if known is not None and known.state == state:
+            return known
+        if state[0] == "not-found":
+            return _Details(state)
+        unit = f"{NAME}.Unit"
+        invocation = await self._get(path, unit, "InvocationID")
+        fragment = await self._get(path, unit, "FragmentPath")
+        kind = f"{NAME}.{name.rpartition('.')[2].title()}"
+        result = await self._get(path, kind, "Result", "")
+        restarts = await self._get(path, kind, "NRestarts", 0) if kind.endswith("Service") else 0
+        known = _Details(state, str(result), bytes(invocation).hex(), int(restarts), str(fragment))
+        self._details[path] = known
+        return known
+
+    async def _get(self, path: str, interface: str, name: str, default: Any = b"") -> Any:
+        message = Message(
+            destination=NAME,
+            path=path,
+            interface="org.freedesktop.DBus.Properties",
+            member="Get",
+            signature="ss",
+            body=[interface, name],
+        )
+        try:
+            (variant,) = await self._call(message)
+        except OSError:  # a target has no Result; a unit may be gone by now
+            return default
+        return variant.value
+
+    async def _try(self, member: str, signature: str, *body: object) -> None:
+        """Do what a unit may refuse; what came of it is seen later."""
+        try:
+            await self._ask(member, signature, *body)
+        except OSError as error:
+            _log.debug("refused", call=member, error=str(error))
+
+    async def _ask(self, member: str, signature: str = "", *body: object) -> list[Any]:
+        return await self._call(
+            Message(
+                destination=NAME,
+                path=PATH,
+                interface=MANAGER,
+                member=member,
+                signature=signature,
+                body=list(body),
+            )
+        )
+
+    async def _send(self, name: str, path: str, member: str, body: str) -> list[Any]:
+        return await self._call(
+            Message(
+                destination=name,
+                path=path,
+                interface=name,
+                member=member,
+                signature="s",
+                body=[body],
+            )
+        )
+
+    async def _call(self, message: Message) -> list[Any]:
+        if self._bus is None or not self._bus.connected:
+            await self._connect_again()
+        assert self._bus is not None
+        try:
+            reply = await asyncio.wait_for(self._bus.call(message), CALL_S)
+        except (TimeoutError, EOFError, DBusError) as error:
+            raise OSError(f"systemd's bus: {message.member}: {error}") from error
+        if reply is None or reply.message_type is MessageType.ERROR:
+            text = reply.body[0] if reply and reply.body else "no answer"
+            raise OSError(f"systemd: {message.member}: {text}")
+        return list(reply.body)
+
+    async def _connect_again(self) -> None:
+        if message_bus := self._bus:
+            message_bus.disconnect()
+            self._bus = None
+            _log.warning("bus-lost")
+            self._details.clear()
+            await self.open()
+            return
+        raise OSError("systemd's bus is not open")

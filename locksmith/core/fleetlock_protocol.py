@@ -1,0 +1,121 @@
+"""The FleetLock protocol: what a client may ask, and what each outcome is called.
+
+Clients differ: one reads only the status and takes any 2xx for a grant, one parses JSON on every
+reply. So every answer has a JSON body, and whatever is not "yes" is 4xx or 5xx.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+import msgspec
+
+from daemonkit.core.api_routes import ApiRoute
+from locksmith.core.semaphore import Full
+
+HEADER = b"fleet-lock-protocol"
+GROUP = re.compile(r"[a-zA-Z0-9.-]+")
+# What zincati calls a group unless told otherwise; here that group has no name.
+DEFAULT_GROUP = "default"
+SLASHES = re.compile(rb"/{2,}")
+
+
+ROUTES = (
+    ApiRoute("POST", "/v1/pre-reboot", "take a slot; 200 only for a yes"),
+    ApiRoute("POST", "/v1/steady-state", "give it back"),
+)
+
+
+class Operation(Enum):
+    """The two requests of the protocol."""
+
+    LOCK = b"/v1/pre-reboot"
+    UNLOCK = b"/v1/steady-state"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A checked request; `group` is ours, "" for the default one."""
+
+    operation: Operation
+    id: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A status, and the pair that every answer carries. `kind` is one of a few words."""
+
+    status: int
+    kind: str
+    value: str
+
+    def body(self) -> bytes:
+        """Return the JSON."""
+        return msgspec.json.encode({"kind": self.kind, "value": self.value}) + b"\n"
+
+
+class _Client(msgspec.Struct):
+    id: str
+    group: str
+
+
+class _Body(msgspec.Struct):
+    client_params: _Client
+
+
+GRANTED = Reply(200, "success", "the slot is yours")
+RELEASED = Reply(200, "success", "no slot is held")
+KEPT = Reply(200, "success", "locksmithd on this host gives the slot back once it is healthy")
+UNAUTHORIZED = Reply(401, "unauthorized", "a bearer token is needed")
+
+
+def read(method: bytes, target: bytes, fields: dict[bytes, bytes], body: bytes) -> Request | Reply:
+    """Check a request; return it, or the answer that refuses it."""
+    path = SLASHES.sub(b"/", target.partition(b"?")[0])
+    operation = next((one for one in Operation if path == one.value), None)
+    if operation is None:
+        return Reply(404, "not_found", "there are /v1/pre-reboot and /v1/steady-state")
+    if method != b"POST":
+        return Reply(405, "method_not_allowed", "POST")
+    if fields.get(HEADER, b"").strip() != b"true":
+        return _unidentified("the header fleet-lock-protocol: true is missing")
+    try:
+        client = msgspec.json.decode(body, type=_Body).client_params
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return _unidentified(f"the body is no client_params: {error}")
+    if not client.id or not client.id.isprintable() or len(client.id.encode()) > 255:
+        return _unidentified("the id is empty, too long or not printable")
+    if not GROUP.fullmatch(client.group) or set(client.group) == {"."} or len(client.group) > 255:
+        return _unidentified(f"group {client.group!r} is not of letters, digits, dots and hyphens")
+    return Request(operation, client.id, "" if client.group == DEFAULT_GROUP else client.group)
+
+
+def full(refusal: Full) -> Reply:
+    """All slots are taken: ask again later."""
+    return Reply(423, "failed_lock_semaphore_full", str(refusal))
+
+
+def paused(why: str) -> Reply:
+    """Somebody stopped reboots: ask again later."""
+    return Reply(423, "paused", why)
+
+
+def halted(why: str) -> Reply:
+    """The group's failure budget is spent."""
+    return Reply(423, "halted", why)
+
+
+def unknown_group(group: str) -> Reply:
+    """No semaphore has been made for the group."""
+    remedy = f"locksmithctl -group {group} set-max 1 makes it"
+    return Reply(400, "unknown_group", f"group {group} has no semaphore; {remedy}")
+
+
+def store_failed(why: str) -> Reply:
+    """The store, or what stands in it, cannot be used."""
+    return Reply(503, "failed_store", why)
+
+
+def _unidentified(why: str) -> Reply:
+    return Reply(400, "invalid_client_identity", why)

@@ -1,0 +1,164 @@
+"""What may keep a host from its reboot beside windows and pauses. Each gate says why not.
+
+A gate that cannot be asked is closed: a Prometheus that does not answer is no proof of health.
+Only what the host itself has not got (no system bus, no package manager) is no gate.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from locksmith.host import hooks, logind
+
+COMMAND_S = 60.0
+URL_S = 10.0
+SHOWN_MAX = 5
+# Held (fcntl) while the program changes packages; /proc/locks shows them to anybody.
+PACKAGE_LOCKS = (
+    "/var/lib/dpkg/lock-frontend",
+    "/var/lib/dpkg/lock",
+    "/var/lib/apt/lists/lock",
+    "/var/cache/apt/archives/lock",
+    "/var/lib/rpm/.rpm.lock",
+    "/usr/lib/sysimage/rpm/.rpm.lock",
+    "/var/lib/dnf/rpmdb_lock.pid",
+    "/var/cache/dnf/metadata_lock.pid",
+)
+DNF_PIDS = ("/var/lib/dnf/rpmdb_lock.pid", "/var/cache/dnf/metadata_lock.pid")
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """Which gates there are, as the operator said."""
+
+    commands: tuple[str, ...] = ()
+    urls: tuple[str, ...] = ()
+    prometheus: str = ""
+    ignored_alerts: str = ""
+    ignore_users: bool = False
+
+    async def closed(self, *, overdue: bool = False) -> tuple[str, ...]:
+        """Return why the host must not reboot now; an overdue one no longer waits for people."""
+        asked = [inhibited(), asyncio.to_thread(packages_at_work)]
+        asked += [self._command(command) for command in self.commands]
+        asked += [asyncio.to_thread(url_closed, url) for url in self.urls]
+        if self.prometheus:
+            asked += [asyncio.to_thread(alerts_firing, self.prometheus, self.ignored_alerts)]
+        if not (self.ignore_users or overdue):
+            asked += [users_present()]
+        return tuple(why for why in await asyncio.gather(*asked) if why)
+
+    async def _command(self, command: str) -> str:
+        ended = await hooks.run("sh", "-c", command, timeout_s=COMMAND_S)
+        return "" if ended.code == 0 else f"command {command!r}: {ended}"
+
+
+async def inhibited() -> str:
+    """Say who holds a shutdown inhibitor that blocks."""
+    try:
+        found = await logind.inhibitors()
+    except logind.NoBus:
+        return ""
+    except logind.Refused as error:
+        return f"inhibitors: {error}"
+    if not found:
+        return ""
+    return "inhibited by " + ", ".join(f"{one.who}: {one.why}" for one in found[:SHOWN_MAX])
+
+
+async def users_present() -> str:
+    """Say who is logged in."""
+    try:
+        found = await logind.users()
+    except logind.NoBus:
+        return ""
+    except logind.Refused as error:
+        return f"users: {error}"
+    return f"users: {', '.join(found[:SHOWN_MAX])}" if found else ""
+
+
+def packages_at_work(locks: Path = Path("/proc/locks")) -> str:
+    """Say which package manager holds its lock."""
+    try:
+        held = _held_inodes(locks.read_text())
+    except OSError:
+        return ""
+    for name in PACKAGE_LOCKS:
+        path = Path(name)
+        try:
+            status = path.stat()
+        except OSError:
+            continue
+        if (status.st_dev, status.st_ino) in held:
+            return f"packages: {name} is locked"
+        if name in DNF_PIDS and _is_dnf(path):
+            return f"packages: dnf runs ({name})"
+    return ""
+
+
+def url_closed(url: str) -> str:
+    """Say why a URL does not answer 2xx."""
+    try:
+        reply = requests.get(url, timeout=URL_S, allow_redirects=False)
+    except requests.RequestException as error:
+        return f"url {url}: {type(error).__name__}"
+    if 200 <= reply.status_code < 300:
+        return ""
+    return f"url {url}: {reply.status_code} {reply.text.strip()[:100]}"
+
+
+def alerts_firing(prometheus: str, ignored: str) -> str:
+    """Say which alerts fire, but for those whose name matches `ignored`."""
+    url = f"{prometheus.rstrip('/')}/api/v1/query"
+    query = {"query": 'ALERTS{alertstate="firing"}'}
+    try:
+        reply = requests.get(url, params=query, timeout=URL_S)
+        reply.raise_for_status()
+        answer = reply.json()
+        results = answer["data"]["result"]
+        names = sorted({str(one["metric"].get("alertname", "?")) for one in results})
+    except (requests.RequestException, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"alerts: Prometheus cannot be asked: {type(error).__name__}"
+    left = [name for name in names if not (ignored and re.search(ignored, name))]
+    return f"alerts: {', '.join(left[:SHOWN_MAX])}" if left else ""
+
+
+def _held_inodes(text: str) -> set[tuple[int, int]]:
+    """Read proc_locks(5): the device stands as hexadecimal major:minor before the inode."""
+    found: set[tuple[int, int]] = set()
+    for line in text.splitlines():
+        parts = line.split()
+        place = next((part for part in parts if part.count(":") == 2), "")
+        if not place or "->" in parts:
+            continue
+        major, minor, inode = place.split(":")
+        found.add((_device(int(major, 16), int(minor, 16)), int(inode)))
+    return found
+
+
+def _device(major: int, minor: int) -> int:
+    # As glibc's gnu_dev_makedev packs it: the same numbers that stat(2) returns.
+    low = (minor & 0xFF) | ((major & 0xFFF) << 8)
+    return low | ((minor & ~0xFF) << 12) | ((major & ~0xFFF) << 32)
+
+
+def _is_dnf(path: Path) -> bool:
+    try:
+        pid = int(path.read_text().strip())
+        return "dnf" in Path(f"/proc/{pid}/comm").read_text()
+    except (OSError, ValueError):
+        return False
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Split an option of several values at its semicolons."""
+    return tuple(part.strip() for part in text.split(";") if part.strip())
+
+
+def joined(reasons: Iterable[str]) -> str:
+    """Return reasons as one line."""
+    return "; ".join(reasons)

@@ -1,0 +1,147 @@
+"""A fleet on real hosts: a store beside them, fleetd on each, and fleetctl from the outside."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from coordinator.client import connect
+from coordinator.client.core.store_protocol import Store
+from rig.hosts.rig import GATEWAY, Rig
+from rig.processes import ROOT, Running, answers, wait_until
+
+STORE = f"http://{GATEWAY}:2379"
+PATIENT = "[Service]\nWatchdogSec=5min\n"
+WEB = """\
+[Service]
+ExecStart=/usr/bin/python3 -u -c "{script}"
+[X-Fleet]
+Count=3
+Labels=app=web
+Port=auto
+Check=http:/
+Update=surge
+"""
+# A server that answers with its host and its pid, and finishes what it has begun.
+SCRIPT = (
+    "import http.server, os, socket\\n"
+    "class H(http.server.BaseHTTPRequestHandler):\\n"
+    "    def do_GET(self):\\n"
+    "        body = (socket.gethostname() + ' ' + str(os.getpid()) + ' {version}').encode()\\n"
+    "        self.send_response(200); self.send_header('Content-Length', str(len(body)))\\n"
+    "        self.end_headers(); self.wfile.write(body)\\n"
+    "    def log_message(self, *a): pass\\n"
+    "http.server.ThreadingHTTPServer(('', int(os.environ['PORT'])), H).serve_forever()\\n"
+)
+
+
+def web(version: str) -> str:
+    """Return a job of three web servers; versions differ in what they answer."""
+    body = SCRIPT.replace("{version}", version)
+    return WEB.replace("{script}", f"exec('''{body}''')")
+
+
+class HostFleet:
+    """Hosts h1, h2, ... with an agent; the first two stand for scheduler, too."""
+
+    def __init__(self, directory: Path, rig: Rig, **options: str) -> None:
+        self.directory, self.rig = directory, rig
+        self._options = options
+        self.running: list[Running] = []
+
+    def beside(self, name: str, *arguments: str) -> Running:
+        """Start one of our programs on the hosts' network, beside them."""
+        command = self.rig.beside(sys.executable, "-m", name, *arguments)
+        found = Running(command, self.directory / f"{name}.log")
+        self.running.append(found)
+        return found
+
+    def start(self) -> None:
+        """Start the store and fleetd everywhere."""
+        data = str(self.directory / "store")
+        urls = ["--listen-client-urls", STORE, "--advertise-client-urls", STORE]
+        store = self.beside("coordinator", "--data-dir", data, *urls, "--status-addr", "")
+        self.address = self.rig.dial(GATEWAY, 2379)
+        store.wait_for(lambda: answers(f"http://{self.address}/health"), "the store")
+        self.store: Store = connect([f"http://{self.address}"])
+        for host in self.rig:
+            number = int(host.name[1:])
+            roles = (
+                "FLEETD_SCHEDULER=true\nFLEETD_AGENT=true" if number < 3 else "FLEETD_AGENT=true"
+            )
+            lines = [roles, f"FLEETD_ENDPOINTS={STORE}"]
+            lines += [f"FLEETD_{name.upper()}={value}" for name, value in self._options.items()]
+            host.write("/etc/default/fleetd", "\n".join([*lines, ""]))
+            host.write("/etc/default/locksmithd", f"LOCKSMITHD_ENDPOINTS={STORE}\n")
+            # A test that stops fleetd does not mean it to be killed for that.
+            host.write("/etc/systemd/system/fleetd.service.d/rig.conf", PATIENT)
+            host.run("systemctl", "daemon-reload")
+            host.run("systemctl", "start", "--no-block", "fleetd")
+        wait_until(lambda: self.ctl("hosts").count("ready") == len(list(self.rig)), "all hosts", 60)
+
+    def ctl(self, *arguments: str, check: bool = True) -> str:
+        """Run fleetctl and return what it printed."""
+        done = self.asked(*arguments)
+        assert not check or done.returncode == 0, done.stderr + done.stdout
+        return done.stdout
+
+    def asked(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run fleetctl, whatever its exit code."""
+        program = "from fleet.ctl.app import main; main()"
+        return subprocess.run(
+            [sys.executable, "-c", program, "--endpoints", f"http://{self.address}", *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+
+    def file(self, name: str, text: str) -> str:
+        """Write a unit file for fleetctl."""
+        place = self.directory / name
+        place.write_text(text)
+        return str(place)
+
+    def active(self, pattern: str) -> dict[str, list[str]]:
+        """Return the running units of a pattern, by host."""
+        found = {}
+        for host in self.rig:
+            out = host.shell(f"systemctl list-units --no-legend --plain --state=active '{pattern}'")
+            if names := [line.split()[0] for line in out.splitlines()]:
+                found[host.name] = names
+        return found
+
+    def values(self, prefix: str) -> Mapping[str, dict[str, object]]:
+        """Return what stands below a prefix of the store."""
+        return {each.key: json.loads(each.value) for each in self.store.list(prefix).entries}
+
+    def close(self) -> None:
+        """End what was started beside the hosts."""
+        for each in reversed(self.running):
+            each.stop()
+
+
+@contextmanager
+def fleet(directory: Path, *names: str, **options: str) -> Iterator[HostFleet]:
+    """Boot hosts, and run a fleet on them."""
+    with Rig(directory, *names) as rig:
+        found = HostFleet(directory, rig, **options)
+        try:
+            found.start()
+            yield found
+        finally:
+            found.close()
+
+
+def body(url: str, host: str = "") -> str:
+    """GET a page; "" when there is none."""
+    request = urllib.request.Request(url, headers={"Host": host} if host else {})
+    try:
+        with urllib.request.urlopen(request, timeout=2) as reply:
+            return str(reply.read().decode())
+    except OSError:
+        return ""

@@ -1,0 +1,220 @@
+"""One host of a rig, from its first boot to the end of its power."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rig.hosts import groups
+from rig.processes import wait_until
+
+if TYPE_CHECKING:
+    from rig.hosts.rig import Rig
+
+# A boot takes about a second of one core; a machine whose cores are all taken needs its time.
+BOOT_S = 60.0
+COMMAND_S = 60.0
+# A command that says nothing for so long may have been stopped.
+STOPPED_S = 2.0
+# What nspawn exits with when a host that it boots with --keep-unit asks for a reboot.
+REBOOTED = 133
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class Host:
+    """A machine with a name, an address, a machine-id, and at most one running systemd."""
+
+    def __init__(self, rig: "Rig", name: str, address: str, machine_id: str) -> None:
+        self.name, self.address, self.machine_id = name, address, machine_id
+        self._rig = rig
+        self._nspawn: subprocess.Popen[bytes] | None = None
+        self.log = rig.logs / f"{name}.console"
+        self._stays_off = rig.logs / f"{name}.stays-off"
+
+    def power_on(self) -> None:
+        """Begin to boot."""
+        assert self._nspawn is None or self._nspawn.poll() is not None, f"{self.name} is on"
+        options = ["--register=no", "--keep-unit", "--link-journal=no", "--settings=no"]
+        options += ["--resolv-conf=off", "--timezone=off", "--console=pipe", "--quiet"]
+        options += [f"--machine={self.name}", f"--directory={self._rig.state / self.name}"]
+        options += ["--network-bridge=br0", *self._rig.binds()]
+        enter = groups.entering(f"{self._rig.name}-{self.name}")
+        self._stays_off.unlink(missing_ok=True)
+        goes_on = f"[ $code = {REBOOTED} ] && [ ! -e {self._stays_off} ]"
+        script = f"set -u\ncode={REBOOTED}\nwhile {goes_on}; do\n{enter}\n"
+        script += 'systemd-nspawn --boot "$@"; code=$?\ndone\nexit $code'
+        with self.log.open("ab") as console:
+            self._nspawn = subprocess.Popen(
+                self._rig.inside("bash", "-c", script, "bash", *options),
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "SYSTEMD_NSPAWN_LOCK": "0"},
+                start_new_session=True,
+            )
+
+    @property
+    def leader(self) -> int:
+        """The process id of the host's systemd as this machine sees it; 0 when there is none."""
+        if self._nspawn is None:
+            return 0
+        # nsenter waits for the shell, that for nspawn, and that for the host's first process.
+        below = [self._nspawn.pid]
+        for _ in range(3):
+            below = [child for pid in below for child in _children(pid)]
+        return next(filter(_is_first, below), 0)
+
+    def is_on(self) -> bool:
+        """Say whether the host has power: booting, up, or between two boots."""
+        return self._nspawn is not None and self._nspawn.poll() is None
+
+    def command(self, *command: str) -> list[str]:
+        """Return a command line that runs on the host, as root."""
+        enter = ["nsenter", "-t", str(self.leader), "--all", "--wd=/"]
+        return [*enter, "env", "-i", f"PATH={PATH}", "LANG=C.UTF-8", *command]
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command on the host; a failure fails the test, unless `check` is off."""
+        done = _finished(self.command(*command))
+        if check and done.returncode:
+            pytest.fail(f"{self.name}: {' '.join(command)}: {done.stdout}{done.stderr}")
+        return done
+
+    def shell(self, script: str, *, check: bool = True) -> str:
+        """Run a shell script on the host and return what it printed, without the last newline."""
+        return self.run("bash", "-c", script, check=check).stdout.rstrip("\n")
+
+    def path(self, path: str) -> Path:
+        """Return where this machine sees a file of the running host."""
+        return Path(f"/proc/{self.leader}/root/{path.lstrip('/')}")
+
+    def write(self, path: str, text: str, mode: int = 0o644) -> None:
+        """Write a file of the running host, and its directories."""
+        place = self.path(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+        place.chmod(mode)
+
+    def boot_id(self) -> str:
+        """Return which life of the host this is; "" while there is none."""
+        try:
+            return self.path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        except OSError:  # its last process ended
+            return ""
+
+    def wait_booted(self, *, since: str = "") -> str:
+        """Wait until the host is up, in another life than `since`; return which."""
+
+        def booted() -> str:
+            if not self.is_on():
+                pytest.fail(f"{self.name} has no power\n{self.console()}")
+            if not self.leader or (boot := self.boot_id()) in {"", since}:
+                return ""
+            state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
+            return boot if state in {"running", "degraded"} else ""
+
+        return wait_until(booted, f"{self.name} is up", BOOT_S)
+
+    def reboot(self) -> str:
+        """Reboot the host from inside, wait, and return its new boot id."""
+        before = self.boot_id()
+        self.run("systemctl", "reboot", check=False)  # the way back may be cut already
+        return self.wait_booted(since=before)
+
+    def cut_power(self) -> None:
+        """End everything on the host at once; its disk keeps what was written."""
+        if leader := self.leader:
+            os.kill(leader, signal.SIGKILL)
+        self.ended()
+
+    def stay_off(self) -> None:
+        """Let the host's next reboot be its end, until `power_on`."""
+        self._stays_off.touch()
+
+    def ended(self) -> None:
+        """Wait until the host's last process has ended."""
+        if self._nspawn is None:
+            return
+        try:
+            self._nspawn.wait(10)
+        except subprocess.TimeoutExpired:
+            self._nspawn.kill()
+            self._nspawn.wait(10)
+        if self._rig_lives():
+            self._wait_group_empty()
+
+    def unplug(self) -> None:
+        """Cut the host off the network."""
+        self._link("down")
+
+    def plug(self) -> None:
+        """Connect the host again."""
+        self._link("up")
+
+    def console(self) -> str:
+        """Return the end of what the host printed while it booted."""
+        return self.log.read_text(errors="replace")[-4000:]
+
+    def journal(self, unit: str) -> str:
+        """Return the end of what a unit logged."""
+        return self.run("journalctl", "--no-pager", "--lines=60", f"--unit={unit}").stdout
+
+    def _link(self, to: str) -> None:
+        name = f"vb-{self.name}"
+        subprocess.run(self._rig.inside("ip", "link", "set", name, to), check=True, timeout=10)
+
+    def _rig_lives(self) -> bool:
+        return self._rig.is_held()
+
+    def _wait_group_empty(self) -> None:
+        name = f"{self._rig.name}-{self.name}"
+        wait_until(lambda: groups.removed(name), f"{self.name}'s control groups are empty")
+
+
+def _finished(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command of nsenter to its end.
+
+    systemd stops all processes of a host before it ends them. nsenter stops with its child then,
+    and nobody on the host can let it go on.
+    """
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    end_s = time.monotonic() + COMMAND_S
+    while True:
+        try:
+            out, err = process.communicate(timeout=STOPPED_S)
+        except subprocess.TimeoutExpired:
+            if time.monotonic() > end_s:
+                process.kill()
+                process.communicate()
+                raise
+            process.send_signal(signal.SIGCONT)
+        else:
+            return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def _children(pid: int) -> Sequence[int]:
+    try:
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:  # it has ended
+        return []
+
+
+def _is_first(pid: int) -> bool:
+    """Say whether this is process 1 of the innermost namespace, and systemd already."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    return fields["Name"] == "systemd" and fields["NSpid"].split()[-1] == "1"

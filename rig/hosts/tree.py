@@ -1,0 +1,147 @@
+"""What stands on a host's disk before its first boot."""
+
+import hashlib
+import shlex
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rig.processes import ROOT
+
+if TYPE_CHECKING:
+    from rig.hosts.host import Host
+    from rig.hosts.rig import Rig
+
+# Units with ProtectHome= see no checkout and no interpreter below /root or /home.
+SHIPPED = "/opt/slashetc"
+
+SITE = "lib/python{}.{}/site-packages".format(*sys.version_info)
+
+LINK = f"echo {SHIPPED}/tree >extra/{SITE}/_slashetc.pth"
+
+NETWORK_UNIT = """
+[Unit]
+DefaultDependencies=no
+Before=network.target network-online.target
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/ip link set host0 up
+ExecStart=/bin/ip addr replace {address}/24 dev host0
+[Install]
+WantedBy=multi-user.target
+"""
+
+# Where a package puts what stands below systemd/, from /usr/lib on.
+DATA = {
+    "system": "systemd/system",
+    "system-preset": "systemd/system-preset",
+    "sysusers.d": "sysusers.d",
+    "tmpfiles.d": "tmpfiles.d",
+}
+
+# Work of this machine that its copy must not do, and what has no meaning there.
+MASKED = (
+    "apt-daily.timer", "apt-daily-upgrade.timer", "console-getty.service", "dpkg-db-backup.timer",
+    "e2scrub_all.timer", "fstrim.timer", "getty@tty1.service",
+    "systemd-networkd.service", "systemd-networkd-wait-online.service",
+    "systemd-tmpfiles-clean.timer",
+)  # fmt: skip
+
+
+def machine_id(rig: str, name: str) -> str:
+    """Return a host's machine-id: another in each rig."""
+    return hashlib.sha256(f"{rig}/{name}".encode()).hexdigest()[:32]
+
+
+def share(rig: "Rig", *, install: bool) -> None:
+    """Make what all hosts have in common: our tree and its libraries."""
+    if not install:
+        return
+    _inside(
+        rig,
+        f"""
+        cd {rig.state}
+        mkdir -p extra/{SITE} extra/bin venv
+        {_package(rig.package) if rig.package else LINK}
+        echo "home = {SHIPPED}/python/bin" >extra/pyvenv.cfg
+        ln -s {SHIPPED}/python/bin/{Path(sys.executable).resolve().name} extra/bin/python
+        mount -t overlay -o ro,lowerdir=extra:{sys.prefix} overlay venv
+        """,
+    )
+
+
+def _package(prefix: Path) -> str:
+    """Return shell code that lays what pip installed over the libraries, without our tree's link.
+
+    A character device 0/0 is an overlay's sign that a file below it is not there.
+    """
+    links = [path.name for path in Path(sys.prefix, SITE).glob("*slashetc*.pth")]
+    gone = "\n".join(f"mknod extra/{SITE}/{link} c 0 0" for link in links)
+    return f"cp -a {prefix}/lib extra/\n{gone}"
+
+
+def prepare(rig: "Rig", host: "Host", *, install: bool) -> None:
+    """Lay a writable copy of this machine's root directory for one host."""
+    root = rig.state / host.name
+    masks = "\n".join(f"ln -sf /dev/null etc/systemd/system/{unit}" for unit in MASKED)
+    script = f"""
+        mkdir {root} {root}.upper {root}.work
+        mount -t overlay -o lowerdir=/,upperdir={root}.upper,workdir={root}.work overlay {root}
+        cd {root}
+        rm -rf etc/systemd/system/*.wants etc/systemd/system/*.requires var/log/journal
+        {masks}
+        echo {host.machine_id} >etc/machine-id
+        echo {host.name} >etc/hostname
+        : >etc/fstab
+        printf {shlex.quote(_names(rig))} >etc/hosts
+        printf {shlex.quote(NETWORK_UNIT.format(address=host.address))} \
+          >etc/systemd/system/rig-network.service
+        mkdir etc/systemd/system/multi-user.target.wants
+        ln -s ../rig-network.service etc/systemd/system/multi-user.target.wants/
+        """
+    _inside(rig, script + (_install(rig.package) if install else ""))
+
+
+def binds(rig: "Rig") -> list[str]:
+    """Return nspawn's arguments that show our tree, its libraries and the interpreter on a host."""
+    places: dict[str, Path | str] = {"venv": rig.state / "venv", "python": sys.base_prefix}
+    if rig.package is None:
+        places["tree"] = ROOT
+    return [f"--bind-ro={source}:{SHIPPED}/{name}" for name, source in places.items()]
+
+
+def _names(rig: "Rig") -> str:
+    return "127.0.0.1 localhost\n" + "".join(f"{one.address} {one.name}\n" for one in rig)
+
+
+def _install(package: Path | None) -> str:
+    """Return shell code that puts our programs and units where a package would."""
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    lines = [f"mkdir -p .{SHIPPED}"]
+    library = sysconfig.get_config_var("INSTSONAME")
+    if sys.base_prefix != "/usr" and library:
+        # The interpreter was linked to its library in a place that is not there on a host, and
+        # the distribution's library of the same name is another build.
+        place = f"usr/lib/{sysconfig.get_config_var('MULTIARCH')}"
+        lines += [f"ln -sf {SHIPPED}/python/lib/{library} {place}/"]
+    for program, entry in scripts.items():
+        module, _, function = entry.partition(":")
+        text = f"#!{SHIPPED}/venv/bin/python\\nimport {module}\\n{module}.{function}()\\n"
+        lines += [f"rm -f usr/bin/{program}; printf '{text}' >usr/bin/{program}"]
+        lines += [f"chmod 755 usr/bin/{program}"]
+    for kind, place in DATA.items():
+        source = package / "lib" / place if package else ROOT / "systemd" / kind
+        lines += [f"cp {source}/* usr/lib/{place}/"]
+    lines += ["systemd-sysusers --root=. slashetc.conf"]
+    lines += ["systemd-tmpfiles --root=. --create slashetc.conf", ""]
+    return "\n".join(lines)
+
+
+def _inside(rig: "Rig", script: str) -> None:
+    command = rig.inside("bash", "-c", f"set -eu\n{script}")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,215 @@
+"""Real processes for tests: started on free ports, waited for with deadlines, ended by id."""
+
+import fcntl
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Self, TypeVar
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+T = TypeVar("T")
+START_S = 20.0
+# LONG=1 for the counts that a release is tested with; without it, some that fit a coffee break.
+LONG = bool(os.environ.get("LONG"))
+STOP_S = 15.0
+
+
+# Below those that Linux gives to outgoing connections, one of which could take the port first.
+PORTS = range(10_000, 32_000)
+# The number of the next one, for all test processes of this machine: what one was told may wait
+# for its server a while, so no other is told the same.
+NEXT_PORT = Path(tempfile.gettempdir()) / "slashetc-tests-next-port"
+
+
+def free_port() -> int:
+    """Return a TCP and UDP port of 127.0.0.1 that nobody has, and no other test was told of."""
+    with NEXT_PORT.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        port = int(file.read() or random.SystemRandom().choice(PORTS))
+        while not _is_free(port):
+            port = _after(port)
+        file.truncate(0)
+        file.write(str(_after(port)))
+    return port
+
+
+def _after(port: int) -> int:
+    return port + 1 if port + 1 in PORTS else PORTS[0]
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+        try:
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def wait_until(condition: Callable[[], T | None], what: str, deadline_s: float = START_S) -> T:
+    """Return the first true value of `condition`, or fail the test naming `what`."""
+    end = time.monotonic() + deadline_s
+    while not (value := condition()):
+        if time.monotonic() > end:
+            pytest.fail(f"{what}: not within {deadline_s:g} s")
+        time.sleep(0.02)
+    return value
+
+
+def answers(url: str) -> bool:
+    """Say whether a GET of `url` answers 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=1) as reply:
+            return bool(reply.status == 200)
+    except urllib.error.HTTPError as refusal:
+        refusal.close()
+        return False
+    except OSError:
+        return False
+
+
+def require(program: str) -> str:
+    """Return the program's path; skip the test when it is missing, fail it in CI."""
+    if found := shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin"):
+        return found
+    reason = f"{program} is not installed: .ci/run names its Debian package"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def isolated(script: str, directory: Path, timeout_s: float) -> subprocess.CompletedProcess[str]:
+    """Run a bash script with loopback ports, /tmp and processes of its own.
+
+    Our programs are on its PATH; what it leaves running ends with it.
+    """
+    if os.geteuid():
+        pytest.skip("a network of its own, with every port free, needs root")
+    isolate = [require("unshare"), "--net", "--mount", "--pid", "--mount-proc"]
+    isolate += ["--fork", "--kill-child"]
+    programs = Path(sys.executable).parent
+    steps = ["set -eu"]
+    for needed in (ROOT, programs.parent):
+        if needed.is_relative_to("/tmp"):
+            kept = directory / needed.relative_to("/tmp")
+            steps += [f"mkdir -p {kept}", f"mount --bind {needed} {kept}"]
+    steps += [f"mount --rbind {directory} /tmp", "ip link set lo up", f"cd {ROOT}", ""]
+    set_up = "\n".join(steps)
+    return subprocess.run(
+        [*isolate, "bash", "-c", set_up + script],
+        env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+class Running:
+    """One process; its output goes to a file that a failing wait shows the end of."""
+
+    def __init__(self, command: Sequence[str], log: Path, **environment: str) -> None:
+        self.log = log
+        with log.open("ab") as out:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+                start_new_session=True,
+            )
+
+    def wait_for(self, condition: Callable[[], object], what: str) -> None:
+        """Wait until `condition` holds while the process lives."""
+
+        def holds() -> bool:
+            if self.process.poll() is not None:
+                pytest.fail(f"{what}: the process ended early\n{self.tail()}")
+            return bool(condition())
+
+        try:
+            wait_until(holds, what)
+        except pytest.fail.Exception as failure:
+            pytest.fail(f"{failure}\n{self.tail()}")
+
+    def tail(self) -> str:
+        """Return the end of what the process printed."""
+        return self.log.read_text(errors="replace")[-4000:]
+
+    def kill(self) -> None:
+        """SIGKILL, as a power cut would."""
+        self.process.kill()
+        self.process.wait(STOP_S)
+
+    def stop(self) -> int:
+        """SIGTERM and wait; a process that does not end is killed with its group and fails."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(STOP_S)
+            pytest.fail(f"did not end on SIGTERM\n{self.tail()}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def python(module: str, *arguments: str) -> list[str]:
+    """Return the command line that runs one of our modules."""
+    return [sys.executable, "-m", module, *arguments]
+
+
+class Etcd(Running):
+    """A real one-member etcd with the v2 API, and beside it the v3 API with keys of its own."""
+
+    V2_FLAG = "--enable-v2"
+
+    def __init__(self, directory: Path) -> None:
+        program = require("etcd")
+        client, peer = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{client}"
+        peer_url = f"http://127.0.0.1:{peer}"
+        command = [program, self.V2_FLAG, "--data-dir", str(directory / "etcd")]
+        command += ["--listen-client-urls", self.url, "--advertise-client-urls", self.url]
+        command += ["--listen-peer-urls", peer_url, "--initial-advertise-peer-urls", peer_url]
+        command += ["--initial-cluster", f"default={peer_url}", "--log-level", "error"]
+        super().__init__(command, directory / "etcd.log")
+        self.wait_for(lambda: answers(f"{self.url}/health"), "etcd healthy")
+
+
+class Etcd3(Etcd):
+    """A real one-member etcd with the v3 API alone, as etcd 3.6 is."""
+
+    V2_FLAG = "--enable-v2=false"
+
+
+class Coordinator(Running):
+    """Our one-member coordinator."""
+
+    def __init__(self, directory: Path, *arguments: str, port: int | None = None) -> None:
+        self.url = f"http://127.0.0.1:{port or free_port()}"
+        command = python("coordinator", "--data-dir", str(directory / "coordinator"))
+        command += ["--listen-client-urls", self.url, "--advertise-client-urls", self.url]
+        super().__init__([*command, "--status-addr", "", *arguments], directory / "coordinator.log")
+        self.wait_for(lambda: answers(f"{self.url}/health"), "coordinator healthy")

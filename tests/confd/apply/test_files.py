@@ -1,0 +1,154 @@
+"""Files as they are put in place."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from confd.apply import files
+from confd.apply.files import OwnerUnknown, Wanted
+from confd.core.config.resource import TemplateResource
+from confd.core.keyspace.key_set import Scope
+from rig.processes import ROOT
+from tests.confd.confdir_fixture import staged
+
+OTHER_ID = 4321 if os.geteuid() == 0 else os.geteuid()
+
+
+def want(content: bytes = b"text", mode: int = 0o644) -> Wanted:
+    return Wanted(content, mode, os.geteuid(), os.getegid())
+
+
+def put(dest: Path, wanted: Wanted) -> None:
+    files.replace(files.stage(dest, wanted), dest)
+
+
+def resource(
+    dest: Path, mode: int | None = None, owner: str | int | None = None
+) -> TemplateResource:
+    return TemplateResource("r", "src", str(dest), Scope("", ()), mode, owner, owner)
+
+
+def test_what_was_put_in_place_is_in_place(tmp_path: Path) -> None:
+    dest = tmp_path / "a"
+    wanted = Wanted(b"x\0y", 0o640, OTHER_ID, OTHER_ID)
+    put(dest, wanted)
+    assert files.present(dest) == wanted
+    assert dest.read_bytes() == b"x\0y"
+
+
+@pytest.mark.parametrize(
+    "wanted", [want(b"texx"), want(b"text2"), want(b""), want(mode=0o600), want(mode=0o4644)]
+)
+def test_another_content_or_mode_is_not_in_place(tmp_path: Path, wanted: Wanted) -> None:
+    put(tmp_path / "a", want())
+    assert files.present(tmp_path / "a") != wanted
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_another_owner_is_not_in_place(tmp_path: Path) -> None:
+    put(tmp_path / "a", want())
+    assert files.present(tmp_path / "a") != Wanted(b"text", 0o644, 1, 0)
+    assert files.present(tmp_path / "a") != Wanted(b"text", 0o644, 0, 1)
+
+
+def test_nothing_but_a_regular_file_is_in_place(tmp_path: Path) -> None:
+    put(tmp_path / "real", want())
+    (tmp_path / "link").symlink_to("real")
+    os.mkfifo(tmp_path / "fifo", 0o644)
+    (tmp_path / "directory").mkdir()
+    names = ("link", "fifo", "directory", "absent", "absent/below")
+    assert [files.present(tmp_path / name) for name in names] == [None] * 5
+
+
+def test_a_link_is_replaced_and_what_it_led_to_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("theirs")
+    (tmp_path / "link").symlink_to("real")
+    put(tmp_path / "link", want())
+    assert (tmp_path / "real").read_text() == "theirs"
+    assert not (tmp_path / "link").is_symlink()
+
+
+def test_the_set_id_bits_survive_the_writing(tmp_path: Path) -> None:
+    put(tmp_path / "a", want(mode=0o4755))
+    assert (tmp_path / "a").stat().st_mode & 0o7777 == 0o4755
+
+
+def test_a_mode_does_not_depend_on_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        put(tmp_path / "a", want(mode=0o666))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o7777 == 0o666
+
+
+def test_a_staged_file_is_hidden_and_keeps_its_extension(tmp_path: Path) -> None:
+    path = files.stage(tmp_path / ("n" * 250 + ".yaml"), want())
+    assert path.parent == tmp_path
+    assert path.name.startswith(".confd-")
+    assert path.suffix == ".yaml"
+    assert files.stage(tmp_path / "a.b c", want()).suffix == ""
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
+    # The limit on the size of a file plays the full disk.
+    program = (
+        "import resource, signal, sys; from pathlib import Path; from confd import files\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10000, 10000))\n"
+        "want = files.Wanted(b'x' * 50000, 0o644, *map(int, sys.argv[2:]))\n"
+        "try: files.stage(Path(sys.argv[1]), want)\n"
+        "except OSError as error: print(error.strerror)\n"
+    )
+    dest = tmp_path / "a"
+    dest.write_text("old")
+    ids = [str(os.geteuid()), str(os.getegid())]
+    command = [sys.executable, "-c", program, str(dest), *ids]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "File too large\n"
+    assert dest.read_text() == "old"
+    assert staged(tmp_path) == []
+
+
+def test_only_this_destinations_leftovers_are_swept(tmp_path: Path) -> None:
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    files.stage(mine, want())
+    files.stage(mine, want())
+    files.stage(other, want())
+    (tmp_path / ".confd-mine").mkdir()
+    assert files.sweep([mine]) == 2
+    assert len(staged(tmp_path)) == 2
+    assert files.sweep([tmp_path / "absent" / "x"]) == 0
+
+
+def test_a_kept_file_takes_the_place_of_the_one_kept_before(tmp_path: Path) -> None:
+    dest = tmp_path / "a.conf"
+    for content in (b"1", b"2"):
+        files.keep(files.stage(dest, want(content)), dest)
+    assert [path.name for path in tmp_path.iterdir()] == [".a.conf.staged"]
+    assert files.kept_path(dest).read_bytes() == b"2"
+
+
+def test_an_open_mode_is_that_of_the_file_or_0644(tmp_path: Path) -> None:
+    dest = tmp_path / "a"
+    assert files.wanted(resource(dest), dest, b"").mode == 0o644
+    dest.write_text("")
+    dest.chmod(0o751)
+    assert files.wanted(resource(dest), dest, b"").mode == 0o751
+    assert files.wanted(resource(dest, mode=0o600), dest, b"").mode == 0o600
+    dest.unlink()
+    dest.symlink_to("/etc/passwd")
+    assert files.wanted(resource(dest), dest, b"").mode == 0o644
+
+
+def test_owners_are_names_numbers_or_our_own(tmp_path: Path) -> None:
+    dest = tmp_path / "a"
+    own = files.wanted(resource(dest), dest, b"")
+    assert (own.uid, own.gid) == (os.geteuid(), os.getegid())
+    assert files.wanted(resource(dest, owner="root"), dest, b"").uid == 0
+    assert files.wanted(resource(dest, owner=7), dest, b"").gid == 7
+    with pytest.raises(OwnerUnknown, match="owner 'no-such-name' is no user of this host"):
+        files.wanted(resource(dest, owner="no-such-name"), dest, b"")

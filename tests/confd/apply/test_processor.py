@@ -1,0 +1,352 @@
+"""The worker's thread on a store in memory: nothing lost, nothing done in vain."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from confd.apply.processor import Worker
+from confd.apply.state_dir import State
+from confd.apply.transaction import Manner, Outcome
+from confd.settings import Settings
+from coordinator.client import Store, connect
+from coordinator.client.memory_store import MemoryStore
+from rig.processes import free_port, wait_until
+from tests.confd.confdir_fixture import Confdir
+
+JOIN_S = 10.0
+
+
+class World:
+    """A store, a confdir, and a worker between them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.store: Store = MemoryStore()
+        self.confdir = Confdir(directory)
+        self.worker: Worker | None = None
+        self.passed: list[bool] = []
+        self.failures: list[BaseException] = []
+
+    def start(self, *, watch: bool = True, interval_s: float = 0.0) -> Worker:
+        self.state = State(self.directory / "state")
+        settings = Settings(
+            confdir=self.confdir.path,
+            manner=Manner(),
+            state_dir=self.directory / "state",
+            watch=watch,
+            interval_s=interval_s,
+        )
+        self.worker = Worker(settings, self.confdir.resources(), self.store, self.state)
+        self.worker.start(first_pass=lambda: self.passed.append(True), failed=self.failures.append)
+        return self.worker
+
+    def first_pass(self) -> None:
+        wait_until(lambda: self.passed, "the first pass")
+
+    def stop(self) -> None:
+        if self.worker is not None:
+            self.worker.stop()
+            assert self.worker.join(JOIN_S)
+            self.state.close()
+            self.worker = None
+        assert self.failures == []
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.stop()
+
+
+def holds(path: Path, text: str) -> Callable[[], bool]:
+    return lambda: path.exists() and path.read_text() == text
+
+
+def test_a_change_reaches_the_file(world: World) -> None:
+    dest = world.confdir.add("a", "{{ getv('/app/v', 'none') }}")
+    world.start()
+    wait_until(holds(dest, "none"), "the first text")
+    world.store.put("/app/v", "1")
+    wait_until(holds(dest, "1"), "the written key")
+    world.store.delete("/app", recursive=True)
+    wait_until(holds(dest, "none"), "the deleted directory")
+
+
+def test_only_the_resources_that_read_a_key_are_worked(world: World) -> None:
+    one = world.confdir.add("one", "{{ getv('/app/one', '') }}")
+    two = world.confdir.add("two", "{{ getv('/app/two', '') }}")
+    worker = world.start()
+    world.first_pass()
+    world.store.put("/app/one", "1")
+    wait_until(holds(one, "1"), "the file")
+    world.store.put("/app/other", "1")
+    world.store.put("/app/two", "2")
+    wait_until(holds(two, "2"), "the other file")
+    assert sum(worker.outcomes.values()) == 4
+
+
+def test_what_changes_while_a_reload_runs_is_not_lost(world: World, tmp_path: Path) -> None:
+    gate, begun, log = (tmp_path / name for name in ("gate", "begun", "log"))
+    reload = (
+        f"touch {begun}; while ! test -e {gate}; do sleep 0.02; done; cat {{{{ dest }}}} >> {log}"
+    )
+    dest = world.confdir.add("a", "{{ getv('/app/v') }}", f'reload_cmd = "{reload}"')
+    world.store.put("/app/v", "1")
+    world.start()
+    wait_until(begun.exists, "the first reload")
+    for value in "234":
+        world.store.put("/app/v", value)
+    gate.touch()
+    wait_until(holds(log, "14"), "the reload of the last value")
+    assert dest.read_text() == "4"
+
+
+def test_a_failing_resource_is_tried_again_by_itself(world: World, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    dest = world.confdir.add("a", "x", f'check_cmd = "test -e {gate}"', keys="[]")
+    worker = world.start()
+    wait_until(lambda: worker.outcomes[Outcome.CHECK_FAILED], "the refusal")
+    gate.touch()
+    wait_until(holds(dest, "x"), "the file")
+
+
+def test_a_failing_resource_does_not_hold_up_the_others(world: World) -> None:
+    world.confdir.add("a", "{{ getv('/app/never') }}")
+    dest = world.confdir.add("b", "x")
+    worker = world.start()
+    wait_until(holds(dest, "x"), "the other file")
+    world.first_pass()
+    assert worker.report["conf.d/a.toml"].outcome is Outcome.RENDER_FAILED
+
+
+def test_an_absent_key_that_comes_mends_its_resource_at_once(world: World) -> None:
+    dest = world.confdir.add("a", "{{ getv('/app/v') }}")
+    world.start()
+    world.first_pass()
+    world.store.put("/app/v", "1")
+    wait_until(holds(dest, "1"), "the file")
+
+
+def test_without_watch_changes_wait_for_the_next_pass(world: World) -> None:
+    dest = world.confdir.add("a", "{{ getv('/app/v', 'none') }}")
+    worker = world.start(watch=False)
+    world.first_pass()
+    index = world.store.put("/app/v", "1").modified
+    wait_until(lambda: worker.statuses()["/app"].index >= index, "the change to be heard")
+    assert dest.read_text() == "none"
+    worker.request_pass()
+    wait_until(holds(dest, "1"), "the pass")
+
+
+def test_an_interval_passes_by_itself(world: World) -> None:
+    dest = world.confdir.add("a", "{{ getv('/app/v', 'none') }}")
+    world.start(watch=False, interval_s=0.1)
+    world.first_pass()
+    world.store.put("/app/v", "1")
+    wait_until(holds(dest, "1"), "a pass")
+    dest.write_text("strayed")
+    wait_until(holds(dest, "1"), "another pass")
+
+
+def test_a_pass_takes_new_resources_and_their_keys(world: World) -> None:
+    world.confdir.add("a", "x")
+    worker = world.start()
+    world.first_pass()
+    world.store.put("/db/v", "1")
+    dest = world.confdir.add("b", "{{ getv('/db/v') }}", keys='["/db"]')
+    worker.request_pass()
+    wait_until(holds(dest, "1"), "the new file")
+    assert set(worker.statuses()) == {"/app", "/db"}
+
+
+def test_a_pass_lets_go_of_what_is_gone(world: World) -> None:
+    world.confdir.add("a", "{{ getv('/app/v', '') }}")
+    world.confdir.add("b", "{{ getv('/db/v', '') }}", keys='["/db"]')
+    worker = world.start()
+    world.first_pass()
+    (world.confdir.path / "conf.d" / "a.toml").unlink()
+    worker.request_pass()
+    wait_until(lambda: set(worker.statuses()) == {"/db"}, "the root to go")
+    assert set(worker.report) == {"conf.d/b.toml"}
+
+
+def test_a_broken_configuration_is_refused_and_the_old_one_works_on(world: World) -> None:
+    dest = world.confdir.add("a", "{{ getv('/app/v', '') }}")
+    worker = world.start()
+    world.first_pass()
+    (world.confdir.path / "conf.d" / "b.toml").write_text("nonsense")
+    worker.request_pass()
+    world.store.put("/app/v", "1")
+    wait_until(holds(dest, "1"), "the file")
+    assert set(worker.resources) == {"conf.d/a.toml"}
+
+
+def test_a_resource_without_keys_does_not_wait_for_the_store(world: World) -> None:
+    world.store = connect(f"http://127.0.0.1:{free_port()}")
+    other = world.confdir.add("a", "{{ getv('/app/v', 'none') }}")
+    dest = world.confdir.add("b", "x", keys="[]")
+    world.start()
+    wait_until(holds(dest, "x"), "the file")
+    assert not other.exists()
+    assert world.passed == []
+
+
+def test_no_resources_are_a_pass_too(world: World) -> None:
+    world.start()
+    world.first_pass()
+
+
+def test_a_restart_reloads_nothing_that_did_not_change(world: World, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    world.confdir.add("a", "{{ getv('/app/v') }}", f'reload_cmd = "cat {{{{ dest }}}} >> {log}"')
+    world.store.put("/app/v", "1")
+    world.start()
+    wait_until(holds(log, "1"), "the first reload")
+    world.stop()
+    world.store.put("/app/v", "2")
+    world.passed.clear()
+    world.start()
+    world.first_pass()
+    wait_until(holds(log, "12"), "the second reload")
+    world.stop()
+    world.passed.clear()
+    world.start()
+    world.first_pass()
+    assert log.read_text() == "12"
+
+
+def test_a_stop_does_not_wait_for_all_that_is_due(world: World, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    for name in "abc":
+        line = (
+            f"touch {begun}; : {name}; while test -e {world.confdir.path}/hold; do sleep 0.02; done"
+        )
+        world.confdir.add(name, "x", f'reload_cmd = "{line}"', keys="[]")
+    hold = world.confdir.path / "hold"
+    hold.touch()
+    worker = world.start()
+    wait_until(begun.exists, "the first reload")
+    worker.stop()
+    hold.unlink()
+    assert worker.join(JOIN_S)
+    assert sum(map(worker.owes, worker.resources.values())) == 2
+
+
+def test_a_cut_command_leaves_its_reload_owed(world: World, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    dest = world.confdir.add("a", "x", f'reload_cmd = "touch {begun}; sleep 300"', keys="[]")
+    worker = world.start()
+    wait_until(begun.exists, "the reload")
+    worker.stop()
+    worker.cut()
+    assert worker.join(JOIN_S)
+    assert dest.read_text() == "x"
+    assert worker.owes(worker.resources["conf.d/a.toml"])
+
+
+def test_an_edit_is_taken_once_the_directory_is_quiet(world: World) -> None:
+    world.confdir.add("a", "1", keys="[]")
+    worker = world.start()
+    world.first_pass()
+    dest = world.confdir.add("b", "2", keys="[]")
+    worker.edited()
+    worker.edited()
+    wait_until(holds(dest, "2"), "the new file")
+
+
+def test_a_broken_template_is_refused_and_the_one_before_works_on(world: World) -> None:
+    dest = world.confdir.add("a", "old {{ getv('/app/v', '') }}")
+    worker = world.start()
+    world.first_pass()
+    path = world.confdir.path / "templates" / "a.j2"
+    path.write_text("new {% if %}")
+    worker.request_pass()
+    world.store.put("/app/v", "1")
+    wait_until(holds(dest, "old 1"), "the file by the template before")
+    path.write_text("new {{ getv('/app/v') }}")
+    worker.request_pass()
+    wait_until(holds(dest, "new 1"), "the mended template")
+
+
+def test_a_burst_of_changes_is_one_rendering(world: World, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    dest = world.confdir.add(
+        "a",
+        "{{ getv('/app/v', '') }}",
+        f'reload_cmd = "cat {{{{ dest }}}} >> {log}"',
+        'wait = "300ms:10s"',
+    )
+    world.store.put("/app/v", "0")
+    worker = world.start()
+    wait_until(holds(log, "0"), "the first reload")
+    for value in "12345":
+        world.store.put("/app/v", value)
+    wait_until(holds(dest, "5"), "the last value")
+    wait_until(holds(log, "05"), "its reload")
+    assert worker.outcomes[Outcome.WRITTEN] == 2
+
+
+def test_trigger_keys_alone_bring_a_file_up(world: World) -> None:
+    dest = world.confdir.add("a", "{{ getv('/app/v', '') }}", 'trigger_keys = ["/app/commit"]')
+    other = world.confdir.add("b", "{{ getv('/app/v', '') }}")
+    world.start()
+    world.first_pass()
+    world.store.put("/app/v", "1")
+    wait_until(holds(other, "1"), "the file without a trigger")
+    assert dest.read_text() == ""
+    world.store.put("/app/commit", "x")
+    wait_until(holds(dest, "1"), "the trigger")
+
+
+def test_a_deferred_reload_comes_by_itself(world: World, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    world.confdir.add(
+        "a",
+        "{{ getv('/app/v', '') }}",
+        f'reload_cmd = "cat {{{{ dest }}}} >> {log}"',
+        'min_reload_interval = "500ms"',
+    )
+    world.store.put("/app/v", "1")
+    world.start()
+    wait_until(holds(log, "1"), "the first reload")
+    world.store.put("/app/v", "2")
+    wait_until(holds(log, "12"), "the deferred reload")
+
+
+def test_a_cleared_history_renders_what_changed_and_no_more(world: World) -> None:
+    store = MemoryStore(history_max=1)
+    world.store = store
+    one = world.confdir.add("one", "{{ getv('/app/one', '') }}")
+    world.confdir.add("two", "{{ getv('/app/two', '') }}")
+    worker = world.start()
+    world.first_pass()
+    for number in range(50):
+        store.put("/other/x", str(number))
+        store.put("/app/one", str(number))
+    wait_until(holds(one, "49"), "the last value")
+    # The other file was written by the first pass and never worked again.
+    assert worker.report["conf.d/two.toml"].outcome is Outcome.WRITTEN
+
+
+def test_a_reload_owed_for_a_file_that_came_back_is_tried_again_in_peace(
+    world: World, tmp_path: Path
+) -> None:
+    gate, log = tmp_path / "gate", tmp_path / "log"
+    gate.touch()
+    line = f"cat {{{{ dest }}}} >> {log}; test -e {gate} && ! grep -q bad {{{{ dest }}}}"
+    dest = world.confdir.add("a", "{{ getv('/app/v') }}.", f'reload_cmd = "{line}"')
+    world.store.put("/app/v", "1")
+    worker = world.start()
+    world.first_pass()
+    gate.unlink()
+    world.store.put("/app/v", "bad")
+    wait_until(holds(log, "1.bad.1."), "the reload of what came back")
+    assert worker.outcomes[Outcome.WRITTEN] <= 2
+    gate.touch()
+    wait_until(lambda: not worker.owes(worker.resources["conf.d/a.toml"]), "the debt to be paid")
+    assert dest.read_text() == "1."
+    # One retry after a second, not one after another.
+    assert log.read_text().count(".") <= 5
+    assert worker.report["conf.d/a.toml"].outcome in {Outcome.QUARANTINED, Outcome.RELOAD_FAILED}

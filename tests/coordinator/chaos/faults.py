@@ -1,0 +1,135 @@
+"""What goes wrong: each fault is a context; inside it the fault holds, afterwards it is healed.
+
+The seed draws which faults come, how long they hold and by which rule their victims are chosen;
+who leads at that moment is up to the processes, so a schedule comes again but not every step.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from rig.cluster import Place
+from tests.coordinator.chaos.member_hosts import Members, number_of
+
+HELD_S = (0.5, 3.5)
+# Half of the faults are aimed at the leader, where they hurt most.
+AIMED = 0.5
+
+
+class Nemesis:
+    """Draws faults for a cluster and carries them out, one or two at a time."""
+
+    def __init__(self, members: Members, rng: random.Random, say: Callable[[str], None]) -> None:
+        self.members, self.rng, self.say = members, rng, say
+
+    def strike(self, name: str) -> None:
+        """Let one fault come and go, sometimes with a second one inside it."""
+        with ExitStack() as both:
+            both.enter_context(FAULTS[name](self))
+            if name not in ALONE and self.rng.random() < 0.3:
+                second = self.rng.choice([each for each in FAULTS if each not in ALONE])
+                both.enter_context(FAULTS[second](self))
+            time.sleep(self.rng.uniform(*HELD_S))
+        self.members.bring_back()
+
+    def victim(self) -> Place:
+        """Draw a member: the leader, if there is one, or any."""
+        any_one = self.rng.choice(self.members.places)
+        if self.rng.random() < AIMED:
+            return self.members.leader_now() or any_one
+        return any_one
+
+    @contextmanager
+    def killed(self) -> Iterator[None]:
+        """Kill -9 of one member, or of all at once."""
+        dead = self.members.places if self.rng.random() < 0.2 else [self.victim()]
+        self.say(f"kill -9 {_names(dead)}")
+        for each in dead:
+            if each.running is not None:
+                self.members.kill(each)
+        yield
+        self.members.bring_back()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """SIGSTOP: a process that does not know how long it was away."""
+        victim = self.victim()
+        self.say(f"SIGSTOP {victim.name}")
+        self.members.pause(victim)
+        yield
+        self.members.resume(victim)
+
+    @contextmanager
+    def parted(self) -> Iterator[None]:
+        """Cut a minority off from the others, in both directions."""
+        first = self.victim()
+        others = [each for each in self.members.places if each is not first]
+        more = self.rng.randint(0, (len(others) - 1) // 2)
+        minority = [first, *self.rng.sample(others, more)]
+        rest = [each for each in others if each not in minority]
+        self.say(f"partition {_names(minority)} | {_names(rest)}")
+        self.members.network.part(map(number_of, minority), [number_of(each) for each in rest])
+        yield
+        self.members.network.heal()
+
+    @contextmanager
+    def muted(self) -> Iterator[None]:
+        """Cut one direction: a member is not heard by some or all others, or does not hear them."""
+        victim = self.victim()
+        others = [each for each in self.members.places if each is not victim]
+        others = self.rng.sample(others, self.rng.randint(1, len(others)))
+        deaf = self.rng.random() < 0.5
+        self.say(f"one-way {victim.name} {'from' if deaf else 'to'} {_names(others)}")
+        for each in others:
+            ends = (number_of(each), number_of(victim))
+            self.members.network.cut(*(ends if deaf else reversed(ends)))
+        yield
+        self.members.network.heal()
+
+    @contextmanager
+    def rolled(self) -> Iterator[None]:
+        """Restart all members, one after the other."""
+        self.say("rolling restart")
+        for each in list(self.members.places):
+            self.members.restart(each)
+        yield
+
+    @contextmanager
+    def replaced(self) -> Iterator[None]:
+        """Add a new member and remove an old one."""
+        old = self.victim()
+        self.say(f"replace {old.name}")
+        new = self.members.replace(old)
+        self.say(f"replaced {old.name} by {new.name}")
+        yield
+
+    @contextmanager
+    def filled(self) -> Iterator[None]:
+        """Fill a member's disk; half of the time it is killed and must start on the full disk."""
+        victim = self.victim()
+        killed = self.rng.random() < 0.5
+        self.say(f"disk full {victim.name}{', kill -9' if killed else ''}")
+        self.members.fill(victim)
+        if killed and victim.running is not None:
+            self.members.kill(victim)
+            self.members.begin(victim)
+        yield
+        self.members.free(victim)
+
+
+FAULTS = {
+    "kill": Nemesis.killed,
+    "stop": Nemesis.paused,
+    "partition": Nemesis.parted,
+    "one-way": Nemesis.muted,
+    "rolling": Nemesis.rolled,
+    "replace": Nemesis.replaced,
+    "disk-full": Nemesis.filled,
+}
+# These need a majority while they go on.
+ALONE = {"rolling", "replace"}
+
+
+def _names(places: list[Place]) -> str:
+    return ",".join(each.name for each in places)

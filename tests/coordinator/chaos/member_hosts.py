@@ -1,0 +1,153 @@
+"""A cluster whose members have a host and a small disk each."""
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rig.cluster import Answer, Cluster, Place, ask
+from rig.processes import require, wait_until
+from tests.coordinator.chaos.namespaces import Network, address
+
+CLIENT_PORT, PEER_PORT, STATUS_PORT = 2379, 2380, 2381
+# Room for a log's two segments of 64 MiB and some snapshots.
+DISK = "160m"
+# Often enough that a member which was away for seconds is sent a snapshot.
+SNAPSHOT_COUNT = 1000
+CONVERGED_S = 45.0
+
+
+@dataclass
+class Members(Cluster):
+    """Members on hosts 1, 2, 3 and so on; `places` are those that belong to the cluster now."""
+
+    network: Network = field(default_factory=Network)
+    joined: int = 0
+
+    def __post_init__(self) -> None:
+        self.flags = (*self.flags, "--snapshot-count", str(SNAPSHOT_COUNT))
+        self.places = [self.new_place(f"m{number}") for number in range(1, self.size + 1)]
+
+    def new_place(self, name: str) -> Place:
+        """Return a place on a new host, with an empty disk."""
+        self.joined += 1
+        host = f"http://{address(self.joined)}"
+        self.network.join(self.joined)
+        new = Place(
+            name,
+            f"{host}:{CLIENT_PORT}",
+            f"{host}:{PEER_PORT}",
+            f"{address(self.joined)}:{STATUS_PORT}",
+        )
+        disk = self.directory / new.directory_name
+        disk.mkdir()
+        mount = [require("mount"), "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(disk)]
+        subprocess.run(mount, check=True)
+        return new
+
+    def command(self, one: Place, *more: str) -> list[str]:
+        """Return the command line of a member, on its host."""
+        return self.network.inside(number_of(one), super().command(one, *more))
+
+    def pause(self, one: Place) -> None:
+        """Stop a member's process where it is."""
+        self.signal(one, signal.SIGSTOP)
+
+    def resume(self, one: Place) -> None:
+        """Let it go on, unaware."""
+        self.signal(one, signal.SIGCONT)
+
+    def signal(self, one: Place, number: signal.Signals) -> None:
+        """Send a signal to a member, if it runs."""
+        if one.running is not None and one.running.process.poll() is None:
+            one.running.process.send_signal(number)
+
+    def restart(self, one: Place) -> None:
+        """End a member as an operator does, and start it again."""
+        if one.running is not None:
+            one.running.stop()
+        self.start(one)
+
+    def replace(self, old: Place) -> Place:
+        """Add a new member, then remove an old one for ever; its process ends by itself."""
+        new = self.add(f"m{self.joined + 1}")
+        own = f"/v2/members/{self._identity(new)}"
+        self._until(lambda: ask("POST", f"{new.url}{own}/promote"), f"{new.name} votes")
+        member = f"/v2/members/{self._identity(old)}"
+        self._until(lambda: ask("DELETE", f"{new.url}{member}"), f"{old.name} is removed")
+        self.places.remove(old)
+        if (running := old.running) is not None:
+            wait_until(lambda: running.process.poll() is not None, f"{old.name} ends")
+        disk = self.directory / old.directory_name
+        subprocess.run([require("umount"), str(disk)], check=True)
+        disk.rmdir()
+        return new
+
+    def _identity(self, one: Place) -> str:
+        return str(ask("GET", f"{one.url}/v2/stats/self").body["id"])
+
+    def _until(self, act: Callable[[], Answer], what: str) -> None:
+        """Ask again until it is so; that it was so already is as good."""
+        last: list[Answer] = []
+
+        def done() -> bool:
+            try:
+                last.append(act())
+            except OSError:
+                return False
+            answer = last[-1]
+            return answer.status in {200, 204, 410} or "is no learner" in str(answer.body)
+
+        try:
+            wait_until(done, what, CONVERGED_S)
+        except BaseException:
+            print(last[-1:], flush=True)
+            raise
+
+    def fill(self, one: Place) -> None:
+        """Leave no byte free on a member's disk."""
+        ballast = self.directory / one.directory_name / "ballast"
+        with ballast.open("wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(1 << 16))
+            except OSError:
+                return
+
+    def free(self, one: Place) -> None:
+        """Give the room back."""
+        (self.directory / one.directory_name / "ballast").unlink()
+
+    def bring_back(self) -> None:
+        """End every fault: all hosts reach each other, all members run and know a leader."""
+        self.network.heal()
+        for each in self.places:
+            self.resume(each)
+            if each.running is None or each.running.process.poll() is not None:
+                self.begin(each)
+        for each in self.places:
+            self.wait_for(each)
+
+    def converge(self) -> int:
+        """Wait until all members have applied the same to the same digest; return that index."""
+
+        def same() -> int | None:
+            try:
+                states = [self.state(each) for each in self.places]
+            except OSError:
+                return None
+            seen = {(int(str(each["applied"])), each.get("digest")) for each in states}
+            return seen.pop()[0] if len(seen) == 1 else None
+
+        try:
+            return wait_until(same, "all members equal", CONVERGED_S)
+        except BaseException:
+            for each in self.places:
+                print(json.dumps(self.state(each))[:1500], flush=True)
+            raise
+
+
+def number_of(one: Place) -> int:
+    """Return the number of a member's host."""
+    return int(one.status.split(":")[0].rsplit(".", 1)[1])

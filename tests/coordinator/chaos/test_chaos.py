@@ -1,0 +1,62 @@
+"""A short run of the chaos, and what it must leave behind: nothing."""
+
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rig.processes import Running, python, require, wait_until
+from tests.coordinator.chaos.watch_check import Event, Watcher, flaws
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+
+
+@needs_root
+def test_members_under_faults_lose_nothing_and_agree(tmp_path: Path) -> None:
+    log = tmp_path / "chaos.log"
+    with Running(python("tests.coordinator.chaos", "--minutes", "0.5"), log) as running:
+        code = running.process.wait(110)
+    printed = log.read_text()
+    assert code == 0, printed
+    assert re.match(r"seed \d+, 3 members", printed)
+    assert ": right" in printed
+
+
+@needs_root
+def test_an_interrupted_run_leaves_nothing_behind(tmp_path: Path) -> None:
+    require("ip")
+    running = Running(python("tests.coordinator.chaos", "--seed", "1"), tmp_path / "chaos.log")
+    running.wait_for(lambda: " 0.0" in running.tail(), "the first fault")
+    members = _children(running.process.pid)
+    assert len(members) >= 3
+    os.killpg(running.process.pid, signal.SIGINT)
+    running.process.wait(20)
+    wait_until(lambda: not any(Path(f"/proc/{each}").exists() for each in members), "all ended")
+    assert "/run/chaos" not in Path("/proc/mounts").read_text()
+    assert "h1" not in subprocess.check_output([require("ip"), "netns", "list"], text=True).split()
+
+
+def test_a_gap_a_repeat_and_a_lost_write_in_a_stream_are_found() -> None:
+    events = [Event(n, f"/k{n}", str(n)) for n in range(1, 5)]
+
+    def saw(*indexes: int) -> Watcher:
+        return Watcher([], "/", 0, [events[n - 1] for n in indexes])
+
+    assert not flaws([saw(1, 2, 3, 4), saw(1, 2, 3, 4)], events[:2])
+    assert flaws([saw(1, 2, 3, 4), saw(1, 2, 4)], [])
+    assert flaws([saw(1, 2, 2, 3)], [])
+    assert flaws([saw(2, 1, 3)], [])
+    assert flaws([saw(1, 3)], [events[1]])
+
+
+def _children(parent: int) -> list[int]:
+    """Return the processes below one, in our numbers."""
+    below = [
+        int(each)
+        for task in Path(f"/proc/{parent}/task").iterdir()
+        for each in (task / "children").read_text().split()
+    ]
+    return [found for each in below for found in (each, *_children(each))]

@@ -1,0 +1,82 @@
+"""A store of each kind; servers are shared by the tests of one process, each in its own place."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from coordinator.client import KeyNotFound, connect
+from rig.processes import Coordinator, Etcd
+from tests.coordinator.client.certificates import Papers
+from tests.coordinator.client.stores_under_test import World, in_memory
+from tests.coordinator.client.three_members import coordinators, etcd_cluster
+
+SERVERS = ("etcd", "coordinator", "etcd3")
+# Three members each; their fixture is a comma list of endpoints.
+TRIOS = ("etcd3_trio", "coordinator_trio")
+
+
+@pytest.fixture(scope="session")
+def etcd_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with Etcd(tmp_path_factory.mktemp("etcd")) as running:
+        yield running.url
+
+
+@pytest.fixture(scope="session")
+def etcd3_url(etcd_url: str) -> str:
+    """The other half of the same server: its v3 keys."""
+    return f"v3+{etcd_url}"
+
+
+@pytest.fixture(scope="session")
+def etcd3_trio_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with etcd_cluster(tmp_path_factory.mktemp("trio"), "v3+") as running:
+        yield running.endpoints
+
+
+@pytest.fixture(scope="session")
+def coordinator_trio_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with coordinators(tmp_path_factory.mktemp("coordinators")) as running:
+        yield running.endpoints
+
+
+@pytest.fixture(scope="session")
+def coordinator_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with Coordinator(tmp_path_factory.mktemp("coordinator")) as running:
+        yield running.url
+
+
+@pytest.fixture(params=("memory", *SERVERS, *TRIOS))
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    if request.param == "memory":
+        yield in_memory()
+        return
+    yield from _world(request)
+
+
+@pytest.fixture(params=SERVERS)
+def served(request: pytest.FixtureRequest) -> Iterator[World]:
+    """A world behind a real server."""
+    yield from _world(request)
+
+
+@pytest.fixture(params=("etcd", "coordinator"))
+def v2_served(request: pytest.FixtureRequest) -> Iterator[World]:
+    """A world behind a real server of the v2 API."""
+    yield from _world(request)
+
+
+def _world(request: pytest.FixtureRequest) -> Iterator[World]:
+    url = request.getfixturevalue(f"{request.param}_url")
+    with connect(url) as store:
+        # Of several members any serves; helpers that speak HTTP themselves take the first.
+        world = World(request.param.removesuffix("_trio"), store, url.split(",")[0])
+        yield world
+        # No TTL of this test may take an index in the middle of another.
+        with suppress(KeyNotFound):
+            store.delete(world.place, recursive=True)
+
+
+@pytest.fixture(scope="session")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
+    return Papers(tmp_path_factory.mktemp("papers"))

@@ -1,0 +1,65 @@
+"""A mirror on a bad line, while others write: it ends where the store does."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from coordinator.client import KeyNotFound, Mirror, connect
+from rig.processes import wait_until
+from tests.coordinator.client.faulty_network import Cable
+from tests.coordinator.client.stores_under_test import Receiver, World
+
+STEPS = 600
+CUTS = 8
+
+
+def write(world: World, rng: random.Random) -> None:
+    for step in range(STEPS):
+        directory, name = rng.choice("abc"), rng.choice("12345")
+        key = world.key(f"{directory}/{name}")
+        try:
+            match rng.randrange(10):
+                case 0:
+                    world.store.delete(world.key(directory), recursive=True)
+                case 1 | 2:
+                    world.store.delete(key)
+                case 3:
+                    world.store.put(key, str(step), ttl_s=1)
+                case _:
+                    world.store.put(key, str(step))
+        except KeyNotFound:
+            continue
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_whatever_is_cut_the_view_ends_as_the_store(served: World, seed: int) -> None:
+    receiver = Receiver()
+    rng = random.Random(seed)
+    with Cable(served.url) as cable, ThreadPoolExecutor(1) as threads:
+        mirror = Mirror(connect(cable.url), served.place, receiver, rng=random.Random(seed))
+        mirror.start()
+        try:
+            writing = threads.submit(write, served, random.Random(seed))
+            for _ in range(CUTS):
+                seen = len(receiver.changes)
+                wait_until(
+                    lambda seen=seen: (
+                        len(receiver.changes) > seen + rng.randrange(5) or writing.done()
+                    ),
+                    "changes arrive",
+                )
+                cable.cut()
+                cable.mend()
+            writing.result()
+            wait_until(lambda: agrees(served, receiver), f"the view agrees, seed {seed}")
+        finally:
+            mirror.stop()
+    indexes = [changes.index for changes in receiver.changes]
+    assert indexes == sorted(set(indexes))
+    assert [changes.reset for changes in receiver.changes] == [True] + [False] * (len(indexes) - 1)
+
+
+def agrees(world: World, receiver: Receiver) -> bool:
+    listing = world.store.list(world.place)
+    return receiver.entries() == {entry.key: entry for entry in listing.entries}

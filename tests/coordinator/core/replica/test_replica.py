@@ -1,0 +1,94 @@
+"""Rules of a replica that need no world to be seen."""
+
+import random
+
+import pytest
+
+from coordinator.core.cluster import members as cluster
+from coordinator.core.peer.peer_messages import Forward
+from coordinator.core.raft import membership
+from coordinator.core.raft.entry import Entry, HardState
+from coordinator.core.raft.membership import Found
+from coordinator.core.raft.messages import AppendOk, Heartbeat, PreVoteReply, VoteReply
+from coordinator.core.raft.ready import Role
+from coordinator.core.replica.replica import Replica
+from coordinator.core.replica.start_state import Birth
+from coordinator.core.store.api_errors import Unavailable
+from coordinator.core.store.commands import Put
+from coordinator.core.store.event import Event
+
+
+def leading(*others: int) -> Replica[str]:
+    """Return member 1 as the leader of itself and others, elected by member 2 if there is one."""
+    founders = [1, *others]
+    entries = [
+        Entry(1, n, membership.encode(Found(n, cluster.peers((f"http://{n}",))))) for n in founders
+    ]
+    birth = Birth(
+        member=1,
+        state=HardState(1, 0, len(entries)),
+        entries=entries,
+        snapshot=None,
+        facts=(),
+        dice=random.Random(1).randrange,
+        now_ns=0,
+        wall_ns=0,
+    )
+    replica: Replica[str] = Replica(birth)
+    if others:
+        replica.node.campaign()
+        replica.receive(PreVoteReply(sender=2, receiver=1, term=2, granted=True))
+        replica.receive(VoteReply(sender=2, receiver=1, term=2, granted=True))
+    drive(replica)
+    assert replica.node.role is Role.LEADER
+    return replica
+
+
+def alone_of(members: int) -> Birth:
+    """Return the birth of member 1, which knows of others and has something to tell of itself."""
+    entries = [
+        Entry(1, n, membership.encode(Found(n, cluster.peers((f"http://{n}",)))))
+        for n in range(1, members + 1)
+    ]
+    return Birth(
+        member=1,
+        state=HardState(1, 0, len(entries)),
+        entries=entries,
+        snapshot=None,
+        facts=(cluster.attributes_note(1, "one", ("http://1:2379",)),),
+        dice=random.Random(1).randrange,
+        now_ns=0,
+        wall_ns=0,
+    )
+
+
+def test_a_leader_that_is_found_after_long_is_told_of_this_member_at_once() -> None:
+    replica: Replica[str] = Replica(alone_of(3))
+    replica.pass_time(60 * 10**9)
+    drive(replica)
+    with pytest.raises(Unavailable, match="no leader for 60"):
+        replica.propose(Put(b"/a", b"1"), "write")
+    term = replica.term + 1
+    replica.receive(Heartbeat(sender=2, receiver=1, term=term, commit=0, round=1))
+    drive(replica)
+    (forward,) = [each for each in replica.take_packets() if isinstance(each, Forward)]
+    assert [each.command for each in forward.requests] == list(alone_of(3).facts)
+    replica.propose(Put(b"/a", b"1"), "write")
+
+
+def drive(replica: Replica[str]) -> dict[str, object]:
+    """Save whatever is to be saved; return the outcomes."""
+    while (ready := replica.ready()) is not None:
+        replica.saved(ready)
+    return dict(replica.take_done())
+
+
+def test_a_write_in_one_batch_with_a_transfer_goes_first() -> None:
+    replica = leading(2)
+    replica.receive(AppendOk(sender=2, receiver=1, term=2, match=replica.node.log.last))
+    drive(replica)
+    replica.ask(2, "transfer")
+    replica.propose(Put(b"/a", b"1"), "write")
+    drive(replica)
+    replica.receive(AppendOk(sender=2, receiver=1, term=2, match=replica.node.log.last))
+    assert isinstance(drive(replica)["write"], Event)

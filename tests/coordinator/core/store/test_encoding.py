@@ -1,0 +1,59 @@
+"""JSON strings and times as etcd writes them."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.core.store.encoding import json_string, remaining_s, rfc3339, text
+
+
+@given(st.text())
+def test_text_comes_back_as_it_was(value: str) -> None:
+    raw = value.encode(errors="replace")
+    assert json.loads(json_string(raw)) == raw.decode()
+
+
+@given(st.binary())
+def test_any_bytes_are_a_json_string_that_html_cannot_read(raw: bytes) -> None:
+    quoted = json_string(raw)
+    assert json.loads(quoted) == text(raw)
+    assert not set(quoted) & set(b"<>&")
+    assert "\u2028" not in quoted.decode()
+    assert "\u2029" not in quoted.decode()
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        (b"\xff", "\ufffd"),
+        (b"\xe2\x82A", "\ufffd\ufffdA"),
+        (b"\xed\xa0\x80", "\ufffd\ufffd\ufffd"),
+        (b"\xf4\x90\x80\x80", "\ufffd\ufffd\ufffd\ufffd"),
+        (b"\xc3\xa9", "é"),
+    ],
+)
+def test_each_byte_that_is_no_utf8_is_one_replacement(raw: bytes, shown: str) -> None:
+    assert text(raw) == shown
+
+
+@pytest.mark.parametrize(
+    ("moment_ns", "shown"),
+    [
+        (0, b"1970-01-01T00:00:00Z"),
+        (1, b"1970-01-01T00:00:00.000000001Z"),
+        (1_700_000_000_120_000_000, b"2023-11-14T22:13:20.12Z"),
+        ((1 << 63) - 1, b"2262-04-11T23:47:16.854775807Z"),
+    ],
+)
+def test_a_time_drops_its_trailing_zeros(moment_ns: int, shown: bytes) -> None:
+    assert rfc3339(moment_ns) == shown
+
+
+@pytest.mark.parametrize(
+    ("left_ns", "seconds"),
+    [(1, 1), (10**9, 1), (10**9 + 1, 2), (0, 0), (-1, 0), (-(10**9), -1), (-1_500_000_000, -1)],
+)
+def test_the_time_left_is_rounded_up(left_ns: int, seconds: int) -> None:
+    assert remaining_s(10**18 + left_ns, 10**18) == seconds

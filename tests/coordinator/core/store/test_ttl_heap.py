@@ -1,0 +1,38 @@
+"""The order of ends."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.core.store.ttl_heap import STALE_ENTRIES_MAX, Expiry
+
+
+def drained(expiry: Expiry) -> list[tuple[int, bytes]]:
+    order = []
+    while first := expiry.first():
+        order.append(first)
+        expiry.drop(first[1])
+    return order
+
+
+@given(st.lists(st.tuples(st.binary(min_size=1, max_size=1), st.integers(0, 5))))
+def test_the_last_word_on_a_key_counts(told: list[tuple[bytes, int]]) -> None:
+    expiry = Expiry()
+    expected: dict[bytes, int] = {}
+    for key, end in told:
+        if end:
+            expiry.put(key, end)
+            expected[key] = end
+        else:
+            expiry.drop(key)
+            expected.pop(key, None)
+    assert len(expiry) == len(expected)
+    assert drained(expiry) == sorted((end, key) for key, end in expected.items())
+
+
+def test_a_key_refreshed_for_ever_takes_bounded_memory() -> None:
+    expiry = Expiry()
+    expiry.put(b"other", 1)
+    for end in range(1, 10 * STALE_ENTRIES_MAX):
+        expiry.put(b"heartbeat", end)
+        assert len(expiry._heap) <= 2 * len(expiry) + STALE_ENTRIES_MAX
+    assert drained(expiry) == [(1, b"other"), (10 * STALE_ENTRIES_MAX - 1, b"heartbeat")]

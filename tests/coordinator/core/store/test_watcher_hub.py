@@ -1,0 +1,339 @@
+"""Watchers: the events of their interest, in order, each once, or a word that some are gone."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coordinator.core.store.api_errors import ApiError
+from coordinator.core.store.commands import Append, Command, Delete, Note, Put, Sync
+from coordinator.core.store.event import Event
+from coordinator.core.store.event_history import Bounds
+from coordinator.core.store.keyspace import KeySpace
+from coordinator.core.store.watcher_hub import QUEUE_EVENTS_MAX, SCAN_SLOTS_MAX, Interest, Watcher
+from tests.coordinator.core.store.strategies import START_NS, commands, keys, paths
+
+
+@dataclass
+class Reader:
+    """A watcher and what it was told."""
+
+    watcher: Watcher
+    after: int
+    wakes: int = 0
+    taken: list[Event] = field(default_factory=list)
+
+    @property
+    def told(self) -> list[tuple[int, str]]:
+        return [(event.index, event.key.decode()) for event in self.taken]
+
+    def take_all(self) -> list[tuple[int, str]]:
+        while True:
+            self.taken += self.watcher.take(5)
+            if not self.watcher.more:
+                return self.told
+
+
+def watch(
+    space: KeySpace,
+    key: str = "/",
+    *,
+    after: int | None = None,
+    recursive: bool = False,
+    hidden: bool = False,
+) -> Reader:
+    begins = space.index if after is None else after
+    interest = Interest(key.encode(), recursive, hidden)
+
+    def woken() -> None:
+        reader.wakes += 1
+
+    reader = Reader(space.hub.watch(interest, begins, woken), begins)
+    return reader
+
+
+def put(space: KeySpace, *keys: str) -> None:
+    for key in keys:
+        space.apply(Put(key.encode(), b"v"))
+
+
+def test_a_watch_sees_its_key_and_nothing_else() -> None:
+    space = KeySpace()
+    reader = watch(space, "/a")
+    put(space, "/a", "/ab", "/b")
+    space.apply(Delete(b"/a"))
+    assert reader.take_all() == [(1, "/a"), (4, "/a")]
+
+
+def test_a_watch_on_a_directory_does_not_see_its_children_unless_it_is_recursive() -> None:
+    space = KeySpace()
+    exact, recursive = watch(space, "/d"), watch(space, "/d", recursive=True)
+    put(space, "/d/x", "/d/e/y", "/dx")
+    assert exact.take_all() == []
+    assert recursive.take_all() == [(1, "/d/x"), (2, "/d/e/y")]
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_hidden_keys_are_hidden_from_recursive_watches_above_them(live: bool) -> None:
+    space = KeySpace()
+    if not live:
+        put(space, "/d/_h/x", "/_r")
+    above, inside = (
+        watch(space, "/", after=0, recursive=True),
+        watch(space, "/d/_h", after=0, recursive=True),
+    )
+    exact = watch(space, "/_r", after=0)
+    asked = watch(space, "/", after=0, recursive=True, hidden=True)
+    if live:
+        put(space, "/d/_h/x", "/_r")
+    assert above.take_all() == []
+    assert inside.take_all() == [(1, "/d/_h/x")]
+    assert exact.take_all() == [(2, "/_r")]
+    assert asked.take_all() == [(1, "/d/_h/x"), (2, "/_r")]
+
+
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize("how", ["delete", "expire"])
+def test_a_removed_directory_is_told_once_to_every_key_that_was_below_it(
+    live: bool, how: str
+) -> None:
+    space = KeySpace()
+    space.apply(Put(b"/p", directory=True, expires_ns=START_NS))
+    put(space, "/p/x", "/p/_h/y", "/px")
+    keys = ("/p", "/p/x", "/p/_h", "/p/_h/y")
+    others = ("/px", "/p/new", "/p/x/z")
+    command = Delete(b"/p", recursive=True) if how == "delete" else Sync(START_NS)
+    if not live:
+        space.apply(command)
+    told = [watch(space, key, after=4, recursive=deep) for key in keys for deep in (True, False)]
+    told.append(watch(space, "/", after=4, recursive=True))
+    silent = [
+        watch(space, key, after=4, recursive=deep) for key in others for deep in (True, False)
+    ]
+    if live:
+        space.apply(command)
+    assert [reader.take_all() for reader in told] == [[(5, "/p")]] * len(told)
+    assert [reader.take_all() for reader in silent] == [[]] * len(silent)
+
+
+def test_a_stream_from_an_old_index_replays_and_goes_on() -> None:
+    space = KeySpace()
+    put(space, "/a", "/b", "/a")
+    reader = watch(space, "/a", after=0)
+    assert reader.take_all() == [(1, "/a"), (3, "/a")]
+    put(space, "/a")
+    assert reader.wakes == 1
+    assert reader.take_all() == [(1, "/a"), (3, "/a"), (4, "/a")]
+
+
+def test_an_index_in_the_future_is_waited_for() -> None:
+    space = KeySpace()
+    reader = watch(space, "/a", after=2)
+    put(space, "/a", "/a")
+    assert (reader.take_all(), reader.wakes) == ([], 0)
+    put(space, "/a")
+    assert reader.take_all() == [(3, "/a")]
+
+
+def test_a_refresh_and_a_note_are_told_to_nobody() -> None:
+    space = KeySpace()
+    put(space, "/a")
+    live, past = watch(space, "/", recursive=True), watch(space, "/a", after=1)
+    space.apply(Put(b"/a", expires_ns=START_NS, refresh=True))
+    space.apply(Note("kind", b""))
+    assert space.index == 3
+    assert live.take_all() == past.take_all() == []
+    assert live.watcher.position == past.watcher.position == 3
+
+
+def test_one_wake_stands_for_all_that_waits() -> None:
+    space = KeySpace()
+    reader = watch(space, "/a")
+    put(space, "/a", "/a", "/a")
+    assert reader.wakes == 1
+    assert [event.index for event in reader.watcher.take(2)] == [1, 2]
+    assert reader.watcher.more
+    assert reader.watcher.position == 2
+
+
+def test_who_is_woken_may_take_and_leave_at_once() -> None:
+    space = KeySpace()
+    seen: list[int] = []
+
+    def once(place: int) -> None:
+        seen.extend(event.index for event in watchers[place].take(1))
+        for watcher in watchers:
+            watcher.close()
+
+    interest = Interest(b"/a")
+    watchers = [
+        space.hub.watch(interest, 0, lambda: once(0)),
+        space.hub.watch(interest, 0, lambda: once(1)),
+    ]
+    put(space, "/a", "/a")
+    assert seen == [1]
+    assert len(space.hub) == 0
+
+
+def test_a_slow_reader_goes_on_from_the_history_and_misses_nothing() -> None:
+    space = KeySpace()
+    reader = watch(space, "/a")
+    put(space, *["/a"] * (3 * QUEUE_EVENTS_MAX))
+    assert reader.wakes == 1
+    assert reader.take_all() == [(index, "/a") for index in range(1, 3 * QUEUE_EVENTS_MAX + 1)]
+    put(space, "/a")
+    assert reader.wakes == 2
+
+
+def test_a_look_through_the_history_is_done_in_steps() -> None:
+    space = KeySpace()
+    for _ in range(2 * SCAN_SLOTS_MAX):
+        space.apply(Note("kind", b""))
+    put(space, "/a")
+    reader = watch(space, "/a", after=0)
+    places = []
+    while reader.watcher.more:
+        reader.taken += reader.watcher.take(5)
+        places.append(reader.watcher.position)
+    assert places == [SCAN_SLOTS_MAX, 2 * SCAN_SLOTS_MAX, 2 * SCAN_SLOTS_MAX + 1]
+    assert reader.told == [(2 * SCAN_SLOTS_MAX + 1, "/a")]
+
+
+def test_a_watch_from_before_the_history_is_refused() -> None:
+    space = KeySpace(Bounds(slots=10))
+    put(space, *["/a"] * 25)
+    with pytest.raises(ApiError) as refused:
+        watch(space, "/a", after=14)
+    assert (refused.value.code, refused.value.index) == (401, 25)
+    assert refused.value.cause == "the requested history has been cleared [16/15]"
+    assert watch(space, "/a", after=15).take_all()[0] == (16, "/a")
+
+
+def test_a_reader_that_the_history_left_behind_is_told_after_what_it_has() -> None:
+    space = KeySpace(Bounds(slots=10))
+    reader = watch(space, "/a")
+    put(space, *["/a"] * (QUEUE_EVENTS_MAX + 11))
+    with pytest.raises(ApiError) as refused:
+        reader.take_all()
+    assert [index for index, _ in reader.told] == list(range(1, QUEUE_EVENTS_MAX + 1))
+    assert refused.value.code == 401
+
+
+def test_a_closed_watcher_is_not_woken_and_closing_twice_is_harmless() -> None:
+    space = KeySpace()
+    reader, other = watch(space, "/a"), watch(space, "/a")
+    reader.watcher.close()
+    reader.watcher.close()
+    put(space, "/a")
+    assert (reader.wakes, other.wakes, len(space.hub)) == (0, 1, 1)
+    other.watcher.close()
+    other.watcher.close()
+    assert len(space.hub) == 0
+
+
+def test_watchers_go_on_in_the_key_space_that_replaces_theirs() -> None:
+    space, ahead = KeySpace(), KeySpace()
+    slow, keen, future = watch(space, "/a"), watch(space, "/a"), watch(space, "/a", after=4)
+    for one in (space, ahead):
+        put(one, "/a")
+    keen.take_all()
+    put(ahead, "/a", "/b", "/a")
+    loaded = KeySpace.load(ahead.dump())
+    loaded.hub.take_over(space.hub)
+    put(loaded, "/a")
+    assert (len(space.hub), len(loaded.hub)) == (0, 3)
+    assert slow.take_all() == keen.take_all() == [(i, "/a") for i in (1, 2, 4, 5)]
+    assert future.take_all() == [(5, "/a")]
+
+
+interests = st.builds(Interest, keys, st.booleans(), st.booleans())
+steps = st.one_of(
+    commands,
+    commands,
+    st.tuples(st.just("burst"), paths, st.integers(1, 90)),
+    st.tuples(st.just("watch"), interests, st.integers(-30, 4)),
+    st.tuples(st.just("take"), st.integers(0, 5), st.integers(1, 70)),
+    st.tuples(st.just("close"), st.integers(0, 5), st.just(0)),
+    st.tuples(st.just("replace"), st.just(0), st.just(0)),
+)
+Step = Command | tuple[str, object, int]
+
+
+class World:
+    """A key space with readers, and all that ever happened beside it."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.bounds = bounds
+        self.space = KeySpace(bounds)
+        self.happened: dict[int, Event] = {}
+        self.readers: list[Reader] = []
+
+    def do(self, step: Step) -> None:
+        match step:
+            case ("burst", bytes(key), count):
+                for _ in range(count):
+                    self._apply(Put(key, b"burst"))
+            case ("watch", Interest() as interest, offset):
+                after = max(0, self.space.index + offset)
+                if after + 1 >= self.space.history.first:
+                    watcher = self.space.hub.watch(interest, after, lambda: None)
+                    self.readers.append(Reader(watcher, after))
+            case ("take", int(place), limit) if place < len(self.readers):
+                self.take(self.readers[place], limit)
+            case ("close", int(place), _) if place < len(self.readers):
+                self.readers.pop(place).watcher.close()
+            case ("replace", _, _):
+                old, self.space = self.space, KeySpace.load(self.space.dump(), self.bounds)
+                self.space.hub.take_over(old.hub)
+            case Put() | Append() | Delete() | Sync() | Note():
+                self._apply(step)
+
+    def take(self, reader: Reader, limit: int) -> bool:
+        """Take once and check; say whether there is more to take."""
+        try:
+            events = reader.watcher.take(limit)
+        except ApiError as refused:
+            code, events = refused.code, []
+            self.readers.remove(reader)
+        else:
+            code = 0
+        left_behind = reader.watcher.position + 1 < self.space.history.first
+        assert code == 0 or (code == 401 and left_behind)
+        assert len(events) <= limit
+        reader.taken += events
+        interest, until = reader.watcher.interest, reader.watcher.position
+        wanted = [
+            index
+            for index, event in self.happened.items()
+            if reader.after < index <= until and interest.matches(event)
+        ]
+        assert [event.index for event in reader.taken] == wanted
+        assert {event.line(0) for event in reader.taken} == {
+            self.happened[index].line(0) for index in wanted
+        }
+        return reader in self.readers and reader.watcher.more
+
+    def _apply(self, command: Command) -> None:
+        before = self.space.index
+        try:
+            self.space.apply(command)
+        except ApiError:
+            return
+        # A Sync can end more keys than a small history keeps: read it as it grows.
+        for index in range(max(before + 1, self.space.history.first), self.space.index + 1):
+            if event := self.space.history.at(index):
+                self.happened[index] = event
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(steps, max_size=30), st.sampled_from([50, 1000]))
+def test_what_is_taken_is_what_happened(script: list[Step], slots: int) -> None:
+    world = World(Bounds(slots=slots))
+    for step in script:
+        world.do(step)
+    for reader in tuple(world.readers):
+        while world.take(reader, 20):
+            pass
+        if reader in world.readers:
+            assert reader.watcher.position == world.space.index

@@ -1,0 +1,163 @@
+"""From a request to a read, a watch or a command."""
+
+import pytest
+
+from coordinator.core.store.api_errors import ApiError
+from coordinator.core.store.commands import Append, Command, Delete, Put
+from coordinator.core.store.event import Event
+from coordinator.core.store.keyspace import KeySpace
+from coordinator.core.store.watcher_hub import Interest
+from coordinator.core.v2api import keys_api
+from coordinator.core.v2api.form import FORM_TYPE
+from coordinator.core.v2api.keys_api import (
+    CACHED_TARGET_BYTES_MAX,
+    NotAllowed,
+    NotFound,
+    Parsed,
+    Read,
+    WatchRequest,
+    Write,
+    parse,
+)
+from coordinator.core.v2api.request_target import BadTarget, Redirect
+
+NOW_NS = 1_700_000_000_000_000_000
+TEN_S_NS = 10_000_000_000
+
+
+def get(target: str, method: bytes = b"GET") -> Parsed:
+    return parse(method, target.encode(), b"", b"", NOW_NS)
+
+
+def send(method: bytes, target: str, form: bytes = b"", content_type: bytes = FORM_TYPE) -> Command:
+    parsed = parse(method, target.encode(), form, content_type, NOW_NS)
+    assert isinstance(parsed, Write)
+    return parsed.command
+
+
+@pytest.mark.parametrize(
+    ("target", "key"),
+    [
+        ("/v2/keys", b"/"),
+        ("/v2/keys/", b"/"),
+        ("/v2/keys/a/b/", b"/a/b"),
+        ("/v2/keys%2Fa%2fB", b"/a/B"),
+        ("/v2/keys/a+b%20%ff", b"/a+b \xff"),
+        ("http://host:2379/v2/keys/a", b"/a"),
+        ("/v2/keys/" + "x" * CACHED_TARGET_BYTES_MAX, b"/" + b"x" * CACHED_TARGET_BYTES_MAX),
+    ],
+)
+def test_a_target_names_a_key(target: str, key: bytes) -> None:
+    assert get(target) == Read(key)
+    assert send(b"PUT", target) == Put(key)
+
+
+def test_what_is_no_clean_key_is_turned_away_whatever_the_method() -> None:
+    for method in (b"GET", b"PUT", b"PATCH"):
+        assert isinstance(get("/v2/keys//a", method), Redirect)
+        assert isinstance(get("/v2/keys/../keys" + "/x" * 300, method), Redirect)
+        assert get("/v2/keysfoo", method) == NotFound()
+        assert get("/v2/keys/%zz", method) == BadTarget()
+    assert get("/v2/keys/a", b"PATCH") == NotAllowed()
+
+
+def test_a_get_carries_its_flags_and_a_head_is_never_a_quorum_read() -> None:
+    flags = "?recursive=true&sorted=true&quorum=true&hidden=1&dir=true"
+    assert get(f"/v2/keys/a{flags}") == Read(b"/a", recursive=True, hidden=True, quorum=True)
+    assert get(f"/v2/keys/a{flags}", b"HEAD") == Read(b"/a", recursive=True, hidden=True, head=True)
+
+
+def test_a_watch_begins_at_its_index_or_at_the_stores() -> None:
+    watch = get("/v2/keys/a?wait=true&recursive=true&waitIndex=7")
+    assert watch == WatchRequest(Interest(b"/a", recursive=True), stream=False, wait_index=7)
+    assert isinstance(watch, WatchRequest)
+    assert watch.after(100) == 6
+    now = get("/v2/keys/a?wait=true&stream=true&hidden=true&progress=5&waitIndex=0")
+    assert now == WatchRequest(Interest(b"/a", hidden=True), True, 0, progress_s=5.0)
+    assert isinstance(now, WatchRequest)
+    assert now.after(100) == 100
+
+
+def test_progress_is_for_streams_and_a_quorum_wait_is_a_read() -> None:
+    poll = get("/v2/keys/a?wait=true&progress=5")
+    assert poll == WatchRequest(Interest(b"/a"), stream=False, wait_index=0)
+    assert get("/v2/keys/a?wait=true&quorum=true") == Read(b"/a", quorum=True)
+
+
+def test_a_put_carries_all_that_decides() -> None:
+    form = b"value=v%2B+1&ttl=10&dir=true&prevExist=true&prevValue=w&prevIndex=3"
+    assert send(b"PUT", "/v2/keys/a", form) == Put(
+        b"/a", b"v+ 1", True, NOW_NS + TEN_S_NS, True, b"w", 3
+    )
+    refresh = send(b"PUT", "/v2/keys/a?refresh=true&ttl=10&prevExist=true")
+    assert refresh == Put(b"/a", None, False, NOW_NS + TEN_S_NS, True, refresh=True)
+
+
+@pytest.mark.parametrize("value", [b"", b"plain", b"a=b", b"\xff", b"x" * 100_000])
+def test_a_bare_value_is_taken_as_it_is(value: bytes) -> None:
+    assert send(b"PUT", "/v2/keys/a", b"value=" + value) == Put(b"/a", value)
+
+
+def test_the_body_wins_over_the_query() -> None:
+    assert send(b"PUT", "/v2/keys/a?value=q&ttl=10", b"value=b&value=c") == Put(
+        b"/a", b"b", expires_ns=NOW_NS + TEN_S_NS
+    )
+    assert send(b"PUT", "/v2/keys/a?value=q", b"value=") == Put(b"/a", b"")
+
+
+def test_only_a_form_is_read() -> None:
+    for content_type in (b"", b"text/plain", b"application/json"):
+        assert send(b"PUT", "/v2/keys/a", b"value=v", content_type) == Put(b"/a")
+
+
+def test_a_post_creates_in_order_and_ignores_conditions() -> None:
+    form = b"value=v&ttl=10&prevExist=false&prevIndex=3"
+    assert send(b"POST", "/v2/keys/q", form) == Append(b"/q", b"v", False, NOW_NS + TEN_S_NS)
+
+
+def test_a_delete_ignores_its_body() -> None:
+    target = "/v2/keys/a?recursive=true&dir=true&prevValue=v&prevIndex=3"
+    assert send(b"DELETE", target, b"ttl=x&%zz") == Delete(b"/a", True, True, b"v", 3)
+    assert send(b"DELETE", "/v2/keys/a") == Delete(b"/a")
+
+
+def test_a_bad_parameter_is_refused_for_every_method_and_again() -> None:
+    for method in (b"GET", b"HEAD", b"DELETE", b"PUT", b"POST", b"GET"):
+        with pytest.raises(ApiError) as refused:
+            get("/v2/keys/a?ttl=x", method)
+        assert (refused.value.code, refused.value.index) == (202, 0)
+
+
+def written(space: KeySpace, method: bytes, target: str, form: bytes) -> tuple[int, bytes]:
+    parsed = parse(method, target.encode(), form, FORM_TYPE, NOW_NS)
+    assert isinstance(parsed, Write)
+    event = space.apply(parsed.command)
+    assert isinstance(event, Event)
+    return keys_api.status_of(event), keys_api.written(event, NOW_NS, no_value=parsed.no_value)
+
+
+def test_an_answer_can_be_shrunk_to_the_action_but_not_of_a_delete() -> None:
+    space = KeySpace()
+    target = "/v2/keys/a?noValueOnSuccess=true"
+    assert written(space, b"PUT", target, b"value=v") == (201, b'{"action":"set"}\n')
+    assert written(space, b"PUT", target, b"value=v&prevExist=true") == (
+        200,
+        b'{"action":"update"}\n',
+    )
+    assert written(space, b"POST", target.replace("a?", "q?"), b"")[1] == b'{"action":"create"}\n'
+    assert written(space, b"DELETE", target, b"")[1] == (
+        b'{"action":"delete","node":{"key":"/a","modifiedIndex":4,"createdIndex":1},'
+        b'"prevNode":{"key":"/a","value":"v","modifiedIndex":2,"createdIndex":1}}\n'
+    )
+
+
+def test_a_read_answers_with_a_line() -> None:
+    space = KeySpace()
+    space.apply(Put(b"/a", b"v", expires_ns=NOW_NS + TEN_S_NS))
+    assert keys_api.read(space, Read(b"/a"), NOW_NS) == (
+        b'{"action":"get","node":{"key":"/a","value":"v",'
+        b'"expiration":"2023-11-14T22:13:30Z","ttl":10,"modifiedIndex":1,"createdIndex":1}}\n'
+    )
+    assert keys_api.read(space, Read(b"/", recursive=True), NOW_NS).startswith(
+        b'{"action":"get","node":{"dir":true,"nodes":[{"key":"/a",'
+    )

@@ -1,0 +1,277 @@
+"""Clients: they write, read and watch at any member, and remember what they were told."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from coordinator.core.raft.membership import Change
+from coordinator.core.store.api_errors import COMPARE_FAILED, ApiError, Unavailable
+from coordinator.core.store.commands import Command, Delete, Put
+from coordinator.core.store.event import Event
+from coordinator.core.store.watcher_hub import Interest, Watcher
+from tests.coordinator.simulation.invariants import happening
+from tests.coordinator.simulation.linearizability import (
+    ANY,
+    MISSING,
+    NEVER,
+    NOWHERE,
+    Operation,
+    explained,
+)
+
+if TYPE_CHECKING:
+    from tests.coordinator.simulation.machine import Machine
+    from tests.coordinator.simulation.world import World
+
+KEYS = [b"/k0", b"/k1", b"/k2"]
+PATIENCE_NS = 1_500_000_000
+# Fifty of these are long enough for an election by the shortest patience.
+RUSH_EVERY_NS = 12_000_000
+# How much faster than true time a member's clock may run, in hundredths.
+FASTEST_CLOCK = 125
+Outcome = Event | ApiError | None
+
+
+@dataclass(eq=False, slots=True)
+class Ask:
+    """One request of a client, or of whoever runs the cluster when `client` is None."""
+
+    client: "Client | None"
+    key: bytes = b""
+    command: Command | None = None
+    change: Change | None = None
+    operation: Operation | None = None
+
+
+class Client:
+    """One request at a time, each at the member that it likes."""
+
+    def __init__(self, clients: "Clients", name: int) -> None:
+        self.clients = clients
+        self.world = clients.world
+        self.name = name
+        self.asked: Ask | None = None
+        self._written = 0
+        self._seen = MISSING
+        self.world.after(self.world.some(300_000_000), self.act)
+
+    def act(self) -> None:
+        """Ask something, and give up on it after a while."""
+        world = self.world
+        if not world.clients.active:
+            return
+        machine = world.some_machine()
+        ask = self.asked = self._draw()
+        if ask is None:
+            self._pause()
+            return
+        world.after(PATIENCE_NS, lambda: self._give_up(ask))
+        machine.do(lambda: self.clients.put(machine, ask))
+
+    def hear(self, _: Ask) -> None:
+        """Note that the request is decided; wonder what to ask next."""
+        self.asked = None
+        self._pause()
+
+    def _give_up(self, ask: Ask) -> None:
+        if self.asked is ask:
+            self.asked = None
+            self.act()
+
+    def _pause(self) -> None:
+        self.world.after(self.world.some(self.world.options.think_ns), self.act)
+
+    def _draw(self) -> Ask | None:
+        rng = self.world.rng
+        self._written += 1
+        value = b"%d.%d" % (self.name, self._written)
+        if rng.random() < self.world.options.short_lived:
+            return self._short_lived(value)
+        key, chance = rng.choice(KEYS), rng.random()
+        if chance < 0.3:
+            return self.ask(key, None, ANY, None)
+        if chance < 0.6:
+            return self.ask(key, Put(key, value), ANY, value)
+        if chance < 0.75:
+            seen = self._seen
+            if seen == MISSING:
+                return self.ask(key, Put(key, value, prev_exist=False), MISSING, value)
+            return self.ask(key, Put(key, value, prev_value=seen), seen, value)
+        return self.ask(key, Delete(key), ANY, MISSING) if chance < 0.8 else None
+
+    def ask(self, key: bytes, command: Command | None, sees: bytes, leaves: bytes | None) -> Ask:
+        """Begin an operation on a key."""
+        operation = Operation(self.world.now_ns, NEVER, sees, leaves)
+        self.clients.histories[key].append(operation)
+        return Ask(self, key, command, operation=operation)
+
+    def _short_lived(self, value: bytes) -> Ask:
+        world = self.world
+        ttl_ns = world.rng.choice([300, 1000, 3000, 6000]) * 1_000_000
+        key = b"/t/" + value
+        world.ledger.ends_after[key] = world.now_ns + ttl_ns * 100 // FASTEST_CLOCK
+        return Ask(self, key, Put(key, value, expires_ns=ttl_ns))
+
+    def learn(self, value: bytes) -> None:
+        """Remember a value to compare with."""
+        self._seen = value
+
+
+class Clients:
+    """All clients and what they were told."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.active = True
+        self.histories: dict[bytes, list[Operation]] = {key: [] for key in KEYS}
+        self.answered = 0
+        self._rushed = 0
+        self.all = [Client(self, n) for n in range(world.options.clients)]
+        self.watchers = [
+            Follower(world, interest)
+            for interest in (Interest(b"/", recursive=True), Interest(KEYS[0]))
+        ]
+
+    def put(self, machine: "Machine", ask: Ask) -> None:
+        """Hand a request to a member, as its listener does."""
+        replica = machine.replica
+        assert replica is not None
+        replica.pass_time(machine.clock_ns())
+        try:
+            if ask.change is not None:
+                replica.ask(ask.change, ask)
+            elif isinstance(ask.command, Put) and ask.command.expires_ns:
+                put = ask.command
+                end_ns = replica.cluster_ns() + put.expires_ns
+                replica.propose(Put(put.key, put.value, expires_ns=end_ns), ask)
+            elif ask.command is not None:
+                replica.propose(ask.command, ask)
+            else:
+                replica.read(ask)
+        except Unavailable as refusal:
+            if ask.operation is not None:  # nothing was begun
+                self.histories[ask.key].remove(ask.operation)
+            self._ended(ask, refusal)
+        machine.drive()
+
+    def answer(self, machine: "Machine", ask: Ask, outcome: Outcome) -> None:
+        """Take a member's answer to a request."""
+        operation = ask.operation
+        if operation is not None and not isinstance(outcome, Unavailable):
+            self._decided(machine, ask, operation, outcome)
+        self._ended(ask, outcome)
+
+    def rush(self, leader: "Machine") -> None:
+        """Read again and again where one leads, and write everywhere, for a while."""
+        world, first = self.world, self.all[0]
+
+        def look(key: bytes) -> None:
+            ask = first.ask(key, None, ANY, None)
+            leader.do(lambda: self.put(leader, ask))
+
+        def change(key: bytes) -> None:
+            self._rushed += 1
+            value = b"rush.%d" % self._rushed
+            ask = first.ask(key, Put(key, value), ANY, value)
+            machine = world.some_machine()
+            machine.do(lambda: self.put(machine, ask))
+
+        key = world.rng.choice(KEYS)
+        for n in range(world.options.rush):
+            world.after(n * RUSH_EVERY_NS, lambda: look(key))
+            if n % 2 == 0:
+                world.after(n * RUSH_EVERY_NS, lambda: change(key))
+
+    def judge(self) -> None:
+        """Say whether the histories have an explanation.
+
+        What came of a write that nobody answered is looked up in what was committed.
+        """
+        before = {shown[2]: shown[3] for shown in self.world.ledger.events.values()}
+        for key, history in self.histories.items():
+            for each in history:
+                if each.end == NEVER and each.leaves not in {None, MISSING}:
+                    each.sees = before.get(each.leaves, NOWHERE)
+            assert explained(history), f"no order explains what was seen at {key!r}"
+
+    def _ended(self, ask: Ask, outcome: Outcome) -> None:
+        if not isinstance(outcome, Unavailable):
+            self.answered += 1
+        if ask.client is not None and ask.client.asked is ask:
+            ask.client.hear(ask)
+
+    def _decided(
+        self, machine: "Machine", ask: Ask, operation: Operation, outcome: Outcome
+    ) -> None:
+        assert machine.replica is not None
+        keyspace = machine.replica.keyspace
+        operation.end = self.world.now_ns
+        match outcome:
+            case Event():
+                shown = happening(outcome)
+                assert shown[1] == ask.key
+                operation.sees = shown[3]
+                self.world.after(1, lambda: self._still_there(outcome.index, shown))
+            case ApiError(code=code):
+                before = outcome.cause
+                operation.leaves = None
+                operation.sees = MISSING
+                if code == COMPARE_FAILED:
+                    operation.sees = before.split(" != ")[1].rstrip("]").encode()
+                elif isinstance(ask.command, Put) and ask.command.prev_exist is False:
+                    self.histories[ask.key].remove(operation)  # some value; it does not say which
+            case None:
+                node = keyspace.tree.nodes.get(ask.key)
+                operation.sees = MISSING if node is None else node.value or b""
+        if ask.client is not None:
+            ask.client.learn(operation.sees if operation.leaves is None else operation.leaves)
+
+    def _still_there(self, index: int, shown: tuple[str, bytes, bytes, bytes]) -> None:
+        assert self.world.ledger.events.get(index) == shown, f"told {shown} at {index}: gone"
+
+
+class Follower:
+    """A watching client that goes on at another member where one leaves it."""
+
+    def __init__(self, world: "World", interest: Interest) -> None:
+        self.world = world
+        self.interest = interest
+        self.position = 0
+        self._at: tuple[Machine, int] | None = None
+        self._watcher: Watcher
+        world.after(world.some(100_000_000), self.look)
+
+    def look(self) -> None:
+        """Take what has come; go to another member now and then."""
+        world = self.world
+        at = self._at
+        gone = at is None or at[0].replica is None or at[0].lives != at[1]
+        if gone or world.rng.random() < 0.05:
+            self._move()
+        elif at is not None and not at[0].blocked:
+            self._take()
+        world.after(20_000_000 + world.some(200_000_000), self.look)
+
+    def _move(self) -> None:
+        at, self._at = self._at, None
+        if at is not None and at[0].replica is not None and at[0].lives == at[1]:
+            self._watcher.close()
+        machine = self.world.some_machine()
+        if machine.replica is not None and not machine.blocked:
+            hub = machine.replica.keyspace.hub
+            self._watcher = hub.watch(self.interest, self.position, lambda: None)
+            self._at = machine, machine.lives
+
+    def _take(self) -> None:
+        for _ in range(4):
+            for event in self._watcher.take(16):
+                self._check(event)
+                self.position = event.index
+
+    def _check(self, event: Event) -> None:
+        events, matches = self.world.ledger.events, self.interest.matches
+        assert event.index > self.position, f"{event.index} came after {self.position}"
+        assert events.get(event.index) == happening(event), f"an unknown event {event.index}"
+        for index in range(self.position + 1, event.index):
+            if (missed := events.get(index)) is not None:
+                like = Event("set", missed[1], index, index, None, None)
+                assert not matches(like), f"a watcher was not shown {index}"

@@ -1,0 +1,126 @@
+"""What must hold after every step, and the memory of the world that it is held against.
+
+1. One leader a term, and it has all that was committed before. (Raft 5.2, 5.4)
+2. Two logs with the same entry are the same up to it; what is committed never changes. (5.3)
+3. Members that have applied the same entry are in the same state.
+4. An index of the store is the same event everywhere, a write has one index, and what a client
+   was told is there.
+5. No key ends before its time by the fastest clock that is allowed.
+"""
+
+from typing import TYPE_CHECKING
+
+from coordinator.core.raft.ready import Ready
+from coordinator.core.replica.corruption_check import KEPT
+from coordinator.core.store.event import Event
+from tests.coordinator.simulation.linearizability import MISSING
+
+if TYPE_CHECKING:
+    from tests.coordinator.simulation.machine import Machine
+    from tests.coordinator.simulation.world import World
+
+Happening = tuple[str, bytes, bytes, bytes]
+TAKE_EVENTS = 1000
+
+
+def happening(event: Event) -> Happening:
+    """Return what an event says: action, key, the value now and the one before."""
+    now, before = event.node, event.prev
+    after = MISSING if now is None else now.value or b""
+    return event.action, event.key, after, MISSING if before is None else before.value or b""
+
+
+class Ledger:
+    """All that any member has ever shown."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.top = 0
+        self.events: dict[int, Happening] = {}
+        self.committed: dict[int, tuple[int, bytes]] = {}
+        self.leaders: dict[int, int] = {}
+        self.ends_after: dict[bytes, int] = {}  # the earliest true time that a key may end
+        self._entries: dict[tuple[int, int], tuple[int | None, bytes]] = {}
+        self._digests: dict[int, int] = {}
+        self._written: dict[bytes, int] = {}
+
+    def saved(self, machine: "Machine", ready: Ready) -> None:
+        """Look at entries that a disk has got."""
+        assert machine.replica is not None
+        log = machine.replica.node.log
+        for entry in ready.entries:
+            here = (log.term(entry.index - 1), entry.data)
+            known = self._entries.setdefault((entry.index, entry.term), here)
+            assert known[1] == here[1], f"two entries {entry.index} of term {entry.term}"
+            assert None in {known[0], here[0]} or known[0] == here[0], (
+                f"logs agree at {entry.index} and differ before it"
+            )
+
+    def look(self, machine: "Machine") -> None:
+        """Look at a member after it did something."""
+        replica = machine.replica
+        assert replica is not None
+        node = replica.node
+        if node.leading is not None and self.leaders.get(node.term) != machine.me:
+            self._elected(machine)
+        if node.commit > machine.seen_commit:
+            self._look_at_commits(machine)
+        if node.applied > machine.seen_applied:
+            self._look_at_state(machine)
+        assert not replica.diverged, replica.diverged
+
+    def _elected(self, machine: "Machine") -> None:
+        assert machine.replica is not None
+        node = machine.replica.node
+        other = self.leaders.setdefault(node.term, machine.me)
+        assert other == machine.me, f"{other} and {machine.me} lead in term {node.term}"
+        self.world.note(f"{machine.me} leads in term {node.term}")
+        for index in range(node.log.base + 1, max(self.committed, default=0) + 1):
+            if index in self.committed:
+                term = self.committed[index][0]
+                assert node.log.term(index) == term, f"{machine.me} leads without entry {index}"
+        self.world.nemesis.elected(machine)
+
+    def _look_at_commits(self, machine: "Machine") -> None:
+        assert machine.replica is not None
+        node, committed = machine.replica.node, self.committed
+        first = max(machine.seen_commit, node.log.base)
+        for entry in node.log.between(first, node.commit):
+            here = (entry.term, entry.data)
+            assert committed.setdefault(entry.index, here) == here, (
+                f"entry {entry.index} was committed in term {committed[entry.index][0]}, "
+                f"and {machine.me} has it of term {entry.term}"
+            )
+        machine.seen_commit = node.commit
+
+    def _look_at_state(self, machine: "Machine") -> None:
+        replica = machine.replica
+        assert replica is not None
+        own, digests = replica.checks._own, self._digests
+        for index in range(machine.seen_applied + 1, replica.applied + 1):
+            noted, digest = own[index % KEPT]
+            if noted == index:
+                assert digests.setdefault(index, digest) == digest, (
+                    f"{machine.me} is in another state at entry {index}"
+                )
+        machine.seen_applied = replica.applied
+        recorder = machine.recorder
+        while recorder.more:
+            for event in recorder.take(TAKE_EVENTS):
+                self._record(event)
+        self.top = max(self.top, replica.keyspace.index)
+
+    def _record(self, event: Event) -> None:
+        here = happening(event)
+        known = self.events.get(event.index)
+        if known is not None:
+            assert known == here, f"index {event.index} is {known} and {here}"
+            return
+        self.events[event.index] = here
+        action, key, after, _ = here
+        if after not in {MISSING, b""}:
+            twice = self._written.setdefault(after, event.index)
+            assert twice == event.index, f"{after!r} was written at {twice} and {event.index}"
+        if action == "expire":
+            early_ns = self.ends_after[key] - self.world.now_ns
+            assert early_ns <= 0, f"{key!r} ended {early_ns / 1e6:.1f} ms too early"

@@ -1,0 +1,96 @@
+"""How bad a world is: some things never happen in it, some much oftener than usual."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from coordinator.core.raft import leader, progress, snapshot_transfer
+
+USUAL_TROUBLES = {
+    "crash": 6.0,
+    "power_cut": 1.0,
+    "pause": 4.0,
+    "one_way": 4.0,
+    "isolate": 4.0,
+    "halves": 2.0,
+    "swizzle": 2.0,
+    "wrong_sign": 3.0,
+    "slow_disk": 2.0,
+    "damage": 1.0,
+    "member_change": 4.0,
+    "hand_over": 3.0,
+    "coup": 2.0,
+    "usurp": 2.0,
+    "rivals": 1.0,
+    "figure_8": 1.0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Chances are of one event; times are nanoseconds of true time."""
+
+    members: int = 3
+    clients: int = 3
+    rates: tuple[int, ...] = (80, 95, 100, 105, 125)
+    drop: float = 0.02
+    duplicate: float = 0.02
+    reorder: float = 0.05
+    told_of_loss: float = 0.5
+    delay_ns: int = 20_000_000
+    slow_save: float = 0.02
+    slow_save_ns: int = 400_000_000
+    fail_save: float = 0.003
+    strike_leaders: float = 0.2
+    strike_voters: float = 0.02
+    short_lived: float = 0.1
+    trouble_ns: int = 700_000_000
+    rush: int = 50
+    think_ns: int = 250_000_000
+    snapshot_count: int = 60
+    entries_kept: int = 10
+    append_bytes: int = 1 << 20
+    chunk_bytes: int = 1 << 18
+    inflight: int = 256
+    troubles: dict[str, float] = field(default_factory=lambda: dict(USUAL_TROUBLES))
+
+
+def drawn(rng: random.Random) -> Options:
+    """Return the options of one world."""
+    usual = Options()
+    much = (0.0, 0.3, 1.0, 1.0, 3.0)
+    troubles = {name: weight * rng.choice(much) for name, weight in USUAL_TROUBLES.items()}
+    troubles["crash"] += 0.1
+    return replace(
+        usual,
+        members=rng.choice((1, 2, 3, 3, 3, 3, 4, 5, 5)),
+        drop=usual.drop * rng.choice(much),
+        duplicate=usual.duplicate * rng.choice(much),
+        reorder=usual.reorder * rng.choice(much),
+        delay_ns=rng.choice((1_000_000, 5_000_000, 20_000_000, 90_000_000)),
+        slow_save=usual.slow_save * rng.choice(much),
+        fail_save=usual.fail_save * rng.choice(much),
+        strike_leaders=usual.strike_leaders * rng.choice(much),
+        strike_voters=usual.strike_voters * rng.choice(much),
+        trouble_ns=rng.choice((300_000_000, 700_000_000, 1_500_000_000)),
+        snapshot_count=rng.choice((12, 30, 60, 10_000)),
+        entries_kept=rng.choice((0, 5, 20)),
+        append_bytes=rng.choice((1, 200, 1 << 20)),
+        chunk_bytes=rng.choice((900, 1 << 18)),
+        inflight=rng.choice((2, 256)),
+        troubles=troubles,
+    )
+
+
+@contextmanager
+def bounds(options: Options) -> Iterator[None]:
+    """Make the product's bounds as small as this world wants them."""
+    before = leader.APPEND_BYTES_MAX, snapshot_transfer.CHUNK_BYTES, progress.INFLIGHT_MAX
+    leader.APPEND_BYTES_MAX = options.append_bytes
+    snapshot_transfer.CHUNK_BYTES = options.chunk_bytes
+    progress.INFLIGHT_MAX = options.inflight
+    try:
+        yield
+    finally:
+        leader.APPEND_BYTES_MAX, snapshot_transfer.CHUNK_BYTES, progress.INFLIGHT_MAX = before

@@ -1,0 +1,222 @@
+"""Would the simulation notice? Each test breaks one rule and expects a seed to show it."""
+
+import random
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from coordinator.core.raft import quorum
+from coordinator.core.raft.entry import HardState
+from coordinator.core.raft.leader import Leader
+from coordinator.core.raft.membership import Change, Configuration
+from coordinator.core.raft.raft_node import Node
+from coordinator.core.raft.ready import Ready, Timing
+from coordinator.core.replica.proposer import Draft
+from coordinator.core.replica.replica import Replica
+from coordinator.core.replica.sessions import Applied
+from coordinator.core.store.commands import Append, Command, Put
+from tests.coordinator.simulation.options import Options, drawn
+from tests.coordinator.simulation.world import SECOND, World
+
+SEEDS_MAX = 250
+SECONDS = 12.0
+Patch = pytest.MonkeyPatch
+
+
+def vote_not_saved(patch: Patch) -> None:
+    ready = Node.ready
+
+    def forgetful(self: Node) -> Ready:
+        said = ready(self)
+        if said.state is not None:
+            said.state = HardState(said.state.term, 0, said.state.commit)
+        return said
+
+    patch.setattr(Node, "ready", forgetful)
+
+
+def old_terms_committed_by_counting(patch: Patch) -> None:
+    def reached(self: Leader, configuration: Configuration) -> int:
+        def match(member: int) -> int:
+            progress = self.progress.get(member)
+            if member == self.me:
+                return self.log.stable
+            return progress.match if progress else 0
+
+        return max(self.commit, quorum.reached(configuration.voters, match))
+
+    patch.setattr(Leader, "reached", reached)
+
+
+def no_guard_after_a_restart(patch: Patch) -> None:
+    begin = Node.__init__
+
+    def hasty(self: Node, me: int, *about: object, **more: object) -> None:
+        begin(self, me, *about, **more)  # type: ignore[arg-type]
+        self._quiet_until = 0
+
+    patch.setattr(Node, "__init__", hasty)
+
+
+def guard_of_a_tick_less(patch: Patch) -> None:
+    patch.setattr(Timing, "guard_ticks", property(lambda self: self.election_ticks // 2))
+    patch.setattr(Timing, "lease_ticks", property(lambda self: self.election_ticks * 3 // 10))
+
+
+def lease_not_ended_by_a_transfer(patch: Patch) -> None:
+    transfer = Node.transfer
+
+    def keep(self: Node, target: int) -> None:
+        lease = self.leading.lease_until if self.leading else 0
+        transfer(self, target)
+        if self.leading is not None:
+            self.leading.lease_until = lease
+
+    patch.setattr(Node, "transfer", keep)
+
+
+def nothing_is_applied_twice_by_chance(patch: Patch) -> None:
+    patch.setattr(Applied, "is_new", lambda *_: True)
+
+
+def ends_by_the_wall_clock(patch: Patch) -> None:
+    def put(self: Replica[object], command: Command, waiter: object = None) -> None:
+        if isinstance(command, Put | Append) and command.expires_ns:
+            wall_ns = self._birth.wall_ns + self._now_ns - self._birth.now_ns
+            ttl_ns = command.expires_ns - self.cluster_ns()
+            command = msgspec.structs.replace(command, expires_ns=wall_ns + ttl_ns)
+        self._send(command, waiter)
+
+    patch.setattr(Replica, "propose", put)
+
+
+def time_anchored_once_a_term(patch: Patch) -> None:
+    anchor = Draft._anchor
+
+    def rarely(self: Draft, cluster_ns: int) -> None:
+        if self._anchored[0] != self._node.term:
+            anchor(self, cluster_ns)
+
+    patch.setattr(Draft, "_anchor", rarely)
+
+
+def time_told_before_it_is_known(patch: Patch) -> None:
+    patch.setattr(Draft, "knows_time", property(lambda _: True))
+
+
+def reads_without_lease_or_round(patch: Patch) -> None:
+    def read(self: Replica[object], waiter: object) -> None:
+        self._check_available()
+        self.done.append((waiter, None))
+
+    patch.setattr(Replica, "read", read)
+
+
+def change_before_the_terms_no_op(patch: Patch) -> None:
+    change = Node.change
+
+    def hasty(self: Node, wanted: Change) -> int:
+        leading = self._must_lead()
+        first, leading.first_index = leading.first_index, 0
+        try:
+            return change(self, wanted)
+        finally:
+            leading.first_index = first
+
+    patch.setattr(Node, "change", hasty)
+
+
+def acknowledged_before_it_is_saved(patch: Patch) -> None:
+    ready = Node.ready
+
+    def hasty(self: Node) -> Ready:
+        said = ready(self)
+        said.first, said.after = [*said.first, *said.after], []
+        return said
+
+    patch.setattr(Node, "ready", hasty)
+
+
+def as_drawn(options: Options) -> Options:
+    return options
+
+
+def only(*names: str, **others: object) -> Callable[[Options], Options]:
+    """Return a world with these troubles alone."""
+
+    def sharpened(options: Options) -> Options:
+        troubles = dict.fromkeys(names, 1.0)
+        return replace(options, troubles=troubles, **others)  # type: ignore[arg-type]
+
+    return sharpened
+
+
+COUPS = only("coup", members=3, trouble_ns=700_000_000, delay_ns=5_000_000)
+USURPERS = only(
+    "usurp", members=3, trouble_ns=SECOND, rates=(80, 125), delay_ns=1_000_000, strike_leaders=0.0
+)
+FIGURE_8 = only(
+    "figure_8", members=3, append_bytes=1, delay_ns=20_000_000, strike_leaders=0.0, rush=9
+)
+CONTESTS = only(
+    "usurp", members=5, delay_ns=60_000_000, rates=(100,), strike_voters=0.6, strike_leaders=0.0,
+    trouble_ns=2 * SECOND, rush=0, drop=0.0,
+)  # fmt: skip
+DRIFT = only(
+    "crash", "hand_over", members=3, rates=(80, 125), short_lived=0.05, trouble_ns=2 * SECOND
+)
+RIVALS = only("rivals", members=4, strike_leaders=0.0, trouble_ns=3 * SECOND)
+REPLAY = only(
+    "crash", "power_cut", "hand_over", "isolate",
+    members=3, rates=(80, 125), short_lived=0.6, think_ns=120_000_000, snapshot_count=10_000,
+)  # fmt: skip
+STALE = "no order explains"
+SPLIT = "was committed in term|leads without entry|two entries|another state|was committed twice"
+LOST = f"{SPLIT}|{STALE}|logs agree|gone$|index .* is "
+EARLY = "too early"
+PLANTED = [
+    (vote_not_saved, CONTESTS, f"{LOST}|lead in term|two leaders"),
+    (old_terms_committed_by_counting, FIGURE_8, LOST),
+    (no_guard_after_a_restart, COUPS, STALE),
+    (guard_of_a_tick_less, USURPERS, STALE),
+    (
+        lease_not_ended_by_a_transfer,
+        only("hand_over", members=3, delay_ns=1_000_000, strike_leaders=0.0),
+        STALE,
+    ),
+    (nothing_is_applied_twice_by_chance, as_drawn, "was written at"),
+    (ends_by_the_wall_clock, as_drawn, EARLY),
+    (time_anchored_once_a_term, DRIFT, EARLY),
+    (time_told_before_it_is_known, REPLAY, EARLY),
+    (reads_without_lease_or_round, as_drawn, STALE),
+    (change_before_the_terms_no_op, RIVALS, LOST),
+    (acknowledged_before_it_is_saved, as_drawn, LOST),
+]
+
+
+@pytest.mark.parametrize(
+    ("plant", "sharpen", "shows"), PLANTED, ids=[plant.__name__ for plant, _, _ in PLANTED]
+)
+def test_a_broken_rule_is_found(
+    plant: Callable[[Patch], None],
+    sharpen: Callable[[Options], Options],
+    shows: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plant(monkeypatch)
+    others = set()
+    for seed in range(SEEDS_MAX):
+        try:
+            world = World(seed, sharpen(drawn(random.Random(seed))))
+            world.run(SECONDS)
+            world.converge()
+        except AssertionError as failure:
+            last = str(failure).splitlines()[-1]
+            if re.search(shows, last):
+                print(last)
+                return
+            others.add(last)
+    pytest.fail(f"{SEEDS_MAX} seeds did not find it, but {others}")

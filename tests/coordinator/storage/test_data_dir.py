@@ -1,0 +1,314 @@
+"""The member's directory on a real file system."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coordinator.core.raft.entry import Entry, HardState
+from coordinator.core.storage.wal_format import Metadata
+from coordinator.storage import data_dir as disk_module
+from coordinator.storage.data_dir import DirectoryInUse, Disk, DiskFull, Limits, OsFiles
+from rig.processes import ROOT
+from tests.coordinator.storage.log_model import ME
+from tests.coordinator.storage.memory_files import MemoryFiles
+
+SMALL = Limits(segment_bytes=16 << 10, entries_kept=10, snapshots_kept=2)
+
+
+def entries(first: int, count: int, size: int = 100) -> list[Entry]:
+    return [
+        Entry(1, index, (b"%d " % index * size)[:size]) for index in range(first, first + count)
+    ]
+
+
+def test_what_was_synced_is_there_after_a_restart(tmp_path: Path) -> None:
+    disk = Disk(tmp_path / "data")
+    first = disk.open(ME)
+    assert (first.created, first.metadata, first.entries) == (True, ME, [])
+    disk.append(entries(1, 64), HardState(1, 7, 60))
+    disk.sync()
+    disk.close()
+    disk = Disk(tmp_path / "data")
+    again = disk.open(Metadata(node=5, cluster=6))
+    disk.close()
+    assert (again.created, again.metadata) == (False, ME)
+    assert again.entries == entries(1, 64)
+    assert again.hard_state == HardState(1, 7, 60)
+    assert again.repairs == ()
+
+
+def test_the_layout_is_for_the_owner_alone(tmp_path: Path) -> None:
+    disk = Disk(tmp_path / "deep" / "data", SMALL)
+    disk.open(ME)
+    disk.append(entries(1, 3))
+    disk.save_snapshot(2, 1, b"state")
+    disk.close()
+    data = tmp_path / "deep" / "data"
+    assert sorted(str(p.relative_to(data)) for p in data.rglob("*") if p.is_file()) == [
+        "lock",
+        "member/snap/0000000000000002-0000000000000001.snap",
+        "member/wal/0000000000000000-0000000000000001.wal",
+    ]
+    for path in (data, *data.rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
+
+
+def test_a_directory_that_the_operator_made_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o755)
+    disk = Disk(tmp_path / "data", SMALL)
+    disk.open(ME)
+    disk.close()
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o755
+    assert stat.S_IMODE((tmp_path / "data" / "member").stat().st_mode) == 0o700
+
+
+def test_segments_are_filled_with_zeros_before_their_use(tmp_path: Path) -> None:
+    disk = Disk(tmp_path, SMALL)
+    disk.open(ME)
+    for first in range(1, 400, 40):
+        disk.append(entries(first, 40))
+        disk.sync()
+    disk.close()
+    sizes = {path.stat().st_size for path in (tmp_path / "member" / "wal").iterdir()}
+    assert sizes == {SMALL.segment_bytes}
+    assert all(p.stat().st_blocks * 512 >= SMALL.segment_bytes for p in tmp_path.rglob("*.wal"))
+
+
+def test_a_batch_longer_than_a_segment_has_one_of_its_own(tmp_path: Path) -> None:
+    disk = Disk(tmp_path, SMALL)
+    disk.open(ME)
+    disk.append([Entry(1, 1, b"x" * 100_000)])
+    disk.append(entries(2, 2))
+    disk.sync()
+    disk.close()
+    again = Disk(tmp_path, SMALL)
+    assert [len(entry.data) for entry in again.open(ME).entries] == [100_000, 100, 100]
+    again.close()
+
+
+def test_a_snapshot_lets_old_segments_and_snapshots_go(tmp_path: Path) -> None:
+    disk = Disk(tmp_path, SMALL)
+    disk.open(ME)
+    for first in range(1, 1200, 40):
+        disk.append(entries(first, 40), HardState(1, 7, first + 39))
+        disk.sync()
+        if first % 240 == 1:
+            disk.save_snapshot(first + 39, 1, b"state of %d" % (first + 39))
+    disk.close()
+    snaps = sorted(path.name for path in (tmp_path / "member" / "snap").iterdir())
+    assert snaps == [f"{760:016x}-{1:016x}.snap", f"{1000:016x}-{1:016x}.snap"]
+    first_kept = min((tmp_path / "member" / "wal").iterdir()).name
+    assert 600 < int(first_kept[17:33], 16) <= 761
+    again = Disk(tmp_path, SMALL)
+    recovered = again.open(ME)
+    again.close()
+    assert recovered.snapshot is not None
+    assert (recovered.snapshot.index, recovered.snapshot.data) == (1000, b"state of 1000")
+    assert recovered.entries == entries(1001, 200)
+
+
+def test_a_prepared_segment_is_the_one_that_is_used(tmp_path: Path) -> None:
+    disk = Disk(tmp_path, SMALL)
+    disk.open(ME)
+    assert not disk.wants_prepare
+    disk.append(entries(1, 80))
+    assert disk.wants_prepare
+    preparing = threading.Thread(target=disk.prepare)
+    preparing.start()
+    disk.sync()
+    preparing.join()
+    assert not disk.wants_prepare
+    spare = (tmp_path / "member" / "wal" / "spare.tmp").stat().st_ino
+    disk.append(entries(81, 80))
+    disk.sync()
+    disk.close()
+    newest = max((tmp_path / "member" / "wal").iterdir())
+    assert newest.stat().st_ino == spare
+
+
+def test_a_second_process_is_told_who_has_the_directory(tmp_path: Path) -> None:
+    disk = Disk(tmp_path, SMALL)
+    disk.open(ME)
+    script = (
+        "import sys, pathlib; from coordinator import disk, wal;"
+        "disk.Disk(pathlib.Path(sys.argv[1])).open(wal.Metadata(1, 2))"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    disk.close()
+    assert second.returncode == 1
+    assert f"{tmp_path} is in use by process {os.getpid()}: stop that one first" in second.stderr
+    with pytest.raises(DirectoryInUse):
+        hold_twice(tmp_path)
+
+
+def hold_twice(directory: Path) -> None:
+    first = Disk(directory, SMALL)
+    first.open(ME)
+    try:
+        Disk(directory, SMALL).open(ME)
+    finally:
+        first.close()
+
+
+def test_a_refused_start_gives_the_lock_back(tmp_path: Path) -> None:
+    disk = Disk(tmp_path, SMALL)
+    disk.open(ME)
+    disk.close()
+    [segment] = (tmp_path / "member" / "wal").iterdir()
+    good = segment.read_bytes()
+    segment.write_bytes(b"\xff" + good[1:])
+    refused = Disk(tmp_path, SMALL)
+    with pytest.raises(disk_module.DamagedLog):
+        refused.open(ME)
+    refused.close()
+    segment.write_bytes(good)
+    again = Disk(tmp_path, SMALL)
+    assert not again.open(ME).created
+    again.close()
+
+
+WRITER = """
+import sys, pathlib
+from coordinator.storage.data_dir import Disk, Limits
+from coordinator.core.raft.entry import Entry, HardState
+from coordinator.core.storage.wal_format import Metadata
+
+disk = Disk(pathlib.Path(sys.argv[1]), Limits(segment_bytes=32 << 10, entries_kept=50))
+recovered = disk.open(Metadata(1, 2))
+index = recovered.entries[-1].index if recovered.entries else recovered.hard_state.commit
+while True:
+    batch = [Entry(1, index + n, b"%d " % (index + n) * 30) for n in range(1, 9)]
+    index += 8
+    disk.append(batch, HardState(1, 7, index))
+    disk.sync()
+    print(index, flush=True)
+    if index % 200 == 0:
+        disk.save_snapshot(index, 1, b"state")
+"""
+
+
+def test_a_killed_process_has_all_that_it_said_was_safe(tmp_path: Path) -> None:
+    said = 0
+    for lines in (3, 60, 150):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE
+        )
+        assert writer.stdout is not None
+        for _ in range(lines):
+            said = int(writer.stdout.readline())
+        writer.send_signal(signal.SIGKILL)
+        rest = writer.stdout.read().split()
+        said = int(rest[-1]) if rest else said
+        writer.wait()
+        writer.stdout.close()
+        disk = Disk(tmp_path)
+        recovered = disk.open(ME)
+        disk.close()
+        last = recovered.entries[-1].index if recovered.entries else recovered.hard_state.commit
+        assert last >= said
+        assert recovered.hard_state.commit in (said, last)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    if os.geteuid() != 0:
+        pytest.skip("a tmpfs of its own can be mounted by root only")
+    tiny = tmp_path / "tiny"
+    tiny.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tiny)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"mount: {mounted.stderr}")
+    yield tiny
+    subprocess.run(["umount", "-l", str(tiny)], check=True)
+
+
+def test_a_full_disk_is_named_and_nothing_acknowledged_is_lost(tiny: Path) -> None:
+    limits = Limits(segment_bytes=300 << 10)
+    disk = Disk(tiny, limits)
+    disk.open(ME)
+    safe: list[Entry] = []
+    with pytest.raises(DiskFull) as refusal:
+        fill(disk, safe)
+    assert "No space left on device: make room on this file system" in str(refusal.value)
+    assert str(tiny / "member" / "wal") in str(refusal.value)
+    with pytest.raises(DiskFull):
+        disk.append(entries(len(safe) + 1, 8))
+    disk.close()
+    again = Disk(tiny, limits)
+    assert again.open(ME).entries == safe
+    again.close()
+
+
+def fill(disk: Disk, safe: list[Entry]) -> None:
+    """Write until it fails, and note in `safe` what was synced."""
+    for _ in range(10_000):
+        batch = entries(len(safe) + 1, 8)
+        disk.append(batch)
+        disk.sync()
+        safe += batch
+
+
+def test_a_file_size_limit_is_named(tmp_path: Path) -> None:
+    script = (
+        "import sys, pathlib, resource; from coordinator import disk, wal;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY));"
+        "disk.Disk(pathlib.Path(sys.argv[1])).open(wal.Metadata(1, 2))"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "DiskFull: [Errno 27] cannot write, File too large: make room" in result.stderr
+    assert not Disk(tmp_path, SMALL).open(ME).repairs
+
+
+class Failing:
+    """Raises once, at the n-th call of one kind."""
+
+    def __init__(self, kind: str, after: int) -> None:
+        self.kind, self.left = kind, after
+
+    def __call__(self, kind: str) -> None:
+        if kind == self.kind:
+            self.left -= 1
+            if self.left == 0:
+                raise OSError(5, "Input/output error", "the disk")
+
+
+@pytest.mark.parametrize("kind", ["sync", "write_at"])
+def test_a_failed_write_or_sync_is_never_tried_again(kind: str) -> None:
+    files = MemoryFiles()
+    disk = Disk(Path("/data"), SMALL, files)
+    disk.open(ME)
+    disk.append(entries(1, 1))
+    disk.sync()
+    files.step = Failing(kind, 1)
+    for _ in range(3):
+        with pytest.raises(OSError, match="Input/output error"):
+            write(disk)
+    with pytest.raises(OSError, match="Input/output error"):
+        disk.save_snapshot(1, 1, b"state")
+
+
+def write(disk: Disk) -> None:
+    disk.append(entries(2, 1))
+    disk.sync()
+
+
+def test_the_operating_systems_errors_say_which_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match=r"cannot create, .*: '.*file/data'"):
+        Disk(tmp_path / "file" / "data").open(ME)
+    files = OsFiles()
+    with pytest.raises(FileNotFoundError, match="cannot open"):
+        files.open(tmp_path / "nothing")
+    with pytest.raises(FileNotFoundError, match="cannot name"):
+        files.rename(tmp_path / "nothing", tmp_path / "something")

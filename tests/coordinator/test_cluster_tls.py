@@ -1,0 +1,133 @@
+"""TLS between members and towards clients, with real certificates."""
+
+import signal
+import socket
+import ssl
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from rig.cluster import QUICK, Cluster, Place, place
+from rig.processes import require, wait_until
+
+
+def certificates(directory: Path) -> dict[str, str]:
+    """Make a CA and a certificate of 127.0.0.1 that serves on both sides."""
+    openssl = require("openssl")
+    ca, cert, key = (str(directory / name) for name in ("ca.pem", "cert.pem", "key.pem"))
+    ca_key, request, about = (str(directory / n) for n in ("ca.key", "req.pem", "ext.cnf"))
+    Path(about).write_text("subjectAltName=IP:127.0.0.1\n")
+    new = [openssl, "req", "-newkey", "rsa:2048", "-nodes", "-batch"]
+    run = subprocess.run
+    run(
+        [*new, "-x509", "-days", "2", "-subj", "/CN=ca", "-keyout", ca_key, "-out", ca],
+        check=True,
+        capture_output=True,
+    )
+    run(
+        [*new, "-subj", "/CN=member", "-keyout", key, "-out", request],
+        check=True,
+        capture_output=True,
+    )
+    run(
+        [
+            openssl,
+            "x509",
+            "-req",
+            "-in",
+            request,
+            "-CA",
+            ca,
+            "-CAkey",
+            ca_key,
+            "-CAcreateserial",
+            "-days",
+            "2",
+            "-extfile",
+            about,
+            "-out",
+            cert,
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return {"ca": ca, "cert": cert, "key": key}
+
+
+def test_members_and_clients_show_each_other_certificates(tmp_path: Path) -> None:
+    files = certificates(tmp_path)
+    flags = [*QUICK]
+    for prefix in ("", "peer-"):
+        flags += [f"--{prefix}cert-file", files["cert"], f"--{prefix}key-file", files["key"]]
+        flags += [f"--{prefix}trusted-ca-file", files["ca"], f"--{prefix}client-cert-auth"]
+    context = ssl.create_default_context(cafile=files["ca"])
+    context.load_cert_chain(files["cert"], files["key"])
+    places = [place(f"t{number}", "https") for number in range(3)]
+    cluster = Cluster(tmp_path, flags=flags, places=places)
+
+    def healthy(one: Place, how: ssl.SSLContext) -> int:
+        with urllib.request.urlopen(f"{one.url}/health", timeout=2, context=how) as reply:
+            return int(reply.status)
+
+    def serves(one: Place) -> bool:
+        try:
+            return healthy(one, context) == 200
+        except urllib.error.HTTPError as refusal:
+            refusal.close()
+            return False
+        except OSError:
+            return False
+
+    try:
+        for each in places:
+            cluster.begin(each)
+        for each in places:
+            wait_until(lambda one=each: serves(one), "served over TLS")  # type: ignore[misc]
+        stranger = ssl.create_default_context(cafile=files["ca"])
+        assert is_turned_away(places[0], stranger)
+        before = serial(places[0], context)
+        certificates(tmp_path)  # a new CA and new certificates at the same paths
+        for each in places:
+            assert each.running is not None
+            each.running.process.send_signal(signal.SIGHUP)
+        renewed = ssl.create_default_context(cafile=files["ca"])
+        renewed.load_cert_chain(files["cert"], files["key"])
+        wait_until(lambda: serial(places[0], renewed) not in {None, before}, "the new certificate")
+        # A link that is made anew uses the new ones on both sides.
+        cluster.kill(places[1])
+        cluster.begin(places[1])
+        context = renewed
+        wait_until(lambda: serves(places[1]), "served with the new certificate")
+        assert cluster.state(places[1])["links"]
+    finally:
+        cluster.__exit__()
+
+
+def is_turned_away(one: Place, context: ssl.SSLContext) -> bool:
+    """Whether a member hangs up on who shows no certificate, in TLS 1.3 after the handshake."""
+    parts = urlsplit(one.url)
+    try:
+        with (
+            socket.create_connection((parts.hostname, parts.port), timeout=5) as plain,
+            context.wrap_socket(plain, server_hostname="127.0.0.1") as secure,
+        ):
+            secure.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            return secure.recv(1) == b""
+    except OSError:
+        return True
+
+
+def serial(one: Place, context: ssl.SSLContext) -> object:
+    """Return the serial number of a member's certificate, None when it cannot be verified."""
+    parts = urlsplit(one.url)
+    try:
+        with (
+            socket.create_connection((parts.hostname, parts.port), timeout=2) as plain,
+            context.wrap_socket(plain, server_hostname="127.0.0.1") as secure,
+        ):
+            shown = secure.getpeercert()
+            return shown and shown["serialNumber"]
+    except OSError:
+        return None

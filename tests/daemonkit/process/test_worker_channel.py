@@ -1,0 +1,28 @@
+"""Frames come out as they went in, however the stream is cut."""
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemonkit.process.worker_channel import _HEADER, Frames, Kind
+
+frames = st.lists(st.tuples(st.sampled_from(Kind), st.binary(max_size=50)), max_size=8)
+
+
+@given(frames, st.lists(st.integers(0, 500), max_size=10))
+def test_frames_arrive_whole_and_in_order(sent: list[tuple[Kind, bytes]], cuts: list[int]) -> None:
+    wire = b"".join(_HEADER.pack(len(payload), kind) + payload for kind, payload in sent)
+    taken: list[tuple[Kind, bytes]] = []
+    channel = Frames(lambda kind, payload: taken.append((kind, payload)), lambda: None)
+    edges = sorted({0, len(wire), *(min(cut, len(wire)) for cut in cuts)})
+    for start, end in itertools.pairwise(edges):
+        channel.data_received(wire[start:end])
+    assert taken == sent
+
+
+def test_a_channel_that_is_not_there_takes_everything_and_keeps_nothing() -> None:
+    channel = Frames(lambda *_: None, lambda: None)
+    channel.send(Kind.PAYLOAD, b"x")
+    channel.close()
+    assert channel.waiting_bytes == 0

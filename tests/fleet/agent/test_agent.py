@@ -1,0 +1,220 @@
+"""An agent and a scheduler on a store in memory, with systemd in memory: whole, in one process."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from coordinator.client.core.store_protocol import Entry, PutCondition
+from coordinator.client.memory_store import MemoryStore
+from daemonkit.process.lifecycle import Lifecycle
+from fleet.agent.agent import Agent, Settings
+from fleet.agent.state import TEXTS_MAX, StateDirectory
+from fleet.agent.unit_cache import Texts
+from fleet.core import keys
+from fleet.core.jobs import signing
+from fleet.core.model import Facts, Target, digest
+from fleet.ctl.registry import Registry
+from fleet.scheduler.scheduler import Scheduler
+from fleet.scheduler.scheduler import Settings as SchedulerSettings
+from rig.memory_systemd import MemoryUnits
+
+TEXT = "[Service]\nExecStart=/bin/sleep 600\n[X-Fleet]\nCount=2\n"
+DEADLINE_S = 20.0
+Story = Callable[["World"], Awaitable[None]]
+
+
+class World:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.store = MemoryStore()
+        self.units = MemoryUnits(time.monotonic)
+        self.trusted: tuple[object, ...] = ()
+        self.life = Lifecycle(asyncio.get_running_loop())
+
+    async def agent(self) -> Agent:
+        own = Facts("a" * 32, "h1", "10.0.0.1", 4000, 8 << 30)
+        settings = Settings(own, "boot", self.directory, 30, self.trusted)  # type: ignore[arg-type]
+        found = Agent(self.store, self.units, settings)
+        await found.start(self.life)
+        return found
+
+    async def scheduler(self) -> Scheduler:
+        found = Scheduler(self.store, SchedulerSettings("one", 15, 60))
+        await found.start(self.life)
+        return found
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        end_s = time.monotonic() + DEADLINE_S
+        while not holds():
+            assert time.monotonic() < end_s
+            await asyncio.sleep(0.05)
+
+    def running(self) -> int:
+        return sum(each.is_running for each in self.units.known().values())
+
+
+def play(directory: Path, story: Story) -> None:
+    async def played() -> None:
+        world = World(directory)
+        try:
+            await story(world)
+        finally:
+            await world.life.cancel_tasks()
+
+    asyncio.run(played())
+
+
+def test_what_is_wanted_runs_and_outlives_its_agent_and_its_scheduler(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        agent, scheduler = await world.agent(), await world.scheduler()
+        Registry(world.store).put_job("web.service", TEXT, target=Target.LAUNCHED)
+        await world.until(lambda: world.running() == 2)
+        before = world.units.known()
+        await agent.drain()
+        await scheduler.drain()
+        again = await world.agent()
+        assert world.units.known() == before
+        await again.drain()
+
+    play(tmp_path, story)
+
+
+class Emptied(MemoryStore):
+    """Somebody removes all jobs behind the first rollout, before its writer hears of its write."""
+
+    is_emptied = False
+
+    def put(
+        self, key: str, value: str, *, ttl_s: int | None = None, when: PutCondition | None = None
+    ) -> Entry:
+        entry = super().put(key, value, ttl_s=ttl_s, when=when)
+        if key == keys.rollout("web.service") and not self.is_emptied:
+            self.is_emptied = True
+            self.delete(f"{keys.PREFIX}/jobs", recursive=True)
+            time.sleep(0.5)
+        return entry
+
+
+def test_a_job_that_went_while_its_scheduler_wrote_can_be_wanted_again(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        store = Emptied()
+        world.store = store
+        agent, scheduler = await world.agent(), await world.scheduler()
+        Registry(world.store).put_job("web.service", TEXT, target=Target.LAUNCHED)
+        await world.until(lambda: store.is_emptied)
+        await asyncio.sleep(1)
+        Registry(world.store).put_job("web.service", TEXT, target=Target.LAUNCHED)
+
+        def is_stable() -> bool:
+            entries = world.store.list(keys.whole_job("web.service")).entries
+            return any('"stable"' in each.value for each in entries)
+
+        await world.until(is_stable)
+        await agent.drain()
+        await scheduler.drain()
+
+    play(tmp_path, story)
+
+
+def test_a_unit_without_a_trusted_signature_does_not_run(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.trusted = (Ed25519PrivateKey.generate().public_key(),)
+        agent, scheduler = await world.agent(), await world.scheduler()
+        Registry(world.store).put_job("web.service", TEXT, target=Target.LAUNCHED)
+
+        def refused() -> bool:
+            hosts = Registry(world.store).picture.world.hosts.values()
+            return any(
+                each.report is not None and "no trusted key" in each.report.note
+                for host in hosts
+                for each in host.placed
+            )
+
+        await world.until(refused)
+        assert world.running() == 0
+        await agent.drain()
+        await scheduler.drain()
+
+    play(tmp_path, story)
+
+
+def test_a_signature_that_comes_later_lets_a_refused_unit_run(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        key = Ed25519PrivateKey.generate()
+        world.trusted = (key.public_key(),)
+        agent, scheduler = await world.agent(), await world.scheduler()
+        Registry(world.store).put_job("web.service", TEXT, target=Target.LAUNCHED)
+        await world.until(lambda: "no trusted key" in str(agent.state()))
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        Registry(world.store).put_job(
+            "web.service", TEXT, target=Target.LAUNCHED, signature=signing.signed(TEXT, pem)
+        )
+        await world.until(lambda: world.running() == 2)
+        await world.until(lambda: "no trusted key" not in str(agent.state()))
+        await agent.drain()
+        await scheduler.drain()
+
+    play(tmp_path, story)
+
+
+def test_a_kept_text_is_judged_by_the_keys_of_today(tmp_path: Path) -> None:
+    key, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    state, unit = StateDirectory(tmp_path), digest(TEXT)
+    state.keep(unit, TEXT, [signing.signed(TEXT, pem)], ())
+    for trusted, known in (((), 1), ((key.public_key(),), 1), ((other.public_key(),), 0)):
+        texts = Texts(MemoryStore(), state, trusted, time.monotonic)
+        texts.recall([unit])
+        assert len(texts.known) == known
+
+
+def test_an_agent_remembers_the_texts_of_its_orders_and_no_others(tmp_path: Path) -> None:
+    store, state = MemoryStore(), StateDirectory(tmp_path)
+    texts = Texts(store, state, (), time.monotonic)
+    units = []
+    for number in range(TEXTS_MAX + 5):
+        text = f"{TEXT}# {number}\n"
+        units.append(digest(text))
+        store.put(keys.unit(units[-1]), text)
+        texts.fetch(units[-1], units[:1])
+    texts.only(units[:1])
+    assert set(texts.known) == set(units[:1])
+    assert state.text(units[0])[0]
+    assert not state.text(units[1])[0]
+    assert len(list((tmp_path / "units").iterdir())) == TEXTS_MAX + 1
+
+
+def test_in_a_new_store_nothing_exclusive_starts_before_every_host_could_be_heard(
+    tmp_path: Path,
+) -> None:
+    async def story(world: World) -> None:
+        agent, scheduler = await world.agent(), await world.scheduler()
+        text = TEXT.replace("Count=2", "Count=1\nExclusive=yes")
+        registry = Registry(world.store)
+        registry.put_job("only.service", text, target=Target.LAUNCHED)
+        registry.put_job("web.service", TEXT, target=Target.LAUNCHED)
+        await world.until(lambda: world.running() == 2)
+        assert "the store is new" in str(scheduler.state())
+        await agent.drain()
+        await scheduler.drain()
+
+    play(tmp_path, story)
+
+
+def test_an_epoch_that_a_stranger_raised_is_overtaken_by_who_leads(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        agent, scheduler = await world.agent(), await world.scheduler()
+        await world.until(lambda: "'leads': True" in str(scheduler.state()))
+        world.store.put(keys.EPOCH, "41")
+        await world.until(lambda: world.store.get(keys.EPOCH).value == "42")
+        await world.until(lambda: "'epoch': 42" in str(scheduler.state()))
+        Registry(world.store).put_job("web.service", TEXT, target=Target.LAUNCHED)
+        await world.until(lambda: world.running() == 2)
+        await agent.drain()
+        await scheduler.drain()
+
+    play(tmp_path, story)

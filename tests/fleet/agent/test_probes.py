@@ -1,0 +1,58 @@
+"""Who is ready: a job's own check, and those of the services that it serves."""
+
+import asyncio
+import contextlib
+import time
+
+from fleet.agent.probes import Readiness
+from fleet.core import endpoints, keys
+from fleet.core.model import Endpoint, Order, Phase, Report
+
+DEADLINE_S = 30.0
+GOOD = Endpoint("good.example.com", 0, check="http:/good")
+BAD = Endpoint("bad.example.com", 0, check="http:/bad")
+PLAIN = Endpoint("plain.example.com", 0)
+
+
+def order(port: int) -> Order:
+    return Order(
+        job="web.service", index=0, version=1, unit="u", rev=1, name="web", port=port, check="tcp",
+        endpoints=(GOOD, BAD, PLAIN),
+    )  # fmt: skip
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    line = b""
+    with contextlib.suppress(asyncio.IncompleteReadError):  # who checks tcp says nothing
+        line = await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\n\r\n" if b"/good" in line else b"HTTP/1.1 500 No\r\n\r\n")
+    writer.close()
+
+
+def test_an_instance_serves_where_it_passes_the_services_check() -> None:
+    async def story() -> None:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        mine = order(server.sockets[0].getsockname()[1])
+        readiness = Readiness("127.0.0.1", lambda: None)
+        readiness.follow([mine])
+        end_s = time.monotonic() + DEADLINE_S
+        while not (readiness.is_ready(mine) and readiness.serves(mine, GOOD)):
+            assert time.monotonic() < end_s
+            await asyncio.sleep(0.02)
+        assert not readiness.serves(mine, BAD)
+        assert readiness.serves(mine, PLAIN)
+        readiness.close()
+        assert not readiness.is_ready(mine)
+        server.close()
+
+    asyncio.run(story())
+
+
+def test_what_a_service_does_not_take_is_announced_for_the_others() -> None:
+    report = Report(order(80), Phase.READY, unserved=(BAD.service,))
+    found = endpoints.records([report], "10.0.0.1", "a" * 32)
+    label = endpoints.label_of(report.order, "a" * 32)
+    assert keys.dns(GOOD.service, label) in found
+    assert keys.dns(PLAIN.service, label) in found
+    assert keys.dns(BAD.service, label) not in found
+    assert keys.server(BAD.service, label) not in found

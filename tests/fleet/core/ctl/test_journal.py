@@ -1,0 +1,30 @@
+"""What fleetctl makes of several hosts' journals."""
+
+import json
+
+from fleet.core.ctl import listings
+
+ONE = (
+    "2026-11-23T10:00:00.100000+0000 h1 web[7]: begins\n"
+    "2026-11-23T10:00:02.000000+0000 h1 web[7]: Traceback:\n"
+    "                                           line 1: and more\n"
+    "\n"
+)
+TWO = "2026-11-23T10:00:01.500000+0000 h2 web[9]: between: them\n"
+
+
+def test_entries_of_all_hosts_stand_by_time_and_keep_their_lines() -> None:
+    entries = listings.merged([ONE, "", TWO])
+    assert [entry.split()[1] for entry in entries] == ["h1", "h2", "h1"]
+    assert "".join(entries).count("\n") == 5
+    assert entries[2].endswith("and more\n\n")
+
+
+def test_an_entry_is_a_line_of_json() -> None:
+    (entry,) = listings.merged([TWO])
+    assert json.loads(listings.log_record(entry)) == {
+        "at": "2026-11-23T10:00:01.500000+0000",
+        "host": "h2",
+        "from": "web[9]",
+        "text": "between: them",
+    }

@@ -1,0 +1,378 @@
+"""What the scheduler does, told by a simulated fleet."""
+
+import pytest
+
+from fleet.core.model import Drain, Plan, Target, Want
+from fleet.core.scheduling.actions import Hold, Stop
+from fleet.core.scheduling.reconcile import diff
+from rig.fleet_simulator import Simulator
+from tests.fleet.core.fleets import fleet, unit
+
+
+def settled(sim: Simulator, name: str = "web.service", for_s: float = 10.0) -> list[str]:
+    sim.run(for_s)
+    return sim.running(name)
+
+
+def drain(sim: Simulator, host: str, *, overdue: bool = False) -> None:
+    sim.world.hosts[host].drain = Drain(reason="test")
+    sim.world.hosts[host].drain_overdue = overdue
+
+
+def test_three_instances_go_to_three_hosts() -> None:
+    sim = fleet("h1", "h2", "h3", "h4")
+    sim.submit("web.service", unit(Count=3))
+    assert len(set(settled(sim))) == 3
+    assert sim.ready("web.service") == 3
+
+
+def test_a_fleet_at_rest_asks_for_nothing() -> None:
+    sim = fleet("h1", "h2", "h3")
+    sim.submit("web.service", unit(Count=2))
+    sim.submit("log.service", unit(Global="yes"))
+    sim.run(10)
+    assert diff(sim.world) == []
+    assert sim.world.jobs["web.service"].rollout.state == "stable"
+    assert sim.running("log.service") == ["h1", "h2", "h3"]
+
+
+def test_instances_spread_over_zones_before_hosts() -> None:
+    sim = fleet("a1@a", "a2@a", "a3@a", "b1@b")
+    sim.submit("web.service", unit(Count=4, Spread="zone"))
+    assert settled(sim).count("b1") == 2
+
+
+def test_scaling_down_stops_the_highest_numbers() -> None:
+    sim = fleet("h1", "h2", "h3")
+    sim.submit("web.service", unit(Count=3))
+    sim.run(10)
+    sim.change("web.service", count=1)
+    assert len(settled(sim)) == 1
+    orders = [each.order for host in sim.world.hosts.values() for each in host.placed]
+    assert [order.index for order in orders] == [0]
+
+
+def test_a_job_that_is_destroyed_ends_and_is_forgotten() -> None:
+    sim = fleet("h1")
+    sim.submit("web.service", unit())
+    sim.run(10)
+    sim.change("web.service", target=Target.DESTROYED)
+    assert settled(sim) == []
+    assert not sim.world.jobs
+    assert not sim.world.hosts["h1"].plan.orders
+
+
+def test_a_job_that_had_ended_before_it_was_destroyed_is_forgotten() -> None:
+    sim = fleet("h1")
+    sim.submit("web.service", unit())
+    sim.run(10)
+    sim.change("web.service", target=Target.INACTIVE)
+    assert settled(sim) == []
+    sim.change("web.service", target=Target.DESTROYED)
+    sim.run(2)
+    assert not sim.world.jobs
+
+
+def test_a_loaded_job_is_placed_and_not_started() -> None:
+    sim = fleet("h1")
+    sim.submit("web.service", unit(), target=Target.LOADED)
+    assert settled(sim) == []
+    assert sim.world.hosts["h1"].plan.orders[0].want is Want.LOAD
+    sim.change("web.service", target=Target.LAUNCHED)
+    assert settled(sim) == ["h1"]
+
+
+def test_a_lost_host_is_replaced_after_its_grace_and_a_suspect_one_is_not() -> None:
+    sim = fleet("h1", "h2", "h3", "h4")
+    sim.submit("web.service", unit(Count=3))
+    sim.run(10)
+    gone = sim.running("web.service")[0]
+    sim.machines[gone].is_up = False
+    sim.machines[gone].running.clear()
+    sim.run(60)
+    assert sim.writes == 3
+    sim.run(60)
+    assert sim.ready("web.service") == 3
+    assert sum(sim.seats.values()) == 4
+
+
+def test_a_lost_host_that_comes_back_keeps_no_second_instance() -> None:
+    sim = fleet("h1", "h2", "h3", "h4")
+    sim.submit("web.service", unit(Count=3))
+    sim.run(10)
+    gone = sim.running("web.service")[0]
+    sim.machines[gone].is_heard = False
+    sim.run(120)
+    assert len(sim.running("web.service")) == 4
+    sim.machines[gone].is_heard = True
+    sim.run(20)
+    assert len(sim.running("web.service")) == 3
+
+
+def test_nothing_moves_when_more_than_a_third_go_together() -> None:
+    sim = fleet("h1", "h2", "h3", "h4", "h5")
+    sim.submit("web.service", unit(Count=5))
+    sim.run(10)
+    for name in ("h1", "h2"):
+        sim.machines[name].is_heard = False
+    sim.run(300)
+    assert sim.health.storm
+    assert sum(sim.seats.values()) == 5
+
+
+def test_an_exclusive_job_never_runs_twice_while_hosts_come_and_go() -> None:
+    sim = fleet("h1", "h2", "h3", "h4")
+    sim.submit("db.service", unit(Count=1, Exclusive="yes"))
+    sim.run(10)
+    for _ in range(4):
+        here = sim.running("db.service")[0]
+        sim.machines[here].is_heard = False
+        sim.run(130)
+        assert sim.running("db.service") not in ([], [here])
+        sim.machines[here].is_heard = True
+        sim.run(1200)
+        assert len(sim.running("db.service")) == 1
+
+
+def test_a_rolling_update_goes_one_by_one() -> None:
+    sim = fleet("h1", "h2", "h3")
+    sim.submit("web.service", unit(Count=3))
+    sim.run(10)
+    sim.submit("web.service", unit("/bin/false", Count=3))
+    least = 3
+    for _ in range(40):
+        sim.tick()
+        least = min(least, sim.ready("web.service"))
+    assert least == 2
+    assert sim.ready("web.service") == 3
+    assert sim.world.jobs["web.service"].rollout.stable == 2
+
+
+def test_a_surge_update_loses_nobody() -> None:
+    sim = fleet("h1", "h2", "h3")
+    sim.submit("web.service", unit(Count=3, Update="surge"))
+    sim.run(10)
+    sim.submit("web.service", unit("/bin/false", Count=3, Update="surge"))
+    for _ in range(40):
+        sim.tick()
+        assert sim.ready("web.service") >= 3
+    record = sim.world.jobs["web.service"].record
+    orders = [each.order for host in sim.world.hosts.values() for each in host.placed]
+    assert {order.unit for order in orders} == {record.unit}
+
+
+def test_a_surge_update_keeps_instances_apart() -> None:
+    sim = fleet("h1", "h2", "h3")
+    sim.submit("web.service", unit(Count=3, Update="surge"))
+    sim.run(10)
+    for command in ("/bin/true", "/bin/false", "/bin/cat", "/bin/ls"):
+        sim.submit("web.service", unit(command, Count=3, Update="surge"))
+        sim.run(40)
+        assert sorted(sim.running("web.service")) == ["h1", "h2", "h3"]
+
+
+def test_a_version_that_dies_goes_back_to_the_last_stable_one_once() -> None:
+    sim = fleet("h1", "h2", "h3")
+    good, bad = unit(Count=3), unit("/bin/false", Count=3)
+    sim.submit("web.service", good)
+    sim.run(10)
+    sim.submit("web.service", bad)
+    sim.dying.add(sim.world.jobs["web.service"].record.unit)
+    sim.run(60)
+    desired = sim.world.jobs["web.service"]
+    assert desired.record.version == 3
+    assert desired.text == good
+    assert sim.ready("web.service") == 3
+    assert "reverted to version 1" in desired.record.note
+
+
+def test_two_bad_versions_do_not_chase_each_other() -> None:
+    sim = fleet("h1")
+    sim.submit("web.service", unit())
+    sim.run(10)
+    sim.submit("web.service", unit("/bin/false"))
+    sim.dying |= {sim.world.jobs["web.service"].record.unit}
+    sim.dying |= {sim.world.hosts["h1"].plan.orders[0].unit}
+    sim.run(300)
+    assert sim.world.jobs["web.service"].record.version == 3
+    assert sim.world.jobs["web.service"].rollout.state == "failed"
+
+
+def test_a_paused_rollout_waits() -> None:
+    sim = fleet("h1", "h2", "h3")
+    sim.submit("web.service", unit(Count=3))
+    sim.run(10)
+    sim.submit("web.service", unit("/bin/false", Count=3))
+    sim.change("web.service", paused=True)
+    sim.run(30)
+    assert sum(sim.seats.values()) == 3
+    sim.change("web.service", paused=False)
+    sim.run(30)
+    assert sim.world.jobs["web.service"].rollout.state == "stable"
+
+
+def test_a_drained_host_is_left_and_nobody_is_missed() -> None:
+    sim = fleet("h1", "h2", "h3")
+    sim.submit("web.service", unit(Count=2))
+    sim.submit("log.service", unit(Global="yes"))
+    sim.run(10)
+    leaving = sim.running("web.service")[0]
+    drain(sim, leaving)
+    for _ in range(20):
+        sim.tick()
+        assert sim.ready("web.service") >= 2
+    assert leaving not in sim.running("web.service")
+    assert leaving not in sim.running("log.service")
+    assert not sim.world.hosts[leaving].plan.orders
+    sim.world.hosts[leaving].drain = None
+    sim.run(10)
+    assert leaving in sim.running("log.service")
+
+
+def test_a_drain_that_cannot_move_waits_for_its_deadline() -> None:
+    sim = fleet("h1")
+    sim.submit("web.service", unit())
+    sim.run(10)
+    drain(sim, "h1")
+    sim.run(10)
+    assert sim.running("web.service") == ["h1"]
+    drain(sim, "h1", overdue=True)
+    sim.run(10)
+    assert sim.running("web.service") == []
+
+
+def test_a_drain_honours_the_budget_of_an_exclusive_job() -> None:
+    sim = fleet("h1", "h2")
+    sim.submit("db.service", unit(Count=1, Exclusive="yes", MinAvailable=1))
+    sim.run(10)
+    here = sim.running("db.service")[0]
+    drain(sim, here)
+    sim.run(10)
+    assert sim.running("db.service") == [here]
+    drain(sim, here, overdue=True)
+    sim.run(20)
+    assert sim.running("db.service") not in ([], [here])
+
+
+def test_an_emptied_store_stops_nothing() -> None:
+    sim = fleet("h1", "h2")
+    sim.submit("web.service", unit(Count=2))
+    sim.run(10)
+    before = sim.running("web.service")
+    sim.world.jobs.clear()
+    for host in sim.world.hosts.values():
+        host.plan = Plan()
+        host.join()
+    sim.epoch = 2
+    sim.run(30)
+    assert sim.running("web.service") == before
+    assert {each.want for host in sim.world.hosts.values() for each in host.plan.orders} == {
+        Want.RUN
+    }
+
+
+def test_a_store_from_an_old_backup_stops_nothing() -> None:
+    sim = fleet("h1", "h2")
+    sim.submit("web.service", unit(Count=1))
+    sim.run(10)
+    plans = {name: host.plan for name, host in sim.world.hosts.items()}
+    old = sim.world.jobs["web.service"].record
+    sim.change("web.service", count=2)
+    sim.run(10)
+    before = sim.running("web.service")
+    sim.world.jobs["web.service"].record = old
+    for name, host in sim.world.hosts.items():
+        host.plan = plans[name]
+        host.join()
+    sim.run(30)
+    assert sim.running("web.service") == before
+    assert [type(each) for each in diff(sim.world)] == [Hold]
+
+
+def test_conflicting_units_go_apart() -> None:
+    sim = fleet("h1", "h2")
+    for n in (1, 2):
+        sim.submit(f"web@{n}.service", unit(Conflicts="web@*.service"))
+    sim.run(10)
+    assert sim.running("web@1.service") != sim.running("web@2.service")
+    sim.submit("web@3.service", unit(Conflicts="web@*.service"))
+    sim.run(10)
+    assert sim.running("web@3.service") == []
+    assert "conflicts with" in sim.outcome.unseated[0].why
+
+
+def test_a_unit_that_is_replaced_makes_way_and_runs_elsewhere() -> None:
+    sim = fleet("h1", "h2")
+    sim.submit("old.service", unit())
+    (here,) = settled(sim, "old.service")
+    sim.submit("new.service", unit(Replaces="old.service", Constraint=f"hostname={here}"))
+    assert settled(sim, "new.service") == [here]
+    assert settled(sim, "old.service") == [{"h1": "h2", "h2": "h1"}[here]]
+    assert diff(sim.world) == []
+
+
+def test_a_follower_goes_where_its_unit_is() -> None:
+    sim = fleet("h1", "h2", "h3")
+    sim.submit("web.service", unit())
+    sim.submit("side.service", unit(MachineOf="web.service"))
+    sim.run(10)
+    assert sim.running("side.service") == sim.running("web.service")
+    drain(sim, sim.running("web.service")[0])
+    sim.run(30)
+    assert sim.running("side.service") == sim.running("web.service") != []
+
+
+def test_a_pinned_unit_waits_for_its_machine() -> None:
+    sim = fleet("h1", "h2")
+    sim.submit("web.service", unit(MachineID="h2"))
+    assert settled(sim) == ["h2"]
+
+
+def test_labels_decide_where_a_unit_may_run() -> None:
+    sim = fleet("a@north", "b@south", "c@south")
+    sim.submit("web.service", unit(Count=4, Constraint="zone in (south)"))
+    assert set(settled(sim)) == {"b", "c"}
+
+
+def test_what_does_not_fit_is_not_placed_and_says_why() -> None:
+    sim = fleet("h1", "h2", cpu=1000)
+    sim.submit("web.service", unit(Count=3, CPU="800m"))
+    assert len(settled(sim)) == 2
+    assert "processors are asked" in sim.outcome.unseated[0].why
+
+
+def test_a_fixed_port_is_had_once_a_host() -> None:
+    sim = fleet("h1", "h2")
+    sim.submit("web.service", unit(Count=3, Port=80))
+    assert len(settled(sim)) == 2
+    assert "port 80 is taken" in sim.outcome.unseated[0].why
+
+
+def test_the_important_come_first() -> None:
+    sim = fleet("h1", cpu=1000)
+    sim.submit("low.service", unit(CPU="800m", Priority=10))
+    sim.submit("high.service", unit(CPU="800m", Priority=90))
+    sim.run(5)
+    assert sim.running("high.service") == ["h1"]
+    assert sim.running("low.service") == []
+
+
+@pytest.mark.parametrize("way", ["rolling", "surge"])
+def test_an_update_is_never_stopped_by_its_own_broken_predecessor(way: str) -> None:
+    sim = fleet("h1", "h2", "h3")
+    sim.submit("web.service", unit("/bad", Count=3, Update=way))
+    sim.dying.add(sim.world.jobs["web.service"].record.unit)
+    sim.run(60)
+    sim.submit("web.service", unit(Count=3, Update=way))
+    sim.run(60)
+    assert sim.ready("web.service") == 3
+
+
+def test_every_stop_says_why() -> None:
+    sim = fleet("h1")
+    sim.submit("web.service", unit())
+    sim.run(10)
+    sim.change("web.service", target=Target.INACTIVE)
+    assert [each.why for each in diff(sim.world) if isinstance(each, Stop)] == [
+        "it shall be inactive"
+    ]

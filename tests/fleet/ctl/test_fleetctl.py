@@ -1,0 +1,276 @@
+"""Every verb of fleetctl, on a real store with a real scheduler and agents."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from fleet.core import keys
+from fleet.core.instances.instance_reconciler import backoff_s
+from fleet.core.jobs import signing
+from fleet.core.model import digest
+from rig.processes import wait_until
+from tests.fleet.core.jobs.test_signing import keys as pair
+from tests.fleet.memory_fleet import Caller, MemoryFleet, memory_fleet
+
+pytestmark = pytest.mark.timeout(180)
+SLEEPER = "[Unit]\nDescription=Sleeps\n[Service]\nExecStart=/bin/sleep 600\n"
+WEB = SLEEPER + "[X-Fleet]\nCount=2\nLabels=app=web\nPort=auto\nUpdateReady=0\n"
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MemoryFleet]:
+    with memory_fleet(tmp_path_factory.mktemp("fleet")) as running:
+        yield running
+
+
+@pytest.fixture
+def ctl(fleet: MemoryFleet, capsys: pytest.CaptureFixture[str]) -> Iterator[Caller]:
+    caller = Caller(fleet, capsys)
+    yield caller
+    for row in caller.json("list-unit-files"):
+        caller("destroy", str(row["unit"]))
+    assert caller.json("list-units") == []
+
+
+def test_a_job_is_planned_run_seen_scaled_and_destroyed(ctl: Caller) -> None:
+    file = ctl.fleet.file("web.service", WEB)
+    assert "place web.service[1] on" in ctl("plan", file, code=1)
+    assert "web.service version 1" in ctl("run", file)
+    assert "2 of 2 done" in ctl.progress or "version 1:" in ctl.progress
+    assert ctl("plan", file).strip() == "web.service: no change"
+    assert len(ctl.fleet.running("fleet-web-")) == 2
+    ctl("scale", "web", "3")
+    assert sorted(ctl.fleet.running("fleet-web-")) == ["h1", "h2", "h3"]
+    (job,) = ctl.json("status", "web")
+    assert (job["wanted"], job["ready"], len(list(job["instances"]))) == (3, 3, 3)
+    assert "wanted: 3   ready: 3" in ctl("status", "web")
+    assert "it runs nowhere" in ctl("explain", "web")
+    ctl("destroy", "web")
+    assert not ctl.fleet.running("fleet-web-")
+
+
+def test_an_update_keeps_as_many_as_the_job_wants_available(ctl: Caller) -> None:
+    text = WEB.replace("Count=2", "Count=3\nMinAvailable=2\nUpdateParallel=3")
+    ctl("run", ctl.fleet.file("web.service", text))
+    least, over = [3], threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.005):
+            least.append(len(ctl.fleet.running("fleet-web-")))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        ctl("run", ctl.fleet.file("web.service", text.replace("sleep 600", "sleep 601")))
+    finally:
+        over.set()
+        looking.join()
+    (job,) = ctl.json("status", "web")
+    assert (job["version"], job["ready"]) == (2, 3)
+    assert min(least) == 2
+
+
+def test_every_listing_answers_in_json_and_in_columns(ctl: Caller) -> None:
+    ctl("run", ctl.fleet.file("web.service", WEB))
+    ctl("services", "add", "app.example.com", "app=web", "--check", "tcp")
+    for verb, head, row in (
+        (("hosts",), "HOST", {"host": "h1", "labels": {"region": "eu"}}),
+        (("top",), "HOST", {"cpus": "4"}),
+        (("services",), "SERVICE", {"service": "app.example.com", "check": "tcp", "ready": 0}),
+        (("history", "web"), "VERSION", {"version": 1, "stable": True}),
+        (("list-units",), "UNIT", {"active": "active"}),
+        (("list-unit-files",), "UNIT", {"unit": "web.service", "desc": "Sleeps"}),
+        (("list-machines",), "MACHINE", {"metadata": "region=eu"}),
+    ):
+        found = ctl.json(*verb)
+        assert row.items() <= found[0].items(), verb
+        assert ctl(*verb).startswith(head), verb
+    assert [row["host"] for row in ctl.json("hosts")] == ["h1", "h2", "h3"]
+    assert '"text":' in ctl("events", "--json")
+    assert "place web.service[0]" in ctl("events")
+    ctl("services", "remove", "app.example.com")
+    assert ctl.json("services") == []
+
+
+def test_reasons_are_told_in_json_too(ctl: Caller) -> None:
+    text = WEB.replace("Count=2", "Count=2\nConstraint=region=eu")
+    ctl("run", ctl.fleet.file("web.service", text))
+    told = json.loads(ctl("explain", "web", "--json"))
+    assert [each["host"] for each in told["placed"]] == ["h1", "h2"]
+    assert (told["next"], told["unplaced"], told["held"]) == ([], [], "")
+    assert [each["host"] for each in told["hosts"] if each["score"] is None] == ["h3"]
+    assert told["hosts"][2]["labels"]["region"] == "us"
+    why = json.loads(ctl("why-not", "web", "h3", "--json"))["why"]
+    assert "region" in why
+    assert ctl("why-not", "web", "h3") == f"{why}\n"
+    assert json.loads(ctl("why-not", "web", "h1", "--json"))["why"] == ""
+
+
+def test_what_fails_on_one_host_waits_as_long_on_the_next(ctl: Caller) -> None:
+    file = ctl.fleet.file("bad.service", "[Service]\nExecStart=/bin/false\n[X-Fleet]\nCount=1\n")
+    ctl("run", file, "--no-block")
+
+    def failures() -> tuple[str, int]:
+        (job,) = ctl.json("status", "bad")
+        for each in cast("list[dict[str, str]]", job["instances"]):
+            if "failures: " in each["note"]:
+                return each["host"], int(each["note"].rpartition("failures: ")[2])
+        return "", 0
+
+    wait_until(lambda: failures()[1] >= 3, "it failed three times", 30)
+    here, _ = failures()
+    ctl("drain", here, "--no-block")
+    began_s = time.monotonic()
+    others = [units for name, units in ctl.fleet.units.items() if name != here]
+
+    def failed() -> int:
+        seen = [each for units in others for each in units.known().values()]
+        return sum(each.active == "failed" and "bad" in each.name for each in seen)
+
+    wait_until(lambda: failures()[0] not in ("", here), "another host has it", 20)
+    assert failures()[1] >= 3
+    assert failed() == 0
+    wait_until(lambda: failed() == 1, "it was tried there", 30)
+    assert time.monotonic() - began_s >= backoff_s(3)
+    ctl("uncordon", here)
+
+
+def test_commands_and_machines_may_be_shortened(ctl: Caller) -> None:
+    assert ctl("list-m") == ctl("list-machines")
+    ctl("sta", code=2)
+    assert "sta may be start, status" in ctl.progress
+    ctl("run", ctl.fleet.file("web.service", WEB))
+    assert ctl("why-not", "web", "3333") == ctl("why-not", "web", "h3")
+    ctl("why-not", "web", "3344", code=1)
+    assert "0 hosts are called 3344" in ctl.progress
+
+
+def test_what_is_paused_waits_and_what_is_undone_goes_back(ctl: Caller) -> None:
+    one, two = WEB, WEB.replace("600", "601")
+    ctl("run", ctl.fleet.file("web.service", one))
+    ctl("rollout", "pause", "web")
+    ctl("run", ctl.fleet.file("web.service", two), code=1)
+    assert "`fleetctl rollout resume web.service`" in ctl.progress
+    assert "paused" in ctl("rollout", "status", "web")
+    assert {row["version"] for row in list(ctl.json("status", "web")[0]["instances"])} == {1}
+    ctl("rollout", "resume", "web")
+    assert {row["version"] for row in list(ctl.json("status", "web")[0]["instances"])} == {2}
+    ctl("rollout", "undo", "web")
+    assert ctl("cat", "web") == one
+    ctl("rollout", "undo", "web", "--to", "2")
+    assert ctl("cat", "web") == two
+    history = ctl.json("history", "web")
+    assert [row["version"] for row in history] == [4, 3, 2, 1]
+    assert [row["stable"] for row in history] == [True, False, False, False]
+    assert "back to version 2" in str(history[0]["note"])
+
+
+def test_a_version_that_dies_goes_back_once_and_two_bad_ones_do_not_chase_each_other(
+    ctl: Caller,
+) -> None:
+    bad = WEB.replace("/bin/sleep 600", "/bin/false")
+    ctl("run", ctl.fleet.file("web.service", WEB))
+    ctl("run", ctl.fleet.file("web.service", bad), "--no-block")
+    wait_until(lambda: "reverted to version 1" in ctl("history", "web"), "it goes back", 60)
+    wait_until(lambda: len(ctl.fleet.running("fleet-web-")) == 2, "the old one runs", 60)
+    wait_until(lambda: "stable: 3" in ctl("status", "web"), "it is stable", 60)
+    assert ctl("cat", "web") == WEB
+    assert [row["version"] for row in ctl.json("history", "web")] == [3, 2, 1]
+    ctl("run", ctl.fleet.file("web.service", bad), "--timeout", "60", code=1)
+    wait_until(lambda: "stable: 5" in ctl("status", "web"), "and so the next time", 60)
+    ctl("destroy", "web")
+    ctl("run", ctl.fleet.file("web.service", bad), "--timeout", "60", code=1)
+    assert "no version was stable before" in ctl("status", "web")
+    ctl("run", ctl.fleet.file("web.service", bad + "#\n"), "--timeout", "60", code=1)
+    assert [row["version"] for row in ctl.json("history", "web")] == [2, 1]
+
+
+def test_a_host_is_cordoned_drained_and_taken_back(ctl: Caller) -> None:
+    ctl("run", ctl.fleet.file("web.service", WEB), "--count", "3")
+    ctl("cordon", "h1", "--reason", "a new disk")
+    assert "cordoned (a new disk)" in ctl("hosts")
+    assert "a new disk" in ctl("why-not", "web", "h1")
+    ctl("drain", "h2")
+    assert "h2 is empty" in ctl.progress
+    assert set(ctl.fleet.running("fleet-web-")) == {"h1", "h3"}
+    for host in ("h1", "h2"):
+        ctl("uncordon", host)
+    assert "drained" not in ctl("hosts")
+
+
+def test_the_verbs_of_fleet_bring_a_unit_from_state_to_state(ctl: Caller) -> None:
+    file = ctl.fleet.file("one.service", SLEEPER)
+    for verb, state, running in (
+        ("submit", "inactive", 0),
+        ("load", "loaded", 0),
+        ("start", "launched", 1),
+        ("stop", "loaded", 0),
+        ("unload", "inactive", 0),
+    ):
+        ctl(verb, file)
+        (row,) = ctl.json("list-unit-files")
+        assert (row["dstate"], row["state"]) == (state, state), verb
+        assert len(ctl.fleet.running("one.service")) == running, verb
+    assert ctl("cat", "one.service") == SLEEPER
+    ctl("start", "one")
+    (row,) = [line.split() for line in ctl("list-units", "--no-legend").splitlines()]
+    assert row[0] == "one.service"
+    assert row[2:] == ["active", "running"]
+    out = ctl("list-units", "--fields", "unit,hash", "--full", "--no-legend")
+    assert len(out.split()[1]) == 64
+
+
+def test_classic_options_decide_where_units_go(ctl: Caller) -> None:
+    ctl("start", ctl.fleet.file("us.service", SLEEPER + "[X-Fleet]\nMachineMetadata=region=us\n"))
+    assert ctl.fleet.running("us.service") == ["h3"]
+    ctl("start", ctl.fleet.file("side.service", SLEEPER + "[X-Fleet]\nMachineOf=us.service\n"))
+    assert ctl.fleet.running("side.service") == ["h3"]
+    ctl("start", ctl.fleet.file("pin.service", SLEEPER + f"[X-Fleet]\nMachineID={'22' * 16}\n"))
+    assert ctl.fleet.running("pin.service") == ["h2"]
+    ctl("start", ctl.fleet.file("eu.service", SLEEPER + "[X-Fleet]\nConstraint=region=eu\n"))
+    ctl("start", ctl.fleet.file("not.service", SLEEPER + "[X-Fleet]\nConflicts=eu.service us*\n"))
+    assert ctl.fleet.running("not.service")[0] not in (*ctl.fleet.running("eu.service"), "h3")
+    ctl("start", ctl.fleet.file("all.service", SLEEPER + "[X-Fleet]\nGlobal=true\n"))
+    assert len(ctl.fleet.running("all.service")) == 3
+    assert "global" in ctl("list-unit-files")
+
+
+def test_a_unit_that_replaces_another_takes_its_place(ctl: Caller) -> None:
+    ctl("start", ctl.fleet.file("old.service", SLEEPER))
+    (here,) = ctl.fleet.running("old.service")
+    text = SLEEPER + f"[X-Fleet]\nReplaces=old.service\nConstraint=hostname={here}\n"
+    ctl("start", ctl.fleet.file("new.service", text))
+    assert ctl.fleet.running("new.service") == [here]
+    wait_until(lambda: ctl.fleet.running("old.service") not in ([here], []), "it moved", 30)
+
+
+def test_a_unit_is_vouched_for_on_the_way_and_runs_where_a_signature_is_asked_for(
+    ctl: Caller, tmp_path: Path
+) -> None:
+    private, public = pair()
+    (tmp_path / "mine.pem").write_bytes(private)
+    file = ctl.fleet.file("signed.service", SLEEPER)
+    ctl("run", file, "--sign-key", str(tmp_path / "mine.pem"))
+    signatures = ctl.fleet.store.list(keys.signature(digest(SLEEPER))).entries
+    trusted = [signing.trusted(public)]
+    assert signing.is_vouched_for(SLEEPER, [each.value for each in signatures], trusted)
+    ctl("run", file, "--sign-key", file, code=2)
+
+
+def test_what_cannot_be_is_refused_with_a_remedy(ctl: Caller) -> None:
+    for arguments, said, code in (
+        (("run", ctl.fleet.file("bad.service", "[Service]\nExecStart=/a\rb\n")), "line 2", 2),
+        (("run", "/none/there.service"), "no file", 1),
+        (("status", "nobody"), "`fleetctl list-unit-files` shows all", 1),
+        (("list-units", "--fields", "colour"), "no such field: colour", 1),
+        (("services", "add", "a.example.com", "x in"), "comes where", 2),
+        (("services", "add", "a.example.com", "x", "--check", "active"), "tcp or http:/path", 2),
+        (("start", ctl.fleet.file("t@.service", SLEEPER)), "is a template", 1),
+    ):
+        ctl(*arguments, code=code)
+        assert said in ctl.progress, arguments

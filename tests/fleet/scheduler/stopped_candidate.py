@@ -1,0 +1,33 @@
+"""A candidate that stops itself, as SIGSTOP would, once it has the lease and before its epoch."""
+
+import os
+import signal
+import sys
+import time
+
+from coordinator.client import connect
+from coordinator.client.core.store_protocol import Entry, PutCondition, Store
+from fleet.core import keys
+from fleet.scheduler.election import Leadership
+
+TTL_S = 2
+
+
+class Stopping:
+    """A store; the write of the epoch is preceded by a stop."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.get, self.delete = store.get, store.delete
+
+    def put(
+        self, key: str, value: str, *, ttl_s: int | None = None, when: PutCondition | None = None
+    ) -> Entry:
+        if key == keys.EPOCH:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return self._store.put(key, value, ttl_s=ttl_s, when=when)
+
+
+if __name__ == "__main__":
+    lease = Leadership(Stopping(connect([sys.argv[1]])), "late", TTL_S, time.monotonic)  # type: ignore[arg-type]
+    print(f"leads={lease.step(0)}", flush=True)

@@ -1,0 +1,232 @@
+"""One suite for every way to talk to systemd: in memory, over D-Bus, by systemctl."""
+
+import asyncio
+import subprocess
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fleet.core.instances.instance_unit import (
+    EXCLUSIVE_STOP_S,
+    Seen,
+    Units,
+    all_files,
+    fence_of,
+    files,
+    order_in,
+)
+from fleet.core.model import Order, digest
+from fleet.systemd.dbus import DBus
+from fleet.systemd.systemctl import Systemctl
+from fleet.systemd.unit_dir import UnitDirectory
+from rig.hosts.rig import Rig
+from rig.memory_systemd import MemoryUnits
+
+SLEEPER = "[Service]\nExecStart=/bin/sleep 600\n"
+DEADLINE_S = 15.0
+Act = Callable[[Units], Awaitable[None]]
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    with Rig(tmp_path_factory.mktemp("units"), "h1", install=False) as running:
+        yield running
+
+
+@pytest.fixture(params=["memory", "dbus", "systemctl"])
+def play(request: pytest.FixtureRequest) -> Callable[[Act], None]:
+    """Run an act with an adapter that is open, and close it."""
+
+    def adapter() -> Units:
+        if request.param == "memory":
+            return MemoryUnits(time.monotonic)
+        host = request.getfixturevalue("rig")["h1"]
+        directory = UnitDirectory(host.path("/run/systemd/system"))
+        if request.param == "dbus":
+            return DBus(directory, f"unix:path={host.path('/run/dbus/system_bus_socket')}")
+        return Systemctl(directory, host.command("systemctl"))
+
+    async def played(act: Act) -> None:
+        units = adapter()
+        await units.open()
+        try:
+            await act(units)
+        finally:
+            await units.close()
+
+    return lambda act: asyncio.run(played(act))
+
+
+def order(name: str, *, text: str = SLEEPER, **fields: object) -> Order:
+    unit = digest(text)
+    return Order(job=name, index=0, version=1, unit=unit, rev=1, name=name, **fields)
+
+
+async def until(units: Units, name: str, holds: Callable[[Seen], bool]) -> Seen:
+    end_s = time.monotonic() + DEADLINE_S
+    while True:
+        seen = (await units.seen([name])).get(name, Seen(name))
+        if holds(seen):
+            return seen
+        assert time.monotonic() < end_s, seen
+        await units.changed(0.5)
+
+
+async def gone(units: Units, mine: Order) -> None:
+    await units.stop(mine.name)
+    await until(units, mine.name, lambda seen: not seen.is_running)
+    await units.install(all_files(mine))
+
+
+def test_a_unit_nobody_knows_is_not_found(play: Callable[[Act], None]) -> None:
+    async def act(units: Units) -> None:
+        seen = (await units.seen(["nobody.service"]))["nobody.service"]
+        assert (seen.load, seen.active, seen.order) == ("not-found", "inactive", None)
+
+    play(act)
+
+
+def test_a_unit_is_installed_started_seen_stopped_and_removed(play: Callable[[Act], None]) -> None:
+    async def act(units: Units) -> None:
+        mine = order("sleeper.service", port=8080)
+        await units.install(files(mine, SLEEPER, fence_s=5))
+        seen = (await units.seen([mine.name]))[mine.name]
+        assert (seen.load, seen.active, seen.order, seen.foreign) == (
+            "loaded", "inactive", mine, "",
+        )  # fmt: skip
+        await units.start(mine.name)
+        seen = await until(units, mine.name, lambda seen: seen.active == "active")
+        assert len(seen.invocation) == 32
+        assert mine.name in await units.seen([])
+        await gone(units, mine)
+        assert mine.name not in await units.seen([])
+
+    play(act)
+
+
+def test_a_unit_that_dies_is_seen_with_its_result(play: Callable[[Act], None]) -> None:
+    async def act(units: Units) -> None:
+        text = "[Service]\nExecStart=/bin/false\n"
+        mine = order("dies.service", text=text)
+        await units.install(files(mine, text, fence_s=5))
+        await units.start(mine.name)
+        seen = await until(units, mine.name, lambda seen: seen.active == "failed")
+        assert seen.result == "exit-code"
+        first = seen.invocation
+        await units.start(mine.name)
+        seen = await until(
+            units, mine.name, lambda seen: seen.active == "failed" and seen.invocation != first
+        )
+        assert seen.invocation
+        await gone(units, mine)
+
+    play(act)
+
+
+def test_a_fence_stops_a_unit_that_nobody_renews_and_spares_it_while_somebody_does(
+    play: Callable[[Act], None],
+) -> None:
+    async def act(units: Units) -> None:
+        mine = order("only.service", exclusive=True)
+        await units.install(files(mine, SLEEPER, fence_s=1.5))
+        await units.rearm(fence_of(mine.name))
+        await units.start(mine.name)
+        await until(units, mine.name, lambda seen: seen.active == "active")
+        for _ in range(5):
+            await asyncio.sleep(0.5)
+            await units.rearm(fence_of(mine.name))
+            assert (await units.seen([mine.name]))[mine.name].is_running
+        began_s = time.monotonic()
+        await until(units, mine.name, lambda seen: not seen.is_running)
+        assert time.monotonic() - began_s > 1.0
+        await gone(units, mine)
+
+    play(act)
+
+
+def test_an_exclusive_unit_does_not_start_once_its_timer_has_elapsed(
+    play: Callable[[Act], None],
+) -> None:
+    async def act(units: Units) -> None:
+        mine = order("late.service", exclusive=True)
+        await units.install(files(mine, SLEEPER, fence_s=0.5))
+        await units.rearm(fence_of(mine.name))
+        await asyncio.sleep(1.5)
+        await units.start(mine.name)
+        await asyncio.sleep(0.5)
+        seen = await until(units, mine.name, lambda seen: not seen.is_running)
+        assert seen.active == "inactive"
+        await units.install(files(mine, SLEEPER, fence_s=60))
+        await units.rearm(fence_of(mine.name))
+        await units.start(mine.name)
+        await until(units, mine.name, lambda seen: seen.active == "active")
+        await units.stop(fence_of(mine.name))
+        await gone(units, mine)
+
+    play(act)
+
+
+def test_all_steps_of_an_exclusive_units_stop_share_its_bound() -> None:
+    def stop_s(*more: str) -> float:
+        text = SLEEPER + "\n".join([*more, ""])
+        found = files(order("only.service", text=text, exclusive=True), text, fence_s=5)
+        return float(found["only.service"].partition("TimeoutStopSec=")[2].partition("\n")[0])
+
+    assert stop_s() == EXCLUSIVE_STOP_S
+    assert stop_s("ExecStop=/bin/a", "ExecStop=/bin/b") * 3 <= EXCLUSIVE_STOP_S + 0.01
+    assert stop_s("ExecStop=/bin/a", "ExecStopPost=/bin/b") * 4 <= EXCLUSIVE_STOP_S
+
+
+def test_a_command_runs_in_a_unit_of_its_own_and_tells_output_and_exit_code(
+    rig: Rig,
+) -> None:
+    host = rig["h1"]
+    units = Systemctl(UnitDirectory(host.path("/run/systemd/system")), host.command("systemctl"))
+    script = "cat /proc/self/cgroup; exit 7"
+    done = subprocess.run(
+        units.outside(["sh", "-c", script], 20),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 7
+    assert "fleet.slice/run-" in done.stdout
+    endless = units.outside(["sleep", "600"], 1)
+    assert subprocess.run(endless, capture_output=True, timeout=30, check=False).returncode
+
+
+def test_a_unit_of_the_host_itself_is_foreign(rig: Rig) -> None:
+    async def act() -> None:
+        host = rig["h1"]
+        directory = UnitDirectory(host.path("/run/systemd/system"))
+        for units in (
+            DBus(directory, f"unix:path={host.path('/run/dbus/system_bus_socket')}"),
+            Systemctl(directory, host.command("systemctl")),
+        ):
+            await units.open()
+            seen = await units.seen(["dbus.service"])
+            await units.close()
+            assert seen["dbus.service"].foreign.endswith("/dbus.service")
+
+    asyncio.run(act())
+
+
+def test_no_systemd_is_an_os_error(tmp_path: Path) -> None:
+    async def act() -> None:
+        with pytest.raises(OSError):
+            await DBus(UnitDirectory(tmp_path), f"unix:path={tmp_path}/none").open()
+        with pytest.raises(OSError):
+            await Systemctl(UnitDirectory(tmp_path), ["/bin/false"]).open()
+
+    asyncio.run(act())
+
+
+def test_a_file_of_ours_tells_its_order_and_a_job_cannot_pretend() -> None:
+    mine = order("web.service", port=80, endpoints=())
+    text = files(mine, SLEEPER, fence_s=5)["web.service"]
+    assert order_in(text) == mine
+    assert order_in(SLEEPER) is None
+    assert text.index("Slice=fleet.slice") < text.index("ExecStart=") < text.index("PORT=80")

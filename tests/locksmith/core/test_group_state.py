@@ -1,0 +1,106 @@
+"""What the keys of a group say, as a page, a table and metrics show it."""
+
+import pytest
+
+from coordinator.client.core.store_protocol import Entry
+from daemonkit.observe import metrics
+from locksmith.core import group_state, keys, records
+from locksmith.core.group_state import Picture
+from locksmith.core.records import Heartbeat, HolderRecord, Phase
+from locksmith.core.semaphore import ABSENT
+from locksmith.ctl import render
+from locksmith.store import connection
+
+RECORD = HolderRecord("boot-1", "alpha", "2026-03-01T12:30:05Z", Phase.HELD)
+
+
+def entries(**values: str) -> dict[str, Entry]:
+    return {key: Entry(key, value, 1, 1) for key, value in values.items()}
+
+
+def fleet() -> dict[str, Entry]:
+    beat = records.encode(Heartbeat("alpha", "boot-1", "web", "1"))
+    elsewhere = records.encode(Heartbeat("gamma", "boot-3", "", "1"))
+    return entries(
+        **{
+            keys.semaphore("web"): '{"semaphore":1,"max":3,"holders":["aa","bb"]}',
+            keys.holder("web", "aa"): records.encode(RECORD),
+            keys.holder("", "bb"): records.encode(RECORD),
+            keys.host("aa"): beat,
+            keys.host("cc"): elsewhere,
+        }
+    )
+
+
+def lines_of(shown: Picture, machine_id: str) -> list[str]:
+    text = metrics.exposition(group_state.samples(shown, machine_id)).decode()
+    return [line for line in text.splitlines() if line.startswith("locksmith_")]
+
+
+def test_a_holder_is_known_by_its_record_and_alive_by_its_heartbeat() -> None:
+    first, second = group_state.build(fleet(), "web").holders
+    assert (first.id, first.record, first.hostname) == ("aa", RECORD, "alpha")
+    assert (second.id, second.record, second.heartbeat) == ("bb", None, None)
+
+
+def test_only_hosts_of_the_group_count() -> None:
+    assert group_state.build(fleet(), "web").hosts == ("aa",)
+    assert group_state.build(fleet(), "").hosts == ("cc",)
+
+
+def test_an_absent_semaphore_has_one_free_slot() -> None:
+    shown = group_state.build({}, "web")
+    assert (shown.exists, shown.semaphore, shown.holders) == (False, ABSENT, ())
+
+
+def test_a_corrupt_semaphore_has_nothing_to_give() -> None:
+    shown = group_state.build(entries(**{keys.semaphore(""): "notes"}), "")
+    assert shown.exists
+    assert shown.corrupt
+    assert shown.semaphore.free == 0
+    assert 'locksmith_semaphore_corrupt{group=""} 1.0' in lines_of(shown, "aa")
+
+
+@pytest.mark.parametrize(("machine_id", "held"), [("aa", 1.0), ("cc", 0.0)])
+def test_the_metrics_count_what_is_held(machine_id: str, held: float) -> None:
+    assert lines_of(group_state.build(fleet(), "web"), machine_id) == [
+        'locksmith_semaphore_slots{group="web"} 3.0',
+        'locksmith_semaphore_available{group="web"} 1.0',
+        'locksmith_semaphore_holders{group="web"} 2.0',
+        'locksmith_semaphore_holders_unknown{group="web"} 1.0',
+        'locksmith_semaphore_drift{group="web"} 0.0',
+        'locksmith_semaphore_corrupt{group="web"} 0.0',
+        f'locksmith_semaphore_held{{group="web"}} {held}',
+        'locksmith_hosts{group="web"} 1.0',
+        'locksmith_queue_waiters{group="web"} 0.0',
+        'locksmith_failures{group="web"} 0.0',
+        'locksmith_paused{group="web"} 0.0',
+    ]
+
+
+def test_the_verbose_table_keeps_the_plain_first_lines() -> None:
+    assert render.status_verbose(group_state.build(fleet(), "web")) == (
+        "Available: 1\n"
+        "Max: 3\n"
+        "Group: web\n"
+        "Key: /coreos.com/updateengine/rebootlock/groups/web/semaphore\n"
+        "Hosts: 1\n"
+        "\n"
+        "MACHINE ID  HOST     PHASE    SINCE                 DAEMON\n"
+        "aa          alpha    held     2026-03-01T12:30:05Z  alive\n"
+        "bb          unknown  unknown  unknown               silent\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "written"),
+    [
+        ("http://a:1", "http://us%3Aer:p%40ss%2F@a:1"),
+        ("https://a:1/x@y", "https://us%3Aer:p%40ss%2F@a:1/x@y"),
+        ("http://own:login@a:1", "http://own:login@a:1"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_a_login_is_written_into_urls_that_have_none(url: str, written: str) -> None:
+    assert connection.with_login(url, "us:er", "p@ss/") == written
+    assert connection.with_login(url, "", "p") == url

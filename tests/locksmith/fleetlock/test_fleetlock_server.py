@@ -1,0 +1,186 @@
+"""The FleetLock server as a process on real stores, asked as its clients ask."""
+
+import http.client
+import json
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from coordinator.client import connect
+from locksmith.core import fleetlock_protocol, keys, records
+from locksmith.core.fleetlock_protocol import Reply, Request
+from locksmith.core.records import Failure, Pause
+from locksmith.host import identity
+from locksmith.host.identity import Host, app_specific
+from locksmith.store.compare_and_swap import Pace
+from locksmith.store.semaphore_client import DAEMON, Claim, Slots
+from rig.processes import Running, answers, free_port, python, require
+
+MACHINE = Host("dfd7882acda64c34aca76193c46f5d4e", "boot-1", "alpha")
+ZINCATI = "35ba2101ae3f4d45b96e9c51f461bbff"
+FIELDS = {b"fleet-lock-protocol": b"true"}
+PACE = Pace(lambda: 0.0, lambda _: None, lambda limit_s: limit_s)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server, and the request of one of its clients."""
+
+    port: int
+    context: ssl.SSLContext | None = None
+
+    def ask(self, path: str, own_id: str, group: str = "default", **fields: str) -> tuple[int, str]:
+        body = json.dumps({"client_params": {"id": own_id, "group": group}})
+        return self.send("POST", path, body, {"fleet-lock-protocol": "true", **fields})
+
+    def send(self, method: str, path: str, body: str, fields: dict[str, str]) -> tuple[int, str]:
+        if self.context:
+            link: http.client.HTTPConnection = http.client.HTTPSConnection(
+                "127.0.0.1", self.port, timeout=30, context=self.context
+            )
+        else:
+            link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            link.request(method, path, body, fields)
+            reply = link.getresponse()
+            answer = json.loads(reply.read())
+        finally:
+            link.close()
+        assert set(answer) == {"kind", "value"}
+        assert answer["value"]
+        return reply.status, answer["kind"]
+
+
+@pytest.fixture
+def serve(url: str, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    begun: list[Running] = []
+
+    def start(*arguments: str, context: ssl.SSLContext | None = None) -> Server:
+        port, status = free_port(), free_port()
+        command = python("locksmith.fleetlock.fleetlock_cli", "--endpoints", url)
+        command += ["--listen", f"127.0.0.1:{port}", "--status-addr", f"127.0.0.1:{status}"]
+        server = Running([*command, *arguments], tmp_path / "gateway.log")
+        begun.append(server)
+        server.wait_for(lambda: answers(f"http://127.0.0.1:{status}/ready"), "it serves")
+        return Server(port, context)
+
+    yield start
+    for server in begun:
+        assert server.stop() == 0
+
+
+def slots_at(url: str, group: str = "") -> Slots:
+    return Slots(connect(url), group, PACE)
+
+
+def test_zincatis_id_is_systemds_application_id() -> None:
+    assert app_specific("dfd7882acda64c34aca76193c46f5d4e") == ZINCATI
+    assert app_specific("37974b3f7dc54f949209b4fd5b3c5704") == "f59c4fa7d80e406f83993d64abf922e3"
+
+
+def test_one_slot_is_lent_to_one_host_at_a_time(url: str, serve: Callable[..., Server]) -> None:
+    server = serve()
+    for _ in range(2):
+        assert server.ask("/v1/pre-reboot", "a") == (200, "success")
+    assert server.ask("//v1/pre-reboot", "b") == (423, "failed_lock_semaphore_full")
+    for _ in range(2):
+        assert server.ask("/v1/steady-state", "a") == (200, "success")
+    assert server.ask("/v1/pre-reboot", "b") == (200, "success")
+    assert slots_at(url).read().semaphore.holders == ("b",)
+
+
+def test_what_is_not_the_protocol_is_refused_by_name(serve: Callable[..., Server]) -> None:
+    server = serve()
+    good = '{"client_params":{"id":"a","group":"default"}}'
+    marked = {"fleet-lock-protocol": "true"}
+    assert server.send("GET", "/v1/pre-reboot", "", marked)[0] == 405
+    assert server.send("POST", "/v2/pre-reboot", good, marked)[0] == 404
+    for fields in ({}, {"fleet-lock-protocol": "yes"}):
+        assert server.send("POST", "/v1/pre-reboot", good, fields) == (
+            400,
+            "invalid_client_identity",
+        )
+    for body in ("", "{}", "[]", '{"client_params":{"id":"","group":"default"}}'):
+        assert server.send("POST", "/v1/pre-reboot", body, marked)[0] == 400
+    for group in ("", "..", "a/b", "a b"):
+        assert server.ask("/v1/pre-reboot", "a", group) == (400, "invalid_client_identity")
+    assert server.ask("/v1/pre-reboot", "a", "typo") == (400, "unknown_group")
+
+
+def test_a_host_with_two_names_holds_one_slot(url: str, serve: Callable[..., Server]) -> None:
+    held, server = slots_at(url), serve()
+    held.resize(2)
+    assert server.ask("/v1/pre-reboot", ZINCATI) == (200, "success")
+    held.name(MACHINE)
+    held.take_own(MACHINE, datetime.now(UTC))
+    assert held.read().semaphore.holders == (MACHINE.machine_id,)
+    assert server.ask("/v1/pre-reboot", ZINCATI) == (200, "success")
+    assert held.read().semaphore.holders == (MACHINE.machine_id,)
+    assert server.ask("/v1/steady-state", ZINCATI) == (200, "success")
+    assert held.read().semaphore.holders == ()
+
+
+def test_a_slot_of_locksmithd_waits_for_its_check(url: str, serve: Callable[..., Server]) -> None:
+    held, server = slots_at(url), serve()
+    held.name(MACHINE)
+    held.take_own(MACHINE, datetime.now(UTC), Claim(by=DAEMON))
+    assert server.ask("/v1/steady-state", ZINCATI) == (200, "success")
+    assert held.read().semaphore.holders == (MACHINE.machine_id,)
+
+
+def test_a_pause_and_a_spent_budget_are_no_grant(url: str, serve: Callable[..., Server]) -> None:
+    store, server = connect(url), serve()
+    store.put(keys.PAUSED_FLEET, records.encode(Pause("freeze", "me", "2026-01-01T00:00:00Z")))
+    assert server.ask("/v1/pre-reboot", "a") == (423, "paused")
+    store.delete(keys.PAUSED_FLEET)
+    failure = Failure("b", "boot", "2026-01-01T00:00:00Z", "no disk")
+    store.put(keys.failure("", "b"), records.encode(failure))
+    assert server.ask("/v1/pre-reboot", "a") == (423, "halted")
+    store.delete(keys.failure("", "b"))
+    store.put(keys.semaphore(""), "notes")
+    assert server.ask("/v1/pre-reboot", "a") == (503, "failed_store")
+    assert store.get(keys.semaphore("")).value == "notes"
+
+
+def test_a_token_is_asked_for(serve: Callable[..., Server], tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret\n")
+    server = serve("--token-file", str(tmp_path / "token"))
+    assert server.ask("/v1/pre-reboot", "a") == (401, "unauthorized")
+    assert server.ask("/v1/pre-reboot", "a", Authorization="Bearer wrong")[0] == 401
+    assert server.ask("/v1/pre-reboot", "a", Authorization="Bearer secret")[0] == 200
+
+
+def test_a_client_without_a_certificate_gets_no_answer(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    openssl = require("openssl")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-keyout", str(key), "-out", str(cert), "-days", "2", "-subj", "/CN=x"]
+    subprocess.run([*command, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, stderr=-3)
+    context = ssl.create_default_context(cafile=str(cert))
+    files = ["--tls-cert", str(cert), "--tls-key", str(key), "--client-ca", str(cert)]
+    server = serve(*files, context=context)
+    with pytest.raises((ssl.SSLError, OSError, http.client.HTTPException)):
+        server.ask("/v1/pre-reboot", "a")
+    context.load_cert_chain(cert, key)
+    assert server.ask("/v1/pre-reboot", "a")[0] == 200
+
+
+def test_the_default_group_is_the_one_without_a_name() -> None:
+    body = b'{"client_params":{"id":"a","group":"default"}, "more": 1}'
+    found = fleetlock_protocol.read(b"POST", b"/base/v1/pre-reboot", FIELDS, body)
+    assert isinstance(found, Reply)
+    assert found.status == 404
+    found = fleetlock_protocol.read(b"POST", b"/v1/pre-reboot?x", FIELDS, body)
+    assert isinstance(found, Request)
+    assert found.group == ""
+
+
+def test_this_host_has_another_id_for_zincati() -> None:
+    assert identity.read().fleetlock_id not in {"", identity.read().machine_id}

@@ -1,0 +1,149 @@
+"""Gates against real locks, commands and HTTP servers, and logind's part on a bus of its own."""
+
+import asyncio
+import fcntl
+import http.server
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from locksmith.host import blockers, logind
+from locksmith.host.blockers import Gates
+from rig.processes import ROOT, Running, free_port, require
+
+
+class Prometheus(http.server.BaseHTTPRequestHandler):
+    """Answers the one query that is asked, and /up and /down."""
+
+    alerts: tuple[str, ...] = ()
+
+    def do_GET(self) -> None:
+        good = self.path.startswith("/api/v1/query") or self.path == "/up"
+        result = [{"metric": {"alertname": name}, "value": [0, "1"]} for name in self.alerts]
+        body = json.dumps({"status": "success", "data": {"result": result}}).encode()
+        self.send_response(200 if good else 503)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def web() -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Prometheus)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_firing_alerts_close_the_gate_but_for_ignored_ones(
+    web: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert blockers.alerts_firing(web, "") == ""
+    monkeypatch.setattr(Prometheus, "alerts", ("Watchdog", "DiskFull"))
+    assert blockers.alerts_firing(web, "^Watchdog$") == "alerts: DiskFull"
+    assert blockers.alerts_firing(web, ".*") == ""
+
+
+def test_a_prometheus_that_does_not_answer_closes_the_gate(web: str) -> None:
+    assert "cannot be asked" in blockers.alerts_firing(f"http://127.0.0.1:{free_port()}", "")
+    assert "cannot be asked" in blockers.alerts_firing(f"{web}/elsewhere", "")
+
+
+def test_commands_and_urls_must_agree(web: str) -> None:
+    good = Gates(("true",), (f"{web}/up",), ignore_users=True)
+    assert asyncio.run(good.closed()) == ()
+    bad = Gates(("echo no capacity; exit 1",), (f"{web}/down",), ignore_users=True)
+    found = " ".join(asyncio.run(bad.closed()))
+    assert "no capacity" in found
+    assert "503" in found
+
+
+def test_a_package_manager_at_work_closes_the_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tmp_path / "lock-frontend"
+    monkeypatch.setattr(blockers, "PACKAGE_LOCKS", (str(lock),))
+    with lock.open("w") as file:
+        assert blockers.packages_at_work() == ""
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        assert str(lock) in blockers.packages_at_work()
+    assert blockers.packages_at_work() == ""
+
+
+@pytest.fixture
+def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A bus of its own, on which nobody is logind yet."""
+    address = f"unix:path={tmp_path}/bus"
+    config = tmp_path / "bus.conf"
+    config.write_text(
+        f"<busconfig><type>custom</type><listen>{address}</listen><policy context='default'>"
+        "<allow send_destination='*'/><allow own='*'/><allow eavesdrop='true'/></policy>"
+        "</busconfig>"
+    )
+    command = [require("dbus-daemon"), f"--config-file={config}", "--nofork"]
+    with Running(command, tmp_path / "bus.log") as running:
+        running.wait_for((tmp_path / "bus").exists, "the bus listens")
+        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
+        yield address
+
+
+@pytest.fixture
+def login1(bus: str, tmp_path: Path) -> Iterator[Running]:
+    """A service under logind's name that says no to everything."""
+    command = [sys.executable, "-m", "tests.locksmith.host.fake_logind", bus]
+    with Running(command, tmp_path / "login1.log") as running:
+        running.wait_for(lambda: "ready" in running.tail(), "the service owns its names")
+        yield running
+
+
+def test_without_a_bus_or_a_logind_there_is_no_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path}/none")
+    assert asyncio.run(blockers.inhibited()) == ""
+    assert asyncio.run(blockers.users_present()) == ""
+
+
+def test_an_inhibitor_that_blocks_is_named(login1: Running) -> None:
+    assert asyncio.run(blockers.inhibited()) == "inhibited by backup: writes a tape"
+
+
+def test_people_close_the_gate_and_services_do_not(login1: Running) -> None:
+    assert asyncio.run(blockers.users_present()) == "users: ada"
+
+
+def test_a_refusal_of_logind_is_no_reason_to_try_systemctl(login1: Running) -> None:
+    with pytest.raises(logind.Refused, match="inhibitor lock"):
+        asyncio.run(logind.reboot())
+
+
+def test_only_the_owner_of_its_name_speaks_for_update_engine(login1: Running, bus: str) -> None:
+    async def follow() -> list[str]:
+        told: list[str] = []
+        following = asyncio.ensure_future(logind.follow_engine(lambda: told.append("need")))
+        await asyncio.sleep(0.3)
+        for who in ("stranger", "engine"):
+            sender = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "tests.locksmith.host.fake_logind", bus, who, cwd=ROOT
+            )
+            assert await asyncio.wait_for(sender.wait(), 20) == 0
+            if who == "stranger":
+                assert not told
+        for _ in range(100):
+            if told:
+                break
+            await asyncio.sleep(0.05)
+        following.cancel()
+        return told
+
+    assert asyncio.run(follow()) == ["need"]

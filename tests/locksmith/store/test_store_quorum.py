@@ -1,0 +1,127 @@
+"""A host that runs a member of the store, beside three real members."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from coordinator.client import connect
+from locksmith.core import keys, records
+from locksmith.core.records import HolderRecord, Phase
+from locksmith.host import identity
+from locksmith.store.store_quorum import Member, Neighbours, Unknown, own_of
+from rig.processes import Running, answers, free_port, require, wait_until
+from tests.locksmith.locksmithd import Locksmithd, has, holders, put_semaphore
+
+OWN, NAME = identity.read().machine_id, identity.read().hostname
+
+
+@dataclass
+class Cluster:
+    """Three members of etcd by name, and their client URLs."""
+
+    members: dict[str, Running]
+    urls: dict[str, str]
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        return tuple(self.urls.values())
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    program = require("etcd")
+    urls = {name: f"http://127.0.0.1:{free_port()}" for name in ("m1", "m2", "m3")}
+    peers = {name: f"http://127.0.0.1:{free_port()}" for name in urls}
+    everybody = ",".join(f"{name}={url}" for name, url in peers.items())
+    members = {}
+    for name, url in urls.items():
+        command = [program, "--name", name, "--enable-v2", "--data-dir", str(tmp_path / name)]
+        command += ["--listen-client-urls", url, "--advertise-client-urls", url]
+        command += ["--listen-peer-urls", peers[name], "--initial-cluster", everybody]
+        command += ["--initial-advertise-peer-urls", peers[name], "--log-level", "error"]
+        members[name] = Running(command, tmp_path / f"{name}.log")
+    for name, url in urls.items():
+        members[name].wait_for(lambda url=url: answers(f"{url}/health"), f"{name} healthy")
+    yield Cluster(members, urls)
+    for member in members.values():
+        if member.process.poll() is None:
+            member.kill()
+
+
+def test_a_member_may_go_only_while_the_others_are_a_quorum(cluster: Cluster) -> None:
+    asks = Neighbours(cluster.endpoints, "m1")
+    members = asks.find()
+    assert members.own is not None
+    assert members.own.name == "m1"
+    assert asks.objection(members) == ""
+    cluster.members["m3"].kill()
+    objection = "1 of 2 others are healthy, a quorum is 2"
+    wait_until(lambda: objection in asks.objection(members), "the others elected a leader")
+
+
+def test_leadership_is_asked_to_move_and_a_store_that_cannot_says_so(cluster: Cluster) -> None:
+    told = {}
+    for name in cluster.urls:
+        asks = Neighbours(cluster.endpoints, name)
+        told[name] = asks.move_leadership(asks.find())
+    spoken = [text for text in told.values() if text]
+    assert len(spoken) == 1, told
+    assert "the others will elect" in spoken[0]
+
+
+def test_a_store_that_cannot_be_asked_is_no_yes() -> None:
+    with pytest.raises(Unknown):
+        Neighbours((f"http://127.0.0.1:{free_port()}",), "m1").find()
+
+
+def test_a_host_without_a_member_has_nothing_to_wait_for(cluster: Cluster) -> None:
+    for who in ("no", "m9", "auto"):
+        asks = Neighbours(cluster.endpoints, who)
+        assert asks.objection(asks.find()) == ""
+
+
+def test_a_member_is_found_by_its_address_but_not_by_loopback() -> None:
+    near = Member("1", "a", ("http://10.0.0.7:2379",), ("http://10.0.0.7:2380",))
+    assert own_of([near], "auto", {"10.0.0.7"}) == near
+    assert own_of([near], "auto", {"10.0.0.8"}) is None
+
+
+def test_one_member_in_the_whole_fleet_reboots_at_a_time(cluster: Cluster, tmp_path: Path) -> None:
+    url = ",".join(cluster.endpoints)
+    store = connect(list(cluster.endpoints))
+    store.put(keys.STORE_MEMBER, "another-machine")
+    (tmp_path / "reboot-required").write_text("kernel\n")
+    with Locksmithd(tmp_path, url, "--store-member", "m2") as daemon:
+        waiting = "another member of the store reboots"
+        daemon.wait_for(lambda: waiting in str(daemon.state()["waits_for"]), "it waits")
+        assert not daemon.rebooted.exists()
+        store.delete(keys.STORE_MEMBER)
+        wait_until(daemon.rebooted.exists, "it goes", 60.0)
+        assert store.get(keys.STORE_MEMBER).value == OWN
+        assert holders(store) == [OWN]
+
+
+def test_a_member_does_not_go_while_the_store_is_not_whole(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    cluster.members["m3"].kill()
+    (tmp_path / "reboot-required").write_text("kernel\n")
+    url = ",".join(cluster.endpoints[:2])
+    with Locksmithd(tmp_path, url, "--store-member", "m1") as daemon:
+        daemon.wait_for(lambda: "a quorum is 2" in str(daemon.state()["waits_for"]), "it waits")
+        assert not has(connect(list(cluster.endpoints[:2])), keys.holder("", OWN))
+
+
+def test_the_place_of_a_member_is_free_again_after_its_reboot(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    store = connect(list(cluster.endpoints))
+    store.put(keys.STORE_MEMBER, OWN)
+    put_semaphore(store, [OWN])
+    before = HolderRecord("an-earlier-boot", NAME, "2026-01-01T00:00:00Z", Phase.REBOOTING)
+    store.put(keys.holder("", OWN), records.encode(before))
+    with Locksmithd(tmp_path, ",".join(cluster.endpoints), "--store-member", "m1") as daemon:
+        daemon.wait_for(lambda: not has(store, keys.STORE_MEMBER), "the place is free")
+        assert holders(store) == []

@@ -1,0 +1,317 @@
+"""Names of others: real processes, a real unbound and a real store."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coordinator.client import connect
+from rig.dns_packets import opt, packet
+from rig.processes import Coordinator, Running, free_port, require, wait_until
+from tests.skydns.skydns_process import D, Skydns
+
+
+class Unbound(Running):
+    """A real server with a few names of its own."""
+
+    def __init__(self, directory: Path, port: int | None = None) -> None:
+        self.port = port or free_port()
+        long = "x" * 200
+        records = [
+            "www.example.org. 120 IN A 192.0.2.80",
+            "www.example.org. 120 IN AAAA 2001:db8::80",
+            "often.example.org. 10 IN A 192.0.2.81",
+            "alias.example.org. 120 IN CNAME www.example.org.",
+            *(f'long.example.org. 120 IN TXT "{number}{long}"' for number in range(20)),
+        ]
+        lines = [
+            "server:",
+            f"interface: 127.0.0.1@{self.port}",
+            "num-threads: 1",
+            "do-daemonize: no",
+            'username: ""',
+            'chroot: ""',
+            'pidfile: ""',
+            "use-syslog: no",
+            f'directory: "{directory}"',
+            'local-zone: "org." static',
+            'local-data: "org. 60 IN SOA ns.org. host.org. 1 2 3 4 30"',
+            *(f"local-data: '{record}'" for record in records),
+        ]
+        config = directory / f"unbound-{self.port}.conf"
+        config.write_text("\n".join(lines) + "\n")
+        log = directory / f"unbound-{self.port}.log"
+        super().__init__([require("unbound"), "-c", str(config)], log)
+        self.wait_for(lambda: "start of service" in self.tail(), "unbound serves")
+
+
+@pytest.fixture
+def unbound(tmp_path: Path) -> Iterator[Unbound]:
+    with Unbound(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def skydns(tmp_path: Path, coordinator: Coordinator, unbound: Unbound) -> Iterator[Skydns]:
+    connect(coordinator.url).put(f"{D}/out", '{"host": "www.example.org", "ttl": 60}')
+    servers = f"127.0.0.1:{unbound.port}"
+    with Skydns(tmp_path, coordinator.url, "--nameservers", servers) as running:
+        running.ready()
+        yield running
+
+
+def test_other_names_are_asked_for_kept_and_counted_down(skydns: Skydns) -> None:
+    first = skydns.ask(packet("www.example.org", edns=opt()))
+    assert str(first.rr[0].rdata) == "192.0.2.80"
+    assert (first.header.ra, first.header.aa, first.rr[0].ttl) == (1, 0, 120)
+    later = wait_until(
+        lambda: (said := skydns.ask(packet("WWW.example.org"))).rr[0].ttl < 120 and said, "age"
+    )
+    assert later.q.qname.label[0] == b"WWW"
+    metrics = wait_until(
+        lambda: (found := skydns.metrics()).get("skydns_upstream_asked_total") and found, "counts"
+    )
+    assert metrics["skydns_upstream_asked_total"] == 1
+    assert "NXDOMAIN" in skydns.dig("nothing.example.org")
+    assert skydns.ask(packet("www.example.org", flags=0)).header.rcode == 5
+
+
+def test_what_is_too_long_for_udp_comes_over_tcp(skydns: Skydns) -> None:
+    assert " tc" in skydns.dig("+ignore", "long.example.org", "TXT")
+    assert len(skydns.dig("+short", "long.example.org", "TXT").splitlines()) == 20
+
+
+def test_an_alias_is_followed_outside(skydns: Skydns) -> None:
+    said = ["www.example.org.", "192.0.2.80"]
+    assert skydns.short("out.skydns.local") == said
+    assert skydns.short("+tcp", "out.skydns.local") == said
+    assert skydns.short("+norec", "out.skydns.local") == ["www.example.org."]
+    assert skydns.short("out.skydns.local", "AAAA")[-1] == "2001:db8::80"
+
+
+def test_when_the_nameserver_is_gone_old_replies_are_better_than_none(
+    skydns: Skydns, unbound: Unbound
+) -> None:
+    assert skydns.short("www.example.org") == ["192.0.2.80"]
+    unbound.stop()
+    assert skydns.short("www.example.org") == ["192.0.2.80"]
+    refused = skydns.dig("never.example.org")
+    assert "SERVFAIL" in refused
+    assert "EDE: 22" in refused
+    assert skydns.short("out.skydns.local")[0] == "www.example.org."
+
+
+def test_recursion_is_for_those_who_are_named(
+    tmp_path: Path, coordinator: Coordinator, unbound: Unbound
+) -> None:
+    connect(coordinator.url).put(f"{D}/a", '{"host": "10.0.0.1"}')
+    options = ["--nameservers", f"127.0.0.1:{unbound.port}", "--allow-recursion", "10.0.0.0/8"]
+    with Skydns(tmp_path, coordinator.url, *options) as skydns:
+        skydns.ready()
+        said = skydns.dig("www.example.org")
+        assert "REFUSED" in said
+        assert " ra" not in said
+        assert skydns.short("a.skydns.local") == ["10.0.0.1"]
+    with Skydns(tmp_path, coordinator.url, "--allow-query", "10.0.0.0/8") as skydns:
+        skydns.ready()
+        said = skydns.dig("a.skydns.local")
+        assert "REFUSED" in said
+        assert "EDE: 18" in said
+
+
+def test_a_stub_zone_is_asked_for_by_keys(
+    tmp_path: Path, coordinator: Coordinator, unbound: Unbound
+) -> None:
+    store = connect(coordinator.url)
+    with Skydns(tmp_path, coordinator.url) as skydns:
+        skydns.ready()
+        assert "REFUSED" in skydns.dig("www.example.org")
+        stub = json.dumps({"host": "127.0.0.1", "port": unbound.port})
+        store.put(f"{D}/dns/stub/org/example/ns1", stub)
+        wait_until(lambda: skydns.short("www.example.org") == ["192.0.2.80"], "the stub zone")
+        hop = opt(options=b"\xfd\xf3\0\1\1")
+        assert skydns.ask(packet("www.example.org", edns=hop)).header.rcode == 5
+        store.delete(f"{D}/dns/stub/org/example/ns1")
+        wait_until(lambda: "REFUSED" in skydns.dig("www.example.org"), "no stub zone")
+
+
+def test_two_servers_that_ask_each_other_end_it(tmp_path: Path, coordinator: Coordinator) -> None:
+    first, second = free_port(), free_port()
+
+    def circle(own: int, other: int) -> Skydns:
+        options = ["--addr", f"127.0.0.1:{own}", "--nameservers", f"127.0.0.1:{other}"]
+        running = Skydns(tmp_path, coordinator.url, *options)
+        running.port = own
+        return running
+
+    with circle(first, second) as one, circle(second, first) as other:
+        one.ready()
+        other.ready()
+        began = time.monotonic()
+        said = one.ask(packet("www.example.org", edns=opt()))
+        assert said.header.rcode == 2
+        assert time.monotonic() - began < 3, "the query went round until it timed out"
+        asked = [
+            wait_until(
+                lambda each=each: each.metrics().get("skydns_upstream_asked_total"), "counts"
+            )
+            for each in (one, other)
+        ]
+        assert max(asked) <= 2, f"the query went round {asked} times"
+
+
+def test_a_quick_reply_overtakes_a_slow_one_on_a_connection(
+    tmp_path: Path, coordinator: Coordinator
+) -> None:
+    connect(coordinator.url).put(f"{D}/a", '{"host": "10.0.0.1"}')
+    with socket.socket(type=socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        servers = f"127.0.0.1:{silent.getsockname()[1]}"
+        with (
+            Skydns(tmp_path, coordinator.url, "--nameservers", servers) as skydns,
+            socket.create_connection(("127.0.0.1", skydns.port), timeout=10) as client,
+        ):
+            skydns.ready()
+            slow, quick = packet("www.example.org"), b"\xab\xcd" + packet("a.skydns.local")[2:]
+            client.sendall(b"".join(len(q).to_bytes(2, "big") + q for q in (slow, quick)))
+            replies = client.makefile("rb")
+            numbers = []
+            for _ in range(2):
+                size = int.from_bytes(replies.read(2), "big")
+                numbers.append(replies.read(size)[:2])
+            replies.close()
+            assert numbers == [quick[:2], slow[:2]]
+
+
+def test_what_is_asked_for_often_is_fetched_before_it_ends(skydns: Skydns) -> None:
+    """Its TTL is the least that is renewed; in its last second one more question renews it."""
+    assert skydns.ask(packet("often.example.org")).rr[0].ttl == 10
+
+    def left_s() -> int:
+        return int(skydns.ask(packet("often.example.org")).rr[0].ttl)
+
+    before = wait_until(lambda: (ttl := left_s()) <= 1 and ttl, "its last second", 15)
+    assert before == 1, "it ended without being renewed"
+    # Sooner than it would have ended: a reply that was let go comes a second later.
+    wait_until(lambda: left_s() >= 9, "the renewed reply", 0.7)
+
+
+def test_settings_in_the_store_hold_at_once_and_bad_ones_change_nothing(
+    tmp_path: Path, coordinator: Coordinator
+) -> None:
+    store = connect(coordinator.url)
+    store.put(f"{D}/a", '{"host": "10.0.0.1"}')
+    store.put("/skydns/net/example/b", '{"host": "10.0.0.2"}')
+    with Skydns(tmp_path, coordinator.url) as skydns:
+        skydns.ready()
+        assert skydns.ask(packet("a.skydns.local")).rr[0].ttl == 3600
+        store.put("/skydns/config", '{"ttl": 77, "domain": "skydns.local,example.net"}')
+        wait_until(lambda: skydns.ask(packet("a.skydns.local")).rr[0].ttl == 77, "the TTL")
+        assert skydns.short("b.example.net") == ["10.0.0.2"]
+        for wrong in ('{"ttl": "77"}', '{"tll": 5}', "{"):
+            store.put("/skydns/config", wrong)
+            wait_until(lambda: skydns.state()["config_error"], "the refusal")
+            assert skydns.ask(packet("a.skydns.local")).rr[0].ttl == 77
+            store.put("/skydns/config", '{"ttl": 77, "domain": "skydns.local,example.net"}')
+            wait_until(lambda: not skydns.state()["config_error"], "the good value")
+        store.delete("/skydns/config")
+        wait_until(lambda: skydns.ask(packet("a.skydns.local")).rr[0].ttl == 3600, "the flags")
+        assert skydns.ask(packet("b.example.net")).header.rcode == 5
+
+
+def test_a_flood_is_answered_in_part_and_told_to_come_over_tcp(
+    tmp_path: Path, coordinator: Coordinator
+) -> None:
+    connect(coordinator.url).put(f"{D}/a", '{"host": "10.0.0.1"}')
+    with Skydns(tmp_path, coordinator.url, "--rate-limit", "20") as skydns:
+        skydns.ready()
+        command = [require("dig"), "@127.0.0.1", "-p", str(skydns.port), "+tries=1", "+time=1"]
+        command += ["+ignore", "+short", "a.skydns.local"]
+        found = wait_until(
+            lambda: (
+                subprocess.run(
+                    [*command, *["a.skydns.local"] * 40], capture_output=True, check=False
+                )
+                and (found := skydns.metrics()).get("skydns_limited_total")
+                and found
+            ),
+            "the limit",
+        )
+        assert found["skydns_limited_total"] > 0
+        assert skydns.short("+tcp", "a.skydns.local") == ["10.0.0.1"]
+
+
+def test_what_is_ending_says_so_while_it_answers(tmp_path: Path, coordinator: Coordinator) -> None:
+    connect(coordinator.url).put(f"{D}/a", '{"host": "10.0.0.1"}')
+    with Skydns(tmp_path, coordinator.url, "--lame-duck", "3") as skydns:
+        skydns.ready()
+        skydns.process.terminate()
+
+        def unready() -> bool:
+            try:
+                urllib.request.urlopen(f"{skydns.status_url}/ready", timeout=5).close()
+            except urllib.error.HTTPError as error:
+                with error:
+                    return json.load(error)["ending"] is True
+            return False
+
+        wait_until(unready, "not ready")
+        assert skydns.short("a.skydns.local") == ["10.0.0.1"]
+        assert skydns.stop() == 0
+
+
+def ctl(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "skydns.ctl.app", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_records_are_written_listed_explained_and_removed(
+    tmp_path: Path, coordinator: Coordinator
+) -> None:
+    at = ["--endpoints", coordinator.url]
+    with Skydns(tmp_path, coordinator.url) as skydns:
+        skydns.ready()
+        added = ctl("add", "x1.web.skydns.local", "--host", "10.0.0.1", "--port", "80", *at)
+        assert added.stdout == f'{D}/web/x1 {{"host": "10.0.0.1", "port": 80}}\n'
+        again = ctl("add", "x1.web.skydns.local", "--host", "10.0.0.9", *at)
+        assert (again.returncode, "--force" in again.stderr) == (1, True)
+        assert ctl("add", "x1.web.skydns.local", *at).returncode == 2
+        wait_until(lambda: skydns.short("web.skydns.local") == ["10.0.0.1"], "the record")
+        connect(coordinator.url).put(f"{D}/web/bad", '{"port": "80"}')
+        (row, bad) = sorted(
+            json.loads(ctl("list", "web.skydns.local", "--json", *at).stdout),
+            key=lambda row: row["name"],
+            reverse=True,
+        )
+        assert (row["name"], row["key"]) == ("x1.web.skydns.local.", f"{D}/web/x1")
+        assert "reason" in bad
+        linted = ctl("lint", *at)
+        assert (linted.returncode, linted.stdout.startswith(f"error: {D}/web/bad: ")) == (1, True)
+        skydns.short("web.skydns.local", "SRV")
+        why = ctl("explain", "web.skydns.local", "SRV", "--server", f"127.0.0.1:{skydns.port}")
+        assert f"key: {D}/web/x1 index " in why.stdout
+        assert "100 * 100 // 100 of priority 10 = 100" in why.stdout
+        assert "cache: " in why.stdout
+        assert f"out: {D}/web/bad: " in why.stdout
+        page = skydns.status_url.removeprefix("http://")
+        shown = wait_until(lambda: ctl("top", "--status-addr", page).stdout, "what is asked")
+        assert "web.skydns.local. A" in shown
+        assert "127.0.0.1" in shown
+        assert ctl("rm", "web.skydns.local", *at).returncode == 1
+        assert ctl("rm", "web.skydns.local", "--recursive", *at).returncode == 0
+        wait_until(lambda: "NXDOMAIN" in skydns.dig("web.skydns.local"), "it is gone")
+        assert ctl("rm", "web.skydns.local", *at).returncode == 1
+        assert ctl("explain", "x", "--server", "127.0.0.1:1").returncode == 1
+        assert "CNAME" in ctl("explain", "x", "NONSENSE").stderr

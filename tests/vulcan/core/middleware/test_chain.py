@@ -1,0 +1,290 @@
+"""Middlewares, as a request meets them."""
+
+import base64
+import hashlib
+import json
+
+import pytest
+
+from vulcan.core.balancing.sliding_window import Window, bucket_of, latency_at
+from vulcan.core.config.model import Middleware, ModelError, decode
+from vulcan.core.middleware import breaker, limiters, rewrite
+from vulcan.core.middleware.chain import EMPTY, Asked, Chain, Passage, Refusal
+from vulcan.core.middleware.conditions import Attempt, compile_condition, compile_failover
+from vulcan.core.routing.route import Facts
+
+
+def middleware(kind: str, id_: str = "m", priority: int = 0, **settings) -> Middleware:
+    value = {"Type": kind, "Priority": priority, "Middleware": settings}
+    made = decode(f"frontends/f/middlewares/{id_}", json.dumps(value))
+    assert isinstance(made, Middleware)
+    return made
+
+
+def chain(*middlewares: Middleware) -> Chain:
+    made = EMPTY.after(middlewares)
+    assert made is not None
+    return made
+
+
+def ask(
+    of: Chain, now_s: float = 0.0, peer: str = "10.1.1.1", path: str = "/a", **fields: str
+) -> tuple[Passage, Refusal | None]:
+    headers = tuple((k.replace("_", "-").encode(), v.encode()) for k, v in fields.items())
+    target = path.encode()
+    facts = Facts(b"h.example", target.partition(b"?")[0], b"GET", headers, b"", peer.encode())
+    return of.enter(Asked(facts, b"http", b"h.example", target), now_s)
+
+
+def status(*args, **kwargs) -> int:
+    _, refusal = ask(*args, **kwargs)
+    return refusal.status if refusal else 200
+
+
+def test_a_rate_lets_its_burst_through_and_then_its_share():
+    limited = chain(middleware("ratelimit", PeriodSeconds=1, Requests=2, Burst=3))
+    assert [status(limited, t) for t in (0, 0, 0, 0, 0.5, 0.5)] == [200, 200, 200, 429, 200, 429]
+    _, refusal = ask(limited, 0.5)
+    assert refusal is not None
+    assert refusal.body == b"max rate reached: retry-in 500ms"
+    assert refusal.fields == b"X-Retry-In: 500ms\r\nRetry-After: 1\r\n"
+
+
+def test_every_client_has_its_own_rate_also_with_an_ipv6_address():
+    limited = chain(middleware("ratelimit", PeriodSeconds=1, Requests=1, Burst=1))
+    assert [status(limited, peer=p) for p in ("::1", "::2", "::1")] == [200, 200, 429]
+
+
+def test_no_number_of_sources_makes_a_limiter_keep_more_than_its_bound(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(limiters, "SOURCES_MAX", 10)
+    limiter = limiters.RateLimiter((limiters.Rate(1.0, 1, 1), limiters.Rate(60.0, 9, 9)))
+    for number in range(100):
+        assert limiter.wait_s(b"%d" % number, 0.0) == 0
+        assert limiter.kept <= 10
+
+
+def test_a_request_may_bring_its_rates_and_all_of_them_count():
+    limited = chain(
+        middleware("ratelimit", PeriodSeconds=1, Requests=9, RateVar="request.header.X-Rates")
+    )
+    rates = '[{"PeriodSeconds":1,"Requests":5},{"PeriodSeconds":60,"Requests":2}]'
+    assert [status(limited, X_Rates=rates) for _ in range(3)] == [200, 200, 429]
+    assert status(limited, X_Rates="no JSON") == 200
+
+
+def test_a_middleware_that_stays_keeps_what_it_remembers():
+    one = middleware("ratelimit", PeriodSeconds=1, Requests=1, Burst=1)
+    before = chain(one)
+    assert status(before) == 200
+    after = before.after([one, middleware("ipallow", "n", Allow=["10.0.0.0/8"])])
+    assert after is not None
+    assert status(after) == 429
+    changed = after.after([middleware("ratelimit", PeriodSeconds=1, Requests=2, Burst=1)])
+    assert changed is not None
+    assert status(changed) == 200
+
+
+def test_connections_are_counted_until_they_end():
+    limited = chain(middleware("connlimit", Connections=1))
+    passage, refusal = ask(limited)
+    assert refusal is None
+    _, second = ask(limited)
+    assert second is not None
+    assert (second.status, second.body) == (429, b"max connections reached: 1")
+    passage.finish(1.0, 200, 1.0)
+    passage.finish(1.0, 200, 1.0)
+    assert status(limited) == 200
+
+
+SHA = "sha256:" + hashlib.sha256(b"open").hexdigest()
+SCRYPT = "scrypt:1024:8:1$salt$" + hashlib.scrypt(b"x", salt=b"salt", n=1024, r=8, p=1).hex()
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "expected"),
+    [("sha", "open", 200), ("sha", "shut", 401), ("plain", "pw", 200), ("crypt", "x", 200),
+     ("crypt", "y", 401), ("nobody", "-", 401), ("nobody", "", 401)],
+)  # fmt: skip
+def test_users_pass_with_their_password(name: str, password: str, expected: int):
+    guarded = chain(
+        middleware("basicauth", Users={"sha": SHA, "plain": "pw", "crypt": SCRYPT}, Realm="r")
+    )
+    given = base64.b64encode(f"{name}:{password}".encode()).decode()
+    assert status(guarded, Authorization=f"Basic {given}") == expected
+
+
+def test_who_brings_no_password_is_asked_for_one():
+    _, refusal = ask(chain(middleware("auth", Username="u", Password="p")))
+    assert refusal is not None
+    assert refusal.fields == b'WWW-Authenticate: Basic realm="restricted", charset="UTF-8"\r\n'
+
+
+def test_networks_are_let_in_or_not():
+    guarded = chain(middleware("ipallow", Allow=["10.0.0.0/8", "::1"], Deny=["10.9.0.0/16"]))
+    peers = ("10.1.1.1", "::1", "10.9.1.1", "192.0.2.1", "")
+    assert [status(guarded, peer=peer) for peer in peers] == [200, 200, 403, 403, 403]
+
+
+@pytest.mark.parametrize(
+    ("settings", "path", "expected"),
+    [
+        ({"Regexp": "^http://[^/]+/old/(.*)$", "Replacement": "http://x/new/$1"}, "/old/a?b=1",
+         b"/new/a?b=1"),
+        ({"Regexp": "/v(?P<n>[0-9]+)/", "Replacement": "/api/${n}/"}, "/v2/x", b"/api/2/x"),
+        ({"Regexp": "/nothing", "Replacement": "/x"}, "/a", b"/a"),
+        ({"Regexp": "/a$", "Replacement": '/{{.Request.Header.Get "X-Who"}}'}, "/a", b"/me"),
+        ({"Regexp": "/a$", "Replacement": "/$$1$9"}, "/a", b"/$1"),
+    ],
+)  # fmt: skip
+def test_a_rewrite_changes_where_a_request_goes(settings, path, expected):
+    passage, refusal = ask(chain(middleware("rewrite", **settings)), path=path, X_Who="me")
+    assert refusal is None
+    assert passage.target == expected
+
+
+def test_what_came_with_a_request_is_no_template():
+    rewriting = chain(middleware("rewrite", Regexp="/r/(.*)", Replacement="/s/$1"))
+    passage, _ = ask(rewriting, path="/r/{{.Request.Host}}$1")
+    assert passage.target == b"/s/{{.Request.Host}}$1"
+
+
+def test_a_header_cannot_end_the_line_it_is_written_to():
+    made = rewrite.compile_rewrite("/a", '/{{.Request.Header.Get "X"}}')
+    facts = Facts(b"h", b"/a", headers=((b"X", b"b c\tHTTP/1.1"),))
+    assert made.apply(b"/a", facts) == b"/bcHTTP/1.1"
+
+
+def test_a_redirect_answers_with_its_place():
+    moved = chain(
+        middleware("rewrite", Regexp="^http:(.*)", Replacement="https:$1", Redirect=True, Code=308)
+    )
+    _, refusal = ask(moved, path="/a?b")
+    assert refusal is not None
+    assert (refusal.status, refusal.fields) == (308, b"Location: https://h.example/a?b\r\n")
+
+
+def test_an_inner_headers_middleware_has_the_last_word():
+    edits = chain(
+        middleware("headers", "a", Request={"X-A": "1", "X-B": "1"}, RemoveResponse=["Server"]),
+        middleware("headers", "b", Request={"x-a": "2"}),
+    ).edits
+    assert edits is not None
+    assert edits.request == ((b"x-a", b"2"), (b"X-B", b"1"))
+    assert edits.remove_response == {b"server"}
+
+
+def tripping(**settings) -> Chain:
+    given = {"Condition": "NetworkErrorRatio() > 0.5", "FallbackDuration": 10**10, **settings}
+    return chain(middleware("cbreaker", **given))
+
+
+def test_a_breaker_trips_falls_back_recovers_and_stands_by():
+    hook = {"Type": "webhook", "Action": {"URL": "http://h/x", "Method": "POST", "Body": "hi!"}}
+    broken = tripping(OnTripped=hook, OnStandby=hook, RecoveryDuration="10s")
+    passage, _ = ask(broken, 0.0)
+    passage.finish(0.0, 502, 0.01)
+    assert [each.body for each in passage.webhooks] == [b"hi!"]
+    assert broken.states() == {"m": "tripped"}
+    assert [status(broken, t) for t in (0.1, 9.9)] == [503, 503]
+    status(broken, 10.0)
+    halfway = [status(broken, 15.0) for _ in range(100)]
+    assert broken.states() == {"m": "recovering"}
+    assert 10 < halfway.count(200) < 40
+    passage, _ = ask(broken, 21.0)
+    assert broken.states() == {"m": "standby"}
+    assert len(passage.webhooks) == 1
+
+
+@pytest.mark.parametrize(
+    ("fallback", "expected"),
+    [
+        ({"Type": "response", "Action": {"StatusCode": 418, "Body": "aGk=", "ContentType": "a/b"}},
+         Refusal(418, b"hi", b"", b"a/b", "m")),
+        ({"Type": "redirect", "Action": {"URL": "http://x/", "PreservePath": True}},
+         Refusal(302, b"", b"Location: http://x/a\r\n", by="m")),
+        ('{"Type":"response","Action":{"StatusCode":400,"Body":{"a":1}}}',
+         Refusal(400, b'{"a":1}', by="m")),
+    ],
+)  # fmt: skip
+def test_a_tripped_breaker_answers_as_it_was_told(fallback, expected):
+    broken = tripping(Fallback=fallback)
+    passage, _ = ask(broken)
+    passage.finish(0.0, 504, 0.01)
+    _, refusal = ask(broken, 1.0)
+    assert refusal is not None
+    kind = expected.content_type
+    if isinstance(fallback, str):
+        kind = b"text/plain; charset=utf-8"
+    assert (refusal.status, refusal.body, refusal.fields, refusal.content_type) == (
+        expected.status, expected.body, expected.fields, kind
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "complaint"),
+    [
+        ("ratelimit", {"PeriodSeconds": 0, "Requests": 1}, "have to be above 0"),
+        ("ratelimit", {"PeriodSeconds": 1, "Requests": 1, "Variable": "x"}, "use client.ip"),
+        ("ratelimit", {"PeriodSeconds": 1, "Requests": 1, "RateVar": "client.ip"}, "RateVar is"),
+        ("connlimit", {"Connections": -1}, "is negative"),
+        ("rewrite", {"Regexp": "(", "Replacement": ""}, "Middleware: "),
+        ("rewrite", {"Regexp": "a", "Replacement": "{{.Env}}"}, r"\.Env}} is not known"),
+        ("rewrite", {"Regexp": "a", "Replacement": "", "RewriteBody": True}, "not supported"),
+        ("cbreaker", {"Condition": "NetworkErrorRatio() > 1"}, "expected a number with a point"),
+        ("cbreaker", {"Condition": "Nothing() > 1"}, "is not known: use NetworkErrorRatio"),
+        ("trace", {"Addr": "http://x"}, "expected syslog://"),
+        ("trace", {"Addr": "syslog://x?f=NO"}, 'f is "NO"'),
+        ("basicauth", {}, "nobody could pass"),
+        ("headers", {"Request": {"Content-Length": "1"}}, "the proxy's own"),
+        ("headers", {"Response": {"X": "a\r\nb"}}, "does not fit a header"),
+        ("ipallow", {"Allow": ["10.0.0.0/99"]}, "10.0.0.0/99"),
+        ("ipallow", {}, "both empty"),
+    ],
+)
+def test_a_wrong_middleware_is_refused_with_its_reason(kind, settings, complaint):
+    with pytest.raises(ModelError, match=complaint):
+        middleware(kind, **settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "attempt", "holds"),
+    [
+        ("IsNetworkError() && Attempts() <= 2", (True, 2, 502, "GET"), True),
+        ("IsNetworkError() && Attempts() <= 2", (True, 3, 502, "GET"), False),
+        ('RequestMethod() == "GET" && ResponseCode() == 503', (False, 1, 503, "GET"), True),
+        ('RequestMethod() == "GET" && ResponseCode() == 503', (False, 1, 503, "POST"), False),
+        ("ResponseCode() >= 500 || IsNetworkError()", (False, 1, 404, "GET"), False),
+        ("!(Attempts() < 3)", (False, 3, 200, "GET"), True),
+    ],
+)
+def test_a_failover_predicate_judges_an_attempt(text, attempt, holds):
+    assert compile_failover(text).holds(Attempt(*attempt)) is holds
+
+
+def test_a_condition_looks_at_the_last_ten_seconds():
+    window = Window()
+    for second, code in ((0, 500), (5, 200), (6, 500), (7, 502)):
+        window.record(second, code, 0.1)
+    assert compile_condition("ResponseCodeRatio(500, 600, 0, 600) > 0.7")(window)
+    window.forget(10.5)
+    assert window.total == 3
+    assert compile_condition("NetworkErrorRatio() < 0.34 && RequestThreshold() == 3")(window)
+    assert compile_condition("LatencyAtQuantileMS(50.0) >= 100")(window)
+    assert not compile_condition("LatencyAtQuantileMS(50.0) > 125")(window)
+
+
+@pytest.mark.parametrize("latency_s", [0.0, 1e-6, 3e-6, 4e-6, 9e-6, 1e-3, 0.123, 9.9, 400.0])
+def test_a_latency_is_within_a_quarter_of_the_truth(latency_s: float):
+    shown = latency_at({bucket_of(latency_s): 1}, 0.5)
+    assert latency_s <= shown <= latency_s * 1.26 + 1e-6
+
+
+def test_breakers_are_as_bounded_as_they_are_told():
+    timing = breaker.Timing(1.0, 1.0, 0.1)
+    made = breaker.Breaker(lambda window: window.total > 1, timing)
+    assert made.answered(0.0, 200, 0.0) is None
+    assert made.answered(0.05, 200, 0.0) is None, "it looks only so often"
+    assert made.answered(0.2, 200, 0.0) is breaker.State.TRIPPED
+    assert made.window.total == 0

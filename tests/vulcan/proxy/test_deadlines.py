@@ -1,0 +1,210 @@
+"""Waits that take a minute in service, made short: the proxy in this process."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+import pytest
+import uvloop
+
+from daemonkit.http.server import Server
+from daemonkit.process.listening_socket import listening_socket
+from rig import vulcan_keys
+from rig.processes import wait_until
+from rig.vulcan_site import OK, Call, Client, Origin, says
+from vulcan.core.config.table import Table
+from vulcan.proxy import connection, forward
+from vulcan.proxy.proxy import Proxy
+
+SHORT_S = 0.3
+
+
+class Served:
+    """A proxy with one frontend, on a thread of its own."""
+
+    def __init__(self) -> None:
+        self._thread = threading.Thread(target=lambda: uvloop.run(self._live()))
+        self._ready: Future[int] = Future()
+
+    async def _live(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._end = asyncio.Event()
+        self.proxy = Proxy(self._loop, Table(vulcan_keys.PREFIX), turn=0, log=None)
+        server = Server(self.proxy, buffered=False)
+        sock = listening_socket(("127.0.0.1", 0), socket.SOCK_STREAM)
+        await server.listen(sock)
+        self._ready.set_result(sock.getsockname()[1])
+        await self._end.wait()
+        await server.drain(0)
+        self.proxy.close()
+
+    def start(self) -> None:
+        self._thread.start()
+        self.port = self._ready.result(10)
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._end.set)
+        self._thread.join(10)
+
+    def write(self, *entries: vulcan_keys.Entry, removed: tuple[str, ...] = ()) -> None:
+        """Put keys in force."""
+        done = threading.Event()
+
+        def advance() -> None:
+            self.proxy.advance(vulcan_keys.changes(*entries, removed=removed))
+            done.set()
+
+        self._loop.call_soon_threadsafe(advance)
+        assert done.wait(10)
+
+    def counted(self, name: str) -> float:
+        """The sum of a metric over its labels."""
+        return sum(sample.value for sample in self.proxy.samples() if sample.name == name)
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    monkeypatch.setattr(forward, "BODY_IDLE_S", SHORT_S)
+    monkeypatch.setattr(connection, "IDLE_S", SHORT_S)
+    running = Served()
+    running.start()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def serve(served: Served, origin: Origin) -> None:
+    served.write(vulcan_keys.server("s", origin.url), vulcan_keys.frontend("f", 'Path("/")'))
+
+
+async def never(call: Call) -> None:
+    await call.reader.read()
+
+
+def test_a_client_that_stops_sending_its_body_is_408(served: Served):
+    with Origin(never) as origin, Client(served.port) as client:
+        serve(served, origin)
+        answer = client.ask("POST / HTTP/1.1\nHost: h\nContent-Length: 10", b"abc")
+        assert answer.status == 408
+        wait_until(lambda: origin.closed == 1, "the connection to the server cut")
+
+
+def test_a_server_that_stops_in_its_body_cuts_the_client(served: Served):
+    async def script(call: Call) -> None:
+        await call.say(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+        await call.reader.read()
+
+    with Origin(script) as origin, Client(served.port) as client:
+        serve(served, origin)
+        answer = client.ask("GET / HTTP/1.1\nHost: h")
+        assert (answer.status, answer.whole) == (200, False)
+        assert served.counted("vulcand_answers_cut_total") == 1
+
+
+def test_a_deadline_holds_for_a_server_whose_key_is_gone(served: Served):
+    async def script(call: Call) -> None:
+        await call.say(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+        served.write(removed=("backends/b/servers/s",))
+        await call.reader.read()
+
+    with Origin(script) as origin, Client(served.port) as client:
+        serve(served, origin)
+        assert not client.ask("GET / HTTP/1.1\nHost: h").whole
+        wait_until(lambda: origin.closed == 1, "the connection to the server cut")
+
+
+def test_a_connection_that_nobody_uses_is_closed(served: Served):
+    with Origin(says(OK)) as origin, Client(served.port) as client:
+        serve(served, origin)
+        assert client.ask("GET / HTTP/1.1\nHost: h").body == b"ok"
+        assert served.counted("vulcand_server_connections") == 1
+        wait_until(lambda: origin.closed == 1, "the idle connection closed")
+        wait_until(lambda: served.counted("vulcand_server_connections") == 0, "it forgotten")
+
+
+def test_a_key_that_goes_closes_the_idle_connections_of_its_server(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(connection, "IDLE_S", 60.0)
+    with Origin(says(OK)) as origin, Client(served.port) as client:
+        serve(served, origin)
+        assert client.ask("GET / HTTP/1.1\nHost: h").body == b"ok"
+        assert origin.closed == 0
+        served.write(removed=("backends/b/servers/s",))
+        wait_until(lambda: origin.closed == 1, "the idle connection closed")
+        assert client.ask("GET / HTTP/1.1\nHost: h").status == 503
+
+
+def test_no_more_connections_are_kept_than_the_backend_says(served: Served):
+    with Origin(says(OK)) as origin:
+        served.write(
+            vulcan_keys.backend("b", KeepAlive={"MaxIdleConnsPerHost": 1, "Period": "10s"})
+        )
+        serve(served, origin)
+        clients = [Client(served.port) for _ in range(5)]
+        for client in clients:
+            client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        for client in clients:
+            assert client.answer().body == b"ok"
+            client.close()
+        wait_until(lambda: origin.closed >= origin.connections - 1, "all but one closed")
+
+
+def test_the_counts_of_a_frontend_go_with_its_key(served: Served):
+    with Origin(says(OK)) as origin, Client(served.port) as client:
+        serve(served, origin)
+        assert client.ask("GET / HTTP/1.1\nHost: h").body == b"ok"
+        assert served.counted("vulcand_requests_total") == 1
+        served.write(removed=("frontends/f/frontend",))
+        assert served.counted("vulcand_requests_total") == 0
+
+
+async def never_ends(call: Call) -> None:
+    await call.say(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+    await call.reader.read()
+
+
+def test_a_request_that_outstays_its_servers_key_is_cut(served: Served):
+    with Origin(never_ends) as origin, Client(served.port) as client:
+        served.write(vulcan_keys.backend("b", Drain="400ms"))
+        serve(served, origin)
+        client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        wait_until(lambda: origin.calls, "the request at the server")
+        served.write(removed=("backends/b/servers/s",))
+        assert not client.answer().whole
+        wait_until(lambda: origin.closed == 1, "the connection to the server cut")
+
+
+def test_an_idempotent_request_without_an_answer_leaves_a_removed_server_for_another(
+    served: Served,
+):
+    with Origin(never) as going, Origin(says(OK)) as staying, Client(served.port) as client:
+        served.write(vulcan_keys.backend("b", Drain="100ms"))
+        serve(served, going)
+        client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        wait_until(lambda: going.calls, "the request at the server")
+        served.write(vulcan_keys.server("new", staying.url), removed=("backends/b/servers/s",))
+        assert client.answer().body == b"ok"
+
+
+def test_a_tunnel_outlives_its_servers_key(served: Served):
+    async def upgrade(call: Call) -> None:
+        await call.say(b"HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n")
+        while data := await call.reader.read(100):
+            await call.say(data)
+
+    with Origin(upgrade) as origin, Client(served.port) as client:
+        served.write(vulcan_keys.backend("b", Drain="100ms"))
+        serve(served, origin)
+        client.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n")
+        assert client.file.readline().startswith(b"HTTP/1.1 101")
+        while client.file.readline() != b"\r\n":
+            pass
+        served.write(removed=("backends/b/servers/s",))
+        time.sleep(1.0)  # several sweeps beyond the deadline
+        client.send(b"hello")
+        assert client.file.read(5) == b"hello"

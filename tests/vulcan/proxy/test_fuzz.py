@@ -1,0 +1,156 @@
+"""Messages that are almost right: what is accepted means to h11 what it means here.
+
+FUZZ_EXAMPLES=n tries more of them than a test run should.
+"""
+
+import itertools
+import os
+
+import h11
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daemonkit.core.framing import BadMessage, RequestHead
+from rig import vulcan_keys
+from tests.vulcan.proxy.almost_http import (
+    ANSWERS,
+    REQUESTS,
+    Heard,
+    Request,
+    almost,
+    cuts,
+    heard,
+    read_by_h11,
+)
+from tests.vulcan.proxy.almost_http import served as served_in
+from vulcan.core.config import model
+from vulcan.core.http import request_head
+from vulcan.core.http.request_body import Upload
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "200"))
+many = settings(max_examples=EXAMPLES, deadline=None)
+_entry = vulcan_keys.frontend("f", 'PathPrefix("/")')
+FRONTEND = model.decode(_entry.key.removeprefix(f"{vulcan_keys.PREFIX}/"), _entry.value)
+assert isinstance(FRONTEND, model.Frontend)
+
+
+def comparable(seen: list[tuple[RequestHead, Request]]) -> list[Request]:
+    """Those in front of the first whose target h11 refuses for its bytes beyond ASCII."""
+    requests = (request for _, request in seen)
+    return list(itertools.takewhile(lambda request: request.target.isascii(), requests))
+
+
+@many
+@given(almost(REQUESTS))
+def test_h11_reads_every_request_that_is_accepted_and_reads_it_alike(wire: bytes):
+    ours = comparable(served_in(wire)[0])
+    assert read_by_h11(wire)[: len(ours)] == ours
+
+
+@many
+@given(almost(REQUESTS), cuts)
+def test_any_split_of_requests_gives_the_same_ones(wire: bytes, where: list[int]):
+    whole, whole_end = served_in(wire)
+    split, split_end = served_in(wire, where)
+    assert [request for _, request in split] == [request for _, request in whole]
+    # A refusal may come before all that it rests on is there, never turn into an answer.
+    assert split_end == whole_end or "waiting" in {split_end, whole_end}
+
+
+@many
+@given(almost(REQUESTS))
+def test_what_leaves_for_a_server_is_one_request_with_the_body_that_came(wire: bytes):
+    for head, request in served_in(wire)[0]:
+        try:
+            origin = request_head.origin_of(head)
+            outgoing = request_head.outgoing(head, origin, FRONTEND, secure=False)
+        except BadMessage:
+            continue
+        upload = Upload(chunked=head.chunked, has_body=bool(request.body), keeps_max=None)
+        sent = outgoing.render(b"Host: s\r\n", b"192.0.2.1", b"t")
+        sent += upload.piece(request.body) if request.body else b""
+        sent += upload.end(request.trailers)
+        if not origin.target.isascii():
+            continue
+        (one,) = read_by_h11(sent)
+        assert (one.method, one.target, one.body) == (request.method, origin.target, request.body)
+        names = [name for name, _ in one.fields]
+        assert names.count(b"host") == 1
+        assert (b"content-length" in names) + (b"transfer-encoding" in names) <= 1
+        assert dict(one.fields)[b"x-forwarded-for"] == b"192.0.2.1"
+
+
+methods = st.sampled_from([b"GET", b"HEAD"])
+
+
+def answer_by_h11(wire: bytes, method: bytes) -> Heard | None:
+    """Return the answer that h11 finds; None when it refuses it or it is not whole."""
+    connection, found = h11.Connection(h11.CLIENT), Heard()
+    connection.send(h11.Request(method=method, target="/", headers=[("Host", "a")]))
+    connection.send(h11.EndOfMessage())
+    connection.receive_data(wire)
+    connection.receive_data(b"")
+    try:
+        while True:
+            match connection.next_event():
+                case h11.InformationalResponse() as event:
+                    found.interims.append(event.status_code)
+                case h11.Response() as event:
+                    found.status = event.status_code
+                case h11.Data() as event:
+                    found.body += event.data
+                case h11.EndOfMessage() as event:
+                    found.trailers = tuple(event.headers)
+                    return found
+                case _:
+                    return None
+    except h11.RemoteProtocolError:
+        return None
+
+
+@many
+@given(almost(ANSWERS), methods)
+def test_h11_reads_every_answer_that_is_accepted_and_reads_it_alike(wire: bytes, method: bytes):
+    ours, _ = heard(wire, method=method)
+    if ours.ended != "whole":
+        return
+    theirs = answer_by_h11(wire, method)
+    assert theirs is not None
+    assert (ours.interims, ours.status, ours.body) == (theirs.interims, theirs.status, theirs.body)
+    assert ours.trailers == theirs.trailers
+
+
+@many
+@given(almost(ANSWERS), cuts, methods)
+def test_any_split_of_an_answer_gives_the_same_one(wire: bytes, where: list[int], method: bytes):
+    whole, _ = heard(wire, method=method)
+    split, _ = heard(wire, where, method)
+    if whole.ended == "whole":
+        assert split == whole
+    else:
+        assert split.ended == whole.ended
+        assert whole.body.startswith(split.body) or split.body.startswith(whole.body)
+
+
+@many
+@given(almost(ANSWERS), st.binary(min_size=1, max_size=20))
+def test_a_connection_with_bytes_that_nobody_asked_for_is_not_used_again(wire: bytes, more: bytes):
+    asked, kept = heard(wire)
+    if kept:
+        assert asked.ended == "whole"
+        assert not heard(wire + more)[1]
+
+
+@many
+@given(almost(ANSWERS), methods)
+def test_a_head_for_the_client_is_one_that_h11_reads(wire: bytes, method: bytes):
+    ours, _ = heard(wire, method=method)
+    if not ours.head or ours.status < 200:
+        return
+    connection = h11.Connection(h11.CLIENT)
+    connection.send(h11.Request(method=method, target="/", headers=[("Host", "a")]))
+    connection.send(h11.EndOfMessage())
+    connection.receive_data(ours.head + b"\r\n")
+    event = connection.next_event()
+    assert isinstance(event, h11.Response)
+    assert event.status_code == ours.status

@@ -1,0 +1,132 @@
+"""Messages that two parsers could read in two ways are refused, and none reaches a server."""
+
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import assert_never
+
+import pytest
+
+from daemonkit.core.framing import FIELDS_MAX
+from rig.processes import wait_until
+from rig.vulcan_site import OK, Call, Client, Origin, Site
+from tests.vulcan.proxy.smuggling_attacks import ATTACKS, Broken, Outcome, Passed, Refused
+
+ADDED = (b"via:", b"x-forwarded-", b"x-real-ip:", b"traceparent:")
+# One byte at a time is how a parser that looks at a buffer's end is caught; large ones as a whole.
+SLOW_BYTES_MAX = 400
+
+
+@dataclass
+class Recorder:
+    """A proxy whose requests all go to one server, which keeps what came, byte by byte."""
+
+    proxy: Site
+    requests: list[bytes]
+
+    def send(self, wire: bytes, *, step: int, ends: bool) -> bytes:
+        """Send bytes in pieces; return all that comes back until the connection is closed."""
+        self.requests.clear()
+        with Client(self.proxy.vulcand.port) as client:
+            client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            try:
+                for start in range(0, len(wire), step):
+                    client.send(wire[start : start + step])
+                if ends:
+                    client.sock.shutdown(socket.SHUT_WR)
+            except ConnectionError:
+                pass  # refused before all of it was sent
+            return everything(client)
+
+
+def everything(client: Client) -> bytes:
+    data = b""
+    try:
+        while piece := client.file.read1():
+            data += piece
+    except TimeoutError:
+        pytest.fail(f"the connection stays open after {data!r}")
+    except ConnectionError:
+        pass
+    return data
+
+
+async def whole(call: Call) -> bytes:
+    """Read a body; one in chunks is told as one chunk, with its trailers as they came."""
+    if call.field("transfer-encoding") is None:
+        return await call.reader.readexactly(call.length)
+    data = b""
+    while size := int(await call.reader.readuntil(b"\r\n"), 16):
+        data += await call.reader.readexactly(size)
+        assert await call.reader.readexactly(2) == b"\r\n"
+    trailers = b""
+    while (line := await call.reader.readuntil(b"\r\n")) != b"\r\n":
+        trailers += line
+    return b"%x\r\n%b\r\n0\r\n%b\r\n" % (len(data), data, trailers)
+
+
+@pytest.fixture(scope="module")
+def recorder(shared: Site) -> Iterator[Recorder]:
+    requests: list[bytes] = []
+
+    async def script(call: Call) -> None:
+        raw = await whole(call)
+        lines = call.head.split(b"\r\n")
+        requests.append(b"\r\n".join(x for x in lines if not x.lower().startswith(ADDED)) + raw)
+        await call.say(OK)
+
+    with Origin(script) as origin:
+        shared.server("recorder", origin.url, "recorder")
+        shared.frontend("recorder", 'PathPrefix("/") || Path("*")', "recorder", PassHostHeader=True)
+        wait_until(lambda: shared.vulcand.get().status == 200, "routed")
+        yield Recorder(shared, requests)
+
+
+def statuses(answers: bytes) -> list[int]:
+    """The status of each answer."""
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d\d\d) ", answers)]
+
+
+@pytest.mark.parametrize(("wire", "outcome"), ATTACKS.values(), ids=ATTACKS.keys())
+def test_an_attack_is_refused_or_reaches_a_server_in_one_form(
+    recorder: Recorder, wire: bytes, outcome: Outcome
+):
+    for step in (len(wire), 1) if len(wire) <= SLOW_BYTES_MAX else (len(wire),):
+        answers = recorder.send(wire, step=step, ends=isinstance(outcome, Passed))
+        match outcome:
+            case Refused(status):
+                assert statuses(answers) == [status]
+                assert recorder.requests == []
+            case Broken():
+                assert statuses(answers) in ([], [400])
+                assert recorder.requests == []
+            case Passed(requests):
+                assert statuses(answers) == [200] * len(requests)
+                assert recorder.requests == list(requests)
+            case _:
+                assert_never(outcome)
+
+
+def test_the_table_is_as_long_as_it_is_meant_to_be():
+    refused = [outcome for _, outcome in ATTACKS.values() if not isinstance(outcome, Passed)]
+    assert len(refused) >= 75
+
+
+def test_what_follows_a_refused_request_is_thrown_away(recorder: Recorder):
+    """A request in front is answered, the refused one closes, and what is behind is not read."""
+    good = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+    answers = recorder.send(good + b"GET / HTTP/1.1\r\n\r\n" + good, step=1000, ends=False)
+    assert statuses(answers) == [200, 400]
+    assert len(recorder.requests) == 1
+
+
+def test_a_hundred_fields_pass_and_no_more(recorder: Recorder):
+    def asked(count: int) -> bytes:
+        fields = "".join(f"X-{number}: y\r\n" for number in range(count))
+        return f"GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n".encode()
+
+    recorder.send(asked(FIELDS_MAX - 1), step=100_000, ends=True)
+    assert recorder.requests[0].count(b"\r\nX-") == FIELDS_MAX - 1
+    assert statuses(recorder.send(asked(FIELDS_MAX), step=100_000, ends=False)) == [431]
+    assert recorder.requests == []

@@ -1,0 +1,334 @@
+"""Keys in a real store, and what the proxy makes of them while requests come."""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from rig.processes import Coordinator, wait_until
+from rig.vulcan_site import OK, Call, Client, Origin, Site, Vulcand, says, site, tells
+
+PATH = 'Path("/")'
+
+
+@pytest.fixture
+def live(tmp_path: Path, store_url: str) -> Iterator[Site]:
+    with site(tmp_path, store_url) as running:
+        yield running
+
+
+@dataclass
+class Load:
+    """Clients that ask without a pause until told to stop."""
+
+    port: int
+    answers: list[tuple[int, bytes]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    stopping: bool = False
+
+    def drive(self, *, keep: bool) -> None:
+        """Ask, on one connection or on one each."""
+        client = Client(self.port)
+        try:
+            while not self.stopping:
+                answer = client.ask("GET / HTTP/1.1\nHost: h")
+                self.answers.append((answer.status, answer.body))
+                if not keep or answer.headers["Connection"] == "close":
+                    client.close()
+                    client = Client(self.port)
+        except (OSError, ValueError) as error:
+            self.failures.append(repr(error))
+        finally:
+            client.close()
+
+    def came(self, count: int) -> None:
+        """Wait for more answers."""
+        wanted = len(self.answers) + count
+        wait_until(lambda: len(self.answers) >= wanted or self.failures, "answers under load")
+
+    def bad(self) -> list[object]:
+        """What a client should not have seen."""
+        return [answer for answer in self.answers if answer[0] != 200] + list(self.failures)
+
+
+@contextmanager
+def load(vulcand: Vulcand, clients: int = 4) -> Iterator[Load]:
+    running = Load(vulcand.port)
+    threads = [
+        threading.Thread(target=running.drive, kwargs={"keep": number % 2 == 0})
+        for number in range(clients)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        running.came(50)
+        yield running
+    finally:
+        running.stopping = True
+        for thread in threads:
+            thread.join(20)
+
+
+def test_a_key_is_in_force_within_a_second(live: Site):
+    with Origin(tells("one")) as one, Origin(tells("two")) as two:
+        assert live.vulcand.get().status == 404
+        spent_s = []
+        for origin, body in ((one, b"one"), (two, b"two"), (one, b"one")):
+            began = time.monotonic()
+            live.server("s", origin.url)
+            live.frontend("f", PATH)
+            wait_until(lambda b=body: live.vulcand.get().body == b, "the server in force", 10)
+            spent_s.append(time.monotonic() - began)
+        assert min(spent_s) < 1
+        live.delete("frontends/f")
+        wait_until(lambda: live.vulcand.get().status == 404, "the frontend gone")
+
+
+def test_keys_in_any_order_link_up(live: Site):
+    with Origin(tells("here")) as origin:
+        live.frontend("f", PATH)
+        wait_until(lambda: live.vulcand.get().status == 503, "the frontend waits")
+        assert live.vulcand.state()["pending_frontends"] == {"f": "backend b is not defined"}
+        live.backend("b")
+        reason = {"f": "backend b has no servers"}
+        wait_until(lambda: live.vulcand.state()["pending_frontends"] == reason, "half linked")
+        live.server("s", origin.url)
+        wait_until(lambda: live.vulcand.get().body == b"here", "linked")
+        live.delete("backends/b")
+        wait_until(lambda: live.vulcand.get().status == 503, "the backend gone")
+        live.server("s", origin.url)
+        wait_until(lambda: live.vulcand.get().body == b"here", "linked again")
+
+
+def test_servers_come_and_go_under_load_and_no_request_fails(live: Site):
+    with Origin(tells("a")) as one, Origin(tells("b")) as two:
+        live.server("a", one.url)
+        live.frontend("f", PATH)
+        wait_until(lambda: live.vulcand.get().status == 200, "routed")
+        with load(live.vulcand) as running:
+            for _ in range(3):
+                live.server("b", two.url)
+                began = len(two.calls)
+                wait_until(lambda n=began: len(two.calls) > n + 20, "the new server in use")
+                live.delete("backends/b/servers/b")
+                live.settle()
+                # Its process may end as soon as its key is gone.
+                two.close()
+                running.came(50)
+                two.start()
+        assert running.bad() == []
+        assert {body for _, body in running.answers} == {b"a", b"b"}
+
+
+def servers(live: Site) -> list[str]:
+    return [server["Id"] for server in live.vulcand.api("/v2/backends/b/servers")["Servers"]]
+
+
+def test_a_server_whose_key_expires_leaves_the_rotation_and_finishes_its_work(live: Site):
+    release = threading.Event()
+
+    async def slow(call: Call) -> None:
+        if b"/slow" in call.head:
+            await asyncio.to_thread(release.wait, 20)
+        await call.say(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow")
+
+    with Origin(slow) as leaving, Origin(tells("stay")) as staying:
+        live.server("leaving", leaving.url, ttl_s=2)
+        live.frontend("f", 'Path("/<x>")')
+        wait_until(lambda: live.vulcand.get().body == b"slow", "the server in force")
+        with Client(live.vulcand.port) as client:
+            client.send("GET /slow HTTP/1.1\r\nHost: h\r\n\r\n")
+            live.server("staying", staying.url)
+            wait_until(lambda: servers(live) == ["staying"], "the key expired")
+            before = len(leaving.calls)
+            assert [live.vulcand.get().body for _ in range(4)] == [b"stay"] * 4
+            assert len(leaving.calls) == before
+            release.set()
+            assert client.answer().body == b"slow"
+
+
+BAD_SERVER = {"URL": "nowhere"}
+
+
+def test_a_bad_key_is_quarantined_and_its_last_good_value_stays(live: Site):
+    key = f"{live.prefix}/backends/b/servers/s"
+    with Origin(tells("good")) as origin, Origin(tells("new")) as new:
+        live.server("s", origin.url)
+        live.frontend("f", PATH)
+        wait_until(lambda: live.vulcand.get().body == b"good", "routed")
+        live.put("backends/b/servers/s", BAD_SERVER)
+        live.put("frontends/f/frontend", "{")
+        live.put("frontends/g/frontend", {"BackendId": "b", "Route": 'PathRegex("/.*")'})
+        wait_until(lambda: live.vulcand.state()["refused"] == 3, "three keys refused")
+        refused = live.vulcand.state()["refused_keys"]
+        assert refused[key]["reason"] == 'URL is "nowhere": expected http://HOST:PORT'
+        assert isinstance(refused[key]["kept"], int)
+        assert (
+            "PathRegex at character 1 is not a matcher"
+            in refused[f"{live.prefix}/frontends/g/frontend"]["reason"]
+        )
+        assert live.vulcand.get().body == b"good"
+        # A worker that starts now gets the same last good values.
+        (before,) = live.vulcand.state()["workers"]
+        os.kill(before, signal.SIGKILL)
+        wait_until(lambda: live.vulcand.state()["workers"] not in ([], [before]), "a new worker")
+        assert live.vulcand.get().body == b"good"
+        live.server("s", new.url)
+        wait_until(lambda: live.vulcand.get().body == b"new", "the mended key in force")
+        assert key not in live.vulcand.state()["refused_keys"]
+
+
+def test_a_store_that_goes_away_changes_nothing_and_comes_back(tmp_path: Path):
+    with (
+        Origin(tells("one")) as one,
+        Origin(tells("two")) as two,
+        Coordinator(tmp_path) as store,
+        site(tmp_path, store.url) as live,
+    ):
+        live.server("s", one.url)
+        live.frontend("f", PATH)
+        wait_until(lambda: live.vulcand.get().body == b"one", "routed")
+        store.kill()
+        wait_until(lambda: not live.vulcand.state()["store"]["connected"], "blind")
+        assert live.vulcand.get().body == b"one"
+        with Coordinator(tmp_path, port=int(store.url.rpartition(":")[2])):
+            wait_until(lambda: live.vulcand.state()["store"]["connected"], "back")
+            live.server("s", two.url)
+            wait_until(lambda: live.vulcand.get().body == b"two", "followed again")
+
+
+def test_a_proxy_starts_from_its_snapshot_while_the_store_is_away(tmp_path: Path):
+    kept = str(tmp_path / "state")
+    with Origin(tells("one")) as origin, Coordinator(tmp_path) as store:
+        with site(tmp_path, store.url, "--state-dir", kept) as live:
+            live.server("s", origin.url)
+            live.frontend("f", PATH)
+            wait_until(lambda: live.vulcand.get().body == b"one", "routed")
+        store.kill()
+        with Vulcand(tmp_path, store.url, "--state-dir", kept) as again:
+            again.serving()
+            assert again.get().body == b"one"
+            assert again.state()["store"]["from_cache"]
+
+
+def test_a_proxy_without_keys_or_snapshot_waits_and_takes_no_connection(tmp_path: Path):
+    with Vulcand(tmp_path, "http://127.0.0.1:1") as vulcand:
+        vulcand.wait_for(lambda: "store-away" in vulcand.tail(), "the store missed")
+        with pytest.raises(ConnectionRefusedError):
+            vulcand.get()
+        assert vulcand.stop() == 0
+
+
+def test_a_worker_that_is_killed_is_replaced_and_the_port_keeps_answering(tmp_path: Path):
+    with (
+        Coordinator(tmp_path) as store,
+        site(tmp_path, store.url, "--workers", "2") as live,
+        Origin(tells("ok")) as origin,
+    ):
+        live.server("s", origin.url)
+        live.frontend("f", PATH)
+        wait_until(lambda: live.vulcand.get().status == 200, "routed")
+        before = live.vulcand.state()["workers"]
+        assert len(before) == 2
+        os.kill(before[0], signal.SIGKILL)
+
+        def replaced() -> bool:
+            # The worker that lives takes what comes; only who was with the dead one is cut.
+            live.vulcand.get()
+            now = live.vulcand.state()["workers"]
+            return len(now) == 2 and before[0] not in now
+
+        wait_until(replaced, "a worker in its place")
+        live.vulcand.wait_for(lambda: live.vulcand.get().status == 200, "answers")
+        wait_until(lambda: live.vulcand.metric("worker_restarts_total") == 1, "a restart counted")
+
+
+def test_on_sigterm_requests_under_way_finish_and_the_exit_code_is_0(tmp_path: Path):
+    release = threading.Event()
+
+    async def script(call: Call) -> None:
+        await asyncio.to_thread(release.wait, 10)
+        await call.say(OK)
+
+    with (
+        Coordinator(tmp_path) as store,
+        site(tmp_path, store.url) as live,
+        Origin(script) as origin,
+    ):
+        live.server("s", origin.url)
+        live.frontend("f", PATH)
+        wait_until(lambda: live.routes("h"), "routed")
+        with Client(live.vulcand.port) as client:
+            client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            wait_until(lambda: origin.calls, "the request under way")
+            live.vulcand.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: refused(live.vulcand), "no more connections")
+            release.set()
+            answer = client.answer()
+            assert (answer.body, answer.headers["Connection"]) == (b"ok", "close")
+        assert live.vulcand.process.wait(10) == 0  # a second signal would cut the drain
+
+
+def refused(vulcand: Vulcand) -> bool:
+    try:
+        Client(vulcand.port).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_a_drain_ends_at_its_deadline(tmp_path: Path):
+    async def script(call: Call) -> None:
+        await call.reader.read()
+
+    with (
+        Coordinator(tmp_path) as store,
+        site(tmp_path, store.url, "--drain-timeout", "0.5") as live,
+        Origin(script) as origin,
+    ):
+        live.server("s", origin.url)
+        live.frontend("f", PATH)
+        wait_until(lambda: live.routes("h"), "routed")
+        with Client(live.vulcand.port) as client:
+            client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            wait_until(lambda: origin.calls, "the request under way")
+            began = time.monotonic()
+            assert live.vulcand.stop() == 0
+            assert time.monotonic() - began < 5
+            assert client.is_closed
+
+
+def test_the_api_shows_what_is_in_force(live: Site):
+    assert live.vulcand.api("/v1/status") == {"Status": "ok"}
+    live.backend("b", Timeouts={"Read": "5s"})
+    live.server("s", "http://127.0.0.1:1")
+    live.frontend("f", PATH, PassHostHeader=True)
+    live.settle()
+    (backend,) = live.vulcand.api("/v2/backends")["Backends"]
+    assert (backend["Id"], backend["Settings"]["Timeouts"]["Read"]) == ("b", "5s")
+    assert live.vulcand.api("/v2/backends/b/servers") == {
+        "Servers": [{"Id": "s", "URL": "http://127.0.0.1:1"}]
+    }
+    (frontend,) = live.vulcand.api("/v2/frontends")["Frontends"]
+    assert (frontend["Route"], frontend["Settings"]["PassHostHeader"]) == (PATH, True)
+    with Client(live.vulcand.api_port) as client:
+        answer = client.ask("PATCH /v2/backends HTTP/1.1\nHost: h\nContent-Length: 2", b"{}")
+        assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD, POST, DELETE")
+
+
+def test_requests_are_counted_by_frontend_and_status(live: Site):
+    with Origin(says(OK)) as origin:
+        live.server("s", origin.url)
+        live.frontend("f", PATH)
+        wait_until(lambda: live.vulcand.get().status == 200, "routed")
+        live.vulcand.get("/other")
+        name = "vulcand_requests_total"
+        wait_until(lambda: live.vulcand.metric(name, code="200", frontend="f") == 1, "a 200")
+        wait_until(lambda: live.vulcand.metric(name, code="404", frontend="") >= 1, "a 404")

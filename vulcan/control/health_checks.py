@@ -1,0 +1,111 @@
+"""Active health checks: each server of a backend that asks for them, one task a server."""
+
+import asyncio
+import contextlib
+import random
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from daemonkit.core.framing import HEAD_END, BadMessage, parse_response_head
+from daemonkit.observe import logs
+from vulcan.core.balancing.ejection import Streak
+from vulcan.core.config.model import Backend, HealthCheck, Server
+from vulcan.core.config.table import Table
+from vulcan.proxy import tls_contexts
+
+HEAD_BYTES_MAX = 64 * 1024
+
+_log = logs.get("vulcand")
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    backend: Backend
+    server: Server
+    check: HealthCheck
+
+
+class Checks:
+    """The checks of a table. `changed` is called when the set of failing servers changed."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._tasks: dict[_Target, asyncio.Task[None]] = {}
+        self._down: set[tuple[str, str]] = set()
+
+    @property
+    def down(self) -> tuple[tuple[str, str], ...]:
+        """The servers that fail, by backend and address."""
+        return tuple(sorted(self._down))
+
+    def follow(self, table: Table) -> None:
+        """Check the servers of this table."""
+        wanted = {
+            _Target(backend, server, backend.health)
+            for backend in table.backends.values()
+            if backend.health is not None
+            for server in table.rotation(backend.id)
+        }
+        for target in self._tasks.keys() - wanted:
+            self._tasks.pop(target).cancel()
+        names = {(each.backend.id, each.server.address) for each in wanted}
+        self._down &= names
+        for target in wanted - self._tasks.keys():
+            self._tasks[target] = asyncio.get_running_loop().create_task(self._watch(target))
+
+    def stop(self) -> None:
+        """End all checks."""
+        for task in self._tasks.values():
+            task.cancel()
+        self._tasks = {}
+
+    async def _watch(self, target: _Target) -> None:
+        check, name = target.check, (target.backend.id, target.server.address)
+        streak = Streak(check.rise, check.fall)
+        streak.down = name in self._down
+        # Many servers come at once; their checks need not.
+        await asyncio.sleep(random.random() * min(check.interval_s, 1.0))
+        while True:
+            why = await _failure(target)
+            if streak.checked(ok=not why):
+                (self._down.add if streak.down else self._down.discard)(name)
+                event = "server-down" if streak.down else "server-up"
+                _log.warning(event, backend=name[0], server=name[1], reason=why)
+                self._changed()
+            await asyncio.sleep(check.interval_s)
+
+
+async def _failure(target: _Target) -> str:
+    """Check once; return what is wrong, empty when nothing is."""
+    try:
+        async with asyncio.timeout(target.check.timeout_s):
+            return await _asked(target)
+    except TimeoutError:
+        return f"no answer within {target.check.timeout_s:g} s"
+    except (OSError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as bad:
+        return str(bad) or type(bad).__name__
+    except BadMessage as bad:
+        return bad.reason
+
+
+async def _asked(target: _Target) -> str:
+    server, check = target.server, target.check
+    tls = tls_contexts.client(target.backend.tls) if server.secure else None
+    name = target.backend.tls.server_name or server.host if tls else None
+    reader, writer = await asyncio.open_connection(
+        server.host, server.port, ssl=tls, server_hostname=name, limit=HEAD_BYTES_MAX
+    )
+    try:
+        if not check.path:
+            return ""
+        host = check.host or server.authority
+        ask = f"{check.method} {check.path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
+        writer.write(f"{ask}User-Agent: vulcan-health\r\n\r\n".encode())
+        status = parse_response_head(await reader.readuntil(HEAD_END)).status
+        good = status == check.status if check.status else 200 <= status < 400
+        return "" if good else f"status {status}"
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError, ssl.SSLError):
+            await writer.wait_closed()

@@ -1,0 +1,120 @@
+"""The listening sockets of the host: the default one, and those that listener keys ask for.
+
+A socket is bound before it is told to anyone, and told to be shut before it is closed. One that
+cannot be bound is tried again; the others serve. A successor takes all of them over.
+"""
+
+import contextlib
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from daemonkit.observe import logs
+from daemonkit.process.listening_socket import BACKLOG, listening_socket
+from vulcan.core.config.listener import Address, Listener
+
+RETRY_S = 1.0
+_SEPARATOR = "|"
+
+_log = logs.get("vulcand")
+
+
+class Serving(Protocol):
+    """Who serves on the sockets."""
+
+    def open(self, name: str, sock: socket.socket) -> None:
+        """Serve on one more socket."""
+        ...
+
+    def shut(self, name: str) -> None:
+        """Serve on a socket no longer; it is closed."""
+        ...
+
+
+class Sockets:
+    """Sockets by name: `|ADDRESS` for the default ones, `LISTENER|ADDRESS` for the others."""
+
+    def __init__(self, inherited: Mapping[str, socket.socket]) -> None:
+        self.open: dict[str, socket.socket] = dict(inherited)
+        self.failed: dict[str, str] = {}  # by listener, why it does not listen
+
+    def add_default(self, address: tuple[str, int], passed: list[socket.socket]) -> None:
+        """Take systemd's sockets, or bind the address; a predecessor's are there already."""
+        if any(listener_of(name) == "" for name in self.open):
+            for sock in passed:
+                sock.close()
+            return
+        for sock in passed or [listening_socket(address, socket.SOCK_STREAM)]:
+            self.open[f"{_SEPARATOR}{address_of(sock)}"] = sock
+
+    def follow(self, listeners: Mapping[str, Listener], serving: Serving | None) -> None:
+        """Open and shut what the keys say. Without `serving` nobody serves yet."""
+        wanted = {f"{each.id}{_SEPARATOR}{each.address}": each for each in listeners.values()}
+        self.failed = {name: why for name, why in self.failed.items() if name in listeners}
+        gone = [n for n in self.open if listener_of(n) and n not in wanted]
+        for name, listener in wanted.items():
+            if name not in self.open:
+                self._bind(name, listener, serving)
+        for name in gone:
+            _log.info("listener-shut", listener=listener_of(name))
+            sock = self.open.pop(name)
+            if serving is None:
+                sock.close()
+            else:
+                serving.shut(name)
+
+    def names(self) -> list[str]:
+        """Return the addresses that are listened on."""
+        return [name.partition(_SEPARATOR)[2] for name in self.open]
+
+    def close(self) -> None:
+        """Close all."""
+        for sock in self.open.values():
+            sock.close()
+
+    def _bind(self, name: str, listener: Listener, serving: Serving | None) -> None:
+        try:
+            sock = _bound(listener.address)
+        except OSError as error:
+            why = f"{listener.address}: {error.strerror or error}"
+            if self.failed.get(listener.id) != why:
+                _log.error("listener-not-bound", listener=listener.id, reason=why)
+            self.failed[listener.id] = why
+            return
+        self.failed.pop(listener.id, None)
+        self.open[name] = sock
+        _log.info("listener-open", listener=listener.id, address=str(listener.address))
+        if serving is not None:
+            serving.open(name, sock)
+
+
+def listener_of(name: str) -> str:
+    """Return the listener of a socket's name, empty for a default one."""
+    return name.rpartition(_SEPARATOR)[0]
+
+
+def address_of(sock: socket.socket) -> str:
+    """Return where a socket listens."""
+    if sock.family == socket.AF_UNIX:
+        return str(sock.getsockname())
+    host, port = sock.getsockname()[:2]
+    return str(Address(host, port))
+
+
+def _bound(address: Address) -> socket.socket:
+    if not address.path:
+        return listening_socket((address.host, address.port), socket.SOCK_STREAM)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    try:
+        # A socket that nobody listens on any more keeps its file.
+        with contextlib.suppress(FileNotFoundError), socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(address.path) != 0:
+                Path(address.path).unlink()
+        sock.bind(address.path)
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,51 @@
+"""What a certificate says: whether it goes with its key, for which names, until when."""
+
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+
+from vulcan.core.config.secretbox import KeyPair
+
+
+class CertificateError(ValueError):
+    """A key pair that TLS could not use; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The facts of a chain's first certificate."""
+
+    names: tuple[str, ...]  # lower case; `*.example.com` for one label
+    not_after_s: float  # Unix time
+
+
+def inspect(pair: KeyPair) -> Certificate:
+    """Check that key and certificate belong together. Raises CertificateError."""
+    try:
+        chain = x509.load_pem_x509_certificates(pair.cert)
+    except ValueError as error:
+        raise CertificateError(f"Cert is not a chain of PEM certificates: {error}") from None
+    try:
+        key = serialization.load_pem_private_key(pair.key, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise CertificateError("Key is not a PEM private key without passphrase") from None
+    first = chain[0]
+    if _public(key.public_key()) != _public(first.public_key()):
+        raise CertificateError("Key does not belong to Cert")
+    return Certificate(_names(first), first.not_valid_after_utc.timestamp())
+
+
+def _public(key: object) -> bytes:
+    encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    encoded: bytes = key.public_bytes(encoding, form)  # type: ignore[attr-defined]
+    return encoded
+
+
+def _names(certificate: x509.Certificate) -> tuple[str, ...]:
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(name.lower() for name in extension.value.get_values_for_type(x509.DNSName))

@@ -1,0 +1,27 @@
+"""Which host's certificate a TLS client gets: pure choice by the name it asks for.
+
+The host of that name; the host entry `*.rest`; a host whose certificate has the name, or a
+wildcard for it; the default host. vulcand goes by the certificates alone, and so gives one
+certificate to two hosts when each of two certificates names both.
+"""
+
+from collections.abc import Mapping
+
+from vulcan.core.config.listener import Host
+
+
+def choose(hosts: Mapping[str, Host], name: str) -> Host | None:
+    """Return the host whose certificate is shown, None when no host has one that fits."""
+    name = name.lower().removesuffix(".")
+    wild = "*." + name.partition(".")[2]
+    for wanted in (name, wild):
+        host = hosts.get(wanted)
+        if host is not None and host.pair is not None:
+            return host
+    usable = [hosts[key] for key in sorted(hosts) if hosts[key].pair is not None]
+    if name:
+        for wanted in (name, wild):
+            for host in usable:
+                if host.certificate is not None and wanted in host.certificate.names:
+                    return host
+    return next((host for host in usable if host.default), None)

@@ -1,0 +1,106 @@
+"""Rewriting a request's URL by a regular expression, with what the replacement may say.
+
+The expression is applied to `scheme://host/path?query`. In the replacement `$1` and `${name}`
+stand for groups, and `{{.Request.Header.Get "X"}}`, `{{.Request.Host}}`, `{{.Request.Method}}`,
+`{{.Request.URL.Path}}`, `{{.Request.RemoteAddr}}` for facts of the request. Only the operator's
+text is read so, never what came with a request: vulcand expands the whole URL.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vulcan.core.routing.expression import ExpressionError
+from vulcan.core.routing.linear_regexp import Regexp, compile_regexp
+from vulcan.core.routing.route import Facts
+
+# Python's engine, which knows groups, may backtrack: it gets short texts only, and only those in
+# which the linear one has found the expression.
+URL_BYTES_MAX = 4096
+# Control characters and blanks that a header carried would end the line they are written in.
+_UNSAFE = re.compile(rb"[\x00-\x20\x7f]+")
+
+_ACTION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_HEADER = re.compile(r'\.Request\.Header\.Get\s+(?:"([^"]+)"|`([^`]+)`)')
+_GROUP = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})", re.ASCII)
+
+_Part = Callable[[re.Match[bytes], Facts], bytes]
+_FACTS: dict[str, _Part] = {
+    ".Request.Host": lambda _, facts: facts.host,
+    ".Request.Method": lambda _, facts: facts.method,
+    ".Request.URL.Path": lambda _, facts: facts.path,
+    ".Request.RemoteAddr": lambda _, facts: facts.peer,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rewriting:
+    """A compiled rewrite."""
+
+    guard: Regexp
+    regexp: re.Pattern[bytes]
+    parts: tuple[_Part, ...]
+
+    def apply(self, url: bytes, facts: Facts) -> bytes | None:
+        """Return the URL with every match replaced, None when there is none."""
+        if len(url) > URL_BYTES_MAX or not self.guard.matches(url):
+            return None
+        made = self.regexp.sub(lambda match: self._replacement(match, facts), url)
+        return _UNSAFE.sub(b"", made)
+
+    def _replacement(self, match: re.Match[bytes], facts: Facts) -> bytes:
+        return b"".join(part(match, facts) for part in self.parts)
+
+
+def compile_rewrite(regexp: str, replacement: str) -> Rewriting:
+    """Compile an expression and its replacement. Raises ExpressionError."""
+    guard = compile_regexp(regexp)
+    try:
+        compiled = re.compile(regexp.replace(r"\z", r"\Z").encode())
+    except re.error as error:
+        raise ExpressionError(f"{regexp}: {error}") from None
+    return Rewriting(guard, compiled, tuple(_parts(replacement, compiled)))
+
+
+def _parts(text: str, regexp: re.Pattern[bytes]) -> list[_Part]:
+    parts: list[_Part] = []
+    done = 0
+    for action in _ACTION.finditer(text):
+        parts += _groups(text[done : action.start()], regexp)
+        parts.append(_fact(action[1].strip()))
+        done = action.end()
+    return parts + _groups(text[done:], regexp)
+
+
+def _fact(text: str) -> _Part:
+    if header := _HEADER.fullmatch(text):
+        name = (header[1] or header[2]).lower().encode()
+        return lambda _, facts: facts.header(name)
+    if text in _FACTS:
+        return _FACTS[text]
+    known = ", ".join([*_FACTS, '.Request.Header.Get "Name"'])
+    raise ExpressionError(f"{{{{{text}}}}} is not known: use {known}")
+
+
+def _groups(text: str, regexp: re.Pattern[bytes]) -> list[_Part]:
+    parts: list[_Part] = []
+    done = 0
+    for group in _GROUP.finditer(text):
+        parts.append(_literal(text[done : group.start()]))
+        parts.append(_group(group[1] or group[2], regexp))
+        done = group.end()
+    return [*parts, _literal(text[done:])]
+
+
+def _literal(text: str) -> _Part:
+    encoded = text.encode()
+    return lambda match, facts: encoded  # noqa: ARG005
+
+
+def _group(name: str | None, regexp: re.Pattern[bytes]) -> _Part:
+    if name is None:
+        return _literal("$")
+    number = int(name) if name.isdigit() else regexp.groupindex.get(name, -1)
+    if not 0 <= number <= regexp.groups:
+        return _literal("")  # as Go has it
+    return lambda match, _: match[number] or b""

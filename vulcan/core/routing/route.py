@@ -1,0 +1,318 @@
+"""Routes: an expression compiled to conditions on a request.
+
+A route is brought into alternatives, each a conjunction of conditions, so that an index finds
+each by its host and path. A matcher is one row of `MATCHERS`: what it looks at, how its
+pattern is read, and where placeholders stop.
+"""
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from vulcan.core.routing.expression import (
+    AllOf,
+    AnyOf,
+    Call,
+    Compare,
+    ExpressionError,
+    Node,
+    Not,
+    parse,
+)
+from vulcan.core.routing.linear_regexp import compile_regexp
+from vulcan.core.routing.placeholders import Pattern, Prefix, Search, compile_pattern, rank_of
+
+__all__ = ["Branch", "Condition", "ExpressionError", "Facts", "Route", "compile_route"]
+
+# `(a || b) && (c || d)` has four; a product of many is a mistake that would fill the index.
+BRANCHES_MAX = 64
+
+
+class Facts(msgspec.Struct, frozen=True, gc=False):
+    """What routes look at. `host` is lower-case without port; `path` is raw, without query."""
+
+    host: bytes
+    path: bytes
+    method: bytes = b"GET"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    query: bytes = b""
+    peer: bytes = b""  # empty where no route asks for it
+
+    def of(self, peer: bytes) -> "Facts":
+        """Return the facts with the client's address."""
+        return msgspec.structs.replace(self, peer=peer)
+
+    def header(self, lower_name: bytes) -> bytes:
+        """Return the first value of a header, empty without one."""
+        for name, value in self.headers:
+            if name.lower() == lower_name:
+                return value
+        return b""
+
+    def parameter(self, name: bytes) -> bytes:
+        """Return the first value of a query parameter as it came, empty without one."""
+        for pair in self.query.split(b"&"):
+            key, _, value = pair.partition(b"=")
+            if key == name:
+                return value
+        return b""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Addresses of one network."""
+
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network
+
+    def matches(self, subject: bytes) -> bool:
+        """Whether the address is in the network."""
+        try:
+            return ipaddress.ip_address(subject.decode("latin-1")) in self.network
+        except ValueError:
+            return False
+
+    @property
+    def rank(self) -> tuple[int, ...]:
+        """Sorts smaller networks first."""
+        return (1, -self.network.prefixlen)
+
+    @property
+    def key(self) -> bytes:
+        """Equal for equal networks."""
+        return str(self.network).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One matcher with its pattern; `name` says which header, and is empty elsewhere."""
+
+    matcher: str
+    name: bytes
+    pattern: Pattern | Network
+    negated: bool = False
+    text: str = ""
+
+    def holds(self, facts: Facts) -> bool:
+        """Whether the request satisfies it."""
+        subject = MATCHERS[self.matcher].subject(facts, self.name)
+        return self.pattern.matches(subject) is not self.negated
+
+    @property
+    def key(self) -> tuple[str, bytes, bytes, bool]:
+        """Equal for conditions that hold for the same requests as written."""
+        return (MATCHERS[self.matcher].looks_at, self.name, self.pattern.key, self.negated)
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A conjunction: the first conditions on host and path, which an index finds, and the rest."""
+
+    conditions: tuple[Condition, ...]
+    host: Pattern | None
+    path: Pattern | None
+    rest: tuple[Condition, ...]
+
+    @property
+    def rank(self) -> tuple[object, ...]:
+        """Sorts the more specific of two first: by host, path, method, then the others."""
+        methods = any(MATCHERS[each.matcher].looks_at == "Method" for each in self.rest)
+        return (rank_of(self.host), rank_of(self.path), not methods, -len(self.rest))
+
+    @property
+    def key(self) -> tuple[bytes | None, bytes | None, frozenset[tuple[str, bytes, bytes, bool]]]:
+        """Equal for branches that take the same requests as written."""
+        return (
+            None if self.host is None else self.host.key,
+            None if self.path is None else self.path.key,
+            frozenset(each.key for each in self.rest),
+        )
+
+    def holds(self, facts: Facts) -> bool:
+        """Whether a request satisfies every condition."""
+        return (
+            (self.path is None or self.path.matches(facts.path))
+            and (self.host is None or self.host.matches(facts.host))
+            and all(condition.holds(facts) for condition in self.rest)
+        )
+
+    def failing(self, facts: Facts) -> Condition | None:
+        """Return the first condition that a request does not satisfy."""
+        return next((each for each in self.conditions if not each.holds(facts)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Alternatives, one of which has to hold."""
+
+    text: str
+    branches: tuple[Branch, ...]
+
+    @property
+    def asks_peer(self) -> bool:
+        """Whether the client's address matters, which no request head tells."""
+        return any(each.matcher == "ClientIP" for b in self.branches for each in b.conditions)
+
+    def holds(self, facts: Facts) -> bool:
+        """Whether a request satisfies an alternative."""
+        return any(branch.holds(facts) for branch in self.branches)
+
+
+def compile_route(text: str) -> Route:
+    """Compile an expression. Raises ExpressionError, which names the place and the remedy."""
+    alternatives = _alternatives(parse(text), negated=False)
+    return Route(text, tuple(_branch(conditions) for conditions in alternatives))
+
+
+def _branch(conditions: tuple[Condition, ...]) -> Branch:
+    def first(subject: str) -> Condition | None:
+        return next(
+            (
+                each
+                for each in conditions
+                if MATCHERS[each.matcher].looks_at == subject and not each.negated
+            ),
+            None,
+        )
+
+    host, path = first("Host"), first("Path")
+    return Branch(
+        conditions=conditions,
+        host=host.pattern if host and not isinstance(host.pattern, Network) else None,
+        path=path.pattern if path and not isinstance(path.pattern, Network) else None,
+        rest=tuple(each for each in conditions if each is not host and each is not path),
+    )
+
+
+def _alternatives(node: Node, *, negated: bool) -> list[tuple[Condition, ...]]:
+    """Bring a tree into its alternatives; a negation moves down to the conditions."""
+    match node:
+        case Call():
+            return [(replace(_condition(node), negated=negated),)]
+        case Not(term):
+            return _alternatives(term, negated=not negated)
+        case Compare(_, operator, _, at):
+            raise ExpressionError(f"the operator {operator} at character {at} is not for routes")
+        case AllOf(terms) | AnyOf(terms):
+            parts = [_alternatives(term, negated=negated) for term in terms]
+            if isinstance(node, AllOf) is not negated:
+                return _product(parts)
+            return _bounded([conditions for part in parts for conditions in part])
+
+
+def _product(parts: list[list[tuple[Condition, ...]]]) -> list[tuple[Condition, ...]]:
+    found: list[tuple[Condition, ...]] = [()]
+    for part in parts:
+        found = _bounded([(*before, *each) for before in found for each in part])
+    return found
+
+
+def _bounded(found: list[tuple[Condition, ...]]) -> list[tuple[Condition, ...]]:
+    if len(found) > BRANCHES_MAX:
+        raise ExpressionError(f"more than {BRANCHES_MAX} alternatives: write several frontends")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """A row of the table: the arguments, the subject, and how the pattern is compiled."""
+
+    arguments: tuple[str, ...]
+    looks_at: str
+    subject: Callable[[Facts, bytes], bytes]
+    compile: Callable[[str], Pattern | Network]
+
+
+def normal_host(host: str) -> str:
+    """Return a host as routes compare it: lower case, no final dot, IPv6 without brackets."""
+    return host.lower().removesuffix(".").removeprefix("[").removesuffix("]")
+
+
+def _searching(text: str) -> Search:
+    return Search(compile_regexp(text))
+
+
+def _prefix(text: str) -> Prefix:
+    if not text.startswith("/"):
+        raise ExpressionError("a prefix of a path begins with /")
+    return Prefix(text.encode())
+
+
+def _network(text: str) -> Network:
+    try:
+        return Network(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        raise ExpressionError(f"{text!r} is not an address or network") from None
+
+
+MATCHERS = {
+    "Host": Matcher(
+        ("pattern",),
+        "Host",
+        lambda facts, _: facts.host,
+        lambda text: compile_pattern(normal_host(text), "."),
+    ),
+    "HostRegexp": Matcher(
+        ("expression",),
+        "Host",
+        lambda facts, _: facts.host,
+        lambda text: Search(compile_regexp(text, fold=True), fold=True),
+    ),
+    "Path": Matcher(
+        ("pattern",), "Path", lambda facts, _: facts.path, lambda text: compile_pattern(text, "/")
+    ),
+    "PathPrefix": Matcher(("prefix",), "Path", lambda facts, _: facts.path, _prefix),
+    "PathRegexp": Matcher(("expression",), "Path", lambda facts, _: facts.path, _searching),
+    "Method": Matcher(
+        ("pattern",),
+        "Method",
+        lambda facts, _: facts.method,
+        lambda text: compile_pattern(text, " "),
+    ),
+    "MethodRegexp": Matcher(("expression",), "Method", lambda facts, _: facts.method, _searching),
+    "Header": Matcher(
+        ("name", "pattern"),
+        "Header",
+        lambda facts, name: facts.header(name),
+        lambda text: compile_pattern(text, "/"),
+    ),
+    "HeaderRegexp": Matcher(
+        ("name", "expression"), "Header", lambda facts, name: facts.header(name), _searching
+    ),
+    "Query": Matcher(
+        ("name", "pattern"),
+        "Query",
+        lambda facts, name: facts.parameter(name),
+        lambda text: compile_pattern(text, "&"),
+    ),
+    "ClientIP": Matcher(("network",), "ClientIP", lambda facts, _: facts.peer, _network),
+}
+
+
+def _condition(call: Call) -> Condition:
+    matcher = MATCHERS.get(call.name)
+    if matcher is None:
+        place = f"{call.name} at character {call.at}"
+        raise ExpressionError(f"{place} is not a matcher: use {', '.join(MATCHERS)}")
+    wanted = matcher.arguments
+    given = [argument for argument in call.arguments if isinstance(argument, str)]
+    if len(given) != len(wanted) or len(given) != len(call.arguments):
+        kinds = "string" if len(wanted) == 1 else "strings"
+        raise ExpressionError(
+            f"{call.name} at character {call.at} takes {len(wanted)} {kinds} "
+            f"({', '.join(wanted)}), not {len(call.arguments)}"
+        )
+    try:
+        pattern = matcher.compile(given[-1])
+    except ExpressionError as error:
+        raise ExpressionError(f"{call.name} at character {call.at}: {error}") from None
+    name = ""
+    if len(wanted) == 2:
+        name = given[0].lower() if matcher.looks_at == "Header" else given[0]
+    return Condition(call.name, name.encode(), pattern, text=_written(call))
+
+
+def _written(call: Call) -> str:
+    inner = ", ".join(f'"{argument}"' for argument in call.arguments)
+    return f"{call.name}({inner})"

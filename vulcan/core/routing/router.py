@@ -1,0 +1,187 @@
+"""Finding the frontend of a request among thousands.
+
+Routes are grouped by their host pattern; inside a group exact paths are a dictionary and
+patterns are found by their literal prefix, so a lookup tries few routes. Of all that hold,
+the first in order wins: larger Priority, then the more specific host, path and method, then
+the smaller frontend id. A route with `||` is here once for each alternative.
+
+A router is immutable. `replaced` makes the next one and builds only the groups it touches.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from vulcan.core.routing.placeholders import Exact, Pattern, Placeholders, Prefix, Search
+from vulcan.core.routing.route import Branch, Facts, Route
+
+_Order = tuple[object, ...]
+# Groups are found by the host pattern as compiled; None is "any host".
+_HostKey = bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One alternative of a frontend's route in the order of all."""
+
+    frontend: str
+    number: int  # of the alternative
+    branch: Branch
+    order: _Order
+
+    @property
+    def id(self) -> tuple[str, int]:
+        """Tells the rules of a router apart."""
+        return (self.frontend, self.number)
+
+
+def rules_of(
+    frontend: str, route: Route, priority: int, *, bytewise: bool = False, first: int = 0
+) -> tuple[Rule, ...]:
+    """Place a frontend's route; `bytewise` is vulcand's order, by the text of the expression.
+
+    `first` is the number of its first rule, for a frontend that has several routes.
+    """
+    text = (*(-byte for byte in route.text.encode()), 1) if bytewise else ()
+    return tuple(
+        Rule(
+            frontend,
+            number,
+            branch,
+            (-priority, text if bytewise else branch.rank, frontend, number),
+        )
+        for number, branch in enumerate(route.branches, first)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Paths:
+    """The routes of one host pattern."""
+
+    host: Pattern | None
+    rules: Mapping[tuple[str, int], Rule]
+    exact: Mapping[bytes, tuple[Rule, ...]]
+    by_prefix: Mapping[bytes, tuple[Rule, ...]]
+    prefix_lengths: tuple[int, ...]
+
+    def candidates(self, path: bytes) -> Iterator[Rule]:
+        yield from self.exact.get(path, ())
+        for length in self.prefix_lengths:
+            if length > len(path):
+                break
+            yield from self.by_prefix.get(path[:length], ())
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """All routes, ready for lookups."""
+
+    groups: Mapping[_HostKey, _Paths] = field(default_factory=dict)
+    exact_hosts: Mapping[bytes, _Paths] = field(default_factory=dict)
+    by_suffix: Mapping[bytes, tuple[_Paths, ...]] = field(default_factory=dict)
+    suffix_lengths: tuple[int, ...] = ()
+
+    def find(self, facts: Facts) -> str | None:
+        """Return the frontend that answers a request, None without one."""
+        best: Rule | None = None
+        for paths in self._hosts(facts.host):
+            for rule in paths.candidates(facts.path):
+                if (best is None or rule.order < best.order) and rule.branch.holds(facts):
+                    best = rule
+        return best.frontend if best else None
+
+    def candidates(self, facts: Facts) -> list[Rule]:
+        """Return every rule that a request's host and path lead to, in order."""
+        found = [rule for paths in self._hosts(facts.host) for rule in paths.candidates(facts.path)]
+        return sorted(found, key=lambda rule: rule.order)
+
+    def replaced(self, removed: Iterable[Rule], added: Iterable[Rule]) -> "Router":
+        """Return the router without some rules and with others."""
+        touched: dict[_HostKey, dict[tuple[str, int], Rule]] = {}
+        patterns: dict[_HostKey, Pattern | None] = {}
+
+        def group(rule: Rule) -> dict[tuple[str, int], Rule]:
+            host = rule.branch.host
+            key = None if host is None else host.key
+            if key not in touched:
+                touched[key] = dict(self.groups[key].rules) if key in self.groups else {}
+                patterns[key] = host
+            return touched[key]
+
+        for rule in removed:
+            del group(rule)[rule.id]
+        for rule in added:
+            group(rule)[rule.id] = rule
+        groups = dict(self.groups)
+        for key, rules in touched.items():
+            if rules:
+                groups[key] = _paths(patterns[key], rules)
+            else:
+                groups.pop(key, None)
+        return _router(groups)
+
+    def hidden(self) -> dict[str, str]:
+        """Return the frontends whose route another one has too, with the one that wins."""
+        hidden: dict[str, str] = {}
+        for paths in self.groups.values():
+            for rules in (*paths.exact.values(), *paths.by_prefix.values()):
+                hidden.update(_hidden(rules))
+        return hidden
+
+    def _hosts(self, host: bytes) -> Iterator[_Paths]:
+        if exact := self.exact_hosts.get(host):
+            yield exact
+        for length in self.suffix_lengths:
+            if length > len(host):
+                break
+            yield from self.by_suffix.get(host[len(host) - length :], ())
+        if any_host := self.groups.get(None):
+            yield any_host
+
+
+def _paths(host: Pattern | None, rules: Mapping[tuple[str, int], Rule]) -> _Paths:
+    exact: dict[bytes, list[Rule]] = {}
+    by_prefix: dict[bytes, list[Rule]] = {}
+    for rule in sorted(rules.values(), key=lambda rule: rule.order):
+        match rule.branch.path:
+            case Exact(text):
+                exact.setdefault(text, []).append(rule)
+            case Placeholders() as pattern:
+                by_prefix.setdefault(pattern.prefix, []).append(rule)
+            case Prefix(text):
+                by_prefix.setdefault(text, []).append(rule)
+            case Search(regexp):
+                by_prefix.setdefault(regexp.prefix, []).append(rule)
+            case None:
+                by_prefix.setdefault(b"", []).append(rule)
+    return _Paths(
+        host=host,
+        rules=rules,
+        exact={text: tuple(found) for text, found in exact.items()},
+        by_prefix={prefix: tuple(found) for prefix, found in by_prefix.items()},
+        prefix_lengths=tuple(sorted({len(prefix) for prefix in by_prefix})),
+    )
+
+
+def _router(groups: Mapping[_HostKey, _Paths]) -> Router:
+    exact: dict[bytes, _Paths] = {}
+    by_suffix: dict[bytes, tuple[_Paths, ...]] = {}
+    for paths in groups.values():
+        match paths.host:
+            case Exact(text):
+                exact[text] = paths
+            case Placeholders() as pattern:
+                by_suffix[pattern.suffix] = (*by_suffix.get(pattern.suffix, ()), paths)
+            case Search() | Prefix():
+                by_suffix[b""] = (*by_suffix.get(b"", ()), paths)
+            case None:
+                pass
+    return Router(groups, exact, by_suffix, tuple(sorted({len(suffix) for suffix in by_suffix})))
+
+
+def _hidden(rules: tuple[Rule, ...]) -> Iterator[tuple[str, str]]:
+    """Rules come in order, so the first of several alike is the one that wins."""
+    seen: dict[tuple[object, ...], str] = {}
+    for rule in rules:
+        winner = seen.setdefault(rule.branch.key, rule.frontend)
+        if winner != rule.frontend:
+            yield rule.frontend, winner

@@ -145,6 +145,30 @@ DrainS = Annotated[
 ]
 
 
+def installed_version() -> str:
+    """Return the installed version; "unknown" in a checkout that is not installed."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("slashetc")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _print_version(context: typer.Context, wanted: bool) -> None:  # noqa: FBT001 - typer's form
+    if wanted:
+        typer.echo(f"{context.find_root().info_name} version {installed_version()}")
+        raise typer.Exit
+
+
+ShowVersion = Annotated[
+    bool,
+    typer.Option(
+        "--version", is_eager=True, callback=_print_version, help="Print the version and exit."
+    ),
+]
+
+
 def program(about: str) -> typer.Typer:
     """Return an empty command line program; `about` opens its --help."""
     return typer.Typer(

@@ -1,0 +1,22 @@
+"""Tables in a terminal: columns aligned by spaces, as `systemctl` and `kubectl` print them."""
+
+from collections.abc import Iterable, Sequence
+
+
+def lines(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return one line for each row, its cells padded to the width of their column.
+
+    All rows have the same number of cells; the first one is often the head. Two spaces separate
+    columns and no line ends in a space.
+    """
+    cells = [tuple(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]
+
+
+def show(rows: Iterable[Sequence[str]]) -> str:
+    """Return the lines as one text; nothing for no rows."""
+    return "".join(f"{line}\n" for line in lines(rows))

@@ -1,0 +1,171 @@
+"""Run other programs: a deadline, a bounded tail of the output, and no process left behind.
+
+A program runs in a session of its own. At its deadline, or when it is cancelled, the whole process
+group gets SIGTERM and, after a grace, SIGKILL. The program's exit is what counts, not the end of
+its output: a daemon that it left behind may hold the pipe open.
+"""
+
+import asyncio
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from daemonkit.core.program_result import Cause, ProgramResult
+
+TAIL_BYTES_MAX = 4096
+# Between SIGTERM and SIGKILL to the group of a program that ran out of time.
+GRACE_S = 2.0
+# A pipe holds no more, so one read empties it.
+_PIPE_BYTES = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a program may take: time to its end, and the end of its output that is kept."""
+
+    timeout_s: float
+    tail_bytes: int = TAIL_BYTES_MAX
+    grace_s: float = GRACE_S
+
+
+def run(
+    command: Sequence[str],
+    limits: Limits,
+    *,
+    environment: Mapping[str, str],
+    directory: str = "/",
+    cancel: int | None = None,
+) -> ProgramResult:
+    """Run a program to its end and return how it ended.
+
+    `environment` is all that the program sees. Its standard input is empty; its standard output
+    and error are one stream. `cancel` is a descriptor, such as an eventfd, that ends the program
+    when it can be read. Raises OSError when the program cannot be started.
+    """
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        cwd=directory,
+        env=dict(environment),
+    )
+    exited = os.pidfd_open(process.pid)
+    try:
+        cause, tail = _wait(_stdout(process).fileno(), exited, limits, cancel)
+    finally:
+        # Until it is waited for, nobody else gets its id, so the group can be signalled safely.
+        if not _readable(exited, 0):
+            _end_group(process.pid, exited, limits.grace_s)
+        process.wait()
+        os.close(exited)
+        _stdout(process).close()
+    return ProgramResult(cause, process.returncode, tail)
+
+
+async def run_async(
+    command: Sequence[str], limits: Limits, *, environment: Mapping[str, str] | None = None
+) -> ProgramResult:
+    """Run a program to its end beside the event loop; a cancelled caller ends it, too.
+
+    Without an `environment` the program has this process's. Raises OSError when the program cannot
+    be started.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+        env=None if environment is None else dict(environment),
+    )
+    assert process.stdout is not None
+    tail = bytearray()
+    reading = asyncio.create_task(_keep_tail(process.stdout, tail, limits.tail_bytes))
+    cause = Cause.EXITED
+    try:
+        await asyncio.wait_for(process.wait(), limits.timeout_s)
+    except TimeoutError:
+        cause = Cause.TIMED_OUT
+    finally:
+        if process.returncode is None:
+            await _end_group_async(process, limits.grace_s)
+        # What the program wrote last may still be in the pipe; a daemon that it left behind is
+        # not waited for.
+        await asyncio.wait({reading}, timeout=0.2)
+        reading.cancel()
+    assert process.returncode is not None
+    return ProgramResult(cause, process.returncode, bytes(tail))
+
+
+def _wait(output: int, exited: int, limits: Limits, cancel: int | None) -> tuple[Cause, bytes]:
+    os.set_blocking(output, False)
+    poll = select.poll()
+    for descriptor in (output, exited, *(() if cancel is None else (cancel,))):
+        poll.register(descriptor, select.POLLIN)
+    end_s = time.monotonic() + limits.timeout_s
+    tail = b""
+    while (left_s := end_s - time.monotonic()) > 0:
+        ready = {descriptor for descriptor, _ in poll.poll(left_s * 1000)}
+        if output in ready:
+            chunk = _read(output)
+            tail = (tail + chunk)[-limits.tail_bytes :]
+            if not chunk:
+                poll.unregister(output)
+        if cancel in ready:
+            return Cause.CANCELLED, tail
+        if exited in ready:
+            return Cause.EXITED, (tail + _read(output))[-limits.tail_bytes :]
+    return Cause.TIMED_OUT, tail
+
+
+def _stdout(process: subprocess.Popen[bytes]) -> IO[bytes]:
+    assert process.stdout is not None
+    return process.stdout
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, _PIPE_BYTES)
+    except BlockingIOError:
+        return b""
+
+
+def _readable(descriptor: int, wait_s: float) -> bool:
+    return bool(select.select([descriptor], [], [], wait_s)[0])
+
+
+def _end_group(group: int, exited: int, grace_s: float) -> None:
+    os.killpg(group, signal.SIGTERM)
+    _readable(exited, grace_s)
+    os.killpg(group, signal.SIGKILL)
+
+
+async def _end_group_async(process: asyncio.subprocess.Process, grace_s: float) -> None:
+    _signal_group(process.pid, signal.SIGTERM)
+    try:
+        await asyncio.wait_for(process.wait(), grace_s)
+    except TimeoutError:
+        pass
+    finally:
+        _signal_group(process.pid, signal.SIGKILL)
+    await process.wait()
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return
+
+
+async def _keep_tail(stream: asyncio.StreamReader, tail: bytearray, bytes_max: int) -> None:
+    while data := await stream.read(_PIPE_BYTES):
+        tail += data
+        del tail[:-bytes_max]

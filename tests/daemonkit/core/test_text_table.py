@@ -1,0 +1,11 @@
+from daemonkit.core import text_table
+
+
+def test_columns_are_as_wide_as_their_widest_cell() -> None:
+    rows = [("NAME", "STATE"), ("webapp@1", "ready"), ("db", "")]
+    assert text_table.lines(rows) == ["NAME      STATE", "webapp@1  ready", "db"]
+
+
+def test_a_table_ends_in_a_line_end_and_no_rows_are_no_text() -> None:
+    assert text_table.show([("a", "b")]) == "a  b\n"
+    assert text_table.show([]) == ""

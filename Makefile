@@ -1,5 +1,5 @@
-# The whole developer interface: setup up test check sim chaos ledger fleet reboot-drill bench
-# reference ci clean.
+# The whole developer interface: setup up quick test check sim chaos ledger fleet reboot-drill
+# bench reference ci clean.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -18,7 +18,7 @@ comma := ,
 SPACE := $(subst ,, )
 IDLE := $(subst $(SPACE),$(comma),$(patsubst %,%=0,$(filter-out $(STORE),$(STORES))))
 
-.PHONY: setup up test check sim chaos ledger fleet reboot-drill bench reference ci clean
+.PHONY: setup up quick test check sim chaos ledger fleet reboot-drill bench reference ci clean
 
 setup: $(VENV)/installed
 
@@ -38,6 +38,10 @@ up: setup
 # ARGS=--all-stores for every daemon's tests on every kind of store, LONG=1 for larger counts.
 test: setup
 	$(BIN)/pytest --numprocesses auto $(ARGS)
+
+# The tests of the pure code, in under a minute: run these while you write.
+quick: setup
+	$(BIN)/pytest --quiet --numprocesses auto tests/*/core tests/*/*/core $(ARGS)
 
 # The production replica in a world of faults. SEEDS=n for so many seeds, SECONDS=n for longer ones,
 # SEED=n for one: a failure prints its seed, and the same seed fails the same way.
@@ -71,7 +75,7 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest --quiet tests/house/test_tidy.py
+	$(BIN)/pytest --quiet tests/conventions
 
 bench: setup
 	$(BIN)/python -m bench $(ARGS)

@@ -12,7 +12,7 @@ from coordinator.bootstrap.initial_membership import CannotBegin
 from coordinator.client.http.http_client import Request
 from coordinator.core.storage.backup_format import BadBackup, CannotRenew
 from coordinator.core.storage.storage_errors import Damaged
-from coordinator.core.storage.wal_format import Metadata
+from coordinator.core.storage.wal_format import WalMetadata
 from coordinator.ctl.api_client import Unreachable
 from coordinator.ctl.exit_codes import SERVER_ERROR
 from coordinator.ctl.invocation import Session
@@ -71,7 +71,7 @@ def restore(
     with _explained():
         beginning = initial_membership.founder(urls, members, newcomer.token)
         source = backup_files.read(file)
-        metadata = Metadata(beginning.member, beginning.cluster)
+        metadata = WalMetadata(beginning.member, beginning.cluster)
         made = backup_files.restore(source, data_dir, metadata, beginning.founders, gap)
     facts = made.facts()
     _session(context).print_state(

@@ -9,9 +9,9 @@ from coordinator.client import Tls
 from coordinator.core.storage import snapshot_file as snapshot
 from coordinator.core.storage import wal_dump
 from coordinator.core.storage.storage_errors import Damaged
-from coordinator.core.storage.wal_replay import Replay
+from coordinator.core.storage.wal_replay import WalReplay
 from coordinator.ctl.api_client import PageFailed, page
-from coordinator.storage.data_dir import OsFiles, read_segments
+from coordinator.storage.data_dir import OsFileSystem, read_segments
 from coordinator.storage.wal_writer import segments
 from daemonkit.options import Failure
 
@@ -31,8 +31,8 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def wal(directory: Path) -> Iterator[Line]:
     """Yield each segment's path and records, then what the log amounts to. Changes nothing."""
-    home, replay, damage = _log_home(directory), Replay(), None
-    for name, raw in read_segments(OsFiles(), home):
+    home, replay, damage = _log_home(directory), WalReplay(), None
+    for name, raw in read_segments(OsFileSystem(), home):
         path = str(home / str(name))
         yield Line(path, path)
         yield from (Line(text, path, offset) for offset, text in wal_dump.segment(raw))
@@ -68,7 +68,7 @@ def state(url: str) -> dict[str, object]:
 
 def _log_home(directory: Path) -> Path:
     for home in (directory, directory / "wal", directory / "member" / "wal"):
-        if home.is_dir() and segments(OsFiles(), home):
+        if home.is_dir() and segments(OsFileSystem(), home):
             return home
     raise Failure(f"{directory}: no log here or in member/wal; name a coordinator's --data-dir")
 

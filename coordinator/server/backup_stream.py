@@ -13,7 +13,7 @@ from typing import Any
 from coordinator.core.replica.replica import Replica
 from coordinator.core.storage import snapshot_file
 from coordinator.core.storage.snapshot_file import Snapshot
-from coordinator.storage.forked_child import Child, why
+from coordinator.storage.forked_child import ForkedChild, why
 from daemonkit.http.server import Exchange
 from daemonkit.observe import logs
 
@@ -52,7 +52,7 @@ class BackupStream:
 
         self._pipe, far_end = os.pipe()
         try:
-            self._child = Child(write, self._ended, far_end)
+            self._child = ForkedChild(write, self._ended, far_end)
         except OSError:
             os.close(self._pipe)
             raise

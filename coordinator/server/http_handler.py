@@ -14,12 +14,25 @@ from coordinator.bootstrap import discovery_service
 from coordinator.core.cluster import members as cluster
 from coordinator.core.raft.membership import AddLearner, Promote, Remove
 from coordinator.core.replica.replica import Outcome, Replica
-from coordinator.core.store.api_errors import INVALID_FORM, ApiError, Unavailable
+from coordinator.core.store.api_errors import INVALID_FORM, ApiError, ClusterUnavailable
 from coordinator.core.store.commands import Put
 from coordinator.core.v2api import keys_api, members_api, request_target
-from coordinator.core.v2api.info_pages import Page, Standing, page
-from coordinator.core.v2api.keys_api import NotAllowed, NotFound, Parsed, Read, WatchRequest, Write
-from coordinator.core.v2api.members_api import Bad, Promotion, Removal, Transfer, Update
+from coordinator.core.v2api.info_pages import MemberStatus, Page, page
+from coordinator.core.v2api.keys_api import (
+    GetRequest,
+    KeysRequest,
+    NotAllowed,
+    NotFound,
+    WatchRequest,
+    WriteRequest,
+)
+from coordinator.core.v2api.members_api import (
+    PromoteMember,
+    RejectedRequest,
+    RemoveMember,
+    TransferLeadership,
+    UpdateMember,
+)
 from coordinator.core.v2api.request_target import BadTarget, Redirect
 from coordinator.server.backup_stream import STREAMS_MAX, BackupStream
 from coordinator.server.watch_response import Watching, WatchStream
@@ -49,7 +62,7 @@ class Member(Protocol):
         """Tell the replica what time it is."""
         ...
 
-    def standing(self) -> Standing:
+    def standing(self) -> MemberStatus:
         """Return how the member stands now."""
         ...
 
@@ -73,7 +86,7 @@ class Asked:
 
     __slots__ = ("exchange", "read")
 
-    def __init__(self, exchange: Exchange, read: Read) -> None:
+    def __init__(self, exchange: Exchange, read: GetRequest) -> None:
         self.exchange = exchange
         self.read = read
 
@@ -175,16 +188,16 @@ class Answers:
         for watch in tuple(self.watches):
             watch.end()
 
-    def _act(self, exchange: Exchange, parsed: Parsed) -> None:
+    def _act(self, exchange: Exchange, parsed: KeysRequest) -> None:
         if self._replica.diverged:
-            raise Unavailable(self._replica.diverged)
+            raise ClusterUnavailable(self._replica.diverged)
         match parsed:
-            case Read(quorum=True):
+            case GetRequest(quorum=True):
                 self._replica.read(Asked(exchange, parsed))
                 self._member.wake()
-            case Read():
+            case GetRequest():
                 self._read(exchange, parsed)
-            case Write():
+            case WriteRequest():
                 waiter = Written(exchange, no_value=parsed.no_value)
                 self._replica.propose(parsed.command, waiter)
                 self._member.wake()
@@ -193,11 +206,11 @@ class Answers:
             case _:
                 self._turn_away(exchange, parsed)
 
-    def _read(self, exchange: Exchange, query: Read) -> None:
+    def _read(self, exchange: Exchange, query: GetRequest) -> None:
         replica = self._replica
         self._reply(exchange, 200, keys_api.read(replica.keyspace, query, replica.cluster_ns()))
 
-    def _turn_away(self, exchange: Exchange, refused: keys_api.Refused) -> None:
+    def _turn_away(self, exchange: Exchange, refused: keys_api.KeysRefusal) -> None:
         match refused:
             case Redirect():
                 extra = b"Location: %b\r\n" % refused.location
@@ -289,7 +302,7 @@ class Answers:
         self._member.pass_time()
         try:
             self._replica.read(Copied(exchange))
-        except Unavailable as refusal:
+        except ClusterUnavailable as refusal:
             self._show(exchange, members_api.unavailable(refusal.cause))
         self._member.wake()
 
@@ -326,7 +339,7 @@ class Answers:
         )
         try:
             self._replica.propose(command, Changed(exchange, members_api.text(f"{base}/{token}")))
-        except Unavailable as refusal:
+        except ClusterUnavailable as refusal:
             self._show(exchange, members_api.unavailable(refusal.cause))
         self._member.wake()
 
@@ -340,26 +353,26 @@ class Answers:
         replica = self._replica
         try:
             match asked:
-                case Bad(page=bad):
+                case RejectedRequest(page=bad):
                     self._show(exchange, bad)
-                case members_api.Addition() if not self._member.grows:
+                case members_api.AddMember() if not self._member.grows:
                     self._show(exchange, members_api.ALONE)
-                case members_api.Addition(member=member):
+                case members_api.AddMember(member=member):
                     added = members_api.added(member)
-                    learner = AddLearner(member.id, cluster.peers(member.peer_urls))
+                    learner = AddLearner(member.id, cluster.encode_peer_urls(member.peer_urls))
                     replica.ask(learner, Changed(exchange, added))
-                case Removal(member=member_id):
+                case RemoveMember(member=member_id):
                     replica.ask(Remove(member_id), Changed(exchange, members_api.DONE))
-                case Promotion(member=member_id):
+                case PromoteMember(member=member_id):
                     replica.ask(Promote(member_id), Changed(exchange, members_api.DONE))
-                case Update(member=member_id, peer_urls=urls):
-                    note = cluster.raft_note(member_id, urls)
+                case UpdateMember(member=member_id, peer_urls=urls):
+                    note = cluster.peer_urls_note(member_id, urls)
                     replica.propose(note, Changed(exchange, members_api.DONE))
-                case Transfer(target=target):
+                case TransferLeadership(target=target):
                     replica.ask(target, Changed(exchange, members_api.DONE))
                 case _:
                     assert_never(asked)
-        except Unavailable as refusal:
+        except ClusterUnavailable as refusal:
             self._show(exchange, members_api.unavailable(refusal.cause))
         self._member.wake()
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from coordinator.core.cluster import members
-from coordinator.core.peer.latency import Trips
+from coordinator.core.peer.latency import PeerLatency
 from coordinator.core.raft.ready import Role
-from coordinator.core.v2api.info_pages import Standing
+from coordinator.core.v2api.info_pages import MemberStatus
 from daemonkit.core.samples import Sample
 
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ STATES = {
 }
 
 
-def standing(running: "Coordinator", *, healthy: bool) -> Standing:
+def standing(running: "Coordinator", *, healthy: bool) -> MemberStatus:
     """Return how the member stands now."""
     replica = running.replica
-    return Standing(
+    return MemberStatus(
         identity=running.identity,
         name=running.name,
         members=replica.members,
-        removed=members.removed(replica.keyspace.notes),
+        removed=members.removed_members(replica.keyspace.notes),
         leader=replica.node.leader,
         state=STATES[replica.node.role],
         started_s=running.started_s,
@@ -82,7 +82,7 @@ def samples(running: "Coordinator") -> Iterable[Sample]:
         yield Sample("etcd_http_received_total", "counter", about, requests, labels)
 
 
-def _round_trips(member: str, trips: Trips) -> Iterator[Sample]:
+def _round_trips(member: str, trips: PeerLatency) -> Iterator[Sample]:
     name, about = "etcd_network_peer_round_trip_time_seconds", "From a heartbeat to its answer."
     for edge_s, count in trips.below():
         labels = {"To": member, "le": "+Inf" if edge_s == math.inf else f"{edge_s:g}"}

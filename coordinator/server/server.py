@@ -17,25 +17,31 @@ from typing import TYPE_CHECKING
 
 from coordinator.core.cluster import members
 from coordinator.core.cluster.ids import Identity
-from coordinator.core.peer.peer_messages import Packet
+from coordinator.core.peer.peer_messages import PeerMessage
 from coordinator.core.raft import membership
-from coordinator.core.raft.entry import Entry, HardState
-from coordinator.core.raft.membership import Found
+from coordinator.core.raft.entry import HardState, LogEntry
+from coordinator.core.raft.membership import AddFounder
 from coordinator.core.raft.raft_node import FOUNDING_TERM
 from coordinator.core.raft.ready import Ready, Timing
 from coordinator.core.replica.replica import Replica
-from coordinator.core.replica.start_state import Birth
+from coordinator.core.replica.start_state import StartState
 from coordinator.core.storage.storage_errors import Damaged
-from coordinator.core.storage.wal_format import Metadata
-from coordinator.core.v2api.info_pages import Standing
+from coordinator.core.storage.wal_format import WalMetadata
+from coordinator.core.v2api.info_pages import MemberStatus
 from coordinator.server import metrics
 from coordinator.server.http_handler import Answers, Waiter
 from coordinator.settings import Settings
 from coordinator.storage.backup_schedule import BackupSchedule
-from coordinator.storage.data_dir import DirectoryInUse, Disk, Recovered
-from coordinator.storage.snapshot_writer import Snapshotter
+from coordinator.storage.data_dir import DataDir, DirectoryInUse, RecoveredState
+from coordinator.storage.snapshot_writer import SnapshotWriter
 from coordinator.transport import transport
-from coordinator.transport.transport import Address, Door, Links, Stream, Welcome
+from coordinator.transport.transport import (
+    Acceptor,
+    AcceptPolicy,
+    InboundStream,
+    PeerAddress,
+    Transport,
+)
 from daemonkit.core.samples import Sample
 from daemonkit.http import tls
 from daemonkit.http.server import Limits, Server
@@ -68,14 +74,14 @@ class Coordinator:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._disk = Disk(settings.data_dir)
+        self._disk = DataDir(settings.data_dir)
         self.replica: Replica[Waiter]
         self._answers: Answers
-        self._links: Links
+        self._links: Transport
         self._server: Server
         self._doors: Server | None = None
         self.backups: BackupSchedule | None = None
-        self._streams: set[Stream] = set()
+        self._streams: set[InboundStream] = set()
         self._contexts: list[tuple[ssl.SSLContext, tls.TlsFiles]] = []
         self._status = StatusPage(
             settings.status_addr,
@@ -106,13 +112,13 @@ class Coordinator:
         metadata = recovered.metadata
         self.identity = Identity(metadata.node, metadata.cluster)
         self.replica = self._recover(recovered)
-        self._snapshotter = Snapshotter(self._disk, self._snapshot_done)
-        address = Address(metadata.cluster, metadata.node)
+        self._snapshotter = SnapshotWriter(self._disk, self._snapshot_done)
+        address = PeerAddress(metadata.cluster, metadata.node)
         settings = self._settings
         context = tls.client_context(settings.peer_tls) if settings.peer_tls else None
         if context is not None and settings.peer_tls is not None:
             self._contexts.append((context, settings.peer_tls))
-        self._links = Links(address, self, context)
+        self._links = Transport(address, self, context)
         self._answers = Answers(self, metadata.cluster)
         await self._listen_to_peers(address)
         self._tick()
@@ -169,7 +175,7 @@ class Coordinator:
         """Tell the replica what time it is."""
         self.replica.pass_time(time.clock_gettime_ns(time.CLOCK_BOOTTIME))
 
-    def standing(self) -> Standing:
+    def standing(self) -> MemberStatus:
         """Return how the member stands now."""
         return metrics.standing(self, healthy=self._healthy)
 
@@ -188,7 +194,7 @@ class Coordinator:
         return len(self._server.connections)
 
     @property
-    def links(self) -> Links:
+    def links(self) -> Transport:
         """The links to the other members."""
         return self._links
 
@@ -204,7 +210,7 @@ class Coordinator:
 
     # What the links tell.
 
-    def received(self, arrived: list[Packet]) -> None:
+    def received(self, arrived: list[PeerMessage]) -> None:
         """Take packets of another member."""
         # First: a heartbeat begins a promise, and the time owed from before it does not count.
         self.pass_time()
@@ -312,7 +318,7 @@ class Coordinator:
         others.pop(self.identity.member, None)
         self._links.follow(others)
         # Who was removed learns it when it dials again: nobody sends it the log any more.
-        gone = members.removed(replica.keyspace.notes)
+        gone = members.removed_members(replica.keyspace.notes)
         transport.close_all([each for each in self._streams if each.sender in gone])
         if self.identity.member in gone:
             self.removed()
@@ -335,11 +341,11 @@ class Coordinator:
 
     # Start and end.
 
-    async def _open(self) -> Recovered:
+    async def _open(self) -> RecoveredState:
         settings, beginning = self._settings, None
         if not self._disk.has_log:
             beginning = await self._begin()
-        fresh = Metadata(beginning.member, beginning.cluster) if beginning else Metadata(0, 0)
+        fresh = WalMetadata(beginning.member, beginning.cluster) if beginning else WalMetadata(0, 0)
         try:
             recovered = self._disk.open(fresh)
         except (Damaged, DirectoryInUse) as error:
@@ -367,23 +373,27 @@ class Coordinator:
         except initial_membership.CannotBegin as error:
             raise CannotServe(str(error)) from error
 
-    def _found(self, recovered: Recovered, beginning: "Beginning") -> Recovered:
+    def _found(self, recovered: RecoveredState, beginning: "Beginning") -> RecoveredState:
         """Begin the log with the founders, as every one of them does."""
         founders = sorted(beginning.founders.items())
         entries = [
-            Entry(FOUNDING_TERM, index, membership.encode(Found(member, members.peers(urls))))
+            LogEntry(
+                FOUNDING_TERM,
+                index,
+                membership.encode(AddFounder(member, members.encode_peer_urls(urls))),
+            )
             for index, (member, urls) in enumerate(founders, 1)
         ]
         state = HardState(FOUNDING_TERM, 0, len(entries))
         self._disk.append(entries, state)
         self._disk.sync()
-        return Recovered(recovered.metadata, None, state, entries)
+        return RecoveredState(recovered.metadata, None, state, entries)
 
-    def _recover(self, recovered: Recovered) -> Replica[Waiter]:
+    def _recover(self, recovered: RecoveredState) -> Replica[Waiter]:
         settings, snapshot = self._settings, recovered.snapshot
         me = recovered.metadata.node
         self.snapshot_index = snapshot.index if snapshot else 0
-        birth = Birth(
+        birth = StartState(
             member=me,
             state=recovered.hard_state,
             entries=recovered.entries,
@@ -401,7 +411,7 @@ class Coordinator:
         gc.freeze()
         return replica
 
-    async def _listen_to_peers(self, address: Address) -> None:
+    async def _listen_to_peers(self, address: PeerAddress) -> None:
         settings = self._settings
         if not settings.listen_peer:
             return
@@ -410,10 +420,10 @@ class Coordinator:
         if settings.peer_tls is not None:
             context = tls.server_context(settings.peer_tls)
             self._contexts.append((context, settings.peer_tls))
-        welcome = Welcome(address, self._is_removed, self._streams, self)
+        welcome = AcceptPolicy(address, self._is_removed, self._streams, self)
         for listen in settings.listen_peer:
             sock = listening_socket(listen, socket.SOCK_STREAM)
-            await doors.listen(sock, tls=context, door=lambda each: Door(each, welcome))
+            await doors.listen(sock, tls=context, door=lambda each: Acceptor(each, welcome))
 
     async def _listen_to_clients(self) -> None:
         settings, context = self._settings, None

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from coordinator.core.store.api_errors import ApiError
-from coordinator.core.store.watcher_hub import Hub, Interest, Watcher
+from coordinator.core.store.watcher_hub import Watcher, WatcherHub, WatchFilter
 from daemonkit.http.server import Exchange
 
 # What is encoded before looking again whether the client still takes it: events can be large.
@@ -23,7 +23,7 @@ TURN_PIECES_MAX = 32
 class Watching:
     """What was asked for. `progress_s` 0 means no progress lines."""
 
-    interest: Interest
+    interest: WatchFilter
     after: int
     stream: bool
     progress_s: float
@@ -53,7 +53,7 @@ class WatchStream:
         self._progress: asyncio.TimerHandle | None = None
         self.ended: Callable[[WatchStream], None] | None = None
 
-    def begin(self, hub: Hub, head: bytes) -> None:
+    def begin(self, hub: WatcherHub, head: bytes) -> None:
         """Send the headers and what the history has. Raises ApiError 401 before any byte."""
         self._watcher = hub.watch(self._asked.interest, self._asked.after, self._wake)
         exchange = self._exchange

@@ -9,8 +9,8 @@ from coordinator.core.raft.entry import HardState
 from coordinator.core.storage import backup_format
 from coordinator.core.storage.backup_format import Backup
 from coordinator.core.storage.snapshot_file import Snapshot
-from coordinator.core.storage.wal_format import Metadata
-from coordinator.storage.data_dir import UNFINISHED, Disk, OsFiles
+from coordinator.core.storage.wal_format import WalMetadata
+from coordinator.storage.data_dir import UNFINISHED, DataDir, OsFileSystem
 
 # What a data directory may hold and still be empty to us.
 _NOTHING = frozenset({"lock", UNFINISHED, "lost+found"})
@@ -30,7 +30,7 @@ def write(path: Path, pieces: Iterable[bytes]) -> Backup:
 
     Whatever goes wrong, an older file of that name stays as it is.
     """
-    files = OsFiles()
+    files = OsFileSystem()
     unfinished = path.with_name(path.name + backup_format.UNFINISHED_SUFFIX)
     try:
         offset = 0
@@ -51,7 +51,7 @@ def write(path: Path, pieces: Iterable[bytes]) -> Backup:
 @contextmanager
 def held(directory: Path) -> Iterator[None]:
     """Keep every other process out of a data directory. Raises DirectoryInUse, OSError."""
-    files = OsFiles()
+    files = OsFileSystem()
     files.make_directory(directory)
     with closing(files.lock(directory / "lock")):
         yield
@@ -63,14 +63,14 @@ def check_empty(directory: Path) -> None:
         raise NotEmpty(f"{directory} is not empty, it has {found[0]}: name another --data-dir")
 
 
-def build(directory: Path, metadata: Metadata, state: Snapshot) -> Path:
+def build(directory: Path, metadata: WalMetadata, state: Snapshot) -> Path:
     """Make the log and snapshot of a member that begins with `state`; return where it is.
 
-    It takes effect when it is renamed to `member` in the data directory; see `Disk`.
+    It takes effect when it is renamed to `member` in the data directory; see `DataDir`.
     """
     unfinished = directory / UNFINISHED
     clear(unfinished)
-    disk = Disk(unfinished)
+    disk = DataDir(unfinished)
     disk.open(metadata)
     try:
         disk.save_snapshot(state.index, state.term, state.data)
@@ -83,7 +83,7 @@ def build(directory: Path, metadata: Metadata, state: Snapshot) -> Path:
 
 def take_place(built: Path, directory: Path) -> None:
     """Let what was built be the member of the data directory."""
-    files = OsFiles()
+    files = OsFileSystem()
     files.rename(built, directory / "member")
     files.sync_directory(directory)
     clear(directory / UNFINISHED)
@@ -101,7 +101,7 @@ def clear(directory: Path) -> None:
 def restore(
     source: Backup,
     directory: Path,
-    metadata: Metadata,
+    metadata: WalMetadata,
     founders: Mapping[int, tuple[str, ...]],
     gap: int,
 ) -> Backup:

@@ -19,7 +19,7 @@ from coordinator.core.storage.backup_format import BackupName, BadBackup
 from coordinator.core.storage.snapshot_file import Snapshot
 from coordinator.settings import Backups
 from coordinator.storage import backup_files
-from coordinator.storage.forked_child import Child, why
+from coordinator.storage.forked_child import ForkedChild, why
 from daemonkit.core.samples import Sample
 from daemonkit.observe import logs
 
@@ -80,7 +80,7 @@ class BackupSchedule:
                 ended.set_result(code)
 
         try:
-            child = Child(self._work(name), tell)
+            child = ForkedChild(self._work(name), tell)
         except OSError as error:
             return f"cannot begin: {error.strerror}"
         try:

@@ -16,15 +16,15 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from coordinator.core.raft.entry import Entry, HardState
+from coordinator.core.raft.entry import HardState, LogEntry
 from coordinator.core.storage import snapshot_file as snapshot
 from coordinator.core.storage import torn_write
 from coordinator.core.storage.snapshot_file import Snapshot, SnapshotName
 from coordinator.core.storage.storage_errors import DamagedLog
-from coordinator.core.storage.wal_format import Marker, Metadata, SegmentName
-from coordinator.core.storage.wal_replay import PUT_BACK, Replay
+from coordinator.core.storage.wal_format import SegmentName, SnapshotMarker, WalMetadata
+from coordinator.core.storage.wal_replay import PUT_BACK, WalReplay
 from coordinator.storage import wal_writer
-from coordinator.storage.wal_writer import File, Files, Journal, Place, Standing
+from coordinator.storage.wal_writer import File, FileSystem, SegmentPreamble, WalPosition, WalWriter
 
 UNFINISHED = "unfinished"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -45,7 +45,7 @@ class DiskFull(OSError):  # noqa: N818
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Retention:
     """How much of the past stays on disk.
 
     `entries_kept` stay in the log behind a snapshot, for members that are a little behind.
@@ -66,16 +66,16 @@ class Repair:
 
 
 @dataclass(frozen=True, slots=True)
-class Recovered:
+class RecoveredState:
     """What a member knew when it stopped. `entries` begin behind the snapshot.
 
     `created`: the directory was empty, and now holds a log that begins with `metadata`.
     """
 
-    metadata: Metadata
+    metadata: WalMetadata
     snapshot: Snapshot | None
     hard_state: HardState
-    entries: list[Entry]
+    entries: list[LogEntry]
     created: bool = False
     repairs: tuple[Repair, ...] = ()
 
@@ -85,29 +85,29 @@ class Recovered:
         return not self.entries and self.snapshot is None and self.hard_state.term == 0
 
 
-class Disk:
+class DataDir:
     """The files of one member. One thread calls it, but for `prepare` and `write_snapshot`.
 
     Any OSError from a method that writes means: end the process, start again, `open` recovers.
     """
 
     def __init__(
-        self, directory: Path, limits: Limits | None = None, files: Files | None = None
+        self, directory: Path, limits: Retention | None = None, files: FileSystem | None = None
     ) -> None:
         self._directory = directory
-        self._limits = limits or Limits()
-        self._files = files or OsFiles()
+        self._limits = limits or Retention()
+        self._files = files or OsFileSystem()
         self._wal = directory / "member" / "wal"
         self._snap = directory / "member" / "snap"
         self._held = ExitStack()
-        self._journal = Journal(self._files, self._wal, self._limits.segment_bytes)
+        self._journal = WalWriter(self._files, self._wal, self._limits.segment_bytes)
 
     @property
     def has_log(self) -> bool:
         """Whether a member began here before."""
         return self._wal.is_dir() and bool(wal_writer.segments(self._files, self._wal))
 
-    def open(self, fresh: Metadata) -> Recovered:
+    def open(self, fresh: WalMetadata) -> RecoveredState:
         """Recover what is there, or begin a new log with `fresh`.
 
         Raises Damaged when that would lose what was acknowledged, DirectoryInUse, OSError.
@@ -122,12 +122,12 @@ class Disk:
         self._held.callback(self._journal.close)
         return recovered
 
-    def read(self) -> Recovered:
+    def read(self) -> RecoveredState:
         """Return what `open` would, and change nothing; for who holds the lock. Raises Damaged."""
         replay, choice, _ = self._replayed()
         return _recovered(replay, choice)
 
-    def append(self, entries: Sequence[Entry], state: HardState | None = None) -> None:
+    def append(self, entries: Sequence[LogEntry], state: HardState | None = None) -> None:
         """Write entries and the hard state that goes with them; safe after the next `sync`."""
         self._journal.append(entries, state)
 
@@ -164,12 +164,12 @@ class Disk:
 
     def mark_snapshot(self, index: int, term: int) -> None:
         """The second half of `save_snapshot`: from now on a start uses the snapshot."""
-        self._journal.mark(Marker(index, term))
+        self._journal.mark(SnapshotMarker(index, term))
         kept = self._snapshots()[-self._limits.snapshots_kept :]
         # As far back as the snapshot before: if this one turns out damaged, that one serves.
         reach = [name.index for name in kept[-2:-1]] or [0]
         keep_from = max(0, min(index - self._limits.entries_kept, *reach)) + 1
-        markers = [Marker(name.index, name.term) for name in kept]
+        markers = [SnapshotMarker(name.index, name.term) for name in kept]
         self._journal.release(keep_from, markers)
         for name in self._snapshots()[: -len(kept)]:
             self._files.remove(self._snap / str(name))
@@ -188,7 +188,7 @@ class Disk:
         """Close the files and give the directory free; harmless when nothing is open."""
         self._held.close()
 
-    def _open(self, fresh: Metadata) -> Recovered:
+    def _open(self, fresh: WalMetadata) -> RecoveredState:
         files = self._files
         if not self.has_log and UNFINISHED in files.names(self._directory):
             finding = "no log, and a restore or a recovery that was cut short"
@@ -204,28 +204,28 @@ class Disk:
             finding = f"expected the log that goes with snapshot {snapshots[-1]}, found no segment"
             raise DamagedLog(str(self._wal), 0, finding, PUT_BACK)
         self._journal.begin(fresh)
-        return Recovered(fresh, None, HardState(), [], created=True)
+        return RecoveredState(fresh, None, HardState(), [], created=True)
 
     def _snapshots(self) -> list[SnapshotName]:
         parsed = map(SnapshotName.parse, self._files.names(self._snap))
         return sorted(name for name in parsed if name is not None)
 
-    def _recover(self) -> Recovered:
+    def _recover(self) -> RecoveredState:
         replay, choice, raw = self._replayed()
         repairs = (*self._set_aside(choice), *self._mend(replay, raw))
         self._resume(replay)
         return _recovered(replay, choice, repairs)
 
-    def _replayed(self) -> tuple[Replay, snapshot.Choice, bytes]:
+    def _replayed(self) -> tuple[WalReplay, snapshot.SnapshotChoice, bytes]:
         """Return the log, the snapshot to begin from, and the last segment's bytes."""
-        replay, raw = Replay(), b""
+        replay, raw = WalReplay(), b""
         for name, raw in read_segments(self._files, self._wal):
             replay.segment(str(self._wal / str(name)), name, raw)
         replay.finish()
         choice = snapshot.choose(str(self._snap), replay.markers, replay.first, self._read_snapshot)
         return replay, choice, raw
 
-    def _resume(self, replay: Replay) -> None:
+    def _resume(self, replay: WalReplay) -> None:
         assert replay.metadata is not None
         assert replay.name is not None
         for orphan in snapshot.orphans(self._snapshots(), replay.markers):
@@ -234,13 +234,15 @@ class Disk:
         self._files.sync_directory(self._wal)
         present = self._snapshots()
         kept = [mark for mark in replay.markers if SnapshotName(mark.index, mark.term) in present]
-        standing = Standing(replay.metadata, replay.state, tuple(kept))
-        self._journal.resume(Place(replay.name, replay.offset, replay.crc), standing, replay.last)
+        standing = SegmentPreamble(replay.metadata, replay.state, tuple(kept))
+        self._journal.resume(
+            WalPosition(replay.name, replay.offset, replay.crc), standing, replay.last
+        )
 
     def _read_snapshot(self, name: SnapshotName) -> bytes | None:
         return self._files.read(self._snap / str(name))
 
-    def _set_aside(self, choice: snapshot.Choice) -> Iterator[Repair]:
+    def _set_aside(self, choice: snapshot.SnapshotChoice) -> Iterator[Repair]:
         """Rename the damaged snapshots that an older one stands in for."""
         present = self._files.names(self._snap)
         for refused in choice.refused:
@@ -249,10 +251,10 @@ class Disk:
                 self._files.rename(path, path.with_suffix(".snap.broken"))
             yield Repair(path, refused.offset, f"passed over: {refused.finding}")
 
-    def _mend(self, replay: Replay, raw: bytes) -> Iterator[Repair]:
+    def _mend(self, replay: WalReplay, raw: bytes) -> Iterator[Repair]:
         """Copy a torn tail away and write zeros over it; make the segment long again."""
         path = self._wal / str(replay.name)
-        if isinstance(replay.verdict, torn_write.Torn):
+        if isinstance(replay.verdict, torn_write.TornWrite):
             torn = raw[replay.offset : replay.verdict.until]
             copy = path.with_suffix(f".wal.{replay.offset:08x}.broken")
             self._keep_broken(copy, torn)
@@ -278,11 +280,11 @@ class Disk:
 
 
 def _recovered(
-    replay: Replay, choice: snapshot.Choice, repairs: tuple[Repair, ...] = ()
-) -> Recovered:
+    replay: WalReplay, choice: snapshot.SnapshotChoice, repairs: tuple[Repair, ...] = ()
+) -> RecoveredState:
     assert replay.metadata is not None
     state, at = replay.state, choice.snapshot.index if choice.snapshot else 0
-    return Recovered(
+    return RecoveredState(
         replay.metadata,
         choice.snapshot,
         HardState(state.term, state.vote, max(state.commit, at)),
@@ -291,13 +293,13 @@ def _recovered(
     )
 
 
-def read_segments(files: Files, directory: Path) -> Iterator[tuple[SegmentName, bytes]]:
+def read_segments(files: FileSystem, directory: Path) -> Iterator[tuple[SegmentName, bytes]]:
     """Read a log's segments in order, one in memory at a time."""
     for name in wal_writer.segments(files, directory):
         yield name, files.read(directory / str(name)) or b""
 
 
-class OsFiles:
+class OsFileSystem:
     """The operating system's files."""
 
     def make_directory(self, path: Path) -> None:

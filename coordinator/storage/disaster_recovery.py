@@ -15,13 +15,13 @@ from coordinator.core.cluster.ids import Identity, cluster_id, member_id
 from coordinator.core.cluster.members import Member
 from coordinator.core.raft.entry import HardState
 from coordinator.core.replica.replica import Replica
-from coordinator.core.replica.start_state import Birth
+from coordinator.core.replica.start_state import StartState
 from coordinator.core.storage import backup_format
 from coordinator.core.storage.backup_format import Backup
 from coordinator.core.storage.snapshot_file import Snapshot
-from coordinator.core.storage.wal_format import Metadata
+from coordinator.core.storage.wal_format import WalMetadata
 from coordinator.storage.backup_files import build, held, take_place
-from coordinator.storage.data_dir import Disk, OsFiles, Recovered
+from coordinator.storage.data_dir import DataDir, OsFileSystem, RecoveredState
 
 _TOKEN_BYTES = 8
 
@@ -66,7 +66,7 @@ class Survivor:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class RecoveryResult:
     """What a recovery made."""
 
     identity: Identity
@@ -85,7 +85,9 @@ def look(directory: Path) -> Survivor:
         return _look(directory)
 
 
-def recover(directory: Path, keep_index: int, peer_urls: tuple[str, ...], gap: int) -> Done:
+def recover(
+    directory: Path, keep_index: int, peer_urls: tuple[str, ...], gap: int
+) -> RecoveryResult:
     """Make the member a cluster of its own, if its index is `keep_index`.
 
     Without `peer_urls` it keeps those that it had. Raises as `look` does.
@@ -103,14 +105,14 @@ def recover(directory: Path, keep_index: int, peer_urls: tuple[str, ...], gap: i
         identity = Identity(member, cluster_id([member]))
         data = backup_format.renewed(survivor.last.data, {member: urls}, gap)
         state = Snapshot(survivor.last.index, survivor.last.term, data)
-        built = build(directory, Metadata(identity.member, identity.cluster), state)
+        built = build(directory, WalMetadata(identity.member, identity.cluster), state)
         kept = _keep(directory)
         take_place(built, directory)
-    return Done(identity, keep_index + gap, urls, kept)
+    return RecoveryResult(identity, keep_index + gap, urls, kept)
 
 
 def _check(directory: Path) -> None:
-    if Disk(directory).has_log:
+    if DataDir(directory).has_log:
         return
     if kept := sorted(directory.glob("member.*.kept")):
         raise CannotRecover(
@@ -120,7 +122,7 @@ def _check(directory: Path) -> None:
 
 
 def _look(directory: Path) -> Survivor:
-    recovered = Disk(directory).read()
+    recovered = DataDir(directory).read()
     known = recovered.entries[-1] if recovered.entries else recovered.snapshot
     if known is None:
         raise CannotRecover(f"{directory}: the log is empty, so there is nothing to keep")
@@ -131,10 +133,10 @@ def _look(directory: Path) -> Survivor:
     return Survivor(identity, state, unproven, last, backup_format.loaded(last))
 
 
-def _state(recovered: Recovered, last: int) -> bytes:
+def _state(recovered: RecoveredState, last: int) -> bytes:
     """Return the state as it would be, had the log been committed up to its last entry."""
     known, state = recovered.snapshot, recovered.hard_state
-    birth = Birth(
+    birth = StartState(
         member=recovered.metadata.node,
         state=HardState(state.term, state.vote, last),
         entries=recovered.entries,
@@ -158,7 +160,7 @@ def _own_urls(survivor: Survivor) -> tuple[str, ...]:
 
 
 def _keep(directory: Path) -> Path:
-    files = OsFiles()
+    files = OsFileSystem()
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     kept = directory / f"member.{moment}.kept"
     files.rename(directory / "member", kept)

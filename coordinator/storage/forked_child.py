@@ -12,7 +12,7 @@ _PR_SET_PDEATHSIG = 1
 FAILED = 255
 
 
-class Child:
+class ForkedChild:
     """Runs `work` in a child; `ended` is told its exit code: 0, an OSError's errno, or FAILED.
 
     `kept` is the one descriptor above the standard ones that the child has: the number that

@@ -2,17 +2,17 @@
 
 from collections.abc import Callable
 
-from coordinator.storage.data_dir import Disk
-from coordinator.storage.forked_child import Child
+from coordinator.storage.data_dir import DataDir
+from coordinator.storage.forked_child import ForkedChild
 
 
-class Snapshotter:
+class SnapshotWriter:
     """Writes one snapshot at a time. `done(index, term, status)` is told of its end."""
 
-    def __init__(self, disk: Disk, done: Callable[[int, int, int], None]) -> None:
+    def __init__(self, disk: DataDir, done: Callable[[int, int, int], None]) -> None:
         self._disk = disk
         self._done = done
-        self._child: Child | None = None
+        self._child: ForkedChild | None = None
 
     @property
     def is_busy(self) -> bool:
@@ -29,7 +29,7 @@ class Snapshotter:
             self._child = None
             self._done(index, term, status)
 
-        self._child = Child(write, ended)
+        self._child = ForkedChild(write, ended)
 
     def close(self) -> None:
         """End the child; the log still has everything."""

@@ -1,4 +1,4 @@
-"""The log being written: one open segment, cut when full. Knows files only through `Files`.
+"""The log being written: one open segment, cut when full. Knows files only through `FileSystem`.
 
 Order is what makes it safe. A segment is complete and synced before it gets its name, the name
 is synced before the first record goes in, and old segments go from the oldest on, each removal
@@ -13,9 +13,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Protocol
 
-from coordinator.core.raft.entry import Entry, HardState
+from coordinator.core.raft.entry import HardState, LogEntry
 from coordinator.core.storage import wal_format
-from coordinator.core.storage.wal_format import Marker, Metadata, Record, SegmentName
+from coordinator.core.storage.wal_format import Record, SegmentName, SnapshotMarker, WalMetadata
 
 SPARE = "spare.tmp"
 _ZEROS = bytes(1 << 20)
@@ -35,7 +35,7 @@ class File(Protocol):
     def close(self) -> None: ...
 
 
-class Files(Protocol):
+class FileSystem(Protocol):
     """What the log and the snapshots ask of a file system."""
 
     def make_directory(self, path: Path) -> None:
@@ -72,7 +72,7 @@ class Files(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class WalPosition:
     """Where the log's last segment stands: what a restart finds and a cut makes."""
 
     name: SegmentName
@@ -81,18 +81,18 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SegmentPreamble:
     """What a new segment repeats in its opening records."""
 
-    metadata: Metadata
+    metadata: WalMetadata
     state: HardState
-    markers: tuple[Marker, ...]
+    markers: tuple[SnapshotMarker, ...]
 
     def records(self) -> list[Record]:
         return [self.metadata, self.state, *self.markers]
 
 
-class Journal:
+class WalWriter:
     """Appends records to the last segment of `directory`.
 
     A failed write or sync is final: what the disk holds is unknown from then on, and a second
@@ -100,7 +100,7 @@ class Journal:
     `prepare` may run on another thread; all else on one.
     """
 
-    def __init__(self, files: Files, directory: Path, segment_bytes: int) -> None:
+    def __init__(self, files: FileSystem, directory: Path, segment_bytes: int) -> None:
         self.last = 0
         self._files = files
         self._directory = directory
@@ -109,12 +109,12 @@ class Journal:
         self._spare_ready = False
         self._failure: OSError | None = None
 
-    def begin(self, metadata: Metadata) -> None:
+    def begin(self, metadata: WalMetadata) -> None:
         """Make the first segment of a new log."""
-        self.standing = Standing(metadata, HardState(), ())
+        self.standing = SegmentPreamble(metadata, HardState(), ())
         self._start_segment(SegmentName(0, 1), 0)
 
-    def resume(self, place: Place, standing: Standing, last: int) -> None:
+    def resume(self, place: WalPosition, standing: SegmentPreamble, last: int) -> None:
         """Go on behind the last record of an existing segment; `last` is the last index."""
         self.standing, self.last = standing, last
         self._name, self._crc = place.name, place.crc
@@ -124,7 +124,7 @@ class Journal:
             # The process before may have died between its write and its sync.
             self._file.sync()
 
-    def append(self, entries: Sequence[Entry], state: HardState | None) -> None:
+    def append(self, entries: Sequence[LogEntry], state: HardState | None) -> None:
         """Write entries and then the hard state, unsynced, in one write."""
         self._write(entries, [] if state is None else [state])
         if entries:
@@ -132,7 +132,7 @@ class Journal:
         if state is not None:
             self.standing = replace(self.standing, state=state)
 
-    def mark(self, marker: Marker) -> None:
+    def mark(self, marker: SnapshotMarker) -> None:
         """Write the marker of a snapshot whose file is safe, and sync."""
         self._write([], [marker])
         self.sync()
@@ -156,7 +156,7 @@ class Journal:
         with self._final(), self._spare_lock:
             self._fill_spare()
 
-    def release(self, keep_from: int, markers: Iterable[Marker]) -> None:
+    def release(self, keep_from: int, markers: Iterable[SnapshotMarker]) -> None:
         """Remove the segments in front of entry `keep_from`; new ones repeat only `markers`."""
         self.standing = replace(self.standing, markers=tuple(markers))
         found = segments(self._files, self._directory)
@@ -171,7 +171,7 @@ class Journal:
         """Close the file; what was not synced may be lost."""
         self._file.close()
 
-    def _write(self, entries: Sequence[Entry], others: Sequence[Record]) -> None:
+    def _write(self, entries: Sequence[LogEntry], others: Sequence[Record]) -> None:
         with self._final():
             crc, data = self._encode(entries, others)
             if self._offset + len(data) > self._segment_bytes:
@@ -181,7 +181,7 @@ class Journal:
             self._offset += len(data)
             self._crc = crc
 
-    def _encode(self, entries: Sequence[Entry], others: Sequence[Record]) -> tuple[int, bytes]:
+    def _encode(self, entries: Sequence[LogEntry], others: Sequence[Record]) -> tuple[int, bytes]:
         crc, data = wal_format.encode_entries(self._crc, entries, self._synced)
         for record in others:
             crc, part = wal_format.encode(crc, record, self._synced)
@@ -196,7 +196,7 @@ class Journal:
         full.close()
 
     def _start_segment(self, name: SegmentName, crc: int) -> None:
-        after, head = wal_format.encode_opening(crc, name, self.standing.records())
+        after, head = wal_format.encode_segment_start(crc, name, self.standing.records())
         with self._spare_lock:
             self._fill_spare()
             file = self._files.open(self._directory / SPARE)
@@ -234,7 +234,7 @@ def fill(file: File, start: int, end: int) -> None:
         file.write_at(offset, _ZEROS[: end - offset])
 
 
-def segments(files: Files, directory: Path) -> list[SegmentName]:
+def segments(files: FileSystem, directory: Path) -> list[SegmentName]:
     """Return the segments of a log in order."""
     parsed = map(SegmentName.parse, files.names(directory))
     return sorted(name for name in parsed if name is not None)

@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from coordinator.core.peer import peer_messages
-from coordinator.core.peer.latency import RoundTrips
-from coordinator.core.peer.peer_messages import Packet
+from coordinator.core.peer.latency import PeerLatencies
+from coordinator.core.peer.peer_messages import PeerMessage
 from daemonkit.http.connection import Connection
 from daemonkit.observe import logs
 
@@ -41,10 +41,10 @@ _LENGTH = 4
 _log = logs.get("coordinator.peers")
 
 
-class Ends(Protocol):
+class TransportEvents(Protocol):
     """What the links tell of."""
 
-    def received(self, arrived: list[Packet]) -> None:
+    def received(self, arrived: list[PeerMessage]) -> None:
         """Packets have come."""
         ...
 
@@ -66,23 +66,25 @@ class Ends(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class PeerAddress:
     """Who talks: ids of the cluster and of this member."""
 
     cluster: int
     member: int
 
 
-class Links:
+class Transport:
     """This member's links, one to each other member."""
 
-    def __init__(self, address: Address, ends: Ends, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, address: PeerAddress, ends: TransportEvents, tls: ssl.SSLContext | None
+    ) -> None:
         self.tls = tls
         self.address = address
         self.ends = ends
-        self._links: dict[int, Link] = {}
+        self._links: dict[int, PeerConnection] = {}
         self.sent_bytes = 0
-        self.trips = RoundTrips()
+        self.trips = PeerLatencies()
 
     def follow(self, members: dict[int, tuple[str, ...]]) -> None:
         """Have links to these members at these URLs, and to no others."""
@@ -94,14 +96,14 @@ class Links:
             if link is None or link.urls != urls:
                 if link is not None:
                     link.close()
-                self._links[member] = Link(self, member, urls)
+                self._links[member] = PeerConnection(self, member, urls)
 
-    def send(self, outgoing: Sequence[Packet]) -> None:
+    def send(self, outgoing: Sequence[PeerMessage]) -> None:
         """Send packets to their receivers."""
         if not outgoing:
             return
         self.trips.sent(outgoing, time.monotonic())
-        by_receiver: dict[int, list[Packet]] = {}
+        by_receiver: dict[int, list[PeerMessage]] = {}
         for packet in outgoing:
             by_receiver.setdefault(packet.receiver, []).append(packet)
         for receiver, batch in by_receiver.items():
@@ -129,10 +131,10 @@ class Links:
         self._links.clear()
 
 
-class Link(asyncio.Protocol):
+class PeerConnection(asyncio.Protocol):
     """The way to one member: dialed again and again until it is closed."""
 
-    def __init__(self, links: Links, member: int, urls: tuple[str, ...]) -> None:
+    def __init__(self, links: Transport, member: int, urls: tuple[str, ...]) -> None:
         self.member = member
         self.urls = urls
         self._links = links
@@ -149,7 +151,7 @@ class Link(asyncio.Protocol):
         self._dialing: asyncio.Task[None] | None = None
         self._dial()
 
-    def send(self, batch: list[Packet]) -> None:
+    def send(self, batch: list[PeerMessage]) -> None:
         """Send a frame, or drop it."""
         transport = self._transport
         if not self.is_open or transport is None:
@@ -265,19 +267,19 @@ class Link(asyncio.Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Welcome:
+class AcceptPolicy:
     """Who may send to this member."""
 
-    address: Address
+    address: PeerAddress
     is_removed: Callable[[int], bool]
-    streams: "set[Stream]"
-    ends: Ends
+    streams: "set[InboundStream]"
+    ends: TransportEvents
 
 
-class Door(asyncio.Protocol):
+class Acceptor(asyncio.Protocol):
     """Stands in front of each connection to the peer port: the first bytes say what it is for."""
 
-    def __init__(self, connection: Connection, welcome: Welcome) -> None:
+    def __init__(self, connection: Connection, welcome: AcceptPolicy) -> None:
         self._connection = connection
         self._welcome = welcome
         self._transport: asyncio.Transport | None = None
@@ -322,14 +324,14 @@ class Door(asyncio.Protocol):
         )
         # The HTTP side lets it go; from now on it is a stream of frames.
         self._connection.connection_lost(None)
-        stream = Stream(transport, welcome, int(fields[b"x-server-from"], 16))
+        stream = InboundStream(transport, welcome, int(fields[b"x-server-from"], 16))
         transport.set_protocol(stream)
         welcome.ends.met(stream.sender)
         if rest:
             stream.data_received(rest)
 
 
-def _judge(fields: dict[bytes, bytes], welcome: Welcome) -> bytes:
+def _judge(fields: dict[bytes, bytes], welcome: AcceptPolicy) -> bytes:
     if fields.get(b"upgrade") != UPGRADE:
         return b"426 Upgrade Required"
     try:
@@ -346,10 +348,10 @@ def _judge(fields: dict[bytes, bytes], welcome: Welcome) -> bytes:
     return b"101 Switching Protocols"
 
 
-class Stream(asyncio.Protocol):
+class InboundStream(asyncio.Protocol):
     """Frames from one other member."""
 
-    def __init__(self, transport: asyncio.Transport, welcome: Welcome, sender: int) -> None:
+    def __init__(self, transport: asyncio.Transport, welcome: AcceptPolicy, sender: int) -> None:
         self.sender = sender
         self._transport = transport
         self._welcome = welcome
@@ -394,7 +396,7 @@ class Stream(asyncio.Protocol):
         return True
 
 
-def close_all(streams: Collection[Stream]) -> None:
+def close_all(streams: Collection[InboundStream]) -> None:
     """End every stream."""
     for stream in tuple(streams):
         stream.close()

@@ -1,6 +1,6 @@
 """The members as the replicated notes tell: who they are, where they listen, who was removed.
 
-A member's note `members/<id>/raft` has its peer URLs, `members/<id>/attributes` its name and
+A member's note `members_in/<id>/raft` has its peer URLs, `members_in/<id>/attributes` its name and
 client URLs, which it tells itself once it runs. An empty note is of a member that was removed,
 for ever. (etcd keeps the same under /0/members and /0/removed_members.)
 """
@@ -51,17 +51,17 @@ class _Attributes(msgspec.Struct):
     client_urls: tuple[str, ...] = msgspec.field(default=(), name="clientURLs")
 
 
-def raft_note(member: int, peer_urls: Sequence[str]) -> Note:
+def peer_urls_note(member: int, peer_urls: Sequence[str]) -> Note:
     """Return the note of a member's peer URLs."""
-    return Note(raft_key(member), peers(peer_urls))
+    return Note(peer_urls_kind(member), encode_peer_urls(peer_urls))
 
 
-def raft_key(member: int) -> str:
+def peer_urls_kind(member: int) -> str:
     """Return the kind of a member's note; an empty note there is of one that was removed."""
     return f"{_PREFIX}{member:x}{_RAFT}"
 
 
-def peers(peer_urls: Sequence[str]) -> bytes:
+def encode_peer_urls(peer_urls: Sequence[str]) -> bytes:
     """Return the content of that note."""
     return msgspec.json.encode({"peerURLs": peer_urls})
 
@@ -74,10 +74,10 @@ def attributes_note(member: int, name: str, client_urls: Sequence[str]) -> Note:
 
 def is_removed(notes: Mapping[str, bytes], member: int) -> bool:
     """Say whether the member was in the cluster and is no more."""
-    return notes.get(raft_key(member)) == b""
+    return notes.get(peer_urls_kind(member)) == b""
 
 
-def removed(notes: Mapping[str, bytes]) -> frozenset[int]:
+def removed_members(notes: Mapping[str, bytes]) -> frozenset[int]:
     """Return the members that were in the cluster and are no more."""
     return frozenset(
         int(kind.split("/")[1], 16)
@@ -96,7 +96,7 @@ def has_run(notes: Mapping[str, bytes], member: int) -> bool:
     return f"{_PREFIX}{member:x}{_ATTRIBUTES}" in notes
 
 
-def members(notes: Mapping[str, bytes], configuration: Configuration) -> tuple[Member, ...]:
+def members_in(notes: Mapping[str, bytes], configuration: Configuration) -> tuple[Member, ...]:
     """Return the members of a configuration, by id."""
     return tuple(
         _member(notes, member, learner=member in configuration.learners)

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from coordinator.core.peer.peer_messages import Packet
-from coordinator.core.raft.messages import Append, Heartbeat, HeartbeatOk
+from coordinator.core.peer.peer_messages import PeerMessage
+from coordinator.core.raft.messages import AppendEntries, Heartbeat, HeartbeatOk
 
 # An answer to an older heartbeat is no measurement any more.
 ROUNDS_MAX = 64
@@ -22,7 +22,7 @@ EDGES_S = tuple(0.0001 * 2**power for power in range(16))
 
 
 @dataclass(slots=True)
-class Trips:
+class PeerLatency:
     """The round trips to one member. Times are seconds."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(EDGES_S) + 1))
@@ -64,32 +64,32 @@ class Trips:
         return zip((*EDGES_S, math.inf), accumulate(self.counts), strict=True)
 
 
-class RoundTrips:
+class PeerLatencies:
     """Those to all members, and how many Appends went and came."""
 
     def __init__(self) -> None:
         self.appends_sent = self.appends_received = 0
         self._sent_s: OrderedDict[tuple[int, int], float] = OrderedDict()
-        self._trips: dict[int, Trips] = {}
+        self._trips: dict[int, PeerLatency] = {}
 
-    def sent(self, packets: Iterable[Packet], now_s: float) -> None:
+    def sent(self, packets: Iterable[PeerMessage], now_s: float) -> None:
         """Note what leaves."""
         for packet in packets:
             if isinstance(packet, Heartbeat):
                 self._sent_s.setdefault((packet.term, packet.round), now_s)
                 if len(self._sent_s) > ROUNDS_MAX:
                     self._sent_s.popitem(last=False)
-            elif isinstance(packet, Append):
+            elif isinstance(packet, AppendEntries):
                 self.appends_sent += 1
 
-    def received(self, packets: Iterable[Packet], now_s: float) -> None:
+    def received(self, packets: Iterable[PeerMessage], now_s: float) -> None:
         """Note what has come."""
         for packet in packets:
             if isinstance(packet, HeartbeatOk):
                 sent_s = self._sent_s.get((packet.term, packet.round))
                 if sent_s is not None:
                     self._of(packet.sender).add(now_s - sent_s)
-            elif isinstance(packet, Append):
+            elif isinstance(packet, AppendEntries):
                 self.appends_received += 1
 
     def failed(self, member: int) -> None:
@@ -101,9 +101,9 @@ class RoundTrips:
         kept = set(members)
         self._trips = {member: each for member, each in self._trips.items() if member in kept}
 
-    def by_member(self) -> Mapping[int, Trips]:
+    def by_member(self) -> Mapping[int, PeerLatency]:
         """Return the round trips to each member."""
         return self._trips
 
-    def _of(self, member: int) -> Trips:
-        return self._trips.setdefault(member, Trips())
+    def _of(self, member: int) -> PeerLatency:
+        return self._trips.setdefault(member, PeerLatency())

@@ -2,14 +2,14 @@
 
 import msgspec
 
-from coordinator.core.raft.membership import Change
+from coordinator.core.raft.membership import ConfChange
 from coordinator.core.raft.messages import AnyMessage, Message
 from coordinator.core.store.commands import Command
 
 NO_TTL = -1
 
 
-class Forwarded(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class ForwardedCommand(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A write on its way to the leader, who sets its end: `ttl_ns` from when it has it."""
 
     sequence: int
@@ -17,53 +17,60 @@ class Forwarded(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ttl_ns: int = NO_TTL
 
 
-class Forward(Message, frozen=True):
+class ForwardedCommands(Message, frozen=True, tag="Forward"):
     """Writes that clients of another member ask for, in order."""
 
     origin: int
-    requests: list[Forwarded]
+    requests: list[ForwardedCommand]
 
 
-class AskChange(Message, frozen=True):
+class ForwardedChange(Message, frozen=True, tag="AskChange"):
     """Change the membership. A member that is removed by it sees no more of the log: Decided."""
 
     sequence: int
-    change: Change
+    change: ConfChange
 
 
-class AskTransfer(Message, frozen=True):
+class ForwardedTransfer(Message, frozen=True, tag="AskTransfer"):
     """Hand leadership to `target`, to any other voter when it is 0."""
 
     sequence: int
     target: int
 
 
-class Decided(Message, frozen=True):
-    """What came of AskChange or AskTransfer: done, or the reason why not."""
+class ForwardedResult(Message, frozen=True, tag="Decided"):
+    """What came of ForwardedChange or ForwardedTransfer: done, or the reason why not."""
 
     sequence: int
     reason: str
 
 
-class Check(Message, frozen=True):
+class StateHash(Message, frozen=True, tag="Check"):
     """What the sender's state hashed to when it had applied `index`."""
 
     index: int
     digest: int
 
 
-Packet = AnyMessage | Forward | AskChange | AskTransfer | Decided | Check
+PeerMessage = (
+    AnyMessage
+    | ForwardedCommands
+    | ForwardedChange
+    | ForwardedTransfer
+    | ForwardedResult
+    | StateHash
+)
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(list[Packet])
+_decoder = msgspec.msgpack.Decoder(list[PeerMessage])
 
 
-def encode(packets: list[Packet]) -> bytes:
+def encode(packets: list[PeerMessage]) -> bytes:
     """Return the bytes of one frame's content."""
     return _encoder.encode(packets)
 
 
-def decode(data: bytes | memoryview) -> list[Packet]:
+def decode(data: bytes | memoryview) -> list[PeerMessage]:
     """Read what `encode` wrote. Raises msgspec.DecodeError for anything else."""
-    packets: list[Packet] = _decoder.decode(data)
+    packets: list[PeerMessage] = _decoder.decode(data)
     return packets

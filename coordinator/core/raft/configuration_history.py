@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from coordinator.core.raft import membership
-from coordinator.core.raft.entry import Entry
+from coordinator.core.raft.entry import LogEntry
 from coordinator.core.raft.membership import Configuration
 
 
-class Roster:
+class ConfigurationHistory:
     """Configurations by the index that made them, from the snapshot's on."""
 
     def __init__(self, index: int, configuration: Configuration) -> None:
@@ -27,7 +27,7 @@ class Roster:
         """Return the configuration as of an index that is not compacted."""
         return next(made for at, made in reversed(self._made) if at <= index)
 
-    def note(self, entries: Sequence[Entry]) -> None:
+    def note(self, entries: Sequence[LogEntry]) -> None:
         """Follow entries that were appended."""
         for entry in entries:
             if (change := membership.decode(entry.data)) is not None:

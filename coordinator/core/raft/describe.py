@@ -6,9 +6,9 @@ Golden transcripts, simulations and whoever reads a running member's state share
 import msgspec
 
 from coordinator.core.raft import membership
-from coordinator.core.raft.entry import Entry
+from coordinator.core.raft.entry import LogEntry
 from coordinator.core.raft.messages import Message
-from coordinator.core.raft.raft_node import Node
+from coordinator.core.raft.raft_node import RaftNode
 
 _ADDRESS = ("sender", "receiver", "term")
 
@@ -22,12 +22,12 @@ def message(said: Message) -> str:
     return " ".join(words)
 
 
-def entry(one: Entry) -> str:
+def entry(one: LogEntry) -> str:
     """Say where an entry stands and what it is."""
     return f"{one.index}/{one.term} {_content(one.data)}"
 
 
-def member(node: Node) -> str:
+def member(node: RaftNode) -> str:
     """Say how a member stands."""
     role = node.role.name.lower().replace("_", "-")
     voters = ",".join(f"{voter:x}" for voter in sorted(node.configuration.voters))
@@ -44,7 +44,7 @@ def _field(name: str, value: object) -> list[str]:
             return [name] if value else [f"not-{name}"] if name == "granted" else []
         case bytes():
             return [f"{name}={len(value)} bytes"]
-        case tuple() | list() if value and isinstance(value[0], Entry):
+        case tuple() | list() if value and isinstance(value[0], LogEntry):
             return ["[" + ", ".join(map(entry, value)) + "]"]
         case tuple() | list():
             return [f"{name}={','.join(map(_item, value))}"] if value else []
@@ -57,7 +57,7 @@ def _field(name: str, value: object) -> list[str]:
 
 
 def _item(value: object) -> str:
-    if isinstance(value, membership.Found | membership.Change):
+    if isinstance(value, membership.AddFounder | membership.ConfChange):
         return f"{type(value).__name__}:{value.member:x}"
     if isinstance(value, msgspec.Struct):
         return str(getattr(value, "sequence", type(value).__name__))

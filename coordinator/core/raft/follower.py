@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from coordinator.core.raft.configuration_history import Roster
+from coordinator.core.raft.configuration_history import ConfigurationHistory
 from coordinator.core.raft.log import Log
 from coordinator.core.raft.messages import (
     AnyMessage,
-    Append,
+    AppendEntries,
     AppendOk,
     AppendReject,
     Commit,
@@ -15,27 +15,27 @@ from coordinator.core.raft.messages import (
     InstallSnapshot,
     SnapshotReply,
 )
-from coordinator.core.raft.snapshot_transfer import Assembly, Image
+from coordinator.core.raft.snapshot_transfer import RaftSnapshot, SnapshotAssembly
 
 
 class Follower:
     """The following part of a node. `reply` puts an answer behind the next save."""
 
     def __init__(
-        self, me: int, log: Log, roster: Roster, reply: Callable[[AnyMessage], None]
+        self, me: int, log: Log, roster: ConfigurationHistory, reply: Callable[[AnyMessage], None]
     ) -> None:
         self.commit = 0
-        self.image: Image | None = None  # a snapshot that is to be saved and loaded
+        self.image: RaftSnapshot | None = None  # a snapshot that is to be saved and loaded
         self._me = me
         self._log = log
         self._roster = roster
         self._reply = reply
-        self._assembly = Assembly()
+        self._assembly = SnapshotAssembly()
 
-    def take(self, message: Append | Heartbeat | Commit | InstallSnapshot) -> None:
+    def take(self, message: AppendEntries | Heartbeat | Commit | InstallSnapshot) -> None:
         """Follow a message of this term's leader."""
         match message:
-            case Append():
+            case AppendEntries():
                 self._take_entries(message)
             case Commit(commit=commit):
                 self.commit = max(self.commit, min(commit, self._log.last))
@@ -45,7 +45,7 @@ class Follower:
             case InstallSnapshot():
                 self._take_chunk(message)
 
-    def _take_entries(self, message: Append) -> None:
+    def _take_entries(self, message: AppendEntries) -> None:
         log, last = self._log, message.prev_index + len(message.entries)
         if last <= self.commit:
             # What is committed is equal everywhere; the leader's belief is out of date.
@@ -73,7 +73,7 @@ class Follower:
         self.commit = max(self.commit, min(message.commit, last))
         self._acknowledge(message, last)
 
-    def _acknowledge(self, message: Append | InstallSnapshot, match: int) -> None:
+    def _acknowledge(self, message: AppendEntries | InstallSnapshot, match: int) -> None:
         self._reply(
             AppendOk(sender=self._me, receiver=message.sender, term=message.term, match=match)
         )

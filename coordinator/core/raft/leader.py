@@ -8,22 +8,22 @@ from coordinator.core.raft.log import ENTRY_OVERHEAD_BYTES, Log
 from coordinator.core.raft.membership import Configuration
 from coordinator.core.raft.messages import (
     AnyMessage,
-    Append,
+    AppendEntries,
     AppendReject,
     Commit,
     Heartbeat,
-    ReadReply,
+    ReadIndexReply,
     SnapshotReply,
 )
-from coordinator.core.raft.progress import Progress, State
-from coordinator.core.raft.snapshot_transfer import Image, chunk
+from coordinator.core.raft.progress import FollowerProgress, ProgressState
+from coordinator.core.raft.snapshot_transfer import RaftSnapshot, chunk
 
 APPEND_BYTES_MAX = 1 << 20
 READS_MAX = 10_000
 
 
 @dataclass(slots=True)
-class Read:
+class PendingReadIndex:
     """A read that waits for proof that this leader still leads. (Thesis, 6.4)"""
 
     sender: int
@@ -33,7 +33,7 @@ class Read:
 
 
 @dataclass(slots=True)
-class Transfer:
+class LeadershipTransfer:
     """Leadership on its way to `target`; given up after an election timeout."""
 
     target: int
@@ -51,11 +51,11 @@ class Leader:
     send: Callable[[AnyMessage], None]
     first_index: int  # of the no-op that opens the term
     commit: int = 0
-    progress: dict[int, Progress] = field(default_factory=dict)
-    reads: list[Read] = field(default_factory=list)
+    progress: dict[int, FollowerProgress] = field(default_factory=dict)
+    reads: list[PendingReadIndex] = field(default_factory=list)
     round: int = 0
-    transfer: Transfer | None = None
-    image: Image | None = None
+    transfer: LeadershipTransfer | None = None
+    image: RaftSnapshot | None = None
     wants_image: bool = False
     lease_until: int = 0  # in the node's ticks
     heartbeat_elapsed: int = 0
@@ -68,7 +68,7 @@ class Leader:
         self.lease_until = min(self.lease_until, 0)
         for member in configuration.members - {self.me}:
             if member not in self.progress:
-                self.progress[member] = Progress(self.log.last + 1)
+                self.progress[member] = FollowerProgress(self.log.last + 1)
         for member in self.progress.keys() - configuration.members:
             del self.progress[member]
 
@@ -89,7 +89,7 @@ class Leader:
         for member, progress in self.progress.items():
             self.replicate_to(member, progress)
 
-    def replicate_to(self, member: int, progress: Progress, *, probe: bool = False) -> None:
+    def replicate_to(self, member: int, progress: FollowerProgress, *, probe: bool = False) -> None:
         """Send one follower entries or a chunk; with `probe` an Append even without entries."""
         while progress.can_send and (progress.next <= self.log.last or probe):
             if progress.next <= self.log.base:
@@ -97,7 +97,7 @@ class Leader:
                 break
             self._append_to(member, progress)
             probe = False
-        if progress.state is State.SNAPSHOT:
+        if progress.state is ProgressState.SNAPSHOT:
             self._send_chunk(member, progress)
 
     def announce_commit(self, *, urgently: bool) -> None:
@@ -115,10 +115,10 @@ class Leader:
         """Whether `announce_commit` would tell anybody."""
         return any(map(self._is_news, self.progress.values()))
 
-    def _is_news(self, progress: Progress) -> bool:
+    def _is_news(self, progress: FollowerProgress) -> bool:
         return progress.match >= self.commit > progress.told and progress.next > self.log.last
 
-    def _tell_commit(self, member: int, progress: Progress) -> None:
+    def _tell_commit(self, member: int, progress: FollowerProgress) -> None:
         progress.told = self.commit
         self.send(Commit(sender=self.me, receiver=member, term=self.term, commit=self.commit))
 
@@ -146,7 +146,7 @@ class Leader:
         # An answer that got lost would block a probe for ever.
         progress.waiting = progress.snapshot_waiting = False
         if progress.match < self.log.last:
-            if progress.state is State.REPLICATE and not progress.can_send:
+            if progress.state is ProgressState.REPLICATE and not progress.can_send:
                 progress.lost()
             self.replicate_to(member, progress, probe=True)
 
@@ -172,7 +172,7 @@ class Leader:
         """Send the next chunk from where the follower is."""
         progress = self.progress[message.sender]
         progress.active = True
-        if progress.state is State.SNAPSHOT and progress.snapshot_index == message.index:
+        if progress.state is ProgressState.SNAPSHOT and progress.snapshot_index == message.index:
             progress.snapshot_offset = message.offset
             progress.snapshot_waiting = False
             self._send_chunk(message.sender, progress)
@@ -200,7 +200,7 @@ class Leader:
     def ask(self, sender: int, context: int) -> None:
         """Take in a read; `release_reads` answers it when leadership is proved."""
         if len(self.reads) < READS_MAX:
-            self.reads.append(Read(sender, context))
+            self.reads.append(PendingReadIndex(sender, context))
 
     def start_reads(self) -> bool:
         """Give waiting reads their index and round; say whether a new round must begin."""
@@ -233,7 +233,7 @@ class Leader:
                 own.append((read.context, read.index))
             else:
                 self.send(
-                    ReadReply(
+                    ReadIndexReply(
                         sender=self.me,
                         receiver=read.sender,
                         term=self.term,
@@ -252,13 +252,13 @@ class Leader:
 
         return quorum.reached(configuration.voters, confirmed)
 
-    def _released(self, configuration: Configuration) -> list[Read]:
+    def _released(self, configuration: Configuration) -> list[PendingReadIndex]:
         proved = self._proved(configuration)
         ready = [read for read in self.reads if read.index >= 0 and read.round <= proved]
         self.reads = [read for read in self.reads if read.index < 0 or read.round > proved]
         return ready
 
-    def offer(self, image: Image) -> None:
+    def offer(self, image: RaftSnapshot) -> None:
         """Take a snapshot of the present state for those who need one."""
         self.image, self.wants_image = image, False
         self.replicate()
@@ -269,13 +269,13 @@ class Leader:
             if (progress := self.progress.get(member)) is not None:
                 progress.lost()
 
-    def _append_to(self, member: int, progress: Progress) -> None:
+    def _append_to(self, member: int, progress: FollowerProgress) -> None:
         previous = progress.next - 1
         term = self.log.term(previous)
         assert term is not None
         entries = self.log.entries(progress.next, APPEND_BYTES_MAX)
         self.send(
-            Append(
+            AppendEntries(
                 sender=self.me,
                 receiver=member,
                 term=self.term,
@@ -289,16 +289,16 @@ class Leader:
         if entries:
             size = sum(len(entry.data) + ENTRY_OVERHEAD_BYTES for entry in entries)
             progress.sent(entries[-1].index, size)
-        elif progress.state is State.PROBE:
+        elif progress.state is ProgressState.PROBE:
             progress.waiting = True
 
-    def _begin_snapshot(self, progress: Progress) -> None:
+    def _begin_snapshot(self, progress: FollowerProgress) -> None:
         if self.image is None or self.image.index < self.log.base:
             self.wants_image = True
             return
         progress.needs_snapshot(self.image.index)
 
-    def _send_chunk(self, member: int, progress: Progress) -> None:
+    def _send_chunk(self, member: int, progress: FollowerProgress) -> None:
         image = self.image
         if progress.snapshot_waiting or image is None:
             return

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from coordinator.core.raft.entry import Entry
+from coordinator.core.raft.entry import LogEntry
 
 ENTRY_OVERHEAD_BYTES = 32
 
@@ -11,7 +11,7 @@ ENTRY_OVERHEAD_BYTES = 32
 class Log:
     """Entries by index. `stable` is the last index known to be on this member's disk."""
 
-    def __init__(self, index: int, term: int, entries: Sequence[Entry] = ()) -> None:
+    def __init__(self, index: int, term: int, entries: Sequence[LogEntry] = ()) -> None:
         self._base_index = index  # the snapshot's place: the entry before the first
         self._base_term = term
         self._entries = list(entries)
@@ -46,7 +46,7 @@ class Log:
         """Say whether a log that ends so is at least as new as this one. (Raft, 5.4.1)"""
         return (last_term, last_index) >= (self.last_term, self.last)
 
-    def append(self, entries: Sequence[Entry]) -> int | None:
+    def append(self, entries: Sequence[LogEntry]) -> int | None:
         """Add entries behind an agreed one; return the first index that was overwritten or new.
 
         None when all were here. Entries that conflict with existing ones replace them and all
@@ -61,7 +61,7 @@ class Log:
                 return entry.index
         return None
 
-    def entries(self, first: int, bytes_max: int | None = None) -> tuple[Entry, ...]:
+    def entries(self, first: int, bytes_max: int | None = None) -> tuple[LogEntry, ...]:
         """Return the entries from `first` on, at least one and at most `bytes_max` bytes."""
         place = first - self._base_index - 1
         assert place >= 0, f"entry {first} is behind the snapshot at {self._base_index}"
@@ -75,7 +75,7 @@ class Log:
             end += 1
         return tuple(self._entries[place:end])
 
-    def between(self, after: int, upto: int) -> tuple[Entry, ...]:
+    def between(self, after: int, upto: int) -> tuple[LogEntry, ...]:
         """Return the entries in (`after`, `upto`]."""
         start = after - self._base_index
         assert start >= 0

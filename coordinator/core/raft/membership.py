@@ -27,7 +27,7 @@ class Configuration(msgspec.Struct, frozen=True):
         return self.voters | self.learners
 
 
-class Found(msgspec.Struct, frozen=True, array_like=True, tag="found"):
+class AddFounder(msgspec.Struct, frozen=True, array_like=True, tag="found"):
     """A voter of the first configuration: every founder begins its log with the same ones."""
 
     member: int
@@ -55,35 +55,35 @@ class Remove(msgspec.Struct, frozen=True, array_like=True, tag="remove"):
     context: bytes = b""
 
 
-Change = AddLearner | Promote | Remove
-Step = Found | Change
+ConfChange = AddLearner | Promote | Remove
+ConfEntry = AddFounder | ConfChange
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Step)
+_decoder = msgspec.msgpack.Decoder(ConfEntry)
 
 
 class ChangeRefused(Exception):  # noqa: N818
     """The change does not fit the configuration; the message says why."""
 
 
-def encode(change: Step) -> bytes:
+def encode(change: ConfEntry) -> bytes:
     """Return the entry's data for a change."""
     return MARK + _encoder.encode(change)
 
 
-def decode(data: bytes) -> Step | None:
+def decode(data: bytes) -> ConfEntry | None:
     """Return the change that an entry's data stands for, None for anything else."""
     if not data.startswith(MARK):
         return None
-    change: Step = _decoder.decode(data[1:])
+    change: ConfEntry = _decoder.decode(data[1:])
     return change
 
 
-def changed(now: Configuration, change: Step) -> Configuration:
+def changed(now: Configuration, change: ConfEntry) -> Configuration:
     """Return the configuration after a change. Raises ChangeRefused."""
     member = change.member
     match change:
-        case Found():
+        case AddFounder():
             return Configuration(now.voters | {member}, now.learners)
         case AddLearner():
             if member in now.members:

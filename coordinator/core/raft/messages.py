@@ -5,7 +5,7 @@
 
 import msgspec
 
-from coordinator.core.raft.entry import Entry
+from coordinator.core.raft.entry import LogEntry
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True, tag=True):
@@ -29,7 +29,7 @@ class PreVoteReply(Message, frozen=True):
     granted: bool
 
 
-class Vote(Message, frozen=True):
+class RequestVote(Message, frozen=True, tag="Vote"):
     """Vote for me. `forced` by a leadership transfer passes over a leader heard lately."""
 
     last_index: int
@@ -43,13 +43,13 @@ class VoteReply(Message, frozen=True):
     granted: bool
 
 
-class Append(Message, frozen=True):
+class AppendEntries(Message, frozen=True, tag="Append"):
     """Entries behind (`prev_index`, `prev_term`), and how far the leader has committed."""
 
     prev_index: int
     prev_term: int
     commit: int
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[LogEntry, ...] = ()
 
 
 class AppendOk(Message, frozen=True):
@@ -119,13 +119,13 @@ class TimeoutNow(Message, frozen=True):
     """Begin an election at once: leadership is handed to you. (Thesis, 3.10)"""
 
 
-class ReadRequest(Message, frozen=True):
+class ReadIndexRequest(Message, frozen=True, tag="ReadRequest"):
     """A follower asks the leader for a read index."""
 
     context: int
 
 
-class ReadReply(Message, frozen=True):
+class ReadIndexReply(Message, frozen=True, tag="ReadReply"):
     """Reads under `context` may be served once `index` is applied."""
 
     context: int
@@ -135,9 +135,9 @@ class ReadReply(Message, frozen=True):
 AnyMessage = (
     PreVote
     | PreVoteReply
-    | Vote
+    | RequestVote
     | VoteReply
-    | Append
+    | AppendEntries
     | AppendOk
     | AppendReject
     | Heartbeat
@@ -146,8 +146,8 @@ AnyMessage = (
     | InstallSnapshot
     | SnapshotReply
     | TimeoutNow
-    | ReadRequest
-    | ReadReply
+    | ReadIndexRequest
+    | ReadIndexReply
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -12,7 +12,7 @@ INFLIGHT_MAX = 256
 INFLIGHT_BYTES_MAX = 16 << 20
 
 
-class State(Enum):
+class ProgressState(Enum):
     """How a follower is sent the log."""
 
     PROBE = auto()
@@ -20,11 +20,11 @@ class State(Enum):
     SNAPSHOT = auto()
 
 
-class Progress:
+class FollowerProgress:
     """One follower's replication."""
 
     def __init__(self, next_index: int) -> None:
-        self.state = State.PROBE
+        self.state = ProgressState.PROBE
         self.match = 0
         self.next = next_index
         self.active = True  # heard of since the last check of the quorum
@@ -47,14 +47,14 @@ class Progress:
     @property
     def can_send(self) -> bool:
         """Whether an Append may leave now."""
-        if self.state is State.REPLICATE:
+        if self.state is ProgressState.REPLICATE:
             full = len(self._inflight) >= INFLIGHT_MAX or self._inflight_bytes >= INFLIGHT_BYTES_MAX
             return not full
-        return self.state is State.PROBE and not self.waiting
+        return self.state is ProgressState.PROBE and not self.waiting
 
     def sent(self, last: int, size_bytes: int) -> None:
         """Note an Append whose last entry is `last`."""
-        if self.state is State.REPLICATE:
+        if self.state is ProgressState.REPLICATE:
             self._inflight.append((last, size_bytes))
             self._inflight_bytes += size_bytes
             self.next = last + 1
@@ -69,22 +69,22 @@ class Progress:
         news = index > self.match
         self.match = max(self.match, index)
         self.next = max(self.next, index + 1)
-        if self.state is State.PROBE or (
-            self.state is State.SNAPSHOT and self.match >= self.snapshot_index
+        if self.state is ProgressState.PROBE or (
+            self.state is ProgressState.SNAPSHOT and self.match >= self.snapshot_index
         ):
-            self._become(State.REPLICATE)
+            self._become(ProgressState.REPLICATE)
             self.next = self.match + 1
         return news
 
     def rejected(self, index: int, next_index: int) -> bool:
         """Note that the follower has no entry `index`; False for an answer out of date."""
-        if self.state is State.REPLICATE:
+        if self.state is ProgressState.REPLICATE:
             if index <= self.match:
                 return False
-            self._become(State.PROBE)
+            self._become(ProgressState.PROBE)
             self.next = self.match + 1
             return True
-        if self.state is State.SNAPSHOT or self.next - 1 != index:
+        if self.state is ProgressState.SNAPSHOT or self.next - 1 != index:
             return False
         self.next = max(min(index, next_index), self.match + 1)
         self.waiting = False
@@ -92,18 +92,18 @@ class Progress:
 
     def needs_snapshot(self, index: int) -> None:
         """Send the snapshot at `index` before anything else."""
-        self._become(State.SNAPSHOT)
+        self._become(ProgressState.SNAPSHOT)
         self.snapshot_index, self.snapshot_offset, self.snapshot_waiting = index, 0, False
 
     def lost(self) -> None:
         """Note that messages to the follower were dropped: find its place again."""
-        if self.state is State.REPLICATE:
-            self._become(State.PROBE)
+        if self.state is ProgressState.REPLICATE:
+            self._become(ProgressState.PROBE)
             self.next = self.match + 1
         self.waiting = False
         self.snapshot_waiting = False
 
-    def _become(self, state: State) -> None:
+    def _become(self, state: ProgressState) -> None:
         self.state = state
         self.waiting = False
         self._inflight.clear()

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from enum import Enum, auto
 
 
-class Verdict(Enum):
+class VoteResult(Enum):
     """Where a vote stands."""
 
     WON = auto()
@@ -23,14 +23,14 @@ def has_majority(voters: AbstractSet[int], members: AbstractSet[int]) -> bool:
     return len(voters & members) >= majority(voters)
 
 
-def verdict(voters: AbstractSet[int], votes: Mapping[int, bool]) -> Verdict:
+def vote_result(voters: AbstractSet[int], votes: Mapping[int, bool]) -> VoteResult:
     """Judge the votes so far."""
     granted = sum(1 for voter in voters if votes.get(voter) is True)
     refused = sum(1 for voter in voters if votes.get(voter) is False)
     need = majority(voters)
     if granted >= need:
-        return Verdict.WON
-    return Verdict.LOST if len(voters) - refused < need else Verdict.OPEN
+        return VoteResult.WON
+    return VoteResult.LOST if len(voters) - refused < need else VoteResult.OPEN
 
 
 def reached(voters: Collection[int], value_of: Callable[[int], int]) -> int:

@@ -20,15 +20,15 @@ from typing import assert_never
 import msgspec
 
 from coordinator.core.raft import membership, quorum
-from coordinator.core.raft.configuration_history import Roster
-from coordinator.core.raft.entry import Entry, HardState
+from coordinator.core.raft.configuration_history import ConfigurationHistory
+from coordinator.core.raft.entry import HardState, LogEntry
 from coordinator.core.raft.follower import Follower
-from coordinator.core.raft.leader import Leader, Transfer
+from coordinator.core.raft.leader import Leader, LeadershipTransfer
 from coordinator.core.raft.log import Log
-from coordinator.core.raft.membership import Change, ChangeRefused, Configuration
+from coordinator.core.raft.membership import ChangeRefused, ConfChange, Configuration
 from coordinator.core.raft.messages import (
     AnyMessage,
-    Append,
+    AppendEntries,
     AppendOk,
     AppendReject,
     Commit,
@@ -37,23 +37,23 @@ from coordinator.core.raft.messages import (
     InstallSnapshot,
     PreVote,
     PreVoteReply,
-    ReadReply,
-    ReadRequest,
+    ReadIndexReply,
+    ReadIndexRequest,
+    RequestVote,
     SnapshotReply,
     TimeoutNow,
-    Vote,
     VoteReply,
 )
-from coordinator.core.raft.quorum import Verdict
-from coordinator.core.raft.ready import MAY_BECOME, NotLeading, Ready, Role, Timing
+from coordinator.core.raft.quorum import VoteResult
+from coordinator.core.raft.ready import MAY_BECOME, NotLeader, Ready, Role, Timing
 
-FromLeader = Append | Heartbeat | Commit | InstallSnapshot
+FromLeader = AppendEntries | Heartbeat | Commit | InstallSnapshot
 # The founders' entries are of this term; the first election is for the next one.
 FOUNDING_TERM = 1
 LEASE_NEVER = -1
 
 
-class Node:
+class RaftNode:
     """A member of a cluster. `dice(n)` returns a random number below n."""
 
     def __init__(  # noqa: PLR0913
@@ -75,7 +75,7 @@ class Node:
         self.leading: Leader | None = None
         self.timing = timing or Timing()
         self._dice = dice
-        self._roster = Roster(log.base, configuration)
+        self._roster = ConfigurationHistory(log.base, configuration)
         self._roster.note(log.between(log.base, log.last))
         self._votes: dict[int, bool] = {}
         self._elapsed = 0
@@ -113,17 +113,17 @@ class Node:
             self._campaign(Role.PRE_CANDIDATE)
 
     def propose(self, commands: Sequence[bytes]) -> int:
-        """Append commands to the log; return the first one's index. Raises NotLeading."""
+        """Append commands to the log; return the first one's index. Raises NotLeader."""
         leading = self._must_lead()
         if leading.transfer is not None:
-            raise NotLeading(leading.transfer.target, "leadership is being handed over")
+            raise NotLeader(leading.transfer.target, "leadership is being handed over")
         first = self.log.last + 1
-        entries = [Entry(self.term, first + n, data) for n, data in enumerate(commands)]
+        entries = [LogEntry(self.term, first + n, data) for n, data in enumerate(commands)]
         self._append_own(leading, entries)
         return first
 
-    def change(self, change: Change) -> int:
-        """Append a change of membership; return its index. Raises NotLeading, ChangeRefused."""
+    def change(self, change: ConfChange) -> int:
+        """Append a change of membership; return its index. Raises NotLeader, ChangeRefused."""
         leading = self._must_lead()
         if self._roster.changed_at > self.commit:
             raise ChangeRefused("another change of membership is under way")
@@ -133,7 +133,7 @@ class Node:
         return self.propose([membership.encode(change)])
 
     def read(self, context: int) -> None:
-        """Ask for a read index; `Ready.reads` has it when it is known. Raises NotLeading."""
+        """Ask for a read index; `Ready.reads` has it when it is known. Raises NotLeader."""
         if self.leading is not None and self.has_lease:
             self._reads.append((context, self.commit))
         elif self.leading is not None:
@@ -141,17 +141,19 @@ class Node:
             self._reads += self.leading.advance_reads(self.configuration, self._ticks)
         elif self.leader:
             self._first.append(
-                ReadRequest(sender=self.me, receiver=self.leader, term=self.term, context=context)
+                ReadIndexRequest(
+                    sender=self.me, receiver=self.leader, term=self.term, context=context
+                )
             )
         else:
-            raise NotLeading(0, "no leader is known")
+            raise NotLeader(0, "no leader is known")
 
     def transfer(self, target: int) -> None:
-        """Hand leadership to a voter. Raises NotLeading, ChangeRefused."""
+        """Hand leadership to a voter. Raises NotLeader, ChangeRefused."""
         leading = self._must_lead()
         if target not in self.configuration.voters or target == self.me:
             raise ChangeRefused(f"member {target:x} is no other voter")
-        leading.transfer = Transfer(target, self.timing.election_ticks)
+        leading.transfer = LeadershipTransfer(target, self.timing.election_ticks)
         # A forced election passes over the guards that a lease rests on.
         leading.lease_until = LEASE_NEVER
         self._advance_transfer(leading)
@@ -220,7 +222,7 @@ class Node:
         if self.leading is not None:
             self._advance_commit(self.leading)
 
-    def to_apply(self) -> tuple[Entry, ...]:
+    def to_apply(self) -> tuple[LogEntry, ...]:
         """Return committed entries that are on this disk and not applied yet.
 
         None while a snapshot waits in `ready`: they follow on its state.
@@ -262,7 +264,7 @@ class Node:
 
         (Thesis, 4.2.3)
         """
-        return isinstance(message, Vote) and not message.forced and self._hears_leader()
+        return isinstance(message, RequestVote) and not message.forced and self._hears_leader()
 
     def _hears_leader(self) -> bool:
         if self.leading is not None or self._ticks < self._quiet_until:
@@ -306,7 +308,7 @@ class Node:
         if self._tally():
             return
         for member in sorted(self.configuration.voters - {self.me}):
-            ask = PreVote if role is Role.PRE_CANDIDATE else Vote
+            ask = PreVote if role is Role.PRE_CANDIDATE else RequestVote
             question = ask(
                 sender=self.me,
                 receiver=member,
@@ -315,21 +317,21 @@ class Node:
                 last_term=self.log.last_term,
             )
             # A vote for oneself is a vote: it is saved before anybody is asked for theirs.
-            if isinstance(question, Vote):
+            if isinstance(question, RequestVote):
                 self._after.append(msgspec.structs.replace(question, forced=forced))
             else:
                 self._first.append(question)
 
     def _tally(self) -> bool:
         """Act on the votes so far; say whether the campaign is decided."""
-        match quorum.verdict(self.configuration.voters, self._votes):
-            case Verdict.OPEN:
+        match quorum.vote_result(self.configuration.voters, self._votes):
+            case VoteResult.OPEN:
                 return False
-            case Verdict.LOST:
+            case VoteResult.LOST:
                 self._become(Role.FOLLOWER)
-            case Verdict.WON if self.role is Role.PRE_CANDIDATE:
+            case VoteResult.WON if self.role is Role.PRE_CANDIDATE:
                 self._campaign(Role.CANDIDATE)
-            case Verdict.WON:
+            case VoteResult.WON:
                 self._lead()
         return True
 
@@ -341,7 +343,7 @@ class Node:
         )
         leading.configure(self.configuration)
         # 5.4.2 and 8: what earlier terms left is committed by an entry of this one.
-        self._append_own(leading, [Entry(self.term, self.log.last + 1)])
+        self._append_own(leading, [LogEntry(self.term, self.log.last + 1)])
 
     def _emit(self, message: AnyMessage) -> None:
         # A voter alone leads before its term is saved, and could begin the same term again.
@@ -353,25 +355,25 @@ class Node:
 
     def _must_lead(self) -> Leader:
         if self.leading is None:
-            raise NotLeading(self.leader)
+            raise NotLeader(self.leader)
         return self.leading
 
     # Dispatch.
 
     def _dispatch(self, message: AnyMessage) -> None:
         match message:
-            case PreVote() | Vote():
+            case PreVote() | RequestVote():
                 self._judge(message)
             case PreVoteReply() | VoteReply():
                 self._count(message)
-            case Append() | Heartbeat() | Commit() | InstallSnapshot():
+            case AppendEntries() | Heartbeat() | Commit() | InstallSnapshot():
                 self._follow(message)
             case TimeoutNow():
                 if self.me in self.configuration.voters and self.role is Role.FOLLOWER:
                     self._campaign(Role.CANDIDATE, forced=True)
-            case ReadReply(context=context, index=index):
+            case ReadIndexReply(context=context, index=index):
                 self._reads.append((context, index))
-            case AppendOk() | AppendReject() | HeartbeatOk() | SnapshotReply() | ReadRequest():
+            case AppendOk() | AppendReject() | HeartbeatOk() | SnapshotReply() | ReadIndexRequest():
                 if self.leading is not None:
                     self._hear(self.leading, message)
             case _:
@@ -385,7 +387,7 @@ class Node:
             reply = HeartbeatOk(sender=self.me, receiver=message.sender, term=self.term, round=0)
             self._after.append(reply)
 
-    def _judge(self, message: PreVote | Vote) -> None:
+    def _judge(self, message: PreVote | RequestVote) -> None:
         current = self.log.is_current(message.last_index, message.last_term)
         if isinstance(message, PreVote):
             granted = message.term > self.term and current and not self._hears_leader()
@@ -443,9 +445,9 @@ class Node:
     def _hear(
         self,
         leading: Leader,
-        message: AppendOk | AppendReject | HeartbeatOk | SnapshotReply | ReadRequest,
+        message: AppendOk | AppendReject | HeartbeatOk | SnapshotReply | ReadIndexRequest,
     ) -> None:
-        if isinstance(message, ReadRequest):
+        if isinstance(message, ReadIndexRequest):
             leading.ask(message.sender, message.context)
             self._reads += leading.advance_reads(self.configuration, self._ticks)
             return
@@ -465,7 +467,7 @@ class Node:
             case SnapshotReply():
                 leading.snapshot_replied(message)
 
-    def _append_own(self, leading: Leader, entries: Sequence[Entry]) -> None:
+    def _append_own(self, leading: Leader, entries: Sequence[LogEntry]) -> None:
         self.log.append(entries)
         before = self._roster.changed_at
         self._roster.note(entries)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from coordinator.core.raft.entry import Entry, HardState
+from coordinator.core.raft.entry import HardState, LogEntry
 from coordinator.core.raft.messages import AnyMessage
-from coordinator.core.raft.snapshot_transfer import Image
+from coordinator.core.raft.snapshot_transfer import RaftSnapshot
 
 
 class Role(Enum):
@@ -25,7 +25,7 @@ MAY_BECOME = {
 }
 
 
-class NotLeading(Exception):  # noqa: N818
+class NotLeader(Exception):  # noqa: N818
     """Only a leader can do this; `leader` is who it should be asked of, 0 when unknown."""
 
     def __init__(self, leader: int, why: str = "this member does not lead") -> None:
@@ -65,9 +65,9 @@ class Ready:
     reads may be served once the index is applied.
     """
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[LogEntry, ...] = ()
     state: HardState | None = None
-    image: Image | None = None
+    image: RaftSnapshot | None = None
     first: list[AnyMessage] = field(default_factory=list)
     after: list[AnyMessage] = field(default_factory=list)
     reads: list[tuple[int, int]] = field(default_factory=list)

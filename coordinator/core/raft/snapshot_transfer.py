@@ -15,7 +15,7 @@ CHUNK_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class RaftSnapshot:
     """The whole state as of one entry, and the configuration there."""
 
     index: int
@@ -24,13 +24,13 @@ class Image:
     data: bytes
     crc: int = 0
 
-    def sealed(self) -> "Image":
+    def sealed(self) -> "RaftSnapshot":
         """Return the image with the checksum of its data."""
         crc = int(google_crc32c.value(self.data))
-        return Image(self.index, self.term, self.configuration, self.data, crc)
+        return RaftSnapshot(self.index, self.term, self.configuration, self.data, crc)
 
 
-def chunk(image: Image, offset: int, address: tuple[int, int, int]) -> InstallSnapshot:
+def chunk(image: RaftSnapshot, offset: int, address: tuple[int, int, int]) -> InstallSnapshot:
     """Return the chunk at `offset` for (sender, receiver, term)."""
     sender, receiver, term = address
     return InstallSnapshot(
@@ -48,14 +48,14 @@ def chunk(image: Image, offset: int, address: tuple[int, int, int]) -> InstallSn
     )
 
 
-class Assembly:
+class SnapshotAssembly:
     """A snapshot that arrives."""
 
     def __init__(self) -> None:
         self._identity = (0, 0, 0, 0)
         self._data = bytearray()
 
-    def take(self, message: InstallSnapshot) -> Image | int:
+    def take(self, message: InstallSnapshot) -> RaftSnapshot | int:
         """Add a chunk; return the snapshot when it is whole and intact, else the next offset."""
         identity = (message.index, message.index_term, message.size, message.crc)
         if identity != self._identity:
@@ -68,4 +68,4 @@ class Assembly:
         if google_crc32c.value(data) != message.crc:
             return 0
         configuration = Configuration(frozenset(message.voters), frozenset(message.learners))
-        return Image(message.index, message.index_term, configuration, data, message.crc)
+        return RaftSnapshot(message.index, message.index_term, configuration, data, message.crc)

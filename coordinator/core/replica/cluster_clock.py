@@ -7,7 +7,7 @@ whatever the members' wall clocks say. While the whole cluster is down the time 
 """
 
 
-class Clock:
+class ClusterClock:
     """Nanoseconds of cluster time, from those of a monotonic clock."""
 
     def __init__(self, cluster_ns: int, now_ns: int) -> None:

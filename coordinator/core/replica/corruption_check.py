@@ -12,7 +12,7 @@ from coordinator.core.raft import quorum
 KEPT = 4096
 
 
-class Checks:
+class CorruptionCheck:
     """This member's hashes by index, and the others' last ones."""
 
     def __init__(self) -> None:

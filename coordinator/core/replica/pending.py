@@ -5,32 +5,34 @@ from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from coordinator.core.peer.peer_messages import NO_TTL
-from coordinator.core.raft.membership import Change
+from coordinator.core.raft.membership import ConfChange
 from coordinator.core.replica.sessions import SPAN_MAX
 from coordinator.core.store.commands import Command
 
 Waiter = TypeVar("Waiter")
 # A command, a change of membership, or the member that leadership goes to (0: any other).
-Ask = Command | Change | int
+LeaderRequest = Command | ConfChange | int
 
 
-class Pending(Generic[Waiter]):
+class PendingProposal(Generic[Waiter]):
     """Something on its way."""
 
     __slots__ = ("ask", "since_ns", "ttl_ns", "waiter")
 
-    def __init__(self, ask: Ask, waiter: Waiter | None, since_ns: int, ttl_ns: int) -> None:
+    def __init__(
+        self, ask: LeaderRequest, waiter: Waiter | None, since_ns: int, ttl_ns: int
+    ) -> None:
         self.ask = ask
         self.waiter = waiter
         self.since_ns = since_ns
         self.ttl_ns = ttl_ns
 
 
-class Writes(Generic[Waiter]):
+class PendingProposals(Generic[Waiter]):
     """What this member's clients ask for, by number, until it is decided."""
 
     def __init__(self) -> None:
-        self.pending: dict[int, Pending[Waiter]] = {}
+        self.pending: dict[int, PendingProposal[Waiter]] = {}
         self.unsent: list[int] = []
         self._last = 0
         self._oldest = 1
@@ -42,13 +44,15 @@ class Writes(Generic[Waiter]):
             self._oldest += 1
         return self._last - self._oldest >= SPAN_MAX - 1
 
-    def add(self, ask: Ask, waiter: Waiter | None, since_ns: int, ttl_ns: int = NO_TTL) -> None:
+    def add(
+        self, ask: LeaderRequest, waiter: Waiter | None, since_ns: int, ttl_ns: int = NO_TTL
+    ) -> None:
         """Give something the next number."""
         self._last += 1
-        self.pending[self._last] = Pending(ask, waiter, since_ns, ttl_ns)
+        self.pending[self._last] = PendingProposal(ask, waiter, since_ns, ttl_ns)
         self.unsent.append(self._last)
 
-    def take_unsent(self) -> Iterator[tuple[int, Pending[Waiter]]]:
+    def take_unsent(self) -> Iterator[tuple[int, PendingProposal[Waiter]]]:
         """Take what is to be sent and is still waited for."""
         unsent, self.unsent = self.unsent, []
         for sequence in unsent:
@@ -69,7 +73,7 @@ class Writes(Generic[Waiter]):
         return late
 
 
-class Reads(Generic[Waiter]):
+class ReadIndexQueue(Generic[Waiter]):
     """Reads that wait for the leader's index, and then for it to be applied here.
 
     A context is one question to the leader for all that wait then. `context` is drawn, so that
@@ -113,7 +117,7 @@ class Reads(Generic[Waiter]):
         return late
 
 
-class Patience:
+class LeaderTimeout:
     """For how long nobody was heard, and whether that is too long to keep anybody waiting."""
 
     def __init__(self, limit_ns: int, now_ns: int) -> None:

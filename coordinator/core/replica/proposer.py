@@ -4,30 +4,30 @@ import msgspec
 
 from coordinator.core.peer.peer_messages import (
     NO_TTL,
-    AskChange,
-    AskTransfer,
-    Forward,
-    Forwarded,
-    Packet,
+    ForwardedChange,
+    ForwardedCommand,
+    ForwardedCommands,
+    ForwardedTransfer,
+    PeerMessage,
 )
-from coordinator.core.raft.membership import AddLearner, Change, Promote, Remove
-from coordinator.core.raft.raft_node import Node
+from coordinator.core.raft.membership import AddLearner, ConfChange, Promote, Remove
+from coordinator.core.raft.raft_node import RaftNode
 from coordinator.core.replica import reconfiguration, sessions
-from coordinator.core.replica.pending import Waiter, Writes
-from coordinator.core.replica.sessions import Request
+from coordinator.core.replica.pending import PendingProposals, Waiter
+from coordinator.core.replica.sessions import Proposal
 from coordinator.core.store.commands import Command, Sync
 
 # Entries that wait for a majority; more would only wait longer.
 UNCOMMITTED_MAX = 50_000
 
 
-class Draft:
+class Proposer:
     """Appends to the leader's log, and remembers what it encoded until it is applied."""
 
-    def __init__(self, node: Node, origin: int) -> None:
+    def __init__(self, node: RaftNode, origin: int) -> None:
         self._node = node
         self._origin = origin
-        self._kept: dict[int, tuple[bytes, Request]] = {}
+        self._kept: dict[int, tuple[bytes, Proposal]] = {}
         self._anchored = (0, 0)
 
     @property
@@ -48,21 +48,23 @@ class Draft:
         return leading is not None and self._node.applied >= leading.first_index
 
     def put(
-        self, writes: Writes[Waiter], forwarded: list[Forward], cluster_ns: int
-    ) -> list[tuple[int, Change | int]]:
+        self, writes: PendingProposals[Waiter], forwarded: list[ForwardedCommands], cluster_ns: int
+    ) -> list[tuple[int, ConfChange | int]]:
         """Append what waits here and what came from others; return what is no write."""
-        batch: list[Request] = []
-        asks: list[tuple[int, Change | int]] = []
+        batch: list[Proposal] = []
+        asks: list[tuple[int, ConfChange | int]] = []
         for sequence, pending in writes.take_unsent():
             match pending.ask:
                 case int() as target:
                     asks.append((sequence, target))
                 case AddLearner() | Promote() | Remove() as change:
-                    asks.append((sequence, reconfiguration.marked(change, self._origin, sequence)))
+                    asks.append(
+                        (sequence, reconfiguration.with_origin(change, self._origin, sequence))
+                    )
                 case command if pending.ttl_ns == NO_TTL:
-                    batch.append(Request(self._origin, sequence, command))
+                    batch.append(Proposal(self._origin, sequence, command))
                 case command:
-                    stamp = Forwarded(sequence, command, pending.ttl_ns)
+                    stamp = ForwardedCommand(sequence, command, pending.ttl_ns)
                     batch.append(self._stamped(self._origin, stamp, cluster_ns))
         self.append(batch)
         for packet in forwarded:
@@ -71,7 +73,7 @@ class Draft:
             self._awaited_by(packet.sender)
         return asks
 
-    def append(self, batch: list[Request]) -> None:
+    def append(self, batch: list[Proposal]) -> None:
         """Append requests."""
         if batch:
             encode = sessions.encode
@@ -81,9 +83,9 @@ class Draft:
 
     def sync(self, cluster_ns: int) -> None:
         """Append the leader's time."""
-        self.append([Request(0, 0, Sync(cluster_ns))])
+        self.append([Proposal(0, 0, Sync(cluster_ns))])
 
-    def read(self, index: int, data: bytes) -> Request:
+    def read(self, index: int, data: bytes) -> Proposal:
         """Return the request of an entry: what was kept of it, or what its data say."""
         kept = self._kept.pop(index, None) if self._kept else None
         return kept[1] if kept is not None and kept[0] is data else sessions.decode(data)
@@ -97,12 +99,12 @@ class Draft:
         if leading is not None and (progress := leading.progress.get(member)) is not None:
             progress.awaits = self._node.log.last
 
-    def _stamped(self, origin: int, each: Forwarded, cluster_ns: int) -> Request:
+    def _stamped(self, origin: int, each: ForwardedCommand, cluster_ns: int) -> Proposal:
         command: Command = each.command
         if each.ttl_ns != NO_TTL:
             self._anchor(cluster_ns)
             command = msgspec.structs.replace(command, expires_ns=cluster_ns + each.ttl_ns)
-        return Request(origin, each.sequence, command)
+        return Proposal(origin, each.sequence, command)
 
     def _anchor(self, cluster_ns: int) -> None:
         """Tell the followers this leader's time before anything is measured by it.
@@ -116,16 +118,16 @@ class Draft:
             self.sync(cluster_ns)
 
 
-def forwarded(writes: Writes[Waiter], origin: int, node: Node) -> list[Packet]:
+def forwarded(writes: PendingProposals[Waiter], origin: int, node: RaftNode) -> list[PeerMessage]:
     """Return the packets that take what waits here to the leader."""
-    packets: list[Packet] = []
+    packets: list[PeerMessage] = []
     commands = []
     me, leader, term = node.me, node.leader, node.term
     for sequence, pending in writes.take_unsent():
         match pending.ask:
             case int() as target:
                 packets.append(
-                    AskTransfer(
+                    ForwardedTransfer(
                         sender=me,
                         receiver=leader,
                         term=term,
@@ -134,9 +136,9 @@ def forwarded(writes: Writes[Waiter], origin: int, node: Node) -> list[Packet]:
                     )
                 )
             case AddLearner() | Promote() | Remove() as change:
-                change = reconfiguration.marked(change, origin, sequence)
+                change = reconfiguration.with_origin(change, origin, sequence)
                 packets.append(
-                    AskChange(
+                    ForwardedChange(
                         sender=me,
                         receiver=leader,
                         term=term,
@@ -145,9 +147,11 @@ def forwarded(writes: Writes[Waiter], origin: int, node: Node) -> list[Packet]:
                     )
                 )
             case command:
-                commands.append(Forwarded(sequence, command, pending.ttl_ns))
+                commands.append(ForwardedCommand(sequence, command, pending.ttl_ns))
     if commands:
         packets.append(
-            Forward(sender=me, receiver=leader, term=term, origin=origin, requests=commands)
+            ForwardedCommands(
+                sender=me, receiver=leader, term=term, origin=origin, requests=commands
+            )
         )
     return packets

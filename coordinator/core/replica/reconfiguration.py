@@ -6,16 +6,16 @@ from coordinator.core.cluster import members
 from coordinator.core.raft import membership
 from coordinator.core.raft.leader import Leader
 from coordinator.core.raft.membership import (
+    AddFounder,
     AddLearner,
-    Change,
     ChangeRefused,
-    Found,
+    ConfChange,
     Promote,
     Remove,
 )
-from coordinator.core.raft.progress import State
-from coordinator.core.raft.raft_node import Node
-from coordinator.core.raft.ready import NotLeading
+from coordinator.core.raft.progress import ProgressState
+from coordinator.core.raft.raft_node import RaftNode
+from coordinator.core.raft.ready import NotLeader
 from coordinator.core.store.commands import Note
 from coordinator.core.store.keyspace import KeySpace
 
@@ -23,13 +23,13 @@ from coordinator.core.store.keyspace import KeySpace
 PROMOTE_LAG_MAX = 100
 
 
-def marked(change: Change, origin: int, sequence: int) -> Change:
+def with_origin(change: ConfChange, origin: int, sequence: int) -> ConfChange:
     """Return the change with who asked for it."""
     context = msgspec.msgpack.encode((origin, sequence, change.context))
     return msgspec.structs.replace(change, context=context)
 
 
-def carry_out(ask: Change | int, node: Node, keyspace: KeySpace) -> str:
+def start(ask: ConfChange | int, node: RaftNode, keyspace: KeySpace) -> str:
     """Put a change in the leader's log, or begin to hand leadership over; say why not."""
     try:
         if isinstance(ask, int):
@@ -39,27 +39,27 @@ def carry_out(ask: Change | int, node: Node, keyspace: KeySpace) -> str:
             node.change(ask)
     except ChangeRefused as refusal:
         return str(refusal)
-    except NotLeading as refusal:
+    except NotLeader as refusal:
         return f"{refusal}: ask again"
     return ""
 
 
-def applied(data: bytes, keyspace: KeySpace) -> tuple[int, int]:
+def record_committed(data: bytes, keyspace: KeySpace) -> tuple[int, int]:
     """Follow a change that is committed; return the origin and number of who asked for it."""
     step = membership.decode(data)
     assert step is not None
-    if isinstance(step, Found):
-        keyspace.apply(Note(members.raft_key(step.member), step.context))
+    if isinstance(step, AddFounder):
+        keyspace.apply(Note(members.peer_urls_kind(step.member), step.context))
         return 0, 0
     origin, sequence, context = msgspec.msgpack.decode(step.context, type=tuple[int, int, bytes])
     if isinstance(step, AddLearner):
-        keyspace.apply(Note(members.raft_key(step.member), context))
+        keyspace.apply(Note(members.peer_urls_kind(step.member), context))
     elif isinstance(step, Remove):
-        keyspace.apply(Note(members.raft_key(step.member), b""))
+        keyspace.apply(Note(members.peer_urls_kind(step.member), b""))
     return origin, sequence
 
 
-def grown_up(leading: Leader, node: Node, keyspace: KeySpace) -> list[Promote]:
+def promotable(leading: Leader, node: RaftNode, keyspace: KeySpace) -> list[Promote]:
     """Return the promotions of learners that run and have caught up."""
     return [
         Promote(learner)
@@ -68,16 +68,16 @@ def grown_up(leading: Leader, node: Node, keyspace: KeySpace) -> list[Promote]:
     ]
 
 
-def _is_current(leading: Leader, node: Node, learner: int) -> bool:
+def _is_current(leading: Leader, node: RaftNode, learner: int) -> bool:
     progress = leading.progress[learner]
     lag = node.log.last - progress.match
-    return progress.state is State.REPLICATE and lag <= PROMOTE_LAG_MAX
+    return progress.state is ProgressState.REPLICATE and lag <= PROMOTE_LAG_MAX
 
 
-def _check(change: Change, node: Node, keyspace: KeySpace) -> None:
+def _check(change: ConfChange, node: RaftNode, keyspace: KeySpace) -> None:
     leading = node.leading
     if leading is None:
-        raise NotLeading(node.leader)
+        raise NotLeader(node.leader)
     if isinstance(change, AddLearner) and members.is_removed(keyspace.notes, change.member):
         raise ChangeRefused(f"member {change.member:x} was removed for ever")
     if isinstance(change, Promote) and not (
@@ -95,11 +95,11 @@ def _check(change: Change, node: Node, keyspace: KeySpace) -> None:
             )
 
 
-def _heir(node: Node) -> int:
+def _heir(node: RaftNode) -> int:
     """Return the other voter that is furthest."""
     leading = node.leading
     if leading is None:
-        raise NotLeading(node.leader)
+        raise NotLeader(node.leader)
     others = node.configuration.voters - {node.me}
     if not others:
         raise ChangeRefused("there is no other voter")

@@ -18,33 +18,38 @@ from typing import Generic, TypeVar
 from coordinator.core.cluster import members as cluster
 from coordinator.core.peer.peer_messages import (
     NO_TTL,
-    AskChange,
-    AskTransfer,
-    Check,
-    Decided,
-    Forward,
-    Packet,
+    ForwardedChange,
+    ForwardedCommands,
+    ForwardedResult,
+    ForwardedTransfer,
+    PeerMessage,
+    StateHash,
 )
 from coordinator.core.raft import membership
 from coordinator.core.raft.log import Log
-from coordinator.core.raft.membership import Change, Configuration, Remove
-from coordinator.core.raft.raft_node import Node
+from coordinator.core.raft.membership import ConfChange, Configuration, Remove
+from coordinator.core.raft.raft_node import RaftNode
 from coordinator.core.raft.ready import Ready, Role
-from coordinator.core.raft.snapshot_transfer import Image
+from coordinator.core.raft.snapshot_transfer import RaftSnapshot
 from coordinator.core.replica import proposer, reconfiguration, state_snapshot
-from coordinator.core.replica.cluster_clock import Clock
-from coordinator.core.replica.corruption_check import Checks
-from coordinator.core.replica.pending import Ask, Patience, Reads, Writes
-from coordinator.core.replica.proposer import Draft
-from coordinator.core.replica.sessions import Applied
-from coordinator.core.replica.start_state import Birth
-from coordinator.core.store.api_errors import ApiError, Unavailable
-from coordinator.core.store.commands import Append, Command, Put, Sync
-from coordinator.core.store.event import Event
+from coordinator.core.replica.cluster_clock import ClusterClock
+from coordinator.core.replica.corruption_check import CorruptionCheck
+from coordinator.core.replica.pending import (
+    LeaderRequest,
+    LeaderTimeout,
+    PendingProposals,
+    ReadIndexQueue,
+)
+from coordinator.core.replica.proposer import Proposer
+from coordinator.core.replica.sessions import Sessions
+from coordinator.core.replica.start_state import StartState
+from coordinator.core.store.api_errors import ApiError, ClusterUnavailable
+from coordinator.core.store.commands import Command, CreateInOrder, Put, Sync
+from coordinator.core.store.event import KeyEvent
 from coordinator.core.store.keyspace import KeySpace
 
 Waiter = TypeVar("Waiter")
-Outcome = Event | ApiError | None
+Outcome = KeyEvent | ApiError | None
 # Election timeouts without a leader after which nobody is kept waiting any longer.
 PATIENCE_TIMEOUTS = 2
 # A request that no leader was able to decide in so long is told so.
@@ -57,20 +62,20 @@ _ID_MASK = (1 << 63) - 1
 class Replica(Generic[Waiter]):
     """A member of a cluster of one or more."""
 
-    def __init__(self, birth: Birth) -> None:
+    def __init__(self, birth: StartState) -> None:
         self.me = birth.member
         self._birth = birth
         base, term = 0, 0
         configuration = Configuration(frozenset())
-        self.keyspace, self._applied_ids, cluster_ns = KeySpace(), Applied(), 0
+        self.keyspace, self._applied_ids, cluster_ns = KeySpace(), Sessions(), 0
         if birth.snapshot is not None:
             base, term, data = birth.snapshot
             loaded = state_snapshot.load(data)
             configuration, cluster_ns = loaded.configuration, loaded.clock_ns
             self.keyspace = KeySpace.load(loaded.keys)
-            self._applied_ids = Applied(loaded.applied)
-        self.clock = Clock(cluster_ns, birth.now_ns)
-        self.node = Node(
+            self._applied_ids = Sessions(loaded.applied)
+        self.clock = ClusterClock(cluster_ns, birth.now_ns)
+        self.node = RaftNode(
             birth.member,
             configuration,
             Log(base, term, birth.entries),
@@ -82,16 +87,16 @@ class Replica(Generic[Waiter]):
         self.origin = birth.dice(_ID_MASK) + 1
         self.done: list[tuple[Waiter, Outcome]] = []
         self.diverged = ""
-        self.checks = Checks()
+        self.checks = CorruptionCheck()
         self._now_ns = self._ticked_ns = birth.now_ns
-        self._writes: Writes[Waiter] = Writes()
-        self._forwarded: list[Forward] = []
-        self._draft = Draft(self.node, self.origin)
-        self._packets: list[Packet] = []
-        self._reads: Reads[Waiter] = Reads(birth.dice(_ID_MASK))
+        self._writes: PendingProposals[Waiter] = PendingProposals()
+        self._forwarded: list[ForwardedCommands] = []
+        self._draft = Proposer(self.node, self.origin)
+        self._packets: list[PeerMessage] = []
+        self._reads: ReadIndexQueue[Waiter] = ReadIndexQueue(birth.dice(_ID_MASK))
         self._seen = (0, 0)
         election_ns = birth.timing.election_ticks * birth.tick_ns
-        self._patience = Patience(PATIENCE_TIMEOUTS * election_ns, birth.now_ns)
+        self._patience = LeaderTimeout(PATIENCE_TIMEOUTS * election_ns, birth.now_ns)
         self._synced_ns = self._checked_ns = birth.now_ns
         self._leaving: dict[int, int] = {}  # members that asked for their own removal
         self._apply_committed()
@@ -125,7 +130,7 @@ class Replica(Generic[Waiter]):
     @property
     def members(self) -> tuple[cluster.Member, ...]:
         """The members of the cluster, by id."""
-        return cluster.members(self.keyspace.notes, self.node.configuration)
+        return cluster.members_in(self.keyspace.notes, self.node.configuration)
 
     @property
     def is_published(self) -> bool:
@@ -156,18 +161,18 @@ class Replica(Generic[Waiter]):
             self.node.tick()
         self._every_tick()
 
-    def receive(self, packet: Packet) -> None:
+    def receive(self, packet: PeerMessage) -> None:
         """Take what another member sent."""
         match packet:
-            case Forward():
+            case ForwardedCommands():
                 # Not the leader any more: their member sends them to the next one by itself.
                 if self.leads:
                     self._forwarded.append(packet)
-            case AskChange() | AskTransfer():
+            case ForwardedChange() | ForwardedTransfer():
                 self._asked(packet)
-            case Decided(sequence=sequence, reason=reason):
-                self._finish(sequence, Unavailable(reason) if reason else None)
-            case Check(sender=sender, index=index, digest=digest):
+            case ForwardedResult(sequence=sequence, reason=reason):
+                self._finish(sequence, ClusterUnavailable(reason) if reason else None)
+            case StateHash(sender=sender, index=index, digest=digest):
                 self.checks.heard(sender, index, digest)
             case _:
                 self.node.step(packet)
@@ -178,11 +183,11 @@ class Replica(Generic[Waiter]):
         Raises Unavailable when nobody could decide.
         """
         ttl_ns = NO_TTL
-        if isinstance(command, Put | Append) and command.expires_ns:
+        if isinstance(command, Put | CreateInOrder) and command.expires_ns:
             ttl_ns = max(0, command.expires_ns - self.cluster_ns())
         self._send(command, waiter, ttl_ns)
 
-    def ask(self, ask: Change | int, waiter: Waiter | None) -> None:
+    def ask(self, ask: ConfChange | int, waiter: Waiter | None) -> None:
         """Change the membership, or hand leadership to a voter (0: any other one).
 
         Raises Unavailable when nobody could decide.
@@ -212,7 +217,7 @@ class Replica(Generic[Waiter]):
         """Give the leader a snapshot to send to those whose entries are gone."""
         if self.node.leading is not None:
             configuration = state_snapshot.load(data).configuration
-            self.node.leading.offer(Image(index, term, configuration, data).sealed())
+            self.node.leading.offer(RaftSnapshot(index, term, configuration, data).sealed())
 
     @property
     def wants_snapshot(self) -> bool:
@@ -256,7 +261,7 @@ class Replica(Generic[Waiter]):
             self._reads.answered(context, index)
         self.done += [(waiter, None) for waiter in self._reads.released(self.node.applied)]
 
-    def take_packets(self) -> list[Packet]:
+    def take_packets(self) -> list[PeerMessage]:
         """Take what is to be sent beside consensus."""
         packets, self._packets = self._packets, []
         return packets
@@ -280,17 +285,19 @@ class Replica(Generic[Waiter]):
 
     # On the way to the log.
 
-    def _send(self, ask: Ask, waiter: Waiter | None, ttl_ns: int = NO_TTL) -> None:
+    def _send(self, ask: LeaderRequest, waiter: Waiter | None, ttl_ns: int = NO_TTL) -> None:
         self._check_available()
         if self._writes.is_full:
-            raise Unavailable(f"{len(self._writes.pending)} writes wait for the leader already")
+            raise ClusterUnavailable(
+                f"{len(self._writes.pending)} writes wait for the leader already"
+            )
         self._writes.add(ask, waiter, self._now_ns, ttl_ns)
 
     def _check_available(self) -> None:
         if self.diverged:
-            raise Unavailable(self.diverged)
+            raise ClusterUnavailable(self.diverged)
         if not self.node.leader and self._patience.is_over(self._now_ns):
-            raise Unavailable(self._why_unavailable())
+            raise ClusterUnavailable(self._why_unavailable())
 
     def _why_unavailable(self) -> str:
         voters = len(self.node.configuration.voters)
@@ -325,19 +332,19 @@ class Replica(Generic[Waiter]):
             asks = self._draft.put(self._writes, arrived, self.cluster_ns())
             # Last: once leadership is on its way to another, nothing is appended.
             for sequence, ask in asks:
-                if reason := reconfiguration.carry_out(ask, node, self.keyspace):
-                    self._finish(sequence, Unavailable(reason))
+                if reason := reconfiguration.start(ask, node, self.keyspace):
+                    self._finish(sequence, ClusterUnavailable(reason))
 
-    def _asked(self, packet: AskChange | AskTransfer) -> None:
-        ask = packet.change if isinstance(packet, AskChange) else packet.target
-        if reason := reconfiguration.carry_out(ask, self.node, self.keyspace):
+    def _asked(self, packet: ForwardedChange | ForwardedTransfer) -> None:
+        ask = packet.change if isinstance(packet, ForwardedChange) else packet.target
+        if reason := reconfiguration.start(ask, self.node, self.keyspace):
             self._tell(packet.sender, packet.sequence, reason)
         elif isinstance(ask, Remove) and ask.member == packet.sender:
             self._leaving[ask.member] = packet.sequence
 
     def _tell(self, member: int, sequence: int, reason: str = "") -> None:
         self._packets.append(
-            Decided(
+            ForwardedResult(
                 sender=self.me,
                 receiver=member,
                 term=self.node.term,
@@ -384,20 +391,22 @@ class Replica(Generic[Waiter]):
         node.applied = entries[-1].index
 
     def _reconfigure(self, data: bytes) -> None:
-        origin, sequence = reconfiguration.applied(data, self.keyspace)
+        origin, sequence = reconfiguration.record_committed(data, self.keyspace)
         if origin == self.origin:
             self._finish(sequence, None)
         for member in self._leaving.keys() - self.node.configuration.members:
             self._tell(member, self._leaving.pop(member))
 
-    def _install(self, snapshot: Image) -> None:
+    def _install(self, snapshot: RaftSnapshot) -> None:
         loaded = state_snapshot.load(snapshot.data)
         before, self.keyspace = self.keyspace, KeySpace.load(loaded.keys)
         self.keyspace.hub.take_over(before.hub)
-        self._applied_ids = Applied(loaded.applied)
+        self._applied_ids = Sessions(loaded.applied)
         self.clock.set(loaded.clock_ns, self._now_ns)
         # What the leader put in the log meanwhile is in the snapshot, and its outcome is lost.
-        lost = Unavailable("this member fell behind: the write was carried out, its answer is lost")
+        lost = ClusterUnavailable(
+            "this member fell behind: the write was carried out, its answer is lost"
+        )
         for sequence in list(self._writes.pending):
             if self._applied_ids.has(self.origin, sequence):
                 self._finish(sequence, lost)
@@ -430,8 +439,8 @@ class Replica(Generic[Waiter]):
             if due_ns is not None and due_ns <= now_ns:
                 self._draft.sync(now_ns)
             self._synced_ns = self._now_ns
-        for promotion in reconfiguration.grown_up(leading, self.node, keyspace):
-            reconfiguration.carry_out(reconfiguration.marked(promotion, 0, 0), self.node, keyspace)
+        for promotion in reconfiguration.promotable(leading, self.node, keyspace):
+            reconfiguration.start(reconfiguration.with_origin(promotion, 0, 0), self.node, keyspace)
 
     def _publish(self) -> None:
         """Tell the cluster what it should know of this member, and the leader what is common."""
@@ -452,11 +461,13 @@ class Replica(Generic[Waiter]):
             why = self._why_unavailable()
         else:
             why = f"not decided in {REQUEST_NS // 10**9} s, though there is a leader"
-        outcome = Unavailable(f"{why}; what was asked for may still be carried out")
+        outcome = ClusterUnavailable(f"{why}; what was asked for may still be carried out")
         before_ns = self._now_ns if hopeless else self._now_ns - REQUEST_NS
         for sequence in self._writes.overdue(before_ns):
             self._finish(sequence, outcome)
-        self.done += [(waiter, Unavailable(why)) for waiter in self._reads.overdue(before_ns)]
+        self.done += [
+            (waiter, ClusterUnavailable(why)) for waiter in self._reads.overdue(before_ns)
+        ]
 
     def _compare(self) -> None:
         checks, node = self.checks, self.node
@@ -465,6 +476,6 @@ class Replica(Generic[Waiter]):
             index, digest = latest
             for member in others:
                 self._packets.append(
-                    Check(sender=self.me, receiver=member, term=0, index=index, digest=digest)
+                    StateHash(sender=self.me, receiver=member, term=0, index=index, digest=digest)
                 )
         self.diverged = self.diverged or checks.verdict(node.configuration.voters, node.leader)

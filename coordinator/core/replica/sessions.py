@@ -16,7 +16,7 @@ SPAN_MAX = 1 << 16
 ORIGINS_MAX = 256
 
 
-class Request(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Proposal(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A command with the number that its origin gave it; origin 0: never sent twice."""
 
     origin: int
@@ -25,21 +25,21 @@ class Request(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Request)
+_decoder = msgspec.msgpack.Decoder(Proposal)
 
 
-def encode(request: Request) -> bytes:
+def encode(request: Proposal) -> bytes:
     """Return the entry's data."""
     return _encoder.encode(request)
 
 
-def decode(data: bytes) -> Request:
+def decode(data: bytes) -> Proposal:
     """Read what `encode` wrote."""
-    request: Request = _decoder.decode(data)
+    request: Proposal = _decoder.decode(data)
     return request
 
 
-class Applied:
+class Sessions:
     """The numbers that were applied, by origin: all below `next`, and those in `beyond`."""
 
     def __init__(self, rows: list[tuple[int, int, list[int]]] | None = None) -> None:

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from coordinator.core.raft.entry import Entry, HardState
+from coordinator.core.raft.entry import HardState, LogEntry
 from coordinator.core.raft.ready import Timing
 from coordinator.core.store.commands import Note
 
 
 @dataclass(frozen=True, slots=True)
-class Birth:
+class StartState:
     """A member's id, what its disk knows, and what it tells the cluster of itself.
 
     `dice(n)` returns a random number below n. Times are nanoseconds.
@@ -17,7 +17,7 @@ class Birth:
 
     member: int
     state: HardState
-    entries: Sequence[Entry]
+    entries: Sequence[LogEntry]
     snapshot: tuple[int, int, bytes] | None  # index, term, state
     facts: tuple[Note, ...]
     dice: Callable[[int], int]

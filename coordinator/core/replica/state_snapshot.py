@@ -3,14 +3,14 @@
 import msgspec
 
 from coordinator.core.raft.membership import Configuration
-from coordinator.core.replica.sessions import Applied
+from coordinator.core.replica.sessions import Sessions
 from coordinator.core.store.keyspace import KeySpace
-from coordinator.core.store.keyspace_dump import Unreadable
+from coordinator.core.store.keyspace_dump import UnreadableDump
 
 VERSION = 1
 
 
-class Image(msgspec.Struct, frozen=True, array_like=True):
+class StateSnapshot(msgspec.Struct, frozen=True, array_like=True):
     """All that the log up to one entry amounts to."""
 
     version: int
@@ -26,14 +26,14 @@ class Image(msgspec.Struct, frozen=True, array_like=True):
         return Configuration(frozenset(self.voters), frozenset(self.learners))
 
 
-_decoder = msgspec.msgpack.Decoder(Image)
+_decoder = msgspec.msgpack.Decoder(StateSnapshot)
 
 
 def dump(
-    configuration: Configuration, applied: Applied, clock_ns: int, keyspace: KeySpace
+    configuration: Configuration, applied: Sessions, clock_ns: int, keyspace: KeySpace
 ) -> bytes:
     """Return the bytes of a snapshot."""
-    image = Image(
+    image = StateSnapshot(
         VERSION,
         sorted(configuration.voters),
         sorted(configuration.learners),
@@ -44,12 +44,12 @@ def dump(
     return msgspec.msgpack.encode(image)
 
 
-def load(data: bytes) -> Image:
+def load(data: bytes) -> StateSnapshot:
     """Read what `dump` wrote. Raises Unreadable."""
     try:
-        image: Image = _decoder.decode(data)
+        image: StateSnapshot = _decoder.decode(data)
     except msgspec.MsgspecError as error:
-        raise Unreadable(f"a damaged state of a member: {error}") from error
+        raise UnreadableDump(f"a damaged state of a member: {error}") from error
     if image.version != VERSION:
-        raise Unreadable(f"a member's state of version {image.version}; this is for {VERSION}")
+        raise UnreadableDump(f"a member's state of version {image.version}; this is for {VERSION}")
     return image

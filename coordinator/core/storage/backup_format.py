@@ -21,13 +21,13 @@ import msgspec
 
 from coordinator.core.cluster import members as cluster
 from coordinator.core.replica import state_snapshot as image
-from coordinator.core.replica.state_snapshot import Image
+from coordinator.core.replica.state_snapshot import StateSnapshot
 from coordinator.core.storage import snapshot_file as snapshot
 from coordinator.core.storage.snapshot_file import Snapshot
 from coordinator.core.storage.storage_errors import Damaged
 from coordinator.core.store import keyspace_dump
 from coordinator.core.store.keyspace import KeySpace
-from coordinator.core.store.keyspace_dump import Unreadable
+from coordinator.core.store.keyspace_dump import UnreadableDump
 
 _TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 _SUFFIX = ".backup"
@@ -47,7 +47,7 @@ class Backup:
     """What a backup holds. `snapshot.index` counts the log's entries, `index` changes of keys."""
 
     snapshot: Snapshot
-    image: Image
+    image: StateSnapshot
     keyspace: KeySpace
     size_bytes: int = 0
     sha256: str = ""
@@ -60,7 +60,7 @@ class Backup:
     @property
     def members(self) -> tuple[cluster.Member, ...]:
         """The members that the cluster had."""
-        return cluster.members(self.keyspace.notes, self.image.configuration)
+        return cluster.members_in(self.keyspace.notes, self.image.configuration)
 
     def facts(self) -> dict[str, object]:
         """Return what an operator wants to know of it."""
@@ -90,7 +90,7 @@ def read(path: str, raw: bytes) -> Backup:
         raise BadBackup(
             f"{path}: byte {damaged.offset}: {damaged.finding}; use another backup"
         ) from damaged
-    except Unreadable as unreadable:
+    except UnreadableDump as unreadable:
         raise BadBackup(f"{path}: {unreadable}; use another backup") from unreadable
     return replace(found, size_bytes=len(raw), sha256=hashlib.sha256(raw).hexdigest())
 
@@ -115,13 +115,13 @@ def renewed(state: bytes, founders: Mapping[int, Collection[str]], gap: int) -> 
         )
     notes = {kind: data for kind, data in keys.notes.items() if not cluster.is_about_member(kind)}
     for member, urls in sorted(founders.items()):
-        note = cluster.raft_note(member, sorted(urls))
+        note = cluster.peer_urls_note(member, sorted(urls))
         notes[note.kind] = note.data
     index = keys.first + len(keys.events) - 1
     after = msgspec.structs.replace(keys, notes=notes, first=index + gap + 1, events=[], digest=0)
     # Members that were given different backups must not agree.
     digest = int.from_bytes(hashlib.sha256(keyspace_dump.pack(after)).digest()[:8], "big")
-    fresh = Image(
+    fresh = StateSnapshot(
         before.version,
         voters=sorted(founders),
         learners=[],
@@ -132,8 +132,8 @@ def renewed(state: bytes, founders: Mapping[int, Collection[str]], gap: int) -> 
     return msgspec.msgpack.encode(fresh)
 
 
-def _members_ever(state: Image, notes: Mapping[str, bytes]) -> frozenset[int]:
-    return state.configuration.members | cluster.removed(notes)
+def _members_ever(state: StateSnapshot, notes: Mapping[str, bytes]) -> frozenset[int]:
+    return state.configuration.members | cluster.removed_members(notes)
 
 
 @dataclass(frozen=True, slots=True, order=True)

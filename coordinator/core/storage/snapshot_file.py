@@ -17,7 +17,7 @@ from coordinator.core.storage.storage_errors import (
     DamagedSnapshot,
     UnknownFormat,
 )
-from coordinator.core.storage.wal_format import Marker, extend
+from coordinator.core.storage.wal_format import SnapshotMarker, extend
 
 FORMAT_VERSION = 1
 MAGIC = b"etc-snap"
@@ -55,7 +55,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SnapshotChoice:
     """The snapshot to start from (None: replay the log from its beginning), and those refused."""
 
     snapshot: Snapshot | None
@@ -92,10 +92,10 @@ def decode(path: str, raw: bytes) -> Snapshot:
 
 def choose(
     directory: str,
-    markers: Iterable[Marker],
+    markers: Iterable[SnapshotMarker],
     first: int,
     read: Callable[[SnapshotName], bytes | None],
-) -> Choice:
+) -> SnapshotChoice:
     """Return the newest intact snapshot that the log, which begins at entry `first`, continues.
 
     `read` returns a snapshot file, None when there is no such file. Raises Damaged when
@@ -117,16 +117,18 @@ def choose(
         except DamagedSnapshot as damaged:
             refused.append(damaged)
         else:
-            return Choice(snapshot, tuple(refused))
+            return SnapshotChoice(snapshot, tuple(refused))
     if first > 1:
         if refused:
             raise refused[0]
         finding = f"the log begins at entry {first}, and no snapshot leads up to it"
         raise DamagedLog(directory, 0, finding)
-    return Choice(None, tuple(refused))
+    return SnapshotChoice(None, tuple(refused))
 
 
-def orphans(present: Collection[SnapshotName], markers: Iterable[Marker]) -> list[SnapshotName]:
+def orphans(
+    present: Collection[SnapshotName], markers: Iterable[SnapshotMarker]
+) -> list[SnapshotName]:
     """Return the snapshot files that no marker vouches for."""
     marked = {SnapshotName(marker.index, marker.term) for marker in markers}
     return sorted(name for name in present if name not in marked)

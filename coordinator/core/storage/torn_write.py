@@ -32,47 +32,47 @@ _WRITTEN = re.compile(rb"[^\0]")
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class CleanEnd:
     """Nothing was written from here on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Torn:
+class TornWrite:
     """An unsynced write fills the file up to `until`."""
 
     until: int
 
 
 @dataclass(frozen=True, slots=True)
-class Damage:
+class Corruption:
     """Synced bytes are not what they were."""
 
     finding: str
 
 
-Verdict = End | Torn | Damage
+LogEnd = CleanEnd | TornWrite | Corruption
 
 
-def judge(raw: bytes, offset: int, crc: int, head_bytes: int) -> Verdict:
+def classify(raw: bytes, offset: int, crc: int, head_bytes: int) -> LogEnd:
     """Say what stands at `offset`, where the chain ended with the checksum `crc`.
 
     `head_bytes` is the length of the segment's opening records.
     """
     if offset < head_bytes:
-        return Damage(f"the segment's opening records should reach to byte {head_bytes}")
+        return Corruption(f"the segment's opening records should reach to byte {head_bytes}")
     until = written_until(raw, offset)
     if until == offset:
-        return End()
+        return CleanEnd()
     if witness := _witness(raw, offset, until):
-        return Damage(
+        return Corruption(
             f"expected a record that continues checksum {crc:08x}; the intact record at byte "
             f"{witness} was written after this place had been synced"
         )
     if one_bit_off(raw, offset, crc):
-        return Damage("one flipped bit in the last synced write")
+        return Corruption("one flipped bit in the last synced write")
     if _written_in_full(raw, offset, crc):
-        return Damage("a record was written in full, and its checksum does not fit it")
-    return Torn(until)
+        return Corruption("a record was written in full, and its checksum does not fit it")
+    return TornWrite(until)
 
 
 def written_until(raw: bytes, start: int) -> int:
@@ -154,7 +154,7 @@ def _written_in_full(raw: bytes, offset: int, crc: int) -> bool:
     if not end:
         return False
     _, before, word, durable = wal_format.HEAD.unpack_from(raw, offset)
-    if before != crc or word >> 24 not in tuple(wal_format.Kind) or durable > offset:
+    if before != crc or word >> 24 not in tuple(wal_format.RecordKind) or durable > offset:
         return False
     sectors = range(offset // SECTOR_BYTES * SECTOR_BYTES, end, SECTOR_BYTES)
     parts = [raw[max(start, offset) : min(start + SECTOR_BYTES, end)] for start in sectors]

@@ -6,13 +6,13 @@ from typing import assert_never
 import msgspec
 
 from coordinator.core.raft import membership
-from coordinator.core.raft.entry import Entry, HardState
+from coordinator.core.raft.entry import HardState, LogEntry
 from coordinator.core.replica import sessions, state_snapshot
 from coordinator.core.storage import torn_write, wal_format
 from coordinator.core.storage.snapshot_file import Snapshot
-from coordinator.core.storage.wal_format import Marker, Metadata, Opening
+from coordinator.core.storage.wal_format import SegmentHeader, SnapshotMarker, WalMetadata
 from coordinator.core.store import keyspace_dump
-from coordinator.core.store.commands import Append, Command, Delete, Note, Put, Sync
+from coordinator.core.store.commands import Command, CreateInOrder, Delete, Note, Put, Sync
 from coordinator.core.store.encoding import rfc3339
 from coordinator.core.store.keyspace_dump import NodeRow
 
@@ -23,15 +23,15 @@ SHOWN_BYTES_MAX = 64
 def record(record: wal_format.Record) -> str:
     """Say one record of the log."""
     match record:
-        case Entry(term, index, data):
+        case LogEntry(term, index, data):
             return f"entry term={term} index={index} {_data(data)}"
         case HardState(term, vote, commit):
             return f"state term={term} vote={vote:x} commit={commit}"
-        case Marker(index, term):
+        case SnapshotMarker(index, term):
             return f"snapshot index={index} term={term}"
-        case Metadata(node, cluster, version):
+        case WalMetadata(node, cluster, version):
             return f"metadata member={node:x} cluster={cluster:x} version={version}"
-        case Opening(sequence, first, head_bytes, crc):
+        case SegmentHeader(sequence, first, head_bytes, crc):
             return f"segment {sequence} first={first} opening={head_bytes} bytes crc={crc:08x}"
     assert_never(record)
 
@@ -39,16 +39,16 @@ def record(record: wal_format.Record) -> str:
 def segment(raw: bytes) -> Iterator[tuple[int, str]]:
     """Say each record of one segment with its offset, and at the end what stands there."""
     crc = wal_format.chain_start(raw)
-    walk, head_bytes = wal_format.Records(raw, crc or 0), wal_format.HEAD.size
+    walk, head_bytes = wal_format.RecordReader(raw, crc or 0), wal_format.HEAD.size
     try:
         for offset, found in walk:
-            if isinstance(found, Opening):
+            if isinstance(found, SegmentHeader):
                 head_bytes = found.head_bytes
             yield offset, record(found)
-    except wal_format.Malformed as malformed:
+    except wal_format.MalformedRecord as malformed:
         yield walk.offset, f"unknown: {malformed}"
         return
-    yield walk.offset, _verdict(torn_write.judge(raw, walk.offset, walk.crc, head_bytes))
+    yield walk.offset, _verdict(torn_write.classify(raw, walk.offset, walk.crc, head_bytes))
 
 
 def snapshot(found: Snapshot) -> Iterator[str]:
@@ -57,7 +57,7 @@ def snapshot(found: Snapshot) -> Iterator[str]:
     try:
         member = state_snapshot.load(found.data)
         keys = keyspace_dump.unpack(member.keys)
-    except keyspace_dump.Unreadable as unreadable:
+    except keyspace_dump.UnreadableDump as unreadable:
         yield f"unreadable: {unreadable}"
         return
     yield f"voters {_ids(member.voters)} learners {_ids(member.learners)}"
@@ -80,7 +80,7 @@ def command(found: Command) -> str:
                 words.append(f"prev-exist={str(found.prev_exist).lower()}")
             words += _conditions(found.prev_value, found.prev_index)
             return " ".join(words + ["refresh"] * found.refresh)
-        case Append(key, value, directory, expires_ns):
+        case CreateInOrder(key, value, directory, expires_ns):
             return " ".join([f"append {_key(key)}", *_content(value, directory, expires_ns)])
         case Delete(key, directory, recursive, prev_value, prev_index):
             words = [f"delete {_key(key)}"] + ["dir"] * directory + ["recursive"] * recursive
@@ -92,13 +92,13 @@ def command(found: Command) -> str:
     assert_never(found)
 
 
-def _verdict(verdict: torn_write.Verdict) -> str:
+def _verdict(verdict: torn_write.LogEnd) -> str:
     match verdict:
-        case torn_write.End():
+        case torn_write.CleanEnd():
             return "end"
-        case torn_write.Torn(until):
+        case torn_write.TornWrite(until):
             return f"torn: a write up to byte {until:x} was never synced; a start cuts it off"
-        case torn_write.Damage(finding):
+        case torn_write.Corruption(finding):
             return f"damaged: {finding}"
     assert_never(verdict)
 

@@ -27,7 +27,7 @@ from typing import assert_never
 import google_crc32c
 import msgspec
 
-from coordinator.core.raft.entry import Entry, HardState
+from coordinator.core.raft.entry import HardState, LogEntry
 
 FORMAT_VERSION = 2
 MAGIC = b"etc-wal\n"
@@ -49,7 +49,7 @@ _LENGTH_MASK = PAYLOAD_BYTES_MAX
 extend: Callable[[int, bytes], int] = google_crc32c.extend
 
 
-class Kind(IntEnum):
+class RecordKind(IntEnum):
     """The record kinds as written."""
 
     METADATA = 1
@@ -59,7 +59,7 @@ class Kind(IntEnum):
     CRC = 5
 
 
-class Metadata(msgspec.Struct, frozen=True):
+class WalMetadata(msgspec.Struct, frozen=True):
     """Whose log this is."""
 
     node: int
@@ -67,14 +67,14 @@ class Metadata(msgspec.Struct, frozen=True):
     version: int = FORMAT_VERSION
 
 
-class Marker(msgspec.Struct, frozen=True):
+class SnapshotMarker(msgspec.Struct, frozen=True):
     """A snapshot of everything up to `index` was synced before this record was written."""
 
     index: int
     term: int
 
 
-class Opening(msgspec.Struct, frozen=True):
+class SegmentHeader(msgspec.Struct, frozen=True):
     """The CRC record: a segment's place in the log, and how long its opening records are.
 
     `crc` is the chain's checksum that the segment before ended with.
@@ -86,7 +86,7 @@ class Opening(msgspec.Struct, frozen=True):
     crc: int
 
 
-Record = Metadata | Entry | HardState | Marker | Opening
+Record = WalMetadata | LogEntry | HardState | SnapshotMarker | SegmentHeader
 
 
 class SegmentName(msgspec.Struct, frozen=True, order=True):
@@ -113,7 +113,7 @@ class SegmentName(msgspec.Struct, frozen=True, order=True):
             return None
 
 
-def encode_entries(crc: int, entries: Iterable[Entry], durable: int = 0) -> tuple[int, bytes]:
+def encode_entries(crc: int, entries: Iterable[LogEntry], durable: int = 0) -> tuple[int, bytes]:
     """Return the chain's checksum after these entries, and their records."""
     parts: list[bytes] = []
     append = parts.append
@@ -121,7 +121,7 @@ def encode_entries(crc: int, entries: Iterable[Entry], durable: int = 0) -> tupl
         data = entry.data
         length = len(data) + 16
         assert length <= PAYLOAD_BYTES_MAX, f"entry {entry.index} has {len(data)} bytes"
-        word = Kind.ENTRY << _KIND_SHIFT | length
+        word = RecordKind.ENTRY << _KIND_SHIFT | length
         body = _ENTRY.pack(word, durable, entry.term, entry.index) + data + _PADDING[length & 7]
         before, crc = crc, extend(crc, body)
         append(SUMS.pack(crc, before))
@@ -132,16 +132,16 @@ def encode_entries(crc: int, entries: Iterable[Entry], durable: int = 0) -> tupl
 def encode(crc: int, record: Record, durable: int = 0) -> tuple[int, bytes]:
     """Return the chain's checksum after this record, and the record."""
     match record:
-        case Entry():
+        case LogEntry():
             return encode_entries(crc, [record], durable)
         case HardState(term, vote, commit):
-            kind, payload = Kind.STATE, _STATE.pack(term, vote, commit)
-        case Marker(index, term):
-            kind, payload = Kind.SNAPSHOT, _NUMBERS.pack(index, term)
-        case Metadata(node, cluster, version):
-            kind, payload = Kind.METADATA, _METADATA.pack(node, cluster, version)
-        case Opening(sequence, first, head_bytes, before):
-            kind = Kind.CRC
+            kind, payload = RecordKind.STATE, _STATE.pack(term, vote, commit)
+        case SnapshotMarker(index, term):
+            kind, payload = RecordKind.SNAPSHOT, _NUMBERS.pack(index, term)
+        case WalMetadata(node, cluster, version):
+            kind, payload = RecordKind.METADATA, _METADATA.pack(node, cluster, version)
+        case SegmentHeader(sequence, first, head_bytes, before):
+            kind = RecordKind.CRC
             payload = _OPENING.pack(MAGIC, sequence, first, head_bytes, before)
         case _:
             assert_never(record)
@@ -151,11 +151,13 @@ def encode(crc: int, record: Record, durable: int = 0) -> tuple[int, bytes]:
     return after, SUMS.pack(after, crc) + body
 
 
-def encode_opening(crc: int, name: SegmentName, records: Iterable[Record]) -> tuple[int, bytes]:
+def encode_segment_start(
+    crc: int, name: SegmentName, records: Iterable[Record]
+) -> tuple[int, bytes]:
     """Return the chain's checksum after a new segment's opening records, and those records."""
     wanted = list(records)
-    _, sized = _encode_all(crc, [Opening(name.sequence, name.first, 0, crc), *wanted])
-    opening = Opening(name.sequence, name.first, len(sized), crc)
+    _, sized = _encode_all(crc, [SegmentHeader(name.sequence, name.first, 0, crc), *wanted])
+    opening = SegmentHeader(name.sequence, name.first, len(sized), crc)
     return _encode_all(crc, [opening, *wanted])
 
 
@@ -167,7 +169,7 @@ def _encode_all(crc: int, records: Iterable[Record]) -> tuple[int, bytes]:
     return crc, b"".join(parts)
 
 
-class Malformed(Exception):  # noqa: N818
+class MalformedRecord(Exception):  # noqa: N818
     """A record is intact by its checksum, and yet not one that this version writes."""
 
 
@@ -188,7 +190,7 @@ def proves_itself(raw: bytes, offset: int) -> bool:
     return bool(word >> _KIND_SHIFT and end) and extend(before, raw[offset + 8 : end]) == crc
 
 
-class Records:
+class RecordReader:
     """The valid records of one segment, up to the first place that holds none.
 
     Iterate for (offset, record); afterwards `offset` and `crc` tell where and on which
@@ -226,23 +228,23 @@ def chain_start(raw: bytes) -> int | None:
 
 
 def _decode(kind: int, payload: bytes) -> Record:
-    if kind == Kind.ENTRY and len(payload) >= 16:
+    if kind == RecordKind.ENTRY and len(payload) >= 16:
         term, index = _NUMBERS.unpack_from(payload)
-        return Entry(term, index, payload[16:])
+        return LogEntry(term, index, payload[16:])
     try:
         match kind:
-            case Kind.STATE:
+            case RecordKind.STATE:
                 return HardState(*_STATE.unpack(payload))
-            case Kind.SNAPSHOT:
-                return Marker(*_NUMBERS.unpack(payload))
-            case Kind.METADATA:
-                return Metadata(*_METADATA.unpack(payload))
-            case Kind.CRC:
+            case RecordKind.SNAPSHOT:
+                return SnapshotMarker(*_NUMBERS.unpack(payload))
+            case RecordKind.METADATA:
+                return WalMetadata(*_METADATA.unpack(payload))
+            case RecordKind.CRC:
                 magic, sequence, first, head_bytes, crc = _OPENING.unpack(payload)
             case _:
-                raise Malformed(f"a record of the unknown kind {kind}")
+                raise MalformedRecord(f"a record of the unknown kind {kind}")
     except struct.error as error:
-        raise Malformed(f"a record of kind {kind} with {len(payload)} bytes") from error
+        raise MalformedRecord(f"a record of kind {kind} with {len(payload)} bytes") from error
     if magic != MAGIC:
-        raise Malformed(f"an opening record with the mark {magic!r}")
-    return Opening(sequence, first, head_bytes, crc)
+        raise MalformedRecord(f"an opening record with the mark {magic!r}")
+    return SegmentHeader(sequence, first, head_bytes, crc)

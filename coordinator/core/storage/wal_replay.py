@@ -7,22 +7,22 @@ lead into the next one's opening record. Whatever does not fit raises DamagedLog
 
 from typing import assert_never
 
-from coordinator.core.raft.entry import Entry, HardState
+from coordinator.core.raft.entry import HardState, LogEntry
 from coordinator.core.storage import torn_write, wal_format
 from coordinator.core.storage.storage_errors import NEWER, REBUILD, DamagedLog, UnknownFormat
 from coordinator.core.storage.wal_format import (
     FORMAT_VERSION,
-    Marker,
-    Metadata,
-    Opening,
+    SegmentHeader,
     SegmentName,
+    SnapshotMarker,
+    WalMetadata,
 )
 
 FOREIGN = "check that --data-dir names a directory of this program; if it does, " + REBUILD
 PUT_BACK = "put the file back if somebody moved it; otherwise " + REBUILD
 
 
-class Replay:
+class WalReplay:
     """The log as the segments read so far leave it.
 
     `offset` and `crc` are where the records of the last segment, `name`, end, and `verdict` says
@@ -30,14 +30,14 @@ class Replay:
     """
 
     def __init__(self) -> None:
-        self.metadata: Metadata | None = None
+        self.metadata: WalMetadata | None = None
         self.state = HardState()
-        self.markers: list[Marker] = []
-        self.entries: list[Entry] = []
+        self.markers: list[SnapshotMarker] = []
+        self.entries: list[LogEntry] = []
         self.first = 1
         self.offset = 0
         self.crc = 0
-        self.verdict: torn_write.Verdict = torn_write.End()
+        self.verdict: torn_write.LogEnd = torn_write.CleanEnd()
         self._path = ""
         self.name: SegmentName | None = None
         self._head_bytes = 0
@@ -51,17 +51,17 @@ class Replay:
         """Read the next segment."""
         crc = self._link(path, name, raw)
         self._path, self.name, self._head_bytes = path, name, 0
-        records = wal_format.Records(raw, crc)
+        records = wal_format.RecordReader(raw, crc)
         try:
             for offset, record in records:
                 self._take(offset, record)
-        except wal_format.Malformed as malformed:
+        except wal_format.MalformedRecord as malformed:
             raise UnknownFormat(path, records.offset, f"found {malformed}", NEWER) from malformed
         self.offset, self.crc = records.offset, records.crc
         if self._head_bytes == 0:
             raise DamagedLog(path, 0, f"expected the opening record of segment {name}", FOREIGN)
-        self.verdict = torn_write.judge(raw, self.offset, self.crc, self._head_bytes)
-        if isinstance(self.verdict, torn_write.Damage):
+        self.verdict = torn_write.classify(raw, self.offset, self.crc, self._head_bytes)
+        if isinstance(self.verdict, torn_write.Corruption):
             raise DamagedLog(path, self.offset, self.verdict.finding)
 
     def finish(self) -> None:
@@ -92,22 +92,22 @@ class Replay:
 
     def _take(self, offset: int, record: wal_format.Record) -> None:
         match record:
-            case Entry():
+            case LogEntry():
                 self._append(offset, record)
             case HardState():
                 self.state = record
-            case Marker():
+            case SnapshotMarker():
                 if record not in self.markers:
                     self.markers.append(record)
                 self._start_behind(record)
-            case Metadata():
+            case WalMetadata():
                 self._identify(offset, record)
-            case Opening():
+            case SegmentHeader():
                 self._open(offset, record)
             case _:
                 assert_never(record)
 
-    def _append(self, offset: int, entry: Entry) -> None:
+    def _append(self, offset: int, entry: LogEntry) -> None:
         place = entry.index - self.first
         if place == len(self.entries):
             self.entries.append(entry)
@@ -119,13 +119,13 @@ class Replay:
         else:
             self.first, self.entries = entry.index, [entry]
 
-    def _start_behind(self, marker: Marker) -> None:
+    def _start_behind(self, marker: SnapshotMarker) -> None:
         """Drop the log where it does not lead up to the snapshot: another member sent it."""
         place = marker.index - self.first
         if marker.index > self.last or (place >= 0 and self.entries[place].term != marker.term):
             self.first, self.entries = marker.index + 1, []
 
-    def _identify(self, offset: int, metadata: Metadata) -> None:
+    def _identify(self, offset: int, metadata: WalMetadata) -> None:
         if metadata.version != FORMAT_VERSION:
             finding = f"format version {metadata.version}, and this program knows {FORMAT_VERSION}"
             raise UnknownFormat(self._path, offset, finding, NEWER)
@@ -134,7 +134,7 @@ class Replay:
             raise DamagedLog(self._path, offset, finding, PUT_BACK)
         self.metadata = metadata
 
-    def _open(self, offset: int, opening: Opening) -> None:
+    def _open(self, offset: int, opening: SegmentHeader) -> None:
         found = SegmentName(opening.sequence, opening.first)
         if offset or found != self.name:
             finding = f"expected segment {self.name}, found the opening record of {found}"

@@ -25,7 +25,7 @@ WATCHER_CLEARED = 400
 HISTORY_CLEARED = 401
 
 
-class Kind(NamedTuple):
+class ErrorSpec(NamedTuple):
     """One row of the table of errors."""
 
     message: str
@@ -33,26 +33,26 @@ class Kind(NamedTuple):
 
 
 # The codes of etcd's v2 API that a server can still send; it lists more that nothing sends.
-KINDS = {
-    KEY_NOT_FOUND: Kind("Key not found", 404),
-    COMPARE_FAILED: Kind("Compare failed", 412),
-    NOT_A_FILE: Kind("Not a file", 403),
-    NOT_A_DIRECTORY: Kind("Not a directory", 400),
-    KEY_EXISTS: Kind("Key already exists", 412),
-    ROOT_READ_ONLY: Kind("Root is read only", 400),
-    DIRECTORY_NOT_EMPTY: Kind("Directory not empty", 403),
-    UNAUTHORIZED: Kind("The request requires user authentication", 401),
-    PREV_VALUE_REQUIRED: Kind("PrevValue is Required in POST form", 400),
-    TTL_NOT_A_NUMBER: Kind("The given TTL in POST form is not a number", 400),
-    INDEX_NOT_A_NUMBER: Kind("The given index in POST form is not a number", 400),
-    INVALID_FIELD: Kind("Invalid field", 400),
-    INVALID_FORM: Kind("Invalid POST form", 400),
-    VALUE_ON_REFRESH: Kind("Value provided on refresh", 400),
-    REFRESH_WITHOUT_TTL: Kind("A TTL must be provided on refresh", 400),
-    RAFT_INTERNAL: Kind("Raft Internal Error", 500),
-    DURING_ELECTION: Kind("During Leader Election", 500),
-    WATCHER_CLEARED: Kind("watcher is cleared due to etcd recovery", 400),
-    HISTORY_CLEARED: Kind("The event in requested index is outdated and cleared", 400),
+ERRORS = {
+    KEY_NOT_FOUND: ErrorSpec("Key not found", 404),
+    COMPARE_FAILED: ErrorSpec("Compare failed", 412),
+    NOT_A_FILE: ErrorSpec("Not a file", 403),
+    NOT_A_DIRECTORY: ErrorSpec("Not a directory", 400),
+    KEY_EXISTS: ErrorSpec("Key already exists", 412),
+    ROOT_READ_ONLY: ErrorSpec("Root is read only", 400),
+    DIRECTORY_NOT_EMPTY: ErrorSpec("Directory not empty", 403),
+    UNAUTHORIZED: ErrorSpec("The request requires user authentication", 401),
+    PREV_VALUE_REQUIRED: ErrorSpec("PrevValue is Required in POST form", 400),
+    TTL_NOT_A_NUMBER: ErrorSpec("The given TTL in POST form is not a number", 400),
+    INDEX_NOT_A_NUMBER: ErrorSpec("The given index in POST form is not a number", 400),
+    INVALID_FIELD: ErrorSpec("Invalid field", 400),
+    INVALID_FORM: ErrorSpec("Invalid POST form", 400),
+    VALUE_ON_REFRESH: ErrorSpec("Value provided on refresh", 400),
+    REFRESH_WITHOUT_TTL: ErrorSpec("A TTL must be provided on refresh", 400),
+    RAFT_INTERNAL: ErrorSpec("Raft Internal Error", 500),
+    DURING_ELECTION: ErrorSpec("During Leader Election", 500),
+    WATCHER_CLEARED: ErrorSpec("watcher is cleared due to etcd recovery", 400),
+    HISTORY_CLEARED: ErrorSpec("The event in requested index is outdated and cleared", 400),
 }
 
 
@@ -60,8 +60,8 @@ class ApiError(Exception):
     """A refusal with its API code; `index` is the store's index when it was decided."""
 
     def __init__(self, code: int, cause: str = "", index: int = 0) -> None:
-        assert code in KINDS, f"error code {code} has no row in the table"
-        super().__init__(f"{KINDS[code].message} ({cause}) [{index}]")
+        assert code in ERRORS, f"error code {code} has no row in the table"
+        super().__init__(f"{ERRORS[code].message} ({cause}) [{index}]")
         self.code = code
         self.cause = cause
         self.index = index
@@ -69,12 +69,12 @@ class ApiError(Exception):
     @property
     def message(self) -> str:
         """The fixed sentence of the code."""
-        return KINDS[self.code].message
+        return ERRORS[self.code].message
 
     @property
     def status(self) -> int:
         """The HTTP status of the answer."""
-        return KINDS[self.code].status
+        return ERRORS[self.code].status
 
     def body(self) -> bytes:
         """Return the JSON line of the answer; an empty cause is left out."""
@@ -88,7 +88,7 @@ class ApiError(Exception):
         )
 
 
-class Unavailable(ApiError):  # noqa: N818 - it says how the cluster is
+class ClusterUnavailable(ApiError):  # noqa: N818 - it says how the cluster is
     """The cluster cannot decide now: 503, and `cause` says why and for how long it has been so."""
 
     def __init__(self, cause: str) -> None:

@@ -24,7 +24,7 @@ class Put(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="put"):
     refresh: bool = False
 
 
-class Append(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="append"):
+class CreateInOrder(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="append"):
     """Create a key below the directory `key`, named by the index of its creation."""
 
     key: bytes
@@ -56,4 +56,4 @@ class Note(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="note"):
     data: bytes
 
 
-Command = Put | Append | Delete | Sync | Note
+Command = Put | CreateInOrder | Delete | Sync | Note

@@ -13,7 +13,7 @@ Action = Literal[
 ]
 
 
-class Event(msgspec.Struct, gc=False, eq=False):
+class KeyEvent(msgspec.Struct, gc=False, eq=False):
     """One change. `node` is the key as written, None when it was removed; `prev` what it was.
 
     `removed` holds the keys that went with a removed directory, without the directory's own.

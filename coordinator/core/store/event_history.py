@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from coordinator.core.store.event import Event
+from coordinator.core.store.event import KeyEvent
 
 # Enough for a watcher to be away for minutes of the busiest cluster; the bytes bound holds
 # when values are large.
@@ -15,35 +15,35 @@ REMOVED_KEY_BYTES = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class HistoryBounds:
     """How much history is kept. Members of one cluster keep the same."""
 
     slots: int = SLOTS_MAX
     size_bytes: int = SIZE_BYTES_MAX
 
 
-DEFAULT_BOUNDS = Bounds()
+DEFAULT_BOUNDS = HistoryBounds()
 
 
-class History:
+class EventHistory:
     """A ring with one slot for each index; None where the index has nothing to show.
 
     `first` is the oldest index kept, `last` the newest; the newest is always kept.
     """
 
-    def __init__(self, bounds: Bounds = DEFAULT_BOUNDS, *, before: int = 0) -> None:
+    def __init__(self, bounds: HistoryBounds = DEFAULT_BOUNDS, *, before: int = 0) -> None:
         self.bounds = bounds
         self.first = before + 1
         self.last = before
-        self._ring: list[Event | None] = [None] * bounds.slots
+        self._ring: list[KeyEvent | None] = [None] * bounds.slots
         self._size_bytes = 0
 
-    def at(self, index: int) -> Event | None:
+    def at(self, index: int) -> KeyEvent | None:
         """Return what a kept index has to show."""
         assert self.first <= index <= self.last
         return self._ring[index % self.bounds.slots]
 
-    def append(self, event: Event | None) -> None:
+    def append(self, event: KeyEvent | None) -> None:
         """Take the next index, and let the oldest go as the bounds ask."""
         if self.last - self.first + 1 == self.bounds.slots:
             self._forget()
@@ -54,7 +54,7 @@ class History:
             while self._size_bytes > self.bounds.size_bytes and self.first < self.last:
                 self._forget()
 
-    def kept(self) -> Sequence[Event | None]:
+    def kept(self) -> Sequence[KeyEvent | None]:
         """Return the slots from `first` to `last`."""
         return [self.at(index) for index in range(self.first, self.last + 1)]
 
@@ -67,7 +67,7 @@ class History:
         self.first += 1
 
 
-def size_bytes(event: Event) -> int:
+def size_bytes(event: KeyEvent) -> int:
     """Return about how much memory an event holds, the same on every member."""
     size = EVENT_BYTES + 4 * len(event.key)
     if event.node is not None and event.node.value is not None:

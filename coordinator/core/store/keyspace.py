@@ -13,15 +13,15 @@ from zlib import crc32
 from coordinator.core.store import api_errors
 from coordinator.core.store import keyspace_dump as dump
 from coordinator.core.store.api_errors import ApiError
-from coordinator.core.store.commands import Append, Command, Delete, Note, Put, Sync
+from coordinator.core.store.commands import Command, CreateInOrder, Delete, Note, Put, Sync
 from coordinator.core.store.encoding import text
-from coordinator.core.store.event import Action, Event
-from coordinator.core.store.event_history import DEFAULT_BOUNDS, Bounds, History
-from coordinator.core.store.listing import Scope, listing
+from coordinator.core.store.event import Action, KeyEvent
+from coordinator.core.store.event_history import DEFAULT_BOUNDS, EventHistory, HistoryBounds
+from coordinator.core.store.listing import ListingScope, listing
 from coordinator.core.store.node import ROOT_KEY, Node
-from coordinator.core.store.store_stats import Operation, Stats
+from coordinator.core.store.store_stats import Operation, StoreStats
 from coordinator.core.store.tree import Tree, parent_of
-from coordinator.core.store.watcher_hub import Hub
+from coordinator.core.store.watcher_hub import WatcherHub
 
 # 2000-01-01: an earlier end is none, as etcd reads it.
 EXPIRES_NS_MIN = 946_684_800 * 1_000_000_000
@@ -33,10 +33,10 @@ DIGEST_FACTOR = 0x9E3779B97F4A7C15
 class KeySpace:
     """The replicated state. Not thread-safe: the drive loop applies and reads."""
 
-    def __init__(self, bounds: Bounds = DEFAULT_BOUNDS) -> None:
-        self.history = History(bounds)
-        self.hub = Hub(self.history)
-        self.stats = Stats()
+    def __init__(self, bounds: HistoryBounds = DEFAULT_BOUNDS) -> None:
+        self.history = EventHistory(bounds)
+        self.hub = WatcherHub(self.history)
+        self.stats = StoreStats()
         self.tree = Tree()
         self.notes: dict[str, bytes] = {}
         self._digest = 0
@@ -61,7 +61,7 @@ class KeySpace:
         """
         return self._digest
 
-    def apply(self, command: Command) -> Event | None:
+    def apply(self, command: Command) -> KeyEvent | None:
         """Carry out a committed command; a note and a sync have no event of their own.
 
         Raises ApiError for a write that is refused; its index is the unchanged one.
@@ -70,7 +70,7 @@ class KeySpace:
             match command:
                 case Put():
                     return self._put(command)
-                case Append():
+                case CreateInOrder():
                     return self._append(command)
                 case Delete():
                     return self._delete(command)
@@ -101,7 +101,7 @@ class KeySpace:
         self.stats.done["get"] += 1
         if node.value is not None:
             return node.json(now_ns)
-        return listing(self.tree, node, Scope(recursive, hidden, now_ns))
+        return listing(self.tree, node, ListingScope(recursive, hidden, now_ns))
 
     def find(self, key: bytes) -> Node:
         """Return the node at a key. Raises ApiError 100, 104."""
@@ -113,7 +113,7 @@ class KeySpace:
     def dump(self) -> bytes:
         """Return everything `load` needs: keys, history, notes, index, digest, counters."""
         return dump.pack(
-            dump.Image(
+            dump.KeyspaceDump(
                 digest=self._digest,
                 notes=self.notes,
                 nodes=self.tree.rows(),
@@ -124,22 +124,22 @@ class KeySpace:
         )
 
     @classmethod
-    def load(cls, data: bytes, bounds: Bounds = DEFAULT_BOUNDS) -> "KeySpace":
+    def load(cls, data: bytes, bounds: HistoryBounds = DEFAULT_BOUNDS) -> "KeySpace":
         """Make the key space that `dump` wrote. Raises dump.Unreadable."""
         image = dump.unpack(data)
         space = cls(bounds)
         space._digest = image.digest
         space.notes = image.notes
         events, nodes = dump.revive(image)
-        space.history = History(bounds, before=image.first - 1)
+        space.history = EventHistory(bounds, before=image.first - 1)
         for event in events:
             space.history.append(event)
-        space.hub = Hub(space.history)
+        space.hub = WatcherHub(space.history)
         space.tree.fill(nodes)
         space.stats.restore(image.counters)
         return space
 
-    def _put(self, command: Put) -> Event:
+    def _put(self, command: Put) -> KeyEvent:
         conditions = command.prev_value or command.prev_index
         if command.prev_exist is False:
             return self._create(command.key, command)
@@ -147,7 +147,7 @@ class KeySpace:
             return self._swap(command)
         return self._update(command) if command.prev_exist else self._set(command)
 
-    def _set(self, command: Put) -> Event:
+    def _set(self, command: Put) -> KeyEvent:
         key = command.key
         old = self.tree.nodes.get(key)
         if old is None:
@@ -169,7 +169,7 @@ class KeySpace:
         )
         return self._written("set", node, old, refresh=command.refresh)
 
-    def _create(self, key: bytes, command: Put | Append) -> Event:
+    def _create(self, key: bytes, command: Put | CreateInOrder) -> KeyEvent:
         if key == ROOT_KEY:
             raise self._refusal(api_errors.ROOT_READ_ONLY, key)
         if key in self.tree.nodes:
@@ -181,11 +181,11 @@ class KeySpace:
             "create", Node(key, value, index, index, end_of(command.expires_ns)), None
         )
 
-    def _append(self, command: Append) -> Event:
+    def _append(self, command: CreateInOrder) -> KeyEvent:
         parent = b"" if command.key == ROOT_KEY else command.key
         return self._create(b"%b/%020d" % (parent, self.index + 1), command)
 
-    def _update(self, command: Put) -> Event:
+    def _update(self, command: Put) -> KeyEvent:
         if command.key == ROOT_KEY:
             raise self._refusal(api_errors.ROOT_READ_ONLY, ROOT_KEY)
         old = self.find(command.key)
@@ -193,14 +193,14 @@ class KeySpace:
             raise self._refusal(api_errors.NOT_A_FILE, old.key)
         return self._rewritten("update", command, old)
 
-    def _swap(self, command: Put) -> Event:
+    def _swap(self, command: Put) -> KeyEvent:
         if command.key == ROOT_KEY:
             raise self._refusal(api_errors.ROOT_READ_ONLY, ROOT_KEY)
         old = self.find(command.key)
         self._check_conditions(command, old)
         return self._rewritten("compareAndSwap", command, old)
 
-    def _rewritten(self, action: Action, command: Put, old: Node) -> Event:
+    def _rewritten(self, action: Action, command: Put, old: Node) -> KeyEvent:
         value = old.value
         if value is not None and not command.refresh:
             value = command.value or b""
@@ -209,14 +209,14 @@ class KeySpace:
 
     def _written(
         self, action: Action, node: Node, old: Node | None, *, refresh: bool = False
-    ) -> Event:
+    ) -> KeyEvent:
         self.tree.place(node)
-        event = Event(action, node.key, node.modified, node.created, node, old, None, refresh)
+        event = KeyEvent(action, node.key, node.modified, node.created, node, old, None, refresh)
         self.stats.done[action] += 1
         self._record(event)
         return event
 
-    def _delete(self, command: Delete) -> Event:
+    def _delete(self, command: Delete) -> KeyEvent:
         conditional = command.prev_value or command.prev_index
         if command.key == ROOT_KEY:
             if conditional:
@@ -240,9 +240,9 @@ class KeySpace:
             self.stats.expired += 1
             self._removed("expire", self.tree.nodes[first[1]])
 
-    def _removed(self, action: Action, old: Node) -> Event:
+    def _removed(self, action: Action, old: Node) -> KeyEvent:
         removed = self.tree.remove(old.key)
-        event = Event(action, old.key, self.index + 1, old.created, None, old, removed)
+        event = KeyEvent(action, old.key, self.index + 1, old.created, None, old, removed)
         self._record(event)
         return event
 
@@ -251,7 +251,7 @@ class KeySpace:
         self.history.append(None)
         self._mix(self.index, crc32(note.data, crc32(note.kind.encode())))
 
-    def _record(self, event: Event) -> None:
+    def _record(self, event: KeyEvent) -> None:
         node = event.node
         outcome = crc32(event.key, crc32(event.action.encode()))
         if node is not None:
@@ -299,7 +299,7 @@ def end_of(expires_ns: int) -> int:
 def operation_of(command: Command) -> Operation:
     """Say under which name a write is counted."""
     match command:
-        case Put(prev_exist=False) | Append():
+        case Put(prev_exist=False) | CreateInOrder():
             return "create"
         case Put(prev_value=value, prev_index=index) if value or index:
             return "compareAndSwap"

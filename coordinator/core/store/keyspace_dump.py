@@ -2,7 +2,7 @@
 
 import msgspec
 
-from coordinator.core.store.event import Action, Event
+from coordinator.core.store.event import Action, KeyEvent
 from coordinator.core.store.node import Node
 
 MAGIC = b"etc-keys"
@@ -24,7 +24,7 @@ class EventRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     removed: list[bytes] | None
 
 
-class Image(msgspec.Struct, frozen=True, array_like=True):
+class KeyspaceDump(msgspec.Struct, frozen=True, array_like=True):
     """All of a key space. `first` is the index of the first of `events`."""
 
     digest: int
@@ -35,33 +35,33 @@ class Image(msgspec.Struct, frozen=True, array_like=True):
     counters: list[int]
 
 
-class Unreadable(ValueError):  # noqa: N818 - it says what the dump is
+class UnreadableDump(ValueError):  # noqa: N818 - it says what the dump is
     """The bytes are no dump, or one of a version that this program does not know."""
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Image)
+_decoder = msgspec.msgpack.Decoder(KeyspaceDump)
 
 
-def pack(image: Image) -> bytes:
+def pack(image: KeyspaceDump) -> bytes:
     """Return the image's bytes."""
     return HEADER + _encoder.encode(image)
 
 
-def unpack(data: bytes) -> Image:
+def unpack(data: bytes) -> KeyspaceDump:
     """Read what `pack` wrote. Raises Unreadable."""
     if not data.startswith(MAGIC):
-        raise Unreadable(f"not a dump of keys: it begins with {data[: len(MAGIC)]!r}")
+        raise UnreadableDump(f"not a dump of keys: it begins with {data[: len(MAGIC)]!r}")
     if not data.startswith(HEADER):
         version = data[len(MAGIC) : len(HEADER)].hex() or "missing"
-        raise Unreadable(f"a dump of keys of version {version}; this program reads {VERSION}")
+        raise UnreadableDump(f"a dump of keys of version {version}; this program reads {VERSION}")
     try:
         return _decoder.decode(memoryview(data)[len(HEADER) :])
     except msgspec.MsgspecError as error:
-        raise Unreadable(f"a damaged dump of keys: {error}") from error
+        raise UnreadableDump(f"a damaged dump of keys: {error}") from error
 
 
-def row(event: Event | None) -> EventRow | None:
+def row(event: KeyEvent | None) -> EventRow | None:
     """Return an event's values."""
     if event is None:
         return None
@@ -75,7 +75,7 @@ def row(event: Event | None) -> EventRow | None:
     )
 
 
-def revive(image: Image) -> tuple[list[Event | None], list[Node]]:
+def revive(image: KeyspaceDump) -> tuple[list[KeyEvent | None], list[Node]]:
     """Make the events and nodes; those that show the same write are one object again."""
     latest: dict[bytes, Node] = {}
 
@@ -86,11 +86,11 @@ def revive(image: Image) -> tuple[list[Event | None], list[Node]]:
         node = latest[values[0]] = Node(*values)
         return node
 
-    def event_of(index: int, row: EventRow) -> Event:
+    def event_of(index: int, row: EventRow) -> KeyEvent:
         prev = None if row.prev is None else node_of(row.prev)
         node = None if row.node is None else node_of(row.node)
         removed = None if row.removed is None else dict.fromkeys(row.removed)
-        return Event(row.action, row.key, index, row.created, node, prev, removed)
+        return KeyEvent(row.action, row.key, index, row.created, node, prev, removed)
 
     events = [
         None if row is None else event_of(index, row)

@@ -10,7 +10,7 @@ from coordinator.core.store.tree import Tree
 UNDERSCORE = ord("_")
 
 
-class Scope(msgspec.Struct, frozen=True):
+class ListingScope(msgspec.Struct, frozen=True):
     """What of a directory is shown, and the time that remaining TTLs count from."""
 
     recursive: bool
@@ -18,7 +18,7 @@ class Scope(msgspec.Struct, frozen=True):
     now_ns: int
 
 
-def listing(tree: Tree, node: Node, scope: Scope) -> bytes:
+def listing(tree: Tree, node: Node, scope: ListingScope) -> bytes:
     """Return the directory's JSON object with its children, or `recursive` with all below."""
     if not scope.recursive:
         children = [child.json(scope.now_ns) for child in shown(tree, node, scope)]
@@ -26,7 +26,7 @@ def listing(tree: Tree, node: Node, scope: Scope) -> bytes:
     return _deep(tree, node, scope)
 
 
-def shown(tree: Tree, node: Node, scope: Scope) -> list[Node]:
+def shown(tree: Tree, node: Node, scope: ListingScope) -> list[Node]:
     """Return a directory's children in byte order, hidden ones only when asked for."""
     nodes = tree.nodes
     keys = tree.directories[node.key].in_order()
@@ -36,7 +36,7 @@ def shown(tree: Tree, node: Node, scope: Scope) -> list[Node]:
     return [nodes[key] for key in keys if key[name_at] != UNDERSCORE]
 
 
-def _deep(tree: Tree, top: Node, scope: Scope) -> bytes:
+def _deep(tree: Tree, top: Node, scope: ListingScope) -> bytes:
     # A stack of its own: a key can have more segments than Python allows calls.
     way: list[tuple[Node, Iterator[Node], list[bytes]]] = []
     node, todo, done = top, iter(shown(tree, top, scope)), list[bytes]()

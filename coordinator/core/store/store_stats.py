@@ -17,7 +17,7 @@ Operation = Literal[
 WIRE_NAMES = {"get": "gets", "set": "sets"}
 
 
-class Stats:
+class StoreStats:
     """How often each operation was done and refused since the key space began.
 
     Reads are counted where they are served; all else is the same on every member.

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from coordinator.core.store import api_errors
 from coordinator.core.store.node import ROOT_KEY, Node
-from coordinator.core.store.ttl_heap import Expiry
+from coordinator.core.store.ttl_heap import TtlHeap
 
 
 class Directory:
@@ -43,7 +43,7 @@ class Tree:
     def __init__(self) -> None:
         self.nodes: dict[bytes, Node] = {ROOT_KEY: Node(ROOT_KEY, None, 0, 0)}
         self.directories: dict[bytes, Directory] = {ROOT_KEY: Directory()}
-        self.expiry = Expiry()
+        self.expiry = TtlHeap()
 
     def place(self, node: Node) -> None:
         """Put a node at its key; missing parents come to be at the node's index.

@@ -7,7 +7,7 @@ import heapq
 STALE_ENTRIES_MAX = 1024
 
 
-class Expiry:
+class TtlHeap:
     """The keys that have a time to live, in the order they end (then of the key)."""
 
     def __init__(self) -> None:

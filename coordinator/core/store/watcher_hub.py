@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from coordinator.core.store.api_errors import HISTORY_CLEARED, ApiError
-from coordinator.core.store.event import Event
-from coordinator.core.store.event_history import History
+from coordinator.core.store.event import KeyEvent
+from coordinator.core.store.event_history import EventHistory
 from coordinator.core.store.node import ROOT_KEY
 
 # A reader further behind than this is slower than its events and is served from the history.
@@ -26,7 +26,7 @@ SCAN_SLOTS_MAX = 2000
 INDEX_NEVER = 1 << 64
 
 
-class Interest(msgspec.Struct, frozen=True):
+class WatchFilter(msgspec.Struct, frozen=True):
     """What a watcher wants: a key, with `recursive` all below it, with `hidden` also `_` names.
 
     A key that does not exist can be watched. The removal of a directory concerns every key
@@ -37,7 +37,7 @@ class Interest(msgspec.Struct, frozen=True):
     recursive: bool = False
     hidden: bool = False
 
-    def matches(self, event: Event) -> bool:
+    def matches(self, event: KeyEvent) -> bool:
         """Say whether the event is for this watcher."""
         key = self.key
         if event.key == key:
@@ -50,17 +50,17 @@ class Interest(msgspec.Struct, frozen=True):
 
 
 class Watcher:
-    """One reader's place among the events. Made by `Hub.watch`."""
+    """One reader's place among the events. Made by `WatcherHub.watch`."""
 
     __slots__ = ("_after", "_cursor", "_hub", "_queue", "interest", "wake")
 
     def __init__(
-        self, hub: "Hub", interest: Interest, after_index: int, wake: Callable[[], None]
+        self, hub: "WatcherHub", interest: WatchFilter, after_index: int, wake: Callable[[], None]
     ) -> None:
         self.interest = interest
         self.wake = wake
         self._hub = hub
-        self._queue: list[Event] = []
+        self._queue: list[KeyEvent] = []
         self._after = after_index
         # Up to where the history was looked through; None while events come by themselves.
         self._cursor: int | None = after_index if after_index < hub.history.last else None
@@ -77,7 +77,7 @@ class Watcher:
             return self._queue[0].index - 1
         return self._hub.history.last if self._cursor is None else self._cursor
 
-    def take(self, limit: int) -> list[Event]:
+    def take(self, limit: int) -> list[KeyEvent]:
         """Return the next events, at most `limit`; none does not mean the end, see `more`.
 
         Raises ApiError 401 when the events after `position` are no longer kept.
@@ -93,7 +93,7 @@ class Watcher:
         self._after = INDEX_NEVER
         self._hub.forget(self)
 
-    def offer(self, event: Event) -> None:
+    def offer(self, event: KeyEvent) -> None:
         """Take in a matching event that just happened."""
         if self._cursor is not None or event.index <= self._after:
             return
@@ -104,17 +104,17 @@ class Watcher:
         if len(self._queue) == 1:
             self.wake()
 
-    def move(self, hub: "Hub") -> None:
+    def move(self, hub: "WatcherHub") -> None:
         """Go on in another hub, from its history."""
         self._after = self._cursor = max(self.position, self._after)
         self._queue.clear()
         self._hub = hub
 
-    def _scan(self, cursor: int, limit: int) -> list[Event]:
+    def _scan(self, cursor: int, limit: int) -> list[KeyEvent]:
         history = self._hub.history
         check_kept(history, cursor + 1)
         matches = self.interest.matches
-        events: list[Event] = []
+        events: list[KeyEvent] = []
         stop = min(history.last, cursor + SCAN_SLOTS_MAX)
         for index in range(cursor + 1, stop + 1):
             event = history.at(index)
@@ -127,10 +127,10 @@ class Watcher:
         return events
 
 
-class Hub:
+class WatcherHub:
     """All watchers of one key space, by the key they watch."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: EventHistory) -> None:
         self.history = history
         self._by_key: dict[bytes, dict[Watcher, None]] = {}
         self._count = 0
@@ -138,7 +138,7 @@ class Hub:
     def __len__(self) -> int:
         return self._count
 
-    def watch(self, interest: Interest, after_index: int, wake: Callable[[], None]) -> Watcher:
+    def watch(self, interest: WatchFilter, after_index: int, wake: Callable[[], None]) -> Watcher:
         """Begin to watch for events with an index above `after_index`.
 
         `wake` is called when a first event comes to wait for `take`, on the stack of the
@@ -150,7 +150,7 @@ class Hub:
         self._add(watcher)
         return watcher
 
-    def notify(self, event: Event) -> None:
+    def notify(self, event: KeyEvent) -> None:
         """Hand an event, already in the history, to the watchers it is for."""
         if not self._by_key:
             return
@@ -160,7 +160,7 @@ class Hub:
                 if watcher.interest.matches(event):
                     watcher.offer(event)
 
-    def take_over(self, other: "Hub") -> None:
+    def take_over(self, other: "WatcherHub") -> None:
         """Go on for the watchers of a hub whose key space this one's replaces."""
         for watchers in other.clear():
             for watcher in watchers:
@@ -187,7 +187,7 @@ class Hub:
         self._by_key.setdefault(watcher.interest.key, {})[watcher] = None
         self._count += 1
 
-    def _concerned(self, event: Event) -> Iterator[bytes]:
+    def _concerned(self, event: KeyEvent) -> Iterator[bytes]:
         by_key = self._by_key
         path = event.key
         while len(path) > 1:
@@ -201,7 +201,7 @@ class Hub:
             yield from [key for key in few if key in many]
 
 
-def check_kept(history: History, index: int) -> None:
+def check_kept(history: EventHistory, index: int) -> None:
     """Refuse an index that the history has let go."""
     if index < history.first:
         cause = f"the requested history has been cleared [{history.first}/{index}]"

@@ -1,6 +1,6 @@
 """Everything on the client port that is not a key: members, stats, version, health.
 
-Pure: each page is made from a `Member` and a `Standing`. Formats are etcd's.
+Pure: each page is made from a `Member` and a `MemberStatus`. Formats are etcd's.
 """
 
 import json
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from coordinator.core.cluster.ids import Identity
 from coordinator.core.cluster.members import Member
-from coordinator.core.peer.latency import RoundTrips
+from coordinator.core.peer.latency import PeerLatencies
 from coordinator.core.store.encoding import rfc3339
 
 JSON = b"application/json"
@@ -22,7 +22,7 @@ _ALLOW = ((b"Allow", b"HEAD,GET,POST,PUT,DELETE"),)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class MemberStatus:
     """How this member stands now. Times are Unix seconds."""
 
     identity: Identity
@@ -36,7 +36,7 @@ class Standing:
     now_s: float
     healthy: bool
     store_stats: bytes
-    trips: RoundTrips
+    trips: PeerLatencies
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Page:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-def page(method: str, path: str, standing: Standing) -> Page:
+def page(method: str, path: str, standing: MemberStatus) -> Page:
     """Answer a request outside /v2/keys."""
     if method == "OPTIONS":
         return Page(200, TEXT, b"")
@@ -74,7 +74,7 @@ def message(status: int, words: str) -> Page:
     return as_json({"message": words}, status, end="")
 
 
-def _members(method: str, rest: str, standing: Standing) -> Page:
+def _members(method: str, rest: str, standing: MemberStatus) -> Page:
     if method not in {"GET", "HEAD", "POST", "PUT", "DELETE"}:
         return Page(405, TEXT, b"Method Not Allowed\n", _ALLOW)
     match rest:
@@ -88,22 +88,22 @@ def _members(method: str, rest: str, standing: Standing) -> Page:
             return message(404, "Not found")
 
 
-def _machines(standing: Standing) -> Page:
+def _machines(standing: MemberStatus) -> Page:
     urls = sorted(url for member in standing.members for url in member.client_urls)
     return Page(200, TEXT, ", ".join(urls).encode())
 
 
-def _version(_: Standing) -> Page:
+def _version(_: MemberStatus) -> Page:
     version = {"etcdserver": API_SERVER, "etcdcluster": API_CLUSTER, "coordinator": VERSION}
     return as_json(version, end="")
 
 
-def _health(standing: Standing) -> Page:
+def _health(standing: MemberStatus) -> Page:
     body = b'{"health":"true"}' if standing.healthy else b'{"health":"false"}'
     return Page(200 if standing.healthy else 503, TEXT, body)
 
 
-def _stats_self(standing: Standing) -> Page:
+def _stats_self(standing: MemberStatus) -> Page:
     leading_s = standing.now_s - standing.leading_since_s
     return as_json(
         {
@@ -123,7 +123,7 @@ def _stats_self(standing: Standing) -> Page:
     )
 
 
-def _stats_leader(standing: Standing) -> Page:
+def _stats_leader(standing: MemberStatus) -> Page:
     if standing.leader != standing.identity.member:
         return message(403, "not current leader")
     followers = {
@@ -132,11 +132,11 @@ def _stats_leader(standing: Standing) -> Page:
     return as_json({"leader": f"{standing.leader:x}", "followers": followers}, end="")
 
 
-def _stats_store(standing: Standing) -> Page:
+def _stats_store(standing: MemberStatus) -> Page:
     return Page(200, JSON, standing.store_stats)
 
 
-_PAGES: dict[str, Callable[[Standing], Page]] = {
+_PAGES: dict[str, Callable[[MemberStatus], Page]] = {
     "/v2/machines": _machines,
     "/v2/stats/self": _stats_self,
     "/v2/stats/leader": _stats_leader,

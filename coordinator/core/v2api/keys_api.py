@@ -4,14 +4,14 @@ from functools import lru_cache
 
 import msgspec
 
-from coordinator.core.store.commands import Append, Delete, Put
-from coordinator.core.store.event import Event
+from coordinator.core.store.commands import CreateInOrder, Delete, Put
+from coordinator.core.store.event import KeyEvent
 from coordinator.core.store.keyspace import KeySpace
 from coordinator.core.store.node import ROOT_KEY
-from coordinator.core.store.watcher_hub import Interest
+from coordinator.core.store.watcher_hub import WatchFilter
 from coordinator.core.v2api import form, request_options, request_target
-from coordinator.core.v2api.request_options import Options
-from coordinator.core.v2api.request_target import BadTarget, Redirect, Target
+from coordinator.core.v2api.request_options import RequestOptions
+from coordinator.core.v2api.request_target import BadTarget, Redirect, RequestTarget
 
 PREFIX = b"/v2/keys"
 CONTENT_TYPE = b"application/json"
@@ -23,7 +23,7 @@ CACHED_TARGETS_MAX = 4096
 CACHED_TARGET_BYTES_MAX = 512
 
 
-class Read(msgspec.Struct, frozen=True):
+class GetRequest(msgspec.Struct, frozen=True):
     """A GET of a key, or with `head` only its headers."""
 
     key: bytes
@@ -36,7 +36,7 @@ class Read(msgspec.Struct, frozen=True):
 class WatchRequest(msgspec.Struct, frozen=True):
     """A GET with `wait=true`. `progress_s` above 0 asks an idle stream for progress lines."""
 
-    interest: Interest
+    interest: WatchFilter
     stream: bool
     wait_index: int
     progress_s: float = 0.0
@@ -46,10 +46,10 @@ class WatchRequest(msgspec.Struct, frozen=True):
         return self.wait_index - 1 if self.wait_index else index
 
 
-class Write(msgspec.Struct, frozen=True):
+class WriteRequest(msgspec.Struct, frozen=True):
     """A command for the log; `no_value` shrinks the answer to the action."""
 
-    command: Put | Append | Delete
+    command: Put | CreateInOrder | Delete
     no_value: bool = False
 
 
@@ -68,50 +68,52 @@ class NotFound(msgspec.Struct, frozen=True):
     content_type: bytes = b"text/plain; charset=utf-8"
 
 
-Refused = Redirect | BadTarget | NotAllowed | NotFound
-Parsed = Read | WatchRequest | Write | Refused
+KeysRefusal = Redirect | BadTarget | NotAllowed | NotFound
+KeysRequest = GetRequest | WatchRequest | WriteRequest | KeysRefusal
 
 
-def parse(method: bytes, target: bytes, body: bytes, content_type: bytes, now_ns: int) -> Parsed:
+def parse(
+    method: bytes, target: bytes, body: bytes, content_type: bytes, now_ns: int
+) -> KeysRequest:
     """Read a request; the ApiError of a bad parameter has index 0."""
     if method in {b"GET", b"HEAD"}:
         if len(target) > CACHED_TARGET_BYTES_MAX:
             return _query.__wrapped__(method, target)
         return _query(method, target)
     place = _place(method, target)
-    if not isinstance(place, Place):
+    if not isinstance(place, KeyTarget):
         return place
     if method not in {b"PUT", b"POST", b"DELETE"}:
         return NotAllowed()
     if method == b"PUT" and not place.query and _is_only_a_value(body, content_type):
-        return Write(Put(place.key, body[len(VALUE) :]))
+        return WriteRequest(Put(place.key, body[len(VALUE) :]))
     given: dict[bytes, bytes] = {}
     if method != b"DELETE" and form.is_form(content_type):
         form.fields(body, given)
     form.fields(place.query, given)
     chosen = request_options.read(given, method, now_ns)
-    return Write(_command(method, place.key, chosen), chosen.no_value_on_success)
+    return WriteRequest(_command(method, place.key, chosen), chosen.no_value_on_success)
 
 
-def status_of(event: Event) -> int:
+def status_of(event: KeyEvent) -> int:
     """Return the HTTP status that answers an accepted write."""
     return 201 if event.is_creation else 200
 
 
-def written(event: Event, now_ns: int, *, no_value: bool = False) -> bytes:
+def written(event: KeyEvent, now_ns: int, *, no_value: bool = False) -> bytes:
     """Return the body that answers an accepted write."""
     if no_value and event.node is not None:
         return b'{"action":"%b"}\n' % event.action.encode()
     return event.line(now_ns)
 
 
-def read(space: KeySpace, query: Read, now_ns: int) -> bytes:
+def read(space: KeySpace, query: GetRequest, now_ns: int) -> bytes:
     """Return the body that answers a read. Raises ApiError 100, 104."""
     node = space.get(query.key, recursive=query.recursive, hidden=query.hidden, now_ns=now_ns)
     return b'{"action":"get","node":%b}\n' % node
 
 
-class Place(msgspec.Struct, frozen=True):
+class KeyTarget(msgspec.Struct, frozen=True):
     """The key that a clean target names, and its query."""
 
     key: bytes
@@ -119,36 +121,36 @@ class Place(msgspec.Struct, frozen=True):
 
 
 @lru_cache(CACHED_TARGETS_MAX)
-def _locate(target: bytes) -> Place | Target | BadTarget | NotFound:
+def _locate(target: bytes) -> KeyTarget | RequestTarget | BadTarget | NotFound:
     split = request_target.split(target)
     if isinstance(split, BadTarget) or request_target.clean(split.path) != split.path:
         return split
     path = split.path
     if path != PREFIX and not path.startswith(PREFIX + b"/"):
         return NotFound()
-    return Place(path[len(PREFIX) :].rstrip(b"/") or ROOT_KEY, split.query)
+    return KeyTarget(path[len(PREFIX) :].rstrip(b"/") or ROOT_KEY, split.query)
 
 
-def _place(method: bytes, target: bytes) -> Place | Refused:
+def _place(method: bytes, target: bytes) -> KeyTarget | KeysRefusal:
     locate = _locate if len(target) <= CACHED_TARGET_BYTES_MAX else _locate.__wrapped__
     place = locate(target)
-    return request_target.redirect(method, place) if isinstance(place, Target) else place
+    return request_target.redirect(method, place) if isinstance(place, RequestTarget) else place
 
 
 @lru_cache(CACHED_TARGETS_MAX)
-def _query(method: bytes, target: bytes) -> Read | WatchRequest | Refused:
+def _query(method: bytes, target: bytes) -> GetRequest | WatchRequest | KeysRefusal:
     place = _place(method, target)
-    if not isinstance(place, Place):
+    if not isinstance(place, KeyTarget):
         return place
     given: dict[bytes, bytes] = {}
     form.fields(place.query, given)
     chosen = request_options.read(given, method, now_ns=0)
     if chosen.wait and not chosen.quorum:
-        interest = Interest(place.key, chosen.recursive, chosen.hidden)
+        interest = WatchFilter(place.key, chosen.recursive, chosen.hidden)
         progress_s = chosen.progress_s if chosen.stream else 0.0
         return WatchRequest(interest, chosen.stream, chosen.wait_index, progress_s)
     head = method == b"HEAD"
-    return Read(place.key, chosen.recursive, chosen.hidden, chosen.quorum and not head, head)
+    return GetRequest(place.key, chosen.recursive, chosen.hidden, chosen.quorum and not head, head)
 
 
 def _is_only_a_value(body: bytes, content_type: bytes) -> bool:
@@ -159,11 +161,11 @@ def _is_only_a_value(body: bytes, content_type: bytes) -> bool:
     )
 
 
-def _command(method: bytes, key: bytes, chosen: Options) -> Put | Append | Delete:
+def _command(method: bytes, key: bytes, chosen: RequestOptions) -> Put | CreateInOrder | Delete:
     if method == b"DELETE":
         return Delete(key, chosen.directory, chosen.recursive, chosen.prev_value, chosen.prev_index)
     if method == b"POST":
-        return Append(key, chosen.value, chosen.directory, chosen.expires_ns)
+        return CreateInOrder(key, chosen.value, chosen.directory, chosen.expires_ns)
     return Put(
         key,
         chosen.value,

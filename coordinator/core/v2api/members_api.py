@@ -11,7 +11,7 @@ import msgspec
 
 from coordinator.core.cluster.ids import member_id
 from coordinator.core.cluster.members import Member
-from coordinator.core.v2api.info_pages import JSON, TEXT, Page, Standing, as_json, message, page
+from coordinator.core.v2api.info_pages import JSON, TEXT, MemberStatus, Page, as_json, message, page
 
 PREFIX = "/v2/members"
 DONE = Page(204, TEXT, b"")
@@ -23,28 +23,28 @@ ALONE = message(
 
 
 @dataclass(frozen=True, slots=True)
-class Bad:
+class RejectedRequest:
     """A request that is answered at once."""
 
     page: Page
 
 
 @dataclass(frozen=True, slots=True)
-class Addition:
+class AddMember:
     """Take in a member."""
 
     member: Member
 
 
 @dataclass(frozen=True, slots=True)
-class Removal:
+class RemoveMember:
     """Let a member go."""
 
     member: int
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
+class UpdateMember:
     """A member has other peer URLs."""
 
     member: int
@@ -52,20 +52,22 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
-class Promotion:
+class PromoteMember:
     """Give a learner its vote."""
 
     member: int
 
 
 @dataclass(frozen=True, slots=True)
-class Transfer:
+class TransferLeadership:
     """Hand leadership over; 0 is any other voter."""
 
     target: int
 
 
-Asked = Bad | Addition | Removal | Update | Promotion | Transfer
+MembersRequest = (
+    RejectedRequest | AddMember | RemoveMember | UpdateMember | PromoteMember | TransferLeadership
+)
 
 
 class _PeerUrls(msgspec.Struct):
@@ -83,8 +85,8 @@ class _Refusal(Exception):  # noqa: N818
 
 
 def parse(
-    request: tuple[bytes, str, bytes], body: bytes, standing: Standing, now_s: float
-) -> Asked:
+    request: tuple[bytes, str, bytes], body: bytes, standing: MemberStatus, now_s: float
+) -> MembersRequest:
     """Read a request: (method, path, content type). `now_s` is part of a new member's id."""
     method, path, content_type = request
     parts = path.removeprefix(PREFIX).strip("/").split("/")
@@ -93,20 +95,20 @@ def parse(
             case b"POST", [""]:
                 urls = _urls(body, content_type, standing)
                 added = member_id(urls, f"{standing.identity.cluster:x}{int(now_s)}")
-                return Addition(Member(added, "", urls, (), learner=True))
+                return AddMember(Member(added, "", urls, (), learner=True))
             case b"POST", ["leader"]:
-                return Transfer(_target(body))
+                return TransferLeadership(_target(body))
             case b"POST", [member, "promote"]:
-                return Promotion(_known(member, standing).id)
+                return PromoteMember(_known(member, standing).id)
             case b"PUT", [member] if member:
                 found = _known(member, standing)
-                return Update(found.id, _urls(body, content_type, standing, but=found.id))
+                return UpdateMember(found.id, _urls(body, content_type, standing, but=found.id))
             case b"DELETE", [member] if member:
-                return Removal(_known(member, standing).id)
+                return RemoveMember(_known(member, standing).id)
     except _Refusal as refusal:
-        return Bad(refusal.page)
+        return RejectedRequest(refusal.page)
     allow = ((b"Allow", b"HEAD,GET,POST,PUT,DELETE"),)
-    return Bad(Page(405, TEXT, b"Method Not Allowed\n", allow))
+    return RejectedRequest(Page(405, TEXT, b"Method Not Allowed\n", allow))
 
 
 def added(member: Member) -> Page:
@@ -129,7 +131,7 @@ def bad_size(query: bytes) -> Page:
     return Page(400, TEXT, b"size is a number of members from 1 to 99, not: " + query + b"\n")
 
 
-def peer_page(target: bytes, standing: Standing) -> Page:
+def peer_page(target: bytes, standing: MemberStatus) -> Page:
     """Answer plain HTTP on the peer port: who is here, and whether anybody is."""
     path = target.partition(b"?")[0].decode(errors="replace")
     match path:
@@ -143,7 +145,7 @@ def peer_page(target: bytes, standing: Standing) -> Page:
     return Page(404, TEXT, b"404 page not found\n")
 
 
-def _known(member: str, standing: Standing) -> Member:
+def _known(member: str, standing: MemberStatus) -> Member:
     try:
         number = int(member, 16)
     except ValueError:
@@ -164,7 +166,9 @@ def _target(body: bytes) -> int:
         raise _Refusal(message(400, f'expected {{"id": "<hex>"}}: {error}')) from error
 
 
-def _urls(body: bytes, content_type: bytes, standing: Standing, but: int = 0) -> tuple[str, ...]:
+def _urls(
+    body: bytes, content_type: bytes, standing: MemberStatus, but: int = 0
+) -> tuple[str, ...]:
     if content_type.partition(b";")[0].strip() != b"application/json":
         named = content_type.decode(errors="replace")
         raise _Refusal(message(415, f"Bad Content-Type {named}, accept application/json"))

@@ -31,7 +31,7 @@ TRUTHS = {
 }
 
 
-class Options(msgspec.Struct, frozen=True):
+class RequestOptions(msgspec.Struct, frozen=True):
     """Every parameter of a request. `value` None: not given; `expires_ns` 0: never.
 
     `progress_s` 0 asks for no progress lines.
@@ -55,10 +55,10 @@ class Options(msgspec.Struct, frozen=True):
     progress_s: float = 0.0
 
 
-def read(form: Mapping[bytes, bytes], method: bytes, now_ns: int) -> Options:
+def read(form: Mapping[bytes, bytes], method: bytes, now_ns: int) -> RequestOptions:
     """Type the fields of a request. Raises ApiError 201-203, 209, 211, 212, with index 0."""
     if form.keys() <= COMMON:
-        return Options(form.get(b"value"), _expires_ns(form, now_ns) or 0)
+        return RequestOptions(form.get(b"value"), _expires_ns(form, now_ns) or 0)
     prev_index = _index(form, b"prevIndex")
     wait_index = _index(form, b"waitIndex")
     recursive = _flag(form, b"recursive")
@@ -73,7 +73,7 @@ def read(form: Mapping[bytes, bytes], method: bytes, now_ns: int) -> Options:
         raise ApiError(PREV_VALUE_REQUIRED, '"prevValue" cannot be empty')
     no_value = _flag(form, b"noValueOnSuccess")
     expires_ns = _expires_ns(form, now_ns)
-    return Options(
+    return RequestOptions(
         value=form.get(b"value"),
         expires_ns=expires_ns or 0,
         directory=directory,

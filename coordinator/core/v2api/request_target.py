@@ -32,14 +32,14 @@ class BadTarget(msgspec.Struct, frozen=True):
     content_type: bytes = b"text/plain; charset=utf-8"
 
 
-class Target(msgspec.Struct, frozen=True):
+class RequestTarget(msgspec.Struct, frozen=True):
     """A path as bytes, decoded, and the query as it came."""
 
     path: bytes
     query: bytes
 
 
-def split(target: bytes) -> Target | BadTarget:
+def split(target: bytes) -> RequestTarget | BadTarget:
     """Take a request target apart."""
     if not target.startswith(b"/") and (absolute := ABSOLUTE_FORM.match(target)):
         target = target[absolute.end() :]
@@ -48,10 +48,10 @@ def split(target: bytes) -> Target | BadTarget:
         if BAD_ESCAPE.search(raw):
             return BadTarget()
         raw = unquote_to_bytes(raw)
-    return Target(raw, query)
+    return RequestTarget(raw, query)
 
 
-def redirect(method: bytes, target: Target) -> Redirect:
+def redirect(method: bytes, target: RequestTarget) -> Redirect:
     """Return the answer to a target whose path is not clean."""
     url = quote(clean(target.path), safe=PATH_SAFE).encode()
     if target.query:

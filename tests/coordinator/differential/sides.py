@@ -14,19 +14,25 @@ import httptools
 
 from coordinator.core.store.api_errors import ApiError
 from coordinator.core.store.commands import Note, Sync
-from coordinator.core.store.event import Event
-from coordinator.core.store.event_history import Bounds
+from coordinator.core.store.event import KeyEvent
+from coordinator.core.store.event_history import HistoryBounds
 from coordinator.core.store.keyspace import KeySpace
 from coordinator.core.store.watcher_hub import Watcher
 from coordinator.core.v2api import keys_api
-from coordinator.core.v2api.keys_api import NotAllowed, NotFound, Read, WatchRequest, Write
+from coordinator.core.v2api.keys_api import (
+    GetRequest,
+    NotAllowed,
+    NotFound,
+    WatchRequest,
+    WriteRequest,
+)
 from coordinator.core.v2api.request_target import BadTarget, Redirect
 from rig.processes import wait_until
 from tests.coordinator.differential.traffic import Request
 
 ANSWER_S = 20.0
 # What etcd keeps.
-ETCD_HISTORY = Bounds(slots=1000)
+ETCD_HISTORY = HistoryBounds(slots=1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,7 @@ class InProcess:
 
     def __init__(self, index: int) -> None:
         self.space = KeySpace(ETCD_HISTORY)
-        self.events: list[Event] = []
+        self.events: list[KeyEvent] = []
         for _ in range(index):
             self.space.apply(Note("before", b""))
 
@@ -58,11 +64,11 @@ class InProcess:
             match parsed:
                 case WatchRequest():
                     return parsed
-                case Read():
+                case GetRequest():
                     return self._json(
                         200, self.space.index, keys_api.read(self.space, parsed, now_ns)
                     )
-                case Write():
+                case WriteRequest():
                     return self._write(parsed, now_ns)
                 case Redirect():
                     location = {"location": parsed.location.decode()}
@@ -94,7 +100,7 @@ class InProcess:
         self.events += [event for event in kept if event is not None]
         return self.space.stats.expired
 
-    def _write(self, write: Write, now_ns: int) -> Answer:
+    def _write(self, write: WriteRequest, now_ns: int) -> Answer:
         event = self.space.apply(write.command)
         assert event is not None
         self.events.append(event)

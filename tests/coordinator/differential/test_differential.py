@@ -26,7 +26,7 @@ from datetime import datetime
 
 import pytest
 
-from coordinator.core.store.event import Event
+from coordinator.core.store.event import KeyEvent
 from coordinator.core.store.watcher_hub import Watcher
 from coordinator.core.v2api.keys_api import WatchRequest
 from rig.processes import Coordinator, Etcd
@@ -86,7 +86,7 @@ class OpenWatch:
     mine: Watcher
     etcd: WatchConnection
     daemon: WatchConnection | None
-    taken: list[Event] = field(default_factory=list)
+    taken: list[KeyEvent] = field(default_factory=list)
 
     def take(self) -> None:
         while len(self.taken) < (1 if not self.asked.stream else 1 << 30):

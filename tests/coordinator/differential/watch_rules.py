@@ -11,18 +11,18 @@ Where the two differ stands here, and only here:
 
 from collections.abc import Iterable, Iterator
 
-from coordinator.core.store.event import Event
+from coordinator.core.store.event import KeyEvent
 from coordinator.core.v2api.keys_api import WatchRequest
 
 
-def ours(request: WatchRequest, began: int, events: Iterable[Event]) -> list[Event]:
+def ours(request: WatchRequest, began: int, events: Iterable[KeyEvent]) -> list[KeyEvent]:
     """Return what a watch that began at an index brings: each event that concerns it, once."""
     first = request.wait_index or began + 1
     found = [event for event in events if event.index >= first and _concerns(request, event)]
     return found if request.stream else found[:1]
 
 
-def etcds(request: WatchRequest, began: int, events: list[Event]) -> list[Event]:
+def etcds(request: WatchRequest, began: int, events: list[KeyEvent]) -> list[KeyEvent]:
     """Return what etcd brings."""
     first = request.wait_index or began + 1
     if first <= began:
@@ -34,7 +34,7 @@ def etcds(request: WatchRequest, began: int, events: list[Event]) -> list[Event]
     return found if request.stream else found[:1]
 
 
-def _concerns(request: WatchRequest, event: Event) -> bool:
+def _concerns(request: WatchRequest, event: KeyEvent) -> bool:
     if event.refresh:
         return False
     key, changed = _segments(request.interest.key), _segments(event.key)
@@ -54,7 +54,7 @@ def _is_hidden_from(key: bytes, changed: bytes) -> bool:
     return b"/_" in changed[len(key) if key != b"/" else 0 :]
 
 
-def _in_history(request: WatchRequest, event: Event) -> bool:
+def _in_history(request: WatchRequest, event: KeyEvent) -> bool:
     key = request.interest.key
     if event.refresh:
         return False
@@ -65,7 +65,7 @@ def _in_history(request: WatchRequest, event: Event) -> bool:
     return event.removed is not None and key.startswith(event.key)
 
 
-def _notices(request: WatchRequest, event: Event) -> Iterator[None]:
+def _notices(request: WatchRequest, event: KeyEvent) -> Iterator[None]:
     if event.refresh:
         return
     key = request.interest.key

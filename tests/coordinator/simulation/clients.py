@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from coordinator.core.raft.membership import Change
-from coordinator.core.store.api_errors import COMPARE_FAILED, ApiError, Unavailable
+from coordinator.core.raft.membership import ConfChange
+from coordinator.core.store.api_errors import COMPARE_FAILED, ApiError, ClusterUnavailable
 from coordinator.core.store.commands import Command, Delete, Put
-from coordinator.core.store.event import Event
-from coordinator.core.store.watcher_hub import Interest, Watcher
+from coordinator.core.store.event import KeyEvent
+from coordinator.core.store.watcher_hub import Watcher, WatchFilter
 from tests.coordinator.simulation.invariants import happening
 from tests.coordinator.simulation.linearizability import (
     ANY,
@@ -28,17 +28,17 @@ PATIENCE_NS = 1_500_000_000
 RUSH_EVERY_NS = 12_000_000
 # How much faster than true time a member's clock may run, in hundredths.
 FASTEST_CLOCK = 125
-Outcome = Event | ApiError | None
+Outcome = KeyEvent | ApiError | None
 
 
 @dataclass(eq=False, slots=True)
-class Ask:
+class ClientRequest:
     """One request of a client, or of whoever runs the cluster when `client` is None."""
 
     client: "Client | None"
     key: bytes = b""
     command: Command | None = None
-    change: Change | None = None
+    change: ConfChange | None = None
     operation: Operation | None = None
 
 
@@ -49,7 +49,7 @@ class Client:
         self.clients = clients
         self.world = clients.world
         self.name = name
-        self.asked: Ask | None = None
+        self.asked: ClientRequest | None = None
         self._written = 0
         self._seen = MISSING
         self.world.after(self.world.some(300_000_000), self.act)
@@ -67,12 +67,12 @@ class Client:
         world.after(PATIENCE_NS, lambda: self._give_up(ask))
         machine.do(lambda: self.clients.put(machine, ask))
 
-    def hear(self, _: Ask) -> None:
+    def hear(self, _: ClientRequest) -> None:
         """Note that the request is decided; wonder what to ask next."""
         self.asked = None
         self._pause()
 
-    def _give_up(self, ask: Ask) -> None:
+    def _give_up(self, ask: ClientRequest) -> None:
         if self.asked is ask:
             self.asked = None
             self.act()
@@ -80,7 +80,7 @@ class Client:
     def _pause(self) -> None:
         self.world.after(self.world.some(self.world.options.think_ns), self.act)
 
-    def _draw(self) -> Ask | None:
+    def _draw(self) -> ClientRequest | None:
         rng = self.world.rng
         self._written += 1
         value = b"%d.%d" % (self.name, self._written)
@@ -98,18 +98,20 @@ class Client:
             return self.ask(key, Put(key, value, prev_value=seen), seen, value)
         return self.ask(key, Delete(key), ANY, MISSING) if chance < 0.8 else None
 
-    def ask(self, key: bytes, command: Command | None, sees: bytes, leaves: bytes | None) -> Ask:
+    def ask(
+        self, key: bytes, command: Command | None, sees: bytes, leaves: bytes | None
+    ) -> ClientRequest:
         """Begin an operation on a key."""
         operation = Operation(self.world.now_ns, NEVER, sees, leaves)
         self.clients.histories[key].append(operation)
-        return Ask(self, key, command, operation=operation)
+        return ClientRequest(self, key, command, operation=operation)
 
-    def _short_lived(self, value: bytes) -> Ask:
+    def _short_lived(self, value: bytes) -> ClientRequest:
         world = self.world
         ttl_ns = world.rng.choice([300, 1000, 3000, 6000]) * 1_000_000
         key = b"/t/" + value
         world.ledger.ends_after[key] = world.now_ns + ttl_ns * 100 // FASTEST_CLOCK
-        return Ask(self, key, Put(key, value, expires_ns=ttl_ns))
+        return ClientRequest(self, key, Put(key, value, expires_ns=ttl_ns))
 
     def learn(self, value: bytes) -> None:
         """Remember a value to compare with."""
@@ -127,11 +129,11 @@ class Clients:
         self._rushed = 0
         self.all = [Client(self, n) for n in range(world.options.clients)]
         self.watchers = [
-            Follower(world, interest)
-            for interest in (Interest(b"/", recursive=True), Interest(KEYS[0]))
+            WatchingClient(world, interest)
+            for interest in (WatchFilter(b"/", recursive=True), WatchFilter(KEYS[0]))
         ]
 
-    def put(self, machine: "Machine", ask: Ask) -> None:
+    def put(self, machine: "Machine", ask: ClientRequest) -> None:
         """Hand a request to a member, as its listener does."""
         replica = machine.replica
         assert replica is not None
@@ -147,16 +149,16 @@ class Clients:
                 replica.propose(ask.command, ask)
             else:
                 replica.read(ask)
-        except Unavailable as refusal:
+        except ClusterUnavailable as refusal:
             if ask.operation is not None:  # nothing was begun
                 self.histories[ask.key].remove(ask.operation)
             self._ended(ask, refusal)
         machine.drive()
 
-    def answer(self, machine: "Machine", ask: Ask, outcome: Outcome) -> None:
+    def answer(self, machine: "Machine", ask: ClientRequest, outcome: Outcome) -> None:
         """Take a member's answer to a request."""
         operation = ask.operation
-        if operation is not None and not isinstance(outcome, Unavailable):
+        if operation is not None and not isinstance(outcome, ClusterUnavailable):
             self._decided(machine, ask, operation, outcome)
         self._ended(ask, outcome)
 
@@ -193,20 +195,20 @@ class Clients:
                     each.sees = before.get(each.leaves, NOWHERE)
             assert explained(history), f"no order explains what was seen at {key!r}"
 
-    def _ended(self, ask: Ask, outcome: Outcome) -> None:
-        if not isinstance(outcome, Unavailable):
+    def _ended(self, ask: ClientRequest, outcome: Outcome) -> None:
+        if not isinstance(outcome, ClusterUnavailable):
             self.answered += 1
         if ask.client is not None and ask.client.asked is ask:
             ask.client.hear(ask)
 
     def _decided(
-        self, machine: "Machine", ask: Ask, operation: Operation, outcome: Outcome
+        self, machine: "Machine", ask: ClientRequest, operation: Operation, outcome: Outcome
     ) -> None:
         assert machine.replica is not None
         keyspace = machine.replica.keyspace
         operation.end = self.world.now_ns
         match outcome:
-            case Event():
+            case KeyEvent():
                 shown = happening(outcome)
                 assert shown[1] == ask.key
                 operation.sees = shown[3]
@@ -229,10 +231,10 @@ class Clients:
         assert self.world.ledger.events.get(index) == shown, f"told {shown} at {index}: gone"
 
 
-class Follower:
+class WatchingClient:
     """A watching client that goes on at another member where one leaves it."""
 
-    def __init__(self, world: "World", interest: Interest) -> None:
+    def __init__(self, world: "World", interest: WatchFilter) -> None:
         self.world = world
         self.interest = interest
         self.position = 0
@@ -267,11 +269,11 @@ class Follower:
                 self._check(event)
                 self.position = event.index
 
-    def _check(self, event: Event) -> None:
+    def _check(self, event: KeyEvent) -> None:
         events, matches = self.world.ledger.events, self.interest.matches
         assert event.index > self.position, f"{event.index} came after {self.position}"
         assert events.get(event.index) == happening(event), f"an unknown event {event.index}"
         for index in range(self.position + 1, event.index):
             if (missed := events.get(index)) is not None:
-                like = Event("set", missed[1], index, index, None, None)
+                like = KeyEvent("set", missed[1], index, index, None, None)
                 assert not matches(like), f"a watcher was not shown {index}"

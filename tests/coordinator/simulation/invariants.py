@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from coordinator.core.raft.ready import Ready
 from coordinator.core.replica.corruption_check import KEPT
-from coordinator.core.store.event import Event
+from coordinator.core.store.event import KeyEvent
 from tests.coordinator.simulation.linearizability import MISSING
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ Happening = tuple[str, bytes, bytes, bytes]
 TAKE_EVENTS = 1000
 
 
-def happening(event: Event) -> Happening:
+def happening(event: KeyEvent) -> Happening:
     """Return what an event says: action, key, the value now and the one before."""
     now, before = event.node, event.prev
     after = MISSING if now is None else now.value or b""
     return event.action, event.key, after, MISSING if before is None else before.value or b""
 
 
-class Ledger:
+class Invariants:
     """All that any member has ever shown."""
 
     def __init__(self, world: "World") -> None:
@@ -110,7 +110,7 @@ class Ledger:
                 self._record(event)
         self.top = max(self.top, replica.keyspace.index)
 
-    def _record(self, event: Event) -> None:
+    def _record(self, event: KeyEvent) -> None:
         here = happening(event)
         known = self.events.get(event.index)
         if known is not None:

@@ -10,35 +10,35 @@ from typing import TYPE_CHECKING
 
 from coordinator.core.cluster import members
 from coordinator.core.peer import peer_messages
-from coordinator.core.peer.peer_messages import Packet
-from coordinator.core.raft.entry import Entry, HardState
+from coordinator.core.peer.peer_messages import PeerMessage
+from coordinator.core.raft.entry import HardState, LogEntry
 from coordinator.core.raft.raft_node import FOUNDING_TERM
 from coordinator.core.raft.ready import Ready
 from coordinator.core.replica.replica import Replica
-from coordinator.core.replica.start_state import Birth
-from coordinator.core.store.watcher_hub import Interest, Watcher
+from coordinator.core.replica.start_state import StartState
+from coordinator.core.store.watcher_hub import Watcher, WatchFilter
 
 if TYPE_CHECKING:
-    from tests.coordinator.simulation.clients import Ask
+    from tests.coordinator.simulation.clients import ClientRequest
     from tests.coordinator.simulation.world import World
 
 TICK_NS = 100_000_000
 RATE_UNIT = 100
-EVERYTHING = Interest(b"/", recursive=True, hidden=True)
+EVERYTHING = WatchFilter(b"/", recursive=True, hidden=True)
 
 
 @dataclass
-class Disk:
+class SimDisk:
     """What survives the process."""
 
     state: HardState = field(default_factory=HardState)
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[LogEntry] = field(default_factory=list)
     snapshot: tuple[int, int, bytes] | None = None
 
     @classmethod
-    def founded(cls, founders: list[bytes]) -> "Disk":
+    def founded(cls, founders: list[bytes]) -> "SimDisk":
         """Return a founder's: each begins with the same entries."""
-        entries = [Entry(FOUNDING_TERM, n, data) for n, data in enumerate(founders, 1)]
+        entries = [LogEntry(FOUNDING_TERM, n, data) for n, data in enumerate(founders, 1)]
         return cls(HardState(FOUNDING_TERM, 0, len(entries)), entries)
 
     @property
@@ -72,7 +72,7 @@ def records_of(ready: Ready) -> int:
 class Machine:
     """A member that starts, ends, sleeps and starts again."""
 
-    def __init__(self, world: "World", me: int, disk: Disk) -> None:
+    def __init__(self, world: "World", me: int, disk: SimDisk) -> None:
         self.world = world
         self.me = me
         self.disk = disk
@@ -81,7 +81,7 @@ class Machine:
         self._offset_ns = rng.randrange(10**15)
         # Up to a day wrong, and it need not go at any rate that means something.
         self.wall_ns = 1_700_000_000 * 10**9 + rng.randrange(-86_400, 86_400) * 10**9
-        self.replica: Replica[Ask] | None = None
+        self.replica: Replica[ClientRequest] | None = None
         self.lives = 0
         self.is_gone = False  # removed for ever, or its disk is damaged
         self.is_paused = False
@@ -108,7 +108,7 @@ class Machine:
         self.lives += 1
         self.saving, self.is_paused, self._backlog = None, False, []
         self._catching_up = self._turn_is_due = False
-        birth = Birth(
+        birth = StartState(
             member=self.me,
             state=disk.state,
             entries=list(disk.entries),
@@ -176,7 +176,7 @@ class Machine:
         replica.pass_time(self.clock_ns())
         self._drive_on(replica)
 
-    def _drive_on(self, replica: "Replica[Ask]") -> None:
+    def _drive_on(self, replica: "Replica[ClientRequest]") -> None:
         while True:
             ready = replica.ready()
             self._send(replica.take_packets())
@@ -213,7 +213,7 @@ class Machine:
         world.after(world.some(options.slow_save_ns), done)
         return True
 
-    def _saved(self, replica: "Replica[Ask]", ready: Ready) -> None:
+    def _saved(self, replica: "Replica[ClientRequest]", ready: Ready) -> None:
         self.disk.save(ready, records_of(ready))
         self.world.ledger.saved(self, ready)
         if ready.image is not None:
@@ -239,7 +239,7 @@ class Machine:
             self._turn_is_due = False
             self._turn()
 
-    def _send(self, outgoing: list[Packet]) -> None:
+    def _send(self, outgoing: list[PeerMessage]) -> None:
         if outgoing:
             self.world.network.send(self, outgoing)
 
@@ -268,7 +268,7 @@ class Machine:
             replica.offer(*snapshot)
             self.drive()
 
-    def _snapshot(self, replica: "Replica[Ask]") -> None:
+    def _snapshot(self, replica: "Replica[ClientRequest]") -> None:
         index, data, life = replica.applied, replica.dump(), self.lives
         term = replica.node.log.term(index)
         assert term is not None

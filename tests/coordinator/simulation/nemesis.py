@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from coordinator.core.cluster import members as cluster
 from coordinator.core.raft import quorum
-from coordinator.core.raft.membership import AddLearner, Change, Promote, Remove
-from tests.coordinator.simulation.clients import Ask
+from coordinator.core.raft.membership import AddLearner, ConfChange, Promote, Remove
+from tests.coordinator.simulation.clients import ClientRequest
 
 if TYPE_CHECKING:
     from tests.coordinator.simulation.machine import Machine
@@ -172,7 +172,7 @@ class Nemesis:
             assert replica is not None
             if replica.node.leader and world.faulty:
                 world.note(f"{machine.me} is asked to hand leadership to {target}")
-                replica.ask(target, Ask(None))
+                replica.ask(target, ClientRequest(None))
                 machine.drive()
                 leader = world.machines.get(replica.node.leader, machine)
                 if cut_off:
@@ -300,7 +300,7 @@ class Nemesis:
         if machine.replica is None or world.replacing:
             return
         configuration = machine.replica.node.configuration
-        changes: list[Change] = [Promote(each) for each in sorted(configuration.learners)]
+        changes: list[ConfChange] = [Promote(each) for each in sorted(configuration.learners)]
         if len(configuration.members) < MEMBERS_MAX:
             changes.append(self._newcomer())
         if len(configuration.voters) > 1:
@@ -309,15 +309,15 @@ class Nemesis:
 
     def _newcomer(self) -> AddLearner:
         member = self.world.next_member
-        return AddLearner(member, cluster.peers((f"http://{member}",)))
+        return AddLearner(member, cluster.encode_peer_urls((f"http://{member}",)))
 
-    def _change(self, machine: "Machine", change: Change) -> None:
+    def _change(self, machine: "Machine", change: ConfChange) -> None:
         world = self.world
         world.changed_ns = world.now_ns
         world.note(f"{machine.me} is asked for {type(change).__name__} {change.member}")
         if isinstance(change, AddLearner):
             world.join(change.member)
-        machine.do(lambda: world.clients.put(machine, Ask(None, change=change)))
+        machine.do(lambda: world.clients.put(machine, ClientRequest(None, change=change)))
 
     def _can_spare(self, machine: "Machine") -> bool:
         """Say whether the cluster can lose this disk, whatever is on its way now."""

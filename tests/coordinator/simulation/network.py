@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from coordinator.core.peer import peer_messages
-from coordinator.core.peer.peer_messages import Packet
+from coordinator.core.peer.peer_messages import PeerMessage
 
 if TYPE_CHECKING:
     from tests.coordinator.simulation.machine import Machine
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 FASTEST_NS = 100_000
 
 
-class Network:
+class SimNetwork:
     """Frames on their way."""
 
     def __init__(self, world: "World") -> None:
@@ -20,9 +20,9 @@ class Network:
         self.cuts: set[tuple[int, int]] = set()
         self._last: dict[tuple[int, int], int] = {}
 
-    def send(self, sender: "Machine", outgoing: list[Packet]) -> None:
+    def send(self, sender: "Machine", outgoing: list[PeerMessage]) -> None:
         """Send packets as frames, one to each receiver."""
-        frames: dict[int, list[Packet]] = {}
+        frames: dict[int, list[PeerMessage]] = {}
         for packet in outgoing:
             frames.setdefault(packet.receiver, []).append(packet)
         for receiver, batch in frames.items():

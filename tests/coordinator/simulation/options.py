@@ -28,7 +28,7 @@ USUAL_TROUBLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class WorldOptions:
     """Chances are of one event; times are nanoseconds of true time."""
 
     members: int = 3
@@ -56,9 +56,9 @@ class Options:
     troubles: dict[str, float] = field(default_factory=lambda: dict(USUAL_TROUBLES))
 
 
-def drawn(rng: random.Random) -> Options:
+def drawn(rng: random.Random) -> WorldOptions:
     """Return the options of one world."""
-    usual = Options()
+    usual = WorldOptions()
     much = (0.0, 0.3, 1.0, 1.0, 3.0)
     troubles = {name: weight * rng.choice(much) for name, weight in USUAL_TROUBLES.items()}
     troubles["crash"] += 0.1
@@ -84,7 +84,7 @@ def drawn(rng: random.Random) -> Options:
 
 
 @contextmanager
-def bounds(options: Options) -> Iterator[None]:
+def bounds(options: WorldOptions) -> Iterator[None]:
     """Make the product's bounds as small as this world wants them."""
     before = leader.APPEND_BYTES_MAX, snapshot_transfer.CHUNK_BYTES, progress.INFLIGHT_MAX
     leader.APPEND_BYTES_MAX = options.append_bytes

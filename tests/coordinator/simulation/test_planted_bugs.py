@@ -11,14 +11,14 @@ import pytest
 from coordinator.core.raft import quorum
 from coordinator.core.raft.entry import HardState
 from coordinator.core.raft.leader import Leader
-from coordinator.core.raft.membership import Change, Configuration
-from coordinator.core.raft.raft_node import Node
+from coordinator.core.raft.membership import ConfChange, Configuration
+from coordinator.core.raft.raft_node import RaftNode
 from coordinator.core.raft.ready import Ready, Timing
-from coordinator.core.replica.proposer import Draft
+from coordinator.core.replica.proposer import Proposer
 from coordinator.core.replica.replica import Replica
-from coordinator.core.replica.sessions import Applied
-from coordinator.core.store.commands import Append, Command, Put
-from tests.coordinator.simulation.options import Options, drawn
+from coordinator.core.replica.sessions import Sessions
+from coordinator.core.store.commands import Command, CreateInOrder, Put
+from tests.coordinator.simulation.options import WorldOptions, drawn
 from tests.coordinator.simulation.world import SECOND, World
 
 SEEDS_MAX = 250
@@ -27,15 +27,15 @@ Patch = pytest.MonkeyPatch
 
 
 def vote_not_saved(patch: Patch) -> None:
-    ready = Node.ready
+    ready = RaftNode.ready
 
-    def forgetful(self: Node) -> Ready:
+    def forgetful(self: RaftNode) -> Ready:
         said = ready(self)
         if said.state is not None:
             said.state = HardState(said.state.term, 0, said.state.commit)
         return said
 
-    patch.setattr(Node, "ready", forgetful)
+    patch.setattr(RaftNode, "ready", forgetful)
 
 
 def old_terms_committed_by_counting(patch: Patch) -> None:
@@ -52,13 +52,13 @@ def old_terms_committed_by_counting(patch: Patch) -> None:
 
 
 def no_guard_after_a_restart(patch: Patch) -> None:
-    begin = Node.__init__
+    begin = RaftNode.__init__
 
-    def hasty(self: Node, me: int, *about: object, **more: object) -> None:
+    def hasty(self: RaftNode, me: int, *about: object, **more: object) -> None:
         begin(self, me, *about, **more)  # type: ignore[arg-type]
         self._quiet_until = 0
 
-    patch.setattr(Node, "__init__", hasty)
+    patch.setattr(RaftNode, "__init__", hasty)
 
 
 def guard_of_a_tick_less(patch: Patch) -> None:
@@ -67,24 +67,24 @@ def guard_of_a_tick_less(patch: Patch) -> None:
 
 
 def lease_not_ended_by_a_transfer(patch: Patch) -> None:
-    transfer = Node.transfer
+    transfer = RaftNode.transfer
 
-    def keep(self: Node, target: int) -> None:
+    def keep(self: RaftNode, target: int) -> None:
         lease = self.leading.lease_until if self.leading else 0
         transfer(self, target)
         if self.leading is not None:
             self.leading.lease_until = lease
 
-    patch.setattr(Node, "transfer", keep)
+    patch.setattr(RaftNode, "transfer", keep)
 
 
 def nothing_is_applied_twice_by_chance(patch: Patch) -> None:
-    patch.setattr(Applied, "is_new", lambda *_: True)
+    patch.setattr(Sessions, "is_new", lambda *_: True)
 
 
 def ends_by_the_wall_clock(patch: Patch) -> None:
     def put(self: Replica[object], command: Command, waiter: object = None) -> None:
-        if isinstance(command, Put | Append) and command.expires_ns:
+        if isinstance(command, Put | CreateInOrder) and command.expires_ns:
             wall_ns = self._birth.wall_ns + self._now_ns - self._birth.now_ns
             ttl_ns = command.expires_ns - self.cluster_ns()
             command = msgspec.structs.replace(command, expires_ns=wall_ns + ttl_ns)
@@ -94,17 +94,17 @@ def ends_by_the_wall_clock(patch: Patch) -> None:
 
 
 def time_anchored_once_a_term(patch: Patch) -> None:
-    anchor = Draft._anchor
+    anchor = Proposer._anchor
 
-    def rarely(self: Draft, cluster_ns: int) -> None:
+    def rarely(self: Proposer, cluster_ns: int) -> None:
         if self._anchored[0] != self._node.term:
             anchor(self, cluster_ns)
 
-    patch.setattr(Draft, "_anchor", rarely)
+    patch.setattr(Proposer, "_anchor", rarely)
 
 
 def time_told_before_it_is_known(patch: Patch) -> None:
-    patch.setattr(Draft, "knows_time", property(lambda _: True))
+    patch.setattr(Proposer, "knows_time", property(lambda _: True))
 
 
 def reads_without_lease_or_round(patch: Patch) -> None:
@@ -116,9 +116,9 @@ def reads_without_lease_or_round(patch: Patch) -> None:
 
 
 def change_before_the_terms_no_op(patch: Patch) -> None:
-    change = Node.change
+    change = RaftNode.change
 
-    def hasty(self: Node, wanted: Change) -> int:
+    def hasty(self: RaftNode, wanted: ConfChange) -> int:
         leading = self._must_lead()
         first, leading.first_index = leading.first_index, 0
         try:
@@ -126,28 +126,28 @@ def change_before_the_terms_no_op(patch: Patch) -> None:
         finally:
             leading.first_index = first
 
-    patch.setattr(Node, "change", hasty)
+    patch.setattr(RaftNode, "change", hasty)
 
 
 def acknowledged_before_it_is_saved(patch: Patch) -> None:
-    ready = Node.ready
+    ready = RaftNode.ready
 
-    def hasty(self: Node) -> Ready:
+    def hasty(self: RaftNode) -> Ready:
         said = ready(self)
         said.first, said.after = [*said.first, *said.after], []
         return said
 
-    patch.setattr(Node, "ready", hasty)
+    patch.setattr(RaftNode, "ready", hasty)
 
 
-def as_drawn(options: Options) -> Options:
+def as_drawn(options: WorldOptions) -> WorldOptions:
     return options
 
 
-def only(*names: str, **others: object) -> Callable[[Options], Options]:
+def only(*names: str, **others: object) -> Callable[[WorldOptions], WorldOptions]:
     """Return a world with these troubles alone."""
 
-    def sharpened(options: Options) -> Options:
+    def sharpened(options: WorldOptions) -> WorldOptions:
         troubles = dict.fromkeys(names, 1.0)
         return replace(options, troubles=troubles, **others)  # type: ignore[arg-type]
 
@@ -202,7 +202,7 @@ PLANTED = [
 )
 def test_a_broken_rule_is_found(
     plant: Callable[[Patch], None],
-    sharpen: Callable[[Options], Options],
+    sharpen: Callable[[WorldOptions], WorldOptions],
     shows: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

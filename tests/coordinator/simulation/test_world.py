@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from tests.coordinator.simulation.options import Options
+from tests.coordinator.simulation.options import WorldOptions
 from tests.coordinator.simulation.world import World
 
 SEEDS = int(os.environ.get("SIM_SEEDS", "1000"))
@@ -54,7 +54,7 @@ def test_the_worlds_are_not_empty() -> None:
 
 
 def test_without_faults_nothing_is_lost_and_one_leader_stays() -> None:
-    calm = Options(
+    calm = WorldOptions(
         drop=0, duplicate=0, reorder=0, slow_save=0, fail_save=0, strike_leaders=0,
         troubles={"wrong_sign": 0.0, "slow_disk": 1.0}, trouble_ns=1 << 60,
     )  # fmt: skip

@@ -11,16 +11,16 @@ from collections import deque
 from collections.abc import Callable
 
 from coordinator.core.cluster import members
-from coordinator.core.peer.peer_messages import Packet
+from coordinator.core.peer.peer_messages import PeerMessage
 from coordinator.core.raft import describe, membership
-from coordinator.core.raft.membership import Found
+from coordinator.core.raft.membership import AddFounder
 from coordinator.core.store.commands import Put
-from tests.coordinator.simulation.clients import Ask, Clients
-from tests.coordinator.simulation.invariants import Ledger
-from tests.coordinator.simulation.machine import Disk, Machine
+from tests.coordinator.simulation.clients import ClientRequest, Clients
+from tests.coordinator.simulation.invariants import Invariants
+from tests.coordinator.simulation.machine import Machine, SimDisk
 from tests.coordinator.simulation.nemesis import Nemesis
-from tests.coordinator.simulation.network import Network
-from tests.coordinator.simulation.options import Options, bounds, drawn
+from tests.coordinator.simulation.network import SimNetwork
+from tests.coordinator.simulation.options import WorldOptions, bounds, drawn
 
 LINES_KEPT = 50
 SECOND = 1_000_000_000
@@ -31,26 +31,27 @@ CALM_S_MAX = 30
 class World:
     """Members, their machines and links, their clients, and what is known of it all."""
 
-    def __init__(self, seed: int, options: Options | None = None) -> None:
+    def __init__(self, seed: int, options: WorldOptions | None = None) -> None:
         self.seed = seed
         self.rng = random.Random(seed)
         self.options = options or drawn(self.rng)
         self.now_ns = 0
         self.faulty = True
-        self.lines: deque[tuple[int, str | Packet]] = deque(maxlen=LINES_KEPT)
+        self.lines: deque[tuple[int, str | PeerMessage]] = deque(maxlen=LINES_KEPT)
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._made = 0
         founders = range(1, self.options.members + 1)
         entries = [
-            membership.encode(Found(each, members.peers((f"http://{each}",)))) for each in founders
+            membership.encode(AddFounder(each, members.encode_peer_urls((f"http://{each}",))))
+            for each in founders
         ]
-        self.ledger = Ledger(self)
-        self.machines = {each: Machine(self, each, Disk.founded(entries)) for each in founders}
+        self.ledger = Invariants(self)
+        self.machines = {each: Machine(self, each, SimDisk.founded(entries)) for each in founders}
         self.members = list(self.machines.values())
         self.next_member = self.options.members + 1
         self.replacing = 0
         self.changed_ns = 0
-        self.network = Network(self)
+        self.network = SimNetwork(self)
         self.nemesis = Nemesis(self)
         self.clients = Clients(self)
         for machine in self.machines.values():
@@ -103,14 +104,14 @@ class World:
         """Start the process of a member that is being added."""
         self.changed_ns = self.now_ns
         self.next_member = member + 1
-        machine = self.machines[member] = Machine(self, member, Disk())
+        machine = self.machines[member] = Machine(self, member, SimDisk())
         machine.start()
 
     def note(self, line: str) -> None:
         """Remember what happened."""
         self.lines.append((self.now_ns, line))
 
-    def say(self, packet: Packet) -> None:
+    def say(self, packet: PeerMessage) -> None:
         """Remember a message that arrived."""
         self.lines.append((self.now_ns, packet))
 
@@ -154,7 +155,7 @@ class World:
 
     def _probe(self) -> None:
         for machine in self.members:
-            ask = Ask(None, command=Put(b"/probe/%d" % machine.me))
+            ask = ClientRequest(None, command=Put(b"/probe/%d" % machine.me))
             machine.do(lambda m=machine, a=ask: self.clients.put(m, a))
 
     def _serves(self, machine: Machine) -> bool:

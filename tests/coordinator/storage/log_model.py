@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coordinator.core.raft.entry import Entry, HardState
-from coordinator.core.storage.wal_format import Marker, Metadata
-from coordinator.storage.data_dir import Disk, Limits, Recovered
-from coordinator.storage.wal_writer import Files
+from coordinator.core.raft.entry import HardState, LogEntry
+from coordinator.core.storage.wal_format import SnapshotMarker, WalMetadata
+from coordinator.storage.data_dir import DataDir, RecoveredState, Retention
+from coordinator.storage.wal_writer import FileSystem
 
-ME = Metadata(node=0x8E9E05C52164694D, cluster=0xCDF818194E3A8C32)
-SMALL = Limits(segment_bytes=1536, entries_kept=3, snapshots_kept=3)
+ME = WalMetadata(node=0x8E9E05C52164694D, cluster=0xCDF818194E3A8C32)
+SMALL = Retention(segment_bytes=1536, entries_kept=3, snapshots_kept=3)
 HOME = Path("/data")
 
 
@@ -17,32 +17,32 @@ HOME = Path("/data")
 class Knowledge:
     """What a member knows after some of its records."""
 
-    entries: dict[int, Entry] = field(default_factory=dict)
+    entries: dict[int, LogEntry] = field(default_factory=dict)
     state: HardState = field(default_factory=HardState)
     snapshot: int = 0
 
-    def learn(self, record: Entry | HardState | Marker) -> None:
+    def learn(self, record: LogEntry | HardState | SnapshotMarker) -> None:
         match record:
-            case Entry(_, index, _):
+            case LogEntry(_, index, _):
                 for later in [known for known in self.entries if known >= index]:
                     del self.entries[later]
                 self.entries[index] = record
             case HardState():
                 self.state = record
-            case Marker(index, term):
+            case SnapshotMarker(index, term):
                 mine = self.entries.get(index)
                 if mine is None or mine.term != term:
                     self.entries = {}
                 self.snapshot = max(self.snapshot, index)
 
-    def seen(self) -> tuple[int, HardState, list[Entry]]:
+    def seen(self) -> tuple[int, HardState, list[LogEntry]]:
         """Return what `remembered` returns for a member that knows this."""
         behind = [self.entries[i] for i in sorted(self.entries) if i > self.snapshot]
         commit = max(self.state.commit, self.snapshot)
         return self.snapshot, HardState(self.state.term, self.state.vote, commit), behind
 
 
-def remembered(recovered: Recovered) -> tuple[int, HardState, list[Entry]]:
+def remembered(recovered: RecoveredState) -> tuple[int, HardState, list[LogEntry]]:
     snapshot = recovered.snapshot
     if snapshot is not None:
         assert snapshot.data == state_as_of(snapshot.index)
@@ -54,18 +54,18 @@ def state_as_of(index: int) -> bytes:
     return b"state %d " % index * 40
 
 
-class Member:
+class ModelMember:
     """A disk and the records it was given, in order; `synced` of them are safe."""
 
-    def __init__(self, files: Files, limits: Limits = SMALL) -> None:
-        self.records: list[Entry | HardState | Marker] = []
+    def __init__(self, files: FileSystem, limits: Retention = SMALL) -> None:
+        self.records: list[LogEntry | HardState | SnapshotMarker] = []
         self.synced = 0
         self.index = 0
         self.term = 1
         self.commits = 1  # entries that each append commits
-        self.disk = Disk(HOME, limits, files)
+        self.disk = DataDir(HOME, limits, files)
 
-    def open(self) -> Recovered:
+    def open(self) -> RecoveredState:
         return self.disk.open(ME)
 
     def append(self, sizes: list[int], *, back: int = 0) -> None:
@@ -75,7 +75,8 @@ class Member:
             self.index -= min(back, self.index - self.committed)
         first = self.index + 1
         batch = [
-            Entry(self.term, first + i, bytes([first % 251]) * size) for i, size in enumerate(sizes)
+            LogEntry(self.term, first + i, bytes([first % 251]) * size)
+            for i, size in enumerate(sizes)
         ]
         state = HardState(self.term, 7, min(self.index, self.committed + self.commits))
         self.records += [*batch, state]
@@ -93,7 +94,7 @@ class Member:
         if index <= self.known().snapshot:
             return
         term = self.known().entries[index].term
-        self.records.append(Marker(index, term))
+        self.records.append(SnapshotMarker(index, term))
         self.disk.save_snapshot(index, term, state_as_of(index))
         self.synced = len(self.records)
 
@@ -102,7 +103,7 @@ class Member:
         self.sync()
         self.term += 1
         self.index += ahead
-        self.records.append(Marker(self.index, self.term))
+        self.records.append(SnapshotMarker(self.index, self.term))
         self.disk.save_snapshot(self.index, self.term, state_as_of(self.index))
         self.synced = len(self.records)
 
@@ -116,6 +117,6 @@ class Member:
             knowledge.learn(record)
         return knowledge
 
-    def may_remember(self) -> list[tuple[int, HardState, list[Entry]]]:
+    def may_remember(self) -> list[tuple[int, HardState, list[LogEntry]]]:
         """Return every state that a restart may find: all that is synced, and maybe more."""
         return [self.known(n).seen() for n in range(self.synced, len(self.records) + 1)]

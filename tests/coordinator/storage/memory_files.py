@@ -23,7 +23,7 @@ class PowerCut(BaseException):
 
 
 @dataclass
-class Node:
+class MemoryInode:
     """One file's content: on the disk, and as programs see it."""
 
     durable: bytes = b""
@@ -32,7 +32,7 @@ class Node:
     def visible(self) -> bytes:
         return _applied(self.durable, self.written)
 
-    def survivor(self, rng: random.Random) -> "Node":
+    def survivor(self, rng: random.Random) -> "MemoryInode":
         content = self.durable
         keep = rng.random()
         for offset, data in self.written:
@@ -42,7 +42,7 @@ class Node:
                 stop = min(end, (sector + 1) * SECTOR_BYTES)
                 if rng.random() < keep:
                     content = _applied(content, [(start, data[start - offset : stop - offset])])
-        return Node(content)
+        return MemoryInode(content)
 
 
 def _applied(content: bytes, writes: list[tuple[int, bytes]]) -> bytes:
@@ -55,20 +55,20 @@ def _applied(content: bytes, writes: list[tuple[int, bytes]]) -> bytes:
 
 
 # What one call does to a directory: new files by name, None for a name that goes.
-Change = tuple[tuple[str, Node | None], ...]
+Change = tuple[tuple[str, MemoryInode | None], ...]
 
 
 @dataclass
-class Directory:
+class MemoryDirectory:
     """Names, and the changes to them that are not synced."""
 
-    durable: dict[str, Node] = field(default_factory=dict)
+    durable: dict[str, MemoryInode] = field(default_factory=dict)
     pending: list[Change] = field(default_factory=list)
 
-    def visible(self) -> dict[str, Node]:
+    def visible(self) -> dict[str, MemoryInode]:
         return _renamed(self.durable, self.pending)
 
-    def survivor(self, rng: random.Random) -> dict[str, Node]:
+    def survivor(self, rng: random.Random) -> dict[str, MemoryInode]:
         point = rng.randint(0, len(self.pending))
         survived = [
             change
@@ -82,7 +82,7 @@ def _is_removal(change: Change) -> bool:
     return all(node is None for _, node in change)
 
 
-def _renamed(names: dict[str, Node], changes: list[Change]) -> dict[str, Node]:
+def _renamed(names: dict[str, MemoryInode], changes: list[Change]) -> dict[str, MemoryInode]:
     result = dict(names)
     for name, node in (part for change in changes for part in change):
         if node is None:
@@ -92,29 +92,29 @@ def _renamed(names: dict[str, Node], changes: list[Change]) -> dict[str, Node]:
     return result
 
 
-class MemoryFiles:
+class MemoryFileSystem:
     """`step` is called before each call that changes anything, and may raise to end it there."""
 
     def __init__(self, step: Callable[[str], None] = lambda _: None) -> None:
         self.step = step
-        self.directories: dict[Path, Directory] = {}
+        self.directories: dict[Path, MemoryDirectory] = {}
         self.locked: set[Path] = set()
 
     def make_directory(self, path: Path) -> None:
         self.step("make_directory")
-        self.directories.setdefault(path, Directory())
+        self.directories.setdefault(path, MemoryDirectory())
 
     def names(self, path: Path) -> list[str]:
         return list(self.directories[path].visible())
 
     def read(self, path: Path) -> bytes | None:
-        directory = self.directories.get(path.parent, Directory())
+        directory = self.directories.get(path.parent, MemoryDirectory())
         node = directory.visible().get(path.name)
         return None if node is None else node.visible()
 
     def create(self, path: Path) -> File:
         self.step("create")
-        node = Node()
+        node = MemoryInode()
         self._change(path.parent, (path.name, node))
         return MemoryFile(self, path, node)
 
@@ -146,28 +146,28 @@ class MemoryFiles:
         if path in self.locked:
             raise DirectoryInUse(f"{path.parent} is in use by process 1")
         self.locked.add(path)
-        return MemoryFile(self, path, Node())
+        return MemoryFile(self, path, MemoryInode())
 
-    def _change(self, path: Path, *changes: tuple[str, Node | None]) -> None:
+    def _change(self, path: Path, *changes: tuple[str, MemoryInode | None]) -> None:
         self.directories[path].pending.append(changes)
 
-    def after_power_cut(self, seed: int) -> "MemoryFiles":
+    def after_power_cut(self, seed: int) -> "MemoryFileSystem":
         """Return what the disk holds when the power is back."""
         rng = random.Random(seed)
-        survivors: defaultdict[int, list[Node]] = defaultdict(list)
-        after = MemoryFiles()
+        survivors: defaultdict[int, list[MemoryInode]] = defaultdict(list)
+        after = MemoryFileSystem()
         for path, directory in self.directories.items():
             names = directory.survivor(rng)
             for node in names.values():
                 if id(node) not in survivors:
                     survivors[id(node)].append(node.survivor(rng))
             kept = {name: survivors[id(node)][0] for name, node in names.items()}
-            after.directories[path] = Directory(kept)
+            after.directories[path] = MemoryDirectory(kept)
         return after
 
-    def after_crash(self) -> "MemoryFiles":
+    def after_crash(self) -> "MemoryFileSystem":
         """Return what the system shows when only the process died."""
-        after = MemoryFiles()
+        after = MemoryFileSystem()
         after.directories = self.directories
         return after
 
@@ -176,9 +176,9 @@ class MemoryFiles:
 class MemoryFile:
     """An open file."""
 
-    files: MemoryFiles
+    files: MemoryFileSystem
     path: Path
-    node: Node
+    node: MemoryInode
 
     def write_at(self, offset: int, data: bytes) -> None:
         # Written before the step: a cut in the midst leaves some of its sectors.

@@ -7,18 +7,18 @@ import pytest
 from coordinator.core.cluster import members
 from coordinator.core.raft.membership import Configuration
 from coordinator.core.replica import state_snapshot
-from coordinator.core.replica.sessions import Applied
+from coordinator.core.replica.sessions import Sessions
 from coordinator.core.storage import backup_format, snapshot_file
 from coordinator.core.storage.backup_format import BackupName, BadBackup, CannotRenew
 from coordinator.core.storage.snapshot_file import Snapshot
-from coordinator.core.storage.wal_format import Metadata
+from coordinator.core.storage.wal_format import WalMetadata
 from coordinator.core.store.api_errors import HISTORY_CLEARED, ApiError
 from coordinator.core.store.commands import Delete, Note, Put
 from coordinator.core.store.keyspace import KeySpace
-from coordinator.core.store.watcher_hub import Interest
+from coordinator.core.store.watcher_hub import WatchFilter
 from coordinator.storage import backup_files
 from coordinator.storage.backup_files import NotEmpty
-from coordinator.storage.data_dir import DamagedLog, DirectoryInUse, Disk
+from coordinator.storage.data_dir import DamagedLog, DataDir, DirectoryInUse
 
 OLD, REMOVED, NEW = 11, 12, 21
 URLS = ("http://127.0.0.1:2380",)
@@ -29,14 +29,14 @@ TTL_NS = 30 * 10**9
 def state() -> Snapshot:
     """Return the state of a small cluster that has lived."""
     space = KeySpace()
-    space.apply(members.raft_note(OLD, URLS))
-    space.apply(Note(members.raft_key(REMOVED), b""))
+    space.apply(members.peer_urls_note(OLD, URLS))
+    space.apply(Note(members.peer_urls_kind(REMOVED), b""))
     space.apply(Note("version", b"2.3.0"))
     for number in range(5):
         space.apply(Put(b"/k%d" % number, b"v%d" % number))
     space.apply(Delete(b"/k0"))
     space.apply(Put(b"/ends", b"soon", expires_ns=CLOCK_NS + TTL_NS))
-    applied = Applied()
+    applied = Sessions()
     applied.is_new(7, 1)
     data = state_snapshot.dump(Configuration(frozenset({OLD})), applied, CLOCK_NS, space)
     return Snapshot(40, 3, data)
@@ -101,9 +101,9 @@ def test_a_watch_from_an_old_index_is_told_to_list_again() -> None:
     space = renewed(gap=1000).keyspace
     for old in (1, 10, 11, 1009):
         with pytest.raises(ApiError) as refused:
-            space.hub.watch(Interest(b"/", recursive=True), old - 1, lambda: None)
+            space.hub.watch(WatchFilter(b"/", recursive=True), old - 1, lambda: None)
         assert refused.value.code == HISTORY_CLEARED
-    space.hub.watch(Interest(b"/", recursive=True), space.index, lambda: None)
+    space.hub.watch(WatchFilter(b"/", recursive=True), space.index, lambda: None)
 
 
 def test_a_key_keeps_the_time_it_had_left() -> None:
@@ -116,7 +116,7 @@ def test_the_members_are_the_new_ones_alone() -> None:
     after = renewed()
     assert [(each.id, each.peer_urls) for each in after.members] == [(NEW, URLS)]
     assert after.image.configuration == Configuration(frozenset({NEW}))
-    assert members.removed(after.keyspace.notes) == frozenset()
+    assert members.removed_members(after.keyspace.notes) == frozenset()
     assert after.keyspace.notes["version"] == b"2.3.0"
 
 
@@ -172,15 +172,15 @@ def test_a_backup_that_breaks_off_leaves_the_last_one(tmp_path: Path) -> None:
 
 def restore(directory: Path) -> backup_format.Backup:
     source = backup_format.loaded(state())
-    return backup_files.restore(source, directory, Metadata(NEW, 99), {NEW: URLS}, 1000)
+    return backup_files.restore(source, directory, WalMetadata(NEW, 99), {NEW: URLS}, 1000)
 
 
 def test_a_restored_directory_opens_as_what_was_made(tmp_path: Path) -> None:
     made = restore(tmp_path / "d")
-    disk = Disk(tmp_path / "d")
-    recovered = disk.open(Metadata(0, 0))
+    disk = DataDir(tmp_path / "d")
+    recovered = disk.open(WalMetadata(0, 0))
     disk.close()
-    assert recovered.metadata == Metadata(NEW, 99)
+    assert recovered.metadata == WalMetadata(NEW, 99)
     assert recovered.snapshot == made.snapshot
     assert (recovered.entries, recovered.repairs) == ([], ())
     assert recovered.hard_state.term == 3
@@ -196,8 +196,8 @@ def test_a_directory_with_something_in_it_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_is_served_from_is_refused(tmp_path: Path) -> None:
-    disk = Disk(tmp_path / "d")
-    disk.open(Metadata(1, 1))
+    disk = DataDir(tmp_path / "d")
+    disk.open(WalMetadata(1, 1))
     with pytest.raises(DirectoryInUse):
         restore(tmp_path / "d")
     disk.close()
@@ -206,8 +206,8 @@ def test_a_directory_that_is_served_from_is_refused(tmp_path: Path) -> None:
 def test_a_restore_that_was_cut_short_is_no_empty_directory(tmp_path: Path) -> None:
     directory = tmp_path / "d"
     directory.mkdir()
-    backup_files.build(directory, Metadata(NEW, 99), state())
+    backup_files.build(directory, WalMetadata(NEW, 99), state())
     with pytest.raises(DamagedLog, match="cut short"):
-        Disk(directory).open(Metadata(1, 1))
+        DataDir(directory).open(WalMetadata(1, 1))
     restore(directory)
-    assert Disk(directory).read().metadata == Metadata(NEW, 99)
+    assert DataDir(directory).read().metadata == WalMetadata(NEW, 99)

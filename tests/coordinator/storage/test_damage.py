@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.core.raft.entry import Entry, HardState
+from coordinator.core.raft.entry import HardState, LogEntry
 from coordinator.core.storage import snapshot_file, torn_write, wal_format
 from coordinator.core.storage.snapshot_file import Snapshot, SnapshotName
 from coordinator.core.storage.storage_errors import (
@@ -17,17 +17,17 @@ from coordinator.core.storage.storage_errors import (
     DamagedSnapshot,
     UnknownFormat,
 )
-from coordinator.core.storage.wal_format import HEAD, Marker, SegmentName
-from tests.coordinator.storage.log_model import HOME, ME, Member, remembered, state_as_of
-from tests.coordinator.storage.memory_files import Directory, MemoryFiles, Node
+from coordinator.core.storage.wal_format import HEAD, SegmentName, SnapshotMarker
+from tests.coordinator.storage.log_model import HOME, ME, ModelMember, remembered, state_as_of
+from tests.coordinator.storage.memory_files import MemoryDirectory, MemoryFileSystem, MemoryInode
 
 WAL = HOME / "member" / "wal"
 SNAP = HOME / "member" / "snap"
 
 
-def a_life(*, snapshots: int = 0) -> tuple[Member, MemoryFiles]:
+def a_life(*, snapshots: int = 0) -> tuple[ModelMember, MemoryFileSystem]:
     """Return a closed member with a log of several segments."""
-    member = Member(files := MemoryFiles())
+    member = ModelMember(files := MemoryFileSystem())
     member.commits = 3
     member.open()
     for round_ in range(10):
@@ -39,25 +39,25 @@ def a_life(*, snapshots: int = 0) -> tuple[Member, MemoryFiles]:
     return member, files
 
 
-def contents(files: MemoryFiles, directory: Path) -> dict[Path, bytes]:
+def contents(files: MemoryFileSystem, directory: Path) -> dict[Path, bytes]:
     names = sorted(files.names(directory))
     return {directory / name: files.read(directory / name) or b"" for name in names}
 
 
-def segments(files: MemoryFiles) -> dict[Path, bytes]:
+def segments(files: MemoryFileSystem) -> dict[Path, bytes]:
     return {path: raw for path, raw in contents(files, WAL).items() if path.suffix == ".wal"}
 
 
-def with_content(files: MemoryFiles, path: Path, content: bytes | None) -> MemoryFiles:
+def with_content(files: MemoryFileSystem, path: Path, content: bytes | None) -> MemoryFileSystem:
     """Return the same files with one changed, or removed."""
-    after = MemoryFiles()
+    after = MemoryFileSystem()
     for directory, names in files.directories.items():
-        after.directories[directory] = Directory(
-            {name: Node(node.visible()) for name, node in names.visible().items()}
+        after.directories[directory] = MemoryDirectory(
+            {name: MemoryInode(node.visible()) for name, node in names.visible().items()}
         )
     after.directories[path.parent].durable.pop(path.name, None)
     if content is not None:
-        after.directories[path.parent].durable[path.name] = Node(content)
+        after.directories[path.parent].durable[path.name] = MemoryInode(content)
     return after
 
 
@@ -68,7 +68,7 @@ def flipped(raw: bytes, bit: int) -> bytes:
 
 
 def records_end(raw: bytes) -> int:
-    walk = wal_format.Records(raw, wal_format.chain_start(raw) or 0)
+    walk = wal_format.RecordReader(raw, wal_format.chain_start(raw) or 0)
     list(walk)
     return walk.offset
 
@@ -83,13 +83,13 @@ def test_each_flipped_bit_of_synced_records_is_named_with_its_place() -> None:
             changed = with_content(files, path, flipped(raw, bit))
             if byte < records_end(raw):
                 with pytest.raises(DamagedLog) as refusal:
-                    Member(changed).open()
+                    ModelMember(changed).open()
                 assert refusal.value.path == str(path)
                 assert refusal.value.offset <= byte
                 assert str(path) in str(refusal.value)
                 assert "move the data directory away" in str(refusal.value)
             else:
-                assert remembered(Member(changed).open()) == promised
+                assert remembered(ModelMember(changed).open()) == promised
 
 
 @settings(deadline=None, max_examples=400)
@@ -101,21 +101,23 @@ def test_each_flipped_bit_of_synced_records_is_named_with_its_place() -> None:
 def test_a_flipped_bit_in_the_very_last_write_is_damage_too(
     sizes: list[int], zeros: bool, data: st.DataObject
 ) -> None:
-    crc, head = wal_format.encode_opening(99, SegmentName(3, 17), [ME, HardState(2, 7, 16)])
+    crc, head = wal_format.encode_segment_start(99, SegmentName(3, 17), [ME, HardState(2, 7, 16)])
     entries = [
-        Entry(4, 17 + n, bytes(size) if zeros else b"v" * size) for n, size in enumerate(sizes)
+        LogEntry(4, 17 + n, bytes(size) if zeros else b"v" * size) for n, size in enumerate(sizes)
     ]
     _, records = wal_format.encode_entries(crc, entries, len(head))
     raw = head + records + bytes(1024)
     bit = data.draw(st.integers(len(head) * 8, (len(head) + len(records)) * 8 - 1))
-    walk = wal_format.Records(raw := flipped(raw, bit), 99)
+    walk = wal_format.RecordReader(raw := flipped(raw, bit), 99)
     list(walk)
     assert walk.offset <= bit // 8
-    assert isinstance(torn_write.judge(raw, walk.offset, walk.crc, len(head)), torn_write.Damage)
+    assert isinstance(
+        torn_write.classify(raw, walk.offset, walk.crc, len(head)), torn_write.Corruption
+    )
 
 
 def test_a_run_of_lost_sectors_in_front_of_a_later_write_is_damage() -> None:
-    member = Member(files := MemoryFiles())
+    member = ModelMember(files := MemoryFileSystem())
     member.open()
     for _ in range(3):
         member.append([250])
@@ -126,7 +128,7 @@ def test_a_run_of_lost_sectors_in_front_of_a_later_write_is_damage() -> None:
     for start in range(200, last_write, 8):
         hole = raw[:start] + bytes(64) + raw[start + 64 :]
         with pytest.raises(DamagedLog, match="synced"):
-            Member(with_content(files, path, hole)).open()
+            ModelMember(with_content(files, path, hole)).open()
 
 
 @settings(deadline=None, max_examples=200)
@@ -134,7 +136,7 @@ def test_a_run_of_lost_sectors_in_front_of_a_later_write_is_damage() -> None:
 def test_a_file_cut_short_behind_the_synced_part_opens_with_all_of_it(
     cut: int, sizes: list[int]
 ) -> None:
-    member = Member(files := MemoryFiles())
+    member = ModelMember(files := MemoryFileSystem())
     member.open()
     member.append([20, 30])
     member.sync()
@@ -143,14 +145,14 @@ def test_a_file_cut_short_behind_the_synced_part_opens_with_all_of_it(
     [(path, raw)] = segments(files).items()
     end = max(cut, records_end_of(raw, member.synced))
     after = with_content(files, path, raw[:end])
-    found = remembered(Member(after).open())
+    found = remembered(ModelMember(after).open())
     assert found in member.may_remember()
     assert len(after.read(path) or b"") == len(raw)
 
 
 def records_end_of(raw: bytes, count: int) -> int:
     """Return where the first `count` records behind the opening ones end."""
-    walk = wal_format.Records(raw, wal_format.chain_start(raw) or 0)
+    walk = wal_format.RecordReader(raw, wal_format.chain_start(raw) or 0)
     opening = 3
     for n, _ in enumerate(walk, start=1):
         if n == opening + count:
@@ -168,14 +170,14 @@ def garbage() -> Iterator[bytes]:
 
 def test_garbage_behind_the_last_record_is_kept_aside_and_cut_off() -> None:
     for junk in garbage():
-        member = Member(files := MemoryFiles())
+        member = ModelMember(files := MemoryFileSystem())
         member.open()
         member.append([40])
         member.sync()
         [(path, raw)] = segments(files).items()
         end = records_end_of(raw, 2)
         changed = with_content(files, path, raw[:end] + junk + raw[end + len(junk) :])
-        recovered = Member(changed).open()
+        recovered = ModelMember(changed).open()
         assert remembered(recovered) == member.known().seen()
         [repair] = recovered.repairs
         assert (repair.path, repair.offset) == (path, end)
@@ -185,15 +187,15 @@ def test_garbage_behind_the_last_record_is_kept_aside_and_cut_off() -> None:
 
 
 def test_garbage_in_the_last_bytes_of_a_file_is_torn() -> None:
-    crc, head = wal_format.encode_opening(0, SegmentName(0, 1), [ME])
+    crc, head = wal_format.encode_segment_start(0, SegmentName(0, 1), [ME])
     raw = head + bytes(800) + b"junk"
-    assert torn_write.judge(raw, len(head), crc, len(head)) == torn_write.Torn(len(raw))
+    assert torn_write.classify(raw, len(head), crc, len(head)) == torn_write.TornWrite(len(raw))
 
 
 def test_broken_copies_do_not_pile_up() -> None:
-    files = MemoryFiles()
+    files = MemoryFileSystem()
     for _ in range(12):
-        member = Member(files)
+        member = ModelMember(files)
         member.open()
         member.append([40])
         member.sync()
@@ -208,15 +210,15 @@ def test_a_missing_segment_is_named() -> None:
     paths = list(segments(files))
     assert len(paths) >= 3
     with pytest.raises(DamagedLog, match="expected segment 0000000000000001 before") as refusal:
-        Member(with_content(files, paths[1], None)).open()
+        ModelMember(with_content(files, paths[1], None)).open()
     assert refusal.value.path == str(paths[2])
     with pytest.raises(DamagedLog, match="and no snapshot leads up to it"):
-        Member(with_content(files, paths[0], None)).open()
+        ModelMember(with_content(files, paths[0], None)).open()
 
 
 def test_a_segment_of_another_log_does_not_fit() -> None:
     _, files = a_life()
-    member = Member(others := MemoryFiles())
+    member = ModelMember(others := MemoryFileSystem())
     member.open()
     for size in (900, 800, 700, 600):
         member.append([size])
@@ -224,7 +226,7 @@ def test_a_segment_of_another_log_does_not_fit() -> None:
     alien = segments(others)
     first, second, *_ = segments(files)
     with pytest.raises(DamagedLog, match="continues") as refusal:
-        Member(with_content(files, second, list(alien.values())[1])).open()
+        ModelMember(with_content(files, second, list(alien.values())[1])).open()
     assert refusal.value.path == str(first)
 
 
@@ -234,59 +236,61 @@ def test_a_segment_under_a_wrong_name_is_named() -> None:
     wrong = WAL / str(SegmentName(0, 9))
     changed = with_content(with_content(files, first[0], None), wrong, first[1])
     with pytest.raises(DamagedLog, match="found the opening record of 0000000000000000-0"):
-        Member(changed).open()
+        ModelMember(changed).open()
 
 
 def test_a_record_taken_out_of_the_middle_breaks_the_chain() -> None:
     _, files = a_life()
     path, raw = next(iter(segments(files).items()))
-    starts = [offset for offset, _ in wal_format.Records(raw, 0)]
+    starts = [offset for offset, _ in wal_format.RecordReader(raw, 0)]
     without = raw[: starts[6]] + raw[starts[7] :]
     with pytest.raises(DamagedLog) as refusal:
-        Member(with_content(files, path, without)).open()
+        ModelMember(with_content(files, path, without)).open()
     assert refusal.value.offset == starts[6]
 
 
 def test_a_hole_in_the_indexes_is_named() -> None:
-    crc, head = wal_format.encode_opening(0, SegmentName(0, 1), [ME, HardState()])
-    _, records = wal_format.encode_entries(crc, [Entry(1, 1), Entry(1, 3)], len(head))
-    files = MemoryFiles()
-    Member(files).open()
+    crc, head = wal_format.encode_segment_start(0, SegmentName(0, 1), [ME, HardState()])
+    _, records = wal_format.encode_entries(crc, [LogEntry(1, 1), LogEntry(1, 3)], len(head))
+    files = MemoryFileSystem()
+    ModelMember(files).open()
     path = WAL / str(SegmentName(0, 1))
     files.locked.clear()
     with pytest.raises(DamagedLog, match="expected entry 2 or lower, found entry 3") as refusal:
-        Member(with_content(files, path, head + records)).open()
+        ModelMember(with_content(files, path, head + records)).open()
     assert refusal.value.offset == len(head) + 32
 
 
 def test_a_commit_index_behind_the_end_of_the_log_is_named() -> None:
-    crc, head = wal_format.encode_opening(0, SegmentName(0, 1), [ME, HardState()])
+    crc, head = wal_format.encode_segment_start(0, SegmentName(0, 1), [ME, HardState()])
     _, record = wal_format.encode(crc, HardState(1, 7, 5), len(head))
     path = WAL / str(SegmentName(0, 1))
     with pytest.raises(DamagedLog, match="index 5 is committed, and the log ends at 0"):
-        Member(with_content(empty(), path, head + record)).open()
+        ModelMember(with_content(empty(), path, head + record)).open()
 
 
 def test_a_segment_must_begin_with_its_opening_record() -> None:
     _, record = wal_format.encode(0, ME)
     path = WAL / str(SegmentName(0, 1))
     with pytest.raises(DamagedLog, match="expected the opening record") as refusal:
-        Member(with_content(empty(), path, record + bytes(512))).open()
+        ModelMember(with_content(empty(), path, record + bytes(512))).open()
     assert refusal.value.offset == 0
 
 
 def test_a_log_may_begin_with_entries_that_replaced_older_ones() -> None:
-    crc, head = wal_format.encode_opening(0, SegmentName(4, 101), [ME, HardState(), Marker(90, 1)])
-    batch = [Entry(2, index) for index in range(91, 104)]
+    crc, head = wal_format.encode_segment_start(
+        0, SegmentName(4, 101), [ME, HardState(), SnapshotMarker(90, 1)]
+    )
+    batch = [LogEntry(2, index) for index in range(91, 104)]
     _, records = wal_format.encode_entries(crc, batch, len(head))
     files = with_content(empty(), WAL / str(SegmentName(4, 101)), head + records)
     header, state, footer = snapshot_file.encode(Snapshot(90, 1, state_as_of(90)))
     files = with_content(files, SNAP / str(SnapshotName(90, 1)), header + state + footer)
-    assert remembered(Member(files).open()) == (90, HardState(commit=90), batch)
+    assert remembered(ModelMember(files).open()) == (90, HardState(commit=90), batch)
 
 
-def empty() -> MemoryFiles:
-    files = MemoryFiles()
+def empty() -> MemoryFileSystem:
+    files = MemoryFileSystem()
     for directory in (HOME, HOME / "member", WAL, SNAP):
         files.make_directory(directory)
     return files
@@ -295,23 +299,23 @@ def empty() -> MemoryFiles:
 @pytest.mark.parametrize(
     ("records", "finding"),
     [
-        ([Marker(0, 0)], "expected a METADATA record"),
-        ([wal_format.Metadata(1, 2, 9)], "format version 9, and this program knows 2"),
-        ([ME, wal_format.Metadata(5, 6)], "expected the log of"),
-        ([ME, wal_format.Opening(0, 1, 60, 0)], "found the opening record of"),
+        ([SnapshotMarker(0, 0)], "expected a METADATA record"),
+        ([wal_format.WalMetadata(1, 2, 9)], "format version 9, and this program knows 2"),
+        ([ME, wal_format.WalMetadata(5, 6)], "expected the log of"),
+        ([ME, wal_format.SegmentHeader(0, 1, 60, 0)], "found the opening record of"),
     ],
 )
 def test_opening_records_that_do_not_fit_are_named(
     records: list[wal_format.Record], finding: str
 ) -> None:
-    _, head = wal_format.encode_opening(0, SegmentName(0, 1), records)
+    _, head = wal_format.encode_segment_start(0, SegmentName(0, 1), records)
     path = WAL / str(SegmentName(0, 1))
     with pytest.raises(Damaged, match=finding):
-        Member(with_content(empty(), path, head)).open()
+        ModelMember(with_content(empty(), path, head)).open()
 
 
 def sealed(kind: int, payload: bytes) -> bytes:
-    crc, head = wal_format.encode_opening(0, SegmentName(0, 1), [ME])
+    crc, head = wal_format.encode_segment_start(0, SegmentName(0, 1), [ME])
     body = HEAD.pack(0, 0, kind << 24 | len(payload), len(head))[8:] + payload
     body += bytes(-len(payload) % 8)
     return head + wal_format.SUMS.pack(wal_format.extend(crc, body), crc) + body
@@ -321,9 +325,9 @@ def sealed(kind: int, payload: bytes) -> bytes:
     ("raw", "finding"),
     [
         (sealed(77, b"what?"), "a record of the unknown kind 77"),
-        (sealed(wal_format.Kind.STATE, b"short"), "a record of kind 3 with 5 bytes"),
-        (sealed(wal_format.Kind.ENTRY, b"short"), "a record of the unknown kind 2"),
-        (sealed(wal_format.Kind.CRC, bytes(36)), "an opening record with the mark"),
+        (sealed(wal_format.RecordKind.STATE, b"short"), "a record of kind 3 with 5 bytes"),
+        (sealed(wal_format.RecordKind.ENTRY, b"short"), "a record of the unknown kind 2"),
+        (sealed(wal_format.RecordKind.CRC, bytes(36)), "an opening record with the mark"),
     ],
 )
 def test_an_intact_record_that_this_version_does_not_know_is_named(
@@ -331,7 +335,7 @@ def test_an_intact_record_that_this_version_does_not_know_is_named(
 ) -> None:
     path = WAL / str(SegmentName(0, 1))
     with pytest.raises(UnknownFormat, match=finding) as refusal:
-        Member(with_content(empty(), path, raw)).open()
+        ModelMember(with_content(empty(), path, raw)).open()
     assert "start the version of this program that wrote it" in str(refusal.value)
 
 
@@ -339,7 +343,7 @@ def test_an_intact_record_that_this_version_does_not_know_is_named(
 def test_a_file_of_another_program_is_not_taken_for_a_log(raw: bytes) -> None:
     path = WAL / str(SegmentName(0, 0))
     with pytest.raises(DamagedLog, match="check that --data-dir names a directory of this program"):
-        Member(with_content(empty(), path, raw)).open()
+        ModelMember(with_content(empty(), path, raw)).open()
 
 
 def test_snapshots_without_a_log_are_not_a_new_member() -> None:
@@ -347,7 +351,7 @@ def test_snapshots_without_a_log_are_not_a_new_member() -> None:
     for path in segments(files):
         files = with_content(files, path, None)
     with pytest.raises(DamagedLog, match="found no segment"):
-        Member(files).open()
+        ModelMember(files).open()
 
 
 def test_each_flipped_bit_of_the_newest_snapshot_is_passed_over_for_the_one_before() -> None:
@@ -358,7 +362,7 @@ def test_each_flipped_bit_of_the_newest_snapshot_is_passed_over_for_the_one_befo
     for byte in range(len(raw)):
         changed = with_content(files, path, flipped(raw, byte * 8 + rng.randrange(8)))
         try:
-            recovered = Member(changed).open()
+            recovered = ModelMember(changed).open()
         except UnknownFormat:
             pytest.fail("one flipped bit is no later version")
         assert recovered.snapshot is not None
@@ -368,12 +372,12 @@ def test_each_flipped_bit_of_the_newest_snapshot_is_passed_over_for_the_one_befo
         assert recovered.repairs[0].path == path
         assert f"{path.name}.broken" in changed.names(SNAP)
         changed.locked.clear()
-        assert Member(changed).open().snapshot == recovered.snapshot
+        assert ModelMember(changed).open().snapshot == recovered.snapshot
 
 
 @pytest.mark.parametrize("size", range(0, 640, 40))
 def test_wherever_a_segment_ends_the_snapshot_before_can_stand_in(size: int) -> None:
-    member = Member(files := MemoryFiles())
+    member = ModelMember(files := MemoryFileSystem())
     member.commits = 3
     member.open()
     for _ in range(12):
@@ -382,7 +386,7 @@ def test_wherever_a_segment_ends_the_snapshot_before_can_stand_in(size: int) -> 
         member.sync()
         member.snapshot()
         *_, (path, raw) = contents(files, SNAP).items()
-        recovered = Member(with_content(files, path, raw[:-1])).open()
+        recovered = ModelMember(with_content(files, path, raw[:-1])).open()
         at = recovered.snapshot.index if recovered.snapshot else 0
         assert at < member.known().snapshot
         assert at + len(recovered.entries) == member.index
@@ -392,7 +396,7 @@ def test_wherever_a_segment_ends_the_snapshot_before_can_stand_in(size: int) -> 
 def test_a_log_that_began_anew_behind_a_leaders_snapshot_can_lose_its_old_segments(
     size: int,
 ) -> None:
-    member = Member(MemoryFiles())
+    member = ModelMember(MemoryFileSystem())
     member.commits = 3
     member.open()
     member.append([500, 500])
@@ -410,14 +414,14 @@ def test_damage_in_every_snapshot_that_the_log_needs_refuses_the_start() -> None
     for path in contents(files, SNAP):
         files = with_content(files, path, b"not a snapshot")
     with pytest.raises(DamagedSnapshot) as refusal:
-        Member(files).open()
+        ModelMember(files).open()
     assert f"{member.known().snapshot:016x}" in refusal.value.path
 
 
 def test_a_first_snapshot_that_is_missing_is_made_good_by_the_whole_log() -> None:
     member, files = a_life(snapshots=1)
     [path] = contents(files, SNAP)
-    recovered = Member(with_content(files, path, None)).open()
+    recovered = ModelMember(with_content(files, path, None)).open()
     assert recovered.snapshot is None
     assert [entry.index for entry in recovered.entries] == list(range(1, member.index + 1))
     assert "the file is missing" in recovered.repairs[0].done
@@ -425,7 +429,7 @@ def test_a_first_snapshot_that_is_missing_is_made_good_by_the_whole_log() -> Non
 
 def test_a_damaged_snapshot_that_a_leader_sent_cannot_be_made_good() -> None:
     member, files = a_life(snapshots=1)
-    member = Member(files)
+    member = ModelMember(files)
     member.open()
     member.index, member.term = 18, 4
     member.install(30)
@@ -435,14 +439,14 @@ def test_a_damaged_snapshot_that_a_leader_sent_cannot_be_made_good() -> None:
     *_, path = contents(files, SNAP)
     changed = with_content(files, path, flipped(files.read(path) or b"", 400))
     with pytest.raises(DamagedSnapshot, match="checksum"):
-        Member(changed).open()
+        ModelMember(changed).open()
 
 
 def test_a_snapshot_file_without_a_marker_is_removed() -> None:
     member, files = a_life(snapshots=1)
-    again = Member(files)
+    again = ModelMember(files)
     again.open()
     again.disk.write_snapshot(12, 1, b"never marked")
     again.disk.close()
-    assert remembered(Member(files).open()) == member.known().seen()
+    assert remembered(ModelMember(files).open()) == member.known().seen()
     assert len(files.names(SNAP)) == 1

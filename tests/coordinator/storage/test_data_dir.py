@@ -11,32 +11,32 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.core.raft.entry import Entry, HardState
-from coordinator.core.storage.wal_format import Metadata
+from coordinator.core.raft.entry import HardState, LogEntry
+from coordinator.core.storage.wal_format import WalMetadata
 from coordinator.storage import data_dir as disk_module
-from coordinator.storage.data_dir import DirectoryInUse, Disk, DiskFull, Limits, OsFiles
+from coordinator.storage.data_dir import DataDir, DirectoryInUse, DiskFull, OsFileSystem, Retention
 from rig.processes import ROOT
 from tests.coordinator.storage.log_model import ME
-from tests.coordinator.storage.memory_files import MemoryFiles
+from tests.coordinator.storage.memory_files import MemoryFileSystem
 
-SMALL = Limits(segment_bytes=16 << 10, entries_kept=10, snapshots_kept=2)
+SMALL = Retention(segment_bytes=16 << 10, entries_kept=10, snapshots_kept=2)
 
 
-def entries(first: int, count: int, size: int = 100) -> list[Entry]:
+def entries(first: int, count: int, size: int = 100) -> list[LogEntry]:
     return [
-        Entry(1, index, (b"%d " % index * size)[:size]) for index in range(first, first + count)
+        LogEntry(1, index, (b"%d " % index * size)[:size]) for index in range(first, first + count)
     ]
 
 
 def test_what_was_synced_is_there_after_a_restart(tmp_path: Path) -> None:
-    disk = Disk(tmp_path / "data")
+    disk = DataDir(tmp_path / "data")
     first = disk.open(ME)
     assert (first.created, first.metadata, first.entries) == (True, ME, [])
     disk.append(entries(1, 64), HardState(1, 7, 60))
     disk.sync()
     disk.close()
-    disk = Disk(tmp_path / "data")
-    again = disk.open(Metadata(node=5, cluster=6))
+    disk = DataDir(tmp_path / "data")
+    again = disk.open(WalMetadata(node=5, cluster=6))
     disk.close()
     assert (again.created, again.metadata) == (False, ME)
     assert again.entries == entries(1, 64)
@@ -45,7 +45,7 @@ def test_what_was_synced_is_there_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_the_layout_is_for_the_owner_alone(tmp_path: Path) -> None:
-    disk = Disk(tmp_path / "deep" / "data", SMALL)
+    disk = DataDir(tmp_path / "deep" / "data", SMALL)
     disk.open(ME)
     disk.append(entries(1, 3))
     disk.save_snapshot(2, 1, b"state")
@@ -62,7 +62,7 @@ def test_the_layout_is_for_the_owner_alone(tmp_path: Path) -> None:
 
 def test_a_directory_that_the_operator_made_keeps_its_mode(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir(mode=0o755)
-    disk = Disk(tmp_path / "data", SMALL)
+    disk = DataDir(tmp_path / "data", SMALL)
     disk.open(ME)
     disk.close()
     assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o755
@@ -70,7 +70,7 @@ def test_a_directory_that_the_operator_made_keeps_its_mode(tmp_path: Path) -> No
 
 
 def test_segments_are_filled_with_zeros_before_their_use(tmp_path: Path) -> None:
-    disk = Disk(tmp_path, SMALL)
+    disk = DataDir(tmp_path, SMALL)
     disk.open(ME)
     for first in range(1, 400, 40):
         disk.append(entries(first, 40))
@@ -82,19 +82,19 @@ def test_segments_are_filled_with_zeros_before_their_use(tmp_path: Path) -> None
 
 
 def test_a_batch_longer_than_a_segment_has_one_of_its_own(tmp_path: Path) -> None:
-    disk = Disk(tmp_path, SMALL)
+    disk = DataDir(tmp_path, SMALL)
     disk.open(ME)
-    disk.append([Entry(1, 1, b"x" * 100_000)])
+    disk.append([LogEntry(1, 1, b"x" * 100_000)])
     disk.append(entries(2, 2))
     disk.sync()
     disk.close()
-    again = Disk(tmp_path, SMALL)
+    again = DataDir(tmp_path, SMALL)
     assert [len(entry.data) for entry in again.open(ME).entries] == [100_000, 100, 100]
     again.close()
 
 
 def test_a_snapshot_lets_old_segments_and_snapshots_go(tmp_path: Path) -> None:
-    disk = Disk(tmp_path, SMALL)
+    disk = DataDir(tmp_path, SMALL)
     disk.open(ME)
     for first in range(1, 1200, 40):
         disk.append(entries(first, 40), HardState(1, 7, first + 39))
@@ -106,7 +106,7 @@ def test_a_snapshot_lets_old_segments_and_snapshots_go(tmp_path: Path) -> None:
     assert snaps == [f"{760:016x}-{1:016x}.snap", f"{1000:016x}-{1:016x}.snap"]
     first_kept = min((tmp_path / "member" / "wal").iterdir()).name
     assert 600 < int(first_kept[17:33], 16) <= 761
-    again = Disk(tmp_path, SMALL)
+    again = DataDir(tmp_path, SMALL)
     recovered = again.open(ME)
     again.close()
     assert recovered.snapshot is not None
@@ -115,7 +115,7 @@ def test_a_snapshot_lets_old_segments_and_snapshots_go(tmp_path: Path) -> None:
 
 
 def test_a_prepared_segment_is_the_one_that_is_used(tmp_path: Path) -> None:
-    disk = Disk(tmp_path, SMALL)
+    disk = DataDir(tmp_path, SMALL)
     disk.open(ME)
     assert not disk.wants_prepare
     disk.append(entries(1, 80))
@@ -134,7 +134,7 @@ def test_a_prepared_segment_is_the_one_that_is_used(tmp_path: Path) -> None:
 
 
 def test_a_second_process_is_told_who_has_the_directory(tmp_path: Path) -> None:
-    disk = Disk(tmp_path, SMALL)
+    disk = DataDir(tmp_path, SMALL)
     disk.open(ME)
     script = (
         "import sys, pathlib; from coordinator import disk, wal;"
@@ -150,27 +150,27 @@ def test_a_second_process_is_told_who_has_the_directory(tmp_path: Path) -> None:
 
 
 def hold_twice(directory: Path) -> None:
-    first = Disk(directory, SMALL)
+    first = DataDir(directory, SMALL)
     first.open(ME)
     try:
-        Disk(directory, SMALL).open(ME)
+        DataDir(directory, SMALL).open(ME)
     finally:
         first.close()
 
 
 def test_a_refused_start_gives_the_lock_back(tmp_path: Path) -> None:
-    disk = Disk(tmp_path, SMALL)
+    disk = DataDir(tmp_path, SMALL)
     disk.open(ME)
     disk.close()
     [segment] = (tmp_path / "member" / "wal").iterdir()
     good = segment.read_bytes()
     segment.write_bytes(b"\xff" + good[1:])
-    refused = Disk(tmp_path, SMALL)
+    refused = DataDir(tmp_path, SMALL)
     with pytest.raises(disk_module.DamagedLog):
         refused.open(ME)
     refused.close()
     segment.write_bytes(good)
-    again = Disk(tmp_path, SMALL)
+    again = DataDir(tmp_path, SMALL)
     assert not again.open(ME).created
     again.close()
 
@@ -209,7 +209,7 @@ def test_a_killed_process_has_all_that_it_said_was_safe(tmp_path: Path) -> None:
         said = int(rest[-1]) if rest else said
         writer.wait()
         writer.stdout.close()
-        disk = Disk(tmp_path)
+        disk = DataDir(tmp_path)
         recovered = disk.open(ME)
         disk.close()
         last = recovered.entries[-1].index if recovered.entries else recovered.hard_state.commit
@@ -233,10 +233,10 @@ def tiny(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_named_and_nothing_acknowledged_is_lost(tiny: Path) -> None:
-    limits = Limits(segment_bytes=300 << 10)
-    disk = Disk(tiny, limits)
+    limits = Retention(segment_bytes=300 << 10)
+    disk = DataDir(tiny, limits)
     disk.open(ME)
-    safe: list[Entry] = []
+    safe: list[LogEntry] = []
     with pytest.raises(DiskFull) as refusal:
         fill(disk, safe)
     assert "No space left on device: make room on this file system" in str(refusal.value)
@@ -244,12 +244,12 @@ def test_a_full_disk_is_named_and_nothing_acknowledged_is_lost(tiny: Path) -> No
     with pytest.raises(DiskFull):
         disk.append(entries(len(safe) + 1, 8))
     disk.close()
-    again = Disk(tiny, limits)
+    again = DataDir(tiny, limits)
     assert again.open(ME).entries == safe
     again.close()
 
 
-def fill(disk: Disk, safe: list[Entry]) -> None:
+def fill(disk: DataDir, safe: list[LogEntry]) -> None:
     """Write until it fails, and note in `safe` what was synced."""
     for _ in range(10_000):
         batch = entries(len(safe) + 1, 8)
@@ -267,7 +267,7 @@ def test_a_file_size_limit_is_named(tmp_path: Path) -> None:
     command = [sys.executable, "-c", script, str(tmp_path)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert "DiskFull: [Errno 27] cannot write, File too large: make room" in result.stderr
-    assert not Disk(tmp_path, SMALL).open(ME).repairs
+    assert not DataDir(tmp_path, SMALL).open(ME).repairs
 
 
 class Failing:
@@ -285,8 +285,8 @@ class Failing:
 
 @pytest.mark.parametrize("kind", ["sync", "write_at"])
 def test_a_failed_write_or_sync_is_never_tried_again(kind: str) -> None:
-    files = MemoryFiles()
-    disk = Disk(Path("/data"), SMALL, files)
+    files = MemoryFileSystem()
+    disk = DataDir(Path("/data"), SMALL, files)
     disk.open(ME)
     disk.append(entries(1, 1))
     disk.sync()
@@ -298,7 +298,7 @@ def test_a_failed_write_or_sync_is_never_tried_again(kind: str) -> None:
         disk.save_snapshot(1, 1, b"state")
 
 
-def write(disk: Disk) -> None:
+def write(disk: DataDir) -> None:
     disk.append(entries(2, 1))
     disk.sync()
 
@@ -306,8 +306,8 @@ def write(disk: Disk) -> None:
 def test_the_operating_systems_errors_say_which_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match=r"cannot create, .*: '.*file/data'"):
-        Disk(tmp_path / "file" / "data").open(ME)
-    files = OsFiles()
+        DataDir(tmp_path / "file" / "data").open(ME)
+    files = OsFileSystem()
     with pytest.raises(FileNotFoundError, match="cannot open"):
         files.open(tmp_path / "nothing")
     with pytest.raises(FileNotFoundError, match="cannot name"):

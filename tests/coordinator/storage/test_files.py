@@ -4,32 +4,34 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.storage.data_dir import DirectoryInUse, OsFiles
-from coordinator.storage.wal_writer import Files
-from tests.coordinator.storage.memory_files import MemoryFiles
+from coordinator.storage.data_dir import DirectoryInUse, OsFileSystem
+from coordinator.storage.wal_writer import FileSystem
+from tests.coordinator.storage.memory_files import MemoryFileSystem
 
 
-@pytest.fixture(params=[OsFiles, MemoryFiles])
-def files(request: pytest.FixtureRequest) -> Files:
+@pytest.fixture(params=[OsFileSystem, MemoryFileSystem])
+def files(request: pytest.FixtureRequest) -> FileSystem:
     return request.param()
 
 
 @pytest.fixture
-def home(files: Files, tmp_path: Path) -> Path:
+def home(files: FileSystem, tmp_path: Path) -> Path:
     files.make_directory(tmp_path / "home")
     return tmp_path / "home"
 
 
-def test_a_new_directory_is_empty_and_making_it_again_is_harmless(files: Files, home: Path) -> None:
+def test_a_new_directory_is_empty_and_making_it_again_is_harmless(
+    files: FileSystem, home: Path
+) -> None:
     files.make_directory(home)
     assert files.names(home) == []
 
 
-def test_a_missing_file_reads_as_none(files: Files, home: Path) -> None:
+def test_a_missing_file_reads_as_none(files: FileSystem, home: Path) -> None:
     assert files.read(home / "nothing") is None
 
 
-def test_what_is_written_is_read(files: Files, home: Path) -> None:
+def test_what_is_written_is_read(files: FileSystem, home: Path) -> None:
     file = files.create(home / "a")
     file.write_at(0, b"hello")
     file.write_at(3, b"p me")
@@ -38,7 +40,7 @@ def test_what_is_written_is_read(files: Files, home: Path) -> None:
     assert files.read(home / "a") == b"help me"
 
 
-def test_a_write_behind_the_end_leaves_zeros_between(files: Files, home: Path) -> None:
+def test_a_write_behind_the_end_leaves_zeros_between(files: FileSystem, home: Path) -> None:
     file = files.create(home / "a")
     file.write_at(4, b"x")
     file.close()
@@ -46,7 +48,7 @@ def test_a_write_behind_the_end_leaves_zeros_between(files: Files, home: Path) -
 
 
 def test_an_existing_file_is_opened_as_it_is_and_created_anew_empty(
-    files: Files, home: Path
+    files: FileSystem, home: Path
 ) -> None:
     file = files.create(home / "a")
     file.write_at(0, b"abc")
@@ -59,12 +61,12 @@ def test_an_existing_file_is_opened_as_it_is_and_created_anew_empty(
     assert files.read(home / "a") == b""
 
 
-def test_a_file_that_is_missing_is_not_opened(files: Files, home: Path) -> None:
+def test_a_file_that_is_missing_is_not_opened(files: FileSystem, home: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nothing"):
         files.open(home / "nothing")
 
 
-def test_a_rename_replaces(files: Files, home: Path) -> None:
+def test_a_rename_replaces(files: FileSystem, home: Path) -> None:
     for name in ("a", "b"):
         file = files.create(home / name)
         file.write_at(0, name.encode())
@@ -75,7 +77,7 @@ def test_a_rename_replaces(files: Files, home: Path) -> None:
     assert files.read(home / "b") == b"a"
 
 
-def test_a_removed_file_is_gone(files: Files, home: Path) -> None:
+def test_a_removed_file_is_gone(files: FileSystem, home: Path) -> None:
     files.create(home / "a").close()
     files.remove(home / "a")
     assert files.names(home) == []
@@ -83,7 +85,7 @@ def test_a_removed_file_is_gone(files: Files, home: Path) -> None:
         files.remove(home / "a")
 
 
-def test_a_lock_is_held_until_it_is_closed(files: Files, home: Path) -> None:
+def test_a_lock_is_held_until_it_is_closed(files: FileSystem, home: Path) -> None:
     held = files.lock(home / "lock")
     with pytest.raises(DirectoryInUse, match=r"in use by process \d+"):
         files.lock(home / "lock")

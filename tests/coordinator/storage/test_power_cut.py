@@ -7,35 +7,35 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.coordinator.storage.log_model import ME, Member, remembered
-from tests.coordinator.storage.memory_files import MemoryFiles, PowerCut
+from tests.coordinator.storage.log_model import ME, ModelMember, remembered
+from tests.coordinator.storage.memory_files import MemoryFileSystem, PowerCut
 
-Act = Callable[[Member], None]
+Act = Callable[[ModelMember], None]
 
 
 def appends(sizes: list[int], back: int) -> Act:
-    def act(member: Member) -> None:
+    def act(member: ModelMember) -> None:
         member.append(sizes, back=back)
 
     return act
 
 
 def installs(ahead: int) -> Act:
-    def act(member: Member) -> None:
+    def act(member: ModelMember) -> None:
         member.install(ahead)
 
     return act
 
 
-def syncs(member: Member) -> None:
+def syncs(member: ModelMember) -> None:
     member.sync()
 
 
-def snapshots(member: Member) -> None:
+def snapshots(member: ModelMember) -> None:
     member.snapshot()
 
 
-def prepares(member: Member) -> None:
+def prepares(member: ModelMember) -> None:
     member.disk.prepare()
 
 
@@ -86,10 +86,10 @@ class CutAt:
             raise PowerCut
 
 
-def run(files: MemoryFiles, script: list[Act], cut_at: int) -> tuple[Member, bool]:
+def run(files: MemoryFileSystem, script: list[Act], cut_at: int) -> tuple[ModelMember, bool]:
     """Let a member live through a script; say whether the power was cut."""
     files.step = CutAt(cut_at)
-    member = Member(files)
+    member = ModelMember(files)
     try:
         member.open()
         for act in script:
@@ -99,9 +99,9 @@ def run(files: MemoryFiles, script: list[Act], cut_at: int) -> tuple[Member, boo
     return member, False
 
 
-def restart(member: Member, files: MemoryFiles) -> Member:
+def restart(member: ModelMember, files: MemoryFileSystem) -> ModelMember:
     """Open what a cut left, check it, and return the member that goes on with it."""
-    again = Member(files)
+    again = ModelMember(files)
     found = remembered(again.open())
     possible = member.may_remember()
     assert found in possible
@@ -116,7 +116,7 @@ def restart(member: Member, files: MemoryFiles) -> Member:
 @pytest.mark.parametrize("seed", range(3))
 def test_every_step_of_a_life_may_be_the_last(seed: int) -> None:
     for step in range(10_000):
-        member, cut = run(files := MemoryFiles(), SCRIPT, step)
+        member, cut = run(files := MemoryFileSystem(), SCRIPT, step)
         restart(member, files.after_power_cut(seed + step))
         restart(member, files.after_crash())
         if not cut:
@@ -135,7 +135,7 @@ def test_every_step_of_a_life_may_be_the_last(seed: int) -> None:
 def test_two_cuts_in_a_row_lose_nothing(
     script: list[Act], more: list[Act], cuts: tuple[int, int], seed: int
 ) -> None:
-    member, _ = run(files := MemoryFiles(), script, cuts[0])
+    member, _ = run(files := MemoryFileSystem(), script, cuts[0])
     files = files.after_power_cut(seed)
     files.step = CutAt(cuts[1])
     try:
@@ -151,9 +151,9 @@ def test_two_cuts_in_a_row_lose_nothing(
 def test_a_cut_in_the_first_opening_leaves_nothing_that_looks_like_a_log() -> None:
     step = 0
     while True:
-        _, cut = run(files := MemoryFiles(), [], step)
+        _, cut = run(files := MemoryFileSystem(), [], step)
         after = files.after_power_cut(step)
-        recovered = Member(after).open()
+        recovered = ModelMember(after).open()
         assert recovered.metadata == ME
         assert recovered.entries == []
         step += 1
@@ -162,19 +162,19 @@ def test_a_cut_in_the_first_opening_leaves_nothing_that_looks_like_a_log() -> No
 
 
 def test_what_was_only_written_before_a_crash_is_synced_before_it_counts() -> None:
-    member = Member(files := MemoryFiles())
+    member = ModelMember(files := MemoryFileSystem())
     member.open()
     member.append([10, 20])
     after = files.after_crash()
-    found = remembered(Member(after).open())
+    found = remembered(ModelMember(after).open())
     assert found == member.known().seen()
     for seed in range(20):
-        assert remembered(Member(after.after_power_cut(seed)).open()) == found
+        assert remembered(ModelMember(after.after_power_cut(seed)).open()) == found
 
 
 def test_sectors_of_an_unsynced_write_in_any_order_are_cut_off() -> None:
     for seed in range(200):
-        member = Member(files := MemoryFiles())
+        member = ModelMember(files := MemoryFileSystem())
         member.open()
         member.append([random.Random(seed).randint(0, 200)])
         member.sync()
@@ -185,13 +185,13 @@ def test_sectors_of_an_unsynced_write_in_any_order_are_cut_off() -> None:
 def test_a_repaired_log_needs_no_repair_again() -> None:
     torn = 0
     for seed in range(40):
-        member = Member(files := MemoryFiles())
+        member = ModelMember(files := MemoryFileSystem())
         member.open()
         member.append([300, 300])
         files = files.after_power_cut(seed)
-        first = Member(files).open()
+        first = ModelMember(files).open()
         files.locked.clear()
-        second = Member(files).open()
+        second = ModelMember(files).open()
         assert second.repairs == ()
         assert second.entries == first.entries
         torn += bool(first.repairs)
@@ -201,7 +201,7 @@ def test_a_repaired_log_needs_no_repair_again() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_what_follows_a_crash_at_any_step_survives_the_next_power_cut(seed: int) -> None:
     for step in range(10_000):
-        member, cut = run(files := MemoryFiles(), SCRIPT, step)
+        member, cut = run(files := MemoryFileSystem(), SCRIPT, step)
         member = restart(member, files := files.after_crash())
         member.append([5])
         member.sync()

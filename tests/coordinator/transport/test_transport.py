@@ -5,9 +5,9 @@ from contextlib import suppress
 
 import pytest
 
-from coordinator.core.peer.peer_messages import Packet
+from coordinator.core.peer.peer_messages import PeerMessage
 from coordinator.transport import transport
-from coordinator.transport.transport import Address, Links
+from coordinator.transport.transport import PeerAddress, Transport
 from rig.processes import free_port
 
 OTHER = 2
@@ -20,7 +20,7 @@ class Told:
     def __init__(self) -> None:
         self.refused = asyncio.Event()
 
-    def received(self, arrived: list[Packet]) -> None:
+    def received(self, arrived: list[PeerMessage]) -> None:
         del arrived
 
     def link_lost(self, member: int) -> None:
@@ -44,7 +44,7 @@ def test_a_member_that_dials_in_is_dialed_at_once(monkeypatch: pytest.MonkeyPatc
 
     async def story() -> None:
         told, dialed = Told(), asyncio.Event()
-        links = Links(Address(7, 1), told, None)
+        links = Transport(PeerAddress(7, 1), told, None)
         links.follow({OTHER: (f"http://127.0.0.1:{port}",)})
         await asyncio.wait_for(told.refused.wait(), DEADLINE_S)
 

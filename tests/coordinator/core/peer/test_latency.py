@@ -2,8 +2,8 @@
 
 import math
 
-from coordinator.core.peer.latency import ROUNDS_MAX, RoundTrips
-from coordinator.core.raft.messages import Append, Heartbeat, HeartbeatOk
+from coordinator.core.peer.latency import ROUNDS_MAX, PeerLatencies
+from coordinator.core.raft.messages import AppendEntries, Heartbeat, HeartbeatOk
 
 ME, NEAR, FAR = 1, 2, 3
 
@@ -17,7 +17,7 @@ def answer(round_: int, sender: int = NEAR, term: int = 5) -> HeartbeatOk:
 
 
 def test_an_answer_is_measured_from_its_own_round() -> None:
-    trips = RoundTrips()
+    trips = PeerLatencies()
     trips.sent([heartbeat(1), heartbeat(1, FAR)], 10.0)
     trips.sent([heartbeat(2), heartbeat(2, FAR)], 10.5)
     trips.received([answer(1), answer(2)], 10.503)
@@ -35,7 +35,7 @@ def test_an_answer_is_measured_from_its_own_round() -> None:
 
 
 def test_what_was_never_sent_or_long_ago_is_not_measured() -> None:
-    trips = RoundTrips()
+    trips = PeerLatencies()
     trips.received([answer(7)], 1.0)
     for round_ in range(ROUNDS_MAX + 1):
         trips.sent([heartbeat(round_)], float(round_))
@@ -46,8 +46,8 @@ def test_what_was_never_sent_or_long_ago_is_not_measured() -> None:
 
 
 def test_losses_and_appends_are_counted_and_who_leaves_is_forgotten() -> None:
-    trips = RoundTrips()
-    append = Append(sender=ME, receiver=NEAR, term=5, prev_index=0, prev_term=0, commit=0)
+    trips = PeerLatencies()
+    append = AppendEntries(sender=ME, receiver=NEAR, term=5, prev_index=0, prev_term=0, commit=0)
     trips.sent([append, append], 0.0)
     trips.received([append], 0.0)
     assert (trips.appends_sent, trips.appends_received) == (2, 1)

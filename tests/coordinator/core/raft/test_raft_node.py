@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from coordinator.core.raft.entry import Entry, HardState
+from coordinator.core.raft.entry import HardState, LogEntry
 from coordinator.core.raft.log import Log
 from coordinator.core.raft.membership import (
     AddLearner,
@@ -16,7 +16,7 @@ from coordinator.core.raft.membership import (
 )
 from coordinator.core.raft.messages import (
     AnyMessage,
-    Append,
+    AppendEntries,
     AppendOk,
     AppendReject,
     Heartbeat,
@@ -24,32 +24,34 @@ from coordinator.core.raft.messages import (
     InstallSnapshot,
     PreVote,
     PreVoteReply,
-    Vote,
+    RequestVote,
     VoteReply,
 )
-from coordinator.core.raft.raft_node import Node
-from coordinator.core.raft.ready import NotLeading, Ready, Role, Timing
+from coordinator.core.raft.raft_node import RaftNode
+from coordinator.core.raft.ready import NotLeader, Ready, Role, Timing
 
 THREE = Configuration(frozenset({1, 2, 3}))
 
 
-def node(*terms: int, term: int = 0, vote: int = 0, configuration: Configuration = THREE) -> Node:
+def node(
+    *terms: int, term: int = 0, vote: int = 0, configuration: Configuration = THREE
+) -> RaftNode:
     """Return member 1 with entries of these terms, all on its disk."""
-    entries = [Entry(each, index) for index, each in enumerate(terms, 1)]
+    entries = [LogEntry(each, index) for index, each in enumerate(terms, 1)]
     state = HardState(term or (terms[-1] if terms else 0), vote, 0)
-    one = Node(1, configuration, Log(0, 0, entries), state, dice=random.Random(1).randrange)
+    one = RaftNode(1, configuration, Log(0, 0, entries), state, dice=random.Random(1).randrange)
     for _ in range(one.timing.guard_ticks):  # it has kept what it may have promised
         one.tick()
     return one
 
 
-def settle(one: Node) -> Ready:
+def settle(one: RaftNode) -> Ready:
     ready = one.ready()
     one.saved(ready)
     return ready
 
 
-def elect(one: Node) -> Node:
+def elect(one: RaftNode) -> RaftNode:
     """Let member 1 win its election with the vote of member 2."""
     one.campaign()
     one.step(PreVoteReply(sender=2, receiver=1, term=one.term + 1, granted=True))
@@ -58,8 +60,10 @@ def elect(one: Node) -> Node:
     return one
 
 
-def vote(term: int, last_index: int, last_term: int, sender: int = 2) -> Vote:
-    return Vote(sender=sender, receiver=1, term=term, last_index=last_index, last_term=last_term)
+def vote(term: int, last_index: int, last_term: int, sender: int = 2) -> RequestVote:
+    return RequestVote(
+        sender=sender, receiver=1, term=term, last_index=last_index, last_term=last_term
+    )
 
 
 def granted(ready: Ready) -> bool:
@@ -68,10 +72,10 @@ def granted(ready: Ready) -> bool:
     return reply.granted
 
 
-def append(term: int, previous: tuple[int, int], *terms: int, commit: int = 0) -> Append:
+def append(term: int, previous: tuple[int, int], *terms: int, commit: int = 0) -> AppendEntries:
     index, previous_term = previous
-    entries = tuple(Entry(each, index + n) for n, each in enumerate(terms, 1))
-    return Append(
+    entries = tuple(LogEntry(each, index + n) for n, each in enumerate(terms, 1))
+    return AppendEntries(
         sender=2,
         receiver=1,
         term=term,
@@ -139,7 +143,7 @@ def test_5_3_conflicting_entries_are_replaced_with_all_behind_them() -> None:
     one = node(1, 1, 2, 2)
     one.step(append(3, (2, 1), 3))
     ready = one.ready()
-    assert ready.entries == (Entry(3, 3),)
+    assert ready.entries == (LogEntry(3, 3),)
     assert one.log.last == 3
     assert isinstance(only(ready), AppendOk)
 
@@ -155,7 +159,7 @@ def test_5_3_a_leader_commits_what_a_majority_has_on_disk() -> None:
     one.ready()
     one.step(AppendOk(sender=2, receiver=1, term=one.term, match=2))
     assert one.commit == 0, "its own entry is not saved yet"
-    one.saved(Ready(entries=(Entry(one.term, 2),)))
+    one.saved(Ready(entries=(LogEntry(one.term, 2),)))
     assert one.commit == 2
 
 
@@ -193,7 +197,7 @@ def test_thesis_3_10_leadership_goes_only_to_a_voter() -> None:
     with pytest.raises(ChangeRefused):
         one.transfer(9)
     one.transfer(2)
-    with pytest.raises(NotLeading):
+    with pytest.raises(NotLeader):
         one.propose([b"x"])
 
 
@@ -277,14 +281,14 @@ def test_a_lone_voter_tells_learners_of_its_term_only_when_that_is_saved() -> No
     ready = one.ready()
     assert ready.state == HardState(2, 1, 0)
     assert not ready.first, "after a crash it would begin the same term again, with other entries"
-    assert {type(message) for message in ready.after} == {Append}
+    assert {type(message) for message in ready.after} == {AppendEntries}
 
 
 def test_thesis_4_2_2_a_voter_whose_removal_is_not_committed_can_still_be_elected() -> None:
     """The others lack the removal: their logs are older, and none of them can win its vote."""
     two = Configuration(frozenset({1, 2}))
-    removal = Entry(1, 1, encode(Remove(1)))
-    one = Node(1, two, Log(0, 0, [removal]), HardState(1), dice=random.Random(1).randrange)
+    removal = LogEntry(1, 1, encode(Remove(1)))
+    one = RaftNode(1, two, Log(0, 0, [removal]), HardState(1), dice=random.Random(1).randrange)
     assert one.configuration.voters == {2}
     for _ in range(25):
         one.tick()

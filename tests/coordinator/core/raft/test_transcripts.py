@@ -29,7 +29,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.core.raft import describe, snapshot_transfer
-from coordinator.core.raft.entry import Entry, HardState
+from coordinator.core.raft.entry import HardState, LogEntry
 from coordinator.core.raft.log import Log
 from coordinator.core.raft.membership import (
     AddLearner,
@@ -39,9 +39,9 @@ from coordinator.core.raft.membership import (
     Remove,
 )
 from coordinator.core.raft.messages import AnyMessage
-from coordinator.core.raft.raft_node import Node
-from coordinator.core.raft.ready import NotLeading
-from coordinator.core.raft.snapshot_transfer import Image
+from coordinator.core.raft.raft_node import RaftNode
+from coordinator.core.raft.ready import NotLeader
+from coordinator.core.raft.snapshot_transfer import RaftSnapshot
 
 FILES = sorted((Path(__file__).parent / "golden").glob("*.txt"))
 CHANGES = {"add": AddLearner, "promote": Promote, "remove": Remove}
@@ -53,7 +53,7 @@ class Script:
     """The cluster of one file."""
 
     def __init__(self) -> None:
-        self.nodes: dict[int, Node] = {}
+        self.nodes: dict[int, RaftNode] = {}
         self.wire: deque[AnyMessage] = deque()
         self.groups: list[set[int]] = []
         self.configuration = Configuration(frozenset())
@@ -65,7 +65,7 @@ class Script:
         self.lines = []
         try:
             getattr(self, f"do_{verb}")(*words)
-        except (NotLeading, ChangeRefused) as refusal:
+        except (NotLeader, ChangeRefused) as refusal:
             self.lines.append(f"refused: {refusal}")
         self._settle()
         return self.lines
@@ -79,7 +79,7 @@ class Script:
             self._begin(member, Log(0, 0), HardState())
 
     def do_log(self, member: str, terms: str) -> None:
-        entries = [Entry(int(term), n, b"x") for n, term in enumerate(terms.split(","), 1)]
+        entries = [LogEntry(int(term), n, b"x") for n, term in enumerate(terms.split(","), 1)]
         self._begin(int(member), Log(0, 0, entries), HardState(entries[-1].term))
 
     def do_restart(self, member: str) -> None:
@@ -162,7 +162,7 @@ class Script:
         at = node.applied
         data = b"".join(each.data for each in node.log.between(node.log.base, at))
         term = node.log.term(at) or 0
-        image = Image(at, term, node.configuration_at(at), data)
+        image = RaftSnapshot(at, term, node.configuration_at(at), data)
         node.compact(at)
         assert node.leading is not None
         node.leading.offer(image.sealed())
@@ -175,7 +175,7 @@ class Script:
 
     def _begin(self, member: int, log: Log, state: HardState) -> None:
         dice = random.Random(member).randrange
-        self.nodes[member] = Node(member, self.configuration, log, state, dice=dice)
+        self.nodes[member] = RaftNode(member, self.configuration, log, state, dice=dice)
 
     def _passes(self, message: AnyMessage) -> bool:
         ends = {message.sender, message.receiver}

@@ -5,26 +5,27 @@ import random
 import pytest
 
 from coordinator.core.cluster import members as cluster
-from coordinator.core.peer.peer_messages import Forward
+from coordinator.core.peer.peer_messages import ForwardedCommands
 from coordinator.core.raft import membership
-from coordinator.core.raft.entry import Entry, HardState
-from coordinator.core.raft.membership import Found
+from coordinator.core.raft.entry import HardState, LogEntry
+from coordinator.core.raft.membership import AddFounder
 from coordinator.core.raft.messages import AppendOk, Heartbeat, PreVoteReply, VoteReply
 from coordinator.core.raft.ready import Role
 from coordinator.core.replica.replica import Replica
-from coordinator.core.replica.start_state import Birth
-from coordinator.core.store.api_errors import Unavailable
+from coordinator.core.replica.start_state import StartState
+from coordinator.core.store.api_errors import ClusterUnavailable
 from coordinator.core.store.commands import Put
-from coordinator.core.store.event import Event
+from coordinator.core.store.event import KeyEvent
 
 
 def leading(*others: int) -> Replica[str]:
     """Return member 1 as the leader of itself and others, elected by member 2 if there is one."""
     founders = [1, *others]
     entries = [
-        Entry(1, n, membership.encode(Found(n, cluster.peers((f"http://{n}",))))) for n in founders
+        LogEntry(1, n, membership.encode(AddFounder(n, cluster.encode_peer_urls((f"http://{n}",)))))
+        for n in founders
     ]
-    birth = Birth(
+    birth = StartState(
         member=1,
         state=HardState(1, 0, len(entries)),
         entries=entries,
@@ -44,13 +45,13 @@ def leading(*others: int) -> Replica[str]:
     return replica
 
 
-def alone_of(members: int) -> Birth:
+def alone_of(members: int) -> StartState:
     """Return the birth of member 1, which knows of others and has something to tell of itself."""
     entries = [
-        Entry(1, n, membership.encode(Found(n, cluster.peers((f"http://{n}",)))))
+        LogEntry(1, n, membership.encode(AddFounder(n, cluster.encode_peer_urls((f"http://{n}",)))))
         for n in range(1, members + 1)
     ]
-    return Birth(
+    return StartState(
         member=1,
         state=HardState(1, 0, len(entries)),
         entries=entries,
@@ -66,12 +67,12 @@ def test_a_leader_that_is_found_after_long_is_told_of_this_member_at_once() -> N
     replica: Replica[str] = Replica(alone_of(3))
     replica.pass_time(60 * 10**9)
     drive(replica)
-    with pytest.raises(Unavailable, match="no leader for 60"):
+    with pytest.raises(ClusterUnavailable, match="no leader for 60"):
         replica.propose(Put(b"/a", b"1"), "write")
     term = replica.term + 1
     replica.receive(Heartbeat(sender=2, receiver=1, term=term, commit=0, round=1))
     drive(replica)
-    (forward,) = [each for each in replica.take_packets() if isinstance(each, Forward)]
+    (forward,) = [each for each in replica.take_packets() if isinstance(each, ForwardedCommands)]
     assert [each.command for each in forward.requests] == list(alone_of(3).facts)
     replica.propose(Put(b"/a", b"1"), "write")
 
@@ -91,4 +92,4 @@ def test_a_write_in_one_batch_with_a_transfer_goes_first() -> None:
     replica.propose(Put(b"/a", b"1"), "write")
     drive(replica)
     replica.receive(AppendOk(sender=2, receiver=1, term=2, match=replica.node.log.last))
-    assert isinstance(drive(replica)["write"], Event)
+    assert isinstance(drive(replica)["write"], KeyEvent)

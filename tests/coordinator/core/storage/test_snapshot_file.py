@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from coordinator.core.storage import snapshot_file
 from coordinator.core.storage.snapshot_file import Snapshot, SnapshotName
 from coordinator.core.storage.storage_errors import DamagedLog, DamagedSnapshot, UnknownFormat
-from coordinator.core.storage.wal_format import Marker, extend
+from coordinator.core.storage.wal_format import SnapshotMarker, extend
 
 u64 = st.integers(0, (1 << 64) - 1)
 snapshots = st.builds(Snapshot, u64, u64, st.binary(max_size=200))
@@ -58,14 +58,14 @@ def test_other_files_are_no_snapshots(name: str) -> None:
     assert SnapshotName.parse(name) is None
 
 
-def choose(kept: dict[int, bytes], first: int) -> snapshot_file.Choice:
-    markers = [Marker(index, 1) for index in (10, 20, 30)]
+def choose(kept: dict[int, bytes], first: int) -> snapshot_file.SnapshotChoice:
+    markers = [SnapshotMarker(index, 1) for index in (10, 20, 30)]
     return snapshot_file.choose("d", markers, first, lambda name: kept.get(name.index))
 
 
 def test_the_newest_intact_snapshot_is_chosen() -> None:
     kept = {index: encoded(Snapshot(index, 1, b"s%d" % index)) for index in (10, 20, 30)}
-    assert choose(kept, 5) == snapshot_file.Choice(Snapshot(30, 1, b"s30"), ())
+    assert choose(kept, 5) == snapshot_file.SnapshotChoice(Snapshot(30, 1, b"s30"), ())
 
 
 def test_a_snapshot_under_the_name_of_another_is_refused() -> None:

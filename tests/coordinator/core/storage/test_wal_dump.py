@@ -3,14 +3,20 @@
 import pytest
 
 from coordinator.core.raft import membership
-from coordinator.core.raft.entry import Entry, HardState
-from coordinator.core.raft.membership import Configuration, Found
+from coordinator.core.raft.entry import HardState, LogEntry
+from coordinator.core.raft.membership import AddFounder, Configuration
 from coordinator.core.replica import state_snapshot
-from coordinator.core.replica.sessions import Applied, Request, encode
+from coordinator.core.replica.sessions import Proposal, Sessions, encode
 from coordinator.core.storage import wal_dump, wal_format
 from coordinator.core.storage.snapshot_file import Snapshot
-from coordinator.core.storage.wal_format import Marker, Metadata, Opening, Record, SegmentName
-from coordinator.core.store.commands import Append, Command, Delete, Note, Put, Sync
+from coordinator.core.storage.wal_format import (
+    Record,
+    SegmentHeader,
+    SegmentName,
+    SnapshotMarker,
+    WalMetadata,
+)
+from coordinator.core.store.commands import Command, CreateInOrder, Delete, Note, Put, Sync
 from coordinator.core.store.keyspace import KeySpace
 
 
@@ -18,19 +24,19 @@ from coordinator.core.store.keyspace import KeySpace
     ("record", "line"),
     [
         (
-            Entry(4, 17, encode(Request(0xAB, 3, Put(b"/a", b"hello")))),
+            LogEntry(4, 17, encode(Proposal(0xAB, 3, Put(b"/a", b"hello")))),
             'entry term=4 index=17 put /a value="hello" request=ab/3',
         ),
         (
-            Entry(1, 1, membership.encode(Found(0x8E9E))),
+            LogEntry(1, 1, membership.encode(AddFounder(0x8E9E))),
             "entry term=1 index=1 found member=8e9e",
         ),
-        (Entry(4, 18), "entry term=4 index=18 no-op"),
-        (Entry(4, 19, b"\xc1\x00"), 'entry term=4 index=19 data="\\\\xc1\\u0000"'),
+        (LogEntry(4, 18), "entry term=4 index=18 no-op"),
+        (LogEntry(4, 19, b"\xc1\x00"), 'entry term=4 index=19 data="\\\\xc1\\u0000"'),
         (HardState(4, 0x8E9E, 16), "state term=4 vote=8e9e commit=16"),
-        (Marker(10, 3), "snapshot index=10 term=3"),
-        (Metadata(0xAB, 0xCD), "metadata member=ab cluster=cd version=2"),
-        (Opening(2, 17, 168, 0xABCD), "segment 2 first=17 opening=168 bytes crc=0000abcd"),
+        (SnapshotMarker(10, 3), "snapshot index=10 term=3"),
+        (WalMetadata(0xAB, 0xCD), "metadata member=ab cluster=cd version=2"),
+        (SegmentHeader(2, 17, 168, 0xABCD), "segment 2 first=17 opening=168 bytes crc=0000abcd"),
     ],
 )
 def test_each_kind_of_record_has_its_line(record: Record, line: str) -> None:
@@ -54,7 +60,7 @@ NOON_NS = 1_700_000_000_000_000_000
             Put(b"/a", prev_exist=False, refresh=True, expires_ns=NOON_NS),
             'put /a value="" expires=2023-11-14T22:13:20Z prev-exist=false refresh',
         ),
-        (Append(b"/q", b"job"), 'append /q value="job"'),
+        (CreateInOrder(b"/q", b"job"), 'append /q value="job"'),
         (Delete(b"/a"), "delete /a"),
         (Delete(b"/d", directory=True, recursive=True), "delete /d dir recursive"),
         (
@@ -70,9 +76,11 @@ def test_each_command_is_said_with_what_is_special_about_it(command: Command, li
 
 
 def a_segment() -> bytes:
-    crc, head = wal_format.encode_opening(0, SegmentName(0, 1), [Metadata(1, 2), HardState()])
+    crc, head = wal_format.encode_segment_start(
+        0, SegmentName(0, 1), [WalMetadata(1, 2), HardState()]
+    )
     _, batch = wal_format.encode_entries(
-        crc, [Entry(1, 1), Entry(1, 2, encode(Request(0, 0, Delete(b"/a"))))], len(head)
+        crc, [LogEntry(1, 1), LogEntry(1, 2, encode(Proposal(0, 0, Delete(b"/a"))))], len(head)
     )
     return head + batch + bytes(512)
 
@@ -101,7 +109,7 @@ def test_a_torn_write_and_damage_are_told_apart() -> None:
 
 
 def test_a_record_of_a_later_version_ends_the_account() -> None:
-    crc, head = wal_format.encode_opening(0, SegmentName(0, 1), [Metadata(1, 2)])
+    crc, head = wal_format.encode_segment_start(0, SegmentName(0, 1), [WalMetadata(1, 2)])
     body = wal_format.HEAD.pack(0, 0, 99 << 24, len(head))[8:]
     raw = head + wal_format.SUMS.pack(wal_format.extend(crc, body), crc) + body
     told = "unknown: a record of the unknown kind 99"
@@ -116,7 +124,7 @@ def test_a_snapshot_is_said_key_by_key() -> None:
         Put(b"/b", directory=True),
     ):
         space.apply(command)
-    data = state_snapshot.dump(Configuration(frozenset({0xA1, 0xB2})), Applied(), 0, space)
+    data = state_snapshot.dump(Configuration(frozenset({0xA1, 0xB2})), Sessions(), 0, space)
     assert list(wal_dump.snapshot(Snapshot(9, 2, data))) == [
         f"snapshot index=9 term=2 state={len(data)} bytes",
         "voters a1,b2 learners none",

@@ -4,26 +4,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.core.raft.entry import Entry, HardState
+from coordinator.core.raft.entry import HardState, LogEntry
 from coordinator.core.storage import wal_format
 from coordinator.core.storage.wal_format import (
-    Marker,
-    Metadata,
-    Opening,
     Record,
-    Records,
+    RecordReader,
+    SegmentHeader,
     SegmentName,
+    SnapshotMarker,
+    WalMetadata,
 )
 
 u64 = st.integers(0, (1 << 64) - 1)
 u32 = st.integers(0, (1 << 32) - 1)
-entries = st.builds(Entry, u64, u64, st.binary(max_size=300))
+entries = st.builds(LogEntry, u64, u64, st.binary(max_size=300))
 records = st.one_of(
     entries,
     st.builds(HardState, u64, u64, u64),
-    st.builds(Marker, u64, u64),
-    st.builds(Metadata, u64, u64, u32),
-    st.builds(Opening, u64, u64, u32, u32),
+    st.builds(SnapshotMarker, u64, u64),
+    st.builds(WalMetadata, u64, u64, u32),
+    st.builds(SegmentHeader, u64, u64, u32, u32),
 )
 
 
@@ -34,14 +34,14 @@ def test_records_come_back_as_they_were(wanted: list[Record], start: int, durabl
         crc, part = wal_format.encode(crc, record, durable)
         assert len(part) % wal_format.ALIGNMENT == 0
         raw += part
-    walk = Records(raw, start)
+    walk = RecordReader(raw, start)
     assert [record for _, record in walk] == wanted
     assert (walk.offset, walk.crc) == (len(raw), crc)
 
 
 @given(st.lists(entries, max_size=20), u32)
 def test_a_batch_of_entries_is_what_its_entries_are_one_by_one(
-    batch: list[Entry], start: int
+    batch: list[LogEntry], start: int
 ) -> None:
     crc, raw = start, b""
     for entry in batch:
@@ -62,14 +62,18 @@ def test_a_cut_anywhere_leaves_the_records_that_are_whole(
         ends.append(len(raw))
     cut = data.draw(st.integers(0, len(raw)))
     whole = sum(end <= cut for end in ends)
-    assert [record for _, record in Records(raw[:cut], start)] == wanted[:whole]
+    assert [record for _, record in RecordReader(raw[:cut], start)] == wanted[:whole]
 
 
 def test_the_format_on_disk_does_not_change() -> None:
     name = SegmentName(2, 17)
     state = HardState(term=4, vote=7, commit=16)
-    crc, head = wal_format.encode_opening(0xABCD, name, [Metadata(1, 2, 1), state, Marker(10, 3)])
-    crc, batch = wal_format.encode_entries(crc, [Entry(4, 17, b"hello"), Entry(4, 18)], len(head))
+    crc, head = wal_format.encode_segment_start(
+        0xABCD, name, [WalMetadata(1, 2, 1), state, SnapshotMarker(10, 3)]
+    )
+    crc, batch = wal_format.encode_entries(
+        crc, [LogEntry(4, 17, b"hello"), LogEntry(4, 18)], len(head)
+    )
     assert (head + batch).hex(" ", 8) == (
         "a2f9c0a0cdab0000 2400000500000000 6574632d77616c0a 0200000000000000 1100000000000000 "
         "a800000000000000 cdab000000000000 acf1ffa9a2f9c0a0 1400000100000000 0100000000000000 "
@@ -85,36 +89,38 @@ def test_the_checksum_is_crc32c() -> None:
 
 
 def test_an_opening_knows_its_own_length() -> None:
-    _, head = wal_format.encode_opening(5, SegmentName(0, 1), [Metadata(1, 2), HardState()])
-    [(_, opening), *_] = Records(head, 5)
-    assert opening == Opening(sequence=0, first=1, head_bytes=len(head), crc=5)
+    _, head = wal_format.encode_segment_start(
+        5, SegmentName(0, 1), [WalMetadata(1, 2), HardState()]
+    )
+    [(_, opening), *_] = RecordReader(head, 5)
+    assert opening == SegmentHeader(sequence=0, first=1, head_bytes=len(head), crc=5)
 
 
 def test_the_chain_goes_on_into_the_next_segment() -> None:
-    crc, first = wal_format.encode_opening(0, SegmentName(0, 1), [Metadata(1, 2)])
-    after, second = wal_format.encode_opening(crc, SegmentName(1, 9), [Metadata(1, 2)])
+    crc, first = wal_format.encode_segment_start(0, SegmentName(0, 1), [WalMetadata(1, 2)])
+    after, second = wal_format.encode_segment_start(crc, SegmentName(1, 9), [WalMetadata(1, 2)])
     assert wal_format.chain_start(first) == 0
     assert wal_format.chain_start(second) == crc
-    walk = Records(second, crc)
+    walk = RecordReader(second, crc)
     assert len(list(walk)) == 2
     assert walk.crc == after
 
 
 def test_a_file_shorter_than_a_record_ends_at_once() -> None:
-    assert list(Records(b"short", 0)) == []
+    assert list(RecordReader(b"short", 0)) == []
     assert wal_format.record_end(b"short", 0) == 0
     assert wal_format.chain_start(b"short") is None
 
 
 def test_zeros_are_no_record() -> None:
-    walk = Records(bytes(4096), 0)
+    walk = RecordReader(bytes(4096), 0)
     assert list(walk) == []
     assert wal_format.chain_start(bytes(4096)) is None
 
 
 def test_an_entry_that_the_format_cannot_hold_is_a_bug_of_ours() -> None:
     with pytest.raises(AssertionError, match="entry 3 has 16777216 bytes"):
-        wal_format.encode_entries(0, [Entry(1, 3, bytes(1 << 24))])
+        wal_format.encode_entries(0, [LogEntry(1, 3, bytes(1 << 24))])
 
 
 @given(u64, u64)

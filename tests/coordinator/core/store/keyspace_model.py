@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from coordinator.core.store.commands import Append, Command, Delete, Note, Put, Sync
+from coordinator.core.store.commands import Command, CreateInOrder, Delete, Note, Put, Sync
 
 YEAR_2000_NS = 946_684_800 * 1_000_000_000
 
@@ -51,7 +51,7 @@ class Model:
         match command:
             case Put():
                 return self._put(command)
-            case Append(key, value, directory, expires_ns):
+            case CreateInOrder(key, value, directory, expires_ns):
                 name = f"{self.index + 1:020}".encode()
                 parent = b"" if key == b"/" else key
                 return self._create(Put(parent + b"/" + name, value, directory, expires_ns))

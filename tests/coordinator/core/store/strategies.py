@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from coordinator.core.store.commands import Append, Command, Delete, Note, Put, Sync
+from coordinator.core.store.commands import Command, CreateInOrder, Delete, Note, Put, Sync
 
 NAMES = ("a", "b", "ab", "_h")
 SECOND = 1_000_000_000
@@ -27,7 +27,7 @@ puts = st.builds(
     indexes,
     st.sampled_from([False, False, False, True]),
 )
-appends = st.builds(Append, keys, values, st.booleans(), ends)
+appends = st.builds(CreateInOrder, keys, values, st.booleans(), ends)
 deletes = st.builds(
     Delete, keys, st.booleans(), st.booleans(), st.sampled_from([None, None, b"one"]), indexes
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from coordinator.core.store.api_errors import KINDS, ApiError
+from coordinator.core.store.api_errors import ERRORS, ApiError
 
 
 def test_an_error_is_a_line_of_json_and_an_empty_cause_is_left_out() -> None:
@@ -30,7 +30,7 @@ def test_an_error_is_a_line_of_json_and_an_empty_cause_is_left_out() -> None:
     ],
 )
 def test_a_code_has_its_status(code: int, status: int) -> None:
-    assert ApiError(code).status == KINDS[code].status == status
+    assert ApiError(code).status == ERRORS[code].status == status
 
 
 def test_an_unknown_code_is_a_bug() -> None:

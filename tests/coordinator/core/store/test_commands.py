@@ -4,19 +4,19 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from coordinator.core.replica.sessions import Request, decode, encode
+from coordinator.core.replica.sessions import Proposal, decode, encode
 from coordinator.core.store.commands import Command, Put
 from tests.coordinator.core.store.strategies import commands
 
 
 @given(commands)
 def test_a_command_comes_back_as_it_was(command: Command) -> None:
-    assert decode(encode(Request(7, 9, command))) == Request(7, 9, command)
+    assert decode(encode(Proposal(7, 9, command))) == Proposal(7, 9, command)
 
 
 def test_bytes_that_are_no_command_are_refused_with_the_place() -> None:
     with pytest.raises(msgspec.DecodeError):
-        decode(encode(Request(0, 0, Put(b"/a")))[:-1])
+        decode(encode(Proposal(0, 0, Put(b"/a")))[:-1])
     with pytest.raises(msgspec.ValidationError, match=r"\$\[2\]\[1\]"):
         decode(msgspec.msgpack.encode([0, 0, ["put", 7]]))
     with pytest.raises(msgspec.ValidationError, match="vanish"):

@@ -3,12 +3,17 @@
 import pytest
 
 from coordinator.core.store.commands import Delete, Note, Put
-from coordinator.core.store.event_history import EVENT_BYTES, REMOVED_KEY_BYTES, Bounds, size_bytes
+from coordinator.core.store.event_history import (
+    EVENT_BYTES,
+    REMOVED_KEY_BYTES,
+    HistoryBounds,
+    size_bytes,
+)
 from coordinator.core.store.keyspace import KeySpace
 
 
 def test_the_oldest_events_go_when_there_are_too_many() -> None:
-    space = KeySpace(Bounds(slots=3))
+    space = KeySpace(HistoryBounds(slots=3))
     for _ in range(5):
         space.apply(Put(b"/a", b"v"))
     assert (space.history.first, space.history.last) == (3, 5)
@@ -18,7 +23,7 @@ def test_the_oldest_events_go_when_there_are_too_many() -> None:
 
 
 def test_the_oldest_events_go_when_they_are_too_large_and_the_newest_stays() -> None:
-    space = KeySpace(Bounds(slots=100, size_bytes=10 * EVENT_BYTES))
+    space = KeySpace(HistoryBounds(slots=100, size_bytes=10 * EVENT_BYTES))
     for _ in range(30):
         space.apply(Put(b"/a", b""))
     assert space.history.first == 22

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from coordinator.core.store.api_errors import ApiError
-from coordinator.core.store.commands import Append, Command, Delete, Note, Put, Sync
-from coordinator.core.store.event import Event
+from coordinator.core.store.commands import Command, CreateInOrder, Delete, Note, Put, Sync
+from coordinator.core.store.event import KeyEvent
 from coordinator.core.store.keyspace import EXPIRES_NS_MIN, KeySpace, operation_of
 from tests.coordinator.core.store.strategies import SECOND, START_NS
 
@@ -20,7 +20,7 @@ def space() -> KeySpace:
     return space
 
 
-def done(space: KeySpace, command: Command) -> Event:
+def done(space: KeySpace, command: Command) -> KeyEvent:
     event = space.apply(command)
     assert event is not None
     return event
@@ -39,7 +39,7 @@ def shown(space: KeySpace, key: bytes, now_ns: int = 0) -> dict[str, object]:
     return node
 
 
-def line(event: Event, now_ns: int = 0) -> str:
+def line(event: KeyEvent, now_ns: int = 0) -> str:
     return event.line(now_ns).decode()
 
 
@@ -88,7 +88,7 @@ def test_nothing_can_be_below_a_file(space: KeySpace) -> None:
     assert refused(space, Put(below, b"v", prev_exist=False)) == (104, "/f")
     assert refused(space, Put(below, b"v", prev_exist=True)) == (104, "/f")
     assert refused(space, Delete(below)) == (104, "/f")
-    assert refused(space, Append(b"/f", b"v")) == (104, "/f")
+    assert refused(space, CreateInOrder(b"/f", b"v")) == (104, "/f")
     with pytest.raises(ApiError, match="Not a directory"):
         space.get(below)
 
@@ -100,7 +100,7 @@ def test_the_root_is_read_only_and_takes_children_in_order(space: KeySpace) -> N
     assert refused(space, Put(b"/", b"v", prev_index=1)) == (107, "/")
     assert refused(space, Delete(b"/", recursive=True)) == (107, "/")
     assert refused(space, Delete(b"/", prev_index=1)) == (102, "")
-    assert done(space, Append(b"/", b"v")).key == b"/00000000000000000003"
+    assert done(space, CreateInOrder(b"/", b"v")).key == b"/00000000000000000003"
 
 
 def test_create_wants_the_key_absent_and_looks_at_no_other_condition(space: KeySpace) -> None:
@@ -152,13 +152,13 @@ def test_compare_and_swap_tells_value_then_index(space: KeySpace) -> None:
 
 
 def test_a_key_in_order_carries_its_index(space: KeySpace) -> None:
-    event = done(space, Append(b"/new/q", b"v"))
+    event = done(space, CreateInOrder(b"/new/q", b"v"))
     assert (event.action, event.key, event.created) == ("create", b"/new/q/00000000000000000003", 3)
-    inner = done(space, Append(b"/new/q", directory=True))
+    inner = done(space, CreateInOrder(b"/new/q", directory=True))
     assert shown(space, inner.key)["dir"] is True
     space.apply(Put(b"/new/q/00000000000000000006", b"taken"))
     taken = "/new/q/00000000000000000006"
-    assert refused(space, Append(b"/new/q", b"v")) == (105, taken)
+    assert refused(space, CreateInOrder(b"/new/q", b"v")) == (105, taken)
 
 
 def test_delete_of_a_directory_wants_a_flag_and_without_recursive_an_empty_one(
@@ -253,7 +253,7 @@ def test_the_counters_tell_who_was_served_and_who_refused(space: KeySpace) -> No
         Delete(b"/f", prev_value=b"w"),
     ):
         refused(space, command)
-    done(space, Append(b"/q", b"v", expires_ns=START_NS))
+    done(space, CreateInOrder(b"/q", b"v", expires_ns=START_NS))
     done(space, Put(b"/f", b"v", prev_exist=True))
     done(space, Put(b"/f", b"w", prev_value=b"v"))
     done(space, Delete(b"/d", recursive=True))

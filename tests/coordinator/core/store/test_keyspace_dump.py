@@ -7,13 +7,13 @@ import pytest
 
 from coordinator.core.store import keyspace_dump
 from coordinator.core.store.commands import Delete, Note, Put
-from coordinator.core.store.event_history import Bounds
+from coordinator.core.store.event_history import HistoryBounds
 from coordinator.core.store.keyspace import KeySpace
 from tests.coordinator.core.store.strategies import START_NS
 
 
 def filled() -> KeySpace:
-    space = KeySpace(Bounds(slots=8))
+    space = KeySpace(HistoryBounds(slots=8))
     space.apply(Note("version", b"1"))
     space.apply(Put(b"/d/_h", b"\xff", expires_ns=START_NS))
     space.apply(Put(b"/d/x", b"v"))
@@ -25,7 +25,7 @@ def filled() -> KeySpace:
 
 def test_a_dump_holds_keys_history_notes_and_counters() -> None:
     space = filled()
-    loaded = KeySpace.load(space.dump(), Bounds(slots=8))
+    loaded = KeySpace.load(space.dump(), HistoryBounds(slots=8))
     assert loaded.tree.rows() == space.tree.rows() == [(b"/e", None, 6, 6, 0)]
     assert (loaded.index, loaded.notes, loaded.digest()) == (6, {"version": b"1"}, space.digest())
     for index in range(1, 7):
@@ -43,23 +43,23 @@ def test_a_loaded_history_shares_what_a_write_and_the_next_both_show() -> None:
 
 
 def test_a_smaller_bound_keeps_the_newest_events_of_a_dump() -> None:
-    loaded = KeySpace.load(filled().dump(), Bounds(slots=2))
+    loaded = KeySpace.load(filled().dump(), HistoryBounds(slots=2))
     assert (loaded.history.first, loaded.index) == (5, 6)
 
 
 def test_what_is_no_dump_is_refused_by_name() -> None:
     data = filled().dump()
     with pytest.raises(
-        keyspace_dump.Unreadable, match="not a dump of keys: it begins with b'somethin'"
+        keyspace_dump.UnreadableDump, match="not a dump of keys: it begins with b'somethin'"
     ):
         KeySpace.load(b"something else")
-    with pytest.raises(keyspace_dump.Unreadable, match="version 09; this program reads 1"):
+    with pytest.raises(keyspace_dump.UnreadableDump, match="version 09; this program reads 1"):
         KeySpace.load(keyspace_dump.MAGIC + b"\x09" + data[len(keyspace_dump.HEADER) :])
-    with pytest.raises(keyspace_dump.Unreadable, match="version missing"):
+    with pytest.raises(keyspace_dump.UnreadableDump, match="version missing"):
         KeySpace.load(keyspace_dump.MAGIC)
-    with pytest.raises(keyspace_dump.Unreadable, match="a damaged dump of keys"):
+    with pytest.raises(keyspace_dump.UnreadableDump, match="a damaged dump of keys"):
         KeySpace.load(data[:-1])
-    with pytest.raises(keyspace_dump.Unreadable, match=r"a damaged dump of keys: .*\$\[0\]"):
+    with pytest.raises(keyspace_dump.UnreadableDump, match=r"a damaged dump of keys: .*\$\[0\]"):
         KeySpace.load(keyspace_dump.HEADER + msgspec.msgpack.encode(["x", {}, [], 1, [], []]))
 
 

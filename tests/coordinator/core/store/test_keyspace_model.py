@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from coordinator.core.store.api_errors import ApiError
 from coordinator.core.store.commands import Command
-from coordinator.core.store.event import Event
-from coordinator.core.store.event_history import Bounds
+from coordinator.core.store.event import KeyEvent
+from coordinator.core.store.event_history import HistoryBounds
 from coordinator.core.store.keyspace import KeySpace
 from coordinator.core.store.node import Node
 from tests.coordinator.core.store.keyspace_model import Change, Fact, Model, Refused
@@ -17,8 +17,8 @@ from tests.coordinator.core.store.strategies import START_NS, scripts
 
 Outcome = Change | tuple[int, str, int] | None
 # Holds every event of a script.
-LARGE = Bounds(slots=1000)
-SMALL = Bounds(slots=16, size_bytes=20_000)
+LARGE = HistoryBounds(slots=1000)
+SMALL = HistoryBounds(slots=16, size_bytes=20_000)
 
 
 def outcome_of(space: KeySpace, command: Command) -> Outcome:
@@ -36,7 +36,7 @@ def outcome_by(model: Model, command: Command) -> Outcome:
         return refusal.code, refusal.cause, model.index
 
 
-def change_of(event: Event) -> Change:
+def change_of(event: KeyEvent) -> Change:
     removed = None if event.removed is None else frozenset(event.removed)
     return Change(
         event.action,
@@ -60,7 +60,7 @@ def facts_of(space: KeySpace) -> dict[bytes, Fact]:
     return {row[0]: Fact(*row[1:]) for row in space.tree.rows()}
 
 
-def played(script: Sequence[Command], bounds: Bounds = SMALL) -> KeySpace:
+def played(script: Sequence[Command], bounds: HistoryBounds = SMALL) -> KeySpace:
     space = KeySpace(bounds)
     for command in script:
         outcome_of(space, command)

@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.core.store.ttl_heap import STALE_ENTRIES_MAX, Expiry
+from coordinator.core.store.ttl_heap import STALE_ENTRIES_MAX, TtlHeap
 
 
-def drained(expiry: Expiry) -> list[tuple[int, bytes]]:
+def drained(expiry: TtlHeap) -> list[tuple[int, bytes]]:
     order = []
     while first := expiry.first():
         order.append(first)
@@ -16,7 +16,7 @@ def drained(expiry: Expiry) -> list[tuple[int, bytes]]:
 
 @given(st.lists(st.tuples(st.binary(min_size=1, max_size=1), st.integers(0, 5))))
 def test_the_last_word_on_a_key_counts(told: list[tuple[bytes, int]]) -> None:
-    expiry = Expiry()
+    expiry = TtlHeap()
     expected: dict[bytes, int] = {}
     for key, end in told:
         if end:
@@ -30,7 +30,7 @@ def test_the_last_word_on_a_key_counts(told: list[tuple[bytes, int]]) -> None:
 
 
 def test_a_key_refreshed_for_ever_takes_bounded_memory() -> None:
-    expiry = Expiry()
+    expiry = TtlHeap()
     expiry.put(b"other", 1)
     for end in range(1, 10 * STALE_ENTRIES_MAX):
         expiry.put(b"heartbeat", end)

@@ -7,11 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.core.store.api_errors import ApiError
-from coordinator.core.store.commands import Append, Command, Delete, Note, Put, Sync
-from coordinator.core.store.event import Event
-from coordinator.core.store.event_history import Bounds
+from coordinator.core.store.commands import Command, CreateInOrder, Delete, Note, Put, Sync
+from coordinator.core.store.event import KeyEvent
+from coordinator.core.store.event_history import HistoryBounds
 from coordinator.core.store.keyspace import KeySpace
-from coordinator.core.store.watcher_hub import QUEUE_EVENTS_MAX, SCAN_SLOTS_MAX, Interest, Watcher
+from coordinator.core.store.watcher_hub import (
+    QUEUE_EVENTS_MAX,
+    SCAN_SLOTS_MAX,
+    Watcher,
+    WatchFilter,
+)
 from tests.coordinator.core.store.strategies import START_NS, commands, keys, paths
 
 
@@ -22,7 +27,7 @@ class Reader:
     watcher: Watcher
     after: int
     wakes: int = 0
-    taken: list[Event] = field(default_factory=list)
+    taken: list[KeyEvent] = field(default_factory=list)
 
     @property
     def told(self) -> list[tuple[int, str]]:
@@ -44,7 +49,7 @@ def watch(
     hidden: bool = False,
 ) -> Reader:
     begins = space.index if after is None else after
-    interest = Interest(key.encode(), recursive, hidden)
+    interest = WatchFilter(key.encode(), recursive, hidden)
 
     def woken() -> None:
         reader.wakes += 1
@@ -166,7 +171,7 @@ def test_who_is_woken_may_take_and_leave_at_once() -> None:
         for watcher in watchers:
             watcher.close()
 
-    interest = Interest(b"/a")
+    interest = WatchFilter(b"/a")
     watchers = [
         space.hub.watch(interest, 0, lambda: once(0)),
         space.hub.watch(interest, 0, lambda: once(1)),
@@ -201,7 +206,7 @@ def test_a_look_through_the_history_is_done_in_steps() -> None:
 
 
 def test_a_watch_from_before_the_history_is_refused() -> None:
-    space = KeySpace(Bounds(slots=10))
+    space = KeySpace(HistoryBounds(slots=10))
     put(space, *["/a"] * 25)
     with pytest.raises(ApiError) as refused:
         watch(space, "/a", after=14)
@@ -211,7 +216,7 @@ def test_a_watch_from_before_the_history_is_refused() -> None:
 
 
 def test_a_reader_that_the_history_left_behind_is_told_after_what_it_has() -> None:
-    space = KeySpace(Bounds(slots=10))
+    space = KeySpace(HistoryBounds(slots=10))
     reader = watch(space, "/a")
     put(space, *["/a"] * (QUEUE_EVENTS_MAX + 11))
     with pytest.raises(ApiError) as refused:
@@ -247,7 +252,7 @@ def test_watchers_go_on_in_the_key_space_that_replaces_theirs() -> None:
     assert future.take_all() == [(5, "/a")]
 
 
-interests = st.builds(Interest, keys, st.booleans(), st.booleans())
+interests = st.builds(WatchFilter, keys, st.booleans(), st.booleans())
 steps = st.one_of(
     commands,
     commands,
@@ -263,10 +268,10 @@ Step = Command | tuple[str, object, int]
 class World:
     """A key space with readers, and all that ever happened beside it."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: HistoryBounds) -> None:
         self.bounds = bounds
         self.space = KeySpace(bounds)
-        self.happened: dict[int, Event] = {}
+        self.happened: dict[int, KeyEvent] = {}
         self.readers: list[Reader] = []
 
     def do(self, step: Step) -> None:
@@ -274,7 +279,7 @@ class World:
             case ("burst", bytes(key), count):
                 for _ in range(count):
                     self._apply(Put(key, b"burst"))
-            case ("watch", Interest() as interest, offset):
+            case ("watch", WatchFilter() as interest, offset):
                 after = max(0, self.space.index + offset)
                 if after + 1 >= self.space.history.first:
                     watcher = self.space.hub.watch(interest, after, lambda: None)
@@ -286,7 +291,7 @@ class World:
             case ("replace", _, _):
                 old, self.space = self.space, KeySpace.load(self.space.dump(), self.bounds)
                 self.space.hub.take_over(old.hub)
-            case Put() | Append() | Delete() | Sync() | Note():
+            case Put() | CreateInOrder() | Delete() | Sync() | Note():
                 self._apply(step)
 
     def take(self, reader: Reader, limit: int) -> bool:
@@ -329,7 +334,7 @@ class World:
 @settings(deadline=None, max_examples=200)
 @given(st.lists(steps, max_size=30), st.sampled_from([50, 1000]))
 def test_what_is_taken_is_what_happened(script: list[Step], slots: int) -> None:
-    world = World(Bounds(slots=slots))
+    world = World(HistoryBounds(slots=slots))
     for step in script:
         world.do(step)
     for reader in tuple(world.readers):

@@ -6,14 +6,14 @@ import pytest
 
 from coordinator.core.cluster.ids import Identity
 from coordinator.core.cluster.members import Member
-from coordinator.core.peer.latency import RoundTrips
-from coordinator.core.v2api.info_pages import Standing, go_duration, page
+from coordinator.core.peer.latency import PeerLatencies
+from coordinator.core.v2api.info_pages import MemberStatus, go_duration, page
 
 ME = Member(0x8E9E, "default", ("http://localhost:2380",), ("http://127.0.0.1:2379",))
 OTHER = Member(0x1, "other", ("http://b:2380",), ("http://a:2379", "http://b:2379"))
 
 
-def standing(**changed: object) -> Standing:
+def standing(**changed: object) -> MemberStatus:
     facts: dict[str, object] = {
         "identity": Identity(member=ME.id, cluster=0xCDF8),
         "name": ME.name,
@@ -26,9 +26,9 @@ def standing(**changed: object) -> Standing:
         "now_s": 1_700_003_662.25,
         "healthy": True,
         "store_stats": b"{}",
-        "trips": RoundTrips(),
+        "trips": PeerLatencies(),
     }
-    return Standing(**{**facts, **changed})  # type: ignore[arg-type]
+    return MemberStatus(**{**facts, **changed})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -3,20 +3,20 @@
 import pytest
 
 from coordinator.core.store.api_errors import ApiError
-from coordinator.core.store.commands import Append, Command, Delete, Put
-from coordinator.core.store.event import Event
+from coordinator.core.store.commands import Command, CreateInOrder, Delete, Put
+from coordinator.core.store.event import KeyEvent
 from coordinator.core.store.keyspace import KeySpace
-from coordinator.core.store.watcher_hub import Interest
+from coordinator.core.store.watcher_hub import WatchFilter
 from coordinator.core.v2api import keys_api
 from coordinator.core.v2api.form import FORM_TYPE
 from coordinator.core.v2api.keys_api import (
     CACHED_TARGET_BYTES_MAX,
+    GetRequest,
+    KeysRequest,
     NotAllowed,
     NotFound,
-    Parsed,
-    Read,
     WatchRequest,
-    Write,
+    WriteRequest,
     parse,
 )
 from coordinator.core.v2api.request_target import BadTarget, Redirect
@@ -25,13 +25,13 @@ NOW_NS = 1_700_000_000_000_000_000
 TEN_S_NS = 10_000_000_000
 
 
-def get(target: str, method: bytes = b"GET") -> Parsed:
+def get(target: str, method: bytes = b"GET") -> KeysRequest:
     return parse(method, target.encode(), b"", b"", NOW_NS)
 
 
 def send(method: bytes, target: str, form: bytes = b"", content_type: bytes = FORM_TYPE) -> Command:
     parsed = parse(method, target.encode(), form, content_type, NOW_NS)
-    assert isinstance(parsed, Write)
+    assert isinstance(parsed, WriteRequest)
     return parsed.command
 
 
@@ -48,7 +48,7 @@ def send(method: bytes, target: str, form: bytes = b"", content_type: bytes = FO
     ],
 )
 def test_a_target_names_a_key(target: str, key: bytes) -> None:
-    assert get(target) == Read(key)
+    assert get(target) == GetRequest(key)
     assert send(b"PUT", target) == Put(key)
 
 
@@ -63,25 +63,27 @@ def test_what_is_no_clean_key_is_turned_away_whatever_the_method() -> None:
 
 def test_a_get_carries_its_flags_and_a_head_is_never_a_quorum_read() -> None:
     flags = "?recursive=true&sorted=true&quorum=true&hidden=1&dir=true"
-    assert get(f"/v2/keys/a{flags}") == Read(b"/a", recursive=True, hidden=True, quorum=True)
-    assert get(f"/v2/keys/a{flags}", b"HEAD") == Read(b"/a", recursive=True, hidden=True, head=True)
+    assert get(f"/v2/keys/a{flags}") == GetRequest(b"/a", recursive=True, hidden=True, quorum=True)
+    assert get(f"/v2/keys/a{flags}", b"HEAD") == GetRequest(
+        b"/a", recursive=True, hidden=True, head=True
+    )
 
 
 def test_a_watch_begins_at_its_index_or_at_the_stores() -> None:
     watch = get("/v2/keys/a?wait=true&recursive=true&waitIndex=7")
-    assert watch == WatchRequest(Interest(b"/a", recursive=True), stream=False, wait_index=7)
+    assert watch == WatchRequest(WatchFilter(b"/a", recursive=True), stream=False, wait_index=7)
     assert isinstance(watch, WatchRequest)
     assert watch.after(100) == 6
     now = get("/v2/keys/a?wait=true&stream=true&hidden=true&progress=5&waitIndex=0")
-    assert now == WatchRequest(Interest(b"/a", hidden=True), True, 0, progress_s=5.0)
+    assert now == WatchRequest(WatchFilter(b"/a", hidden=True), True, 0, progress_s=5.0)
     assert isinstance(now, WatchRequest)
     assert now.after(100) == 100
 
 
 def test_progress_is_for_streams_and_a_quorum_wait_is_a_read() -> None:
     poll = get("/v2/keys/a?wait=true&progress=5")
-    assert poll == WatchRequest(Interest(b"/a"), stream=False, wait_index=0)
-    assert get("/v2/keys/a?wait=true&quorum=true") == Read(b"/a", quorum=True)
+    assert poll == WatchRequest(WatchFilter(b"/a"), stream=False, wait_index=0)
+    assert get("/v2/keys/a?wait=true&quorum=true") == GetRequest(b"/a", quorum=True)
 
 
 def test_a_put_carries_all_that_decides() -> None:
@@ -112,7 +114,7 @@ def test_only_a_form_is_read() -> None:
 
 def test_a_post_creates_in_order_and_ignores_conditions() -> None:
     form = b"value=v&ttl=10&prevExist=false&prevIndex=3"
-    assert send(b"POST", "/v2/keys/q", form) == Append(b"/q", b"v", False, NOW_NS + TEN_S_NS)
+    assert send(b"POST", "/v2/keys/q", form) == CreateInOrder(b"/q", b"v", False, NOW_NS + TEN_S_NS)
 
 
 def test_a_delete_ignores_its_body() -> None:
@@ -130,9 +132,9 @@ def test_a_bad_parameter_is_refused_for_every_method_and_again() -> None:
 
 def written(space: KeySpace, method: bytes, target: str, form: bytes) -> tuple[int, bytes]:
     parsed = parse(method, target.encode(), form, FORM_TYPE, NOW_NS)
-    assert isinstance(parsed, Write)
+    assert isinstance(parsed, WriteRequest)
     event = space.apply(parsed.command)
-    assert isinstance(event, Event)
+    assert isinstance(event, KeyEvent)
     return keys_api.status_of(event), keys_api.written(event, NOW_NS, no_value=parsed.no_value)
 
 
@@ -154,10 +156,10 @@ def test_an_answer_can_be_shrunk_to_the_action_but_not_of_a_delete() -> None:
 def test_a_read_answers_with_a_line() -> None:
     space = KeySpace()
     space.apply(Put(b"/a", b"v", expires_ns=NOW_NS + TEN_S_NS))
-    assert keys_api.read(space, Read(b"/a"), NOW_NS) == (
+    assert keys_api.read(space, GetRequest(b"/a"), NOW_NS) == (
         b'{"action":"get","node":{"key":"/a","value":"v",'
         b'"expiration":"2023-11-14T22:13:30Z","ttl":10,"modifiedIndex":1,"createdIndex":1}}\n'
     )
-    assert keys_api.read(space, Read(b"/", recursive=True), NOW_NS).startswith(
+    assert keys_api.read(space, GetRequest(b"/", recursive=True), NOW_NS).startswith(
         b'{"action":"get","node":{"dir":true,"nodes":[{"key":"/a",'
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from coordinator.core.store.api_errors import ApiError
-from coordinator.core.v2api.request_options import EXPIRES_NS_MAX, Options, read
+from coordinator.core.v2api.request_options import EXPIRES_NS_MAX, RequestOptions, read
 
 NOW_NS = 1_700_000_000_000_000_000
 
@@ -41,20 +41,22 @@ def test_the_first_bad_parameter_in_etcds_order_is_refused(place: int) -> None:
 
 
 def test_nothing_given_is_nothing_asked() -> None:
-    assert read({}, b"GET", NOW_NS) == Options()
-    assert read({b"unknown": b"x"}, b"GET", NOW_NS) == Options()
+    assert read({}, b"GET", NOW_NS) == RequestOptions()
+    assert read({b"unknown": b"x"}, b"GET", NOW_NS) == RequestOptions()
 
 
 @pytest.mark.parametrize("value", [b"1", b"t", b"T", b"true", b"True", b"TRUE"])
 def test_true_has_six_spellings(value: bytes) -> None:
-    assert read({b"prevExist": value, b"dir": value}, b"PUT", NOW_NS) == Options(
+    assert read({b"prevExist": value, b"dir": value}, b"PUT", NOW_NS) == RequestOptions(
         prev_exist=True, directory=True
     )
 
 
 @pytest.mark.parametrize("value", [b"0", b"f", b"F", b"false", b"False", b"FALSE"])
 def test_false_has_six_spellings(value: bytes) -> None:
-    assert read({b"prevExist": value, b"dir": value}, b"PUT", NOW_NS) == Options(prev_exist=False)
+    assert read({b"prevExist": value, b"dir": value}, b"PUT", NOW_NS) == RequestOptions(
+        prev_exist=False
+    )
 
 
 def test_an_index_has_64_bits() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from coordinator.core.v2api.request_target import (
     BadTarget,
     Redirect,
-    Target,
+    RequestTarget,
     clean,
     redirect,
     split,
@@ -40,10 +40,10 @@ def test_a_clean_path_is_clean(path: bytes) -> None:
 
 
 def test_a_target_is_decoded_once_and_its_query_is_left_alone() -> None:
-    assert split(b"/a%2Fb%252f?x=%2F?y") == Target(b"/a/b%2f", b"x=%2F?y")
-    assert split(b"http://host:1/a?b") == Target(b"/a", b"b")
-    assert split(b"HTTPS://host") == Target(b"", b"")
-    assert split(b"/a+b") == Target(b"/a+b", b"")
+    assert split(b"/a%2Fb%252f?x=%2F?y") == RequestTarget(b"/a/b%2f", b"x=%2F?y")
+    assert split(b"http://host:1/a?b") == RequestTarget(b"/a", b"b")
+    assert split(b"HTTPS://host") == RequestTarget(b"", b"")
+    assert split(b"/a+b") == RequestTarget(b"/a+b", b"")
 
 
 @pytest.mark.parametrize("target", [b"/%", b"/%2", b"/a%zz", b"/%%41"])
@@ -52,7 +52,7 @@ def test_half_an_escape_in_a_path_is_a_bad_target(target: bytes) -> None:
 
 
 def test_a_browser_gets_a_page_and_others_only_the_place() -> None:
-    target = Target(b"/v2/keys//a '<", b"x=<y>&z='\"\xff")
+    target = RequestTarget(b"/v2/keys//a '<", b"x=<y>&z='\"\xff")
     location = b"/v2/keys/a%20%27%3C?x=<y>&z='\"%ff"
     page = (
         b'<a href="/v2/keys/a%20%27%3C?x=&lt;y&gt;&amp;z=&#39;&#34;\xff">Moved Permanently</a>.\n\n'

@@ -58,11 +58,11 @@ class Member(Protocol):
         """Drive the log soon."""
         ...
 
-    def pass_time(self) -> None:
+    def advance_time(self) -> None:
         """Tell the replica what time it is."""
         ...
 
-    def standing(self) -> MemberStatus:
+    def status(self) -> MemberStatus:
         """Return how the member stands now."""
         ...
 
@@ -139,7 +139,7 @@ class Answers:
         beside = method == b"OPTIONS" or not target.startswith(keys_api.PREFIX)
         if beside and self._other(exchange):
             return
-        self._member.pass_time()
+        self._member.advance_time()
         self._keys(exchange, target)
 
     def _keys(self, exchange: Exchange, target: bytes) -> None:
@@ -180,8 +180,8 @@ class Answers:
 
     def peer(self, exchange: Exchange) -> None:
         """Answer plain HTTP on the peer port."""
-        standing = self._member.standing()
-        self._show(exchange, members_api.peer_page(exchange.head.target, standing))
+        status = self._member.status()
+        self._show(exchange, members_api.peer_page(exchange.head.target, status))
 
     def end_watches(self) -> None:
         """End every watch, so that its client asks another member or comes back."""
@@ -253,7 +253,7 @@ class Answers:
         after = asked.after(self._replica.keyspace.index)
         stream = WatchStream(
             exchange,
-            Watching(asked.interest, after, asked.stream, asked.progress_s),
+            Watching(asked.watch_filter, after, asked.stream, asked.progress_s),
             self._replica.cluster_ns,
         )
         stream.ended = self.watches.discard
@@ -291,7 +291,7 @@ class Answers:
         elif path.startswith("/v2/members") and head.method in {b"POST", b"PUT", b"DELETE"}:
             self._reconfigure(exchange, path)
         else:
-            self._show(exchange, page(head.method.decode(), path, self._member.standing()))
+            self._show(exchange, page(head.method.decode(), path, self._member.status()))
         return True
 
     def _backup(self, exchange: Exchange, query: bytes) -> None:
@@ -299,7 +299,7 @@ class Answers:
         if b"quorum=false" in query.split(b"&"):
             self._copy(exchange)
             return
-        self._member.pass_time()
+        self._member.advance_time()
         try:
             self._replica.read(Copied(exchange))
         except ClusterUnavailable as refusal:
@@ -346,9 +346,9 @@ class Answers:
     def _reconfigure(self, exchange: Exchange, path: str) -> None:
         head = exchange.head
         content_type = head.fields.get(b"content-type", b"")
-        standing = self._member.standing()
+        status = self._member.status()
         asked = members_api.parse(
-            (head.method, path, content_type), exchange.body, standing, time.time()
+            (head.method, path, content_type), exchange.body, status, time.time()
         )
         replica = self._replica
         try:

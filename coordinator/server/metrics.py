@@ -1,4 +1,4 @@
-"""What a running coordinator tells of itself: standing, metrics, state."""
+"""What a running coordinator tells of itself: status, metrics, state."""
 
 import math
 import time
@@ -22,7 +22,7 @@ STATES = {
 }
 
 
-def standing(running: "Coordinator", *, healthy: bool) -> MemberStatus:
+def status(running: "Coordinator", *, healthy: bool) -> MemberStatus:
     """Return how the member stands now."""
     replica = running.replica
     return MemberStatus(
@@ -47,7 +47,7 @@ def samples(running: "Coordinator") -> Iterable[Sample]:
     node = replica.node
     gauges = {
         "etcd_server_has_leader": ("Whether a leader is known.", int(bool(node.leader))),
-        "etcd_server_is_leader": ("Whether this member leads.", int(replica.leads)),
+        "etcd_server_is_leader": ("Whether this member leads.", int(replica.is_leader)),
         "etcd_server_proposals_pending": (
             "Committed and not applied.",
             node.log.last - node.commit,

@@ -171,13 +171,13 @@ class Coordinator:
             self._scheduled = True
             self._loop.call_soon(self._drive)
 
-    def pass_time(self) -> None:
+    def advance_time(self) -> None:
         """Tell the replica what time it is."""
-        self.replica.pass_time(time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+        self.replica.advance_time(time.clock_gettime_ns(time.CLOCK_BOOTTIME))
 
-    def standing(self) -> MemberStatus:
+    def status(self) -> MemberStatus:
         """Return how the member stands now."""
-        return metrics.standing(self, healthy=self._healthy)
+        return metrics.status(self, healthy=self._healthy)
 
     def samples(self) -> Iterable[Sample]:
         """Return the metrics."""
@@ -211,17 +211,17 @@ class Coordinator:
     # What the links tell.
 
     def received(self, arrived: list[PeerMessage]) -> None:
-        """Take packets of another member."""
+        """Take messages of another member."""
         # First: a heartbeat begins a promise, and the time owed from before it does not count.
-        self.pass_time()
+        self.advance_time()
         receive = self.replica.receive
-        for packet in arrived:
-            receive(packet)
+        for message in arrived:
+            receive(message)
         self._links.trips.received(arrived, time.monotonic())
         self.wake()
 
     def link_lost(self, member: int) -> None:
-        """Note that packets were dropped."""
+        """Note that messages were dropped."""
         self.replica.lost(member)
         self.wake()
 
@@ -248,25 +248,25 @@ class Coordinator:
         self._scheduled = False
         if self._life.failure is not None:
             return
-        self.pass_time()
+        self.advance_time()
         replica, links = self.replica, self._links
         while True:
             ready = replica.ready()
-            links.send(replica.take_packets())
+            links.send(replica.take_messages())
             if ready is None:
                 break
-            links.send(ready.first)
+            links.send(ready.before_save)
             try:
                 self._save(ready)
             except OSError as error:
                 self._broken(error)
                 return
-            links.send(ready.after)
+            links.send(ready.after_save)
             replica.saved(ready)
         answer = self._answers.answer
-        for waiter, outcome in replica.take_done():
+        for waiter, outcome in replica.take_outcomes():
             answer(waiter, outcome)
-        if replica.has_news and not self._announcing:
+        if replica.has_unannounced_commit and not self._announcing:
             self._announcing = True
             self._loop.call_later(ANNOUNCE_S, self._announce)
         if replica.node.leader != self.leader:
@@ -278,12 +278,12 @@ class Coordinator:
 
     def _announce(self) -> None:
         self._announcing = False
-        self.replica.announce()
+        self.replica.announce_commit()
         self.wake()
 
     def _save(self, ready: Ready) -> None:
-        if ready.image is not None:
-            image = ready.image
+        if ready.snapshot is not None:
+            image = ready.snapshot
             self._disk.save_snapshot(image.index, image.term, image.data)
             self.snapshot_index = image.index
             _log.info("snapshot-received", index=image.index, bytes=len(image.data))
@@ -325,7 +325,7 @@ class Coordinator:
 
     def _leader_changed(self) -> None:
         self.leader, self.leader_since_s = self.replica.node.leader, time.time()
-        role = "leader" if self.replica.leads else "follower"
+        role = "leader" if self.replica.is_leader else "follower"
         _log.info("leader", leader=f"{self.leader:x}", term=self.replica.term)
         self._life.status(f"{role} in term {self.replica.term}" if self.leader else "no leader")
 
@@ -398,8 +398,8 @@ class Coordinator:
             state=recovered.hard_state,
             entries=recovered.entries,
             snapshot=(snapshot.index, snapshot.term, snapshot.data) if snapshot else None,
-            facts=(members.attributes_note(me, settings.name, settings.advertise_client),),
-            dice=random.SystemRandom().randrange,
+            published=(members.attributes_note(me, settings.name, settings.advertise_client),),
+            randrange=random.SystemRandom().randrange,
             now_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME),
             wall_ns=time.time_ns(),
             tick_ns=settings.heartbeat_ms * 1_000_000,
@@ -453,7 +453,7 @@ class Coordinator:
         replica.ask(0, None)
         self.wake()
         for _ in range(int(HAND_OVER_S / LOOK_S)):
-            if not replica.leads:
+            if not replica.is_leader:
                 break
             await asyncio.sleep(LOOK_S)
 
@@ -505,7 +505,7 @@ class Coordinator:
             self._reading_snapshot = False
             found = future.result()
             if found is not None:
-                self.replica.offer(*found)
+                self.replica.offer_snapshot(*found)
                 self.wake()
 
         self._loop.run_in_executor(None, self._disk.last_snapshot).add_done_callback(done)

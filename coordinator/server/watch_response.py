@@ -23,7 +23,7 @@ TURN_PIECES_MAX = 32
 class Watching:
     """What was asked for. `progress_s` 0 means no progress lines."""
 
-    interest: WatchFilter
+    watch_filter: WatchFilter
     after: int
     stream: bool
     progress_s: float
@@ -55,7 +55,7 @@ class WatchStream:
 
     def begin(self, hub: WatcherHub, head: bytes) -> None:
         """Send the headers and what the history has. Raises ApiError 401 before any byte."""
-        self._watcher = hub.watch(self._asked.interest, self._asked.after, self._wake)
+        self._watcher = hub.watch(self._asked.watch_filter, self._asked.after, self._wake)
         exchange = self._exchange
         exchange.ends_with_client = True
         exchange.lost = self._lost

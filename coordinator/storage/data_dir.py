@@ -100,7 +100,7 @@ class DataDir:
         self._wal = directory / "member" / "wal"
         self._snap = directory / "member" / "snap"
         self._held = ExitStack()
-        self._journal = WalWriter(self._files, self._wal, self._limits.segment_bytes)
+        self._wal_writer = WalWriter(self._files, self._wal, self._limits.segment_bytes)
 
     @property
     def has_log(self) -> bool:
@@ -119,7 +119,7 @@ class DataDir:
         except BaseException:
             self.close()
             raise
-        self._held.callback(self._journal.close)
+        self._held.callback(self._wal_writer.close)
         return recovered
 
     def read(self) -> RecoveredState:
@@ -129,20 +129,20 @@ class DataDir:
 
     def append(self, entries: Sequence[LogEntry], state: HardState | None = None) -> None:
         """Write entries and the hard state that goes with them; safe after the next `sync`."""
-        self._journal.append(entries, state)
+        self._wal_writer.append(entries, state)
 
     def sync(self) -> None:
         """Return when all that was appended is safe from a power cut."""
-        self._journal.sync()
+        self._wal_writer.sync()
 
     @property
     def wants_prepare(self) -> bool:
         """Whether now is a good time for `prepare`."""
-        return self._journal.wants_prepare
+        return self._wal_writer.wants_prepare
 
     def prepare(self) -> None:
         """Make the next segment ahead of time, on a thread that may wait for the disk."""
-        self._journal.prepare()
+        self._wal_writer.prepare()
 
     def save_snapshot(self, index: int, term: int, data: bytes) -> None:
         """Keep the state as of entry `index`, then let go of what is not needed any more."""
@@ -164,19 +164,19 @@ class DataDir:
 
     def mark_snapshot(self, index: int, term: int) -> None:
         """The second half of `save_snapshot`: from now on a start uses the snapshot."""
-        self._journal.mark(SnapshotMarker(index, term))
+        self._wal_writer.mark(SnapshotMarker(index, term))
         kept = self._snapshots()[-self._limits.snapshots_kept :]
         # As far back as the snapshot before: if this one turns out damaged, that one serves.
         reach = [name.index for name in kept[-2:-1]] or [0]
         keep_from = max(0, min(index - self._limits.entries_kept, *reach)) + 1
         markers = [SnapshotMarker(name.index, name.term) for name in kept]
-        self._journal.release(keep_from, markers)
+        self._wal_writer.release(keep_from, markers)
         for name in self._snapshots()[: -len(kept)]:
             self._files.remove(self._snap / str(name))
 
     def last_snapshot(self) -> tuple[int, int, bytes] | None:
         """Read the newest snapshot that counts: its index, term and state."""
-        marked = {SnapshotName(mark.index, mark.term) for mark in self._journal.standing.markers}
+        marked = {SnapshotName(mark.index, mark.term) for mark in self._wal_writer.preamble.markers}
         for name in reversed(self._snapshots()):
             raw = self._read_snapshot(name) if name in marked else None
             if raw is not None:
@@ -203,7 +203,7 @@ class DataDir:
         if snapshots := self._snapshots():
             finding = f"expected the log that goes with snapshot {snapshots[-1]}, found no segment"
             raise DamagedLog(str(self._wal), 0, finding, PUT_BACK)
-        self._journal.begin(fresh)
+        self._wal_writer.begin(fresh)
         return RecoveredState(fresh, None, HardState(), [], created=True)
 
     def _snapshots(self) -> list[SnapshotName]:
@@ -234,9 +234,9 @@ class DataDir:
         self._files.sync_directory(self._wal)
         present = self._snapshots()
         kept = [mark for mark in replay.markers if SnapshotName(mark.index, mark.term) in present]
-        standing = SegmentPreamble(replay.metadata, replay.state, tuple(kept))
-        self._journal.resume(
-            WalPosition(replay.name, replay.offset, replay.crc), standing, replay.last
+        preamble = SegmentPreamble(replay.metadata, replay.state, tuple(kept))
+        self._wal_writer.resume(
+            WalPosition(replay.name, replay.offset, replay.crc), preamble, replay.last
         )
 
     def _read_snapshot(self, name: SnapshotName) -> bytes | None:

@@ -141,8 +141,8 @@ def _state(recovered: RecoveredState, last: int) -> bytes:
         state=HardState(state.term, state.vote, last),
         entries=recovered.entries,
         snapshot=(known.index, known.term, known.data) if known else None,
-        facts=(),
-        dice=lambda _: 0,
+        published=(),
+        randrange=lambda _: 0,
         now_ns=0,
         wall_ns=time.time_ns(),
     )

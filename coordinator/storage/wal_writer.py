@@ -111,12 +111,12 @@ class WalWriter:
 
     def begin(self, metadata: WalMetadata) -> None:
         """Make the first segment of a new log."""
-        self.standing = SegmentPreamble(metadata, HardState(), ())
+        self.preamble = SegmentPreamble(metadata, HardState(), ())
         self._start_segment(SegmentName(0, 1), 0)
 
-    def resume(self, place: WalPosition, standing: SegmentPreamble, last: int) -> None:
+    def resume(self, place: WalPosition, preamble: SegmentPreamble, last: int) -> None:
         """Go on behind the last record of an existing segment; `last` is the last index."""
-        self.standing, self.last = standing, last
+        self.preamble, self.last = preamble, last
         self._name, self._crc = place.name, place.crc
         self._offset = self._synced = place.offset
         self._file = self._files.open(self._directory / str(place.name))
@@ -130,14 +130,14 @@ class WalWriter:
         if entries:
             self.last = entries[-1].index
         if state is not None:
-            self.standing = replace(self.standing, state=state)
+            self.preamble = replace(self.preamble, state=state)
 
     def mark(self, marker: SnapshotMarker) -> None:
         """Write the marker of a snapshot whose file is safe, and sync."""
         self._write([], [marker])
         self.sync()
         self.last = max(self.last, marker.index)
-        self.standing = replace(self.standing, markers=(*self.standing.markers, marker))
+        self.preamble = replace(self.preamble, markers=(*self.preamble.markers, marker))
 
     def sync(self) -> None:
         """Return when all that was appended is safe from a power cut."""
@@ -158,7 +158,7 @@ class WalWriter:
 
     def release(self, keep_from: int, markers: Iterable[SnapshotMarker]) -> None:
         """Remove the segments in front of entry `keep_from`; new ones repeat only `markers`."""
-        self.standing = replace(self.standing, markers=tuple(markers))
+        self.preamble = replace(self.preamble, markers=tuple(markers))
         found = segments(self._files, self._directory)
         with self._final():
             for old, following in pairwise(found):
@@ -196,7 +196,7 @@ class WalWriter:
         full.close()
 
     def _start_segment(self, name: SegmentName, crc: int) -> None:
-        after, head = wal_format.encode_segment_start(crc, name, self.standing.records())
+        after, head = wal_format.encode_segment_start(crc, name, self.preamble.records())
         with self._spare_lock:
             self._fill_spare()
             file = self._files.open(self._directory / SPARE)

@@ -1,9 +1,9 @@
-"""Links to the other members: frames of packets over upgraded HTTP connections.
+"""Links to the other members: frames of messages over upgraded HTTP connections.
 
 A member dials each other one and sends on the connection that it dialed; what it receives comes
 on those dialed to it. `GET /raft` with the cluster's id, the sender's and the receiver's is
 answered with 101, and then frames follow: a length of four bytes, little endian, and as many
-bytes of packets. 412 answers another cluster, 410 a member that was removed. Everything else on
+bytes of messages. 412 answers another cluster, 410 a member that was removed. Everything else on
 the peer port is plain HTTP.
 
 What a link cannot send now it drops, and says so: Raft sends again what matters.
@@ -99,19 +99,19 @@ class Transport:
                 self._links[member] = PeerConnection(self, member, urls)
 
     def send(self, outgoing: Sequence[PeerMessage]) -> None:
-        """Send packets to their receivers."""
+        """Send messages to their receivers."""
         if not outgoing:
             return
         self.trips.sent(outgoing, time.monotonic())
         by_receiver: dict[int, list[PeerMessage]] = {}
-        for packet in outgoing:
-            by_receiver.setdefault(packet.receiver, []).append(packet)
+        for message in outgoing:
+            by_receiver.setdefault(message.receiver, []).append(message)
         for receiver, batch in by_receiver.items():
             if (link := self._links.get(receiver)) is not None:
                 link.send(batch)
 
     def lost(self, member: int) -> None:
-        """Tell that packets to a member were dropped."""
+        """Tell that messages to a member were dropped."""
         self.trips.failed(member)
         self.ends.link_lost(member)
 
@@ -392,7 +392,7 @@ class InboundStream(asyncio.Protocol):
             self._transport.abort()
             return False
         me = self._welcome.address.member
-        self._welcome.ends.received([packet for packet in arrived if packet.receiver == me])
+        self._welcome.ends.received([message for message in arrived if message.receiver == me])
         return True
 
 

@@ -72,28 +72,28 @@ class PeerLatencies:
         self._sent_s: OrderedDict[tuple[int, int], float] = OrderedDict()
         self._trips: dict[int, PeerLatency] = {}
 
-    def sent(self, packets: Iterable[PeerMessage], now_s: float) -> None:
+    def sent(self, messages: Iterable[PeerMessage], now_s: float) -> None:
         """Note what leaves."""
-        for packet in packets:
-            if isinstance(packet, Heartbeat):
-                self._sent_s.setdefault((packet.term, packet.round), now_s)
+        for message in messages:
+            if isinstance(message, Heartbeat):
+                self._sent_s.setdefault((message.term, message.round), now_s)
                 if len(self._sent_s) > ROUNDS_MAX:
                     self._sent_s.popitem(last=False)
-            elif isinstance(packet, AppendEntries):
+            elif isinstance(message, AppendEntries):
                 self.appends_sent += 1
 
-    def received(self, packets: Iterable[PeerMessage], now_s: float) -> None:
+    def received(self, messages: Iterable[PeerMessage], now_s: float) -> None:
         """Note what has come."""
-        for packet in packets:
-            if isinstance(packet, HeartbeatOk):
-                sent_s = self._sent_s.get((packet.term, packet.round))
+        for message in messages:
+            if isinstance(message, HeartbeatOk):
+                sent_s = self._sent_s.get((message.term, message.round))
                 if sent_s is not None:
-                    self._of(packet.sender).add(now_s - sent_s)
-            elif isinstance(packet, AppendEntries):
+                    self._of(message.sender).add(now_s - sent_s)
+            elif isinstance(message, AppendEntries):
                 self.appends_received += 1
 
     def failed(self, member: int) -> None:
-        """Note that packets to a member were dropped."""
+        """Note that messages to a member were dropped."""
         self._of(member).failed += 1
 
     def only(self, members: Iterable[int]) -> None:

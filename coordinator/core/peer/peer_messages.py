@@ -65,12 +65,12 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[PeerMessage])
 
 
-def encode(packets: list[PeerMessage]) -> bytes:
+def encode(messages: list[PeerMessage]) -> bytes:
     """Return the bytes of one frame's content."""
-    return _encoder.encode(packets)
+    return _encoder.encode(messages)
 
 
 def decode(data: bytes | memoryview) -> list[PeerMessage]:
     """Read what `encode` wrote. Raises msgspec.DecodeError for anything else."""
-    packets: list[PeerMessage] = _decoder.decode(data)
-    return packets
+    messages: list[PeerMessage] = _decoder.decode(data)
+    return messages

@@ -22,13 +22,17 @@ class Follower:
     """The following part of a node. `reply` puts an answer behind the next save."""
 
     def __init__(
-        self, me: int, log: Log, roster: ConfigurationHistory, reply: Callable[[AnyMessage], None]
+        self,
+        me: int,
+        log: Log,
+        configurations: ConfigurationHistory,
+        reply: Callable[[AnyMessage], None],
     ) -> None:
         self.commit = 0
-        self.image: RaftSnapshot | None = None  # a snapshot that is to be saved and loaded
+        self.snapshot: RaftSnapshot | None = None  # a snapshot that is to be saved and loaded
         self._me = me
         self._log = log
-        self._roster = roster
+        self._configurations = configurations
         self._reply = reply
         self._assembly = SnapshotAssembly()
 
@@ -68,8 +72,8 @@ class Follower:
         entries = [entry for entry in message.entries if entry.index > self.commit]
         changed_from = log.append(entries)
         if changed_from is not None:
-            self._roster.forget(changed_from)
-            self._roster.note([entry for entry in entries if entry.index >= changed_from])
+            self._configurations.forget(changed_from)
+            self._configurations.note([entry for entry in entries if entry.index >= changed_from])
         self.commit = max(self.commit, min(message.commit, last))
         self._acknowledge(message, last)
 
@@ -99,8 +103,8 @@ class Follower:
             )
             self._reply(reply)
             return
-        self.image = taken
+        self.snapshot = taken
         log.restart(taken.index, taken.term)
-        self._roster.restart(taken.index, taken.configuration)
+        self._configurations.restart(taken.index, taken.configuration)
         self.commit = taken.index
         self._acknowledge(message, taken.index)

@@ -38,7 +38,7 @@ class LeadershipTransfer:
 
     target: int
     ticks_left: int
-    told: bool = False
+    timeout_now_sent: bool = False
 
 
 @dataclass(slots=True)
@@ -55,8 +55,8 @@ class Leader:
     reads: list[PendingReadIndex] = field(default_factory=list)
     round: int = 0
     transfer: LeadershipTransfer | None = None
-    image: RaftSnapshot | None = None
-    wants_image: bool = False
+    snapshot: RaftSnapshot | None = None
+    wants_snapshot: bool = False
     lease_until: int = 0  # in the node's ticks
     heartbeat_elapsed: int = 0
     quorum_elapsed: int = 0
@@ -107,19 +107,23 @@ class Leader:
         it, or a later call.
         """
         for member, progress in self.progress.items():
-            if self._is_news(progress) and (not urgently or progress.awaits > progress.told):
+            if self._is_news(progress) and (
+                not urgently or progress.forwarded_index > progress.commit_sent
+            ):
                 self._tell_commit(member, progress)
 
     @property
-    def has_news(self) -> bool:
+    def has_unannounced_commit(self) -> bool:
         """Whether `announce_commit` would tell anybody."""
         return any(map(self._is_news, self.progress.values()))
 
     def _is_news(self, progress: FollowerProgress) -> bool:
-        return progress.match >= self.commit > progress.told and progress.next > self.log.last
+        return (
+            progress.match >= self.commit > progress.commit_sent and progress.next > self.log.last
+        )
 
     def _tell_commit(self, member: int, progress: FollowerProgress) -> None:
-        progress.told = self.commit
+        progress.commit_sent = self.commit
         self.send(Commit(sender=self.me, receiver=member, term=self.term, commit=self.commit))
 
     def heartbeat(self, ticks: int) -> None:
@@ -156,7 +160,7 @@ class Leader:
         progress.active = True
         news = progress.matched(index)
         self.replicate_to(member, progress)
-        if progress.awaits > progress.told and self._is_news(progress):
+        if progress.forwarded_index > progress.commit_sent and self._is_news(progress):
             self._tell_commit(member, progress)  # it was not in the majority that decided
         return news
 
@@ -258,9 +262,9 @@ class Leader:
         self.reads = [read for read in self.reads if read.index < 0 or read.round > proved]
         return ready
 
-    def offer(self, image: RaftSnapshot) -> None:
+    def offer(self, snapshot: RaftSnapshot) -> None:
         """Take a snapshot of the present state for those who need one."""
-        self.image, self.wants_image = image, False
+        self.snapshot, self.wants_snapshot = snapshot, False
         self.replicate()
 
     def lost(self, members: Iterable[int]) -> None:
@@ -285,7 +289,7 @@ class Leader:
                 entries=entries,
             )
         )
-        progress.told = max(progress.told, min(self.commit, previous + len(entries)))
+        progress.commit_sent = max(progress.commit_sent, min(self.commit, previous + len(entries)))
         if entries:
             size = sum(len(entry.data) + ENTRY_OVERHEAD_BYTES for entry in entries)
             progress.sent(entries[-1].index, size)
@@ -293,17 +297,17 @@ class Leader:
             progress.waiting = True
 
     def _begin_snapshot(self, progress: FollowerProgress) -> None:
-        if self.image is None or self.image.index < self.log.base:
-            self.wants_image = True
+        if self.snapshot is None or self.snapshot.index < self.log.base:
+            self.wants_snapshot = True
             return
-        progress.needs_snapshot(self.image.index)
+        progress.needs_snapshot(self.snapshot.index)
 
     def _send_chunk(self, member: int, progress: FollowerProgress) -> None:
-        image = self.image
-        if progress.snapshot_waiting or image is None:
+        snapshot = self.snapshot
+        if progress.snapshot_waiting or snapshot is None:
             return
-        if image.index != progress.snapshot_index:
-            progress.needs_snapshot(image.index)
+        if snapshot.index != progress.snapshot_index:
+            progress.needs_snapshot(snapshot.index)
         progress.snapshot_waiting = True
         address = (self.me, member, self.term)
-        self.send(chunk(image, min(progress.snapshot_offset, len(image.data)), address))
+        self.send(chunk(snapshot, min(progress.snapshot_offset, len(snapshot.data)), address))

@@ -30,8 +30,8 @@ class FollowerProgress:
         self.active = True  # heard of since the last check of the quorum
         self.was_active = True  # and before it
         self.waiting = False  # PROBE: an answer is awaited
-        self.awaits = 0  # the last entry that it waits for: of a write that it forwarded
-        self.told = 0  # the last commit index that it was sent
+        self.forwarded_index = 0  # the last entry that it waits for: of a write that it forwarded
+        self.commit_sent = 0  # the last commit index that it was sent
         self.read_round = 0  # the last heartbeat round that it answered
         self.snapshot_index = 0
         self.snapshot_offset = 0

@@ -54,7 +54,7 @@ LEASE_NEVER = -1
 
 
 class RaftNode:
-    """A member of a cluster. `dice(n)` returns a random number below n."""
+    """A member of a cluster. `randrange(n)` returns a random number below n."""
 
     def __init__(  # noqa: PLR0913
         self,
@@ -63,7 +63,7 @@ class RaftNode:
         log: Log,
         state: HardState,
         *,
-        dice: Callable[[int], int],
+        randrange: Callable[[int], int],
         timing: Timing | None = None,
     ) -> None:
         self.me = me
@@ -74,37 +74,37 @@ class RaftNode:
         self.leader = 0
         self.leading: Leader | None = None
         self.timing = timing or Timing()
-        self._dice = dice
-        self._roster = ConfigurationHistory(log.base, configuration)
-        self._roster.note(log.between(log.base, log.last))
+        self._randrange = randrange
+        self._configurations = ConfigurationHistory(log.base, configuration)
+        self._configurations.note(log.between(log.base, log.last))
         self._votes: dict[int, bool] = {}
-        self._elapsed = 0
-        self._patience = 0
+        self._election_elapsed = 0
+        self._election_timeout = 0
         self._saved_state = state
-        self._first: list[AnyMessage] = []
-        self._after: list[AnyMessage] = []
+        self._before_save: list[AnyMessage] = []
+        self._after_save: list[AnyMessage] = []
         self._reads: list[tuple[int, int]] = []
-        self._following = Follower(me, log, self._roster, self._after_save)
-        self._suspects = False
+        self._follower = Follower(me, log, self._configurations, self._send_after_save)
+        self._suspects_leader = False
         self._ticks = 0
         # Who was in an election before may have promised a leader its lease. (Thesis, 6.4.1)
-        self._quiet_until = self.timing.guard_ticks if state.term > FOUNDING_TERM else 0
+        self._vote_guard_until = self.timing.guard_ticks if state.term > FOUNDING_TERM else 0
         self._become(Role.FOLLOWER)
 
     @property
     def configuration(self) -> Configuration:
         """The members by the last word of the log."""
-        return self._roster.latest
+        return self._configurations.latest
 
     # Inputs.
 
     def tick(self) -> None:
         """Note that one tick of time has passed."""
         self._ticks += 1
-        self._elapsed += 1
+        self._election_elapsed += 1
         if self.leading is not None:
             self._tick_leader(self.leading)
-        elif self._elapsed >= self._patience and self._may_campaign:
+        elif self._election_elapsed >= self._election_timeout and self._may_campaign:
             self._campaign(Role.PRE_CANDIDATE)
 
     def campaign(self) -> None:
@@ -125,7 +125,7 @@ class RaftNode:
     def change(self, change: ConfChange) -> int:
         """Append a change of membership; return its index. Raises NotLeader, ChangeRefused."""
         leading = self._must_lead()
-        if self._roster.changed_at > self.commit:
+        if self._configurations.changed_at > self.commit:
             raise ChangeRefused("another change of membership is under way")
         if self.commit < leading.first_index:
             raise ChangeRefused("this leader has not committed an entry of its term yet")
@@ -140,7 +140,7 @@ class RaftNode:
             self.leading.ask(self.me, context)
             self._reads += self.leading.advance_reads(self.configuration, self._ticks)
         elif self.leader:
-            self._first.append(
+            self._before_save.append(
                 ReadIndexRequest(
                     sender=self.me, receiver=self.leader, term=self.term, context=context
                 )
@@ -166,7 +166,7 @@ class RaftNode:
             leads = isinstance(message, FromLeader)
             self._enter_term(message.term, message.sender if leads else 0)
         if message.term < self.term and not isinstance(message, PreVoteReply):
-            self._answer_the_past(message)
+            self._answer_old_term(message)
             return
         self._dispatch(message)
 
@@ -176,8 +176,8 @@ class RaftNode:
         A wrong sign costs an election and nothing else: guards and leases stay in force.
         """
         if self.leader == leader and self.leading is None:
-            self._suspects = True
-            self._patience = min(self._patience, self._short_patience())
+            self._suspects_leader = True
+            self._election_timeout = min(self._election_timeout, self._short_election_timeout())
 
     def lost(self, member: int) -> None:
         """Note that messages to a member were dropped on their way."""
@@ -200,19 +200,19 @@ class RaftNode:
         """Take what is to be done; `saved` must follow before the next call."""
         ready = Ready(
             entries=self.log.between(self.log.stable, self.log.last),
-            image=self._following.image,
-            first=self._first,
-            after=self._after,
+            snapshot=self._follower.snapshot,
+            before_save=self._before_save,
+            after_save=self._after_save,
             reads=self._reads,
         )
         state, saved = HardState(self.term, self.vote, self.commit), self._saved_state
         # The commit index is found again after a crash: it is saved beside what must be.
         if (state.term, state.vote) != (saved.term, saved.vote) or (
-            (ready.entries or ready.image) and state != saved
+            (ready.entries or ready.snapshot) and state != saved
         ):
             ready.state = self._saved_state = state
-        self._first, self._after, self._reads = [], [], []
-        self._following.image = None
+        self._before_save, self._after_save, self._reads = [], [], []
+        self._follower.snapshot = None
         return ready
 
     def saved(self, ready: Ready) -> None:
@@ -227,7 +227,7 @@ class RaftNode:
 
         None while a snapshot waits in `ready`: they follow on its state.
         """
-        if self._following.image is not None:
+        if self._follower.snapshot is not None:
             return ()
         upto = min(self.commit, self.log.stable)
         return self.log.between(self.applied, upto) if upto > self.applied else ()
@@ -240,12 +240,12 @@ class RaftNode:
     def compact(self, index: int) -> None:
         """Let go of the log up to an applied index."""
         assert index <= self.applied
-        self._roster.compact(index)
+        self._configurations.compact(index)
         self.log.compact(index)
 
     def configuration_at(self, index: int) -> Configuration:
         """Return the configuration as of an index that is not compacted."""
-        return self._roster.at(index)
+        return self._configurations.at(index)
 
     # Terms and roles.
 
@@ -267,17 +267,17 @@ class RaftNode:
         return isinstance(message, RequestVote) and not message.forced and self._hears_leader()
 
     def _hears_leader(self) -> bool:
-        if self.leading is not None or self._ticks < self._quiet_until:
+        if self.leading is not None or self._ticks < self._vote_guard_until:
             return True
         timing = self.timing
-        patience = timing.guard_ticks if self._suspects else timing.election_ticks
-        return bool(self.leader) and self._elapsed < patience
+        timeout = timing.guard_ticks if self._suspects_leader else timing.election_ticks
+        return bool(self.leader) and self._election_elapsed < timeout
 
-    def _short_patience(self) -> int:
+    def _short_election_timeout(self) -> int:
         """How long to wait for a leader that is gone; members that wait alike split the votes."""
         timing = self.timing
         least = timing.guard_ticks if self.leader else timing.guard_ticks // 2
-        return least + self._dice(max(2, timing.guard_ticks * 3 // 4))
+        return least + self._randrange(max(2, timing.guard_ticks * 3 // 4))
 
     def _enter_term(self, term: int, leader: int) -> None:
         self.term, self.vote = term, 0
@@ -287,16 +287,18 @@ class RaftNode:
         assert role in MAY_BECOME[self.role]
         self.role, self.leader = role, leader
         self.leading = None
-        self._elapsed = 0
-        if self._suspects:
-            self._patience = self._short_patience()
+        self._election_elapsed = 0
+        if self._suspects_leader:
+            self._election_timeout = self._short_election_timeout()
         else:
-            self._patience = self.timing.election_ticks + self._dice(self.timing.election_ticks)
+            self._election_timeout = self.timing.election_ticks + self._randrange(
+                self.timing.election_ticks
+            )
 
     @property
     def _may_campaign(self) -> bool:
         """Whether it can lead, also with its removal in its log, uncommitted. (Thesis, 4.2.2)"""
-        committed = self._roster.at(self.commit)  # what the others can elect by
+        committed = self._configurations.at(self.commit)  # what the others can elect by
         return self.me in self.configuration.voters | committed.voters
 
     def _campaign(self, role: Role, *, forced: bool = False) -> None:
@@ -318,9 +320,9 @@ class RaftNode:
             )
             # A vote for oneself is a vote: it is saved before anybody is asked for theirs.
             if isinstance(question, RequestVote):
-                self._after.append(msgspec.structs.replace(question, forced=forced))
+                self._after_save.append(msgspec.structs.replace(question, forced=forced))
             else:
-                self._first.append(question)
+                self._before_save.append(question)
 
     def _tally(self) -> bool:
         """Act on the votes so far; say whether the campaign is decided."""
@@ -336,7 +338,7 @@ class RaftNode:
         return True
 
     def _lead(self) -> None:
-        self._suspects = False
+        self._suspects_leader = False
         self._become(Role.LEADER, self.me)
         self.leading = leading = Leader(
             self.me, self.term, self.log, self._emit, self.log.last + 1, self.commit
@@ -348,10 +350,10 @@ class RaftNode:
     def _emit(self, message: AnyMessage) -> None:
         # A voter alone leads before its term is saved, and could begin the same term again.
         is_saved = self._saved_state.term == self.term
-        (self._first if is_saved else self._after).append(message)
+        (self._before_save if is_saved else self._after_save).append(message)
 
-    def _after_save(self, message: AnyMessage) -> None:
-        self._after.append(message)
+    def _send_after_save(self, message: AnyMessage) -> None:
+        self._after_save.append(message)
 
     def _must_lead(self) -> Leader:
         if self.leading is None:
@@ -363,9 +365,9 @@ class RaftNode:
     def _dispatch(self, message: AnyMessage) -> None:
         match message:
             case PreVote() | RequestVote():
-                self._judge(message)
+                self._answer_vote_request(message)
             case PreVoteReply() | VoteReply():
-                self._count(message)
+                self._count_vote(message)
             case AppendEntries() | Heartbeat() | Commit() | InstallSnapshot():
                 self._follow(message)
             case TimeoutNow():
@@ -375,37 +377,37 @@ class RaftNode:
                 self._reads.append((context, index))
             case AppendOk() | AppendReject() | HeartbeatOk() | SnapshotReply() | ReadIndexRequest():
                 if self.leading is not None:
-                    self._hear(self.leading, message)
+                    self._handle_follower(self.leading, message)
             case _:
                 assert_never(message)
 
-    def _answer_the_past(self, message: AnyMessage) -> None:
+    def _answer_old_term(self, message: AnyMessage) -> None:
         """Tell a sender that its term is over; else a leader cut off would never learn it."""
         if isinstance(message, PreVote):
-            self._after.append(self._pre_vote_reply(message.sender, self.term, granted=False))
+            self._after_save.append(self._pre_vote_reply(message.sender, self.term, granted=False))
         elif isinstance(message, FromLeader):
             reply = HeartbeatOk(sender=self.me, receiver=message.sender, term=self.term, round=0)
-            self._after.append(reply)
+            self._after_save.append(reply)
 
-    def _judge(self, message: PreVote | RequestVote) -> None:
+    def _answer_vote_request(self, message: PreVote | RequestVote) -> None:
         current = self.log.is_current(message.last_index, message.last_term)
         if isinstance(message, PreVote):
             granted = message.term > self.term and current and not self._hears_leader()
             term = message.term if granted else self.term
-            self._after.append(self._pre_vote_reply(message.sender, term, granted=granted))
+            self._after_save.append(self._pre_vote_reply(message.sender, term, granted=granted))
             return
         free = self.vote == message.sender or (self.vote == 0 and self.leader == 0)
         if current and free:
             self.vote = message.sender
-            self._elapsed = 0
+            self._election_elapsed = 0
         granted = current and free
         reply = VoteReply(sender=self.me, receiver=message.sender, term=self.term, granted=granted)
-        self._after.append(reply)
+        self._after_save.append(reply)
 
     def _pre_vote_reply(self, receiver: int, term: int, *, granted: bool) -> PreVoteReply:
         return PreVoteReply(sender=self.me, receiver=receiver, term=term, granted=granted)
 
-    def _count(self, message: PreVoteReply | VoteReply) -> None:
+    def _count_vote(self, message: PreVoteReply | VoteReply) -> None:
         if isinstance(message, PreVoteReply):
             if self.role is not Role.PRE_CANDIDATE:
                 return
@@ -420,16 +422,16 @@ class RaftNode:
 
     def _follow(self, message: FromLeader) -> None:
         assert self.leading is None, "two leaders in one term"
-        self._suspects = False
+        self._suspects_leader = False
         if self.role is not Role.FOLLOWER or self.leader != message.sender:
             self._become(Role.FOLLOWER, message.sender)
-        self._elapsed = 0
-        following = self._following
+        self._election_elapsed = 0
+        following = self._follower
         following.commit = self.commit
         following.take(message)
         self.commit = following.commit
-        if following.image is not None:
-            self.applied = following.image.index
+        if following.snapshot is not None:
+            self.applied = following.snapshot.index
 
     # Leading.
 
@@ -442,7 +444,7 @@ class RaftNode:
                 return
         leading.tick(self._ticks, self.timing.heartbeat_ticks)
 
-    def _hear(
+    def _handle_follower(
         self,
         leading: Leader,
         message: AppendOk | AppendReject | HeartbeatOk | SnapshotReply | ReadIndexRequest,
@@ -469,9 +471,9 @@ class RaftNode:
 
     def _append_own(self, leading: Leader, entries: Sequence[LogEntry]) -> None:
         self.log.append(entries)
-        before = self._roster.changed_at
-        self._roster.note(entries)
-        if self._roster.changed_at != before:
+        before = self._configurations.changed_at
+        self._configurations.note(entries)
+        if self._configurations.changed_at != before:
             leading.configure(self.configuration)
         leading.replicate()
 
@@ -482,14 +484,16 @@ class RaftNode:
         self.commit = leading.commit = reached
         leading.announce_commit(urgently=True)
         self._reads += leading.advance_reads(self.configuration, self._ticks)
-        if self.me not in self.configuration.voters and self._roster.changed_at <= reached:
+        if self.me not in self.configuration.voters and self._configurations.changed_at <= reached:
             self._become(Role.FOLLOWER)  # thesis, 4.2.2: it led until its removal was committed
 
     def _advance_transfer(self, leading: Leader) -> None:
         transfer = leading.transfer
-        if transfer is None or transfer.told:
+        if transfer is None or transfer.timeout_now_sent:
             return
         progress = leading.progress.get(transfer.target)
         if progress is not None and progress.match == self.log.last:
-            transfer.told = True
-            self._first.append(TimeoutNow(sender=self.me, receiver=transfer.target, term=self.term))
+            transfer.timeout_now_sent = True
+            self._before_save.append(
+                TimeoutNow(sender=self.me, receiver=transfer.target, term=self.term)
+            )

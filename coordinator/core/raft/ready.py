@@ -59,22 +59,27 @@ class Timing:
 
 @dataclass(slots=True)
 class Ready:
-    """What to do now: send `first`, save, then send `after`. Then call `saved`.
+    """What to do now: send `before_save`, save, then send `after_save`. Then call `saved`.
 
-    `image` is a snapshot to save and to load in place of the state. `reads` are contexts whose
+    `snapshot` is a snapshot to save and to load in place of the state. `reads` are contexts whose
     reads may be served once the index is applied.
     """
 
     entries: tuple[LogEntry, ...] = ()
     state: HardState | None = None
-    image: RaftSnapshot | None = None
-    first: list[AnyMessage] = field(default_factory=list)
-    after: list[AnyMessage] = field(default_factory=list)
+    snapshot: RaftSnapshot | None = None
+    before_save: list[AnyMessage] = field(default_factory=list)
+    after_save: list[AnyMessage] = field(default_factory=list)
     reads: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def is_due(self) -> bool:
         """Whether there is anything to do."""
         return bool(
-            self.entries or self.first or self.after or self.reads or self.state or self.image
+            self.entries
+            or self.before_save
+            or self.after_save
+            or self.reads
+            or self.state
+            or self.snapshot
         )

@@ -25,26 +25,26 @@ class RaftSnapshot:
     crc: int = 0
 
     def sealed(self) -> "RaftSnapshot":
-        """Return the image with the checksum of its data."""
+        """Return the snapshot with the checksum of its data."""
         crc = int(google_crc32c.value(self.data))
         return RaftSnapshot(self.index, self.term, self.configuration, self.data, crc)
 
 
-def chunk(image: RaftSnapshot, offset: int, address: tuple[int, int, int]) -> InstallSnapshot:
+def chunk(snapshot: RaftSnapshot, offset: int, address: tuple[int, int, int]) -> InstallSnapshot:
     """Return the chunk at `offset` for (sender, receiver, term)."""
     sender, receiver, term = address
     return InstallSnapshot(
         sender=sender,
         receiver=receiver,
         term=term,
-        index=image.index,
-        index_term=image.term,
-        voters=tuple(sorted(image.configuration.voters)),
-        learners=tuple(sorted(image.configuration.learners)),
+        index=snapshot.index,
+        index_term=snapshot.term,
+        voters=tuple(sorted(snapshot.configuration.voters)),
+        learners=tuple(sorted(snapshot.configuration.learners)),
         offset=offset,
-        data=image.data[offset : offset + CHUNK_BYTES],
-        size=len(image.data),
-        crc=image.crc,
+        data=snapshot.data[offset : offset + CHUNK_BYTES],
+        size=len(snapshot.data),
+        crc=snapshot.crc,
     )
 
 

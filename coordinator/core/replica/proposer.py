@@ -67,10 +67,10 @@ class Proposer:
                     stamp = ForwardedCommand(sequence, command, pending.ttl_ns)
                     batch.append(self._stamped(self._origin, stamp, cluster_ns))
         self.append(batch)
-        for packet in forwarded:
-            origin = packet.origin
-            self.append([self._stamped(origin, each, cluster_ns) for each in packet.requests])
-            self._awaited_by(packet.sender)
+        for message in forwarded:
+            origin = message.origin
+            self.append([self._stamped(origin, each, cluster_ns) for each in message.requests])
+            self._awaited_by(message.sender)
         return asks
 
     def append(self, batch: list[Proposal]) -> None:
@@ -97,7 +97,7 @@ class Proposer:
     def _awaited_by(self, member: int) -> None:
         leading = self._node.leading
         if leading is not None and (progress := leading.progress.get(member)) is not None:
-            progress.awaits = self._node.log.last
+            progress.forwarded_index = self._node.log.last
 
     def _stamped(self, origin: int, each: ForwardedCommand, cluster_ns: int) -> Proposal:
         command: Command = each.command
@@ -119,14 +119,14 @@ class Proposer:
 
 
 def forwarded(writes: PendingProposals[Waiter], origin: int, node: RaftNode) -> list[PeerMessage]:
-    """Return the packets that take what waits here to the leader."""
-    packets: list[PeerMessage] = []
+    """Return the messages that take what waits here to the leader."""
+    messages: list[PeerMessage] = []
     commands = []
     me, leader, term = node.me, node.leader, node.term
     for sequence, pending in writes.take_unsent():
         match pending.ask:
             case int() as target:
-                packets.append(
+                messages.append(
                     ForwardedTransfer(
                         sender=me,
                         receiver=leader,
@@ -137,7 +137,7 @@ def forwarded(writes: PendingProposals[Waiter], origin: int, node: RaftNode) -> 
                 )
             case AddLearner() | Promote() | Remove() as change:
                 change = reconfiguration.with_origin(change, origin, sequence)
-                packets.append(
+                messages.append(
                     ForwardedChange(
                         sender=me,
                         receiver=leader,
@@ -149,9 +149,9 @@ def forwarded(writes: PendingProposals[Waiter], origin: int, node: RaftNode) -> 
             case command:
                 commands.append(ForwardedCommand(sequence, command, pending.ttl_ns))
     if commands:
-        packets.append(
+        messages.append(
             ForwardedCommands(
                 sender=me, receiver=leader, term=term, origin=origin, requests=commands
             )
         )
-    return packets
+    return messages

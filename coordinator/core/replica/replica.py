@@ -62,46 +62,46 @@ _ID_MASK = (1 << 63) - 1
 class Replica(Generic[Waiter]):
     """A member of a cluster of one or more."""
 
-    def __init__(self, birth: StartState) -> None:
-        self.me = birth.member
-        self._birth = birth
+    def __init__(self, start: StartState) -> None:
+        self.me = start.member
+        self._start = start
         base, term = 0, 0
         configuration = Configuration(frozenset())
-        self.keyspace, self._applied_ids, cluster_ns = KeySpace(), Sessions(), 0
-        if birth.snapshot is not None:
-            base, term, data = birth.snapshot
+        self.keyspace, self._sessions, cluster_ns = KeySpace(), Sessions(), 0
+        if start.snapshot is not None:
+            base, term, data = start.snapshot
             loaded = state_snapshot.load(data)
             configuration, cluster_ns = loaded.configuration, loaded.clock_ns
             self.keyspace = KeySpace.load(loaded.keys)
-            self._applied_ids = Sessions(loaded.applied)
-        self.clock = ClusterClock(cluster_ns, birth.now_ns)
+            self._sessions = Sessions(loaded.applied)
+        self.clock = ClusterClock(cluster_ns, start.now_ns)
         self.node = RaftNode(
-            birth.member,
+            start.member,
             configuration,
-            Log(base, term, birth.entries),
-            birth.state,
-            dice=birth.dice,
-            timing=birth.timing,
+            Log(base, term, start.entries),
+            start.state,
+            randrange=start.randrange,
+            timing=start.timing,
         )
         # A new origin with each start: the numbers begin at 1.
-        self.origin = birth.dice(_ID_MASK) + 1
+        self.origin = start.randrange(_ID_MASK) + 1
         self.done: list[tuple[Waiter, Outcome]] = []
         self.diverged = ""
-        self.checks = CorruptionCheck()
-        self._now_ns = self._ticked_ns = birth.now_ns
-        self._writes: PendingProposals[Waiter] = PendingProposals()
+        self.corruption_check = CorruptionCheck()
+        self._now_ns = self._ticked_ns = start.now_ns
+        self._proposals: PendingProposals[Waiter] = PendingProposals()
         self._forwarded: list[ForwardedCommands] = []
-        self._draft = Proposer(self.node, self.origin)
-        self._packets: list[PeerMessage] = []
-        self._reads: ReadIndexQueue[Waiter] = ReadIndexQueue(birth.dice(_ID_MASK))
+        self._proposer = Proposer(self.node, self.origin)
+        self._outgoing: list[PeerMessage] = []
+        self._read_indexes: ReadIndexQueue[Waiter] = ReadIndexQueue(start.randrange(_ID_MASK))
         self._seen = (0, 0)
-        election_ns = birth.timing.election_ticks * birth.tick_ns
-        self._patience = LeaderTimeout(PATIENCE_TIMEOUTS * election_ns, birth.now_ns)
-        self._synced_ns = self._checked_ns = birth.now_ns
+        election_ns = start.timing.election_ticks * start.tick_ns
+        self._leader_timeout = LeaderTimeout(PATIENCE_TIMEOUTS * election_ns, start.now_ns)
+        self._synced_ns = self._checked_ns = start.now_ns
         self._leaving: dict[int, int] = {}  # members that asked for their own removal
         self._apply_committed()
         if self.keyspace.next_expiry_ns is None:
-            self.clock.set(birth.wall_ns, birth.now_ns)
+            self.clock.set(start.wall_ns, start.now_ns)
         if self.node.configuration.voters == {self.me}:
             self.node.campaign()
 
@@ -118,7 +118,7 @@ class Replica(Generic[Waiter]):
         return self.node.applied
 
     @property
-    def leads(self) -> bool:
+    def is_leader(self) -> bool:
         """Whether this member is the leader, as far as it knows."""
         return self.node.role is Role.LEADER
 
@@ -136,7 +136,7 @@ class Replica(Generic[Waiter]):
     def is_published(self) -> bool:
         """Whether the cluster knows what this member tells of itself."""
         notes = self.keyspace.notes
-        return all(notes.get(fact.kind) == fact.data for fact in self._birth.facts)
+        return all(notes.get(fact.kind) == fact.data for fact in self._start.published)
 
     def cluster_ns(self) -> int:
         """Return the time that the ends of keys are measured in."""
@@ -144,38 +144,38 @@ class Replica(Generic[Waiter]):
 
     def without_leader_s(self) -> float:
         """Return for how long no leader has been known, 0.0 while one is."""
-        return 0.0 if self.node.leader else self._patience.waited_ns(self._now_ns) / 1e9
+        return 0.0 if self.node.leader else self._leader_timeout.waited_ns(self._now_ns) / 1e9
 
     # Inputs.
 
-    def pass_time(self, now_ns: int) -> None:
+    def advance_time(self, now_ns: int) -> None:
         """Tell the monotonic time; it is told before anything that depends on it."""
-        tick_ns = self._birth.tick_ns
+        tick_ns = self._start.tick_ns
         self._now_ns = now_ns
         owed = (now_ns - self._ticked_ns) // tick_ns
         if owed <= 0:
             return
         self._ticked_ns += owed * tick_ns
         # Who slept for long need not live through all of it.
-        for _ in range(min(owed, 3 * self._birth.timing.election_ticks)):
+        for _ in range(min(owed, 3 * self._start.timing.election_ticks)):
             self.node.tick()
         self._every_tick()
 
-    def receive(self, packet: PeerMessage) -> None:
+    def receive(self, message: PeerMessage) -> None:
         """Take what another member sent."""
-        match packet:
+        match message:
             case ForwardedCommands():
                 # Not the leader any more: their member sends them to the next one by itself.
-                if self.leads:
-                    self._forwarded.append(packet)
+                if self.is_leader:
+                    self._forwarded.append(message)
             case ForwardedChange() | ForwardedTransfer():
-                self._asked(packet)
+                self._asked(message)
             case ForwardedResult(sequence=sequence, reason=reason):
                 self._finish(sequence, ClusterUnavailable(reason) if reason else None)
             case StateHash(sender=sender, index=index, digest=digest):
-                self.checks.heard(sender, index, digest)
+                self.corruption_check.heard(sender, index, digest)
             case _:
-                self.node.step(packet)
+                self.node.step(message)
 
     def propose(self, command: Command, waiter: Waiter | None = None) -> None:
         """Send a command to the log. An end is one by this member's `cluster_ns`.
@@ -200,20 +200,20 @@ class Replica(Generic[Waiter]):
         if self.node.has_lease and self.node.applied >= self.node.commit:
             self.done.append((waiter, None))
         else:
-            self._reads.waiting.append((waiter, self._now_ns))
+            self._read_indexes.waiting.append((waiter, self._now_ns))
 
     def suspect(self, member: int) -> None:
         """Note a sign that a member's process has ended."""
         self.node.suspect(member)
 
     def lost(self, member: int) -> None:
-        """Note that packets to a member were dropped on their way."""
+        """Note that messages to a member were dropped on their way."""
         self.node.lost(member)
         if member == self.node.leader:
-            self._writes.send_again()
-            self._reads.ask_again()
+            self._proposals.send_again()
+            self._read_indexes.ask_again()
 
-    def offer(self, index: int, term: int, data: bytes) -> None:
+    def offer_snapshot(self, index: int, term: int, data: bytes) -> None:
         """Give the leader a snapshot to send to those whose entries are gone."""
         if self.node.leading is not None:
             configuration = state_snapshot.load(data).configuration
@@ -221,15 +221,15 @@ class Replica(Generic[Waiter]):
 
     @property
     def wants_snapshot(self) -> bool:
-        """Whether `offer` is waited for."""
-        return self.node.leading is not None and self.node.leading.wants_image
+        """Whether `offer_snapshot` is waited for."""
+        return self.node.leading is not None and self.node.leading.wants_snapshot
 
     @property
-    def has_news(self) -> bool:
+    def has_unannounced_commit(self) -> bool:
         """Whether followers do not know yet what is committed; `announce` tells them."""
-        return self.node.leading is not None and self.node.leading.has_news
+        return self.node.leading is not None and self.node.leading.has_unannounced_commit
 
-    def announce(self) -> None:
+    def announce_commit(self) -> None:
         """Tell the followers what is committed, where no Append will in a moment."""
         if self.node.leading is not None:
             self.node.leading.announce_commit(urgently=False)
@@ -239,34 +239,34 @@ class Replica(Generic[Waiter]):
     def ready(self) -> Ready | None:
         """Take what is to be sent and saved; None when there is nothing. `saved` must follow.
 
-        `take_packets` has more that is to be sent, in either case.
+        `take_messages` has more that is to be sent, in either case.
         """
         node = self.node
         if (node.term, node.leader) != self._seen:
-            self._follow_leader()
-        if self._writes.unsent or self._forwarded:
-            self._hand_over()
-        if self._reads.waiting and node.leader:
-            node.read(self._reads.ask())
+            self._follow_new_leader()
+        if self._proposals.unsent or self._forwarded:
+            self._submit_pending()
+        if self._read_indexes.waiting and node.leader:
+            node.read(self._read_indexes.ask())
         ready = node.ready()
         return ready if ready.is_due or node.has_to_apply else None
 
     def saved(self, ready: Ready) -> None:
         """Note that it is on the disk; apply what is committed; fill `done`."""
-        if ready.image is not None:
-            self._install(ready.image)
+        if ready.snapshot is not None:
+            self._install(ready.snapshot)
         self.node.saved(ready)
         self._apply_committed()
         for context, index in ready.reads:
-            self._reads.answered(context, index)
-        self.done += [(waiter, None) for waiter in self._reads.released(self.node.applied)]
+            self._read_indexes.answered(context, index)
+        self.done += [(waiter, None) for waiter in self._read_indexes.released(self.node.applied)]
 
-    def take_packets(self) -> list[PeerMessage]:
+    def take_messages(self) -> list[PeerMessage]:
         """Take what is to be sent beside consensus."""
-        packets, self._packets = self._packets, []
-        return packets
+        messages, self._outgoing = self._outgoing, []
+        return messages
 
-    def take_done(self) -> list[tuple[Waiter, Outcome]]:
+    def take_outcomes(self) -> list[tuple[Waiter, Outcome]]:
         """Take the waiters whose outcome is known."""
         done, self.done = self.done, []
         return done
@@ -274,9 +274,7 @@ class Replica(Generic[Waiter]):
     def dump(self) -> bytes:
         """Return the state as of `applied`, for a snapshot."""
         configuration = self.node.configuration_at(self.node.applied)
-        return state_snapshot.dump(
-            configuration, self._applied_ids, self.cluster_ns(), self.keyspace
-        )
+        return state_snapshot.dump(configuration, self._sessions, self.cluster_ns(), self.keyspace)
 
     def compact(self, index: int) -> None:
         """Let go of the log up to an applied index."""
@@ -287,16 +285,16 @@ class Replica(Generic[Waiter]):
 
     def _send(self, ask: LeaderRequest, waiter: Waiter | None, ttl_ns: int = NO_TTL) -> None:
         self._check_available()
-        if self._writes.is_full:
+        if self._proposals.is_full:
             raise ClusterUnavailable(
-                f"{len(self._writes.pending)} writes wait for the leader already"
+                f"{len(self._proposals.pending)} writes wait for the leader already"
             )
-        self._writes.add(ask, waiter, self._now_ns, ttl_ns)
+        self._proposals.add(ask, waiter, self._now_ns, ttl_ns)
 
     def _check_available(self) -> None:
         if self.diverged:
             raise ClusterUnavailable(self.diverged)
-        if not self.node.leader and self._patience.is_over(self._now_ns):
+        if not self.node.leader and self._leader_timeout.is_over(self._now_ns):
             raise ClusterUnavailable(self._why_unavailable())
 
     def _why_unavailable(self) -> str:
@@ -306,44 +304,44 @@ class Replica(Generic[Waiter]):
             "members must be up and reach each other"
         )
 
-    def _follow_leader(self) -> None:
+    def _follow_new_leader(self) -> None:
         """Send to a new leader all that no leader has been seen to decide."""
         node = self.node
         if not node.leader:
             return
         if node.leader != self._seen[1]:
-            pending = self._writes.pending
+            pending = self._proposals.pending
             for sequence in [s for s, each in pending.items() if isinstance(each.ask, int)]:
                 self._finish(sequence, None)
         self._seen = (node.term, node.leader)
-        self._patience.begin(self._now_ns)
+        self._leader_timeout.begin(self._now_ns)
         self._forwarded.clear()
-        self._draft.forget()
-        self._writes.send_again()
-        self._reads.ask_again()
+        self._proposer.forget()
+        self._proposals.send_again()
+        self._read_indexes.ask_again()
         self._publish()
 
-    def _hand_over(self) -> None:
+    def _submit_pending(self) -> None:
         node = self.node
         if node.leading is None and node.leader:
-            self._packets += proposer.forwarded(self._writes, self.origin, node)
-        elif self._draft.is_open:
+            self._outgoing += proposer.forwarded(self._proposals, self.origin, node)
+        elif self._proposer.is_open:
             arrived, self._forwarded = self._forwarded, []
-            asks = self._draft.put(self._writes, arrived, self.cluster_ns())
+            asks = self._proposer.put(self._proposals, arrived, self.cluster_ns())
             # Last: once leadership is on its way to another, nothing is appended.
             for sequence, ask in asks:
                 if reason := reconfiguration.start(ask, node, self.keyspace):
                     self._finish(sequence, ClusterUnavailable(reason))
 
-    def _asked(self, packet: ForwardedChange | ForwardedTransfer) -> None:
-        ask = packet.change if isinstance(packet, ForwardedChange) else packet.target
+    def _asked(self, message: ForwardedChange | ForwardedTransfer) -> None:
+        ask = message.change if isinstance(message, ForwardedChange) else message.target
         if reason := reconfiguration.start(ask, self.node, self.keyspace):
-            self._tell(packet.sender, packet.sequence, reason)
-        elif isinstance(ask, Remove) and ask.member == packet.sender:
-            self._leaving[ask.member] = packet.sequence
+            self._tell(message.sender, message.sequence, reason)
+        elif isinstance(ask, Remove) and ask.member == message.sender:
+            self._leaving[ask.member] = message.sequence
 
     def _tell(self, member: int, sequence: int, reason: str = "") -> None:
-        self._packets.append(
+        self._outgoing.append(
             ForwardedResult(
                 sender=self.me,
                 receiver=member,
@@ -360,9 +358,9 @@ class Replica(Generic[Waiter]):
         entries = node.to_apply()
         if not entries:
             return
-        read, mine, done = self._draft.read, self.origin, self.done
-        keyspace, is_new, pending = self.keyspace, self._applied_ids.is_new, self._writes.pending
-        record = self.checks.record
+        read, mine, done = self._proposer.read, self.origin, self.done
+        keyspace, is_new, pending = self.keyspace, self._sessions.is_new, self._proposals.pending
+        record = self.corruption_check.record
         # A leader's own time goes on by itself; it follows what earlier leaders said.
         own_time_from = node.log.last + 1 if node.leading is None else node.leading.first_index
         for entry in entries:
@@ -401,18 +399,18 @@ class Replica(Generic[Waiter]):
         loaded = state_snapshot.load(snapshot.data)
         before, self.keyspace = self.keyspace, KeySpace.load(loaded.keys)
         self.keyspace.hub.take_over(before.hub)
-        self._applied_ids = Sessions(loaded.applied)
+        self._sessions = Sessions(loaded.applied)
         self.clock.set(loaded.clock_ns, self._now_ns)
         # What the leader put in the log meanwhile is in the snapshot, and its outcome is lost.
         lost = ClusterUnavailable(
             "this member fell behind: the write was carried out, its answer is lost"
         )
-        for sequence in list(self._writes.pending):
-            if self._applied_ids.has(self.origin, sequence):
+        for sequence in list(self._proposals.pending):
+            if self._sessions.has(self.origin, sequence):
                 self._finish(sequence, lost)
 
     def _finish(self, sequence: int, outcome: Outcome) -> None:
-        pending = self._writes.pending.pop(sequence, None)
+        pending = self._proposals.pending.pop(sequence, None)
         if pending is not None and pending.waiter is not None:
             self.done.append((pending.waiter, outcome))
 
@@ -421,7 +419,7 @@ class Replica(Generic[Waiter]):
     def _every_tick(self) -> None:
         node = self.node
         if node.leader:
-            self._patience.begin(self._now_ns)
+            self._leader_timeout.begin(self._now_ns)
             self._publish()
         self._give_up()
         if node.leading is not None:
@@ -433,49 +431,49 @@ class Replica(Generic[Waiter]):
     def _lead(self) -> None:
         leading, keyspace = self.node.leading, self.keyspace
         assert leading is not None
-        is_due = self._now_ns - self._synced_ns >= SYNC_NS and self._draft.knows_time
+        is_due = self._now_ns - self._synced_ns >= SYNC_NS and self._proposer.knows_time
         if is_due and leading.transfer is None:
             due_ns, now_ns = keyspace.next_expiry_ns, self.cluster_ns()
             if due_ns is not None and due_ns <= now_ns:
-                self._draft.sync(now_ns)
+                self._proposer.sync(now_ns)
             self._synced_ns = self._now_ns
         for promotion in reconfiguration.promotable(leading, self.node, keyspace):
             reconfiguration.start(reconfiguration.with_origin(promotion, 0, 0), self.node, keyspace)
 
     def _publish(self) -> None:
         """Tell the cluster what it should know of this member, and the leader what is common."""
-        facts = self._birth.facts
-        if self.leads:
-            facts = (*facts, cluster.VERSION_NOTE)
-        for fact in facts:
+        published = self._start.published
+        if self.is_leader:
+            published = (*published, cluster.VERSION_NOTE)
+        for fact in published:
             known = self.keyspace.notes.get(fact.kind) == fact.data
             if known or self.is_removed or self.diverged:
                 continue
-            if all(each.ask != fact for each in self._writes.pending.values()):
+            if all(each.ask != fact for each in self._proposals.pending.values()):
                 self._send(fact, None)
 
     def _give_up(self) -> None:
         """Tell those that have waited too long, and why."""
-        hopeless = not self.node.leader and self._patience.is_over(self._now_ns)
+        hopeless = not self.node.leader and self._leader_timeout.is_over(self._now_ns)
         if hopeless:
             why = self._why_unavailable()
         else:
             why = f"not decided in {REQUEST_NS // 10**9} s, though there is a leader"
         outcome = ClusterUnavailable(f"{why}; what was asked for may still be carried out")
         before_ns = self._now_ns if hopeless else self._now_ns - REQUEST_NS
-        for sequence in self._writes.overdue(before_ns):
+        for sequence in self._proposals.overdue(before_ns):
             self._finish(sequence, outcome)
         self.done += [
-            (waiter, ClusterUnavailable(why)) for waiter in self._reads.overdue(before_ns)
+            (waiter, ClusterUnavailable(why)) for waiter in self._read_indexes.overdue(before_ns)
         ]
 
     def _compare(self) -> None:
-        checks, node = self.checks, self.node
+        checks, node = self.corruption_check, self.node
         others = node.configuration.members - {self.me}
         if (latest := checks.latest()) is not None:
             index, digest = latest
             for member in others:
-                self._packets.append(
+                self._outgoing.append(
                     StateHash(sender=self.me, receiver=member, term=0, index=index, digest=digest)
                 )
         self.diverged = self.diverged or checks.verdict(node.configuration.voters, node.leader)

@@ -12,15 +12,15 @@ from coordinator.core.store.commands import Note
 class StartState:
     """A member's id, what its disk knows, and what it tells the cluster of itself.
 
-    `dice(n)` returns a random number below n. Times are nanoseconds.
+    `randrange(n)` returns a random number below n. Times are nanoseconds.
     """
 
     member: int
     state: HardState
     entries: Sequence[LogEntry]
     snapshot: tuple[int, int, bytes] | None  # index, term, state
-    facts: tuple[Note, ...]
-    dice: Callable[[int], int]
+    published: tuple[Note, ...]
+    randrange: Callable[[int], int]
     now_ns: int
     wall_ns: int
     tick_ns: int = 100_000_000

@@ -49,7 +49,7 @@ class KeySpace:
     @property
     def next_expiry_ns(self) -> int | None:
         """When the next key ends, None when no key has a time to live."""
-        first = self.tree.expiry.first()
+        first = self.tree.ttls.first()
         return None if first is None else first[0]
 
     def digest(self) -> int:
@@ -235,7 +235,7 @@ class KeySpace:
         return self._removed(action, old)
 
     def _sync(self, now_ns: int) -> None:
-        expiry = self.tree.expiry
+        expiry = self.tree.ttls
         while (first := expiry.first()) is not None and first[0] <= now_ns:
             self.stats.expired += 1
             self._removed("expire", self.tree.nodes[first[1]])

@@ -43,7 +43,7 @@ class Tree:
     def __init__(self) -> None:
         self.nodes: dict[bytes, Node] = {ROOT_KEY: Node(ROOT_KEY, None, 0, 0)}
         self.directories: dict[bytes, Directory] = {ROOT_KEY: Directory()}
-        self.expiry = TtlHeap()
+        self.ttls = TtlHeap()
 
     def place(self, node: Node) -> None:
         """Put a node at its key; missing parents come to be at the node's index.
@@ -59,9 +59,9 @@ class Tree:
             self.directories[key] = Directory()
         self.nodes[key] = node
         if node.expires_ns:
-            self.expiry.put(key, node.expires_ns)
+            self.ttls.put(key, node.expires_ns)
         elif old is not None and old.expires_ns:
-            self.expiry.drop(key)
+            self.ttls.drop(key)
 
     def remove(self, key: bytes) -> dict[bytes, None] | None:
         """Take out a node; of a directory return the keys that went with it."""
@@ -115,7 +115,7 @@ class Tree:
     def _take(self, key: bytes) -> Directory | None:
         node = self.nodes.pop(key)
         if node.expires_ns:
-            self.expiry.drop(key)
+            self.ttls.drop(key)
         return self.directories.pop(key, None)
 
 

@@ -1,6 +1,6 @@
 """Watchers: cursors over the event history, fed directly while they keep up.
 
-1. A watcher's events are those of the history that its interest matches, after the index it
+1. A watcher's events are those of the history that its watch_filter matches, after the index it
    began at, in order, each once. Live and from history the same rule decides (`matches`).
 2. A watcher that keeps up gets a matching event put into its queue. When the queue is full it
    falls behind: it remembers how far it was served and later goes on from the history.
@@ -52,12 +52,16 @@ class WatchFilter(msgspec.Struct, frozen=True):
 class Watcher:
     """One reader's place among the events. Made by `WatcherHub.watch`."""
 
-    __slots__ = ("_after", "_cursor", "_hub", "_queue", "interest", "wake")
+    __slots__ = ("_after", "_cursor", "_hub", "_queue", "wake", "watch_filter")
 
     def __init__(
-        self, hub: "WatcherHub", interest: WatchFilter, after_index: int, wake: Callable[[], None]
+        self,
+        hub: "WatcherHub",
+        watch_filter: WatchFilter,
+        after_index: int,
+        wake: Callable[[], None],
     ) -> None:
-        self.interest = interest
+        self.watch_filter = watch_filter
         self.wake = wake
         self._hub = hub
         self._queue: list[KeyEvent] = []
@@ -113,7 +117,7 @@ class Watcher:
     def _scan(self, cursor: int, limit: int) -> list[KeyEvent]:
         history = self._hub.history
         check_kept(history, cursor + 1)
-        matches = self.interest.matches
+        matches = self.watch_filter.matches
         events: list[KeyEvent] = []
         stop = min(history.last, cursor + SCAN_SLOTS_MAX)
         for index in range(cursor + 1, stop + 1):
@@ -138,7 +142,9 @@ class WatcherHub:
     def __len__(self) -> int:
         return self._count
 
-    def watch(self, interest: WatchFilter, after_index: int, wake: Callable[[], None]) -> Watcher:
+    def watch(
+        self, watch_filter: WatchFilter, after_index: int, wake: Callable[[], None]
+    ) -> Watcher:
         """Begin to watch for events with an index above `after_index`.
 
         `wake` is called when a first event comes to wait for `take`, on the stack of the
@@ -146,7 +152,7 @@ class WatcherHub:
         without being woken. Raises ApiError 401 when the history begins later.
         """
         check_kept(self.history, after_index + 1)
-        watcher = Watcher(self, interest, after_index, wake)
+        watcher = Watcher(self, watch_filter, after_index, wake)
         self._add(watcher)
         return watcher
 
@@ -157,7 +163,7 @@ class WatcherHub:
         for key in self._concerned(event):
             # A copy: whoever is woken may leave.
             for watcher in tuple(self._by_key.get(key, ())):
-                if watcher.interest.matches(event):
+                if watcher.watch_filter.matches(event):
                     watcher.offer(event)
 
     def take_over(self, other: "WatcherHub") -> None:
@@ -170,11 +176,11 @@ class WatcherHub:
 
     def forget(self, watcher: Watcher) -> None:
         """Let a watcher go; nothing happens when it has gone."""
-        watchers = self._by_key.get(watcher.interest.key)
+        watchers = self._by_key.get(watcher.watch_filter.key)
         if watchers is not None and watchers.pop(watcher, self) is None:
             self._count -= 1
             if not watchers:
-                del self._by_key[watcher.interest.key]
+                del self._by_key[watcher.watch_filter.key]
 
     def clear(self) -> list[dict[Watcher, None]]:
         """Let all watchers go and return them."""
@@ -184,7 +190,7 @@ class WatcherHub:
         return watchers
 
     def _add(self, watcher: Watcher) -> None:
-        self._by_key.setdefault(watcher.interest.key, {})[watcher] = None
+        self._by_key.setdefault(watcher.watch_filter.key, {})[watcher] = None
         self._count += 1
 
     def _concerned(self, event: KeyEvent) -> Iterator[bytes]:

@@ -49,18 +49,18 @@ class Page:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-def page(method: str, path: str, standing: MemberStatus) -> Page:
+def page(method: str, path: str, status: MemberStatus) -> Page:
     """Answer a request outside /v2/keys."""
     if method == "OPTIONS":
         return Page(200, TEXT, b"")
     if path == "/v2/members" or path.startswith("/v2/members/"):
-        return _members(method, path.removeprefix("/v2/members").strip("/"), standing)
+        return _members(method, path.removeprefix("/v2/members").strip("/"), status)
     make = _PAGES.get(path)
     if make is None:
         return Page(404, TEXT, b"404 page not found\n")
     if method not in {"GET", "HEAD"}:
         return Page(405, TEXT, b"Method Not Allowed\n", ((b"Allow", b"GET"),))
-    return make(standing)
+    return make(status)
 
 
 def as_json(value: object, status: int = 200, *, end: str = "\n") -> Page:
@@ -74,22 +74,22 @@ def message(status: int, words: str) -> Page:
     return as_json({"message": words}, status, end="")
 
 
-def _members(method: str, rest: str, standing: MemberStatus) -> Page:
+def _members(method: str, rest: str, status: MemberStatus) -> Page:
     if method not in {"GET", "HEAD", "POST", "PUT", "DELETE"}:
         return Page(405, TEXT, b"Method Not Allowed\n", _ALLOW)
     match rest:
         case "":
-            members = sorted(standing.members, key=lambda member: member.id)
+            members = sorted(status.members, key=lambda member: member.id)
             return as_json({"members": [member.as_json() for member in members]})
         case "leader":
-            leading = [member for member in standing.members if member.id == standing.leader]
+            leading = [member for member in status.members if member.id == status.leader]
             return as_json(leading[0].as_json()) if leading else message(503, "During election")
         case _:
             return message(404, "Not found")
 
 
-def _machines(standing: MemberStatus) -> Page:
-    urls = sorted(url for member in standing.members for url in member.client_urls)
+def _machines(status: MemberStatus) -> Page:
+    urls = sorted(url for member in status.members for url in member.client_urls)
     return Page(200, TEXT, ", ".join(urls).encode())
 
 
@@ -98,42 +98,42 @@ def _version(_: MemberStatus) -> Page:
     return as_json(version, end="")
 
 
-def _health(standing: MemberStatus) -> Page:
-    body = b'{"health":"true"}' if standing.healthy else b'{"health":"false"}'
-    return Page(200 if standing.healthy else 503, TEXT, body)
+def _health(status: MemberStatus) -> Page:
+    body = b'{"health":"true"}' if status.healthy else b'{"health":"false"}'
+    return Page(200 if status.healthy else 503, TEXT, body)
 
 
-def _stats_self(standing: MemberStatus) -> Page:
-    leading_s = standing.now_s - standing.leading_since_s
+def _stats_self(status: MemberStatus) -> Page:
+    leading_s = status.now_s - status.leading_since_s
     return as_json(
         {
-            "name": standing.name,
-            "id": f"{standing.identity.member:x}",
-            "state": standing.state,
-            "startTime": _moment(standing.started_s),
+            "name": status.name,
+            "id": f"{status.identity.member:x}",
+            "state": status.state,
+            "startTime": _moment(status.started_s),
             "leaderInfo": {
-                "leader": f"{standing.leader:x}",
+                "leader": f"{status.leader:x}",
                 "uptime": go_duration(leading_s),
-                "startTime": _moment(standing.leading_since_s),
+                "startTime": _moment(status.leading_since_s),
             },
-            "recvAppendRequestCnt": standing.trips.appends_received,
-            "sendAppendRequestCnt": standing.trips.appends_sent,
+            "recvAppendRequestCnt": status.trips.appends_received,
+            "sendAppendRequestCnt": status.trips.appends_sent,
         },
         end="",
     )
 
 
-def _stats_leader(standing: MemberStatus) -> Page:
-    if standing.leader != standing.identity.member:
+def _stats_leader(status: MemberStatus) -> Page:
+    if status.leader != status.identity.member:
         return message(403, "not current leader")
     followers = {
-        f"{member:x}": trips.as_json() for member, trips in standing.trips.by_member().items()
+        f"{member:x}": trips.as_json() for member, trips in status.trips.by_member().items()
     }
-    return as_json({"leader": f"{standing.leader:x}", "followers": followers}, end="")
+    return as_json({"leader": f"{status.leader:x}", "followers": followers}, end="")
 
 
-def _stats_store(standing: MemberStatus) -> Page:
-    return Page(200, JSON, standing.store_stats)
+def _stats_store(status: MemberStatus) -> Page:
+    return Page(200, JSON, status.store_stats)
 
 
 _PAGES: dict[str, Callable[[MemberStatus], Page]] = {

@@ -36,7 +36,7 @@ class GetRequest(msgspec.Struct, frozen=True):
 class WatchRequest(msgspec.Struct, frozen=True):
     """A GET with `wait=true`. `progress_s` above 0 asks an idle stream for progress lines."""
 
-    interest: WatchFilter
+    watch_filter: WatchFilter
     stream: bool
     wait_index: int
     progress_s: float = 0.0
@@ -146,9 +146,9 @@ def _query(method: bytes, target: bytes) -> GetRequest | WatchRequest | KeysRefu
     form.fields(place.query, given)
     chosen = request_options.read(given, method, now_ns=0)
     if chosen.wait and not chosen.quorum:
-        interest = WatchFilter(place.key, chosen.recursive, chosen.hidden)
+        watch_filter = WatchFilter(place.key, chosen.recursive, chosen.hidden)
         progress_s = chosen.progress_s if chosen.stream else 0.0
-        return WatchRequest(interest, chosen.stream, chosen.wait_index, progress_s)
+        return WatchRequest(watch_filter, chosen.stream, chosen.wait_index, progress_s)
     head = method == b"HEAD"
     return GetRequest(place.key, chosen.recursive, chosen.hidden, chosen.quorum and not head, head)
 

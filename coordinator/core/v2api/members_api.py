@@ -85,7 +85,7 @@ class _Refusal(Exception):  # noqa: N818
 
 
 def parse(
-    request: tuple[bytes, str, bytes], body: bytes, standing: MemberStatus, now_s: float
+    request: tuple[bytes, str, bytes], body: bytes, status: MemberStatus, now_s: float
 ) -> MembersRequest:
     """Read a request: (method, path, content type). `now_s` is part of a new member's id."""
     method, path, content_type = request
@@ -93,18 +93,18 @@ def parse(
     try:
         match method, parts:
             case b"POST", [""]:
-                urls = _urls(body, content_type, standing)
-                added = member_id(urls, f"{standing.identity.cluster:x}{int(now_s)}")
+                urls = _urls(body, content_type, status)
+                added = member_id(urls, f"{status.identity.cluster:x}{int(now_s)}")
                 return AddMember(Member(added, "", urls, (), learner=True))
             case b"POST", ["leader"]:
                 return TransferLeadership(_target(body))
             case b"POST", [member, "promote"]:
-                return PromoteMember(_known(member, standing).id)
+                return PromoteMember(_known(member, status).id)
             case b"PUT", [member] if member:
-                found = _known(member, standing)
-                return UpdateMember(found.id, _urls(body, content_type, standing, but=found.id))
+                found = _known(member, status)
+                return UpdateMember(found.id, _urls(body, content_type, status, but=found.id))
             case b"DELETE", [member] if member:
-                return RemoveMember(_known(member, standing).id)
+                return RemoveMember(_known(member, status).id)
     except _Refusal as refusal:
         return RejectedRequest(refusal.page)
     allow = ((b"Allow", b"HEAD,GET,POST,PUT,DELETE"),)
@@ -131,29 +131,29 @@ def bad_size(query: bytes) -> Page:
     return Page(400, TEXT, b"size is a number of members from 1 to 99, not: " + query + b"\n")
 
 
-def peer_page(target: bytes, standing: MemberStatus) -> Page:
+def peer_page(target: bytes, status: MemberStatus) -> Page:
     """Answer plain HTTP on the peer port: who is here, and whether anybody is."""
     path = target.partition(b"?")[0].decode(errors="replace")
     match path:
         case "/members":
-            shown = [{**member.as_json(), "id": member.id} for member in standing.members]
+            shown = [{**member.as_json(), "id": member.id} for member in status.members]
             return as_json(shown)
         case "/version" | "/health":
-            return page("GET", path, standing)
+            return page("GET", path, status)
         case "/raft/probing":
             return Page(200, JSON, b'{"OK":true}')
     return Page(404, TEXT, b"404 page not found\n")
 
 
-def _known(member: str, standing: MemberStatus) -> Member:
+def _known(member: str, status: MemberStatus) -> Member:
     try:
         number = int(member, 16)
     except ValueError:
         number = 0
-    for known in standing.members:
+    for known in status.members:
         if known.id == number:
             return known
-    if number in standing.removed:
+    if number in status.removed:
         raise _Refusal(message(410, f"Member permanently removed: {member}"))
     raise _Refusal(message(404, f"No such member: {member}"))
 
@@ -166,9 +166,7 @@ def _target(body: bytes) -> int:
         raise _Refusal(message(400, f'expected {{"id": "<hex>"}}: {error}')) from error
 
 
-def _urls(
-    body: bytes, content_type: bytes, standing: MemberStatus, but: int = 0
-) -> tuple[str, ...]:
+def _urls(body: bytes, content_type: bytes, status: MemberStatus, but: int = 0) -> tuple[str, ...]:
     if content_type.partition(b";")[0].strip() != b"application/json":
         named = content_type.decode(errors="replace")
         raise _Refusal(message(415, f"Bad Content-Type {named}, accept application/json"))
@@ -180,7 +178,7 @@ def _urls(
         raise _Refusal(message(400, "no valid URLs given"))
     for url in urls:
         _check_url(url)
-    taken = {u for known in standing.members if known.id != but for u in known.peer_urls}
+    taken = {u for known in status.members if known.id != but for u in known.peer_urls}
     if taken & set(urls):
         raise _Refusal(message(409, "membership: peerURL exists"))
     return tuple(sorted(urls))

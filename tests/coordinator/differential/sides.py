@@ -88,7 +88,7 @@ class InProcess:
     def watch(self, request: WatchRequest) -> Watcher | Answer:
         try:
             after = request.after(self.space.index)
-            return self.space.hub.watch(request.interest, after, lambda: None)
+            return self.space.hub.watch(request.watch_filter, after, lambda: None)
         except ApiError as refusal:
             return self._json(refusal.status, refusal.index, refusal.body())
 

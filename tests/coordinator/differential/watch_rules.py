@@ -37,13 +37,13 @@ def etcds(request: WatchRequest, began: int, events: list[KeyEvent]) -> list[Key
 def _concerns(request: WatchRequest, event: KeyEvent) -> bool:
     if event.refresh:
         return False
-    key, changed = _segments(request.interest.key), _segments(event.key)
+    key, changed = _segments(request.watch_filter.key), _segments(event.key)
     if key == changed:
         return True
     if changed[: len(key)] == key:
         below = changed[len(key) :]
-        return request.interest.recursive and not any(name.startswith(b"_") for name in below)
-    return request.interest.key in (event.removed or ())
+        return request.watch_filter.recursive and not any(name.startswith(b"_") for name in below)
+    return request.watch_filter.key in (event.removed or ())
 
 
 def _segments(key: bytes) -> list[bytes]:
@@ -55,12 +55,12 @@ def _is_hidden_from(key: bytes, changed: bytes) -> bool:
 
 
 def _in_history(request: WatchRequest, event: KeyEvent) -> bool:
-    key = request.interest.key
+    key = request.watch_filter.key
     if event.refresh:
         return False
     if event.key == key:
         return True
-    if request.interest.recursive and event.key.startswith(key.rstrip(b"/") + b"/"):
+    if request.watch_filter.recursive and event.key.startswith(key.rstrip(b"/") + b"/"):
         return True
     return event.removed is not None and key.startswith(event.key)
 
@@ -68,10 +68,10 @@ def _in_history(request: WatchRequest, event: KeyEvent) -> bool:
 def _notices(request: WatchRequest, event: KeyEvent) -> Iterator[None]:
     if event.refresh:
         return
-    key = request.interest.key
+    key = request.watch_filter.key
     if event.node is None and (key == event.key or key in (event.removed or ())):
         yield
     above = event.key.startswith(key.rstrip(b"/") + b"/")
-    shown = request.interest.recursive and above and not _is_hidden_from(key, event.key)
+    shown = request.watch_filter.recursive and above and not _is_hidden_from(key, event.key)
     if event.key == key or shown:
         yield

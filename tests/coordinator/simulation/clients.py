@@ -129,15 +129,15 @@ class Clients:
         self._rushed = 0
         self.all = [Client(self, n) for n in range(world.options.clients)]
         self.watchers = [
-            WatchingClient(world, interest)
-            for interest in (WatchFilter(b"/", recursive=True), WatchFilter(KEYS[0]))
+            WatchingClient(world, watch_filter)
+            for watch_filter in (WatchFilter(b"/", recursive=True), WatchFilter(KEYS[0]))
         ]
 
     def put(self, machine: "Machine", ask: ClientRequest) -> None:
         """Hand a request to a member, as its listener does."""
         replica = machine.replica
         assert replica is not None
-        replica.pass_time(machine.clock_ns())
+        replica.advance_time(machine.clock_ns())
         try:
             if ask.change is not None:
                 replica.ask(ask.change, ask)
@@ -234,9 +234,9 @@ class Clients:
 class WatchingClient:
     """A watching client that goes on at another member where one leaves it."""
 
-    def __init__(self, world: "World", interest: WatchFilter) -> None:
+    def __init__(self, world: "World", watch_filter: WatchFilter) -> None:
         self.world = world
-        self.interest = interest
+        self.watch_filter = watch_filter
         self.position = 0
         self._at: tuple[Machine, int] | None = None
         self._watcher: Watcher
@@ -260,7 +260,7 @@ class WatchingClient:
         machine = self.world.some_machine()
         if machine.replica is not None and not machine.blocked:
             hub = machine.replica.keyspace.hub
-            self._watcher = hub.watch(self.interest, self.position, lambda: None)
+            self._watcher = hub.watch(self.watch_filter, self.position, lambda: None)
             self._at = machine, machine.lives
 
     def _take(self) -> None:
@@ -270,7 +270,7 @@ class WatchingClient:
                 self.position = event.index
 
     def _check(self, event: KeyEvent) -> None:
-        events, matches = self.world.ledger.events, self.interest.matches
+        events, matches = self.world.ledger.events, self.watch_filter.matches
         assert event.index > self.position, f"{event.index} came after {self.position}"
         assert events.get(event.index) == happening(event), f"an unknown event {event.index}"
         for index in range(self.position + 1, event.index):

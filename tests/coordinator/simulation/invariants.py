@@ -96,7 +96,7 @@ class Invariants:
     def _look_at_state(self, machine: "Machine") -> None:
         replica = machine.replica
         assert replica is not None
-        own, digests = replica.checks._own, self._digests
+        own, digests = replica.corruption_check._own, self._digests
         for index in range(machine.seen_applied + 1, replica.applied + 1):
             noted, digest = own[index % KEPT]
             if noted == index:

@@ -47,10 +47,10 @@ class SimDisk:
 
     def save(self, ready: Ready, records: int) -> None:
         """Write the first `records` of what is to be saved, in the order of the real log."""
-        if ready.image is not None:
+        if ready.snapshot is not None:
             if records == 0:
                 return
-            image = ready.image
+            image = ready.snapshot
             self.snapshot, self.entries = (image.index, image.term, image.data), []
             records -= 1
         for entry in ready.entries[:records]:
@@ -66,7 +66,7 @@ class SimDisk:
 
 def records_of(ready: Ready) -> int:
     """Return how many records a save has."""
-    return len(ready.entries) + (ready.image is not None) + (ready.state is not None)
+    return len(ready.entries) + (ready.snapshot is not None) + (ready.state is not None)
 
 
 class Machine:
@@ -113,8 +113,8 @@ class Machine:
             state=disk.state,
             entries=list(disk.entries),
             snapshot=disk.snapshot,
-            facts=(members.attributes_note(self.me, f"m{self.me}", ("http://c",)),),
-            dice=world.rng.randrange,
+            published=(members.attributes_note(self.me, f"m{self.me}", ("http://c",)),),
+            randrange=world.rng.randrange,
             now_ns=self.clock_ns(),
             wall_ns=self.wall_ns,
             tick_ns=TICK_NS,
@@ -161,10 +161,10 @@ class Machine:
         """Take what came on a link."""
         replica = self.replica
         assert replica is not None
-        replica.pass_time(self.clock_ns())
-        for packet in peer_messages.decode(frame):
-            self.world.say(packet)
-            replica.receive(packet)
+        replica.advance_time(self.clock_ns())
+        for message in peer_messages.decode(frame):
+            self.world.say(message)
+            replica.receive(message)
         self.drive()
 
     def drive(self) -> None:
@@ -173,20 +173,20 @@ class Machine:
         assert replica is not None
         if self._catching_up:
             return
-        replica.pass_time(self.clock_ns())
+        replica.advance_time(self.clock_ns())
         self._drive_on(replica)
 
     def _drive_on(self, replica: "Replica[ClientRequest]") -> None:
         while True:
             ready = replica.ready()
-            self._send(replica.take_packets())
+            self._send(replica.take_messages())
             if ready is None:
                 break
-            self._send(ready.first)
-            if (ready.entries or ready.state or ready.image) and self._is_held_up(ready):
+            self._send(ready.before_save)
+            if (ready.entries or ready.state or ready.snapshot) and self._is_held_up(ready):
                 return
             self._saved(replica, ready)
-        for ask, outcome in replica.take_done():
+        for ask, outcome in replica.take_outcomes():
             self.world.clients.answer(self, ask, outcome)
         self.world.ledger.look(self)
 
@@ -216,10 +216,10 @@ class Machine:
     def _saved(self, replica: "Replica[ClientRequest]", ready: Ready) -> None:
         self.disk.save(ready, records_of(ready))
         self.world.ledger.saved(self, ready)
-        if ready.image is not None:
-            self.snapshot_index = ready.image.index
-            self.world.note(f"{self.me} installs the snapshot at {ready.image.index}")
-        self._send(ready.after)
+        if ready.snapshot is not None:
+            self.snapshot_index = ready.snapshot.index
+            self.world.note(f"{self.me} installs the snapshot at {ready.snapshot.index}")
+        self._send(ready.after_save)
         replica.saved(ready)
         if ready.state is not None and replica.node.vote not in {0, self.me}:
             self.world.nemesis.voted(self)
@@ -265,7 +265,7 @@ class Machine:
             self._snapshot(replica)
         if replica.wants_snapshot and self.disk.snapshot is not None:
             snapshot = self.disk.snapshot
-            replica.offer(*snapshot)
+            replica.offer_snapshot(*snapshot)
             self.drive()
 
     def _snapshot(self, replica: "Replica[ClientRequest]") -> None:

@@ -326,7 +326,9 @@ class Nemesis:
         if world.replacing or len(running) < len(world.machines) or machine.replica is None:
             return False
         configurations = {replica.node.configuration for replica in running}
-        settled = all(replica.node._roster.changed_at <= replica.applied for replica in running)
+        settled = all(
+            replica.node._configurations.changed_at <= replica.applied for replica in running
+        )
         if len(configurations) > 1 or not settled or world.now_ns < world.changed_ns + 6 * SECOND:
             return False
         voters = next(iter(configurations)).voters

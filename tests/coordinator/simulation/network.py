@@ -21,10 +21,10 @@ class SimNetwork:
         self._last: dict[tuple[int, int], int] = {}
 
     def send(self, sender: "Machine", outgoing: list[PeerMessage]) -> None:
-        """Send packets as frames, one to each receiver."""
+        """Send messages as frames, one to each receiver."""
         frames: dict[int, list[PeerMessage]] = {}
-        for packet in outgoing:
-            frames.setdefault(packet.receiver, []).append(packet)
+        for message in outgoing:
+            frames.setdefault(message.receiver, []).append(message)
         for receiver, batch in frames.items():
             self._send_frame(sender, receiver, peer_messages.encode(batch))
 

@@ -56,7 +56,7 @@ def no_guard_after_a_restart(patch: Patch) -> None:
 
     def hasty(self: RaftNode, me: int, *about: object, **more: object) -> None:
         begin(self, me, *about, **more)  # type: ignore[arg-type]
-        self._quiet_until = 0
+        self._vote_guard_until = 0
 
     patch.setattr(RaftNode, "__init__", hasty)
 
@@ -85,7 +85,7 @@ def nothing_is_applied_twice_by_chance(patch: Patch) -> None:
 def ends_by_the_wall_clock(patch: Patch) -> None:
     def put(self: Replica[object], command: Command, waiter: object = None) -> None:
         if isinstance(command, Put | CreateInOrder) and command.expires_ns:
-            wall_ns = self._birth.wall_ns + self._now_ns - self._birth.now_ns
+            wall_ns = self._start.wall_ns + self._now_ns - self._start.now_ns
             ttl_ns = command.expires_ns - self.cluster_ns()
             command = msgspec.structs.replace(command, expires_ns=wall_ns + ttl_ns)
         self._send(command, waiter)
@@ -134,7 +134,7 @@ def acknowledged_before_it_is_saved(patch: Patch) -> None:
 
     def hasty(self: RaftNode) -> Ready:
         said = ready(self)
-        said.first, said.after = [*said.first, *said.after], []
+        said.before_save, said.after_save = [*said.before_save, *said.after_save], []
         return said
 
     patch.setattr(RaftNode, "ready", hasty)

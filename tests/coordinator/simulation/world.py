@@ -80,7 +80,9 @@ class World:
 
     def leader(self) -> Machine | None:
         """Return the machine of the leader with the highest term."""
-        leaders = [m for m in self.machines.values() if m.replica is not None and m.replica.leads]
+        leaders = [
+            m for m in self.machines.values() if m.replica is not None and m.replica.is_leader
+        ]
         return max(leaders, key=lambda m: m.replica.term if m.replica else 0, default=None)
 
     def fell(self, machine: Machine, how: str, *, restarts: bool = True, after_ns: int = 0) -> None:
@@ -111,9 +113,9 @@ class World:
         """Remember what happened."""
         self.lines.append((self.now_ns, line))
 
-    def say(self, packet: PeerMessage) -> None:
+    def say(self, message: PeerMessage) -> None:
         """Remember a message that arrived."""
-        self.lines.append((self.now_ns, packet))
+        self.lines.append((self.now_ns, message))
 
     # How it goes.
 

@@ -29,15 +29,15 @@ def entries(first: int, count: int, size: int = 100) -> list[LogEntry]:
 
 
 def test_what_was_synced_is_there_after_a_restart(tmp_path: Path) -> None:
-    disk = DataDir(tmp_path / "data")
-    first = disk.open(ME)
+    data_dir = DataDir(tmp_path / "data")
+    first = data_dir.open(ME)
     assert (first.created, first.metadata, first.entries) == (True, ME, [])
-    disk.append(entries(1, 64), HardState(1, 7, 60))
-    disk.sync()
-    disk.close()
-    disk = DataDir(tmp_path / "data")
-    again = disk.open(WalMetadata(node=5, cluster=6))
-    disk.close()
+    data_dir.append(entries(1, 64), HardState(1, 7, 60))
+    data_dir.sync()
+    data_dir.close()
+    data_dir = DataDir(tmp_path / "data")
+    again = data_dir.open(WalMetadata(node=5, cluster=6))
+    data_dir.close()
     assert (again.created, again.metadata) == (False, ME)
     assert again.entries == entries(1, 64)
     assert again.hard_state == HardState(1, 7, 60)
@@ -45,11 +45,11 @@ def test_what_was_synced_is_there_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_the_layout_is_for_the_owner_alone(tmp_path: Path) -> None:
-    disk = DataDir(tmp_path / "deep" / "data", SMALL)
-    disk.open(ME)
-    disk.append(entries(1, 3))
-    disk.save_snapshot(2, 1, b"state")
-    disk.close()
+    data_dir = DataDir(tmp_path / "deep" / "data", SMALL)
+    data_dir.open(ME)
+    data_dir.append(entries(1, 3))
+    data_dir.save_snapshot(2, 1, b"state")
+    data_dir.close()
     data = tmp_path / "deep" / "data"
     assert sorted(str(p.relative_to(data)) for p in data.rglob("*") if p.is_file()) == [
         "lock",
@@ -62,46 +62,46 @@ def test_the_layout_is_for_the_owner_alone(tmp_path: Path) -> None:
 
 def test_a_directory_that_the_operator_made_keeps_its_mode(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir(mode=0o755)
-    disk = DataDir(tmp_path / "data", SMALL)
-    disk.open(ME)
-    disk.close()
+    data_dir = DataDir(tmp_path / "data", SMALL)
+    data_dir.open(ME)
+    data_dir.close()
     assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o755
     assert stat.S_IMODE((tmp_path / "data" / "member").stat().st_mode) == 0o700
 
 
 def test_segments_are_filled_with_zeros_before_their_use(tmp_path: Path) -> None:
-    disk = DataDir(tmp_path, SMALL)
-    disk.open(ME)
+    data_dir = DataDir(tmp_path, SMALL)
+    data_dir.open(ME)
     for first in range(1, 400, 40):
-        disk.append(entries(first, 40))
-        disk.sync()
-    disk.close()
+        data_dir.append(entries(first, 40))
+        data_dir.sync()
+    data_dir.close()
     sizes = {path.stat().st_size for path in (tmp_path / "member" / "wal").iterdir()}
     assert sizes == {SMALL.segment_bytes}
     assert all(p.stat().st_blocks * 512 >= SMALL.segment_bytes for p in tmp_path.rglob("*.wal"))
 
 
 def test_a_batch_longer_than_a_segment_has_one_of_its_own(tmp_path: Path) -> None:
-    disk = DataDir(tmp_path, SMALL)
-    disk.open(ME)
-    disk.append([LogEntry(1, 1, b"x" * 100_000)])
-    disk.append(entries(2, 2))
-    disk.sync()
-    disk.close()
+    data_dir = DataDir(tmp_path, SMALL)
+    data_dir.open(ME)
+    data_dir.append([LogEntry(1, 1, b"x" * 100_000)])
+    data_dir.append(entries(2, 2))
+    data_dir.sync()
+    data_dir.close()
     again = DataDir(tmp_path, SMALL)
     assert [len(entry.data) for entry in again.open(ME).entries] == [100_000, 100, 100]
     again.close()
 
 
 def test_a_snapshot_lets_old_segments_and_snapshots_go(tmp_path: Path) -> None:
-    disk = DataDir(tmp_path, SMALL)
-    disk.open(ME)
+    data_dir = DataDir(tmp_path, SMALL)
+    data_dir.open(ME)
     for first in range(1, 1200, 40):
-        disk.append(entries(first, 40), HardState(1, 7, first + 39))
-        disk.sync()
+        data_dir.append(entries(first, 40), HardState(1, 7, first + 39))
+        data_dir.sync()
         if first % 240 == 1:
-            disk.save_snapshot(first + 39, 1, b"state of %d" % (first + 39))
-    disk.close()
+            data_dir.save_snapshot(first + 39, 1, b"state of %d" % (first + 39))
+    data_dir.close()
     snaps = sorted(path.name for path in (tmp_path / "member" / "snap").iterdir())
     assert snaps == [f"{760:016x}-{1:016x}.snap", f"{1000:016x}-{1:016x}.snap"]
     first_kept = min((tmp_path / "member" / "wal").iterdir()).name
@@ -115,34 +115,35 @@ def test_a_snapshot_lets_old_segments_and_snapshots_go(tmp_path: Path) -> None:
 
 
 def test_a_prepared_segment_is_the_one_that_is_used(tmp_path: Path) -> None:
-    disk = DataDir(tmp_path, SMALL)
-    disk.open(ME)
-    assert not disk.wants_prepare
-    disk.append(entries(1, 80))
-    assert disk.wants_prepare
-    preparing = threading.Thread(target=disk.prepare)
+    data_dir = DataDir(tmp_path, SMALL)
+    data_dir.open(ME)
+    assert not data_dir.wants_prepare
+    data_dir.append(entries(1, 80))
+    assert data_dir.wants_prepare
+    preparing = threading.Thread(target=data_dir.prepare)
     preparing.start()
-    disk.sync()
+    data_dir.sync()
     preparing.join()
-    assert not disk.wants_prepare
+    assert not data_dir.wants_prepare
     spare = (tmp_path / "member" / "wal" / "spare.tmp").stat().st_ino
-    disk.append(entries(81, 80))
-    disk.sync()
-    disk.close()
+    data_dir.append(entries(81, 80))
+    data_dir.sync()
+    data_dir.close()
     newest = max((tmp_path / "member" / "wal").iterdir())
     assert newest.stat().st_ino == spare
 
 
 def test_a_second_process_is_told_who_has_the_directory(tmp_path: Path) -> None:
-    disk = DataDir(tmp_path, SMALL)
-    disk.open(ME)
+    data_dir = DataDir(tmp_path, SMALL)
+    data_dir.open(ME)
     script = (
-        "import sys, pathlib; from coordinator import disk, wal;"
-        "disk.Disk(pathlib.Path(sys.argv[1])).open(wal.Metadata(1, 2))"
+        "import sys, pathlib; from coordinator.core.storage.wal_format import WalMetadata;"
+        "from coordinator.storage.data_dir import DataDir;"
+        "DataDir(pathlib.Path(sys.argv[1])).open(WalMetadata(1, 2))"
     )
     command = [sys.executable, "-c", script, str(tmp_path)]
     second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    disk.close()
+    data_dir.close()
     assert second.returncode == 1
     assert f"{tmp_path} is in use by process {os.getpid()}: stop that one first" in second.stderr
     with pytest.raises(DirectoryInUse):
@@ -159,9 +160,9 @@ def hold_twice(directory: Path) -> None:
 
 
 def test_a_refused_start_gives_the_lock_back(tmp_path: Path) -> None:
-    disk = DataDir(tmp_path, SMALL)
-    disk.open(ME)
-    disk.close()
+    data_dir = DataDir(tmp_path, SMALL)
+    data_dir.open(ME)
+    data_dir.close()
     [segment] = (tmp_path / "member" / "wal").iterdir()
     good = segment.read_bytes()
     segment.write_bytes(b"\xff" + good[1:])
@@ -177,21 +178,21 @@ def test_a_refused_start_gives_the_lock_back(tmp_path: Path) -> None:
 
 WRITER = """
 import sys, pathlib
-from coordinator.storage.data_dir import Disk, Limits
-from coordinator.core.raft.entry import Entry, HardState
-from coordinator.core.storage.wal_format import Metadata
+from coordinator.storage.data_dir import DataDir, Retention
+from coordinator.core.raft.entry import LogEntry, HardState
+from coordinator.core.storage.wal_format import WalMetadata
 
-disk = Disk(pathlib.Path(sys.argv[1]), Limits(segment_bytes=32 << 10, entries_kept=50))
-recovered = disk.open(Metadata(1, 2))
+data_dir = DataDir(pathlib.Path(sys.argv[1]), Retention(segment_bytes=32 << 10, entries_kept=50))
+recovered = data_dir.open(WalMetadata(1, 2))
 index = recovered.entries[-1].index if recovered.entries else recovered.hard_state.commit
 while True:
-    batch = [Entry(1, index + n, b"%d " % (index + n) * 30) for n in range(1, 9)]
+    batch = [LogEntry(1, index + n, b"%d " % (index + n) * 30) for n in range(1, 9)]
     index += 8
-    disk.append(batch, HardState(1, 7, index))
-    disk.sync()
+    data_dir.append(batch, HardState(1, 7, index))
+    data_dir.sync()
     print(index, flush=True)
     if index % 200 == 0:
-        disk.save_snapshot(index, 1, b"state")
+        data_dir.save_snapshot(index, 1, b"state")
 """
 
 
@@ -209,9 +210,9 @@ def test_a_killed_process_has_all_that_it_said_was_safe(tmp_path: Path) -> None:
         said = int(rest[-1]) if rest else said
         writer.wait()
         writer.stdout.close()
-        disk = DataDir(tmp_path)
-        recovered = disk.open(ME)
-        disk.close()
+        data_dir = DataDir(tmp_path)
+        recovered = data_dir.open(ME)
+        data_dir.close()
         last = recovered.entries[-1].index if recovered.entries else recovered.hard_state.commit
         assert last >= said
         assert recovered.hard_state.commit in (said, last)
@@ -234,35 +235,37 @@ def tiny(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_is_named_and_nothing_acknowledged_is_lost(tiny: Path) -> None:
     limits = Retention(segment_bytes=300 << 10)
-    disk = DataDir(tiny, limits)
-    disk.open(ME)
+    data_dir = DataDir(tiny, limits)
+    data_dir.open(ME)
     safe: list[LogEntry] = []
     with pytest.raises(DiskFull) as refusal:
-        fill(disk, safe)
+        fill(data_dir, safe)
     assert "No space left on device: make room on this file system" in str(refusal.value)
     assert str(tiny / "member" / "wal") in str(refusal.value)
     with pytest.raises(DiskFull):
-        disk.append(entries(len(safe) + 1, 8))
-    disk.close()
+        data_dir.append(entries(len(safe) + 1, 8))
+    data_dir.close()
     again = DataDir(tiny, limits)
     assert again.open(ME).entries == safe
     again.close()
 
 
-def fill(disk: DataDir, safe: list[LogEntry]) -> None:
+def fill(data_dir: DataDir, safe: list[LogEntry]) -> None:
     """Write until it fails, and note in `safe` what was synced."""
     for _ in range(10_000):
         batch = entries(len(safe) + 1, 8)
-        disk.append(batch)
-        disk.sync()
+        data_dir.append(batch)
+        data_dir.sync()
         safe += batch
 
 
 def test_a_file_size_limit_is_named(tmp_path: Path) -> None:
     script = (
-        "import sys, pathlib, resource; from coordinator import disk, wal;"
+        "import sys, pathlib, resource;"
+        "from coordinator.core.storage.wal_format import WalMetadata;"
+        "from coordinator.storage.data_dir import DataDir;"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY));"
-        "disk.Disk(pathlib.Path(sys.argv[1])).open(wal.Metadata(1, 2))"
+        "DataDir(pathlib.Path(sys.argv[1])).open(WalMetadata(1, 2))"
     )
     command = [sys.executable, "-c", script, str(tmp_path)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -286,21 +289,21 @@ class Failing:
 @pytest.mark.parametrize("kind", ["sync", "write_at"])
 def test_a_failed_write_or_sync_is_never_tried_again(kind: str) -> None:
     files = MemoryFileSystem()
-    disk = DataDir(Path("/data"), SMALL, files)
-    disk.open(ME)
-    disk.append(entries(1, 1))
-    disk.sync()
+    data_dir = DataDir(Path("/data"), SMALL, files)
+    data_dir.open(ME)
+    data_dir.append(entries(1, 1))
+    data_dir.sync()
     files.step = Failing(kind, 1)
     for _ in range(3):
         with pytest.raises(OSError, match="Input/output error"):
-            write(disk)
+            write(data_dir)
     with pytest.raises(OSError, match="Input/output error"):
-        disk.save_snapshot(1, 1, b"state")
+        data_dir.save_snapshot(1, 1, b"state")
 
 
-def write(disk: DataDir) -> None:
-    disk.append(entries(2, 1))
-    disk.sync()
+def write(data_dir: DataDir) -> None:
+    data_dir.append(entries(2, 1))
+    data_dir.sync()
 
 
 def test_the_operating_systems_errors_say_which_file(tmp_path: Path) -> None:

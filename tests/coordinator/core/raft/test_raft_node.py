@@ -39,7 +39,9 @@ def node(
     """Return member 1 with entries of these terms, all on its disk."""
     entries = [LogEntry(each, index) for index, each in enumerate(terms, 1)]
     state = HardState(term or (terms[-1] if terms else 0), vote, 0)
-    one = RaftNode(1, configuration, Log(0, 0, entries), state, dice=random.Random(1).randrange)
+    one = RaftNode(
+        1, configuration, Log(0, 0, entries), state, randrange=random.Random(1).randrange
+    )
     for _ in range(one.timing.guard_ticks):  # it has kept what it may have promised
         one.tick()
     return one
@@ -67,7 +69,7 @@ def vote(term: int, last_index: int, last_term: int, sender: int = 2) -> Request
 
 
 def granted(ready: Ready) -> bool:
-    (reply,) = ready.after
+    (reply,) = ready.after_save
     assert isinstance(reply, VoteReply)
     return reply.granted
 
@@ -87,7 +89,7 @@ def append(term: int, previous: tuple[int, int], *terms: int, commit: int = 0) -
 
 
 def only(ready: Ready) -> AnyMessage:
-    (message,) = ready.after
+    (message,) = ready.after_save
     return message
 
 
@@ -97,7 +99,7 @@ def test_5_2_a_follower_that_hears_nobody_asks_before_it_campaigns() -> None:
         one.tick()
     assert one.role is Role.PRE_CANDIDATE
     ready = one.ready()
-    assert {type(message) for message in ready.first} == {PreVote}
+    assert {type(message) for message in ready.before_save} == {PreVote}
     assert (one.term, ready.state) == (4, None)
 
 
@@ -116,7 +118,7 @@ def test_5_2_a_vote_leaves_only_with_its_term_and_itself_saved() -> None:
     one.step(vote(5, 0, 0))
     ready = one.ready()
     assert ready.state == HardState(5, 2, 0)
-    assert not ready.first
+    assert not ready.before_save
 
 
 @pytest.mark.parametrize(
@@ -228,7 +230,7 @@ def test_thesis_4_2_3_who_hears_its_leader_is_not_drawn_into_an_election() -> No
     settle(one)
     one.step(vote(9, 9, 9, sender=3))
     ready = settle(one)
-    assert (one.term, ready.after) == (3, [])
+    assert (one.term, ready.after_save) == (3, [])
 
 
 def test_thesis_6_2_a_leader_without_a_quorum_steps_down() -> None:
@@ -280,19 +282,21 @@ def test_a_lone_voter_tells_learners_of_its_term_only_when_that_is_saved() -> No
     one.campaign()
     ready = one.ready()
     assert ready.state == HardState(2, 1, 0)
-    assert not ready.first, "after a crash it would begin the same term again, with other entries"
-    assert {type(message) for message in ready.after} == {AppendEntries}
+    assert not ready.before_save, (
+        "after a crash it would begin the same term again, with other entries"
+    )
+    assert {type(message) for message in ready.after_save} == {AppendEntries}
 
 
 def test_thesis_4_2_2_a_voter_whose_removal_is_not_committed_can_still_be_elected() -> None:
     """The others lack the removal: their logs are older, and none of them can win its vote."""
     two = Configuration(frozenset({1, 2}))
     removal = LogEntry(1, 1, encode(Remove(1)))
-    one = RaftNode(1, two, Log(0, 0, [removal]), HardState(1), dice=random.Random(1).randrange)
+    one = RaftNode(1, two, Log(0, 0, [removal]), HardState(1), randrange=random.Random(1).randrange)
     assert one.configuration.voters == {2}
     for _ in range(25):
         one.tick()
-    assert {type(each) for each in one.ready().first} == {PreVote}
+    assert {type(each) for each in one.ready().before_save} == {PreVote}
     elect(one)
     settle(one)
     one.step(AppendOk(sender=2, receiver=1, term=one.term, match=one.log.last))

@@ -174,8 +174,8 @@ class Script:
             self.lines += [self._stood[int(member)] for member in members]
 
     def _begin(self, member: int, log: Log, state: HardState) -> None:
-        dice = random.Random(member).randrange
-        self.nodes[member] = RaftNode(member, self.configuration, log, state, dice=dice)
+        randrange = random.Random(member).randrange
+        self.nodes[member] = RaftNode(member, self.configuration, log, state, randrange=randrange)
 
     def _passes(self, message: AnyMessage) -> bool:
         ends = {message.sender, message.receiver}
@@ -187,7 +187,7 @@ class Script:
         """Save at once, send, apply; say what changed."""
         for member, node in self.nodes.items():
             while (ready := node.ready()).is_due:
-                self.wire += [*ready.first, *ready.after]
+                self.wire += [*ready.before_save, *ready.after_save]
                 node.saved(ready)
                 for context, index in ready.reads:
                     self.lines.append(f"{member} may read {context} at {index}")

@@ -30,8 +30,8 @@ def leading(*others: int) -> Replica[str]:
         state=HardState(1, 0, len(entries)),
         entries=entries,
         snapshot=None,
-        facts=(),
-        dice=random.Random(1).randrange,
+        published=(),
+        randrange=random.Random(1).randrange,
         now_ns=0,
         wall_ns=0,
     )
@@ -56,8 +56,8 @@ def alone_of(members: int) -> StartState:
         state=HardState(1, 0, len(entries)),
         entries=entries,
         snapshot=None,
-        facts=(cluster.attributes_note(1, "one", ("http://1:2379",)),),
-        dice=random.Random(1).randrange,
+        published=(cluster.attributes_note(1, "one", ("http://1:2379",)),),
+        randrange=random.Random(1).randrange,
         now_ns=0,
         wall_ns=0,
     )
@@ -65,15 +65,15 @@ def alone_of(members: int) -> StartState:
 
 def test_a_leader_that_is_found_after_long_is_told_of_this_member_at_once() -> None:
     replica: Replica[str] = Replica(alone_of(3))
-    replica.pass_time(60 * 10**9)
+    replica.advance_time(60 * 10**9)
     drive(replica)
     with pytest.raises(ClusterUnavailable, match="no leader for 60"):
         replica.propose(Put(b"/a", b"1"), "write")
     term = replica.term + 1
     replica.receive(Heartbeat(sender=2, receiver=1, term=term, commit=0, round=1))
     drive(replica)
-    (forward,) = [each for each in replica.take_packets() if isinstance(each, ForwardedCommands)]
-    assert [each.command for each in forward.requests] == list(alone_of(3).facts)
+    (forward,) = [each for each in replica.take_messages() if isinstance(each, ForwardedCommands)]
+    assert [each.command for each in forward.requests] == list(alone_of(3).published)
     replica.propose(Put(b"/a", b"1"), "write")
 
 
@@ -81,7 +81,7 @@ def drive(replica: Replica[str]) -> dict[str, object]:
     """Save whatever is to be saved; return the outcomes."""
     while (ready := replica.ready()) is not None:
         replica.saved(ready)
-    return dict(replica.take_done())
+    return dict(replica.take_outcomes())
 
 
 def test_a_write_in_one_batch_with_a_transfer_goes_first() -> None:

@@ -29,7 +29,7 @@ from coordinator.core.store.keyspace import KeySpace
         ),
         (
             LogEntry(1, 1, membership.encode(AddFounder(0x8E9E))),
-            "entry term=1 index=1 found member=8e9e",
+            "entry term=1 index=1 addfounder member=8e9e",
         ),
         (LogEntry(4, 18), "entry term=4 index=18 no-op"),
         (LogEntry(4, 19, b"\xc1\x00"), 'entry term=4 index=19 data="\\\\xc1\\u0000"'),

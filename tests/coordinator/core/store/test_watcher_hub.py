@@ -1,4 +1,4 @@
-"""Watchers: the events of their interest, in order, each once, or a word that some are gone."""
+"""Watchers: the events of their watch_filter, in order, each once, or a word that some are gone."""
 
 from dataclasses import dataclass, field
 
@@ -49,12 +49,12 @@ def watch(
     hidden: bool = False,
 ) -> Reader:
     begins = space.index if after is None else after
-    interest = WatchFilter(key.encode(), recursive, hidden)
+    watch_filter = WatchFilter(key.encode(), recursive, hidden)
 
     def woken() -> None:
         reader.wakes += 1
 
-    reader = Reader(space.hub.watch(interest, begins, woken), begins)
+    reader = Reader(space.hub.watch(watch_filter, begins, woken), begins)
     return reader
 
 
@@ -171,10 +171,10 @@ def test_who_is_woken_may_take_and_leave_at_once() -> None:
         for watcher in watchers:
             watcher.close()
 
-    interest = WatchFilter(b"/a")
+    watch_filter = WatchFilter(b"/a")
     watchers = [
-        space.hub.watch(interest, 0, lambda: once(0)),
-        space.hub.watch(interest, 0, lambda: once(1)),
+        space.hub.watch(watch_filter, 0, lambda: once(0)),
+        space.hub.watch(watch_filter, 0, lambda: once(1)),
     ]
     put(space, "/a", "/a")
     assert seen == [1]
@@ -279,10 +279,10 @@ class World:
             case ("burst", bytes(key), count):
                 for _ in range(count):
                     self._apply(Put(key, b"burst"))
-            case ("watch", WatchFilter() as interest, offset):
+            case ("watch", WatchFilter() as watch_filter, offset):
                 after = max(0, self.space.index + offset)
                 if after + 1 >= self.space.history.first:
-                    watcher = self.space.hub.watch(interest, after, lambda: None)
+                    watcher = self.space.hub.watch(watch_filter, after, lambda: None)
                     self.readers.append(Reader(watcher, after))
             case ("take", int(place), limit) if place < len(self.readers):
                 self.take(self.readers[place], limit)
@@ -307,11 +307,11 @@ class World:
         assert code == 0 or (code == 401 and left_behind)
         assert len(events) <= limit
         reader.taken += events
-        interest, until = reader.watcher.interest, reader.watcher.position
+        watch_filter, until = reader.watcher.watch_filter, reader.watcher.position
         wanted = [
             index
             for index, event in self.happened.items()
-            if reader.after < index <= until and interest.matches(event)
+            if reader.after < index <= until and watch_filter.matches(event)
         ]
         assert [event.index for event in reader.taken] == wanted
         assert {event.line(0) for event in reader.taken} == {

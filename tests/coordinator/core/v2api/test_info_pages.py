@@ -13,7 +13,7 @@ ME = Member(0x8E9E, "default", ("http://localhost:2380",), ("http://127.0.0.1:23
 OTHER = Member(0x1, "other", ("http://b:2380",), ("http://a:2379", "http://b:2379"))
 
 
-def standing(**changed: object) -> MemberStatus:
+def member_status(**changed: object) -> MemberStatus:
     facts: dict[str, object] = {
         "identity": Identity(member=ME.id, cluster=0xCDF8),
         "name": ME.name,
@@ -51,28 +51,28 @@ def test_durations_are_written_as_go_writes_them(seconds: float, text: str) -> N
 
 
 def test_members_are_sorted_by_id() -> None:
-    found = page("GET", "/v2/members/", standing())
+    found = page("GET", "/v2/members/", member_status())
     assert [member["id"] for member in json.loads(found.body)["members"]] == ["1", "8e9e"]
 
 
 def test_machines_are_all_client_urls_sorted() -> None:
-    body = page("GET", "/v2/machines", standing()).body
+    body = page("GET", "/v2/machines", member_status()).body
     assert body == b"http://127.0.0.1:2379, http://a:2379, http://b:2379"
 
 
 def test_stats_of_this_member() -> None:
-    own = json.loads(page("GET", "/v2/stats/self", standing()).body)
+    own = json.loads(page("GET", "/v2/stats/self", member_status()).body)
     assert own["startTime"] == "2023-11-14T22:13:20.5Z"
     assert own["leaderInfo"]["uptime"] == "1h1m1.25s"
 
 
 def test_without_a_leader_the_election_is_named() -> None:
-    found = page("GET", "/v2/members/leader", standing(leader=0))
+    found = page("GET", "/v2/members/leader", member_status(leader=0))
     assert (found.status, json.loads(found.body)) == (503, {"message": "During election"})
 
 
 def test_who_does_not_lead_has_no_followers_to_show() -> None:
-    found = page("GET", "/v2/stats/leader", standing(leader=OTHER.id))
+    found = page("GET", "/v2/stats/leader", member_status(leader=OTHER.id))
     assert (found.status, json.loads(found.body)) == (403, {"message": "not current leader"})
 
 
@@ -90,8 +90,8 @@ def test_who_does_not_lead_has_no_followers_to_show() -> None:
     ],
 )
 def test_other_requests_get_the_status_they_should(method: str, path: str, status: int) -> None:
-    assert page(method, path, standing()).status == status
+    assert page(method, path, member_status()).status == status
 
 
 def test_an_unhealthy_member_says_so() -> None:
-    assert page("GET", "/health", standing(healthy=False)).status == 503
+    assert page("GET", "/health", member_status(healthy=False)).status == 503

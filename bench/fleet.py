@@ -16,7 +16,7 @@ from fleet.core.scheduling.plan_builder import Outcome, schedule
 from fleet.core.scheduling.reconcile import diff
 from rig.fleet_simulator import Simulator
 from rig.hostfleet import HostFleet, body, fleet, web
-from rig.hosts.rig import GATEWAY
+from rig.hosts.namespaces import GATEWAY
 from rig.processes import wait_until
 
 HOSTS, JOBS, EACH = 5_000, 1_000, 100

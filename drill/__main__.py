@@ -71,7 +71,7 @@ def _standing(count: int) -> Iterator[tuple[Fleet, Path, Tell]]:
 def _where(fleet: Fleet) -> str:
     first = fleet.hosts[0]
     inside = f"nsenter -t {first.leader} --all --wd=/"
-    net = f"nsenter -t {fleet.rig.pid} --net"
+    net = f"nsenter -t {fleet.rig.spaces.pid} --net"
     servers = " ".join(f"{host.name}={host.address}" for host in fleet.hosts)
     return f"""the fleet stands: {servers}
          a shell on {first.name}      {inside} bash -l

@@ -11,7 +11,8 @@ from coordinator.client import Store, connect
 from drill.core import site
 from drill.core.site import Member, Site
 from rig.hosts.host import Host
-from rig.hosts.rig import GATEWAY, Rig
+from rig.hosts.namespaces import GATEWAY
+from rig.hosts.network import Rig
 from rig.hosts.tree import SHIPPED
 from rig.processes import Running, answers, wait_until
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from coordinator.client import connect
 from coordinator.client.core.store_protocol import Store
-from rig.hosts.rig import GATEWAY, Rig
+from rig.hosts.namespaces import GATEWAY
+from rig.hosts.network import Rig
 from rig.processes import ROOT, Running, answers, wait_until
 
 STORE = f"http://{GATEWAY}:2379"

@@ -15,9 +15,10 @@ from daemonkit.core.samples import Sample
 from daemonkit.observe import logs
 from daemonkit.observe.status_page import Probe, StatusPage
 from daemonkit.options import EXIT_USAGE, Failure
-from daemonkit.process import lifecycle, workers
+from daemonkit.process import lifecycle
 from daemonkit.process.lifecycle import Lifecycle, activated_sockets
 from daemonkit.process.listening_socket import listening_socket
+from daemonkit.process.supervisor import Supervisor
 from skydns.core import ipc
 from skydns.core.config import Settings
 from skydns.core.dns import name as names
@@ -96,7 +97,7 @@ class Skydns:
         files = [str(path or "") for path in options.tls]
         tls = (files[0], files[1], files[2])
         boot = Boot(self._settings, options.endpoints, tls, options.log_level, options.log_format)
-        self._workers = workers.Supervisor(
+        self._workers = Supervisor(
             "skydns.worker",
             options.workers,
             sockets=sockets,

@@ -14,8 +14,8 @@ import msgspec
 from coordinator.client import Changes, DetectedStore, StoreError, Tls, connect
 from daemonkit.core.samples import Sample
 from daemonkit.observe import logs
-from daemonkit.process import workers
 from daemonkit.process.lifecycle import Lifecycle
+from daemonkit.process.worker import serve
 from skydns.core import answer_cache, ipc
 from skydns.core.config import Settings
 from skydns.core.dns import name as names
@@ -258,4 +258,4 @@ def _asked(udp: Iterable[Udp], tcp: Iterable[Tcp]) -> Iterable[Sample]:
 
 
 if __name__ == "__main__":
-    sys.exit(workers.serve(AnsweringWorker()))
+    sys.exit(serve(AnsweringWorker()))

@@ -14,9 +14,10 @@ from daemonkit.core.samples import Sample
 from daemonkit.http.server import Server
 from daemonkit.observe import logs
 from daemonkit.observe.status_page import Probe, StatusPage
-from daemonkit.process import lifecycle, workers
+from daemonkit.process import lifecycle
 from daemonkit.process.lifecycle import Lifecycle, activated_sockets
 from daemonkit.process.listening_socket import listening_socket
+from daemonkit.process.supervisor import Supervisor
 from vulcan.control import api
 from vulcan.control.health_checks import Checks
 from vulcan.control.heartbeat import Teller
@@ -94,7 +95,7 @@ class Vulcand:
         self._level = options.log_level
         self._watched_s = -top.WATCHED_S
         self._loaded = asyncio.Event()
-        self._workers: workers.Supervisor | None = None
+        self._workers: Supervisor | None = None
         self._inherited = Inheritance()
         self._sockets = Sockets(self._inherited.sockets)
         self._checks = Checks(self._tell_verdicts)
@@ -139,7 +140,7 @@ class Vulcand:
             passed = [sock for socks in activated_sockets().values() for sock in socks]
             self._sockets.add_default(options.address, passed)
         self._sockets.follow(self._table.listeners, None)
-        self._workers = workers.Supervisor(
+        self._workers = Supervisor(
             "vulcan.worker",
             options.workers,
             sockets=self._sockets.open,

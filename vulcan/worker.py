@@ -13,8 +13,8 @@ import msgspec
 from daemonkit.core.samples import Sample
 from daemonkit.http.server import Limits
 from daemonkit.observe import logs
-from daemonkit.process import workers
 from daemonkit.process.lifecycle import Lifecycle
+from daemonkit.process.worker import serve
 from vulcan.core.config.secretbox import Seal
 from vulcan.core.config.table import Table
 from vulcan.core.control import ipc, top
@@ -146,4 +146,4 @@ class ProxyWorker:
 
 if __name__ == "__main__":
     worker = ProxyWorker()
-    sys.exit(workers.serve(worker, worker))
+    sys.exit(serve(worker, worker))

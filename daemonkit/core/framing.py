@@ -7,12 +7,14 @@ together with a transfer coding, two lengths, a folded line, a bare LF, an odd c
 
 import re
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import NoReturn, TypeVar
 
 import httptools
 import msgspec
 
 HEAD_END = b"\r\n\r\n"
+STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
 Fields = tuple[tuple[bytes, bytes], ...]
 _Head = TypeVar("_Head", "RequestHead", "ResponseHead")
 

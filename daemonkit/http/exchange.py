@@ -1,12 +1,9 @@
 """One request and its answer, as an application sees them."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from daemonkit.core.framing import Fields, RequestHead
-
-if TYPE_CHECKING:
-    from daemonkit.http.connection import Connection
 
 
 class Application(Protocol):
@@ -31,6 +28,45 @@ class Tunnel(Protocol):
     def client_end(self) -> None: ...
 
 
+class Dated(Protocol):
+    """Knows the time, as the complete line of a Date field."""
+
+    date: bytes
+
+
+class ClientConnection(Protocol):
+    """What an exchange asks of the connection it happens on."""
+
+    peer: tuple[str, int]
+    secure: bool
+    write_paused: bool
+    close_after: bool
+    exchange: "Exchange | None"
+
+    @property
+    def server(self) -> Dated: ...
+
+    def write(self, data: bytes) -> None: ...
+
+    def persistence(self, head: RequestHead) -> bytes: ...
+
+    def answered(self) -> None: ...
+
+    def proceed(self, head: RequestHead) -> None: ...
+
+    def switch(self, tunnel: Tunnel) -> None: ...
+
+    def end_writing(self) -> None: ...
+
+    def close_tunnel(self) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def reset(self) -> None: ...
+
+
 class Exchange:
     """One request and its answer. Heads given to it end without the empty line."""
 
@@ -47,7 +83,7 @@ class Exchange:
         "trailers",
     )
 
-    def __init__(self, connection: "Connection", head: RequestHead, body: bytes) -> None:
+    def __init__(self, connection: ClientConnection, head: RequestHead, body: bytes) -> None:
         self._connection = connection
         self.head = head
         self.body = body  # complete in a buffered application, else empty
@@ -176,7 +212,7 @@ class Exchange:
     def send_end(self) -> None:
         """End our side of a tunnel."""
         if self._connection.exchange is self:
-            self._connection.end_tunnel()
+            self._connection.end_writing()
 
     def send_last(self) -> None:
         """End a tunnel once what was sent through it is out."""

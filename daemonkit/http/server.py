@@ -15,7 +15,10 @@ from collections import Counter
 from collections.abc import Callable
 from email.utils import formatdate
 
-from daemonkit.http.connection import STATUS_LINES, Connection, Limits, State
+from daemonkit.core.framing import STATUS_LINES
+from daemonkit.core.http_limits import Limits
+from daemonkit.http.client_socket import State
+from daemonkit.http.connection import Connection
 from daemonkit.http.exchange import Application, Exchange, Receiver, Tunnel
 from daemonkit.process.listening_socket import BACKLOG
 

@@ -77,17 +77,25 @@ async def run_async(
     Without an `environment` the program has this process's. Raises OSError when the program cannot
     be started.
     """
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-        env=None if environment is None else dict(environment),
-    )
-    assert process.stdout is not None
+    output, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    os.set_blocking(theirs, True)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            env=None if environment is None else dict(environment),
+        )
+    except BaseException:
+        os.close(output)
+        raise
+    finally:
+        os.close(theirs)
     tail = bytearray()
-    reading = asyncio.create_task(_keep_tail(process.stdout, tail, limits.tail_bytes))
+    loop = asyncio.get_running_loop()
+    loop.add_reader(output, _keep_tail, loop, output, tail, limits.tail_bytes)
     cause = Cause.EXITED
     try:
         await asyncio.wait_for(process.wait(), limits.timeout_s)
@@ -96,12 +104,11 @@ async def run_async(
     finally:
         if process.returncode is None:
             await _end_group_async(process, limits.grace_s)
-        # What the program wrote last may still be in the pipe; a daemon that it left behind is
-        # not waited for.
-        await asyncio.wait({reading}, timeout=0.2)
-        reading.cancel()
+        loop.remove_reader(output)
+        tail += _read(output)  # what the program wrote last
+        os.close(output)
     assert process.returncode is not None
-    return ProgramResult(cause, process.returncode, bytes(tail))
+    return ProgramResult(cause, process.returncode, bytes(tail[-limits.tail_bytes :]))
 
 
 def _wait(output: int, exited: int, limits: Limits, cancel: int | None) -> tuple[Cause, bytes]:
@@ -165,7 +172,11 @@ def _signal_group(group: int, number: signal.Signals) -> None:
         return
 
 
-async def _keep_tail(stream: asyncio.StreamReader, tail: bytearray, bytes_max: int) -> None:
-    while data := await stream.read(_PIPE_BYTES):
-        tail += data
-        del tail[:-bytes_max]
+def _keep_tail(
+    loop: asyncio.AbstractEventLoop, output: int, tail: bytearray, bytes_max: int
+) -> None:
+    data = _read(output)
+    if not data:
+        loop.remove_reader(output)
+    tail += data
+    del tail[:-bytes_max]

@@ -11,7 +11,7 @@ _HEADER = struct.Struct("<IB")
 FRAME_BYTES_MAX = 1 << 30
 
 
-class Kind(IntEnum):
+class FrameKind(IntEnum):
     """What a frame is."""
 
     SETTINGS = 0  # supervisor → worker, once, first
@@ -25,7 +25,7 @@ class Kind(IntEnum):
 class Frames(asyncio.Protocol):
     """Cuts the stream into frames."""
 
-    def __init__(self, take: Callable[[Kind, bytes], None], lost: Callable[[], None]) -> None:
+    def __init__(self, take: Callable[[FrameKind, bytes], None], lost: Callable[[], None]) -> None:
         self._take = take
         self._lost = lost
         self._buffer = bytearray()
@@ -46,7 +46,7 @@ class Frames(asyncio.Protocol):
                 break
             with memoryview(buffer) as view:
                 payload = bytes(view[offset + _HEADER.size : end])
-            self._take(Kind(kind), payload)
+            self._take(FrameKind(kind), payload)
             offset = end
         del buffer[:offset]
 
@@ -59,7 +59,7 @@ class Frames(asyncio.Protocol):
         """What the other side has not taken yet."""
         return self._transport.get_write_buffer_size() if self._transport else 0
 
-    def send(self, kind: Kind, payload: bytes = b"") -> None:
+    def send(self, kind: FrameKind, payload: bytes = b"") -> None:
         """Send a frame; into the void when the other side is gone."""
         assert len(payload) <= FRAME_BYTES_MAX
         if self._transport is not None:

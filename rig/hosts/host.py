@@ -6,15 +6,12 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from rig.hosts import groups
+from rig.hosts.namespaces import Namespaces
 from rig.processes import wait_until
-
-if TYPE_CHECKING:
-    from rig.hosts.rig import Rig
 
 # A boot takes about a second of one core; a machine whose cores are all taken needs its time.
 BOOT_S = 60.0
@@ -29,28 +26,29 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Host:
     """A machine with a name, an address, a machine-id, and at most one running systemd."""
 
-    def __init__(self, rig: "Rig", name: str, address: str, machine_id: str) -> None:
+    def __init__(self, spaces: Namespaces, name: str, address: str, machine_id: str) -> None:
         self.name, self.address, self.machine_id = name, address, machine_id
-        self._rig = rig
+        self._spaces = spaces
+        self.binds: list[str] = []  # arguments of nspawn
         self._nspawn: subprocess.Popen[bytes] | None = None
-        self.log = rig.logs / f"{name}.console"
-        self._stays_off = rig.logs / f"{name}.stays-off"
+        self.log = spaces.logs / f"{name}.console"
+        self._stays_off = spaces.logs / f"{name}.stays-off"
 
     def power_on(self) -> None:
         """Begin to boot."""
         assert self._nspawn is None or self._nspawn.poll() is not None, f"{self.name} is on"
         options = ["--register=no", "--keep-unit", "--link-journal=no", "--settings=no"]
         options += ["--resolv-conf=off", "--timezone=off", "--console=pipe", "--quiet"]
-        options += [f"--machine={self.name}", f"--directory={self._rig.state / self.name}"]
-        options += ["--network-bridge=br0", *self._rig.binds()]
-        enter = groups.entering(f"{self._rig.name}-{self.name}")
+        options += [f"--machine={self.name}", f"--directory={self._spaces.state / self.name}"]
+        options += ["--network-bridge=br0", *self.binds]
+        enter = groups.entering(f"{self._spaces.name}-{self.name}")
         self._stays_off.unlink(missing_ok=True)
         goes_on = f"[ $code = {REBOOTED} ] && [ ! -e {self._stays_off} ]"
         script = f"set -u\ncode={REBOOTED}\nwhile {goes_on}; do\n{enter}\n"
         script += 'systemd-nspawn --boot "$@"; code=$?\ndone\nexit $code'
         with self.log.open("ab") as console:
             self._nspawn = subprocess.Popen(
-                self._rig.inside("bash", "-c", script, "bash", *options),
+                self._spaces.inside("bash", "-c", script, "bash", *options),
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
@@ -166,13 +164,13 @@ class Host:
 
     def _link(self, to: str) -> None:
         name = f"vb-{self.name}"
-        subprocess.run(self._rig.inside("ip", "link", "set", name, to), check=True, timeout=10)
+        subprocess.run(self._spaces.inside("ip", "link", "set", name, to), check=True, timeout=10)
 
     def _rig_lives(self) -> bool:
-        return self._rig.is_held()
+        return self._spaces.is_held()
 
     def _wait_group_empty(self) -> None:
-        name = f"{self._rig.name}-{self.name}"
+        name = f"{self._spaces.name}-{self.name}"
         wait_until(lambda: groups.removed(name), f"{self.name}'s control groups are empty")
 
 

@@ -6,14 +6,12 @@ import subprocess
 import sys
 import sysconfig
 import tomllib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from rig.hosts.host import Host
+from rig.hosts.namespaces import Namespaces
 from rig.processes import ROOT
-
-if TYPE_CHECKING:
-    from rig.hosts.host import Host
-    from rig.hosts.rig import Rig
 
 # Units with ProtectHome= see no checkout and no interpreter below /root or /home.
 SHIPPED = "/opt/slashetc"
@@ -53,20 +51,20 @@ MASKED = (
 
 
 def machine_id(rig: str, name: str) -> str:
-    """Return a host's machine-id: another in each rig."""
+    """Return a host's machine-id, another in each rig."""
     return hashlib.sha256(f"{rig}/{name}".encode()).hexdigest()[:32]
 
 
-def share(rig: "Rig", *, install: bool) -> None:
+def share(spaces: Namespaces, *, install: bool) -> None:
     """Make what all hosts have in common: our tree and its libraries."""
     if not install:
         return
     _inside(
-        rig,
+        spaces,
         f"""
-        cd {rig.state}
+        cd {spaces.state}
         mkdir -p extra/{SITE} extra/bin venv
-        {_package(rig.package) if rig.package else LINK}
+        {_package(spaces.package) if spaces.package else LINK}
         echo "home = {SHIPPED}/python/bin" >extra/pyvenv.cfg
         ln -s {SHIPPED}/python/bin/{Path(sys.executable).resolve().name} extra/bin/python
         mount -t overlay -o ro,lowerdir=extra:{sys.prefix} overlay venv
@@ -84,9 +82,10 @@ def _package(prefix: Path) -> str:
     return f"cp -a {prefix}/lib extra/\n{gone}"
 
 
-def prepare(rig: "Rig", host: "Host", *, install: bool) -> None:
-    """Lay a writable copy of this machine's root directory for one host."""
-    root = rig.state / host.name
+def prepare(spaces: Namespaces, hosts: Sequence[Host], *, install: bool) -> None:
+    """Lay a writable copy of this machine's root directory for the last of the hosts."""
+    host = hosts[-1]
+    root = spaces.state / host.name
     masks = "\n".join(f"ln -sf /dev/null etc/systemd/system/{unit}" for unit in MASKED)
     script = f"""
         mkdir {root} {root}.upper {root}.work
@@ -97,25 +96,25 @@ def prepare(rig: "Rig", host: "Host", *, install: bool) -> None:
         echo {host.machine_id} >etc/machine-id
         echo {host.name} >etc/hostname
         : >etc/fstab
-        printf {shlex.quote(_names(rig))} >etc/hosts
+        printf {shlex.quote(_names(hosts))} >etc/hosts
         printf {shlex.quote(NETWORK_UNIT.format(address=host.address))} \
           >etc/systemd/system/rig-network.service
         mkdir etc/systemd/system/multi-user.target.wants
         ln -s ../rig-network.service etc/systemd/system/multi-user.target.wants/
         """
-    _inside(rig, script + (_install(rig.package) if install else ""))
+    _inside(spaces, script + (_install(spaces.package) if install else ""))
 
 
-def binds(rig: "Rig") -> list[str]:
+def binds(spaces: Namespaces) -> list[str]:
     """Return nspawn's arguments that show our tree, its libraries and the interpreter on a host."""
-    places: dict[str, Path | str] = {"venv": rig.state / "venv", "python": sys.base_prefix}
-    if rig.package is None:
+    places: dict[str, Path | str] = {"venv": spaces.state / "venv", "python": sys.base_prefix}
+    if spaces.package is None:
         places["tree"] = ROOT
     return [f"--bind-ro={source}:{SHIPPED}/{name}" for name, source in places.items()]
 
 
-def _names(rig: "Rig") -> str:
-    return "127.0.0.1 localhost\n" + "".join(f"{one.address} {one.name}\n" for one in rig)
+def _names(hosts: Iterable[Host]) -> str:
+    return "127.0.0.1 localhost\n" + "".join(f"{one.address} {one.name}\n" for one in hosts)
 
 
 def _install(package: Path | None) -> str:
@@ -141,7 +140,7 @@ def _install(package: Path | None) -> str:
     return "\n".join(lines)
 
 
-def _inside(rig: "Rig", script: str) -> None:
-    command = rig.inside("bash", "-c", f"set -eu\n{script}")
+def _inside(spaces: Namespaces, script: str) -> None:
+    command = spaces.inside("bash", "-c", f"set -eu\n{script}")
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

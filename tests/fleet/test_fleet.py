@@ -9,7 +9,7 @@ import pytest
 
 from fleet.core.model import Status, decode
 from rig.hostfleet import HostFleet, body, fleet, web
-from rig.hosts.rig import GATEWAY
+from rig.hosts.namespaces import GATEWAY
 from rig.processes import wait_until
 
 pytestmark = pytest.mark.timeout(240)

@@ -12,7 +12,8 @@ from coordinator.client.core.store_protocol import Store
 from locksmith.core import keys, records
 from locksmith.core.records import Happening
 from rig.hosts.host import Host
-from rig.hosts.rig import GATEWAY, Rig
+from rig.hosts.namespaces import GATEWAY
+from rig.hosts.network import Rig
 from rig.processes import ROOT, answers, wait_until
 
 URL = f"http://{GATEWAY}:2379"

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from rig.hosts import groups
-from rig.hosts.rig import GATEWAY, Rig
+from rig.hosts.namespaces import GATEWAY
+from rig.hosts.network import Rig
 from rig.processes import ROOT, answers, wait_until
 
 
@@ -108,7 +109,7 @@ def test_a_store_beside_the_hosts_serves_them_and_the_test(rig: Rig, tmp_path: P
 def test_a_rig_leaves_nothing_behind(tmp_path: Path) -> None:
     before = mounts()
     with Rig(tmp_path, "h1", install=False) as rig:
-        leader, state = rig["h1"].leader, rig.state
+        leader, state = rig["h1"].leader, rig.spaces.state
         assert groups_of(rig.name)
     assert not Path(f"/proc/{leader}").exists()
     assert not list(state.iterdir())
@@ -118,9 +119,9 @@ def test_a_rig_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_a_rig_whose_test_was_killed_is_cleared_away(tmp_path: Path) -> None:
     script = (
-        "import sys, time, pathlib; from rig.hosts.rig import Rig\n"
+        "import sys, time, pathlib; from rig.hosts.network import Rig\n"
         "with Rig(pathlib.Path(sys.argv[1]), 'h1', install=False) as rig:\n"
-        "    print(rig.name, rig['h1'].leader, rig.state, flush=True); time.sleep(600)\n"
+        "    print(rig.name, rig['h1'].leader, rig.spaces.state, flush=True); time.sleep(600)\n"
     )
     doomed = subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True

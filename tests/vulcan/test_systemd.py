@@ -12,7 +12,8 @@ import pytest
 from coordinator.client import connect
 from rig import vulcan_keys
 from rig.hosts.host import Host
-from rig.hosts.rig import GATEWAY, Rig
+from rig.hosts.namespaces import GATEWAY
+from rig.hosts.network import Rig
 from rig.processes import ROOT, Running, answers, wait_until
 
 STORE = f"http://{GATEWAY}:2379"

@@ -12,7 +12,7 @@ import pytest
 from daemonkit.http import connection, server
 from daemonkit.http.server import Exchange, Limits
 from rig.processes import wait_until
-from tests.daemonkit.http.live import OK, Client, Echo, Live, get, post, reply
+from tests.daemonkit.http.live_server import OK, Client, Echo, Live, get, post, reply
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from daemonkit.core import framing
 from daemonkit.http import server
 from daemonkit.http.server import Exchange, Limits
 from rig.processes import ROOT, wait_until
-from tests.daemonkit.http.live import OK, Echo, Live, get, post, reply
+from tests.daemonkit.http.live_server import OK, Echo, Live, get, post, reply
 
 TIGHT = Limits(
     head_bytes_max=1000,
@@ -300,7 +300,7 @@ def test_a_refusal_arrives_although_the_client_sends_on(live: Live) -> None:
 
 def test_a_server_out_of_descriptors_serves_on_and_recovers(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.daemonkit.http.starved"],
+        [sys.executable, "-m", "tests.daemonkit.http.starved_server"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from daemonkit.http.connection import AHEAD_BYTES_MAX
 from daemonkit.http.server import Exchange
 from rig.processes import wait_until
-from tests.daemonkit.http.live import OK, WAIT_S, Client, Echo, Live, get, post, reply
+from tests.daemonkit.http.live_server import OK, WAIT_S, Client, Echo, Live, get, post, reply
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from daemonkit.http.server import Exchange
 from rig.processes import wait_until
-from tests.daemonkit.http.live import OK, Live, get, post, reply
+from tests.daemonkit.http.live_server import OK, Live, get, post, reply
 
 CHUNKED = b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 

@@ -10,7 +10,7 @@ import pytest
 from daemonkit.http import server, tls
 from daemonkit.http.server import Limits
 from rig.processes import require, wait_until
-from tests.daemonkit.http.live import Echo, Live, get, post, reply
+from tests.daemonkit.http.live_server import Echo, Live, get, post, reply
 
 LIMITS = Limits(head_s=0.5, linger_s=0.3, idle_s=2.0)
 

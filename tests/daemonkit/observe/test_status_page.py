@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from daemonkit.core.samples import Sample
 from daemonkit.observe.status_page import Probe, StatusPage
-from tests.daemonkit.http.live import Answer, Client, get
+from tests.daemonkit.http.live_server import Answer, Client, get
 
 WAIT_S = 10.0
 

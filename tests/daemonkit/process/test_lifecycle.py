@@ -46,7 +46,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     def started(name: str, drain_s: float = 10.0, **environment: str) -> Life:
         command = python(
-            "tests.daemonkit.process.living", name, str(drain_s), str(tmp_path / "gate")
+            "tests.daemonkit.process.example_daemon", name, str(drain_s), str(tmp_path / "gate")
         )
         lives.append(Life(command, tmp_path / f"{len(lives)}.log", **environment))
         return lives[-1]
@@ -271,7 +271,7 @@ os.execv(command[0], command)
 
 def activated(tmp_path: Path, count: int, *, offset: int = 0) -> Life:
     """Start a process as systemd does: with listening sockets from descriptor 3 on."""
-    living = python("tests.daemonkit.process.living", "activated", "10", "-")
+    living = python("tests.daemonkit.process.example_daemon", "activated", "10", "-")
     return Life(
         [sys.executable, "-c", ACTIVATE, str(offset), *living],
         tmp_path / "activated.log",

@@ -21,7 +21,7 @@ from fleet.core.model import Order, digest
 from fleet.systemd.dbus import DBus
 from fleet.systemd.systemctl import Systemctl
 from fleet.systemd.unit_dir import UnitDirectory
-from rig.hosts.rig import Rig
+from rig.hosts.network import Rig
 from rig.memory_systemd import MemoryUnits
 
 SLEEPER = "[Service]\nExecStart=/bin/sleep 600\n"

@@ -17,20 +17,22 @@ import msgspec
 import pytest
 
 from rig.processes import ROOT, Running, python, wait_until
-from tests.daemonkit.http.live import Client, get, post
-from tests.daemonkit.process.supervisor import Plan
+from tests.daemonkit.http.live_server import Client, get, post
+from tests.daemonkit.process.supervising_daemon import Plan
 
 
-class Boss(Running):
+class SupervisingDaemon(Running):
     """A supervisor, as its tests steer it."""
 
     def __init__(self, directory: Path, **wishes: Any) -> None:
         directory.mkdir()
         self.plan = Plan(str(directory), **wishes)
         wish = msgspec.json.encode(self.plan).decode()
-        super().__init__(python("tests.daemonkit.process.supervisor", wish), directory / "boss.log")
+        super().__init__(
+            python("tests.daemonkit.process.supervising_daemon", wish), directory / "daemon.log"
+        )
 
-    def ready(self) -> "Boss":
+    def ready(self) -> "SupervisingDaemon":
         def all_ready() -> bool:
             with contextlib.suppress(OSError):  # it does not listen yet
                 return self.ask("ready") is True
@@ -108,21 +110,23 @@ def zombies(parent: int) -> list[str]:
 
 
 @pytest.fixture
-def boss(tmp_path: Path) -> Iterator[Callable[..., Boss]]:
-    bosses: list[Boss] = []
+def daemon(tmp_path: Path) -> Iterator[Callable[..., SupervisingDaemon]]:
+    daemons: list[SupervisingDaemon] = []
 
-    def started(**wishes: Any) -> Boss:
-        bosses.append(Boss(tmp_path / str(len(bosses)), **wishes))
-        return bosses[-1]
+    def started(**wishes: Any) -> SupervisingDaemon:
+        daemons.append(SupervisingDaemon(tmp_path / str(len(daemons)), **wishes))
+        return daemons[-1]
 
     yield started
-    for each in bosses:
+    for each in daemons:
         if each.process.poll() is None:
             each.stop()
 
 
-def test_the_state_and_then_each_change_arrive_in_order(boss: Callable[..., Boss]) -> None:
-    running = boss().ready()
+def test_the_state_and_then_each_change_arrive_in_order(
+    daemon: Callable[..., SupervisingDaemon],
+) -> None:
+    running = daemon().ready()
     running.ask("publish/3/0")
     running.until_told(3)
     running.ask("publish/200/100")
@@ -130,8 +134,8 @@ def test_the_state_and_then_each_change_arrive_in_order(boss: Callable[..., Boss
     assert {running.notes(pid)["resets"] for pid in running.pids()} == {1}
 
 
-def test_both_workers_serve_the_one_socket(boss: Callable[..., Boss]) -> None:
-    running = boss().ready()
+def test_both_workers_serve_the_one_socket(daemon: Callable[..., SupervisingDaemon]) -> None:
+    running = daemon().ready()
     for stopped in running.pids():
         (other,) = set(running.pids()) - {stopped}
         os.kill(stopped, signal.SIGSTOP)
@@ -139,8 +143,10 @@ def test_both_workers_serve_the_one_socket(boss: Callable[..., Boss]) -> None:
         os.kill(stopped, signal.SIGCONT)
 
 
-def test_a_killed_worker_is_replaced_and_catches_up(boss: Callable[..., Boss]) -> None:
-    running = boss().ready()
+def test_a_killed_worker_is_replaced_and_catches_up(
+    daemon: Callable[..., SupervisingDaemon],
+) -> None:
+    running = daemon().ready()
     running.ask("publish/5/0")
     running.until_told(5)
     victim = running.pids()[0]
@@ -154,8 +160,8 @@ def test_a_killed_worker_is_replaced_and_catches_up(boss: Callable[..., Boss]) -
     assert gone(victim)
 
 
-def test_counters_never_go_backwards(boss: Callable[..., Boss]) -> None:
-    running = boss().ready()
+def test_counters_never_go_backwards(daemon: Callable[..., SupervisingDaemon]) -> None:
+    running = daemon().ready()
 
     def counted() -> float:
         samples = running.ask("samples")
@@ -177,8 +183,10 @@ def test_counters_never_go_backwards(boss: Callable[..., Boss]) -> None:
     assert running.ask("samples")["worker_restarts_total"] == 2
 
 
-def test_a_worker_that_hangs_is_killed_and_replaced(boss: Callable[..., Boss]) -> None:
-    running = boss(count=1, hang_s=1.0).ready()
+def test_a_worker_that_hangs_is_killed_and_replaced(
+    daemon: Callable[..., SupervisingDaemon],
+) -> None:
+    running = daemon(count=1, hang_s=1.0).ready()
     victim = running.pids()[0]
     with Client(running.port) as client:
         client.send(get(b"/hang"))
@@ -187,8 +195,10 @@ def test_a_worker_that_hangs_is_killed_and_replaced(boss: Callable[..., Boss]) -
     assert running.request() == new
 
 
-def test_workers_of_a_supervisor_that_was_held_up_do_not_hang(boss: Callable[..., Boss]) -> None:
-    running = boss(hang_s=0.5).ready()
+def test_workers_of_a_supervisor_that_was_held_up_do_not_hang(
+    daemon: Callable[..., SupervisingDaemon],
+) -> None:
+    running = daemon(hang_s=0.5).ready()
     pids = running.pids()
     running.process.send_signal(signal.SIGSTOP)
     end = time.monotonic() + 1.5  # it is the length of the stop that matters
@@ -200,8 +210,10 @@ def test_workers_of_a_supervisor_that_was_held_up_do_not_hang(boss: Callable[...
     assert "worker-hangs" not in running.tail()
 
 
-def test_a_worker_that_dies_at_once_is_started_ever_later(boss: Callable[..., Boss]) -> None:
-    running = boss(count=1, mode="dies", restart_s=0.02)
+def test_a_worker_that_dies_at_once_is_started_ever_later(
+    daemon: Callable[..., SupervisingDaemon],
+) -> None:
+    running = daemon(count=1, mode="dies", restart_s=0.02)
     running.wait_for(lambda: running.tail().count("event=worker-ended") >= 3, "deaths")
     delays = [float(found) for found in re.findall(r"code=3 .*next_s=([\d.]+)", running.tail())]
     assert delays[:3] == pytest.approx([0.04, 0.08, 0.16])
@@ -209,8 +221,10 @@ def test_a_worker_that_dies_at_once_is_started_ever_later(boss: Callable[..., Bo
     assert "Traceback" not in running.tail()
 
 
-def test_a_worker_that_its_state_breaks_is_replaced(boss: Callable[..., Boss]) -> None:
-    running = boss(count=1).ready()
+def test_a_worker_that_its_state_breaks_is_replaced(
+    daemon: Callable[..., SupervisingDaemon],
+) -> None:
+    running = daemon(count=1).ready()
     victim = running.pids()[0]
     running.ask("poison")
     running.replaced(victim)
@@ -219,24 +233,28 @@ def test_a_worker_that_its_state_breaks_is_replaced(boss: Callable[..., Boss]) -
 
 
 def test_a_worker_that_says_what_nobody_understands_is_replaced(
-    boss: Callable[..., Boss],
+    daemon: Callable[..., SupervisingDaemon],
 ) -> None:
-    running = boss(mode="babbles", count=1).ready()
+    running = daemon(mode="babbles", count=1).ready()
     before = running.request()
     assert running.replaced(before) != before
     assert "event=worker-not-understood" in running.log.read_text()
 
 
-def test_workers_end_when_their_supervisor_is_killed(boss: Callable[..., Boss]) -> None:
-    running = boss().ready()
+def test_workers_end_when_their_supervisor_is_killed(
+    daemon: Callable[..., SupervisingDaemon],
+) -> None:
+    running = daemon().ready()
     pids = running.pids()
     running.kill()
     wait_until(lambda: all(map(gone, pids)), "the workers end")
-    boss(port=running.port).ready()  # the port is free
+    daemon(port=running.port).ready()  # the port is free
 
 
-def test_a_drain_that_nobody_is_left_to_cut_is_cut(boss: Callable[..., Boss]) -> None:
-    running = boss(mode="drain-hangs").ready()
+def test_a_drain_that_nobody_is_left_to_cut_is_cut(
+    daemon: Callable[..., SupervisingDaemon],
+) -> None:
+    running = daemon(mode="drain-hangs").ready()
     pids = running.pids()
     running.kill()
     wait_until(lambda: all(map(gone, pids)), "the workers end")
@@ -252,10 +270,10 @@ def refuses(port: int) -> bool:
 
 @pytest.mark.parametrize("whole_group", [False, True], ids=["supervisor", "whole group"])
 def test_a_drain_waits_for_what_its_workers_have_under_way(
-    boss: Callable[..., Boss], whole_group: bool
+    daemon: Callable[..., SupervisingDaemon], whole_group: bool
 ) -> None:
     """systemd signals each process of a service; a terminal does so at Ctrl-C."""
-    running = boss().ready()
+    running = daemon().ready()
     pids = running.pids()
     with Client(running.port) as client:
         client.send(post(b"abc", b"Expect: 100-continue")[:-3])
@@ -272,24 +290,26 @@ def test_a_drain_waits_for_what_its_workers_have_under_way(
     assert "worker-ended" not in running.tail()
 
 
-def test_workers_that_do_not_drain_are_killed_at_the_deadline(boss: Callable[..., Boss]) -> None:
-    running = boss(mode="drain-hangs", drain_s=0.3).ready()
+def test_workers_that_do_not_drain_are_killed_at_the_deadline(
+    daemon: Callable[..., SupervisingDaemon],
+) -> None:
+    running = daemon(mode="drain-hangs", drain_s=0.3).ready()
     pids = running.pids()
     assert running.stop() == 0
     wait_until(lambda: all(map(gone, pids)), "the workers are gone")
     assert "event=drain-cut by=deadline" in running.tail()
 
 
-def test_a_large_state_passes(boss: Callable[..., Boss]) -> None:
+def test_a_large_state_passes(daemon: Callable[..., SupervisingDaemon]) -> None:
     size = 50_000_000
-    running = boss(state_bytes=size).ready()
+    running = daemon(state_bytes=size).ready()
     running.ask("publish/1/0")
     running.until_told(1)
     assert {running.notes(pid)["bytes"] for pid in running.pids()} == {size}
 
 
-def test_a_worker_far_behind_gets_everything_anew(boss: Callable[..., Boss]) -> None:
-    running = boss(behind_bytes_max=300_000).ready()
+def test_a_worker_far_behind_gets_everything_anew(daemon: Callable[..., SupervisingDaemon]) -> None:
+    running = daemon(behind_bytes_max=300_000).ready()
     slow, quick = running.pids()
     os.kill(slow, signal.SIGSTOP)
     for number in range(9, 300, 10):
@@ -303,8 +323,8 @@ def test_a_worker_far_behind_gets_everything_anew(boss: Callable[..., Boss]) -> 
     assert running.notes(quick)["resets"] == 1
 
 
-def test_replacing_workers_leaks_nothing(boss: Callable[..., Boss]) -> None:
-    running = boss(count=1).ready()
+def test_replacing_workers_leaks_nothing(daemon: Callable[..., SupervisingDaemon]) -> None:
+    running = daemon(count=1).ready()
     before = running.ask("fds")
     for _ in range(4):
         victim = running.pids()[0]
@@ -314,8 +334,8 @@ def test_replacing_workers_leaks_nothing(boss: Callable[..., Boss]) -> None:
     assert zombies(running.process.pid) == []
 
 
-def test_who_has_nothing_to_do_does_nothing(boss: Callable[..., Boss]) -> None:
-    running = boss(poll_s=1.0).ready()
+def test_who_has_nothing_to_do_does_nothing(daemon: Callable[..., SupervisingDaemon]) -> None:
+    running = daemon(poll_s=1.0).ready()
     began_s, used_s = time.monotonic(), running.cpu_s()
     wait_until(lambda: time.monotonic() > began_s + 1.0, "a second passes")
     assert running.cpu_s() - used_s < 0.3
@@ -323,7 +343,7 @@ def test_who_has_nothing_to_do_does_nothing(boss: Callable[..., Boss]) -> None:
 
 def test_a_worker_is_not_started_by_hand() -> None:
     done = subprocess.run(
-        python("tests.daemonkit.process.worker"),
+        python("tests.daemonkit.process.counting_worker"),
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

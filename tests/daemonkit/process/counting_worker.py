@@ -1,4 +1,4 @@
-"""A worker of `boss`: serves on the shared socket and writes down what it was told."""
+"""A worker of `daemon`: serves on the shared socket and writes down what it was told."""
 
 import asyncio
 import json
@@ -13,12 +13,12 @@ from typing import cast
 from daemonkit.core.samples import Sample
 from daemonkit.http.server import Exchange, Server
 from daemonkit.observe import logs
-from daemonkit.process import lifecycle, workers
+from daemonkit.process import lifecycle, worker
 from daemonkit.process.lifecycle import Lifecycle
-from tests.daemonkit.http.live import reply
+from tests.daemonkit.http.live_server import reply
 
 
-class Hand:
+class CountingWorker:
     """One worker. Its notes are in a file named after its process id."""
 
     def __init__(self) -> None:
@@ -80,4 +80,4 @@ class Hand:
 
 
 if __name__ == "__main__":
-    sys.exit(workers.serve(Hand()))
+    sys.exit(worker.serve(CountingWorker()))

@@ -9,10 +9,10 @@ import msgspec
 
 from daemonkit.http.server import Exchange, Server
 from daemonkit.observe import logs
-from daemonkit.process import lifecycle, workers
+from daemonkit.process import lifecycle, supervisor
 from daemonkit.process.lifecycle import Lifecycle
 from daemonkit.process.listening_socket import listening_socket
-from tests.daemonkit.http.live import reply
+from tests.daemonkit.http.live_server import reply
 
 
 class Plan(msgspec.Struct):
@@ -30,7 +30,7 @@ class Plan(msgspec.Struct):
     drain_s: float = 10.0
 
 
-class Boss:
+class SupervisingDaemon:
     """Publishes numbers to its workers."""
 
     def __init__(self, plan: Plan) -> None:
@@ -41,8 +41,8 @@ class Boss:
     async def start(self, life: Lifecycle) -> None:
         plan = self._plan
         self._sock = listening_socket(("127.0.0.1", plan.port), socket.SOCK_STREAM)
-        self._workers = workers.Supervisor(
-            "tests.daemonkit.process.worker",
+        self._workers = supervisor.Supervisor(
+            "tests.daemonkit.process.counting_worker",
             plan.count,
             sockets={"web": self._sock},
             catch_up=self._catch_up,
@@ -93,7 +93,7 @@ class Boss:
 
 if __name__ == "__main__":
     plan = msgspec.json.decode(sys.argv[1], type=Plan)
-    workers.POLL_S, workers.HANG_S = plan.poll_s, plan.hang_s
-    workers.RESTART_S_MIN, workers.BEHIND_BYTES_MAX = plan.restart_s, plan.behind_bytes_max
+    supervisor.POLL_S, supervisor.HANG_S = plan.poll_s, plan.hang_s
+    supervisor.RESTART_S_MIN, supervisor.BEHIND_BYTES_MAX = plan.restart_s, plan.behind_bytes_max
     logs.configure("info", "text")
-    sys.exit(lifecycle.run(Boss(plan), drain_s=plan.drain_s))
+    sys.exit(lifecycle.run(SupervisingDaemon(plan), drain_s=plan.drain_s))

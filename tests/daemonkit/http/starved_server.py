@@ -7,7 +7,7 @@ import time
 from daemonkit.http import server
 from daemonkit.http.server import Limits
 from rig.processes import wait_until
-from tests.daemonkit.http.live import Echo, Live, get
+from tests.daemonkit.http.live_server import Echo, Live, get
 
 LIMIT = 80
 

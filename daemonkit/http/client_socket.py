@@ -1,0 +1,143 @@
+"""The socket of one client: what is written to it, whether it is read, and how it ends."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Any, Protocol, cast
+
+from daemonkit.core.http_limits import Limits
+from daemonkit.http.exchange import Application
+
+_RESET = struct.pack("ii", 1, 0)  # socket(7): with a linger time of 0, close sends a reset
+
+
+class State(Enum):
+    """Where a connection stands; the sweep bounds the time in all but ANSWER."""
+
+    FRESH = auto()  # nothing has come yet
+    IDLE = auto()  # between requests
+    HEAD = auto()  # part of a head has arrived
+    BODY = auto()  # a buffered body is arriving
+    ANSWER = auto()  # the application has it
+    TUNNEL = auto()  # no HTTP any more; the application bounds its time
+    LINGER = auto()  # answered for the last time; what still comes is thrown away
+    CLOSED = auto()
+
+
+class Listener(Protocol):
+    """What the connections of one listener share: `daemonkit.http.server.Server`."""
+
+    application: Application
+    buffered: bool
+    limits: Limits
+    draining: bool
+    date: bytes
+    gathered_bytes: int
+    now: Callable[[], float]
+
+    def opened(self, connection: Any) -> None: ...
+
+    def closed(self, connection: Any) -> None: ...
+
+
+class ClientSocket(asyncio.Protocol):
+    """One client's socket, and the state that its connection is in."""
+
+    __slots__ = (
+        "_paused",
+        "_since",
+        "_state",
+        "_taken_bytes",
+        "_taken_since",
+        "_transport",
+        "_written_bytes",
+        "peer",
+        "secure",
+        "server",
+        "write_paused",
+    )
+
+    def __init__(self, server: Listener, *, secure: bool) -> None:
+        self.server = server
+        self.secure = secure
+        self.peer = ("", 0)
+        self.write_paused = False
+        self._transport: asyncio.Transport | None = None
+        self._state = State.FRESH
+        self._since = 0.0
+        self._paused = False
+        self._written_bytes = 0
+        self._taken_bytes = 0
+        self._taken_since = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are asyncio's by shape, not by class.
+        self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        if isinstance(peer, tuple):
+            self.peer = (peer[0], peer[1])
+        self._enter(State.FRESH)
+        self._taken_since = self._since
+        self.server.opened(self)
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+
+    def write(self, data: bytes) -> None:
+        assert self._transport is not None
+        self._written_bytes += len(data)
+        self._transport.write(data)
+
+    def pause(self) -> None:
+        if not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def read_on(self) -> None:
+        if self._paused and self._transport is not None and self._state is not State.CLOSED:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def reset(self) -> None:
+        """Cut an answer so that it does not look whole, even where its end is the connection's."""
+        if self._transport is not None and self._state is not State.CLOSED:
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._transport.abort()
+
+    def end_writing(self) -> None:
+        """End our side once everything is out; TLS knows no half-closed connection."""
+        assert self._transport is not None
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def close(self) -> None:
+        """Close once everything is out."""
+        assert self._transport is not None
+        self._enter(State.LINGER)
+        self._transport.close()
+
+    def _takes_nothing(self, now: float) -> bool:
+        """Whether the client has not taken one byte of its answer for too long."""
+        assert self._transport is not None
+        pending_bytes = self._transport.get_write_buffer_size()
+        taken_bytes = self._written_bytes - pending_bytes
+        if not pending_bytes or taken_bytes != self._taken_bytes:
+            self._taken_bytes, self._taken_since = taken_bytes, now
+        elif now - self._taken_since > self.server.limits.write_s:
+            return True
+        if pending_bytes and self._state in {State.IDLE, State.LINGER}:
+            self._since = now  # its answer is still on its way
+        return False
+
+    def _enter(self, state: State) -> None:
+        self._state = state
+        self._since = self.server.now()

@@ -119,7 +119,7 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Forward HTTP requests by the frontends, backends and servers below a prefix."""
     from coordinator.client import StoreError, Tls
-    from vulcan.core.config.secretbox import Seal, SealError, parse_key
+    from vulcan.core.config.secretbox import SealError, SealKeys, parse_key
     from vulcan.daemon import Options, run
 
     logs.configure(log_level, log_format)
@@ -131,7 +131,7 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
             prefix="/" + prefix.strip("/"),
             bytewise=compat_order == "vulcand",
             aliases=_aliases(aliases),
-            seal=Seal(tuple(parse_key(key) for key in seal_key.split(",") if key)),
+            seal=SealKeys(tuple(parse_key(key) for key in seal_key.split(",") if key)),
             access_log=access_log,
             combined=access_log_format == "combined",
             endpoints=endpoints,

@@ -20,15 +20,15 @@ from daemonkit.process.listening_socket import listening_socket
 from daemonkit.process.supervisor import Supervisor
 from vulcan.control import api
 from vulcan.control.health_checks import Checks
-from vulcan.control.heartbeat import Teller
+from vulcan.control.heartbeat import Heartbeat
 from vulcan.control.hot_upgrade import Inheritance, succeed
 from vulcan.control.listener_sockets import RETRY_S, Sockets, address_of
-from vulcan.core.config.admission import Quarantine, merged
-from vulcan.core.config.secretbox import Seal
+from vulcan.core.config.admission import KeyAdmission, merge_changes
+from vulcan.core.config.secretbox import SealKeys
 from vulcan.core.config.table import Table
 from vulcan.core.control import ipc, top
 from vulcan.core.control.ipc import Begin, Boot, Reopen, Severity, Update, Verdicts, Watch
-from vulcan.core.control.node_status import Report
+from vulcan.core.control.node_status import NodeStatus
 from vulcan.worker import WINDOW
 
 # Keys of one deploy come in a burst: the first goes to the workers at once, what follows within
@@ -54,7 +54,7 @@ class Options:
     prefix: str
     bytewise: bool
     aliases: tuple[tuple[str, str], ...]
-    seal: Seal
+    seal: SealKeys
     access_log: str
     combined: bool
     endpoints: str
@@ -82,7 +82,7 @@ class Vulcand:
 
     def __init__(self, options: Options, store: Store) -> None:
         self._options = options
-        self._quarantine = Quarantine(options.prefix, options.seal)
+        self._admission = KeyAdmission(options.prefix, options.seal)
         self._table = Table(
             options.prefix,
             bytewise=options.bytewise,
@@ -104,7 +104,7 @@ class Vulcand:
         self._succeeded = False  # by another process of ours
         self._api = Server(
             api.application(
-                api.Api(
+                api.ApiContext(
                     table=lambda: self._table,
                     store=store,
                     token=options.api_token,
@@ -116,7 +116,7 @@ class Vulcand:
         )
         cache = options.state_dir / SNAPSHOT if options.state_dir else None
         self._mirror = Mirror(store, options.prefix, self._deliver, cache=cache)
-        self._teller = Teller(store, options.prefix, self._report)
+        self._heartbeat = Heartbeat(store, options.prefix, self._report)
         self._page = StatusPage(
             options.status_addr,
             health=lambda: Probe(ok=True),
@@ -155,7 +155,7 @@ class Vulcand:
         self._loop.add_signal_handler(signal.SIGUSR1, self._reopen)
         self._loop.add_signal_handler(signal.SIGUSR2, self._upgrade)
         life.spawn(self._retry_listeners(), "listeners")
-        life.spawn(self._teller.run(), "telling")
+        life.spawn(self._heartbeat.run(), "telling")
         _log.info(
             "serving",
             sockets=" ".join(self._sockets.names()),
@@ -175,7 +175,7 @@ class Vulcand:
             self._api_socket.close()
         await self._api.drain(API_DRAIN_S)
         if not self._succeeded:
-            await self._teller.take_back()
+            await self._heartbeat.withdraw()
         await self._page.stop()
         await self._loop.run_in_executor(None, self._mirror.stop)
 
@@ -197,7 +197,7 @@ class Vulcand:
 
     def _gather(self, changes: Changes) -> None:
         if changes.reset and self._inherited.keys:
-            before = self._quarantine.everything()
+            before = self._admission.everything()
             if changes.cluster == before.cluster and changes.index < before.index:
                 return  # a snapshot, older than what the predecessor left
         self._batch.append(changes)
@@ -207,13 +207,15 @@ class Vulcand:
 
     def _apply(self) -> None:
         self._applied_s = self._loop.time()
-        changes, self._batch = merged(self._batch), []
-        known = dict(self._quarantine.refused)
-        admitted = self._quarantine.admit(changes)
-        for key, refusal in self._quarantine.refused.items():
+        changes, self._batch = merge_changes(self._batch), []
+        known = dict(self._admission.refused)
+        admitted = self._admission.admit(changes)
+        for key, refusal in self._admission.refused.items():
             if known.get(key) != refusal:
-                _log.warning("key-refused", key=key, reason=refusal.reason, kept=refusal.kept)
-        self._changed = self._quarantine.newest() if changes.reset else changes.index
+                _log.warning(
+                    "key-refused", key=key, reason=refusal.reason, last_good=refusal.last_good
+                )
+        self._changed = self._admission.newest() if changes.reset else changes.index
         before, self._table = self._table, self._table.advanced(admitted)
         self._loaded.set()
         if self._workers is None:
@@ -226,7 +228,7 @@ class Vulcand:
             self._checks.follow(table)
 
     def _everything(self) -> bytes:
-        begin = Begin(self._quarantine.everything(), self._checks.down, self._level)
+        begin = Begin(self._admission.everything(), self._checks.down, self._level)
         return ipc.encode(begin)
 
     def _tell_verdicts(self) -> None:
@@ -252,7 +254,7 @@ class Vulcand:
     async def _hand_over(self) -> None:
         """Start a successor on our sockets; drain once it serves, go on if it does not."""
         assert self._api_socket is not None
-        keys = msgspec.msgpack.encode(self._quarantine.everything())
+        keys = msgspec.msgpack.encode(self._admission.everything())
         try:
             if await succeed(self._sockets.open, self._api_socket, self._page.socket, keys):
                 self._succeeded = True
@@ -268,27 +270,27 @@ class Vulcand:
             if self._sockets.failed and self._workers is not None:
                 self._sockets.follow(self._table.listeners, self._workers)
 
-    def _live(self) -> api.Live:
-        return api.Live(
+    def _live(self) -> api.NodeState:
+        return api.NodeState(
             index=self._table.index,
-            refused=self._quarantine.refused,
+            refused=self._admission.refused,
             down=self._checks.down,
             store=self._mirror.status(),
             unbound=self._sockets.failed,
             level=self._level,
             report=self._report(),
-            modified=self._quarantine.modified,
+            modified=self._admission.modified,
             windows=self._windows,
         )
 
-    def _report(self) -> Report:
+    def _report(self) -> NodeStatus:
         status = self._mirror.status()
-        return Report(
+        return NodeStatus(
             node=self._options.node,
             # What has come and waits to be gathered is not in force yet.
             index=self._table.index if self._batch else max(self._table.index, status.index),
             changed=self._changed,
-            refused=len(self._quarantine.refused),
+            refused=len(self._admission.refused),
             workers=self._options.workers,
             store=status.error,
             version=self._options.version,
@@ -303,7 +305,7 @@ class Vulcand:
         return 0.0
 
     def _windows(self) -> top.Windows:
-        return top.gathered(s for s in self._worker_samples() if s.name == WINDOW)
+        return top.merge_windows(s for s in self._worker_samples() if s.name == WINDOW)
 
     def _worker_samples(self) -> list[Sample]:
         return self._workers.samples() if self._workers is not None else []
@@ -313,7 +315,7 @@ class Vulcand:
         return Probe(serving, {"workers": serving, "keys": self._loaded.is_set()})
 
     def _state(self) -> object:
-        table, refused = self._table, self._quarantine.refused
+        table, refused = self._table, self._admission.refused
         shown = sorted(refused.items())[:SHOWN_MAX]
         return {
             "index": table.index,
@@ -335,7 +337,7 @@ class Vulcand:
         gauges = (
             ("frontends", len(table.frontends), "Frontends in force."),
             ("backends", len({*table.backends, *table.servers}), "Backends in force."),
-            ("refused_keys", len(self._quarantine.refused), "Keys not in force as written."),
+            ("refused_keys", len(self._admission.refused), "Keys not in force as written."),
             ("store_connected", status.connected, "Whether the store is followed."),
             ("store_index", table.index, "The store's index that the table stands at."),
         )

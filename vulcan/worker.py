@@ -15,7 +15,7 @@ from daemonkit.http.server import Limits
 from daemonkit.observe import logs
 from daemonkit.process.lifecycle import Lifecycle
 from daemonkit.process.worker import serve
-from vulcan.core.config.secretbox import Seal
+from vulcan.core.config.secretbox import SealKeys
 from vulcan.core.config.table import Table
 from vulcan.core.control import ipc, top
 from vulcan.core.control.ipc import Begin, Boot, Reopen, Severity, Update, Verdicts, Watch
@@ -57,7 +57,7 @@ class ProxyWorker:
             Table(
                 boot.prefix,
                 bytewise=boot.bytewise,
-                seal=Seal(boot.seal_keys),
+                seal=SealKeys(boot.seal_keys),
                 aliases=boot.aliases,
             ),
             turn=random.randrange(1 << 16),

@@ -19,7 +19,7 @@ from websockets.sync.server import serve
 from rig.processes import Coordinator, free_port, wait_until
 from rig.vulcan_certificates import make_pair
 from rig.vulcan_site import Client, Origin, Site, Vulcand, site, tells
-from vulcan.core.config.secretbox import Seal
+from vulcan.core.config.secretbox import SealKeys
 
 KEY = "6b" * 32
 ANY = 'PathPrefix("/")'
@@ -68,7 +68,7 @@ def test_a_listener_comes_and_goes_with_its_key_and_keeps_to_its_scope(live: Sit
 
 def sealed(*names: str) -> str:
     return base64.b64encode(
-        Seal((bytes.fromhex(KEY),)).seal(make_pair(*names), os.urandom(24))
+        SealKeys((bytes.fromhex(KEY),)).seal(make_pair(*names), os.urandom(24))
     ).decode()
 
 

@@ -26,18 +26,19 @@ from coordinator.client import (
 from coordinator.client.core.store_protocol import PutCondition
 from daemonkit.http.server import STATUS_LINES, Exchange
 from vulcan.control import apply
-from vulcan.control.heartbeat import everyone
-from vulcan.core.config.admission import Refusal
-from vulcan.core.config.listener import Host
-from vulcan.core.config.model import Backend, Entity, to_json
+from vulcan.control.heartbeat import read_cluster_status
+from vulcan.core.config.admission import RejectedKey
+from vulcan.core.config.backend import Backend
+from vulcan.core.config.host import Host
+from vulcan.core.config.model import Entity, to_json
 from vulcan.core.config.secretbox import NONCE_BYTES
 from vulcan.core.config.table import Table
 from vulcan.core.control import api_requests
-from vulcan.core.control.api_requests import Bad
-from vulcan.core.control.explain import Asked, explain
-from vulcan.core.control.node_status import Report, standing
-from vulcan.core.control.revision import Conflict
-from vulcan.core.control.top import Recent, Windows, anomalies
+from vulcan.core.control.api_requests import ApiError
+from vulcan.core.control.explain import ExplainQuery, explain
+from vulcan.core.control.node_status import NodeStatus, cluster_status
+from vulcan.core.control.revision import RevisionConflict
+from vulcan.core.control.top import Windows, WindowTotals, anomalies
 
 TOP_LIMIT = 100
 _OK = {"Status": "ok"}
@@ -46,23 +47,23 @@ Answer = tuple[int, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class NodeState:
     """What the daemon knows besides the table."""
 
     index: int
-    refused: Mapping[str, Refusal]
+    refused: Mapping[str, RejectedKey]
     down: tuple[tuple[str, str], ...]
     store: MirrorStatus
     unbound: Mapping[str, str]
     level: str
-    report: Report
+    report: NodeStatus
     modified: Callable[[str], int | None]  # of a key
     windows: Callable[[], Windows]
 
 
 @dataclass(frozen=True, slots=True)
-class Api:
-    """What the API needs of the daemon; without a token, everyone who reaches it may use it.
+class ApiContext:
+    """What the API needs of the daemon; without a token, everyone who can reach it may use it.
 
     `watch` makes workers tell what happens, and returns in how many seconds they will have.
     """
@@ -70,7 +71,7 @@ class Api:
     table: Callable[[], Table]
     store: Store
     token: str
-    live: Callable[[], Live]
+    live: Callable[[], NodeState]
     watch: Callable[[], float]
     log: Callable[[str], None]  # from a level on
 
@@ -108,7 +109,7 @@ def answer(table: Table, target: str) -> Answer:
             return _one(None)
 
 
-def application(served: Api) -> Callable[[Exchange], None]:
+def application(served: ApiContext) -> Callable[[Exchange], None]:
     """Return what answers the API's exchanges."""
 
     def serve(exchange: Exchange) -> None:
@@ -137,32 +138,32 @@ def application(served: Api) -> Callable[[Exchange], None]:
     return serve
 
 
-_under_way: set[asyncio.Task[None]] = set()
+_in_flight: set[asyncio.Task[None]] = set()
 
 
 def _start(work: Coroutine[Any, Any, None]) -> None:
     task = asyncio.get_running_loop().create_task(work)
-    _under_way.add(task)
-    task.add_done_callback(_under_way.discard)
+    _in_flight.add(task)
+    task.add_done_callback(_in_flight.discard)
 
 
-async def _watched(served: Api, exchange: Exchange, target: str) -> None:
+async def _watched(served: ApiContext, exchange: Exchange, target: str) -> None:
     await asyncio.sleep(served.watch())
     _reply(exchange, *_read(served, target))
 
 
-def _may(served: Api, exchange: Exchange) -> bool:
+def _may(served: ApiContext, exchange: Exchange) -> bool:
     given = exchange.head.fields.get(b"authorization", b"")
     wanted = b"Bearer " + served.token.encode()
     return not served.token or hmac.compare_digest(given, wanted)
 
 
-def _read(served: Api, target: str) -> Answer:
+def _read(served: ApiContext, target: str) -> Answer:
     table = served.table()
-    query = dict(parse_qsl(target.partition("?")[2]))
+    parameters = dict(parse_qsl(target.partition("?")[2]))
     match api_requests.segments_of(target):
         case ["v2", "top", "frontends" | "servers" as kind]:
-            return 200, _top(table, served.live(), kind, query)
+            return 200, _top(table, served.live(), kind, parameters)
         case ["v2", "explain"]:
             fields = parse_qsl(target.partition("?")[2])
             headers = tuple(
@@ -171,9 +172,9 @@ def _read(served: Api, target: str) -> Answer:
                 if key == "header"
                 for name, _, value in (field.partition(":"),)
             )
-            method, peer = query.get("method", "GET"), query.get("peer", "")
-            asked = Asked(method, query.get("url", ""), headers, peer)
-            return 200, explain(table, asked, served.live().down)
+            method, peer = parameters.get("method", "GET"), parameters.get("peer", "")
+            query = ExplainQuery(method, parameters.get("url", ""), headers, peer)
+            return 200, explain(table, query, served.live().down)
         case ["v2", "log", "severity"]:
             return 200, {"severity": served.live().level}
         case ["v2", "node"]:
@@ -191,43 +192,43 @@ def _read(served: Api, target: str) -> Answer:
             return answer(table, target)
 
 
-async def _nodes(served: Api, exchange: Exchange) -> None:
+async def _nodes(served: ApiContext, exchange: Exchange) -> None:
     table, own = served.table(), served.live().report
     try:
-        known = await asyncio.to_thread(everyone, served.store, table.prefix, own)
+        known = await asyncio.to_thread(read_cluster_status, served.store, table.prefix, own)
     except StoreError as error:
         # What this node knows of itself is better than nothing.
-        known, own = standing([(own, 0.0)], 0), msgspec.structs.replace(own, store=str(error))
+        known, own = cluster_status([(own, 0.0)], 0), msgspec.structs.replace(own, store=str(error))
     _reply(exchange, 200, {"Nodes": known})
 
 
-def _etag(served: Api, target: str) -> bytes:
+def _etag(served: ApiContext, target: str) -> bytes:
     """The field that says which write an object is from, for If-Match."""
     modified = served.live().modified(f"{served.table().prefix}/{api_requests.key_of(target)}")
     return b"" if modified is None else b'ETag: "%d"\r\n' % modified
 
 
-def _severity(served: Api, exchange: Exchange, target: str) -> Answer:
+def _severity(served: ApiContext, exchange: Exchange, target: str) -> Answer:
     try:
         level = api_requests.severity(target, exchange.head.fields, exchange.body)
-    except Bad as bad:
+    except ApiError as bad:
         return bad.status, {"message": str(bad)}
     served.log(level)
     return 200, {"message": f"Severity has been updated to {level}"}
 
 
-async def _write(served: Api, exchange: Exchange, target: str) -> None:
+async def _write(served: ApiContext, exchange: Exchange, target: str) -> None:
     _reply(exchange, *await asyncio.to_thread(_written, served, exchange, target))
 
 
-def _written(served: Api, exchange: Exchange, target: str) -> Answer:
+def _written(served: ApiContext, exchange: Exchange, target: str) -> Answer:
     head = exchange.head
     conditional = False
     try:
         when = api_requests.condition(head.fields, target)
         conditional = when is not None
         return _changed(served, head.method, target, exchange.body, when)
-    except Bad as bad:
+    except ApiError as bad:
         return bad.status, {"message": str(bad)}
     except (KeyNotFound, KeyExists, CompareFailed) as error:
         if conditional:
@@ -235,7 +236,7 @@ def _written(served: Api, exchange: Exchange, target: str) -> Answer:
         if isinstance(error, KeyNotFound):
             return 404, _NOT_FOUND
         return 409, {"message": str(error)}
-    except Conflict as error:
+    except RevisionConflict as error:
         return 409, {"message": str(error)}
     except Unavailable as error:
         return 503, {"message": f"the store does not answer: {error}"}
@@ -244,7 +245,7 @@ def _written(served: Api, exchange: Exchange, target: str) -> Answer:
 
 
 def _changed(
-    served: Api, method: bytes, target: str, body: bytes, when: PutCondition | None
+    served: ApiContext, method: bytes, target: str, body: bytes, when: PutCondition | None
 ) -> Answer:
     table, store = served.table(), served.store
     match method, api_requests.segments_of(target):
@@ -257,7 +258,7 @@ def _changed(
         case b"POST", _:
             made = api_requests.put(target, body, table.seal, os.urandom(NONCE_BYTES))
             if "/servers/" in made.path and table.backend(made.path.split("/")[1]) is None:
-                raise Bad(404, "the backend is not defined")
+                raise ApiError(404, "the backend is not defined")
             store.put(f"{table.prefix}/{made.path}", made.value, ttl_s=made.ttl_s, when=when)
             return 200, made.shown
         case _:
@@ -280,20 +281,20 @@ def _reply(exchange: Exchange, status: int, document: object, fields: bytes = b"
     )
 
 
-def _top(table: Table, live: Live, kind: str, query: Mapping[str, str]) -> dict[str, object]:
+def _top(table: Table, live: NodeState, kind: str, query: Mapping[str, str]) -> dict[str, object]:
     wanted = query.get("backendId", "")
     limit = int(query["limit"]) if query.get("limit", "").isdigit() else TOP_LIMIT
     windows = live.windows()
-    rows: list[tuple[Recent, dict[str, object]]] = []
+    rows: list[tuple[WindowTotals, dict[str, object]]] = []
     if kind == "frontends":
         for frontend in table.frontends.values():
             if wanted in {"", frontend.backend}:
-                recent = windows.get(("frontend", frontend.id)) or Recent()
+                recent = windows.get(("frontend", frontend.id)) or WindowTotals()
                 rows.append((recent, to_json(frontend)))
     else:
         for backend in table.servers:
-            for server in table.rotation(backend) if wanted in {"", backend} else ():
-                recent = windows.get(("server", f"{backend} {server.address}")) or Recent()
+            for server in table.distinct_servers(backend) if wanted in {"", backend} else ():
+                recent = windows.get(("server", f"{backend} {server.address}")) or WindowTotals()
                 rows.append((recent, {**to_json(server), "Backend": backend}))
     rows.sort(key=lambda row: row[0].rank)
     # Servers are compared with those that do the same work.

@@ -12,16 +12,17 @@ import msgspec
 from coordinator.client import Absent, AtIndex, KeyExists, KeyNotFound, Store
 from coordinator.client.core.store_protocol import Entry
 from coordinator.client.core.view import Changes
-from vulcan.core.config.model import ModelError, decode, unknown_fields
+from vulcan.core.config.errors import ModelError
+from vulcan.core.config.model import decode, unknown_fields
 from vulcan.core.config.table import Table
 from vulcan.core.control import revision
-from vulcan.core.control.api_requests import Bad
-from vulcan.core.control.revision import Change, Conflict, Revision, Step
+from vulcan.core.control.api_requests import ApiError
+from vulcan.core.control.revision import Change, PlannedChange, Revision, RevisionConflict
 
 Current = dict[str, tuple[str, int]]
 
 
-class Wanted(msgspec.Struct, frozen=True, rename="pascal"):
+class ApplyRequest(msgspec.Struct, frozen=True, rename="pascal"):
     """Keys, relative to the prefix, with their values; None removes one."""
 
     keys: dict[str, str | None]
@@ -31,7 +32,7 @@ class Wanted(msgspec.Struct, frozen=True, rename="pascal"):
     prune: bool = False  # remove what is not named
 
 
-class Undo(msgspec.Struct, frozen=True, rename="pascal"):
+class RollbackRequest(msgspec.Struct, frozen=True, rename="pascal"):
     """Go back to how the keys were after a revision."""
 
     to: int
@@ -41,8 +42,11 @@ class Undo(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 def apply(store: Store, table: Table, body: bytes) -> dict[str, Any]:
-    """Validate, plan, and unless it is a dry run write and record. Raises Bad, Conflict."""
-    wanted = _read(body, Wanted)
+    """Validate, plan, and unless it is a dry run write and record.
+
+    Raises ApiError, RevisionConflict.
+    """
+    wanted = _read(body, ApplyRequest)
     current = _current(store, table.prefix)
     keys = dict(wanted.keys)
     if wanted.prune:
@@ -51,22 +55,24 @@ def apply(store: Store, table: Table, body: bytes) -> dict[str, Any]:
 
 
 def rollback(store: Store, table: Table, body: bytes) -> dict[str, Any]:
-    """Undo every recorded change after a revision. Raises Bad, Conflict."""
-    asked = _read(body, Undo)
+    """Undo every recorded change after a revision. Raises ApiError, RevisionConflict."""
+    asked = _read(body, RollbackRequest)
     recorded = history(store, table.prefix)
     numbers = {each.number for each in recorded}
     earliest = min(numbers, default=1) - 1
     if asked.to < earliest:
-        raise Bad(404, f"the records up to {earliest} are forgotten: go back to it, or to a later")
+        raise ApiError(
+            404, f"the records up to {earliest} are forgotten: go back to it, or to a later"
+        )
     if asked.to not in {earliest, *numbers}:
-        raise Bad(404, f"there is no revision {asked.to}")
+        raise ApiError(404, f"there is no revision {asked.to}")
     undone = revision.undo(recorded, asked.to)
     current = _current(store, table.prefix)
     if not asked.force:
         revision.check_undo(current, undone)
     steps = revision.plan(current, {key: then for key, (then, _) in undone.items()})
     message = f"rollback to {asked.to}"
-    wanted = Wanted({}, author=asked.author, message=message, dry_run=asked.dry_run)
+    wanted = ApplyRequest({}, author=asked.author, message=message, dry_run=asked.dry_run)
     return _carry_out(store, table, current, steps, wanted)
 
 
@@ -77,7 +83,11 @@ def history(store: Store, prefix: str) -> list[Revision]:
 
 
 def _carry_out(
-    store: Store, table: Table, current: Current, steps: tuple[Step, ...], wanted: Wanted
+    store: Store,
+    table: Table,
+    current: Current,
+    steps: tuple[PlannedChange, ...],
+    wanted: ApplyRequest,
 ) -> dict[str, Any]:
     warnings = _judge(table, current, steps)
     answer = {"Changes": [step.change for step in steps], "Warnings": warnings, "Revision": None}
@@ -95,8 +105,8 @@ def _carry_out(
     return answer
 
 
-def _judge(table: Table, current: Current, steps: tuple[Step, ...]) -> list[str]:
-    """Build the table as it would be, by the very code that will. Raises Bad."""
+def _judge(table: Table, current: Current, steps: tuple[PlannedChange, ...]) -> list[str]:
+    """Build the table as it would be, by the very code that will. Raises ApiError."""
     values = {key: value for key, (value, _) in current.items()}
     wrong: list[str] = []
     unknown: list[str] = []
@@ -111,7 +121,7 @@ def _judge(table: Table, current: Current, steps: tuple[Step, ...]) -> list[str]
             except ModelError as error:
                 wrong.append(f"{key}: {error}")
     if wrong:
-        raise Bad(400, "; ".join(wrong))
+        raise ApiError(400, "; ".join(wrong))
     return [*unknown, *_warnings(table, values)]
 
 
@@ -131,7 +141,7 @@ def _warnings(table: Table, values: dict[str, str]) -> list[str]:
     return sorted([*bad, *pending, *notes])
 
 
-def _do(store: Store, key: str, step: Step) -> None:
+def _do(store: Store, key: str, step: PlannedChange) -> None:
     change, modified = step.change, step.modified
     if change.after is not None:
         store.put(key, change.after, when=Absent() if modified is None else AtIndex(modified))
@@ -139,10 +149,10 @@ def _do(store: Store, key: str, step: Step) -> None:
         try:
             store.delete(key, when=AtIndex(modified))
         except KeyNotFound:
-            raise Conflict(f"{change.key} went away meanwhile") from None
+            raise RevisionConflict(f"{change.key} went away meanwhile") from None
 
 
-def _record(store: Store, prefix: str, changes: tuple[Change, ...], wanted: Wanted) -> int:
+def _record(store: Store, prefix: str, changes: tuple[Change, ...], wanted: ApplyRequest) -> int:
     while True:
         recorded = history(store, prefix)
         number = max((each.number for each in recorded), default=0) + 1
@@ -168,4 +178,4 @@ def _read(body: bytes, shape: type[Any]) -> Any:
     try:
         return msgspec.json.decode(body, type=shape)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise Bad(400, str(error)) from None
+        raise ApiError(400, str(error)) from None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from daemonkit.core.framing import HEAD_END, BadMessage, parse_response_head
 from daemonkit.observe import logs
 from vulcan.core.balancing.ejection import Streak
-from vulcan.core.config.model import Backend, HealthCheck, Server
+from vulcan.core.config.backend import Backend, HealthCheck, Server
 from vulcan.core.config.table import Table
 from vulcan.proxy import tls_contexts
 
@@ -45,7 +45,7 @@ class Checks:
             _Target(backend, server, backend.health)
             for backend in table.backends.values()
             if backend.health is not None
-            for server in table.rotation(backend.id)
+            for server in table.distinct_servers(backend.id)
         }
         for target in self._tasks.keys() - wanted:
             self._tasks.pop(target).cancel()

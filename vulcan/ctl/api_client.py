@@ -44,7 +44,7 @@ _ABOVE = {"server": "backends", "middleware": "frontends"}
 
 
 @dataclass(frozen=True, slots=True)
-class Api:
+class ApiClient:
     """Where vulcand's API is, how to be let in, and whether answers are shown as JSON."""
 
     url: str

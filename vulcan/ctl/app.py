@@ -13,8 +13,8 @@ import typer
 from daemonkit import options
 from daemonkit.options import EXIT_USAGE, Failure
 from vulcan.ctl import backends, middlewares, render, secrets
-from vulcan.ctl.api_client import EXIT_NOT_FOUND, Api, Id, Parent, Ttl, read_json, show, table
-from vulcan.ctl.go_flags import hoisted
+from vulcan.ctl.api_client import EXIT_NOT_FOUND, ApiClient, Id, Parent, Ttl, read_json, show, table
+from vulcan.ctl.go_flags import global_options_first
 
 ctl = options.program("Show and change what vulcand does.")
 log = options.program("What vulcand logs.")
@@ -44,7 +44,7 @@ def _program(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Answers as they came.")] = False,
 ) -> None:
-    context.obj = Api(vulcan, token_file, as_json)
+    context.obj = ApiClient(vulcan, token_file, as_json)
 
 
 @ctl.command("ls")
@@ -207,14 +207,14 @@ def new_key() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the console script."""
-    options.run(ctl, "vctl", hoisted(sys.argv[1:] if arguments is None else arguments))
+    options.run(ctl, "vctl", global_options_first(sys.argv[1:] if arguments is None else arguments))
 
 
 def _signed(message: str) -> dict[str, str]:
     return {"Author": os.environ.get("USER", ""), "Message": message}
 
 
-def _changes(api: Api, answer: Any) -> None:
+def _changes(api: ApiClient, answer: Any) -> None:
     if api.as_json:
         show(answer)
         return

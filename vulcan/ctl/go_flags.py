@@ -6,7 +6,7 @@ _WITH_VALUE = frozenset(("vulcan", "token-file"))
 _FLAGS = frozenset(("json",))
 
 
-def hoisted(arguments: Sequence[str]) -> list[str]:
+def global_options_first(arguments: Sequence[str]) -> list[str]:
     """Move the program's own options, with one dash or two, before the command."""
     front: list[str] = []
     rest: list[str] = []

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import typer
 
-from vulcan.ctl.api_client import Api, show, table
+from vulcan.ctl.api_client import ApiClient, show, table
 
 _CLEAR = "\x1b[H\x1b[2J"
 _TOP = ("R/sec", "50ile[ms]", "95ile[ms]", "99ile[ms]", "Status codes %", "Net. errors %")
@@ -22,7 +22,7 @@ _NODES = {
 }
 
 
-def top(api: Api, limit: int, backend: str, refresh_s: int) -> None:
+def top(api: ApiClient, limit: int, backend: str, refresh_s: int) -> None:
     """Print frontends and servers, again and again unless `refresh_s` is 0."""
     while True:
         query = urlencode({"limit": limit, "backendId": backend})
@@ -41,7 +41,7 @@ def top(api: Api, limit: int, backend: str, refresh_s: int) -> None:
         time.sleep(refresh_s)
 
 
-def status(api: Api) -> None:
+def status(api: ApiClient) -> None:
     """Print every node, and what this one has not in force."""
     node, nodes = api.call("GET", "/v2/node"), api.call("GET", "/v2/nodes")
     if api.as_json:

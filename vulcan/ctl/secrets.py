@@ -29,14 +29,14 @@ def seal_keypair(
     key: Annotated[Path, typer.Option("--privateKey", help="Its key, PEM.")],
     file: File = None,
 ) -> None:
-    """Seal a key pair, as `Settings.KeyPair` of a host has it."""
+    """SealKeys a key pair, as `Settings.KeyPair` of a host has it."""
     from vulcan.core.config import certificates
-    from vulcan.core.config.secretbox import NONCE_BYTES, KeyPair, Seal, SealError, parse_key
+    from vulcan.core.config.secretbox import NONCE_BYTES, KeyPair, SealError, SealKeys, parse_key
 
     try:
         pair = KeyPair(key.read_bytes(), cert.read_bytes())
         certificates.inspect(pair)
-        sealed = Seal((parse_key(seal_key),)).seal(pair, os.urandom(NONCE_BYTES))
+        sealed = SealKeys((parse_key(seal_key),)).seal(pair, os.urandom(NONCE_BYTES))
     except OSError as error:
         raise Failure(f"{error.filename}: {error.strerror}", EXIT_USAGE) from None
     except (SealError, certificates.CertificateError) as error:

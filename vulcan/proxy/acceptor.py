@@ -9,7 +9,7 @@ from daemonkit.http.server import Exchange, Limits, Server
 from daemonkit.observe import logs
 from vulcan.control.listener_sockets import listener_of
 from vulcan.core.config import sni
-from vulcan.core.config.listener import Host
+from vulcan.core.config.host import Host
 from vulcan.core.config.tls_settings import TlsSettings
 from vulcan.core.routing.route import Route
 from vulcan.proxy.proxy import Proxy

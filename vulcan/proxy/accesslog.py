@@ -139,14 +139,14 @@ def _json_of(forward: "Forward", status: int, ended: str, seconds: float) -> byt
 def line_of(forward: "Forward", status: int, ended: str, seconds: float) -> Line:
     """Return the line of a request that is over."""
     plan, exchange, pool = forward.plan, forward.exchange, forward.server
-    head, facts = exchange.head, plan.origin.facts
+    head, view = exchange.head, plan.origin.view
     return Line(
         time=round(time.time(), 3),
         client=exchange.peer[0],
         method=head.method.decode(),
         scheme="https" if plan.secure else "http",
-        host=facts.host.decode("latin-1"),
-        path=facts.path.decode("latin-1"),
+        host=view.host.decode("latin-1"),
+        path=view.path.decode("latin-1"),
         status=status,
         bytes_in=forward.upload.bytes,
         bytes_out=forward.sent_bytes,

@@ -24,7 +24,7 @@ from daemonkit.core.framing import (
 from daemonkit.observe import logs
 from vulcan.core.balancing.ejection import Fitness
 from vulcan.core.balancing.sliding_window import Window
-from vulcan.core.config.model import Backend, Server
+from vulcan.core.config.backend import Backend, Server
 from vulcan.core.http.request_head import Incoming, incoming, interim, switching
 from vulcan.proxy import tls_contexts
 
@@ -355,7 +355,7 @@ class Upstream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self.pool.connections.add(self)
-        if probe_s := int(self.pool.backend.probe_s):
+        if probe_s := int(self.pool.backend.keepalive_s):
             sock = transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, probe_s)

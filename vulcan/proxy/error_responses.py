@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 from daemonkit.http.server import STATUS_LINES, Exchange
-from vulcan.core.middleware.chain import Refusal
+from vulcan.core.middleware.chain import MiddlewareResponse
 
 _TEXTS = {status.value: status.phrase for status in HTTPStatus} | {
     413: "Request Entity Too Large",
@@ -11,7 +11,7 @@ _TEXTS = {status.value: status.phrase for status in HTTPStatus} | {
 
 
 def refuse(
-    exchange: Exchange, status: int, text: str = "", *, refusal: Refusal | None = None
+    exchange: Exchange, status: int, text: str = "", *, refusal: MiddlewareResponse | None = None
 ) -> None:
     """Answer with an error; `text` instead of the status's own words, or what a refusal says."""
     kind, fields = b"text/plain; charset=utf-8", b""

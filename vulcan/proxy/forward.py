@@ -16,7 +16,7 @@ from vulcan.core.balancing.server_group import Group
 from vulcan.core.http import request_head
 from vulcan.core.http.request_body import Upload
 from vulcan.core.http.request_head import Incoming
-from vulcan.core.middleware.chain import Asked, Passage, Refusal
+from vulcan.core.middleware.chain import MiddlewareRequest, MiddlewareResponse, MiddlewareRun
 from vulcan.core.middleware.conditions import Attempt
 from vulcan.proxy.connection import Broken, Pool, Upstream
 from vulcan.proxy.error_responses import refuse
@@ -53,7 +53,7 @@ class Forward:
         "attempts",
         "began_s",
         "exchange",
-        "passage",
+        "middleware_run",
         "plan",
         "sent_bytes",
         "server",
@@ -70,7 +70,7 @@ class Forward:
         self._upstream: Upstream | None = None
         self.server: Pool | None = None  # the one that was asked last
         self._group: Group | None = None
-        self.passage: Passage | None = None
+        self.middleware_run: MiddlewareRun | None = None
         self.started = False
         self._reused = False
         self._over = False
@@ -78,7 +78,7 @@ class Forward:
         self.upload = Upload(
             chunked=exchange.head.chunked,
             has_body=plan.has_body,
-            keeps_max=plan.frontend.kept_bytes_max if plan.frontend.failover else None,
+            keeps_max=plan.frontend.replay_bytes_max if plan.frontend.failover else None,
         )
         self._dials = 0
         self.attempts = 0
@@ -118,9 +118,9 @@ class Forward:
         assert chain is not None
         peer = request_head.address_of(self.exchange.peer[0])
         scheme = b"https" if plan.secure else b"http"
-        facts = origin.facts.of(peer)
-        asked = Asked(facts, scheme, origin.authority, origin.target)
-        self.passage, refusal = chain.enter(asked, self.began_s)
+        view = origin.view.with_peer(peer)
+        asked = MiddlewareRequest(view, scheme, origin.authority, origin.target)
+        self.middleware_run, refusal = chain.enter(asked, self.began_s)
         if refusal is None:
             return True
         plan.lane.tally.refused += 1
@@ -157,8 +157,8 @@ class Forward:
         self._upstream = upstream
         self.attempts += 1
         outgoing = plan.outgoing
-        if self.passage is not None and self.passage.target != plan.origin.target:
-            outgoing = outgoing.to(self.exchange.head.method, self.passage.target)
+        if self.middleware_run is not None and self.middleware_run.target != plan.origin.target:
+            outgoing = outgoing.to(self.exchange.head.method, self.middleware_run.target)
         peer = request_head.address_of(self.exchange.peer[0])
         self.trace = self._site.trace(outgoing.trace)
         request = outgoing.render(pool.host_line, peer, self.trace)
@@ -461,7 +461,9 @@ class Forward:
         self._drop_upstream()
         self._end(self.status or CLIENT_GONE, "client-gone")
 
-    def _refuse(self, status: int, refusal: Refusal | None = None, *, ended: str = "") -> None:
+    def _refuse(
+        self, status: int, refusal: MiddlewareResponse | None = None, *, ended: str = ""
+    ) -> None:
         self.plan.lane.tally.answer(status)
         refuse(self.exchange, status, refusal=refusal)
         self._let_go()

@@ -19,7 +19,8 @@ from vulcan.core.config.table import Table
 from vulcan.core.control import metrics
 from vulcan.core.http import request_head
 from vulcan.core.middleware.chain import EMPTY
-from vulcan.core.routing.route import Facts, Route
+from vulcan.core.routing.request_view import RequestView
+from vulcan.core.routing.route import Route
 from vulcan.proxy.accesslog import AccessLog
 from vulcan.proxy.connection import Pool
 from vulcan.proxy.error_responses import refuse
@@ -42,7 +43,7 @@ class Proxy:
         self._log = log
         self._outlets = Outlets(loop)
         self._generation = object()  # what plans are made for; heads outlive them
-        self._asks_peer = False
+        self._needs_peer = False
         self._groups: dict[str, Group] = {}  # by backend
         self._lanes: dict[str, Lane] = {}  # by frontend
         self._unrouted = Tally()
@@ -105,12 +106,12 @@ class Proxy:
         latency_s = now_s - forward.began_s
         lane = forward.plan.lane
         lane.tally.took(lane.window.record(now_s, status, latency_s), latency_s)
-        passage = forward.passage
-        if passage is not None:
-            passage.finish(now_s, status, latency_s)
-            for webhook in passage.webhooks:
+        run = forward.middleware_run
+        if run is not None:
+            run.finish(now_s, status, latency_s)
+            for webhook in run.webhooks:
                 self._outlets.call(webhook)
-            for trace in passage.traces:
+            for trace in run.traces:
                 self._outlets.record(trace, forward, status, latency_s)
         if self._log is not None:
             self._log.write(forward, status, ended, latency_s)
@@ -160,7 +161,7 @@ class Proxy:
         """Return what to do with a request; None when it is answered here."""
         head = exchange.head
         # A head means the same on every listener of one protocol, unless a scope has its say.
-        remember = scope is None and not self._asks_peer
+        remember = scope is None and not self._needs_peer
         memo = "plan-tls" if exchange.secure else "plan"
         plan = head.memo.get(memo) if remember else None
         if isinstance(plan, Plan) and plan.generation is self._generation:
@@ -186,17 +187,17 @@ class Proxy:
     def _found_plan(self, exchange: Exchange, scope: Route | None) -> Plan | None:
         head, secure = exchange.head, exchange.secure
         origin = request_head.origin_of(head)
-        facts = origin.facts
-        if self._asks_peer or scope is not None:
-            facts = facts.of(request_head.address_of(exchange.peer[0]))
-        if scope is not None and not scope.holds(facts):
+        view = origin.view
+        if self._needs_peer or scope is not None:
+            view = view.with_peer(request_head.address_of(exchange.peer[0]))
+        if scope is not None and not scope.holds(view):
             return None
-        return self._made_plan(head, origin, facts, secure=secure)
+        return self._made_plan(head, origin, view, secure=secure)
 
     def _made_plan(
-        self, head: RequestHead, origin: request_head.Origin, facts: Facts, *, secure: bool
+        self, head: RequestHead, origin: request_head.Origin, view: RequestView, *, secure: bool
     ) -> Plan | None:
-        frontend = self._table.find(facts)
+        frontend = self._table.find(view)
         if frontend is None:
             return None
         lane = self._lanes[frontend.id]
@@ -217,7 +218,7 @@ class Proxy:
         """Give every frontend its lane; what its middlewares remember stays with them."""
         table = self._table
         self._generation = object()
-        self._asks_peer = table.asks_peer()
+        self._needs_peer = table.needs_peer()
         for name in self._lanes.keys() - table.frontends.keys():
             del self._lanes[name]
         named = sum(lane.tally is not self._others for lane in self._lanes.values())
@@ -247,7 +248,7 @@ class Proxy:
         before = self._groups.pop(backend_id, None)
         old = dict(before.pools) if before else {}
         new: dict[str, Pool] = {}
-        for server in table.rotation(backend_id) if backend is not None else ():
+        for server in table.distinct_servers(backend_id) if backend is not None else ():
             assert backend is not None
             pool = old.get(server.address)
             if pool is None or pool.backend.tls != backend.tls:

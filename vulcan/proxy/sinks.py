@@ -11,7 +11,7 @@ import urllib.request
 
 from daemonkit.observe import logs
 from vulcan.core.middleware import syslog
-from vulcan.core.middleware.compiler import Trace, Webhook
+from vulcan.core.middleware.specs import TraceSpec, WebhookSpec
 from vulcan.proxy.forward import Forward
 
 WEBHOOK_S = 5.0
@@ -27,9 +27,9 @@ class Outlets:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._calling = 0
-        self._sockets: dict[syslog.Target, socket.socket] = {}
+        self._sockets: dict[syslog.SyslogTarget, socket.socket] = {}
 
-    def call(self, webhook: Webhook) -> None:
+    def call(self, webhook: WebhookSpec) -> None:
         """Send a webhook's request on a thread."""
         if self._calling >= WEBHOOKS_MAX:
             _log.warning("webhook-dropped", url=webhook.url)
@@ -37,7 +37,7 @@ class Outlets:
         self._calling += 1
         self._loop.run_in_executor(None, _call, webhook).add_done_callback(self._called)
 
-    def record(self, trace: Trace, forward: Forward, status: int, seconds: float) -> None:
+    def record(self, trace: TraceSpec, forward: Forward, status: int, seconds: float) -> None:
         """Send a request's record to a syslog server."""
         target = trace.target
         try:
@@ -60,7 +60,7 @@ class Outlets:
         self._calling -= 1
 
 
-def _call(webhook: Webhook) -> None:
+def _call(webhook: WebhookSpec) -> None:
     request = urllib.request.Request(  # noqa: S310 - http and https alone, by its compiler
         webhook.url,
         data=webhook.body or None,
@@ -77,7 +77,7 @@ def _call(webhook: Webhook) -> None:
         _log.warning("webhook-failed", url=webhook.url, error=str(error))
 
 
-def _connected(target: syslog.Target) -> socket.socket:
+def _connected(target: syslog.SyslogTarget) -> socket.socket:
     if target.path:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         address: object = target.path
@@ -95,7 +95,7 @@ def _connected(target: syslog.Target) -> socket.socket:
     return sock
 
 
-def _record(trace: Trace, forward: Forward, status: int, seconds: float) -> dict[str, object]:
+def _record(trace: TraceSpec, forward: Forward, status: int, seconds: float) -> dict[str, object]:
     head = forward.exchange.head
     request: dict[str, object] = {
         "method": head.method.decode(),

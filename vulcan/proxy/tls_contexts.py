@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable
 from functools import lru_cache
 
-from vulcan.core.config.listener import Host
+from vulcan.core.config.host import Host
 from vulcan.core.config.secretbox import KeyPair
 from vulcan.core.config.tls_settings import TlsSettings
 

@@ -8,7 +8,7 @@ from coordinator.client.core.errors import KeyNotFound
 from coordinator.client.memory_store import MemoryStore
 from vulcan.control import apply
 from vulcan.core.config.table import Table
-from vulcan.core.control.api_requests import Bad
+from vulcan.core.control.api_requests import ApiError
 from vulcan.core.control.revision import KEPT
 
 TABLE = Table("/vulcand")
@@ -47,9 +47,9 @@ def test_the_state_before_the_first_change_is_one_to_go_back_to(store: MemorySto
 def test_what_is_forgotten_cannot_be_gone_back_to(store: MemoryStore) -> None:
     for number in range(1, KEPT + MORE + 1):
         write(store, number)
-    with pytest.raises(Bad, match=f"up to {MORE} are forgotten"):
+    with pytest.raises(ApiError, match=f"up to {MORE} are forgotten"):
         roll_back(store, 0)
-    with pytest.raises(Bad, match="there is no revision 999"):
+    with pytest.raises(ApiError, match="there is no revision 999"):
         roll_back(store, 999)
     assert roll_back(store, MORE) == server(MORE)
 

@@ -12,9 +12,9 @@ import pytest
 from rig import vulcan_certificates
 from rig.processes import Coordinator, free_port, wait_until
 from rig.vulcan_site import Client, Origin, Site, says, site, tells
-from vulcan.core.config.secretbox import Seal, parse_key
+from vulcan.core.config.secretbox import SealKeys, parse_key
 from vulcan.ctl.app import main
-from vulcan.ctl.go_flags import hoisted
+from vulcan.ctl.go_flags import global_options_first
 
 SEAL_KEY = "5c" * 32
 
@@ -208,7 +208,7 @@ def test_key_pairs_are_sealed_without_a_vulcand(vctl: Vctl, tmp_path: Path):
     secret = done(vctl("secret", "new_key")).strip()
     flags = ["-sealKey", secret, "-cert", str(cert), "-privateKey", str(key)]
     sealed = json.loads(done(vctl("secret", "seal_keypair", *flags)))
-    assert Seal((parse_key(secret),)).open(sealed).cert == cert.read_bytes()
+    assert SealKeys((parse_key(secret),)).open(sealed).cert == cert.read_bytes()
     kept = tmp_path / "key"
     done(vctl("secret", "new_key", "-f", str(kept)))
     assert len(kept.read_text()) == 64
@@ -355,4 +355,4 @@ def test_without_a_vulcand_it_exits_with_4(capsys: pytest.CaptureFixture[str]):
     ],
 )
 def test_the_programs_options_stand_anywhere(given, wanted):
-    assert hoisted(given) == wanted
+    assert global_options_first(given) == wanted

@@ -6,7 +6,7 @@ import msgspec
 
 from vulcan.core.balancing.policies import Balance
 from vulcan.core.balancing.sliding_window import Window
-from vulcan.core.config.model import Frontend
+from vulcan.core.config.frontend import Frontend
 from vulcan.core.http.request_head import Origin, Outgoing
 from vulcan.core.middleware.chain import Chain
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vulcan.core.balancing import ejection
 from vulcan.core.balancing.frontend_state import RetryBudget
-from vulcan.core.config.model import Backend
+from vulcan.core.config.backend import Backend
 from vulcan.proxy.connection import Pool
 
 # While shares of servers that have just come grow, the choice is made anew this often.

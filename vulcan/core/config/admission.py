@@ -10,30 +10,31 @@ from types import MappingProxyType
 
 from coordinator.client.core.store_protocol import Entry
 from coordinator.client.core.view import Changes, View
-from vulcan.core.config.model import NO_SEAL, ModelError, decode
-from vulcan.core.config.secretbox import Seal
+from vulcan.core.config.errors import ModelError
+from vulcan.core.config.model import NO_SEAL_KEYS, decode
+from vulcan.core.config.secretbox import SealKeys
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a key is not in force as written; `kept` is the index of the value in its place."""
+class RejectedKey:
+    """Why a key is not in force as written; `last_good` is the index of the value in its place."""
 
     reason: str
     modified: int
-    kept: int | None
+    last_good: int | None
 
 
-class Quarantine:
+class KeyAdmission:
     """The keys below a prefix, each at its newest good value."""
 
-    def __init__(self, prefix: str, seal: Seal = NO_SEAL) -> None:
+    def __init__(self, prefix: str, seal: SealKeys = NO_SEAL_KEYS) -> None:
         self._seal = seal
         self._below = prefix + "/"
         self._good = View()
-        self._refused: dict[str, Refusal] = {}
+        self._refused: dict[str, RejectedKey] = {}
 
     @property
-    def refused(self) -> Mapping[str, Refusal]:
+    def refused(self) -> Mapping[str, RejectedKey]:
         """The keys that are not in force as written."""
         return MappingProxyType(self._refused)
 
@@ -73,7 +74,7 @@ class Quarantine:
             decode(entry.key.removeprefix(self._below), entry.value, self._seal)
         except ModelError as error:
             kept = self._good.entries.get(entry.key)
-            self._refused[entry.key] = Refusal(
+            self._refused[entry.key] = RejectedKey(
                 str(error), entry.modified, kept.modified if kept else None
             )
             return False
@@ -81,7 +82,7 @@ class Quarantine:
         return True
 
 
-def merged(batch: Iterable[Changes]) -> Changes:
+def merge_changes(batch: Iterable[Changes]) -> Changes:
     """Return one Changes with the effect of several in order."""
     cluster, index, reset = "", 0, False
     written: dict[str, Entry] = {}

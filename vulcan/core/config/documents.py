@@ -26,11 +26,11 @@ def _go_name(name: str) -> str:
     return _GO_NAMES.get(name) or "".join(part.capitalize() for part in name.split("_"))
 
 
-class _Document(msgspec.Struct, frozen=True, rename=_go_name, kw_only=True):
+class Document(msgspec.Struct, frozen=True, rename=_go_name, kw_only=True):
     """The JSON of one key. Instances come from `decode` alone."""
 
 
-class TimeoutsDocument(_Document, frozen=True, kw_only=True):
+class TimeoutsDocument(Document, frozen=True, kw_only=True):
     """Durations as Go writes them; empty for the default."""
 
     read: str = ""
@@ -38,27 +38,27 @@ class TimeoutsDocument(_Document, frozen=True, kw_only=True):
     tls_handshake: str = ""
 
 
-class KeepAliveDocument(_Document, frozen=True, kw_only=True):
+class KeepAliveDocument(Document, frozen=True, kw_only=True):
     """TCP keep-alive and pooling of connections to servers."""
 
     period: str = ""
     max_idle_conns_per_host: int = 0
 
 
-class SessionCacheSettingsDocument(_Document, frozen=True, kw_only=True):
+class SessionCacheSettingsDocument(Document, frozen=True, kw_only=True):
     """How many TLS sessions are kept; 0 for the default."""
 
     capacity: int = 0
 
 
-class SessionCacheDocument(_Document, frozen=True, kw_only=True):
+class SessionCacheDocument(Document, frozen=True, kw_only=True):
     """The cache of TLS sessions."""
 
     type: str = ""
     settings: SessionCacheSettingsDocument = SessionCacheSettingsDocument()
 
 
-class TlsDocument(_Document, frozen=True, kw_only=True):
+class TlsDocument(Document, frozen=True, kw_only=True):
     """TLS of a listener or towards servers. CA and ServerName are ours."""
 
     prefer_server_cipher_suites: bool = False
@@ -72,7 +72,7 @@ class TlsDocument(_Document, frozen=True, kw_only=True):
     server_name: str = ""
 
 
-class HealthCheckDocument(_Document, frozen=True, kw_only=True):
+class HealthCheckDocument(Document, frozen=True, kw_only=True):
     """Asking servers whether they are well; ours. Without a path a connection is enough."""
 
     path: str = ""
@@ -85,7 +85,7 @@ class HealthCheckDocument(_Document, frozen=True, kw_only=True):
     fall: int = 0
 
 
-class PassiveDocument(_Document, frozen=True, kw_only=True):
+class PassiveDocument(Document, frozen=True, kw_only=True):
     """Leaving a server out after failed requests; ours."""
 
     failures: int = 0
@@ -93,7 +93,7 @@ class PassiveDocument(_Document, frozen=True, kw_only=True):
     disabled: bool = False
 
 
-class StickyDocument(_Document, frozen=True, kw_only=True):
+class StickyDocument(Document, frozen=True, kw_only=True):
     """A cookie that keeps a client with its server; ours."""
 
     cookie: str
@@ -104,7 +104,7 @@ class StickyDocument(_Document, frozen=True, kw_only=True):
     same_site: str = ""
 
 
-class BackendSettingsDocument(_Document, frozen=True, kw_only=True):
+class BackendSettingsDocument(Document, frozen=True, kw_only=True):
     """`Settings` of a backend. vulcand skips those from Balance on, which are ours."""
 
     timeouts: TimeoutsDocument = TimeoutsDocument()
@@ -118,7 +118,7 @@ class BackendSettingsDocument(_Document, frozen=True, kw_only=True):
     sticky: StickyDocument | None = None
 
 
-class BackendDocument(_Document, frozen=True, kw_only=True):
+class BackendDocument(Document, frozen=True, kw_only=True):
     """The value of `backends/ID/backend`."""
 
     id: str = ""
@@ -126,7 +126,7 @@ class BackendDocument(_Document, frozen=True, kw_only=True):
     settings: BackendSettingsDocument = BackendSettingsDocument()
 
 
-class ServerDocument(_Document, frozen=True, kw_only=True, omit_defaults=True):
+class ServerDocument(Document, frozen=True, kw_only=True, omit_defaults=True):
     """The value of `backends/ID/servers/ID`. Weight is ours; 0 lets the server drain."""
 
     id: str = ""
@@ -134,14 +134,14 @@ class ServerDocument(_Document, frozen=True, kw_only=True, omit_defaults=True):
     weight: int = 1
 
 
-class LimitsDocument(_Document, frozen=True, kw_only=True):
+class LimitsDocument(Document, frozen=True, kw_only=True):
     """Bounds on request bodies; nothing is buffered, so memory needs none."""
 
     max_mem_body_bytes: int = 0
     max_body_bytes: int = 0
 
 
-class FrontendSettingsDocument(_Document, frozen=True, kw_only=True):
+class FrontendSettingsDocument(Document, frozen=True, kw_only=True):
     """`Settings` of a frontend. Priority is ours: vulcand skips it."""
 
     limits: LimitsDocument = LimitsDocument()
@@ -154,7 +154,7 @@ class FrontendSettingsDocument(_Document, frozen=True, kw_only=True):
     priority: int = 0
 
 
-class FrontendDocument(_Document, frozen=True, kw_only=True):
+class FrontendDocument(Document, frozen=True, kw_only=True):
     """The value of `frontends/ID/frontend`."""
 
     id: str = ""
@@ -164,7 +164,7 @@ class FrontendDocument(_Document, frozen=True, kw_only=True):
     settings: FrontendSettingsDocument = FrontendSettingsDocument()
 
 
-class OcspDocument(_Document, frozen=True, kw_only=True):
+class OcspDocument(Document, frozen=True, kw_only=True):
     """Stapling, which is accepted and has no effect."""
 
     enabled: bool = False
@@ -173,7 +173,7 @@ class OcspDocument(_Document, frozen=True, kw_only=True):
     skip_signature_check: bool = False
 
 
-class HostSettingsDocument(_Document, frozen=True, kw_only=True):
+class HostSettingsDocument(Document, frozen=True, kw_only=True):
     """`Settings` of a host. The key pair is sealed, as it is or once more in base64."""
 
     default: bool = False
@@ -182,27 +182,27 @@ class HostSettingsDocument(_Document, frozen=True, kw_only=True):
     auto_cert: dict[str, Any] | None = None
 
 
-class HostDocument(_Document, frozen=True, kw_only=True):
+class HostDocument(Document, frozen=True, kw_only=True):
     """The value of `hosts/NAME/host`."""
 
     name: str = ""
     settings: HostSettingsDocument = HostSettingsDocument()
 
 
-class AddressDocument(_Document, frozen=True, kw_only=True):
+class AddressDocument(Document, frozen=True, kw_only=True):
     """Where a listener listens."""
 
     network: str = "tcp"
     address: str
 
 
-class ListenerSettingsDocument(_Document, frozen=True, kw_only=True):
+class ListenerSettingsDocument(Document, frozen=True, kw_only=True):
     """`Settings` of a listener."""
 
     tls: TlsDocument | None = None
 
 
-class ListenerDocument(_Document, frozen=True, kw_only=True):
+class ListenerDocument(Document, frozen=True, kw_only=True):
     """The value of `listeners/ID`."""
 
     id: str = ""
@@ -213,7 +213,7 @@ class ListenerDocument(_Document, frozen=True, kw_only=True):
     settings: ListenerSettingsDocument | None = None
 
 
-class MiddlewareDocument(_Document, frozen=True, kw_only=True):
+class MiddlewareDocument(Document, frozen=True, kw_only=True):
     """The value of `frontends/ID/middlewares/ID`: an envelope around what its type asks for."""
 
     id: str = ""
@@ -222,7 +222,7 @@ class MiddlewareDocument(_Document, frozen=True, kw_only=True):
     middleware: dict[str, Any] = {}
 
 
-class RateLimitDocument(_Document, frozen=True, kw_only=True):
+class RateLimitDocument(Document, frozen=True, kw_only=True):
     """`ratelimit`."""
 
     period_seconds: int = 0
@@ -232,7 +232,7 @@ class RateLimitDocument(_Document, frozen=True, kw_only=True):
     rate_var: str = ""
 
 
-class RateDocument(_Document, frozen=True, kw_only=True):
+class RateDocument(Document, frozen=True, kw_only=True):
     """One rate, as a request's header may carry them."""
 
     period_seconds: int
@@ -240,14 +240,14 @@ class RateDocument(_Document, frozen=True, kw_only=True):
     burst: int = 0
 
 
-class ConnLimitDocument(_Document, frozen=True, kw_only=True):
+class ConnLimitDocument(Document, frozen=True, kw_only=True):
     """`connlimit`."""
 
     connections: int = 0
     variable: str = "client.ip"
 
 
-class RewriteDocument(_Document, frozen=True, kw_only=True):
+class RewriteDocument(Document, frozen=True, kw_only=True):
     """`rewrite`. Code is ours."""
 
     regexp: str
@@ -257,7 +257,7 @@ class RewriteDocument(_Document, frozen=True, kw_only=True):
     code: int = 302
 
 
-class ActionDocument(_Document, frozen=True, kw_only=True):
+class ActionDocument(Document, frozen=True, kw_only=True):
     """What a breaker does: the fields of all types of action in one."""
 
     status_code: int = 0
@@ -270,14 +270,14 @@ class ActionDocument(_Document, frozen=True, kw_only=True):
     form: dict[str, list[str]] = {}
 
 
-class TypedActionDocument(_Document, frozen=True, kw_only=True):
+class TypedActionDocument(Document, frozen=True, kw_only=True):
     """An action with its type."""
 
     type: str
     action: ActionDocument = ActionDocument()
 
 
-class BreakerDocument(_Document, frozen=True, kw_only=True):
+class BreakerDocument(Document, frozen=True, kw_only=True):
     """`cbreaker`. Durations are nanoseconds, or texts as Go writes them; 0 for the default."""
 
     condition: str
@@ -289,7 +289,7 @@ class BreakerDocument(_Document, frozen=True, kw_only=True):
     check_period: int | str = 0
 
 
-class TraceDocument(_Document, frozen=True, kw_only=True):
+class TraceDocument(Document, frozen=True, kw_only=True):
     """`trace`."""
 
     addr: str
@@ -297,7 +297,7 @@ class TraceDocument(_Document, frozen=True, kw_only=True):
     resp_headers: tuple[str, ...] = ()
 
 
-class BasicAuthDocument(_Document, frozen=True, kw_only=True):
+class BasicAuthDocument(Document, frozen=True, kw_only=True):
     """`basicauth`, ours; `auth` as the plugin of vulcand has a single user."""
 
     username: str = ""
@@ -306,7 +306,7 @@ class BasicAuthDocument(_Document, frozen=True, kw_only=True):
     realm: str = "restricted"
 
 
-class HeadersDocument(_Document, frozen=True, kw_only=True):
+class HeadersDocument(Document, frozen=True, kw_only=True):
     """`headers`, ours: fields to set and to remove, of requests and of answers."""
 
     request: dict[str, str] = {}
@@ -315,14 +315,14 @@ class HeadersDocument(_Document, frozen=True, kw_only=True):
     remove_response: tuple[str, ...] = ()
 
 
-class IpAllowDocument(_Document, frozen=True, kw_only=True):
+class IpAllowDocument(Document, frozen=True, kw_only=True):
     """`ipallow`, ours: networks; what is denied is denied also where it is allowed."""
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
 
 
-_D = TypeVar("_D", bound=_Document)
+_D = TypeVar("_D", bound=Document)
 
 
 def decode(value: str, document: type[_D]) -> _D:
@@ -344,13 +344,13 @@ def convert(raw: object, document: type[_D]) -> _D:
         raise DocumentError("nested too deeply") from None
 
 
-def unknown(value: str, document: type[_Document]) -> list[str]:
+def unknown(value: str, document: type[Document]) -> list[str]:
     """Return the fields of a value, which `decode` took, that mean nothing to us."""
     return sorted(_unknown(_canonical(msgspec.json.decode(value)), document))
 
 
 def _unknown(raw: object, kind: object) -> Iterator[str]:
-    if not isinstance(raw, dict) or not isinstance(kind, type) or not issubclass(kind, _Document):
+    if not isinstance(raw, dict) or not isinstance(kind, type) or not issubclass(kind, Document):
         return
     hints = get_type_hints(kind)
     fields = zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True)
@@ -378,9 +378,9 @@ def _canonical(raw: object) -> object:
     return raw
 
 
-def _spellings(kind: type[_Document]) -> Iterator[tuple[str, str]]:
+def _spellings(kind: type[Document]) -> Iterator[tuple[str, str]]:
     for sub in kind.__subclasses__():
         yield from ((name.lower(), name) for name in sub.__struct_encode_fields__)
 
 
-_SPELLING = dict(_spellings(_Document))
+_SPELLING = dict(_spellings(Document))

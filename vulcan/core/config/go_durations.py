@@ -1,5 +1,6 @@
 """Durations as Go writes them: `1h30m`, `250ms`, `1.5s` (time.ParseDuration)."""
 
+import math
 import re
 
 _UNIT_S = {
@@ -26,3 +27,16 @@ def parse(text: str) -> float:
     if at == 0 or at != len(text):
         raise ValueError(f'"{text}" is not a duration: write it like "500ms", "5s" or "1m30s"')
     return total_s
+
+
+def format_duration(seconds: float) -> str:
+    """Write a duration as Go does, in whole milliseconds: `1.5s`, `200ms`."""
+    millis = math.ceil(seconds * 1000)
+    if millis < 1000:
+        return f"{millis}ms"
+    whole, rest = divmod(millis, 60_000)
+    text = f"{rest / 1000:g}s"
+    hours, minutes = divmod(whole, 60)
+    if hours:
+        return f"{hours}h{minutes}m{text}"
+    return f"{minutes}m{text}" if minutes else text

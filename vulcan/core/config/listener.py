@@ -1,34 +1,18 @@
-"""Hosts with their certificates and listeners, decoded from their keys."""
+"""Listeners, decoded from their keys."""
 
-import re
 from dataclasses import dataclass
 
-from vulcan.core.config import certificates, go_durations, tls_settings
-from vulcan.core.config.certificates import Certificate, CertificateError
-from vulcan.core.config.documents import HostDocument, ListenerDocument, OcspDocument
+from vulcan.core.config import tls_settings
+from vulcan.core.config.documents import ListenerDocument
 from vulcan.core.config.errors import ModelError
-from vulcan.core.config.secretbox import KeyPair, Seal, SealError
 from vulcan.core.config.tls_settings import TlsSettings
 from vulcan.core.routing.expression import ExpressionError
 from vulcan.core.routing.route import Route, compile_route
 
-_NAME = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCII)
 _NO_PROXY_PROTOCOL = frozenset(("", "NONE"))
 PORT_MAX = 65535
-# sockaddr_un has room for so many bytes with the final NUL.
+# sockaddr_un has room for this many bytes and the final NUL.
 UNIX_PATH_BYTES_MAX = 107
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """A name with what TLS needs for it."""
-
-    name: str
-    default: bool
-    pair: KeyPair | None
-    certificate: Certificate | None
-    document: HostDocument
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +30,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Where requests are taken, in which protocol, and which of them."""
+    """A socket that accepts requests; with a scope, only those that match it."""
 
     id: str
     secure: bool
@@ -56,42 +40,7 @@ class Listener:
     document: ListenerDocument
 
 
-def host(name: str, document: HostDocument, sealed_by: Seal) -> Host:
-    """Decode a host. Raises ModelError."""
-    if _NAME.fullmatch(name) is None:
-        raise ModelError(f'"{name}" is not a host name')
-    pair: KeyPair | None = None
-    certificate: Certificate | None = None
-    settings = document.settings
-    if settings.key_pair:
-        try:
-            pair = sealed_by.open(settings.key_pair)
-            certificate = certificates.inspect(pair)
-        except (SealError, CertificateError) as error:
-            raise ModelError(f"Settings.KeyPair: {error}") from None
-    elif settings.default:
-        raise ModelError("Settings.Default without a KeyPair: there is no certificate to show")
-    notes = []
-    _check_ocsp(settings.ocsp)
-    if settings.ocsp.enabled:
-        notes.append("Settings.OCSP is accepted and has no effect: nothing is stapled")
-    if settings.auto_cert:
-        notes.append("Settings.AutoCert is not supported: set a KeyPair")
-    return Host(name.lower(), settings.default, pair, certificate, document, tuple(notes))
-
-
-def _check_ocsp(document: OcspDocument) -> None:
-    """Refuse what stapling could not be done by, though it is not: a typing error is one now."""
-    try:
-        go_durations.parse(document.period or "0")
-    except ValueError as error:
-        raise ModelError(f"Settings.OCSP.Period: {error}") from None
-    for responder in document.responders:
-        if not responder.startswith(("http://", "https://")):
-            raise ModelError(f'Settings.OCSP.Responders has "{responder}": use http://HOST/...')
-
-
-def listener(id_: str, document: ListenerDocument) -> Listener:
+def decode_listener(id_: str, document: ListenerDocument) -> Listener:
     """Decode a listener. Raises ModelError."""
     protocol = document.protocol.lower()
     if protocol not in {"http", "https"}:

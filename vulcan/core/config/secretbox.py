@@ -50,13 +50,13 @@ class _Sealed(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Seal:
+class SealKeys:
     """Seal keys: the first seals, all open, so that a key can be exchanged for another."""
 
     keys: tuple[bytes, ...] = ()
 
     def __repr__(self) -> str:
-        return f"Seal({len(self.keys)} keys)"
+        return f"SealKeys({len(self.keys)} keys)"
 
     def seal(self, pair: KeyPair, nonce: bytes) -> bytes:
         """Return the sealed JSON. SealError without a key."""

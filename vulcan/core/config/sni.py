@@ -7,7 +7,7 @@ certificate to two hosts when each of two certificates names both.
 
 from collections.abc import Mapping
 
-from vulcan.core.config.listener import Host
+from vulcan.core.config.host import Host
 
 
 def choose(hosts: Mapping[str, Host], name: str) -> Host | None:

@@ -13,19 +13,15 @@ from typing import TypeVar, assert_never
 
 from coordinator.client.core.store_protocol import Entry
 from coordinator.client.core.view import Changes
-from vulcan.core.config.listener import Host, Listener
-from vulcan.core.config.model import (
-    NO_SEAL,
-    Backend,
-    Entity,
-    Frontend,
-    Middleware,
-    Server,
-    decode,
-    default_backend,
-)
-from vulcan.core.config.secretbox import Seal
-from vulcan.core.routing.route import ExpressionError, Facts, Route, compile_route
+from vulcan.core.config.backend import Backend, Server, default_backend
+from vulcan.core.config.frontend import Frontend, Middleware
+from vulcan.core.config.host import Host
+from vulcan.core.config.listener import Listener
+from vulcan.core.config.model import NO_SEAL_KEYS, Entity, decode
+from vulcan.core.config.secretbox import SealKeys
+from vulcan.core.routing.expression import ExpressionError
+from vulcan.core.routing.request_view import RequestView
+from vulcan.core.routing.route import Route, compile_route
 from vulcan.core.routing.router import Router, Rule, rules_of
 
 _V = TypeVar("_V")
@@ -45,7 +41,7 @@ class Table:
     listeners: Mapping[str, Listener] = field(default_factory=dict)
     router: Router = field(default_factory=Router)
     bytewise: bool = False  # vulcand's order of routes
-    seal: Seal = NO_SEAL
+    seal: SealKeys = NO_SEAL_KEYS
     # Texts in routes with what else may stand in their place: each makes one more route.
     aliases: tuple[tuple[str, str], ...] = ()
 
@@ -53,15 +49,15 @@ class Table:
         """Return the table of no keys, under the same terms."""
         return Table(self.prefix, bytewise=self.bytewise, seal=self.seal, aliases=self.aliases)
 
-    def asks_peer(self) -> bool:
+    def needs_peer(self) -> bool:
         """Whether any route looks at the client's address."""
         if any("ClientIP" in other for _, other in self.aliases):
             return True
-        return any(frontend.route.asks_peer for frontend in self.frontends.values())
+        return any(frontend.route.needs_peer for frontend in self.frontends.values())
 
-    def find(self, facts: Facts) -> Frontend | None:
+    def find(self, view: RequestView) -> Frontend | None:
         """Return the frontend that answers a request."""
-        name = self.router.find(facts)
+        name = self.router.find(view)
         return None if name is None else self.frontends[name]
 
     def backend(self, id_: str) -> Backend | None:
@@ -70,7 +66,7 @@ class Table:
             return found
         return default_backend(id_) if id_ in self.servers else None
 
-    def rotation(self, id_: str) -> tuple[Server, ...]:
+    def distinct_servers(self, id_: str) -> tuple[Server, ...]:
         """Return a backend's servers in order of id, each address once."""
         servers = self.servers.get(id_, {})
         by_address = {servers[name].address: servers[name] for name in sorted(servers)}

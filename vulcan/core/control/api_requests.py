@@ -11,12 +11,13 @@ import msgspec
 
 from coordinator.client.core.store_protocol import Absent, AtIndex, Present, PutCondition
 from vulcan.core.config import go_durations
-from vulcan.core.config.model import ModelError, decode
-from vulcan.core.config.secretbox import KeyPair, Seal, SealError
+from vulcan.core.config.errors import ModelError
+from vulcan.core.config.model import decode
+from vulcan.core.config.secretbox import KeyPair, SealError, SealKeys
 from vulcan.core.config.table import Table
 
 
-class Bad(Exception):  # noqa: N818 - it is the request that is
+class ApiError(Exception):
     """A request that is not done; `status` is its answer's."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -65,17 +66,17 @@ _WRAPPERS = {
 _WITH_TTL = frozenset(("Server", "Frontend", "Middleware"))
 
 
-def put(target: str, body: bytes, seal: Seal, nonce: bytes) -> Put:
-    """Read a POST. Raises Bad."""
+def put(target: str, body: bytes, seal: SealKeys, nonce: bytes) -> Put:
+    """Read a POST. Raises ApiError."""
     segments = segments_of(target)
     kind = segments[-1] if len(segments) % 2 == 0 else ""
     wrapper = _WRAPPERS.get(kind)
     if wrapper is None:
-        raise Bad(404, "Object not found")
+        raise ApiError(404, "Object not found")
     document, ttl_s = _body(body, wrapper)
     id_ = document.get("Name" if wrapper == "Host" else "Id") or ""
     if not isinstance(id_, str) or not id_ or "/" in id_:
-        raise Bad(400, f"{wrapper}: the id is missing, or has a slash")
+        raise ApiError(400, f"{wrapper}: the id is missing, or has a slash")
     path = _path([*segments[1:], id_])
     if wrapper == "Host":
         document = _sealed(document, seal, nonce)
@@ -83,7 +84,7 @@ def put(target: str, body: bytes, seal: Seal, nonce: bytes) -> Put:
     try:
         decode(path, value, seal)
     except ModelError as error:
-        raise Bad(400, str(error)) from None
+        raise ApiError(400, str(error)) from None
     shown = {**document, "Settings": {**document["Settings"], "KeyPair": None}} if (
         wrapper == "Host" and document.get("Settings")
     ) else document  # fmt: skip
@@ -91,7 +92,7 @@ def put(target: str, body: bytes, seal: Seal, nonce: bytes) -> Put:
 
 
 def delete(target: str, table: Table) -> Delete:
-    """Read a DELETE. Raises Bad."""
+    """Read a DELETE. Raises ApiError."""
     segments = segments_of(target)
     match segments:
         case ["v2", "hosts" | "frontends" as kind, id_]:
@@ -101,7 +102,7 @@ def delete(target: str, table: Table) -> Delete:
             known, path, recursive = table.backend(id_), f"backends/{id_}", True
             users = sorted(f.id for f in table.frontends.values() if f.backend == id_)
             if users:
-                raise Bad(409, f"backend {id_} is used by frontends: {', '.join(users)}")
+                raise ApiError(409, f"backend {id_} is used by frontends: {', '.join(users)}")
         case ["v2", "listeners", id_]:
             known, path, recursive = table.listeners.get(id_), f"listeners/{id_}", False
         case ["v2", "backends", backend, "servers", id_]:
@@ -113,7 +114,7 @@ def delete(target: str, table: Table) -> Delete:
         case _:
             known = None
     if known is None:
-        raise Bad(404, "Object not found")
+        raise ApiError(404, "Object not found")
     return Delete(path, recursive, f"{path.rpartition('/')[2]} deleted")
 
 
@@ -123,10 +124,10 @@ def key_of(target: str) -> str:
 
 
 def condition(fields: Mapping[bytes, bytes], target: str) -> PutCondition | None:
-    """Return what a write rests on: If-Match, If-None-Match, prevIndex. Raises Bad."""
+    """Return what a write rests on: If-Match, If-None-Match, prevIndex. Raises ApiError."""
     if b"if-none-match" in fields:
         if fields[b"if-none-match"].strip() != b"*":
-            raise Bad(400, "If-None-Match: only * is known")
+            raise ApiError(400, "If-None-Match: only * is known")
         return Absent()
     given = fields.get(b"if-match", b"").decode("latin-1").strip()
     given = given or dict(parse_qsl(target.partition("?")[2])).get("prevIndex", "")
@@ -136,12 +137,12 @@ def condition(fields: Mapping[bytes, bytes], target: str) -> PutCondition | None
         return Present()
     index = given.strip('"')
     if not index.isascii() or not index.isdigit():
-        raise Bad(400, f"If-Match: {given[:40]!r} is not the index of a write")
+        raise ApiError(400, f"If-Match: {given[:40]!r} is not the index of a write")
     return AtIndex(int(index))
 
 
 def severity(target: str, fields: Mapping[bytes, bytes], body: bytes) -> str:
-    """Read which severity is wanted, from a form, a multipart form or the query. Raises Bad."""
+    """Read the severity from a form, a multipart form or the query. Raises ApiError."""
     text = body.decode("latin-1")
     if fields.get(b"content-type", b"").startswith(b"multipart/"):
         match = _FORM_SEVERITY.search(text)
@@ -151,7 +152,7 @@ def severity(target: str, fields: Mapping[bytes, bytes], body: bytes) -> str:
     given = given or dict(parse_qsl(target.partition("?")[2])).get("severity", "")
     level = _SEVERITIES.get(given.strip().lower())
     if level is None:
-        raise Bad(400, f'severity is "{given[:40]}": use one of {", ".join(_SEVERITIES)}')
+        raise ApiError(400, f'severity is "{given[:40]}": use one of {", ".join(_SEVERITIES)}')
     return level
 
 
@@ -164,19 +165,19 @@ def _body(body: bytes, wrapper: str) -> tuple[dict[str, Any], int | None]:
     try:
         given = msgspec.json.decode(body)
     except msgspec.DecodeError as error:
-        raise Bad(400, f"the body is not JSON: {error}") from None
+        raise ApiError(400, f"the body is not JSON: {error}") from None
     document = given.get(wrapper) if isinstance(given, dict) else None
     if not isinstance(document, dict):
-        raise Bad(400, f'the body needs {{"{wrapper}": {{...}}}}')
+        raise ApiError(400, f'the body needs {{"{wrapper}": {{...}}}}')
     text = given.get("TTL") or ""
     if not text:
         return document, None
     if wrapper not in _WITH_TTL or not isinstance(text, str):
-        raise Bad(400, f"{wrapper} takes no TTL")
+        raise ApiError(400, f"{wrapper} takes no TTL")
     try:
         return document, max(1, round(go_durations.parse(text)))
     except ValueError as error:
-        raise Bad(400, f"TTL: {error}") from None
+        raise ApiError(400, f"TTL: {error}") from None
 
 
 def _path(segments: list[str]) -> str:
@@ -185,8 +186,8 @@ def _path(segments: list[str]) -> str:
     return "/".join(segments) + suffix
 
 
-def _sealed(document: dict[str, Any], seal: Seal, nonce: bytes) -> dict[str, Any]:
-    """Seal a key pair that came in clear; one that came sealed stays as it is."""
+def _sealed(document: dict[str, Any], seal: SealKeys, nonce: bytes) -> dict[str, Any]:
+    """SealKeys a key pair that came in clear; one that came sealed stays as it is."""
     settings = document.get("Settings") or {}
     pair = settings.get("KeyPair")
     if not isinstance(pair, dict) or "Key" not in pair:
@@ -195,5 +196,5 @@ def _sealed(document: dict[str, Any], seal: Seal, nonce: bytes) -> dict[str, Any
         given = KeyPair(base64.b64decode(pair["Key"]), base64.b64decode(pair["Cert"]))
         sealed = base64.b64encode(seal.seal(given, nonce)).decode()
     except (SealError, ValueError, KeyError, TypeError) as error:
-        raise Bad(400, f"Settings.KeyPair: {error}") from None
+        raise ApiError(400, f"Settings.KeyPair: {error}") from None
     return {**document, "Settings": {**settings, "KeyPair": sealed}}

@@ -1,4 +1,4 @@
-"""Why a request goes where it goes: the very table that routes, asked aloud."""
+"""Why a request goes where it goes: the very table that routes, query aloud."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from urllib.parse import urlsplit
 
 from vulcan.core.balancing.ejection import in_rotation
 from vulcan.core.balancing.policies import Balance
-from vulcan.core.config.model import Backend, Server
+from vulcan.core.config.backend import Backend, Server
 from vulcan.core.config.table import Table
-from vulcan.core.routing.route import Facts, normal_host
+from vulcan.core.routing.request_view import RequestView, normal_host
 from vulcan.core.routing.router import Rule
 
 CANDIDATES_MAX = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ExplainQuery:
     """A request to explain."""
 
     method: str
@@ -25,26 +25,28 @@ class Asked:
     peer: str = ""
 
 
-def explain(table: Table, asked: Asked, down: Collection[tuple[str, str]] = ()) -> dict[str, Any]:
+def explain(
+    table: Table, query: ExplainQuery, down: Collection[tuple[str, str]] = ()
+) -> dict[str, Any]:
     """Return the candidates with their first failing condition, the chain and the server.
 
     `down` are the servers, by backend and address, that fail their checks.
     """
-    facts = _facts(asked.method, asked.url, asked.headers, asked.peer)
-    rules = table.router.candidates(facts)
-    winner = table.find(facts)
+    view = _facts(query.method, query.url, query.headers, query.peer)
+    rules = table.router.candidates(view)
+    winner = table.find(view)
     found: dict[str, Any] = {
         "Index": table.index,
-        "Host": facts.host.decode(),
-        "Path": facts.path.decode(),
-        "Candidates": [_candidate(table, rule, facts) for rule in rules[:CANDIDATES_MAX]],
+        "Host": view.host.decode(),
+        "Path": view.path.decode(),
+        "Candidates": [_candidate(table, rule, view) for rule in rules[:CANDIDATES_MAX]],
         "Others": max(0, len(rules) - CANDIDATES_MAX),
         "Frontend": winner.id if winner else None,
     }
     if winner is None:
         return {**found, "Answer": "404: no route matches"}
     backend = table.backend(winner.backend)
-    servers = table.rotation(winner.backend)
+    servers = table.distinct_servers(winner.backend)
     found["Middlewares"] = [
         {"Id": each.id, "Type": each.document.type, "Priority": each.priority}
         for each in table.chain(winner.id)
@@ -106,10 +108,10 @@ def _chosen(servers: Sequence[_Fit], backend: Backend) -> tuple[str | None, str]
     return first, f"one of {len(rotation)}, {turns[backend.balance]}{sticky}"
 
 
-def _facts(method: str, url: str, headers: tuple[tuple[str, str], ...], peer: str) -> Facts:
+def _facts(method: str, url: str, headers: tuple[tuple[str, str], ...], peer: str) -> RequestView:
     parts = urlsplit(url if "://" in url else f"http://{url.lstrip('/')}")
     host = next((v.partition(":")[0] for k, v in headers if k.lower() == "host"), parts.hostname)
-    return Facts(
+    return RequestView(
         normal_host(host or "").encode(),
         (parts.path or "/").encode(),
         method.encode(),
@@ -119,8 +121,8 @@ def _facts(method: str, url: str, headers: tuple[tuple[str, str], ...], peer: st
     )
 
 
-def _candidate(table: Table, rule: Rule, facts: Facts) -> dict[str, Any]:
-    failing = rule.branch.failing(facts)
+def _candidate(table: Table, rule: Rule, view: RequestView) -> dict[str, Any]:
+    failing = rule.alternative.failing(view)
     frontend = table.frontends[rule.frontend]
     return {
         "Frontend": rule.frontend,

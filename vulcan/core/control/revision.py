@@ -29,26 +29,26 @@ class Revision(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PlannedChange:
     """A change that is about to be made; `modified` is the index that it rests on."""
 
     change: Change
     modified: int | None
 
 
-class Conflict(ValueError):  # noqa: N818 - states what is so
+class RevisionConflict(ValueError):  # noqa: N818 - states what is so
     """Keys are not as a change supposes; the message names them."""
 
 
 def plan(
     current: Mapping[str, tuple[str, int]], wanted: Mapping[str, str | None]
-) -> tuple[Step, ...]:
+) -> tuple[PlannedChange, ...]:
     """Return the steps from what is to what is wanted; keys that stay as they are have none."""
     steps = []
     for key, after in wanted.items():
         before, modified = current.get(key, (None, None))
         if not _same(before, after):
-            steps.append(Step(Change(key, before, after), modified))
+            steps.append(PlannedChange(Change(key, before, after), modified))
     return tuple(sorted(steps, key=lambda step: _place(step.change)))
 
 
@@ -67,14 +67,14 @@ def undo(revisions: Iterable[Revision], to: int) -> dict[str, tuple[str | None, 
 def check_undo(
     current: Mapping[str, tuple[str, int]], undone: Mapping[str, tuple[str | None, str | None]]
 ) -> None:
-    """Raise Conflict when keys were changed since by somebody who left no record."""
+    """Raise RevisionConflict when keys were changed since by somebody who left no record."""
     changed = [
         key
         for key, (_, newest) in undone.items()
         if not _same(current.get(key, (None, 0))[0], newest)
     ]
     if changed:
-        raise Conflict(f"changed since without a record: {', '.join(sorted(changed))}")
+        raise RevisionConflict(f"changed since without a record: {', '.join(sorted(changed))}")
 
 
 def surplus(revisions: Sequence[Revision]) -> list[int]:

@@ -19,7 +19,7 @@ QUANTILES = (50.0, 75.0, 95.0, 99.0, 99.9)
 
 
 @dataclass(slots=True)
-class Recent:
+class WindowTotals:
     """Answers by status and latencies by bucket, of all workers."""
 
     codes: dict[int, int] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Anomaly(msgspec.Struct, frozen=True, rename="pascal"):
     message: str
 
 
-def anomalies(servers: Sequence[Recent]) -> list[list[Anomaly]]:
+def anomalies(servers: Sequence[WindowTotals]) -> list[list[Anomaly]]:
     """Return how each of a backend's servers stands out among the others."""
     found: list[list[Anomaly]] = [[] for _ in servers]
     for code, message, factor, values in (
@@ -87,7 +87,7 @@ def _bound(values: Sequence[float]) -> float:
     return middle + median_low([abs(value - middle) for value in values])
 
 
-Windows = Mapping[tuple[str, str], Recent]
+Windows = Mapping[tuple[str, str], WindowTotals]
 
 
 def labels(kind: str, name: str, counts: Mapping[int, int]) -> dict[str, str]:
@@ -96,12 +96,12 @@ def labels(kind: str, name: str, counts: Mapping[int, int]) -> dict[str, str]:
     return {"kind": kind, "name": name, "counts": text}
 
 
-def gathered(samples: Iterable[Sample]) -> Windows:
+def merge_windows(samples: Iterable[Sample]) -> Windows:
     """Add up the windows that workers sent, by kind and name."""
-    found: dict[tuple[str, str], Recent] = {}
+    found: dict[tuple[str, str], WindowTotals] = {}
     for sample in samples:
         named = sample.labels
-        recent = found.setdefault((named["kind"], named["name"]), Recent())
+        recent = found.setdefault((named["kind"], named["name"]), WindowTotals())
         pairs = (pair.split(":") for pair in named["counts"].split())
         counts = {int(key): int(count) * int(sample.value) for key, count in pairs}
         for part, whole in zip(parted(counts), (recent.codes, recent.buckets), strict=True):

@@ -12,9 +12,9 @@ from functools import lru_cache
 import msgspec
 
 from daemonkit.core.framing import BadMessage, Fields, RequestHead, ResponseHead
-from vulcan.core.config.model import Frontend
-from vulcan.core.middleware.compiler import Headers
-from vulcan.core.routing.route import Facts
+from vulcan.core.config.frontend import Frontend
+from vulcan.core.middleware.specs import HeadersSpec
+from vulcan.core.routing.request_view import RequestView
 
 Field = tuple[bytes, bytes]
 PER_HOP = frozenset(
@@ -97,7 +97,7 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
     authority: bytes  # as the client wrote it
     port: bytes  # empty without one
     target: bytes  # origin form, with query
-    facts: Facts
+    view: RequestView
 
 
 def origin_of(head: RequestHead) -> Origin:
@@ -112,7 +112,9 @@ def origin_of(head: RequestHead) -> Origin:
         raise BadMessage(400, "the request target has a fragment")
     host, port = named
     path, _, query = target.partition(b"?")
-    return Origin(authority, port, target, Facts(host, path, head.method, head.headers, query))
+    return Origin(
+        authority, port, target, RequestView(host, path, head.method, head.headers, query)
+    )
 
 
 def _other_form(head: RequestHead, authority: bytes) -> tuple[bytes, bytes]:
@@ -176,7 +178,7 @@ def outgoing(
     frontend: Frontend,
     *,
     secure: bool,
-    edits: Headers | None = None,
+    edits: HeadersSpec | None = None,
 ) -> Outgoing:
     """Return the head to send upstream. Raises BadMessage when Connection names our fields."""
     fields = head.fields
@@ -226,7 +228,7 @@ def upgrade_of(head: RequestHead) -> bytes:
     return wanted
 
 
-def _passing(head: RequestHead, *, trusted: bool, edits: Headers | None) -> Sequence[Field]:
+def _passing(head: RequestHead, *, trusted: bool, edits: HeadersSpec | None) -> Sequence[Field]:
     """The client's own fields that go on."""
     passes = _passes_trusted if trusted else _passes
     passing = [
@@ -351,7 +353,7 @@ def _passing_back(head: ResponseHead) -> list[bytes]:
     return [b"%b: %b" % field for field in head.headers if field[0].lower() not in dropped]
 
 
-def edited(incoming: Incoming, edits: Headers | None, cookie: bytes) -> Incoming:
+def edited(incoming: Incoming, edits: HeadersSpec | None, cookie: bytes) -> Incoming:
     """Return an answer's head with an operator's edits, and a cookie's line."""
     if edits is None and not cookie:
         return incoming

@@ -1,9 +1,10 @@
-"""A circuit breaker: standby, tripped, recovering. Time is told, never read.
+"""A circuit breaker. The caller passes the time in.
 
-Standby: every request passes; when the condition holds over the last ten seconds, it trips.
-Tripped: none passes until the fallback duration is over. Recovering: a part of the requests
-passes that grows to half over the recovery duration; the condition trips it again, the end of
-the duration brings it back to standby.
+- Standby: every request passes. The breaker trips when its condition holds over the last ten
+  seconds.
+- Tripped: no request passes until the fallback duration is over.
+- Recovering: a growing share of the requests passes, up to half at the end of the recovery
+  duration. The condition trips the breaker again; the end of the duration makes it standby.
 """
 
 from collections.abc import Callable
@@ -13,8 +14,8 @@ from enum import Enum
 from vulcan.core.balancing.sliding_window import Window
 
 
-class State(Enum):
-    """Where a breaker stands."""
+class BreakerState(Enum):
+    """The states of a breaker."""
 
     STANDBY = "standby"
     TRIPPED = "tripped"
@@ -22,16 +23,16 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
-    """How long a breaker stays where it is, and how often it looks."""
+class BreakerTiming:
+    """How long a breaker stays in a state, and how often it checks its condition."""
 
     fallback_s: float
     recovery_s: float
     check_s: float
 
 
-class Breaker:
-    """One breaker's state."""
+class CircuitBreaker:
+    """The state machine of one breaker."""
 
     __slots__ = (
         "_admitted",
@@ -44,10 +45,10 @@ class Breaker:
         "window",
     )
 
-    def __init__(self, condition: Callable[[Window], bool], timing: Timing) -> None:
+    def __init__(self, condition: Callable[[Window], bool], timing: BreakerTiming) -> None:
         self._condition = condition
         self._timing = timing
-        self.state = State.STANDBY
+        self.state = BreakerState.STANDBY
         self.window = Window()
         self._until_s = 0.0
         self._next_check_s = 0.0
@@ -56,30 +57,30 @@ class Breaker:
 
     def admits(self, now_s: float) -> bool:
         """Whether a request may pass."""
-        if self.state is State.TRIPPED and now_s >= self._until_s:
-            self._enter(State.RECOVERING, now_s + self._timing.recovery_s)
-        if self.state is State.RECOVERING and now_s >= self._until_s:
-            self._enter(State.STANDBY, 0.0)
+        if self.state is BreakerState.TRIPPED and now_s >= self._until_s:
+            self._enter(BreakerState.RECOVERING, now_s + self._timing.recovery_s)
+        if self.state is BreakerState.RECOVERING and now_s >= self._until_s:
+            self._enter(BreakerState.STANDBY, 0.0)
         match self.state:
-            case State.STANDBY:
+            case BreakerState.STANDBY:
                 return True
-            case State.TRIPPED:
+            case BreakerState.TRIPPED:
                 return False
-            case State.RECOVERING:
+            case BreakerState.RECOVERING:
                 return self._admits_part(now_s)
 
-    def answered(self, now_s: float, status: int, latency_s: float) -> State | None:
-        """Count an answer; return the state that it led to, None when it led to none."""
+    def record(self, now_s: float, status: int, latency_s: float) -> BreakerState | None:
+        """Count a response; return the new state, None when the state did not change."""
         self.window.record(now_s, status, latency_s)
-        if self.state is State.TRIPPED or now_s < self._next_check_s:
+        if self.state is BreakerState.TRIPPED or now_s < self._next_check_s:
             return None
         self._next_check_s = now_s + self._timing.check_s
         self.window.forget(now_s)
         if not self._condition(self.window):
             return None
-        self._enter(State.TRIPPED, now_s + self._timing.fallback_s)
+        self._enter(BreakerState.TRIPPED, now_s + self._timing.fallback_s)
         self.window.clear()
-        return State.TRIPPED
+        return BreakerState.TRIPPED
 
     def _admits_part(self, now_s: float) -> bool:
         recovery_s = self._timing.recovery_s
@@ -90,7 +91,7 @@ class Breaker:
         self._denied += 1
         return False
 
-    def _enter(self, state: State, until_s: float) -> None:
+    def _enter(self, state: BreakerState, until_s: float) -> None:
         self.state = state
         self._until_s = until_s
         self._admitted = self._denied = 0

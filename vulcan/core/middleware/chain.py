@@ -1,7 +1,7 @@
-"""A frontend's middlewares at work: what each remembers, and what it says to a request.
+"""The middlewares of a frontend at work: their state, and what they do to each request.
 
-A chain is made anew when its keys change; a middleware whose key is as it was keeps what it
-remembers. Time is told, never read.
+A chain is built anew when its keys change. A middleware whose key did not change keeps its state.
+The caller passes the time in.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,178 +11,186 @@ import msgspec
 
 from vulcan.core.config import documents
 from vulcan.core.config.documents import RateDocument
-from vulcan.core.config.model import Middleware
-from vulcan.core.middleware import basic_auth, compiler
-from vulcan.core.middleware.breaker import Breaker, State
-from vulcan.core.middleware.compiler import (
-    BasicAuth,
-    CircuitBreaker,
-    ConnLimit,
-    Headers,
-    IpAllow,
-    RateLimit,
-    Redirect,
-    Rewrite,
-    Trace,
+from vulcan.core.config.frontend import Middleware
+from vulcan.core.config.go_durations import format_duration
+from vulcan.core.middleware import compiler, ip_allow
+from vulcan.core.middleware.breaker import BreakerState, CircuitBreaker
+from vulcan.core.middleware.limiters import ConnectionLimiter, Rate, RateLimiter
+from vulcan.core.middleware.specs import (
+    BasicAuthSpec,
+    BreakerSpec,
+    ConnLimitSpec,
+    FallbackRedirect,
+    HeadersSpec,
+    IpAllowSpec,
+    RateLimitSpec,
+    RewriteSpec,
+    TraceSpec,
     Variable,
-    Webhook,
+    WebhookSpec,
 )
-from vulcan.core.middleware.limiters import ConnectionLimiter, Rate, RateLimiter, go_duration
-from vulcan.core.routing.route import Facts
+from vulcan.core.routing.request_view import RequestView
 
-# More periods than this in a request's header are not a rate any more.
+# A request's header with more rates than this is not taken.
 RATES_MAX = 16
 
-Memory = RateLimiter | ConnectionLimiter | Breaker | None
+MiddlewareState = RateLimiter | ConnectionLimiter | CircuitBreaker | None
 
 
-class Asked(msgspec.Struct, frozen=True, gc=False):
+class MiddlewareRequest(msgspec.Struct, frozen=True, gc=False):
     """A request as middlewares see it."""
 
-    facts: Facts  # with the peer
+    view: RequestView  # with the client's address
     scheme: bytes
     authority: bytes
     target: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """An answer instead of a server's; `fields` are complete lines."""
+class MiddlewareResponse:
+    """A middleware's own response to a request that is not forwarded."""
 
     status: int
     body: bytes = b""
-    fields: bytes = b""
+    fields: bytes = b""  # complete header lines
     content_type: bytes = b"text/plain; charset=utf-8"
     by: str = ""  # the middleware's id
 
 
-class Passage:
-    """A request on its way through a chain: what to do with it, and whom to tell at its end."""
+class MiddlewareRun:
+    """One request's run through a chain, and what is left to do when the request ends."""
 
     __slots__ = ("_breakers", "_limiters", "target", "traces", "webhooks")
 
     def __init__(self, target: bytes) -> None:
         self.target = target
-        self.traces: list[Trace] = []
-        self.webhooks: list[Webhook] = []
+        self.traces: list[TraceSpec] = []
+        self.webhooks: list[WebhookSpec] = []
         self._limiters: list[tuple[ConnectionLimiter, bytes]] = []
-        self._breakers: list[tuple[Breaker, CircuitBreaker]] = []
+        self._breakers: list[tuple[CircuitBreaker, BreakerSpec]] = []
 
-    def entered(self, limiter: ConnectionLimiter, source: bytes) -> None:
-        """Remember to tell the limiter when the request ends."""
+    def release_at_end(self, limiter: ConnectionLimiter, source: bytes) -> None:
+        """Give the request's place back to the limiter when the request ends."""
         self._limiters.append((limiter, source))
 
-    def watched(self, breaker: Breaker, work: CircuitBreaker) -> None:
-        """Remember to tell the breaker how the request ended."""
-        self._breakers.append((breaker, work))
+    def record_at_end(self, breaker: CircuitBreaker, spec: BreakerSpec) -> None:
+        """Record the response in the breaker when the request ends."""
+        self._breakers.append((breaker, spec))
 
     def finish(self, now_s: float, status: int, latency_s: float) -> None:
-        """Tell everyone that the request has ended; `webhooks` may have become more."""
+        """Note the end of the request. This may add to `webhooks`."""
         for limiter, source in self._limiters:
-            limiter.leave(source)
-        for breaker, work in self._breakers:
-            tripped = breaker.answered(now_s, status, latency_s)
-            if tripped and work.on_tripped:
-                self.webhooks.append(work.on_tripped)
+            limiter.release(source)
+        for breaker, spec in self._breakers:
+            tripped = breaker.record(now_s, status, latency_s)
+            if tripped and spec.on_tripped:
+                self.webhooks.append(spec.on_tripped)
         self._limiters, self._breakers = [], []
 
 
 class Chain:
     """The middlewares of one frontend, the outermost first."""
 
-    def __init__(self, links: Sequence[tuple[Middleware, Memory]]) -> None:
+    def __init__(self, links: Sequence[tuple[Middleware, MiddlewareState]]) -> None:
         self._links = tuple(links)
-        self.edits = _edits(tuple(each for each, _ in links))
+        self.edits = _header_edits(tuple(each for each, _ in links))
 
-    def enter(self, asked: Asked, now_s: float) -> tuple[Passage, Refusal | None]:
-        """Lead a request through; the first that refuses it answers."""
-        passage = Passage(asked.target)
-        for each, memory in self._links:
-            refusal = _step(each, memory, asked, passage, now_s)
-            if refusal is not None:
-                return passage, refusal
-        return passage, None
+    def enter(
+        self, request: MiddlewareRequest, now_s: float
+    ) -> tuple[MiddlewareRun, MiddlewareResponse | None]:
+        """Run a request through the chain; the first middleware that responds ends the run."""
+        run = MiddlewareRun(request.target)
+        for each, state in self._links:
+            response = _step(each, state, request, run, now_s)
+            if response is not None:
+                return run, response
+        return run, None
 
     def after(self, middlewares: Sequence[Middleware]) -> "Chain | None":
-        """Return the chain of new keys with the memory of those that stay."""
-        known = {each.id: (each.document, memory) for each, memory in self._links}
-        links: list[tuple[Middleware, Memory]] = []
+        """Return the chain for changed keys; middlewares that stay keep their state."""
+        known = {each.id: (each.document, state) for each, state in self._links}
+        links: list[tuple[Middleware, MiddlewareState]] = []
         for each in middlewares:
-            document, memory = known.get(each.id, (None, None))
-            links.append((each, memory if document == each.document else _memory(each)))
+            document, state = known.get(each.id, (None, None))
+            links.append((each, state if document == each.document else _initial_state(each)))
         return Chain(links) if links else None
 
     def states(self) -> Mapping[str, str]:
         """Return the state of every breaker, by middleware id."""
         return {
-            each.id: memory.state.value
-            for each, memory in self._links
-            if isinstance(memory, Breaker)
+            each.id: state.state.value
+            for each, state in self._links
+            if isinstance(state, CircuitBreaker)
         }
 
 
-def _memory(each: Middleware) -> Memory:
-    match each.work:
-        case RateLimit(rate=rate):
+def _initial_state(each: Middleware) -> MiddlewareState:
+    match each.spec:
+        case RateLimitSpec(rate=rate):
             return RateLimiter((rate,))
-        case ConnLimit(connections=connections):
+        case ConnLimitSpec(connections=connections):
             return ConnectionLimiter(connections)
-        case CircuitBreaker(condition=condition, timing=timing):
-            return Breaker(condition, timing)
+        case BreakerSpec(condition=condition, timing=timing):
+            return CircuitBreaker(condition, timing)
         case _:
             return None
 
 
 def _step(
-    each: Middleware, memory: Memory, asked: Asked, passage: Passage, now_s: float
-) -> Refusal | None:
-    match each.work, memory:
-        case RateLimit() as work, RateLimiter() as limiter:
-            return _limit_rate(work, limiter, each.id, asked, now_s)
-        case ConnLimit() as work, ConnectionLimiter() as limiter:
-            return _limit_connections(work, limiter, each.id, asked, passage)
-        case CircuitBreaker() as work, Breaker() as breaker:
-            return _break(work, breaker, each.id, passage, asked, now_s)
-        case Rewrite() as work, _:
-            return _rewrite(work, each.id, asked, passage)
-        case Trace() as work, _:
-            passage.traces.append(work)
-        case BasicAuth(users, realm), _:
-            if not users.admits(asked.facts.header(b"authorization")):
+    each: Middleware,
+    state: MiddlewareState,
+    request: MiddlewareRequest,
+    run: MiddlewareRun,
+    now_s: float,
+) -> MiddlewareResponse | None:
+    match each.spec, state:
+        case RateLimitSpec() as spec, RateLimiter() as limiter:
+            return _limit_rate(spec, limiter, each.id, request, now_s)
+        case ConnLimitSpec() as spec, ConnectionLimiter() as limiter:
+            return _limit_connections(spec, limiter, each.id, request, run)
+        case BreakerSpec() as spec, CircuitBreaker() as breaker:
+            return _break(spec, breaker, each.id, run, request, now_s)
+        case RewriteSpec() as spec, _:
+            return _rewrite(spec, each.id, request, run)
+        case TraceSpec() as spec, _:
+            run.traces.append(spec)
+        case BasicAuthSpec(users, realm), _:
+            if not users.admits(request.view.header(b"authorization")):
                 field = f'WWW-Authenticate: Basic realm="{realm}", charset="UTF-8"\r\n'.encode()
-                return Refusal(401, b"Unauthorized", field, by=each.id)
-        case IpAllow(allow, deny), _:
-            if not basic_auth.allowed(asked.facts.peer.decode("latin-1"), allow, deny):
-                return Refusal(403, b"Forbidden", by=each.id)
+                return MiddlewareResponse(401, b"Unauthorized", field, by=each.id)
+        case IpAllowSpec(allow, deny), _:
+            if not ip_allow.allowed(request.view.peer.decode("latin-1"), allow, deny):
+                return MiddlewareResponse(403, b"Forbidden", by=each.id)
         case _:
             pass
     return None
 
 
-def _source(variable: Variable, facts: Facts) -> bytes:
+def _source(variable: Variable, view: RequestView) -> bytes:
     match variable.kind:
         case "peer":
-            return facts.peer
+            return view.peer
         case "host":
-            return facts.host
+            return view.host
         case _:
-            return facts.header(variable.name)
+            return view.header(variable.name)
 
 
 def _limit_rate(
-    work: RateLimit, limiter: RateLimiter, by: str, asked: Asked, now_s: float
-) -> Refusal | None:
-    rates = _rates(asked.facts.header(work.rate_var)) if work.rate_var else None
-    wait_s = limiter.wait_s(_source(work.variable, asked.facts), now_s, rates)
+    spec: RateLimitSpec, limiter: RateLimiter, by: str, request: MiddlewareRequest, now_s: float
+) -> MiddlewareResponse | None:
+    rates = _request_rates(request.view.header(spec.rate_var)) if spec.rate_var else None
+    wait_s = limiter.wait_s(_source(spec.variable, request.view), now_s, rates)
     if not wait_s:
         return None
-    wait = go_duration(wait_s)
+    wait = format_duration(wait_s)
     fields = f"X-Retry-In: {wait}\r\nRetry-After: {int(wait_s) + 1}\r\n"
-    return Refusal(429, f"max rate reached: retry-in {wait}".encode(), fields.encode(), by=by)
+    body = f"max rate reached: retry-in {wait}"
+    return MiddlewareResponse(429, body.encode(), fields.encode(), by=by)
 
 
-def _rates(value: bytes) -> tuple[Rate, ...] | None:
-    """The rates that a request brings; None when they cannot be read."""
+def _request_rates(value: bytes) -> tuple[Rate, ...] | None:
+    """Return the rates that a request's header brings; None when they are invalid."""
     if not value:
         return None
     try:
@@ -196,70 +204,77 @@ def _rates(value: bytes) -> tuple[Rate, ...] | None:
 
 
 def _limit_connections(
-    work: ConnLimit, limiter: ConnectionLimiter, by: str, asked: Asked, passage: Passage
-) -> Refusal | None:
-    source = _source(work.variable, asked.facts)
-    if not limiter.enter(source):
-        return Refusal(429, b"max connections reached: %d" % work.connections, by=by)
-    passage.entered(limiter, source)
+    spec: ConnLimitSpec,
+    limiter: ConnectionLimiter,
+    by: str,
+    request: MiddlewareRequest,
+    run: MiddlewareRun,
+) -> MiddlewareResponse | None:
+    source = _source(spec.variable, request.view)
+    if not limiter.acquire(source):
+        return MiddlewareResponse(429, b"max connections reached: %d" % spec.connections, by=by)
+    run.release_at_end(limiter, source)
     return None
 
 
 def _break(  # noqa: PLR0913, PLR0917
-    work: CircuitBreaker,
-    breaker: Breaker,
+    spec: BreakerSpec,
+    breaker: CircuitBreaker,
     by: str,
-    passage: Passage,
-    asked: Asked,
+    run: MiddlewareRun,
+    request: MiddlewareRequest,
     now_s: float,
-) -> Refusal | None:
+) -> MiddlewareResponse | None:
     before = breaker.state
     admits = breaker.admits(now_s)
-    if breaker.state is State.STANDBY and before is not State.STANDBY and work.on_standby:
-        passage.webhooks.append(work.on_standby)
+    closed = breaker.state is BreakerState.STANDBY and before is not BreakerState.STANDBY
+    if closed and spec.on_standby:
+        run.webhooks.append(spec.on_standby)
     if admits:
-        passage.watched(breaker, work)
+        run.record_at_end(breaker, spec)
         return None
-    fallback = work.fallback
-    if isinstance(fallback, Redirect):
+    fallback = spec.fallback
+    if isinstance(fallback, FallbackRedirect):
         location = fallback.url.encode()
         if fallback.preserve_path:
-            location = location.rstrip(b"/") + asked.target
+            location = location.rstrip(b"/") + request.target
         return _redirect(302, location, by)
-    return Refusal(
+    return MiddlewareResponse(
         fallback.status, fallback.body, content_type=fallback.content_type.encode(), by=by
     )
 
 
-def _rewrite(work: Rewrite, by: str, asked: Asked, passage: Passage) -> Refusal | None:
-    origin = b"%b://%b" % (asked.scheme, asked.authority)
-    made = work.rewriting.apply(origin + passage.target, asked.facts)
-    if made is None:
+def _rewrite(
+    spec: RewriteSpec, by: str, request: MiddlewareRequest, run: MiddlewareRun
+) -> MiddlewareResponse | None:
+    origin = b"%b://%b" % (request.scheme, request.authority)
+    url = spec.rewrite.apply(origin + run.target, request.view)
+    if url is None:
         return None
-    if work.redirect:
-        return _redirect(work.redirect, made, by)
-    _, scheme, rest = made.partition(b"://")
-    path = rest[rest.find(b"/") :] if scheme and b"/" in rest else (b"/" if scheme else made)
-    passage.target = path.partition(b"#")[0] if path.startswith(b"/") else b"/" + path
+    if spec.redirect:
+        return _redirect(spec.redirect, url, by)
+    _, scheme, rest = url.partition(b"://")
+    path = rest[rest.find(b"/") :] if scheme and b"/" in rest else (b"/" if scheme else url)
+    run.target = path.partition(b"#")[0] if path.startswith(b"/") else b"/" + path
     return None
 
 
-def _redirect(status: int, location: bytes, by: str) -> Refusal:
-    return Refusal(status, fields=b"Location: %b\r\n" % location, by=by)
+def _redirect(status: int, location: bytes, by: str) -> MiddlewareResponse:
+    return MiddlewareResponse(status, fields=b"Location: %b\r\n" % location, by=by)
 
 
-def _edits(middlewares: Sequence[Middleware]) -> Headers | None:
-    """Return what all `headers` middlewares do together; an inner one has the last word."""
-    works = [each.work for each in middlewares if isinstance(each.work, Headers)]
-    if not works:
+def _header_edits(middlewares: Sequence[Middleware]) -> HeadersSpec | None:
+    """Return the combined edits of all `headers` middlewares; an inner one overrides an outer."""
+    specs = [each.spec for each in middlewares if isinstance(each.spec, HeadersSpec)]
+    if not specs:
         return None
-    request = {name.lower(): (name, value) for work in works for name, value in work.request}
-    response = {name.lower(): (name, value) for work in works for name, value in work.response}
-    return Headers(
+    request = {name.lower(): (name, value) for spec in specs for name, value in spec.request}
+    response = {name.lower(): (name, value) for spec in specs for name, value in spec.response}
+    return HeadersSpec(
         tuple(request.values()),
         tuple(response.values()),
-        frozenset(name for work in works for name in work.remove_request) | frozenset(request),
-        frozenset(name for work in works for name in work.remove_response) | frozenset(response),
+        frozenset(name for spec in specs for name in spec.remove_request) | frozenset(request),
+        frozenset(name for spec in specs for name in spec.remove_response) | frozenset(response),
     )
 
 

@@ -73,7 +73,7 @@ _BREAKER: Mapping[str, _Function[Window]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Failover:
+class FailoverPredicate:
     """A compiled failover predicate."""
 
     text: str
@@ -81,10 +81,10 @@ class Failover:
     holds: Callable[[Attempt], bool]
 
 
-def compile_failover(text: str) -> Failover:
+def compile_failover_predicate(text: str) -> FailoverPredicate:
     """Compile a failover predicate. Raises ExpressionError."""
     tree = parse(text, example="IsNetworkError() && Attempts() <= 2")
-    return Failover(text, "RequestMethod" in text, _compiled(tree, _FAILOVER))
+    return FailoverPredicate(text, "RequestMethod" in text, _compiled(tree, _FAILOVER))
 
 
 def compile_condition(text: str) -> Callable[[Window], bool]:

@@ -1,16 +1,15 @@
-"""Rate and connection limits: token buckets and counts by source, bounded in memory."""
+"""Limits of rates and of connections, by source, in bounded memory."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Sources that a limiter remembers, as vulcand; the one unseen for longest makes room.
+# Sources that a limiter remembers, as in vulcand; the least recently seen one is dropped.
 SOURCES_MAX = 65536
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many requests a period, and so many at once."""
+    """A number of requests for each period, and how many of them may come at once."""
 
     period_s: float
     requests: int
@@ -18,7 +17,7 @@ class Rate:
 
 
 class RateLimiter:
-    """Token buckets of one middleware; a source's bucket starts full."""
+    """The token buckets of one middleware. The bucket of a new source is full."""
 
     __slots__ = ("_buckets", "_rates")
 
@@ -27,12 +26,12 @@ class RateLimiter:
         self._buckets: dict[tuple[bytes, Rate], tuple[float, float]] = {}  # tokens, when
 
     @property
-    def kept(self) -> int:
-        """How many buckets are remembered."""
+    def bucket_count(self) -> int:
+        """The number of remembered buckets."""
         return len(self._buckets)
 
     def wait_s(self, source: bytes, now_s: float, rates: Sequence[Rate] | None = None) -> float:
-        """Take a token of every rate, or none; return how long to wait for one, 0 when taken."""
+        """Take a token of every rate, or none. Return how long to wait; 0 if they are taken."""
         rates = rates or self._rates
         filled = [(rate, self._tokens(source, rate, now_s)) for rate in rates]
         lacking = [
@@ -47,7 +46,7 @@ class RateLimiter:
         return 0.0
 
     def _tokens(self, source: bytes, rate: Rate, now_s: float) -> float:
-        # Taken out and put back in, a source that is seen moves to the end of the dictionary.
+        # Removed and inserted again, the source moves to the end of the dictionary.
         tokens, when_s = self._buckets.pop((source, rate), (float(rate.burst), now_s))
         tokens = min(rate.burst, tokens + (now_s - when_s) * rate.requests / rate.period_s)
         self._buckets[(source, rate)] = (tokens, now_s)
@@ -55,39 +54,26 @@ class RateLimiter:
 
 
 class ConnectionLimiter:
-    """Requests under way by source."""
+    """Counts of the requests in flight, by source."""
 
-    __slots__ = ("_counts", "_most")
+    __slots__ = ("_counts", "_max")
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, connections_max: int) -> None:
+        self._max = connections_max
         self._counts: dict[bytes, int] = {}
 
-    def enter(self, source: bytes) -> bool:
-        """Count a request that begins; False when there are as many as may be."""
+    def acquire(self, source: bytes) -> bool:
+        """Count a request that begins; False when the source has reached its maximum."""
         count = self._counts.get(source, 0)
-        if count >= self._most:
+        if count >= self._max:
             return False
         self._counts[source] = count + 1
         return True
 
-    def leave(self, source: bytes) -> None:
-        """Count a request that ended."""
+    def release(self, source: bytes) -> None:
+        """Count a request that has ended."""
         count = self._counts[source] - 1
         if count:
             self._counts[source] = count
         else:
             del self._counts[source]
-
-
-def go_duration(seconds: float) -> str:
-    """Write a duration as Go does, in whole milliseconds: `1.5s`, `200ms`."""
-    millis = math.ceil(seconds * 1000)
-    if millis < 1000:
-        return f"{millis}ms"
-    whole, rest = divmod(millis, 60_000)
-    text = f"{rest / 1000:g}s"
-    hours, minutes = divmod(whole, 60)
-    if hours:
-        return f"{hours}h{minutes}m{text}"
-    return f"{minutes}m{text}" if minutes else text

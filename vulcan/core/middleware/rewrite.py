@@ -1,8 +1,8 @@
-"""Rewriting a request's URL by a regular expression, with what the replacement may say.
+"""CompiledRewrite a request's URL by a regular expression, with what the replacement may say.
 
 The expression is applied to `scheme://host/path?query`. In the replacement `$1` and `${name}`
 stand for groups, and `{{.Request.Header.Get "X"}}`, `{{.Request.Host}}`, `{{.Request.Method}}`,
-`{{.Request.URL.Path}}`, `{{.Request.RemoteAddr}}` for facts of the request. Only the operator's
+`{{.Request.URL.Path}}`, `{{.Request.RemoteAddr}}` for view of the request. Only the operator's
 text is read so, never what came with a request: vulcand expands the whole URL.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from vulcan.core.routing.expression import ExpressionError
 from vulcan.core.routing.linear_regexp import Regexp, compile_regexp
-from vulcan.core.routing.route import Facts
+from vulcan.core.routing.request_view import RequestView
 
 # Python's engine, which knows groups, may backtrack: it gets short texts only, and only those in
 # which the linear one has found the expression.
@@ -24,42 +24,42 @@ _ACTION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _HEADER = re.compile(r'\.Request\.Header\.Get\s+(?:"([^"]+)"|`([^`]+)`)')
 _GROUP = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})", re.ASCII)
 
-_Part = Callable[[re.Match[bytes], Facts], bytes]
+_Part = Callable[[re.Match[bytes], RequestView], bytes]
 _FACTS: dict[str, _Part] = {
-    ".Request.Host": lambda _, facts: facts.host,
-    ".Request.Method": lambda _, facts: facts.method,
-    ".Request.URL.Path": lambda _, facts: facts.path,
-    ".Request.RemoteAddr": lambda _, facts: facts.peer,
+    ".Request.Host": lambda _, view: view.host,
+    ".Request.Method": lambda _, view: view.method,
+    ".Request.URL.Path": lambda _, view: view.path,
+    ".Request.RemoteAddr": lambda _, view: view.peer,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Rewriting:
+class CompiledRewrite:
     """A compiled rewrite."""
 
     guard: Regexp
     regexp: re.Pattern[bytes]
     parts: tuple[_Part, ...]
 
-    def apply(self, url: bytes, facts: Facts) -> bytes | None:
+    def apply(self, url: bytes, view: RequestView) -> bytes | None:
         """Return the URL with every match replaced, None when there is none."""
         if len(url) > URL_BYTES_MAX or not self.guard.matches(url):
             return None
-        made = self.regexp.sub(lambda match: self._replacement(match, facts), url)
+        made = self.regexp.sub(lambda match: self._replacement(match, view), url)
         return _UNSAFE.sub(b"", made)
 
-    def _replacement(self, match: re.Match[bytes], facts: Facts) -> bytes:
-        return b"".join(part(match, facts) for part in self.parts)
+    def _replacement(self, match: re.Match[bytes], view: RequestView) -> bytes:
+        return b"".join(part(match, view) for part in self.parts)
 
 
-def compile_rewrite(regexp: str, replacement: str) -> Rewriting:
+def compile_rewrite(regexp: str, replacement: str) -> CompiledRewrite:
     """Compile an expression and its replacement. Raises ExpressionError."""
     guard = compile_regexp(regexp)
     try:
         compiled = re.compile(regexp.replace(r"\z", r"\Z").encode())
     except re.error as error:
         raise ExpressionError(f"{regexp}: {error}") from None
-    return Rewriting(guard, compiled, tuple(_parts(replacement, compiled)))
+    return CompiledRewrite(guard, compiled, tuple(_parts(replacement, compiled)))
 
 
 def _parts(text: str, regexp: re.Pattern[bytes]) -> list[_Part]:
@@ -75,7 +75,7 @@ def _parts(text: str, regexp: re.Pattern[bytes]) -> list[_Part]:
 def _fact(text: str) -> _Part:
     if header := _HEADER.fullmatch(text):
         name = (header[1] or header[2]).lower().encode()
-        return lambda _, facts: facts.header(name)
+        return lambda _, view: view.header(name)
     if text in _FACTS:
         return _FACTS[text]
     known = ", ".join([*_FACTS, '.Request.Header.Get "Name"'])
@@ -94,7 +94,7 @@ def _groups(text: str, regexp: re.Pattern[bytes]) -> list[_Part]:
 
 def _literal(text: str) -> _Part:
     encoded = text.encode()
-    return lambda match, facts: encoded  # noqa: ARG005
+    return lambda match, view: encoded  # noqa: ARG005
 
 
 def _group(name: str | None, regexp: re.Pattern[bytes]) -> _Part:

@@ -17,7 +17,7 @@ _SEVERITIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class SyslogTarget:
     """A syslog server; with `path` a local one."""
 
     host: str
@@ -27,7 +27,7 @@ class Target:
     prefix: str
 
 
-def parse_target(text: str) -> Target:
+def parse_target(text: str) -> SyslogTarget:
     """Read `syslog://HOST:PORT`, `syslog:///PATH` or `syslog://`, with `f`, `sev`, `prefix`."""
     try:
         url = urlsplit(text)
@@ -40,7 +40,7 @@ def parse_target(text: str) -> Target:
     facility = _named(_FACILITIES, "f", query.get("f", "LOG_LOCAL0"))
     severity = _named(_SEVERITIES, "sev", query.get("sev", "DEBUG"))
     path = "" if host else (url.path or LOCAL_SOCKET)
-    return Target(host, port, path, facility * 8 + severity, query.get("prefix", "@cee: "))
+    return SyslogTarget(host, port, path, facility * 8 + severity, query.get("prefix", "@cee: "))
 
 
 def _named(numbers: Mapping[str, int], field: str, name: str) -> int:
@@ -49,7 +49,7 @@ def _named(numbers: Mapping[str, int], field: str, name: str) -> int:
     return numbers[name.upper()]
 
 
-def line(target: Target, record: object, pid: int) -> bytes:
+def line(target: SyslogTarget, record: object, pid: int) -> bytes:
     """Return the datagram of a record."""
     head = f"<{target.priority}>vulcand[{pid}]: {target.prefix}".encode()
     return head + msgspec.json.encode(record)

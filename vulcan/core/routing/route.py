@@ -9,8 +9,6 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import msgspec
-
 from vulcan.core.routing.expression import (
     AllOf,
     AnyOf,
@@ -23,41 +21,12 @@ from vulcan.core.routing.expression import (
 )
 from vulcan.core.routing.linear_regexp import compile_regexp
 from vulcan.core.routing.placeholders import Pattern, Prefix, Search, compile_pattern, rank_of
+from vulcan.core.routing.request_view import RequestView, normal_host
 
-__all__ = ["Branch", "Condition", "ExpressionError", "Facts", "Route", "compile_route"]
+__all__ = ["Alternative", "Condition", "ExpressionError", "Route", "compile_route"]
 
 # `(a || b) && (c || d)` has four; a product of many is a mistake that would fill the index.
-BRANCHES_MAX = 64
-
-
-class Facts(msgspec.Struct, frozen=True, gc=False):
-    """What routes look at. `host` is lower-case without port; `path` is raw, without query."""
-
-    host: bytes
-    path: bytes
-    method: bytes = b"GET"
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-    query: bytes = b""
-    peer: bytes = b""  # empty where no route asks for it
-
-    def of(self, peer: bytes) -> "Facts":
-        """Return the facts with the client's address."""
-        return msgspec.structs.replace(self, peer=peer)
-
-    def header(self, lower_name: bytes) -> bytes:
-        """Return the first value of a header, empty without one."""
-        for name, value in self.headers:
-            if name.lower() == lower_name:
-                return value
-        return b""
-
-    def parameter(self, name: bytes) -> bytes:
-        """Return the first value of a query parameter as it came, empty without one."""
-        for pair in self.query.split(b"&"):
-            key, _, value = pair.partition(b"=")
-            if key == name:
-                return value
-        return b""
+ALTERNATIVES_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +63,9 @@ class Condition:
     negated: bool = False
     text: str = ""
 
-    def holds(self, facts: Facts) -> bool:
+    def holds(self, view: RequestView) -> bool:
         """Whether the request satisfies it."""
-        subject = MATCHERS[self.matcher].subject(facts, self.name)
+        subject = MATCHERS[self.matcher].subject(view, self.name)
         return self.pattern.matches(subject) is not self.negated
 
     @property
@@ -106,7 +75,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Branch:
+class Alternative:
     """A conjunction: the first conditions on host and path, which an index finds, and the rest."""
 
     conditions: tuple[Condition, ...]
@@ -122,24 +91,24 @@ class Branch:
 
     @property
     def key(self) -> tuple[bytes | None, bytes | None, frozenset[tuple[str, bytes, bytes, bool]]]:
-        """Equal for branches that take the same requests as written."""
+        """Equal for alternatives that take the same requests as written."""
         return (
             None if self.host is None else self.host.key,
             None if self.path is None else self.path.key,
             frozenset(each.key for each in self.rest),
         )
 
-    def holds(self, facts: Facts) -> bool:
+    def holds(self, view: RequestView) -> bool:
         """Whether a request satisfies every condition."""
         return (
-            (self.path is None or self.path.matches(facts.path))
-            and (self.host is None or self.host.matches(facts.host))
-            and all(condition.holds(facts) for condition in self.rest)
+            (self.path is None or self.path.matches(view.path))
+            and (self.host is None or self.host.matches(view.host))
+            and all(condition.holds(view) for condition in self.rest)
         )
 
-    def failing(self, facts: Facts) -> Condition | None:
+    def failing(self, view: RequestView) -> Condition | None:
         """Return the first condition that a request does not satisfy."""
-        return next((each for each in self.conditions if not each.holds(facts)), None)
+        return next((each for each in self.conditions if not each.holds(view)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +116,16 @@ class Route:
     """Alternatives, one of which has to hold."""
 
     text: str
-    branches: tuple[Branch, ...]
+    alternatives: tuple[Alternative, ...]
 
     @property
-    def asks_peer(self) -> bool:
+    def needs_peer(self) -> bool:
         """Whether the client's address matters, which no request head tells."""
-        return any(each.matcher == "ClientIP" for b in self.branches for each in b.conditions)
+        return any(each.matcher == "ClientIP" for b in self.alternatives for each in b.conditions)
 
-    def holds(self, facts: Facts) -> bool:
+    def holds(self, view: RequestView) -> bool:
         """Whether a request satisfies an alternative."""
-        return any(branch.holds(facts) for branch in self.branches)
+        return any(alternative.holds(view) for alternative in self.alternatives)
 
 
 def compile_route(text: str) -> Route:
@@ -165,7 +134,7 @@ def compile_route(text: str) -> Route:
     return Route(text, tuple(_branch(conditions) for conditions in alternatives))
 
 
-def _branch(conditions: tuple[Condition, ...]) -> Branch:
+def _branch(conditions: tuple[Condition, ...]) -> Alternative:
     def first(subject: str) -> Condition | None:
         return next(
             (
@@ -177,7 +146,7 @@ def _branch(conditions: tuple[Condition, ...]) -> Branch:
         )
 
     host, path = first("Host"), first("Path")
-    return Branch(
+    return Alternative(
         conditions=conditions,
         host=host.pattern if host and not isinstance(host.pattern, Network) else None,
         path=path.pattern if path and not isinstance(path.pattern, Network) else None,
@@ -209,8 +178,8 @@ def _product(parts: list[list[tuple[Condition, ...]]]) -> list[tuple[Condition, 
 
 
 def _bounded(found: list[tuple[Condition, ...]]) -> list[tuple[Condition, ...]]:
-    if len(found) > BRANCHES_MAX:
-        raise ExpressionError(f"more than {BRANCHES_MAX} alternatives: write several frontends")
+    if len(found) > ALTERNATIVES_MAX:
+        raise ExpressionError(f"more than {ALTERNATIVES_MAX} alternatives: write several frontends")
     return found
 
 
@@ -220,13 +189,8 @@ class Matcher:
 
     arguments: tuple[str, ...]
     looks_at: str
-    subject: Callable[[Facts, bytes], bytes]
+    subject: Callable[[RequestView, bytes], bytes]
     compile: Callable[[str], Pattern | Network]
-
-
-def normal_host(host: str) -> str:
-    """Return a host as routes compare it: lower case, no final dot, IPv6 without brackets."""
-    return host.lower().removesuffix(".").removeprefix("[").removesuffix("]")
 
 
 def _searching(text: str) -> Search:
@@ -250,43 +214,43 @@ MATCHERS = {
     "Host": Matcher(
         ("pattern",),
         "Host",
-        lambda facts, _: facts.host,
+        lambda view, _: view.host,
         lambda text: compile_pattern(normal_host(text), "."),
     ),
     "HostRegexp": Matcher(
         ("expression",),
         "Host",
-        lambda facts, _: facts.host,
+        lambda view, _: view.host,
         lambda text: Search(compile_regexp(text, fold=True), fold=True),
     ),
     "Path": Matcher(
-        ("pattern",), "Path", lambda facts, _: facts.path, lambda text: compile_pattern(text, "/")
+        ("pattern",), "Path", lambda view, _: view.path, lambda text: compile_pattern(text, "/")
     ),
-    "PathPrefix": Matcher(("prefix",), "Path", lambda facts, _: facts.path, _prefix),
-    "PathRegexp": Matcher(("expression",), "Path", lambda facts, _: facts.path, _searching),
+    "PathPrefix": Matcher(("prefix",), "Path", lambda view, _: view.path, _prefix),
+    "PathRegexp": Matcher(("expression",), "Path", lambda view, _: view.path, _searching),
     "Method": Matcher(
         ("pattern",),
         "Method",
-        lambda facts, _: facts.method,
+        lambda view, _: view.method,
         lambda text: compile_pattern(text, " "),
     ),
-    "MethodRegexp": Matcher(("expression",), "Method", lambda facts, _: facts.method, _searching),
+    "MethodRegexp": Matcher(("expression",), "Method", lambda view, _: view.method, _searching),
     "Header": Matcher(
         ("name", "pattern"),
         "Header",
-        lambda facts, name: facts.header(name),
+        lambda view, name: view.header(name),
         lambda text: compile_pattern(text, "/"),
     ),
     "HeaderRegexp": Matcher(
-        ("name", "expression"), "Header", lambda facts, name: facts.header(name), _searching
+        ("name", "expression"), "Header", lambda view, name: view.header(name), _searching
     ),
     "Query": Matcher(
         ("name", "pattern"),
         "Query",
-        lambda facts, name: facts.parameter(name),
+        lambda view, name: view.parameter(name),
         lambda text: compile_pattern(text, "&"),
     ),
-    "ClientIP": Matcher(("network",), "ClientIP", lambda facts, _: facts.peer, _network),
+    "ClientIP": Matcher(("network",), "ClientIP", lambda view, _: view.peer, _network),
 }
 
 

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from vulcan.core.routing.placeholders import Exact, Pattern, Placeholders, Prefix, Search
-from vulcan.core.routing.route import Branch, Facts, Route
+from vulcan.core.routing.request_view import RequestView
+from vulcan.core.routing.route import Alternative, Route
 
 _Order = tuple[object, ...]
 # Groups are found by the host pattern as compiled; None is "any host".
@@ -25,7 +26,7 @@ class Rule:
 
     frontend: str
     number: int  # of the alternative
-    branch: Branch
+    alternative: Alternative
     order: _Order
 
     @property
@@ -46,10 +47,10 @@ def rules_of(
         Rule(
             frontend,
             number,
-            branch,
-            (-priority, text if bytewise else branch.rank, frontend, number),
+            alternative,
+            (-priority, text if bytewise else alternative.rank, frontend, number),
         )
-        for number, branch in enumerate(route.branches, first)
+        for number, alternative in enumerate(route.alternatives, first)
     )
 
 
@@ -80,18 +81,18 @@ class Router:
     by_suffix: Mapping[bytes, tuple[_Paths, ...]] = field(default_factory=dict)
     suffix_lengths: tuple[int, ...] = ()
 
-    def find(self, facts: Facts) -> str | None:
+    def find(self, view: RequestView) -> str | None:
         """Return the frontend that answers a request, None without one."""
         best: Rule | None = None
-        for paths in self._hosts(facts.host):
-            for rule in paths.candidates(facts.path):
-                if (best is None or rule.order < best.order) and rule.branch.holds(facts):
+        for paths in self._hosts(view.host):
+            for rule in paths.candidates(view.path):
+                if (best is None or rule.order < best.order) and rule.alternative.holds(view):
                     best = rule
         return best.frontend if best else None
 
-    def candidates(self, facts: Facts) -> list[Rule]:
+    def candidates(self, view: RequestView) -> list[Rule]:
         """Return every rule that a request's host and path lead to, in order."""
-        found = [rule for paths in self._hosts(facts.host) for rule in paths.candidates(facts.path)]
+        found = [rule for paths in self._hosts(view.host) for rule in paths.candidates(view.path)]
         return sorted(found, key=lambda rule: rule.order)
 
     def replaced(self, removed: Iterable[Rule], added: Iterable[Rule]) -> "Router":
@@ -100,7 +101,7 @@ class Router:
         patterns: dict[_HostKey, Pattern | None] = {}
 
         def group(rule: Rule) -> dict[tuple[str, int], Rule]:
-            host = rule.branch.host
+            host = rule.alternative.host
             key = None if host is None else host.key
             if key not in touched:
                 touched[key] = dict(self.groups[key].rules) if key in self.groups else {}
@@ -142,7 +143,7 @@ def _paths(host: Pattern | None, rules: Mapping[tuple[str, int], Rule]) -> _Path
     exact: dict[bytes, list[Rule]] = {}
     by_prefix: dict[bytes, list[Rule]] = {}
     for rule in sorted(rules.values(), key=lambda rule: rule.order):
-        match rule.branch.path:
+        match rule.alternative.path:
             case Exact(text):
                 exact.setdefault(text, []).append(rule)
             case Placeholders() as pattern:
@@ -182,6 +183,6 @@ def _hidden(rules: tuple[Rule, ...]) -> Iterator[tuple[str, str]]:
     """Rules come in order, so the first of several alike is the one that wins."""
     seen: dict[tuple[object, ...], str] = {}
     for rule in rules:
-        winner = seen.setdefault(rule.branch.key, rule.frontend)
+        winner = seen.setdefault(rule.alternative.key, rule.frontend)
         if winner != rule.frontend:
             yield rule.frontend, winner

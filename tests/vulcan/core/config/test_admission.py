@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from coordinator.client.core.view import Changes, View
 from rig.vulcan_keys import PREFIX, changes, entry, frontend, server
-from vulcan.core.config.admission import Quarantine, Refusal, merged
+from vulcan.core.config.admission import KeyAdmission, RejectedKey, merge_changes
 
 KEY = "/vulcand/backends/b/servers/s"
 
@@ -13,56 +13,56 @@ def bad(modified: int = 3):
 
 
 def test_good_keys_pass():
-    quarantine = Quarantine(PREFIX)
+    admission = KeyAdmission(PREFIX)
     given_changes = changes(server("s", "http://h"), removed=("frontends/f/frontend",))
-    assert quarantine.admit(given_changes) == given_changes
-    assert quarantine.refused == {}
+    assert admission.admit(given_changes) == given_changes
+    assert admission.refused == {}
 
 
 def test_a_bad_key_does_not_pass_and_has_a_reason():
-    quarantine = Quarantine(PREFIX)
-    admitted = quarantine.admit(changes(bad(), frontend("f", 'Path("/")')))
+    admission = KeyAdmission(PREFIX)
+    admitted = admission.admit(changes(bad(), frontend("f", 'Path("/")')))
     assert [each.key for each in admitted.entries] == ["/vulcand/frontends/f/frontend"]
     reason = 'URL is "nowhere": expected http://HOST:PORT'
-    assert quarantine.refused == {KEY: Refusal(reason, 3, None)}
+    assert admission.refused == {KEY: RejectedKey(reason, 3, None)}
 
 
 def test_the_last_good_value_of_a_key_that_turned_bad_stays_in_force():
-    quarantine = Quarantine(PREFIX)
+    admission = KeyAdmission(PREFIX)
     good = server("s", "http://h")
-    quarantine.admit(changes(good))
-    assert quarantine.admit(changes(bad())).entries == ()
-    assert quarantine.refused[KEY].kept == good.modified
-    assert quarantine.everything().entries == (good,)
+    admission.admit(changes(good))
+    assert admission.admit(changes(bad())).entries == ()
+    assert admission.refused[KEY].last_good == good.modified
+    assert admission.everything().entries == (good,)
 
 
 def test_a_key_that_is_mended_or_removed_is_forgotten():
-    quarantine = Quarantine(PREFIX)
-    quarantine.admit(changes(bad()))
-    assert quarantine.admit(changes(server("s", "http://h"))).entries
-    assert quarantine.refused == {}
-    quarantine.admit(changes(bad()))
-    assert quarantine.admit(changes(removed=("backends/b/servers/s",))).removed == (KEY,)
-    assert quarantine.refused == {}
-    assert quarantine.everything().entries == ()
+    admission = KeyAdmission(PREFIX)
+    admission.admit(changes(bad()))
+    assert admission.admit(changes(server("s", "http://h"))).entries
+    assert admission.refused == {}
+    admission.admit(changes(bad()))
+    assert admission.admit(changes(removed=("backends/b/servers/s",))).removed == (KEY,)
+    assert admission.refused == {}
+    assert admission.everything().entries == ()
 
 
 def test_a_reset_passes_as_the_difference_and_keeps_what_is_bad_now_but_was_good():
-    quarantine = Quarantine(PREFIX)
-    quarantine.admit(changes(server("s", "http://h"), server("t", "http://t"), reset=True))
-    admitted = quarantine.admit(changes(bad(), frontend("f", 'Path("/")'), reset=True))
+    admission = KeyAdmission(PREFIX)
+    admission.admit(changes(server("s", "http://h"), server("t", "http://t"), reset=True))
+    admitted = admission.admit(changes(bad(), frontend("f", 'Path("/")'), reset=True))
     assert not admitted.reset
     assert admitted.removed == ("/vulcand/backends/b/servers/t",)
     assert [each.key for each in admitted.entries] == ["/vulcand/frontends/f/frontend"]
-    kept = {each.key for each in quarantine.everything().entries}
+    kept = {each.key for each in admission.everything().entries}
     assert kept == {KEY, "/vulcand/frontends/f/frontend"}
 
 
 def test_a_reset_forgets_refusals_of_keys_that_are_gone():
-    quarantine = Quarantine(PREFIX)
-    quarantine.admit(changes(bad()))
-    quarantine.admit(changes(reset=True))
-    assert quarantine.refused == {}
+    admission = KeyAdmission(PREFIX)
+    admission.admit(changes(bad()))
+    admission.admit(changes(reset=True))
+    assert admission.refused == {}
 
 
 STEPS = st.lists(
@@ -87,5 +87,5 @@ def test_merged_changes_have_the_effect_of_each_in_order(before, batch):
         at_once.apply(step)
     for step in batch:
         one_by_one.apply(step)
-    at_once.apply(merged(batch))
+    at_once.apply(merge_changes(batch))
     assert one_by_one.entries == at_once.entries

@@ -7,17 +7,18 @@ import pytest
 
 from rig.vulcan_keys import PREFIX, changes, frontend, server
 from tests.vulcan.test_cli import run
-from vulcan.core.config.model import ModelError, decode, unknown_fields
+from vulcan.core.config.errors import ModelError
+from vulcan.core.config.model import decode, unknown_fields
 from vulcan.core.config.table import Table
 from vulcan.core.control import metrics
-from vulcan.core.routing.route import Facts
+from vulcan.core.routing.request_view import RequestView
 from vulcan.proxy.proxy import Proxy
 
 ALIASES = (('Host("main")', 'Host("localhost")'), ("never", "nowhere"))
 
 
 def answering(table: Table, host: bytes) -> str | None:
-    made = table.find(Facts(host, b"/"))
+    made = table.find(RequestView(host, b"/"))
     return made.id if made else None
 
 

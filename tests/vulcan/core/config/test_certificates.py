@@ -7,9 +7,10 @@ import pytest
 
 from rig.vulcan_certificates import make_pair
 from vulcan.core.config import sni
-from vulcan.core.config.listener import Host
-from vulcan.core.config.model import ModelError, decode, to_json
-from vulcan.core.config.secretbox import KeyPair, Seal, SealError, parse_key
+from vulcan.core.config.errors import ModelError
+from vulcan.core.config.host import Host
+from vulcan.core.config.model import decode, to_json
+from vulcan.core.config.secretbox import KeyPair, SealError, SealKeys, parse_key
 
 KEY, OTHER = b"k" * 32, b"o" * 32
 NONCE = b"n" * 24
@@ -17,9 +18,9 @@ NONCE = b"n" * 24
 
 def host(name: str, pair: KeyPair | None = None, *, bare: bool = False, **settings) -> Host:
     if pair is not None:
-        sealed = Seal((KEY,)).seal(pair, NONCE)
+        sealed = SealKeys((KEY,)).seal(pair, NONCE)
         settings["KeyPair"] = json.loads(sealed) if bare else base64.b64encode(sealed).decode()
-    made = decode(f"hosts/{name}/host", json.dumps({"Settings": settings}), Seal((OTHER, KEY)))
+    made = decode(f"hosts/{name}/host", json.dumps({"Settings": settings}), SealKeys((OTHER, KEY)))
     assert isinstance(made, Host)
     return made
 
@@ -40,7 +41,7 @@ def test_the_private_key_is_never_shown():
 
 
 def test_vulcands_own_format_is_what_is_sealed():
-    sealed = json.loads(Seal((KEY,)).seal(KeyPair(b"k", b"c"), NONCE))
+    sealed = json.loads(SealKeys((KEY,)).seal(KeyPair(b"k", b"c"), NONCE))
     assert sealed["Encryption"] == "secretbox.v1"
     assert base64.b64decode(sealed["Value"]["Nonce"]) == NONCE
     # NaCl's own vector form: 16 bytes of tag, then as many as the plaintext has.
@@ -56,7 +57,7 @@ def test_a_seal_key_is_64_hex_digits(text: str):
 
 def test_a_pair_that_no_key_opens_or_that_does_not_fit_is_refused():
     with pytest.raises(SealError, match="no seal key opens"):
-        Seal((OTHER,)).open(json.loads(Seal((KEY,)).seal(KeyPair(b"k", b"c"), NONCE)))
+        SealKeys((OTHER,)).open(json.loads(SealKeys((KEY,)).seal(KeyPair(b"k", b"c"), NONCE)))
     one, two = make_pair("a.example"), make_pair("b.example")
     with pytest.raises(ModelError, match="Key does not belong to Cert"):
         host("a.example", KeyPair(one.key, two.cert))

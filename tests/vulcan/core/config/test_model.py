@@ -2,15 +2,10 @@ import json
 
 import pytest
 
-from vulcan.core.config.model import (
-    Backend,
-    Frontend,
-    ModelError,
-    Server,
-    decode,
-    default_backend,
-    to_json,
-)
+from vulcan.core.config.backend import Backend, Server, default_backend
+from vulcan.core.config.errors import ModelError
+from vulcan.core.config.frontend import Frontend
+from vulcan.core.config.model import decode, to_json
 
 FRONTEND = {"Type": "http", "BackendId": "b1", "Route": 'Path("/")'}
 
@@ -22,7 +17,12 @@ def frontend(**settings):
 def test_a_backend_has_defaults_for_what_it_does_not_say():
     backend = decode("backends/b1/backend", "{}")
     assert isinstance(backend, Backend)
-    assert (backend.id, backend.dial_s, backend.read_s, backend.probe_s) == ("b1", 5.0, 60.0, 0.0)
+    assert (backend.id, backend.dial_s, backend.read_s, backend.keepalive_s) == (
+        "b1",
+        5.0,
+        60.0,
+        0.0,
+    )
     assert default_backend("b1") == backend
 
 
@@ -35,7 +35,7 @@ def test_a_backend_says_its_time_outs_as_go_durations():
     backend = decode("backends/b1/backend", value)
     assert isinstance(backend, Backend)
     assert (backend.read_s, backend.dial_s) == (60.0, 0.5)
-    assert (backend.probe_s, backend.idle_max) == (30.0, 12)
+    assert (backend.keepalive_s, backend.idle_max) == (30.0, 12)
 
 
 def test_zero_time_outs_mean_the_default_for_none_would_hold_requests_for_ever():
@@ -110,7 +110,7 @@ def test_a_frontend_has_its_settings():
         ({"TLS": {"SessionCache": {"Type": "disk"}}}, "only LRU is known"),
         ({"Balance": "random"}, "use one of rr, p2c, leastconn"),
         ({"HealthCheck": {"Path": "x"}}, "begin it with /"),
-        ({"Sticky": {"Cookie": "a b"}}, "does not fit a cookie"),
+        ({"Sticky": {"Cookie": "a b"}}, "not valid in a cookie"),
         ({"SlowStart": "x"}, "SlowStart.* is not a duration"),
         ({"Drain": "-1s"}, "Settings.Drain"),
     ],
@@ -174,7 +174,7 @@ def test_a_backend_has_all_that_its_settings_say():
         ("frontends/f/middlewares/m", "{}", "missing required field `Type`"),
         ("frontends/f/middlewares/m", '{"Type":"gzip"}', 'Type is "gzip": use one of ratelimit'),
         ("hosts/a b/host", "{}", "is not a host name"),
-        ("hosts/h/host", '{"Settings":{"Default":true}}', "Default without a KeyPair"),
+        ("hosts/h/host", '{"Settings":{"Default":true}}', "Default needs a KeyPair"),
         ("hosts/h/host", '{"Settings":{"KeyPair":"e30="}}', "start vulcand with --seal-key"),
         ("listeners/l", "{}", "missing required field `Address`"),
         ("listeners/l", '{"Address":{"Address":"x"}}', "expected HOST:PORT"),
@@ -194,7 +194,7 @@ def test_a_bad_key_is_refused_with_field_and_reason(path, value, complaint):
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"Hostname": "a\r\nX: y"}, "Settings.Hostname is .* must fit a header"),
+        ({"Hostname": "a\r\nX: y"}, "Settings.Hostname is .* not valid in a header"),
         ({"Limits": {"MaxBodyBytes": -1}}, "Limits has a negative number"),
         ({"FailoverPredicate": "Attempts()"}, "FailoverPredicate: Attempts .* needs a compar"),
     ],

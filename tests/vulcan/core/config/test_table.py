@@ -6,21 +6,21 @@ from hypothesis import strategies as st
 
 from rig.vulcan_keys import PREFIX, backend, changes, entry, frontend, server
 from vulcan.core.config.table import Table
-from vulcan.core.routing.route import Facts
+from vulcan.core.routing.request_view import RequestView
 
 EMPTY = Table(PREFIX)
-ROOT = Facts(b"h", b"/")
+ROOT = RequestView(b"h", b"/")
 
 
 def found(table: Table, path: bytes = b"/") -> str | None:
-    made = table.find(Facts(b"h", path))
+    made = table.find(RequestView(b"h", path))
     return made.id if made else None
 
 
 def test_an_empty_table_finds_nothing():
     assert found(EMPTY) is None
     assert EMPTY.backend("b") is None
-    assert EMPTY.rotation("b") == ()
+    assert EMPTY.distinct_servers("b") == ()
 
 
 def test_keys_in_any_order_make_the_same_table():
@@ -45,7 +45,7 @@ def test_a_rotation_has_each_address_once_in_order_of_ids():
     table = EMPTY.advanced(
         changes(server("s2", "http://h:2"), server("s1", "http://h:1"), server("s3", "http://h:1"))
     )
-    assert [each.authority for each in table.rotation("b")] == ["h:1", "h:2"]
+    assert [each.authority for each in table.distinct_servers("b")] == ["h:1", "h:2"]
 
 
 def test_a_frontend_waits_for_its_backend_and_links_up_when_it_comes():
@@ -91,7 +91,7 @@ def test_notes_tell_of_hidden_routes_and_settings_without_effect():
     table = EMPTY.advanced(changes(frontend("f1", 'Path("/")'), frontend("f2", 'Path("/")'), host))
     assert table.notes() == {
         "/vulcand/hosts/h.example/host": [
-            "Settings.OCSP is accepted and has no effect: nothing is stapled"
+            "Settings.OCSP has no effect: OCSP stapling is not supported"
         ],
         "/vulcand/frontends/f2/frontend": [
             "never answers: frontend f1 has the same route and goes first"

@@ -8,8 +8,8 @@ import pytest
 from coordinator.client.core.store_protocol import Absent, AtIndex, Entry, Present
 from rig.processes import wait_until
 from rig.vulcan_site import Site
-from vulcan.core.control.api_requests import Bad, condition, key_of, severity
-from vulcan.core.control.node_status import TTL_S, Report, standing, told
+from vulcan.core.control.api_requests import ApiError, condition, key_of, severity
+from vulcan.core.control.node_status import TTL_S, NodeStatus, cluster_status, decode_statuses
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_what_a_write_rests_on_is_read_from_fields_and_query(fields, target, wan
 
 @pytest.mark.parametrize("fields", [{b"if-match": b'"x"'}, {b"if-none-match": b'"12"'}])
 def test_an_unknown_condition_is_refused(fields):
-    with pytest.raises(Bad) as refused:
+    with pytest.raises(ApiError) as refused:
         condition(fields, "/v2/hosts")
     assert refused.value.status == 400
 
@@ -55,7 +55,7 @@ def test_a_severity_comes_as_vulcands_clients_send_it(body, fields, target, want
 
 @pytest.mark.parametrize("body", [b"", b"severity=", b"severity=loud"])
 def test_an_unknown_severity_is_refused_with_those_that_are_known(body):
-    with pytest.raises(Bad, match="debug, info, warning"):
+    with pytest.raises(ApiError, match="debug, info, warning"):
         severity("/", {}, body)
 
 
@@ -73,27 +73,27 @@ def test_a_target_has_its_key(target, key):
     assert key_of(target) == key
 
 
-def lags(*reports: Report, newest: int = 0) -> dict[str, object]:
-    found = standing([(report, 0.0) for report in reports], newest)
+def lags(*reports: NodeStatus, newest: int = 0) -> dict[str, object]:
+    found = cluster_status([(report, 0.0) for report in reports], newest)
     return {str(each["Node"]): each["Lag"] for each in found}
 
 
 def test_a_node_lags_behind_the_newest_change_that_any_has_applied():
-    assert lags(Report("a", 12, 12), Report("b", 9, 9)) == {"a": 0, "b": 3}
+    assert lags(NodeStatus("a", 12, 12), NodeStatus("b", 9, 9)) == {"a": 0, "b": 3}
 
 
 def test_a_node_that_has_just_read_everything_makes_no_other_lag():
-    assert lags(Report("a", 500, 12), Report("b", 12, 12), newest=12) == {"a": 0, "b": 0}
+    assert lags(NodeStatus("a", 500, 12), NodeStatus("b", 12, 12), newest=12) == {"a": 0, "b": 0}
 
 
 def test_all_lag_behind_a_key_that_none_has_applied():
-    assert lags(Report("a", 5, 5), Report("b", 4, 4), newest=9) == {"a": 4, "b": 5}
+    assert lags(NodeStatus("a", 5, 5), NodeStatus("b", 4, 4), newest=9) == {"a": 4, "b": 5}
 
 
 def test_what_a_node_told_is_as_old_as_its_key_is_used_up():
     good = Entry("/s/a", '{"Node": "a", "Index": 3, "Changed": 2}', 1, 1, 1000.0 + TTL_S - 7)
     broken = Entry("/s/b", "{", 1, 1, None)
-    assert told([good, broken], 1000.0) == [(Report("a", 3, 2), 7.0)]
+    assert decode_statuses([good, broken], 1000.0) == [(NodeStatus("a", 3, 2), 7.0)]
 
 
 def ask(site: Site, method: str, path: str, body: object = None, **fields: str):

@@ -2,14 +2,14 @@
 
 from daemonkit.core.samples import Sample
 from vulcan.core.balancing.sliding_window import Window, bucket_of
-from vulcan.core.control.top import Recent, anomalies, gathered, labels
+from vulcan.core.control.top import WindowTotals, anomalies, labels, merge_windows
 
 
-def recent(codes: dict[int, int], latency_s: float = 0.01) -> Recent:
-    return Recent(codes, {bucket_of(latency_s): sum(codes.values())})
+def recent(codes: dict[int, int], latency_s: float = 0.01) -> WindowTotals:
+    return WindowTotals(codes, {bucket_of(latency_s): sum(codes.values())})
 
 
-def messages(*servers: Recent) -> list[list[int]]:
+def messages(*servers: WindowTotals) -> list[list[int]]:
     return [[anomaly.code for anomaly in found] for found in anomalies(servers)]
 
 
@@ -19,7 +19,7 @@ def test_windows_of_several_workers_add_up():
         window.record(5.0, status, 0.004)
     told = labels("frontend", "f", window.counts())
     # Two workers that say the same come as one sample of value two.
-    both = gathered([Sample("w", "gauge", "", 2, told)])[("frontend", "f")]
+    both = merge_windows([Sample("w", "gauge", "", 2, told)])[("frontend", "f")]
     assert both.codes == {200: 4, 502: 2}
     assert both.buckets == {bucket_of(0.004): 6}
     assert both.rank == (-2 / 6, 0.0, -6)

@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 from daemonkit.core.framing import BadMessage, parse_request_head, parse_response_head
 from rig.vulcan_keys import frontend as frontend_entry
-from vulcan.core.config.model import Frontend, decode
+from vulcan.core.config.frontend import Frontend
+from vulcan.core.config.model import decode
 from vulcan.core.http import request_head
 
 TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -180,17 +181,17 @@ def origin(*lines: str, **kind) -> request_head.Origin:
     ],
 )
 def test_a_host_is_compared_without_case_port_and_final_dot(authority, host):
-    assert origin(f"Host: {authority}").facts.host == host
+    assert origin(f"Host: {authority}").view.host == host
 
 
 def test_the_path_is_raw_and_without_query():
     found = origin("Host: h", target="/a%2Fb?c=/d")
-    assert (found.facts.path, found.target) == (b"/a%2Fb", b"/a%2Fb?c=/d")
+    assert (found.view.path, found.target) == (b"/a%2Fb", b"/a%2Fb?c=/d")
 
 
 def test_an_absolute_target_goes_before_the_host_field():
     found = origin("Host: other", target="http://h:81/p?q")
-    assert (found.authority, found.facts.host, found.target) == (b"h:81", b"h", b"/p?q")
+    assert (found.authority, found.view.host, found.target) == (b"h:81", b"h", b"/p?q")
     assert origin("Host: other", target="HTTP://h").target == b"/"
     assert origin("Host: other", target="http://h?q").target == b"/?q"
 

@@ -7,11 +7,19 @@ import json
 import pytest
 
 from vulcan.core.balancing.sliding_window import Window, bucket_of, latency_at
-from vulcan.core.config.model import Middleware, ModelError, decode
+from vulcan.core.config.errors import ModelError
+from vulcan.core.config.frontend import Middleware
+from vulcan.core.config.model import decode
 from vulcan.core.middleware import breaker, limiters, rewrite
-from vulcan.core.middleware.chain import EMPTY, Asked, Chain, Passage, Refusal
-from vulcan.core.middleware.conditions import Attempt, compile_condition, compile_failover
-from vulcan.core.routing.route import Facts
+from vulcan.core.middleware.chain import (
+    EMPTY,
+    Chain,
+    MiddlewareRequest,
+    MiddlewareResponse,
+    MiddlewareRun,
+)
+from vulcan.core.middleware.conditions import Attempt, compile_condition, compile_failover_predicate
+from vulcan.core.routing.request_view import RequestView
 
 
 def middleware(kind: str, id_: str = "m", priority: int = 0, **settings) -> Middleware:
@@ -29,25 +37,25 @@ def chain(*middlewares: Middleware) -> Chain:
 
 def ask(
     of: Chain, now_s: float = 0.0, peer: str = "10.1.1.1", path: str = "/a", **fields: str
-) -> tuple[Passage, Refusal | None]:
+) -> tuple[MiddlewareRun, MiddlewareResponse | None]:
     headers = tuple((k.replace("_", "-").encode(), v.encode()) for k, v in fields.items())
     target = path.encode()
-    facts = Facts(b"h.example", target.partition(b"?")[0], b"GET", headers, b"", peer.encode())
-    return of.enter(Asked(facts, b"http", b"h.example", target), now_s)
+    view = RequestView(b"h.example", target.partition(b"?")[0], b"GET", headers, b"", peer.encode())
+    return of.enter(MiddlewareRequest(view, b"http", b"h.example", target), now_s)
 
 
 def status(*args, **kwargs) -> int:
-    _, refusal = ask(*args, **kwargs)
-    return refusal.status if refusal else 200
+    _, response = ask(*args, **kwargs)
+    return response.status if response else 200
 
 
 def test_a_rate_lets_its_burst_through_and_then_its_share():
     limited = chain(middleware("ratelimit", PeriodSeconds=1, Requests=2, Burst=3))
     assert [status(limited, t) for t in (0, 0, 0, 0, 0.5, 0.5)] == [200, 200, 200, 429, 200, 429]
-    _, refusal = ask(limited, 0.5)
-    assert refusal is not None
-    assert refusal.body == b"max rate reached: retry-in 500ms"
-    assert refusal.fields == b"X-Retry-In: 500ms\r\nRetry-After: 1\r\n"
+    _, response = ask(limited, 0.5)
+    assert response is not None
+    assert response.body == b"max rate reached: retry-in 500ms"
+    assert response.fields == b"X-Retry-In: 500ms\r\nRetry-After: 1\r\n"
 
 
 def test_every_client_has_its_own_rate_also_with_an_ipv6_address():
@@ -62,7 +70,7 @@ def test_no_number_of_sources_makes_a_limiter_keep_more_than_its_bound(
     limiter = limiters.RateLimiter((limiters.Rate(1.0, 1, 1), limiters.Rate(60.0, 9, 9)))
     for number in range(100):
         assert limiter.wait_s(b"%d" % number, 0.0) == 0
-        assert limiter.kept <= 10
+        assert limiter.bucket_count <= 10
 
 
 def test_a_request_may_bring_its_rates_and_all_of_them_count():
@@ -88,13 +96,13 @@ def test_a_middleware_that_stays_keeps_what_it_remembers():
 
 def test_connections_are_counted_until_they_end():
     limited = chain(middleware("connlimit", Connections=1))
-    passage, refusal = ask(limited)
-    assert refusal is None
+    run, response = ask(limited)
+    assert response is None
     _, second = ask(limited)
     assert second is not None
     assert (second.status, second.body) == (429, b"max connections reached: 1")
-    passage.finish(1.0, 200, 1.0)
-    passage.finish(1.0, 200, 1.0)
+    run.finish(1.0, 200, 1.0)
+    run.finish(1.0, 200, 1.0)
     assert status(limited) == 200
 
 
@@ -116,9 +124,9 @@ def test_users_pass_with_their_password(name: str, password: str, expected: int)
 
 
 def test_who_brings_no_password_is_asked_for_one():
-    _, refusal = ask(chain(middleware("auth", Username="u", Password="p")))
-    assert refusal is not None
-    assert refusal.fields == b'WWW-Authenticate: Basic realm="restricted", charset="UTF-8"\r\n'
+    _, response = ask(chain(middleware("auth", Username="u", Password="p")))
+    assert response is not None
+    assert response.fields == b'WWW-Authenticate: Basic realm="restricted", charset="UTF-8"\r\n'
 
 
 def test_networks_are_let_in_or_not():
@@ -139,30 +147,30 @@ def test_networks_are_let_in_or_not():
     ],
 )  # fmt: skip
 def test_a_rewrite_changes_where_a_request_goes(settings, path, expected):
-    passage, refusal = ask(chain(middleware("rewrite", **settings)), path=path, X_Who="me")
-    assert refusal is None
-    assert passage.target == expected
+    run, response = ask(chain(middleware("rewrite", **settings)), path=path, X_Who="me")
+    assert response is None
+    assert run.target == expected
 
 
 def test_what_came_with_a_request_is_no_template():
-    rewriting = chain(middleware("rewrite", Regexp="/r/(.*)", Replacement="/s/$1"))
-    passage, _ = ask(rewriting, path="/r/{{.Request.Host}}$1")
-    assert passage.target == b"/s/{{.Request.Host}}$1"
+    rewrite = chain(middleware("rewrite", Regexp="/r/(.*)", Replacement="/s/$1"))
+    run, _ = ask(rewrite, path="/r/{{.Request.Host}}$1")
+    assert run.target == b"/s/{{.Request.Host}}$1"
 
 
 def test_a_header_cannot_end_the_line_it_is_written_to():
     made = rewrite.compile_rewrite("/a", '/{{.Request.Header.Get "X"}}')
-    facts = Facts(b"h", b"/a", headers=((b"X", b"b c\tHTTP/1.1"),))
-    assert made.apply(b"/a", facts) == b"/bcHTTP/1.1"
+    view = RequestView(b"h", b"/a", headers=((b"X", b"b c\tHTTP/1.1"),))
+    assert made.apply(b"/a", view) == b"/bcHTTP/1.1"
 
 
 def test_a_redirect_answers_with_its_place():
     moved = chain(
         middleware("rewrite", Regexp="^http:(.*)", Replacement="https:$1", Redirect=True, Code=308)
     )
-    _, refusal = ask(moved, path="/a?b")
-    assert refusal is not None
-    assert (refusal.status, refusal.fields) == (308, b"Location: https://h.example/a?b\r\n")
+    _, response = ask(moved, path="/a?b")
+    assert response is not None
+    assert (response.status, response.fields) == (308, b"Location: https://h.example/a?b\r\n")
 
 
 def test_an_inner_headers_middleware_has_the_last_word():
@@ -183,41 +191,41 @@ def tripping(**settings) -> Chain:
 def test_a_breaker_trips_falls_back_recovers_and_stands_by():
     hook = {"Type": "webhook", "Action": {"URL": "http://h/x", "Method": "POST", "Body": "hi!"}}
     broken = tripping(OnTripped=hook, OnStandby=hook, RecoveryDuration="10s")
-    passage, _ = ask(broken, 0.0)
-    passage.finish(0.0, 502, 0.01)
-    assert [each.body for each in passage.webhooks] == [b"hi!"]
+    run, _ = ask(broken, 0.0)
+    run.finish(0.0, 502, 0.01)
+    assert [each.body for each in run.webhooks] == [b"hi!"]
     assert broken.states() == {"m": "tripped"}
     assert [status(broken, t) for t in (0.1, 9.9)] == [503, 503]
     status(broken, 10.0)
     halfway = [status(broken, 15.0) for _ in range(100)]
     assert broken.states() == {"m": "recovering"}
     assert 10 < halfway.count(200) < 40
-    passage, _ = ask(broken, 21.0)
+    run, _ = ask(broken, 21.0)
     assert broken.states() == {"m": "standby"}
-    assert len(passage.webhooks) == 1
+    assert len(run.webhooks) == 1
 
 
 @pytest.mark.parametrize(
     ("fallback", "expected"),
     [
         ({"Type": "response", "Action": {"StatusCode": 418, "Body": "aGk=", "ContentType": "a/b"}},
-         Refusal(418, b"hi", b"", b"a/b", "m")),
+         MiddlewareResponse(418, b"hi", b"", b"a/b", "m")),
         ({"Type": "redirect", "Action": {"URL": "http://x/", "PreservePath": True}},
-         Refusal(302, b"", b"Location: http://x/a\r\n", by="m")),
+         MiddlewareResponse(302, b"", b"Location: http://x/a\r\n", by="m")),
         ('{"Type":"response","Action":{"StatusCode":400,"Body":{"a":1}}}',
-         Refusal(400, b'{"a":1}', by="m")),
+         MiddlewareResponse(400, b'{"a":1}', by="m")),
     ],
 )  # fmt: skip
 def test_a_tripped_breaker_answers_as_it_was_told(fallback, expected):
     broken = tripping(Fallback=fallback)
-    passage, _ = ask(broken)
-    passage.finish(0.0, 504, 0.01)
-    _, refusal = ask(broken, 1.0)
-    assert refusal is not None
+    run, _ = ask(broken)
+    run.finish(0.0, 504, 0.01)
+    _, response = ask(broken, 1.0)
+    assert response is not None
     kind = expected.content_type
     if isinstance(fallback, str):
         kind = b"text/plain; charset=utf-8"
-    assert (refusal.status, refusal.body, refusal.fields, refusal.content_type) == (
+    assert (response.status, response.body, response.fields, response.content_type) == (
         expected.status, expected.body, expected.fields, kind
     )  # fmt: skip
 
@@ -225,7 +233,7 @@ def test_a_tripped_breaker_answers_as_it_was_told(fallback, expected):
 @pytest.mark.parametrize(
     ("kind", "settings", "complaint"),
     [
-        ("ratelimit", {"PeriodSeconds": 0, "Requests": 1}, "have to be above 0"),
+        ("ratelimit", {"PeriodSeconds": 0, "Requests": 1}, "must be above 0"),
         ("ratelimit", {"PeriodSeconds": 1, "Requests": 1, "Variable": "x"}, "use client.ip"),
         ("ratelimit", {"PeriodSeconds": 1, "Requests": 1, "RateVar": "client.ip"}, "RateVar is"),
         ("connlimit", {"Connections": -1}, "is negative"),
@@ -236,9 +244,9 @@ def test_a_tripped_breaker_answers_as_it_was_told(fallback, expected):
         ("cbreaker", {"Condition": "Nothing() > 1"}, "is not known: use NetworkErrorRatio"),
         ("trace", {"Addr": "http://x"}, "expected syslog://"),
         ("trace", {"Addr": "syslog://x?f=NO"}, 'f is "NO"'),
-        ("basicauth", {}, "nobody could pass"),
-        ("headers", {"Request": {"Content-Length": "1"}}, "the proxy's own"),
-        ("headers", {"Response": {"X": "a\r\nb"}}, "does not fit a header"),
+        ("basicauth", {}, "nobody could log in"),
+        ("headers", {"Request": {"Content-Length": "1"}}, "written by the proxy"),
+        ("headers", {"Response": {"X": "a\r\nb"}}, "not valid in a header"),
         ("ipallow", {"Allow": ["10.0.0.0/99"]}, "10.0.0.0/99"),
         ("ipallow", {}, "both empty"),
     ],
@@ -260,7 +268,7 @@ def test_a_wrong_middleware_is_refused_with_its_reason(kind, settings, complaint
     ],
 )
 def test_a_failover_predicate_judges_an_attempt(text, attempt, holds):
-    assert compile_failover(text).holds(Attempt(*attempt)) is holds
+    assert compile_failover_predicate(text).holds(Attempt(*attempt)) is holds
 
 
 def test_a_condition_looks_at_the_last_ten_seconds():
@@ -282,9 +290,9 @@ def test_a_latency_is_within_a_quarter_of_the_truth(latency_s: float):
 
 
 def test_breakers_are_as_bounded_as_they_are_told():
-    timing = breaker.Timing(1.0, 1.0, 0.1)
-    made = breaker.Breaker(lambda window: window.total > 1, timing)
-    assert made.answered(0.0, 200, 0.0) is None
-    assert made.answered(0.05, 200, 0.0) is None, "it looks only so often"
-    assert made.answered(0.2, 200, 0.0) is breaker.State.TRIPPED
+    timing = breaker.BreakerTiming(1.0, 1.0, 0.1)
+    made = breaker.CircuitBreaker(lambda window: window.total > 1, timing)
+    assert made.record(0.0, 200, 0.0) is None
+    assert made.record(0.05, 200, 0.0) is None, "it looks only so often"
+    assert made.record(0.2, 200, 0.0) is breaker.BreakerState.TRIPPED
     assert made.window.total == 0

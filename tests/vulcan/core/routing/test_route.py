@@ -1,17 +1,19 @@
 import pytest
 
+from vulcan.core.routing.expression import ExpressionError
 from vulcan.core.routing.placeholders import Exact
-from vulcan.core.routing.route import Branch, ExpressionError, Facts, compile_route, normal_host
+from vulcan.core.routing.request_view import RequestView, normal_host
+from vulcan.core.routing.route import Alternative, compile_route
 
 
-def holds(text: str, **facts) -> bool:
+def holds(text: str, **view) -> bool:
     defaults = {"host": b"h", "path": b"/"}
-    return compile_route(text).holds(Facts(**{**defaults, **facts}))
+    return compile_route(text).holds(RequestView(**{**defaults, **view}))
 
 
-def only(text: str) -> Branch:
-    (branch,) = compile_route(text).branches
-    return branch
+def only(text: str) -> Alternative:
+    (alternative,) = compile_route(text).alternatives
+    return alternative
 
 
 def test_a_route_holds_when_all_its_calls_do():
@@ -95,7 +97,7 @@ def test_routes_rank_by_host_then_path_then_method_then_number():
 
 
 @pytest.mark.parametrize(
-    ("text", "facts", "expected"),
+    ("text", "view", "expected"),
     [
         ('Host("a") || Host("b")', {"host": b"b"}, True),
         ('Host("a") || Host("b")', {"host": b"c"}, False),
@@ -117,10 +119,10 @@ def test_routes_rank_by_host_then_path_then_method_then_number():
         ('ClientIP("10.0.0.1")', {"peer": b""}, False),
     ],
 )
-def test_the_matchers_beyond_vulcands_and_all_operators(text, facts, expected):
-    assert holds(text, **facts) is expected
+def test_the_matchers_beyond_vulcands_and_all_operators(text, view, expected):
+    assert holds(text, **view) is expected
 
 
 def test_a_route_says_whether_the_address_of_the_client_matters():
-    assert compile_route('Host("a") || ClientIP("::1")').asks_peer
-    assert not compile_route('Host("a")').asks_peer
+    assert compile_route('Host("a") || ClientIP("::1")').needs_peer
+    assert not compile_route('Host("a")').needs_peer

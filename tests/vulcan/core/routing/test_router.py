@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vulcan.core.routing.route import Facts, compile_route
+from vulcan.core.routing.request_view import RequestView
+from vulcan.core.routing.route import compile_route
 from vulcan.core.routing.router import Router, Rule, rules_of
 
 HOSTS = [
@@ -40,11 +41,11 @@ def rule(name: str, text: str, priority: int = 0) -> Rule:
 
 def routed(rules: dict[str, str], host: str, path: str, method: str = "GET") -> str | None:
     router = Router().replaced([], [rule(name, text) for name, text in rules.items()])
-    return router.find(Facts(host.encode(), path.encode(), method.encode()))
+    return router.find(RequestView(host.encode(), path.encode(), method.encode()))
 
 
 def test_an_empty_router_finds_nothing():
-    assert Router().find(Facts(b"h", b"/")) is None
+    assert Router().find(RequestView(b"h", b"/")) is None
 
 
 def test_the_more_specific_host_then_path_wins():
@@ -64,7 +65,7 @@ def test_a_larger_priority_goes_first_whatever_the_routes():
     router = Router().replaced(
         [], [rule("exact", 'Host("h") && Path("/")'), rule("loud", 'Path("/<path:x>")', 5)]
     )
-    assert router.find(Facts(b"h", b"/")) == "loud"
+    assert router.find(RequestView(b"h", b"/")) == "loud"
 
 
 def test_of_equal_routes_the_smaller_id_wins_and_the_other_is_told_hidden():
@@ -72,14 +73,14 @@ def test_of_equal_routes_the_smaller_id_wins_and_the_other_is_told_hidden():
         [],
         [rule("f2", 'Path("/<a>")'), rule("f1", 'Path("/<b>")'), rule("f3", 'Path("/a")')],
     )
-    assert router.find(Facts(b"h", b"/x")) == "f1"
+    assert router.find(RequestView(b"h", b"/x")) == "f1"
     assert router.hidden() == {"f2": "f1"}
 
 
 def test_removing_the_winner_brings_the_hidden_one_forward():
     one, two = rule("f1", 'Path("/a")'), rule("f2", 'Path("/a")')
     router = Router().replaced([], [one, two]).replaced([one], [])
-    assert router.find(Facts(b"h", b"/a")) == "f2"
+    assert router.find(RequestView(b"h", b"/a")) == "f2"
     assert router.replaced([two], []) == Router()
 
 
@@ -87,7 +88,7 @@ ROUTES = st.tuples(
     st.sampled_from(HOSTS), st.sampled_from(PATHS), st.sampled_from(REST), st.integers(-1, 1)
 ).filter(lambda parts: any(parts[:3]))
 FACTS = st.builds(
-    Facts,
+    RequestView,
     st.sampled_from([b"a.x", b"b.x", b"w1.x", b"c.y", b"z"]),
     st.sampled_from([b"/p", b"/p/1", b"/p/a", b"/", b"/q/r"]),
     st.sampled_from([b"GET", b"POST"]),
@@ -96,7 +97,7 @@ FACTS = st.builds(
 
 
 @given(st.lists(ROUTES, max_size=8), st.sets(st.integers(0, 7)), FACTS)
-def test_the_index_agrees_with_trying_every_rule_in_order(routes, removed, facts):
+def test_the_index_agrees_with_trying_every_rule_in_order(routes, removed, view):
     rules = [
         rule(f"f{number}", " && ".join(part for part in parts[:3] if part), parts[3])
         for number, parts in enumerate(routes)
@@ -105,17 +106,17 @@ def test_the_index_agrees_with_trying_every_rule_in_order(routes, removed, facts
     left = [each for each in rules if each not in gone]
     router = Router().replaced([], rules).replaced(gone, [])
     best = next(
-        (r.frontend for r in sorted(left, key=lambda r: r.order) if r.branch.holds(facts)), None
+        (r.frontend for r in sorted(left, key=lambda r: r.order) if r.alternative.holds(view)), None
     )
-    assert router.find(facts) == best
+    assert router.find(view) == best
 
 
 def test_each_alternative_of_a_route_is_found_and_ranked_by_itself():
     alternatives = rules_of("f", compile_route('Host("a") && Path("/x") || Path("/y")'), 0)
     router = Router().replaced([], [*alternatives, rule("g", 'Path("/<z>")')])
-    assert router.find(Facts(b"a", b"/x")) == "f"
-    assert router.find(Facts(b"b", b"/x")) == "g"
-    assert router.find(Facts(b"b", b"/y")) == "f"
+    assert router.find(RequestView(b"a", b"/x")) == "f"
+    assert router.find(RequestView(b"b", b"/x")) == "g"
+    assert router.find(RequestView(b"b", b"/y")) == "f"
 
 
 def test_in_vulcands_order_the_larger_text_goes_first():
@@ -132,16 +133,16 @@ def test_in_vulcands_order_the_larger_text_goes_first():
         for each in rules_of(name, compile_route(text), 0, bytewise=True)
     ]
     router = Router().replaced([], rules)
-    assert router.find(Facts(b"x", b"/r/hello")) == "regexp"
+    assert router.find(RequestView(b"x", b"/r/hello")) == "regexp"
     shadowed = Router().replaced([], rules[1:])
-    assert shadowed.find(Facts(b"x", b"/r/hello")) == "longer"
-    assert shadowed.find(Facts(b"x", b"/1")) == "placeholder"
+    assert shadowed.find(RequestView(b"x", b"/r/hello")) == "longer"
+    assert shadowed.find(RequestView(b"x", b"/1")) == "placeholder"
 
 
 def test_candidates_come_in_the_order_in_which_they_are_tried():
     rules = [rule("b", 'Path("/a") && Method("POST")'), rule("a", 'PathPrefix("/")')]
-    found = Router().replaced([], rules).candidates(Facts(b"h", b"/a"))
+    found = Router().replaced([], rules).candidates(RequestView(b"h", b"/a"))
     assert [each.frontend for each in found] == ["b", "a"]
-    failing = found[0].branch.failing(Facts(b"h", b"/a"))
+    failing = found[0].alternative.failing(RequestView(b"h", b"/a"))
     assert failing is not None
     assert failing.text == 'Method("POST")'

@@ -1,0 +1,38 @@
+"""What routes and middlewares may look at in a request."""
+
+import msgspec
+
+
+class RequestView(msgspec.Struct, frozen=True, gc=False):
+    """What routes look at. `host` is lower-case without port; `path` is raw, without query."""
+
+    host: bytes
+    path: bytes
+    method: bytes = b"GET"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    query: bytes = b""
+    peer: bytes = b""  # empty where no route asks for it
+
+    def with_peer(self, peer: bytes) -> "RequestView":
+        """Return the view with the client's address."""
+        return msgspec.structs.replace(self, peer=peer)
+
+    def header(self, lower_name: bytes) -> bytes:
+        """Return the first value of a header, empty without one."""
+        for name, value in self.headers:
+            if name.lower() == lower_name:
+                return value
+        return b""
+
+    def parameter(self, name: bytes) -> bytes:
+        """Return the first value of a query parameter as it came, empty without one."""
+        for pair in self.query.split(b"&"):
+            key, _, value = pair.partition(b"=")
+            if key == name:
+                return value
+        return b""
+
+
+def normal_host(host: str) -> str:
+    """Return a host as routes compare it: lower case, no final dot, IPv6 without brackets."""
+    return host.lower().removesuffix(".").removeprefix("[").removesuffix("]")

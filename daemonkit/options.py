@@ -18,7 +18,7 @@ EXIT_NO = 1
 EXIT_USAGE = 2
 
 
-class Failure(Exception):  # noqa: N818 - a clean "no", not a bug
+class Failure(Exception):  # noqa: N818 - an answer, not a bug
     """Ends a command with a message on stderr and an exit code."""
 
     def __init__(self, message: str, code: int = EXIT_NO) -> None:
@@ -41,7 +41,7 @@ def _address(text: str) -> str:
 
 
 def _load_config(context: typer.Context, path: Path | None) -> Path | None:
-    """Let the TOML file's values stand below flags and environment, above defaults."""
+    """Read the TOML file: its values win over defaults, and lose to flags and environment."""
     if path is None:
         return None
     try:
@@ -65,7 +65,7 @@ def _load_config(context: typer.Context, path: Path | None) -> Path | None:
 
 
 def _given(context: typer.Context, path: Path, parameter: Any, value: object) -> str | list[str]:
-    """Return a TOML value as it would stand on the command line, and judge it while we know where.
+    """Return a TOML value as the command line would have it, and check it while we know its place.
 
     Converted from its TOML type, `workers = 2.5` would quietly be 2.
     """
@@ -99,31 +99,33 @@ def _toml_key(parameter: Any) -> str:
 
 Endpoints = Annotated[
     str,
-    typer.Option("--endpoints", metavar="URL,URL", help="The store's client URLs."),
+    typer.Option(
+        "--endpoints", metavar="URL,URL", help="Client URLs of the store, separated by commas."
+    ),
 ]
 CaFile = Annotated[
     Path | None,
-    typer.Option("--ca-file", help="CA certificates that the store's certificate is checked by."),
+    typer.Option("--ca-file", help="CA certificates that verify the store's certificate."),
 ]
 CertFile = Annotated[
-    Path | None, typer.Option("--cert-file", help="Client certificate shown to the store.")
+    Path | None, typer.Option("--cert-file", help="Client certificate to present to the store.")
 ]
-KeyFile = Annotated[Path | None, typer.Option("--key-file", help="Key of --cert-file.")]
+KeyFile = Annotated[Path | None, typer.Option("--key-file", help="Private key of --cert-file.")]
 Config = Annotated[
     Path | None,
     typer.Option(
         "--config",
         is_eager=True,
         callback=_load_config,
-        help="TOML file with long option names as keys.",
+        help="TOML file whose keys are long option names.",
     ),
 ]
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"],
-    typer.Option("--log-level", help="Least level to log."),
+    typer.Option("--log-level", help="Lowest level to log."),
 ]
 LogFormat = Annotated[
-    Literal["text", "json"], typer.Option("--log-format", help="Form of a log line.")
+    Literal["text", "json"], typer.Option("--log-format", help="Format of log lines.")
 ]
 StatusAddr = Annotated[
     str,
@@ -131,17 +133,27 @@ StatusAddr = Annotated[
         "--status-addr",
         metavar="HOST:PORT",
         callback=_address,
-        help="Where /health /ready /metrics /debug/state are served; empty for nowhere.",
+        help="Address that serves /health, /ready, /metrics and /debug/state; empty for none.",
     ),
 ]
-Workers = Annotated[int, typer.Option("--workers", min=1, max=64, help="Worker processes.")]
+Workers = Annotated[
+    int, typer.Option("--workers", min=1, max=64, help="Number of worker processes.")
+]
 StateDir = Annotated[
     Path | None,
-    typer.Option("--state-dir", help="Where the last good snapshot is kept; none without it."),
+    typer.Option(
+        "--state-dir",
+        help="Directory for the last good copy of the keys; without it, none is kept.",
+    ),
 ]
 DrainS = Annotated[
     float,
-    typer.Option("--drain-timeout", metavar="SECONDS", min=0.0, help="How long an end may take."),
+    typer.Option(
+        "--drain-timeout",
+        metavar="SECONDS",
+        min=0.0,
+        help="Longest time to finish what is in flight before exit.",
+    ),
 ]
 
 
@@ -170,7 +182,7 @@ ShowVersion = Annotated[
 
 
 def program(about: str) -> typer.Typer:
-    """Return an empty command line program; `about` opens its --help."""
+    """Return a command line program without commands; `about` begins its --help."""
     return typer.Typer(
         help=about,
         add_completion=False,
@@ -187,7 +199,9 @@ def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None) -> NoRet
     `raise typer.Exit(code)`.
     """
     command = typer.main.get_command(app)
-    command.help = command.help or app.info.help  # a lone command hides what the program is about
+    command.help = (
+        command.help or app.info.help
+    )  # with a single command, --help would not show the program's text
     prefix = prog.upper().replace("-", "_")
     _share_variables(command, prefix)
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -205,7 +219,7 @@ def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None) -> NoRet
 
 
 def _share_variables(command: Any, prefix: str) -> None:
-    """Name a sub-command's variables as the program's, without the sub-command's name."""
+    """Name the variables of a sub-command like the program's, without the sub-command's name."""
     children: dict[str, Any] = getattr(command, "commands", {})
     for child in children.values():
         child.context_settings["auto_envvar_prefix"] = prefix

@@ -4,7 +4,7 @@ import re
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """Split `127.0.0.1:53`, `[::1]:53` or `:53`; ValueError names the text and the form."""
+    """Split `127.0.0.1:53`, `[::1]:53` or `:53`. ValueError shows the text and the right form."""
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]") and ":" in host
     host = host[1:-1] if bracketed else host

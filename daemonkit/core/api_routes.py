@@ -1,10 +1,10 @@
-"""What an HTTP server answers, as data: the reference is made from it."""
+"""The paths that an HTTP server answers, as data. The reference is made from them."""
 
 from typing import NamedTuple
 
 
 class ApiRoute(NamedTuple):
-    """One path of a server. `METHODS` are separated by spaces; a capital word in a path varies."""
+    """One path of a server: methods separated by spaces, and a path whose capital words vary."""
 
     methods: str
     path: str

@@ -1,7 +1,7 @@
 """HTTP/1.1 message framing, sans-IO (RFC 9110, RFC 9112).
 
 Heads are parsed by llhttp (httptools) behind our own request and status line; bodies are
-framed here. What two parsers could read in two ways is refused, never repaired: a length
+framed here. A message that two parsers could read differently is refused, never repaired: a length
 together with a transfer coding, two lengths, a folded line, a bare LF, an odd chunk size.
 """
 
@@ -18,17 +18,17 @@ STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in 
 Fields = tuple[tuple[bytes, bytes], ...]
 _Head = TypeVar("_Head", "RequestHead", "ResponseHead")
 
-# One chunk-size line: 16 hex digits reach 2^64; extensions are skipped and get no more room.
+# Of one chunk-size line. 16 hex digits reach 2^64; extensions are skipped.
 CHUNK_LINE_BYTES_MAX = 256
-# Of extensions beyond the data they come with: signatures of chunks are fine, a body made of
-# them is work without an end that no limit of a body's size sees.
+# Of chunk extensions beyond the data of their chunks. Signatures of chunks are fine, but a body
+# made of extensions is endless work that no limit of the body's size stops.
 EXTENSION_BYTES_MAX = 16 * 1024
 TRAILER_BYTES_MAX = 8192
 FIELDS_MAX = 100
-# Clients repeat their heads byte for byte on one connection, and parsing is pure.
+# Clients repeat their heads byte for byte on one connection, so parsed heads are cached.
 MEMO_HEADS_MAX = 1024
 MEMO_HEAD_BYTES_MAX = 1024
-# Heads that are told to have come before: four times as many as are kept, at eight bytes each.
+# How many heads are recognised as seen before: four times as many as are cached, 8 bytes each.
 MEMO_MET = 4096
 
 _REQUEST_LINE = re.compile(
@@ -39,12 +39,12 @@ _STATUS_LINE = re.compile(
 )
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[^\x00-\x08\x0a-\x1f\x7f]*)?", re.ASCII)
 _LENGTH = re.compile(rb"\d{1,19}", re.ASCII)
-# Beyond that, a length is negative to who keeps it in 64 bits.
+# A larger length would be negative in a 64-bit integer.
 LENGTH_MAX = 2**63 - 1
 
 
 class BadMessage(Exception):  # noqa: N818 - the message is bad, not the program
-    """A peer's message that must not be acted on. `status` is the answer a client gets."""
+    """A malformed message. `status` is the status code of the answer to a client."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -65,7 +65,7 @@ class RequestHead(msgspec.Struct, frozen=True, eq=False):
     length: int  # of the body; 0 without one, meaningless when chunked
     expects_continue: bool
     memo: dict[str, object] = msgspec.field(default_factory=dict)
-    """What pure functions of this head want to remember beside it."""
+    """A cache for results of pure functions of this head."""
 
 
 class ResponseHead(msgspec.Struct, frozen=True, eq=False):
@@ -98,10 +98,10 @@ _met = [0] * MEMO_MET  # hashes of heads that came once, each at its place
 
 
 def _remember(memo: dict[bytes, _Head], head: bytes, parse: Callable[[bytes], _Head]) -> _Head:
-    """Parse once what comes again and again.
+    """Parse a head, or take its parsed form from the cache.
 
-    Only a head that comes a second time is kept: in a crowd where every head is new, keeping
-    them all would push each other out, and their memory out of the processor's caches.
+    A head is cached when it arrives the second time. If every head is new, caching them all would
+    only displace others and fill the processor's caches.
     """
     parsed = memo.get(head)
     if parsed is None:
@@ -160,7 +160,7 @@ def _refuse_request_line(line: bytes) -> NoReturn:
 
 
 def _check_one_host(headers: Fields) -> None:
-    """Tell several Host fields, which a comma joins, from a comma in one."""
+    """Refuse several Host fields, whose values were joined by a comma."""
     if sum(name.lower() == b"host" for name, _ in headers) > 1:
         raise BadMessage(400, "more than one Host header")
 
@@ -201,8 +201,7 @@ class _Collector:
         self.headers.append((name, value.strip(b" \t")))
 
 
-# The start line is ours, so that llhttp never meets a method, target or status it has an
-# opinion on; it judges the field lines alone.
+# llhttp always gets this start line, so that it checks the field lines only.
 _ANY_REQUEST_LINE = b"POST / HTTP/1.1\r\n"
 
 
@@ -211,7 +210,7 @@ def _parse_fields(block: bytes, status: int) -> tuple[Fields, dict[bytes, bytes]
     try:
         httptools.HttpRequestParser(collector).feed_data(_ANY_REQUEST_LINE + block)
     except httptools.HttpParserUpgrade:
-        pass  # llhttp would hand over to the new protocol here; the caller decides that
+        pass  # llhttp stops at an upgrade; whether to upgrade is the caller's decision
     except httptools.HttpParserError as error:
         raise BadMessage(status, f"malformed header: {error}") from None
     fields: dict[bytes, bytes] = {}
@@ -264,7 +263,7 @@ class ChunkedBody:
         self._status = status
         self._state: Callable[[list[bytes]], bool] = self._size
         self._buffer = b""
-        self._at = 0  # the buffer is cut once a feed: there may be thousands of chunks in it
+        self._at = 0  # the buffer is cut once for each feed: it may hold thousands of chunks
         self._left = 0
         self._excess = 0  # bytes of extensions so far, less those of data
         self.trailers: Fields = ()

@@ -1,4 +1,8 @@
-"""Metrics as plain numbers: what a daemon counts, and how worker processes' counts add up."""
+"""Metrics as plain numbers.
+
+Hot paths count in plain integers; a daemon turns them into samples when asked. Worker processes
+send theirs to the supervisor, which adds them up.
+"""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -19,7 +23,7 @@ class Sample(msgspec.Struct, frozen=True):
     labels: dict[str, str] = {}
 
     def __post_init__(self) -> None:
-        # A truth value is a number to Python and none to who decodes what a worker sent.
+        # Python takes True for a number; the decoder of a worker's samples does not.
         if isinstance(self.value, bool):
             msgspec.structs.force_setattr(self, "value", float(self.value))
 

@@ -1,4 +1,4 @@
-"""The socket of one client: what is written to it, whether it is read, and how it ends."""
+"""The socket of one client: writing to it, pausing and resuming reads, and closing it."""
 
 import asyncio
 import socket
@@ -14,15 +14,15 @@ _RESET = struct.pack("ii", 1, 0)  # socket(7): with a linger time of 0, close se
 
 
 class State(Enum):
-    """Where a connection stands; the sweep bounds the time in all but ANSWER."""
+    """The state of a connection; the sweep bounds the time in all states but ANSWER."""
 
-    FRESH = auto()  # nothing has come yet
+    FRESH = auto()  # no byte has arrived yet
     IDLE = auto()  # between requests
     HEAD = auto()  # part of a head has arrived
     BODY = auto()  # a buffered body is arriving
-    ANSWER = auto()  # the application has it
+    ANSWER = auto()  # the application has the request
     TUNNEL = auto()  # no HTTP any more; the application bounds its time
-    LINGER = auto()  # answered for the last time; what still comes is thrown away
+    LINGER = auto()  # the last answer is written; more input is thrown away
     CLOSED = auto()
 
 
@@ -105,7 +105,7 @@ class ClientSocket(asyncio.Protocol):
             self._transport.abort()
 
     def reset(self) -> None:
-        """Cut an answer so that it does not look whole, even where its end is the connection's."""
+        """Reset, so that an unfinished answer does not look complete even if close would end it."""
         if self._transport is not None and self._state is not State.CLOSED:
             sock = self._transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -126,7 +126,7 @@ class ClientSocket(asyncio.Protocol):
         self._transport.close()
 
     def _takes_nothing(self, now: float) -> bool:
-        """Whether the client has not taken one byte of its answer for too long."""
+        """Whether the client has not read one byte of its answer for too long."""
         assert self._transport is not None
         pending_bytes = self._transport.get_write_buffer_size()
         taken_bytes = self._written_bytes - pending_bytes
@@ -135,7 +135,7 @@ class ClientSocket(asyncio.Protocol):
         elif now - self._taken_since > self.server.limits.write_s:
             return True
         if pending_bytes and self._state in {State.IDLE, State.LINGER}:
-            self._since = now  # its answer is still on its way
+            self._since = now  # the answer is still being sent
         return False
 
     def _enter(self, state: State) -> None:

@@ -1,4 +1,4 @@
-"""One client's connection: its requests, their answers, and a bound on each wait.
+"""One client's connection: requests, answers, and a bound on each wait.
 
 A connection has one exchange at a time.
 """
@@ -8,9 +8,9 @@ from daemonkit.http.client_socket import Listener, State
 from daemonkit.http.exchange import Exchange, Tunnel
 from daemonkit.http.request_reader import RequestReader
 
-# What a client may send ahead of the answer it waits for, before it is no longer read.
+# How much a client may send ahead of its answer before its socket is no longer read.
 AHEAD_BYTES_MAX = 64 * 1024
-# While the server drains, a connection without a request yet may have one on its way.
+# While the server drains, a new connection may still have a request on its way.
 FRESH_S = 1.0
 
 
@@ -42,9 +42,9 @@ class Connection(RequestReader):
             self.pause()
 
     def eof_received(self) -> bool:
-        """Keep the connection for what the client still waits for.
+        """Keep a half-closed connection open for the answers that the client waits for.
 
-        TLS has no half-closed connections: there the end of a client's sending ends it.
+        TLS has no half-closed connections.
         """
         if self._tunnel is not None:
             self._tunnel.client_end()
@@ -88,7 +88,7 @@ class Connection(RequestReader):
         self.server.application(exchange)
 
     def persistence(self, head: RequestHead) -> bytes:
-        """Return the Connection field of an answer, and remember what it promises."""
+        """Return the Connection field of an answer, and remember whether it announces the end."""
         if self._body is not None and not self.server.buffered:
             self.close_after = True  # the rest of the body would be read as the next request
         if self._half_closed and not self._buffer:
@@ -124,24 +124,24 @@ class Connection(RequestReader):
         self.close()
 
     def resume(self) -> None:
-        # An application that takes the body's next piece has no say over what follows the body.
+        # What follows the body is read only as far as it fits.
         if len(self._buffer) <= AHEAD_BYTES_MAX:
             self.read_on()
 
     # for Server
 
     def refuse(self, status: int, reason: str) -> None:
-        """Say why this connection is one too many."""
+        """Answer that there are too many connections."""
         self._refuse(BadMessage(status, reason))
 
     def close_if_idle(self) -> None:
-        """Close between two requests; a request under way is the last one."""
+        """Close between two requests; a request in flight is the last one."""
         self.close_after = True
         if self._state is State.IDLE and not self._buffer:
             self.close()
 
     def sweep(self, now: float) -> None:
-        """Close what has been in its state for too long."""
+        """Close the connection if it has been in its state for too long."""
         if self._takes_nothing(now):
             self.abort()
             return

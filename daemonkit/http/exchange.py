@@ -7,13 +7,13 @@ from daemonkit.core.framing import Fields, RequestHead
 
 
 class Application(Protocol):
-    """Answers exchanges, at once or later. An exception from it goes to the loop: it is a bug."""
+    """Answers exchanges, at once or later. An exception from it is a bug and goes to the loop."""
 
     def __call__(self, exchange: "Exchange", /) -> None: ...
 
 
 class Receiver(Protocol):
-    """Takes a request's body as it arrives; told nothing more once the answer has ended."""
+    """Gets a request's body as it arrives, until the answer has ended."""
 
     def body_data(self, data: bytes) -> None: ...
 
@@ -21,7 +21,7 @@ class Receiver(Protocol):
 
 
 class Tunnel(Protocol):
-    """Takes a client's bytes as they are, after the connection has left HTTP."""
+    """Gets a client's raw bytes after the connection has left HTTP."""
 
     def client_data(self, data: bytes) -> None: ...
 
@@ -68,7 +68,7 @@ class ClientConnection(Protocol):
 
 
 class Exchange:
-    """One request and its answer. Heads given to it end without the empty line."""
+    """One request and its answer. Heads that you pass end without the empty line."""
 
     __slots__ = (
         "_chunked",
@@ -87,15 +87,15 @@ class Exchange:
         self._connection = connection
         self.head = head
         self.body = body  # complete in a buffered application, else empty
-        # To be set before the application returns: a body without a receiver is thrown away.
+        # Set this before the application returns: a body without a receiver is thrown away.
         self.receiver: Receiver | None = None
-        # The answer cannot end any more: the client went away or its body was malformed.
+        # Called when the answer cannot end: the client went away or its body was malformed.
         self.lost: Callable[[], None] | None = None
         self.resumed: Callable[[], None] | None = None  # the client takes bytes again
-        # A client that half-closes may still wait for its answer. Where an answer may take
-        # for ever (a watch), the end of its sending is taken as its end.
+        # A client that half-closes may still wait for its answer. Where an answer may take for
+        # ever (a watch), a half-close counts as the end of the client.
         self.ends_with_client = False
-        self.trailers: Fields = ()  # of the request's body; there when it has ended
+        self.trailers: Fields = ()  # of the request's body, once it has ended
         self.begun = False  # whether a byte of the answer has been written
         self._chunked = False
 
@@ -111,7 +111,7 @@ class Exchange:
 
     @property
     def writable(self) -> bool:
-        """False while the client does not take what was written; `resumed` is called then."""
+        """False while the client does not read what was written; `resumed` is called later."""
         return not self._connection.write_paused
 
     @property
@@ -120,7 +120,7 @@ class Exchange:
         return self._connection.exchange is not self
 
     def be_last(self) -> None:
-        """Close the connection behind this answer; nothing that the client sent after is read."""
+        """Close the connection after this answer; later requests on it are not read."""
         self._connection.close_after = True
 
     def reply(self, head: bytes, body: bytes = b"", *, dated: bool = False) -> None:
@@ -181,22 +181,22 @@ class Exchange:
         connection.answered()
 
     def abort(self) -> None:
-        """Cut the connection, so that the client sees an answer that did not end."""
+        """Reset the connection, so that the client sees an incomplete answer."""
         if self._connection.exchange is self:
             self._connection.reset()
 
     def proceed(self) -> None:
-        """Tell a client that asked (`Expect: 100-continue`) to send its body."""
+        """Answer `Expect: 100-continue`: ask the client to send its body."""
         if self._connection.exchange is self and not self.begun:
             self._connection.proceed(self.head)
 
     def interim(self, head: bytes) -> None:
-        """Send a 1xx answer, status line and fields, to a client that knows them."""
+        """Send a 1xx answer, status line and fields, to a client of HTTP/1.1."""
         if self._connection.exchange is self and not self.begun and self.head.minor == 1:
             self._connection.write(head + b"\r\n")
 
     def switch(self, head: bytes, tunnel: Tunnel) -> None:
-        """Answer with 101 and leave HTTP: from here on `tunnel` gets what the client sends."""
+        """Answer with 101 and leave HTTP: `tunnel` gets what the client sends from now on."""
         connection = self._connection
         if connection.exchange is not self:
             return
@@ -215,16 +215,16 @@ class Exchange:
             self._connection.end_writing()
 
     def send_last(self) -> None:
-        """End a tunnel once what was sent through it is out."""
+        """Close a tunnel once everything has been sent."""
         if self._connection.exchange is self:
             self._connection.close_tunnel()
 
     def pause(self) -> None:
-        """Read no more for now; what was read already still comes."""
+        """Stop reading for now; bytes that were read already are still delivered."""
         if self._connection.exchange is self:
             self._connection.pause()
 
     def resume(self) -> None:
-        """Read on."""
+        """Read again."""
         if self._connection.exchange is self:
             self._connection.resume()

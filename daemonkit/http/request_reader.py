@@ -1,8 +1,8 @@
-"""Bytes of a client to requests: heads and bodies, one request at a time.
+"""From a client's bytes to requests: heads and bodies, one request at a time.
 
-Pipelined requests wait in the buffer, so answers leave in order. Two things stop a connection from
-taking the next request: an answer that has not ended, and a client that does not read the answers
-it has. Either way the buffer fills to its bound and the socket is no longer read.
+Pipelined requests wait in the buffer, so answers leave in order. A connection does not take the
+next request while an answer is unfinished, or while the client does not read its answers. Then the
+buffer fills to its bound and the socket is no longer read.
 """
 
 import re
@@ -62,7 +62,7 @@ class RequestReader(ClientSocket):
             self.write(_CONTINUE)
 
     def _go_on(self) -> None:
-        """Turn to what has been sent ahead, and to what will be sent."""
+        """Take the next requests: those in the buffer, then those to come."""
         if not self._parsing and (self._buffer or self._paused or self._half_closed):
             self._parse()
 
@@ -83,7 +83,7 @@ class RequestReader(ClientSocket):
             self.read_on()
 
     def _next_request(self) -> bool:
-        """Take one request from the buffer; False when it is not there yet, or not its turn."""
+        """Take one request from the buffer; False if it is incomplete or has to wait."""
         if self.exchange is not None or self.write_paused or self._state is State.LINGER:
             return False
         buffer = self._buffer
@@ -195,10 +195,10 @@ class RequestReader(ClientSocket):
         return bytes(gathered)
 
     def _refuse(self, refusal: BadMessage) -> None:
-        """Answer a message that must not be acted on, and end the connection."""
+        """Refuse a malformed message, and end the connection."""
         exchange, self.exchange = self.exchange, None
         if exchange is not None and exchange.begun:
-            self.reset()  # only that tells the client that this was not the whole answer
+            self.reset()  # tells the client that the answer is incomplete
         else:
             body = f"{refusal.reason}\n".encode()
             self.write(
@@ -213,7 +213,7 @@ class RequestReader(ClientSocket):
             exchange.lost()
 
     def _last_words(self) -> None:
-        """Close once the answer is out. What the client still sends must not reset it."""
+        """Close once the answer is sent. More input must not reset the connection."""
         assert self._transport is not None
         self._buffer = b""
         self._body = None

@@ -3,8 +3,8 @@
 An application is called with the `Exchange` either when the request is complete (`buffered`)
 or at its head, and then takes the body piece by piece.
 
-Time-outs need no timer a request: a sweep each second looks at when every connection
-entered its state.
+Time-outs need no timer for each request: once a second a sweep checks how long every connection
+has been in its state.
 """
 
 import asyncio
@@ -35,24 +35,24 @@ __all__ = [
 ]
 
 SWEEP_S = 1.0
-# Connections that are being told that there are too many; more are cut without a word.
+# Connections that are being refused with an answer; more are cut off without one.
 REFUSED_MAX = 1000
-# A slow reader may take so long for its last answer over TLS; the sweep ends a still one sooner.
+# How long a slow reader may take for its last answer over TLS; the sweep ends a stalled one sooner.
 TLS_CLOSE_S = 3600.0
-# A client that is gone without a word, by a power cut say, is noticed within two minutes, also
-# where nothing is written to it: a watch may be silent for days.
+# A client that disappeared, for example in a power cut, is noticed within two minutes, even if
+# nothing is written to it. A watch may be silent for days.
 KEEPALIVE = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
 )
-# Turns of the loop in which what has reached our sockets is accepted and read.
+# Turns of the event loop that accept and read what has already reached our sockets.
 ARRIVED_TURNS = 2
 
 
 class Server:
-    """What the connections of one listener share."""
+    """Accepts connections, and holds what they share."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Server:
     ) -> None:
         """Accept connections on a listening socket.
 
-        A `door` stands in front of each connection and may keep it for another protocol.
+        `door` may put another protocol in front of each connection.
         """
         if sock.family in {socket.AF_INET, socket.AF_INET6}:
             for level, option, value in KEEPALIVE:  # connections inherit them
@@ -104,17 +104,17 @@ class Server:
             sock=sock,
             ssl=tls,
             backlog=BACKLOG,
-            # A handshake is to a TLS client what the head is to others.
+            # For a TLS client the handshake comes before the head.
             ssl_handshake_timeout=self.limits.head_s if tls else None,
             ssl_shutdown_timeout=TLS_CLOSE_S if tls else None,
         )
         self._listeners.append(listener)
 
     async def drain(self, deadline_s: float, *, grace_s: float = 0.0) -> None:
-        """Accept no more, let exchanges under way finish, cut what is left at the deadline.
+        """Stop accepting, let exchanges in flight finish, and cut off the rest at the deadline.
 
-        A connection that is idle just now may have a request on its way, which its end would
-        cross. Within `grace_s` its client may ask once more, and hears that this was the last one.
+        A request may be on its way on an idle connection when we close it. Within `grace_s` its
+        client may send one more request, and the answer says that the connection ends.
         """
         self.draining = True
         end_s = self.now() + deadline_s
@@ -132,7 +132,7 @@ class Server:
             await self._idle.wait()
 
     async def _emptied(self, seconds: float) -> bool:
-        """Wait until no connection is left, for so long; return whether that is so."""
+        """Wait at most this long until no connection is left; return whether none is."""
         if not self.connections:
             return True
         self._idle.clear()
@@ -143,7 +143,7 @@ class Server:
         return True
 
     def opened(self, connection: Connection) -> None:
-        """Count a connection, or tell it that there are too many."""
+        """Count a connection, or refuse it because there are too many."""
         if len(self.connections) >= self.limits.connections_max:
             self._refuse(connection, 503, "too many connections")
             return
@@ -166,7 +166,7 @@ class Server:
             self._idle.set()
 
     def _client(self, connection: Connection) -> str:
-        """Return whose connection counts; empty without a bound, and on a socket in a directory."""
+        """Return which client a connection counts for; empty if unbounded or on a Unix socket."""
         bounded = self.limits.client_connections_max and connection.peer[0]
         return client_of(connection.peer[0]) if bounded else ""
 
@@ -188,7 +188,7 @@ class Server:
 
 
 def client_of(address: str) -> str:
-    """Return whose connections count together: an address, or an IPv6 network of 64 bits."""
+    """Return what connections are counted by: an address, or an IPv6 network of 64 bits."""
     address = address.partition("%")[0]
     if ":" not in address:
         return address

@@ -1,4 +1,4 @@
-"""TLS contexts of listeners. SIGHUP loads the files again: new connections get the new ones."""
+"""TLS contexts of listeners. After a reload, new connections use the new files."""
 
 import ssl
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """PEM files of a listener; with `ca`, `require_client` asks every client for a certificate."""
+    """PEM files of a listener; `require_client` demands a client certificate signed by `ca`."""
 
     cert: Path
     key: Path
@@ -25,7 +25,7 @@ def server_context(files: TlsFiles) -> ssl.SSLContext:
 
 
 def client_context(files: TlsFiles) -> ssl.SSLContext:
-    """Return a context that shows the certificate, and trusts `ca` or else the system's CAs."""
+    """Return a context that presents the certificate, and trusts `ca` or the system's CAs."""
     context = ssl.create_default_context(cafile=files.ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     load(context, files)
@@ -34,7 +34,7 @@ def client_context(files: TlsFiles) -> ssl.SSLContext:
 
 
 def load(context: ssl.SSLContext, files: TlsFiles) -> None:
-    """Read the files into a context that may be in use."""
+    """Load the files into a context that may be in use."""
     for path in (files.cert, files.key, *([files.ca] if files.ca else [])):
         path.open("rb").close()  # an OSError from here names the file; OpenSSL's does not
     context.load_cert_chain(files.cert, files.key)

@@ -30,19 +30,19 @@ class Log:
         self._logger = logging.getLogger(name)
 
     def debug(self, event: str, **fields: object) -> None:
-        """Write what only a developer wants."""
+        """Log something that only a developer wants."""
         self._write(logging.DEBUG, event, fields)
 
     def info(self, event: str, **fields: object) -> None:
-        """Write a decision or a change of state."""
+        """Log a decision or a change of state."""
         self._write(logging.INFO, event, fields)
 
     def warning(self, event: str, **fields: object) -> None:
-        """Write what an operator may have to look at."""
+        """Log something that an operator may have to look at."""
         self._write(logging.WARNING, event, fields)
 
     def error(self, event: str, *, exc: BaseException | None = None, **fields: object) -> None:
-        """Write what is broken; `exc` adds its type, text and traceback."""
+        """Log a failure; `exc` adds its type, text and traceback."""
         if exc is not None:
             fields = {**fields, "error": f"{type(exc).__name__}: {exc}"}
         self._write(logging.ERROR, event, fields, exc)
@@ -55,12 +55,12 @@ class Log:
 
 
 def get(name: str) -> Log:
-    """Return the log of a component, named as its metrics are."""
+    """Return the log of a component; its metrics have the same name."""
     return Log(name)
 
 
 def configure(level: str, form: str, stream: TextIO | None = None) -> None:
-    """Send logs to stderr. Under journald, text lines get a priority and lose their time."""
+    """Send logs to stderr. Under journald, text lines have a priority and no time."""
     stream = stream or sys.stderr
     handler = logging.StreamHandler(stream)
     if form == "json":
@@ -70,12 +70,12 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # Its warnings about retried connections are ours to say, with their reason.
+    # We log retried connections ourselves, with the reason.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 def set_level(level: str) -> None:
-    """Log from this level on."""
+    """Log this level and higher ones."""
     logging.getLogger().setLevel(level.upper())
 
 
@@ -97,7 +97,7 @@ def _quoted(value: object) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
     if _PLAIN.fullmatch(text) and text.isprintable():
         return text
-    # What a client sent may hold line ends and terminal controls beyond ASCII's.
+    # Text from a client may contain line ends and terminal controls outside ASCII.
     return json.dumps(text, ensure_ascii=not text.isprintable())
 
 

@@ -1,8 +1,4 @@
-"""Metrics as plain samples, written in Prometheus' text format.
-
-Hot paths count in plain integers; a daemon turns them into samples when it is asked. Worker
-processes send theirs to the supervisor, which adds them up.
-"""
+"""Samples in Prometheus' text format, with the metrics of the process itself."""
 
 from collections.abc import Callable, Iterable, Iterator
 

@@ -16,9 +16,11 @@ from daemonkit.process.listening_socket import listening_socket
 DRAIN_S = 0.5
 ROUTES = (
     ApiRoute("GET", "/health", "200 while the process can do its job, else 503; JSON"),
-    ApiRoute("GET", "/ready", "200 once it serves with data, else 503; JSON with what it rests on"),
+    ApiRoute(
+        "GET", "/ready", "200 once it serves with data, else 503; JSON with what that depends on"
+    ),
     ApiRoute("GET", "/metrics", "Prometheus text"),
-    ApiRoute("GET", "/debug/state", "what the daemon believes, as JSON"),
+    ApiRoute("GET", "/debug/state", "the daemon's internal state, as JSON"),
 )
 Answer = tuple[int, str, bytes]  # status, content type, body
 
@@ -27,14 +29,14 @@ _log = logs.get("status")
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The answer to "are you well?" and what it rests on."""
+    """The answer to a health question, and the facts that it is based on."""
 
     ok: bool
     detail: dict[str, object] = field(default_factory=dict)
 
 
 class StatusPage:
-    """Serves a daemon's state on an address of its own, loopback unless told otherwise."""
+    """Serves a daemon's state on a separate address, loopback by default."""
 
     def __init__(
         self,
@@ -54,10 +56,10 @@ class StatusPage:
             b"/debug/state": lambda: (200, "application/json", _json(state())),
         }
         self.port = 0
-        self.socket: socket.socket | None = None  # for a successor
+        self.socket: socket.socket | None = None  # passed to the next process in a hot upgrade
 
     async def start(self, inherited: socket.socket | None = None) -> None:
-        """Listen, on the socket of a predecessor if there is one; without an address do nothing."""
+        """Listen, on the inherited socket if there is one; do nothing without an address."""
         if not self._addr:
             return
         sock = inherited or listening_socket(parse_address(self._addr), socket.SOCK_STREAM)
@@ -85,7 +87,7 @@ class StatusPage:
     def _made(self, page: Callable[[], Answer], target: bytes) -> Answer:
         try:
             return page()
-        except Exception as error:  # noqa: BLE001 - a look at a sick daemon must not end it
+        except Exception as error:  # noqa: BLE001 - looking at a broken daemon must not end it
             _log.error("page-failed", exc=error, page=target.decode(errors="replace"))
             return 500, "text/plain", b"this page failed; the daemon's log says why\n"
 

@@ -1,7 +1,7 @@
-"""The life of a daemon's process: signals, readiness, drain, exit code.
+"""The life cycle of a daemon's process: signals, readiness, drain, exit code.
 
-Exit codes: 0 after SIGTERM or SIGINT, 1 when the world broke (logged once), 2 for wrong use.
-A second SIGTERM or SIGINT ends the drain at once. A process whose drain was cut ends without
+The exit code is 0 after SIGTERM or SIGINT, 1 after a failure (logged once), and 2 for wrong use. A
+second SIGTERM or SIGINT ends the drain at once. A process whose drain was cut off exits without
 waiting for its threads.
 """
 
@@ -24,41 +24,41 @@ from daemonkit.process.sd_notify import activated_sockets
 __all__ = ["CannotServe", "Daemon", "Lifecycle", "activated_sockets", "run"]
 
 DRAIN_S = 10.0
-# To end, a cancelled task needs a few turns of the loop.
+# A cancelled task needs a few turns of the event loop to end.
 CANCEL_S = 1.0
 ENDING = (signal.SIGTERM, signal.SIGINT)
 
 _log = logs.get("lifecycle")
 
 
-class CannotServe(Exception):  # noqa: N818 - states a fact an operator must act on
-    """Ends the process with exit code 1; its message names the thing, the place, the remedy."""
+class CannotServe(Exception):  # noqa: N818 - a fact that an operator must act on
+    """Ends the process with exit code 1; the message names the thing, the place and the remedy."""
 
 
 class Daemon(Protocol):
-    """What a daemon does when its process lives."""
+    """What a daemon does in the life of its process."""
 
     async def start(self, life: "Lifecycle") -> None:
-        """Return when ready to serve. An exception ends the process with exit code 1.
+        """Return when the daemon is ready to serve. An exception ends the process with code 1.
 
-        It is cancelled when the process is told to end before it is ready.
+        It is cancelled if the process is told to stop before it is ready.
         """
         ...
 
     async def drain(self) -> None:
-        """Stop accepting and finish what is under way; cut off at the drain deadline.
+        """Stop accepting work and finish what is in flight; cut off at the drain deadline.
 
-        Called once, also after a `start` that failed or was cancelled half way.
+        Called once, even if `start` failed or was cancelled.
         """
         ...
 
     def reload(self) -> None:
-        """Read again what SIGHUP means for this daemon; never called before it is ready."""
+        """Reload what this daemon reloads on SIGHUP; never called before it is ready."""
         ...
 
 
 class Lifecycle:
-    """A running process, as its daemon sees it."""
+    """The running process, as its daemon sees it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -69,11 +69,11 @@ class Lifecycle:
 
     @property
     def stopping(self) -> bool:
-        """Whether the process is on its way out."""
+        """Whether the process is stopping."""
         return self._ending.is_set()
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        """Run `work` beside the rest; an exception from it ends the process."""
+        """Run `work` in the background; an exception from it ends the process."""
         task = self._loop.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -84,7 +84,7 @@ class Lifecycle:
         self._call(self._fail, error)
 
     def stop(self) -> None:
-        """End the process as SIGTERM does. Safe from any thread."""
+        """Stop the process as SIGTERM does. Safe from any thread."""
         self._call(self._stop)
 
     def status(self, text: str) -> None:
@@ -92,19 +92,19 @@ class Lifecycle:
         sd_notify.notify(STATUS=text)
 
     async def ended(self) -> None:
-        """Return when the process shall end."""
+        """Return when the process is to stop."""
         await self._ending.wait()
 
     async def cut(self) -> None:
-        """Return when even the drain shall end."""
+        """Return when the drain is to be cut off."""
         await self._cut.wait()
 
     async def cancel_tasks(self) -> bool:
-        """End what was spawned and is still running; False when some of it does not end."""
+        """Cancel the spawned tasks that still run; return whether all of them ended."""
         return await _cancelled(self._tasks)
 
     def _call(self, function: Any, *arguments: Any) -> None:
-        # A closed loop means that the process is ending as was asked for.
+        # The loop is closed only when the process is ending already.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(function, *arguments)
 
@@ -129,9 +129,9 @@ class Lifecycle:
 
 
 def run(daemon: Daemon, *, drain_s: float | None = DRAIN_S) -> int:
-    """Run a daemon until it is told to end; return the process's exit code.
+    """Run a daemon until it is told to stop; return the process's exit code.
 
-    `drain_s` bounds the drain in seconds; None leaves the bound to who runs the process.
+    `drain_s` bounds the drain in seconds; None means that the parent process bounds it.
     """
     return uvloop.run(_live(daemon, drain_s))
 
@@ -161,18 +161,18 @@ async def _live(daemon: Daemon, drain_s: float | None) -> int:
 
 
 def _keep_code(loop: asyncio.AbstractEventLoop, code: int) -> None:
-    """Let a signal hasten the end that has been reached, and not change what it says."""
+    """Let a late signal end the process at once, without a change of its exit code."""
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     for number in ENDING:
         loop.remove_signal_handler(number)
         signal.signal(number, lambda *_: os._exit(code))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
-    # The interpreter's own end puts the kernel's handlers back, and those kill.
+    # At its exit the interpreter restores the default handlers, which would kill the process.
     atexit.register(signal.pthread_sigmask, signal.SIG_BLOCK, ENDING)
 
 
 async def _start(daemon: Daemon, life: Lifecycle) -> bool:
-    """Start the daemon, or begin to end; False when its start cannot be cancelled."""
+    """Start the daemon, or give up; return False when its start cannot be cancelled."""
     start = asyncio.create_task(daemon.start(life), name="start")
     ended = asyncio.create_task(life.ended())
     await asyncio.wait({start, ended}, return_when="FIRST_COMPLETED")
@@ -185,7 +185,7 @@ async def _start(daemon: Daemon, life: Lifecycle) -> bool:
 
 
 async def _drain(daemon: Daemon, life: Lifecycle, drain_s: float | None) -> bool:
-    """Drain the daemon; False when that was cut."""
+    """Drain the daemon; return False when the drain was cut off."""
     drain = asyncio.create_task(daemon.drain(), name="drain")
     cut = asyncio.create_task(life.cut())
     done, _ = await asyncio.wait({drain, cut}, timeout=drain_s, return_when="FIRST_COMPLETED")
@@ -201,7 +201,7 @@ async def _drain(daemon: Daemon, life: Lifecycle, drain_s: float | None) -> bool
 
 
 async def _cancelled(tasks: Iterable[asyncio.Task[Any]]) -> bool:
-    """Cancel tasks and let them end; False, and a line for each, when some do not."""
+    """Cancel tasks and wait for them; log those that do not end and return False."""
     running = {task for task in tasks if not task.done()}
     for task in running:
         task.cancel()
@@ -214,13 +214,13 @@ async def _cancelled(tasks: Iterable[asyncio.Task[Any]]) -> bool:
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process now: a thread or task that does not end would hold a usual exit up."""
+    """Exit now: a normal exit would wait for threads and tasks that do not end."""
     logging.shutdown()
     os._exit(code)
 
 
 async def _beat() -> None:
-    """Tell the watchdog that the loop turns."""
+    """Tell systemd's watchdog that the event loop runs."""
     interval_s = sd_notify.watchdog_interval_s()
     while interval_s is not None:
         sd_notify.notify(WATCHDOG="1")
@@ -228,14 +228,14 @@ async def _beat() -> None:
 
 
 async def _reload(daemon: Daemon, life: Lifecycle, hangup: asyncio.Event) -> None:
-    """Reload at each SIGHUP; one that came before the daemon was ready counts, too."""
+    """Reload at each SIGHUP, also at one that came before the daemon was ready."""
     while True:
         await hangup.wait()
         hangup.clear()
         if life.stopping:
             return
         _log.info("reload")
-        # systemd's notify-reload compares the time with that of its request.
+        # systemd compares this time with the time of its request (Type=notify-reload).
         sd_notify.notify(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
         daemon.reload()
         sd_notify.notify(READY="1")

@@ -6,8 +6,8 @@ import socket
 from daemonkit.observe import logs
 
 _FIRST_FD = 3  # sd_listen_fds(3)
-# READY is worth a wait for a busy service manager. Nothing else is: one that has stopped reading
-# must not stop the daemon.
+# READY may wait for a busy service manager. Nothing else waits: a service manager that has stopped
+# reading must not stop the daemon.
 _READY_S = 1.0
 
 _log = logs.get("notify")
@@ -16,7 +16,7 @@ _log = logs.get("notify")
 def notify(**fields: str) -> None:
     """Send `READY="1"`, `STATUS="..."` and the like to the service manager, if there is one.
 
-    One that cannot be reached is logged and no reason to stop serving.
+    A service manager that cannot be reached is logged; the daemon goes on.
     """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
@@ -35,7 +35,7 @@ def notify(**fields: str) -> None:
 
 
 def watchdog_interval_s() -> float | None:
-    """Return how often to send WATCHDOG=1: half of what the unit allows; None without one."""
+    """Return how often to send WATCHDOG=1: half of WatchdogSec=; None without a watchdog."""
     usec, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
     if not usec.isdigit() or int(usec) == 0 or (pid and pid != str(os.getpid())):
         return None
@@ -45,7 +45,7 @@ def watchdog_interval_s() -> float | None:
 def activated_sockets() -> dict[str, list[socket.socket]]:
     """Take the listening sockets that systemd passed, by FileDescriptorName.
 
-    The variables are consumed, so that no child believes the sockets are for it.
+    The variables are removed, so that no child process takes the sockets for its own.
     """
     pid, count = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "")
     names = os.environ.pop("LISTEN_FDNAMES", "")

@@ -25,18 +25,18 @@ from daemonkit.process.worker import VARIABLE
 from daemonkit.process.worker_channel import FrameKind, Frames
 
 POLL_S = 1.0
-# Polls unanswered for so long are a hang: no honest step of a worker takes a tenth of it.
+# A worker that leaves polls unanswered for so long hangs: no step of its work takes a tenth of it.
 HANG_S = 30.0
-# One that is not ready may be loading a large state on a busy machine.
+# A worker that is not ready yet may be loading a large state on a busy machine.
 START_S = 120.0
-# A worker this far behind is cheaper to bring up to date by the whole state.
+# A worker that is this far behind is brought up to date by the whole state, which is cheaper.
 BEHIND_BYTES_MAX = 64 * 1024 * 1024
 RESTART_S_MIN, RESTART_S_MAX = 0.1, 5.0
-# A worker that lived so long died of something new: the restart delay begins anew.
+# After a worker has lived this long, the restart delay begins at its minimum again.
 PROVEN_S = 10.0
 
 _log = logs.get("workers")
-# Not JSON, which has no infinity.
+# Not JSON: JSON has no infinity.
 _samples = msgspec.msgpack.Decoder(list[Sample])
 
 
@@ -135,11 +135,11 @@ class Supervisor:
         return all(slot.ready for slot in self._slots)
 
     def samples(self) -> list[Sample]:
-        """Return the workers' metrics added up; counters of ended workers still count."""
+        """Return the sum of the workers' metrics; the counters of ended workers still count."""
         restarts = Sample(
             "worker_restarts_total",
             "counter",
-            "Workers that ended unasked and were replaced.",
+            "Workers that ended unexpectedly and were replaced.",
             sum(slot.restarts for slot in self._slots),
         )
         live = [slot.samples for slot in self._slots]
@@ -155,7 +155,7 @@ class Supervisor:
         for slot in self._slots:
             if slot.frames is not None:
                 slot.frames.send(FrameKind.DRAIN)
-        # A connection that only we still listened for would wait for nobody.
+        # Nobody would accept connections on these sockets any more.
         for sock in self._sockets.values():
             sock.close()
         if not self._tasks:
@@ -243,7 +243,7 @@ class Supervisor:
             for slot in self._slots:
                 if slot.frames is None:
                     continue
-                # Counted in polls, not in time: were we ourselves held up, all would seem to hang.
+                # Counted in polls: after a stall of the supervisor all workers would seem to hang.
                 silent_s = slot.unanswered_polls * POLL_S
                 if silent_s > (HANG_S if slot.ready else START_S):
                     _log.error("worker-hangs", worker=slot.number, silent_s=silent_s)

@@ -1,7 +1,7 @@
-"""A worker process: what it does, and how it lives on what its supervisor sends.
+"""A worker process, which serves with the state that its supervisor sends.
 
 It inherits listening sockets and gets its settings and its state over a channel: everything at
-first, then each change. When its supervisor is gone it drains and ends.
+first, then each change. When its supervisor is gone, it drains and exits.
 """
 
 import asyncio
@@ -39,11 +39,11 @@ class Worker(Protocol):
         ...
 
     def samples(self) -> Iterable[Sample]:
-        """Return the metrics; asked about once a second."""
+        """Return the metrics; called about once a second."""
         ...
 
     async def drain(self) -> None:
-        """Finish what is under way."""
+        """Finish what is in flight."""
         ...
 
 
@@ -54,7 +54,7 @@ def serve(worker: Worker, receiver: SocketReceiver | None = None) -> int:
     """
     text = os.environ.pop(VARIABLE, "")
     if not text:
-        sys.stderr.write("this module is started by its daemon, not by hand\n")
+        sys.stderr.write("this module is started by its daemon; do not run it by hand\n")
         return 2
     passed = json.loads(text)
     sockets = {name: socket.socket(fileno=fd) for name, fd in passed["sockets"].items()}
@@ -71,7 +71,7 @@ def serve(worker: Worker, receiver: SocketReceiver | None = None) -> int:
 
 
 class _WorkerDaemon:
-    """A worker as a daemon: it starts with its settings and ends with its channel."""
+    """A worker as a daemon: it starts with its settings and stops with its channel."""
 
     def __init__(
         self, worker: Worker, channel: socket.socket, sockets: Mapping[str, socket.socket]
@@ -83,8 +83,8 @@ class _WorkerDaemon:
 
     async def start(self, life: Lifecycle) -> None:
         loop = asyncio.get_running_loop()
-        # The supervisor decides when its workers end: by the channel, or by its own end. A
-        # terminal and systemd signal it and them at once.
+        # The supervisor decides when its workers stop, by the channel or by its own end. A terminal
+        # and systemd signal the workers, too.
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, lambda: None)
         settings: asyncio.Future[bytes] = loop.create_future()
@@ -93,7 +93,7 @@ class _WorkerDaemon:
 
         def end() -> None:
             nonlocal told_to_end
-            if not told_to_end:  # a second call would cut the drain
+            if not told_to_end:  # a second call would cut off the drain
                 told_to_end = True
                 life.stop()
 
@@ -116,7 +116,7 @@ class _WorkerDaemon:
 
         def lost() -> None:
             end()
-            # Nobody is left who would cut a drain that does not end.
+            # No supervisor is left to end a drain that hangs.
             loop.call_later(lifecycle.DRAIN_S, life.stop)
 
         frames = Frames(take, lost)
@@ -133,4 +133,4 @@ class _WorkerDaemon:
         await self._worker.drain()
 
     def reload(self) -> None:
-        """Do nothing: changes come over the channel."""
+        """Do nothing, because changes come over the channel."""

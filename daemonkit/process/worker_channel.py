@@ -23,7 +23,7 @@ class FrameKind(IntEnum):
 
 
 class Frames(asyncio.Protocol):
-    """Cuts the stream into frames."""
+    """Splits the stream into frames."""
 
     def __init__(self, take: Callable[[FrameKind, bytes], None], lost: Callable[[], None]) -> None:
         self._take = take
@@ -56,11 +56,11 @@ class Frames(asyncio.Protocol):
 
     @property
     def waiting_bytes(self) -> int:
-        """What the other side has not taken yet."""
+        """Bytes that the other side has not read yet."""
         return self._transport.get_write_buffer_size() if self._transport else 0
 
     def send(self, kind: FrameKind, payload: bytes = b"") -> None:
-        """Send a frame; into the void when the other side is gone."""
+        """Send a frame; do nothing when the other side is gone."""
         assert len(payload) <= FRAME_BYTES_MAX
         if self._transport is not None:
             self._transport.write(_HEADER.pack(len(payload), kind))

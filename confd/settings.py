@@ -1,25 +1,40 @@
-"""What confd was told on its command line."""
+"""The options of confd as values, and its exit codes."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from confd.apply.transaction import Manner
+from confd.core.keyspace.key_sources import STORE
 
-# The source that is the store; the others are read from this host.
-STORE = "store"
+# A resource failed, or a test case did.
+EXIT_FAILED = 1
+# The store could not be read.
+EXIT_NO_STORE = 3
+# `confd noop` found that something would change.
+EXIT_CHANGES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyOptions:
+    """How resources are processed: which steps are left out, and the commands' time-outs."""
+
+    noop: bool = False
+    sync_only: bool = False
+    keep_staged: bool = False
+    check_timeout_s: float = 30.0
+    reload_timeout_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Where the configuration is, and how it is carried out.
 
-    `interval_s` 0 is no periodic pass. Without `watch`, only passes render. `wait` is the least
-    and the greatest wait of resources that have none of their own. Of the sources of keys a
-    later one wins.
+    `interval_s` 0 turns off periodic passes. Without `watch`, only a pass renders. `wait` is the
+    shortest and the longest wait of resources that set none. A later source of keys overrides
+    an earlier one.
     """
 
     confdir: Path
-    manner: Manner
+    options: ApplyOptions
     prefix: str = ""
     state_dir: Path | None = None
     watch: bool = False

@@ -1,9 +1,9 @@
-"""Files put in place whole: staged beside their destination, synced, renamed.
+"""Puts whole files in place: staged beside their destination, synced, renamed.
 
-A reader of the destination sees the old file or the new one, never a part, and never the new
-text under a mode or an owner it should not have: the staged file gets both before its first
-byte. A process killed between any two steps leaves the destination as it was or as it shall be,
-and perhaps a staged file, which the next run sweeps.
+A program that reads the destination sees the old file or the new one, never a part, and never
+the new text under a wrong mode or owner: the staged file gets both before its first byte. A
+process killed between any two steps leaves the old file or the new one, and perhaps a staged
+file, which the next run removes.
 """
 
 import grp
@@ -15,63 +15,48 @@ import secrets
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from confd.core.config.resource import Placement, TemplateResource
+from confd.core.changes.candidate import FileState
+from confd.core.config.resource import Placement
 
 NEW_FILE_MODE = 0o644
-# What is larger was not rendered here, so it is not what is wanted.
-PRESENT_BYTES_MAX = 64 << 20
+# A larger file was not written by confd, so it differs from what confd would write.
+READ_BYTES_MAX = 64 << 20
 _STAGED_MODE = 0o600
 _PERMISSIONS = 0o777
 _START_LENGTH = len(".confd-") + 12 + len("-")
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,8}")
 
 
-class OwnerUnknown(OSError):  # noqa: N818 - the host lacks it; it may come
-    """No user or group of this host has the name."""
+class OwnerUnknown(OSError):  # noqa: N818 - the host has none yet; one may be added
+    """This host has no user or group of that name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A file as it shall be."""
-
-    content: bytes
-    mode: int
-    uid: int
-    gid: int
-
-
-def wanted(resource: TemplateResource, dest: Path, content: bytes) -> Wanted:
-    """Complete what the resource leaves open. Raises OwnerUnknown."""
-    return Wanted(content, _mode(resource, dest), _uid(resource.owner), _gid(resource.group))
-
-
-def present(dest: Path) -> Wanted | None:
-    """Return the file that stands at a destination; None without a readable regular one."""
+def read_state(dest: Path) -> FileState | None:
+    """Return the file at a destination; None if there is no readable regular file."""
     try:
-        # O_NONBLOCK: a FIFO in the place of the file must not stop us.
+        # O_NONBLOCK: opening a FIFO there must not block.
         descriptor = os.open(dest, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
     try:
         found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > PRESENT_BYTES_MAX:
+        if not stat.S_ISREG(found.st_mode) or found.st_size > READ_BYTES_MAX:
             return None
         content = _read(descriptor, found.st_size)
-        return Wanted(content, stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
+        return FileState(content, stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
     finally:
         os.close(descriptor)
 
 
 def resolved(dest: Path, placement: Placement) -> Path:
-    """Return where the file is to be: at the end of a link only if links are followed."""
+    """Return the path to write: where a link leads if links are followed, else `dest`."""
     return dest.resolve() if placement.follow_symlinks and dest.is_symlink() else dest
 
 
 def make_directories(path: Path, mode: int) -> None:
-    """Create a directory and those above it, each with the mode, whatever the umask says."""
+    """Create a directory and its missing parents, each with the mode regardless of the umask."""
     missing = [each for each in (path, *path.parents) if not each.exists()]
     for each in reversed(missing):
         each.mkdir(exist_ok=True)
@@ -80,64 +65,65 @@ def make_directories(path: Path, mode: int) -> None:
 
 
 def back_up(dest: Path, index: int, content: bytes, keep_max: int) -> None:
-    """Keep the file that stands at `dest` beside it, and no more than `keep_max` of them.
+    """Keep the file at `dest` under another name beside it, at most `keep_max` of them.
 
-    A hard link: the copy has the file's own mode and owner, and costs no bytes.
+    The backup is a hard link: it has the file's own mode and owner and takes no space.
     """
     digest = hashlib.sha256(content).hexdigest()[:12]
     with suppress(FileExistsError, FileNotFoundError):
         os.link(dest, dest.with_name(f".{dest.name}.bak-{index}-{digest}"), follow_symlinks=False)
-    ours = re.compile(rf"\.{re.escape(dest.name)}\.bak-(\d+)-[0-9a-f]{{12}}")
+    backup_name = re.compile(rf"\.{re.escape(dest.name)}\.bak-(\d+)-[0-9a-f]{{12}}")
     found = sorted(
         (int(match[1]), entry.stat(follow_symlinks=False).st_mtime_ns, entry.path)
         for entry in os.scandir(dest.parent)
-        if (match := ours.fullmatch(entry.name))
+        if (match := backup_name.fullmatch(entry.name))
     )
     for _, _, path in found[: max(0, len(found) - keep_max)]:
         discard(Path(path))
 
 
-def overwrite(dest: Path, want: Wanted) -> None:
-    """Write into the file that stands at `dest`, which may be a mount of its own.
+def overwrite(dest: Path, desired: FileState) -> None:
+    """Write into the file at `dest`, which may be a mount point.
 
-    Not atomic: a reader can see a part, and a power cut leave one, which the next run rewrites.
+    This is not atomic: a reader can see a part of the text, and a power cut can leave a part,
+    which the next run rewrites.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     descriptor = os.open(dest, flags, _STAGED_MODE)
     with os.fdopen(descriptor, "wb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(f"{dest}: not a regular file")
-        _give(descriptor, want)
+        _set_access(descriptor, desired)
         file.truncate(0)
-        file.write(want.content)
+        file.write(desired.content)
         file.flush()
-        if want.mode & ~_PERMISSIONS:
-            os.fchmod(descriptor, want.mode)
+        if desired.mode & ~_PERMISSIONS:
+            os.fchmod(descriptor, desired.mode)
         os.fsync(descriptor)
 
 
 def remove(dest: Path) -> None:
-    """Remove a file; on return it is gone even after a power cut."""
+    """Remove a file durably: after the return, a power cut does not bring it back."""
     dest.unlink(missing_ok=True)
     with suppress(FileNotFoundError):
         sync_directory(dest.parent)
 
 
-def stage(dest: Path, want: Wanted) -> Path:
-    """Write the whole file beside its destination, synced; return its path."""
-    # Some checkers go by the extension; the dot in front hides the file from `include *.conf`.
+def stage(dest: Path, desired: FileState) -> Path:
+    """Write the whole file beside its destination and sync it; return its path."""
+    # Some checkers look at the extension. The leading dot hides the file from `include *.conf`.
     extension = dest.suffix if _EXTENSION.fullmatch(dest.suffix) else ""
     staged = dest.parent / f"{_staged_start(dest)}{secrets.token_hex(6)}{extension}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(staged, flags, _STAGED_MODE)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            _give(descriptor, want)
-            file.write(want.content)
+            _set_access(descriptor, desired)
+            file.write(desired.content)
             file.flush()
-            # Writing clears the set-id bits, so they come last. (write(2))
-            if want.mode & ~_PERMISSIONS:
-                os.fchmod(descriptor, want.mode)
+            # Writing clears the set-id bits, so they are set last. (write(2))
+            if desired.mode & ~_PERMISSIONS:
+                os.fchmod(descriptor, desired.mode)
             os.fsync(descriptor)
     except BaseException:
         discard(staged)
@@ -146,7 +132,7 @@ def stage(dest: Path, want: Wanted) -> Path:
 
 
 def replace(staged: Path, dest: Path) -> None:
-    """Put a staged file in place; on return it is there even after a power cut."""
+    """Rename a staged file over its destination durably."""
     staged.rename(dest)
     sync_directory(dest.parent)
 
@@ -157,20 +143,20 @@ def discard(staged: Path) -> None:
 
 
 def keep(staged: Path, dest: Path) -> None:
-    """Leave a staged file for a look, in the place of the one kept before."""
+    """Keep a staged file for inspection; it replaces the one kept before."""
     with suppress(FileNotFoundError):
         staged.rename(kept_path(dest))
 
 
 def kept_path(dest: Path) -> Path:
-    """Return where the kept staged file of a destination is."""
+    """Return the path of the kept staged file of a destination."""
     return dest.with_name(f".{dest.name}.staged")
 
 
 def sweep(dests: Iterable[Path]) -> int:
-    """Remove what killed runs staged for these destinations; return how many files.
+    """Remove what killed runs left staged for these destinations; return the number of files.
 
-    A directory that cannot be read is left alone: writing there will say what is wrong with it.
+    A directory that cannot be read is skipped: a later write there will report the error.
     """
     starts: dict[Path, set[str]] = {}
     for dest in dests:
@@ -186,7 +172,7 @@ def sweep(dests: Iterable[Path]) -> int:
 
 
 def sync_directory(path: Path) -> None:
-    """Make the names in a directory survive a power cut."""
+    """Make the names in a directory durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -195,7 +181,7 @@ def sync_directory(path: Path) -> None:
 
 
 def _staged_start(dest: Path) -> str:
-    # By the hash, so that the name fits wherever that of the destination does.
+    # A hash, so that the name is never too long where the name of the destination is not.
     return f".confd-{hashlib.sha256(os.fsencode(dest)).hexdigest()[:12]}-"
 
 
@@ -207,16 +193,17 @@ def _read(descriptor: int, size: int) -> bytes:
     return b"".join(pieces)
 
 
-def _give(descriptor: int, want: Wanted) -> None:
+def _set_access(descriptor: int, desired: FileState) -> None:
     found = os.fstat(descriptor)
-    if (found.st_uid, found.st_gid) != (want.uid, want.gid):
-        os.fchown(descriptor, want.uid, want.gid)
-    os.fchmod(descriptor, want.mode & _PERMISSIONS)
+    if (found.st_uid, found.st_gid) != (desired.uid, desired.gid):
+        os.fchown(descriptor, desired.uid, desired.gid)
+    os.fchmod(descriptor, desired.mode & _PERMISSIONS)
 
 
-def _mode(resource: TemplateResource, dest: Path) -> int:
-    if resource.mode is not None:
-        return resource.mode
+def mode_for(mode: int | None, dest: Path) -> int:
+    """Return the mode, or without one that of the file at `dest`, or 0644."""
+    if mode is not None:
+        return mode
     try:
         found = os.lstat(dest)
     except FileNotFoundError:
@@ -224,7 +211,8 @@ def _mode(resource: TemplateResource, dest: Path) -> int:
     return stat.S_IMODE(found.st_mode) if stat.S_ISREG(found.st_mode) else NEW_FILE_MODE
 
 
-def _uid(owner: str | int | None) -> int:
+def uid_of(owner: str | int | None) -> int:
+    """Return the id of a user; without one, confd's own. Raises OwnerUnknown."""
     match owner:
         case None:
             return os.geteuid()
@@ -234,10 +222,11 @@ def _uid(owner: str | int | None) -> int:
             try:
                 return pwd.getpwnam(owner).pw_uid
             except KeyError:
-                raise OwnerUnknown(f"owner {owner!r} is no user of this host") from None
+                raise OwnerUnknown(f"owner {owner!r} is not a user of this host") from None
 
 
-def _gid(group: str | int | None) -> int:
+def gid_of(group: str | int | None) -> int:
+    """Return the id of a group; without one, confd's own. Raises OwnerUnknown."""
     match group:
         case None:
             return os.getegid()
@@ -247,4 +236,12 @@ def _gid(group: str | int | None) -> int:
             try:
                 return grp.getgrnam(group).gr_gid
             except KeyError:
-                raise OwnerUnknown(f"group {group!r} is no group of this host") from None
+                raise OwnerUnknown(f"group {group!r} is not a group of this host") from None
+
+
+def owner_of(file: FileState) -> str:
+    """Return a file's owner and group by name, or by number if this host has no name for them."""
+    try:
+        return f"{pwd.getpwuid(file.uid).pw_name}:{grp.getgrgid(file.gid).gr_name}"
+    except KeyError:
+        return f"{file.uid}:{file.gid}"

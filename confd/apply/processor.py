@@ -1,10 +1,7 @@
-"""The one thread that renders and runs commands, fed with changes by the mirrors.
+"""The one thread that renders and runs commands; the store watcher sends it the changes.
 
-Everything that comes in waits in a queue while a command runs, so nothing is lost by a slow
-reload: its change makes the resource due again afterwards.
-
-A root is dark until its keys are known. Keys from the Mirror's cache on disk may be older than
-the files that a former run wrote, so they count only after the store had its chance to speak.
+While a command runs, messages wait in a queue, so a slow reload loses nothing: a change that
+arrives meanwhile makes its resources due again.
 """
 
 import os
@@ -17,28 +14,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from confd.apply import files
-from confd.apply.engine import Workshop, units
-from confd.apply.runner import Runner
-from confd.apply.state_dir import State
-from confd.apply.transaction import Outcome, Result, Unit
-from confd.core.config.resource import Pace, ResourceError, TemplateResource
-from confd.core.keyspace.dependency_index import ReadIndex, Schedule, roots, spread
-from confd.core.keyspace.key_set import KeySet, inside
+from confd.apply.applier import Unit
+from confd.apply.engine import Engine, group_units
+from confd.apply.runner import CommandRunner
+from confd.apply.state_dir import StateDir
+from confd.core.changes.debounce import Debouncer, splay_fraction, timing_of
+from confd.core.changes.outcome import Outcome, Result
+from confd.core.config.resource import TemplateResource
+from confd.core.config.toml_errors import ResourceError
+from confd.core.keyspace.dependency_index import DependencyIndex
+from confd.core.keyspace.key_set import KeySet
+from confd.core.keyspace.key_sources import STORE
+from confd.core.keyspace.watch_roots import watch_roots
 from confd.core.templates.render import RenderError
-from confd.settings import STORE, Settings
+from confd.settings import Settings
 from confd.sources import confdir, local_keys
+from confd.sources.store_watcher import StoreWatcher, needs
 from coordinator.client.core.store_protocol import Store
 from coordinator.client.core.view import Changes
-from coordinator.client.mirror import Mirror, MirrorStatus
 from daemonkit.observe import logs
 
-# How long the store may take to answer before the cached keys are taken for good.
-STORE_PATIENCE_S = 2.0
-# While cached keys wait for the store, how often its state is looked at.
-LOOK_EVERY_S = 0.05
-# Changes taken in before rendering goes on; the rest waits its turn.
+# How many messages are taken before rendering goes on; the others wait for the next round.
 BATCH_MAX = 1000
-# An editor or an unpacking package writes several files; one pass is for all of them.
+# An editor or a package manager writes several files; one pass serves all of them.
 EDIT_QUIET_S = 0.2
 EDIT_WAIT_MAX_S = 2.0
 
@@ -46,249 +44,223 @@ _log = logs.get("confd")
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
-    """A mirror's news of one root."""
+class KeysDelivered:
+    """Keys below a root changed."""
 
     root: str
     changes: Changes
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
-    """Read the configuration again and work every resource."""
+class PassRequested:
+    """Read the configuration again and process every resource."""
 
 
 @dataclass(frozen=True, slots=True)
-class Edited:
-    """The configuration directory was edited; the editor may not be done."""
+class ConfigEdited:
+    """The configuration directory changed; the editor may write more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
-    """Finish the resource under way and return."""
+class StopRequested:
+    """Finish the current resource and end the thread."""
 
 
-Message = Delivered | Pass | Edited | Stop
+Message = KeysDelivered | PassRequested | ConfigEdited | StopRequested
 
 
-class Worker:
-    """Owns the keys, the schedule and the mirrors; only its own thread touches them.
+class Processor:
+    """Owns the keys and decides what is rendered when; only its own thread touches them.
 
-    What is public may be read from others: it is replaced whole, or a count.
+    Other threads may read the public attributes: each is replaced whole, or a counter.
     """
 
     def __init__(
-        self, settings: Settings, resources: Iterable[TemplateResource], store: Store, state: State
+        self,
+        settings: Settings,
+        resources: Iterable[TemplateResource],
+        store: Store,
+        state: StateDir,
     ) -> None:
-        self._settings, self._store, self._state = settings, store, state
-        self._runner = Runner(os.environ)
-        self._workshop = Workshop(settings, state, self._runner)
-        self._resources = {resource.name: resource for resource in resources}
+        self._settings = settings
+        self._runner = CommandRunner(os.environ)
+        self._engine = Engine(settings, state, self._runner)
         self._units: dict[str, Unit] = {}
         self._keys = KeySet(len(settings.sources))
-        self._schedule = Schedule()
-        self._reads = ReadIndex()
+        self._debouncer = Debouncer()
+        self._dependencies = DependencyIndex()
         self._host = os.uname().nodename
-        # Of dark roots: when their cached keys become good enough, None without any.
-        self._dark: dict[str, float | None] = {}
-        self._fresh: set[str] = set()
         self._next_pass_s = self._edit_pass_s = float("inf")
-        self._edited_s = 0.0
+        self._first_edit_s = 0.0
         self._stopping = False
-        self._asked_to_stop = threading.Event()
+        self._stop_requested = threading.Event()
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._first_pass: Callable[[], None] = _nothing
-        self.mirrors: dict[str, Mirror] = {}
-        self.report: Mapping[str, Result] = {}
+        self._on_first_pass: Callable[[], None] = _nothing
+        self._watcher = StoreWatcher(
+            store,
+            state.keys_path,
+            lambda root, changes: self._inbox.put(KeysDelivered(root, changes)),
+        )
+        self.statuses = self._watcher.statuses
+        self.is_reload_owed = self._engine.is_reload_owed
+        self.resources: Mapping[str, TemplateResource] = {each.name: each for each in resources}
+        self.results: Mapping[str, Result] = {}
         self.outcomes: Counter[Outcome] = Counter()
 
     def start(
-        self, *, first_pass: Callable[[], None], failed: Callable[[BaseException], None]
+        self, *, on_first_pass: Callable[[], None], on_failure: Callable[[BaseException], None]
     ) -> None:
-        """Begin. Both are called on the worker's thread: after every resource was worked once,
-        and when the worker ends by an error.
+        """Start the thread, which calls both functions.
+
+        `on_first_pass` is called once every resource was processed, `on_failure` if the thread
+        ends with an error.
         """
-        self._first_pass = first_pass
+        self._on_first_pass = on_first_pass
         self._thread = threading.Thread(
-            target=self._live, args=(failed,), name="confd-worker", daemon=True
+            target=self._run, args=(on_failure,), name="confd-worker", daemon=True
         )
         self._thread.start()
 
     def request_pass(self) -> None:
-        """Have the configuration read again and every resource worked."""
-        self._inbox.put(Pass())
+        """Have the configuration read again and every resource processed."""
+        self._inbox.put(PassRequested())
 
-    def edited(self) -> None:
+    def config_edited(self) -> None:
         """Have a pass done once the configuration directory is quiet."""
-        self._inbox.put(Edited())
+        self._inbox.put(ConfigEdited())
 
     def stop(self) -> None:
-        """Have it end after the resource or the reload under way."""
-        self._asked_to_stop.set()
-        self._inbox.put(Stop())
+        """Have the thread end after the current resource or reload."""
+        self._stop_requested.set()
+        self._inbox.put(StopRequested())
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the end; say whether it came."""
+        """Wait for the thread to end; say whether it did."""
         if self._thread is None:
             return True
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
-    def cut(self) -> None:
-        """End the command under way; what it stood for is done again by the next run."""
+    def cancel_command(self) -> None:
+        """End the running command. Its reload stays owed, or its check runs again later."""
         self._runner.cancel()
 
-    @property
-    def resources(self) -> Mapping[str, TemplateResource]:
-        """The resources by name."""
-        return self._resources
-
-    def owes(self, resource: TemplateResource) -> bool:
-        """Say whether the resource's reload has yet to succeed."""
-        dests = (resource.dest, *self._state.outputs(resource.name))
-        return resource.reload is not None and any(map(self._state.owes, dests))
-
-    def statuses(self) -> dict[str, MirrorStatus]:
-        """Return how each root is followed."""
-        return {root or "/": mirror.status() for root, mirror in self.mirrors.items()}
-
-    def _live(self, failed: Callable[[BaseException], None]) -> None:
+    def _run(self, on_failure: Callable[[BaseException], None]) -> None:
         try:
-            self._read_sources()
-            self._adopt(self._resources)
-            self._work_due()
+            self._read_local_sources()
+            self._adopt(self.resources)
+            self._process_due()
             while not self._stopping:
-                self._take_in(self._wait_s())
-                self._open_roots()
-                self._work_due()
+                self._receive(self._wait_s())
+                self._open_synced_roots()
+                self._process_due()
         except BaseException as error:  # noqa: BLE001 - the lifecycle logs it and ends the process
-            failed(error)
+            on_failure(error)
         finally:
-            for mirror in self.mirrors.values():
-                mirror.stop()
+            self._watcher.stop()
 
     def _wait_s(self) -> float | None:
         now_s = time.monotonic()
-        next_pass_s = min(self._next_pass_s, self._edit_pass_s)
-        waits = [self._schedule.wait_s(now_s), next_pass_s - now_s]
-        if any(good_at_s is not None for good_at_s in self._dark.values()):
-            waits.append(LOOK_EVERY_S)
-        least_s = min(wait_s for wait_s in waits if wait_s is not None)
+        until_pass_s = min(self._next_pass_s, self._edit_pass_s) - now_s
+        waits = [until_pass_s, self._watcher.check_in_s()]
+        if (due_in_s := self._debouncer.next_due_in_s(now_s)) is not None:
+            waits.append(due_in_s)
+        least_s = min(waits)
         return None if least_s == float("inf") else max(0.0, least_s)
 
-    def _take_in(self, wait_s: float | None) -> None:
+    def _receive(self, wait_s: float | None) -> None:
         try:
             message = self._inbox.get(timeout=wait_s)
             for _ in range(BATCH_MAX):
-                self._take(message)
+                self._handle(message)
                 message = self._inbox.get_nowait()
-            self._take(message)
+            self._handle(message)
         except queue.Empty:
             pass
         if time.monotonic() >= min(self._next_pass_s, self._edit_pass_s):
             self._pass()
 
-    def _take(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
         match message:
-            case Delivered(root, changes) if root in self.mirrors:
-                self._delivered(root, changes)
-            case Delivered():
+            case KeysDelivered(root, changes) if root in self._watcher:
+                self._apply_changes(root, changes)
+            case KeysDelivered():
                 pass  # from a mirror that was stopped meanwhile
-            case Pass():
+            case PassRequested():
                 self._pass()
-            case Edited():
+            case ConfigEdited():
                 now_s = time.monotonic()
-                self._edited_s = self._edited_s or now_s
-                quiet_s = min(now_s + EDIT_QUIET_S, self._edited_s + EDIT_WAIT_MAX_S)
-                self._edit_pass_s = quiet_s
-            case Stop():
+                self._first_edit_s = self._first_edit_s or now_s
+                self._edit_pass_s = min(now_s + EDIT_QUIET_S, self._first_edit_s + EDIT_WAIT_MAX_S)
+            case StopRequested():
                 self._stopping = True
 
-    def _delivered(self, root: str, changes: Changes) -> None:
-        touched = self._keys.apply(root, changes, self._settings.sources.index(STORE))
-        if root in self._dark:
-            if self._dark[root] is None:
-                self._dark[root] = time.monotonic() + STORE_PATIENCE_S
-        elif self._settings.watch:
-            now_s = time.monotonic()
-            for unit in {self._resources[name].unit for name in self._reads.affected(touched)}:
-                pace = self._pace(unit)
-                self._schedule.changed(unit, pace, now_s, spread(self._host, unit))
-
-    def _pace(self, unit: str) -> Pace:
-        paces = [resource.pace for resource in self._units[unit]]
-        least_s, most_s = self._settings.wait
-        return Pace(
-            max(pace.wait_min_s for pace in paces) or least_s,
-            max(pace.wait_max_s for pace in paces) or most_s,
-            max(pace.splay_s for pace in paces),
-        )
-
-    def _open_roots(self) -> None:
+    def _apply_changes(self, root: str, changes: Changes) -> None:
+        changed = self._keys.apply(root, changes, self._settings.sources.index(STORE))
         now_s = time.monotonic()
-        delivered = {root: at_s for root, at_s in self._dark.items() if at_s is not None}
-        fresh = {root for root in delivered if not self.mirrors[root].status().from_cache}
-        for root, good_at_s in delivered.items():
-            # A mirror calls itself fresh just before it hands on what changed since the cache, so
-            # only one that was fresh at the look before has done so.
-            if root in fresh & self._fresh or now_s >= good_at_s:
-                del self._dark[root]
-                _log.info("keys-known", root=root or "/", cached=root not in fresh)
-                needing = {each.unit for each in self._resources.values() if _needs(each, root)}
-                self._schedule.want(needing, now_s)
-        self._fresh = fresh
+        if not self._watcher.is_synced(root):
+            self._watcher.received(root, now_s)
+        elif self._settings.watch:
+            names = self._dependencies.affected(changed)
+            for unit in {self.resources[name].unit for name in names}:
+                timings = (resource.timing for resource in self._units[unit])
+                timing = timing_of(timings, self._settings.wait)
+                self._debouncer.keys_changed(unit, timing, now_s, splay_fraction(self._host, unit))
 
-    def _work_due(self) -> None:
-        worked: list[Unit] = []
+    def _open_synced_roots(self) -> None:
+        now_s = time.monotonic()
+        for root in self._watcher.newly_synced(now_s):
+            units = {each.unit for each in self.resources.values() if needs(each, root)}
+            self._debouncer.render_now(units, now_s)
+
+    def _process_due(self) -> None:
+        processed: list[Unit] = []
         results: dict[str, Result] = {}
-        for name in self._schedule.take(time.monotonic()):
+        for name in self._debouncer.take_due(time.monotonic()):
             unit = self._units.get(name)
-            if self._stopping or unit is None or self._is_dark(unit):
+            if self._stopping or unit is None or self._watcher.is_waiting_for(unit):
                 continue
-            results |= self._note(self._workshop.cycle.write(unit, self._keys))
-            worked.append(unit)
-            # What came in meanwhile may be a stop, newer keys, or an end of this resource.
-            self._take_in(0.0)
-        # After all files, so that one command serves many.
-        changed = self._workshop.cycle.reload(
-            worked, results, lambda: not self._asked_to_stop.is_set()
-        )
-        self._note({name: each for name, each in changed.items() if name in self._resources})
-        for unit in worked:
-            self._settle(unit, {**results, **changed})
-        if self._resources.keys() <= self.report.keys():
-            self._first_pass()
-            self._first_pass = _nothing
+            results |= self._note(self._engine.write(unit, self._keys))
+            processed.append(unit)
+            # A message may have come: a stop, newer keys, or the removal of this resource.
+            self._receive(0.0)
+        # The reloads come after all files, so that one command serves many.
+        changed = self._engine.reload(processed, results, lambda: not self._stop_requested.is_set())
+        self._note({name: each for name, each in changed.items() if name in self.resources})
+        for unit in processed:
+            self._reschedule(unit, {**results, **changed})
+        if self.resources.keys() <= self.results.keys():
+            self._on_first_pass()
+            self._on_first_pass = _nothing
 
     def _note(self, results: dict[str, Result]) -> dict[str, Result]:
-        self.report = {**self.report, **results}
+        self.results = {**self.results, **results}
         for name, result in results.items():
             self.outcomes[result.outcome] += 1
-            resource = self._resources[name]
-            self._reads.note(name, resource.scope, result.reads, resource.trigger_keys)
+            resource = self.resources[name]
+            self._dependencies.note(name, resource.scope, result.reads, resource.trigger_keys)
         return results
 
-    def _settle(self, unit: Unit, results: Mapping[str, Result]) -> None:
+    def _reschedule(self, unit: Unit, results: Mapping[str, Result]) -> None:
         name, now_s = unit[0].unit, time.monotonic()
         if name not in self._units:
             return
         outcomes = [results[resource.name].outcome for resource in unit]
         # A quarantined text is not tried again, but a reload that is owed is.
-        is_owed = any(outcome.failed for outcome in outcomes) and any(map(self.owes, unit))
-        if is_owed or any(outcome.retried for outcome in outcomes):
-            delay_s = self._schedule.failed(name, now_s)
+        has_failed = any(outcome.failed for outcome in outcomes)
+        if any(outcome.is_retried for outcome in outcomes) or (
+            has_failed and any(map(self.is_reload_owed, unit))
+        ):
+            delay_s = self._debouncer.failed(name, now_s)
             _log.info("retry-scheduled", resource=name, delay_s=delay_s)
             return
-        self._schedule.succeeded(name)
-        if (due_s := self._workshop.cycle.reload_due_s(unit)) is not None:
-            self._schedule.later(name, due_s)
+        self._debouncer.succeeded(name)
+        if (due_s := self._engine.next_reload_due_s(unit)) is not None:
+            self._debouncer.render_by(name, due_s)
 
-    def _is_dark(self, unit: Unit) -> bool:
-        return any(_needs(resource, root) for root in self._dark for resource in unit)
-
-    def _read_sources(self) -> None:
-        """Read the sources that are not the store. One that cannot be read keeps its keys."""
+    def _read_local_sources(self) -> None:
+        """Read the sources other than the store. One that cannot be read keeps its keys."""
         for layer, source in enumerate(self._settings.sources):
             if source == STORE:
                 continue
@@ -298,57 +270,36 @@ class Worker:
                 _log.error("source-refused", reason=str(error))
 
     def _pass(self) -> None:
-        self._edited_s, self._edit_pass_s = 0.0, float("inf")
-        self._read_sources()
-        self._workshop.cycle.forgive()
-        resources = self._resources
+        self._first_edit_s, self._edit_pass_s = 0.0, float("inf")
+        self._read_local_sources()
+        self._engine.release_quarantine()
+        resources = self.resources
         try:
-            found = confdir.resources(self._settings.confdir, self._settings.prefix)
-            self._workshop.renew(found)
+            found = confdir.read_resources(self._settings.confdir, self._settings.prefix)
+            self._engine.reload_templates(found)
             resources = {resource.name: resource for resource in found}
         except (ResourceError, RenderError) as error:
-            _log.error("configuration-refused", reason=str(error), kept=len(self._resources))
+            _log.error("configuration-refused", reason=str(error), kept=len(self.resources))
         self._adopt(resources)
 
     def _adopt(self, resources: Mapping[str, TemplateResource]) -> None:
-        """Take these resources for the ones to work, and follow the roots they need."""
-        for name in self._resources.keys() - resources.keys():
-            self._reads.drop(name)
-        self._resources = dict(resources)
-        found = units(resources.values())
-        self._schedule.drop(self._units.keys() - found.keys())
-        self._units = found
-        self.report = {name: result for name, result in self.report.items() if name in resources}
-        if not self._settings.manner.noop:
+        """Make these the resources to process, and follow the roots that they need."""
+        for name in self.resources.keys() - resources.keys():
+            self._dependencies.drop(name)
+        self.resources = dict(resources)
+        units = group_units(resources.values())
+        self._debouncer.drop(self._units.keys() - units.keys())
+        self._units = dict(units)
+        self.results = {name: each for name, each in self.results.items() if name in resources}
+        if not self._settings.options.noop:
             files.sweep(Path(resource.dest) for resource in resources.values())
         if STORE in self._settings.sources:
-            self._follow(roots(resource.scope for resource in resources.values()))
-        self._schedule.want(self._units, time.monotonic())
+            roots = watch_roots(resource.scope for resource in resources.values())
+            for root in self._watcher.follow(roots):
+                self._keys.forget(root, self._settings.sources.index(STORE))
+        self._debouncer.render_now(self._units, time.monotonic())
         interval_s = self._settings.interval_s or float("inf")
         self._next_pass_s = time.monotonic() + interval_s
-
-    def _follow(self, wanted: tuple[str, ...]) -> None:
-        gone = [root for root in self.mirrors if root not in wanted]
-        for root in gone:
-            self.mirrors[root].stop()
-            self._dark.pop(root, None)
-            self._keys.forget(root, self._settings.sources.index(STORE))
-        self.mirrors = {root: self.mirrors[root] for root in self.mirrors if root not in gone}
-        for root in wanted:
-            if root not in self.mirrors:
-                self._dark[root] = None
-                self.mirrors = {**self.mirrors, root: self._mirror(root)}
-                self.mirrors[root].start()
-
-    def _mirror(self, root: str) -> Mirror:
-        def deliver(changes: Changes) -> None:
-            self._inbox.put(Delivered(root, changes))
-
-        return Mirror(self._store, root or "/", deliver, cache=self._state.keys_path(root))
-
-
-def _needs(resource: TemplateResource, root: str) -> bool:
-    return any(inside(top, root) for top in resource.scope.tops)
 
 
 def _nothing() -> None:

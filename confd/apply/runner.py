@@ -1,4 +1,4 @@
-"""Shell commands with a deadline: their own session, a bounded tail of output, ended whole."""
+"""Runs check and reload commands with a time-out, and ends their whole process group."""
 
 import os
 import select
@@ -8,55 +8,55 @@ import time
 from collections.abc import Mapping
 from typing import IO
 
-# What stays of a command's output for the log.
+# How much of a command's output is kept for the log.
 TAIL_BYTES_MAX = 2048
-# A pipe holds no more, so one read empties it.
+# A pipe holds no more than this, so one read empties it.
 PIPE_BYTES = 64 << 10
-# Between SIGTERM and SIGKILL to the group of a command that ran out of time.
+# The time between SIGTERM and SIGKILL for the process group of a command.
 GRACE_S = 2.0
-# Meant for this process: its options, and systemd's sockets and notifications.
-_OURS = ("CONFD_", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_")
+# Variables meant for confd itself: its options, and systemd's sockets and notifications.
+_OWN_VARIABLES = ("CONFD_", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_")
 
 
 class CommandFailed(Exception):  # noqa: N818 - what the command did
-    """A command did not end well; the message has its end and the last of its output."""
+    """A command failed; the message says how, with the end of its output."""
 
 
 def inherited(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the part of an environment that commands and templates may see."""
-    return {name: value for name, value in variables.items() if not name.startswith(_OURS)}
+    """Return the environment that commands and templates see, without confd's own variables."""
+    return {name: value for name, value in variables.items() if not name.startswith(_OWN_VARIABLES)}
 
 
-class Runner:
-    """Runs one command at a time; `cancel` ends it from another thread, and all to come."""
+class CommandRunner:
+    """Runs one command at a time. Any thread may cancel it and all later ones."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = inherited(variables)
         self._cancelled = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
     def cancel(self) -> None:
-        """End the running command, and let no other begin."""
+        """End the running command and start no other."""
         os.eventfd_write(self._cancelled, 1)
 
     def close(self) -> None:
-        """Give back the descriptor."""
+        """Close the descriptor."""
         os.close(self._cancelled)
 
     def run(self, line: str | list[str], timeout_s: float, **variables: str) -> str:
-        """Run a line with /bin/sh, or a program with its arguments, and more variables.
+        """Run a line in /bin/sh, or a program with its arguments; add `variables`.
 
-        Return the end of its output. Raises CommandFailed.
+        Return the end of the output. Raises CommandFailed.
         """
         arguments = ["/bin/sh", "-c", line] if isinstance(line, str) else line
         try:
-            process = self._started(arguments, variables)
+            process = self._start(arguments, variables)
         except OSError as error:
             raise CommandFailed(f"{arguments[0]} did not start: {error.strerror}") from error
         exited = os.pidfd_open(process.pid)
         try:
             why, output = self._wait(process, exited, timeout_s)
         finally:
-            # Until it is waited for, its id is nobody else's: the group can be signalled safely.
+            # Until the process is waited for, its id is not reused, so it is safe to signal the group.
             if not _over(exited, 0):
                 _end_group(process.pid, exited)
             process.wait()
@@ -67,9 +67,7 @@ class Runner:
             raise CommandFailed(_failure(why, process.returncode, text))
         return text
 
-    def _started(
-        self, arguments: list[str], variables: Mapping[str, str]
-    ) -> subprocess.Popen[bytes]:
+    def _start(self, arguments: list[str], variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             arguments,
             stdin=subprocess.DEVNULL,
@@ -98,11 +96,11 @@ class Runner:
                 if not chunk:
                     poll.unregister(output)
             if self._cancelled in ready:
-                return "stopped with confd", tail
-            # A daemon that the command left behind may hold the pipe open: exit is what counts.
+                return "confd stopped", tail
+            # Wait for the exit, not for the end of the pipe: a daemon left behind may hold it open.
             if exited in ready:
                 return "", (tail + _read(output))[-TAIL_BYTES_MAX:]
-        return f"not done within {timeout_s:g} s: its process group was ended", tail
+        return f"timed out after {timeout_s:g} s: its process group was ended", tail
 
 
 def _stdout(process: subprocess.Popen[bytes]) -> IO[bytes]:

@@ -1,13 +1,14 @@
-"""What outlives the process in --state-dir: reloads still owed, and the keys last seen.
+"""The files in --state-dir, which outlive the process: owed reloads and the last known keys.
 
     lock          held while a process uses the directory
-    owed/HASH     a reload_cmd that must run; the file names the destination
-    good/HASH     what stood at a destination before, while its reload is yet to succeed
+    owed/HASH     a reload_cmd that must still run; the file names the destination
+    good/HASH     the last good file of a destination, until the reload of the new one succeeds
     outputs/HASH  the destinations that a resource with for_each made
-    keys/HASH     the Mirror's last snapshot of one root
+    keys/HASH     the mirror's last snapshot of one root
+    compiled/     compiled templates
 
-A debt is written before the rename that makes it due and removed after the command succeeded.
-So a crash may reload once too often, and never once too seldom.
+An owed reload is recorded before the rename that makes it necessary, and removed after the
+command has succeeded. So a crash can cause one reload too many, but never one too few.
 """
 
 import fcntl
@@ -17,34 +18,35 @@ from pathlib import Path
 
 import msgspec
 
-from confd.apply.files import Wanted, sync_directory
+from confd.apply.files import sync_directory
+from confd.core.changes.candidate import FileState
 
 _DIRECTORIES = ("owed", "good", "outputs", "keys", "compiled")
 
 
 class StateInUse(Exception):  # noqa: N818 - a fact about the other process
-    """Another process works with the same state directory."""
+    """Another process uses the same state directory."""
 
 
-class State:
-    """One process's hold on a state directory; without one, all of it lives in memory.
+class StateDir:
+    """One process's use of a state directory. Without a directory, the state is in memory.
 
-    With `only_look` nothing is created or locked, for a look beside a daemon.
+    With `read_only`, nothing is created or locked: a command can read beside a running daemon.
     """
 
-    def __init__(self, directory: Path | None, *, only_look: bool = False) -> None:
+    def __init__(self, directory: Path | None, *, read_only: bool = False) -> None:
         self._directory = directory
         self._owed: set[str] = set()
         self._memory: dict[tuple[str, str], bytes] = {}
         self._lock = -1
-        if directory is not None and not only_look:
+        if directory is not None and not read_only:
             for name in _DIRECTORIES:
-                # The snapshots hold values.
+                # The snapshots contain values.
                 (directory / name).mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = _locked(directory)
 
     def close(self) -> None:
-        """Let go of the directory."""
+        """Release the directory."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -54,61 +56,61 @@ class State:
         return self._directory / "keys" / _hash(root) if self._directory else None
 
     def compiled_path(self) -> Path | None:
-        """Return where compiled templates are kept for the next start."""
+        """Return the directory of compiled templates, which make the next start faster."""
         return self._directory / "compiled" if self._directory else None
 
-    def owes(self, dest: str) -> bool:
+    def is_reload_owed(self, dest: str) -> bool:
         """Say whether a reload for `dest` has yet to succeed."""
-        path = self._debt(dest)
+        path = self._owed_path(dest)
         return path.exists() if path else dest in self._owed
 
-    def owe(self, dest: str) -> None:
-        """Note, to survive a power cut, that a reload for `dest` is due."""
-        path = self._debt(dest)
+    def owe_reload(self, dest: str) -> None:
+        """Record durably that a reload for `dest` must run."""
+        path = self._owed_path(dest)
         if path is None:
             self._owed.add(dest)
         elif not path.exists():
-            # Only the name counts; the text is for a human who looks.
+            # Only the name matters; the text helps people who look at the file.
             path.write_text(dest + "\n")
             sync_directory(path.parent)
 
-    def settle(self, dest: str) -> None:
-        """Forget the debt. Not synced: a power cut brings it back, which only reloads again."""
+    def reload_done(self, dest: str) -> None:
+        """Record that the reload succeeded. Not synced: a power cut only causes one more reload."""
         self._owed.discard(dest)
-        if path := self._debt(dest):
+        if path := self._owed_path(dest):
             path.unlink(missing_ok=True)
 
-    def keep_good(self, dest: str, before: Wanted | None) -> None:
-        """Note, to survive a power cut, what stood at `dest`; None is nothing.
+    def record_last_good(self, dest: str, before: FileState | None) -> None:
+        """Record durably the file at `dest`; None means that there was no file.
 
-        What is noted already stays: it was the last whose reload succeeded.
+        An earlier record stays: it is the last file whose reload succeeded.
         """
         if self._read("good", dest) is None:
             self._write("good", dest, msgspec.msgpack.encode(before))
 
-    def good(self, dest: str) -> tuple[Wanted | None] | None:
-        """Return what stood at `dest` before, in a tuple; None when nothing is noted."""
-        if (noted := self._read("good", dest)) is None:
+    def last_good(self, dest: str) -> tuple[FileState | None] | None:
+        """Return the last good file of `dest`, in a tuple; None when none is recorded."""
+        if (found := self._read("good", dest)) is None:
             return None
-        return (msgspec.msgpack.decode(noted, type=Wanted | None),)
+        return (msgspec.msgpack.decode(found, type=FileState | None),)
 
-    def forget_good(self, dest: str) -> None:
-        """Take what stands at `dest` for good."""
+    def forget_last_good(self, dest: str) -> None:
+        """Drop the record: the file at `dest` now is good."""
         self._memory.pop(("good", dest), None)
         if self._directory:
             (self._directory / "good" / _hash(dest)).unlink(missing_ok=True)
 
     def outputs(self, name: str) -> tuple[str, ...]:
         """Return the destinations that a resource made."""
-        noted = self._read("outputs", name)
-        return msgspec.json.decode(noted, type=tuple[str, ...]) if noted else ()
+        found = self._read("outputs", name)
+        return msgspec.json.decode(found, type=tuple[str, ...]) if found else ()
 
-    def note_outputs(self, name: str, dests: tuple[str, ...]) -> None:
-        """Note the destinations of a resource, so that one who goes can be removed."""
+    def record_outputs(self, name: str, dests: tuple[str, ...]) -> None:
+        """Record the destinations of a resource, so that stale ones can be removed."""
         if dests != self.outputs(name):
             self._write("outputs", name, msgspec.json.encode(dests))
 
-    def _debt(self, dest: str) -> Path | None:
+    def _owed_path(self, dest: str) -> Path | None:
         return self._directory / "owed" / _hash(dest) if self._directory else None
 
     def _read(self, kind: str, name: str) -> bytes | None:

@@ -1,108 +1,72 @@
-"""What the commands beside the daemon do, and their exit codes."""
+"""Renders every resource once and writes nothing, for the commands that show what confd sees."""
 
 import os
-import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
-from confd.apply import onetime
-from confd.apply.engine import Workshop, units
-from confd.apply.runner import Runner
-from confd.apply.state_dir import State
-from confd.core.changes import dependency_graph, dry_run
-from confd.core.changes.candidate import Drafted, drafted
+from confd.apply.engine import Engine, group_units
+from confd.apply.onetime import read_keys
+from confd.apply.runner import CommandRunner
+from confd.apply.state_dir import StateDir
+from confd.core.changes.candidate import Candidate
 from confd.core.config.resource import TemplateResource
 from confd.core.config.toml_errors import ResourceError
-from confd.core.templates import go_converter
-from confd.ctl import template_tests
-from confd.main import EXIT_FAILED, EXIT_NO_STORE
-from confd.settings import STORE, Settings
+from confd.core.keyspace.key_sources import STORE, parse_sources
+from confd.settings import EXIT_NO_STORE, ApplyOptions, Settings
 from confd.sources import confdir
 from coordinator.client import Tls, connect
 from coordinator.client.core.errors import StoreError
 from coordinator.client.memory_store import MemoryStore
 from daemonkit import options
 
-EXIT_CHANGES = 4
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """How to reach the store."""
+
+    endpoints: str
+    ca_file: Path | None
+    cert_file: Path | None
+    key_file: Path | None
 
 
-def show_changes(settings: Settings, endpoints: str, tls: Tls, *, colour: bool) -> int:
-    """Print what a run would change; return 4 when there is something, 1 when it cannot."""
-    found = dry_run.report(rendered(settings, endpoints, tls), colour=colour)
-    sys.stdout.write(found.text)
-    if found.failures:
-        return EXIT_FAILED
-    return EXIT_CHANGES if found.changes else 0
+def settings_of(confdir: Path, prefix: str, source: str, state_dir: Path | None) -> Settings:
+    """Return the settings of a command that only looks."""
+    return Settings(
+        confdir=confdir.absolute(),
+        options=ApplyOptions(noop=True),
+        prefix=prefix,
+        state_dir=state_dir,
+        sources=parse_sources(source),
+    )
 
 
-def show_graph(settings: Settings, endpoints: str, tls: Tls, *, as_json: bool) -> int:
-    """Print which keys feed which files."""
-    found = rendered(settings, endpoints, tls)
-    if as_json:
-        sys.stdout.buffer.write(msgspec.json.encode(dependency_graph.facts(found)) + b"\n")
-    else:
-        sys.stdout.write(dependency_graph.graph(found))
-    return 0
-
-
-def show_why(settings: Settings, endpoints: str, tls: Tls, dest: str) -> int:
-    """Print what a file hangs on."""
-    text = dependency_graph.why(rendered(settings, endpoints, tls), dest)
-    if not text:
-        raise options.Failure(f"no resource makes {dest}: `confd graph` shows those that are made")
-    sys.stdout.write(text)
-    return 0
-
-
-def run_cases(settings: Settings) -> int:
-    """Run the test cases below CONFDIR/tests."""
-    directory = settings.confdir / "tests"
+def rendered(settings: Settings, where: StoreOptions) -> list[Candidate]:
+    """Render every resource once. Raises options.Failure."""
+    resources = read_resources(settings)
+    state = StateDir(settings.state_dir, read_only=True)
+    engine = Engine(settings, StateDir(None), CommandRunner(os.environ))
+    paths = (where.ca_file, where.cert_file, where.key_file)
+    tls = Tls(*(str(path or "") for path in paths))
     try:
-        found = dict(template_tests.run(settings.confdir, _resources(settings), directory))
-    except ResourceError as error:
-        raise options.Failure(str(error), options.EXIT_USAGE) from error
-    if not found:
-        raise options.Failure(f"no cases below {directory}", options.EXIT_USAGE)
-    sys.stdout.write(template_tests.summary(found))
-    return EXIT_FAILED if any(found.values()) else 0
-
-
-def convert_file(path: Path) -> int:
-    """Print a Go template as one of ours; what could not be turned goes to stderr."""
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise options.Failure(f"{path}: {error}", options.EXIT_USAGE) from error
-    made = go_converter.converted(text)
-    sys.stdout.write(made.text)
-    for line, why in made.problems:
-        sys.stderr.write(f"{path}:{line}: {why}\n")
-    return EXIT_FAILED if made.problems else 0
-
-
-def rendered(settings: Settings, endpoints: str, tls: Tls) -> list[Drafted]:
-    """Render every resource once and write nothing. Raises options.Failure."""
-    resources = _resources(settings)
-    state = State(settings.state_dir, only_look=True)
-    cycle = Workshop(settings, State(None), Runner(os.environ)).cycle
-    try:
-        store = connect(endpoints, tls=tls) if STORE in settings.sources else MemoryStore()
-        keys = onetime.read_keys(settings, resources, store)
+        has_store = STORE in settings.sources
+        store = connect(where.endpoints, tls=tls) if has_store else MemoryStore()
+        keys = read_keys(settings, resources, store)
     except ResourceError as error:
         raise options.Failure(str(error), options.EXIT_USAGE) from error
     except StoreError as error:
         raise options.Failure(str(error), EXIT_NO_STORE) from error
     return [
-        drafted(cycle.renderer, resource, keys, state.outputs(resource.name))
-        for unit in units(resources).values()
+        engine.preview(resource, keys, state.outputs(resource.name))
+        for unit in group_units(resources).values()
         for resource in unit
     ]
 
 
-def _resources(settings: Settings) -> Iterable[TemplateResource]:
+def read_resources(settings: Settings) -> Iterable[TemplateResource]:
+    """Read the resources of a configuration directory. Raises options.Failure."""
     try:
-        return confdir.resources(settings.confdir, settings.prefix)
+        return confdir.read_resources(settings.confdir, settings.prefix)
     except ResourceError as error:
         raise options.Failure(str(error), options.EXIT_USAGE) from error

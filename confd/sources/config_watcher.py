@@ -43,7 +43,7 @@ _EDITS: list[type[FileSystemEvent]] = [
 _log = logs.get("confd")
 
 
-class Edits(FileSystemEventHandler):
+class ConfigWatcher(FileSystemEventHandler):
     """Calls `edited`, on a thread of its own, for each edit below the directory."""
 
     def __init__(self, confdir: Path, edited: Callable[[], None]) -> None:

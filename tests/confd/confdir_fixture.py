@@ -1,16 +1,15 @@
-"""A configuration directory for tests, and what reads it."""
+"""A configuration directory for tests, and an engine for it."""
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from confd.apply.runner import Runner
-from confd.apply.state_dir import State
-from confd.apply.transaction import Cycle, Manner
+from confd.apply.engine import Engine
+from confd.apply.runner import CommandRunner
+from confd.apply.state_dir import StateDir
 from confd.core.config.resource import TemplateResource
-from confd.core.templates.functions import world_functions
-from confd.core.templates.render import Renderer
+from confd.settings import ApplyOptions, Settings
 from confd.sources import confdir
 
 
@@ -32,23 +31,27 @@ class Confdir:
         return dest
 
     def resources(self) -> tuple[TemplateResource, ...]:
-        """Read them as the program does."""
-        return confdir.resources(self.path, "")
+        """Read the resources as the program does."""
+        return confdir.read_resources(self.path, "")
 
-    def cycle(self, state: State, manner: Manner | None = None) -> Cycle:
-        """Return what works them."""
-        templates = confdir.Templates(self.path)
-        renderer = Renderer(templates, templates.root, world_functions({}, time.time))
-        return Cycle(renderer, state, Runner(os.environ), manner or Manner(), time.monotonic)
+    def engine(
+        self,
+        state: StateDir,
+        options: ApplyOptions | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> Engine:
+        """Return an engine that processes them."""
+        settings = Settings(self.path, options or ApplyOptions())
+        return Engine(settings, state, CommandRunner(os.environ), clock)
 
 
 def staged(directory: Path) -> list[Path]:
-    """Return the staged files that lie in a directory."""
+    """Return the staged files in a directory."""
     return sorted(directory.glob(".confd-*"))
 
 
 def seen(path: Path) -> Mapping[str, object]:
-    """Return what another process would see of a file."""
+    """Return what another process sees of a file."""
     found = path.lstat()
     return {
         "content": path.read_text(),

@@ -17,10 +17,10 @@ from tests.confd.confdir_fixture import Confdir
 CHANGES = 8
 TEMPLATE = """\
 daemon off;
-worker_processes 1;
+processor_processes 1;
 pid {directory}/nginx.pid;
 error_log {directory}/nginx.error.log;
-events {{ worker_connections 256; }}
+events {{ processor_connections 256; }}
 http {{
   access_log off;
   client_body_temp_path {directory}/body;
@@ -94,7 +94,7 @@ def test_nginx_reloaded_under_load_drops_nothing_and_never_gets_a_bad_file(
 ) -> None:
     nginx, port, confdir = require("nginx"), free_port(), Confdir(tmp_path)
     if os.geteuid() == 0:
-        # Its workers run as another user and pass through the directory.
+        # Its processors run as another user and pass through the directory.
         for above in (tmp_path, *list(tmp_path.parents)[:2]):
             above.chmod(above.stat().st_mode | 0o711)
     template = TEMPLATE.format(directory=tmp_path, port=port)

@@ -1,77 +1,91 @@
-"""Which keys feed which files: the graph of all resources, and the reasons of one file."""
+"""Which keys each file depends on, for `confd graph` and `confd why`. No values are shown."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from confd.core.changes.candidate import Drafted
+import msgspec
 
-
-def facts(found: Iterable[Drafted]) -> list[dict[str, object]]:
-    """Return for each resource what it hangs on, without values."""
-    return [
-        {
-            "resource": each.resource.name,
-            "unit": each.resource.unit,
-            "src": each.resource.src,
-            "dests": [draft.dest for draft in each.drafts] or [each.resource.dest],
-            "keys": _keys(each, present=True),
-            "absent": _keys(each, present=False),
-            "globs": sorted(map(each.resource.scope.key_of, each.reader.reads.globs)),
-            "listings": sorted(
-                each.resource.scope.key_of(base) or "/" for base in each.reader.reads.listings
-            ),
-            "trigger_keys": sorted(map(each.resource.scope.key_of, each.resource.trigger_keys)),
-            "error": each.error,
-        }
-        for each in found
-    ]
+from confd.core.changes.candidate import Candidate
 
 
-def _keys(each: Drafted, *, present: bool) -> list[str]:
-    found = map(each.resource.scope.key_of, each.reader.reads.exact)
-    return sorted(key for key in found if (each.reader.keys.value(key) is not None) == present)
+class Dependencies(msgspec.Struct):
+    """What one resource depends on; the field names are those of `confd graph --json`."""
+
+    resource: str
+    unit: str
+    src: str
+    dests: list[str]
+    keys: list[str]
+    absent: list[str]
+    globs: list[str]
+    listings: list[str]
+    trigger_keys: list[str]
+    error: str
 
 
-def graph(found: Sequence[Drafted]) -> str:
-    """Write the graph in the language of Graphviz."""
+def dependencies(candidate: Candidate) -> Dependencies:
+    """Return what a rendered resource depends on."""
+    resource, reads = candidate.resource, candidate.reader.reads
+    key_of = resource.scope.key_of
+    return Dependencies(
+        resource=resource.name,
+        unit=resource.unit,
+        src=resource.src,
+        dests=[file.dest for file in candidate.files] or [resource.dest],
+        keys=_keys(candidate, present=True),
+        absent=_keys(candidate, present=False),
+        globs=sorted(map(key_of, reads.globs)),
+        listings=sorted(key_of(base) or "/" for base in reads.listings),
+        trigger_keys=sorted(map(key_of, resource.trigger_keys)),
+        error=candidate.error,
+    )
+
+
+def _keys(candidate: Candidate, *, present: bool) -> list[str]:
+    reader = candidate.reader
+    found = map(reader.scope.key_of, reader.reads.exact)
+    return sorted(key for key in found if (reader.keys.value(key) is not None) == present)
+
+
+def graphviz(candidates: Iterable[Candidate]) -> str:
+    """Write the graph of all resources in Graphviz's DOT language."""
     lines = ["digraph confd {", "  rankdir=LR;"]
-    for fact in facts(found):
-        dests = fact["dests"]
-        assert isinstance(dests, list)
-        for dest in dests:
+    for each in map(dependencies, candidates):
+        for dest in each.dests:
             lines.append(f"  {_quoted(dest)} [shape=box];")
-            for kind in ("keys", "absent", "globs", "listings"):
-                style = " [style=dashed]" if kind == "absent" else ""
-                sources = fact[kind]
-                assert isinstance(sources, list)
-                lines += [f"  {_quoted(key)} -> {_quoted(dest)}{style};" for key in sources]
+            for keys, style in (
+                (each.keys, ""),
+                (each.absent, " [style=dashed]"),
+                (each.globs, ""),
+                (each.listings, ""),
+            ):
+                lines += [f"  {_quoted(key)} -> {_quoted(dest)}{style};" for key in keys]
     return "\n".join([*lines, "}"]) + "\n"
 
 
-def why(found: Sequence[Drafted], dest: str) -> str:
-    """Say what a file hangs on; empty when no resource makes it."""
-    for each, fact in zip(found, facts(found), strict=True):
-        dests = fact["dests"]
-        assert isinstance(dests, list)
-        if dest not in dests:
-            continue
-        resource = each.resource
-        lines = [f"{dest}", f"  resource  {resource.name}", f"  template  {resource.src}"]
-        if resource.bundle:
-            lines.append(f"  bundle    {resource.bundle}")
-        for title, kind in (
-            ("key", "keys"),
-            ("absent", "absent"),
-            ("pattern", "globs"),
-            ("listing", "listings"),
-            ("trigger", "trigger_keys"),
-        ):
-            named = fact[kind]
-            assert isinstance(named, list)
-            lines += [f"  {title:<9} {name}" for name in named]
-        if each.error:
-            lines.append(f"  error     {each.error}")
-        return "\n".join(lines) + "\n"
+def why(candidates: Iterable[Candidate], dest: str) -> str:
+    """Explain what one file depends on. Empty if no resource writes the file."""
+    for candidate in candidates:
+        each = dependencies(candidate)
+        if dest in each.dests:
+            return _explained(candidate, each, dest)
     return ""
+
+
+def _explained(candidate: Candidate, found: Dependencies, dest: str) -> str:
+    lines = [dest, f"  resource  {found.resource}", f"  template  {found.src}"]
+    if candidate.resource.bundle:
+        lines.append(f"  bundle    {candidate.resource.bundle}")
+    for title, names in (
+        ("key", found.keys),
+        ("absent", found.absent),
+        ("pattern", found.globs),
+        ("listing", found.listings),
+        ("trigger", found.trigger_keys),
+    ):
+        lines += [f"  {title:<9} {name}" for name in names]
+    if found.error:
+        lines.append(f"  error     {found.error}")
+    return "\n".join(lines) + "\n"
 
 
 def _quoted(text: str) -> str:

@@ -1,63 +1,63 @@
-"""What a run would change, as a diff."""
+"""What a run would change, shown as a diff."""
 
 import difflib
-import grp
-import pwd
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from confd.apply.files import Wanted
-from confd.core.changes.candidate import Draft, Drafted
+from confd.core.changes.candidate import Candidate, CandidateFile, FileState
 
-# A diff takes time with the square of the lines; a file of more is shown by its size.
+# The time of a diff grows with the square of the lines. A larger file is shown by its size only.
 LINES_MAX = 5000
 CONTEXT_LINES = 3
 _COLOURS = {"+": "\x1b[32m", "-": "\x1b[31m", "@": "\x1b[36m"}
 _PLAIN = "\x1b[0m"
-# What would change how a terminal shows the rest.
+# Control characters could change how the terminal shows everything after them.
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), 127)}
+
+# Returns the owner and group of a file as a user reads them: "root:root".
+OwnerOf = Callable[[FileState], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """The text to show, and what there was to say."""
+class DryRun:
+    """The text to print, and how many changes and failures it describes."""
 
     text: str
     changes: int
     failures: int
 
 
-def report(found: Iterable[Drafted], *, colour: bool) -> Report:
-    """Show what would change, and what cannot be rendered."""
+def dry_run(candidates: Iterable[Candidate], owner_of: OwnerOf, *, colour: bool) -> DryRun:
+    """Describe what would change, and what cannot be rendered."""
     lines: list[str] = []
     changes = failures = 0
-    for each in found:
-        if each.error:
+    for candidate in candidates:
+        if candidate.error:
             failures += 1
-            lines.append(f"{each.resource.name}: {each.error}")
+            lines.append(f"{candidate.resource.name}: {candidate.error}")
             continue
-        changes += len(each.changed) + len(each.stale)
-        for draft in each.changed:
-            lines += difference(draft)
-        lines += [f"would remove {dest}" for dest in each.stale]
+        changes += len(candidate.changed) + len(candidate.stale)
+        for file in candidate.changed:
+            lines += _difference(file, owner_of)
+        lines += [f"would remove {dest}" for dest in candidate.stale]
     shown = (_coloured(line) if colour else line for line in lines)
-    return Report("".join(f"{line}\n" for line in shown), changes, failures)
+    return DryRun("".join(f"{line}\n" for line in shown), changes, failures)
 
 
-def difference(draft: Draft) -> Iterator[str]:
-    """Yield the lines of a unified diff, and what changes of mode and owner."""
-    before, want = draft.before, draft.want
-    if before is None:
-        yield f"would write {draft.dest} ({_access(want)})"
-    elif _access(before) != _access(want):
-        yield f"would change {draft.dest} from {_access(before)} to {_access(want)}"
-    old = _lines(before.content if before else b"")
-    new = _lines(want.content)
+def _difference(file: CandidateFile, owner_of: OwnerOf) -> Iterator[str]:
+    current, desired = file.current, file.desired
+    new_access = f"{desired.mode:04o} {owner_of(desired)}"
+    if current is None:
+        yield f"would write {file.dest} ({new_access})"
+    elif (old_access := f"{current.mode:04o} {owner_of(current)}") != new_access:
+        yield f"would change {file.dest} from {old_access} to {new_access}"
+    old = _lines(current.content if current else b"")
+    new = _lines(desired.content)
     if max(len(old), len(new)) > LINES_MAX:
-        yield f"would write {draft.dest}: {len(old)} lines become {len(new)}"
+        yield f"would write {file.dest}: {len(old)} lines become {len(new)}"
         return
-    start = "/dev/null" if before is None else draft.dest
-    yield from difflib.unified_diff(old, new, start, draft.dest, lineterm="", n=CONTEXT_LINES)
+    start = "/dev/null" if current is None else file.dest
+    yield from difflib.unified_diff(old, new, start, file.dest, lineterm="", n=CONTEXT_LINES)
 
 
 def _lines(content: bytes) -> list[str]:
@@ -66,14 +66,6 @@ def _lines(content: bytes) -> list[str]:
     if lines[-1] == "":
         return lines[:-1]
     return [*lines[:-1], lines[-1] + " (no newline at the end)"]
-
-
-def _access(want: Wanted) -> str:
-    try:
-        owner, group = pwd.getpwuid(want.uid).pw_name, grp.getgrgid(want.gid).gr_name
-    except KeyError:
-        owner, group = str(want.uid), str(want.gid)
-    return f"{want.mode:04o} {owner}:{group}"
 
 
 def _coloured(line: str) -> str:

@@ -1,4 +1,4 @@
-"""TOML tables read into types; whatever is wrong with one is told with its line."""
+"""Reads TOML tables into types; an error names the line."""
 
 import difflib
 import re
@@ -16,10 +16,10 @@ _MISSING = re.compile(r"required field `(\w+)`")
 
 
 class ResourceError(Exception):
-    """A resource file is wrong; the message names the file, the line and the remedy."""
+    """A configuration file is wrong. The message names the file, the line and the remedy."""
 
 
-def document(name: str, text: str) -> dict[str, object]:
+def parse_toml(name: str, text: str) -> dict[str, object]:
     """Parse TOML. Raises ResourceError."""
     try:
         return tomllib.loads(text)
@@ -32,8 +32,8 @@ def document(name: str, text: str) -> dict[str, object]:
 
 
 def table(name: str, text: str, title: str, model: type[T]) -> T:
-    """Read a document that holds the one table `title`. Raises ResourceError."""
-    found = document(name, text)
+    """Read a document that contains only the table `title`. Raises ResourceError."""
+    found = parse_toml(name, text)
     for key in found:
         if key != title:
             line = line_of(text, key)
@@ -51,18 +51,19 @@ def table(name: str, text: str, title: str, model: type[T]) -> T:
 
 
 def unknown(key: str, names: tuple[str, ...]) -> str:
-    """Say that a key is unknown, and which one was perhaps meant."""
+    """Return the error for an unknown key, with the key that was perhaps meant."""
     if close := difflib.get_close_matches(key, names, n=1):
         return f"unknown key {key!r}: did you mean {close[0]!r}?"
     return f"unknown key {key!r}: there are {' '.join(names)}"
 
 
 def line_of(text: str, *path: str) -> int:
-    """Return the line where the statement begins that gives `path` its value.
+    """Return the first line of the statement that gives `path` its value.
 
-    tomllib keeps no places. A prefix of the document that parses ends a statement, so the first
-    one that holds the path ends in its statement, which begins after the prefix before. Slow on
-    purpose: it runs for an error message only.
+    tomllib does not record lines. If a prefix of the document parses, it ends with a complete
+    statement. So the shortest prefix that contains the path ends with the statement we look for,
+    and that statement begins after the previous prefix that parses. This is slow, and runs only
+    for an error message.
     """
     lines = text.split("\n")
     begin = 0
@@ -92,4 +93,4 @@ def _mistyped(name: str, text: str, title: str, message: str) -> ResourceError:
     return ResourceError(f"{name}:{line}: {key} must be {wanted}, not {got}")
 
 
-MODE_FORM = 'mode must be text of octal digits that begins with 0, as "0644"'
+MODE_FORM = 'mode must be a string of octal digits that begins with 0: "0644"'

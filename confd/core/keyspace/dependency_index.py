@@ -1,42 +1,18 @@
-"""What to do next: which keys to follow, what a change touches, when to try again."""
+"""Which resources a change of keys affects."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
-from confd.core.config.resource import Pace
-from confd.core.keyspace.key_set import Reads, Scope, Touched, minimal
+from confd.core.keyspace.key_set import KeyChanges
 from confd.core.keyspace.pathmatch import compiled
-
-# Each root is a connection and a thread; more of them than this meet at a common parent.
-ROOTS_MAX = 8
-RETRY_FIRST_S = 1.0
-RETRY_MAX_S = 60.0
+from confd.core.keyspace.reader import ReadSet
+from confd.core.keyspace.scope import Scope
 
 
-def roots(scopes: Iterable[Scope]) -> tuple[str, ...]:
-    """Return the fewest bases that cover all keys of all resources, at most ROOTS_MAX.
+class DependencyIndex:
+    """Resources by the keys that they read, so that a change finds its readers directly.
 
-    Several roots rather than one common parent: resources of /app and /db have only / in
-    common, and following / costs every event and every value of the whole store.
-    """
-    found = minimal(top for scope in scopes for top in scope.tops)
-    depth = max((base.count("/") for base in found), default=0)
-    while len(found) > ROOTS_MAX:
-        depth -= 1
-        found = minimal(_cut(base, depth) for base in found)
-    return found
-
-
-def _cut(base: str, depth: int) -> str:
-    return "/".join(base.split("/")[: depth + 1])
-
-
-class ReadIndex:
-    """Who read what, by key: what a change touches is found without asking every resource.
-
-    Invariant: a name stands in the index by exactly what was noted last for it.
+    Invariant: the index has exactly the entries that were noted last for each name.
     """
 
     def __init__(self) -> None:
@@ -46,8 +22,10 @@ class ReadIndex:
         self._triggers: dict[str, set[str]] = {}
         self._places: dict[str, list[tuple[dict[str, Any], str, Any]]] = {}
 
-    def note(self, name: str, scope: Scope, reads: Reads, trigger_keys: Iterable[str] = ()) -> None:
-        """Take in what a resource read last. With trigger keys, only those bring it up."""
+    def note(
+        self, name: str, scope: Scope, reads: ReadSet, trigger_keys: Iterable[str] = ()
+    ) -> None:
+        """Record what a resource read last. With trigger keys, only those affect the resource."""
         self.drop(name)
         places = self._places[name] = []
         if triggers := tuple(trigger_keys):
@@ -78,10 +56,10 @@ class ReadIndex:
             if not found:
                 del index[place]
 
-    def affected(self, touched: Touched) -> frozenset[str]:
-        """Return the names of those whose last rendering read what was touched."""
+    def affected(self, changes: KeyChanges) -> frozenset[str]:
+        """Return the names of the resources whose last rendering read what changed."""
         found: set[str] = set()
-        for key in touched.written:
+        for key in changes.written:
             found |= self._exact.get(key, set())
             if self._globs:
                 found |= self._by_glob(key)
@@ -89,7 +67,7 @@ class ReadIndex:
                 for base in _bases(key):
                     found |= self._triggers.get(base, set())
         if self._listings:
-            for key in touched.moved:
+            for key in changes.added_or_removed:
                 for base in _bases(key):
                     readers = self._listings.get(base, {})
                     found |= {name for name, scope in readers.items() if scope.covers(key)}
@@ -115,70 +93,3 @@ def _bases(key: str) -> Iterator[str]:
         yield key[:at]
         at = key.rfind("/", 0, at)
     yield ""
-
-
-def spread(host: str, unit: str) -> float:
-    """Return this host's own part of a unit's splay, from 0 to 1, the same at every start."""
-    digest = hashlib.sha256(f"{host}\0{unit}".encode()).digest()
-    return int.from_bytes(digest[:8]) / 2**64
-
-
-@dataclass(slots=True)
-class Schedule:
-    """When each resource is due. A failed one comes again after a delay that doubles."""
-
-    _due_s: dict[str, float] = field(default_factory=dict)
-    _failures: dict[str, int] = field(default_factory=dict)
-    _quiet_since_s: dict[str, float] = field(default_factory=dict)
-
-    def want(self, names: Iterable[str], now_s: float) -> None:
-        """Make resources due now."""
-        for name in names:
-            self._due_s[name] = now_s
-            self._quiet_since_s.pop(name, None)
-
-    def changed(self, name: str, pace: Pace, now_s: float, share: float = 0.0) -> None:
-        """Make a resource due once its keys are quiet; `share` is this host's of the splay."""
-        is_armed = name in self._quiet_since_s
-        since_s = self._quiet_since_s.setdefault(name, now_s)
-        due_s = min(now_s + pace.wait_min_s, since_s + pace.wait_max_s) + pace.splay_s * share
-        # Only its own wait is put off; a pass or a retry that comes sooner stays.
-        self._due_s[name] = due_s if is_armed else min(due_s, self._due_s.get(name, due_s))
-
-    def later(self, name: str, at_s: float) -> None:
-        """Make a resource due at a time, or before, as it may be already."""
-        self._due_s[name] = min(at_s, self._due_s.get(name, at_s))
-
-    def drop(self, names: Iterable[str]) -> None:
-        """Forget resources that are no more."""
-        for name in names:
-            self._due_s.pop(name, None)
-            self._failures.pop(name, None)
-            self._quiet_since_s.pop(name, None)
-
-    def take(self, now_s: float) -> tuple[str, ...]:
-        """Return the due resources in order of name; they are no longer due."""
-        due = tuple(sorted(name for name, at_s in self._due_s.items() if at_s <= now_s))
-        for name in due:
-            del self._due_s[name]
-            self._quiet_since_s.pop(name, None)
-        return due
-
-    def succeeded(self, name: str) -> None:
-        """Note a success: the next failure waits the first delay again."""
-        self._failures.pop(name, None)
-
-    def failed(self, name: str, now_s: float) -> float:
-        """Note a failure; return the delay in seconds after which the resource is due."""
-        failures = self._failures.get(name, 0)
-        self._failures[name] = failures + 1
-        # The exponent is bounded so that years of failures do not overflow a float.
-        delay_s = min(RETRY_MAX_S, RETRY_FIRST_S * 2.0 ** min(failures, 16))
-        self._due_s.setdefault(name, now_s + delay_s)
-        return delay_s
-
-    def wait_s(self, now_s: float) -> float | None:
-        """Return the time until something is due; None when nothing is."""
-        if not self._due_s:
-            return None
-        return max(0.0, min(self._due_s.values()) - now_s)

@@ -1,32 +1,33 @@
-"""Go's path.Match over key names, the pattern language of confd templates.
+"""The patterns of Go's path.Match over key names, as confd's templates use them.
 
-`*` and `?` stop at `/`, a class does not; `[^x]` negates; a backslash takes the next character
-as it is. Python's fnmatch differs in each of these, so patterns become regular expressions here.
+`*` and `?` do not match `/`, but a class can; `[^x]` negates; a backslash makes the next
+character literal. Python's fnmatch differs in each of these, so patterns are turned into regular
+expressions here.
 """
 
 import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-# A template uses a handful; patterns made from values must not pile up.
+# A template uses a few patterns; the bound is for patterns that are made from values.
 PATTERNS_MAX = 4096
 _NOTHING = r"(?!)"
 _SPECIAL = re.compile(r"[*?\[\\]")
 
 
 class BadPattern(ValueError):  # noqa: N818 - Go's name for it
-    """The pattern has no meaning; the message names it and the place."""
+    """The pattern is malformed; the message quotes the pattern and names the place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A compiled pattern; every match begins with `literal`."""
+    """A compiled pattern; every match starts with `literal`."""
 
     literal: str
     _regex: re.Pattern[str]
 
     def matches(self, name: str) -> bool:
-        """Say whether the whole of `name` fits."""
+        """Say whether the pattern matches the whole of `name`."""
         return self._regex.fullmatch(name) is not None
 
 
@@ -52,7 +53,7 @@ def _piece(pattern: str, at: int) -> tuple[str, int]:
             return _class(pattern, at)
         case "\\":
             if at + 1 == len(pattern):
-                raise BadPattern(f"pattern {pattern!r} ends in a lone backslash")
+                raise BadPattern(f"pattern {pattern!r} ends with a single backslash")
             return re.escape(pattern[at + 1]), at + 2
         case character:
             return re.escape(character), at + 1

@@ -1,6 +1,6 @@
-"""Is a rendered text what its reader will parse? JSON, YAML, TOML, INI.
+"""Checks that a rendered text is well-formed JSON, YAML, TOML or INI.
 
-An error names the line alone: what parsers say may quote the text, which may be secret.
+An error names only the line: a parser's message may quote the text, which may be secret.
 """
 
 import configparser
@@ -15,11 +15,11 @@ _TOML_LINE = re.compile(r"at line (\d+)")
 
 
 class NotWellFormed(Exception):  # noqa: N818 - what the text is
-    """The text is not of the format; the message has a place and no part of the text."""
+    """The text is not well formed. The message names the line and no part of the text."""
 
 
-def checked(output_format: str, content: bytes) -> None:
-    """Raise NotWellFormed unless the text is of the format."""
+def check_format(output_format: str, content: bytes) -> None:
+    """Raise NotWellFormed unless the text is well formed."""
     try:
         text = content.decode()
     except UnicodeDecodeError:
@@ -47,9 +47,9 @@ def _yaml(text: str) -> str:
     except yaml.MarkedYAMLError as error:
         return f"malformed in line {error.problem_mark.line + 1 if error.problem_mark else 1}"
     except yaml.YAMLError:
-        return "a character that YAML does not take"
+        return "a character that YAML does not allow"
     except (ValueError, RecursionError):
-        return "a value that YAML does not take"
+        return "a value that YAML does not allow"
     return ""
 
 
@@ -72,7 +72,7 @@ def _ini(text: str) -> str:
         places = getattr(error, "errors", None) or [(getattr(error, "lineno", 1), "")]
         return f"malformed in line {places[0][0]}"
     except (configparser.DuplicateOptionError, configparser.DuplicateSectionError) as error:
-        return f"a name that comes twice, again in line {error.lineno}"
+        return f"the name in line {error.lineno} is a duplicate"
     return ""
 
 

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from confd.core.keyspace.key_set import KVPair, Reader, segments
 from confd.core.keyspace.pathmatch import BadPattern
+from confd.core.keyspace.reader import KVPair, Reader
+from confd.core.keyspace.scope import segments
 
 Function = Callable[..., object]
 Clock = Callable[[], float]

@@ -14,7 +14,7 @@ import jinja2
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from confd.core.keyspace.key_set import KVPair, Reader
+from confd.core.keyspace.reader import KVPair, Reader
 from confd.core.templates import functions, text_functions
 from confd.core.templates.functions import FunctionError
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
-from confd.core.keyspace.key_set import KVPair
+from confd.core.keyspace.reader import KVPair
 from confd.core.templates.functions import FunctionError, from_json
 
 Function = Callable[..., object]

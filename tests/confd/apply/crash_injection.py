@@ -15,9 +15,9 @@ from pathlib import Path
 from types import FrameType
 
 from confd.apply import files
-from confd.apply.state_dir import State
+from confd.apply.state_dir import StateDir
 from tests.confd.confdir_fixture import Confdir, seen, staged
-from tests.confd.core.keyspace.test_key_set import key_set
+from tests.confd.core.keyspace.key_sets import key_set
 
 ROUNDS_MAX = 200
 # What changes the disk or begins a process; between two of them a kill leaves the same.
@@ -66,10 +66,10 @@ def killed_before(step: int, place: Path) -> dict[str, object]:
 
 def work(conf: Confdir, place: Path) -> bool:
     """Do what `confd --onetime` does with its resource; say whether it went well."""
-    state = State(place / "state")
+    state = StateDir(place / "state")
     [resource] = conf.resources()
     files.sweep([Path(resource.dest)])
-    result = conf.cycle(state).work([resource], key_set({"/app/v": "new"}))[resource.name]
+    result = conf.engine(state).apply([resource], key_set({"/app/v": "new"}))[resource.name]
     state.close()
     return not result.outcome.failed
 

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from confd.apply.state_dir import State
-from confd.apply.transaction import Manner, Outcome
+from confd.apply.state_dir import StateDir
+from confd.core.changes.outcome import Outcome
 from confd.core.keyspace.key_set import KeySet
+from confd.settings import ApplyOptions
 from tests.confd.confdir_fixture import Confdir
-from tests.confd.core.keyspace.test_key_set import key_set
+from tests.confd.core.keyspace.key_sets import key_set
 
 KEYS = {"/app/v": "1"}
 TEMPLATE = "v={{ getv('/app/v') }}\n"
@@ -19,20 +20,24 @@ class World:
         self.confdir = Confdir(directory)
         self.directory = directory
         self.log = directory / "log"
-        self.state = State(directory / "state")
+        self.state = StateDir(directory / "state")
 
     def add(self, *lines: str, template: str = TEMPLATE) -> Path:
         return self.confdir.add("a.conf", template, *lines)
 
-    def work(self, keys: dict[str, str] | KeySet = KEYS, manner: Manner | None = None) -> Outcome:
+    def work(
+        self, keys: dict[str, str] | KeySet = KEYS, options: ApplyOptions | None = None
+    ) -> Outcome:
         known = keys if isinstance(keys, KeySet) else key_set(keys)
-        [resource] = self.confdir.resources()
-        self.result = self.confdir.cycle(self.state, manner).work([resource], known)[resource.name]
+        [resource] = self.confdir.read_resources()
+        self.result = self.confdir.engine(self.state, options).apply([resource], known)[
+            resource.name
+        ]
         return self.result.outcome
 
     def restart(self) -> None:
         self.state.close()
-        self.state = State(self.directory / "state")
+        self.state = StateDir(self.directory / "state")
 
     def logged(self) -> str:
         return self.log.read_text() if self.log.exists() else ""

@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 from confd.apply import files
-from confd.apply.state_dir import State
+from confd.apply.state_dir import StateDir
 from tests.confd.apply.crash_injection import ROUNDS_MAX, forked
 from tests.confd.confdir_fixture import Confdir, staged
-from tests.confd.core.keyspace.test_key_set import key_set
+from tests.confd.core.keyspace.key_sets import key_set
 
 # A bundle has more steps than one file; each fifth is killed.
 STRIDE = 5
@@ -16,10 +16,10 @@ KEYS = {"/app/one": "new", "/app/two": "new"}
 
 
 def work(conf: Confdir, place: Path) -> bool:
-    state = State(place / "state")
+    state = StateDir(place / "state")
     resources = conf.resources()
     files.sweep(Path(resource.dest) for resource in resources)
-    results = conf.cycle(state).work(resources, key_set(KEYS))
+    results = conf.engine(state).apply(resources, key_set(KEYS))
     state.close()
     return not any(result.outcome.failed for result in results.values())
 

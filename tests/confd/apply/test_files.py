@@ -8,20 +8,21 @@ from pathlib import Path
 import pytest
 
 from confd.apply import files
-from confd.apply.files import OwnerUnknown, Wanted
+from confd.apply.files import OwnerUnknown
+from confd.core.changes.candidate import FileState
 from confd.core.config.resource import TemplateResource
-from confd.core.keyspace.key_set import Scope
+from confd.core.keyspace.scope import Scope
 from rig.processes import ROOT
 from tests.confd.confdir_fixture import staged
 
 OTHER_ID = 4321 if os.geteuid() == 0 else os.geteuid()
 
 
-def want(content: bytes = b"text", mode: int = 0o644) -> Wanted:
-    return Wanted(content, mode, os.geteuid(), os.getegid())
+def want(content: bytes = b"text", mode: int = 0o644) -> FileState:
+    return FileState(content, mode, os.geteuid(), os.getegid())
 
 
-def put(dest: Path, wanted: Wanted) -> None:
+def put(dest: Path, wanted: FileState) -> None:
     files.replace(files.stage(dest, wanted), dest)
 
 
@@ -33,7 +34,7 @@ def resource(
 
 def test_what_was_put_in_place_is_in_place(tmp_path: Path) -> None:
     dest = tmp_path / "a"
-    wanted = Wanted(b"x\0y", 0o640, OTHER_ID, OTHER_ID)
+    wanted = FileState(b"x\0y", 0o640, OTHER_ID, OTHER_ID)
     put(dest, wanted)
     assert files.present(dest) == wanted
     assert dest.read_bytes() == b"x\0y"
@@ -42,7 +43,7 @@ def test_what_was_put_in_place_is_in_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "wanted", [want(b"texx"), want(b"text2"), want(b""), want(mode=0o600), want(mode=0o4644)]
 )
-def test_another_content_or_mode_is_not_in_place(tmp_path: Path, wanted: Wanted) -> None:
+def test_another_content_or_mode_is_not_in_place(tmp_path: Path, wanted: FileState) -> None:
     put(tmp_path / "a", want())
     assert files.present(tmp_path / "a") != wanted
 
@@ -50,8 +51,8 @@ def test_another_content_or_mode_is_not_in_place(tmp_path: Path, wanted: Wanted)
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_another_owner_is_not_in_place(tmp_path: Path) -> None:
     put(tmp_path / "a", want())
-    assert files.present(tmp_path / "a") != Wanted(b"text", 0o644, 1, 0)
-    assert files.present(tmp_path / "a") != Wanted(b"text", 0o644, 0, 1)
+    assert files.present(tmp_path / "a") != FileState(b"text", 0o644, 1, 0)
+    assert files.present(tmp_path / "a") != FileState(b"text", 0o644, 0, 1)
 
 
 def test_nothing_but_a_regular_file_is_in_place(tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -
         "import resource, signal, sys; from pathlib import Path; from confd import files\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10000, 10000))\n"
-        "want = files.Wanted(b'x' * 50000, 0o644, *map(int, sys.argv[2:]))\n"
+        "want = files.FileState(b'x' * 50000, 0o644, *map(int, sys.argv[2:]))\n"
         "try: files.stage(Path(sys.argv[1]), want)\n"
         "except OSError as error: print(error.strerror)\n"
     )

@@ -1,14 +1,14 @@
-"""The worker's thread on a store in memory: nothing lost, nothing done in vain."""
+"""The processor's thread on a store in memory: nothing lost, nothing done in vain."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from confd.apply.processor import Worker
-from confd.apply.state_dir import State
-from confd.apply.transaction import Manner, Outcome
-from confd.settings import Settings
+from confd.apply.processor import Processor
+from confd.apply.state_dir import StateDir
+from confd.core.changes.outcome import Outcome
+from confd.settings import ApplyOptions, Settings
 from coordinator.client import Store, connect
 from coordinator.client.memory_store import MemoryStore
 from rig.processes import free_port, wait_until
@@ -18,38 +18,40 @@ JOIN_S = 10.0
 
 
 class World:
-    """A store, a confdir, and a worker between them."""
+    """A store, a confdir, and a processor between them."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.store: Store = MemoryStore()
         self.confdir = Confdir(directory)
-        self.worker: Worker | None = None
+        self.processor: Processor | None = None
         self.passed: list[bool] = []
         self.failures: list[BaseException] = []
 
-    def start(self, *, watch: bool = True, interval_s: float = 0.0) -> Worker:
-        self.state = State(self.directory / "state")
+    def start(self, *, watch: bool = True, interval_s: float = 0.0) -> Processor:
+        self.state = StateDir(self.directory / "state")
         settings = Settings(
             confdir=self.confdir.path,
-            manner=Manner(),
+            options=ApplyOptions(),
             state_dir=self.directory / "state",
             watch=watch,
             interval_s=interval_s,
         )
-        self.worker = Worker(settings, self.confdir.resources(), self.store, self.state)
-        self.worker.start(first_pass=lambda: self.passed.append(True), failed=self.failures.append)
-        return self.worker
+        self.processor = Processor(settings, self.confdir.read_resources(), self.store, self.state)
+        self.processor.start(
+            on_first_pass=lambda: self.passed.append(True), on_failure=self.failures.append
+        )
+        return self.processor
 
     def first_pass(self) -> None:
         wait_until(lambda: self.passed, "the first pass")
 
     def stop(self) -> None:
-        if self.worker is not None:
-            self.worker.stop()
-            assert self.worker.join(JOIN_S)
+        if self.processor is not None:
+            self.processor.stop()
+            assert self.processor.join(JOIN_S)
             self.state.close()
-            self.worker = None
+            self.processor = None
         assert self.failures == []
 
 
@@ -77,14 +79,14 @@ def test_a_change_reaches_the_file(world: World) -> None:
 def test_only_the_resources_that_read_a_key_are_worked(world: World) -> None:
     one = world.confdir.add("one", "{{ getv('/app/one', '') }}")
     two = world.confdir.add("two", "{{ getv('/app/two', '') }}")
-    worker = world.start()
+    processor = world.start()
     world.first_pass()
     world.store.put("/app/one", "1")
     wait_until(holds(one, "1"), "the file")
     world.store.put("/app/other", "1")
     world.store.put("/app/two", "2")
     wait_until(holds(two, "2"), "the other file")
-    assert sum(worker.outcomes.values()) == 4
+    assert sum(processor.outcomes.values()) == 4
 
 
 def test_what_changes_while_a_reload_runs_is_not_lost(world: World, tmp_path: Path) -> None:
@@ -106,8 +108,8 @@ def test_what_changes_while_a_reload_runs_is_not_lost(world: World, tmp_path: Pa
 def test_a_failing_resource_is_tried_again_by_itself(world: World, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     dest = world.confdir.add("a", "x", f'check_cmd = "test -e {gate}"', keys="[]")
-    worker = world.start()
-    wait_until(lambda: worker.outcomes[Outcome.CHECK_FAILED], "the refusal")
+    processor = world.start()
+    wait_until(lambda: processor.outcomes[Outcome.CHECK_FAILED], "the refusal")
     gate.touch()
     wait_until(holds(dest, "x"), "the file")
 
@@ -115,10 +117,10 @@ def test_a_failing_resource_is_tried_again_by_itself(world: World, tmp_path: Pat
 def test_a_failing_resource_does_not_hold_up_the_others(world: World) -> None:
     world.confdir.add("a", "{{ getv('/app/never') }}")
     dest = world.confdir.add("b", "x")
-    worker = world.start()
+    processor = world.start()
     wait_until(holds(dest, "x"), "the other file")
     world.first_pass()
-    assert worker.report["conf.d/a.toml"].outcome is Outcome.RENDER_FAILED
+    assert processor.results["conf.d/a.toml"].outcome is Outcome.RENDER_FAILED
 
 
 def test_an_absent_key_that_comes_mends_its_resource_at_once(world: World) -> None:
@@ -131,12 +133,12 @@ def test_an_absent_key_that_comes_mends_its_resource_at_once(world: World) -> No
 
 def test_without_watch_changes_wait_for_the_next_pass(world: World) -> None:
     dest = world.confdir.add("a", "{{ getv('/app/v', 'none') }}")
-    worker = world.start(watch=False)
+    processor = world.start(watch=False)
     world.first_pass()
     index = world.store.put("/app/v", "1").modified
-    wait_until(lambda: worker.statuses()["/app"].index >= index, "the change to be heard")
+    wait_until(lambda: processor.statuses()["/app"].index >= index, "the change to be heard")
     assert dest.read_text() == "none"
-    worker.request_pass()
+    processor.request_pass()
     wait_until(holds(dest, "1"), "the pass")
 
 
@@ -152,35 +154,35 @@ def test_an_interval_passes_by_itself(world: World) -> None:
 
 def test_a_pass_takes_new_resources_and_their_keys(world: World) -> None:
     world.confdir.add("a", "x")
-    worker = world.start()
+    processor = world.start()
     world.first_pass()
     world.store.put("/db/v", "1")
     dest = world.confdir.add("b", "{{ getv('/db/v') }}", keys='["/db"]')
-    worker.request_pass()
+    processor.request_pass()
     wait_until(holds(dest, "1"), "the new file")
-    assert set(worker.statuses()) == {"/app", "/db"}
+    assert set(processor.statuses()) == {"/app", "/db"}
 
 
 def test_a_pass_lets_go_of_what_is_gone(world: World) -> None:
     world.confdir.add("a", "{{ getv('/app/v', '') }}")
     world.confdir.add("b", "{{ getv('/db/v', '') }}", keys='["/db"]')
-    worker = world.start()
+    processor = world.start()
     world.first_pass()
     (world.confdir.path / "conf.d" / "a.toml").unlink()
-    worker.request_pass()
-    wait_until(lambda: set(worker.statuses()) == {"/db"}, "the root to go")
-    assert set(worker.report) == {"conf.d/b.toml"}
+    processor.request_pass()
+    wait_until(lambda: set(processor.statuses()) == {"/db"}, "the root to go")
+    assert set(processor.results) == {"conf.d/b.toml"}
 
 
 def test_a_broken_configuration_is_refused_and_the_old_one_works_on(world: World) -> None:
     dest = world.confdir.add("a", "{{ getv('/app/v', '') }}")
-    worker = world.start()
+    processor = world.start()
     world.first_pass()
     (world.confdir.path / "conf.d" / "b.toml").write_text("nonsense")
-    worker.request_pass()
+    processor.request_pass()
     world.store.put("/app/v", "1")
     wait_until(holds(dest, "1"), "the file")
-    assert set(worker.resources) == {"conf.d/a.toml"}
+    assert set(processor.resources) == {"conf.d/a.toml"}
 
 
 def test_a_resource_without_keys_does_not_wait_for_the_store(world: World) -> None:
@@ -226,47 +228,47 @@ def test_a_stop_does_not_wait_for_all_that_is_due(world: World, tmp_path: Path) 
         world.confdir.add(name, "x", f'reload_cmd = "{line}"', keys="[]")
     hold = world.confdir.path / "hold"
     hold.touch()
-    worker = world.start()
+    processor = world.start()
     wait_until(begun.exists, "the first reload")
-    worker.stop()
+    processor.stop()
     hold.unlink()
-    assert worker.join(JOIN_S)
-    assert sum(map(worker.owes, worker.resources.values())) == 2
+    assert processor.join(JOIN_S)
+    assert sum(map(processor.owes, processor.resources.values())) == 2
 
 
 def test_a_cut_command_leaves_its_reload_owed(world: World, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     dest = world.confdir.add("a", "x", f'reload_cmd = "touch {begun}; sleep 300"', keys="[]")
-    worker = world.start()
+    processor = world.start()
     wait_until(begun.exists, "the reload")
-    worker.stop()
-    worker.cut()
-    assert worker.join(JOIN_S)
+    processor.stop()
+    processor.cancel_command()
+    assert processor.join(JOIN_S)
     assert dest.read_text() == "x"
-    assert worker.owes(worker.resources["conf.d/a.toml"])
+    assert processor.is_reload_owed(processor.resources["conf.d/a.toml"])
 
 
 def test_an_edit_is_taken_once_the_directory_is_quiet(world: World) -> None:
     world.confdir.add("a", "1", keys="[]")
-    worker = world.start()
+    processor = world.start()
     world.first_pass()
     dest = world.confdir.add("b", "2", keys="[]")
-    worker.edited()
-    worker.edited()
+    processor.config_edited()
+    processor.config_edited()
     wait_until(holds(dest, "2"), "the new file")
 
 
 def test_a_broken_template_is_refused_and_the_one_before_works_on(world: World) -> None:
     dest = world.confdir.add("a", "old {{ getv('/app/v', '') }}")
-    worker = world.start()
+    processor = world.start()
     world.first_pass()
     path = world.confdir.path / "templates" / "a.j2"
     path.write_text("new {% if %}")
-    worker.request_pass()
+    processor.request_pass()
     world.store.put("/app/v", "1")
     wait_until(holds(dest, "old 1"), "the file by the template before")
     path.write_text("new {{ getv('/app/v') }}")
-    worker.request_pass()
+    processor.request_pass()
     wait_until(holds(dest, "new 1"), "the mended template")
 
 
@@ -279,13 +281,13 @@ def test_a_burst_of_changes_is_one_rendering(world: World, tmp_path: Path) -> No
         'wait = "300ms:10s"',
     )
     world.store.put("/app/v", "0")
-    worker = world.start()
+    processor = world.start()
     wait_until(holds(log, "0"), "the first reload")
     for value in "12345":
         world.store.put("/app/v", value)
     wait_until(holds(dest, "5"), "the last value")
     wait_until(holds(log, "05"), "its reload")
-    assert worker.outcomes[Outcome.WRITTEN] == 2
+    assert processor.outcomes[Outcome.WRITTEN] == 2
 
 
 def test_trigger_keys_alone_bring_a_file_up(world: World) -> None:
@@ -320,14 +322,14 @@ def test_a_cleared_history_renders_what_changed_and_no_more(world: World) -> Non
     world.store = store
     one = world.confdir.add("one", "{{ getv('/app/one', '') }}")
     world.confdir.add("two", "{{ getv('/app/two', '') }}")
-    worker = world.start()
+    processor = world.start()
     world.first_pass()
     for number in range(50):
         store.put("/other/x", str(number))
         store.put("/app/one", str(number))
     wait_until(holds(one, "49"), "the last value")
     # The other file was written by the first pass and never worked again.
-    assert worker.report["conf.d/two.toml"].outcome is Outcome.WRITTEN
+    assert processor.results["conf.d/two.toml"].outcome is Outcome.WRITTEN
 
 
 def test_a_reload_owed_for_a_file_that_came_back_is_tried_again_in_peace(
@@ -338,15 +340,21 @@ def test_a_reload_owed_for_a_file_that_came_back_is_tried_again_in_peace(
     line = f"cat {{{{ dest }}}} >> {log}; test -e {gate} && ! grep -q bad {{{{ dest }}}}"
     dest = world.confdir.add("a", "{{ getv('/app/v') }}.", f'reload_cmd = "{line}"')
     world.store.put("/app/v", "1")
-    worker = world.start()
+    processor = world.start()
     world.first_pass()
     gate.unlink()
     world.store.put("/app/v", "bad")
     wait_until(holds(log, "1.bad.1."), "the reload of what came back")
-    assert worker.outcomes[Outcome.WRITTEN] <= 2
+    assert processor.outcomes[Outcome.WRITTEN] <= 2
     gate.touch()
-    wait_until(lambda: not worker.owes(worker.resources["conf.d/a.toml"]), "the debt to be paid")
+    wait_until(
+        lambda: not processor.is_reload_owed(processor.resources["conf.d/a.toml"]),
+        "the debt to be paid",
+    )
     assert dest.read_text() == "1."
     # One retry after a second, not one after another.
     assert log.read_text().count(".") <= 5
-    assert worker.report["conf.d/a.toml"].outcome in {Outcome.QUARANTINED, Outcome.RELOAD_FAILED}
+    assert processor.results["conf.d/a.toml"].outcome in {
+        Outcome.QUARANTINED,
+        Outcome.RELOAD_FAILED,
+    }

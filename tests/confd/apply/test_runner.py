@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from confd.apply.runner import TAIL_BYTES_MAX, CommandFailed, Runner, inherited
+from confd.apply.runner import TAIL_BYTES_MAX, CommandFailed, CommandRunner, inherited
 from rig.processes import wait_until
 
 PLENTY_S = 30.0
 
 
 @pytest.fixture
-def runner() -> Iterator[Runner]:
-    running = Runner({**os.environ, "NOTIFY_SOCKET": "/x", "CONFD_ENDPOINTS": "http://u:p@h"})
+def runner() -> Iterator[CommandRunner]:
+    running = CommandRunner(
+        {**os.environ, "NOTIFY_SOCKET": "/x", "CONFD_ENDPOINTS": "http://u:p@h"}
+    )
     yield running
     running.close()
 
@@ -29,7 +31,7 @@ def group_is_gone(pid_file: Path) -> bool:
     return False
 
 
-def test_a_command_that_succeeds_gives_its_output(runner: Runner) -> None:
+def test_a_command_that_succeeds_gives_its_output(runner: CommandRunner) -> None:
     assert runner.run("echo out; echo err >&2", PLENTY_S) == "out\nerr"
 
 
@@ -43,45 +45,47 @@ def test_a_command_that_succeeds_gives_its_output(runner: Runner) -> None:
         ("if", "exit 2: "),
     ],
 )
-def test_a_command_that_fails_says_how(runner: Runner, line: str, message: str) -> None:
+def test_a_command_that_fails_says_how(runner: CommandRunner, line: str, message: str) -> None:
     with pytest.raises(CommandFailed) as caught:
         runner.run(line, PLENTY_S)
     assert str(caught.value).startswith(message)
 
 
-def test_only_the_end_of_the_output_is_kept(runner: Runner) -> None:
+def test_only_the_end_of_the_output_is_kept(runner: CommandRunner) -> None:
     output = runner.run("seq 1 200000; echo last", PLENTY_S)
     assert output.endswith("\nlast")
     assert len(output) <= TAIL_BYTES_MAX
 
 
-def test_output_that_is_no_text_does_no_harm(runner: Runner) -> None:
+def test_output_that_is_no_text_does_no_harm(runner: CommandRunner) -> None:
     assert runner.run(r"printf '\377\000x'", PLENTY_S) == "\ufffd\0x"
 
 
 def test_a_command_that_takes_too_long_ends_with_its_whole_group(
-    runner: Runner, tmp_path: Path
+    runner: CommandRunner, tmp_path: Path
 ) -> None:
     pid = tmp_path / "pid"
-    with pytest.raises(CommandFailed, match=r"not done within 0\.3 s"):
+    with pytest.raises(CommandFailed, match=r"timed out after 0\.3 s"):
         runner.run(f"echo $$ > {pid}; sleep 300 & sleep 300", 0.3)
     wait_until(lambda: group_is_gone(pid), "the group ended")
 
 
-def test_a_group_that_ignores_sigterm_is_killed(runner: Runner, tmp_path: Path) -> None:
+def test_a_group_that_ignores_sigterm_is_killed(runner: CommandRunner, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     line = f"echo $$ > {pid}; trap '' TERM; (trap '' TERM; sleep 300) & while :; do sleep 1; done"
-    with pytest.raises(CommandFailed, match=r"not done within"):
+    with pytest.raises(CommandFailed, match=r"timed out after"):
         runner.run(line, 0.3)
     wait_until(lambda: group_is_gone(pid), "the group ended")
 
 
-def test_a_flood_of_output_does_not_outlast_the_time(runner: Runner) -> None:
-    with pytest.raises(CommandFailed, match=r"not done within 0\.5 s"):
+def test_a_flood_of_output_does_not_outlast_the_time(runner: CommandRunner) -> None:
+    with pytest.raises(CommandFailed, match=r"timed out after 0\.5 s"):
         runner.run("yes", 0.5)
 
 
-def test_a_daemon_left_behind_does_not_hold_the_command_up(runner: Runner, tmp_path: Path) -> None:
+def test_a_daemon_left_behind_does_not_hold_the_command_up(
+    runner: CommandRunner, tmp_path: Path
+) -> None:
     pid = tmp_path / "pid"
     begun_s = time.monotonic()
     assert runner.run(f"sleep 60 & echo $! > {pid}; echo done", PLENTY_S) == "done"
@@ -89,7 +93,9 @@ def test_a_daemon_left_behind_does_not_hold_the_command_up(runner: Runner, tmp_p
     os.kill(int(pid.read_text()), 9)
 
 
-def test_a_cancelled_command_ends_and_none_begins_after_it(runner: Runner, tmp_path: Path) -> None:
+def test_a_cancelled_command_ends_and_none_begins_after_it(
+    runner: CommandRunner, tmp_path: Path
+) -> None:
     begun = tmp_path / "begun"
     errors: list[str] = []
 
@@ -104,12 +110,12 @@ def test_a_cancelled_command_ends_and_none_begins_after_it(runner: Runner, tmp_p
     wait_until(begun.exists, "the command began")
     runner.cancel()
     thread.join(PLENTY_S)
-    assert errors == ["stopped with confd"]
-    with pytest.raises(CommandFailed, match="stopped with confd"):
+    assert errors == ["confd stopped"]
+    with pytest.raises(CommandFailed, match="confd stopped"):
         runner.run("sleep 300", PLENTY_S)
 
 
-def test_a_command_sees_the_environment_without_what_is_ours(runner: Runner) -> None:
+def test_a_command_sees_the_environment_without_what_is_ours(runner: CommandRunner) -> None:
     output = runner.run("env", PLENTY_S)
     assert "PATH=" in output
     assert "NOTIFY_SOCKET" not in output
@@ -121,7 +127,7 @@ def test_variables_of_systemd_and_options_are_not_handed_on() -> None:
     assert inherited({"HOME": "/root", **ours}) == {"HOME": "/root"}
 
 
-def test_a_command_reads_nothing_and_has_its_own_session(runner: Runner) -> None:
+def test_a_command_reads_nothing_and_has_its_own_session(runner: CommandRunner) -> None:
     output = runner.run("cat; pwd; ps -o sid= -p $$; echo $$", PLENTY_S).split()
     assert output[0] == "/"
     assert output[1] == output[2]

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from confd.apply import files
-from confd.apply.state_dir import State, StateInUse
-from confd.apply.transaction import Manner, Outcome
+from confd.apply.state_dir import StateDir, StateInUse
+from confd.core.changes.outcome import Outcome
+from confd.settings import ApplyOptions
 from tests.confd.apply.resource_fixture import World
 from tests.confd.confdir_fixture import staged
-from tests.confd.core.keyspace.test_key_set import key_set
+from tests.confd.core.keyspace.key_sets import key_set
 
 
 @pytest.fixture
@@ -116,45 +117,45 @@ def test_a_debt_survives_a_new_text_that_the_check_refuses(world: World, tmp_pat
 
 def test_a_command_that_takes_too_long_is_a_failure(world: World) -> None:
     world.add('check_cmd = "sleep 300"')
-    assert world.work(manner=Manner(check_timeout_s=0.2)) is Outcome.CHECK_FAILED
+    assert world.work(options=ApplyOptions(check_timeout_s=0.2)) is Outcome.CHECK_FAILED
     world.add('reload_cmd = "sleep 300"')
-    assert world.work(manner=Manner(reload_timeout_s=0.2)) is Outcome.RELOAD_FAILED
+    assert world.work(options=ApplyOptions(reload_timeout_s=0.2)) is Outcome.RELOAD_FAILED
 
 
 def test_noop_says_what_it_would_do_and_touches_nothing(world: World) -> None:
     dest = world.add(f'reload_cmd = "echo x >> {world.log}"')
-    assert world.work(manner=Manner(noop=True)) is Outcome.WOULD_WRITE
+    assert world.work(options=ApplyOptions(noop=True)) is Outcome.WOULD_WRITE
     assert list(dest.parent.iterdir()) == []
     world.work()
-    assert world.work(manner=Manner(noop=True)) is Outcome.UNCHANGED
+    assert world.work(options=ApplyOptions(noop=True)) is Outcome.UNCHANGED
     assert world.logged() == "x\n"
 
 
 def test_noop_pays_no_debt(world: World, tmp_path: Path) -> None:
     world.add(f'reload_cmd = "echo x >> {world.log}; false"')
     world.work()
-    assert world.work(manner=Manner(noop=True)) is Outcome.UNCHANGED
+    assert world.work(options=ApplyOptions(noop=True)) is Outcome.UNCHANGED
     assert world.logged() == "x\n"
 
 
 def test_sync_only_writes_and_runs_nothing(world: World) -> None:
     run = f"echo x >> {world.log}; false"
     dest = world.add(f'check_cmd = "{run}"', f'reload_cmd = "{run}"')
-    assert world.work(manner=Manner(sync_only=True)) is Outcome.WRITTEN
+    assert world.work(options=ApplyOptions(sync_only=True)) is Outcome.WRITTEN
     assert dest.read_text() == "v=1\n"
     assert world.logged() == ""
 
 
 def test_a_kept_stage_file_is_what_the_check_refused(world: World) -> None:
     dest = world.add('check_cmd = "false"')
-    world.work(manner=Manner(keep_staged=True))
+    world.work(options=ApplyOptions(keep_staged=True))
     assert files.kept_path(dest).read_text() == "v=1\n"
     assert staged(dest.parent) == []
 
 
 def test_noop_with_a_kept_stage_file_shows_the_text(world: World) -> None:
     dest = world.add()
-    assert world.work(manner=Manner(noop=True, keep_staged=True)) is Outcome.WOULD_WRITE
+    assert world.work(options=ApplyOptions(noop=True, keep_staged=True)) is Outcome.WOULD_WRITE
     assert files.kept_path(dest).read_text() == "v=1\n"
     assert not dest.exists()
 
@@ -220,7 +221,7 @@ def test_a_template_that_cannot_be_one_is_refused(
 
 def test_one_process_at_a_time_uses_a_state_directory(world: World, tmp_path: Path) -> None:
     with pytest.raises(StateInUse, match="is in use by another confd"):
-        State(tmp_path / "state")
+        StateDir(tmp_path / "state")
     world.restart()
 
 
@@ -231,11 +232,11 @@ def test_a_state_directory_is_for_its_owner_alone(world: World, tmp_path: Path) 
 
 
 def test_without_a_state_directory_a_debt_lives_in_memory() -> None:
-    state = State(None)
-    state.owe("/a")
-    assert state.owes("/a")
-    state.settle("/a")
-    assert not state.owes("/a")
+    state = StateDir(None)
+    state.owe_reload("/a")
+    assert state.is_reload_owed("/a")
+    state.reload_done("/a")
+    assert not state.is_reload_owed("/a")
     assert state.keys_path("/app") is None
 
 
@@ -349,4 +350,4 @@ def test_commands_know_their_file_from_the_environment(world: World) -> None:
 def test_a_resource_has_its_own_time_outs(world: World) -> None:
     world.add('check_cmd = "sleep 300"', 'check_cmd_timeout = "200ms"')
     assert world.work() is Outcome.CHECK_FAILED
-    assert "not done within 0.2 s" in world.result.error
+    assert "timed out after 0.2 s" in world.result.error

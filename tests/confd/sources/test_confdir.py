@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from confd.core.config.resource import BYTES_MAX, ResourceError
+from confd.core.config.resource_file import BYTES_MAX
+from confd.core.config.toml_errors import ResourceError
 from confd.sources import confdir
 from tests.confd.confdir_fixture import Confdir
 
@@ -29,7 +30,7 @@ def test_resources_are_found_below_conf_d_in_order(tmp_path: Path) -> None:
 
 def test_a_missing_directory_is_named_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match=r"/conf\.d: no such directory: create it, or name"):
-        confdir.resources(tmp_path, "")
+        confdir.read_resources(tmp_path, "")
 
 
 @pytest.mark.parametrize(

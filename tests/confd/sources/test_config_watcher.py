@@ -4,14 +4,14 @@ from pathlib import Path
 
 from watchdog.events import FileModifiedEvent, FileMovedEvent
 
-from confd.sources.config_watcher import Edits
+from confd.sources.config_watcher import ConfigWatcher
 from rig.processes import wait_until
 from tests.confd.confdir_fixture import Confdir
 
 
 def test_what_lies_beside_the_configuration_is_no_edit(tmp_path: Path) -> None:
     calls: list[bool] = []
-    edits = Edits(tmp_path, lambda: calls.append(True))
+    edits = ConfigWatcher(tmp_path, lambda: calls.append(True))
     edits.on_any_event(FileModifiedEvent(str(tmp_path / "confd.log")))
     assert calls == []
     edits.on_any_event(FileModifiedEvent(str(tmp_path / "conf.d" / "a.toml")))
@@ -25,7 +25,7 @@ def test_an_edit_behind_a_link_is_noticed(tmp_path: Path) -> None:
     (confd.path / "templates").rename(real)
     (confd.path / "templates").symlink_to(real)
     calls: list[bool] = []
-    edits = Edits(confd.path, lambda: calls.append(True))
+    edits = ConfigWatcher(confd.path, lambda: calls.append(True))
     edits.start()
     (real / "a.j2").write_text("x")
     wait_until(lambda: calls, "the edit")

@@ -2,8 +2,10 @@
 
 import pytest
 
-from confd.core.config.resource import Command, ResourceError, parse, parse_all
-from confd.core.keyspace.key_set import Scope
+from confd.core.config.resource import Command
+from confd.core.config.resource_file import parse, parse_all
+from confd.core.config.toml_errors import ResourceError
+from confd.core.keyspace.scope import Scope
 
 WHOLE = """\
 # The front.

@@ -2,11 +2,11 @@
 
 import pytest
 
-from confd.core.keyspace.key_set import KVPair
+from confd.core.keyspace.reader import KVPair
 from confd.core.templates import functions, text_functions
 from confd.core.templates.functions import FunctionError
 from confd.sources import host_functions as world
-from tests.confd.core.keyspace.test_key_set import reader
+from tests.confd.core.keyspace.key_sets import reader
 
 KEYS = {
     "/deis/services/key": "value",

@@ -1,12 +1,12 @@
-"""Templates: what they print, what they read, and errors that keep values to themselves."""
+"""TemplateLoader: what they print, what they read, and errors that keep values to themselves."""
 
 import jinja2
 import pytest
 
-from confd.core.keyspace.key_set import Reads
+from confd.core.keyspace.reader import ReadSet
 from confd.core.templates.functions import world_functions
 from confd.core.templates.render import OUTPUT_BYTES_MAX, Renderer, RenderError, Unreadable
-from tests.confd.core.keyspace.test_key_set import reader
+from tests.confd.core.keyspace.key_sets import reader
 
 SECRET = "s3cret-9"
 KEYS = {
@@ -98,7 +98,7 @@ def test_a_rendering_knows_what_it_read() -> None:
     text = "{{ getv('/a') }}{{ getv('/no', '') }}{{ exists('/e') }}{{ gets('/up/*') }}{{ ls('/') }}"
     renderer({"main": text}).render("main", read)
     exact = frozenset({"/a", "/no", "/e", "/"})
-    assert read.reads == Reads(exact, frozenset({"/up/*"}), frozenset({""}))
+    assert read.reads == ReadSet(exact, frozenset({"/up/*"}), frozenset({""}))
 
 
 def test_a_failed_rendering_knows_what_it_read_until_then() -> None:

@@ -34,10 +34,10 @@ app.command("convert")(convert)
 
 
 def _wait(text: str) -> str:
-    from confd.core.config import amounts
+    from confd.core.config.quantities import parse_wait
 
     try:
-        amounts.wait(text)
+        parse_wait(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     return text
@@ -116,7 +116,7 @@ def daemon(  # noqa: PLR0913 - one parameter an option
         _refuse_daemon_options(context)
         return
     from confd import daemon
-    from confd.core.config import amounts
+    from confd.core.config.quantities import parse_wait
     from confd.core.keyspace.key_sources import parse_sources
     from confd.settings import ApplyOptions, Settings
     from coordinator.client import Tls
@@ -134,7 +134,7 @@ def daemon(  # noqa: PLR0913 - one parameter an option
         interval_s=interval,
         status_addr=status_addr,
         drain_s=drain_timeout,
-        wait=amounts.wait(wait),
+        wait=parse_wait(wait),
         sources=parse_sources(source),
     )
     tls = Tls(*(str(path or "") for path in (ca_file, cert_file, key_file)))

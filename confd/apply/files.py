@@ -19,12 +19,11 @@ from pathlib import Path
 
 from confd.core.changes.candidate import FileState
 from confd.core.config.resource import Placement
+from daemonkit.host import atomic_file
 
 NEW_FILE_MODE = 0o644
 # A larger file was not written by confd, so it differs from what confd would write.
 READ_BYTES_MAX = 64 << 20
-_STAGED_MODE = 0o600
-_PERMISSIONS = 0o777
 _START_LENGTH = len(".confd-") + 12 + len("-")
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,8}")
 
@@ -61,7 +60,7 @@ def make_directories(path: Path, mode: int) -> None:
     for each in reversed(missing):
         each.mkdir(exist_ok=True)
         each.chmod(mode)
-        sync_directory(each.parent)
+        atomic_file.sync_directory(each.parent)
 
 
 def back_up(dest: Path, index: int, content: bytes, keep_max: int) -> None:
@@ -89,24 +88,14 @@ def overwrite(dest: Path, desired: FileState) -> None:
     which the next run rewrites.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    descriptor = os.open(dest, flags, _STAGED_MODE)
+    descriptor = os.open(dest, flags, atomic_file.PRIVATE_MODE)
     with os.fdopen(descriptor, "wb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(f"{dest}: not a regular file")
-        _set_access(descriptor, desired)
         file.truncate(0)
-        file.write(desired.content)
-        file.flush()
-        if desired.mode & ~_PERMISSIONS:
-            os.fchmod(descriptor, desired.mode)
+        owner = (desired.uid, desired.gid)
+        atomic_file.fill(descriptor, desired.content, mode=desired.mode, owner=owner)
         os.fsync(descriptor)
-
-
-def remove(dest: Path) -> None:
-    """Remove a file durably: after the return, a power cut does not bring it back."""
-    dest.unlink(missing_ok=True)
-    with suppress(FileNotFoundError):
-        sync_directory(dest.parent)
 
 
 def stage(dest: Path, desired: FileState) -> Path:
@@ -114,27 +103,9 @@ def stage(dest: Path, desired: FileState) -> Path:
     # Some checkers look at the extension. The leading dot hides the file from `include *.conf`.
     extension = dest.suffix if _EXTENSION.fullmatch(dest.suffix) else ""
     staged = dest.parent / f"{_staged_start(dest)}{secrets.token_hex(6)}{extension}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(staged, flags, _STAGED_MODE)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            _set_access(descriptor, desired)
-            file.write(desired.content)
-            file.flush()
-            # Writing clears the set-id bits, so they are set last. (write(2))
-            if desired.mode & ~_PERMISSIONS:
-                os.fchmod(descriptor, desired.mode)
-            os.fsync(descriptor)
-    except BaseException:
-        discard(staged)
-        raise
+    owner = (desired.uid, desired.gid)
+    atomic_file.stage(staged, desired.content, mode=desired.mode, owner=owner)
     return staged
-
-
-def replace(staged: Path, dest: Path) -> None:
-    """Rename a staged file over its destination durably."""
-    staged.rename(dest)
-    sync_directory(dest.parent)
 
 
 def discard(staged: Path) -> None:
@@ -171,15 +142,6 @@ def sweep(dests: Iterable[Path]) -> int:
     return swept
 
 
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _staged_start(dest: Path) -> str:
     # A hash, so that the name is never too long where the name of the destination is not.
     return f".confd-{hashlib.sha256(os.fsencode(dest)).hexdigest()[:12]}-"
@@ -191,13 +153,6 @@ def _read(descriptor: int, size: int) -> bytes:
         pieces.append(piece)
         size -= len(piece)
     return b"".join(pieces)
-
-
-def _set_access(descriptor: int, desired: FileState) -> None:
-    found = os.fstat(descriptor)
-    if (found.st_uid, found.st_gid) != (desired.uid, desired.gid):
-        os.fchown(descriptor, desired.uid, desired.gid)
-    os.fchmod(descriptor, desired.mode & _PERMISSIONS)
 
 
 def mode_for(mode: int | None, dest: Path) -> int:

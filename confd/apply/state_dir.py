@@ -18,8 +18,8 @@ from pathlib import Path
 
 import msgspec
 
-from confd.apply.files import sync_directory
 from confd.core.changes.candidate import FileState
+from daemonkit.host import atomic_file
 
 _DIRECTORIES = ("owed", "good", "outputs", "keys", "compiled")
 
@@ -72,7 +72,7 @@ class StateDir:
         elif not path.exists():
             # Only the name matters; the text helps people who look at the file.
             path.write_text(dest + "\n")
-            sync_directory(path.parent)
+            atomic_file.sync_directory(path.parent)
 
     def reload_done(self, dest: str) -> None:
         """Record that the reload succeeded. Not synced: a power cut only causes one more reload."""
@@ -126,14 +126,7 @@ class StateDir:
             self._memory[kind, name] = content
             return
         path = self._directory / kind / _hash(name)
-        part = path.with_suffix(".part")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(part, flags, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(path)
-        sync_directory(path.parent)
+        atomic_file.write(path, content)
 
 
 def _hash(text: str) -> str:

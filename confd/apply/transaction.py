@@ -12,6 +12,7 @@ from typing import Protocol
 
 from confd.apply import files
 from confd.core.changes.candidate import FileState
+from daemonkit.host import atomic_file
 
 
 class Change(Protocol):
@@ -34,7 +35,7 @@ class ReplaceFile:
 
     def do(self) -> None:
         """Make the change."""
-        files.replace(self.staged, self.path)
+        atomic_file.commit(self.staged, self.path)
 
     def undo(self) -> None:
         """Put back the file that was there."""
@@ -67,7 +68,7 @@ class RemoveFile:
 
     def do(self) -> None:
         """Make the change."""
-        files.remove(self.path)
+        atomic_file.remove(self.path)
 
     def undo(self) -> None:
         """Write the file again."""
@@ -107,8 +108,8 @@ def commit(changes: Iterable[Change]) -> None:
 def restore(path: Path, before: FileState | None, *, in_place: bool) -> None:
     """Make a file what it was before; None means that there was no file. Raises OSError."""
     if before is None:
-        files.remove(path)
+        atomic_file.remove(path)
     elif in_place:
         files.overwrite(path, before)
     else:
-        files.replace(files.stage(path, before), path)
+        atomic_file.commit(files.stage(path, before), path)

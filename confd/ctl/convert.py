@@ -12,7 +12,9 @@ GoTemplate = Annotated[Path, typer.Argument(help="A template of the Go program."
 
 
 def convert(path: GoTemplate) -> None:
-    """Print a Go template as a Jinja2 template; list on stderr the lines to convert by hand.
+    """Print a Go template as a Jinja2 template.
+
+    Lines that must be converted by hand are listed on stderr.
 
     Exit codes: 0 everything was converted, 1 some lines need a hand.
     """

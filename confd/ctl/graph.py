@@ -23,7 +23,10 @@ def graph(  # noqa: PLR0913 - one parameter an option
     cert_file: options.CertFile = None,
     key_file: options.KeyFile = None,
 ) -> None:
-    """Show which keys each file depends on, for Graphviz or as JSON. No values are shown."""
+    """Show which keys each file depends on.
+
+    The output is for Graphviz, or JSON. No values are shown.
+    """
     import msgspec
 
     from confd.core.changes.dependency_graph import dependencies, graphviz
@@ -48,7 +51,10 @@ def why(  # noqa: PLR0913 - one parameter an option
     cert_file: options.CertFile = None,
     key_file: options.KeyFile = None,
 ) -> None:
-    """Show which resource writes a file, and which keys it depends on, absent ones too."""
+    """Show which resource and which keys a file depends on.
+
+    Absent keys that the template asked for are listed too. No values are shown.
+    """
     from confd.core.changes import dependency_graph
     from confd.ctl.preview import StoreOptions, rendered, settings_of
 

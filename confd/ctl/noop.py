@@ -27,7 +27,9 @@ def noop(  # noqa: PLR0913 - one parameter an option
     cert_file: options.CertFile = None,
     key_file: options.KeyFile = None,
 ) -> None:
-    """Show what would change as a diff, and write nothing.
+    """Show what would change, as a diff.
+
+    Nothing is written.
 
     Exit codes: 0 nothing would change, 4 something would, 1 a resource cannot be rendered.
     """

@@ -22,7 +22,9 @@ def run_tests(
     confdir: option_types.Confdir = option_types.CONFDIR,
     prefix: option_types.Prefix = "",
 ) -> None:
-    """Run the test cases of CONFDIR/tests/*.toml: keys in, file out, without a store.
+    """Run the templates' test cases, without a store.
+
+    A case is a table in CONFDIR/tests/*.toml: the keys, and the file expected from them.
 
     Exit codes: 0 all cases pass, 1 a case fails.
     """

@@ -27,7 +27,7 @@ from tests.confd.confdir_fixture import Confdir, staged
 SECOND = 1.0
 
 
-class World:
+class ConfdSite:
     """A confdir, a store and the program between them."""
 
     def __init__(self, directory: Path, url: str) -> None:
@@ -72,162 +72,162 @@ class World:
 
 
 @pytest.fixture(params=[Etcd, Etcd3, Coordinator], ids=["etcd", "etcd3", "coordinator"])
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ConfdSite]:
     with request.param(tmp_path) as store:
-        yield World(tmp_path, store.url)
+        yield ConfdSite(tmp_path, store.url)
 
 
 @pytest.fixture
-def on_etcd(tmp_path: Path, etcd: Etcd) -> World:
-    return World(tmp_path, etcd.url)
+def on_etcd(tmp_path: Path, etcd: Etcd) -> ConfdSite:
+    return ConfdSite(tmp_path, etcd.url)
 
 
 def holds(path: Path, text: str) -> Callable[[], bool]:
     return lambda: path.exists() and path.read_text() == text
 
 
-def test_a_key_change_is_in_the_file_within_a_second(world: World) -> None:
-    dest = world.confdir.add("a", "{{ getvs('/app/*') }}", 'mode = "0640"')
-    with world.daemon():
-        world.store.put("/app/x", "1")
+def test_a_key_change_is_in_the_file_within_a_second(site: ConfdSite) -> None:
+    dest = site.confdir.add("a", "{{ getvs('/app/*') }}", 'mode = "0640"')
+    with site.daemon():
+        site.store.put("/app/x", "1")
         wait_until(holds(dest, "[1]"), "the first key", SECOND)
-        world.store.put("/app/y", "2")
+        site.store.put("/app/y", "2")
         wait_until(holds(dest, "[1 2]"), "the second key", SECOND)
-        world.store.delete("/app", recursive=True)
+        site.store.delete("/app", recursive=True)
         wait_until(holds(dest, "[]"), "the deleted directory", SECOND)
     assert dest.stat().st_mode & 0o777 == 0o640
 
 
-def test_a_key_that_is_one_file_is_followed(world: World) -> None:
-    dest = world.confdir.add("a", "{{ getv('/one/key', 'none') }}", keys='["/one/key"]')
-    with world.daemon():
+def test_a_key_that_is_one_file_is_followed(site: ConfdSite) -> None:
+    dest = site.confdir.add("a", "{{ getv('/one/key', 'none') }}", keys='["/one/key"]')
+    with site.daemon():
         assert dest.read_text() == "none"
-        world.store.put("/one/key", "1")
+        site.store.put("/one/key", "1")
         wait_until(holds(dest, "1"), "the key", SECOND)
-        world.store.put("/one/key2", "other")
-        world.store.delete("/one", recursive=True)
+        site.store.put("/one/key2", "other")
+        site.store.delete("/one", recursive=True)
         wait_until(holds(dest, "none"), "the deleted parent", SECOND)
 
 
-def test_a_refused_file_never_stands_and_the_next_good_one_does(on_etcd: World) -> None:
-    world = on_etcd
-    dest = world.confdir.add("a", "{{ getv('/app/v') }}", 'check_cmd = "grep -q good {{ src }}"')
-    world.store.put("/app/v", "good 1")
-    with world.daemon():
+def test_a_refused_file_never_stands_and_the_next_good_one_does(on_etcd: ConfdSite) -> None:
+    site = on_etcd
+    dest = site.confdir.add("a", "{{ getv('/app/v') }}", 'check_cmd = "grep -q good {{ src }}"')
+    site.store.put("/app/v", "good 1")
+    with site.daemon():
         wait_until(holds(dest, "good 1"), "the first text")
-        world.store.put("/app/v", "bad")
-        wait_until(lambda: world.outcome("a") == "check-failed", "the refusal")
+        site.store.put("/app/v", "bad")
+        wait_until(lambda: site.outcome("a") == "check-failed", "the refusal")
         assert dest.read_text() == "good 1"
-        world.store.put("/app/v", "good 2")
+        site.store.put("/app/v", "good 2")
         wait_until(holds(dest, "good 2"), "the next good text", SECOND)
         assert staged(dest.parent) == []
 
 
-def test_a_failed_reload_is_made_up_for_after_a_restart(on_etcd: World, tmp_path: Path) -> None:
-    world, gate, log = on_etcd, tmp_path / "gate", tmp_path / "log"
+def test_a_failed_reload_is_made_up_for_after_a_restart(on_etcd: ConfdSite, tmp_path: Path) -> None:
+    site, gate, log = on_etcd, tmp_path / "gate", tmp_path / "log"
     line = f"test -e {gate} && cat {{{{ dest }}}} >> {log}"
-    world.confdir.add("a", "{{ getv('/app/v') }}", f'reload_cmd = "{line}"')
-    world.store.put("/app/v", "1")
-    with world.daemon() as running:
-        wait_until(lambda: world.outcome("a") == "reload-failed", "the failed reload")
-        assert "confd_reloads_owed 1.0" in world.page("metrics")
+    site.confdir.add("a", "{{ getv('/app/v') }}", f'reload_cmd = "{line}"')
+    site.store.put("/app/v", "1")
+    with site.daemon() as running:
+        wait_until(lambda: site.outcome("a") == "reload-failed", "the failed reload")
+        assert "confd_reloads_owed 1.0" in site.page("metrics")
         running.kill()
     gate.touch()
-    with world.daemon():
+    with site.daemon():
         wait_until(holds(log, "1"), "the reload")
-        assert "confd_reloads_owed 0.0" in world.page("metrics")
+        assert "confd_reloads_owed 0.0" in site.page("metrics")
 
 
 def test_files_stay_while_the_store_is_away_and_follow_when_it_is_back(tmp_path: Path) -> None:
     port = free_port()
     with Coordinator(tmp_path, port=port) as store:
-        world = World(tmp_path, store.url)
-        dest = world.confdir.add("a", "{{ getv('/app/v', 'none') }}")
-        world.store.put("/app/v", "1")
-        with world.daemon():
+        site = ConfdSite(tmp_path, store.url)
+        dest = site.confdir.add("a", "{{ getv('/app/v', 'none') }}")
+        site.store.put("/app/v", "1")
+        with site.daemon():
             wait_until(holds(dest, "1"), "the first text")
             store.kill()
-            wait_until(lambda: "connected=False" in world.page("debug/state"), "the loss")
+            wait_until(lambda: "connected=False" in site.page("debug/state"), "the loss")
             assert dest.read_text() == "1"
             with Coordinator(tmp_path, port=port):
-                world.store.put("/app/v", "2")
+                site.store.put("/app/v", "2")
                 wait_until(holds(dest, "2"), "the change after the return")
 
 
-def test_a_start_without_the_store_goes_by_the_last_keys(on_etcd: World, etcd: Etcd) -> None:
-    world = on_etcd
-    dest = world.confdir.add("a", "{{ getv('/app/v') }}")
-    world.store.put("/app/v", "1")
-    with world.daemon():
+def test_a_start_without_the_store_goes_by_the_last_keys(on_etcd: ConfdSite, etcd: Etcd) -> None:
+    site = on_etcd
+    dest = site.confdir.add("a", "{{ getv('/app/v') }}")
+    site.store.put("/app/v", "1")
+    with site.daemon():
         wait_until(holds(dest, "1"), "the first text")
     etcd.stop()
     dest.unlink()
-    with world.daemon():
+    with site.daemon():
         wait_until(holds(dest, "1"), "the text of the last keys")
 
 
 def test_a_start_before_the_store_touches_nothing_and_catches_up(tmp_path: Path) -> None:
     port = free_port()
-    world = World(tmp_path, f"http://127.0.0.1:{port}")
-    dest = world.confdir.add("a", "{{ getv('/app/v', 'none') }}")
+    site = ConfdSite(tmp_path, f"http://127.0.0.1:{port}")
+    dest = site.confdir.add("a", "{{ getv('/app/v', 'none') }}")
     dest.write_text("as it was")
-    status = ["--status-addr", f"127.0.0.1:{world.port}"]
-    with Running(world.command("--watch", *status), tmp_path / "confd.log") as running:
-        running.wait_for(lambda: world.page("health"), "confd to live")
-        assert world.outcome("a") == "waiting"
-        assert world.page("ready") == ""
+    status = ["--status-addr", f"127.0.0.1:{site.port}"]
+    with Running(site.command("--watch", *status), tmp_path / "confd.log") as running:
+        running.wait_for(lambda: site.page("health"), "confd to live")
+        assert site.outcome("a") == "waiting"
+        assert site.page("ready") == ""
         assert dest.read_text() == "as it was"
         with Coordinator(tmp_path, port=port):
             wait_until(holds(dest, "none"), "the first text")
-            assert world.page("ready")
+            assert site.page("ready")
 
 
-def test_older_cached_keys_do_not_undo_newer_files(on_etcd: World, tmp_path: Path) -> None:
-    world, log = on_etcd, tmp_path / "log"
-    world.confdir.add("a", "{{ getv('/app/v') }}", f'reload_cmd = "cat {{{{ dest }}}} >> {log}"')
-    world.store.put("/app/v", "1")
-    with world.daemon():
+def test_older_cached_keys_do_not_undo_newer_files(on_etcd: ConfdSite, tmp_path: Path) -> None:
+    site, log = on_etcd, tmp_path / "log"
+    site.confdir.add("a", "{{ getv('/app/v') }}", f'reload_cmd = "cat {{{{ dest }}}} >> {log}"')
+    site.store.put("/app/v", "1")
+    with site.daemon():
         wait_until(holds(log, "1"), "the first reload")
-    world.store.put("/app/v", "2")
-    with world.daemon():
+    site.store.put("/app/v", "2")
+    with site.daemon():
         wait_until(holds(log, "12"), "the second reload")
 
 
-def test_onetime_writes_and_says_that_all_went_well(world: World) -> None:
-    dest = world.confdir.add("a", "{{ getv('/app/v') }}")
-    world.store.put("/app/v", "1")
-    done = world.onetime()
+def test_onetime_writes_and_says_that_all_went_well(site: ConfdSite) -> None:
+    dest = site.confdir.add("a", "{{ getv('/app/v') }}")
+    site.store.put("/app/v", "1")
+    done = site.onetime()
     assert (done.returncode, dest.read_text()) == (0, "1"), done.stderr
 
 
-def test_onetime_works_the_others_when_one_fails(on_etcd: World) -> None:
-    world = on_etcd
-    world.confdir.add("a", "\n{{ getv('/app/v') }}")
-    dest = world.confdir.add("b", "x")
-    done = world.onetime()
+def test_onetime_works_the_others_when_one_fails(on_etcd: ConfdSite) -> None:
+    site = on_etcd
+    site.confdir.add("a", "\n{{ getv('/app/v') }}")
+    dest = site.confdir.add("b", "x")
+    done = site.onetime()
     assert (done.returncode, dest.read_text()) == (1, "x")
     assert "templates/a.j2:2: key '/app/v' is absent" in done.stderr
 
 
 def test_onetime_without_a_store_says_so(tmp_path: Path) -> None:
-    world = World(tmp_path, f"http://127.0.0.1:{free_port()}")
-    dest = world.confdir.add("a", "x")
-    done = world.onetime()
+    site = ConfdSite(tmp_path, f"http://127.0.0.1:{free_port()}")
+    dest = site.confdir.add("a", "x")
+    done = site.onetime()
     assert done.returncode == 3
-    assert world.url in done.stderr
+    assert site.url in done.stderr
     assert not dest.exists()
 
 
 def test_a_wrong_resource_is_wrong_use(tmp_path: Path) -> None:
-    world = World(tmp_path, f"http://127.0.0.1:{free_port()}")
-    world.confdir.add("a", "x", 'mode = "644"')
+    site = ConfdSite(tmp_path, f"http://127.0.0.1:{free_port()}")
+    site.confdir.add("a", "x", 'mode = "644"')
     for flags in ((), ("--onetime",)):
-        command = world.command(*flags)
+        command = site.command(*flags)
         done = subprocess.run(
             command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
         )
         assert done.returncode == 2
-        assert "conf.d/a.toml:5: mode must be text of octal digits" in done.stderr
+        assert "conf.d/a.toml:5: mode must be a string of octal digits" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_wrong_use_is_told(flags: list[str], tmp_path: Path) -> None:
     assert flags[0] in done.stderr
 
 
-def test_a_second_confd_on_one_state_directory_is_refused(on_etcd: World) -> None:
+def test_a_second_confd_on_one_state_directory_is_refused(on_etcd: ConfdSite) -> None:
     on_etcd.confdir.add("a", "x")
     with on_etcd.daemon():
         done = on_etcd.onetime()
@@ -248,7 +248,7 @@ def test_a_second_confd_on_one_state_directory_is_refused(on_etcd: World) -> Non
     assert "is in use by another confd" in done.stderr
 
 
-def test_flags_of_one_dash_and_noop(on_etcd: World) -> None:
+def test_flags_of_one_dash_and_noop(on_etcd: ConfdSite) -> None:
     dest = on_etcd.confdir.add("a", "x")
     done = on_etcd.onetime("-noop")
     assert done.returncode == 0
@@ -256,12 +256,12 @@ def test_flags_of_one_dash_and_noop(on_etcd: World) -> None:
     assert not dest.exists()
 
 
-def test_a_term_lets_a_running_reload_finish(on_etcd: World, tmp_path: Path) -> None:
-    world, begun, gate, log = on_etcd, *(tmp_path / name for name in ("begun", "gate", "log"))
+def test_a_term_lets_a_running_reload_finish(on_etcd: ConfdSite, tmp_path: Path) -> None:
+    site, begun, gate, log = on_etcd, *(tmp_path / name for name in ("begun", "gate", "log"))
     line = f"touch {begun}; while ! test -e {gate}; do sleep 0.02; done; echo done >> {log}"
-    world.confdir.add("a", "{{ getv('/app/v', '') }}", f'reload_cmd = "{line}"')
-    world.store.put("/app/v", "1")
-    command = world.command("--watch", "--status-addr", "")
+    site.confdir.add("a", "{{ getv('/app/v', '') }}", f'reload_cmd = "{line}"')
+    site.store.put("/app/v", "1")
+    command = site.command("--watch", "--status-addr", "")
     with Running(command, tmp_path / "confd.log") as running:
         running.wait_for(begun.exists, "the reload to begin")
         running.process.send_signal(signal.SIGTERM)
@@ -272,17 +272,17 @@ def test_a_term_lets_a_running_reload_finish(on_etcd: World, tmp_path: Path) -> 
     assert log.read_text() == "done\n"
 
 
-def test_a_term_ends_a_reload_that_outlasts_the_drain(on_etcd: World, tmp_path: Path) -> None:
-    world, pid = on_etcd, tmp_path / "pid"
-    dest = world.confdir.add("a", "x", f'reload_cmd = "echo $$ > {pid}; sleep 300 & sleep 300"')
-    command = world.command("--watch", "--status-addr", "", "--drain-timeout", "4")
+def test_a_term_ends_a_reload_that_outlasts_the_drain(on_etcd: ConfdSite, tmp_path: Path) -> None:
+    site, pid = on_etcd, tmp_path / "pid"
+    dest = site.confdir.add("a", "x", f'reload_cmd = "echo $$ > {pid}; sleep 300 & sleep 300"')
+    command = site.command("--watch", "--status-addr", "", "--drain-timeout", "4")
     with Running(command, tmp_path / "confd.log") as running:
         running.wait_for(lambda: pid.exists() and pid.read_text().strip(), "the reload to begin")
         group = int(pid.read_text())
         assert running.stop() == 0
     wait_until(lambda: not group_lives(group), "the group to end")
     assert dest.read_text() == "x"
-    [owed] = (world.state_dir / "owed").iterdir()
+    [owed] = (site.state_dir / "owed").iterdir()
     assert owed.read_text() == f"{dest}\n"
 
 
@@ -295,59 +295,57 @@ def group_lives(group: int) -> bool:
 
 
 def test_a_term_during_onetime_leaves_no_staged_file_and_no_command(
-    on_etcd: World, tmp_path: Path
+    on_etcd: ConfdSite, tmp_path: Path
 ) -> None:
-    world, pid = on_etcd, tmp_path / "pid"
-    dest = world.confdir.add("a", "x", f'check_cmd = "echo $$ > {pid}; sleep 300"')
-    with Running(world.command("--onetime"), tmp_path / "confd.log") as running:
+    site, pid = on_etcd, tmp_path / "pid"
+    dest = site.confdir.add("a", "x", f'check_cmd = "echo $$ > {pid}; sleep 300"')
+    with Running(site.command("--onetime"), tmp_path / "confd.log") as running:
         running.wait_for(lambda: pid.exists() and pid.read_text().strip(), "the check to begin")
         assert running.stop() == 128 + signal.SIGTERM
     wait_until(lambda: not group_lives(int(pid.read_text())), "the check to end")
     assert list(dest.parent.iterdir()) == []
 
 
-def test_a_hup_reads_the_configuration_again(on_etcd: World) -> None:
-    world = on_etcd
-    world.confdir.add("a", "x")
-    with world.daemon() as running:
-        dest = world.confdir.add("b", "{{ getv('/db/v', 'none') }}", keys='["/db"]')
+def test_a_hup_reads_the_configuration_again(on_etcd: ConfdSite) -> None:
+    site = on_etcd
+    site.confdir.add("a", "x")
+    with site.daemon() as running:
+        dest = site.confdir.add("b", "{{ getv('/db/v', 'none') }}", keys='["/db"]')
         running.process.send_signal(signal.SIGHUP)
         wait_until(holds(dest, "none"), "the new file")
-        world.store.put("/db/v", "1")
+        site.store.put("/db/v", "1")
         wait_until(holds(dest, "1"), "its key", SECOND)
 
 
-def test_no_value_is_in_the_log_or_on_the_status_page(on_etcd: World) -> None:
-    world = on_etcd
-    dest = world.confdir.add("a", "{{ getv('/app/v') }}")
-    world.confdir.add("b", "{{ atoi(getv('/app/v')) }}")
-    world.store.put("/app/v", "s3cret-1")
-    with world.daemon() as running:
+def test_no_value_is_in_the_log_or_on_the_status_page(on_etcd: ConfdSite) -> None:
+    site = on_etcd
+    dest = site.confdir.add("a", "{{ getv('/app/v') }}")
+    site.confdir.add("b", "{{ atoi(getv('/app/v')) }}")
+    site.store.put("/app/v", "s3cret-1")
+    with site.daemon() as running:
         wait_until(holds(dest, "s3cret-1"), "the file")
-        pages = [world.page(name) for name in ("health", "ready", "metrics", "debug/state")]
+        pages = [site.page(name) for name in ("health", "ready", "metrics", "debug/state")]
         assert all(pages)
         assert "s3cret" not in "".join(pages)
     assert "s3cret" not in running.log.read_text()
 
 
-def test_an_edited_configuration_is_taken_without_a_signal(on_etcd: World) -> None:
-    world = on_etcd
-    dest = world.confdir.add("a", "1")
-    with world.daemon():
-        (world.confdir.path / "templates" / "a.j2").write_text("2")
+def test_an_edited_configuration_is_taken_without_a_signal(on_etcd: ConfdSite) -> None:
+    site = on_etcd
+    dest = site.confdir.add("a", "1")
+    with site.daemon():
+        (site.confdir.path / "templates" / "a.j2").write_text("2")
         wait_until(holds(dest, "2"), "the edited template")
-        other = world.confdir.add("b", "x")
+        other = site.confdir.add("b", "x")
         wait_until(holds(other, "x"), "the new resource")
 
 
 def test_without_a_store_keys_come_from_the_environment_and_files(tmp_path: Path) -> None:
-    world = World(tmp_path, f"http://127.0.0.1:{free_port()}")
+    site = ConfdSite(tmp_path, f"http://127.0.0.1:{free_port()}")
     keys = tmp_path / "keys.json"
     keys.write_text('{"app": {"v": "file", "port": 80, "up": ["a", "b"]}}')
-    dest = world.confdir.add(
-        "a", "{{ getv('/app/v') }} {{ getv('/app/port') }} {{ ls('/app/up') }}"
-    )
-    command = world.command("--onetime", "--source", f"file:{keys},env")
+    dest = site.confdir.add("a", "{{ getv('/app/v') }} {{ getv('/app/port') }} {{ ls('/app/up') }}")
+    command = site.command("--onetime", "--source", f"file:{keys},env")
     for variables, first in (({}, "file"), ({"APP_V": "env"}, "env")):
         done = subprocess.run(
             command,

@@ -17,10 +17,10 @@ from tests.confd.confdir_fixture import Confdir
 CHANGES = 8
 TEMPLATE = """\
 daemon off;
-processor_processes 1;
+worker_processes 1;
 pid {directory}/nginx.pid;
 error_log {directory}/nginx.error.log;
-events {{ processor_connections 256; }}
+events {{ worker_connections 256; }}
 http {{
   access_log off;
   client_body_temp_path {directory}/body;

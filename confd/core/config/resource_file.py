@@ -17,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from confd.core.config import amounts
+from confd.core.config.quantities import parse_percentage, parse_wait
 from confd.core.config.resource import (
     PLACEHOLDER,
     Command,
@@ -31,6 +31,7 @@ from confd.core.config.toml_errors import MODE_FORM, ResourceError, line_of, tab
 from confd.core.keyspace.pathmatch import BadPattern, compiled
 from confd.core.keyspace.scope import Scope, minimal, segments
 from confd.core.templates.formats import FORMATS
+from daemonkit.core import durations
 
 _MODE = re.compile(r"0[0-7]{3,4}")
 _BUNDLE = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -231,7 +232,7 @@ def _guard(found: _Table, refuse: Refuse) -> Guard:
         except BadPattern as error:
             raise refuse("require", str(error)) from None
     try:
-        shrink_max = amounts.share(found.max_shrink) if found.max_shrink else None
+        shrink_max = parse_percentage(found.max_shrink) if found.max_shrink else None
     except ValueError as error:
         raise refuse("max_shrink", f"max_shrink: {error}") from None
     return Guard(found.output_format, found.min_bytes, shrink_max, tuple(found.require))
@@ -239,7 +240,7 @@ def _guard(found: _Table, refuse: Refuse) -> Guard:
 
 def _timing(found: _Table, refuse: Refuse) -> Timing:
     try:
-        wait_min_s, wait_max_s = amounts.wait(found.wait) if found.wait else (0.0, 0.0)
+        wait_min_s, wait_max_s = parse_wait(found.wait) if found.wait else (0.0, 0.0)
     except ValueError as error:
         raise refuse("wait", f"wait: {error}") from None
     return Timing(
@@ -252,7 +253,7 @@ def _timing(found: _Table, refuse: Refuse) -> Timing:
 
 def _seconds(text: str, key: str, refuse: Refuse) -> float:
     try:
-        return amounts.seconds(text) if text else 0.0
+        return durations.parse(text) if text else 0.0
     except ValueError as error:
         raise refuse(key, f"{key}: {error}") from None
 

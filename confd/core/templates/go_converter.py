@@ -1,36 +1,17 @@
-"""Go templates turned into ours, and a list of what needs a hand.
+"""Turns Go templates into Jinja2 templates, and lists the lines that must be converted by hand.
 
-What cannot be turned becomes an undefined name, so that rendering fails there instead of
-printing something else.
+What cannot be converted becomes an undefined name, so that rendering fails there instead of
+printing something wrong.
 """
 
-import json
-import keyword
 import re
 from dataclasses import dataclass, field
 
-from confd.core.templates import functions, text_functions
-from confd.core.templates.go_parser import (
-    Call,
-    NotUnderstood,
-    Piece,
-    Pipeline,
-    Token,
-    pieces,
-    pipeline,
-    unquoted,
-)
-from confd.core.templates.go_parser import tokens as tokens_of
+from confd.core.templates.go_expression import KNOWN_FUNCTIONS, convert_expression, variable_name
+from confd.core.templates.go_parser import NotUnderstood, Piece, pieces
 
-_KEYED = ("get", "getv", "exists", "gets", "getvs", "ls", "lsdir", "getenv", "datetime", "unixTS")
-_HOST = ("lookupIP", "lookupIPV4", "lookupIPV6", "lookupSRV", "lookupIfaceIPV4")
-_KNOWN = {*functions.PLAIN, *text_functions.PLAIN, *_KEYED, *_HOST}
-_KNOWN |= {"lookupIfaceIPV6", "fileExists", "hostname"}
-_COMPARED = {"ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
-# What answers with a map: Go ranges over it in order of name.
+# Functions that return a map: Go ranges over a map in order of name.
 _MAPS = {"json", "map", "dict", "fromJson"}
-_CRYPT = {"cget", "cgets", "cgetv", "cgetvs"}
-_TAKEN = {"loop", "self", "item", "super", "varargs", "kwargs", "caller", "none", "true", "false"}
 _RANGE = re.compile(r"(?:\$(\w+)\s*(?:,\s*\$(\w+)\s*)?:=\s*)?(.*)", re.DOTALL)
 _ASSIGN = re.compile(r"\$(\w+)\s*(:?=)\s*(.*)", re.DOTALL)
 _MARKS = re.compile(r"\{[{%#]")
@@ -38,7 +19,7 @@ _MARKS = re.compile(r"\{[{%#]")
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """Our template, and the lines of the other one that need a hand."""
+    """The Jinja2 template, and the lines of the Go template to convert by hand."""
 
     text: str
     problems: tuple[tuple[int, str], ...]
@@ -54,8 +35,8 @@ class _Block:
 
 
 def converted(text: str) -> Converted:
-    """Turn a Go template into one of ours."""
-    writer = _Writer()
+    """Turn a Go template into a Jinja2 template."""
+    writer = _TemplateWriter()
     for piece in pieces(text):
         writer.take(piece)
     for block in writer.blocks[1:]:
@@ -63,7 +44,7 @@ def converted(text: str) -> Converted:
     return Converted("".join(writer.out), tuple(writer.problems))
 
 
-class _Writer:
+class _TemplateWriter:
     def __init__(self) -> None:
         self.out: list[str] = []
         self.problems: list[tuple[int, str]] = []
@@ -71,10 +52,10 @@ class _Writer:
         self._piece = Piece("", 1)
 
     def take(self, piece: Piece) -> None:
-        """Write one piece in its new form."""
+        """Write one piece in Jinja2."""
         self._piece = piece
         if not piece.is_action:
-            # Marks that are plain text to Go and open something here.
+            # Text in the Go template that would open a tag in Jinja2.
             self.out.append(_MARKS.sub(lambda mark: f"{{{{ '{mark[0]}' }}}}", piece.text))
             return
         word, _, rest = piece.text.partition(" ")
@@ -130,12 +111,12 @@ class _Writer:
         first, second, source = match.groups()
         items, name = self._expression(source), source.split(" ")[0]
         is_map = name in _MAPS
-        dot = _variable(second or first) if first else self._new_dot()
+        dot = variable_name(second or first) if first else self._new_dot()
         if second and is_map:
-            self._statement(f"for {_variable(first)}, {dot} in ({items})|dictsort")
+            self._statement(f"for {variable_name(first)}, {dot} in ({items})|dictsort")
         elif second:
-            self._statement(f"for {dot} in {items}", f"set {_variable(first)} = loop.index0")
-            if name not in _KNOWN:
+            self._statement(f"for {dot} in {items}", f"set {variable_name(first)} = loop.index0")
+            if name not in KNOWN_FUNCTIONS:
                 self._problem("range with two variables: if this is a map, use |dictsort")
         else:
             self._statement(f"for {dot} in {f'values({items})' if is_map else items}")
@@ -144,19 +125,19 @@ class _Writer:
 
     def _take_with(self, rest: str) -> None:
         found = _ASSIGN.fullmatch(rest)
-        dot = _variable(found[1]) if found else self._new_dot()
+        dot = variable_name(found[1]) if found else self._new_dot()
         expression = self._expression(found[3] if found else rest)
         self._statement(f"with {dot} = {expression}", f"if {dot}")
         self._open("with", "endif endwith", dot)
 
     def _take_define(self, rest: str) -> None:
-        self._statement(f"macro {self._macro(rest)}(it)")
+        self._statement(f"macro {_macro_name(rest)}(it)")
         self._open("define", "endmacro", "it")
 
     def _take_template(self, rest: str) -> None:
         name, _, argument = rest.partition(" ")
         value = self._expression(argument) if argument.strip() else "none"
-        self._tag("{{", f"{self._macro(name)}({value})", "}}")
+        self._tag("{{", f"{_macro_name(name)}({value})", "}}")
 
     def _take_block(self, rest: str) -> None:
         del rest
@@ -167,7 +148,7 @@ class _Writer:
     def _take_end(self, rest: str) -> None:
         del rest
         if len(self.blocks) == 1:
-            self._problem("end closes nothing")
+            self._problem("this end closes nothing")
             return
         self._statement(*self.blocks.pop().end.split())
 
@@ -179,10 +160,6 @@ class _Writer:
         del rest
         self._statement("continue")
 
-    def _macro(self, quoted: str) -> str:
-        name = re.sub(r"\W", "_", quoted.strip().strip('"`'))
-        return f"t_{name}"
-
     def _assign(self, name: str, sign: str, value: str) -> None:
         if sign == ":=":
             self.blocks[-1].declared.add(name)
@@ -193,90 +170,16 @@ class _Writer:
                 if block.kind == "range":
                     self._problem(f"${name} is set inside a loop: use namespace()")
                     break
-        self._statement(f"set {_variable(name)} = {self._expression(value)}")
+        self._statement(f"set {variable_name(name)} = {self._expression(value)}")
 
     def _expression(self, text: str) -> str:
         try:
-            return self._pipeline(pipeline(tokens_of(text)))
+            return convert_expression(text, self._dot)
         except NotUnderstood as error:
             self._problem(str(error))
             return f"not_converted_in_line_{self._piece.line}"
 
-    def _pipeline(self, found: Pipeline) -> str:
-        result = self._call(found.calls[0], ())
-        for call in found.calls[1:]:
-            result = self._call(call, (result,))
-        return f"({result}){found.fields}" if found.fields else result
 
-    def _call(self, call: Call, piped: tuple[str, ...]) -> str:
-        arguments = [*map(self._operand, call.arguments), *piped]
-        head = call.head
-        if isinstance(head, Token) and head.kind == "name":
-            return self._function(head.text, arguments)
-        value = self._operand(head)
-        if not arguments:
-            return value
-        if isinstance(head, Token) and head.kind in {"field", "variable"}:
-            raise NotUnderstood(f"a method with arguments: {head.text}")
-        raise NotUnderstood("arguments for what is no function")
-
-    def _operand(self, found: Token | Pipeline) -> str:
-        if isinstance(found, Pipeline):
-            inner = self._pipeline(found)
-            return inner if found.fields or inner.endswith(")") else f"({inner})"
-        match found.kind:
-            case "string":
-                return json.dumps(unquoted(found.text), ensure_ascii=False)
-            case "number":
-                return found.text
-            case "variable":
-                return self._variable(found.text)
-            case "field":
-                return self._here() + found.text
-            case "mark":
-                return self._here()
-            case "name":
-                return self._function(found.text, [])
-            case _:
-                raise NotUnderstood(f"{found.text}: write it as text or number")
-
-    def _here(self) -> str:
-        if not self._dot:
-            raise NotUnderstood("a dot outside of range and with has no value")
-        return self._dot
-
-    def _variable(self, text: str) -> str:
-        name, dot, fields = text[1:].partition(".")
-        if not name:
-            raise NotUnderstood("$ has no value")
-        return _variable(name) + dot + fields
-
-    def _function(self, name: str, arguments: list[str]) -> str:
-        match name, arguments:
-            case (("true" | "false"), []):
-                return name
-            case "nil", []:
-                return "none"
-            case (("and" | "or"), [_, *_]):
-                return f"({f' {name} '.join(arguments)})"
-            case "not", [one]:
-                return f"(not {one})"
-            case "eq", [left, right]:
-                return f"({left} == {right})"
-            case "eq", [left, *rest] if rest:
-                return f"({left} in ({', '.join(rest)}))"
-            case (("ne" | "lt" | "le" | "gt" | "ge"), [left, right]):
-                return f"({left} {_COMPARED[name]} {right})"
-            case (("print"), [_, *_]):
-                return f"({' ~ '.join(arguments)})"
-            case _ if name in _CRYPT:
-                raise NotUnderstood(f"{name}: encrypted values are not there")
-            case _ if name not in _KNOWN:
-                raise NotUnderstood(f"unknown function {name}")
-            case _:
-                return f"{name}({', '.join(arguments)})"
-
-
-def _variable(name: str) -> str:
-    is_taken = name in _KNOWN | _TAKEN or keyword.iskeyword(name) or name.startswith("it")
-    return f"{name}_" if is_taken else name
+def _macro_name(quoted: str) -> str:
+    name = re.sub(r"\W", "_", quoted.strip().strip('"`'))
+    return f"t_{name}"

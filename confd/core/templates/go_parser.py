@@ -1,4 +1,4 @@
-"""The language of Go's text/template: actions among text, pipelines within actions."""
+"""Parses Go's text/template: actions between text, and pipelines inside actions."""
 
 import json
 import re
@@ -19,13 +19,13 @@ _TOKEN = re.compile(
 DEPTH_MAX = 50
 
 
-class NotUnderstood(ValueError):  # noqa: N818 - what we did
-    """An action is not of the language, or not of the part that is known here."""
+class NotUnderstood(ValueError):  # noqa: N818 - what the parser did
+    """An action is malformed, or uses a part of the language that is not supported here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Text, or an action without its braces. `left` and `right` say that white space goes."""
+    """Text, or an action without its braces; `left` and `right`: white space there is trimmed."""
 
     text: str
     line: int
@@ -53,14 +53,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Calls, each handing its result to the next as the last argument."""
+    """Calls; each passes its result to the next as the last argument."""
 
     calls: tuple[Call, ...]
     fields: str = ""
 
 
 @dataclass(slots=True)
-class _Reader:
+class _TokenReader:
     tokens: list[Token]
     at: int = 0
     depth: int = field(default=0)
@@ -105,7 +105,7 @@ def tokens(text: str) -> list[Token]:
         match = _TOKEN.match(text, at)
         if match is None or match.lastgroup is None:
             raise NotUnderstood(f"unknown at {text[at:].strip()[:20]!r}")
-        # A field right behind a parenthesis belongs to it; one behind a space is an argument.
+        # A field directly after a parenthesis belongs to it; after a space it is an argument.
         kind = match.lastgroup
         if kind == "field" and found and found[-1].text == ")" and text[at] == ".":
             kind = "tail"
@@ -116,28 +116,28 @@ def tokens(text: str) -> list[Token]:
 
 def pipeline(words: list[Token]) -> Pipeline:
     """Read a whole pipeline. Raises NotUnderstood."""
-    reader = _Reader(words)
+    reader = _TokenReader(words)
     found = _pipeline(reader)
     if reader.peek() is not None:
         raise NotUnderstood(f"unknown at {words[reader.at].text!r}")
     return found
 
 
-def _pipeline(reader: _Reader) -> Pipeline:
+def _pipeline(reader: _TokenReader) -> Pipeline:
     calls = [_call(reader)]
     while reader.takes("|"):
         calls.append(_call(reader))
     return Pipeline(tuple(calls))
 
 
-def _call(reader: _Reader) -> Call:
+def _call(reader: _TokenReader) -> Call:
     operands = [_operand(reader)]
     while (found := reader.peek()) and found.text not in {"|", ")"}:
         operands.append(_operand(reader))
     return Call(operands[0], tuple(operands[1:]))
 
 
-def _operand(reader: _Reader) -> Token | Pipeline:
+def _operand(reader: _TokenReader) -> Token | Pipeline:
     if not reader.takes("("):
         found = reader.next()
         if found.kind == "mark" and found.text != ".":
@@ -157,7 +157,7 @@ def _operand(reader: _Reader) -> Token | Pipeline:
 
 
 def unquoted(text: str) -> str:
-    """Return what a Go string literal stands for. Raises NotUnderstood."""
+    """Return the value of a Go string literal. Raises NotUnderstood."""
     if text.startswith("`"):
         return text[1:-1]
     body = re.sub(r"\\x([0-9a-fA-F]{2})", r"\\u00\1", text)

@@ -13,7 +13,7 @@ KEYS = {"/app/v": "1"}
 TEMPLATE = "v={{ getv('/app/v') }}\n"
 
 
-class World:
+class OneResource:
     """A confdir with one resource, worked again and again with one state."""
 
     def __init__(self, directory: Path) -> None:
@@ -29,7 +29,7 @@ class World:
         self, keys: dict[str, str] | KeySet = KEYS, options: ApplyOptions | None = None
     ) -> Outcome:
         known = keys if isinstance(keys, KeySet) else key_set(keys)
-        [resource] = self.confdir.read_resources()
+        [resource] = self.confdir.resources()
         self.result = self.confdir.engine(self.state, options).apply([resource], known)[
             resource.name
         ]

@@ -10,8 +10,7 @@ import pytest
 from confd.apply import files
 from confd.apply.files import OwnerUnknown
 from confd.core.changes.candidate import FileState
-from confd.core.config.resource import TemplateResource
-from confd.core.keyspace.scope import Scope
+from daemonkit.host import atomic_file
 from rig.processes import ROOT
 from tests.confd.confdir_fixture import staged
 
@@ -23,20 +22,14 @@ def want(content: bytes = b"text", mode: int = 0o644) -> FileState:
 
 
 def put(dest: Path, wanted: FileState) -> None:
-    files.replace(files.stage(dest, wanted), dest)
-
-
-def resource(
-    dest: Path, mode: int | None = None, owner: str | int | None = None
-) -> TemplateResource:
-    return TemplateResource("r", "src", str(dest), Scope("", ()), mode, owner, owner)
+    atomic_file.commit(files.stage(dest, wanted), dest)
 
 
 def test_what_was_put_in_place_is_in_place(tmp_path: Path) -> None:
     dest = tmp_path / "a"
     wanted = FileState(b"x\0y", 0o640, OTHER_ID, OTHER_ID)
     put(dest, wanted)
-    assert files.present(dest) == wanted
+    assert files.read_state(dest) == wanted
     assert dest.read_bytes() == b"x\0y"
 
 
@@ -45,14 +38,14 @@ def test_what_was_put_in_place_is_in_place(tmp_path: Path) -> None:
 )
 def test_another_content_or_mode_is_not_in_place(tmp_path: Path, wanted: FileState) -> None:
     put(tmp_path / "a", want())
-    assert files.present(tmp_path / "a") != wanted
+    assert files.read_state(tmp_path / "a") != wanted
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_another_owner_is_not_in_place(tmp_path: Path) -> None:
     put(tmp_path / "a", want())
-    assert files.present(tmp_path / "a") != FileState(b"text", 0o644, 1, 0)
-    assert files.present(tmp_path / "a") != FileState(b"text", 0o644, 0, 1)
+    assert files.read_state(tmp_path / "a") != FileState(b"text", 0o644, 1, 0)
+    assert files.read_state(tmp_path / "a") != FileState(b"text", 0o644, 0, 1)
 
 
 def test_nothing_but_a_regular_file_is_in_place(tmp_path: Path) -> None:
@@ -61,7 +54,7 @@ def test_nothing_but_a_regular_file_is_in_place(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo", 0o644)
     (tmp_path / "directory").mkdir()
     names = ("link", "fifo", "directory", "absent", "absent/below")
-    assert [files.present(tmp_path / name) for name in names] == [None] * 5
+    assert [files.read_state(tmp_path / name) for name in names] == [None] * 5
 
 
 def test_a_link_is_replaced_and_what_it_led_to_is_left_alone(tmp_path: Path) -> None:
@@ -97,10 +90,11 @@ def test_a_staged_file_is_hidden_and_keeps_its_extension(tmp_path: Path) -> None
 def test_a_full_disk_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
     # The limit on the size of a file plays the full disk.
     program = (
-        "import resource, signal, sys; from pathlib import Path; from confd import files\n"
+        "import resource, signal, sys; from pathlib import Path; from confd.apply import files\n"
+        "from confd.core.changes.candidate import FileState\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10000, 10000))\n"
-        "want = files.FileState(b'x' * 50000, 0o644, *map(int, sys.argv[2:]))\n"
+        "want = FileState(b'x' * 50000, 0o644, *map(int, sys.argv[2:]))\n"
         "try: files.stage(Path(sys.argv[1]), want)\n"
         "except OSError as error: print(error.strerror)\n"
     )
@@ -133,23 +127,21 @@ def test_a_kept_file_takes_the_place_of_the_one_kept_before(tmp_path: Path) -> N
     assert files.kept_path(dest).read_bytes() == b"2"
 
 
-def test_an_open_mode_is_that_of_the_file_or_0644(tmp_path: Path) -> None:
+def test_a_file_without_a_set_mode_keeps_its_own_or_gets_0644(tmp_path: Path) -> None:
     dest = tmp_path / "a"
-    assert files.wanted(resource(dest), dest, b"").mode == 0o644
+    assert files.mode_for(None, dest) == 0o644
     dest.write_text("")
     dest.chmod(0o751)
-    assert files.wanted(resource(dest), dest, b"").mode == 0o751
-    assert files.wanted(resource(dest, mode=0o600), dest, b"").mode == 0o600
+    assert files.mode_for(None, dest) == 0o751
+    assert files.mode_for(0o600, dest) == 0o600
     dest.unlink()
     dest.symlink_to("/etc/passwd")
-    assert files.wanted(resource(dest), dest, b"").mode == 0o644
+    assert files.mode_for(None, dest) == 0o644
 
 
-def test_owners_are_names_numbers_or_our_own(tmp_path: Path) -> None:
-    dest = tmp_path / "a"
-    own = files.wanted(resource(dest), dest, b"")
-    assert (own.uid, own.gid) == (os.geteuid(), os.getegid())
-    assert files.wanted(resource(dest, owner="root"), dest, b"").uid == 0
-    assert files.wanted(resource(dest, owner=7), dest, b"").gid == 7
-    with pytest.raises(OwnerUnknown, match="owner 'no-such-name' is no user of this host"):
-        files.wanted(resource(dest, owner="no-such-name"), dest, b"")
+def test_an_owner_is_a_name_a_number_or_the_process_itself() -> None:
+    assert (files.uid_of(None), files.gid_of(None)) == (os.geteuid(), os.getegid())
+    assert (files.uid_of("root"), files.gid_of("root")) == (0, 0)
+    assert (files.uid_of(7), files.gid_of(7)) == (7, 7)
+    with pytest.raises(OwnerUnknown, match="owner 'no-such-name' is not a user of this host"):
+        files.uid_of("no-such-name")

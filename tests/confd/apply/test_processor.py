@@ -17,7 +17,7 @@ from tests.confd.confdir_fixture import Confdir
 JOIN_S = 10.0
 
 
-class World:
+class ProcessorSite:
     """A store, a confdir, and a processor between them."""
 
     def __init__(self, directory: Path) -> None:
@@ -37,7 +37,7 @@ class World:
             watch=watch,
             interval_s=interval_s,
         )
-        self.processor = Processor(settings, self.confdir.read_resources(), self.store, self.state)
+        self.processor = Processor(settings, self.confdir.resources(), self.store, self.state)
         self.processor.start(
             on_first_pass=lambda: self.passed.append(True), on_failure=self.failures.append
         )
@@ -56,8 +56,8 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    made = World(tmp_path)
+def site(tmp_path: Path) -> Iterator[ProcessorSite]:
+    made = ProcessorSite(tmp_path)
     yield made
     made.stop()
 
@@ -66,180 +66,180 @@ def holds(path: Path, text: str) -> Callable[[], bool]:
     return lambda: path.exists() and path.read_text() == text
 
 
-def test_a_change_reaches_the_file(world: World) -> None:
-    dest = world.confdir.add("a", "{{ getv('/app/v', 'none') }}")
-    world.start()
+def test_a_change_reaches_the_file(site: ProcessorSite) -> None:
+    dest = site.confdir.add("a", "{{ getv('/app/v', 'none') }}")
+    site.start()
     wait_until(holds(dest, "none"), "the first text")
-    world.store.put("/app/v", "1")
+    site.store.put("/app/v", "1")
     wait_until(holds(dest, "1"), "the written key")
-    world.store.delete("/app", recursive=True)
+    site.store.delete("/app", recursive=True)
     wait_until(holds(dest, "none"), "the deleted directory")
 
 
-def test_only_the_resources_that_read_a_key_are_worked(world: World) -> None:
-    one = world.confdir.add("one", "{{ getv('/app/one', '') }}")
-    two = world.confdir.add("two", "{{ getv('/app/two', '') }}")
-    processor = world.start()
-    world.first_pass()
-    world.store.put("/app/one", "1")
+def test_only_the_resources_that_read_a_key_are_worked(site: ProcessorSite) -> None:
+    one = site.confdir.add("one", "{{ getv('/app/one', '') }}")
+    two = site.confdir.add("two", "{{ getv('/app/two', '') }}")
+    processor = site.start()
+    site.first_pass()
+    site.store.put("/app/one", "1")
     wait_until(holds(one, "1"), "the file")
-    world.store.put("/app/other", "1")
-    world.store.put("/app/two", "2")
+    site.store.put("/app/other", "1")
+    site.store.put("/app/two", "2")
     wait_until(holds(two, "2"), "the other file")
     assert sum(processor.outcomes.values()) == 4
 
 
-def test_what_changes_while_a_reload_runs_is_not_lost(world: World, tmp_path: Path) -> None:
+def test_what_changes_while_a_reload_runs_is_not_lost(site: ProcessorSite, tmp_path: Path) -> None:
     gate, begun, log = (tmp_path / name for name in ("gate", "begun", "log"))
     reload = (
         f"touch {begun}; while ! test -e {gate}; do sleep 0.02; done; cat {{{{ dest }}}} >> {log}"
     )
-    dest = world.confdir.add("a", "{{ getv('/app/v') }}", f'reload_cmd = "{reload}"')
-    world.store.put("/app/v", "1")
-    world.start()
+    dest = site.confdir.add("a", "{{ getv('/app/v') }}", f'reload_cmd = "{reload}"')
+    site.store.put("/app/v", "1")
+    site.start()
     wait_until(begun.exists, "the first reload")
     for value in "234":
-        world.store.put("/app/v", value)
+        site.store.put("/app/v", value)
     gate.touch()
     wait_until(holds(log, "14"), "the reload of the last value")
     assert dest.read_text() == "4"
 
 
-def test_a_failing_resource_is_tried_again_by_itself(world: World, tmp_path: Path) -> None:
+def test_a_failing_resource_is_tried_again_by_itself(site: ProcessorSite, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
-    dest = world.confdir.add("a", "x", f'check_cmd = "test -e {gate}"', keys="[]")
-    processor = world.start()
+    dest = site.confdir.add("a", "x", f'check_cmd = "test -e {gate}"', keys="[]")
+    processor = site.start()
     wait_until(lambda: processor.outcomes[Outcome.CHECK_FAILED], "the refusal")
     gate.touch()
     wait_until(holds(dest, "x"), "the file")
 
 
-def test_a_failing_resource_does_not_hold_up_the_others(world: World) -> None:
-    world.confdir.add("a", "{{ getv('/app/never') }}")
-    dest = world.confdir.add("b", "x")
-    processor = world.start()
+def test_a_failing_resource_does_not_hold_up_the_others(site: ProcessorSite) -> None:
+    site.confdir.add("a", "{{ getv('/app/never') }}")
+    dest = site.confdir.add("b", "x")
+    processor = site.start()
     wait_until(holds(dest, "x"), "the other file")
-    world.first_pass()
+    site.first_pass()
     assert processor.results["conf.d/a.toml"].outcome is Outcome.RENDER_FAILED
 
 
-def test_an_absent_key_that_comes_mends_its_resource_at_once(world: World) -> None:
-    dest = world.confdir.add("a", "{{ getv('/app/v') }}")
-    world.start()
-    world.first_pass()
-    world.store.put("/app/v", "1")
+def test_an_absent_key_that_comes_mends_its_resource_at_once(site: ProcessorSite) -> None:
+    dest = site.confdir.add("a", "{{ getv('/app/v') }}")
+    site.start()
+    site.first_pass()
+    site.store.put("/app/v", "1")
     wait_until(holds(dest, "1"), "the file")
 
 
-def test_without_watch_changes_wait_for_the_next_pass(world: World) -> None:
-    dest = world.confdir.add("a", "{{ getv('/app/v', 'none') }}")
-    processor = world.start(watch=False)
-    world.first_pass()
-    index = world.store.put("/app/v", "1").modified
+def test_without_watch_changes_wait_for_the_next_pass(site: ProcessorSite) -> None:
+    dest = site.confdir.add("a", "{{ getv('/app/v', 'none') }}")
+    processor = site.start(watch=False)
+    site.first_pass()
+    index = site.store.put("/app/v", "1").modified
     wait_until(lambda: processor.statuses()["/app"].index >= index, "the change to be heard")
     assert dest.read_text() == "none"
     processor.request_pass()
     wait_until(holds(dest, "1"), "the pass")
 
 
-def test_an_interval_passes_by_itself(world: World) -> None:
-    dest = world.confdir.add("a", "{{ getv('/app/v', 'none') }}")
-    world.start(watch=False, interval_s=0.1)
-    world.first_pass()
-    world.store.put("/app/v", "1")
+def test_an_interval_passes_by_itself(site: ProcessorSite) -> None:
+    dest = site.confdir.add("a", "{{ getv('/app/v', 'none') }}")
+    site.start(watch=False, interval_s=0.1)
+    site.first_pass()
+    site.store.put("/app/v", "1")
     wait_until(holds(dest, "1"), "a pass")
     dest.write_text("strayed")
     wait_until(holds(dest, "1"), "another pass")
 
 
-def test_a_pass_takes_new_resources_and_their_keys(world: World) -> None:
-    world.confdir.add("a", "x")
-    processor = world.start()
-    world.first_pass()
-    world.store.put("/db/v", "1")
-    dest = world.confdir.add("b", "{{ getv('/db/v') }}", keys='["/db"]')
+def test_a_pass_takes_new_resources_and_their_keys(site: ProcessorSite) -> None:
+    site.confdir.add("a", "x")
+    processor = site.start()
+    site.first_pass()
+    site.store.put("/db/v", "1")
+    dest = site.confdir.add("b", "{{ getv('/db/v') }}", keys='["/db"]')
     processor.request_pass()
     wait_until(holds(dest, "1"), "the new file")
     assert set(processor.statuses()) == {"/app", "/db"}
 
 
-def test_a_pass_lets_go_of_what_is_gone(world: World) -> None:
-    world.confdir.add("a", "{{ getv('/app/v', '') }}")
-    world.confdir.add("b", "{{ getv('/db/v', '') }}", keys='["/db"]')
-    processor = world.start()
-    world.first_pass()
-    (world.confdir.path / "conf.d" / "a.toml").unlink()
+def test_a_pass_lets_go_of_what_is_gone(site: ProcessorSite) -> None:
+    site.confdir.add("a", "{{ getv('/app/v', '') }}")
+    site.confdir.add("b", "{{ getv('/db/v', '') }}", keys='["/db"]')
+    processor = site.start()
+    site.first_pass()
+    (site.confdir.path / "conf.d" / "a.toml").unlink()
     processor.request_pass()
     wait_until(lambda: set(processor.statuses()) == {"/db"}, "the root to go")
     assert set(processor.results) == {"conf.d/b.toml"}
 
 
-def test_a_broken_configuration_is_refused_and_the_old_one_works_on(world: World) -> None:
-    dest = world.confdir.add("a", "{{ getv('/app/v', '') }}")
-    processor = world.start()
-    world.first_pass()
-    (world.confdir.path / "conf.d" / "b.toml").write_text("nonsense")
+def test_a_broken_configuration_is_refused_and_the_old_one_works_on(site: ProcessorSite) -> None:
+    dest = site.confdir.add("a", "{{ getv('/app/v', '') }}")
+    processor = site.start()
+    site.first_pass()
+    (site.confdir.path / "conf.d" / "b.toml").write_text("nonsense")
     processor.request_pass()
-    world.store.put("/app/v", "1")
+    site.store.put("/app/v", "1")
     wait_until(holds(dest, "1"), "the file")
     assert set(processor.resources) == {"conf.d/a.toml"}
 
 
-def test_a_resource_without_keys_does_not_wait_for_the_store(world: World) -> None:
-    world.store = connect(f"http://127.0.0.1:{free_port()}")
-    other = world.confdir.add("a", "{{ getv('/app/v', 'none') }}")
-    dest = world.confdir.add("b", "x", keys="[]")
-    world.start()
+def test_a_resource_without_keys_does_not_wait_for_the_store(site: ProcessorSite) -> None:
+    site.store = connect(f"http://127.0.0.1:{free_port()}")
+    other = site.confdir.add("a", "{{ getv('/app/v', 'none') }}")
+    dest = site.confdir.add("b", "x", keys="[]")
+    site.start()
     wait_until(holds(dest, "x"), "the file")
     assert not other.exists()
-    assert world.passed == []
+    assert site.passed == []
 
 
-def test_no_resources_are_a_pass_too(world: World) -> None:
-    world.start()
-    world.first_pass()
+def test_no_resources_are_a_pass_too(site: ProcessorSite) -> None:
+    site.start()
+    site.first_pass()
 
 
-def test_a_restart_reloads_nothing_that_did_not_change(world: World, tmp_path: Path) -> None:
+def test_a_restart_reloads_nothing_that_did_not_change(site: ProcessorSite, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    world.confdir.add("a", "{{ getv('/app/v') }}", f'reload_cmd = "cat {{{{ dest }}}} >> {log}"')
-    world.store.put("/app/v", "1")
-    world.start()
+    site.confdir.add("a", "{{ getv('/app/v') }}", f'reload_cmd = "cat {{{{ dest }}}} >> {log}"')
+    site.store.put("/app/v", "1")
+    site.start()
     wait_until(holds(log, "1"), "the first reload")
-    world.stop()
-    world.store.put("/app/v", "2")
-    world.passed.clear()
-    world.start()
-    world.first_pass()
+    site.stop()
+    site.store.put("/app/v", "2")
+    site.passed.clear()
+    site.start()
+    site.first_pass()
     wait_until(holds(log, "12"), "the second reload")
-    world.stop()
-    world.passed.clear()
-    world.start()
-    world.first_pass()
+    site.stop()
+    site.passed.clear()
+    site.start()
+    site.first_pass()
     assert log.read_text() == "12"
 
 
-def test_a_stop_does_not_wait_for_all_that_is_due(world: World, tmp_path: Path) -> None:
+def test_a_stop_does_not_wait_for_all_that_is_due(site: ProcessorSite, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     for name in "abc":
         line = (
-            f"touch {begun}; : {name}; while test -e {world.confdir.path}/hold; do sleep 0.02; done"
+            f"touch {begun}; : {name}; while test -e {site.confdir.path}/hold; do sleep 0.02; done"
         )
-        world.confdir.add(name, "x", f'reload_cmd = "{line}"', keys="[]")
-    hold = world.confdir.path / "hold"
+        site.confdir.add(name, "x", f'reload_cmd = "{line}"', keys="[]")
+    hold = site.confdir.path / "hold"
     hold.touch()
-    processor = world.start()
+    processor = site.start()
     wait_until(begun.exists, "the first reload")
     processor.stop()
     hold.unlink()
     assert processor.join(JOIN_S)
-    assert sum(map(processor.owes, processor.resources.values())) == 2
+    assert sum(map(processor.is_reload_owed, processor.resources.values())) == 2
 
 
-def test_a_cut_command_leaves_its_reload_owed(world: World, tmp_path: Path) -> None:
+def test_a_cut_command_leaves_its_reload_owed(site: ProcessorSite, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
-    dest = world.confdir.add("a", "x", f'reload_cmd = "touch {begun}; sleep 300"', keys="[]")
-    processor = world.start()
+    dest = site.confdir.add("a", "x", f'reload_cmd = "touch {begun}; sleep 300"', keys="[]")
+    processor = site.start()
     wait_until(begun.exists, "the reload")
     processor.stop()
     processor.cancel_command()
@@ -248,82 +248,82 @@ def test_a_cut_command_leaves_its_reload_owed(world: World, tmp_path: Path) -> N
     assert processor.is_reload_owed(processor.resources["conf.d/a.toml"])
 
 
-def test_an_edit_is_taken_once_the_directory_is_quiet(world: World) -> None:
-    world.confdir.add("a", "1", keys="[]")
-    processor = world.start()
-    world.first_pass()
-    dest = world.confdir.add("b", "2", keys="[]")
+def test_an_edit_is_taken_once_the_directory_is_quiet(site: ProcessorSite) -> None:
+    site.confdir.add("a", "1", keys="[]")
+    processor = site.start()
+    site.first_pass()
+    dest = site.confdir.add("b", "2", keys="[]")
     processor.config_edited()
     processor.config_edited()
     wait_until(holds(dest, "2"), "the new file")
 
 
-def test_a_broken_template_is_refused_and_the_one_before_works_on(world: World) -> None:
-    dest = world.confdir.add("a", "old {{ getv('/app/v', '') }}")
-    processor = world.start()
-    world.first_pass()
-    path = world.confdir.path / "templates" / "a.j2"
+def test_a_broken_template_is_refused_and_the_one_before_works_on(site: ProcessorSite) -> None:
+    dest = site.confdir.add("a", "old {{ getv('/app/v', '') }}")
+    processor = site.start()
+    site.first_pass()
+    path = site.confdir.path / "templates" / "a.j2"
     path.write_text("new {% if %}")
     processor.request_pass()
-    world.store.put("/app/v", "1")
+    site.store.put("/app/v", "1")
     wait_until(holds(dest, "old 1"), "the file by the template before")
     path.write_text("new {{ getv('/app/v') }}")
     processor.request_pass()
     wait_until(holds(dest, "new 1"), "the mended template")
 
 
-def test_a_burst_of_changes_is_one_rendering(world: World, tmp_path: Path) -> None:
+def test_a_burst_of_changes_is_one_rendering(site: ProcessorSite, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    dest = world.confdir.add(
+    dest = site.confdir.add(
         "a",
         "{{ getv('/app/v', '') }}",
         f'reload_cmd = "cat {{{{ dest }}}} >> {log}"',
         'wait = "300ms:10s"',
     )
-    world.store.put("/app/v", "0")
-    processor = world.start()
+    site.store.put("/app/v", "0")
+    processor = site.start()
     wait_until(holds(log, "0"), "the first reload")
     for value in "12345":
-        world.store.put("/app/v", value)
+        site.store.put("/app/v", value)
     wait_until(holds(dest, "5"), "the last value")
     wait_until(holds(log, "05"), "its reload")
     assert processor.outcomes[Outcome.WRITTEN] == 2
 
 
-def test_trigger_keys_alone_bring_a_file_up(world: World) -> None:
-    dest = world.confdir.add("a", "{{ getv('/app/v', '') }}", 'trigger_keys = ["/app/commit"]')
-    other = world.confdir.add("b", "{{ getv('/app/v', '') }}")
-    world.start()
-    world.first_pass()
-    world.store.put("/app/v", "1")
+def test_trigger_keys_alone_bring_a_file_up(site: ProcessorSite) -> None:
+    dest = site.confdir.add("a", "{{ getv('/app/v', '') }}", 'trigger_keys = ["/app/commit"]')
+    other = site.confdir.add("b", "{{ getv('/app/v', '') }}")
+    site.start()
+    site.first_pass()
+    site.store.put("/app/v", "1")
     wait_until(holds(other, "1"), "the file without a trigger")
     assert dest.read_text() == ""
-    world.store.put("/app/commit", "x")
+    site.store.put("/app/commit", "x")
     wait_until(holds(dest, "1"), "the trigger")
 
 
-def test_a_deferred_reload_comes_by_itself(world: World, tmp_path: Path) -> None:
+def test_a_deferred_reload_comes_by_itself(site: ProcessorSite, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    world.confdir.add(
+    site.confdir.add(
         "a",
         "{{ getv('/app/v', '') }}",
         f'reload_cmd = "cat {{{{ dest }}}} >> {log}"',
         'min_reload_interval = "500ms"',
     )
-    world.store.put("/app/v", "1")
-    world.start()
+    site.store.put("/app/v", "1")
+    site.start()
     wait_until(holds(log, "1"), "the first reload")
-    world.store.put("/app/v", "2")
+    site.store.put("/app/v", "2")
     wait_until(holds(log, "12"), "the deferred reload")
 
 
-def test_a_cleared_history_renders_what_changed_and_no_more(world: World) -> None:
+def test_a_cleared_history_renders_what_changed_and_no_more(site: ProcessorSite) -> None:
     store = MemoryStore(history_max=1)
-    world.store = store
-    one = world.confdir.add("one", "{{ getv('/app/one', '') }}")
-    world.confdir.add("two", "{{ getv('/app/two', '') }}")
-    processor = world.start()
-    world.first_pass()
+    site.store = store
+    one = site.confdir.add("one", "{{ getv('/app/one', '') }}")
+    site.confdir.add("two", "{{ getv('/app/two', '') }}")
+    processor = site.start()
+    site.first_pass()
     for number in range(50):
         store.put("/other/x", str(number))
         store.put("/app/one", str(number))
@@ -333,17 +333,17 @@ def test_a_cleared_history_renders_what_changed_and_no_more(world: World) -> Non
 
 
 def test_a_reload_owed_for_a_file_that_came_back_is_tried_again_in_peace(
-    world: World, tmp_path: Path
+    site: ProcessorSite, tmp_path: Path
 ) -> None:
     gate, log = tmp_path / "gate", tmp_path / "log"
     gate.touch()
     line = f"cat {{{{ dest }}}} >> {log}; test -e {gate} && ! grep -q bad {{{{ dest }}}}"
-    dest = world.confdir.add("a", "{{ getv('/app/v') }}.", f'reload_cmd = "{line}"')
-    world.store.put("/app/v", "1")
-    processor = world.start()
-    world.first_pass()
+    dest = site.confdir.add("a", "{{ getv('/app/v') }}.", f'reload_cmd = "{line}"')
+    site.store.put("/app/v", "1")
+    processor = site.start()
+    site.first_pass()
     gate.unlink()
-    world.store.put("/app/v", "bad")
+    site.store.put("/app/v", "bad")
     wait_until(holds(log, "1.bad.1."), "the reload of what came back")
     assert processor.outcomes[Outcome.WRITTEN] <= 2
     gate.touch()

@@ -1,353 +1,119 @@
-"""One resource worked: what is written, checked, reloaded, and what is left alone."""
+"""File changes that succeed or fail together."""
 
-import hashlib
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from confd.apply import files
-from confd.apply.state_dir import StateDir, StateInUse
-from confd.core.changes.outcome import Outcome
-from confd.settings import ApplyOptions
-from tests.confd.apply.resource_fixture import World
-from tests.confd.confdir_fixture import staged
-from tests.confd.core.keyspace.key_sets import key_set
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
-
-
-def test_a_file_is_written_once_and_then_left_alone(world: World) -> None:
-    dest = world.add()
-    assert world.work() is Outcome.WRITTEN
-    first = dest.stat()
-    assert world.work() is Outcome.UNCHANGED
-    again = dest.stat()
-    assert (again.st_ino, again.st_ctime_ns) == (first.st_ino, first.st_ctime_ns)
-    assert dest.read_text() == "v=1\n"
-
-
-def test_a_mode_that_strayed_is_set_right(world: World) -> None:
-    dest = world.add('mode = "0640"')
-    world.work()
-    dest.chmod(0o666)
-    assert world.work() is Outcome.WRITTEN
-    assert dest.stat().st_mode & 0o777 == 0o640
-
-
-def test_the_check_sees_the_staged_file_and_the_old_one(world: World) -> None:
-    dest = world.add(f'check_cmd = "cat {{{{ dest }}}} {{{{ src }}}} > {world.log}"')
-    dest.write_text("old ")
-    world.work()
-    assert world.logged() == "old v=1\n"
-
-
-def test_a_refused_file_leaves_the_old_one_and_reloads_nothing(world: World) -> None:
-    dest = world.add(
-        'check_cmd = "echo syntax error; exit 1"', f'reload_cmd = "echo x >> {world.log}"'
-    )
-    dest.write_text("old")
-    assert world.work() is Outcome.CHECK_FAILED
-    assert world.result.error == "check_cmd: exit 1: syntax error"
-    assert dest.read_text() == "old"
-    assert staged(dest.parent) == []
-    assert world.logged() == ""
-
-
-def test_a_failed_rendering_leaves_the_old_file(world: World) -> None:
-    dest = world.add()
-    dest.write_text("old")
-    assert world.work({}) is Outcome.RENDER_FAILED
-    assert world.result.error.startswith(
-        f"{world.confdir.path}/templates/a.conf.j2:1: key '/app/v'"
-    )
-    assert dest.read_text() == "old"
-
-
-def test_a_missing_directory_is_a_failure_that_names_it(world: World) -> None:
-    dest = world.add()
-    dest.parent.rmdir()
-    assert world.work() is Outcome.WRITE_FAILED
-    assert str(dest.parent) in world.result.error
-    assert "No such file or directory" in world.result.error
-
-
-def test_a_directory_in_the_place_of_the_file_is_a_failure(world: World) -> None:
-    dest = world.add()
-    dest.mkdir()
-    assert world.work() is Outcome.WRITE_FAILED
-    assert staged(dest.parent) == []
-
-
-def test_a_reload_runs_after_a_change_and_not_without_one(world: World) -> None:
-    world.add(f'reload_cmd = "cat {{{{ dest }}}} >> {world.log}"')
-    world.work()
-    world.work()
-    world.work({"/app/v": "2"})
-    assert world.logged() == "v=1\nv=2\n"
-
-
-def test_a_failed_reload_is_owed_until_it_succeeds(world: World, tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    dest = world.add(f'reload_cmd = "echo x >> {world.log}; test -e {gate}"')
-    assert world.work() is Outcome.RELOAD_FAILED
-    assert dest.read_text() == "v=1\n"
-    world.restart()
-    assert world.work() is Outcome.RELOAD_FAILED
-    gate.touch()
-    assert world.work() is Outcome.UNCHANGED
-    assert world.work() is Outcome.UNCHANGED
-    assert world.logged() == "x\n" * 3
-
-
-def test_a_debt_survives_a_new_text_that_the_check_refuses(world: World, tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    world.add(
-        'check_cmd = "grep -q v=1 {{ src }}"',
-        f'reload_cmd = "test -e {gate} && cat {{{{ dest }}}} >> {world.log}"',
-    )
-    assert world.work() is Outcome.RELOAD_FAILED
-    assert world.work({"/app/v": "bad"}) is Outcome.CHECK_FAILED
-    gate.touch()
-    assert world.work() is Outcome.UNCHANGED
-    assert world.logged() == "v=1\n"
-
-
-def test_a_command_that_takes_too_long_is_a_failure(world: World) -> None:
-    world.add('check_cmd = "sleep 300"')
-    assert world.work(options=ApplyOptions(check_timeout_s=0.2)) is Outcome.CHECK_FAILED
-    world.add('reload_cmd = "sleep 300"')
-    assert world.work(options=ApplyOptions(reload_timeout_s=0.2)) is Outcome.RELOAD_FAILED
-
-
-def test_noop_says_what_it_would_do_and_touches_nothing(world: World) -> None:
-    dest = world.add(f'reload_cmd = "echo x >> {world.log}"')
-    assert world.work(options=ApplyOptions(noop=True)) is Outcome.WOULD_WRITE
-    assert list(dest.parent.iterdir()) == []
-    world.work()
-    assert world.work(options=ApplyOptions(noop=True)) is Outcome.UNCHANGED
-    assert world.logged() == "x\n"
-
-
-def test_noop_pays_no_debt(world: World, tmp_path: Path) -> None:
-    world.add(f'reload_cmd = "echo x >> {world.log}; false"')
-    world.work()
-    assert world.work(options=ApplyOptions(noop=True)) is Outcome.UNCHANGED
-    assert world.logged() == "x\n"
-
-
-def test_sync_only_writes_and_runs_nothing(world: World) -> None:
-    run = f"echo x >> {world.log}; false"
-    dest = world.add(f'check_cmd = "{run}"', f'reload_cmd = "{run}"')
-    assert world.work(options=ApplyOptions(sync_only=True)) is Outcome.WRITTEN
-    assert dest.read_text() == "v=1\n"
-    assert world.logged() == ""
-
-
-def test_a_kept_stage_file_is_what_the_check_refused(world: World) -> None:
-    dest = world.add('check_cmd = "false"')
-    world.work(options=ApplyOptions(keep_staged=True))
-    assert files.kept_path(dest).read_text() == "v=1\n"
-    assert staged(dest.parent) == []
-
-
-def test_noop_with_a_kept_stage_file_shows_the_text(world: World) -> None:
-    dest = world.add()
-    assert world.work(options=ApplyOptions(noop=True, keep_staged=True)) is Outcome.WOULD_WRITE
-    assert files.kept_path(dest).read_text() == "v=1\n"
-    assert not dest.exists()
-
-
-@pytest.mark.parametrize(
-    "value", ["{{ 7 }}", "$(touch {pwned})", "`touch {pwned}`", "'; touch {pwned}; '", "a\n\0b"]
+from confd.apply.transaction import (
+    BackUpFile,
+    OverwriteFile,
+    RemoveFile,
+    ReplaceFile,
+    commit,
+    restore,
 )
-def test_a_value_reaches_the_file_as_it_is_and_no_shell(
-    world: World, tmp_path: Path, value: str
-) -> None:
-    pwned = tmp_path / "pwned"
-    value = value.replace("{pwned}", str(pwned))
-    dest = world.add('check_cmd = "test -s {{ src }}"', 'reload_cmd = "test -s {{ dest }}"')
-    assert world.work({"/app/v": value}) is Outcome.WRITTEN
-    assert dest.read_bytes() == f"v={value}\n".encode()
-    assert not pwned.exists()
+from confd.core.changes.candidate import FileState
 
 
-def test_a_path_with_spaces_and_quotes_reaches_the_commands_whole(tmp_path: Path) -> None:
-    directory = tmp_path / "it's a $HOME"
-    directory.mkdir()
-    world = World(directory)
-    dest = world.add('check_cmd = "test -s {{ src }}"', 'reload_cmd = "test -s {{.dest}}"')
-    assert world.work() is Outcome.WRITTEN
-    assert dest.exists()
+@dataclass
+class RecordedChange:
+    """A change that only writes down what is done to it."""
+
+    name: str
+    log: list[str] = field(repr=False)
+    fails: bool = False
+
+    def do(self) -> None:
+        if self.fails:
+            raise OSError(self.name)
+        self.log.append(f"do {self.name}")
+
+    def undo(self) -> None:
+        self.log.append(f"undo {self.name}")
 
 
-def test_a_template_outside_its_directory_is_not_read(world: World, tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("s3cret")
-    link = world.confdir.path / "templates" / "link"
-    link.symlink_to(tmp_path / "secret")
-    (link.parent / "round").symlink_to("round")
-    names = ["link", "../../secret", f"{tmp_path}/secret", "x/../../../secret"]
-    for name in [*names, "round", ".", "a\\0"]:
-        dest = world.add(template=f"{{% include '{name}' %}}")
-        assert world.work() is Outcome.RENDER_FAILED
-        assert "s3cret" not in world.result.error
-        assert not dest.exists()
+def current(path: Path) -> FileState:
+    found = files.read_state(path)
+    assert found is not None
+    return found
 
 
-def test_a_template_that_changed_is_read_anew(world: World) -> None:
-    dest = world.add(template="1{% include 'part' %}")
-    part = world.confdir.path / "templates" / "part"
-    part.write_text("a")
-    world.work()
-    part.write_text("bb")
-    world.work()
-    assert dest.read_text() == "1bb"
+def with_content(path: Path, content: bytes) -> FileState:
+    before = current(path)
+    return FileState(content, before.mode, before.uid, before.gid)
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [(b"ok\n\xff", "not UTF-8 text in its line 2"), (b"x" * (1 << 20 | 1), "larger than")],
-)
-def test_a_template_that_cannot_be_one_is_refused(
-    world: World, content: bytes, reason: str
-) -> None:
-    world.add()
-    (world.confdir.path / "templates" / "a.conf.j2").write_bytes(content)
-    assert world.work() is Outcome.RENDER_FAILED
-    assert reason in world.result.error
+def test_changes_are_made_in_order() -> None:
+    log: list[str] = []
+    commit([RecordedChange("a", log), RecordedChange("b", log)])
+    assert log == ["do a", "do b"]
 
 
-def test_one_process_at_a_time_uses_a_state_directory(world: World, tmp_path: Path) -> None:
-    with pytest.raises(StateInUse, match="is in use by another confd"):
-        StateDir(tmp_path / "state")
-    world.restart()
+def test_a_failed_change_undoes_the_earlier_ones_in_reverse_order() -> None:
+    log: list[str] = []
+    changes = [RecordedChange(name, log, fails=name == "c") for name in "abcd"]
+    with pytest.raises(OSError, match="c"):
+        commit(changes)
+    assert log == ["do a", "do b", "undo b", "undo a"]
 
 
-def test_a_state_directory_is_for_its_owner_alone(world: World, tmp_path: Path) -> None:
-    keys_path = world.state.keys_path("/app")
-    assert keys_path is not None
-    assert keys_path.parent.stat().st_mode & 0o777 == 0o700
+def test_a_replaced_file_comes_back_with_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+    path.chmod(0o600)
+    before = current(path)
+    staged = files.stage(path, FileState(b"new", 0o644, before.uid, before.gid))
+    change = ReplaceFile(path, staged, before)
+    change.do()
+    assert path.read_text() == "new"
+    change.undo()
+    assert current(path) == before
 
 
-def test_without_a_state_directory_a_debt_lives_in_memory() -> None:
-    state = StateDir(None)
-    state.owe_reload("/a")
-    assert state.is_reload_owed("/a")
-    state.reload_done("/a")
-    assert not state.is_reload_owed("/a")
-    assert state.keys_path("/app") is None
+def test_a_new_file_is_removed_again(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    (tmp_path / "model").write_text("")
+    staged = files.stage(path, with_content(tmp_path / "model", b"new"))
+    change = ReplaceFile(path, staged, None)
+    change.do()
+    change.undo()
+    assert not path.exists()
 
 
-def test_a_debt_that_cannot_be_noted_stops_the_write(world: World, tmp_path: Path) -> None:
-    dest = world.add('reload_cmd = "true"')
-    (tmp_path / "state" / "owed").rmdir()
-    assert world.work() is Outcome.WRITE_FAILED
-    assert not dest.exists()
+def test_an_overwritten_file_keeps_its_inode(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+    inode = path.stat().st_ino
+    change = OverwriteFile(path, with_content(path, b"new"), current(path))
+    change.do()
+    assert path.read_text() == "new"
+    change.undo()
+    assert (path.read_text(), path.stat().st_ino) == ("old", inode)
 
 
-@pytest.mark.parametrize(
-    ("line", "value", "reason"),
-    [
-        ('output_format = "json"', '{"a": \n s3cret', "not json: malformed in line 2"),
-        ('output_format = "yaml"', "a: [s3cret", "not yaml: malformed in line"),
-        ('output_format = "toml"', "a = s3cret", "not toml: malformed in line 1"),
-        ('output_format = "ini"', "s3cret = 1", "not ini: malformed in line 1"),
-        ("min_bytes = 100", "s3cret", "min_bytes: 9 bytes are fewer than 100"),
-        ('max_shrink = "50%"', "", "max_shrink: from 40 to 3 bytes is more than 50%"),
-        ('require = ["/app/up/*"]', "s3cret", "require: no key matches '/app/up/*'"),
-    ],
-)
-def test_a_guard_keeps_the_old_file(world: World, line: str, value: str, reason: str) -> None:
-    dest = world.add(line, template="{{ getv('/app/v') }}\n\n\n")
-    dest.write_text("x" * 40)
-    assert world.work({"/app/v": value}) is Outcome.CHECK_FAILED
-    assert world.result.error.startswith(reason)
-    assert "s3cret" not in world.result.error
-    assert dest.read_text() == "x" * 40
+def test_a_removed_file_is_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+    change = RemoveFile(path, current(path))
+    change.do()
+    assert not path.exists()
+    change.undo()
+    assert path.read_text() == "old"
 
 
-@pytest.mark.parametrize(
-    ("kind", "text"),
-    [("json", '{"a": 1}'), ("yaml", "a: [1]"), ("toml", "a = 1"), ("ini", "[a]\nb = 1\nc\n")],
-)
-def test_a_text_of_its_format_is_written(world: World, kind: str, text: str) -> None:
-    world.add(f'output_format = "{kind}"', template="{{ getv('/app/v') }}")
-    assert world.work({"/app/v": text}) is Outcome.WRITTEN
+def test_a_backup_stays_when_the_transaction_is_undone(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+    log: list[str] = []
+    with pytest.raises(OSError, match="x"):
+        commit([BackUpFile(path, 7, b"old", 3), RecordedChange("x", log, fails=True)])
+    [backup] = tmp_path.glob(".a.bak-7-*")
+    assert backup.read_text() == "old"
 
 
-def test_delimiters_are_the_resources_own(world: World) -> None:
-    dest = world.add(
-        """delimiters = ["<<", ">>", "<%", "%>", "<#", "#>"]""",
-        template="${#A[@]} {{ x }} << getv('/app/v') >><% if true %>!<% endif %><# c #>",
-    )
-    world.work()
-    assert dest.read_text() == "${#A[@]} {{ x }} 1!"
-
-
-def test_directories_are_made_when_asked(world: World) -> None:
-    dest = world.add("make_dirs = true", 'dir_mode = "0750"')
-    dest.parent.rmdir()
-    assert world.work() is Outcome.WRITTEN
-    assert dest.parent.stat().st_mode & 0o777 == 0o750
-
-
-def test_backups_are_kept_with_index_and_hash_and_no_more_than_asked(world: World) -> None:
-    dest = world.add("backups = 2", 'mode = "0640"')
-    for index, value in enumerate("1234"):
-        keys = key_set({"/app/v": value})
-        keys.index = index
-        world.work(keys)
-    found = sorted(path.name for path in dest.parent.glob(".a.conf.bak-*"))
-    digests = [hashlib.sha256(f"v={value}\n".encode()).hexdigest()[:12] for value in "23"]
-    assert found == [f".a.conf.bak-{n}-{each}" for n, each in zip((2, 3), digests, strict=True)]
-    assert (dest.parent / found[0]).stat().st_mode & 0o777 == 0o640
-
-
-def test_a_link_is_replaced_or_followed_as_the_resource_says(world: World, tmp_path: Path) -> None:
-    real = tmp_path / "real"
-    real.write_text("old")
-    dest = world.add("follow_symlinks = true")
-    dest.symlink_to(real)
-    world.work()
-    assert dest.is_symlink()
-    assert real.read_text() == "v=1\n"
-    real.write_text("old")
-    world.add()
-    world.work()
-    assert not dest.is_symlink()
-    assert (dest.read_text(), real.read_text()) == ("v=1\n", "old")
-
-
-def test_a_file_written_in_place_stays_the_same_inode(world: World) -> None:
-    dest = world.add('write = "in-place"', 'mode = "0600"')
-    dest.write_text("a longer text than the new one")
-    inode = dest.stat().st_ino
-    assert world.work() is Outcome.WRITTEN
-    assert (dest.read_text(), dest.stat().st_ino) == ("v=1\n", inode)
-    assert dest.stat().st_mode & 0o777 == 0o600
-    assert staged(dest.parent) == []
-
-
-def test_a_command_in_list_form_has_no_shell(world: World) -> None:
-    dest = world.add(
-        'check_cmd = ["grep", "-q", "v=1", "{{ src }}"]',
-        f'reload_cmd = ["cp", "{{{{ dest }}}}", "{world.directory}/$HOME"]',
-    )
-    assert world.work() is Outcome.WRITTEN
-    assert (world.directory / "$HOME").read_text() == dest.read_text()
-
-
-def test_commands_know_their_file_from_the_environment(world: World) -> None:
-    dest = world.add(
-        'check_cmd = "grep -q v=1 $CONFD_SRC"', f'reload_cmd = "echo $CONFD_DEST > {world.log}"'
-    )
-    assert world.work() is Outcome.WRITTEN
-    assert world.logged() == f"{dest}\n"
-
-
-def test_a_resource_has_its_own_time_outs(world: World) -> None:
-    world.add('check_cmd = "sleep 300"', 'check_cmd_timeout = "200ms"')
-    assert world.work() is Outcome.CHECK_FAILED
-    assert "timed out after 0.2 s" in world.result.error
+def test_a_file_that_was_absent_is_restored_to_absence(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("new")
+    restore(tmp_path / "a", None, in_place=False)
+    assert not (tmp_path / "a").exists()

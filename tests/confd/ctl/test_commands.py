@@ -1,6 +1,7 @@
 """The commands beside the daemon, as they are called."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.confd.confdir_fixture import Confdir
 RUN_S = 30
 
 
-class World:
+class CommandSite:
     """A confdir whose keys come from a file."""
 
     def __init__(self, directory: Path) -> None:
@@ -35,41 +36,41 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def site(tmp_path: Path) -> CommandSite:
+    return CommandSite(tmp_path)
 
 
-def test_noop_shows_a_diff_and_exits_4_until_nothing_would_change(world: World) -> None:
-    dest = world.confdir.add("a", "v={{ getv('/app/v') }}\nsame\n", 'mode = "0640"')
+def test_noop_shows_a_diff_and_exits_4_until_nothing_would_change(site: CommandSite) -> None:
+    dest = site.confdir.add("a", "v={{ getv('/app/v') }}\nsame\n", 'mode = "0640"')
     dest.write_text("v=0\nsame\n")
-    done = world.run("noop", "--color")
+    done = site.run("noop", "--color")
     assert done.returncode == 4
     assert f"would change {dest} from 0644" in done.stdout
     assert "\x1b[31m-v=0\x1b[0m\n\x1b[32m+v=1\x1b[0m\n same\n" in done.stdout
     assert dest.read_text() == "v=0\nsame\n"
-    assert "\x1b" not in world.run("noop").stdout
-    assert world.run("--onetime").returncode == 0
-    done = world.run("noop")
+    assert "\x1b" not in site.run("noop").stdout
+    assert site.run("--onetime").returncode == 0
+    done = site.run("noop")
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_noop_says_what_cannot_be_rendered(world: World) -> None:
-    world.confdir.add("a", "{{ getv('/app/none') }}")
-    done = world.run("noop")
+def test_noop_says_what_cannot_be_rendered(site: CommandSite) -> None:
+    site.confdir.add("a", "{{ getv('/app/none') }}")
+    done = site.run("noop")
     assert done.returncode == 1
     assert "key '/app/none' is absent" in done.stdout
 
 
-def test_noop_without_its_store_exits_3(world: World) -> None:
-    world.confdir.add("a", "x")
+def test_noop_without_its_store_exits_3(site: CommandSite) -> None:
+    site.confdir.add("a", "x")
     url = f"http://127.0.0.1:{free_port()}"
-    done = world.run("noop", "--source", "store", "--endpoints", url)
+    done = site.run("noop", "--source", "store", "--endpoints", url)
     assert done.returncode == 3
 
 
-def test_why_names_what_a_file_hangs_on_and_no_value(world: World) -> None:
-    dest = world.confdir.add("a", "{{ getv('/app/v') }}{{ getv('/app/n', '') }}{{ ls('/app') }}")
-    done = world.run("why", str(dest))
+def test_why_names_what_a_file_hangs_on_and_no_value(site: CommandSite) -> None:
+    dest = site.confdir.add("a", "{{ getv('/app/v') }}{{ getv('/app/n', '') }}{{ ls('/app') }}")
+    done = site.run("why", str(dest))
     assert done.stdout.splitlines() == [
         str(dest),
         "  resource  conf.d/a.toml",
@@ -79,15 +80,15 @@ def test_why_names_what_a_file_hangs_on_and_no_value(world: World) -> None:
         "  absent    /app/n",
         "  listing   /app",
     ]
-    done = world.run("why", "/no/such")
+    done = site.run("why", "/no/such")
     assert done.returncode == 1
-    assert "no resource makes /no/such" in done.stderr
+    assert "no resource writes /no/such" in done.stderr
 
 
-def test_the_graph_is_for_graphviz_and_for_programs(world: World) -> None:
-    dest = world.confdir.add("a", "{{ gets('/app/*') }}")
-    assert f'"/app/*" -> "{dest}";' in world.run("graph").stdout
-    [fact] = json.loads(world.run("graph", "--json").stdout)
+def test_the_graph_is_for_graphviz_and_for_programs(site: CommandSite) -> None:
+    dest = site.confdir.add("a", "{{ gets('/app/*') }}")
+    assert f'"/app/*" -> "{dest}";' in site.run("graph").stdout
+    [fact] = json.loads(site.run("graph", "--json").stdout)
     assert (fact["globs"], fact["dests"]) == (["/app/*"], [str(dest)])
 
 
@@ -118,56 +119,80 @@ error = "key '/app/v' is absent"
 """
 
 
-def test_a_resource_is_tried_with_its_own_cases(world: World) -> None:
-    world.confdir.add("a", "v={{ getv('/app/v') }} {{ getenv('HOME') }}")
-    cases = world.confdir.path / "tests"
+def test_a_resource_is_tried_with_its_own_cases(site: CommandSite) -> None:
+    site.confdir.add("a", "v={{ getv('/app/v') }} {{ getenv('HOME') }}")
+    cases = site.confdir.path / "tests"
     cases.mkdir()
     (cases / "a.toml").write_text(CASES)
     (cases / "two.golden").write_text("v=2 /h")
-    done = world.run("test")
+    done = site.run("test")
     assert done.returncode == 0, done.stdout
     assert done.stdout.endswith("4 ok, 0 failed\n")
     (cases / "two.golden").write_text("v=3 /h")
-    done = world.run("test")
+    done = site.run("test")
     assert done.returncode == 1
-    assert "FAIL  a.toml: golden\n--- wanted\n+++ rendered" in done.stdout
+    assert "FAIL  a.toml: golden\n--- expected\n+++ rendered" in done.stdout
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("[[case]]\nname = 'x'\nresource = 'a.toml'\n", "needs one of output golden matches error"),
+        (
+            "[[case]]\nname = 'x'\nresource = 'a.toml'\n",
+            "needs exactly one of output golden matches error",
+        ),
         ("[[case]]\nname = 'x'\nresouce = 'a'\n", "resouce"),
         ("nonsense", "not TOML"),
         ("", "no cases"),
     ],
 )
-def test_wrong_cases_are_told(world: World, text: str, reason: str) -> None:
-    world.confdir.add("a", "x")
-    (world.confdir.path / "tests").mkdir()
-    (world.confdir.path / "tests" / "a.toml").write_text(text)
-    done = world.run("test")
+def test_wrong_cases_are_told(site: CommandSite, text: str, reason: str) -> None:
+    site.confdir.add("a", "x")
+    (site.confdir.path / "tests").mkdir()
+    (site.confdir.path / "tests" / "a.toml").write_text(text)
+    done = site.run("test")
     assert done.returncode == 2
     assert reason in done.stderr
 
 
 def test_convert_prints_the_template_and_lists_what_it_could_not(
-    world: World, tmp_path: Path
+    site: CommandSite, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.tmpl"
     path.write_text('{{getv "/a"}}\n')
-    done = world.run("convert", str(path))
+    done = site.run("convert", str(path))
     assert (done.returncode, done.stdout, done.stderr) == (0, '{{ getv("/a") }}\n', "")
     path.write_text('x\n{{cgetv "/a"}}\n')
-    done = world.run("convert", str(path))
+    done = site.run("convert", str(path))
     assert done.returncode == 1
-    assert done.stderr == f"{path}:2: cgetv: encrypted values are not there\n"
+    assert done.stderr == f"{path}:2: cgetv: encrypted values are not supported\n"
 
 
 @pytest.mark.parametrize(
-    ("source", "reason"), [("consul", "'consul' is none of env"), ("env,env", "name each")]
+    ("source", "reason"),
+    [("consul", "'consul' is not a source: use env"), ("env,env", "name each")],
 )
-def test_a_wrong_source_is_wrong_use(world: World, source: str, reason: str) -> None:
-    done = world.run("noop", "--source", source)
+def test_a_wrong_source_is_wrong_use(site: CommandSite, source: str, reason: str) -> None:
+    done = site.run("noop", "--source", source)
     assert done.returncode == 2
     assert reason in done.stderr
+
+
+def test_options_of_the_daemon_in_front_of_a_command_are_refused(site: CommandSite) -> None:
+    command = python("confd", "--confdir", str(site.confdir.path), "noop")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "write the options of noop after its name" in done.stderr
+
+
+def test_the_configuration_file_of_the_daemon_does_not_reach_a_command(
+    site: CommandSite, tmp_path: Path
+) -> None:
+    (tmp_path / "confd.toml").write_text('noop = true\nconfdir = "/no/such"\n')
+    site.confdir.add("a", "x")
+    command = python("confd", "graph", "--source", "env", "--confdir", str(site.confdir.path))
+    variables = {**os.environ, "CONFD_CONFIG": str(tmp_path / "confd.toml")}
+    done = subprocess.run(
+        command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -29,7 +29,9 @@ def test_resources_are_found_below_conf_d_in_order(tmp_path: Path) -> None:
 
 
 def test_a_missing_directory_is_named_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(ResourceError, match=r"/conf\.d: no such directory: create it, or name"):
+    with pytest.raises(
+        ResourceError, match=r"/conf\.d: no such directory: create it, or use --confdir"
+    ):
         confdir.read_resources(tmp_path, "")
 
 

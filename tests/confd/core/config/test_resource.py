@@ -71,7 +71,7 @@ def test_a_mode_is_octal(text: str, mode: int) -> None:
 @pytest.mark.parametrize("mode", ['"644"', "644", "0o644", '"0888"', '"u=rw"', '""', '"0644 "'])
 def test_a_mode_in_another_form_is_refused_with_its_line(mode: str) -> None:
     assert refused(f"{LEAST}mode = {mode}\n") == (
-        'conf.d/a.toml:4: mode must be text of octal digits that begins with 0, as "0644"'
+        'conf.d/a.toml:4: mode must be a string of octal digits that begins with 0: "0644"'
     )
 
 
@@ -104,9 +104,9 @@ def test_a_mode_in_another_form_is_refused_with_its_line(mode: str) -> None:
         (LEAST + 'check_cmd = "a\\u0000"', "4: check_cmd contains a NUL"),
         (
             LEAST + 'reload_cmd = "cp {{ src }} /x"',
-            "4: reload_cmd knows {{ dest }}, not {{ src }}: put a command that needs braces in",
+            "4: reload_cmd can contain {{ dest }}, not {{ src }}: put a command that needs braces",
         ),
-        (LEAST + 'check_cmd = "x {{.Names}}"', "4: check_cmd knows {{ src }} and {{ dest }}"),
+        (LEAST + 'check_cmd = "x {{.Names}}"', "4: check_cmd can contain {{ src }} and {{ dest }}"),
     ],
 )
 def test_what_is_not_understood_is_refused_with_its_line(text: str, message: str) -> None:
@@ -121,7 +121,7 @@ def test_all_wrong_files_are_named_at_once() -> None:
 
 
 def test_two_resources_for_one_file_are_refused() -> None:
-    with pytest.raises(ResourceError, match=r"^b.toml:3: dest /a is that of a.toml too"):
+    with pytest.raises(ResourceError, match=r"^b.toml:3: a.toml has the same dest, /a: remove one"):
         parse_all({"a.toml": LEAST, "b.toml": LEAST})
 
 

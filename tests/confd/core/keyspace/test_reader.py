@@ -1,6 +1,5 @@
 """What templates read, and the record of it."""
 
-
 from confd.core.keyspace.reader import KVPair, ReadSet
 from tests.confd.core.keyspace.key_sets import reader
 

@@ -54,7 +54,7 @@ def test_a_template_renders_as_it_did(go: str, output: str) -> None:
 @pytest.mark.parametrize(
     ("go", "line", "why"),
     [
-        ('\n{{cgetv "/a"}}', 2, "cgetv: encrypted values are not there"),
+        ('\n{{cgetv "/a"}}', 2, "cgetv: encrypted values are not supported"),
         ("\n\n{{nonsense 1}}", 3, "unknown function nonsense"),
         ("{{.Field}}", 1, "a dot outside of range and with has no value"),
         ('{{$x := 1}}{{range ls "/"}}\n{{$x = 2}}{{end}}', 2, "inside a loop: use namespace()"),

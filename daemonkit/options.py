@@ -5,7 +5,6 @@ default. Long flags may be written with one dash, as Go programs have them.
 """
 
 import sys
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
@@ -44,6 +43,8 @@ def _load_config(context: typer.Context, path: Path | None) -> Path | None:
     """Read the TOML file: its values win over defaults, and lose to flags and environment."""
     if path is None:
         return None
+    import tomllib
+
     try:
         values = tomllib.loads(path.read_bytes().decode())
     except OSError as error:

@@ -1,51 +1,15 @@
-"""Samples in Prometheus' text format, with the metrics of the process itself."""
+"""The `/metrics` page: a daemon's samples and the metrics of its process."""
 
-from collections.abc import Callable, Iterable, Iterator
-
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import generate_latest
-from prometheus_client.registry import Collector
+from collections.abc import Iterable
 
 from daemonkit.core.samples import Sample
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class _Once(Collector):
-    def __init__(self, samples: Iterable[Sample]) -> None:
-        self._samples = samples
-
-    def collect(self) -> Iterator[Metric]:
-        families: dict[str, Metric] = {}
-        for sample in self._samples:
-            name = sample.name
-            if sample.kind == "histogram":
-                name = name.rpartition("_")[0]
-            family = families.get(name)
-            if family is None:
-                family = families[name] = _KINDS[sample.kind](name, sample.help)
-            family.add_sample(sample.name, sample.labels, sample.value)
-        yield from families.values()
-
-
-def _histogram(name: str, text: str) -> Metric:
-    return Metric(name, text, "histogram")
-
-
-_KINDS: dict[str, Callable[[str, str], Metric]] = {
-    "counter": CounterMetricFamily,
-    "gauge": GaugeMetricFamily,
-    "histogram": _histogram,
-}
-_PROCESS = CollectorRegistry()
-ProcessCollector(registry=_PROCESS)
-PlatformCollector(registry=_PROCESS)
-GCCollector(registry=_PROCESS)
-
-
 def exposition(samples: Iterable[Sample]) -> bytes:
     """Return the text of `/metrics`: these samples and the process's own."""
-    registry = CollectorRegistry()
-    registry.register(_Once(samples))
-    return generate_latest(registry) + generate_latest(_PROCESS)
+    # Loaded at the first scrape: a daemon starts sooner without it.
+    from daemonkit.observe.exposition import text_of
+
+    return text_of(samples)

@@ -13,22 +13,22 @@ import msgspec
 import typer
 
 from daemonkit.observe import logs
-from drill.core import site
+from drill.cleanup import Sweeper
+from drill.core import host_setup
 from drill.faults import Fault
-from drill.fleet import Fleet, Standing, Tell
-from drill.package import installed
-from drill.reboot import RATE, Course
+from drill.fleet import Fleet, Report, RunningFleet
+from drill.reboot import RATE, DrillOptions
 from drill.reboot import drill as rebooted
-from drill.sweep import Sweeper
+from drill.wheel import installed
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True)
-Hosts = Annotated[int, typer.Option(min=3, max=20, help="How many hosts.")]
+Hosts = Annotated[int, typer.Option(min=3, max=20, help="Number of hosts.")]
 
 
 @app.command("fleet")
 def fleet_command(*, hosts: Hosts = 5) -> None:
-    """Boot a fleet, say where to look, and keep it until Ctrl-C."""
-    with _standing(hosts) as (fleet, _, tell):
+    """Boot a fleet, print where to look, and keep it until Ctrl-C."""
+    with _running_fleet(hosts) as (fleet, _, tell):
         tell(_where(fleet))
         signal.pause()
 
@@ -37,13 +37,17 @@ def fleet_command(*, hosts: Hosts = 5) -> None:
 def reboot_command(
     *,
     hosts: Hosts = 5,
-    rate: Annotated[float, typer.Option(min=1.0, help="Requests a second.")] = RATE,
-    fault: Annotated[Fault, typer.Option(help="What goes wrong in the middle.")] = Fault.NONE,
-    report: Annotated[Path | None, typer.Option(help="A JSON file of the numbers.")] = None,
+    rate: Annotated[float, typer.Option(min=1.0, help="Requests per second.")] = RATE,
+    fault: Annotated[
+        Fault, typer.Option(help="Fault to inject in the middle of the drill.")
+    ] = Fault.NONE,
+    report: Annotated[
+        Path | None, typer.Option(help="Write the numbers to this file as JSON.")
+    ] = None,
 ) -> None:
-    """Reboot every host of a fleet under load; exit with 0 only if nobody noticed."""
-    with _standing(hosts) as (fleet, directory, tell):
-        verdict = rebooted(fleet, directory, tell, Course(rate, fault))
+    """Reboot every host of a fleet under load; exit with 0 only if no client noticed."""
+    with _running_fleet(hosts) as (fleet, directory, tell):
+        verdict = rebooted(fleet, directory, tell, DrillOptions(rate, fault))
     print(verdict.text())
     if report is not None:
         report.write_bytes(msgspec.json.format(msgspec.json.encode(verdict.numbers())))
@@ -51,20 +55,20 @@ def reboot_command(
 
 
 @contextmanager
-def _standing(count: int) -> Iterator[tuple[Fleet, Path, Tell]]:
+def _running_fleet(count: int) -> Iterator[tuple[Fleet, Path, Report]]:
     began_s = time.monotonic()
 
     def tell(text: str) -> None:
         print(f"{time.monotonic() - began_s:6.1f}s  {text}", flush=True)
 
-    # What the store's clients here have to say is no part of the story.
+    # The log lines of the store's clients do not belong to the report.
     logs.configure("error", "text")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     directory = Path(tempfile.mkdtemp(prefix="slashetc-drill-"))
     with Sweeper(directory):
         package = installed(directory)
         tell("the wheel is built")
-        with Standing(count, directory, package, tell) as fleet:
+        with RunningFleet(count, directory, package, tell) as fleet:
             yield fleet, directory, tell
 
 
@@ -73,18 +77,18 @@ def _where(fleet: Fleet) -> str:
     inside = f"nsenter -t {first.leader} --all --wd=/"
     net = f"nsenter -t {fleet.rig.spaces.pid} --net"
     servers = " ".join(f"{host.name}={host.address}" for host in fleet.hosts)
-    return f"""the fleet stands: {servers}
+    return f"""the fleet runs: {servers}
          a shell on {first.name}      {inside} bash -l
          what runs where    {inside} env FLEETCTL_ENDPOINTS={fleet.site.endpoints()} fleetctl status
-         the application    {net} curl -H 'Host: {site.WWW}' http://{first.address}/
-         through nginx      {net} curl http://{first.address}:{site.NGINX_PORT}/
-         the names          {net} dig @{first.address} {site.WWW} +short
+         the application    {net} curl -H 'Host: {host_setup.WWW}' http://{first.address}/
+         through nginx      {net} curl http://{first.address}:{host_setup.NGINX_PORT}/
+         the names          {net} dig @{first.address} {host_setup.WWW} +short
          the store          {fleet.endpoints[0]}/v2/keys/?recursive=true
-         Ctrl-C ends it, and leaves nothing behind."""
+         Ctrl-C stops the fleet and leaves nothing behind."""
 
 
 def main() -> None:
-    """Run a command; Ctrl-C ends it in order."""
+    """Run a command; Ctrl-C stops it cleanly."""
     try:
         sys.exit(app(standalone_mode=False))
     except (KeyboardInterrupt, typer.Abort):

@@ -1,4 +1,4 @@
-"""What goes wrong in the middle of a drill."""
+"""Faults in the middle of a drill."""
 
 import json
 import signal
@@ -6,14 +6,14 @@ import time
 import urllib.request
 from enum import Enum
 
-from drill.core.timeline import What
+from drill.core.timeline import HostEvent
 from drill.fleet import Fleet
 from drill.observer import Observer
 from rig.hosts.host import Host
 
 
 class Fault(Enum):
-    """One of these a drill."""
+    """The fault of a drill; there is one at most."""
 
     NONE = "none"
     LEADER = "leader"  # the store's leader is killed
@@ -26,7 +26,7 @@ LOST_S = 20.0
 
 
 class Faults:
-    """Waits for the middle of the drill, then lets one thing go wrong."""
+    """Waits for the middle of the drill, then injects the fault."""
 
     def __init__(self, fleet: Fleet, observer: Observer, fault: Fault) -> None:
         self._fleet, self._observer, self._fault = fleet, observer, fault
@@ -35,20 +35,20 @@ class Faults:
         self._until_s = 0.0
 
     def look(self) -> None:
-        """Do what is due."""
+        """Begin or end the fault if it is time."""
         if not self._begun and self._is_due():
             self._begin()
         elif self._begun and not self._over and time.monotonic() > self._until_s:
             self._end()
 
     def _is_due(self) -> bool:
-        """The second of the hosts is away: the fault comes on top."""
-        seen = [each for each in self._observer.moments if each.what is What.REBOOTING]
+        """Return whether the second host is down, which is when the fault begins."""
+        seen = [each for each in self._observer.events if each.what is HostEvent.REBOOTING]
         return len(seen) >= 2
 
     def _begin(self) -> None:
         self._begun = True
-        rebooting = [e.host for e in self._observer.moments if e.what is What.REBOOTING][1]
+        rebooting = [e.host for e in self._observer.events if e.what is HostEvent.REBOOTING][1]
         match self._fault:
             case Fault.LEADER:
                 self._kill_leader()
@@ -70,7 +70,7 @@ class Faults:
             self._victim.plug()
             self._say(self._victim, "its cable is back")
             return
-        granted = {each.host for each in self._observer.moments if each.what is What.GRANTED}
+        granted = {each.host for each in self._observer.events if each.what is HostEvent.GRANTED}
         assert len(granted) == 2, f"{sorted(granted)} had a slot while a host did not come back"
         self._victim.ended()
         self._victim.power_on()
@@ -83,7 +83,7 @@ class Faults:
         self._say(leader, "the store's leader is killed")
 
     def _leader(self) -> Host:
-        """Return the host of the member that leads now."""
+        """Return the host of the current leader."""
         for url, member in zip(self._fleet.endpoints, self._fleet.site.members, strict=True):
             try:
                 with urllib.request.urlopen(f"{url}/v2/stats/self", timeout=2) as reply:
@@ -94,4 +94,4 @@ class Faults:
         raise AssertionError("no member leads")
 
     def _say(self, host: Host, detail: str) -> None:
-        self._observer.note(host.name, What.FAULT, detail)
+        self._observer.note(host.name, HostEvent.FAULT, detail)

@@ -1,4 +1,4 @@
-"""What happens meanwhile: who holds the slot, which records stand, which boots hosts are in."""
+"""Watches a drill: reboot slots, DNS records, and the boots of the hosts."""
 
 import threading
 import time
@@ -7,16 +7,16 @@ from collections.abc import Callable
 import msgspec
 
 from coordinator.client import Changes, Mirror, Store
-from drill.core import site
-from drill.core.judge import Presence
-from drill.core.timeline import Moment, What
+from drill.core import host_setup
+from drill.core.observations import RecordSpans
+from drill.core.timeline import HostEvent, TimelineEvent
 from locksmith.core import keys, records
 from locksmith.core.records import Happening
 from rig.hosts.host import Host
 
-RECORDS = "/skydns/" + "/".join(reversed(site.DOMAIN.split(".")))
+RECORDS = "/skydns/" + "/".join(reversed(host_setup.DOMAIN.split(".")))
 LOOK_EVERY_S = 0.1
-TOLD = frozenset(each.value for each in What)
+EVENT_NAMES = frozenset(each.value for each in HostEvent)
 
 
 class _Record(msgspec.Struct):
@@ -24,15 +24,15 @@ class _Record(msgspec.Struct):
 
 
 class Observer:
-    """Follows the store and the hosts in threads of its own, until it is closed."""
+    """Follows the store and the hosts in background threads until it is closed."""
 
     def __init__(self, store: Callable[[], Store], hosts: list[Host]) -> None:
-        self.moments: list[Moment] = []
-        self.presences: dict[tuple[str, str], Presence] = {}
+        self.events: list[TimelineEvent] = []
+        self.spans: dict[tuple[str, str], RecordSpans] = {}
         self._hosts = hosts
         self._names = {host.address: host.name for host in hosts}
-        self._standing: dict[str, tuple[str, str]] = {}  # name and address, by key
-        self._told: set[str] = set()
+        self._names_by_key: dict[str, tuple[str, str]] = {}  # name and address, by key
+        self._seen: set[str] = set()
         self._mirrors = (
             Mirror(store(), RECORDS, self._records),
             Mirror(store(), keys.HISTORY, self._history),
@@ -42,58 +42,58 @@ class Observer:
         self._looks = threading.Thread(target=self._look, daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the threads."""
         for mirror in self._mirrors:
             mirror.start()
         self._looks.start()
 
     def close(self) -> None:
-        """End."""
+        """Stop the threads."""
         self._closing.set()
         self._looks.join()
         for mirror in self._mirrors:
             mirror.stop()
 
-    def note(self, host: str, what: What, detail: str = "") -> None:
-        """Add a moment of now."""
-        self.moments.append(Moment(time.monotonic(), host, what, detail))
+    def note(self, host: str, what: HostEvent, detail: str = "") -> None:
+        """Add an event that happens now."""
+        self.events.append(TimelineEvent(time.monotonic(), host, what, detail))
 
-    def has(self, host: str, what: What) -> bool:
-        """Say whether something has happened to a host."""
-        return any(each.host == host and each.what is what for each in tuple(self.moments))
+    def has(self, host: str, what: HostEvent) -> bool:
+        """Return whether an event has happened to a host."""
+        return any(each.host == host and each.what is what for each in tuple(self.events))
 
     def _records(self, changes: Changes) -> None:
-        now_s, before = time.monotonic(), set(self._standing.values())
+        now_s, before = time.monotonic(), set(self._names_by_key.values())
         if changes.reset:
-            self._standing.clear()
+            self._names_by_key.clear()
         for key in changes.removed:
-            self._standing.pop(key, None)
+            self._names_by_key.pop(key, None)
         for entry in changes.entries:
             labels = entry.key.removeprefix("/skydns/").split("/")[:-1]
             host = msgspec.json.decode(entry.value, type=_Record).host
-            self._standing[entry.key] = (".".join(reversed(labels)), host)
-        after = set(self._standing.values())
+            self._names_by_key[entry.key] = (".".join(reversed(labels)), host)
+        after = set(self._names_by_key.values())
         for named in after - before:
-            self.presences.setdefault(named, Presence()).appeared(now_s)
+            self.spans.setdefault(named, RecordSpans()).appeared(now_s)
             if not changes.reset:
-                self._noted(named, What.IN_DNS)
+                self._noted(named, HostEvent.IN_DNS)
         for named in before - after:
-            self.presences.setdefault(named, Presence()).vanished(now_s)
-            self._noted(named, What.OUT_OF_DNS)
+            self.spans.setdefault(named, RecordSpans()).vanished(now_s)
+            self._noted(named, HostEvent.OUT_OF_DNS)
 
-    def _noted(self, named: tuple[str, str], what: What) -> None:
+    def _noted(self, named: tuple[str, str], what: HostEvent) -> None:
         name, address = named
-        if name == site.WWW and address in self._names:
+        if name == host_setup.WWW and address in self._names:
             self.note(self._names[address], what)
 
     def _history(self, changes: Changes) -> None:
         for entry in sorted(changes.entries, key=lambda each: each.created):
             found = records.decode(entry.value, Happening)
-            if found is None or entry.key in self._told:
+            if found is None or entry.key in self._seen:
                 continue
-            self._told.add(entry.key)
-            if found.event in TOLD:
-                self.note(found.host, What(found.event), found.detail)
+            self._seen.add(entry.key)
+            if found.event in EVENT_NAMES:
+                self.note(found.host, HostEvent(found.event), found.detail)
 
     def _look(self) -> None:
         while not self._closing.wait(LOOK_EVERY_S):
@@ -101,7 +101,7 @@ class Observer:
                 boot = _boot_id(host)
                 if boot and boot != self._boots[host.name]:
                     self._boots[host.name] = boot
-                    self.note(host.name, What.NEW_BOOT, boot)
+                    self.note(host.name, HostEvent.NEW_BOOT, boot)
 
 
 def _boot_id(host: Host) -> str:
@@ -109,5 +109,5 @@ def _boot_id(host: Host) -> str:
         return ""
     try:
         return host.path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:  # it goes down, or is not up yet
+    except OSError:  # the host is going down, or is not up yet
         return ""

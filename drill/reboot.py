@@ -1,4 +1,4 @@
-"""The drill: every host reboots, one at a time, while clients ask and write."""
+"""The drill: every host reboots, one at a time, while clients send requests and write keys."""
 
 import subprocess
 import time
@@ -9,12 +9,12 @@ from typing import Self, TypeVar
 import msgspec
 
 from coordinator.client import connect
-from drill.core import judge, site, timeline
-from drill.core.judge import Requests, Said, Writes
-from drill.core.timeline import What
+from drill.core import host_setup, observations, timeline
+from drill.core.observations import DnsAnswer, Requests, Writes
+from drill.core.timeline import HostEvent
 from drill.core.verdict import Verdict
 from drill.faults import Fault, Faults
-from drill.fleet import Fleet, Tell
+from drill.fleet import Fleet, Report
 from drill.observer import Observer
 from rig.hosts.host import Host
 from rig.processes import ROOT, wait_until
@@ -22,25 +22,25 @@ from rig.processes import ROOT, wait_until
 T = TypeVar("T")
 RATE, WRITE_RATE = 250.0, 20.0
 WRITES = "/drill/writes"
-# Through what requests go: where to, and how many for one through the proxies.
+# The proxies that requests go through: URL, and share of the request rate.
 WAYS = {
-    "vulcand": (f"http://{site.WWW}:{site.PROXY_PORT}", 1.0),
-    "nginx": (f"http://{site.NGINX}:{site.NGINX_PORT}", 0.2),
+    "vulcand": (f"http://{host_setup.WWW}:{host_setup.PROXY_PORT}", 1.0),
+    "nginx": (f"http://{host_setup.NGINX}:{host_setup.NGINX_PORT}", 0.2),
 }
-# So often for one request each server is asked for each name.
+# Questions to each name server for each name, per request.
 LOOKS = 0.04
-# Before the first reboot and after the last there is a normal time to compare with.
+# Quiet time before the first reboot and after the last one.
 CALM_S = 3.0
-# A host takes 20 s; a slow machine, and one with a fault, takes its time.
+# A reboot takes about 20 s; a slow machine or a fault makes it longer.
 ROUND_S = 120.0
 END_S = 60.0
 
 
-class Beside:
-    """One of our programs on the hosts' network; what it prints at its end is its result."""
+class Instrument:
+    """A client program on the hosts' network, which prints its result when it ends."""
 
     def __init__(self, fleet: Fleet, directory: Path, module: str, *arguments: str) -> None:
-        # An instrument that waits for its turn measures itself.
+        # A client that waits for a processor would measure itself.
         command = ["nice", "-n", "-15", *fleet.beside(f"drill.{module}", *arguments)]
         with (directory / f"{module}.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -50,7 +50,7 @@ class Beside:
         self._process.stdout.readline()
 
     def result(self, kind: type[T]) -> T:
-        """End it, and return what it says."""
+        """Stop the program and return its result."""
         self._process.terminate()
         said, _ = self._process.communicate(timeout=END_S)
         return msgspec.json.decode(said, type=kind)
@@ -64,17 +64,17 @@ class Beside:
         self._process.communicate(timeout=END_S)
 
 
-class Course(msgspec.Struct, frozen=True):
-    """How a drill goes: requests a second, what goes wrong, and how many hosts reboot (0: all)."""
+class DrillOptions(msgspec.Struct, frozen=True):
+    """Options of a drill: requests a second, the fault, and how many hosts reboot (0: all)."""
 
     rate: float = RATE
     fault: Fault = Fault.NONE
     rebooting: int = 0
 
 
-def drill(fleet: Fleet, directory: Path, tell: Tell, course: Course) -> Verdict:
-    """Reboot the hosts of a fleet, with a fault in the middle, and judge."""
-    rate, marked = course.rate, fleet.hosts[: course.rebooting or None]
+def drill(fleet: Fleet, directory: Path, tell: Report, options: DrillOptions) -> Verdict:
+    """Reboot the hosts of a fleet, with a fault in the middle, and return the verdict."""
+    rate, marked = options.rate, fleet.hosts[: options.rebooting or None]
     servers = [host.address for host in fleet.hosts]
     observer = Observer(lambda: fleet.store, fleet.hosts)
     began_s = time.monotonic()
@@ -82,64 +82,69 @@ def drill(fleet: Fleet, directory: Path, tell: Tell, course: Course) -> Verdict:
     try:
         with ExitStack() as running:
 
-            def beside(module: str, *arguments: object) -> Beside:
+            def beside(module: str, *arguments: object) -> Instrument:
                 words = [str(each) for each in arguments]
-                return running.enter_context(Beside(fleet, directory, module, *words))
+                return running.enter_context(Instrument(fleet, directory, module, *words))
 
             clients = {
                 way: beside("client", rate * share, url, *servers)
                 for way, (url, share) in WAYS.items()
             }
-            names = beside("names", rate * LOOKS, f"{site.WWW},{site.APP},{site.NGINX}", *servers)
+            names = beside(
+                "names",
+                rate * LOOKS,
+                f"{host_setup.WWW},{host_setup.APP},{host_setup.NGINX}",
+                *servers,
+            )
             writer = beside("writer", WRITE_RATE, WRITES, fleet.site.endpoints())
             time.sleep(CALM_S)
             need = ("locksmithctl", "send-need-reboot", "--reason", "drill")
             fleet.together(lambda host: host in marked and host.run(*need))
             tell(f"{len(marked)} hosts need a reboot")
-            faults = Faults(fleet, observer, course.fault)
+            faults = Faults(fleet, observer, options.fault)
             _until_rebooted(marked, observer, faults, tell)
             time.sleep(CALM_S)
             requests = {way: client.result(Requests) for way, client in clients.items()}
-            said, writes = names.result(list[Said]), writer.result(Writes)
+            said, writes = names.result(list[DnsAnswer]), writer.result(Writes)
     finally:
         observer.close()
     return Verdict(
         requests=requests,
-        wrong=judge.wrong(said, observer.presences),
+        wrong=observations.wrong_answers(said, observer.spans),
         asked=len(said),
         writes=writes,
         lost=_lost(fleet, writes),
-        timeline=timeline.table(observer.moments, [host.name for host in marked], began_s),
+        timeline=timeline.table(observer.events, [host.name for host in marked], began_s),
         prefix=WRITES,
         seconds=time.monotonic() - began_s,
         began_s=began_s,
     )
 
 
-def _until_rebooted(hosts: list[Host], observer: Observer, faults: Faults, tell: Tell) -> None:
+def _until_rebooted(hosts: list[Host], observer: Observer, faults: Faults, tell: Report) -> None:
     told = 0
 
     def all_healthy() -> bool:
         nonlocal told
-        for each in observer.moments[told:]:
+        for each in observer.events[told:]:
             tell(f"{each.host} {each.what.value} {each.detail}".strip())
             told += 1
         faults.look()
-        return all(observer.has(host.name, What.HEALTHY) for host in hosts)
+        return all(observer.has(host.name, HostEvent.HEALTHY) for host in hosts)
 
     wait_until(all_healthy, "every host has rebooted", ROUND_S * len(hosts))
-    missing = [host.name for host in hosts if not observer.has(host.name, What.NEW_BOOT)]
+    missing = [host.name for host in hosts if not observer.has(host.name, HostEvent.NEW_BOOT)]
     assert not missing, f"no new boot of {', '.join(missing)}"
 
 
 def _lost(fleet: Fleet, writes: Writes) -> list[int]:
-    """Return what any member lacks once it has had the time to catch up."""
+    """Return the acknowledged writes that some member lacks after it had time to catch up."""
 
     def missing() -> set[int]:
         absent: set[int] = set()
         for url in fleet.endpoints:
             found = {int(key.rpartition("/")[2]) for key in _keys(url)}
-            absent.update(judge.lost(writes.acknowledged, found))
+            absent.update(observations.lost_writes(writes.acknowledged, found))
         return absent
 
     end_s = time.monotonic() + END_S / 2

@@ -1,7 +1,7 @@
-"""The resolver of a client: asks up to three nameservers at once, and keeps answers for their TTL.
+"""A client's resolver: it asks up to three name servers at once and keeps answers for their TTL.
 
-That is what resolv.conf(5) allows and what musl does: the first answer counts, a question that
-nobody answers is sent again after a second, and after five there is no answer.
+resolv.conf(5) allows this and musl does it: the first answer counts. A question that nobody answers is
+sent again after a second, and fails after five.
 """
 
 import asyncio
@@ -13,13 +13,13 @@ from dnslib import QTYPE, RCODE, DNSError, DNSRecord
 NAMESERVERS_MAX = 3
 PORT, PACKET_BYTES_MAX = 53, 4096
 AGAIN_S, TIMEOUT_S = 1.0, 5.0
-# Codes that say something about the name; others only about the server.
+# Codes that are about the name; other codes are about the server only.
 FINAL = (RCODE.NOERROR, RCODE.NXDOMAIN)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a nameserver said: the code, the least TTL, and the addresses in its order."""
+    """A name server's answer: the code, the lowest TTL, and the addresses in order."""
 
     rcode: str
     ttl_s: int
@@ -27,11 +27,11 @@ class Answer:
 
 
 class Unresolved(Exception):  # noqa: N818 - what a client meets
-    """No nameserver gave an address; the message says what they said."""
+    """No name server gave an address; the message contains their answers."""
 
 
 class Resolver:
-    """One client's view of names."""
+    """Resolves names as the resolver library of one client does."""
 
     def __init__(self, nameservers: list[str]) -> None:
         self._nameservers = nameservers[:NAMESERVERS_MAX]
@@ -85,13 +85,13 @@ async def _asked_again(server: str, name: str) -> Answer:
 
 
 async def ask(server: str, name: str, timeout_s: float) -> Answer | None:
-    """Ask one nameserver for a name's addresses; None when it does not answer."""
+    """Ask one name server for the addresses of a name; None when it does not answer."""
     question = DNSRecord.question(name)
     loop = asyncio.get_running_loop()
     with socket.socket(type=socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
         try:
-            # A connected socket takes packets of that server alone, and its host's refusals.
+            # A connected socket receives only packets of this server, and ICMP errors.
             sock.connect((server, PORT))
             async with asyncio.timeout(timeout_s):
                 await loop.sock_sendall(sock, question.pack())

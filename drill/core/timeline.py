@@ -1,4 +1,4 @@
-"""What happened when, and the table of it. Pure."""
+"""The timeline of a drill, and its table."""
 
 from collections.abc import Iterable, Sequence
 from enum import Enum
@@ -6,8 +6,8 @@ from enum import Enum
 import msgspec
 
 
-class What(Enum):
-    """What can happen to a host; the values of locksmith's events are its own."""
+class HostEvent(Enum):
+    """What can happen to a host. Some values are the names of locksmith's events."""
 
     GRANTED = "granted"
     DRAINING = "draining"
@@ -21,29 +21,29 @@ class What(Enum):
     FAULT = "fault"
 
 
-class Moment(msgspec.Struct, frozen=True):
-    """One of these, at a time of the monotonic clock."""
+class TimelineEvent(msgspec.Struct, frozen=True):
+    """An event of a host, at a time of the monotonic clock."""
 
     at_s: float
     host: str
-    what: What
+    what: HostEvent
     detail: str = ""
 
 
 COLUMNS = (
-    ("slot", What.GRANTED),
-    ("out of DNS", What.OUT_OF_DNS),
-    ("drained", What.REBOOTING),
-    ("new boot", What.NEW_BOOT),
-    ("in DNS", What.IN_DNS),
-    ("healthy", What.HEALTHY),
+    ("slot", HostEvent.GRANTED),
+    ("out of DNS", HostEvent.OUT_OF_DNS),
+    ("drained", HostEvent.REBOOTING),
+    ("new boot", HostEvent.NEW_BOOT),
+    ("in DNS", HostEvent.IN_DNS),
+    ("healthy", HostEvent.HEALTHY),
 )
-# Of these a round has one each; others are told in lines of their own.
-APART = (What.ABORTED, What.FAILED, What.FAULT)
+# These events have no column; each gets a line below the table.
+APART = (HostEvent.ABORTED, HostEvent.FAILED, HostEvent.FAULT)
 
 
-def table(moments: Iterable[Moment], hosts: Sequence[str], began_s: float) -> str:
-    """Return a row for each host in the order of the slot: seconds since the beginning."""
+def table(moments: Iterable[TimelineEvent], hosts: Sequence[str], began_s: float) -> str:
+    """Return a row for each host, in the order of their reboots, in seconds since the start."""
     moments = sorted(moments, key=lambda each: each.at_s)
     rows = {host: [_at(moments, host, what, began_s) for _, what in COLUMNS] for host in hosts}
     lines = ["host  " + "".join(f"{title:>12}" for title, _ in COLUMNS)]
@@ -61,11 +61,11 @@ def table(moments: Iterable[Moment], hosts: Sequence[str], began_s: float) -> st
 _NEVER_S = float("inf")
 
 
-def _at(moments: Iterable[Moment], host: str, what: What, began_s: float) -> float:
-    """Return when something happened to a host the first time; in DNS again, after its boot."""
+def _at(moments: Iterable[TimelineEvent], host: str, what: HostEvent, began_s: float) -> float:
+    """Return when an event first happened to a host; for IN_DNS, first after its boot."""
     mine = [each for each in moments if each.host == host]
     after_s = began_s
-    if what is What.IN_DNS:
-        after_s = next((each.at_s for each in mine if each.what is What.NEW_BOOT), _NEVER_S)
+    if what is HostEvent.IN_DNS:
+        after_s = next((each.at_s for each in mine if each.what is HostEvent.NEW_BOOT), _NEVER_S)
     found = (each.at_s for each in mine if each.what is what and each.at_s >= after_s)
     return next(found, _NEVER_S) - began_s

@@ -1,16 +1,16 @@
-"""What a drill comes to: counts, and the text of them. Pure."""
+"""The result of a drill: counts, and the text that shows them."""
 
 import msgspec
 
-from drill.core.judge import Requests, Writes
+from drill.core.observations import Requests, Writes
 
 SHOWN_MAX = 10
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """It passes when nobody noticed. `asked` counts the answers of name servers.
+    """The result of a drill. `requests` are by the proxy that they went through.
 
-    `requests` are by what they went through.
+    `asked` counts the answers of name servers.
     """
 
     requests: dict[str, Requests]
@@ -25,14 +25,14 @@ class Verdict(msgspec.Struct, frozen=True):
 
     @property
     def passed(self) -> bool:
-        """Whether nothing failed, nothing was wrong, nothing is lost."""
+        """Whether no request failed, no answer was wrong and no write is lost."""
         sent = [each.sent for each in self.requests.values()]
         some = all((*sent, self.asked, self.writes.acknowledged))
         failed = sum(each.failed for each in self.requests.values())
         return some and not (failed or self.wrong or self.lost)
 
     def text(self) -> str:
-        """Return the whole of it, to be printed."""
+        """Return the result as text."""
         lines = [self.timeline, ""]
         for way, seen in self.requests.items():
             lines += self._requests(way, seen)
@@ -41,7 +41,7 @@ class Verdict(msgspec.Struct, frozen=True):
         return "\n".join([*lines, "PASSED" if self.passed else "NOT PASSED"])
 
     def numbers(self) -> dict[str, object]:
-        """Return the counts for a program to read."""
+        """Return the result for programs, to be encoded as JSON."""
         return {
             "hosts_table": self.timeline.splitlines(),
             "requests": self.requests,

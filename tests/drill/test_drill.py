@@ -8,27 +8,27 @@ from pathlib import Path
 
 import pytest
 
-from drill.core import site
-from drill.fleet import Standing
-from drill.package import installed
-from drill.reboot import Course, drill
+from drill.core import host_setup
+from drill.fleet import RunningFleet
+from drill.reboot import DrillOptions, drill
+from drill.wheel import installed
 from rig.hosts import groups
 from rig.processes import LONG, ROOT, wait_until
 
 # Three hosts boot, two of them reboot: a minute on an idle machine.
 pytestmark = pytest.mark.timeout(600)
 # `make reboot-drill` asks more, and of every host, on a machine of its own.
-SHORT = Course(rate=50.0, rebooting=2 if LONG else 1)
+SHORT = DrillOptions(rate=50.0, rebooting=2 if LONG else 1)
 
 
 def test_hosts_reboot_and_nobody_notices(tmp_path: Path) -> None:
     package = installed(tmp_path)
-    with Standing(3, tmp_path, package, print) as fleet:
+    with RunningFleet(3, tmp_path, package, print) as fleet:
         before = {host.name: host.boot_id() for host in fleet.hosts}
         verdict = drill(fleet, tmp_path, print, SHORT)
         after = {host.name: host.boot_id() for host in fleet.hosts}
         assert [before[name] != boot for name, boot in after.items()] == [True, LONG, False]
-        units = [f"/usr/lib/systemd/system/{unit}" for unit in site.UNITS]
+        units = [f"/usr/lib/systemd/system/{unit}" for unit in host_setup.UNITS]
         verify = ["systemd-analyze", "verify", "--man=no", *units]
         assert fleet.hosts[0].run(*verify).stderr == ""
         rendered = fleet.hosts[0].path("/etc/nginx/conf.d/app.conf").read_text()

@@ -3,8 +3,8 @@
 import msgspec
 
 from drill.core import timeline
-from drill.core.judge import Requests, Writes
-from drill.core.timeline import Moment, What
+from drill.core.observations import Requests, Writes
+from drill.core.timeline import HostEvent, TimelineEvent
 from drill.core.verdict import Verdict
 
 SEEN = Requests(
@@ -43,14 +43,14 @@ def test_a_drill_in_which_nobody_asked_proves_nothing() -> None:
 
 def test_the_table_has_a_row_for_each_host_in_the_order_of_the_slot() -> None:
     moments = [
-        Moment(101.0, "h2", What.GRANTED),
-        Moment(102.0, "h2", What.OUT_OF_DNS),
-        Moment(103.0, "h2", What.REBOOTING),
-        Moment(104.0, "h1", What.FAULT, "its cable is pulled"),
-        Moment(106.0, "h2", What.NEW_BOOT),
-        Moment(108.5, "h2", What.IN_DNS),
-        Moment(110.0, "h2", What.HEALTHY),
-        Moment(111.0, "h1", What.GRANTED),
+        TimelineEvent(101.0, "h2", HostEvent.GRANTED),
+        TimelineEvent(102.0, "h2", HostEvent.OUT_OF_DNS),
+        TimelineEvent(103.0, "h2", HostEvent.REBOOTING),
+        TimelineEvent(104.0, "h1", HostEvent.FAULT, "its cable is pulled"),
+        TimelineEvent(106.0, "h2", HostEvent.NEW_BOOT),
+        TimelineEvent(108.5, "h2", HostEvent.IN_DNS),
+        TimelineEvent(110.0, "h2", HostEvent.HEALTHY),
+        TimelineEvent(111.0, "h1", HostEvent.GRANTED),
     ]
     assert timeline.table(moments, ["h1", "h2"], 100.0).splitlines() == [
         "host          slot  out of DNS     drained    new boot      in DNS     healthy",
@@ -61,6 +61,9 @@ def test_the_table_has_a_row_for_each_host_in_the_order_of_the_slot() -> None:
 
 
 def test_a_record_from_before_the_boot_is_no_return() -> None:
-    moments = [Moment(101.0, "h1", What.IN_DNS), Moment(102.0, "h1", What.NEW_BOOT)]
+    moments = [
+        TimelineEvent(101.0, "h1", HostEvent.IN_DNS),
+        TimelineEvent(102.0, "h1", HostEvent.NEW_BOOT),
+    ]
     row = timeline.table(moments, ["h1"], 100.0).splitlines()[1]
     assert row.split() == ["h1", "-", "-", "-", "2.0s", "-", "-"]

@@ -1,14 +1,14 @@
 """What counts as wrong and as lost."""
 
-from drill.core import judge
-from drill.core.judge import Presence, Said
+from drill.core import observations
+from drill.core.observations import DnsAnswer, RecordSpans
 
 NAME, GONE_S, BACK_S = "www.example.com", 100.0, 120.0
 
 
-def presences() -> dict[tuple[str, str], Presence]:
+def presences() -> dict[tuple[str, str], RecordSpans]:
     """One host that always serves, and one that leaves and comes back."""
-    staying, leaving = Presence(), Presence()
+    staying, leaving = RecordSpans(), RecordSpans()
     for each in (staying, leaving):
         each.appeared(0.0)
     leaving.vanished(GONE_S)
@@ -17,8 +17,8 @@ def presences() -> dict[tuple[str, str], Presence]:
 
 
 def verdict(at_s: float, *addresses: str, rcode: str = "NOERROR") -> list[str]:
-    said = Said(at_s, "10.0.0.9", NAME, rcode, 1, addresses)
-    return judge.wrong([said], presences())
+    said = DnsAnswer(at_s, "10.0.0.9", NAME, rcode, 1, addresses)
+    return observations.wrong_answers([said], presences())
 
 
 def test_an_address_whose_record_stands_is_right() -> None:
@@ -26,12 +26,12 @@ def test_an_address_whose_record_stands_is_right() -> None:
 
 
 def test_an_address_that_left_a_moment_ago_is_right_while_its_host_serves_on() -> None:
-    assert not verdict(GONE_S + judge.MARGIN_S / 2, "10.0.0.2")
+    assert not verdict(GONE_S + observations.MARGIN_S / 2, "10.0.0.2")
 
 
 def test_an_address_is_wrong_from_when_its_ttl_would_outlast_its_host() -> None:
-    assert verdict(GONE_S + judge.MARGIN_S + 0.1, "10.0.0.1", "10.0.0.2")
-    assert verdict(BACK_S - judge.SKEW_S - 0.1, "10.0.0.2")
+    assert verdict(GONE_S + observations.MARGIN_S + 0.1, "10.0.0.1", "10.0.0.2")
+    assert verdict(BACK_S - observations.SKEW_S - 0.1, "10.0.0.2")
 
 
 def test_an_address_that_came_back_is_right_again() -> None:
@@ -49,7 +49,7 @@ def test_an_address_that_no_record_ever_named_is_wrong() -> None:
 
 
 def test_two_records_of_one_address_are_one_presence() -> None:
-    presence = Presence()
+    presence = RecordSpans()
     presence.appeared(1.0)
     presence.appeared(2.0)
     presence.vanished(3.0)
@@ -58,5 +58,5 @@ def test_two_records_of_one_address_are_one_presence() -> None:
 
 
 def test_an_acknowledged_write_that_is_not_there_is_lost() -> None:
-    assert judge.lost([1, 2, 4, 5], {1, 2, 3, 5}) == [4]
-    assert judge.lost([], {1}) == []
+    assert observations.lost_writes([1, 2, 4, 5], {1, 2, 3, 5}) == [4]
+    assert observations.lost_writes([], {1}) == []

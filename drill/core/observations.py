@@ -1,24 +1,23 @@
-"""What counts as failed, wrong and lost. Pure.
+"""What the clients observed, and what counts as a wrong answer or a lost write.
 
-A name's address is *gone* from the moment when its host may stop serving it: fleet takes the
-record away, waits for its TTL and half a second more, then stops. An answer is wrong when it names
-an address that is gone, or will be before the answer's own TTL has passed: a client that
-believes it could meet nobody. So is one without any address, for a name that always has some,
-and one with an address that no host has.
+fleet removes a record, waits for its TTL and half a second more, and then stops what the record
+names. From then on the address is gone. A DNS answer is wrong if it names an address that is gone,
+or will be gone before the TTL of the answer has passed, because a client could then reach nobody.
+An answer without any address is wrong as well, and so is one with an address that no host has.
 """
 
 from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
-# fleet's margin between the end of a record's TTL and the stop of what it names.
+# fleet's margin between the end of a record's TTL and the stop.
 MARGIN_S = 0.5
-# A server may hear of a record, and answer with it, before our own watch does.
+# A server may see a record before our own watch does.
 SKEW_S = 0.5
 
 
 class Requests(msgspec.Struct, frozen=True):
-    """What the client saw. Times are of the monotonic clock, as in all records here."""
+    """What an HTTP client saw. All times here are of the monotonic clock."""
 
     seconds: float
     sent: int
@@ -30,11 +29,11 @@ class Requests(msgspec.Struct, frozen=True):
     p99_ms: float
     longest_ms: float
     longest_at_s: float
-    behind_ms: float  # by so much the client itself was late at most
+    behind_ms: float  # the largest lateness of the client itself
 
 
-class Said(msgspec.Struct, frozen=True):
-    """One answer of one nameserver."""
+class DnsAnswer(msgspec.Struct, frozen=True):
+    """One answer of one name server."""
 
     at_s: float
     server: str
@@ -45,7 +44,7 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Writes(msgspec.Struct, frozen=True):
-    """The numbers of the writes that were acknowledged, and why others were not."""
+    """The numbers of the acknowledged writes, and why others were refused."""
 
     acknowledged: tuple[int, ...]
     refusals: tuple[str, ...]
@@ -53,31 +52,31 @@ class Writes(msgspec.Struct, frozen=True):
     longest_at_s: float
 
 
-class Presence(msgspec.Struct):
-    """When records named an address: spans that begin and end, the last one perhaps not yet."""
+class RecordSpans(msgspec.Struct):
+    """The spans of time in which records named an address; the last one may be open."""
 
     spans: list[tuple[float, float]] = []
 
     def appeared(self, at_s: float) -> None:
-        """A record names it."""
+        """A record names the address from now on."""
         if not self.spans or self.spans[-1][1] != FOREVER_S:
             self.spans.append((at_s, FOREVER_S))
 
     def vanished(self, at_s: float) -> None:
-        """No record names it any more."""
+        """No record names the address any more."""
         if self.spans and self.spans[-1][1] == FOREVER_S:
             self.spans[-1] = (self.spans[-1][0], at_s)
 
     def covers(self, at_s: float) -> bool:
-        """Say whether an answer of this moment may name it."""
+        """Return whether an answer at this time may name the address."""
         return any(began - SKEW_S <= at_s <= ended + MARGIN_S for began, ended in self.spans)
 
 
 FOREVER_S = float("inf")
-Presences = Mapping[tuple[str, str], Presence]  # by name and address
+SpansByAddress = Mapping[tuple[str, str], RecordSpans]  # by name and address
 
 
-def wrong(said: Iterable[Said], presences: Presences) -> list[str]:
+def wrong_answers(said: Iterable[DnsAnswer], presences: SpansByAddress) -> list[str]:
     """Return a line for each wrong answer."""
     return [
         f"{each.at_s:.3f} {each.server} said of {each.name}: {why}"
@@ -86,12 +85,12 @@ def wrong(said: Iterable[Said], presences: Presences) -> list[str]:
     ]
 
 
-def lost(acknowledged: Iterable[int], found: Collection[int]) -> list[int]:
-    """Return the acknowledged writes that are not there."""
+def lost_writes(acknowledged: Iterable[int], found: Collection[int]) -> list[int]:
+    """Return the acknowledged writes that were not found."""
     return sorted(set(acknowledged).difference(found))
 
 
-def _fault(said: Said, presences: Presences) -> str:
+def _fault(said: DnsAnswer, presences: SpansByAddress) -> str:
     if said.rcode != "NOERROR" or not said.addresses:
         return f"{said.rcode} without an address"
     for address in said.addresses:

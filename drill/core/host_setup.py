@@ -1,4 +1,4 @@
-"""What an operator would write on the hosts: addresses, options, presets, hooks. Pure."""
+"""What an operator would configure on the hosts: addresses, options, presets, hooks."""
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -7,11 +7,11 @@ DOMAIN = "example.com"
 APP, WWW, NGINX = f"app.{DOMAIN}", f"www.{DOMAIN}", f"nginx.{DOMAIN}"
 CLIENT_PORT, PEER_PORT = 2379, 2380
 PROXY_PORT, NGINX_PORT = 80, 8080
-# With five hosts two may be away; with fewer, one.
+# With five members two hosts may be down; with fewer, one.
 FIVE = 5
-# Clients ask anew after a second, so that a host is left by all within two.
+# Instrument ask anew after a second, so that a host is left by all within two.
 TTL_S = 1
-# A host that falls silent is suspect after this: longer than any member's election takes.
+# A silent host is suspected after this time, which is longer than an election takes.
 AGENT_TTL_S = 10
 UNITS = (
     "slashetc.target", "coordinator.service", "skydns.service", "skydns.socket", "confd.service",
@@ -30,17 +30,17 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """All hosts, in order; the first of them have a member of the store."""
+    """All hosts, in order. The first ones run a member of the store."""
 
     hosts: tuple[Member, ...]
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """The hosts with a member of the store."""
+        """The hosts that run a member of the store."""
         return self.hosts[: FIVE if len(self.hosts) >= FIVE else 3]
 
     def endpoints(self, first: Member | None = None) -> str:
-        """Return the store's client URLs, those of `first` in front."""
+        """Return the store's client URLs, beginning with that of `first`."""
         urls = [_client_url(each) for each in self.members if each != first]
         if first in self.members:
             assert first is not None
@@ -70,18 +70,18 @@ class Site:
 
 
 def names(count: int) -> list[str]:
-    """Return the names of so many hosts."""
+    """Return the names of `count` hosts."""
     return [f"h{number}" for number in range(1, count + 1)]
 
 
 def placed(names: list[str]) -> dict[str, str]:
-    """Return where the files of this folder go on a host, by name."""
+    """Return the paths on a host of the files in `drill/files`, by name."""
     places = {
         "webapp.py": "/opt/webapp/webapp.py",
         "nginx.conf": "/etc/nginx/nginx.conf",
         "nginx.toml": "/etc/confd/conf.d/nginx.toml",
         "nginx.conf.j2": "/etc/confd/templates/nginx.conf.j2",
-        "50-site.preset": "/etc/systemd/system-preset/50-site.preset",
+        "50-host_setup.preset": "/etc/systemd/system-preset/50-host_setup.preset",
     }
     return {name: places.get(PurePosixPath(name).name, f"/etc/jobs/{name}") for name in names}
 

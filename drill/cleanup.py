@@ -1,4 +1,4 @@
-"""Clears away after a drill, also after one that was killed: a process that waits for its end."""
+"""Clean up after a drill, even one that was killed, in a process that waits for its end."""
 
 import os
 import shutil
@@ -10,17 +10,17 @@ from typing import Self
 
 from rig.hosts import groups
 
-# The hosts of a process that was killed end with it; their last process takes a moment.
+# The hosts of a killed process end with it, but their last processes take a moment.
 SWEEP_S = 30.0
 ROOT = Path(__file__).resolve().parent.parent
 
 
 class Sweeper:
-    """Removes a directory and our rigs' control groups when this process ends, however it ends."""
+    """Removes a directory and the rigs' control groups when this process ends for any reason."""
 
     def __init__(self, directory: Path) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "drill.sweep", str(os.getpid()), str(directory)],
+            [sys.executable, "-m", "drill.cleanup", str(os.getpid()), str(directory)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             start_new_session=True,
@@ -34,7 +34,7 @@ class Sweeper:
 
 
 def sweep(pid: str, directory: Path) -> None:
-    """Remove what is left of a process's rigs, and the directory."""
+    """Remove the directory and what is left of the rigs of a process."""
     end_s = time.monotonic() + SWEEP_S
     while not groups.removed(f"slashetc-{pid}") and time.monotonic() < end_s:
         time.sleep(0.1)

@@ -1,7 +1,7 @@
-"""The writer: one key after the other, each noted once the store has acknowledged it.
+"""Write one key after the other, and record each write that the store acknowledged.
 
-`python -m drill.writer RATE PREFIX ENDPOINT,...`, until SIGTERM; then it prints what it noted.
-A write that the store refuses, or whose fate is unknown, is counted and not repeated.
+`python -m drill.key_writer RATE PREFIX ENDPOINT,...` runs until SIGTERM, then prints its record as
+JSON. A write that the store refuses, or whose outcome is unknown, is counted and not repeated.
 """
 
 import signal
@@ -12,7 +12,7 @@ import time
 import msgspec
 
 from coordinator.client import StoreError, connect
-from drill.core.judge import Writes
+from drill.core.observations import Writes
 
 
 def write(rate: float, prefix: str, endpoints: str, stop: threading.Event) -> Writes:

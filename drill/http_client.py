@@ -1,16 +1,16 @@
-"""The client: so many requests a second through the proxies, by a name it resolves itself.
+"""Send HTTP requests at a fixed rate to a name that the client resolves itself.
 
-`python -m drill.client RATE URL NAMESERVER...`, until SIGTERM; then it prints what it saw.
+`python -m drill.http_client RATE URL NAMESERVER...` runs until SIGTERM, then prints what it saw.
 
-Requests begin at their times, whatever became of those before. Every second one opens a
-connection of its own; the others take one of those that are kept open, as HTTP libraries do.
-What the client does beyond sending is what libraries do by themselves, and it is counted:
+Each request starts at its time, whatever happened to earlier ones. Half of the requests open a new
+connection; the others reuse an open one, as HTTP libraries do. Beyond that, the client does two things
+that libraries do by themselves, and counts them:
 
-- an address that does not take the connection within 3 s is followed by the name's next one;
-- a kept connection that ends before any byte of an answer came was closed while it was idle: a
-  GET goes out once more, on a new connection (RFC 9112, 9.3.1).
+- if an address does not accept the connection within 3 s, it tries the name's next address;
+- if a reused connection ends before the first byte of an answer, it was closed while idle, and a GET
+  is sent once more on a new connection (RFC 9112, 9.3.1).
 
-All else fails: any answer but the right one, an answer that breaks off, none within 30 s.
+Everything else is a failure: a wrong answer, an incomplete answer, or none within 30 s.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ from urllib.parse import urlsplit
 import msgspec
 import uvloop
 
-from drill.core.judge import Requests
+from drill.core.observations import Requests
 from drill.resolver import Resolver, Unresolved
 
 CONNECT_S, ANSWER_S = 3.0, 30.0
-# Requests that are due begin together: a timer for each costs more than the request.
+# Requests that are due start together: a timer for each would cost more than the request.
 TICK_S = 0.01
-# Beyond these a client has lost touch; more would only measure itself.
+# With more requests open, a client only measures itself.
 UNDER_WAY_MAX = 2000
 KEPT_MAX = 16
 SHOWN_MAX = 20
@@ -41,16 +41,16 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Wrong(Exception):  # noqa: N818 - what a client meets
-    """An answer that is not the one asked for."""
+    """The answer is not the expected one."""
 
 
 class Stale(Exception):  # noqa: N818 - what a client meets
-    """A kept connection had been closed by its other side."""
+    """The server had closed a reused connection."""
 
 
 @dataclass(slots=True)
 class Client:
-    """One program's HTTP client: its resolver, its open connections, and what it saw."""
+    """An HTTP client: its resolver, its open connections, and what it saw."""
 
     name: str
     port: int
@@ -64,7 +64,7 @@ class Client:
     longest: tuple[float, float] = (0.0, 0.0)
 
     async def request(self, number: int, began_s: float, *, keep: bool) -> None:
-        """Send one request, which was due at `began_s`, and note what came of it."""
+        """Send one request, which was due at `began_s`, and record its outcome."""
         self.sent += 1
         try:
             async with asyncio.timeout(ANSWER_S):
@@ -78,7 +78,7 @@ class Client:
         self.longest = max(self.longest, (latency_ms, began_s))
 
     def close(self) -> None:
-        """Close what is kept open."""
+        """Close the open connections."""
         while self.kept:
             self.kept.pop()[1].close()
 
@@ -122,12 +122,12 @@ class Client:
             self.kept.append(streams)
         else:
             writer.close()
-            with contextlib.suppress(OSError):  # the answer is here, whole
+            with contextlib.suppress(OSError):  # the answer is complete
                 await writer.wait_closed()
 
 
 async def _answer(reader: asyncio.StreamReader, path: str) -> bool:
-    """Read the one right answer; return whether the connection stays."""
+    """Read the expected answer; return whether the connection stays open."""
     try:
         first = await reader.readexactly(1)
     except (asyncio.IncompleteReadError, ConnectionError) as error:

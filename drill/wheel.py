@@ -1,4 +1,4 @@
-"""The wheel, as a distribution's build would make it, and as pip installs it."""
+"""The wheel, built and installed by pip, as a distribution's build does."""
 
 import shutil
 import subprocess
@@ -10,7 +10,7 @@ PIP_S = 300.0
 
 
 def installed(directory: Path) -> Path:
-    """Build the wheel and return a prefix below `directory` that it is installed to."""
+    """Build the wheel, install it to a prefix in `directory`, and return the prefix."""
     wheels, prefix = directory / "wheels", directory / "prefix"
     _pip("wheel", "--no-deps", "--wheel-dir", str(wheels), str(ROOT))
     (wheel,) = wheels.glob("slashetc-*.whl")

@@ -1,6 +1,6 @@
 """What stands in the files of a host."""
 
-from drill.core.site import Member, Site, names, placed
+from drill.core.host_setup import Member, Site, names, placed
 from drill.fleet import FILES
 
 

@@ -1,7 +1,7 @@
-"""The watcher of names: asks the DNS server of every host, again and again, and notes the answers.
+"""Ask the DNS server of every host for names, again and again, and record the answers.
 
-`python -m drill.names RATE NAME,NAME NAMESERVER...`, until SIGTERM; then it prints them. A server
-that does not answer is away, and notes nothing.
+`python -m drill.dns_watch RATE NAME,NAME NAMESERVER...` runs until SIGTERM, then prints the answers
+as JSON. A server that does not answer counts as down and is not recorded.
 """
 
 import asyncio
@@ -11,15 +11,15 @@ import time
 
 import msgspec
 
-from drill.core.judge import Said
+from drill.core.observations import DnsAnswer
 from drill.resolver import ask
 
 PATIENCE_S = 1.0
 
 
-async def watch(rate: float, names: list[str], servers: list[str]) -> list[Said]:
+async def watch(rate: float, names: list[str], servers: list[str]) -> list[DnsAnswer]:
     """Ask each server for each name so often a second, until SIGTERM; return every answer."""
-    found: list[Said] = []
+    found: list[DnsAnswer] = []
     asking = [
         asyncio.create_task(_ask(1 / rate, server, name, found))
         for server in servers
@@ -35,13 +35,13 @@ async def watch(rate: float, names: list[str], servers: list[str]) -> list[Said]
     return found
 
 
-async def _ask(every_s: float, server: str, name: str, found: list[Said]) -> None:
+async def _ask(every_s: float, server: str, name: str, found: list[DnsAnswer]) -> None:
     while True:
         began_s = time.monotonic()
         answer = await ask(server, name, PATIENCE_S)
         if answer is not None:
             heard = (time.monotonic(), server, name)
-            found.append(Said(*heard, answer.rcode, answer.ttl_s, answer.addresses))
+            found.append(DnsAnswer(*heard, answer.rcode, answer.ttl_s, answer.addresses))
         await asyncio.sleep(max(0.0, began_s + every_s - time.monotonic()))
 
 

@@ -3,12 +3,12 @@
 `python -m drill.http_client RATE URL NAMESERVER...` runs until SIGTERM, then prints what it saw.
 
 Each request starts at its time, whatever happened to earlier ones. Half of the requests open a new
-connection; the others reuse an open one, as HTTP libraries do. Beyond that, the client does two things
-that libraries do by themselves, and counts them:
+connection; the others reuse an open one, as HTTP libraries do. Beyond that, the client does two
+things that libraries do by themselves, and counts them:
 
 - if an address does not accept the connection within 3 s, it tries the name's next address;
-- if a reused connection ends before the first byte of an answer, it was closed while idle, and a GET
-  is sent once more on a new connection (RFC 9112, 9.3.1).
+- if a reused connection ends before the first byte of an answer, it was closed while idle, and a
+  GET is sent once more on a new connection (RFC 9112, 9.3.1).
 
 Everything else is a failure: a wrong answer, an incomplete answer, or none within 30 s.
 """

@@ -27,6 +27,7 @@ from vulcan.core.config.admission import KeyAdmission, merge_changes
 from vulcan.core.config.secretbox import SealKeys
 from vulcan.core.config.table import Table
 from vulcan.core.control import ipc, top
+from vulcan.core.control.api_documents import NodeState
 from vulcan.core.control.ipc import Begin, Boot, Reopen, Severity, Update, Verdicts, Watch
 from vulcan.core.control.node_status import NodeStatus
 from vulcan.worker import WINDOW
@@ -86,7 +87,7 @@ class Vulcand:
         self._table = Table(
             options.prefix,
             bytewise=options.bytewise,
-            seal=options.seal,
+            seal_keys=options.seal,
             aliases=options.aliases,
         )
         self._batch: list[Changes] = []
@@ -108,15 +109,19 @@ class Vulcand:
                     table=lambda: self._table,
                     store=store,
                     token=options.api_token,
-                    live=self._live,
+                    state=self._node_state,
+                    status=self._node_status,
+                    modified=self._admission.modified,
                     watch=self._watch,
-                    log=self._log_from,
+                    windows=self._windows,
+                    log_level=lambda: self._level,
+                    set_log_level=self._set_log_level,
                 )
             )
         )
         cache = options.state_dir / SNAPSHOT if options.state_dir else None
         self._mirror = Mirror(store, options.prefix, self._deliver, cache=cache)
-        self._heartbeat = Heartbeat(store, options.prefix, self._report)
+        self._heartbeat = Heartbeat(store, options.prefix, self._node_status)
         self._page = StatusPage(
             options.status_addr,
             health=lambda: Probe(ok=True),
@@ -235,8 +240,8 @@ class Vulcand:
         if self._workers is not None:
             self._workers.publish(ipc.encode(Verdicts(self._checks.down)))
 
-    def _log_from(self, level: str) -> None:
-        """Log from a level on, here and in the workers, those that come later too."""
+    def _set_log_level(self, level: str) -> None:
+        """Change the lowest level that is logged, here and in all present and future workers."""
         self._level = level
         logs.set_level(level)
         if self._workers is not None:
@@ -270,20 +275,16 @@ class Vulcand:
             if self._sockets.failed and self._workers is not None:
                 self._sockets.follow(self._table.listeners, self._workers)
 
-    def _live(self) -> api.NodeState:
-        return api.NodeState(
+    def _node_state(self) -> NodeState:
+        return NodeState(
             index=self._table.index,
+            store=self._mirror.status(),
             refused=self._admission.refused,
             down=self._checks.down,
-            store=self._mirror.status(),
             unbound=self._sockets.failed,
-            level=self._level,
-            report=self._report(),
-            modified=self._admission.modified,
-            windows=self._windows,
         )
 
-    def _report(self) -> NodeStatus:
+    def _node_status(self) -> NodeStatus:
         status = self._mirror.status()
         return NodeStatus(
             node=self._options.node,

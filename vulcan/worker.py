@@ -57,7 +57,7 @@ class ProxyWorker:
             Table(
                 boot.prefix,
                 bytewise=boot.bytewise,
-                seal=SealKeys(boot.seal_keys),
+                seal_keys=SealKeys(boot.seal_keys),
                 aliases=boot.aliases,
             ),
             turn=random.randrange(1 << 16),

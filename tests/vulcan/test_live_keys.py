@@ -157,7 +157,7 @@ def test_a_server_whose_key_expires_leaves_the_rotation_and_finishes_its_work(li
 BAD_SERVER = {"URL": "nowhere"}
 
 
-def test_a_bad_key_is_quarantined_and_its_last_good_value_stays(live: Site):
+def test_an_invalid_key_is_refused_and_its_last_good_value_stays_in_force(live: Site):
     key = f"{live.prefix}/backends/b/servers/s"
     with Origin(tells("good")) as origin, Origin(tells("new")) as new:
         live.server("s", origin.url)
@@ -169,7 +169,7 @@ def test_a_bad_key_is_quarantined_and_its_last_good_value_stays(live: Site):
         wait_until(lambda: live.vulcand.state()["refused"] == 3, "three keys refused")
         refused = live.vulcand.state()["refused_keys"]
         assert refused[key]["reason"] == 'URL is "nowhere": expected http://HOST:PORT'
-        assert isinstance(refused[key]["kept"], int)
+        assert isinstance(refused[key]["last_good"], int)
         assert (
             "PathRegex at character 1 is not a matcher"
             in refused[f"{live.prefix}/frontends/g/frontend"]["reason"]
@@ -181,7 +181,7 @@ def test_a_bad_key_is_quarantined_and_its_last_good_value_stays(live: Site):
         wait_until(lambda: live.vulcand.state()["workers"] not in ([], [before]), "a new worker")
         assert live.vulcand.get().body == b"good"
         live.server("s", new.url)
-        wait_until(lambda: live.vulcand.get().body == b"new", "the mended key in force")
+        wait_until(lambda: live.vulcand.get().body == b"new", "the repaired key in force")
         assert key not in live.vulcand.state()["refused_keys"]
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from daemonkit import options
+from daemonkit.core import durations
 from daemonkit.options import EXIT_USAGE, Failure
-from vulcan.core.config import go_durations
 from vulcan.ctl.api_client import Ttl, read_json
 
 Context = typer.Context
@@ -218,7 +218,7 @@ def _upsert(
 
 def _nanoseconds(flag: str, text: str) -> int:
     try:
-        return round(go_durations.parse(text) * 1e9)
+        return round(durations.parse(text) * 1e9)
     except ValueError as error:
         raise Failure(f"--{flag}: {error}", EXIT_USAGE) from None
 

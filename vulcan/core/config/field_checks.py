@@ -2,7 +2,7 @@
 
 import re
 
-from vulcan.core.config import go_durations
+from daemonkit.core import durations
 from vulcan.core.config.errors import ModelError
 
 # RFC 9110, 5.6.2. The bound is ours: no field of ours needs a longer name.
@@ -27,6 +27,6 @@ def seconds(field: str, text: str, default_s: float) -> float:
     if not text:
         return default_s
     try:
-        return go_durations.parse(text) or default_s
+        return durations.parse(text) or default_s
     except ValueError as error:
         raise ModelError(f"{field}: {error}") from None

@@ -3,7 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from vulcan.core.config import certificates, go_durations
+from daemonkit.core import durations
+from vulcan.core.config import certificates
 from vulcan.core.config.certificates import Certificate, CertificateError
 from vulcan.core.config.documents import HostDocument, OcspDocument
 from vulcan.core.config.errors import ModelError
@@ -53,7 +54,7 @@ def decode_host(name: str, document: HostDocument, seal_keys: SealKeys) -> Host:
 def _check_ocsp(document: OcspDocument) -> None:
     """Refuse invalid settings although stapling is not supported: they are a mistake today, too."""
     try:
-        go_durations.parse(document.period or "0")
+        durations.parse(document.period or "0")
     except ValueError as error:
         raise ModelError(f"Settings.OCSP.Period: {error}") from None
     for responder in document.responders:

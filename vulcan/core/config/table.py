@@ -1,11 +1,11 @@
-"""The routing table: what the keys mean, immutable, one after the other.
+"""The routing table: the meaning of all keys at one index of the store. It is immutable.
 
-`Table.advanced` applies changes of keys and makes the next table. It copies the maps it
-touches and decodes the changed keys alone, so one server among ten thousand frontends costs
-a copy of one small map; routes are indexed anew only for the hosts whose frontends changed.
+`Table.advanced` applies changes of keys and returns the next table. It copies only the maps that
+change and decodes only the changed keys: changing one server among ten thousand frontends copies
+one small map. Only the hosts whose frontends changed are indexed anew.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -19,6 +19,7 @@ from vulcan.core.config.host import Host
 from vulcan.core.config.listener import Listener
 from vulcan.core.config.model import NO_SEAL_KEYS, Entity, decode
 from vulcan.core.config.secretbox import SealKeys
+from vulcan.core.keys import ObjectKey, ObjectKind, parse_path
 from vulcan.core.routing.expression import ExpressionError
 from vulcan.core.routing.request_view import RequestView
 from vulcan.core.routing.route import Route, compile_route
@@ -29,7 +30,7 @@ _V = TypeVar("_V")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Everything a request needs to know, as the keys stood at `index`."""
+    """Everything that the proxy needs to know to route a request."""
 
     prefix: str  # "/vulcand"
     index: int = 0
@@ -40,14 +41,16 @@ class Table:
     hosts: Mapping[str, Host] = field(default_factory=dict)
     listeners: Mapping[str, Listener] = field(default_factory=dict)
     router: Router = field(default_factory=Router)
-    bytewise: bool = False  # vulcand's order of routes
-    seal: SealKeys = NO_SEAL_KEYS
-    # Texts in routes with what else may stand in their place: each makes one more route.
+    bytewise: bool = False  # order routes as vulcand does
+    seal_keys: SealKeys = NO_SEAL_KEYS
+    # A text in routes and its replacement; each makes one more route.
     aliases: tuple[tuple[str, str], ...] = ()
 
     def empty(self) -> "Table":
-        """Return the table of no keys, under the same terms."""
-        return Table(self.prefix, bytewise=self.bytewise, seal=self.seal, aliases=self.aliases)
+        """Return a table without keys, with the same settings."""
+        return Table(
+            self.prefix, bytewise=self.bytewise, seal_keys=self.seal_keys, aliases=self.aliases
+        )
 
     def needs_peer(self) -> bool:
         """Whether any route looks at the client's address."""
@@ -56,19 +59,19 @@ class Table:
         return any(frontend.route.needs_peer for frontend in self.frontends.values())
 
     def find(self, view: RequestView) -> Frontend | None:
-        """Return the frontend that answers a request."""
+        """Return the frontend of a request."""
         name = self.router.find(view)
         return None if name is None else self.frontends[name]
 
     def backend(self, id_: str) -> Backend | None:
-        """Return a backend; servers without a `backend` key belong to one with the defaults."""
+        """Return a backend. Servers without a `backend` key belong to one with the defaults."""
         if found := self.backends.get(id_):
             return found
         return default_backend(id_) if id_ in self.servers else None
 
-    def distinct_servers(self, id_: str) -> tuple[Server, ...]:
-        """Return a backend's servers in order of id, each address once."""
-        servers = self.servers.get(id_, {})
+    def distinct_servers(self, backend: str) -> tuple[Server, ...]:
+        """Return a backend's servers in the order of their ids, each address once."""
+        servers = self.servers.get(backend, {})
         by_address = {servers[name].address: servers[name] for name in sorted(servers)}
         return tuple(by_address.values())
 
@@ -77,12 +80,49 @@ class Table:
         found = self.middlewares.get(frontend, {}).values()
         return tuple(sorted(found, key=lambda each: (each.priority, each.id)))
 
+    def find_object(self, key: ObjectKey) -> Entity | None:
+        """Return the object with a key."""
+        match key.kind:
+            case ObjectKind.HOST:
+                return self.hosts.get(key.id)
+            case ObjectKind.LISTENER:
+                return self.listeners.get(key.id)
+            case ObjectKind.BACKEND:
+                return self.backend(key.id)
+            case ObjectKind.SERVER:
+                return self.servers.get(key.parent, {}).get(key.id)
+            case ObjectKind.FRONTEND:
+                return self.frontends.get(key.id)
+            case ObjectKind.MIDDLEWARE:
+                return self.middlewares.get(key.parent, {}).get(key.id)
+            case _:
+                assert_never(key.kind)
+
+    def objects(self, kind: ObjectKind, parent: str = "") -> Iterable[Entity]:
+        """Return all objects of a kind that are in `parent`."""
+        match kind:
+            case ObjectKind.HOST:
+                return self.hosts.values()
+            case ObjectKind.LISTENER:
+                return self.listeners.values()
+            case ObjectKind.BACKEND:
+                names = {*self.backends, *self.servers}
+                return [backend for name in names if (backend := self.backend(name))]
+            case ObjectKind.SERVER:
+                return self.servers.get(parent, {}).values()
+            case ObjectKind.FRONTEND:
+                return self.frontends.values()
+            case ObjectKind.MIDDLEWARE:
+                return self.middlewares.get(parent, {}).values()
+            case _:
+                assert_never(kind)
+
     def pending(self) -> dict[str, str]:
-        """Return the frontends that can only answer 503, with the reason."""
+        """Return the frontends that can only respond with 503, with the reason."""
         return {
             name: reason
             for name, frontend in self.frontends.items()
-            if (reason := self._lacks(frontend.backend))
+            if (reason := self._why_unavailable(frontend.backend))
         }
 
     def notes(self) -> dict[str, list[str]]:
@@ -93,31 +133,29 @@ class Table:
                 notes[f"{self.prefix}/hosts/{name}/host"] = list(host.notes)
         for name in self.middlewares.keys() - self.frontends.keys():
             notes[f"{self.prefix}/frontends/{name}/middlewares"] = ["the frontend is not defined"]
-        for name, winner in self.router.hidden().items():
-            text = f"never answers: frontend {winner} has the same route and goes first"
-            notes.setdefault(self._frontend_key(name), []).append(text)
+        for name, winner in self.router.shadowed().items():
+            key = f"{self.prefix}/{ObjectKey(ObjectKind.FRONTEND, name).path}"
+            text = f"gets no requests: frontend {winner} has the same route and goes first"
+            notes.setdefault(key, []).append(text)
         return notes
 
     def advanced(self, changes: Changes) -> "Table":
-        """Return the table after changes whose entries are all good (`quarantine` saw to it)."""
-        next_ = _Next(self.empty() if changes.reset else self)
+        """Return the table after changes. All their entries are valid: `admission` checked them."""
+        builder = _TableBuilder(self.empty() if changes.reset else self)
         for key in changes.removed:
-            next_.remove(key)
+            builder.remove(key)
         for entry in changes.entries:
-            next_.put(entry)
-        return next_.table(changes.index)
+            builder.put(entry)
+        return builder.table(changes.index)
 
-    def _lacks(self, backend: str) -> str:
+    def _why_unavailable(self, backend: str) -> str:
         if backend not in self.backends and backend not in self.servers:
             return f"backend {backend} is not defined"
         return "" if self.servers.get(backend) else f"backend {backend} has no servers"
 
-    def _frontend_key(self, name: str) -> str:
-        return f"{self.prefix}/frontends/{name}/frontend"
 
-
-class _Next:
-    """The table in the making."""
+class _TableBuilder:
+    """Collects changes to a table. None stands for a removed object."""
 
     def __init__(self, before: Table) -> None:
         self._before = before
@@ -129,9 +167,8 @@ class _Next:
         self._listeners: dict[str, Listener | None] = {}
 
     def put(self, entry: Entry) -> None:
-        before = self._before
-        path = entry.key.removeprefix(before.prefix + "/")
-        entity: Entity = decode(path, entry.value, before.seal)
+        path = entry.key.removeprefix(self._before.prefix + "/")
+        entity: Entity = decode(path, entry.value, self._before.seal_keys)
         match entity:
             case Frontend():
                 self._frontends[entity.id] = entity
@@ -149,21 +186,24 @@ class _Next:
                 assert_never(entity)
 
     def remove(self, key: str) -> None:
-        match key.removeprefix(self._before.prefix + "/").split("/"):
-            case ["frontends", id_, "frontend"]:
-                self._frontends[id_] = None
-            case ["backends", id_, "backend"]:
-                self._backends[id_] = None
-            case ["backends", backend, "servers", id_]:
-                self._servers.setdefault(backend, {})[id_] = None
-            case ["frontends", frontend, "middlewares", id_]:
-                self._middlewares.setdefault(frontend, {})[id_] = None
-            case ["hosts", name, "host"]:
-                self._hosts[name.lower()] = None
-            case ["listeners", id_]:
-                self._listeners[id_] = None
+        parsed = parse_path(key.removeprefix(self._before.prefix + "/"))
+        if parsed is None:
+            return  # a key that was never admitted
+        match parsed.kind:
+            case ObjectKind.FRONTEND:
+                self._frontends[parsed.id] = None
+            case ObjectKind.BACKEND:
+                self._backends[parsed.id] = None
+            case ObjectKind.SERVER:
+                self._servers.setdefault(parsed.parent, {})[parsed.id] = None
+            case ObjectKind.MIDDLEWARE:
+                self._middlewares.setdefault(parsed.parent, {})[parsed.id] = None
+            case ObjectKind.HOST:
+                self._hosts[parsed.id.lower()] = None
+            case ObjectKind.LISTENER:
+                self._listeners[parsed.id] = None
             case _:
-                pass  # a key that was never taken in
+                assert_never(parsed.kind)
 
     def table(self, index: int) -> Table:
         before = self._before
@@ -172,8 +212,8 @@ class _Next:
             index=index,
             frontends=_merged(before.frontends, self._frontends),
             backends=_merged(before.backends, self._backends),
-            servers=_nested(before.servers, self._servers),
-            middlewares=_nested(before.middlewares, self._middlewares),
+            servers=_merged_nested(before.servers, self._servers),
+            middlewares=_merged_nested(before.middlewares, self._middlewares),
             hosts=_merged(before.hosts, self._hosts),
             listeners=_merged(before.listeners, self._listeners),
             router=self._router(),
@@ -187,7 +227,7 @@ class _Next:
         return self._before.router.replaced(old - new, new - old)
 
     def _rules(self, frontends: Mapping[str, Frontend | None]) -> set[Rule]:
-        """The rules of frontends that changed."""
+        """Return the rules of the frontends that changed."""
         return {
             rule
             for name in self._frontends
@@ -204,17 +244,17 @@ class _Next:
 
 
 def aliased(route: Route, aliases: tuple[tuple[str, str], ...]) -> list[Route]:
-    """Return the further routes that aliases make of one; one that is none is left out."""
-    made = []
+    """Return the further routes that aliases make of one; invalid ones are left out."""
+    routes = []
     for text, other in aliases:
         if text in route.text:
             with suppress(ExpressionError):
-                made.append(compile_route(route.text.replace(text, other)))
-    return made
+                routes.append(compile_route(route.text.replace(text, other)))
+    return routes
 
 
 def _merged(before: Mapping[str, _V], changed: Mapping[str, _V | None]) -> Mapping[str, _V]:
-    """Return the map with changes in it; None removes. The same map when nothing changed."""
+    """Return the map after changes; the same map when nothing changed."""
     if not changed:
         return before
     after = dict(before)
@@ -226,7 +266,7 @@ def _merged(before: Mapping[str, _V], changed: Mapping[str, _V | None]) -> Mappi
     return MappingProxyType(after)
 
 
-def _nested(
+def _merged_nested(
     before: Mapping[str, Mapping[str, _V]], changed: Mapping[str, Mapping[str, _V | None]]
 ) -> Mapping[str, Mapping[str, _V]]:
     after: dict[str, Mapping[str, _V] | None] = {

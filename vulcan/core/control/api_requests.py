@@ -1,24 +1,27 @@
-"""Requests of the API that change keys, read and checked by the very code that will use them."""
+"""Requests of the operator API as values. Each is read from an HTTP request by one function.
 
-import base64
+`api_routes` says which function reads which method and path.
+"""
+
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 import msgspec
 
 from coordinator.client.core.store_protocol import Absent, AtIndex, Present, PutCondition
-from vulcan.core.config import go_durations
-from vulcan.core.config.errors import ModelError
-from vulcan.core.config.model import decode
-from vulcan.core.config.secretbox import KeyPair, SealError, SealKeys
-from vulcan.core.config.table import Table
+from daemonkit.core import durations
+from vulcan.core.control.explain import ExplainQuery
+from vulcan.core.keys import ObjectKey, ObjectKind
+
+TOP_LIMIT = 100
 
 
 class ApiError(Exception):
-    """A request that is not done; `status` is its answer's."""
+    """A request that is not carried out. `status` is the HTTP status of the response."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -26,26 +29,124 @@ class ApiError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Put:
-    """A key to write, relative to the prefix."""
+class HttpRequest:
+    """The parts of an HTTP request that say what is asked."""
 
-    path: str
-    value: str
-    ttl_s: int | None
-    shown: dict[str, Any]
+    names: tuple[str, ...]  # the values of the capital words in the path
+    query: tuple[tuple[str, str], ...]
+    fields: Mapping[bytes, bytes]
+    body: bytes
+
+    def parameter(self, name: str, default: str = "") -> str:
+        """Return the last value of a query parameter."""
+        return dict(self.query).get(name, default)
+
+
+class Inspect(Enum):
+    """Requests for something that the daemon knows by itself."""
+
+    STATUS = auto()
+    NODE = auto()
+    LOG_LEVEL = auto()
 
 
 @dataclass(frozen=True, slots=True)
-class Delete:
-    """A key, or all below it, to remove."""
-
-    path: str
-    recursive: bool
-    message: str
+class GetNodes:
+    """Show the status of every node."""
 
 
-# vulcand's names of severities, and ours.
-_SEVERITIES = {
+@dataclass(frozen=True, slots=True)
+class GetHistory:
+    """List the recorded revisions."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListObjects:
+    """List the objects of a kind; `parent` is the id of the object that contains them."""
+
+    kind: ObjectKind
+    parent: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetObject:
+    """Show one object."""
+
+    key: ObjectKey
+
+
+@dataclass(frozen=True, slots=True)
+class PutObject:
+    """Write one object, if the condition holds."""
+
+    key: ObjectKey
+    document: dict[str, Any]
+    ttl_s: int | None
+    condition: PutCondition | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteObject:
+    """Remove one object with everything below it, if the condition holds."""
+
+    key: ObjectKey
+    condition: PutCondition | None
+
+
+@dataclass(frozen=True, slots=True)
+class TopQuery:
+    """Show the frontends or servers with their latest traffic, of one backend or of all."""
+
+    kind: ObjectKind
+    backend: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetLogLevel:
+    """Change the lowest level that is logged."""
+
+    level: str
+
+
+class ApplyRequest(msgspec.Struct, frozen=True, rename="pascal"):
+    """Write several keys, relative to the prefix; None removes a key."""
+
+    keys: dict[str, str | None]
+    author: str = ""
+    message: str = ""
+    dry_run: bool = False
+    prune: bool = False  # remove the keys that are not named
+
+
+class RollbackRequest(msgspec.Struct, frozen=True, rename="pascal"):
+    """Restore the keys to their values after a revision."""
+
+    to: int
+    author: str = ""
+    force: bool = False
+    dry_run: bool = False
+
+
+ApiRequest = (
+    Inspect
+    | GetNodes
+    | GetHistory
+    | ListObjects
+    | GetObject
+    | PutObject
+    | DeleteObject
+    | TopQuery
+    | ExplainQuery
+    | SetLogLevel
+    | ApplyRequest
+    | RollbackRequest
+)
+
+# Kinds whose keys may have a TTL.
+_WITH_TTL = frozenset((ObjectKind.SERVER, ObjectKind.FRONTEND, ObjectKind.MIDDLEWARE))
+# The levels by vulcand's names and by ours.
+_LOG_LEVELS = {
     "debug": "debug",
     "info": "info",
     "warning": "warning",
@@ -55,82 +156,97 @@ _SEVERITIES = {
     "panic": "error",
 }
 _FORM_SEVERITY = re.compile(r'name="severity"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]*)')
-_WRAPPERS = {
-    "hosts": "Host",
-    "listeners": "Listener",
-    "backends": "Backend",
-    "servers": "Server",
-    "frontends": "Frontend",
-    "middlewares": "Middleware",
-}
-_WITH_TTL = frozenset(("Server", "Frontend", "Middleware"))
 
 
-def put(target: str, body: bytes, seal: SealKeys, nonce: bytes) -> Put:
-    """Read a POST. Raises ApiError."""
-    segments = segments_of(target)
-    kind = segments[-1] if len(segments) % 2 == 0 else ""
-    wrapper = _WRAPPERS.get(kind)
-    if wrapper is None:
-        raise ApiError(404, "Object not found")
-    document, ttl_s = _body(body, wrapper)
-    id_ = document.get("Name" if wrapper == "Host" else "Id") or ""
+def read_list(kind: ObjectKind, request: HttpRequest) -> ListObjects:
+    """Read a GET of a collection."""
+    return ListObjects(kind, request.names[0] if kind.parent else "")
+
+
+def read_get(kind: ObjectKind, request: HttpRequest) -> GetObject:
+    """Read a GET of an object."""
+    return GetObject(_key(kind, request))
+
+
+def read_delete(kind: ObjectKind, request: HttpRequest) -> DeleteObject:
+    """Read a DELETE of an object. Raises ApiError."""
+    return DeleteObject(_key(kind, request), condition_of(request))
+
+
+def read_put(kind: ObjectKind, request: HttpRequest) -> PutObject:
+    """Read a POST to a collection, which writes one object. Raises ApiError."""
+    condition = condition_of(request)
+    document, ttl_s = _read_body(kind, request.body)
+    id_ = document.get("Name" if kind is ObjectKind.HOST else "Id") or ""
     if not isinstance(id_, str) or not id_ or "/" in id_:
-        raise ApiError(400, f"{wrapper}: the id is missing, or has a slash")
-    path = _path([*segments[1:], id_])
-    if wrapper == "Host":
-        document = _sealed(document, seal, nonce)
-    value = msgspec.json.encode(document).decode()
+        raise ApiError(400, f"{kind.title}: the id is missing or contains a slash")
+    key = ObjectKey(kind, id_, request.names[0] if kind.parent else "")
+    return PutObject(key, document, ttl_s, condition)
+
+
+def read_top(kind: ObjectKind, request: HttpRequest) -> TopQuery:
+    """Read a GET of the latest traffic."""
+    limit = request.parameter("limit")
+    return TopQuery(
+        kind, request.parameter("backendId"), int(limit) if limit.isdigit() else TOP_LIMIT
+    )
+
+
+def read_explain(request: HttpRequest) -> ExplainQuery:
+    """Read a GET that asks where a request would go."""
+    headers = tuple(
+        (name.strip(), value.strip())
+        for key, field in request.query
+        if key == "header"
+        for name, _, value in (field.partition(":"),)
+    )
+    return ExplainQuery(
+        request.parameter("method", "GET"),
+        request.parameter("url"),
+        headers,
+        request.parameter("peer"),
+    )
+
+
+def read_log_level(request: HttpRequest) -> SetLogLevel:
+    """Read the level from a form, a multipart form or the query. Raises ApiError."""
+    text = request.body.decode("latin-1")
+    if request.fields.get(b"content-type", b"").startswith(b"multipart/"):
+        match = _FORM_SEVERITY.search(text)
+        given = match[1] if match else ""
+    else:
+        given = dict(parse_qsl(text)).get("severity", "")
+    given = given or request.parameter("severity")
+    level = _LOG_LEVELS.get(given.strip().lower())
+    if level is None:
+        raise ApiError(400, f'severity is "{given[:40]}": use one of {", ".join(_LOG_LEVELS)}')
+    return SetLogLevel(level)
+
+
+def read_apply(request: HttpRequest) -> ApplyRequest:
+    """Read a set of keys to write. Raises ApiError."""
     try:
-        decode(path, value, seal)
-    except ModelError as error:
+        return msgspec.json.decode(request.body, type=ApplyRequest)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise ApiError(400, str(error)) from None
-    shown = {**document, "Settings": {**document["Settings"], "KeyPair": None}} if (
-        wrapper == "Host" and document.get("Settings")
-    ) else document  # fmt: skip
-    return Put(path, value, ttl_s, shown)
 
 
-def delete(target: str, table: Table) -> Delete:
-    """Read a DELETE. Raises ApiError."""
-    segments = segments_of(target)
-    match segments:
-        case ["v2", "hosts" | "frontends" as kind, id_]:
-            known: object = (table.hosts if kind == "hosts" else table.frontends).get(id_)
-            path, recursive = f"{kind}/{id_}", True
-        case ["v2", "backends", id_]:
-            known, path, recursive = table.backend(id_), f"backends/{id_}", True
-            users = sorted(f.id for f in table.frontends.values() if f.backend == id_)
-            if users:
-                raise ApiError(409, f"backend {id_} is used by frontends: {', '.join(users)}")
-        case ["v2", "listeners", id_]:
-            known, path, recursive = table.listeners.get(id_), f"listeners/{id_}", False
-        case ["v2", "backends", backend, "servers", id_]:
-            known = table.servers.get(backend, {}).get(id_)
-            path, recursive = f"backends/{backend}/servers/{id_}", False
-        case ["v2", "frontends", frontend, "middlewares", id_]:
-            known = table.middlewares.get(frontend, {}).get(id_)
-            path, recursive = f"frontends/{frontend}/middlewares/{id_}", False
-        case _:
-            known = None
-    if known is None:
-        raise ApiError(404, "Object not found")
-    return Delete(path, recursive, f"{path.rpartition('/')[2]} deleted")
+def read_rollback(request: HttpRequest) -> RollbackRequest:
+    """Read the revision to go back to. Raises ApiError."""
+    try:
+        return msgspec.json.decode(request.body, type=RollbackRequest)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise ApiError(400, str(error)) from None
 
 
-def key_of(target: str) -> str:
-    """Return the key, relative to the prefix, of the object that a target names."""
-    return _path(segments_of(target)[1:])
-
-
-def condition(fields: Mapping[bytes, bytes], target: str) -> PutCondition | None:
-    """Return what a write rests on: If-Match, If-None-Match, prevIndex. Raises ApiError."""
-    if b"if-none-match" in fields:
-        if fields[b"if-none-match"].strip() != b"*":
-            raise ApiError(400, "If-None-Match: only * is known")
+def condition_of(request: HttpRequest) -> PutCondition | None:
+    """Return the condition of a write: If-Match, If-None-Match or prevIndex. Raises ApiError."""
+    if b"if-none-match" in request.fields:
+        if request.fields[b"if-none-match"].strip() != b"*":
+            raise ApiError(400, "If-None-Match: only * is supported")
         return Absent()
-    given = fields.get(b"if-match", b"").decode("latin-1").strip()
-    given = given or dict(parse_qsl(target.partition("?")[2])).get("prevIndex", "")
+    given = request.fields.get(b"if-match", b"").decode("latin-1").strip()
+    given = given or request.parameter("prevIndex")
     if not given:
         return None
     if given == "*":
@@ -141,60 +257,25 @@ def condition(fields: Mapping[bytes, bytes], target: str) -> PutCondition | None
     return AtIndex(int(index))
 
 
-def severity(target: str, fields: Mapping[bytes, bytes], body: bytes) -> str:
-    """Read the severity from a form, a multipart form or the query. Raises ApiError."""
-    text = body.decode("latin-1")
-    if fields.get(b"content-type", b"").startswith(b"multipart/"):
-        match = _FORM_SEVERITY.search(text)
-        given = match[1] if match else ""
-    else:
-        given = dict(parse_qsl(text)).get("severity", "")
-    given = given or dict(parse_qsl(target.partition("?")[2])).get("severity", "")
-    level = _SEVERITIES.get(given.strip().lower())
-    if level is None:
-        raise ApiError(400, f'severity is "{given[:40]}": use one of {", ".join(_SEVERITIES)}')
-    return level
+def _key(kind: ObjectKind, request: HttpRequest) -> ObjectKey:
+    *parent, id_ = request.names
+    return ObjectKey(kind, id_, *parent)
 
 
-def segments_of(target: str) -> list[str]:
-    """Return the parts of a target's path."""
-    return [unquote(part) for part in target.partition("?")[0].strip("/").split("/")]
-
-
-def _body(body: bytes, wrapper: str) -> tuple[dict[str, Any], int | None]:
+def _read_body(kind: ObjectKind, body: bytes) -> tuple[dict[str, Any], int | None]:
     try:
         given = msgspec.json.decode(body)
     except msgspec.DecodeError as error:
         raise ApiError(400, f"the body is not JSON: {error}") from None
-    document = given.get(wrapper) if isinstance(given, dict) else None
+    document = given.get(kind.title) if isinstance(given, dict) else None
     if not isinstance(document, dict):
-        raise ApiError(400, f'the body needs {{"{wrapper}": {{...}}}}')
+        raise ApiError(400, f'the body must be {{"{kind.title}": {{...}}}}')
     text = given.get("TTL") or ""
     if not text:
         return document, None
-    if wrapper not in _WITH_TTL or not isinstance(text, str):
-        raise ApiError(400, f"{wrapper} takes no TTL")
+    if kind not in _WITH_TTL or not isinstance(text, str):
+        raise ApiError(400, f"a {kind.title} cannot have a TTL")
     try:
-        return document, max(1, round(go_durations.parse(text)))
+        return document, max(1, round(durations.parse(text)))
     except ValueError as error:
         raise ApiError(400, f"TTL: {error}") from None
-
-
-def _path(segments: list[str]) -> str:
-    last = {"hosts": "/host", "backends": "/backend", "frontends": "/frontend"}
-    suffix = last.get(segments[0], "") if len(segments) == 2 else ""
-    return "/".join(segments) + suffix
-
-
-def _sealed(document: dict[str, Any], seal: SealKeys, nonce: bytes) -> dict[str, Any]:
-    """SealKeys a key pair that came in clear; one that came sealed stays as it is."""
-    settings = document.get("Settings") or {}
-    pair = settings.get("KeyPair")
-    if not isinstance(pair, dict) or "Key" not in pair:
-        return document
-    try:
-        given = KeyPair(base64.b64decode(pair["Key"]), base64.b64decode(pair["Cert"]))
-        sealed = base64.b64encode(seal.seal(given, nonce)).decode()
-    except (SealError, ValueError, KeyError, TypeError) as error:
-        raise ApiError(400, f"Settings.KeyPair: {error}") from None
-    return {**document, "Settings": {**settings, "KeyPair": sealed}}

@@ -1,17 +1,17 @@
-"""Changes of several keys at once: what a change does, its record, and how to undo it."""
+"""Changes of several keys at once: planning them, recording them, and undoing them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-# The order in which keys are written, so that a route is there when all that it needs is.
+# Keys are written in this order, so that everything a route needs exists before the route.
 _ORDER = {"hosts": 0, "backends": 1, "frontends": 3, "listeners": 4}
-KEPT = 100
+REVISIONS_MAX = 100
 
 
 class Change(msgspec.Struct, frozen=True, rename="pascal"):
-    """One key, relative to the prefix: its value before and after; None: no key."""
+    """One key, relative to the prefix, with its value before and after. None means no key."""
 
     key: str
     before: str | None = None
@@ -19,7 +19,7 @@ class Change(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class Revision(msgspec.Struct, frozen=True, rename="pascal"):
-    """A recorded change."""
+    """A recorded set of changes."""
 
     number: int
     time: float
@@ -30,26 +30,26 @@ class Revision(msgspec.Struct, frozen=True, rename="pascal"):
 
 @dataclass(frozen=True, slots=True)
 class PlannedChange:
-    """A change that is about to be made; `modified` is the index that it rests on."""
+    """A change to make, if the key's index is still `modified`."""
 
     change: Change
     modified: int | None
 
 
-class RevisionConflict(ValueError):  # noqa: N818 - states what is so
-    """Keys are not as a change supposes; the message names them."""
+class RevisionConflict(ValueError):  # noqa: N818 - the name says what it is
+    """Keys have other values than a change expects; the message names them."""
 
 
 def plan(
     current: Mapping[str, tuple[str, int]], wanted: Mapping[str, str | None]
 ) -> tuple[PlannedChange, ...]:
-    """Return the steps from what is to what is wanted; keys that stay as they are have none."""
-    steps = []
+    """Return the changes from the current to the wanted values; unchanged keys have none."""
+    changes = []
     for key, after in wanted.items():
         before, modified = current.get(key, (None, None))
         if not _same(before, after):
-            steps.append(PlannedChange(Change(key, before, after), modified))
-    return tuple(sorted(steps, key=lambda step: _place(step.change)))
+            changes.append(PlannedChange(Change(key, before, after), modified))
+    return tuple(sorted(changes, key=lambda each: _position(each.change)))
 
 
 def undo(revisions: Iterable[Revision], to: int) -> dict[str, tuple[str | None, str | None]]:
@@ -67,7 +67,7 @@ def undo(revisions: Iterable[Revision], to: int) -> dict[str, tuple[str | None, 
 def check_undo(
     current: Mapping[str, tuple[str, int]], undone: Mapping[str, tuple[str | None, str | None]]
 ) -> None:
-    """Raise RevisionConflict when keys were changed since by somebody who left no record."""
+    """Raise RevisionConflict if keys were changed since the last revision without a record."""
     changed = [
         key
         for key, (_, newest) in undone.items()
@@ -77,9 +77,9 @@ def check_undo(
         raise RevisionConflict(f"changed since without a record: {', '.join(sorted(changed))}")
 
 
-def surplus(revisions: Sequence[Revision]) -> list[int]:
-    """Return the numbers of the revisions to forget."""
-    return sorted(each.number for each in revisions)[:-KEPT]
+def expired(revisions: Sequence[Revision]) -> list[int]:
+    """Return the numbers of the revisions that exceed the maximum, the oldest first."""
+    return sorted(each.number for each in revisions)[:-REVISIONS_MAX]
 
 
 def _same(one: str | None, other: str | None) -> bool:
@@ -95,8 +95,8 @@ def _read(text: str) -> object:
         return text
 
 
-def _place(change: Change) -> tuple[int, int, str]:
+def _position(change: Change) -> tuple[int, int, str]:
     top, *_, last = change.key.split("/")
     order = _ORDER.get(top, 9) - (1 if top == "frontends" and last != "frontend" else 0)
-    # What goes, goes the other way round and last.
+    # Removals come last and in the reverse order.
     return (1, -order, change.key) if change.after is None else (0, order, change.key)

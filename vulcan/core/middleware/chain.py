@@ -12,10 +12,9 @@ import msgspec
 from vulcan.core.config import documents
 from vulcan.core.config.documents import RateDocument
 from vulcan.core.config.frontend import Middleware
-from vulcan.core.config.go_durations import format_duration
 from vulcan.core.middleware import compiler, ip_allow
 from vulcan.core.middleware.breaker import BreakerState, CircuitBreaker
-from vulcan.core.middleware.limiters import ConnectionLimiter, Rate, RateLimiter
+from vulcan.core.middleware.limiters import ConnectionLimiter, Rate, RateLimiter, format_wait
 from vulcan.core.middleware.specs import (
     BasicAuthSpec,
     BreakerSpec,
@@ -183,7 +182,7 @@ def _limit_rate(
     wait_s = limiter.wait_s(_source(spec.variable, request.view), now_s, rates)
     if not wait_s:
         return None
-    wait = format_duration(wait_s)
+    wait = format_wait(wait_s)
     fields = f"X-Retry-In: {wait}\r\nRetry-After: {int(wait_s) + 1}\r\n"
     body = f"max rate reached: retry-in {wait}"
     return MiddlewareResponse(429, body.encode(), fields.encode(), by=by)

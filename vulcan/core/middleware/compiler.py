@@ -13,7 +13,8 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from vulcan.core.config import documents, go_durations
+from daemonkit.core import durations
+from vulcan.core.config import documents
 from vulcan.core.config.documents import (
     ActionDocument,
     BasicAuthDocument,
@@ -147,7 +148,7 @@ def _breaker(document: BreakerDocument) -> BreakerSpec:
 
 def _seconds(field: str, value: int | str, default_s: float) -> float:
     try:
-        seconds = value / 1e9 if isinstance(value, int) else go_durations.parse(value or "0")
+        seconds = value / 1e9 if isinstance(value, int) else durations.parse(value or "0")
     except ValueError as error:
         raise ValueError(f"{field}: {error}") from None
     if seconds < 0:

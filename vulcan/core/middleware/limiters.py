@@ -1,5 +1,6 @@
 """Limits of rates and of connections, by source, in bounded memory."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -77,3 +78,16 @@ class ConnectionLimiter:
             self._counts[source] = count
         else:
             del self._counts[source]
+
+
+def format_wait(seconds: float) -> str:
+    """Return a duration as Go writes it, in whole milliseconds: `1.5s`, `200ms`."""
+    millis = math.ceil(seconds * 1000)
+    if millis < 1000:
+        return f"{millis}ms"
+    whole, rest = divmod(millis, 60_000)
+    text = f"{rest / 1000:g}s"
+    hours, minutes = divmod(whole, 60)
+    if hours:
+        return f"{hours}h{minutes}m{text}"
+    return f"{minutes}m{text}" if minutes else text

@@ -120,13 +120,13 @@ class Router:
                 groups.pop(key, None)
         return _router(groups)
 
-    def hidden(self) -> dict[str, str]:
+    def shadowed(self) -> dict[str, str]:
         """Return the frontends whose route another one has too, with the one that wins."""
-        hidden: dict[str, str] = {}
+        shadowed: dict[str, str] = {}
         for paths in self.groups.values():
             for rules in (*paths.exact.values(), *paths.by_prefix.values()):
-                hidden.update(_hidden(rules))
-        return hidden
+                shadowed.update(_shadowed(rules))
+        return shadowed
 
     def _hosts(self, host: bytes) -> Iterator[_Paths]:
         if exact := self.exact_hosts.get(host):
@@ -179,7 +179,7 @@ def _router(groups: Mapping[_HostKey, _Paths]) -> Router:
     return Router(groups, exact, by_suffix, tuple(sorted({len(suffix) for suffix in by_suffix})))
 
 
-def _hidden(rules: tuple[Rule, ...]) -> Iterator[tuple[str, str]]:
+def _shadowed(rules: tuple[Rule, ...]) -> Iterator[tuple[str, str]]:
     """Rules come in order, so the first of several alike is the one that wins."""
     seen: dict[tuple[object, ...], str] = {}
     for rule in rules:

@@ -94,7 +94,7 @@ def test_notes_tell_of_hidden_routes_and_settings_without_effect():
             "Settings.OCSP has no effect: OCSP stapling is not supported"
         ],
         "/vulcand/frontends/f2/frontend": [
-            "never answers: frontend f1 has the same route and goes first"
+            "gets no requests: frontend f1 has the same route and goes first"
         ],
     }
 

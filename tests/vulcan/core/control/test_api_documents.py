@@ -1,8 +1,10 @@
 import pytest
 
 from rig.vulcan_keys import PREFIX, backend, changes, frontend, server
-from vulcan.control.api import answer
 from vulcan.core.config.table import Table
+from vulcan.core.control.api_documents import list_document, object_document
+from vulcan.core.control.api_requests import ApiError
+from vulcan.core.keys import ObjectKey, ObjectKind
 
 TABLE = Table(PREFIX).advanced(
     changes(
@@ -16,44 +18,45 @@ TABLE = Table(PREFIX).advanced(
 )
 
 
-def shown(target: str):
-    status, document = answer(TABLE, target)
-    assert status == 200
-    return document
+def listed(kind: ObjectKind, parent: str = ""):
+    (objects,) = list_document(TABLE, kind, parent).values()
+    return objects
 
 
-@pytest.mark.parametrize("version", ["v1", "v2"])
-def test_a_load_balancer_sees_that_it_is_well(version):
-    assert shown(f"/{version}/status") == {"Status": "ok"}
+def test_backends_are_listed_by_id_with_those_that_only_have_servers():
+    assert [each["Id"] for each in listed(ObjectKind.BACKEND)] == ["b1", "implied"]
+    assert object_document(TABLE, ObjectKey(ObjectKind.BACKEND, "b1"))["Type"] == "http"
 
 
-def test_backends_are_listed_in_order_with_those_that_servers_imply():
-    assert [each["Id"] for each in shown("/v2/backends")["Backends"]] == ["b1", "implied"]
-    assert shown("/v2/backends/b1?x=1")["Type"] == "http"
-
-
-def test_servers_are_listed_in_order_by_backend():
-    assert shown("/v2/backends/b1/servers") == {
+def test_the_servers_of_a_backend_are_listed_by_id():
+    assert list_document(TABLE, ObjectKind.SERVER, "b1") == {
         "Servers": [{"Id": "s1", "URL": "http://h:1"}, {"Id": "s2", "URL": "http://h:2"}]
     }
-    assert shown("/v2/backends/b1/servers/s2") == {"Id": "s2", "URL": "http://h:2"}
+    key = ObjectKey(ObjectKind.SERVER, "s2", "b1")
+    assert object_document(TABLE, key) == {"Id": "s2", "URL": "http://h:2"}
 
 
-def test_frontends_are_listed_and_found():
-    (document,) = shown("/v2/frontends")["Frontends"]
-    assert shown("/v2/frontends/f%31") == document
+def test_a_frontend_is_listed_and_shown_alike():
+    (document,) = listed(ObjectKind.FRONTEND)
+    assert object_document(TABLE, ObjectKey(ObjectKind.FRONTEND, "f1")) == document
     assert document["Route"] == 'Path("/")'
 
 
 @pytest.mark.parametrize(
-    "target",
+    "key",
     [
-        "/",
-        "/v2/backends/x",
-        "/v2/backends/x/servers",
-        "/v2/backends/b1/servers/x",
-        "/v2/frontends/x",
+        ObjectKey(ObjectKind.BACKEND, "x"),
+        ObjectKey(ObjectKind.SERVER, "x", "b1"),
+        ObjectKey(ObjectKind.SERVER, "s1", "x"),
+        ObjectKey(ObjectKind.FRONTEND, "x"),
     ],
 )
-def test_what_is_not_there_is_404_with_a_message(target):
-    assert answer(TABLE, target) == (404, {"message": "Object not found"})
+def test_an_object_that_does_not_exist_is_404(key):
+    with pytest.raises(ApiError, match="Object not found") as missing:
+        object_document(TABLE, key)
+    assert missing.value.status == 404
+
+
+def test_the_servers_of_a_missing_backend_are_404():
+    with pytest.raises(ApiError, match="Object not found"):
+        list_document(TABLE, ObjectKind.SERVER, "x")

@@ -74,7 +74,7 @@ def test_of_equal_routes_the_smaller_id_wins_and_the_other_is_told_hidden():
         [rule("f2", 'Path("/<a>")'), rule("f1", 'Path("/<b>")'), rule("f3", 'Path("/a")')],
     )
     assert router.find(RequestView(b"h", b"/x")) == "f1"
-    assert router.hidden() == {"f2": "f1"}
+    assert router.shadowed() == {"f2": "f1"}
 
 
 def test_removing_the_winner_brings_the_hidden_one_forward():

@@ -1,4 +1,4 @@
-"""What templates may ask of the host: names and addresses, its interfaces, whether a file is."""
+"""Template functions that ask the host: DNS, network interfaces, whether a file exists."""
 
 import ipaddress
 import os
@@ -14,7 +14,7 @@ import psutil
 from confd.core.templates import functions
 from confd.core.templates.functions import Function, FunctionError
 
-# Of one question to a resolver; rendering waits for it.
+# For one question to a resolver, because rendering waits for the answer.
 DNS_TIMEOUT_S = 3.0
 _RESOLV_CONF = Path("/etc/resolv.conf")
 _DNS_PORT = 53
@@ -31,8 +31,8 @@ class Service:
 
 
 def all_functions(variables: Mapping[str, str]) -> dict[str, Function]:
-    """Return the functions over the environment, the clock and the host."""
-    return {**functions.world_functions(variables, time.time), **HOST}
+    """Return the functions that read the environment, the clock and the host."""
+    return {**functions.environment_functions(variables, time.time), **HOST}
 
 
 def lookup_ip(name: str) -> list[str]:
@@ -51,11 +51,11 @@ def lookup_ipv6(name: str) -> list[str]:
 
 
 def _addresses(name: str, family: socket.AddressFamily) -> list[str]:
-    # An empty answer would render an empty upstream: a failure keeps the last good file.
+    # A failure keeps the last good file. An empty list would render an upstream without servers.
     try:
         found = socket.getaddrinfo(name, None, family, socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise FunctionError("the name was not resolved: the file stays as it is") from None
+        raise FunctionError("the name could not be resolved: the file stays as it is") from None
     return sorted({str(address[4][0]) for address in found})
 
 
@@ -70,7 +70,7 @@ def lookup_srv(service: str, protocol: str, name: str) -> list[Service]:
             data = question.send(_resolver(), _DNS_PORT, tcp=True, timeout=DNS_TIMEOUT_S)
             reply = dnslib.DNSRecord.parse(data)
     except (OSError, dnslib.DNSError, UnicodeError, ValueError):
-        raise FunctionError("the service was not resolved: the file stays as it is") from None
+        raise FunctionError("the service could not be resolved: the file stays as it is") from None
     found = [
         Service(str(each.rdata.target), each.rdata.port, each.rdata.priority, each.rdata.weight)
         for each in reply.rr
@@ -95,7 +95,7 @@ def lookup_iface_ipv4(name: str) -> str:
 
 
 def lookup_iface_ipv6(name: str) -> str:
-    """Return the first IPv6 address of an interface, the widest reaching first."""
+    """Return the first IPv6 address of an interface, preferring a global one."""
     return _of_interface(name, socket.AF_INET6)
 
 
@@ -111,7 +111,7 @@ def _of_interface(name: str, family: socket.AddressFamily) -> str:
 
 
 def file_exists(path: str) -> bool:
-    """Say whether there is anything at a path."""
+    """Say whether a path exists."""
     return Path(path).exists() if path and "\0" not in path else False
 
 

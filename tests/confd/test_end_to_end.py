@@ -86,7 +86,7 @@ def holds(path: Path, text: str) -> Callable[[], bool]:
     return lambda: path.exists() and path.read_text() == text
 
 
-def test_a_key_change_is_in_the_file_within_a_second(site: ConfdSite) -> None:
+def test_a_key_change_reaches_the_file_within_a_second(site: ConfdSite) -> None:
     dest = site.confdir.add("a", "{{ getvs('/app/*') }}", 'mode = "0640"')
     with site.daemon():
         site.store.put("/app/x", "1")
@@ -98,7 +98,7 @@ def test_a_key_change_is_in_the_file_within_a_second(site: ConfdSite) -> None:
     assert dest.stat().st_mode & 0o777 == 0o640
 
 
-def test_a_key_that_is_one_file_is_followed(site: ConfdSite) -> None:
+def test_a_single_key_is_followed(site: ConfdSite) -> None:
     dest = site.confdir.add("a", "{{ getv('/one/key', 'none') }}", keys='["/one/key"]')
     with site.daemon():
         assert dest.read_text() == "none"
@@ -109,7 +109,7 @@ def test_a_key_that_is_one_file_is_followed(site: ConfdSite) -> None:
         wait_until(holds(dest, "none"), "the deleted parent", SECOND)
 
 
-def test_a_refused_file_never_stands_and_the_next_good_one_does(on_etcd: ConfdSite) -> None:
+def test_a_file_that_fails_its_check_is_never_put_in_place(on_etcd: ConfdSite) -> None:
     site = on_etcd
     dest = site.confdir.add("a", "{{ getv('/app/v') }}", 'check_cmd = "grep -q good {{ src }}"')
     site.store.put("/app/v", "good 1")
@@ -123,7 +123,7 @@ def test_a_refused_file_never_stands_and_the_next_good_one_does(on_etcd: ConfdSi
         assert staged(dest.parent) == []
 
 
-def test_a_failed_reload_is_made_up_for_after_a_restart(on_etcd: ConfdSite, tmp_path: Path) -> None:
+def test_a_failed_reload_runs_again_after_a_restart(on_etcd: ConfdSite, tmp_path: Path) -> None:
     site, gate, log = on_etcd, tmp_path / "gate", tmp_path / "log"
     line = f"test -e {gate} && cat {{{{ dest }}}} >> {log}"
     site.confdir.add("a", "{{ getv('/app/v') }}", f'reload_cmd = "{line}"')
@@ -138,7 +138,7 @@ def test_a_failed_reload_is_made_up_for_after_a_restart(on_etcd: ConfdSite, tmp_
         assert "confd_reloads_owed 0.0" in site.page("metrics")
 
 
-def test_files_stay_while_the_store_is_away_and_follow_when_it_is_back(tmp_path: Path) -> None:
+def test_files_stay_while_the_store_is_down_and_change_once_it_is_back(tmp_path: Path) -> None:
     port = free_port()
     with Coordinator(tmp_path, port=port) as store:
         site = ConfdSite(tmp_path, store.url)
@@ -154,7 +154,9 @@ def test_files_stay_while_the_store_is_away_and_follow_when_it_is_back(tmp_path:
                 wait_until(holds(dest, "2"), "the change after the return")
 
 
-def test_a_start_without_the_store_goes_by_the_last_keys(on_etcd: ConfdSite, etcd: Etcd) -> None:
+def test_confd_that_starts_without_the_store_uses_the_last_keys(
+    on_etcd: ConfdSite, etcd: Etcd
+) -> None:
     site = on_etcd
     dest = site.confdir.add("a", "{{ getv('/app/v') }}")
     site.store.put("/app/v", "1")
@@ -166,7 +168,7 @@ def test_a_start_without_the_store_goes_by_the_last_keys(on_etcd: ConfdSite, etc
         wait_until(holds(dest, "1"), "the text of the last keys")
 
 
-def test_a_start_before_the_store_touches_nothing_and_catches_up(tmp_path: Path) -> None:
+def test_confd_that_starts_before_the_store_writes_files_once_it_is_there(tmp_path: Path) -> None:
     port = free_port()
     site = ConfdSite(tmp_path, f"http://127.0.0.1:{port}")
     dest = site.confdir.add("a", "{{ getv('/app/v', 'none') }}")
@@ -193,14 +195,14 @@ def test_older_cached_keys_do_not_undo_newer_files(on_etcd: ConfdSite, tmp_path:
         wait_until(holds(log, "12"), "the second reload")
 
 
-def test_onetime_writes_and_says_that_all_went_well(site: ConfdSite) -> None:
+def test_onetime_writes_the_files_and_exits_with_0(site: ConfdSite) -> None:
     dest = site.confdir.add("a", "{{ getv('/app/v') }}")
     site.store.put("/app/v", "1")
     done = site.onetime()
     assert (done.returncode, dest.read_text()) == (0, "1"), done.stderr
 
 
-def test_onetime_works_the_others_when_one_fails(on_etcd: ConfdSite) -> None:
+def test_onetime_processes_the_others_when_one_fails(on_etcd: ConfdSite) -> None:
     site = on_etcd
     site.confdir.add("a", "\n{{ getv('/app/v') }}")
     dest = site.confdir.add("b", "x")
@@ -209,7 +211,7 @@ def test_onetime_works_the_others_when_one_fails(on_etcd: ConfdSite) -> None:
     assert "templates/a.j2:2: key '/app/v' is absent" in done.stderr
 
 
-def test_onetime_without_a_store_says_so(tmp_path: Path) -> None:
+def test_onetime_without_a_store_exits_with_3(tmp_path: Path) -> None:
     site = ConfdSite(tmp_path, f"http://127.0.0.1:{free_port()}")
     dest = site.confdir.add("a", "x")
     done = site.onetime()
@@ -218,7 +220,7 @@ def test_onetime_without_a_store_says_so(tmp_path: Path) -> None:
     assert not dest.exists()
 
 
-def test_a_wrong_resource_is_wrong_use(tmp_path: Path) -> None:
+def test_an_invalid_resource_exits_with_2(tmp_path: Path) -> None:
     site = ConfdSite(tmp_path, f"http://127.0.0.1:{free_port()}")
     site.confdir.add("a", "x", 'mode = "644"')
     for flags in ((), ("--onetime",)):
@@ -233,14 +235,14 @@ def test_a_wrong_resource_is_wrong_use(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "flags", [["--confdir", "/no/such"], ["--interval", "-1"], ["--nonsense"], ["extra"]]
 )
-def test_wrong_use_is_told(flags: list[str], tmp_path: Path) -> None:
+def test_wrong_use_is_reported(flags: list[str], tmp_path: Path) -> None:
     command = python("confd", "--onetime", *flags)
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert flags[0] in done.stderr
 
 
-def test_a_second_confd_on_one_state_directory_is_refused(on_etcd: ConfdSite) -> None:
+def test_a_second_confd_cannot_use_the_same_state_directory(on_etcd: ConfdSite) -> None:
     on_etcd.confdir.add("a", "x")
     with on_etcd.daemon():
         done = on_etcd.onetime()
@@ -248,7 +250,7 @@ def test_a_second_confd_on_one_state_directory_is_refused(on_etcd: ConfdSite) ->
     assert "is in use by another confd" in done.stderr
 
 
-def test_flags_of_one_dash_and_noop(on_etcd: ConfdSite) -> None:
+def test_options_may_have_one_dash_and_noop_writes_nothing(on_etcd: ConfdSite) -> None:
     dest = on_etcd.confdir.add("a", "x")
     done = on_etcd.onetime("-noop")
     assert done.returncode == 0
@@ -256,7 +258,7 @@ def test_flags_of_one_dash_and_noop(on_etcd: ConfdSite) -> None:
     assert not dest.exists()
 
 
-def test_a_term_lets_a_running_reload_finish(on_etcd: ConfdSite, tmp_path: Path) -> None:
+def test_sigterm_lets_a_running_reload_finish(on_etcd: ConfdSite, tmp_path: Path) -> None:
     site, begun, gate, log = on_etcd, *(tmp_path / name for name in ("begun", "gate", "log"))
     line = f"touch {begun}; while ! test -e {gate}; do sleep 0.02; done; echo done >> {log}"
     site.confdir.add("a", "{{ getv('/app/v', '') }}", f'reload_cmd = "{line}"')
@@ -272,7 +274,9 @@ def test_a_term_lets_a_running_reload_finish(on_etcd: ConfdSite, tmp_path: Path)
     assert log.read_text() == "done\n"
 
 
-def test_a_term_ends_a_reload_that_outlasts_the_drain(on_etcd: ConfdSite, tmp_path: Path) -> None:
+def test_sigterm_ends_a_reload_that_outlasts_the_drain_time(
+    on_etcd: ConfdSite, tmp_path: Path
+) -> None:
     site, pid = on_etcd, tmp_path / "pid"
     dest = site.confdir.add("a", "x", f'reload_cmd = "echo $$ > {pid}; sleep 300 & sleep 300"')
     command = site.command("--watch", "--status-addr", "", "--drain-timeout", "4")
@@ -294,7 +298,7 @@ def group_lives(group: int) -> bool:
     return True
 
 
-def test_a_term_during_onetime_leaves_no_staged_file_and_no_command(
+def test_sigterm_during_onetime_leaves_no_staged_file_and_no_command(
     on_etcd: ConfdSite, tmp_path: Path
 ) -> None:
     site, pid = on_etcd, tmp_path / "pid"
@@ -306,7 +310,7 @@ def test_a_term_during_onetime_leaves_no_staged_file_and_no_command(
     assert list(dest.parent.iterdir()) == []
 
 
-def test_a_hup_reads_the_configuration_again(on_etcd: ConfdSite) -> None:
+def test_sighup_reloads_the_configuration(on_etcd: ConfdSite) -> None:
     site = on_etcd
     site.confdir.add("a", "x")
     with site.daemon() as running:
@@ -330,7 +334,7 @@ def test_no_value_is_in_the_log_or_on_the_status_page(on_etcd: ConfdSite) -> Non
     assert "s3cret" not in running.log.read_text()
 
 
-def test_an_edited_configuration_is_taken_without_a_signal(on_etcd: ConfdSite) -> None:
+def test_an_edited_configuration_is_applied_without_a_signal(on_etcd: ConfdSite) -> None:
     site = on_etcd
     dest = site.confdir.add("a", "1")
     with site.daemon():

@@ -1,7 +1,7 @@
-"""confd's template functions over keys and text, with the meaning Go gives them.
+"""Template functions for keys and text, with the same results as in Go's confd.
 
-A message of FunctionError names keys and positions, never a value: values may be secrets, and
-messages go to logs.
+A FunctionError names keys and positions but never a value: values may be secret, and messages go
+to logs.
 """
 
 import base64
@@ -19,7 +19,7 @@ from confd.core.keyspace.scope import segments
 Function = Callable[..., object]
 Clock = Callable[[], float]
 
-# As many items as the sandbox grants range().
+# The sandbox has the same limit for range().
 SEQ_ITEMS_MAX = 100_000
 INT64_MAX = 2**63 - 1
 _DECIMAL = re.compile(r"[+-]?[0-9]+")
@@ -28,11 +28,11 @@ _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 
 class FunctionError(Exception):
-    """A template asked for what cannot be; the message holds no values."""
+    """A template function failed; the message contains no values."""
 
 
 def key_functions(reader: Reader) -> dict[str, Function]:
-    """Return the functions that read keys, bound to one rendering."""
+    """Return the functions that read keys, for one rendering."""
 
     def get(key: str) -> KVPair:
         return KVPair(key, getv(key))
@@ -71,10 +71,10 @@ def key_functions(reader: Reader) -> dict[str, Function]:
     return {function.__name__: function for function in bound}
 
 
-def world_functions(
+def environment_functions(
     variables: Mapping[str, str], clock: Callable[[], float]
 ) -> dict[str, Function]:
-    """Return the functions that read the environment and the clock, both given."""
+    """Return the functions that read the given environment and clock."""
 
     def getenv(name: str, default: str = "") -> str:
         return variables.get(name, "") or default
@@ -87,7 +87,7 @@ def world_functions(
 
 def _absence(reader: Reader, key: str) -> str:
     if not reader.scope.covers(reader.scope.key_of(key)):
-        return f"key {key!r} is outside what `keys` of the resource covers: add it there"
+        return f"key {key!r} is not covered by `keys` of the resource: add it there"
     return f"key {key!r} is absent: write the key, or give a default as getv({key!r}, ...)"
 
 
@@ -101,7 +101,7 @@ def json_object(text: str) -> dict[str, object]:
     """Parse a JSON object."""
     value = from_json(text)
     if not isinstance(value, dict):
-        raise FunctionError("json wants an object; for an array use jsonArray")
+        raise FunctionError("json needs an object; use jsonArray for an array")
     return value
 
 
@@ -109,7 +109,7 @@ def json_array(text: str) -> list[object]:
     """Parse a JSON array."""
     value = from_json(text)
     if not isinstance(value, list):
-        raise FunctionError("jsonArray wants an array; for an object use json")
+        raise FunctionError("jsonArray needs an array; use json for an object")
     return value
 
 
@@ -124,7 +124,7 @@ def from_json(text: str) -> object:
 def make_map(*pairs: object) -> dict[str, object]:
     """Return a dict of alternating names and values."""
     if len(pairs) % 2:
-        raise FunctionError("map wants pairs: a name and a value, and so on")
+        raise FunctionError("map needs pairs of a name and a value")
     return {_text(pairs[at], "a name of map"): pairs[at + 1] for at in range(0, len(pairs), 2)}
 
 
@@ -161,17 +161,17 @@ def directory(path: str) -> str:
 
 
 def to_upper(text: str) -> str:
-    """Map each character to its one upper-case character, as Go; ß has none."""
+    """Map each character to its one upper-case character, as Go does; ß has none."""
     return "".join(up if len(up := character.upper()) == 1 else character for character in text)
 
 
 def to_lower(text: str) -> str:
-    """Map each character to its one lower-case character, as Go, blind to context."""
+    """Map each character to its one lower-case character, as Go does, regardless of context."""
     return "".join(character.lower()[0] for character in text)
 
 
 def contains(text: str, part: str) -> bool:
-    """Say whether `part` occurs."""
+    """Say whether the text contains `part`."""
     return part in text
 
 
@@ -181,24 +181,24 @@ def replace(text: str, old: str, new: str, count: int) -> str:
 
 
 def trim_suffix(text: str, suffix: str) -> str:
-    """Drop one `suffix` from the end."""
+    """Remove one `suffix` from the end."""
     return text.removesuffix(suffix)
 
 
 def parse_bool(text: str) -> bool:
-    """Read a truth value in one of Go's spellings."""
+    """Parse a boolean as Go does."""
     if text in _TRUE:
         return True
     if text in _FALSE:
         return False
     raise FunctionError(
-        "parseBool: the text is none of 1 t T TRUE true True 0 f F FALSE false False"
+        "parseBool: the text must be one of 1 t T TRUE true True 0 f F FALSE false False"
     )
 
 
 def atoi(text: str) -> int:
-    """Read a decimal integer of 64 bits."""
-    # The longest has a sign and 19 digits; leading zeros are free, as in Go, within reason.
+    """Parse a decimal integer of 64 bits."""
+    # The longest number has a sign and 19 digits; leading zeros are allowed up to a bound.
     if len(text) > 64 or not _DECIMAL.fullmatch(text):
         raise FunctionError("atoi: the text is not a decimal integer")
     return _int64(int(text))
@@ -228,7 +228,7 @@ def div(left: int, right: int) -> int:
 
 
 def mod(left: int, right: int) -> int:
-    """Return what div leaves over; it has the sign of `left`."""
+    """Return the remainder of div; it has the sign of `left`."""
     if _integer(right) == 0:
         raise FunctionError("mod: division by zero")
     rest = abs(_integer(left)) % abs(right)
@@ -268,7 +268,7 @@ def base64_decode(text: str) -> str:
     try:
         return base64.b64decode(text, validate=True).decode()
     except (binascii.Error, ValueError):
-        # No cause: that of a failed decoding quotes the bytes.
+        # The cause is dropped: its message quotes the bytes.
         raise FunctionError("base64Decode: the value is not base64 of UTF-8 text") from None
 
 
@@ -278,7 +278,9 @@ def _bytes_in(text: str) -> int:
 
 def _integer(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise FunctionError(f"an integer is needed, not {type(value).__name__}: use atoi for text")
+        raise FunctionError(
+            f"an integer is needed, not {type(value).__name__}: convert text with atoi"
+        )
     return value
 
 
@@ -316,7 +318,7 @@ PLAIN: Mapping[str, Function] = {
     "base64Decode": base64_decode,
 }
 
-# Those with a natural subject, where Jinja has no filter of the name.
+# Functions that are also filters, where Jinja has no filter of that name.
 FILTERS: Mapping[str, Function] = {
     **{name: PLAIN[name] for name in ("json", "jsonArray", "split", "base", "dir", "toUpper")},
     **{name: PLAIN[name] for name in ("toLower", "contains", "trimSuffix", "parseBool", "atoi")},

@@ -1,8 +1,9 @@
-"""Jinja2 templates over keys: sandboxed, strict, and silent about values.
+"""Renders Jinja2 templates in a sandbox. No error shows a value of a key.
 
-Values are data. They are never compiled, and no error shows one: what an exception of foreign
-code says may quote a value, so only its type is told, with the template's line. A name that a
-message of Jinja quotes is shown only when the template's own text holds it.
+Values are data. They are never compiled as templates, and they may be secret. The message of an
+exception from a library may quote a value, so an error shows only the exception's type and the
+line in the template. A name quoted by a message of Jinja is shown only if it occurs in the
+template's own text.
 """
 
 import re
@@ -18,9 +19,9 @@ from confd.core.keyspace.reader import KVPair, Reader
 from confd.core.templates import functions, text_functions
 from confd.core.templates.functions import FunctionError
 
-# A file under /etc of more than this is a template gone wrong.
+# A rendered file larger than this is a mistake in the template.
 OUTPUT_BYTES_MAX = 16 << 20
-# Compiled ones kept: a host has hundreds, and to compile is many times dearer than to render.
+# How many compiled templates are kept. Compiling takes many times longer than rendering.
 TEMPLATES_MAX = 4096
 _MARKS = (
     "variable_start_string",
@@ -30,21 +31,21 @@ _MARKS = (
     "comment_start_string",
     "comment_end_string",
 )
-# Loaders are handed one; ours do not ask it anything.
+# Loaders take an environment as an argument; ours do not use it.
 _BARE = jinja2.Environment(autoescape=False)  # noqa: S701 - nothing is rendered by it
-# Floats are exact integers up to here.
+# Up to here, every integer has an exact float.
 EXACT_FLOAT_MAX = 2**53
 _NO_PART = re.compile(r"'(.*?)' has no (?:attribute|element) (.*)", re.DOTALL)
 _NO_NAME = re.compile(r"'(\w+)' is undefined")
 
 
 class Unreadable(Exception):  # noqa: N818 - what is wrong with the file, not with the caller
-    """A template file exists and cannot be taken; the message says why, without its name."""
+    """A template file exists but cannot be used; the message says why, without its name."""
 
 
 @dataclass
 class RenderError(Exception):
-    """A template could not be rendered. `reason` holds no values; line 0 is the whole file."""
+    """A template cannot be rendered. `reason` contains no values; line 0 is the whole file."""
 
     template: str
     line: int
@@ -56,28 +57,28 @@ class RenderError(Exception):
 
 
 class Renderer:
-    """Renders the templates of one directory. One thread renders.
+    """Renders the templates of one directory. Only one thread may use it.
 
-    `root` begins the filename that the loader gives each template.
+    `root` is the start of the file name that the loader gives each template.
     """
 
     def __init__(
         self,
         loader: jinja2.BaseLoader,
         root: str,
-        world: Mapping[str, functions.Function],
+        host_functions: Mapping[str, functions.Function],
         compiled: jinja2.BytecodeCache | None = None,
     ) -> None:
         self._root = root
         self._loader = loader
-        self._world = world
+        self._host_functions = host_functions
         self._compiled = compiled
         self._environments: dict[tuple[str, tuple[str, ...]], jinja2.Environment] = {}
 
     def render(
         self, src: str, reader: Reader, delimiters: tuple[str, ...] = (), item: str = ""
     ) -> bytes:
-        """Return the text of a file; `item` is its part of for_each. Raises RenderError."""
+        """Return the text of a file; `item` is its item of for_each. Raises RenderError."""
         try:
             environment = self._environment(src, delimiters)
             template = environment.get_template(src, globals=_keyed(environment, reader, item))
@@ -86,18 +87,18 @@ class Renderer:
             raise self._explained(src, error) from None
 
     def parse(self, src: str, delimiters: tuple[str, ...] = ()) -> None:
-        """Look whether a template is well formed. Raises RenderError."""
+        """Check that a template is well formed. Raises RenderError."""
         try:
             self._environment(src, delimiters).get_template(src)
         except Exception as error:  # noqa: BLE001 - whatever a template does is its own failure
             raise self._explained(src, error) from None
 
     def _environment(self, src: str, delimiters: tuple[str, ...]) -> jinja2.Environment:
-        # Jinja ends all lines of its output alike; a file keeps the ends of its template.
+        # Jinja uses one line end for all of its output: that of the first line of the template.
         crlf = self._source(src).partition("\n")[0].endswith("\r")
         which = ("\r\n" if crlf else "\n", delimiters)
         if which not in self._environments:
-            self._environments[which] = _environment(self._loader, which, self._world)
+            self._environments[which] = _environment(self._loader, which, self._host_functions)
             self._environments[which].bytecode_cache = self._compiled
         return self._environments[which]
 
@@ -130,7 +131,7 @@ class Renderer:
 def _environment(
     loader: jinja2.BaseLoader,
     which: tuple[str, tuple[str, ...]],
-    world: Mapping[str, functions.Function],
+    host_functions: Mapping[str, functions.Function],
 ) -> jinja2.Environment:
     newline, delimiters = which
     environment = ImmutableSandboxedEnvironment(
@@ -144,9 +145,9 @@ def _environment(
         cache_size=TEMPLATES_MAX,
         **dict(zip(_MARKS, delimiters, strict=False)),
     )
-    # Random text would make every rendering another file, and every key change a reload.
+    # Random text would change the file with every rendering, and cause a reload each time.
     del environment.globals["lipsum"], environment.filters["random"]
-    environment.globals.update({**functions.PLAIN, **text_functions.PLAIN, **world})
+    environment.globals.update({**functions.PLAIN, **text_functions.PLAIN, **host_functions})
     environment.filters.update({**functions.FILTERS, **text_functions.FILTERS})
     return environment
 
@@ -154,8 +155,8 @@ def _environment(
 def _keyed(
     environment: jinja2.Environment, reader: Reader, item: str
 ) -> MutableMapping[str, object]:
-    # As globals of the load, not as variables: imported macros see only globals. A template that
-    # served an item before must not find it again.
+    # These are globals of the loaded template, because imported macros see only globals. `item` is
+    # always set, so that a template never sees the item of an earlier rendering.
     return {
         **functions.key_functions(reader),
         "item": item or environment.undefined(name="item"),
@@ -174,7 +175,7 @@ def _rendered(template: jinja2.Template) -> bytes:
 
 
 def _printed(value: object) -> object:
-    """Give a value the form that Go's templates print."""
+    """Return a value in the form that Go's templates print."""
     match value:
         case None:
             raise FunctionError("the expression is null: give it a default")
@@ -202,7 +203,7 @@ def _printed(value: object) -> object:
 def _syntax_reason(error: jinja2.TemplateSyntaxError) -> str:
     reason = error.message or "wrong syntax"
     if "comment" in reason:
-        return f"{reason}; to write the two characters {{# use {{{{ '{{#' }}}}"
+        return f"{reason}; to write the characters {{# in the file, use {{{{ '{{#' }}}}"
     return reason
 
 
@@ -217,9 +218,9 @@ def _reason(error: Exception, source: str) -> str:
             shown = f" {name}" if name in source else ""
             return f"no template{shown} in the templates directory"
         case SecurityError():
-            return "the sandbox refuses this access"
+            return "the sandbox does not allow this access"
         case RecursionError():
-            return "templates or macros call each other without end"
+            return "templates or macros call each other endlessly"
         case UnicodeEncodeError():
             return "the text is not valid Unicode"
         case TypeError():

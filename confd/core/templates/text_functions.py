@@ -1,6 +1,7 @@
-"""Template functions over text, lists and maps, by the names that Go templates know them by.
+"""Template functions for text, lists and maps, with the names they have in Go templates.
 
-Where Go's template pipes a value last, these take it last too; the filters take it first.
+Where a Go template pipes a value in as the last argument, these take it last too. The filters
+take it first.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from confd.core.templates.functions import FunctionError, from_json
 
 Function = Callable[..., object]
 
-# Of what one call of indent or repeat may make.
+# Bound on the result of one call of indent or repeat.
 TEXT_LENGTH_MAX = 1 << 20
 INDENT_MAX = 1000
 _PATTERNS_MAX = 1024
@@ -29,12 +30,12 @@ def default(fallback: object, value: object = "") -> object:
 
 
 def is_empty(value: object) -> bool:
-    """Say whether a value is false, zero, null or has nothing in it."""
+    """Say whether a value is false, zero, null or empty."""
     return not value
 
 
 def ternary(if_true: object, if_false: object, condition: object) -> object:
-    """Choose by a condition."""
+    """Return one of two values, depending on a condition."""
     return if_true if condition else if_false
 
 
@@ -66,7 +67,7 @@ def _encoded(value: object, spaces: int | None) -> str:
             separators=separators,
         )
     except (TypeError, ValueError, RecursionError):
-        raise FunctionError("toJson: the value has a part that JSON does not know") from None
+        raise FunctionError("toJson: the value has a part that JSON cannot express") from None
 
 
 def _plain(value: object) -> object:
@@ -84,27 +85,27 @@ def indent(count: int, text: str) -> str:
 
 
 def nindent(count: int, text: str) -> str:
-    """Begin a line and indent."""
+    """Start a new line and indent the text."""
     return "\n" + indent(count, text)
 
 
 def quote(text: object) -> str:
-    """Put double quotes around text, with escapes as JSON and Go have them."""
+    """Put double quotes around text, with escapes as in JSON and Go."""
     return json.dumps(_shown(text), ensure_ascii=False)
 
 
 def squote(text: object) -> str:
-    """Put single quotes around text, as it is."""
+    """Put single quotes around text, without escapes."""
     return f"'{_shown(text)}'"
 
 
 def regex_match(pattern: str, text: str) -> bool:
-    """Say whether the pattern is found in the text."""
+    """Say whether the text contains a match of the pattern."""
     return _regex(pattern).search(text) is not None
 
 
 def regex_find(pattern: str, text: str) -> str:
-    """Return the first match, empty without one."""
+    """Return the first match, or an empty text."""
     found = _regex(pattern).search(text)
     return found[0] if found else ""
 
@@ -127,19 +128,19 @@ def regex_replace_all(pattern: str, text: str, replacement: str) -> str:
 
 
 def trim_prefix(text: str, prefix: str) -> str:
-    """Drop one `prefix` from the start."""
+    """Remove one `prefix` from the start."""
     return text.removeprefix(prefix)
 
 
 def repeat(count: int, text: str) -> str:
-    """Say a text several times."""
+    """Repeat a text."""
     if count < 0 or count * len(text) > TEXT_LENGTH_MAX:
         raise FunctionError(f"repeat: from 0 times to {TEXT_LENGTH_MAX} characters")
     return text * count
 
 
 def nospace(text: str) -> str:
-    """Drop all white space."""
+    """Remove all white space."""
     return "".join(text.split())
 
 
@@ -159,9 +160,9 @@ def camelcase(text: str) -> str:
 
 
 def make_dict(*pairs: object, **named: object) -> dict[str, object]:
-    """Return a map of alternating names and values, or of named ones."""
+    """Return a map of alternating names and values, or of keyword arguments."""
     if len(pairs) % 2 or not all(isinstance(name, str) for name in pairs[::2]):
-        raise FunctionError("dict wants pairs: a name and a value, and so on")
+        raise FunctionError("dict needs pairs of a name and a value")
     return {**dict(zip(map(str, pairs[::2]), pairs[1::2], strict=True)), **named}
 
 
@@ -171,7 +172,7 @@ def make_list(*items: object) -> list[object]:
 
 
 def has_key(found: Mapping[str, object], name: str) -> bool:
-    """Say whether a map has a name."""
+    """Say whether a map has a key."""
     return name in found
 
 
@@ -186,12 +187,12 @@ def values(found: Mapping[str, object]) -> list[object]:
 
 
 def append(items: Sequence[object], item: object) -> list[object]:
-    """Return a longer list."""
+    """Return a new list with an item added."""
     return [*items, item]
 
 
 def pluck(name: str, *maps: Mapping[str, object]) -> list[object]:
-    """Return what the maps that have a name have there."""
+    """Return the values that maps have under a key, where they have it."""
     return [found[name] for found in maps if name in found]
 
 
@@ -214,7 +215,7 @@ def index(found: object, *places: object) -> object:
 
 
 def length(found: Sequence[object] | Mapping[str, object]) -> int:
-    """Count items, or the bytes of a text, as Go does."""
+    """Return the number of items, or of bytes of a text, as Go does."""
     return len(found.encode()) if isinstance(found, str) else len(found)
 
 
@@ -223,7 +224,7 @@ def printf(form: str, *arguments: object) -> str:
     left = list(arguments)
     text = _VERB.sub(lambda verb: _formatted(verb, left), form)
     if left:
-        raise FunctionError("printf: more arguments than places")
+        raise FunctionError("printf: more arguments than verbs")
     return text
 
 
@@ -232,7 +233,7 @@ def _formatted(verb: re.Match[str], left: list[object]) -> str:
     if letter == "%":
         return "%"
     if not left:
-        raise FunctionError("printf: fewer arguments than places")
+        raise FunctionError("printf: fewer arguments than verbs")
     if int(width or 0) > _WIDTH_MAX or int(precision or 0) > _WIDTH_MAX:
         raise FunctionError(f"printf: a width is at most {_WIDTH_MAX}")
     value = left.pop(0)
@@ -255,7 +256,7 @@ def _formatted(verb: re.Match[str], left: list[object]) -> str:
         case ("v" | "s", _) if letter == "v" or isinstance(value, list | tuple):
             text = _shown(value)
         case _:
-            raise FunctionError(f"printf: %{letter} is not for a {type(value).__name__}")
+            raise FunctionError(f"printf: %{letter} cannot format a {type(value).__name__}")
     return _padded(text, flags, int(width or 0))
 
 
@@ -288,7 +289,7 @@ def _regex(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
     except re.error as error:
-        raise FunctionError(f"the regular expression is wrong at {error.pos}") from None
+        raise FunctionError(f"the regular expression is malformed at {error.pos}") from None
 
 
 PLAIN: Mapping[str, Function] = {
@@ -325,7 +326,7 @@ PLAIN: Mapping[str, Function] = {
     "printf": printf,
 }
 
-# Those with a natural subject, where Jinja has no filter of the name.
+# Functions that are also filters, where Jinja has no filter of that name.
 FILTERS: Mapping[str, Function] = {
     **{name: PLAIN[name] for name in ("toJson", "toPrettyJson", "quote", "squote", "trimPrefix")},
     **{name: PLAIN[name] for name in ("nospace", "snakecase", "camelcase", "kebabcase", "len")},

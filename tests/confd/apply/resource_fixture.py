@@ -1,4 +1,4 @@
-"""A confdir with one resource, worked again and again."""
+"""A configuration directory with one resource that is applied repeatedly."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ TEMPLATE = "v={{ getv('/app/v') }}\n"
 
 
 class OneResource:
-    """A confdir with one resource, worked again and again with one state."""
+    """A configuration directory with one resource, applied repeatedly with one state."""
 
     def __init__(self, directory: Path) -> None:
         self.confdir = Confdir(directory)

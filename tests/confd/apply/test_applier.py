@@ -1,4 +1,4 @@
-"""One resource worked: what is written, checked, reloaded, and what is left alone."""
+"""One resource: when its file is written, checked and reloaded, and when not."""
 
 import hashlib
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_a_file_is_written_once_and_then_left_alone(site: OneResource) -> None:
     assert dest.read_text() == "v=1\n"
 
 
-def test_a_mode_that_strayed_is_set_right(site: OneResource) -> None:
+def test_a_changed_mode_is_corrected(site: OneResource) -> None:
     dest = site.add('mode = "0640"')
     site.work()
     dest.chmod(0o666)
@@ -37,14 +37,14 @@ def test_a_mode_that_strayed_is_set_right(site: OneResource) -> None:
     assert dest.stat().st_mode & 0o777 == 0o640
 
 
-def test_the_check_sees_the_staged_file_and_the_old_one(site: OneResource) -> None:
+def test_the_check_gets_the_staged_file_and_the_current_one(site: OneResource) -> None:
     dest = site.add(f'check_cmd = "cat {{{{ dest }}}} {{{{ src }}}} > {site.log}"')
     dest.write_text("old ")
     site.work()
     assert site.logged() == "old v=1\n"
 
 
-def test_a_refused_file_leaves_the_old_one_and_reloads_nothing(site: OneResource) -> None:
+def test_a_file_that_fails_its_check_is_not_written_or_reloaded(site: OneResource) -> None:
     dest = site.add(
         'check_cmd = "echo syntax error; exit 1"', f'reload_cmd = "echo x >> {site.log}"'
     )
@@ -64,7 +64,7 @@ def test_a_failed_rendering_leaves_the_old_file(site: OneResource) -> None:
     assert dest.read_text() == "old"
 
 
-def test_a_missing_directory_is_a_failure_that_names_it(site: OneResource) -> None:
+def test_the_error_names_a_missing_directory(site: OneResource) -> None:
     dest = site.add()
     dest.parent.rmdir()
     assert site.work() is Outcome.WRITE_FAILED
@@ -72,14 +72,14 @@ def test_a_missing_directory_is_a_failure_that_names_it(site: OneResource) -> No
     assert "No such file or directory" in site.result.error
 
 
-def test_a_directory_in_the_place_of_the_file_is_a_failure(site: OneResource) -> None:
+def test_a_directory_at_the_destination_is_an_error(site: OneResource) -> None:
     dest = site.add()
     dest.mkdir()
     assert site.work() is Outcome.WRITE_FAILED
     assert staged(dest.parent) == []
 
 
-def test_a_reload_runs_after_a_change_and_not_without_one(site: OneResource) -> None:
+def test_a_reload_runs_only_after_a_change(site: OneResource) -> None:
     site.add(f'reload_cmd = "cat {{{{ dest }}}} >> {site.log}"')
     site.work()
     site.work()
@@ -100,7 +100,7 @@ def test_a_failed_reload_is_owed_until_it_succeeds(site: OneResource, tmp_path: 
     assert site.logged() == "x\n" * 3
 
 
-def test_a_debt_survives_a_new_text_that_the_check_refuses(
+def test_an_owed_reload_stays_owed_when_the_next_text_fails_its_check(
     site: OneResource, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
@@ -115,14 +115,14 @@ def test_a_debt_survives_a_new_text_that_the_check_refuses(
     assert site.logged() == "v=1\n"
 
 
-def test_a_command_that_takes_too_long_is_a_failure(site: OneResource) -> None:
+def test_a_command_that_times_out_has_failed(site: OneResource) -> None:
     site.add('check_cmd = "sleep 300"')
     assert site.work(options=ApplyOptions(check_timeout_s=0.2)) is Outcome.CHECK_FAILED
     site.add('reload_cmd = "sleep 300"')
     assert site.work(options=ApplyOptions(reload_timeout_s=0.2)) is Outcome.RELOAD_FAILED
 
 
-def test_noop_says_what_it_would_do_and_touches_nothing(site: OneResource) -> None:
+def test_noop_reports_a_change_and_writes_nothing(site: OneResource) -> None:
     dest = site.add(f'reload_cmd = "echo x >> {site.log}"')
     assert site.work(options=ApplyOptions(noop=True)) is Outcome.WOULD_WRITE
     assert list(dest.parent.iterdir()) == []
@@ -131,7 +131,7 @@ def test_noop_says_what_it_would_do_and_touches_nothing(site: OneResource) -> No
     assert site.logged() == "x\n"
 
 
-def test_noop_pays_no_debt(site: OneResource, tmp_path: Path) -> None:
+def test_noop_runs_no_owed_reload(site: OneResource, tmp_path: Path) -> None:
     site.add(f'reload_cmd = "echo x >> {site.log}; false"')
     site.work()
     assert site.work(options=ApplyOptions(noop=True)) is Outcome.UNCHANGED
@@ -146,14 +146,14 @@ def test_sync_only_writes_and_runs_nothing(site: OneResource) -> None:
     assert site.logged() == ""
 
 
-def test_a_kept_stage_file_is_what_the_check_refused(site: OneResource) -> None:
+def test_keep_stage_file_keeps_the_text_that_failed_its_check(site: OneResource) -> None:
     dest = site.add('check_cmd = "false"')
     site.work(options=ApplyOptions(keep_staged=True))
     assert files.kept_path(dest).read_text() == "v=1\n"
     assert staged(dest.parent) == []
 
 
-def test_noop_with_a_kept_stage_file_shows_the_text(site: OneResource) -> None:
+def test_noop_with_keep_stage_file_keeps_the_text(site: OneResource) -> None:
     dest = site.add()
     assert site.work(options=ApplyOptions(noop=True, keep_staged=True)) is Outcome.WOULD_WRITE
     assert files.kept_path(dest).read_text() == "v=1\n"
@@ -163,7 +163,7 @@ def test_noop_with_a_kept_stage_file_shows_the_text(site: OneResource) -> None:
 @pytest.mark.parametrize(
     "value", ["{{ 7 }}", "$(touch {pwned})", "`touch {pwned}`", "'; touch {pwned}; '", "a\n\0b"]
 )
-def test_a_value_reaches_the_file_as_it_is_and_no_shell(
+def test_a_value_reaches_the_file_unchanged_and_never_a_shell(
     site: OneResource, tmp_path: Path, value: str
 ) -> None:
     pwned = tmp_path / "pwned"
@@ -174,7 +174,7 @@ def test_a_value_reaches_the_file_as_it_is_and_no_shell(
     assert not pwned.exists()
 
 
-def test_a_path_with_spaces_and_quotes_reaches_the_commands_whole(tmp_path: Path) -> None:
+def test_a_path_with_spaces_and_quotes_reaches_the_commands_intact(tmp_path: Path) -> None:
     directory = tmp_path / "it's a $HOME"
     directory.mkdir()
     site = OneResource(directory)
@@ -196,7 +196,7 @@ def test_a_template_outside_its_directory_is_not_read(site: OneResource, tmp_pat
         assert not dest.exists()
 
 
-def test_a_template_that_changed_is_read_anew(site: OneResource) -> None:
+def test_a_changed_template_is_read_again(site: OneResource) -> None:
     dest = site.add(template="1{% include 'part' %}")
     part = site.confdir.path / "templates" / "part"
     part.write_text("a")
@@ -210,7 +210,7 @@ def test_a_template_that_changed_is_read_anew(site: OneResource) -> None:
     ("content", "reason"),
     [(b"ok\n\xff", "not UTF-8 text in its line 2"), (b"x" * (1 << 20 | 1), "larger than")],
 )
-def test_a_template_that_cannot_be_one_is_refused(
+def test_a_file_that_is_not_a_template_is_rejected(
     site: OneResource, content: bytes, reason: str
 ) -> None:
     site.add()
@@ -219,19 +219,19 @@ def test_a_template_that_cannot_be_one_is_refused(
     assert reason in site.result.error
 
 
-def test_one_process_at_a_time_uses_a_state_directory(site: OneResource, tmp_path: Path) -> None:
+def test_only_one_process_can_use_a_state_directory(site: OneResource, tmp_path: Path) -> None:
     with pytest.raises(StateInUse, match="is in use by another confd"):
         StateDir(tmp_path / "state")
     site.restart()
 
 
-def test_a_state_directory_is_for_its_owner_alone(site: OneResource, tmp_path: Path) -> None:
+def test_only_the_owner_can_read_a_state_directory(site: OneResource, tmp_path: Path) -> None:
     keys_path = site.state.keys_path("/app")
     assert keys_path is not None
     assert keys_path.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_without_a_state_directory_a_debt_lives_in_memory() -> None:
+def test_without_a_state_directory_owed_reloads_are_in_memory() -> None:
     state = StateDir(None)
     state.owe_reload("/a")
     assert state.is_reload_owed("/a")
@@ -240,7 +240,9 @@ def test_without_a_state_directory_a_debt_lives_in_memory() -> None:
     assert state.keys_path("/app") is None
 
 
-def test_a_debt_that_cannot_be_noted_stops_the_write(site: OneResource, tmp_path: Path) -> None:
+def test_nothing_is_written_if_the_owed_reload_cannot_be_recorded(
+    site: OneResource, tmp_path: Path
+) -> None:
     dest = site.add('reload_cmd = "true"')
     (tmp_path / "state" / "owed").rmdir()
     assert site.work() is Outcome.WRITE_FAILED
@@ -272,12 +274,12 @@ def test_a_guard_keeps_the_old_file(site: OneResource, line: str, value: str, re
     ("kind", "text"),
     [("json", '{"a": 1}'), ("yaml", "a: [1]"), ("toml", "a = 1"), ("ini", "[a]\nb = 1\nc\n")],
 )
-def test_a_text_of_its_format_is_written(site: OneResource, kind: str, text: str) -> None:
+def test_a_well_formed_text_is_written(site: OneResource, kind: str, text: str) -> None:
     site.add(f'output_format = "{kind}"', template="{{ getv('/app/v') }}")
     assert site.work({"/app/v": text}) is Outcome.WRITTEN
 
 
-def test_delimiters_are_the_resources_own(site: OneResource) -> None:
+def test_a_resource_can_set_its_own_delimiters(site: OneResource) -> None:
     dest = site.add(
         """delimiters = ["<<", ">>", "<%", "%>", "<#", "#>"]""",
         template="${#A[@]} {{ x }} << getv('/app/v') >><% if true %>!<% endif %><# c #>",
@@ -286,14 +288,14 @@ def test_delimiters_are_the_resources_own(site: OneResource) -> None:
     assert dest.read_text() == "${#A[@]} {{ x }} 1!"
 
 
-def test_directories_are_made_when_asked(site: OneResource) -> None:
+def test_missing_directories_are_created_with_make_dirs(site: OneResource) -> None:
     dest = site.add("make_dirs = true", 'dir_mode = "0750"')
     dest.parent.rmdir()
     assert site.work() is Outcome.WRITTEN
     assert dest.parent.stat().st_mode & 0o777 == 0o750
 
 
-def test_backups_are_kept_with_index_and_hash_and_no_more_than_asked(site: OneResource) -> None:
+def test_backups_have_index_and_hash_in_their_names_and_are_limited(site: OneResource) -> None:
     dest = site.add("backups = 2", 'mode = "0640"')
     for index, value in enumerate("1234"):
         keys = key_set({"/app/v": value})
@@ -305,7 +307,7 @@ def test_backups_are_kept_with_index_and_hash_and_no_more_than_asked(site: OneRe
     assert (dest.parent / found[0]).stat().st_mode & 0o777 == 0o640
 
 
-def test_a_link_is_replaced_or_followed_as_the_resource_says(
+def test_a_link_is_replaced_unless_the_resource_follows_links(
     site: OneResource, tmp_path: Path
 ) -> None:
     real = tmp_path / "real"
@@ -322,7 +324,7 @@ def test_a_link_is_replaced_or_followed_as_the_resource_says(
     assert (dest.read_text(), real.read_text()) == ("v=1\n", "old")
 
 
-def test_a_file_written_in_place_stays_the_same_inode(site: OneResource) -> None:
+def test_a_file_written_in_place_keeps_its_inode(site: OneResource) -> None:
     dest = site.add('write = "in-place"', 'mode = "0600"')
     dest.write_text("a longer text than the new one")
     inode = dest.stat().st_ino
@@ -332,7 +334,7 @@ def test_a_file_written_in_place_stays_the_same_inode(site: OneResource) -> None
     assert staged(dest.parent) == []
 
 
-def test_a_command_in_list_form_has_no_shell(site: OneResource) -> None:
+def test_a_command_in_list_form_runs_without_a_shell(site: OneResource) -> None:
     dest = site.add(
         'check_cmd = ["grep", "-q", "v=1", "{{ src }}"]',
         f'reload_cmd = ["cp", "{{{{ dest }}}}", "{site.directory}/$HOME"]',
@@ -341,7 +343,7 @@ def test_a_command_in_list_form_has_no_shell(site: OneResource) -> None:
     assert (site.directory / "$HOME").read_text() == dest.read_text()
 
 
-def test_commands_know_their_file_from_the_environment(site: OneResource) -> None:
+def test_commands_find_their_paths_in_the_environment(site: OneResource) -> None:
     dest = site.add(
         'check_cmd = "grep -q v=1 $CONFD_SRC"', f'reload_cmd = "echo $CONFD_DEST > {site.log}"'
     )

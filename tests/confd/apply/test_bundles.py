@@ -38,7 +38,7 @@ def test_a_bundle_is_reloaded_once(site: OneResource) -> None:
     assert (one.read_text(), two.read_text(), site.logged()) == ("1 a", "2 b", "x\n")
 
 
-def test_one_refused_file_holds_its_whole_bundle(site: OneResource) -> None:
+def test_one_failed_check_holds_the_whole_bundle(site: OneResource) -> None:
     one, two = bundle(site, 'check_cmd = "! grep -q bad {{ src }}"')
     engine = site.confdir.engine(site.state)
     outcomes(site, engine, GOOD)
@@ -49,7 +49,7 @@ def test_one_refused_file_holds_its_whole_bundle(site: OneResource) -> None:
     assert staged(one.parent) == []
 
 
-def test_a_bundle_that_cannot_be_swapped_whole_goes_back(site: OneResource) -> None:
+def test_a_bundle_that_cannot_be_swapped_completely_is_rolled_back(site: OneResource) -> None:
     one, two = bundle(site)
     engine = site.confdir.engine(site.state)
     outcomes(site, engine, GOOD)
@@ -60,7 +60,7 @@ def test_a_bundle_that_cannot_be_swapped_whole_goes_back(site: OneResource) -> N
     assert one.read_text() == "1 a"
 
 
-def test_a_failed_reload_brings_the_whole_bundle_back(site: OneResource) -> None:
+def test_a_failed_reload_restores_the_whole_bundle(site: OneResource) -> None:
     check = f"cat {{one}} {{two}} >> {site.log}; ! grep -q bad {{two}}"
     out = site.confdir.out
     one, two = bundle(site, f"""reload_cmd = "{check.format(one=out / "one", two=out / "two")}\"""")
@@ -73,7 +73,7 @@ def test_a_failed_reload_brings_the_whole_bundle_back(site: OneResource) -> None
     assert not site.state.is_reload_owed(str(one))
 
 
-def test_a_text_whose_reload_failed_stays_out_until_it_changes_or_a_pass_asks(
+def test_a_quarantined_text_is_written_again_only_after_a_change_or_a_pass(
     site: OneResource,
 ) -> None:
     dest = site.add(f'reload_cmd = "echo x >> {site.log}; ! grep -q bad {{{{ dest }}}}"')
@@ -95,14 +95,14 @@ def test_a_text_whose_reload_failed_stays_out_until_it_changes_or_a_pass_asks(
     assert dest.read_text() == "v=2\n"
 
 
-def test_a_file_may_be_kept_although_its_reload_failed(site: OneResource) -> None:
+def test_a_file_can_be_kept_although_its_reload_failed(site: OneResource) -> None:
     dest = site.add('reload_cmd = "grep -q 1 {{ dest }}"', 'on_reload_failure = "keep"')
     site.work()
     assert site.work({"/app/v": "2"}) is Outcome.RELOAD_FAILED
     assert dest.read_text() == "v=2\n"
 
 
-def test_what_stood_before_comes_back_after_a_restart(site: OneResource) -> None:
+def test_the_last_good_file_is_restored_after_a_restart(site: OneResource) -> None:
     dest = site.add('reload_cmd = "! grep -q bad {{ dest }}"')
     site.work()
     [resource] = site.confdir.resources()
@@ -126,7 +126,7 @@ def test_equal_reloads_of_different_units_run_once(site: OneResource) -> None:
     assert site.logged() == "x\n"
 
 
-def test_a_reload_too_soon_after_another_is_put_off_and_not_dropped(site: OneResource) -> None:
+def test_a_reload_too_soon_after_another_is_postponed_and_not_dropped(site: OneResource) -> None:
     site.add(f'reload_cmd = "echo x >> {site.log}"', 'min_reload_interval = "30s"')
     [resource] = site.confdir.resources()
     now_s = [100.0]
@@ -151,7 +151,7 @@ def for_each(site: OneResource, *lines: str) -> Path:
     return site.confdir.out
 
 
-def test_each_item_has_its_file_and_stale_ones_go(site: OneResource) -> None:
+def test_each_item_has_its_file_and_stale_files_are_removed(site: OneResource) -> None:
     out = for_each(site, f'reload_cmd = "echo x >> {site.log}"')
     keep = out / "not-ours.conf"
     keep.write_text("")
@@ -167,7 +167,7 @@ def test_each_item_has_its_file_and_stale_ones_go(site: OneResource) -> None:
 
 
 @pytest.mark.parametrize("name", ["..", ".hidden", "a b", "a;b", "-x", "ä"])
-def test_an_item_that_is_no_name_for_a_file_is_refused(site: OneResource, name: str) -> None:
+def test_an_item_that_cannot_be_in_a_file_name_is_rejected(site: OneResource, name: str) -> None:
     out = for_each(site)
     assert site.work({f"/app/{name}/v": "1"}) is Outcome.CHECK_FAILED
     assert "cannot be part of a file name" in site.result.error

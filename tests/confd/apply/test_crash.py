@@ -31,26 +31,26 @@ def rounds(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_every_step_was_killed_but_the_last_round(rounds: list[dict[str, Any]]) -> None:
+def test_every_round_but_the_last_was_killed(rounds: list[dict[str, Any]]) -> None:
     assert len(rounds) > STEPS_MIN
     assert [found["killed"] for found in rounds] == [True] * (len(rounds) - 1) + [False]
 
 
-def test_the_old_or_the_new_file_stands_whole(rounds: list[dict[str, Any]]) -> None:
+def test_a_kill_leaves_the_old_file_or_the_new_one(rounds: list[dict[str, Any]]) -> None:
     states = [{name: found["after"][name] for name in NEW} for found in rounds]
     assert all(state in (OLD, NEW) for state in states)
     assert OLD in states
     assert NEW in states
 
 
-def test_no_staged_text_is_seen_under_another_mode_or_owner(rounds: list[dict[str, Any]]) -> None:
+def test_a_staged_file_never_has_a_wrong_mode_or_owner(rounds: list[dict[str, Any]]) -> None:
     staged = [file for found in rounds for file in found["staged"] if file["content"]]
     uid = 4321 if os.geteuid() == 0 else os.geteuid()
     assert staged
     assert {(file["mode"], file["uid"]) for file in staged} == {(0o640, uid)}
 
 
-def test_the_next_run_finishes_what_was_begun(rounds: list[dict[str, Any]]) -> None:
+def test_the_next_run_finishes_the_killed_one(rounds: list[dict[str, Any]]) -> None:
     for found in rounds:
         assert found["again"] == 0
         assert {name: found["final"][name] for name in NEW} == NEW

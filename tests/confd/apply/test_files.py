@@ -25,7 +25,7 @@ def put(dest: Path, wanted: FileState) -> None:
     atomic_file.commit(files.stage(dest, wanted), dest)
 
 
-def test_what_was_put_in_place_is_in_place(tmp_path: Path) -> None:
+def test_a_written_file_has_the_state_that_was_asked_for(tmp_path: Path) -> None:
     dest = tmp_path / "a"
     wanted = FileState(b"x\0y", 0o640, OTHER_ID, OTHER_ID)
     put(dest, wanted)
@@ -36,19 +36,19 @@ def test_what_was_put_in_place_is_in_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "wanted", [want(b"texx"), want(b"text2"), want(b""), want(mode=0o600), want(mode=0o4644)]
 )
-def test_another_content_or_mode_is_not_in_place(tmp_path: Path, wanted: FileState) -> None:
+def test_another_content_or_mode_is_a_different_state(tmp_path: Path, wanted: FileState) -> None:
     put(tmp_path / "a", want())
     assert files.read_state(tmp_path / "a") != wanted
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_another_owner_is_not_in_place(tmp_path: Path) -> None:
+def test_another_owner_is_a_different_state(tmp_path: Path) -> None:
     put(tmp_path / "a", want())
     assert files.read_state(tmp_path / "a") != FileState(b"text", 0o644, 1, 0)
     assert files.read_state(tmp_path / "a") != FileState(b"text", 0o644, 0, 1)
 
 
-def test_nothing_but_a_regular_file_is_in_place(tmp_path: Path) -> None:
+def test_only_a_regular_file_has_a_state(tmp_path: Path) -> None:
     put(tmp_path / "real", want())
     (tmp_path / "link").symlink_to("real")
     os.mkfifo(tmp_path / "fifo", 0o644)
@@ -57,7 +57,7 @@ def test_nothing_but_a_regular_file_is_in_place(tmp_path: Path) -> None:
     assert [files.read_state(tmp_path / name) for name in names] == [None] * 5
 
 
-def test_a_link_is_replaced_and_what_it_led_to_is_left_alone(tmp_path: Path) -> None:
+def test_a_link_is_replaced_and_its_target_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("theirs")
     (tmp_path / "link").symlink_to("real")
     put(tmp_path / "link", want())
@@ -65,7 +65,7 @@ def test_a_link_is_replaced_and_what_it_led_to_is_left_alone(tmp_path: Path) -> 
     assert not (tmp_path / "link").is_symlink()
 
 
-def test_the_set_id_bits_survive_the_writing(tmp_path: Path) -> None:
+def test_the_set_id_bits_are_kept(tmp_path: Path) -> None:
     put(tmp_path / "a", want(mode=0o4755))
     assert (tmp_path / "a").stat().st_mode & 0o7777 == 0o4755
 
@@ -87,7 +87,7 @@ def test_a_staged_file_is_hidden_and_keeps_its_extension(tmp_path: Path) -> None
     assert files.stage(tmp_path / "a.b c", want()).suffix == ""
 
 
-def test_a_full_disk_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_old_file_and_no_staged_file(tmp_path: Path) -> None:
     # The limit on the size of a file plays the full disk.
     program = (
         "import resource, signal, sys; from pathlib import Path; from confd.apply import files\n"
@@ -108,7 +108,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -
     assert staged(tmp_path) == []
 
 
-def test_only_this_destinations_leftovers_are_swept(tmp_path: Path) -> None:
+def test_only_staged_files_of_the_given_destination_are_removed(tmp_path: Path) -> None:
     mine, other = tmp_path / "mine", tmp_path / "other"
     files.stage(mine, want())
     files.stage(mine, want())
@@ -119,7 +119,7 @@ def test_only_this_destinations_leftovers_are_swept(tmp_path: Path) -> None:
     assert files.sweep([tmp_path / "absent" / "x"]) == 0
 
 
-def test_a_kept_file_takes_the_place_of_the_one_kept_before(tmp_path: Path) -> None:
+def test_a_kept_staged_file_replaces_the_earlier_one(tmp_path: Path) -> None:
     dest = tmp_path / "a.conf"
     for content in (b"1", b"2"):
         files.keep(files.stage(dest, want(content)), dest)

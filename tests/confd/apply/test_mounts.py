@@ -24,7 +24,7 @@ test -z "$(find /tmp -maxdepth 1 -name '.confd-*')"
 """
 
 
-def test_a_mount_is_written_in_place_only_when_that_is_asked_for(tmp_path: Path) -> None:
+def test_a_mount_point_is_written_only_with_write_in_place(tmp_path: Path) -> None:
     done = isolated(SCRIPT, tmp_path, timeout_s=40)
     log = (tmp_path / "log").read_text() if (tmp_path / "log").exists() else ""
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{log}"

@@ -76,7 +76,7 @@ def test_a_change_reaches_the_file(site: ProcessorSite) -> None:
     wait_until(holds(dest, "none"), "the deleted directory")
 
 
-def test_only_the_resources_that_read_a_key_are_worked(site: ProcessorSite) -> None:
+def test_only_the_resources_that_read_a_key_are_processed(site: ProcessorSite) -> None:
     one = site.confdir.add("one", "{{ getv('/app/one', '') }}")
     two = site.confdir.add("two", "{{ getv('/app/two', '') }}")
     processor = site.start()
@@ -105,7 +105,7 @@ def test_what_changes_while_a_reload_runs_is_not_lost(site: ProcessorSite, tmp_p
     assert dest.read_text() == "4"
 
 
-def test_a_failing_resource_is_tried_again_by_itself(site: ProcessorSite, tmp_path: Path) -> None:
+def test_a_failed_resource_is_retried(site: ProcessorSite, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     dest = site.confdir.add("a", "x", f'check_cmd = "test -e {gate}"', keys="[]")
     processor = site.start()
@@ -114,7 +114,7 @@ def test_a_failing_resource_is_tried_again_by_itself(site: ProcessorSite, tmp_pa
     wait_until(holds(dest, "x"), "the file")
 
 
-def test_a_failing_resource_does_not_hold_up_the_others(site: ProcessorSite) -> None:
+def test_a_failing_resource_does_not_delay_the_others(site: ProcessorSite) -> None:
     site.confdir.add("a", "{{ getv('/app/never') }}")
     dest = site.confdir.add("b", "x")
     processor = site.start()
@@ -123,7 +123,7 @@ def test_a_failing_resource_does_not_hold_up_the_others(site: ProcessorSite) -> 
     assert processor.results["conf.d/a.toml"].outcome is Outcome.RENDER_FAILED
 
 
-def test_an_absent_key_that_comes_mends_its_resource_at_once(site: ProcessorSite) -> None:
+def test_a_resource_is_rendered_as_soon_as_its_absent_key_is_written(site: ProcessorSite) -> None:
     dest = site.confdir.add("a", "{{ getv('/app/v') }}")
     site.start()
     site.first_pass()
@@ -142,7 +142,7 @@ def test_without_watch_changes_wait_for_the_next_pass(site: ProcessorSite) -> No
     wait_until(holds(dest, "1"), "the pass")
 
 
-def test_an_interval_passes_by_itself(site: ProcessorSite) -> None:
+def test_a_pass_runs_after_each_interval(site: ProcessorSite) -> None:
     dest = site.confdir.add("a", "{{ getv('/app/v', 'none') }}")
     site.start(watch=False, interval_s=0.1)
     site.first_pass()
@@ -152,7 +152,7 @@ def test_an_interval_passes_by_itself(site: ProcessorSite) -> None:
     wait_until(holds(dest, "1"), "another pass")
 
 
-def test_a_pass_takes_new_resources_and_their_keys(site: ProcessorSite) -> None:
+def test_a_pass_adds_new_resources_and_their_keys(site: ProcessorSite) -> None:
     site.confdir.add("a", "x")
     processor = site.start()
     site.first_pass()
@@ -163,7 +163,7 @@ def test_a_pass_takes_new_resources_and_their_keys(site: ProcessorSite) -> None:
     assert set(processor.statuses()) == {"/app", "/db"}
 
 
-def test_a_pass_lets_go_of_what_is_gone(site: ProcessorSite) -> None:
+def test_a_pass_drops_removed_resources_and_their_roots(site: ProcessorSite) -> None:
     site.confdir.add("a", "{{ getv('/app/v', '') }}")
     site.confdir.add("b", "{{ getv('/db/v', '') }}", keys='["/db"]')
     processor = site.start()
@@ -174,7 +174,9 @@ def test_a_pass_lets_go_of_what_is_gone(site: ProcessorSite) -> None:
     assert set(processor.results) == {"conf.d/b.toml"}
 
 
-def test_a_broken_configuration_is_refused_and_the_old_one_works_on(site: ProcessorSite) -> None:
+def test_a_broken_configuration_is_rejected_and_the_old_one_stays_in_force(
+    site: ProcessorSite,
+) -> None:
     dest = site.confdir.add("a", "{{ getv('/app/v', '') }}")
     processor = site.start()
     site.first_pass()
@@ -195,12 +197,12 @@ def test_a_resource_without_keys_does_not_wait_for_the_store(site: ProcessorSite
     assert site.passed == []
 
 
-def test_no_resources_are_a_pass_too(site: ProcessorSite) -> None:
+def test_a_pass_without_resources_is_complete(site: ProcessorSite) -> None:
     site.start()
     site.first_pass()
 
 
-def test_a_restart_reloads_nothing_that_did_not_change(site: ProcessorSite, tmp_path: Path) -> None:
+def test_a_restart_reloads_only_what_changed(site: ProcessorSite, tmp_path: Path) -> None:
     log = tmp_path / "log"
     site.confdir.add("a", "{{ getv('/app/v') }}", f'reload_cmd = "cat {{{{ dest }}}} >> {log}"')
     site.store.put("/app/v", "1")
@@ -219,7 +221,7 @@ def test_a_restart_reloads_nothing_that_did_not_change(site: ProcessorSite, tmp_
     assert log.read_text() == "12"
 
 
-def test_a_stop_does_not_wait_for_all_that_is_due(site: ProcessorSite, tmp_path: Path) -> None:
+def test_stop_does_not_wait_for_everything_that_is_due(site: ProcessorSite, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     for name in "abc":
         line = (
@@ -236,7 +238,7 @@ def test_a_stop_does_not_wait_for_all_that_is_due(site: ProcessorSite, tmp_path:
     assert sum(map(processor.is_reload_owed, processor.resources.values())) == 2
 
 
-def test_a_cut_command_leaves_its_reload_owed(site: ProcessorSite, tmp_path: Path) -> None:
+def test_a_cancelled_reload_stays_owed(site: ProcessorSite, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     dest = site.confdir.add("a", "x", f'reload_cmd = "touch {begun}; sleep 300"', keys="[]")
     processor = site.start()
@@ -248,7 +250,7 @@ def test_a_cut_command_leaves_its_reload_owed(site: ProcessorSite, tmp_path: Pat
     assert processor.is_reload_owed(processor.resources["conf.d/a.toml"])
 
 
-def test_an_edit_is_taken_once_the_directory_is_quiet(site: ProcessorSite) -> None:
+def test_an_edit_is_applied_once_the_directory_is_quiet(site: ProcessorSite) -> None:
     site.confdir.add("a", "1", keys="[]")
     processor = site.start()
     site.first_pass()
@@ -258,7 +260,7 @@ def test_an_edit_is_taken_once_the_directory_is_quiet(site: ProcessorSite) -> No
     wait_until(holds(dest, "2"), "the new file")
 
 
-def test_a_broken_template_is_refused_and_the_one_before_works_on(site: ProcessorSite) -> None:
+def test_a_broken_template_is_rejected_and_the_old_one_stays_in_force(site: ProcessorSite) -> None:
     dest = site.confdir.add("a", "old {{ getv('/app/v', '') }}")
     processor = site.start()
     site.first_pass()
@@ -272,7 +274,7 @@ def test_a_broken_template_is_refused_and_the_one_before_works_on(site: Processo
     wait_until(holds(dest, "new 1"), "the mended template")
 
 
-def test_a_burst_of_changes_is_one_rendering(site: ProcessorSite, tmp_path: Path) -> None:
+def test_a_burst_of_changes_is_rendered_once(site: ProcessorSite, tmp_path: Path) -> None:
     log = tmp_path / "log"
     dest = site.confdir.add(
         "a",
@@ -290,7 +292,7 @@ def test_a_burst_of_changes_is_one_rendering(site: ProcessorSite, tmp_path: Path
     assert processor.outcomes[Outcome.WRITTEN] == 2
 
 
-def test_trigger_keys_alone_bring_a_file_up(site: ProcessorSite) -> None:
+def test_only_trigger_keys_render_a_file_that_has_them(site: ProcessorSite) -> None:
     dest = site.confdir.add("a", "{{ getv('/app/v', '') }}", 'trigger_keys = ["/app/commit"]')
     other = site.confdir.add("b", "{{ getv('/app/v', '') }}")
     site.start()
@@ -302,7 +304,7 @@ def test_trigger_keys_alone_bring_a_file_up(site: ProcessorSite) -> None:
     wait_until(holds(dest, "1"), "the trigger")
 
 
-def test_a_deferred_reload_comes_by_itself(site: ProcessorSite, tmp_path: Path) -> None:
+def test_a_postponed_reload_runs_on_its_own(site: ProcessorSite, tmp_path: Path) -> None:
     log = tmp_path / "log"
     site.confdir.add(
         "a",
@@ -317,7 +319,7 @@ def test_a_deferred_reload_comes_by_itself(site: ProcessorSite, tmp_path: Path) 
     wait_until(holds(log, "12"), "the deferred reload")
 
 
-def test_a_cleared_history_renders_what_changed_and_no_more(site: ProcessorSite) -> None:
+def test_after_a_cleared_history_only_what_changed_is_rendered(site: ProcessorSite) -> None:
     store = MemoryStore(history_max=1)
     site.store = store
     one = site.confdir.add("one", "{{ getv('/app/one', '') }}")
@@ -328,11 +330,11 @@ def test_a_cleared_history_renders_what_changed_and_no_more(site: ProcessorSite)
         store.put("/other/x", str(number))
         store.put("/app/one", str(number))
     wait_until(holds(one, "49"), "the last value")
-    # The other file was written by the first pass and never worked again.
+    # The other file was written by the first pass and never processed again.
     assert processor.results["conf.d/two.toml"].outcome is Outcome.WRITTEN
 
 
-def test_a_reload_owed_for_a_file_that_came_back_is_tried_again_in_peace(
+def test_an_owed_reload_of_a_restored_file_is_retried_with_growing_delays(
     site: ProcessorSite, tmp_path: Path
 ) -> None:
     gate, log = tmp_path / "gate", tmp_path / "log"
@@ -349,7 +351,7 @@ def test_a_reload_owed_for_a_file_that_came_back_is_tried_again_in_peace(
     gate.touch()
     wait_until(
         lambda: not processor.is_reload_owed(processor.resources["conf.d/a.toml"]),
-        "the debt to be paid",
+        "the owed reload to run",
     )
     assert dest.read_text() == "1."
     # One retry after a second, not one after another.

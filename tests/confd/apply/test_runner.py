@@ -31,7 +31,7 @@ def group_is_gone(pid_file: Path) -> bool:
     return False
 
 
-def test_a_command_that_succeeds_gives_its_output(runner: CommandRunner) -> None:
+def test_a_successful_command_returns_its_output(runner: CommandRunner) -> None:
     assert runner.run("echo out; echo err >&2", PLENTY_S) == "out\nerr"
 
 
@@ -45,7 +45,9 @@ def test_a_command_that_succeeds_gives_its_output(runner: CommandRunner) -> None
         ("if", "exit 2: "),
     ],
 )
-def test_a_command_that_fails_says_how(runner: CommandRunner, line: str, message: str) -> None:
+def test_a_failed_command_reports_its_exit_code_or_signal(
+    runner: CommandRunner, line: str, message: str
+) -> None:
     with pytest.raises(CommandFailed) as caught:
         runner.run(line, PLENTY_S)
     assert str(caught.value).startswith(message)
@@ -57,11 +59,11 @@ def test_only_the_end_of_the_output_is_kept(runner: CommandRunner) -> None:
     assert len(output) <= TAIL_BYTES_MAX
 
 
-def test_output_that_is_no_text_does_no_harm(runner: CommandRunner) -> None:
+def test_output_that_is_not_text_is_harmless(runner: CommandRunner) -> None:
     assert runner.run(r"printf '\377\000x'", PLENTY_S) == "\ufffd\0x"
 
 
-def test_a_command_that_takes_too_long_ends_with_its_whole_group(
+def test_a_command_that_times_out_is_ended_with_its_process_group(
     runner: CommandRunner, tmp_path: Path
 ) -> None:
     pid = tmp_path / "pid"
@@ -78,12 +80,12 @@ def test_a_group_that_ignores_sigterm_is_killed(runner: CommandRunner, tmp_path:
     wait_until(lambda: group_is_gone(pid), "the group ended")
 
 
-def test_a_flood_of_output_does_not_outlast_the_time(runner: CommandRunner) -> None:
+def test_a_flood_of_output_does_not_delay_the_time_out(runner: CommandRunner) -> None:
     with pytest.raises(CommandFailed, match=r"timed out after 0\.5 s"):
         runner.run("yes", 0.5)
 
 
-def test_a_daemon_left_behind_does_not_hold_the_command_up(
+def test_a_background_process_does_not_delay_the_end_of_its_command(
     runner: CommandRunner, tmp_path: Path
 ) -> None:
     pid = tmp_path / "pid"
@@ -93,7 +95,7 @@ def test_a_daemon_left_behind_does_not_hold_the_command_up(
     os.kill(int(pid.read_text()), 9)
 
 
-def test_a_cancelled_command_ends_and_none_begins_after_it(
+def test_a_cancelled_runner_ends_its_command_and_starts_no_other(
     runner: CommandRunner, tmp_path: Path
 ) -> None:
     begun = tmp_path / "begun"
@@ -115,19 +117,19 @@ def test_a_cancelled_command_ends_and_none_begins_after_it(
         runner.run("sleep 300", PLENTY_S)
 
 
-def test_a_command_sees_the_environment_without_what_is_ours(runner: CommandRunner) -> None:
+def test_a_command_sees_the_environment_without_confds_own_variables(runner: CommandRunner) -> None:
     output = runner.run("env", PLENTY_S)
     assert "PATH=" in output
     assert "NOTIFY_SOCKET" not in output
     assert "CONFD_" not in output
 
 
-def test_variables_of_systemd_and_options_are_not_handed_on() -> None:
+def test_variables_of_systemd_and_of_confd_are_not_passed_on() -> None:
     ours = {"CONFD_WATCH": "1", "LISTEN_FDS": "1", "WATCHDOG_USEC": "1", "NOTIFY_SOCKET": "x"}
     assert inherited({"HOME": "/root", **ours}) == {"HOME": "/root"}
 
 
-def test_a_command_reads_nothing_and_has_its_own_session(runner: CommandRunner) -> None:
+def test_a_command_has_empty_input_and_its_own_session(runner: CommandRunner) -> None:
     output = runner.run("cat; pwd; ps -o sid= -p $$; echo $$", PLENTY_S).split()
     assert output[0] == "/"
     assert output[1] == output[2]

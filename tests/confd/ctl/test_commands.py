@@ -54,7 +54,7 @@ def test_noop_shows_a_diff_and_exits_4_until_nothing_would_change(site: CommandS
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_noop_says_what_cannot_be_rendered(site: CommandSite) -> None:
+def test_noop_reports_what_cannot_be_rendered(site: CommandSite) -> None:
     site.confdir.add("a", "{{ getv('/app/none') }}")
     done = site.run("noop")
     assert done.returncode == 1
@@ -68,7 +68,7 @@ def test_noop_without_its_store_exits_3(site: CommandSite) -> None:
     assert done.returncode == 3
 
 
-def test_why_names_what_a_file_hangs_on_and_no_value(site: CommandSite) -> None:
+def test_why_names_what_a_file_depends_on_and_no_value(site: CommandSite) -> None:
     dest = site.confdir.add("a", "{{ getv('/app/v') }}{{ getv('/app/n', '') }}{{ ls('/app') }}")
     done = site.run("why", str(dest))
     assert done.stdout.splitlines() == [
@@ -85,7 +85,7 @@ def test_why_names_what_a_file_hangs_on_and_no_value(site: CommandSite) -> None:
     assert "no resource writes /no/such" in done.stderr
 
 
-def test_the_graph_is_for_graphviz_and_for_programs(site: CommandSite) -> None:
+def test_the_graph_is_printed_for_graphviz_and_as_json(site: CommandSite) -> None:
     dest = site.confdir.add("a", "{{ gets('/app/*') }}")
     assert f'"/app/*" -> "{dest}";' in site.run("graph").stdout
     [fact] = json.loads(site.run("graph", "--json").stdout)
@@ -119,7 +119,7 @@ error = "key '/app/v' is absent"
 """
 
 
-def test_a_resource_is_tried_with_its_own_cases(site: CommandSite) -> None:
+def test_the_test_command_runs_the_cases_of_a_resource(site: CommandSite) -> None:
     site.confdir.add("a", "v={{ getv('/app/v') }} {{ getenv('HOME') }}")
     cases = site.confdir.path / "tests"
     cases.mkdir()
@@ -146,7 +146,7 @@ def test_a_resource_is_tried_with_its_own_cases(site: CommandSite) -> None:
         ("", "no cases"),
     ],
 )
-def test_wrong_cases_are_told(site: CommandSite, text: str, reason: str) -> None:
+def test_invalid_cases_are_reported(site: CommandSite, text: str, reason: str) -> None:
     site.confdir.add("a", "x")
     (site.confdir.path / "tests").mkdir()
     (site.confdir.path / "tests" / "a.toml").write_text(text)
@@ -155,7 +155,7 @@ def test_wrong_cases_are_told(site: CommandSite, text: str, reason: str) -> None
     assert reason in done.stderr
 
 
-def test_convert_prints_the_template_and_lists_what_it_could_not(
+def test_convert_prints_the_template_and_lists_what_it_cannot_convert(
     site: CommandSite, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.tmpl"
@@ -172,13 +172,13 @@ def test_convert_prints_the_template_and_lists_what_it_could_not(
     ("source", "reason"),
     [("consul", "'consul' is not a source: use env"), ("env,env", "name each")],
 )
-def test_a_wrong_source_is_wrong_use(site: CommandSite, source: str, reason: str) -> None:
+def test_an_invalid_source_exits_with_2(site: CommandSite, source: str, reason: str) -> None:
     done = site.run("noop", "--source", source)
     assert done.returncode == 2
     assert reason in done.stderr
 
 
-def test_options_of_the_daemon_in_front_of_a_command_are_refused(site: CommandSite) -> None:
+def test_daemon_options_in_front_of_a_command_are_rejected(site: CommandSite) -> None:
     command = python("confd", "--confdir", str(site.confdir.path), "noop")
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2

@@ -28,7 +28,7 @@ def test_resources_are_found_below_conf_d_in_order(tmp_path: Path) -> None:
     assert names == ["conf.d/a.toml", "conf.d/b.toml", "conf.d/sub/c.toml"]
 
 
-def test_a_missing_directory_is_named_with_the_remedy(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_directory_names_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(
         ResourceError, match=r"/conf\.d: no such directory: create it, or use --confdir"
     ):
@@ -42,13 +42,15 @@ def test_a_missing_directory_is_named_with_the_remedy(tmp_path: Path) -> None:
         (b"\n# \xff", "a.toml:2: not UTF-8 text: save it as UTF-8"),
     ],
 )
-def test_a_file_that_is_no_resource_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_a_file_that_is_not_a_resource_is_rejected(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
     confd = Confdir(tmp_path)
     (confd.path / "conf.d" / "a.toml").write_bytes(content)
     assert reason in refused(confd)
 
 
-def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_rejected(tmp_path: Path) -> None:
     confd = Confdir(tmp_path)
     (confd.path / "conf.d" / "a.toml").mkdir()
     assert refused(confd).endswith("a.toml: Is a directory")

@@ -9,7 +9,7 @@ from rig.processes import wait_until
 from tests.confd.confdir_fixture import Confdir
 
 
-def test_what_lies_beside_the_configuration_is_no_edit(tmp_path: Path) -> None:
+def test_other_files_beside_the_configuration_are_not_edits(tmp_path: Path) -> None:
     calls: list[bool] = []
     edits = ConfigWatcher(tmp_path, lambda: calls.append(True))
     edits.on_any_event(FileModifiedEvent(str(tmp_path / "confd.log")))

@@ -4,7 +4,7 @@ from confd.core.changes.debounce import RETRY_MAX_S, Debouncer, splay_fraction
 from confd.core.config.resource import Timing
 
 
-def test_a_change_waits_for_quiet_but_not_for_ever() -> None:
+def test_a_change_waits_until_keys_are_quiet_up_to_a_limit() -> None:
     debouncer = Debouncer()
     timing = Timing(wait_min_s=2.0, wait_max_s=5.0)
     for now_s in (0.0, 1.5, 3.0):
@@ -17,7 +17,7 @@ def test_a_change_waits_for_quiet_but_not_for_ever() -> None:
     assert debouncer.next_due_in_s(6.0) == 2.0
 
 
-def test_a_pass_does_not_wait_for_quiet_and_a_change_does_not_put_it_off() -> None:
+def test_a_pass_runs_at_once_and_a_change_does_not_postpone_it() -> None:
     debouncer = Debouncer()
     timing = Timing(wait_min_s=2.0, wait_max_s=5.0)
     debouncer.keys_changed("a", timing, 0.0)
@@ -26,7 +26,7 @@ def test_a_pass_does_not_wait_for_quiet_and_a_change_does_not_put_it_off() -> No
     assert debouncer.take_due(1.0) == ("a",)
 
 
-def test_a_splay_is_the_hosts_own_and_within_bounds() -> None:
+def test_each_host_has_its_own_constant_splay() -> None:
     shares = {splay_fraction(f"host{number}", "unit") for number in range(50)}
     assert len(shares) == 50
     assert all(0 <= share < 1 for share in shares)
@@ -36,14 +36,14 @@ def test_a_splay_is_the_hosts_own_and_within_bounds() -> None:
     assert debouncer.next_due_in_s(1.0) == 5.0
 
 
-def test_a_deferred_reload_comes_at_its_time_or_before() -> None:
+def test_a_postponed_reload_runs_at_its_time_or_earlier() -> None:
     debouncer = Debouncer()
     debouncer.render_by("a", 9.0)
     debouncer.render_by("a", 12.0)
     assert debouncer.next_due_in_s(0.0) == 9.0
 
 
-def test_wanted_resources_are_due_once_and_in_order() -> None:
+def test_resources_to_render_now_are_due_once_and_in_order() -> None:
     debouncer = Debouncer()
     debouncer.render_now(["b", "a"], 5.0)
     assert debouncer.next_due_in_s(3.0) == 2.0
@@ -53,7 +53,7 @@ def test_wanted_resources_are_due_once_and_in_order() -> None:
     assert debouncer.next_due_in_s(9.0) is None
 
 
-def test_a_failed_resource_comes_again_after_a_delay_that_doubles_to_a_bound() -> None:
+def test_the_delay_after_failures_doubles_up_to_a_limit() -> None:
     debouncer = Debouncer()
     delays = []
     for _ in range(40):
@@ -64,7 +64,7 @@ def test_a_failed_resource_comes_again_after_a_delay_that_doubles_to_a_bound() -
     assert delays[-1] == RETRY_MAX_S
 
 
-def test_a_success_begins_the_delays_anew() -> None:
+def test_a_success_resets_the_retry_delay() -> None:
     debouncer = Debouncer()
     debouncer.failed("a", 0.0)
     debouncer.take_due(1.0)
@@ -74,14 +74,14 @@ def test_a_success_begins_the_delays_anew() -> None:
     assert debouncer.failed("a", 9.0) == 1.0
 
 
-def test_a_change_during_a_failing_attempt_is_not_delayed_by_the_failure() -> None:
+def test_a_change_during_a_failed_attempt_is_not_delayed() -> None:
     debouncer = Debouncer()
     debouncer.render_now(["a"], 1.0)
     debouncer.failed("a", 1.0)
     assert debouncer.take_due(1.0) == ("a",)
 
 
-def test_a_resource_that_is_gone_is_never_due() -> None:
+def test_a_removed_resource_is_never_due() -> None:
     debouncer = Debouncer()
     debouncer.render_now(["a"], 0.0)
     debouncer.drop(["a"])

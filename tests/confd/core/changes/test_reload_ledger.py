@@ -71,7 +71,7 @@ def test_a_reload_that_is_not_owed_is_not_postponed() -> None:
     assert ledger.next_due_s([destinations("/a", "x")], set[str]().__contains__) is None
 
 
-def test_exactly_the_quarantined_texts_are_refused() -> None:
+def test_only_the_quarantined_texts_are_rejected() -> None:
     ledger = ReloadLedger()
     ledger.quarantine("u", {"/a": state(b"bad"), "/gone": None})
     assert ledger.is_quarantined("u", {"/a": state(b"bad")})

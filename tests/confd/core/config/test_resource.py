@@ -32,14 +32,14 @@ def refused(text: str) -> str:
     return str(caught.value)
 
 
-def test_a_whole_resource_is_read() -> None:
+def test_a_resource_with_every_key_is_parsed() -> None:
     resource = parse("a.toml", WHOLE)
     assert (resource.src, resource.dest) == ("nginx.j2", "/etc/nginx/nginx.conf")
     assert resource.scope == Scope("/prod", ("/prod/nginx", "/prod/upstreams/web"))
     assert (resource.mode, resource.owner, resource.group) == (0o640, "root", "www-data")
 
 
-def test_the_least_resource_leaves_the_rest_open() -> None:
+def test_a_minimal_resource_has_defaults() -> None:
     resource = parse("a.toml", LEAST)
     assert (resource.mode, resource.owner, resource.group) == (None, None, None)
     assert (resource.check, resource.reload) == (None, None)
@@ -56,7 +56,7 @@ def test_a_key_that_is_the_root_means_everything_below_the_prefix() -> None:
     assert parse("a.toml", LEAST + 'keys = ["/"]', prefix="/p").scope == Scope("/p", ("/p",))
 
 
-def test_numbers_win_over_names_of_owners() -> None:
+def test_uid_and_gid_override_owner_and_group() -> None:
     resource = parse("a.toml", LEAST + 'owner = "root"\nuid = 7\ngid = 0\n')
     assert (resource.owner, resource.group) == (7, 0)
 
@@ -69,7 +69,7 @@ def test_a_mode_is_octal(text: str, mode: int) -> None:
 
 
 @pytest.mark.parametrize("mode", ['"644"', "644", "0o644", '"0888"', '"u=rw"', '""', '"0644 "'])
-def test_a_mode_in_another_form_is_refused_with_its_line(mode: str) -> None:
+def test_a_mode_that_is_not_an_octal_string_is_rejected(mode: str) -> None:
     assert refused(f"{LEAST}mode = {mode}\n") == (
         'conf.d/a.toml:4: mode must be a string of octal digits that begins with 0: "0644"'
     )
@@ -109,18 +109,18 @@ def test_a_mode_in_another_form_is_refused_with_its_line(mode: str) -> None:
         (LEAST + 'check_cmd = "x {{.Names}}"', "4: check_cmd can contain {{ src }} and {{ dest }}"),
     ],
 )
-def test_what_is_not_understood_is_refused_with_its_line(text: str, message: str) -> None:
+def test_an_unknown_or_wrong_setting_is_rejected_with_its_line(text: str, message: str) -> None:
     assert refused(text).startswith(f"conf.d/a.toml:{message}")
 
 
-def test_all_wrong_files_are_named_at_once() -> None:
+def test_the_error_names_every_invalid_file() -> None:
     with pytest.raises(ResourceError) as caught:
         parse_all({"b.toml": "", "a.toml": "x = 1", "c.toml": LEAST})
     lines = str(caught.value).splitlines()
     assert [line.partition(":")[0] for line in lines] == ["a.toml", "b.toml"]
 
 
-def test_two_resources_for_one_file_are_refused() -> None:
+def test_two_resources_for_one_file_are_rejected() -> None:
     with pytest.raises(ResourceError, match=r"^b.toml:3: a.toml has the same dest, /a: remove one"):
         parse_all({"a.toml": LEAST, "b.toml": LEAST})
 
@@ -131,7 +131,7 @@ def test_resources_come_in_order_of_name() -> None:
 
 
 @pytest.mark.parametrize("place", ["{{ src }}", "{{src}}", "{{.src}}", "{{- .src -}}"])
-def test_a_path_gets_into_a_command_quoted_for_the_shell(place: str) -> None:
+def test_a_path_in_a_command_is_quoted_for_the_shell(place: str) -> None:
     line = Command(f"check {place}").line(src="/tmp/$(touch x);'", dest="/d")
     assert line == """check '/tmp/$(touch x);'"'"''"""
 

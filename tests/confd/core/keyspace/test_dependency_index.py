@@ -26,7 +26,7 @@ def test_only_the_resources_that_read_a_key_are_affected() -> None:
     assert index.affected(touched) == {"exact", "glob", "listing", "root-listing"}
 
 
-def test_what_was_noted_last_counts() -> None:
+def test_a_new_record_replaces_the_earlier_one() -> None:
     index = DependencyIndex()
     scope = Scope("", ("",))
     everything = ReadSet(frozenset({"/a"}), frozenset({"/g/*"}), frozenset({"/l"}))
@@ -39,7 +39,7 @@ def test_what_was_noted_last_counts() -> None:
     assert index.affected(KeyChanges(frozenset({"/b"}))) == frozenset()
 
 
-def test_with_trigger_keys_only_those_bring_a_resource_up() -> None:
+def test_with_trigger_keys_only_those_affect_a_resource() -> None:
     index = DependencyIndex()
     reads = ReadSet(exact=frozenset({"/a", "/commit"}))
     index.note("x", Scope("/p", ("/p",)), reads, ["/commit"])

@@ -8,18 +8,18 @@ from confd.core.keyspace.scope import inside
 from tests.confd.core.keyspace.key_sets import NAMES, changes, key_set
 
 
-def test_a_rewrite_with_the_same_value_touches_nothing() -> None:
+def test_writing_the_same_value_changes_nothing() -> None:
     keys = key_set({"/a": "1"})
     assert keys.apply("", changes({"/a": "1"})) == KeyChanges()
 
 
-def test_a_new_value_is_written_and_a_new_key_has_moved_too() -> None:
+def test_a_new_key_counts_as_written_and_as_added() -> None:
     keys = key_set({"/a": "1"})
     touched = keys.apply("", changes({"/a": "2", "/b": "1"}))
     assert touched == KeyChanges(frozenset({"/a", "/b"}), frozenset({"/b"}))
 
 
-def test_a_removed_key_is_written_and_moved() -> None:
+def test_a_removed_key_counts_as_written_and_as_removed() -> None:
     keys = key_set({"/a": "1"})
     assert keys.apply("", changes({}, ("/a", "/never"))) == KeyChanges(
         frozenset({"/a"}), frozenset({"/a"})
@@ -62,7 +62,7 @@ def test_many_changes_at_once_keep_the_order() -> None:
     assert list(keys.starting("")) == sorted(many)
 
 
-def test_of_several_sources_the_last_that_has_a_key_wins() -> None:
+def test_a_later_source_overrides_an_earlier_one() -> None:
     keys = KeySet(3)
     keys.apply("", changes({"/a": "env", "/b": "env"}, reset=True), 0)
     keys.apply("", changes({"/a": "file"}, reset=True), 1)
@@ -75,7 +75,7 @@ def test_of_several_sources_the_last_that_has_a_key_wins() -> None:
     assert list(keys.starting("/")) == ["/a", "/b"]
 
 
-def test_a_key_hidden_by_another_source_touches_nothing() -> None:
+def test_a_key_overridden_by_another_source_changes_nothing() -> None:
     keys = KeySet(2)
     keys.apply("", changes({"/a": "over"}, reset=True), 1)
     assert keys.apply("", changes({"/a": "under"}), 0) == KeyChanges()

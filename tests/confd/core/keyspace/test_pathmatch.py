@@ -75,5 +75,5 @@ def test_a_pattern_matches_as_in_go(pattern: str, name: str | None, matches: boo
     ("pattern", "literal"),
     [("/app/*", "/app/"), ("/app", "/app"), ("[a]", ""), (r"/a\*", "/a"), ("/a?", "/a")],
 )
-def test_every_match_begins_with_the_literal_part(pattern: str, literal: str) -> None:
+def test_every_match_starts_with_the_literal_part(pattern: str, literal: str) -> None:
     assert compiled(pattern).literal == literal

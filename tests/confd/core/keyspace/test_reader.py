@@ -4,7 +4,7 @@ from confd.core.keyspace.reader import KVPair, ReadSet
 from tests.confd.core.keyspace.key_sets import reader
 
 
-def test_a_reader_strips_the_prefix_and_sees_only_its_keys() -> None:
+def test_a_reader_removes_the_prefix_and_sees_only_its_keys() -> None:
     read = reader({"/p/app/a": "1", "/p/app2": "2", "/app/a": "3"}, "/p", ("/p/app",))
     assert read.value("/app/a") == "1"
     assert read.value("/app2") is None
@@ -18,7 +18,7 @@ def test_a_glob_that_does_not_begin_with_a_slash_stays_inside_the_prefix() -> No
     assert read.value("x") is None
 
 
-def test_listings_show_only_the_way_to_what_the_keys_cover() -> None:
+def test_listings_show_only_directories_above_covered_keys() -> None:
     read = reader({"/a/b/c": "1", "/a/x": "1", "/q": "1"}, "", ("/a/b", "/n/o"))
     assert read.children("/") == {"a": True}
     assert read.children("/a") == {"b": True}
@@ -26,12 +26,12 @@ def test_listings_show_only_the_way_to_what_the_keys_cover() -> None:
     assert read.children("/n") == {}
 
 
-def test_a_covered_leaf_is_listed_as_one() -> None:
+def test_a_covered_key_without_children_is_listed() -> None:
     read = reader({"/a/b": "1"}, "", ("/a/b",))
     assert read.children("/a") == {"b": False}
 
 
-def test_every_question_is_remembered() -> None:
+def test_every_read_is_recorded() -> None:
     read = reader({"/a": "1"})
     read.value("/a")
     read.value("/absent")

@@ -14,6 +14,6 @@ def test_the_minimal_bases_cover_all_and_not_each_other(bases: list[str]) -> Non
     assert not any(inside(one, other) for one in kept for other in kept if one != other)
 
 
-def test_segments_are_cleaned_as_paths_are() -> None:
+def test_paths_are_split_as_go_cleans_them() -> None:
     assert segments("//a/./b/../c/") == ["a", "c"]
     assert segments("/../..") == []

@@ -8,16 +8,16 @@ from confd.core.keyspace.watch_roots import ROOTS_MAX, watch_roots
 from tests.confd.core.keyspace.key_sets import NAMES
 
 
-def test_overlapping_keys_are_followed_once() -> None:
+def test_overlapping_keys_have_one_root() -> None:
     scopes = [Scope("", ("/app", "/db/main")), Scope("", ("/app/web",)), Scope("/db", ("/db",))]
     assert watch_roots(scopes) == ("/app", "/db")
 
 
-def test_no_keys_are_no_roots() -> None:
+def test_without_keys_there_are_no_roots() -> None:
     assert watch_roots([Scope("", ())]) == ()
 
 
-def test_too_many_roots_meet_at_their_parents() -> None:
+def test_too_many_roots_are_merged_into_parents() -> None:
     scopes = [Scope("", (f"/app/x{number}/k",)) for number in range(ROOTS_MAX + 1)]
     assert watch_roots([*scopes, Scope("", ("/db",))]) == ("/app", "/db")
 

@@ -1,4 +1,4 @@
-"""Go templates turned into ours: what comes out renders as the other did, or is told."""
+"""Converted Go templates render what the original did, or the line is reported."""
 
 import pytest
 
@@ -45,7 +45,7 @@ KEYS = {
         ("{{range seq 1 9}}{{if gt . 2}}{{break}}{{end}}{{.}}{{end}}", "12"),
     ],
 )  # fmt: skip
-def test_a_template_renders_as_it_did(go: str, output: str) -> None:
+def test_a_converted_template_renders_what_the_original_did(go: str, output: str) -> None:
     made = converted(go)
     assert made.problems == ()
     assert rendered(made.text, KEYS) == output
@@ -66,7 +66,7 @@ def test_a_template_renders_as_it_did(go: str, output: str) -> None:
         ("{{range $a, $b := .x}}{{end}}", 1, "a dot outside"),
     ],
 )  # fmt: skip
-def test_what_could_not_be_turned_is_listed_with_its_line(go: str, line: int, why: str) -> None:
+def test_what_cannot_be_converted_is_listed_with_its_line(go: str, line: int, why: str) -> None:
     problems = converted(go).problems
     if line:
         assert problems[0][0] == line

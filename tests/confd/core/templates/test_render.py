@@ -4,7 +4,7 @@ import jinja2
 import pytest
 
 from confd.core.keyspace.reader import ReadSet
-from confd.core.templates.functions import world_functions
+from confd.core.templates.functions import environment_functions
 from confd.core.templates.render import OUTPUT_BYTES_MAX, Renderer, RenderError, Unreadable
 from tests.confd.core.keyspace.key_sets import reader
 
@@ -25,7 +25,7 @@ def renderer(templates: dict[str, str]) -> Renderer:
         return (templates[name], f"T/{name}", lambda: True) if name in templates else None
 
     loader = jinja2.FunctionLoader(load)  # type: ignore[arg-type]
-    return Renderer(loader, "T/", world_functions({"HOME": "/root"}, lambda: 0.0))
+    return Renderer(loader, "T/", environment_functions({"HOME": "/root"}, lambda: 0.0))
 
 
 def rendered(text: str, values: dict[str, str] | None = None, **others: str) -> str:
@@ -64,7 +64,7 @@ def failure(text: str, values: dict[str, str] | None = None, **others: str) -> s
         ("{{ 1 }}{{ 1.25 }}{{ '<&>' }}", "11.25<&>"),
     ],
 )  # fmt: skip
-def test_a_template_prints(text: str, expected: str) -> None:
+def test_a_template_prints_values_as_go_does(text: str, expected: str) -> None:
     assert rendered(text) == expected
 
 
@@ -74,7 +74,7 @@ def test_includes_and_imported_macros_see_the_keys() -> None:
     assert rendered(text, part="{{ getv('/a') }} ", macros=macros) == "1 10.0.0.1"
 
 
-def test_two_renderings_of_one_template_read_their_own_keys() -> None:
+def test_two_resources_with_one_template_read_their_own_keys() -> None:
     both = renderer(
         {
             "main": "{% from 'm' import m %}{{ m() }}",
@@ -89,11 +89,11 @@ def test_two_renderings_of_one_template_read_their_own_keys() -> None:
     "value",
     ["{{ 7 * 7 }}", "{% raw %}", "{#", "$(touch /x) `id` ;'\"", "a\nb\r\nc", "\0", "\x1b[0m", "ß☺"],
 )
-def test_a_value_is_never_taken_for_a_template(value: str) -> None:
+def test_a_value_is_never_rendered_as_a_template(value: str) -> None:
     assert rendered("<{{ getv('/v') }}>", {"/v": value}) == f"<{value}>"
 
 
-def test_a_rendering_knows_what_it_read() -> None:
+def test_a_rendering_records_what_it_read() -> None:
     read = reader(KEYS)
     text = "{{ getv('/a') }}{{ getv('/no', '') }}{{ exists('/e') }}{{ gets('/up/*') }}{{ ls('/') }}"
     renderer({"main": text}).render("main", read)
@@ -101,7 +101,7 @@ def test_a_rendering_knows_what_it_read() -> None:
     assert read.reads == ReadSet(exact, frozenset({"/up/*"}), frozenset({""}))
 
 
-def test_a_failed_rendering_knows_what_it_read_until_then() -> None:
+def test_a_failed_rendering_records_what_it_read() -> None:
     read = reader(KEYS)
     with pytest.raises(RenderError):
         renderer({"main": "{{ getv('/a') }}{{ getv('/no') }}"}).render("main", read)
@@ -118,12 +118,12 @@ def test_a_failed_rendering_knows_what_it_read_until_then() -> None:
         ("{{ 'a' ~", "T/main:1: unexpected 'end of template'"),
         ("\n\n{% nope %}", "T/main:3: Encountered unknown tag 'nope'"),
         ("\n{{ 1|nofilter }}", "T/main:2: No filter named 'nofilter'"),
-        ("\n${#A[@]}", "T/main:2: Missing end of comment tag; to write the two characters {#"),
+        ("\n${#A[@]}", "T/main:2: Missing end of comment tag; to write the characters {#"),
         ("\n{% include 'nope' %}", "T/main:2: no template nope in the templates directory"),
         ("\n{% include 'jailed' %}", "T/main:2: the template is outside the templates directory"),
-        ("\n{% include 'main' %}", "T/main:2: templates or macros call each other without end"),
-        ("\n{{ ''.__class__ }}", "T/main:2: the sandbox refuses this access"),
-        ("\n{{ getv.__globals__ }}", "T/main:2: the sandbox refuses this access"),
+        ("\n{% include 'main' %}", "T/main:2: templates or macros call each other endlessly"),
+        ("\n{{ ''.__class__ }}", "T/main:2: the sandbox does not allow this access"),
+        ("\n{{ getv.__globals__ }}", "T/main:2: the sandbox does not allow this access"),
         ("{{ getv }}", "T/main:1: the expression is a function: call it"),
         ("{{ [1]|map('string') }}", "T/main:1: the expression is an iterator"),
         ("\n{{ 1 + 'a' }}", "T/main:2: TypeError: an argument of the wrong type"),
@@ -133,7 +133,7 @@ def test_a_failed_rendering_knows_what_it_read_until_then() -> None:
         ("{{ ([]|first).x }}", "T/main:1: an undefined value is used"),
         ("{{ lipsum() }}", "T/main:1: 'lipsum' is undefined"),
         ("{{ [1]|random }}", "T/main:1: No filter named 'random'"),
-        ("{{ [].append(1) }}", "T/main:1: the sandbox refuses this access"),
+        ("{{ [].append(1) }}", "T/main:1: the sandbox does not allow this access"),
     ],
 )
 def test_an_error_names_the_template_and_line(text: str, message: str) -> None:
@@ -145,7 +145,7 @@ def test_an_error_in_an_included_template_has_that_templates_line() -> None:
     assert failure(text, part="\n\n\n{{ getv('/no') }}").startswith("T/part:4: key '/no'")
 
 
-def test_a_template_that_is_not_there_is_named() -> None:
+def test_the_error_names_a_missing_template() -> None:
     with pytest.raises(RenderError, match=r"^T/gone: no template gone in the templates directory"):
         renderer({}).render("gone", reader(KEYS))
 
@@ -176,7 +176,7 @@ def test_no_error_shows_a_value(expression: str) -> None:
     assert SECRET not in failure(f"{{% set v = getv('/name') %}}\n{{{{ {expression} }}}}")
 
 
-def test_a_template_that_goes_while_it_is_rendered_is_an_error_all_the_same() -> None:
+def test_a_template_removed_while_it_is_rendered_is_an_error() -> None:
     loads = [("{{ {}['x'] }}", "T/main", lambda: True)] * 2
 
     def load(name: str) -> object:
@@ -187,11 +187,11 @@ def test_a_template_that_goes_while_it_is_rendered_is_an_error_all_the_same() ->
         Renderer(loader, "T/", {}).render("main", reader(KEYS))
 
 
-def test_a_name_of_a_template_that_is_a_value_is_not_shown() -> None:
+def test_a_template_name_that_comes_from_a_value_is_not_shown() -> None:
     assert SECRET not in failure("{% include getv('/name') %}")
 
 
-def test_a_file_that_grows_without_end_is_refused() -> None:
+def test_a_file_that_grows_endlessly_is_rejected() -> None:
     text = "{% for i in seq(1, 90000) %}{{ getv('/v') }}{% endfor %}"
     message = failure(text, {"/v": "x" * 1000})
     assert message == f"T/main: the file would be larger than {OUTPUT_BYTES_MAX} bytes"

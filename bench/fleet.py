@@ -11,9 +11,9 @@ from pathlib import Path
 
 from bench.table import Row
 from fleet.core.model import Facts
-from fleet.core.scheduling.cluster_state import Desired, Standing
-from fleet.core.scheduling.plan_builder import Outcome, schedule
-from fleet.core.scheduling.reconcile import diff
+from fleet.core.scheduling.cluster_state import DesiredJob, HostHealth
+from fleet.core.scheduling.plan_builder import Outcome, build_plans
+from fleet.core.scheduling.reconcile import reconcile
 from rig.fleet_simulator import Simulator
 from rig.hostfleet import HostFleet, body, fleet, web
 from rig.hosts.namespaces import GATEWAY
@@ -66,33 +66,36 @@ def _simulated() -> list[Row]:
     sim, bound = _fleet()
     gc.collect()
     gc.freeze()
-    for host in sim.world.hosts.values():
-        host.standing = Standing.READY
+    for host in sim.cluster.hosts.values():
+        host.health = HostHealth.READY
     full_s, outcome = _timed(sim)
-    assert not outcome.unseated
+    assert not outcome.unplaced
     sim.tick()
-    used = sum(bool(host.plan.orders) for host in sim.world.hosts.values())
+    used = sum(bool(host.plan.allocations) for host in sim.cluster.hosts.values())
     while any(each.rollout is None or each.rollout.state != "stable" for each in _jobs(sim)):
         sim.tick()
     gc.collect()
     gc.freeze()
     idle_s = statistics.median(_timed(sim)[0] for _ in range(TICKS))
-    lost = random.Random(SEED).sample(sorted(sim.world.hosts), int(HOSTS * LOST_SHARE))
-    gone = sum(len(sim.world.hosts[name].placed) for name in lost)
+    lost = random.Random(SEED).sample(sorted(sim.cluster.hosts), int(HOSTS * LOST_SHARE))
+    gone = sum(len(sim.cluster.hosts[name].instances) for name in lost)
     for name in lost:
-        sim.world.hosts[name].standing = Standing.LOST
+        sim.cluster.hosts[name].health = HostHealth.LOST
     lost_s, planned = _timed(sim)
     before = {
-        name: {each.key for each in host.plan.orders} for name, host in sim.world.hosts.items()
+        name: {each.key for each in host.plan.allocations}
+        for name, host in sim.cluster.hosts.items()
     }
     fresh = sum(
-        order.key not in before[name]
+        allocation.key not in before[name]
         for name, plan in planned.plans.items()
-        for order in plan.orders
+        for allocation in plan.allocations
     )
-    hosts = sim.world.hosts
+    hosts = sim.cluster.hosts
     touched = [
-        name for name, plan in planned.plans.items() if plan.orders != hosts[name].plan.orders
+        name
+        for name, plan in planned.plans.items()
+        if plan.allocations != hosts[name].plan.allocations
     ]
     writes = len(planned.plans) + len(planned.rollouts) + len(planned.records)
     gc.unfreeze()
@@ -111,14 +114,14 @@ def _simulated() -> list[Row]:
     ]
 
 
-def _jobs(sim: Simulator) -> list[Desired]:
-    return list(sim.world.jobs.values())
+def _jobs(sim: Simulator) -> list[DesiredJob]:
+    return list(sim.cluster.jobs.values())
 
 
 def _timed(sim: Simulator) -> tuple[float, Outcome]:
     """Return a look and its processor time: it uses one core, whoever uses the others."""
     began_s = time.process_time()
-    outcome = schedule(sim.world, diff(sim.world), sim.epoch)
+    outcome = build_plans(sim.cluster, reconcile(sim.cluster), sim.epoch)
     return time.process_time() - began_s, outcome
 
 

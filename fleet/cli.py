@@ -192,8 +192,8 @@ def _agent(
     from fleet.agent import facts
     from fleet.agent.agent import Agent, Settings
     from fleet.core.jobs import signing
-    from fleet.systemd.dbus import DBus
-    from fleet.systemd.systemctl import Systemctl
+    from fleet.systemd.dbus import DBusDriver
+    from fleet.systemd.systemctl import SystemctlDriver
 
     address, endpoints, own_labels = own
     state_dir, ttl_s = keeps
@@ -210,4 +210,4 @@ def _agent(
         trusted=tuple(signing.trusted(place.read_bytes()) for place in found),
         may_exec=may_exec,
     )
-    return Agent(store, DBus() if driver is Driver.DBUS else Systemctl(), settings)
+    return Agent(store, DBusDriver() if driver is Driver.DBUS else SystemctlDriver(), settings)

@@ -13,21 +13,21 @@ import msgspec
 
 from fleet.core.jobs import jobspec as jobs
 from fleet.core.model import (
+    Allocation,
+    DesiredState,
     Facts,
+    HostStatus,
     JobRecord,
-    Order,
     Phase,
     Plan,
     Report,
-    Status,
-    Target,
-    Want,
+    TargetState,
     digest,
 )
-from fleet.core.scheduling.cluster_state import Desired, HostView, World
-from fleet.core.scheduling.failure_detector import Health
-from fleet.core.scheduling.plan_builder import Outcome, schedule
-from fleet.core.scheduling.reconcile import diff
+from fleet.core.scheduling.cluster_state import ClusterState, DesiredJob, Host
+from fleet.core.scheduling.failure_detector import FailureDetector
+from fleet.core.scheduling.plan_builder import Outcome, build_plans
+from fleet.core.scheduling.reconcile import reconcile
 
 # As the agent's: the status key lives so long, and the dead-man timer as long.
 LEASE_S = 30.0
@@ -43,7 +43,7 @@ class _Unit:
 class Machine:
     """A host that pretends."""
 
-    view: HostView
+    view: Host
     running: dict[tuple[str, int, int], _Unit] = field(default_factory=dict)
     is_up: bool = True
     is_heard: bool = True
@@ -55,12 +55,12 @@ class Simulator:
     """Scheduler, clock and hosts. `dying` units never become ready."""
 
     def __init__(self, facts: Iterable[Facts], *, start_s: float = 2.0) -> None:
-        self.world = World()
-        self.health = Health()
-        self.machines = {each.id: Machine(HostView(each.id, facts=each)) for each in facts}
-        self.world.hosts = {name: each.view for name, each in self.machines.items()}
-        self._jobs: dict[str, Desired] = {}
-        self.world.jobs = self._jobs
+        self.cluster = ClusterState()
+        self.health = FailureDetector()
+        self.machines = {each.id: Machine(Host(each.id, facts=each)) for each in facts}
+        self.cluster.hosts = {name: each.view for name, each in self.machines.items()}
+        self._jobs: dict[str, DesiredJob] = {}
+        self.cluster.jobs = self._jobs
         self._texts: dict[str, str] = {}
         self.dying: set[str] = set()
         self.start_s = start_s
@@ -70,14 +70,14 @@ class Simulator:
         self.seats: Counter[tuple[str, int]] = Counter()
         self._report_all()
 
-    def submit(self, name: str, text: str, *, target: Target = Target.LAUNCHED) -> None:
+    def submit(self, name: str, text: str, *, target: TargetState = TargetState.LAUNCHED) -> None:
         """Want a job, or a new version of it."""
         was = self._jobs.get(name)
         unit = digest(text)
         version, rev = (was.record.version, was.record.rev) if was else (0, 0)
         record = JobRecord(name=name, version=version + 1, rev=rev + 1, unit=unit, target=target)
         rollout = was.rollout if was else None
-        self._jobs[name] = Desired(record, jobs.parse(name, text), text, rollout=rollout)
+        self._jobs[name] = DesiredJob(record, jobs.parse(name, text), text, rollout=rollout)
         self._texts[unit] = text
 
     def change(self, name: str, **fields: object) -> None:
@@ -88,19 +88,20 @@ class Simulator:
 
     def run(self, for_s: float, step_s: float = 1.0) -> None:
         """Let time pass."""
-        end_s = self.world.now_s + for_s
-        while self.world.now_s < end_s:
+        end_s = self.cluster.now_s + for_s
+        while self.cluster.now_s < end_s:
             self.tick(step_s)
 
     def tick(self, step_s: float = 1.0) -> Outcome:
         """One look of the scheduler, one turn of every host."""
-        self.world.now_s += step_s
+        self.cluster.now_s += step_s
         heard = {
-            name: self.world.now_s - each.heard_s < LEASE_S for name, each in self.machines.items()
+            name: self.cluster.now_s - each.heard_s < LEASE_S
+            for name, each in self.machines.items()
         }
-        for name, standing in self.health.observe(self.world.now_s, heard).items():
-            self.world.hosts[name].standing = standing
-        self.outcome = schedule(self.world, diff(self.world), self.epoch)
+        for name, health in self.health.observe(self.cluster.now_s, heard).items():
+            self.cluster.hosts[name].health = health
+        self.outcome = build_plans(self.cluster, reconcile(self.cluster), self.epoch)
         self._write(self.outcome)
         for machine in self.machines.values():
             self._turn(machine)
@@ -116,20 +117,20 @@ class Simulator:
     def ready(self, name: str) -> int:
         """Count a job's instances that are known to be ready."""
         return sum(
-            placed.settled and placed.order.want is Want.RUN
-            for host in self.world.hosts.values()
-            for placed in host.placed
-            if placed.order.job == name
+            instances.available and instances.allocation.desired_state is DesiredState.RUN
+            for host in self.cluster.hosts.values()
+            for instances in host.instances
+            if instances.allocation.job == name
         )
 
     def _write(self, outcome: Outcome) -> None:
         self.writes += len(outcome.plans)
         for name, plan in outcome.plans.items():
-            view = self.world.hosts[name]
-            before = {each.key for each in view.plan.orders}
-            for order in plan.orders:
-                if order.key not in before:
-                    self.seats[order.job, order.index] += 1
+            view = self.cluster.hosts[name]
+            before = {each.key for each in view.plan.allocations}
+            for allocation in plan.allocations:
+                if allocation.key not in before:
+                    self.seats[allocation.job, allocation.index] += 1
             view.plan = plan
             view.plan_modified += 1
             view.join()
@@ -137,46 +138,48 @@ class Simulator:
             self._jobs[name].rollout = rollout
         for name, record in outcome.records.items():
             text = self._texts[record.unit]
-            self._jobs[name] = Desired(
+            self._jobs[name] = DesiredJob(
                 record, jobs.parse(name, text), text, rollout=self._jobs[name].rollout
             )
         for name in outcome.forgotten:
             del self._jobs[name]
 
     def _turn(self, machine: Machine) -> None:
-        now_s = self.world.now_s
+        now_s = self.cluster.now_s
         if not machine.is_up:
             return
         if machine.is_heard:
             machine.heard_s = now_s
-            if machine.view.plan.mark > machine.plan.mark:
+            if machine.view.plan.generation > machine.plan.generation:
                 machine.plan = machine.view.plan
         cut = now_s - machine.heard_s >= LEASE_S
-        reports = tuple(self._follow(machine, order, cut=cut) for order in machine.plan.orders)
+        reports = tuple(
+            self._follow(machine, allocation, cut=cut) for allocation in machine.plan.allocations
+        )
         if machine.is_heard:
-            status = Status("boot", machine.plan.epoch, machine.plan.gen, reports)
+            status = HostStatus("boot", machine.plan.epoch, machine.plan.gen, reports)
             if status != machine.view.status:
                 machine.view.status = status
                 machine.view.join()
 
-    def _follow(self, machine: Machine, order: Order, *, cut: bool) -> Report:
-        running, now_s = machine.running, self.world.now_s
-        if order.want is Want.STOP or (cut and order.exclusive):
-            running.pop(order.key, None)
-            return Report(order, Phase.STOPPED)
-        if order.want is Want.LOAD:
-            running.pop(order.key, None)
-            return Report(order, Phase.LOADED)
-        if order.unit in self.dying:
+    def _follow(self, machine: Machine, allocation: Allocation, *, cut: bool) -> Report:
+        running, now_s = machine.running, self.cluster.now_s
+        if allocation.desired_state is DesiredState.STOP or (cut and allocation.exclusive):
+            running.pop(allocation.key, None)
+            return Report(allocation, Phase.STOPPED)
+        if allocation.desired_state is DesiredState.LOAD:
+            running.pop(allocation.key, None)
+            return Report(allocation, Phase.LOADED)
+        if allocation.unit in self.dying:
             failures = int(now_s // self.start_s)
-            return Report(order, Phase.FAILED, failures=failures)
-        unit = running.setdefault(order.key, _Unit(now_s))
+            return Report(allocation, Phase.FAILED, failures=failures)
+        unit = running.setdefault(allocation.key, _Unit(now_s))
         ready = now_s - unit.since_s >= self.start_s
-        return Report(order, Phase.READY if ready else Phase.STARTING, settled=ready)
+        return Report(allocation, Phase.READY if ready else Phase.STARTING, available=ready)
 
     def _report_all(self) -> None:
         for machine in self.machines.values():
-            machine.view.status = Status("boot")
+            machine.view.status = HostStatus("boot")
 
     def _check_exclusive(self) -> None:
         found: dict[tuple[str, int], list[str]] = defaultdict(list)
@@ -186,4 +189,4 @@ class Simulator:
         for (job, index), hosts in found.items():
             known = self._jobs.get(job)
             if known and known.job and known.job.exclusive:
-                assert len(hosts) == 1, f"{job}[{index}] runs on {hosts} at {self.world.now_s}"
+                assert len(hosts) == 1, f"{job}[{index}] runs on {hosts} at {self.cluster.now_s}"

@@ -1,23 +1,23 @@
-"""systemd in memory: what the other adapters do, without processes."""
+"""systemd in memory: behaves as the real drivers do, without processes."""
 
 import asyncio
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from fleet.core.instances.instance_unit import FENCE, IS_ARMED, STOP, Seen, order_in
+from fleet.core.instances.instance_unit import FENCE, IS_ARMED, STOP, UnitStatus, allocation_in
 
 
-class MemoryUnits:
-    """Units that start when they are told to; those whose ExecStart is /bin/false fail.
+class MemorySystemd:
+    """Every unit starts at once, except those with ExecStart=/bin/false, which fail.
 
-    `clock` tells when timers are due; they elapse when somebody looks.
+    Timers elapse when somebody asks, if `clock` says that they are due.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._files: dict[str, str] = {}
-        self._units: dict[str, Seen] = {}
+        self._units: dict[str, UnitStatus] = {}
         self._timers: dict[str, float] = {}
         self._numbers = itertools.count(1)
         self._changed = asyncio.Event()
@@ -25,10 +25,10 @@ class MemoryUnits:
     async def open(self) -> None:
         """Do nothing."""
 
-    async def seen(self, names: Iterable[str]) -> dict[str, Seen]:
+    async def status(self, names: Iterable[str]) -> dict[str, UnitStatus]:
         """Return these units and every other that is ours."""
         self._elapse()
-        ours = {name for name, text in self._files.items() if order_in(text) is not None}
+        ours = {name for name, text in self._files.items() if allocation_in(text) is not None}
         return {name: self._one(name) for name in {*names, *ours}}
 
     async def install(self, files: Mapping[str, str | None]) -> None:
@@ -49,7 +49,7 @@ class MemoryUnits:
         if fence and fence not in self._timers:
             return
         fails = "ExecStart=/bin/false" in text
-        self._units[name] = Seen(
+        self._units[name] = UnitStatus(
             name,
             "loaded",
             "failed" if fails else "active",
@@ -59,7 +59,7 @@ class MemoryUnits:
         )
         self._changed.set()
 
-    async def rearm(self, name: str) -> None:
+    async def restart_timer(self, name: str) -> None:
         """Start a timer anew."""
         assert name.startswith(FENCE)
         after_s = self._files[name].partition("OnActiveSec=")[2].partition("s\n")[0]
@@ -72,11 +72,11 @@ class MemoryUnits:
             self._units[name] = replace(self._units[name], active="inactive", sub="dead")
             self._changed.set()
 
-    def outside(self, command: Sequence[str], within_s: float) -> list[str]:  # noqa: ARG002
+    def command_in_unit(self, command: Sequence[str], within_s: float) -> list[str]:  # noqa: ARG002
         """Return the command itself: there is nothing here to run it in."""
         return list(command)
 
-    async def changed(self, timeout_s: float) -> None:
+    async def wait_for_change(self, timeout_s: float) -> None:
         """Wait until a unit starts or stops."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -88,7 +88,7 @@ class MemoryUnits:
     async def close(self) -> None:
         """Do nothing."""
 
-    def known(self) -> dict[str, Seen]:
+    def known(self) -> dict[str, UnitStatus]:
         """Return every unit that was ever started."""
         return dict(self._units)
 
@@ -99,14 +99,14 @@ class MemoryUnits:
         )
         self._changed.set()
 
-    def _one(self, name: str) -> Seen:
+    def _one(self, name: str) -> UnitStatus:
         text = self._files.get(name)
         known = self._units.get(name)
         if text is None:
             if known is not None and known.is_running:
-                return replace(known, order=None)
-            return Seen(name)
-        return replace(known or Seen(name), load="loaded", order=order_in(text))
+                return replace(known, allocation=None)
+            return UnitStatus(name)
+        return replace(known or UnitStatus(name), load="loaded", allocation=allocation_in(text))
 
     def _elapse(self) -> None:
         for name in [name for name, due_s in self._timers.items() if due_s <= self._clock()]:

@@ -22,31 +22,42 @@ from daemonkit.core.samples import Sample
 from daemonkit.observe import logs
 from daemonkit.process.lifecycle import CannotServe, Lifecycle
 from fleet.agent import facts, remote_exec
-from fleet.agent.host_status import Lodge
-from fleet.agent.probes import Readiness
-from fleet.agent.state import Remembered, StateDirectory
-from fleet.agent.unit_cache import Texts
+from fleet.agent.host_status import HostStatusWriter
+from fleet.agent.probes import Prober
+from fleet.agent.state import AgentState, StateDirectory
+from fleet.agent.unit_cache import UnitCache
 from fleet.core import endpoints, keys
 from fleet.core.instances.instance_reconciler import (
-    Around,
-    Fetch,
-    Following,
-    Halt,
-    Install,
-    Life,
-    Remove,
-    Start,
-    Step,
+    FetchUnit,
+    InstallUnit,
+    InstanceReconciler,
+    InstanceState,
+    Observed,
+    RemoveUnit,
+    StartUnit,
+    StopUnit,
+    UnitAction,
 )
 from fleet.core.instances.instance_unit import (
     ARM_MAX_S,
     LATE_MAX_S,
-    Units,
+    SystemdDriver,
     all_files,
     fence_of,
     files,
 )
-from fleet.core.model import Ask, Damaged, Facts, Order, Phase, Plan, Report, Status, Want, decode
+from fleet.core.model import (
+    Allocation,
+    DesiredState,
+    Facts,
+    HostStatus,
+    InvalidRecord,
+    Phase,
+    Plan,
+    RemoteRequest,
+    Report,
+    decode,
+)
 
 # systemd tells of changes; this heals what it did not tell.
 TURN_EVERY_S = 2.0
@@ -82,20 +93,20 @@ class _Now:
 class Agent:
     """For the daemon: `start`, `drain`, and what it believes."""
 
-    def __init__(self, store: Store, units: Units, settings: Settings) -> None:
+    def __init__(self, store: Store, units: SystemdDriver, settings: Settings) -> None:
         self._store, self._units, self._settings = store, units, settings
         self._state = StateDirectory(settings.state_dir)
-        self._texts = Texts(store, self._state, settings.trusted, time.monotonic)
-        self._lodge = Lodge(store, settings.own, settings.ttl_s)
-        self._following = Following()
+        self._texts = UnitCache(store, self._state, settings.trusted, time.monotonic)
+        self._lodge = HostStatusWriter(store, settings.own, settings.ttl_s)
+        self._following = InstanceReconciler()
         self._mirror = Mirror(store, keys.inbox(settings.own.id), self._deliver)
         self._view = View()
         self._plan = Plan()
-        self._saved = Remembered()
+        self._saved = AgentState()
         self._now = _Now()
         self._answered: set[str] = set()
         self._wake, self._tell = asyncio.Event(), asyncio.Event()
-        self._readiness = Readiness(settings.own.address, self._wake.set)
+        self._readiness = Prober(settings.own.address, self._wake.set)
         self._error = "nothing was written yet"
 
     async def start(self, life: Lifecycle) -> None:
@@ -152,13 +163,13 @@ class Agent:
         self._plan = self._saved.plan
         self._texts.recall(self._ordered())
         same_boot = self._saved.boot_id == self._settings.boot_id
-        for order in self._plan.orders:
-            failures = self._saved.failures.get(order.name, 0)
-            life = Life(failures=max(failures, order.failures))
+        for allocation in self._plan.allocations:
+            failures = self._saved.failures.get(allocation.name, 0)
+            life = InstanceState(failures=max(failures, allocation.failures))
             if same_boot:
-                life.counted = self._saved.deaths.get(order.name, "")
+                life.counted = self._saved.deaths.get(allocation.name, "")
                 life.started = True
-            self._following.lives[order.key] = life
+            self._following.lives[allocation.key] = life
 
     def _deliver(self, changes: Changes) -> None:
         self._loop.call_soon_threadsafe(self._apply, changes)
@@ -169,7 +180,7 @@ class Agent:
         if entry is not None:
             try:
                 self._take(decode(entry.value, Plan))
-            except Damaged as error:
+            except InvalidRecord as error:
                 _log.warning("plan-damaged", error=str(error))
         place = keys.ask(self._settings.own.id, "")
         asked = {
@@ -183,11 +194,11 @@ class Agent:
 
     def _take(self, plan: Plan) -> None:
         """Follow a newer plan; an older one, or none at all, orders nothing."""
-        if plan.mark <= self._plan.mark:
-            if Plan().mark < plan.mark < self._plan.mark:
+        if plan.generation <= self._plan.generation:
+            if Plan().generation < plan.generation < self._plan.generation:
                 _log.warning("plan-older", epoch=plan.epoch, gen=plan.gen, has=self._plan.gen)
             return
-        _log.info("plan", epoch=plan.epoch, gen=plan.gen, orders=len(plan.orders))
+        _log.info("plan", epoch=plan.epoch, gen=plan.gen, allocations=len(plan.allocations))
         self._plan = plan
         self._now.confirmed = False
         self._texts.only(self._ordered())
@@ -200,8 +211,8 @@ class Agent:
             return
         self._answered.add(number)
         try:
-            ask = decode(text, Ask)
-        except Damaged:
+            ask = decode(text, RemoteRequest)
+        except InvalidRecord:
             return
         may_exec = self._settings.may_exec and not self._settings.trusted and ask.command
         command = self._units.outside(ask.command, remote_exec.COMMAND_S) if may_exec else []
@@ -230,16 +241,16 @@ class Agent:
 
     def _rest_s(self) -> float:
         moving = any(
-            not each.settled and each.phase is not Phase.LOADED for each in self._now.reports
+            not each.available and each.phase is not Phase.LOADED for each in self._now.reports
         )
         return TICK_S if moving else TURN_EVERY_S
 
     async def _turn(self) -> None:
         plan = self._plan
-        names = [order.name for order in plan.orders]
+        names = [allocation.name for allocation in plan.allocations]
         seen = await self._units.seen(names)
-        self._readiness.follow(plan.orders)
-        around = Around(
+        self._readiness.follow(plan.allocations)
+        around = Observed(
             now_s=time.monotonic(),
             seen=seen,
             texts=self._texts.known,
@@ -249,7 +260,7 @@ class Agent:
             may_start_exclusive=self._may_start_exclusive(),
         )
         todo, reports = self._following.turn(plan, around)
-        todo += [Fetch(unit) for unit in self._texts.due(self._ordered())]
+        todo += [FetchUnit(unit) for unit in self._texts.due(self._ordered())]
         if reports != self._now.reports:
             self._now.reports = reports
             self._tell.set()
@@ -267,54 +278,64 @@ class Agent:
     def _late_s(self) -> float:
         return min(LATE_MAX_S, self._settings.ttl_s / 6)
 
-    async def _arm(self, order: Order) -> bool:
+    async def _arm(self, allocation: Allocation) -> bool:
         """Start an exclusive unit's timer anew; say whether it counts from soon enough."""
         if not self._may_start_exclusive():
             return False
-        await self._units.rearm(fence_of(order.name))
+        await self._units.rearm(fence_of(allocation.name))
         return self._age_s() < self._late_s() + ARM_MAX_S
 
-    async def _do(self, todo: Iterable[Step]) -> None:
+    async def _do(self, todo: Iterable[UnitAction]) -> None:
         changed: dict[str, str | None] = {}
         acts = []
         for step in todo:
             match step:
-                case Fetch(unit):
+                case FetchUnit(unit):
                     await asyncio.to_thread(self._fetch, unit)
-                case Install(order):
-                    text = self._texts.known.get(order.unit)
+                case InstallUnit(allocation):
+                    text = self._texts.known.get(allocation.unit)
                     if text is None:  # a newer plan came meanwhile, and does not name it
                         continue
-                    changed |= files(order, text, fence_s=float(self._settings.ttl_s))
-                case Remove(order):
-                    if order.exclusive:
-                        await self._units.stop(fence_of(order.name))
-                    changed |= all_files(order)
-                case Start(order) | Halt(order):
-                    acts.append((step, order))
+                    changed |= files(allocation, text, fence_s=float(self._settings.ttl_s))
+                case RemoveUnit(allocation):
+                    if allocation.exclusive:
+                        await self._units.stop(fence_of(allocation.name))
+                    changed |= all_files(allocation)
+                case StartUnit(allocation) | StopUnit(allocation):
+                    acts.append((step, allocation))
         if changed:
             await self._units.install(changed)
             self._wake.set()
         gate = asyncio.Semaphore(STARTS_MAX)
         await asyncio.gather(*(self._act(step, gate) for step, _ in acts))
 
-    async def _act(self, step: Step, gate: asyncio.Semaphore) -> None:
+    async def _act(self, step: UnitAction, gate: asyncio.Semaphore) -> None:
         async with gate:
-            if isinstance(step, Start):
-                if step.order.exclusive and not await self._arm(step.order):
+            if isinstance(step, StartUnit):
+                if step.allocation.exclusive and not await self._arm(step.allocation):
                     return
-                _log.info("start", unit=step.order.name, job=step.order.job, why=step.order.why)
-                await self._units.start(step.order.name)
-            elif isinstance(step, Halt):
-                _log.info("stop", unit=step.order.name, job=step.order.job, why=step.order.why)
-                await self._units.stop(step.order.name)
+                _log.info(
+                    "start",
+                    unit=step.allocation.name,
+                    job=step.allocation.job,
+                    why=step.allocation.why,
+                )
+                await self._units.start(step.allocation.name)
+            elif isinstance(step, StopUnit):
+                _log.info(
+                    "stop",
+                    unit=step.allocation.name,
+                    job=step.allocation.job,
+                    why=step.allocation.why,
+                )
+                await self._units.stop(step.allocation.name)
 
     def _fetch(self, unit: str) -> None:
         self._texts.fetch(unit, self._ordered())
         self._loop.call_soon_threadsafe(self._wake.set)
 
     def _ordered(self) -> set[str]:
-        return {order.unit for order in self._plan.orders}
+        return {allocation.unit for allocation in self._plan.allocations}
 
     async def _write(self) -> None:
         while True:
@@ -339,7 +360,7 @@ class Agent:
 
     async def _renew(self) -> None:
         own, lodge = self._settings.own, self._lodge
-        status = Status(
+        status = HostStatus(
             self._settings.boot_id,
             self._plan.epoch,
             self._plan.gen,
@@ -352,7 +373,7 @@ class Agent:
         if self._error:
             _log.info("store-told", host=own.id)
             self._error = ""
-        exclusive = any(order.exclusive for order in self._plan.orders)
+        exclusive = any(allocation.exclusive for allocation in self._plan.allocations)
         if lodge.was_renewed_anew or (exclusive and not self._now.confirmed):
             self._now.confirmed = False
             await self._confirm()
@@ -365,36 +386,42 @@ class Agent:
         self._take(plan)
         self._lodge.was_renewed_anew = False
         # A scheduler that was deposed may have written last; its successor confirms or corrects.
-        self._now.confirmed = plan.mark >= self._plan.mark and plan.epoch >= epoch
+        self._now.confirmed = plan.generation >= self._plan.generation and plan.epoch >= epoch
         self._wake.set()
 
     async def _keep_alive(self) -> None:
         """Give exclusive units another lease, unless the word of it took too long."""
-        for order in self._running_exclusive():
+        for allocation in self._running_exclusive():
             if not self._may_start_exclusive():
                 break
             try:
-                if not await self._arm(order):
+                if not await self._arm(allocation):
                     # Its timer was started too late and would stop it too late.
-                    _log.warning("rearmed-late", unit=order.name, age_s=round(self._age_s(), 1))
-                    await self._units.stop(order.name)
+                    _log.warning(
+                        "rearmed-late", unit=allocation.name, age_s=round(self._age_s(), 1)
+                    )
+                    await self._units.stop(allocation.name)
             except OSError as error:
-                _log.warning("not-rearmed", unit=order.name, error=str(error))
-        if any(each.phase is Phase.WAITING and each.order.exclusive for each in self._now.reports):
+                _log.warning("not-rearmed", unit=allocation.name, error=str(error))
+        if any(
+            each.phase is Phase.WAITING and each.allocation.exclusive for each in self._now.reports
+        ):
             self._wake.set()
 
-    def _running_exclusive(self) -> list[Order]:
+    def _running_exclusive(self) -> list[Allocation]:
         running = (Phase.STARTING, Phase.READY, Phase.UNREADY)
         return [
-            each.order
+            each.allocation
             for each in self._now.reports
-            if each.order.exclusive and each.order.want is Want.RUN and each.phase in running
+            if each.allocation.exclusive
+            and each.allocation.desired_state is DesiredState.RUN
+            and each.phase in running
         ]
 
     def _save(self) -> None:
         lives = self._following.lives
-        names = {order.key: order.name for order in self._plan.orders}
-        memory = Remembered(
+        names = {allocation.key: allocation.name for allocation in self._plan.allocations}
+        memory = AgentState(
             self._settings.boot_id,
             self._plan,
             {names[key]: life.failures for key, life in lives.items() if key in names},

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from fleet.core.model import Facts, Load
+from fleet.core.model import Facts, HostLoad
 
 MACHINE_ID = Path("/etc/machine-id")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -53,18 +53,18 @@ def address_towards(endpoints: str) -> str:
         return "127.0.0.1"
 
 
-def load() -> Load:
+def load() -> HostLoad:
     """Return how busy the host is: load by processor, time that tasks waited for one, memory."""
     cores = psutil.cpu_count() or 1
     memory = psutil.virtual_memory()
-    return Load(
+    return HostLoad(
         load=round(os.getloadavg()[0] / cores, 2),
         pressure=round(_pressure(), 2),
         memory=round(1 - memory.available / memory.total, 2),
     )
 
 
-def moved(before: Load, after: Load) -> bool:
+def moved(before: HostLoad, after: HostLoad) -> bool:
     """Say whether it is worth a write: history in the store is shared."""
     pairs = ((before.load, after.load), (before.memory, after.memory))
     return any(abs(one - other) > 0.1 for one, other in pairs)

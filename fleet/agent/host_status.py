@@ -12,22 +12,22 @@ from coordinator.client.core.errors import KeyNotFound
 from coordinator.client.core.store_protocol import Store
 from fleet.agent import facts
 from fleet.core import keys
-from fleet.core.model import Damaged, Facts, Load, Plan, Status, decode, encode
+from fleet.core.model import Facts, HostLoad, HostStatus, InvalidRecord, Plan, decode, encode
 
 
-class Lodge:
+class HostStatusWriter:
     """The keys of one host, as they were written last."""
 
     def __init__(self, store: Store, own: Facts, ttl_s: int) -> None:
         self._store, self._facts, self._ttl_s = store, own, ttl_s
-        self._status: Status | None = None
+        self._status: HostStatus | None = None
         self._records: dict[str, str] = {}
         self._renewed_s = 0.0
         # When the last renewal was sent that the store confirmed; monotonic, 0 for never.
         self.sent_s = 0.0
         self.was_renewed_anew = False
 
-    def write(self, status: Status, records: Mapping[str, str]) -> None:
+    def write(self, status: HostStatus, records: Mapping[str, str]) -> None:
         """Bring the store to this. Raises StoreError, and can be called again."""
         sent_s = time.monotonic()
         # After a silence others may have acted: what they wrote must be read before anything.
@@ -51,11 +51,11 @@ class Lodge:
         plan, epoch = Plan(), 0
         with contextlib.suppress(KeyNotFound, ValueError):
             epoch = int(self._store.get(keys.EPOCH).value)
-        with contextlib.suppress(KeyNotFound, Damaged):
+        with contextlib.suppress(KeyNotFound, InvalidRecord):
             plan = decode(self._store.get(keys.plan(self._facts.id)).value, Plan)
         return plan, epoch
 
-    def _write_status(self, status: Status, *, due: bool) -> bool:
+    def _write_status(self, status: HostStatus, *, due: bool) -> bool:
         """Write the status if it changed, else renew it; say whether its TTL began anew."""
         key = keys.status(self._facts.id)
         was = self._status
@@ -98,9 +98,9 @@ class Lodge:
         self._records.pop(key, None)
 
 
-def _same(was: Status, now: Status) -> bool:
+def _same(was: HostStatus, now: HostStatus) -> bool:
     """Say whether two statuses differ in their load alone, and not by much."""
-    plain = Load()
-    one = Status(was.boot_id, was.epoch, was.gen, was.reports, plain, was.note)
-    other = Status(now.boot_id, now.epoch, now.gen, now.reports, plain, now.note)
+    plain = HostLoad()
+    one = HostStatus(was.boot_id, was.epoch, was.gen, was.reports, plain, was.note)
+    other = HostStatus(now.boot_id, now.epoch, now.gen, now.reports, plain, now.note)
     return one == other and not facts.moved(was.load, now.load)

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from fleet.core.model import Endpoint, Order, Want
+from fleet.core.model import Allocation, DesiredState, Endpoint
 
 EVERY_S, UNREADY_EVERY_S = 1.0, 0.2
 TIMEOUT_S = 2.0
@@ -14,7 +14,7 @@ FALL = 3
 
 
 @dataclass(frozen=True, slots=True)
-class _Check:
+class _Probe:
     """One question to one instance."""
 
     instance: tuple[str, int, int]
@@ -22,30 +22,35 @@ class _Check:
     port: int
 
 
-class Readiness:
+class Prober:
     """Asks every instance with a check, its own or a service's, and remembers the verdict."""
 
     def __init__(self, address: str, wake: Callable[[], None]) -> None:
         self._address, self._wake = address, wake
-        self._ready: dict[_Check, bool] = {}
-        self._tasks: dict[_Check, asyncio.Task[None]] = {}
+        self._ready: dict[_Probe, bool] = {}
+        self._tasks: dict[_Probe, asyncio.Task[None]] = {}
 
-    def is_ready(self, order: Order) -> bool:
+    def is_ready(self, allocation: Allocation) -> bool:
         """Say what the last checks found; systemd's word stands for a job without any."""
-        if order.check == "active" or not order.port:
+        if allocation.check == "active" or not allocation.port:
             return True
-        return self._ready.get(_Check(order.key, order.check, order.port), False)
+        return self._ready.get(_Probe(allocation.key, allocation.check, allocation.port), False)
 
-    def serves(self, order: Order, endpoint: Endpoint) -> bool:
+    def serves(self, allocation: Allocation, endpoint: Endpoint) -> bool:
         """Say whether an instance passes what a service asks beside the job's own check."""
-        port = endpoint.port or order.port
+        port = endpoint.port or allocation.port
         if not endpoint.check:
             return True
-        return self._ready.get(_Check(order.key, endpoint.check, port), False)
+        return self._ready.get(_Probe(allocation.key, endpoint.check, port), False)
 
-    def follow(self, orders: Iterable[Order]) -> None:
+    def follow(self, allocations: Iterable[Allocation]) -> None:
         """Ask these, and no others."""
-        wanted = {each for order in orders if order.want is Want.RUN for each in _checks(order)}
+        wanted = {
+            each
+            for allocation in allocations
+            if allocation.desired_state is DesiredState.RUN
+            for each in _checks(allocation)
+        }
         for check in self._tasks.keys() - wanted:
             self._tasks.pop(check).cancel()
             self._ready.pop(check, None)
@@ -57,7 +62,7 @@ class Readiness:
         """Ask nobody."""
         self.follow(())
 
-    async def _ask(self, check: _Check) -> None:
+    async def _ask(self, check: _Probe) -> None:
         misses = 0
         while True:
             good = await self._answers(check)
@@ -69,7 +74,7 @@ class Readiness:
                 self._wake()
             await asyncio.sleep(EVERY_S if now else UNREADY_EVERY_S)
 
-    async def _answers(self, check: _Check) -> bool:
+    async def _answers(self, check: _Probe) -> bool:
         kind, _, path = check.how.partition(":")
         try:
             async with asyncio.timeout(TIMEOUT_S):
@@ -88,9 +93,9 @@ class Readiness:
         return len(status) > 1 and status[1][:1] in (b"2", b"3")
 
 
-def _checks(order: Order) -> Iterator[_Check]:
-    if order.check != "active" and order.port:
-        yield _Check(order.key, order.check, order.port)
-    for each in order.endpoints:
-        if each.check and (port := each.port or order.port):
-            yield _Check(order.key, each.check, port)
+def _checks(allocation: Allocation) -> Iterator[_Probe]:
+    if allocation.check != "active" and allocation.port:
+        yield _Probe(allocation.key, allocation.check, allocation.port)
+    for each in allocation.endpoints:
+        if each.check and (port := each.port or allocation.port):
+            yield _Probe(allocation.key, each.check, port)

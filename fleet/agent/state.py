@@ -14,7 +14,7 @@ NAME = "agent.json"
 TEXTS_MAX = 200
 
 
-class Remembered(msgspec.Struct, frozen=True):
+class AgentState(msgspec.Struct, frozen=True):
     """One host's memory. `failures` and `deaths` are by unit name."""
 
     boot_id: str = ""
@@ -33,14 +33,14 @@ class StateDirectory:
         self._signatures = path / "signatures"
         self._signatures.mkdir(exist_ok=True)
 
-    def load(self) -> Remembered:
+    def load(self) -> AgentState:
         """Return what was saved last; nothing, if that cannot be read."""
         try:
-            return msgspec.json.decode((self._path / NAME).read_bytes(), type=Remembered)
+            return msgspec.json.decode((self._path / NAME).read_bytes(), type=AgentState)
         except (FileNotFoundError, msgspec.DecodeError):
-            return Remembered()
+            return AgentState()
 
-    def save(self, memory: Remembered) -> None:
+    def save(self, memory: AgentState) -> None:
         """Keep this, through a loss of power."""
         self._write(self._path / NAME, msgspec.json.encode(memory))
 

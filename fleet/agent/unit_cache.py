@@ -22,7 +22,7 @@ AGAIN_S = 5.0
 _log = logs.get("agent")
 
 
-class Texts:
+class UnitCache:
     """What an agent may run, by digest; `known` and `refused` are read by its turns."""
 
     def __init__(
@@ -79,7 +79,7 @@ class Texts:
         self.known[unit] = text
 
     def _refusal(self, text: str, signatures: Sequence[str]) -> str:
-        if self._trusted and not signing.is_vouched_for(text, signatures, self._trusted):
+        if self._trusted and not signing.has_trusted_signature(text, signatures, self._trusted):
             return "no trusted key has signed this unit"
         try:
             unitfile.parse(text)

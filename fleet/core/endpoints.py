@@ -1,7 +1,8 @@
-"""Services in DNS and in the proxy: the records of ready endpoints, and the front of a service.
+"""Services in DNS and in the proxy: the records of ready endpoints, and a service's frontend.
 
-The agent of a host writes the records of what is ready there, with the TTL of its own status: a
-host that falls silent leaves both. Records go before their instance stops.
+The agent of a host writes the records of the instances that are ready there, with the TTL of its
+own status. So the endpoints of a silent host leave DNS and the proxy. The records of an instance
+are removed before it stops.
 """
 
 import re
@@ -10,23 +11,23 @@ from collections.abc import Iterable
 import msgspec
 
 from fleet.core import keys
-from fleet.core.model import Order, Phase, Report, ServiceRecord, Want
+from fleet.core.model import Allocation, DesiredState, Phase, Report, ServiceRecord
 
 DNS_PRIORITY, DNS_WEIGHT = 10, 100
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 
 
-def records(reports: Iterable[Report], address: str, host: str) -> dict[str, str]:
-    """Return the keys and values of what is ready on a host."""
+def endpoint_records(reports: Iterable[Report], address: str, host: str) -> dict[str, str]:
+    """Return the keys and values of the endpoints that are ready on a host."""
     found: dict[str, str] = {}
     for report in reports:
-        order = report.order
-        if report.phase is not Phase.READY or order.want is not Want.RUN:
+        allocation = report.allocation
+        if report.phase is not Phase.READY or allocation.desired_state is not DesiredState.RUN:
             continue
-        for endpoint in order.endpoints:
+        for endpoint in allocation.endpoints:
             if endpoint.service in report.unserved:
                 continue
-            port, label = endpoint.port or order.port, label_of(order, host)
+            port, label = endpoint.port or allocation.port, label_of(allocation, host)
             record = {
                 "host": address,
                 "port": port,
@@ -39,8 +40,8 @@ def records(reports: Iterable[Report], address: str, host: str) -> dict[str, str
     return found
 
 
-def front(fqdn: str, record: ServiceRecord) -> dict[str, str]:
-    """Return what the proxy needs beside servers: a backend, and a route by host name."""
+def proxy_records(fqdn: str, record: ServiceRecord) -> dict[str, str]:
+    """Return what the proxy needs besides servers: a backend, and a frontend by host name."""
     if not record.proxy:
         return {}
     route = {"Type": "http", "BackendId": fqdn, "Route": f'Host("{fqdn}")'}
@@ -50,18 +51,18 @@ def front(fqdn: str, record: ServiceRecord) -> dict[str, str]:
     }
 
 
-def label_of(order: Order, host: str) -> str:
-    """Return a DNS label of its own for an instance: the job, its number, its host."""
-    stem = order.job.rpartition(".")[0].lower()
+def label_of(allocation: Allocation, host: str) -> str:
+    """Return an instance's own label in DNS: the job, the index, the start of the host's id."""
+    stem = allocation.job.rpartition(".")[0].lower()
     plain = re.sub(r"[^a-z0-9]+", "-", stem).strip("-")[:40] or "job"
-    return f"{plain}-{order.index}-{host[:8].lower()}"
+    return f"{plain}-{allocation.index}-{host[:8].lower()}"
 
 
-def checked_name(fqdn: str) -> str:
-    """Return a service's name if DNS can have it. Raises ValueError."""
+def checked_fqdn(fqdn: str) -> str:
+    """Return a service's name in lower case if it is valid in DNS. Raises ValueError."""
     labels = fqdn.rstrip(".").lower().split(".")
     if len(fqdn) > 200 or not all(map(_NAME.fullmatch, labels)):
-        raise ValueError(f"{fqdn!r} is no name for a service: write app.example.com")
+        raise ValueError(f"{fqdn!r} is not a valid service name: write a DNS name such as app.example.com")
     return ".".join(labels)
 
 

@@ -1,23 +1,24 @@
-"""The keys of fleet, all below /fleet/v1; each has one kind of writer."""
+"""The keys of fleet, below /fleet/v1. Each has one kind of writer."""
 
 PREFIX = "/fleet/v1"
 LEADER = f"{PREFIX}/leader"
-# Outlives the lease: agents compare a plan's epoch with it.
+# Outlives the lease. Agents compare the epoch of a plan with it.
 EPOCH = f"{PREFIX}/epoch"
+EVENTS = f"{PREFIX}/events"
 
 
 def job(name: str) -> str:
-    """What should run; written by users, and by the scheduler when it reverts."""
+    """What should run. Written by users, and by the scheduler when it reverts a version."""
     return f"{PREFIX}/jobs/{name}/spec"
 
 
 def version(name: str, number: int) -> str:
-    """One version of a job, never changed once written."""
+    """One version of a job. It never changes."""
     return f"{PREFIX}/jobs/{name}/v/{number}"
 
 
 def rollout(name: str) -> str:
-    """How far the newest version is; written by the scheduler."""
+    """The progress of the newest version. Written by the scheduler."""
     return f"{PREFIX}/jobs/{name}/rollout"
 
 
@@ -27,80 +28,80 @@ def whole_job(name: str) -> str:
 
 
 def unit(digest: str) -> str:
-    """A unit's text under its SHA-256."""
+    """The text of a unit, under its SHA-256."""
     return f"{PREFIX}/units/{digest}"
 
 
 def signature(digest: str) -> str:
-    """Signatures of a unit's text."""
+    """The signatures of a unit's text."""
     return f"{PREFIX}/signatures/{digest}"
 
 
 def facts(host: str) -> str:
-    """What a host is; written by its agent, and stays when the host goes."""
+    """What a host has. Written by its agent; stays when the host is gone."""
     return f"{PREFIX}/hosts/{host}/facts"
 
 
 def status(host: str) -> str:
-    """What a host does; its TTL tells whether the host lives."""
+    """What an agent reports. Its TTL shows whether the host is alive."""
     return f"{PREFIX}/hosts/{host}/status"
 
 
 def inbox(host: str) -> str:
-    """All that a host's agent watches: its plan, and questions to it."""
+    """What an agent watches: its plan and the requests to it."""
     return f"{PREFIX}/hosts/{host}/inbox"
 
 
 def plan(host: str) -> str:
-    """What a host shall do; written by the leading scheduler."""
+    """What a host should run. Written by the leading scheduler."""
     return f"{inbox(host)}/plan"
 
 
-def ask(host: str, number: str) -> str:
-    """A question of `logs` or `exec`; lives for a minute."""
+def request(host: str, number: str) -> str:
+    """A request of `fleetctl logs` or `exec`. Expires after a minute."""
     return f"{inbox(host)}/ask/{number}"
 
 
-def answer(number: str) -> str:
-    """The host's answer."""
+def response(number: str) -> str:
+    """The agent's response to a request."""
     return f"{PREFIX}/answers/{number}"
 
 
 def cordon(host: str) -> str:
-    """Nothing new comes to this host."""
+    """A host that takes no new instances."""
     return f"{PREFIX}/hosts/{host}/cordon"
 
 
 def drain(host: str) -> str:
-    """All goes from this host."""
+    """A host that all instances leave."""
     return f"{PREFIX}/hosts/{host}/drain"
 
 
 def service(fqdn: str) -> str:
-    """A name for what a selector finds."""
+    """A DNS name for the jobs that a selector matches."""
     return f"{PREFIX}/services/{fqdn}"
 
 
-def event(place: int) -> str:
-    """One place in the ring of decisions."""
-    return f"{PREFIX}/events/{place:04}"
+def event(position: int) -> str:
+    """One position in the ring of the scheduler's decisions."""
+    return f"{EVENTS}/{position:04}"
 
 
 def dns(fqdn: str, label: str) -> str:
-    """Where skydns looks for one endpoint of a service."""
+    """One endpoint of a service, for skydns."""
     return "/skydns/" + "/".join([*reversed(fqdn.lower().rstrip(".").split(".")), label])
 
 
 def backend(fqdn: str) -> str:
-    """Where the proxy looks for the service's backend."""
+    """The backend of a service, for the proxy."""
     return f"/vulcand/backends/{fqdn}/backend"
 
 
 def server(fqdn: str, label: str) -> str:
-    """Where the proxy looks for one endpoint of a service."""
+    """One endpoint of a service, for the proxy."""
     return f"/vulcand/backends/{fqdn}/servers/{label}"
 
 
 def frontend(fqdn: str) -> str:
-    """Where the proxy looks for the service's routes."""
+    """The frontend of a service, for the proxy."""
     return f"/vulcand/frontends/{fqdn}/frontend"

@@ -1,4 +1,7 @@
-"""The values of the keys, as JSON."""
+"""The records in the store, as JSON.
+
+Attributes have the terms of the field. Where the JSON of 0.1 has another word, `name=` keeps it.
+"""
 
 import hashlib
 from enum import Enum
@@ -7,21 +10,21 @@ from typing import TypeVar
 import msgspec
 
 T = TypeVar("T")
-# Who writes a record that takes a job back to its last stable version.
-REVERTS = "the scheduler"
+# The author of a record that goes back to the last stable version.
+AUTO_REVERT_AUTHOR = "the scheduler"
 
 
-class Target(Enum):
-    """What should become of a job, in fleet's words."""
+class TargetState(Enum):
+    """What a user wants of a job. The values are the words of fleet."""
 
-    INACTIVE = "inactive"  # known
-    LOADED = "loaded"  # placed, and known to systemd
+    INACTIVE = "inactive"  # in the store only
+    LOADED = "loaded"  # placed on a host and loaded by systemd
     LAUNCHED = "launched"
-    DESTROYED = "destroyed"  # to be stopped, then forgotten: an absent key orders nothing
+    DESTROYED = "destroyed"  # to be stopped, then removed from the store
 
 
-class Want(Enum):
-    """What a host shall do with an instance."""
+class DesiredState(Enum):
+    """What an allocation asks of its host."""
 
     RUN = "run"
     LOAD = "load"
@@ -29,9 +32,9 @@ class Want(Enum):
 
 
 class Phase(Enum):
-    """How far an instance is."""
+    """Where an instance is in its life, as its agent reports it."""
 
-    WAITING = "waiting"  # for its unit, its predecessor or the end of a back-off
+    WAITING = "waiting"  # for its unit file, for its predecessor or for the end of a back-off
     STARTING = "starting"
     READY = "ready"
     UNREADY = "unready"
@@ -40,25 +43,25 @@ class Phase(Enum):
     STOPPED = "stopped"
     LOADED = "loaded"
     FAILED = "failed"
-    ORPHAN = "orphan"  # runs here and is in no plan
+    ORPHAN = "orphan"  # runs here, and no plan mentions it
 
 
 class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What should run. `rev` grows with each change, and over the life of the name."""
+    """What should run. `rev` grows with each change and never starts again under the same name."""
 
     name: str
     version: int
     rev: int
     unit: str
-    target: Target
-    count: int | None = None  # over the unit's own
+    target: TargetState
+    count: int | None = None  # overrides the unit's Count=
     paused: bool = False
     by: str = ""
     at: str = ""
     note: str = ""
 
 
-class Version(msgspec.Struct, frozen=True, kw_only=True):
+class JobVersion(msgspec.Struct, frozen=True, kw_only=True):
     """A version of a job."""
 
     number: int
@@ -68,20 +71,20 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
-class HasUnit(msgspec.Struct, frozen=True):
-    """What a record, a version and a rollout have in common: the unit that they name."""
+class UnitReferences(msgspec.Struct, frozen=True):
+    """The fields by which a record, a version or a rollout refers to units."""
 
     unit: str = ""
     stable_unit: str = ""
 
 
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):
-    """How the newest version does. Times are the writing scheduler's clock."""
+    """How far the newest version is. Times are those of the scheduler that wrote them."""
 
     version: int
     began_s: float
     progress_s: float
-    settled: int = 0
+    available: int = msgspec.field(default=0, name="settled")
     stable: int = 0  # the last version of which all instances were ready
     stable_unit: str = ""
     state: str = "rolling"
@@ -95,11 +98,11 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     service: str
     port: int
     ttl_s: int = 5
-    check: str = ""  # beside the job's own: tcp, or http:/path at this port
+    check: str = ""  # besides the job's own: tcp, or http:/path at this port
 
 
-class Order(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """One instance on one host."""
+class Allocation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One instance of a job, assigned to a host."""
 
     job: str
     index: int
@@ -107,7 +110,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     unit: str
     rev: int
     name: str  # of the unit in systemd
-    want: Want = Want.RUN
+    desired_state: DesiredState = msgspec.field(default=DesiredState.RUN, name="want")
     port: int = 0
     exclusive: bool = False
     check: str = "active"
@@ -118,68 +121,68 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     @property
     def key(self) -> tuple[str, int, int]:
-        """What it is on its host."""
+        """What identifies it on its host."""
         return self.job, self.index, self.version
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """All that a host shall do. A later (epoch, gen) wins."""
+    """Everything a host should run. The plan with the higher (epoch, gen) wins."""
 
     epoch: int = 0
     gen: int = 0
-    orders: tuple[Order, ...] = ()
+    allocations: tuple[Allocation, ...] = msgspec.field(default=(), name="orders")
 
     @property
-    def mark(self) -> tuple[int, int]:
-        """Its place in the order of plans."""
+    def generation(self) -> tuple[int, int]:
+        """The plan's place in the sequence of plans."""
         return self.epoch, self.gen
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """What became of an order, and the order itself: enough to order the same again."""
+    """The state of an allocation, with the allocation itself: the plan can be rebuilt from it."""
 
-    order: Order
+    allocation: Allocation = msgspec.field(name="order")
     phase: Phase
-    settled: bool = False  # ready for as long as the job asks
+    available: bool = msgspec.field(default=False, name="settled")  # ready for UpdateReady=
     failures: int = 0
     load: str = ""
     active: str = ""
     sub: str = ""
     note: str = ""
-    unserved: tuple[str, ...] = ()  # services whose own check it does not pass
+    unserved: tuple[str, ...] = ()  # services whose own check fails
 
     @property
     def key(self) -> tuple[str, int, int]:
-        """What it is on its host."""
-        return self.order.key
+        """What identifies it on its host."""
+        return self.allocation.key
 
 
-class Load(msgspec.Struct, frozen=True):
-    """How busy a host is: load average per processor, pressure and memory as shares."""
+class HostLoad(msgspec.Struct, frozen=True):
+    """How busy a host is: load average per processor; CPU pressure and memory as shares."""
 
     load: float = 0.0
     pressure: float = 0.0
     memory: float = 0.0
 
 
-class Status(msgspec.Struct, frozen=True):
-    """What a host does; (epoch, gen) is the newest plan that it follows."""
+class HostStatus(msgspec.Struct, frozen=True):
+    """What an agent reports. (epoch, gen) is the newest plan that it follows."""
 
     boot_id: str
     epoch: int = 0
     gen: int = 0
     reports: tuple[Report, ...] = ()
-    load: Load = Load()
+    load: HostLoad = HostLoad()
     note: str = ""
 
     @property
-    def mark(self) -> tuple[int, int]:
-        """The plan it follows."""
+    def generation(self) -> tuple[int, int]:
+        """The plan that the agent follows."""
         return self.epoch, self.gen
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What a host is. `cpu` in thousandths of a processor, `memory` in bytes."""
+    """What a host has. `cpu` is in thousandths of a processor, `memory` in bytes."""
 
     id: str
     hostname: str
@@ -191,7 +194,7 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 class Cordon(msgspec.Struct, frozen=True):
-    """Why nothing new comes to a host."""
+    """A host that takes no new instances, and why."""
 
     by: str = ""
     at: str = ""
@@ -199,18 +202,21 @@ class Cordon(msgspec.Struct, frozen=True):
 
 
 class Drain(msgspec.Struct, frozen=True):
-    """Why all goes from a host; after `deadline_s`, what could not move is stopped."""
+    """A host that all instances leave, and why. The rest is stopped after `deadline_s`."""
 
     by: str = ""
     at: str = ""
     reason: str = ""
     deadline_s: float = 300.0
     reboot: bool = False
-    boot_id: str = ""  # of the host when it was asked
+    boot_id: str = ""  # of the host when the drain began
 
 
 class ServiceRecord(msgspec.Struct, frozen=True):
-    """A name for what a selector finds. `port` 0: the job's own. `check` "": the job's alone."""
+    """A DNS name for the jobs that a selector matches.
+
+    `port` 0 is the job's own port, `check` "" the job's own check.
+    """
 
     selector: str
     port: int = 0
@@ -219,15 +225,15 @@ class ServiceRecord(msgspec.Struct, frozen=True):
     check: str = ""
 
 
-class Lease(msgspec.Struct, frozen=True):
-    """Who schedules."""
+class LeaderLease(msgspec.Struct, frozen=True):
+    """Which scheduler is the leader."""
 
     holder: str
     epoch: int = 0
 
 
-class Ask(msgspec.Struct, frozen=True):
-    """A question to a host: the journal of a unit, or a command to run there."""
+class RemoteRequest(msgspec.Struct, frozen=True):
+    """A request to an agent: for the logs of a unit, or to run a command."""
 
     by: str
     logs: str = ""
@@ -237,8 +243,8 @@ class Ask(msgspec.Struct, frozen=True):
     unit: str = ""  # the command runs in this unit's surroundings
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What came of it."""
+class RemoteResponse(msgspec.Struct, frozen=True):
+    """The agent's response: exit code and output."""
 
     code: int
     out: str = ""
@@ -246,28 +252,28 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class EventRecord(msgspec.Struct, frozen=True):
-    """One decision and its reason."""
+    """The decisions of one pass of the scheduler, with their reasons."""
 
     at: str
     epoch: int
     text: str
 
 
-class Damaged(ValueError):  # noqa: N818 - what is wrong with a key
-    """A value that this version does not understand."""
+class InvalidRecord(ValueError):  # noqa: N818 - what is wrong with a key
+    """A value in the store that this version cannot read."""
 
 
 def encode(value: msgspec.Struct) -> str:
-    """Return a value's JSON."""
+    """Return a record as JSON."""
     return msgspec.json.encode(value).decode()
 
 
 def decode(text: str, kind: type[T]) -> T:
-    """Read a value. Raises Damaged."""
+    """Read a record. Raises InvalidRecord."""
     try:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        raise Damaged(str(error)) from None
+        raise InvalidRecord(str(error)) from None
 
 
 def digest(text: str) -> str:
@@ -276,9 +282,9 @@ def digest(text: str) -> str:
 
 
 def unit_name(name: str, index: int, unit: str, *, counted: bool) -> str:
-    """Return what an instance is called in systemd.
+    """Return the name of an instance's unit in systemd.
 
-    Counted instances get no `@`: systemd would go back to a template of that name.
+    Instances of a job with Count= get no `@`: systemd would fall back to a template of that name.
     """
     if not counted:
         return name

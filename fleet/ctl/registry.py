@@ -1,4 +1,4 @@
-"""What users change in the store: jobs and their versions, services, cordons and drains."""
+"""What users change in the store: jobs and their versions, services, cordons, drains."""
 
 import contextlib
 import getpass
@@ -20,40 +20,40 @@ from fleet.core.model import (
     Cordon,
     Drain,
     JobRecord,
+    JobVersion,
     Phase,
     ServiceRecord,
-    Target,
-    Version,
+    TargetState,
     digest,
     encode,
 )
-from fleet.core.scheduling.cluster_cache import Picture
-from fleet.core.scheduling.cluster_state import Desired, HostView, Standing
+from fleet.core.scheduling.cluster_cache import ClusterCache
+from fleet.core.scheduling.cluster_state import DesiredJob, Host, HostHealth
 
-# A command that waits tells of every change, and looks at its clock so often.
+# A command that waits looks at its clock this often.
 LOOK_S = 0.2
 
 
 class Refused(Exception):  # noqa: N818 - a clean "no"
-    """Cannot be done; the message says why, and what to do instead."""
+    """The command cannot be done. The message says why, and what to do instead."""
 
 
 class Registry:
-    """The fleet's keys, as one command sees them."""
+    """The fleet's keys, as read at the start of a command."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.picture = Picture()
+        self.cache = ClusterCache()
         self.refresh()
 
     def refresh(self) -> None:
-        """Read everything again."""
+        """Read all keys again."""
         listing = self.store.list(keys.PREFIX)
         self._apply(Changes(listing.cluster, listing.index, listing.entries, reset=True))
 
     @contextmanager
     def following(self) -> Iterator[Callable[[], None]]:
-        """Keep the picture up to date; the function waits for a moment or a change."""
+        """Keep the cache up to date. The function it gives waits for a change, or for a moment."""
         arrived: Queue[Changes] = Queue()
         mirror = Mirror(self.store, keys.PREFIX, arrived.put)
         mirror.start()
@@ -70,23 +70,23 @@ class Registry:
         finally:
             mirror.stop()
 
-    def desired(self, name: str) -> Desired:
-        """Return a job, or refuse."""
-        found = self.picture.world.jobs.get(name) or self.picture.world.jobs.get(f"{name}.service")
+    def desired(self, name: str) -> DesiredJob:
+        """Return a job. Raises Refused."""
+        found = self.cache.cluster.jobs.get(name) or self.cache.cluster.jobs.get(f"{name}.service")
         if found is None:
-            raise Refused(f"there is no job {name}: `fleetctl list-unit-files` shows all")
+            raise Refused(f"there is no job {name}: `fleetctl list-unit-files` lists all jobs")
         return found
 
-    def host(self, name: str) -> HostView:
-        """Return a host by its name, its id or the beginning of its id, or refuse."""
+    def host(self, name: str) -> Host:
+        """Return a host by its name, its id or the start of its id. Raises Refused."""
         found = [
             host
-            for host in self.picture.world.hosts.values()
+            for host in self.cache.cluster.hosts.values()
             if host.facts and (host.name() == name or (name and host.id.startswith(name)))
         ]
         named = [host for host in found if name in (host.name(), host.id)]
         if len(found := named or found) != 1:
-            raise Refused(f"{len(found)} hosts are called {name}: `fleetctl hosts` shows all")
+            raise Refused(f"{len(found)} hosts match {name}: `fleetctl hosts` lists all hosts")
         return found[0]
 
     def put_job(  # noqa: PLR0913 - what a record holds
@@ -94,20 +94,20 @@ class Registry:
         name: str,
         text: str,
         *,
-        target: Target,
+        target: TargetState,
         count: int | None = None,
         note: str = "",
         signature: str = "",
     ) -> JobRecord:
-        """Want a job, or its next version. Raises UnitRefused, ValueError, Refused."""
+        """Write a job, or its next version. Raises UnitRefused, ValueError, Refused."""
         parsed = jobspec.parse(name, text)
-        if target is not Target.INACTIVE and unitfile.is_template(name):
+        if target is not TargetState.INACTIVE and unitfile.is_template(name):
             raise Refused(f"{name} is a template: start an instance of it")
         if count is not None and not parsed.counted:
             raise Refused(f"{name} has no Count= in its [X-Fleet] section")
         unit = digest(text)
         self._put_unit(unit, text, signature)
-        was = self.picture.world.jobs.get(name)
+        was = self.cache.cluster.jobs.get(name)
         old = was.record if was else None
         if old and (old.unit, old.target) == (unit, target) and count in (None, old.count):
             return old
@@ -121,63 +121,63 @@ class Registry:
             unit=unit,
             target=target,
             count=count,
-            paused=old is not None and old.paused and old.target is not Target.DESTROYED,
-            by=who(),
+            paused=old is not None and old.paused and old.target is not TargetState.DESTROYED,
+            by=author(),
             at=now(),
             note=note,
         )
         if old is None or old.unit != unit:
-            version = Version(number=number, unit=unit, by=record.by, at=record.at, note=note)
+            version = JobVersion(number=number, unit=unit, by=record.by, at=record.at, note=note)
             self.store.put(keys.version(name, number), encode(version))
         self._swap(record)
-        # Whoever forgets another job at this moment, and saw no user of the unit, finds it changed.
+        # A scheduler that removes another job now, and saw no use of this unit, finds it changed.
         self._put_unit(unit, text, signature, again=True)
         self.refresh()
         return record
 
     def change_job(self, name: str, **fields: object) -> JobRecord:
-        """Change what is wanted of a job."""
+        """Change fields of a job's record. Raises Refused."""
         old = self.desired(name).record
-        if old.target is Target.DESTROYED:
-            raise Refused(f"{old.name} is being destroyed: `fleetctl run` its file to have it back")
+        if old.target is TargetState.DESTROYED:
+            raise Refused(f"{old.name} is being destroyed: use `fleetctl run` with its file to bring it back")
         record = msgspec.structs.replace(
-            old, rev=self._next_rev(old.name), by=who(), at=now(), **fields
+            old, rev=self._next_rev(old.name), by=author(), at=now(), **fields
         )
         self._swap(record)
         self.refresh()
         return record
 
-    def versions(self, name: str) -> list[Version]:
-        """Return a job's versions, the newest last."""
+    def versions(self, name: str) -> list[JobVersion]:
+        """Return a job's versions, oldest first."""
         found = self.store.list(f"{keys.whole_job(name)}/v").entries
         return sorted(
-            (msgspec.json.decode(each.value, type=Version) for each in found),
+            (msgspec.json.decode(each.value, type=JobVersion) for each in found),
             key=lambda each: each.number,
         )
 
     def text_of(self, unit: str) -> str:
-        """Return a stored unit."""
+        """Return the text of a stored unit. Raises Refused."""
         try:
             return self.store.get(keys.unit(unit)).value
         except KeyNotFound:
-            raise Refused(f"the unit {unit[:8]} is not in the store any more") from None
+            raise Refused(f"the unit {unit[:8]} is no longer in the store") from None
 
     def put_service(self, fqdn: str, record: ServiceRecord) -> str:
-        """Name what a selector finds; the proxy's backend and route come with it."""
-        name = endpoints.checked_name(fqdn)
+        """Write a service, with its backend and its frontend in the proxy. Raises ValueError."""
+        name = endpoints.checked_fqdn(fqdn)
         selector.parse(record.selector)
-        if record.check and jobspec.check(record.check).kind == "active":
+        if record.check and jobspec.parse_check(record.check).kind == "active":
             raise ValueError(
-                "a service's check is tcp or http:/path: its jobs' own is asked anyway"
+                "the check of a service must be tcp or http:/path: the job's own check always runs"
             )
-        for key, value in endpoints.front(name, record).items():
+        for key, value in endpoints.proxy_records(name, record).items():
             self.store.put(key, value)
         self.store.put(keys.service(name), encode(record))
         return name
 
     def remove_service(self, fqdn: str) -> None:
-        """Forget a service; its endpoints leave as agents hear of it."""
-        name = endpoints.checked_name(fqdn)
+        """Remove a service. Agents then remove its endpoints. Raises Refused."""
+        name = endpoints.checked_fqdn(fqdn)
         try:
             self.store.delete(keys.service(name))
         except KeyNotFound:
@@ -186,35 +186,35 @@ class Registry:
             with contextlib.suppress(KeyNotFound):
                 self.store.delete(key)
 
-    def cordon(self, host: HostView, reason: str) -> None:
-        """Let nothing new come to a host."""
-        self.store.put(keys.cordon(host.id), encode(Cordon(who(), now(), reason)))
+    def cordon(self, host: Host, reason: str) -> None:
+        """Place no new instances on a host."""
+        self.store.put(keys.cordon(host.id), encode(Cordon(author(), now(), reason)))
 
-    def drain(self, host: HostView, reason: str, deadline_s: float, *, reboot: bool) -> None:
-        """Let all go from a host."""
+    def drain(self, host: Host, reason: str, deadline_s: float, *, reboot: bool) -> None:
+        """Move all instances off a host."""
         boot = host.status.boot_id if host.status else ""
-        value = Drain(who(), now(), reason, deadline_s, reboot, boot)
+        value = Drain(author(), now(), reason, deadline_s, reboot, boot)
         self.store.put(keys.drain(host.id), encode(value))
 
-    def release(self, host: HostView) -> None:
-        """Take cordon and drain back."""
+    def uncordon(self, host: Host) -> None:
+        """End the cordon and the drain of a host."""
         for key in (keys.cordon(host.id), keys.drain(host.id)):
             with contextlib.suppress(KeyNotFound):
                 self.store.delete(key)
 
     def _apply(self, changes: Changes) -> None:
-        self.picture.apply(changes)
-        for host in self.picture.world.hosts.values():
-            host.standing = Standing.READY if host.status else Standing.SUSPECT
+        self.cache.apply(changes)
+        for host in self.cache.cluster.hosts.values():
+            host.health = HostHealth.READY if host.status else HostHealth.SUSPECT
 
     def _next_rev(self, name: str) -> int:
-        """Grow beyond the record and all that runs: the store may be of an old backup."""
-        known = self.picture.world.jobs.get(name)
+        """Return a revision above that of the record and of all that runs: the store may be old."""
+        known = self.cache.cluster.jobs.get(name)
         revs = [known.record.rev] if known else []
-        for host in self.picture.world.hosts.values():
-            revs += [each.order.rev for each in host.placed if each.order.job == name]
+        for host in self.cache.cluster.hosts.values():
+            revs += [each.allocation.rev for each in host.instances if each.allocation.job == name]
             reports = host.status.reports if host.status else ()
-            revs += [each.order.rev for each in reports if each.order.job == name]
+            revs += [each.allocation.rev for each in reports if each.allocation.job == name]
         return max(revs, default=0) + 1
 
     def _put_unit(self, unit: str, text: str, signature: str, *, again: bool = False) -> None:
@@ -225,35 +225,37 @@ class Registry:
 
     def _swap(self, record: JobRecord) -> None:
         key = keys.job(record.name)
-        modified = self.picture.modified(key)
+        modified = self.cache.modified(key)
         try:
             self.store.put(key, encode(record), when=AtIndex(modified) if modified else Absent())
         except (CompareFailed, KeyExists, KeyNotFound):
             raise Refused(
-                f"{record.name} was changed by somebody else at this moment: look, and try again"
+                f"{record.name} was changed by somebody else at the same time: check it, and try again"
             ) from None
 
 
-def is_settled(desired: Desired, hosts: list[HostView]) -> bool:
-    """Say whether a job is as it was wanted, everywhere."""
+def has_converged(desired: DesiredJob, hosts: list[Host]) -> bool:
+    """Say whether a job is as wanted everywhere."""
     record = desired.record
-    placed = [each for host in hosts for each in host.placed if each.order.job == record.name]
-    if record.target is Target.DESTROYED:
-        return False  # until there is no record
-    if record.target is Target.INACTIVE:
-        return not placed
+    instances = [
+        each for host in hosts for each in host.instances if each.allocation.job == record.name
+    ]
+    if record.target is TargetState.DESTROYED:
+        return False  # it is done when its record is gone
+    if record.target is TargetState.INACTIVE:
+        return not instances
     rollout = desired.rollout
     if rollout is None or rollout.version != record.version or rollout.state != "stable":
         return False
-    phase = Phase.LOADED if record.target is Target.LOADED else Phase.READY
-    everywhere = desired.job is not None and desired.job.everywhere
-    if not everywhere and len(placed) != desired.count:
+    phase = Phase.LOADED if record.target is TargetState.LOADED else Phase.READY
+    is_global = desired.job is not None and desired.job.is_global
+    if not is_global and len(instances) != desired.count:
         return False
-    return all(each.report is not None and each.report.phase is phase for each in placed)
+    return all(each.report is not None and each.report.phase is phase for each in instances)
 
 
-def who() -> str:
-    """Return who asks, for records and history."""
+def author() -> str:
+    """Return user and host, for records and the history."""
     try:
         return f"{getpass.getuser()}@{socket.gethostname()}"
     except (OSError, KeyError):  # a user without a name
@@ -261,5 +263,5 @@ def who() -> str:
 
 
 def now() -> str:
-    """Return the time as records have it."""
+    """Return the time in the form of records."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

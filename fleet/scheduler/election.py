@@ -12,7 +12,7 @@ from collections.abc import Callable
 from coordinator.client.core.errors import CompareFailed, KeyExists, KeyNotFound
 from coordinator.client.core.store_protocol import Absent, AtIndex, Entry, Store
 from fleet.core import keys
-from fleet.core.model import Damaged, Lease, decode, encode
+from fleet.core.model import InvalidRecord, LeaderLease, decode, encode
 
 # Who follows asks so seldom whether the lease is free.
 ASK_EVERY_S = 1.0
@@ -20,7 +20,7 @@ ASK_EVERY_S = 1.0
 MARGIN = 0.8
 
 
-class Leadership:
+class LeaderElection:
     """One scheduler's claim. Blocking; one thread calls it. StoreError is the caller's."""
 
     def __init__(self, store: Store, holder: str, ttl_s: int, clock: Callable[[], float]) -> None:
@@ -34,18 +34,18 @@ class Leadership:
         self.is_first = False
 
     @property
-    def leads(self) -> bool:
+    def is_leader(self) -> bool:
         """Whether this scheduler may act at this moment."""
         return self._entry is not None and self._clock() < self._until_s
 
     def step(self, seen_epoch: int) -> bool:
         """Acquire or renew; say whether this scheduler leads. `seen_epoch` is the latest known."""
-        if self.leads and self.epoch >= seen_epoch:
+        if self.is_leader and self.epoch >= seen_epoch:
             if self._clock() - self._renewed_s >= self._ttl_s / 3:
                 self._renew()
         elif self._entry is not None or self._clock() - self._asked_s >= ASK_EVERY_S:
             self._acquire(seen_epoch)
-        return self.leads
+        return self.is_leader
 
     def resign(self) -> None:
         """Let another one lead at once."""
@@ -78,7 +78,7 @@ class Leadership:
         self._entry = None
         before = self._epoch()
         sent_s = self._asked_s = self._clock()
-        value = encode(Lease(self._holder))
+        value = encode(LeaderLease(self._holder))
         try:
             entry = self._store.put(keys.LEADER, value, ttl_s=self._ttl_s, when=Absent())
         except KeyExists:
@@ -112,12 +112,12 @@ class Leadership:
     def _own(self) -> Entry | None:
         try:
             entry = self._store.get(keys.LEADER)
-            if decode(entry.value, Lease).holder != self._holder:
+            if decode(entry.value, LeaderLease).holder != self._holder:
                 return None
             return self._store.put(
                 keys.LEADER, entry.value, ttl_s=self._ttl_s, when=AtIndex(entry.modified)
             )
-        except (KeyNotFound, CompareFailed, Damaged):
+        except (KeyNotFound, CompareFailed, InvalidRecord):
             return None
 
     def _extend(self, sent_s: float) -> None:

@@ -12,7 +12,7 @@ from coordinator.client.core.errors import CompareFailed, KeyNotFound
 from coordinator.client.core.store_protocol import AtIndex, Entry, Store
 from daemonkit.observe import logs
 from fleet.core import keys
-from fleet.core.model import Damaged, HasUnit, decode
+from fleet.core.model import InvalidRecord, UnitReferences, decode
 
 _log = logs.get("scheduler")
 
@@ -44,8 +44,8 @@ def _units(entries: Iterable[Entry]) -> set[str]:
     """Return the units that records, versions and rollouts name."""
     found = set()
     for entry in entries:
-        with contextlib.suppress(Damaged):
-            named = decode(entry.value, HasUnit)
+        with contextlib.suppress(InvalidRecord):
+            named = decode(entry.value, UnitReferences)
             found |= {named.unit, named.stable_unit} - {""}
     return found
 

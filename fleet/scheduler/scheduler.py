@@ -22,16 +22,16 @@ from daemonkit.core.samples import Sample
 from daemonkit.observe import logs
 from daemonkit.process.lifecycle import Lifecycle
 from fleet.core import keys
-from fleet.core.model import EventRecord, JobRecord, Version, encode
+from fleet.core.model import EventRecord, JobRecord, JobVersion, encode
 from fleet.core.scheduling import cluster_cache
 from fleet.core.scheduling.actions import Action, Hold, Place
-from fleet.core.scheduling.cluster_cache import Picture
-from fleet.core.scheduling.cluster_state import HostView, Standing
-from fleet.core.scheduling.failure_detector import Health
-from fleet.core.scheduling.plan_builder import Outcome, schedule
-from fleet.core.scheduling.reconcile import diff
+from fleet.core.scheduling.cluster_cache import ClusterCache
+from fleet.core.scheduling.cluster_state import Host, HostHealth
+from fleet.core.scheduling.failure_detector import FailureDetector
+from fleet.core.scheduling.plan_builder import Outcome, build_plans
+from fleet.core.scheduling.reconcile import reconcile
 from fleet.scheduler import job_gc
-from fleet.scheduler.election import Leadership
+from fleet.scheduler.election import LeaderElection
 
 # Changes wake it; time passes for graces and deadlines.
 LOOK_EVERY_S = 1.0
@@ -61,10 +61,10 @@ class Scheduler:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store, self._settings = store, settings
-        self._lease = Leadership(store, settings.holder, settings.ttl_s, time.monotonic)
+        self._lease = LeaderElection(store, settings.holder, settings.ttl_s, time.monotonic)
         self._mirror = Mirror(store, keys.PREFIX, self._deliver)
-        self._picture = Picture()
-        self._health = Health(settings.grace_s)
+        self._cache = ClusterCache()
+        self._health = FailureDetector(settings.grace_s)
         self._drains: dict[tuple[str, str], float] = {}
         self._wake = asyncio.Event()
         self._writers = ThreadPoolExecutor(WRITERS, "plan")
@@ -102,42 +102,42 @@ class Scheduler:
     def state(self) -> object:
         """Return what it believes."""
         return {
-            "leads": self._lease.leads,
+            "leads": self._lease.is_leader,
             "epoch": self._lease.epoch,
-            "hosts": {each.name(): each.standing.value for each in self._hosts()},
+            "hosts": {each.name(): each.health.value for each in self._hosts()},
             "storm": self._health.storm,
             "unplaced": [
-                f"{each.place.job}[{each.place.index}]: {each.why}" for each in self._last.unseated
+                f"{each.place.job}[{each.place.index}]: {each.why}" for each in self._last.unplaced
             ],
             "held": self._held,
-            "faults": dict(self._picture.world.faults),
+            "faults": dict(self._cache.cluster.faults),
             "mirror": self._mirror.status(),
         }
 
     def samples(self) -> Iterator[Sample]:
         """Yield the scheduler's metrics."""
-        leads = float(self._lease.leads)
-        yield Sample("fleet_scheduler_leads", "gauge", "1 while this one schedules.", leads)
+        is_leader = float(self._lease.is_leader)
+        yield Sample("fleet_scheduler_leads", "gauge", "1 while this one schedules.", is_leader)
         yield Sample("fleet_scheduler_epoch", "gauge", "Its epoch.", self._lease.epoch)
         yield Sample("fleet_scheduler_looks_total", "counter", "Looks at the fleet.", self._looks)
         yield Sample("fleet_plans_written_total", "counter", "Plans written.", self._writes)
         text = "How long the last look took."
         yield Sample("fleet_scheduler_look_seconds", "gauge", text, self._look_s)
-        unplaced = len(self._last.unseated)
+        unplaced = len(self._last.unplaced)
         yield Sample("fleet_unplaced", "gauge", "Instances that no host takes.", unplaced)
-        for standing in Standing:
-            count = sum(each.standing is standing for each in self._hosts())
-            labels = {"standing": standing.value}
+        for health in HostHealth:
+            count = sum(each.health is health for each in self._hosts())
+            labels = {"standing": health.value}
             yield Sample("fleet_hosts", "gauge", "Hosts, by how they stand.", count, labels)
 
-    def _hosts(self) -> Iterable[HostView]:
-        return self._picture.world.hosts.values()
+    def _hosts(self) -> Iterable[Host]:
+        return self._cache.cluster.hosts.values()
 
     def _deliver(self, changes: Changes) -> None:
         self._loop.call_soon_threadsafe(self._apply, changes)
 
     def _apply(self, changes: Changes) -> None:
-        self._picture.apply(changes)
+        self._cache.apply(changes)
         self._wake.set()
 
     async def _schedule(self) -> None:
@@ -160,18 +160,18 @@ class Scheduler:
             self._was_away = True
             return
         epochs = [host.status.epoch for host in self._hosts() if host.status]
-        seen = max([*epochs, self._picture.world.epoch])
-        leads = await asyncio.to_thread(self._lease.step, seen)
-        if leads != self._led:
-            self._led = leads
-            _log.info("leads" if leads else "follows", epoch=self._lease.epoch)
-            self._life.status("schedules" if leads else "stands by")
-            if leads:
+        seen = max([*epochs, self._cache.cluster.epoch])
+        is_leader = await asyncio.to_thread(self._lease.step, seen)
+        if is_leader != self._led:
+            self._led = is_leader
+            _log.info("leads" if is_leader else "follows", epoch=self._lease.epoch)
+            self._life.status("schedules" if is_leader else "stands by")
+            if is_leader:
                 # Whoever led before knows other silences: all of them begin anew.
-                self._health = Health(self._settings.grace_s)
+                self._health = FailureDetector(self._settings.grace_s)
                 self._led_s = time.monotonic()
         # What the leader before wrote last is seen once our own epoch comes back to us.
-        if leads and self._picture.world.epoch >= self._lease.epoch and self._sees_its_own():
+        if is_leader and self._cache.cluster.epoch >= self._lease.epoch and self._sees_its_own():
             await self._look()
 
     def _sees_its_own(self) -> bool:
@@ -186,9 +186,9 @@ class Scheduler:
     async def _look(self) -> None:
         begun_s = time.perf_counter()
         self._observe()
-        world = self._picture.world
-        world.now_s = time.time()
-        outcome = schedule(world, self._prudent(diff(world)), self._lease.epoch)
+        cluster = self._cache.cluster
+        cluster.now_s = time.time()
+        outcome = build_plans(cluster, self._prudent(reconcile(cluster)), self._lease.epoch)
         self._look_s = time.perf_counter() - begun_s
         self._looks += 1
         self._last = outcome
@@ -210,7 +210,7 @@ class Scheduler:
         ]
 
     def _is_exclusive(self, place: Place) -> bool:
-        job = self._picture.world.jobs[place.job].job
+        job = self._cache.cluster.jobs[place.job].job
         return job is not None and job.exclusive
 
     def _observe(self) -> None:
@@ -219,20 +219,20 @@ class Scheduler:
             self._was_away = False
             self._health.forgive(now_s)
         heard = {each.id: each.status is not None for each in self._hosts() if each.facts}
-        standings = self._health.observe(now_s, heard)
-        before = {each.id: each.standing for each in self._hosts()}
+        health_by_host = self._health.observe(now_s, heard)
+        before = {each.id: each.health for each in self._hosts()}
         drained = {(each.id, each.drain.at) for each in self._hosts() if each.drain}
         self._drains = {key: since for key, since in self._drains.items() if key in drained}
         cluster_cache.observe(
-            self._picture.world, standings, functools.partial(self._overdue, now_s)
+            self._cache.cluster, health_by_host, functools.partial(self._overdue, now_s)
         )
         for host in self._hosts():
-            if before[host.id] is not host.standing:
-                _log.info("host", host=host.name(), id=host.id, standing=host.standing.value)
+            if before[host.id] is not host.health:
+                _log.info("host", host=host.name(), id=host.id, health=host.health.value)
 
     def _overdue(self, now_s: float, name: str) -> bool:
         """Say whether a drain took longer than it may, by the clock of who watches it."""
-        drain = self._picture.world.hosts[name].drain
+        drain = self._cache.cluster.hosts[name].drain
         assert drain is not None
         began_s = self._drains.setdefault((name, drain.at), now_s)
         return now_s - began_s >= drain.deadline_s
@@ -240,7 +240,7 @@ class Scheduler:
     async def _write(self, outcome: Outcome) -> None:
         jobs: list[Callable[[], Entry | None]] = []
         for name, plan in outcome.plans.items():
-            modified = self._picture.world.hosts[name].plan_modified
+            modified = self._cache.cluster.hosts[name].plan_modified
             after = outcome.after.get(name, frozenset())
             jobs.append(
                 functools.partial(self._put, keys.plan(name), encode(plan), modified, after)
@@ -256,7 +256,7 @@ class Scheduler:
             self._written = max(entry.modified for entry in written)
             self._seen_by_s = time.monotonic() + SEEN_WITHIN_S
         for name in outcome.forgotten:
-            if self._lease.leads:
+            if self._lease.is_leader:
                 seen = self._known(keys.job(name))
                 await asyncio.to_thread(job_gc.forget, self._store, name, seen)
         if outcome.told:
@@ -265,7 +265,7 @@ class Scheduler:
             self._wake.set()
 
     def _known(self, key: str) -> int:
-        return self._picture.modified(key)
+        return self._cache.modified(key)
 
     def _put(
         self, key: str, value: str, modified: int, after: frozenset[str] = frozenset()
@@ -277,7 +277,7 @@ class Scheduler:
             except KeyNotFound:
                 continue
             return None
-        if not self._lease.leads:
+        if not self._lease.is_leader:
             return None
         try:
             return self._store.put(key, value, when=AtIndex(modified) if modified else Absent())
@@ -286,7 +286,7 @@ class Scheduler:
             return None
 
     def _revert(self, record: JobRecord) -> Entry | None:
-        version = Version(
+        version = JobVersion(
             number=record.version, unit=record.unit, by=record.by, at=_now(), note=record.note
         )
         key = keys.job(record.name)

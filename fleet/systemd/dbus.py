@@ -1,4 +1,4 @@
-"""systemd over the system bus: no process for a question, and word of every change."""
+"""systemd over D-Bus: no process for each question, and a signal for every change."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,20 +10,21 @@ from dbus_fast.aio import MessageBus
 from dbus_fast.errors import DBusError
 
 from daemonkit.observe import logs
-from fleet.core.instances.instance_unit import FENCE, Seen, transient
-from fleet.systemd.unit_dir import UnitDirectory, foreign
+from fleet.core.instances.instance_unit import FENCE, UnitStatus
+from fleet.systemd.driver import systemd_run
+from fleet.systemd.unit_dir import UnitDirectory, foreign_path
 
 NAME, PATH = "org.freedesktop.systemd1", "/org/freedesktop/systemd1"
 MANAGER = "org.freedesktop.systemd1.Manager"
 CALL_S = 30.0
-ARMED_S = 5.0
+TIMER_ACTIVE_S = 5.0
 _RULE = f"type='signal',sender='{NAME}',path_namespace='{PATH}'"
 _log = logs.get("dbus")
 
 
 @dataclass(frozen=True, slots=True)
-class _Details:
-    """What a list of units does not say, as of one state of a unit."""
+class _UnitDetails:
+    """What ListUnitsByNames does not return. Valid as long as the unit's state is the same."""
 
     state: tuple[str, str, str]
     result: str = ""
@@ -32,14 +33,14 @@ class _Details:
     fragment: str = ""
 
 
-class DBus:
-    """One connection. `address` is that of another bus than the host's own."""
+class DBusDriver:
+    """Talks to systemd over one connection. `address` is that of another bus than the host's."""
 
     def __init__(self, directory: UnitDirectory | None = None, address: str | None = None) -> None:
         self._directory = directory or UnitDirectory()
         self._address = address
         self._bus: MessageBus | None = None
-        self._details: dict[str, _Details] = {}
+        self._details: dict[str, _UnitDetails] = {}
         self._changed = asyncio.Event()
 
     async def open(self) -> None:
@@ -47,20 +48,20 @@ class DBus:
         try:
             bus = MessageBus(bus_address=self._address, bus_type=BusType.SYSTEM)
             self._bus = await asyncio.wait_for(bus.connect(), CALL_S)
-            bus.add_message_handler(self._hear)
+            bus.add_message_handler(self._handle_signal)
             await self._send("org.freedesktop.DBus", "/org/freedesktop/DBus", "AddMatch", _RULE)
             await self._ask("Subscribe")
         except (DBusError, OSError, EOFError) as error:
-            where = self._address or "its usual place"
+            where = self._address or "its usual address"
             raise OSError(
-                f"systemd's bus at {where} does not answer: {error}; is dbus running? "
-                "--driver systemctl does without it"
+                f"the system bus at {where} does not answer: {error}. Is dbus running? "
+                "`--driver systemctl` works without it"
             ) from error
 
-    async def seen(self, names: Iterable[str]) -> dict[str, Seen]:
-        """Return these units and every other that is ours."""
-        orders = self._directory.orders()
-        asked = sorted({*names, *orders})
+    async def status(self, names: Iterable[str]) -> dict[str, UnitStatus]:
+        """Return the status of these units and of every other unit that fleet wrote."""
+        allocations = self._directory.allocations()
+        asked = sorted({*names, *allocations})
         if not asked:
             return {}
         (listed,) = await self._ask("ListUnitsByNames", "as", asked)
@@ -68,7 +69,7 @@ class DBus:
         for asked_name, row in zip(asked, listed, strict=True):
             _, _, load, active, sub, _, path, *_ = row
             more = await self._detailed(asked_name, path, (load, active, sub))
-            found[asked_name] = Seen(
+            found[asked_name] = UnitStatus(
                 name=asked_name,
                 load=load,
                 active=active,
@@ -76,13 +77,13 @@ class DBus:
                 result=more.result,
                 invocation=more.invocation,
                 restarts=more.restarts,
-                foreign=foreign(more.fragment, is_ours=asked_name in orders),
-                order=orders.get(asked_name),
+                foreign=foreign_path(more.fragment, is_ours=asked_name in allocations),
+                allocation=allocations.get(asked_name),
             )
         return found
 
     async def install(self, files: Mapping[str, str | None]) -> None:
-        """Write files and let systemd read them."""
+        """Write unit files and let systemd reload."""
         self._directory.write(files)
         self._details.clear()
         await self._ask("Reload")
@@ -92,11 +93,11 @@ class DBus:
         await self._try("ResetFailedUnit", "s", name)
         await self._try("StartUnit", "ss", name, "replace")
 
-    async def rearm(self, name: str) -> None:
-        """Start a timer anew, and wait until systemd says that it counts."""
+    async def restart_timer(self, name: str) -> None:
+        """Restart a timer, and wait until systemd says that it is active."""
         assert name.startswith(FENCE)
         await self._ask("RestartUnit", "ss", name, "replace")
-        async with asyncio.timeout(ARMED_S):
+        async with asyncio.timeout(TIMER_ACTIVE_S):
             while True:
                 ((_, _, _, active, _, _, _, job, *_),) = (
                     await self._ask("ListUnitsByNames", "as", [name])
@@ -109,11 +110,11 @@ class DBus:
         """Begin to stop a unit."""
         await self._try("StopUnit", "ss", name, "replace")
 
-    def outside(self, command: Sequence[str], within_s: float) -> list[str]:
-        """Return a command line for a unit of its own; systemd-run makes pipes of its output."""
-        return transient(command, within_s)
+    def command_in_unit(self, command: Sequence[str], within_s: float) -> list[str]:
+        """Return the command line of systemd-run."""
+        return systemd_run(command, within_s)
 
-    async def changed(self, timeout_s: float) -> None:
+    async def wait_for_change(self, timeout_s: float) -> None:
         """Wait for a signal."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -128,7 +129,7 @@ class DBus:
             self._bus.disconnect()
             self._bus = None
 
-    def _hear(self, message: Message) -> None:
+    def _handle_signal(self, message: Message) -> None:
         if message.message_type is not MessageType.SIGNAL:
             return
         if message.member == "PropertiesChanged":
@@ -137,19 +138,21 @@ class DBus:
         elif message.member in ("JobRemoved", "UnitRemoved"):
             self._changed.set()
 
-    async def _detailed(self, name: str, path: str, state: tuple[str, str, str]) -> _Details:
+    async def _detailed(self, name: str, path: str, state: tuple[str, str, str]) -> _UnitDetails:
         known = self._details.get(path)
         if known is not None and known.state == state:
             return known
         if state[0] == "not-found":
-            return _Details(state)
+            return _UnitDetails(state)
         unit = f"{NAME}.Unit"
         invocation = await self._get(path, unit, "InvocationID")
         fragment = await self._get(path, unit, "FragmentPath")
         kind = f"{NAME}.{name.rpartition('.')[2].title()}"
         result = await self._get(path, kind, "Result", "")
         restarts = await self._get(path, kind, "NRestarts", 0) if kind.endswith("Service") else 0
-        known = _Details(state, str(result), bytes(invocation).hex(), int(restarts), str(fragment))
+        known = _UnitDetails(
+            state, str(result), bytes(invocation).hex(), int(restarts), str(fragment)
+        )
         self._details[path] = known
         return known
 
@@ -164,12 +167,12 @@ class DBus:
         )
         try:
             (variant,) = await self._call(message)
-        except OSError:  # a target has no Result; a unit may be gone by now
+        except OSError:  # a target has no Result, and a unit may be gone by now
             return default
         return variant.value
 
     async def _try(self, member: str, signature: str, *body: object) -> None:
-        """Do what a unit may refuse; what came of it is seen later."""
+        """Make a call that a unit may refuse. `status` shows the result."""
         try:
             await self._ask(member, signature, *body)
         except OSError as error:
@@ -201,18 +204,18 @@ class DBus:
 
     async def _call(self, message: Message) -> list[Any]:
         if self._bus is None or not self._bus.connected:
-            await self._connect_again()
+            await self._reconnect()
         assert self._bus is not None
         try:
             reply = await asyncio.wait_for(self._bus.call(message), CALL_S)
         except (TimeoutError, EOFError, DBusError) as error:
-            raise OSError(f"systemd's bus: {message.member}: {error}") from error
+            raise OSError(f"system bus: {message.member}: {error}") from error
         if reply is None or reply.message_type is MessageType.ERROR:
             text = reply.body[0] if reply and reply.body else "no answer"
             raise OSError(f"systemd: {message.member}: {text}")
         return list(reply.body)
 
-    async def _connect_again(self) -> None:
+    async def _reconnect(self) -> None:
         if message_bus := self._bus:
             message_bus.disconnect()
             self._bus = None
@@ -220,4 +223,4 @@ class DBus:
             self._details.clear()
             await self.open()
             return
-        raise OSError("systemd's bus is not open")
+        raise OSError("the connection to the system bus is not open")

@@ -1,21 +1,22 @@
-"""systemd by its commands, for a host without a bus that we can use."""
+"""systemd through systemctl, for a host without a usable system bus."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from daemonkit.observe import logs
-from fleet.core.instances.instance_unit import FENCE, Seen, transient
-from fleet.systemd.unit_dir import UnitDirectory, foreign
+from fleet.core.instances.instance_unit import FENCE, UnitStatus
+from fleet.systemd.driver import systemd_run
+from fleet.systemd.unit_dir import UnitDirectory, foreign_path
 
 COMMAND_S = 30.0
 PROPERTIES = "Id,LoadState,ActiveState,SubState,Result,InvocationID,NRestarts,FragmentPath"
-# The command tells of no change; so often it is asked.
+# systemctl reports no changes: this often it is asked.
 POLL_S = 0.5
 _log = logs.get("systemctl")
 
 
-class Systemctl:
-    """One process for each question. `command` begins every one of them."""
+class SystemctlDriver:
+    """Runs one process for each question. `command` is the start of its command line."""
 
     def __init__(
         self, directory: UnitDirectory | None = None, command: Sequence[str] = ("systemctl",)
@@ -24,35 +25,35 @@ class Systemctl:
         self._command = tuple(command)
 
     async def open(self) -> None:
-        """Say whether there is a systemd."""
+        """Check that systemd answers."""
         await self._run("show", "--property=Version")
 
-    async def seen(self, names: Iterable[str]) -> dict[str, Seen]:
-        """Return these units and every other that is ours."""
-        orders = self._directory.orders()
-        asked = sorted({*names, *orders})
+    async def status(self, names: Iterable[str]) -> dict[str, UnitStatus]:
+        """Return the status of these units and of every other unit that fleet wrote."""
+        allocations = self._directory.allocations()
+        asked = sorted({*names, *allocations})
         if not asked:
             return {}
         out = await self._run("show", f"--property={PROPERTIES}", "--", *asked)
         found = {}
         for name, block in zip(asked, out.split("\n\n"), strict=True):
-            told = dict(line.partition("=")[::2] for line in block.splitlines())
-            restarts = told.get("NRestarts", "0")
-            found[name] = Seen(
+            shown = dict(line.partition("=")[::2] for line in block.splitlines())
+            restarts = shown.get("NRestarts", "0")
+            found[name] = UnitStatus(
                 name=name,
-                load=told["LoadState"],
-                active=told["ActiveState"],
-                sub=told["SubState"],
-                result=told.get("Result", ""),
-                invocation=told.get("InvocationID", ""),
+                load=shown["LoadState"],
+                active=shown["ActiveState"],
+                sub=shown["SubState"],
+                result=shown.get("Result", ""),
+                invocation=shown.get("InvocationID", ""),
                 restarts=int(restarts) if restarts.isdigit() else 0,
-                foreign=foreign(told.get("FragmentPath", ""), is_ours=name in orders),
-                order=orders.get(name),
+                foreign=foreign_path(shown.get("FragmentPath", ""), is_ours=name in allocations),
+                allocation=allocations.get(name),
             )
         return found
 
     async def install(self, files: Mapping[str, str | None]) -> None:
-        """Write files and let systemd read them."""
+        """Write unit files and let systemd reload."""
         self._directory.write(files)
         await self._run("daemon-reload")
 
@@ -61,7 +62,7 @@ class Systemctl:
         await self._try("reset-failed", "--", name)
         await self._try("start", "--no-block", "--", name)
 
-    async def rearm(self, name: str) -> None:
+    async def restart_timer(self, name: str) -> None:
         """Start a timer anew."""
         assert name.startswith(FENCE)
         await self._run("restart", "--", name)
@@ -70,11 +71,11 @@ class Systemctl:
         """Begin to stop a unit."""
         await self._try("stop", "--no-block", "--", name)
 
-    def outside(self, command: Sequence[str], within_s: float) -> list[str]:
+    def command_in_unit(self, command: Sequence[str], within_s: float) -> list[str]:
         """Return a command line for a unit of its own, beside where systemctl is."""
-        return [*self._command[:-1], *transient(command, within_s)]
+        return [*self._command[:-1], *systemd_run(command, within_s)]
 
-    async def changed(self, timeout_s: float) -> None:
+    async def wait_for_change(self, timeout_s: float) -> None:
         """Wait for a moment."""
         await asyncio.sleep(min(POLL_S, timeout_s))
 
@@ -82,7 +83,7 @@ class Systemctl:
         """Do nothing: there is no connection."""
 
     async def _try(self, *arguments: str) -> None:
-        """Do what a unit may refuse; what came of it is seen later."""
+        """Run a command that a unit may refuse. `status` shows the result."""
         try:
             await self._run(*arguments)
         except OSError as error:

@@ -19,18 +19,18 @@ Key = tuple[str, str, type[msgspec.Struct] | None]
 
 _FLEET: dict[str, type[msgspec.Struct]] = {
     "job": model.JobRecord,
-    "version": model.Version,
+    "version": model.JobVersion,
     "rollout": model.Rollout,
     "facts": model.Facts,
-    "status": model.Status,
+    "status": model.HostStatus,
     "plan": model.Plan,
-    "ask": model.Ask,
-    "answer": model.Answer,
+    "ask": model.RemoteRequest,
+    "answer": model.RemoteResponse,
     "cordon": model.Cordon,
     "drain": model.Drain,
     "service": model.ServiceRecord,
     "event": model.EventRecord,
-    "LEADER": model.Lease,
+    "LEADER": model.LeaderLease,
 }
 _LOCKSMITH: dict[str, type[msgspec.Struct]] = {
     "holder": records.HolderRecord,

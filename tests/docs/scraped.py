@@ -16,7 +16,7 @@ from daemonkit.observe import metrics
 from fleet.agent.agent import Agent, Settings
 from fleet.core.model import Facts
 from rig.cluster import Cluster, Place, place
-from rig.memory_systemd import MemoryUnits
+from rig.memory_systemd import MemorySystemd
 from rig.processes import Running, answers, free_port, wait_until
 
 _FAMILY = re.compile(
@@ -43,7 +43,7 @@ def families(directory: Path) -> dict[str, list[Family]]:
 def _of_agent(directory: Path) -> str:
     """Return what an agent shows; it needs a systemd to run."""
     settings = Settings(Facts("a" * 32, "h1", "10.0.0.1", 4000, 8 << 30), "boot", directory, 30, ())
-    agent = Agent(MemoryStore(), MemoryUnits(time.monotonic), settings)
+    agent = Agent(MemoryStore(), MemorySystemd(time.monotonic), settings)
     return metrics.exposition(agent.samples()).decode()
 
 

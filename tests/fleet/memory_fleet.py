@@ -19,7 +19,7 @@ from fleet.core.model import Facts
 from fleet.ctl import app
 from fleet.scheduler.scheduler import Scheduler
 from fleet.scheduler.scheduler import Settings as SchedulerSettings
-from rig.memory_systemd import MemoryUnits
+from rig.memory_systemd import MemorySystemd
 from rig.processes import Coordinator, wait_until
 
 NAMES = {"h1": "eu", "h2": "eu", "h3": "us"}
@@ -31,7 +31,7 @@ class MemoryFleet:
     def __init__(self, directory: Path, url: str, *, schedules: bool = True) -> None:
         self.directory, self.url, self._schedules = directory, url, schedules
         self.store: Store = connect(url.split(","))
-        self.units = {name: MemoryUnits(time.monotonic) for name in NAMES}
+        self.units = {name: MemorySystemd(time.monotonic) for name in NAMES}
         self._begun, self._end = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._live()), daemon=True)
 

@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fleet.core.model import Status, decode
+from fleet.core.model import HostStatus, decode
 from rig.hostfleet import HostFleet, body, fleet, web
 from rig.hosts.namespaces import GATEWAY
 from rig.processes import wait_until
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.generation.timeout(240)
 # Of each of three agents: more than a hundred in all.
 KILLS = int(os.environ.get("FLEET_KILLS", "36"))
 SLEEPER = "[Service]\nExecStart=/bin/sleep 100000\n"
@@ -166,5 +166,7 @@ def test_a_store_that_is_emptied_stops_nothing(hosts: HostFleet) -> None:
 
 def test_a_status_says_what_plan_it_follows(hosts: HostFleet) -> None:
     found = hosts.store.list("/fleet/v1/hosts").entries
-    marks = [decode(each.value, Status).mark for each in found if each.key.endswith("/status")]
+    marks = [
+        decode(each.value, HostStatus).generation for each in found if each.key.endswith("/status")
+    ]
     assert len(marks) == 3

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.core.model import Target
+from fleet.core.model import TargetState
 from fleet.ctl.registry import Registry
 from rig.processes import Etcd, Etcd3, wait_until
 from tests.fleet.memory_fleet import MemoryFleet
@@ -17,9 +17,9 @@ DEADLINE_S = 60.0
 def test_a_job_begins_and_ends_on_etcd(tmp_path: Path, kind: type[Etcd]) -> None:
     with kind(tmp_path) as etcd, MemoryFleet(tmp_path, etcd.url) as fleet:
         registry = Registry(fleet.store)
-        registry.put_job("web.service", TEXT, target=Target.LAUNCHED)
+        registry.put_job("web.service", TEXT, target=TargetState.LAUNCHED)
         wait_until(lambda: sorted(fleet.running("")) == ["h1", "h2", "h3"], "all run", DEADLINE_S)
-        registry.put_job("web.service", TEXT, target=Target.DESTROYED)
+        registry.put_job("web.service", TEXT, target=TargetState.DESTROYED)
         wait_until(lambda: not fleet.running(""), "all stopped", DEADLINE_S)
         wait_until(
             lambda: not fleet.store.list("/fleet/v1/jobs").entries, "it is forgotten", DEADLINE_S

@@ -1,19 +1,13 @@
-"""What `fleetctl` prints. The columns of fleet's own verbs are those of fleet."""
+"""The rows that `fleetctl` lists. The columns of fleet's own commands are those of fleet."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
 
 from fleet.core.jobs import quantities
-from fleet.core.model import Endpoint, EventRecord, Phase, Target, Version, Want
-from fleet.core.scheduling.cluster_state import Desired, HostView, Placed, World
+from fleet.core.model import Endpoint, JobVersion, Phase, TargetState
+from fleet.core.scheduling.cluster_state import ClusterState, DesiredJob, Host, Instance
 
-if TYPE_CHECKING:  # numpy comes with it
-    from fleet.core.scheduling.plan_builder import Outcome
-
-Rows = Iterable[Sequence[str]]
-# What one line of a listing says, by column; JSON has the values as they are.
-Record = Mapping[str, object]
+# One row of a listing, by column. JSON shows the values as they are.
+Row = Mapping[str, object]
 UNIT_FIELDS = ("unit", "machine", "load", "active", "sub", "hash")
 FILE_FIELDS = ("unit", "hash", "dstate", "state", "target", "desc", "global")
 MACHINE_FIELDS = ("machine", "hostname", "ip", "metadata")
@@ -25,80 +19,52 @@ VERDICT_FIELDS = ("host", "score", "verdict", "labels")
 HISTORY_FIELDS = ("version", "unit", "at", "by", "stable", "note")
 
 
-def aligned(head: Sequence[str], rows: Rows) -> str:
-    """Return a table with its columns under each other."""
-    lines = [tuple(head), *(tuple(row) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        + "\n"
-        for line in lines
-    )
-
-
-def listed(fields: Sequence[str], records: Iterable[Record]) -> str:
-    """Return records as a table of these columns."""
-    rows = [[_shown(record[name]) for name in fields] for record in records]
-    return aligned([name.upper().replace("_", " ") for name in fields], rows)
-
-
-def as_json(value: object) -> str:
-    """Return what `--json` prints."""
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else ""
-    if isinstance(value, Mapping):
-        value = [f"{key}={each}" for key, each in sorted(value.items())]
-    if isinstance(value, list):
-        return ",".join(map(str, value)) or "-"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
-
-
-def machine(host: HostView, *, full: bool) -> str:
+def machine(host: Host, *, full: bool) -> str:
     """Return a machine as fleet writes it."""
     return f"{host.id if full else host.id[:8] + '...'}/{host.facts.address if host.facts else '-'}"
 
 
-def units(world: World, *, full: bool) -> Iterator[dict[str, str]]:
-    """Yield what runs where, a row for each instance."""
-    found = [each for host in world.hosts.values() for each in host.placed]
-    for each in sorted(found, key=lambda each: (each.order.name, each.host.id)):
+def units(cluster: ClusterState, *, full: bool) -> Iterator[dict[str, str]]:
+    """Yield the instances of all jobs, with their hosts."""
+    found = [each for host in cluster.hosts.values() for each in host.instances]
+    for each in sorted(found, key=lambda each: (each.allocation.name, each.host.id)):
         report = each.report
         yield {
-            "unit": each.order.name,
+            "unit": each.allocation.name,
             "machine": machine(each.host, full=full),
             "load": report.load if report else "-",
             "active": report.active if report else "-",
             "sub": report.sub if report else "-",
-            "hash": each.order.unit if full else each.order.unit[:7],
+            "hash": each.allocation.unit if full else each.allocation.unit[:7],
         }
 
 
-def unit_files(world: World, *, full: bool) -> Iterator[dict[str, str]]:
-    """Yield the jobs that the store knows."""
-    placed = world.by_job()
-    for name in sorted(world.jobs):
-        desired = world.jobs[name]
-        mine = [each for each in placed.get(name, ()) if each.order.want is not Want.STOP]
-        everywhere = desired.job is not None and desired.job.everywhere
+def unit_files(cluster: ClusterState, *, full: bool) -> Iterator[dict[str, str]]:
+    """Yield the jobs in the store."""
+    instances = cluster.instances_by_job()
+    for name in sorted(cluster.jobs):
+        desired = cluster.jobs[name]
+        mine = [
+            each
+            for each in instances.get(name, ())
+            if not each.is_stopping
+        ]
+        is_global = desired.job is not None and desired.job.is_global
         targets = sorted({machine(each.host, full=full) for each in mine})
         yield {
             "unit": name,
             "hash": desired.record.unit if full else desired.record.unit[:7],
             "dstate": desired.record.target.value,
-            "state": "-" if everywhere else _current(mine),
-            "target": "global" if everywhere else ",".join(targets) or "-",
+            "state": "-" if is_global else _current(mine),
+            "target": "global" if is_global else ",".join(targets) or "-",
             "desc": _description(desired.text),
-            "global": str(everywhere).lower(),
+            "global": str(is_global).lower(),
         }
 
 
-def machines(world: World, *, full: bool) -> Iterator[dict[str, str]]:
-    """Yield the hosts that are heard."""
-    for host in sorted(world.hosts.values(), key=lambda host: host.id):
+def machines(cluster: ClusterState, *, full: bool) -> Iterator[dict[str, str]]:
+    """Yield the hosts whose agents answer."""
+    for host in sorted(cluster.hosts.values(), key=lambda host: host.id):
         if host.facts is None or host.status is None:
             continue
         pairs = ",".join(f"{key}={value}" for key, value in sorted(host.facts.labels.items()))
@@ -110,40 +76,17 @@ def machines(world: World, *, full: bool) -> Iterator[dict[str, str]]:
         }
 
 
-def job_status(record: Mapping[str, Any]) -> str:
-    """Return all about one job as a text."""
-    rollout, note = record["rollout"], record["note"]
-    wanted = "every host" if record["wanted"] is None else record["wanted"]
-    lines = [
-        f"{record['job']}  version {record['version']}  {record['target']}",
-        f"  wanted: {wanted}   ready: {record['ready']}   unit: {record['unit'][:12]}",
-        f"  by {record['by']} at {record['at']}" + (f": {note}" if note else ""),
-    ]
-    if rollout is not None:
-        note = f" ({rollout['note']})" if rollout["note"] else ""
-        lines.append(
-            f"  rollout: version {rollout['version']} {rollout['state']}{note}; "
-            f"last stable: {rollout['stable']}"
-        )
-    if record["fault"]:
-        lines.append(f"  FAULT: {record['fault']}")
-    text = "\n".join(lines) + "\n"
-    if record["instances"]:
-        text += "\n" + listed(INSTANCE_FIELDS, record["instances"])
-    return text
-
-
-def job(desired: Desired, placed: list[Placed]) -> Record:
-    """Return all about one job."""
+def job(desired: DesiredJob, instances: list[Instance]) -> Row:
+    """Return the state of one job, with its rollout and instances."""
     record, rollout = desired.record, desired.rollout
-    everywhere = desired.job is not None and desired.job.everywhere
-    ready = [each for each in placed if each.report and each.report.phase is Phase.READY]
+    is_global = desired.job is not None and desired.job.is_global
+    ready = [each for each in instances if each.report and each.report.phase is Phase.READY]
     told = None
     if rollout is not None:
         told = {
             "version": rollout.version,
             "state": "paused" if record.paused else rollout.state,
-            "settled": rollout.settled,
+            "settled": rollout.available,
             "stable": rollout.stable,
             "note": rollout.note,
         }
@@ -151,7 +94,7 @@ def job(desired: Desired, placed: list[Placed]) -> Record:
         "job": record.name,
         "version": record.version,
         "target": record.target.value,
-        "wanted": None if everywhere else desired.count,
+        "wanted": None if is_global else desired.count,
         "ready": len(ready),
         "unit": record.unit,
         "by": record.by,
@@ -159,13 +102,15 @@ def job(desired: Desired, placed: list[Placed]) -> Record:
         "note": record.note,
         "rollout": told,
         "fault": desired.fault,
-        "instances": list(_instances(placed)),
+        "instances": list(_instances(instances)),
     }
 
 
-def _instances(placed: list[Placed]) -> Iterator[Record]:
-    for each in sorted(placed, key=lambda each: (each.order.index, each.order.version)):
-        order, report = each.order, each.report
+def _instances(instances: list[Instance]) -> Iterator[Row]:
+    for each in sorted(
+        instances, key=lambda each: (each.allocation.index, each.allocation.version)
+    ):
+        allocation, report = each.allocation, each.report
         phase = report.phase.value if report else "ordered"
         if each.host.status is None:
             phase += " (host silent)"
@@ -174,19 +119,21 @@ def _instances(placed: list[Placed]) -> Iterator[Record]:
             f"failures: {report.failures}" if report and report.failures else "",
         ]
         yield {
-            "instance": f"{order.job}[{order.index}]",
-            "version": order.version,
+            "instance": f"{allocation.job}[{allocation.index}]",
+            "version": allocation.version,
             "host": each.host.name(),
-            "phase": f"{phase}, to be stopped" if order.want is Want.STOP else phase,
-            "port": order.port or "-",
-            "note": "; ".join(filter(None, notes)) or order.why,
-            "unit": order.name,
+            "phase": f"{phase}, to be stopped"
+            if allocation.desired_state is DesiredState.STOP
+            else phase,
+            "port": allocation.port or "-",
+            "note": "; ".join(filter(None, notes)) or allocation.why,
+            "unit": allocation.name,
         }
 
 
-def hosts(world: World) -> Iterator[Record]:
-    """Yield the hosts and how they stand; lost ones are named."""
-    for host in sorted(world.hosts.values(), key=lambda host: host.name()):
+def hosts(cluster: ClusterState) -> Iterator[Row]:
+    """Yield all hosts with their state, lost ones too."""
+    for host in sorted(cluster.hosts.values(), key=lambda host: host.name()):
         if host.facts is None:
             continue
         yield {
@@ -194,15 +141,15 @@ def hosts(world: World) -> Iterator[Record]:
             "id": host.id[:8],
             "machine_id": host.id,
             "address": host.facts.address,
-            "state": _standing(host),
+            "state": _state(host),
             "instances": _running(host),
             "labels": dict(host.facts.labels),
         }
 
 
-def top(world: World) -> list[Record]:
-    """Return how busy hosts are, the busiest first."""
-    heard = [host for host in world.hosts.values() if host.facts and host.status]
+def top(cluster: ClusterState) -> list[Row]:
+    """Return the load of the hosts, the busiest first."""
+    heard = [host for host in cluster.hosts.values() if host.facts and host.status]
     heard.sort(key=lambda host: (-host.status.load.load if host.status else 0.0, host.name()))
     return [
         {
@@ -220,14 +167,14 @@ def top(world: World) -> list[Record]:
     ]
 
 
-def services(world: World) -> Iterator[Record]:
+def services(cluster: ClusterState) -> Iterator[Row]:
     """Yield the services and their ready endpoints."""
-    for name, service in sorted(world.services.items()):
+    for name, service in sorted(cluster.services.items()):
         ends = [
-            f"{host.facts.address}:{end.port or each.order.port}"
-            for host in world.hosts.values()
-            for each in host.placed
-            for end in each.order.endpoints
+            f"{host.facts.address}:{end.port or each.allocation.port}"
+            for host in cluster.hosts.values()
+            for each in host.instances
+            for end in each.allocation.endpoints
             if host.facts and end.service == name and _serves(each, end)
         ]
         yield {
@@ -239,8 +186,8 @@ def services(world: World) -> Iterator[Record]:
         }
 
 
-def history(versions: list[Version], stable: int) -> Iterator[Record]:
-    """Yield a job's versions, the newest first."""
+def history(versions: list[JobVersion], stable: int) -> Iterator[Row]:
+    """Yield the versions of a job, newest first."""
     for each in reversed(versions):
         yield {
             "version": each.number,
@@ -252,82 +199,18 @@ def history(versions: list[Version], stable: int) -> Iterator[Record]:
         }
 
 
-def explanation(
-    job: str, placed: Iterable[Placed], outcome: "Outcome", verdicts: list[Record]
-) -> dict[str, Any]:
-    """Return why a job is where it is, what is done next, and how hosts suit it."""
-    return {
-        "job": job,
-        "placed": [
-            {
-                "instance": f"{each.order.job}[{each.order.index}]",
-                "host": each.host.name(),
-                "why": each.order.why,
-            }
-            for each in placed
-        ],
-        "next": outcome.told,
-        "held": outcome.held.get(job, ""),
-        "unplaced": [
-            {"instance": f"{job}[{each.place.index}]", "why": each.why} for each in outcome.unseated
-        ],
-        "hosts": verdicts,
-    }
-
-
-def explained(record: Mapping[str, Any]) -> str:
-    """Return an explanation as a text; of the hosts the best twenty."""
-    lines = [f"{each['instance']} on {each['host']}: {each['why']}" for each in record["placed"]]
-    lines += [f"next: {line}" for line in record["next"]]
-    lines += [f"held: {record['held']}"] * bool(record["held"])
-    lines += [f"cannot place {each['instance']}: {each['why']}" for each in record["unplaced"]]
-    text = "".join(f"{line}\n" for line in lines)
-    if not record["hosts"]:
-        return text
-    rows = [
-        {**each, "score": "-" if each["score"] is None else f"{each['score']:.3f}"}
-        for each in record["hosts"][:20]
-    ]
-    return f"{text}\n{listed(VERDICT_FIELDS, rows)}"
-
-
-def merged(journals: Iterable[str]) -> list[str]:
-    """Return the entries of several journals by time; lines that go on belong to their entry."""
-    entries: list[str] = []
-    for journal in journals:
-        begun = len(entries)
-        for line in journal.splitlines(keepends=True):
-            if line[0].isspace() and len(entries) > begun:
-                entries[-1] += line
-            else:
-                entries.append(line)
-    return sorted(entries, key=lambda entry: entry.partition(" ")[0])
-
-
-def log_record(entry: str) -> str:
-    """Return a journal's entry as one line of JSON."""
-    at, _, rest = entry.partition(" ")
-    host, _, rest = rest.partition(" ")
-    source, _, text = rest.partition(": ")
-    record = {"at": at, "host": host, "from": source, "text": text.removesuffix("\n")}
-    return json.dumps(record, ensure_ascii=False) + "\n"
-
-
-def event(record: EventRecord) -> str:
-    """Return one look's decisions, a line each."""
-    return "".join(f"{record.at}  {line}\n" for line in record.text.splitlines())
-
-
-def _serves(placed: Placed, endpoint: Endpoint) -> bool:
-    report = placed.report
-    heard = placed.host.status is not None and placed.order.want is Want.RUN
+def _serves(instances: Instance, endpoint: Endpoint) -> bool:
+    report = instances.report
+    heard = (
+        instances.host.status is not None and instances.allocation.desired_state is DesiredState.RUN
+    )
     if report is None or not heard or report.phase is not Phase.READY:
         return False
-    # A report from before the service knows nothing of its check.
-    return endpoint in report.order.endpoints and endpoint.service not in report.unserved
+    # A report that is older than the service says nothing about its check.
+    return endpoint in report.allocation.endpoints and endpoint.service not in report.unserved
 
 
-def _standing(host: HostView) -> str:
+def _state(host: Host) -> str:
     words = ["ready" if host.status else "LOST"]
     if host.drain:
         words.append(f"drained ({host.drain.reason or 'no reason'})")
@@ -338,15 +221,15 @@ def _standing(host: HostView) -> str:
     return ", ".join(words)
 
 
-def _running(host: HostView) -> int:
-    return sum(each.order.want is not Want.STOP for each in host.placed)
+def _running(host: Host) -> int:
+    return sum(not each.is_stopping for each in host.instances)
 
 
-def _current(placed: list[Placed]) -> str:
-    """Return fleet's word for how far a job is."""
-    if any(each.report and each.report.active == "active" for each in placed):
-        return Target.LAUNCHED.value
-    return Target.LOADED.value if placed else Target.INACTIVE.value
+def _current(instances: list[Instance]) -> str:
+    """Return a job's present state, in the words of fleet."""
+    if any(each.report and each.report.active == "active" for each in instances):
+        return TargetState.LAUNCHED.value
+    return TargetState.LOADED.value if instances else TargetState.INACTIVE.value
 
 
 def _description(text: str) -> str:
@@ -355,3 +238,15 @@ def _description(text: str) -> str:
         if equals and name.strip() == "Description":
             return value.strip()
     return "-"
+
+
+def placement_reasons(instances: Iterable[Instance]) -> list[Row]:
+    """Return why each instance is on its host."""
+    return [
+        {
+            "instance": f"{each.allocation.job}[{each.allocation.index}]",
+            "host": each.host.name(),
+            "why": each.allocation.why,
+        }
+        for each in instances
+    ]

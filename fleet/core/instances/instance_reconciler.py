@@ -1,7 +1,7 @@
-"""What an agent does next: from its plan, and what systemd shows, to steps and a report. Pure.
+"""What an agent does next: from its plan and from what systemd shows, to actions and reports. Pure.
 
-Each turn looks at the whole plan and at all units, so that an agent that was killed between any
-two steps goes on where it stands. An order to stop is the only thing that stops a unit.
+Each pass looks at the whole plan and at all units, so an agent that was killed between any two
+actions goes on where it was. Only an allocation that says "stop" stops a unit.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -9,60 +9,61 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from fleet.core.instances.instance_unit import Seen
-from fleet.core.model import Endpoint, Order, Phase, Plan, Report, Want
+from fleet.core.instances.instance_unit import UnitStatus
+from fleet.core.model import Allocation, DesiredState, Endpoint, Phase, Plan, Report
 
-# Crash loops: the first restart waits a second, the last five minutes; a good run clears it.
+# A crash loop: the first restart waits a second, later ones up to five minutes. After a steady
+# run the count starts again.
 BACKOFF_S, BACKOFF_MAX_S = 1.0, 300.0
 STEADY_S = 600.0
-# How systemd calls a unit that it can never start.
+# Load states of a unit that systemd can never start.
 UNUSABLE = ("bad-setting", "error", "masked")
-# Beyond the TTL of a record: resolvers count from when they asked, proxies hear at once.
+# Resolvers count the TTL from when they asked. Proxies hear of a change at once.
 LEAVE_MARGIN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Fetch:
-    """The unit's text is not here yet."""
+class FetchUnit:
+    """Fetch the text of a unit from the store."""
 
     unit: str
 
 
 @dataclass(frozen=True, slots=True)
-class Install:
-    """The unit's file is to be written."""
+class InstallUnit:
+    """Write the unit file."""
 
-    order: Order
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """The unit is to be started; an exclusive one has its timer armed first."""
-
-    order: Order
+    allocation: Allocation
 
 
 @dataclass(frozen=True, slots=True)
-class Halt:
-    """The unit is to be stopped."""
+class StartUnit:
+    """Start the unit; for an exclusive one, start its dead-man timer first."""
 
-    order: Order
+    allocation: Allocation
 
 
 @dataclass(frozen=True, slots=True)
-class Remove:
-    """The unit's files are to go."""
+class StopUnit:
+    """Stop the unit."""
 
-    order: Order
+    allocation: Allocation
 
 
-Step = Fetch | Install | Start | Halt | Remove
+@dataclass(frozen=True, slots=True)
+class RemoveUnit:
+    """Remove the unit's files."""
+
+    allocation: Allocation
+
+
+UnitAction = FetchUnit | InstallUnit | StartUnit | StopUnit | RemoveUnit
 Key = tuple[str, int, int]
 
 
 @dataclass(slots=True)
-class Life:
-    """What is remembered of one instance between turns."""
+class InstanceState:
+    """What is remembered of one instance between passes."""
 
     failures: int = 0
     restarts: int = 0
@@ -71,205 +72,244 @@ class Life:
     leaving_s: float | None = None
     leave_for_s: float = 0.0
     started: bool = False
-    counted: str = ""  # the invocation whose death is counted
+    counted: str = ""  # the invocation whose failure is counted
 
 
 @dataclass(slots=True)
-class Around:
-    """What a turn rests on, beside the plan."""
+class Observed:
+    """What a pass sees besides the plan."""
 
     now_s: float
-    seen: Mapping[str, Seen]
+    units: Mapping[str, UnitStatus]
     texts: Mapping[str, str]
     refused: Mapping[str, str]
-    is_ready: Callable[[Order], bool]
+    is_ready: Callable[[Allocation], bool]
     may_start_exclusive: bool = True
-    serves: Callable[[Order, Endpoint], bool] = lambda _order, _endpoint: True
+    serves: Callable[[Allocation, Endpoint], bool] = lambda _allocation, _endpoint: True
+
+    def unit_of(self, allocation: Allocation) -> UnitStatus:
+        """Return the status of an allocation's unit."""
+        return self.units.get(allocation.name, UnitStatus(allocation.name))
 
 
 @dataclass(slots=True)
-class Following:
-    """One agent's memory of the instances of its plan."""
+class InstanceReconciler:
+    """Follows one host's plan, and remembers its instances between passes."""
 
-    lives: dict[Key, Life] = field(default_factory=dict)
+    instances: dict[Key, InstanceState] = field(default_factory=dict)
 
-    def turn(self, plan: Plan, around: Around) -> tuple[list[Step], tuple[Report, ...]]:
-        """Return what to do now, and how all orders stand. Orders are steps of the same turn."""
-        keys = {order.key for order in plan.orders}
-        for key in self.lives.keys() - keys:
-            del self.lives[key]
-        steps: list[Step] = []
-        reports = [self._one(order, plan, around, steps) for order in plan.orders]
-        reports += _orphans(plan.orders, around.seen)
-        return steps, tuple(reports)
+    def reconcile(
+        self, plan: Plan, observed: Observed
+    ) -> tuple[list[UnitAction], tuple[Report, ...]]:
+        """Return what to do now, and the report on every allocation."""
+        keys = {allocation.key for allocation in plan.allocations}
+        for key in self.instances.keys() - keys:
+            del self.instances[key]
+        actions: list[UnitAction] = []
+        reports = [
+            self._reconcile_one(allocation, plan, observed, actions)
+            for allocation in plan.allocations
+        ]
+        reports += _orphans(plan.allocations, observed.units)
+        return actions, tuple(reports)
 
-    def _one(self, order: Order, plan: Plan, around: Around, steps: list[Step]) -> Report:
-        life = self.lives.setdefault(order.key, Life(failures=order.failures))
-        seen = around.seen.get(order.name, Seen(order.name))
-        if order.want is Want.STOP:
-            phase, note = self._ending(order, life, around, steps), ""
-        elif seen.foreign:
-            phase, note = Phase.FAILED, f"the host has a unit of its own: {seen.foreign}"
-        elif before := _predecessor(order, plan.orders, around.seen):
-            phase, note = Phase.WAITING, f"version {before.version} has not ended"
-        elif not _is_installed(order, seen):
-            phase, note = _install(order, seen, around, steps)
-        elif order.want is Want.LOAD:
-            if seen.is_running:
-                steps.append(Halt(order))
-            phase, note = (Phase.STOPPING if seen.is_running else Phase.LOADED), ""
+    def _reconcile_one(
+        self, allocation: Allocation, plan: Plan, observed: Observed, actions: list[UnitAction]
+    ) -> Report:
+        state = self.instances.setdefault(
+            allocation.key, InstanceState(failures=allocation.failures)
+        )
+        unit = observed.unit_of(allocation)
+        if allocation.desired_state is DesiredState.STOP:
+            phase, note = self._stop(allocation, state, observed, actions), ""
+        elif unit.foreign:
+            phase, note = Phase.FAILED, f"the host has its own unit of this name: {unit.foreign}"
+        elif before := _predecessor(allocation, plan.allocations, observed.units):
+            phase, note = Phase.WAITING, f"version {before.version} has not stopped yet"
+        elif not _is_installed(allocation, unit):
+            phase, note = _install(allocation, unit, observed, actions)
+        elif allocation.desired_state is DesiredState.LOAD:
+            if unit.is_running:
+                actions.append(StopUnit(allocation))
+            phase, note = (Phase.STOPPING if unit.is_running else Phase.LOADED), ""
         else:
-            phase, note = _running(order, life, seen, around, steps)
-        report = _report(order, life, seen, (phase, note), around.now_s)
-        return msgspec.structs.replace(report, unserved=_unserved(report, around))
+            phase, note = _run(allocation, state, observed, actions)
+        report = _report(allocation, state, unit, (phase, note), observed.now_s)
+        return msgspec.structs.replace(report, unserved=_unserved(report, observed))
 
-    def _ending(self, order: Order, life: Life, around: Around, steps: list[Step]) -> Phase:
-        seen = around.seen.get(order.name, Seen(order.name))
-        if seen.order is None or seen.order.key != order.key:
+    def _stop(
+        self,
+        allocation: Allocation,
+        state: InstanceState,
+        observed: Observed,
+        actions: list[UnitAction],
+    ) -> Phase:
+        unit = observed.unit_of(allocation)
+        if unit.allocation is None or unit.allocation.key != allocation.key:
             return Phase.STOPPED
-        if not seen.is_running:
-            steps.append(Remove(order))
+        if not unit.is_running:
+            actions.append(RemoveUnit(allocation))
             return Phase.STOPPING
-        if life.leaving_s is None:
-            life.leaving_s = around.now_s
-        if life.ready_s is not None and around.now_s - life.leaving_s < life.leave_for_s:
+        if state.leaving_s is None:
+            state.leaving_s = observed.now_s
+        is_leaving = observed.now_s - state.leaving_s < state.leave_for_s
+        if state.ready_s is not None and is_leaving:
             return Phase.LEAVING
-        if seen.active != "deactivating":
-            steps.append(Halt(order))
+        if unit.active != "deactivating":
+            actions.append(StopUnit(allocation))
         return Phase.STOPPING
 
 
-def leave_s(order: Order) -> float:
-    """Return how long an instance serves on after its records are gone."""
-    ttl_s = max((each.ttl_s for each in order.endpoints), default=0)
+def leave_s(allocation: Allocation) -> float:
+    """Return how long an instance goes on serving after its DNS records are removed."""
+    ttl_s = max((each.ttl_s for each in allocation.endpoints), default=0)
     return ttl_s + LEAVE_MARGIN_S if ttl_s else 0.0
 
 
 def backoff_s(failures: int) -> float:
-    """Return the wait before a restart."""
+    """Return how long a restart waits."""
     return min(BACKOFF_MAX_S, BACKOFF_S * 2.0 ** max(0, min(failures, 20) - 1))
 
 
-def _predecessor(order: Order, orders: Iterable[Order], seen: Mapping[str, Seen]) -> Order | None:
-    for other in orders:
-        if other.want is not Want.STOP or other.key == order.key:
+def _predecessor(
+    allocation: Allocation, allocations: Iterable[Allocation], units: Mapping[str, UnitStatus]
+) -> Allocation | None:
+    """Return an instance that has to stop first: of the same slot, or with the same unit name."""
+    for other in allocations:
+        if other.desired_state is not DesiredState.STOP or other.key == allocation.key:
             continue
-        same = (other.job, other.index) == (order.job, order.index) or other.name == order.name
-        here = seen.get(other.name)
-        if same and here and here.order is not None and here.order.key == other.key:
+        same_slot = (other.job, other.index) == (allocation.job, allocation.index)
+        unit = units.get(other.name)
+        is_here = unit and unit.allocation is not None and unit.allocation.key == other.key
+        if (same_slot or other.name == allocation.name) and is_here:
             return other
     return None
 
 
-def _is_installed(order: Order, seen: Seen) -> bool:
-    mine = seen.order
-    return mine is not None and (mine.key, mine.unit, mine.port) == (
-        order.key,
-        order.unit,
-        order.port,
+def _is_installed(allocation: Allocation, unit: UnitStatus) -> bool:
+    installed = unit.allocation
+    return installed is not None and (installed.key, installed.unit, installed.port) == (
+        allocation.key,
+        allocation.unit,
+        allocation.port,
     )
 
 
-def _install(order: Order, seen: Seen, around: Around, steps: list[Step]) -> tuple[Phase, str]:
-    if order.unit in around.refused:
-        return Phase.FAILED, around.refused[order.unit]
-    if order.unit not in around.texts:
-        steps.append(Fetch(order.unit))
-        return Phase.WAITING, "its unit is on the way"
-    if seen.is_running and seen.order is not None and seen.order.unit != order.unit:
-        return Phase.WAITING, "another unit of this name runs here, and nothing orders its end"
-    steps.append(Install(order))
-    return Phase.WAITING, "its file is being written"
-
-
-def _running(
-    order: Order, life: Life, seen: Seen, around: Around, steps: list[Step]
+def _install(
+    allocation: Allocation, unit: UnitStatus, observed: Observed, actions: list[UnitAction]
 ) -> tuple[Phase, str]:
-    if seen.active in ("active", "reloading", "refreshing"):
-        _count_restarts(life, seen, around.now_s)
-        life.started = True
-        return _readiness(order, life, around)
-    if seen.active == "activating" and seen.sub != "auto-restart":
-        _count_restarts(life, seen, around.now_s)
-        life.started, life.ready_s = True, None
+    if allocation.unit in observed.refused:
+        return Phase.FAILED, observed.refused[allocation.unit]
+    if allocation.unit not in observed.texts:
+        actions.append(FetchUnit(allocation.unit))
+        return Phase.WAITING, "its unit is being fetched"
+    running = unit.allocation if unit.is_running else None
+    if running is not None and running.unit != allocation.unit:
+        return Phase.WAITING, "another unit of this name runs here, and no plan says to stop it"
+    actions.append(InstallUnit(allocation))
+    return Phase.WAITING, "its unit file is being written"
+
+
+def _run(
+    allocation: Allocation, state: InstanceState, observed: Observed, actions: list[UnitAction]
+) -> tuple[Phase, str]:
+    unit, now_s = observed.unit_of(allocation), observed.now_s
+    if unit.active in ("active", "reloading", "refreshing"):
+        _count_restarts(state, unit, now_s)
+        state.started = True
+        return _check_readiness(allocation, state, observed)
+    if unit.active == "activating" and unit.sub != "auto-restart":
+        _count_restarts(state, unit, now_s)
+        state.started, state.ready_s = True, None
         return Phase.STARTING, ""
-    if seen.active in ("activating", "deactivating"):
-        _count_restarts(life, seen, around.now_s)
-        return Phase.UNREADY, f"systemd restarts it: {seen.result}"
-    life.ready_s = None
-    _count_death(life, seen, around.now_s)
-    if around.now_s < life.retry_s:
-        wait_s = life.retry_s - around.now_s
-        return Phase.FAILED, f"{seen.result or seen.load}; again in {wait_s:.0f} s"
-    if order.exclusive and not around.may_start_exclusive:
+    if unit.active in ("activating", "deactivating"):
+        _count_restarts(state, unit, now_s)
+        return Phase.UNREADY, f"systemd restarts it: {unit.result}"
+    state.ready_s = None
+    _count_failure(state, unit, now_s)
+    if now_s < state.retry_s:
+        wait_s = state.retry_s - now_s
+        return Phase.FAILED, f"{unit.result or unit.load}; next start in {wait_s:.0f} s"
+    if allocation.exclusive and not observed.may_start_exclusive:
         return Phase.WAITING, "the store has not confirmed the plan"
-    life.started = True
-    steps.append(Start(order))
+    state.started = True
+    actions.append(StartUnit(allocation))
     return Phase.STARTING, ""
 
 
-def _readiness(order: Order, life: Life, around: Around) -> tuple[Phase, str]:
-    life.leave_for_s = max(life.leave_for_s, leave_s(order))
-    if not around.is_ready(order):
-        was_ready, life.ready_s = life.ready_s is not None, None
-        return (Phase.UNREADY if was_ready else Phase.STARTING), f"its check {order.check} fails"
-    if life.ready_s is None:
-        life.ready_s = around.now_s
-    if life.failures and around.now_s - life.ready_s >= STEADY_S:
-        life.failures = 0
+def _check_readiness(
+    allocation: Allocation, state: InstanceState, observed: Observed
+) -> tuple[Phase, str]:
+    state.leave_for_s = max(state.leave_for_s, leave_s(allocation))
+    if not observed.is_ready(allocation):
+        was_ready, state.ready_s = state.ready_s is not None, None
+        note = f"its check {allocation.check} fails"
+        return (Phase.UNREADY if was_ready else Phase.STARTING), note
+    if state.ready_s is None:
+        state.ready_s = observed.now_s
+    if state.failures and observed.now_s - state.ready_s >= STEADY_S:
+        state.failures = 0
     return Phase.READY, ""
 
 
-def _count_restarts(life: Life, seen: Seen, now_s: float) -> None:
-    """Count the restarts that systemd makes by itself, as a unit's Restart= says."""
-    if seen.restarts > life.restarts:
-        if life.started:
-            life.failures += seen.restarts - life.restarts
-        life.ready_s = None
-        life.retry_s = now_s
-    life.restarts = seen.restarts
+def _count_restarts(state: InstanceState, unit: UnitStatus, now_s: float) -> None:
+    """Count the restarts that systemd makes by itself because of the unit's Restart=."""
+    if unit.restarts > state.restarts:
+        if state.started:
+            state.failures += unit.restarts - state.restarts
+        state.ready_s = None
+        state.retry_s = now_s
+    state.restarts = unit.restarts
 
 
-def _count_death(life: Life, seen: Seen, now_s: float) -> None:
-    """Count an end that nobody ordered, once for each run."""
-    unusable = seen.load in UNUSABLE and now_s >= life.retry_s
-    died = life.started and bool(seen.invocation) and life.counted != seen.invocation
-    if died or unusable:
-        life.counted, life.started = seen.invocation, False
-        life.failures += 1
-        life.retry_s = now_s + backoff_s(life.failures)
-    elif life.failures and not life.retry_s:
-        # What failed on another host, or before the agent's restart, waits here, too.
-        life.retry_s = now_s + backoff_s(life.failures)
+def _count_failure(state: InstanceState, unit: UnitStatus, now_s: float) -> None:
+    """Count an end that no plan asked for, once for each run."""
+    is_unusable = unit.load in UNUSABLE and now_s >= state.retry_s
+    is_new = bool(unit.invocation) and state.counted != unit.invocation
+    if (state.started and is_new) or is_unusable:
+        state.counted, state.started = unit.invocation, False
+        state.failures += 1
+        state.retry_s = now_s + backoff_s(state.failures)
+    elif state.failures and not state.retry_s:
+        # It failed on another host, or before the agent restarted: it waits here, too.
+        state.retry_s = now_s + backoff_s(state.failures)
 
 
-def _report(order: Order, life: Life, seen: Seen, told: tuple[Phase, str], now_s: float) -> Report:
-    phase, note = told
-    ready = phase is Phase.READY and life.ready_s is not None
+def _report(
+    allocation: Allocation,
+    state: InstanceState,
+    unit: UnitStatus,
+    phase_and_note: tuple[Phase, str],
+    now_s: float,
+) -> Report:
+    phase, note = phase_and_note
+    is_ready = phase is Phase.READY and state.ready_s is not None
     return Report(
-        order=order,
+        allocation=allocation,
         phase=phase,
-        settled=ready and now_s - (life.ready_s or 0.0) >= order.ready_s,
-        failures=life.failures,
-        load=seen.load,
-        active=seen.active,
-        sub=seen.sub,
+        available=is_ready and now_s - (state.ready_s or 0.0) >= allocation.ready_s,
+        failures=state.failures,
+        load=unit.load,
+        active=unit.active,
+        sub=unit.sub,
         note=note,
     )
 
 
-def _unserved(report: Report, around: Around) -> tuple[str, ...]:
+def _unserved(report: Report, observed: Observed) -> tuple[str, ...]:
     if report.phase is not Phase.READY:
         return ()
-    order = report.order
-    return tuple(each.service for each in order.endpoints if not around.serves(order, each))
+    allocation = report.allocation
+    return tuple(
+        each.service for each in allocation.endpoints if not observed.serves(allocation, each)
+    )
 
 
-def _orphans(orders: Iterable[Order], seen: Mapping[str, Seen]) -> list[Report]:
+def _orphans(allocations: Iterable[Allocation], units: Mapping[str, UnitStatus]) -> list[Report]:
     """Report what runs here and is in no plan. It is left alone."""
-    known = {order.key for order in orders}
+    known = {allocation.key for allocation in allocations}
     return [
-        Report(each.order, Phase.ORPHAN, load=each.load, active=each.active, sub=each.sub)
-        for each in seen.values()
-        if each.order is not None and each.order.key not in known and each.is_running
+        Report(each.allocation, Phase.ORPHAN, load=each.load, active=each.active, sub=each.sub)
+        for each in units.values()
+        if each.allocation is not None and each.allocation.key not in known and each.is_running
     ]

@@ -1,4 +1,4 @@
-"""A job: what the [X-Fleet] section of a unit says about where and how often it runs."""
+"""A job: what the [X-Fleet] section of a unit says about where and how it runs."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -9,13 +9,13 @@ from typing import TypeVar
 
 from fleet.core.jobs import quantities, selector, unitfile
 from fleet.core.jobs.selector import EVERYTHING, Selector
-from fleet.core.jobs.unitfile import Option, UnitRefused
+from fleet.core.jobs.unitfile import UnitOption, UnitRefused
 
 COUNT_MAX = 100_000
 PRIORITY_MAX = 100
 PRIORITY = 50
 PORTS_MAX = 16
-# Half of a processor's hundredth and 16 MB: what an idle service takes, for jobs that say nothing.
+# What an idle service takes: the requests of a job that has no CPU= and Memory=.
 CPU_DEFAULT = 10
 MEMORY_DEFAULT = 16 << 20
 TRUE = frozenset({"true", "yes", "1", "on", "t"})
@@ -27,24 +27,24 @@ UNSTOPPABLE = frozenset(
 T = TypeVar("T")
 
 
-class Manner(Enum):
-    """How hosts are chosen among those that fit."""
+class PlacementStrategy(Enum):
+    """How a host is chosen among those that can run an instance."""
 
     SPREAD = "spread"
     PACK = "pack"
     LEAST_LOAD = "least-load"
 
 
-class Way(Enum):
+class UpdateStrategy(Enum):
     """How a new version replaces the old one."""
 
-    ROLLING = "rolling"  # in its place: down for a moment
-    SURGE = "surge"  # beside it, and the old one goes when the new one is ready
+    ROLLING = "rolling"  # the old one stops, then the new one starts
+    SURGE = "surge"  # the new one starts, then the old one stops when the new one is ready
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """When an instance is ready: `active` for systemd's word, `tcp`, or `http` with a path."""
+class ReadinessCheck:
+    """When an instance is ready: `active` as systemd says, `tcp`, or `http` with a path."""
 
     kind: str = "active"
     path: str = ""
@@ -52,19 +52,19 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
-    """How versions follow each other."""
+class UpdatePolicy:
+    """How an update proceeds."""
 
-    way: Way = Way.ROLLING
+    strategy: UpdateStrategy = UpdateStrategy.ROLLING
     parallel: int = 1
-    ready_s: float = 1.0  # how long an instance must be ready to count
-    deadline_s: float = 300.0  # a rollout without progress for so long has failed
+    ready_s: float = 1.0  # how long an instance must be ready to be available
+    deadline_s: float = 300.0  # a rollout without progress for this long has failed
     revert: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What an instance takes of a host. `port` -1: any free one, told in $PORT."""
+    """What an instance requests from its host. `port` -1 is any free one, given in $PORT."""
 
     cpu: int = CPU_DEFAULT
     memory: int = MEMORY_DEFAULT
@@ -73,35 +73,35 @@ class Resources:
 
     @property
     def fixed(self) -> tuple[int, ...]:
-        """The ports that no other instance on the host may have."""
+        """The ports that only one instance on a host can have."""
         return (*self.ports, self.port) if self.port > 0 else self.ports
 
 
 @dataclass(frozen=True, slots=True)
-class Placing:
-    """Where instances may and should run."""
+class PlacementSpec:
+    """Where instances may run, and where they should."""
 
     constraint: Selector = EVERYTHING
     machine_id: str = ""
     machine_of: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
     replaces: tuple[str, ...] = ()
-    manner: Manner = Manner.SPREAD
-    spread: str = ""  # a label of hosts, such as zone, to spread over before hosts
+    strategy: PlacementStrategy = PlacementStrategy.SPREAD
+    spread: str = ""  # a host label such as zone: instances are spread over its values first
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A unit with its [X-Fleet] section understood. `count` None: one named unit, as fleet had."""
+    """A unit with its [X-Fleet] section parsed. Without `count` it is one unit, as in fleet."""
 
     name: str
     count: int | None = None
-    everywhere: bool = False
+    is_global: bool = False
     labels: dict[str, str] = field(default_factory=dict)
-    check: Check = Check()
+    check: ReadinessCheck = ReadinessCheck()
     resources: Resources = Resources()
-    placing: Placing = Placing()
-    update: Update = Update()
+    placement: PlacementSpec = PlacementSpec()
+    update: UpdatePolicy = UpdatePolicy()
     priority: int = PRIORITY
     available_min: int | None = None
     exclusive: bool = False
@@ -109,55 +109,55 @@ class Job:
 
     @property
     def counted(self) -> bool:
-        """Whether its instances have names of their own."""
+        """Whether it has Count=: then its instances have names of their own."""
         return self.count is not None
 
 
 def parse(name: str, text: str) -> Job:
-    """Understand a unit. Raises UnitRefused with the line, ValueError for the name."""
+    """Parse a unit. Raises UnitRefused for the text, ValueError for the name."""
     unitfile.checked_name(name)
     options = unitfile.parse(text)
-    job = _Section(name, [each for each in options if each.section == "X-Fleet"]).job()
+    job = _FleetSection(name, [each for each in options if each.section == "X-Fleet"]).job()
     if job.exclusive:
-        _refuse_what_outlives_a_stop(name, options)
+        _refuse_unstoppable(name, options)
     return job
 
 
-def _refuse_what_outlives_a_stop(name: str, options: Iterable[Option]) -> None:
-    """An exclusive unit must be gone when systemd says that it has stopped."""
+def _refuse_unstoppable(name: str, options: Iterable[UnitOption]) -> None:
+    """Refuse an exclusive unit that may leave processes when systemd says that it has stopped."""
     if not name.endswith(".service"):
-        raise UnitRefused(1, f"Exclusive= is for a .service, and {name} is none")
+        raise UnitRefused(1, f"Exclusive= is for a .service only, and {name} is not one")
     for each in options:
         if (each.name, each.value) in UNSTOPPABLE:
             raise UnitRefused(
-                each.line, f"{each.name}={each.value} may leave processes: not with Exclusive="
+                each.line, f"{each.name}={each.value} may leave processes behind: it cannot be used with Exclusive="
             )
 
 
 def conflicting(globs: Iterable[str], name: str) -> bool:
-    """Say whether a unit's name is matched by one of the globs."""
+    """Say whether one of the globs matches a unit's name."""
     return any(re.fullmatch(translate(glob), name) for glob in globs)
 
 
-class _Section:
-    """Reads options by name and notes which were asked for."""
+class _FleetSection:
+    """Reads options by name, and notes which names are known."""
 
-    def __init__(self, name: str, options: list[Option]) -> None:
+    def __init__(self, name: str, options: list[UnitOption]) -> None:
         self._name = name
         self._options = options
         self._known: set[str] = set()
 
     def job(self) -> Job:
         count = self._last("Count", _count)
-        everywhere = self._flag("Global")
+        is_global = self._flag("Global")
         job = Job(
             name=self._name,
             count=count,
-            everywhere=everywhere,
+            is_global=is_global,
             labels=self._labels(),
-            check=self._last("Check", check) or Check(),
+            check=self._last("Check", parse_check) or ReadinessCheck(),
             resources=self._resources(),
-            placing=self._placing(),
+            placement=self._placing(),
             update=self._update(),
             priority=_or(self._last("Priority", _between(0, PRIORITY_MAX)), PRIORITY),
             available_min=self._last("MinAvailable", _between(0, COUNT_MAX)),
@@ -165,27 +165,27 @@ class _Section:
         )
         self._refuse_contradictions(job)
         unknown = [each for each in self._options if each.name not in self._known]
-        warnings = tuple(f"line {each.line}: {each.name}= is not known" for each in unknown)
+        warnings = tuple(f"line {each.line}: {each.name}= is unknown" for each in unknown)
         return replace(job, warnings=warnings)
 
     def _refuse_contradictions(self, job: Job) -> None:
-        placing = job.placing
-        one_place = {"Count": job.counted, "Global": job.everywhere}
-        pinned = {"MachineID": placing.machine_id, "MachineOf": placing.machine_of}
+        placement = job.placement
+        one_place = {"Count": job.counted, "Global": job.is_global}
+        pinned = {"MachineID": placement.machine_id, "MachineOf": placement.machine_of}
         for exclusive_of in (
-            {**one_place, "Replaces": placing.replaces},
-            {"Global": job.everywhere, **pinned, "Exclusive": job.exclusive},
-            {**pinned, "Replaces": placing.replaces},
-            {"MachineID": placing.machine_id, "Conflicts": placing.conflicts},
-            {"Replaces": placing.replaces, "Conflicts": placing.conflicts},
+            {**one_place, "Replaces": placement.replaces},
+            {"Global": job.is_global, **pinned, "Exclusive": job.exclusive},
+            {**pinned, "Replaces": placement.replaces},
+            {"MachineID": placement.machine_id, "Conflicts": placement.conflicts},
+            {"Replaces": placement.replaces, "Conflicts": placement.conflicts},
         ):
             given = [name for name, value in exclusive_of.items() if value]
             if len(given) > 1:
-                raise self._refused(given[-1], f"{given[0]}= and {given[-1]}= exclude each other")
+                raise self._refused(given[-1], f"{given[0]}= and {given[-1]}= cannot be used together")
         if job.counted and unitfile.template_of(self._name):
-            raise self._refused("Count", "an instance of a template is one: leave Count= out")
+            raise self._refused("Count", "an instance of a template is a single unit: remove Count=")
         if job.check.kind in ("tcp", "http") and not job.resources.port:
-            raise self._refused("Check", "a check by tcp or http needs Port=")
+            raise self._refused("Check", "a tcp or http check needs Port=")
 
     def _resources(self) -> Resources:
         ports = tuple(
@@ -200,9 +200,9 @@ class _Section:
             ports=ports,
         )
 
-    def _placing(self) -> Placing:
+    def _placing(self) -> PlacementSpec:
         machine_of = self._list("MachineOf", "X-ConditionMachineOf")
-        return Placing(
+        return PlacementSpec(
             constraint=self._constraint(),
             machine_id=self._last("MachineID", str)
             or self._last("X-ConditionMachineID", str)
@@ -211,38 +211,38 @@ class _Section:
             machine_of=machine_of,
             conflicts=self._list("Conflicts", "X-Conflicts"),
             replaces=self._list("Replaces"),
-            manner=self._last("Placement", Manner) or Manner.SPREAD,
+            strategy=self._last("Placement", PlacementStrategy) or PlacementStrategy.SPREAD,
             spread=self._last("Spread", lambda text: "" if text == "host" else text) or "",
         )
 
     def _constraint(self) -> Selector:
-        """Our Constraint= and fleet's MachineMetadata=: one key's values OR-ed, keys AND-ed."""
+        """Join Constraint= and fleet's MachineMetadata=: values of a key by OR, keys by AND."""
         wanted: dict[str, set[str]] = {}
         line = 0
         for each in (*self._all("MachineMetadata"), *self._all("X-ConditionMachineMetadata")):
             for word in _words(each):
                 key, equals, value = word.partition("=")
                 if not equals:
-                    raise UnitRefused(each.line, f"{word!r} is no metadata: write key=value")
+                    raise UnitRefused(each.line, f"{word!r} is not metadata: write key=value")
                 wanted.setdefault(key, set()).add(value)
                 line = each.line
-        needs = tuple(
-            selector.Requirement(key, selector.Test.IN.value, tuple(sorted(values)))
+        requirements = tuple(
+            selector.Requirement(key, selector.Operator.IN.value, tuple(sorted(values)))
             for key, values in sorted(wanted.items())
         )
-        for need in needs:
-            for value in need.values:
-                _checked_label(line, need.key, value)
+        for each in requirements:
+            for value in each.values:
+                _checked_label(line, each.key, value)
         own = self._last("Constraint", selector.parse) or EVERYTHING
-        if own == EVERYTHING and not needs:
+        if own == EVERYTHING and not requirements:
             return EVERYTHING
-        return Selector(tuple((*conjunction, *needs) for conjunction in own.any_of))
+        return Selector(tuple((*conjunction, *requirements) for conjunction in own.any_of))
 
-    def _update(self) -> Update:
-        plain = Update()
+    def _update(self) -> UpdatePolicy:
+        plain = UpdatePolicy()
         revert = self._last("UpdateRevert", _flag)
-        return Update(
-            way=self._last("Update", Way) or plain.way,
+        return UpdatePolicy(
+            strategy=self._last("Update", UpdateStrategy) or plain.strategy,
             parallel=_or(self._last("UpdateParallel", _between(1, COUNT_MAX)), plain.parallel),
             ready_s=_or(self._last("UpdateReady", quantities.seconds), plain.ready_s),
             deadline_s=_or(self._last("UpdateDeadline", quantities.seconds), plain.deadline_s),
@@ -255,12 +255,12 @@ class _Section:
             for word in _words(each):
                 key, equals, value = word.partition("=")
                 if not equals:
-                    raise UnitRefused(each.line, f"{word!r} is no label: write key=value")
+                    raise UnitRefused(each.line, f"{word!r} is not a label: write key=value")
                 _checked_label(each.line, key, value)
                 found[key] = value
         return found
 
-    def _all(self, name: str) -> list[Option]:
+    def _all(self, name: str) -> list[UnitOption]:
         self._known.add(name)
         return [each for each in self._options if each.name == name and each.value]
 
@@ -281,7 +281,7 @@ class _Section:
     def _flag(self, name: str) -> bool:
         return bool(self._last(name, _flag))
 
-    def _read(self, option: Option, text: str, read: Callable[[str], T]) -> T:
+    def _read(self, option: UnitOption, text: str, read: Callable[[str], T]) -> T:
         return _at(option.line, lambda: read(text), f"{option.name}=")
 
     def _refused(self, name: str, reason: str) -> UnitRefused:
@@ -300,8 +300,8 @@ def _checked_label(line: int, key: str, value: str) -> None:
     _at(line, lambda: selector.checked_label(key, value))
 
 
-def _words(option: Option) -> list[str]:
-    """Split at blanks; fleet's files quote whole pairs."""
+def _words(option: UnitOption) -> list[str]:
+    """Split at blanks. The unit files of fleet quote whole pairs."""
     return [word.strip("\"'") for word in option.value.split() if word.strip("\"'")]
 
 
@@ -311,14 +311,14 @@ def _or(value: T | None, default: T) -> T:
 
 def _flag(text: str) -> bool:
     if text.lower() not in TRUE | FALSE:
-        raise ValueError(f"{text!r} is neither yes nor no")
+        raise ValueError(f"{text!r} is not a boolean: write yes or no")
     return text.lower() in TRUE
 
 
 def _between(least: int, most: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-            raise ValueError(f"{text!r} is no number from {least} to {most}")
+            raise ValueError(f"{text!r} is not a number from {least} to {most}")
         return int(text)
 
     return read
@@ -328,11 +328,11 @@ _count = _between(0, COUNT_MAX)
 _port = _between(1, 65_535)
 
 
-def check(text: str) -> Check:
-    """Read a check. Raises ValueError."""
+def parse_check(text: str) -> ReadinessCheck:
+    """Parse a check. Raises ValueError."""
     kind, _, path = text.partition(":")
     if kind not in ("active", "tcp", "http") or (kind != "http" and path):
-        raise ValueError(f"{text!r} is no check: write active, tcp or http:/path")
+        raise ValueError(f"{text!r} is not a check: write active, tcp or http:/path")
     if kind == "http" and (not path.startswith("/") or not path.isascii() or " " in path):
-        raise ValueError(f"{text!r}: the path of an http check begins with /")
-    return Check(kind, path)
+        raise ValueError(f"{text!r}: the path of an http check must start with / and be ASCII without blanks")
+    return ReadinessCheck(kind, path)

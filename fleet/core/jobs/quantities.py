@@ -1,4 +1,4 @@
-"""Amounts as people write them: processors, bytes, seconds."""
+"""Quantities in units: processors, bytes, seconds."""
 
 import re
 
@@ -13,7 +13,7 @@ def millicores(text: str) -> int:
     """Read `2`, `0.5` or `500m` as thousandths of a processor. Raises ValueError."""
     match = _CPU.fullmatch(text)
     if match is None or text == ".":
-        raise ValueError(f"{text!r} is no number of processors: write 2, 0.5 or 500m")
+        raise ValueError(f"{text!r} is not a number of processors: write 2, 0.5 or 500m")
     whole, milli, units, part = match.groups()
     if whole is not None:
         return int(whole) if milli else 1000 * int(whole)
@@ -24,7 +24,7 @@ def size_bytes(text: str) -> int:
     """Read `512M` or `2G` (powers of 1024). Raises ValueError."""
     match = _BYTES.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no size: write 512M or 2G")
+        raise ValueError(f"{text!r} is not a size: write 512M or 2G")
     return int(match[1]) << _SHIFT[match[2]]
 
 
@@ -32,7 +32,7 @@ def seconds(text: str) -> float:
     """Read `30s`, `5min`, `1h` or a plain number of seconds. Raises ValueError."""
     match = _SECONDS.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no time: write 30s, 5min or 1h")
+        raise ValueError(f"{text!r} is not a duration: write 30s, 5min or 1h")
     return float(match[1]) * _UNIT_S[match[2] or ""]
 
 

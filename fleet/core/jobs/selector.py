@@ -1,13 +1,13 @@
-"""Label selectors: which of the labelled things are meant.
+"""Label selectors: they choose things by their labels.
 
     selector = conjunction { ("||" | "OR") conjunction }
     conjunction = [ requirement { "," requirement } ], or the same inside `select( )`
     requirement = key ("=" | "==" | "!=" | "<" | ">") value
                 | key ("in" | "notin") "(" value { "," value } ")" | key | "!" key
 
-A comma binds tighter than OR. A key that is missing satisfies `!=`, `notin` and `!key`, and
-nothing else. `in`, `notin`, `OR` and `select` are ordinary words where a value stands. The empty
-selector selects everything.
+A comma binds tighter than OR. A missing key satisfies `!=`, `notin` and `!key`, and no other
+requirement. `in`, `notin`, `OR` and `select` are ordinary words where a value is expected. The
+empty selector matches everything.
 """
 
 import re
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
 
-# A selector is evaluated for each instance of a fleet.
+# Bounds, because a selector is evaluated for every host and every job.
 TEXT_MAX = 4096
 REQUIREMENTS_MAX = 64
 _TOKEN = re.compile(r"\s*(\|\||==|!=|[=<>!,()]|[A-Za-z0-9][A-Za-z0-9_./-]*)", re.ASCII)
@@ -26,16 +26,16 @@ Labels = Mapping[str, str]
 
 
 class SelectorError(ValueError):
-    """The text selects nothing we understand; the message says where and why."""
+    """The text is not a selector. The message says where and why."""
 
 
-class Test(Enum):
-    """What a requirement asks of a label."""
+class Operator(Enum):
+    """How a requirement compares a label."""
 
     IN = "in"
     NOT_IN = "notin"
     EXISTS = "exists"
-    MISSING = "!"
+    DOES_NOT_EXIST = "!"
     LESS = "<"
     GREATER = ">"
 
@@ -45,30 +45,30 @@ class Requirement:
     """One condition on one label."""
 
     key: str
-    test_name: str
+    operator_name: str
     values: tuple[str, ...] = ()
 
     @property
-    def test(self) -> Test:
-        """What is asked."""
-        return Test(self.test_name)
+    def operator(self) -> Operator:
+        """How the label is compared."""
+        return Operator(self.operator_name)
 
     def holds(self, labels: Labels) -> bool:
-        """Say whether the labels satisfy this."""
+        """Say whether the labels satisfy this requirement."""
         value = labels.get(self.key)
-        match self.test:
-            case Test.IN:
+        match self.operator:
+            case Operator.IN:
                 return value in self.values
-            case Test.NOT_IN:
+            case Operator.NOT_IN:
                 return value not in self.values
-            case Test.EXISTS:
+            case Operator.EXISTS:
                 return value is not None
-            case Test.MISSING:
+            case Operator.DOES_NOT_EXIST:
                 return value is None
-            case Test.LESS | Test.GREATER:
+            case Operator.LESS | Operator.GREATER:
                 return value is not None and self._compares(value)
             case _:
-                assert_never(self.test)
+                assert_never(self.operator)
 
     def _compares(self, value: str) -> bool:
         try:
@@ -76,61 +76,61 @@ class Requirement:
         except ValueError:
             return False
         bound = int(self.values[0])
-        return number < bound if self.test is Test.LESS else number > bound
+        return number < bound if self.operator is Operator.LESS else number > bound
 
     def __str__(self) -> str:
-        match self.test:
-            case Test.IN if len(self.values) == 1:
+        match self.operator:
+            case Operator.IN if len(self.values) == 1:
                 return f"{self.key}={self.values[0]}"
-            case Test.NOT_IN if len(self.values) == 1:
+            case Operator.NOT_IN if len(self.values) == 1:
                 return f"{self.key}!={self.values[0]}"
-            case Test.IN | Test.NOT_IN:
-                return f"{self.key} {self.test.value} ({','.join(self.values)})"
-            case Test.EXISTS:
+            case Operator.IN | Operator.NOT_IN:
+                return f"{self.key} {self.operator.value} ({','.join(self.values)})"
+            case Operator.EXISTS:
                 return self.key
-            case Test.MISSING:
+            case Operator.DOES_NOT_EXIST:
                 return f"!{self.key}"
-            case Test.LESS | Test.GREATER:
-                return f"{self.key}{self.test.value}{self.values[0]}"
+            case Operator.LESS | Operator.GREATER:
+                return f"{self.key}{self.operator.value}{self.values[0]}"
             case _:
-                assert_never(self.test)
+                assert_never(self.operator)
 
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """Conjunctions, one of which must hold."""
+    """A list of conjunctions. A thing matches if one of them holds."""
 
     any_of: tuple[tuple[Requirement, ...], ...]
 
     def matches(self, labels: Labels) -> bool:
-        """Say whether labelled things are meant."""
-        return any(all(need.holds(labels) for need in needs) for needs in self.any_of)
+        """Say whether a thing with these labels matches."""
+        return any(all(each.holds(labels) for each in conjunction) for conjunction in self.any_of)
 
     def __str__(self) -> str:
-        return " || ".join(",".join(map(str, needs)) for needs in self.any_of)
+        return " || ".join(",".join(map(str, conjunction)) for conjunction in self.any_of)
 
 
 EVERYTHING = Selector(((),))
 
 
 def parse(text: str) -> Selector:
-    """Read a selector in its canonical form, sorted. Raises SelectorError."""
+    """Parse a selector into its canonical, sorted form. Raises SelectorError."""
     if len(text) > TEXT_MAX:
-        raise SelectorError(f"the selector has more than {TEXT_MAX} letters")
-    return _Reader(text).selector()
+        raise SelectorError(f"the selector is longer than {TEXT_MAX} characters")
+    return _SelectorParser(text).selector()
 
 
 def checked_label(key: str, value: str) -> tuple[str, str]:
-    """Return a label if it is one. Raises SelectorError."""
+    """Return a label if it is valid. Raises SelectorError."""
     prefix, slash, name = key.rpartition("/")
     if not name or not _VALUE.fullmatch(name) or (slash and not _PREFIX.fullmatch(prefix)):
-        raise SelectorError(f"{key!r} is no label's name")
+        raise SelectorError(f"{key!r} is not a label key")
     if not _VALUE.fullmatch(value):
-        raise SelectorError(f"{value!r} is no label's value: 63 letters, digits, - _ . at most")
+        raise SelectorError(f"{value!r} is not a label value: use at most 63 letters, digits and - _ .")
     return key, value
 
 
-class _Reader:
+class _SelectorParser:
     def __init__(self, text: str) -> None:
         self._text = text
         self._tokens = self._split(text)
@@ -143,7 +143,7 @@ class _Reader:
             match = _TOKEN.match(stripped, at)
             if match is None:
                 raise SelectorError(
-                    f"column {at + 1}: {stripped[at : at + 10]!r} is not understood"
+                    f"column {at + 1}: {stripped[at : at + 10]!r} is not valid in a selector"
                 )
             found.append((match[1], match.start(1)))
             at = match.end()
@@ -155,7 +155,7 @@ class _Reader:
             self._next()
             any_of.append(self._conjunction())
         if self._peek():
-            raise self._wrong("an operator or the end")
+            raise self._error("an operator or the end")
         if sum(map(len, any_of)) > REQUIREMENTS_MAX:
             raise SelectorError(f"the selector has more than {REQUIREMENTS_MAX} requirements")
         return Selector(tuple(sorted(set(any_of))))
@@ -163,32 +163,32 @@ class _Reader:
     def _conjunction(self) -> tuple[Requirement, ...]:
         if self._peek() == "select" and self._peek(1) == "(":
             self._at += 2
-            needs = self._requirements()
+            requirements = self._requirements()
             self._expect(")")
-            return needs
+            return requirements
         return self._requirements()
 
     def _requirements(self) -> tuple[Requirement, ...]:
         if self._peek() in ("", ")", "||", "OR"):
             return ()
-        needs = {self._requirement()}
+        found = {self._requirement()}
         while self._peek() == ",":
             self._next()
-            needs.add(self._requirement())
-        return tuple(sorted(needs))
+            found.add(self._requirement())
+        return tuple(sorted(found))
 
     def _requirement(self) -> Requirement:
         if self._peek() == "!":
             self._next()
-            return Requirement(self._key(), Test.MISSING.value)
+            return Requirement(self._key(), Operator.DOES_NOT_EXIST.value)
         key = self._key()
         match self._peek():
             case "=" | "==":
                 self._next()
-                return Requirement(key, Test.IN.value, (self._value(),))
+                return Requirement(key, Operator.IN.value, (self._value(),))
             case "!=":
                 self._next()
-                return Requirement(key, Test.NOT_IN.value, (self._value(),))
+                return Requirement(key, Operator.NOT_IN.value, (self._value(),))
             case "<" | ">" as sign:
                 self._next()
                 return Requirement(key, sign, (self._number(),))
@@ -196,7 +196,7 @@ class _Reader:
                 self._next()
                 return Requirement(key, word, self._values())
             case _:
-                return Requirement(key, Test.EXISTS.value)
+                return Requirement(key, Operator.EXISTS.value)
 
     def _key(self) -> str:
         key = self._next()
@@ -204,7 +204,7 @@ class _Reader:
             return checked_label(key, "")[0]
         except SelectorError:
             self._at -= 1
-            raise self._wrong("a label's name") from None
+            raise self._error("a label key") from None
 
     def _value(self) -> str:
         if self._peek() in ("", ",", ")", "||"):
@@ -212,7 +212,7 @@ class _Reader:
         value = self._next()
         if not _VALUE.fullmatch(value):
             self._at -= 1
-            raise self._wrong("a label's value")
+            raise self._error("a label value")
         return value
 
     def _values(self) -> tuple[str, ...]:
@@ -228,7 +228,7 @@ class _Reader:
         value = self._next()
         if not value.isdigit():
             self._at -= 1
-            raise self._wrong("a number")
+            raise self._error("a number")
         return value
 
     def _peek(self, ahead: int = 0) -> str:
@@ -242,11 +242,11 @@ class _Reader:
 
     def _expect(self, token: str) -> None:
         if self._peek() != token:
-            raise self._wrong(repr(token))
+            raise self._error(repr(token))
         self._next()
 
-    def _wrong(self, wanted: str) -> SelectorError:
+    def _error(self, wanted: str) -> SelectorError:
         if self._at < len(self._tokens):
             token, column = self._tokens[self._at]
-            return SelectorError(f"column {column + 1}: {token!r} stands where {wanted} should")
-        return SelectorError(f"the end of {self._text!r} comes where {wanted} should")
+            return SelectorError(f"column {column + 1}: expected {wanted}, found {token!r}")
+        return SelectorError(f"expected {wanted} at the end of {self._text!r}")

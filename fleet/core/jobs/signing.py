@@ -1,4 +1,4 @@
-"""Units that somebody vouches for: Ed25519 over the unit's text."""
+"""Signatures of units: Ed25519 over the unit's text."""
 
 import base64
 from collections.abc import Iterable
@@ -7,16 +7,16 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-# A signature is for a unit, and for nothing else that has the same bytes.
+# A signature of a unit is not valid for anything else that has the same bytes.
 _CONTEXT = b"slashetc fleet unit\n"
 
 
 class BadKey(ValueError):  # noqa: N818 - what is wrong with a file
-    """The text is no Ed25519 key in PEM."""
+    """The file is not an Ed25519 key in PEM."""
 
 
-def signed(text: str, private_pem: bytes) -> str:
-    """Return a signature of a unit's text."""
+def sign(text: str, private_pem: bytes) -> str:
+    """Return a signature of a unit's text. Raises BadKey."""
     try:
         key = load_pem_private_key(private_pem, password=None)
     except (ValueError, TypeError) as error:
@@ -26,7 +26,7 @@ def signed(text: str, private_pem: bytes) -> str:
     return base64.b64encode(key.sign(_CONTEXT + text.encode())).decode()
 
 
-def trusted(public_pem: bytes) -> Ed25519PublicKey:
+def load_public_key(public_pem: bytes) -> Ed25519PublicKey:
     """Read a public key. Raises BadKey."""
     try:
         key = load_pem_public_key(public_pem)
@@ -37,8 +37,10 @@ def trusted(public_pem: bytes) -> Ed25519PublicKey:
     return key
 
 
-def is_vouched_for(text: str, signatures: Iterable[str], keys: Iterable[Ed25519PublicKey]) -> bool:
-    """Say whether one of the signatures is by one of the keys."""
+def has_trusted_signature(
+    text: str, signatures: Iterable[str], keys: Iterable[Ed25519PublicKey]
+) -> bool:
+    """Say whether one of the signatures was made with one of the keys."""
     data, good = _CONTEXT + text.encode(), list(keys)
     return any(_is_by(key, each, data) for each in signatures for key in good)
 

@@ -1,22 +1,22 @@
-"""The text of a systemd unit, read by our own rules so that nothing in it can surprise systemd.
+"""The parser of systemd units, stricter than systemd so that both read a unit in the same way.
 
-Whoever may write a job may run programs as root: that is what a job is. What a unit must not do
-is to say one thing to us and another to systemd, or to reach beyond itself. So whatever the two
-could read differently is refused with its line: control characters, other line ends, a line that
-goes on after the end, an option outside of a section, sections that are not of a unit, and the
-section by which an agent knows its own files.
+Whoever can write a job can run programs as root: that is what a job is. But a unit must not mean
+one thing to fleet and another to systemd. So everything that the two could read differently is
+refused, with its line: control characters, other line ends, a continuation at the end of the
+text, an option before the first section, sections that units do not have, and the section that
+marks the unit files of fleet.
 """
 
 import re
 from dataclasses import dataclass
 
-# systemd refuses longer lines; the store is no place for larger units.
+# systemd refuses longer lines. Larger units would burden the store.
 LINE_BYTES_MAX = 1 << 20
 TEXT_BYTES_MAX = 256 << 10
 NAME_MAX = 255
 SECTIONS = frozenset(
     {
-        "Unit", "Install", "Service", "Socket", "Timer", "Path", "Mount", "Automount",
+        "Unit", "InstallUnit", "Service", "Socket", "Timer", "Path", "Mount", "Automount",
         "Device", "Swap", "Slice", "Scope", "X-Fleet",
     }
 )  # fmt: skip
@@ -29,12 +29,12 @@ TYPES = frozenset(
 TEMPLATE_TYPES = frozenset({"path", "service", "socket", "target", "timer"})
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9-]*", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9:_.\\@-]+", re.ASCII)
-# Tab may stand in a value. The rest of C0, DEL, C1 and the line ends of Unicode may not.
+# A value may contain tabs, but not the rest of C0, DEL, C1 or the line ends of Unicode.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 
 
 class UnitRefused(ValueError):  # noqa: N818 - a verdict on somebody's file
-    """The text is no unit that may run; the message begins with the line."""
+    """The text is not a valid unit. The message starts with the line."""
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(f"line {line}: {reason}")
@@ -42,8 +42,8 @@ class UnitRefused(ValueError):  # noqa: N818 - a verdict on somebody's file
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
-    """One `Name=value`; `line` is where it begins."""
+class UnitOption:
+    """One `Name=value`. `line` is its first line."""
 
     section: str
     name: str
@@ -51,11 +51,11 @@ class Option:
     line: int
 
 
-def parse(text: str) -> tuple[Option, ...]:
-    """Return the options of a unit in their order. Raises UnitRefused with the line."""
+def parse(text: str) -> tuple[UnitOption, ...]:
+    """Return the options of a unit, in their order. Raises UnitRefused."""
     if len(text.encode("utf-8", "surrogatepass")) > TEXT_BYTES_MAX:
-        raise UnitRefused(1, f"the unit has more than {TEXT_BYTES_MAX} bytes")
-    found: list[Option] = []
+        raise UnitRefused(1, f"the unit is longer than {TEXT_BYTES_MAX} bytes")
+    found: list[UnitOption] = []
     section = ""
     for number, line in _logical_lines(text):
         if line.startswith("["):
@@ -68,35 +68,35 @@ def parse(text: str) -> tuple[Option, ...]:
 
 
 def checked_name(name: str) -> str:
-    """Return a unit's name if systemd would take it and it has a type we run. ValueError."""
+    """Return a unit's name if systemd accepts it and fleet runs its type. Raises ValueError."""
     stem, dot, kind = name.rpartition(".")
     if not dot or not stem or kind not in TYPES:
         raise ValueError(
-            f"{name!r} is no unit's name: end it with .service, .timer or another type"
+            f"{name!r} is not a unit name: it must end with .service, .timer or another unit type"
         )
     if len(name) > NAME_MAX or not _NAME.fullmatch(name) or name.startswith((".", "@", "-")):
-        raise ValueError(f"{name!r} is no unit's name: use letters, digits and : _ . \\ @ -")
+        raise ValueError(f"{name!r} is not a unit name: use letters, digits and : _ . \\ @ -")
     if "@" in name and kind not in TEMPLATE_TYPES:
         raise ValueError(f"{name!r}: a .{kind} cannot be a template")
     if name.startswith("fleet-"):
-        raise ValueError(f"{name!r}: names that begin with fleet- are those of instances")
+        raise ValueError(f"{name!r}: names that start with fleet- are reserved for instances")
     return name
 
 
 def template_of(name: str) -> str | None:
-    """Return `foo@.service` for `foo@1.service`, None for what is no instance of a template."""
+    """Return `foo@.service` for `foo@1.service`, None for any other name."""
     stem, _, kind = name.rpartition(".")
     prefix, at, instance = stem.partition("@")
     return f"{prefix}@.{kind}" if at and instance else None
 
 
 def is_template(name: str) -> bool:
-    """Say whether the name is that of a template, which cannot run itself."""
+    """Say whether this is the name of a template. A template itself cannot run."""
     return name.rpartition(".")[0].endswith("@")
 
 
 def expand(value: str, name: str) -> str:
-    """Replace the specifiers that [X-Fleet] knows: %n %N %p %i, and %% for a percent sign."""
+    """Replace the specifiers that [X-Fleet] supports: %n %N %p %i, and %% for a percent sign."""
     stem = name.rpartition(".")[0]
     prefix, _, instance = stem.partition("@")
     known = {"%n": name, "%N": stem, "%p": prefix, "%i": instance, "%%": "%"}
@@ -109,15 +109,15 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
     lines = text.split("\n")
     for number, line in enumerate(lines, 1):
         if bad := _CONTROL.search(line):
-            raise UnitRefused(number, f"the character U+{ord(bad[0]):04X} has no place in a unit")
+            raise UnitRefused(number, f"the character U+{ord(bad[0]):04X} is not allowed in a unit")
         if any(0xD800 <= ord(letter) <= 0xDFFF for letter in line):
             raise UnitRefused(number, "the text is not UTF-8")
         stripped = line.strip(" \t")
         if stripped.endswith("\\") and not line.endswith("\\"):
-            # Versions of systemd differ in whether this line goes on.
-            raise UnitRefused(number, "blanks follow the backslash at the end of the line")
+            # Versions of systemd differ in whether this line continues.
+            raise UnitRefused(number, "there are blanks after the backslash at the end of the line")
         if begun and not stripped and number == len(lines):
-            raise UnitRefused(begun, "the line goes on after the end of the unit")
+            raise UnitRefused(begun, "the unit ends with a continued line")
         if stripped.startswith(("#", ";")) or (not stripped and not begun):
             continue
         if line.endswith("\\"):
@@ -129,7 +129,7 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
             found.append((begun or number, whole))
         begun, parts = 0, [""]
     if begun:
-        raise UnitRefused(begun, "the line goes on after the end of the unit")
+        raise UnitRefused(begun, "the unit ends with a continued line")
     return found
 
 
@@ -137,15 +137,15 @@ def _section(line: str, number: int) -> str:
     name = line[1:-1]
     if not line.endswith("]") or name not in SECTIONS:
         known = ", ".join(sorted(SECTIONS))
-        raise UnitRefused(number, f"{line[:80]!r} is no section of a unit: there are {known}")
+        raise UnitRefused(number, f"{line[:80]!r} is not a section of a unit: the sections are {known}")
     return name
 
 
-def _option(line: str, section: str, number: int) -> Option:
+def _option(line: str, section: str, number: int) -> UnitOption:
     name, equals, value = line.partition("=")
     name = name.rstrip(" \t")
     if not equals or not _KEY.fullmatch(name):
-        raise UnitRefused(number, f"{line[:80]!r} is no option: write Name=value")
+        raise UnitRefused(number, f"{line[:80]!r} is not an option: write Name=value")
     if not section:
-        raise UnitRefused(number, f"{name}= stands before any section")
-    return Option(section, name, value.strip(" \t"), number)
+        raise UnitRefused(number, f"{name}= comes before the first section")
+    return UnitOption(section, name, value.strip(" \t"), number)

@@ -1,15 +1,16 @@
-"""What the difference between desired and current asks for. Each action says why."""
+"""What the reconciler decides. Each action carries its reason."""
 
 from dataclasses import dataclass
 
-from fleet.core.model import Endpoint, Want
+from fleet.core.model import DesiredState, Endpoint
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An instance needs a host; `avoid` has one of it already.
+    """Place an instance on a host, but not on one of `avoid`, which have it already.
 
-    `after` must be silent still when this is written: an exclusive instance ran there.
+    The hosts in `after` must still be silent when the plan is written: an exclusive instance ran
+    there.
     """
 
     job: str
@@ -17,13 +18,13 @@ class Place:
     why: str
     avoid: frozenset[str] = frozenset()
     failures: int = 0
-    host: str = ""  # set: only there
+    host: str = ""  # if set, only this host will do
     after: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """An instance shall end."""
+    """Stop an instance."""
 
     job: str
     index: int
@@ -34,7 +35,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """An instance has ended, and its order can go."""
+    """Remove the allocation of an instance that has stopped."""
 
     job: str
     index: int
@@ -45,7 +46,7 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """An instance shall go over to the newest version where it is."""
+    """Update an instance to the newest version on the same host."""
 
     job: str
     index: int
@@ -56,20 +57,20 @@ class Replace:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An order shall say something else about the same instance."""
+    """Change the desired state or the endpoints of an instance."""
 
     job: str
     index: int
     version: int
     host: str
-    want: Want
+    desired_state: DesiredState
     endpoints: tuple[Endpoint, ...]
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """The store went back behind what the host follows: its plan is made anew from its status."""
+    """Rebuild a host's plan from its status: the store was restored from an older backup."""
 
     host: str
     why: str
@@ -77,7 +78,7 @@ class Adopt:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """A version begins to roll out."""
+    """Begin the rollout of a version."""
 
     job: str
     why: str
@@ -85,16 +86,16 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """More, or fewer, instances of the newest version are ready."""
+    """Record that more, or fewer, instances of the newest version are available."""
 
     job: str
-    settled: int
+    available: int
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Stable:
-    """All instances of the newest version are ready."""
+    """Mark the newest version as stable: all its instances are available."""
 
     job: str
     why: str
@@ -102,7 +103,7 @@ class Stable:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """The newest version does not come up, and there is nothing to go back to."""
+    """Mark the rollout as failed: there is no version to go back to."""
 
     job: str
     why: str
@@ -110,7 +111,7 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class Revert:
-    """The newest version does not come up: back to the last that did."""
+    """Go back to the last stable version: the newest one failed."""
 
     job: str
     to: int
@@ -119,7 +120,7 @@ class Revert:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """A destroyed job has ended everywhere."""
+    """Remove a destroyed job that has stopped everywhere."""
 
     job: str
     why: str
@@ -127,7 +128,7 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Something would be done, and a rule forbids it."""
+    """Do nothing for a job, because a rule forbids it."""
 
     job: str
     why: str
@@ -150,8 +151,8 @@ Action = (
 )
 
 
-def described(action: Action) -> str:
-    """Return one line for logs, events and plans."""
+def describe(action: Action) -> str:
+    """Return one line for logs, events and `fleetctl plan`."""
     verb = type(action).__name__.lower()
     match action:
         case Place(job, index, why):

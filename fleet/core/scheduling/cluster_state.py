@@ -1,4 +1,4 @@
-"""The fleet at one moment, as the scheduler sees it: what should run, and what does where."""
+"""The fleet at one moment, as the scheduler sees it: what should run, and what runs where."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,116 +7,122 @@ from enum import Enum
 from fleet.core.jobs.jobspec import Job
 from fleet.core.jobs.selector import Selector
 from fleet.core.model import (
+    Allocation,
     Cordon,
+    DesiredState,
     Drain,
     Endpoint,
     Facts,
+    HostStatus,
     JobRecord,
-    Order,
     Phase,
     Plan,
     Report,
     Rollout,
     ServiceRecord,
-    Status,
-    Target,
+    TargetState,
 )
 
-
-class Standing(Enum):
-    """Whether a host can be counted on."""
-
-    READY = "ready"
-    SUSPECT = "suspect"  # silent, and not yet given up
-    LOST = "lost"  # given up: what ran there is started elsewhere
-    HELD = "held"  # came and went too often: gets nothing new
-
-
-@dataclass(slots=True)
-class Placed:
-    """One instance on one host, ordered and reported."""
-
-    host: "HostView"
-    order: Order
-    report: Report | None
-
-    @property
-    def settled(self) -> bool:
-        """Ready for long enough, on a host that we hear."""
-        return (
-            self.report is not None
-            and self.report.settled
-            and self.host.standing in (Standing.READY, Standing.HELD)
-        )
-
-    @property
-    def failed(self) -> bool:
-        """Systemd has given it up, again and again."""
-        return self.report is not None and self.report.failures >= FAILURES_MAX
-
-
-# As often an instance may die before its version counts as bad.
+# An instance that failed this often makes its version count as bad.
 FAILURES_MAX = 3
 
 
+class HostHealth(Enum):
+    """Whether the scheduler can count on a host."""
+
+    READY = "ready"
+    SUSPECT = "suspect"  # silent, within its grace
+    LOST = "lost"  # its instances are started elsewhere
+    FLAPPING = "flapping"  # comes and goes: gets no new instances for a while
+
+
 @dataclass(slots=True)
-class HostView:
-    """One host."""
+class Instance:
+    """An allocation on its host, with what the agent reports of it."""
+
+    host: "Host"
+    allocation: Allocation
+    report: Report | None
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self.allocation.desired_state is DesiredState.STOP
+
+    @property
+    def is_available(self) -> bool:
+        """Whether it has been ready for long enough, on a host that is heard."""
+        return (
+            self.report is not None
+            and self.report.available
+            and self.host.health in (HostHealth.READY, HostHealth.FLAPPING)
+        )
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether it failed so often that its version counts as bad."""
+        return self.report is not None and self.report.failures >= FAILURES_MAX
+
+
+@dataclass(slots=True)
+class Host:
+    """One host: its plan, and what its agent reports."""
 
     id: str
     facts: Facts | None = None
     plan: Plan = field(default_factory=Plan)
-    plan_modified: int = 0  # 0: there is none
-    status: Status | None = None
+    plan_modified: int = 0  # index of the plan's last write; 0 without a plan
+    status: HostStatus | None = None
     cordon: Cordon | None = None
     drain: Drain | None = None
-    standing: Standing = Standing.LOST
+    health: HostHealth = HostHealth.LOST
     drain_overdue: bool = False
-    placed: tuple[Placed, ...] = ()
+    instances: tuple[Instance, ...] = ()
     orphans: tuple[Report, ...] = ()
     has_exclusive: bool = False
 
     def join(self) -> None:
-        """Bring orders and reports together. Reports may be of an older plan."""
+        """Match allocations and reports. The reports may be about an older plan."""
         reports = {each.key: each for each in self.status.reports} if self.status else {}
-        self.placed = tuple(
-            Placed(self, order, reports.pop(order.key, None)) for order in self.plan.orders
+        self.instances = tuple(
+            Instance(self, allocation, reports.pop(allocation.key, None))
+            for allocation in self.plan.allocations
         )
-        self.has_exclusive = any(order.exclusive for order in self.plan.orders)
+        self.has_exclusive = any(allocation.exclusive for allocation in self.plan.allocations)
         gone = (Phase.STOPPED, Phase.LOADED)
         self.orphans = tuple(each for each in reports.values() if each.phase not in gone)
 
     @property
-    def takes_work(self) -> bool:
-        """Whether new instances may come."""
+    def is_schedulable(self) -> bool:
+        """Whether it takes new instances."""
         return (
-            self.standing is Standing.READY
+            self.health is HostHealth.READY
             and self.facts is not None
             and self.cordon is None
             and self.drain is None
         )
 
     @property
-    def behind(self) -> bool:
-        """Whether the host follows a later plan than the store has: the store went back."""
-        return self.status is not None and self.status.mark > self.plan.mark
+    def is_ahead_of_store(self) -> bool:
+        """Whether its plan is later than the store's: the store was restored from a backup."""
+        return self.status is not None and self.status.generation > self.plan.generation
 
     @property
     def caught_up(self) -> bool:
-        """Whether what it reports is about the newest plan."""
-        return self.status is not None and self.status.mark >= self.plan.mark
+        """Whether it reports on the newest plan."""
+        return self.status is not None and self.status.generation >= self.plan.generation
 
     def name(self) -> str:
-        """What people call it."""
+        """Return its host name, or the start of its id."""
         return self.facts.hostname if self.facts else self.id[:8]
 
 
 @dataclass(slots=True)
-class Desired:
-    """One job: what is wanted, and what its unit says."""
+class DesiredJob:
+    """One job: what is wanted of it, and what its unit says."""
 
     record: JobRecord
-    job: Job | None  # None: the unit is missing or refused, and `fault` says why
+    job: Job | None  # None: the unit is missing or invalid, and `fault` says why
     text: str = ""
     fault: str = ""
     rollout: Rollout | None = None
@@ -124,8 +130,8 @@ class Desired:
 
     @property
     def count(self) -> int:
-        """How many instances there should be, for what is not global."""
-        if self.record.target in (Target.INACTIVE, Target.DESTROYED) or self.job is None:
+        """The number of instances there should be, for a job that is not global."""
+        if self.record.target in (TargetState.INACTIVE, TargetState.DESTROYED) or self.job is None:
             return 0
         if not self.job.counted:
             return 1
@@ -134,7 +140,7 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A name for what a selector finds."""
+    """A DNS name for the jobs that a selector matches."""
 
     fqdn: str
     record: ServiceRecord
@@ -142,30 +148,30 @@ class Service:
 
 
 @dataclass(slots=True)
-class World:
-    """All of it at one index of the store. `now_s` is the scheduler's clock (Unix time)."""
+class ClusterState:
+    """All of the fleet at one index of the store. `now_s` is the scheduler's clock (Unix time)."""
 
     now_s: float = 0.0
-    jobs: Mapping[str, Desired] = field(default_factory=dict)
-    hosts: Mapping[str, HostView] = field(default_factory=dict)
+    jobs: Mapping[str, DesiredJob] = field(default_factory=dict)
+    hosts: Mapping[str, Host] = field(default_factory=dict)
     services: Mapping[str, Service] = field(default_factory=dict)
     faults: Mapping[str, str] = field(default_factory=dict)
     epoch: int = 0
 
-    def by_job(self) -> dict[str, list[Placed]]:
-        """What is placed, by job."""
-        found: dict[str, list[Placed]] = {}
+    def instances_by_job(self) -> dict[str, list[Instance]]:
+        """Return all instances, by the name of their job."""
+        found: dict[str, list[Instance]] = {}
         for host in self.hosts.values():
-            for placed in host.placed:
-                name = placed.order.job
+            for instance in host.instances:
+                name = instance.allocation.job
                 if name in found:
-                    found[name].append(placed)
+                    found[name].append(instance)
                 else:
-                    found[name] = [placed]
+                    found[name] = [instance]
         return found
 
 
-def endpoints(job: Job, services: Mapping[str, Service]) -> tuple[Endpoint, ...]:
+def endpoints_of(job: Job, services: Mapping[str, Service]) -> tuple[Endpoint, ...]:
     """Return the services that a job's instances serve."""
     found = []
     for service in services.values():

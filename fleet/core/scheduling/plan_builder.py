@@ -1,4 +1,4 @@
-"""schedule(todo): what the actions make of plans, rollouts and records. Pure, as diff is."""
+"""From actions to what is written: plans, rollouts and job records. Pure, as `reconcile` is."""
 
 import zlib
 from collections.abc import Iterable
@@ -8,14 +8,13 @@ import msgspec
 
 from fleet.core.jobs.jobspec import Job
 from fleet.core.model import (
-    REVERTS,
+    AUTO_REVERT_AUTHOR,
+    Allocation,
+    DesiredState,
     JobRecord,
-    Order,
     Phase,
     Plan,
     Rollout,
-    Target,
-    Want,
     unit_name,
 )
 from fleet.core.scheduling.actions import (
@@ -33,79 +32,82 @@ from fleet.core.scheduling.actions import (
     Revert,
     Stable,
     Stop,
-    described,
+    describe,
 )
-from fleet.core.scheduling.cluster_state import Desired, HostView, World
-from fleet.core.scheduling.placement import Floor, Unseated
+from fleet.core.scheduling.cluster_state import ClusterState, DesiredJob, Host
+from fleet.core.scheduling.job_reconciler import desired_state_for
+from fleet.core.scheduling.placement import Placer, Unplaced
 
-# Where Port=auto looks for a free one; below the range that the kernel gives to clients.
+# The range of Port=auto, below the one that the kernel gives to clients.
 PORTS_FROM, PORTS_TO = 20_000, 30_000
 BAD_MAX = 10
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What is to be written, and what is to be told."""
+    """What is to be written, and the decisions behind it."""
 
     plans: dict[str, Plan] = field(default_factory=dict)
     rollouts: dict[str, Rollout] = field(default_factory=dict)
     records: dict[str, JobRecord] = field(default_factory=dict)
     forgotten: list[str] = field(default_factory=list)
-    unseated: list[Unseated] = field(default_factory=list)
-    # Hosts that must be silent still when the plans are written, by the plan's host.
+    unplaced: list[Unplaced] = field(default_factory=list)
+    # By host: the hosts that must still be silent when its plan is written.
     after: dict[str, frozenset[str]] = field(default_factory=dict)
-    told: list[str] = field(default_factory=list)
+    decisions: list[str] = field(default_factory=list)
     held: dict[str, str] = field(default_factory=dict)
 
 
-def schedule(world: World, actions: Iterable[Action], epoch: int) -> Outcome:
-    """Return what the actions come to; hosts that nothing touches are not in it."""
-    return _Drafts(world, epoch).all(actions)
+def build_plans(cluster: ClusterState, actions: Iterable[Action], epoch: int) -> Outcome:
+    """Return what the actions change. Hosts that no action touches get no new plan."""
+    return _PlanBuilder(cluster, epoch).build(actions)
 
 
-class _Drafts:
-    """Plans being changed."""
+class _PlanBuilder:
+    """Applies actions to copies of the hosts' plans."""
 
-    def __init__(self, world: World, epoch: int) -> None:
-        self._world, self._epoch = world, epoch
-        self._orders: dict[str, dict[tuple[str, int, int], Order]] = {}
+    def __init__(self, cluster: ClusterState, epoch: int) -> None:
+        self._cluster, self._epoch = cluster, epoch
+        self._changed: dict[str, dict[tuple[str, int, int], Allocation]] = {}
         self._out = Outcome()
 
-    def all(self, actions: Iterable[Action]) -> Outcome:
+    def build(self, actions: Iterable[Action]) -> Outcome:
         places = []
         for action in actions:
             if isinstance(action, Place):
                 places.append(action)
             else:
-                self._one(action)
-        self._seat(places)
-        for host in self._world.hosts.values():
-            # Agents start exclusive units by the word of the scheduler that leads now.
+                self._apply(action)
+        self._place(places)
+        for host in self._cluster.hosts.values():
+            # Agents start exclusive units only on a plan of the present leader.
             if host.has_exclusive and host.plan.epoch < self._epoch:
-                self._draft(host.id)
-        for name, orders in self._orders.items():
-            host = self._world.hosts[name]
-            was = host.plan.mark if host.status is None else max(host.plan.mark, host.status.mark)
-            gen = was[1] + 1
-            plan = Plan(max(self._epoch, was[0]), gen, tuple(orders.values()))
-            anew = host.has_exclusive and host.plan.epoch < self._epoch
-            if plan.orders != host.plan.orders or host.behind or anew:
+                self._allocations(host.id)
+        for name, allocations in self._changed.items():
+            host = self._cluster.hosts[name]
+            before = host.plan.generation
+            if host.status is not None:
+                before = max(before, host.status.generation)
+            epoch, gen = max(self._epoch, before[0]), before[1] + 1
+            plan = Plan(epoch, gen, tuple(allocations.values()))
+            renews = host.has_exclusive and host.plan.epoch < self._epoch
+            if plan.allocations != host.plan.allocations or host.is_ahead_of_store or renews:
                 self._out.plans[name] = plan
         return self._out
 
-    def _one(self, action: Action) -> None:
+    def _apply(self, action: Action) -> None:
         out = self._out
         match action:
             case Stop():
-                self._edit(action, want=Want.STOP, endpoints=())
+                self._edit(action, desired_state=DesiredState.STOP, endpoints=())
             case Drop(job, index, version, host):
-                self._draft(host).pop((job, index, version), None)
+                self._allocations(host).pop((job, index, version), None)
             case Replace():
                 self._replace(action)
             case Change():
-                self._edit(action, want=action.want, endpoints=action.endpoints)
+                self._edit(action, desired_state=action.desired_state, endpoints=action.endpoints)
             case Adopt(host):
-                self._adopt(self._world.hosts[host])
+                self._adopt(self._cluster.hosts[host])
             case Hold(job, why):
                 out.held[job] = why
                 return
@@ -114,38 +116,38 @@ class _Drafts:
             case Revert():
                 self._revert(action)
             case Begin() | Advance() | Stable() | Fail():
-                self._roll(action)
+                self._update_rollout(action)
             case Place():
-                raise AssertionError("places are seated together")
-        out.told.append(described(action))
+                raise AssertionError("all instances are placed together")
+        out.decisions.append(describe(action))
 
-    def _seat(self, places: list[Place]) -> None:
+    def _place(self, places: list[Place]) -> None:
         if not places:
             return
-        tell = self._out.told.append
-        for seat in Floor(self._world).seat(places):
-            place = seat.place
-            if isinstance(seat, Unseated):
-                self._out.unseated.append(seat)
+        decide = self._out.decisions.append
+        for placement in Placer(self._cluster).place(places):
+            place = placement.place
+            if isinstance(placement, Unplaced):
+                self._out.unplaced.append(placement)
                 continue
-            host = self._world.hosts[seat.host]
-            order = self._order(self._world.jobs[place.job], place, host)
-            self._draft(host.id)[order.key] = order
+            host = self._cluster.hosts[placement.host]
+            allocation = self._allocate(self._cluster.jobs[place.job], place, host)
+            self._allocations(host.id)[allocation.key] = allocation
             if place.after:
                 self._out.after[host.id] = self._out.after.get(host.id, frozenset()) | place.after
-            tell(f"place {place.job}[{place.index}] on {host.name()}: {place.why}")
+            decide(f"place {place.job}[{place.index}] on {host.name()}: {place.why}")
 
-    def _order(self, desired: Desired, place: Place, host: HostView) -> Order:
+    def _allocate(self, desired: DesiredJob, place: Place, host: Host) -> Allocation:
         job, record = desired.job, desired.record
         assert job is not None
-        return Order(
+        return Allocation(
             job=record.name,
             index=place.index,
             version=record.version,
             unit=record.unit,
             rev=record.rev,
             name=unit_name(record.name, place.index, record.unit, counted=job.counted),
-            want=Want.LOAD if record.target is Target.LOADED else Want.RUN,
+            desired_state=desired_state_for(record.target),
             port=self._port(job, place, host),
             exclusive=job.exclusive,
             check=f"http:{job.check.path}" if job.check.kind == "http" else job.check.kind,
@@ -155,10 +157,10 @@ class _Drafts:
             why=place.why,
         )
 
-    def _port(self, job: Job, place: Place, host: HostView) -> int:
+    def _port(self, job: Job, place: Place, host: Host) -> int:
         if job.resources.port >= 0:
             return job.resources.port
-        taken = {order.port for order in self._draft(host.id).values()}
+        taken = {allocation.port for allocation in self._allocations(host.id).values()}
         span = PORTS_TO - PORTS_FROM
         first = zlib.crc32(f"{job.name}/{place.index}".encode())
         for step in range(span):
@@ -168,42 +170,45 @@ class _Drafts:
         raise AssertionError("more instances on a host than ports")
 
     def _replace(self, action: Replace) -> None:
-        desired, host = self._world.jobs[action.job], self._world.hosts[action.host]
-        old = self._draft(host.id)[action.job, action.index, action.version]
-        order = self._order(desired, Place(action.job, action.index, action.why), host)
-        self._edit(action, want=Want.STOP, endpoints=())
+        desired, host = self._cluster.jobs[action.job], self._cluster.hosts[action.host]
+        old = self._allocations(host.id)[action.job, action.index, action.version]
+        new = self._allocate(desired, Place(action.job, action.index, action.why), host)
+        self._edit(action, desired_state=DesiredState.STOP, endpoints=())
         if old.port and desired.job and desired.job.resources.port < 0:
-            order = msgspec.structs.replace(order, port=old.port)
-        self._draft(host.id)[order.key] = order
+            new = msgspec.structs.replace(new, port=old.port)
+        self._allocations(host.id)[new.key] = new
 
     def _edit(self, action: Stop | Replace | Change, **fields: object) -> None:
-        draft = self._draft(action.host)
+        allocations = self._allocations(action.host)
         key = (action.job, action.index, action.version)
-        known = self._world.jobs.get(action.job)
-        rev = max(draft[key].rev, known.record.rev if known else 0)
-        draft[key] = msgspec.structs.replace(draft[key], why=action.why, rev=rev, **fields)
+        known = self._cluster.jobs.get(action.job)
+        old = allocations[key]
+        rev = max(old.rev, known.record.rev if known else 0)
+        allocations[key] = msgspec.structs.replace(old, why=action.why, rev=rev, **fields)
 
-    def _adopt(self, host: HostView) -> None:
-        """Order what runs, as the host tells it. What it was told to stop stays told so."""
+    def _adopt(self, host: Host) -> None:
+        """Allocate what runs, as the host reports it. What is stopping goes on stopping."""
         assert host.status is not None
         adopted = {}
         for each in host.status.reports:
             if each.phase in (Phase.STOPPED, Phase.ORPHAN):
                 continue
-            ending = each.phase in (Phase.LEAVING, Phase.STOPPING)
-            want = Want.STOP if ending else each.order.want
+            is_stopping = each.phase in (Phase.LEAVING, Phase.STOPPING)
+            state = DesiredState.STOP if is_stopping else each.allocation.desired_state
             adopted[each.key] = msgspec.structs.replace(
-                each.order, want=want, failures=each.failures, why="adopted"
+                each.allocation, desired_state=state, failures=each.failures, why="adopted"
             )
-        self._orders[host.id] = adopted
+        self._changed[host.id] = adopted
 
-    def _draft(self, host: str) -> dict[tuple[str, int, int], Order]:
-        if host not in self._orders:
-            self._orders[host] = {each.key: each for each in self._world.hosts[host].plan.orders}
-        return self._orders[host]
+    def _allocations(self, host: str) -> dict[tuple[str, int, int], Allocation]:
+        """Return a host's allocations, to be changed."""
+        if host not in self._changed:
+            allocations = self._cluster.hosts[host].plan.allocations
+            self._changed[host] = {each.key: each for each in allocations}
+        return self._changed[host]
 
-    def _roll(self, action: Begin | Advance | Stable | Fail) -> None:
-        desired, now_s = self._world.jobs[action.job], self._world.now_s
+    def _update_rollout(self, action: Begin | Advance | Stable | Fail) -> None:
+        desired, now_s = self._cluster.jobs[action.job], self._cluster.now_s
         record, was = desired.record, desired.rollout
         match action:
             case Begin():
@@ -212,10 +217,10 @@ class _Drafts:
                     now = msgspec.structs.replace(
                         now, stable=was.stable, stable_unit=was.stable_unit, bad=was.bad
                     )
-            case Advance(_, settled):
+            case Advance(_, available):
                 assert was is not None
-                moved = now_s if settled > was.settled else was.progress_s
-                now = msgspec.structs.replace(was, settled=settled, progress_s=moved)
+                progress_s = now_s if available > was.available else was.progress_s
+                now = msgspec.structs.replace(was, available=available, progress_s=progress_s)
             case Stable():
                 assert was is not None
                 now = msgspec.structs.replace(
@@ -227,7 +232,7 @@ class _Drafts:
         self._out.rollouts[action.job] = now
 
     def _revert(self, action: Revert) -> None:
-        desired = self._world.jobs[action.job]
+        desired = self._cluster.jobs[action.job]
         record, was = desired.record, desired.rollout
         assert was is not None
         note = f"reverted to version {action.to}: {action.why}"
@@ -240,6 +245,6 @@ class _Drafts:
             version=record.version + 1,
             rev=record.rev + 1,
             unit=was.stable_unit,
-            by=REVERTS,
+            by=AUTO_REVERT_AUTHOR,
             note=note,
         )

@@ -1,60 +1,61 @@
-"""How the newest version of a job does: begins, advances, is stable, fails, goes back.
+"""The progress of a rollout: it begins, advances, becomes stable, or fails and is reverted.
 
-A rollout fails when an instance of the newest version dies again and again, or when nothing has
-become ready for the job's deadline. It goes back to the last stable version once: a version whose
-unit is that of the stable one has nothing to go back to, and so no two versions chase each other.
+A rollout fails when an instance of the newest version fails again and again, or when no instance
+has become ready within the job's deadline. It is reverted to the last stable version once: if the
+failed version has the same unit as the stable one, there is nothing to revert to. So two versions
+never alternate.
 """
 
 from collections.abc import Iterable, Iterator
 
-from fleet.core.model import Phase, Target, Want
+from fleet.core.model import DesiredState, Phase, TargetState
 from fleet.core.scheduling.actions import Action, Advance, Begin, Fail, Revert, Stable
-from fleet.core.scheduling.cluster_state import Desired, Placed
+from fleet.core.scheduling.cluster_state import DesiredJob, Instance
 
 
 def judge(
-    now_s: float, desired: Desired, placed: Iterable[Placed], wanted: int
+    now_s: float, desired: DesiredJob, instances: Iterable[Instance], wanted: int
 ) -> Iterator[Action]:
-    """Yield what becomes of a job's rollout; `wanted` instances make it stable."""
+    """Yield what happens to a job's rollout. It is stable once `wanted` instances are available."""
     record, rollout = desired.record, desired.rollout
-    if record.target not in (Target.LAUNCHED, Target.LOADED) or desired.job is None:
+    if record.target not in (TargetState.LAUNCHED, TargetState.LOADED) or desired.job is None:
         return
     if rollout is None or rollout.version != record.version:
         yield Begin(record.name, f"version {record.version} is new")
         return
     if rollout.state == "stable":
         return
-    running = [each for each in placed if each.order.want is not Want.STOP]
-    newest = [each for each in running if each.order.unit == record.unit]
-    up = sum(1 for each in newest if is_up(each))
-    if up >= wanted and len(newest) == len(running):
+    running = [each for each in instances if not each.is_stopping]
+    newest = [each for each in running if each.allocation.unit == record.unit]
+    available = sum(1 for each in newest if is_up(each))
+    if available >= wanted and len(newest) == len(running):
         yield Stable(record.name, f"all {wanted} are ready")
-    elif up != rollout.settled:
-        yield Advance(record.name, up, f"{up} of {wanted} are ready")
+    elif available != rollout.available:
+        yield Advance(record.name, available, f"{available} of {wanted} are ready")
     elif rollout.state == "rolling" and not record.paused:
-        overdue = now_s - rollout.progress_s > desired.job.update.deadline_s
-        dying = next((each for each in newest if each.failed), None)
-        if dying is not None:
-            yield _given_up(desired, f"it died again and again on {dying.host.name()}")
-        elif overdue:
-            yield _given_up(desired, f"no progress for {desired.job.update.deadline_s:g} s")
+        failed = next((each for each in newest if each.is_failed), None)
+        deadline_s = desired.job.update.deadline_s
+        if failed is not None:
+            yield _fail(desired, f"it failed again and again on {failed.host.name()}")
+        elif now_s - rollout.progress_s > deadline_s:
+            yield _fail(desired, f"no progress for {deadline_s:g} s")
 
 
-def is_up(placed: Placed) -> bool:
-    """Say whether an instance does what its order wants, for long enough."""
-    if placed.order.want is Want.LOAD:
-        return placed.report is not None and placed.report.phase is Phase.LOADED
-    return placed.settled
+def is_up(instance: Instance) -> bool:
+    """Say whether an instance is as its allocation asks: loaded, or ready for long enough."""
+    if instance.allocation.desired_state is DesiredState.LOAD:
+        return instance.report is not None and instance.report.phase is Phase.LOADED
+    return instance.is_available
 
 
-def _given_up(desired: Desired, why: str) -> Action:
+def _fail(desired: DesiredJob, reason: str) -> Action:
     record, rollout = desired.record, desired.rollout
     assert desired.job is not None
     assert rollout is not None
     if not desired.job.update.revert:
-        return Fail(record.name, f"{why}; the job wants no revert")
+        return Fail(record.name, f"{reason}; the job has UpdateRevert=no")
     if not rollout.stable or not rollout.stable_unit:
-        return Fail(record.name, f"{why}; no version was stable before")
+        return Fail(record.name, f"{reason}; no earlier version was stable")
     if rollout.stable_unit == record.unit:
-        return Fail(record.name, f"{why}; the last stable version is the same unit")
-    return Revert(record.name, rollout.stable, why)
+        return Fail(record.name, f"{reason}; the last stable version has the same unit")
+    return Revert(record.name, rollout.stable, reason)

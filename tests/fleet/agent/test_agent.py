@@ -13,25 +13,25 @@ from coordinator.client.memory_store import MemoryStore
 from daemonkit.process.lifecycle import Lifecycle
 from fleet.agent.agent import Agent, Settings
 from fleet.agent.state import TEXTS_MAX, StateDirectory
-from fleet.agent.unit_cache import Texts
+from fleet.agent.unit_cache import UnitCache
 from fleet.core import keys
 from fleet.core.jobs import signing
-from fleet.core.model import Facts, Target, digest
+from fleet.core.model import Facts, TargetState, digest
 from fleet.ctl.registry import Registry
 from fleet.scheduler.scheduler import Scheduler
 from fleet.scheduler.scheduler import Settings as SchedulerSettings
-from rig.memory_systemd import MemoryUnits
+from rig.memory_systemd import MemorySystemd
 
 TEXT = "[Service]\nExecStart=/bin/sleep 600\n[X-Fleet]\nCount=2\n"
 DEADLINE_S = 20.0
 Story = Callable[["World"], Awaitable[None]]
 
 
-class World:
+class AgentOnMemory:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.store = MemoryStore()
-        self.units = MemoryUnits(time.monotonic)
+        self.units = MemorySystemd(time.monotonic)
         self.trusted: tuple[object, ...] = ()
         self.life = Lifecycle(asyncio.get_running_loop())
 
@@ -59,25 +59,25 @@ class World:
 
 def play(directory: Path, story: Story) -> None:
     async def played() -> None:
-        world = World(directory)
+        bed = AgentOnMemory(directory)
         try:
-            await story(world)
+            await story(bed)
         finally:
-            await world.life.cancel_tasks()
+            await bed.life.cancel_tasks()
 
     asyncio.run(played())
 
 
 def test_what_is_wanted_runs_and_outlives_its_agent_and_its_scheduler(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
-        agent, scheduler = await world.agent(), await world.scheduler()
-        Registry(world.store).put_job("web.service", TEXT, target=Target.LAUNCHED)
-        await world.until(lambda: world.running() == 2)
-        before = world.units.known()
+    async def story(bed: AgentOnMemory) -> None:
+        agent, scheduler = await bed.agent(), await bed.scheduler()
+        Registry(bed.store).put_job("web.service", TEXT, target=TargetState.LAUNCHED)
+        await bed.until(lambda: bed.running() == 2)
+        before = bed.units.known()
         await agent.drain()
         await scheduler.drain()
-        again = await world.agent()
-        assert world.units.known() == before
+        again = await bed.agent()
+        assert bed.units.known() == before
         await again.drain()
 
     play(tmp_path, story)
@@ -100,20 +100,20 @@ class Emptied(MemoryStore):
 
 
 def test_a_job_that_went_while_its_scheduler_wrote_can_be_wanted_again(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+    async def story(bed: AgentOnMemory) -> None:
         store = Emptied()
-        world.store = store
-        agent, scheduler = await world.agent(), await world.scheduler()
-        Registry(world.store).put_job("web.service", TEXT, target=Target.LAUNCHED)
-        await world.until(lambda: store.is_emptied)
+        bed.store = store
+        agent, scheduler = await bed.agent(), await bed.scheduler()
+        Registry(bed.store).put_job("web.service", TEXT, target=TargetState.LAUNCHED)
+        await bed.until(lambda: store.is_emptied)
         await asyncio.sleep(1)
-        Registry(world.store).put_job("web.service", TEXT, target=Target.LAUNCHED)
+        Registry(bed.store).put_job("web.service", TEXT, target=TargetState.LAUNCHED)
 
         def is_stable() -> bool:
-            entries = world.store.list(keys.whole_job("web.service")).entries
+            entries = bed.store.list(keys.whole_job("web.service")).entries
             return any('"stable"' in each.value for each in entries)
 
-        await world.until(is_stable)
+        await bed.until(is_stable)
         await agent.drain()
         await scheduler.drain()
 
@@ -121,21 +121,21 @@ def test_a_job_that_went_while_its_scheduler_wrote_can_be_wanted_again(tmp_path:
 
 
 def test_a_unit_without_a_trusted_signature_does_not_run(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
-        world.trusted = (Ed25519PrivateKey.generate().public_key(),)
-        agent, scheduler = await world.agent(), await world.scheduler()
-        Registry(world.store).put_job("web.service", TEXT, target=Target.LAUNCHED)
+    async def story(bed: AgentOnMemory) -> None:
+        bed.trusted = (Ed25519PrivateKey.generate().public_key(),)
+        agent, scheduler = await bed.agent(), await bed.scheduler()
+        Registry(bed.store).put_job("web.service", TEXT, target=TargetState.LAUNCHED)
 
         def refused() -> bool:
-            hosts = Registry(world.store).picture.world.hosts.values()
+            hosts = Registry(bed.store).cache.bed.hosts.values()
             return any(
                 each.report is not None and "no trusted key" in each.report.note
                 for host in hosts
-                for each in host.placed
+                for each in host.instances
             )
 
-        await world.until(refused)
-        assert world.running() == 0
+        await bed.until(refused)
+        assert bed.running() == 0
         await agent.drain()
         await scheduler.drain()
 
@@ -143,18 +143,18 @@ def test_a_unit_without_a_trusted_signature_does_not_run(tmp_path: Path) -> None
 
 
 def test_a_signature_that_comes_later_lets_a_refused_unit_run(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+    async def story(bed: AgentOnMemory) -> None:
         key = Ed25519PrivateKey.generate()
-        world.trusted = (key.public_key(),)
-        agent, scheduler = await world.agent(), await world.scheduler()
-        Registry(world.store).put_job("web.service", TEXT, target=Target.LAUNCHED)
-        await world.until(lambda: "no trusted key" in str(agent.state()))
+        bed.trusted = (key.public_key(),)
+        agent, scheduler = await bed.agent(), await bed.scheduler()
+        Registry(bed.store).put_job("web.service", TEXT, target=TargetState.LAUNCHED)
+        await bed.until(lambda: "no trusted key" in str(agent.state()))
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        Registry(world.store).put_job(
-            "web.service", TEXT, target=Target.LAUNCHED, signature=signing.signed(TEXT, pem)
+        Registry(bed.store).put_job(
+            "web.service", TEXT, target=TargetState.LAUNCHED, signature=signing.signed(TEXT, pem)
         )
-        await world.until(lambda: world.running() == 2)
-        await world.until(lambda: "no trusted key" not in str(agent.state()))
+        await bed.until(lambda: bed.running() == 2)
+        await bed.until(lambda: "no trusted key" not in str(agent.state()))
         await agent.drain()
         await scheduler.drain()
 
@@ -167,14 +167,14 @@ def test_a_kept_text_is_judged_by_the_keys_of_today(tmp_path: Path) -> None:
     state, unit = StateDirectory(tmp_path), digest(TEXT)
     state.keep(unit, TEXT, [signing.signed(TEXT, pem)], ())
     for trusted, known in (((), 1), ((key.public_key(),), 1), ((other.public_key(),), 0)):
-        texts = Texts(MemoryStore(), state, trusted, time.monotonic)
+        texts = UnitCache(MemoryStore(), state, trusted, time.monotonic)
         texts.recall([unit])
         assert len(texts.known) == known
 
 
 def test_an_agent_remembers_the_texts_of_its_orders_and_no_others(tmp_path: Path) -> None:
     store, state = MemoryStore(), StateDirectory(tmp_path)
-    texts = Texts(store, state, (), time.monotonic)
+    texts = UnitCache(store, state, (), time.monotonic)
     units = []
     for number in range(TEXTS_MAX + 5):
         text = f"{TEXT}# {number}\n"
@@ -191,13 +191,13 @@ def test_an_agent_remembers_the_texts_of_its_orders_and_no_others(tmp_path: Path
 def test_in_a_new_store_nothing_exclusive_starts_before_every_host_could_be_heard(
     tmp_path: Path,
 ) -> None:
-    async def story(world: World) -> None:
-        agent, scheduler = await world.agent(), await world.scheduler()
+    async def story(bed: AgentOnMemory) -> None:
+        agent, scheduler = await bed.agent(), await bed.scheduler()
         text = TEXT.replace("Count=2", "Count=1\nExclusive=yes")
-        registry = Registry(world.store)
-        registry.put_job("only.service", text, target=Target.LAUNCHED)
-        registry.put_job("web.service", TEXT, target=Target.LAUNCHED)
-        await world.until(lambda: world.running() == 2)
+        registry = Registry(bed.store)
+        registry.put_job("only.service", text, target=TargetState.LAUNCHED)
+        registry.put_job("web.service", TEXT, target=TargetState.LAUNCHED)
+        await bed.until(lambda: bed.running() == 2)
         assert "the store is new" in str(scheduler.state())
         await agent.drain()
         await scheduler.drain()
@@ -206,14 +206,14 @@ def test_in_a_new_store_nothing_exclusive_starts_before_every_host_could_be_hear
 
 
 def test_an_epoch_that_a_stranger_raised_is_overtaken_by_who_leads(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
-        agent, scheduler = await world.agent(), await world.scheduler()
-        await world.until(lambda: "'leads': True" in str(scheduler.state()))
-        world.store.put(keys.EPOCH, "41")
-        await world.until(lambda: world.store.get(keys.EPOCH).value == "42")
-        await world.until(lambda: "'epoch': 42" in str(scheduler.state()))
-        Registry(world.store).put_job("web.service", TEXT, target=Target.LAUNCHED)
-        await world.until(lambda: world.running() == 2)
+    async def story(bed: AgentOnMemory) -> None:
+        agent, scheduler = await bed.agent(), await bed.scheduler()
+        await bed.until(lambda: "'leads': True" in str(scheduler.state()))
+        bed.store.put(keys.EPOCH, "41")
+        await bed.until(lambda: bed.store.get(keys.EPOCH).value == "42")
+        await bed.until(lambda: "'epoch': 42" in str(scheduler.state()))
+        Registry(bed.store).put_job("web.service", TEXT, target=TargetState.LAUNCHED)
+        await bed.until(lambda: bed.running() == 2)
         await agent.drain()
         await scheduler.drain()
 

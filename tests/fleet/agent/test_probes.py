@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import time
 
-from fleet.agent.probes import Readiness
+from fleet.agent.probes import Prober
 from fleet.core import endpoints, keys
-from fleet.core.model import Endpoint, Order, Phase, Report
+from fleet.core.model import Allocation, Endpoint, Phase, Report
 
 DEADLINE_S = 30.0
 GOOD = Endpoint("good.example.com", 0, check="http:/good")
@@ -14,8 +14,8 @@ BAD = Endpoint("bad.example.com", 0, check="http:/bad")
 PLAIN = Endpoint("plain.example.com", 0)
 
 
-def order(port: int) -> Order:
-    return Order(
+def allocation(port: int) -> Allocation:
+    return Allocation(
         job="web.service", index=0, version=1, unit="u", rev=1, name="web", port=port, check="tcp",
         endpoints=(GOOD, BAD, PLAIN),
     )  # fmt: skip
@@ -32,8 +32,8 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 def test_an_instance_serves_where_it_passes_the_services_check() -> None:
     async def story() -> None:
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
-        mine = order(server.sockets[0].getsockname()[1])
-        readiness = Readiness("127.0.0.1", lambda: None)
+        mine = allocation(server.sockets[0].getsockname()[1])
+        readiness = Prober("127.0.0.1", lambda: None)
         readiness.follow([mine])
         end_s = time.monotonic() + DEADLINE_S
         while not (readiness.is_ready(mine) and readiness.serves(mine, GOOD)):
@@ -49,9 +49,9 @@ def test_an_instance_serves_where_it_passes_the_services_check() -> None:
 
 
 def test_what_a_service_does_not_take_is_announced_for_the_others() -> None:
-    report = Report(order(80), Phase.READY, unserved=(BAD.service,))
+    report = Report(allocation(80), Phase.READY, unserved=(BAD.service,))
     found = endpoints.records([report], "10.0.0.1", "a" * 32)
-    label = endpoints.label_of(report.order, "a" * 32)
+    label = endpoints.label_of(report.allocation, "a" * 32)
     assert keys.dns(GOOD.service, label) in found
     assert keys.dns(PLAIN.service, label) in found
     assert keys.dns(BAD.service, label) not in found

@@ -258,7 +258,7 @@ def test_a_unit_is_vouched_for_on_the_way_and_runs_where_a_signature_is_asked_fo
     ctl("run", file, "--sign-key", str(tmp_path / "mine.pem"))
     signatures = ctl.fleet.store.list(keys.signature(digest(SLEEPER))).entries
     trusted = [signing.trusted(public)]
-    assert signing.is_vouched_for(SLEEPER, [each.value for each in signatures], trusted)
+    assert signing.has_trusted_signature(SLEEPER, [each.value for each in signatures], trusted)
     ctl("run", file, "--sign-key", file, code=2)
 
 

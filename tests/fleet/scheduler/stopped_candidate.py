@@ -8,7 +8,7 @@ import time
 from coordinator.client import connect
 from coordinator.client.core.store_protocol import Entry, PutCondition, Store
 from fleet.core import keys
-from fleet.scheduler.election import Leadership
+from fleet.scheduler.election import LeaderElection
 
 TTL_S = 2
 
@@ -29,5 +29,5 @@ class Stopping:
 
 
 if __name__ == "__main__":
-    lease = Leadership(Stopping(connect([sys.argv[1]])), "late", TTL_S, time.monotonic)  # type: ignore[arg-type]
+    lease = LeaderElection(Stopping(connect([sys.argv[1]])), "late", TTL_S, time.monotonic)  # type: ignore[arg-type]
     print(f"leads={lease.step(0)}", flush=True)

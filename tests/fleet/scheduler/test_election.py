@@ -10,17 +10,17 @@ from coordinator.client.core.errors import KeyNotFound
 from coordinator.client.core.store_protocol import Store
 from coordinator.client.memory_store import MemoryStore
 from fleet.core import keys
-from fleet.scheduler.election import Leadership
+from fleet.scheduler.election import LeaderElection
 from rig.processes import Coordinator, Running, python, wait_until
 
 
-class World:
+class ElectionOnMemory:
     def __init__(self) -> None:
         self.now_s = 100.0
         self.store = MemoryStore(clock=lambda: self.now_s)
 
-    def stand(self, name: str) -> Leadership:
-        return Leadership(self.store, name, 15, lambda: self.now_s)
+    def stand(self, name: str) -> LeaderElection:
+        return LeaderElection(self.store, name, 15, lambda: self.now_s)
 
     def wait(self, seconds: float) -> None:
         self.now_s += seconds
@@ -28,70 +28,70 @@ class World:
 
 
 def test_one_of_two_leads() -> None:
-    world = World()
-    one, two = world.stand("one"), world.stand("two")
+    bed = ElectionOnMemory()
+    one, two = bed.stand("one"), bed.stand("two")
     assert one.step(0)
     assert not two.step(0)
     assert one.epoch == 1
 
 
 def test_a_leader_that_renews_keeps_its_epoch() -> None:
-    world = World()
-    one, two = world.stand("one"), world.stand("two")
+    bed = ElectionOnMemory()
+    one, two = bed.stand("one"), bed.stand("two")
     for _ in range(20):
         assert one.step(0)
         assert not two.step(0)
-        world.wait(5)
+        bed.wait(5)
     assert one.epoch == 1
 
 
 def test_a_leader_that_slept_past_its_lease_leads_no_more_and_its_successor_has_a_later_epoch() -> (
     None
 ):
-    world = World()
-    one, two = world.stand("one"), world.stand("two")
+    bed = ElectionOnMemory()
+    one, two = bed.stand("one"), bed.stand("two")
     one.step(0)
-    world.wait(16)
-    assert not one.leads
+    bed.wait(16)
+    assert not one.is_leader
     assert two.step(0)
     assert two.epoch == 2
     assert not one.step(2)
-    assert two.leads
+    assert two.is_leader
 
 
 def test_a_leader_stops_acting_before_the_store_forgets_it() -> None:
-    world = World()
-    one, two = world.stand("one"), world.stand("two")
+    bed = ElectionOnMemory()
+    one, two = bed.stand("one"), bed.stand("two")
     one.step(0)
-    world.wait(12.5)
-    assert not one.leads
+    bed.wait(12.5)
+    assert not one.is_leader
     assert not two.step(0)
 
 
 def test_who_resigns_is_followed_at_once() -> None:
-    world = World()
-    one, two = world.stand("one"), world.stand("two")
+    bed = ElectionOnMemory()
+    one, two = bed.stand("one"), bed.stand("two")
     one.step(0)
     one.resign()
-    assert not one.leads
+    assert not one.is_leader
     assert two.step(0)
 
 
 def test_an_epoch_is_later_than_any_that_hosts_have_seen_also_in_an_emptied_store() -> None:
-    world = World()
-    one = world.stand("one")
+    bed = ElectionOnMemory()
+    one = bed.stand("one")
     one.step(0)
-    world.store.delete("/fleet", recursive=True)
+    bed.store.delete("/fleet", recursive=True)
     assert one.step(41)
     assert one.epoch == 42
-    assert world.store.get(keys.EPOCH).value == "42"
+    assert bed.store.get(keys.EPOCH).value == "42"
 
 
 def test_a_leader_overtakes_an_epoch_that_was_raised_without_the_lease() -> None:
-    world = World()
-    one = world.stand("one")
+    bed = ElectionOnMemory()
+    one = bed.stand("one")
     one.step(0)
-    world.store.put(keys.EPOCH, "7")
+    bed.store.put(keys.EPOCH, "7")
     assert one.step(7)
     assert one.epoch == 8
 
@@ -109,7 +109,7 @@ def test_a_candidate_that_is_stopped_between_lease_and_epoch_raises_nothing(
         try:
             late.wait_for(lambda: _is_stopped(late.process.pid), "it is stopped with the lease")
             wait_until(lambda: not _is_led(store), "its lease is over")
-            leader = Leadership(store, "other", 30, time.monotonic)
+            leader = LeaderElection(store, "other", 30, time.monotonic)
             assert leader.step(1)
             os.kill(late.process.pid, signal.SIGCONT)
             wait_until(lambda: late.process.poll() == 0, "it goes on")
@@ -117,7 +117,7 @@ def test_a_candidate_that_is_stopped_between_lease_and_epoch_raises_nothing(
             late.kill()
         assert late.tail().strip() == "leads=False"
         assert store.get(keys.EPOCH).value == str(leader.epoch)
-        assert leader.leads
+        assert leader.is_leader
 
 
 def _is_stopped(pid: int) -> bool:

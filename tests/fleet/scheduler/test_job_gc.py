@@ -6,7 +6,7 @@ from coordinator.client.core.errors import KeyNotFound
 from coordinator.client.core.store_protocol import DeleteCondition, Listing
 from coordinator.client.memory_store import MemoryStore
 from fleet.core import keys
-from fleet.core.model import Target, digest
+from fleet.core.model import TargetState, digest
 from fleet.ctl.registry import Refused, Registry
 from fleet.scheduler.job_gc import forget
 
@@ -39,8 +39,8 @@ class Interrupted(MemoryStore):
 
 def destroyed(store: MemoryStore) -> int:
     registry = Registry(store)
-    registry.put_job("old.service", TEXT, target=Target.LAUNCHED, signature="a signature")
-    registry.change_job("old.service", target=Target.DESTROYED)
+    registry.put_job("old.service", TEXT, target=TargetState.LAUNCHED, signature="a signature")
+    registry.change_job("old.service", target=TargetState.DESTROYED)
     return store.get(keys.job("old.service")).modified
 
 
@@ -61,7 +61,7 @@ def test_a_job_goes_with_its_versions_its_unit_and_its_signatures() -> None:
 def test_a_unit_that_another_job_names_stays() -> None:
     store = MemoryStore()
     index = destroyed(store)
-    Registry(store).put_job("new.service", TEXT, target=Target.LAUNCHED)
+    Registry(store).put_job("new.service", TEXT, target=TargetState.LAUNCHED)
     forget(store, "old.service", index)
     assert has(store, UNIT)
     assert not has(store, keys.job("old.service"))
@@ -73,11 +73,11 @@ def test_a_unit_that_a_job_names_at_any_moment_of_it_stays(calls: int, name: str
     store = Interrupted()
     index = destroyed(store)
     other = Registry(store)
-    store.act = lambda: other.put_job(name, TEXT, target=Target.LAUNCHED)
+    store.act = lambda: other.put_job(name, TEXT, target=TargetState.LAUNCHED)
     store.calls_before = calls
     forget(store, "old.service", index)
     found = Registry(store).desired(name)
-    assert (found.record.target, found.text, found.fault) == (Target.LAUNCHED, TEXT, "")
+    assert (found.record.target, found.text, found.fault) == (TargetState.LAUNCHED, TEXT, "")
 
 
 @pytest.mark.parametrize("calls", range(7))

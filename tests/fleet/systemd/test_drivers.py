@@ -10,23 +10,23 @@ import pytest
 
 from fleet.core.instances.instance_unit import (
     EXCLUSIVE_STOP_S,
-    Seen,
-    Units,
+    SystemdDriver,
+    UnitStatus,
     all_files,
+    allocation_in,
     fence_of,
     files,
-    order_in,
 )
-from fleet.core.model import Order, digest
-from fleet.systemd.dbus import DBus
-from fleet.systemd.systemctl import Systemctl
+from fleet.core.model import Allocation, digest
+from fleet.systemd.dbus import DBusDriver
+from fleet.systemd.systemctl import SystemctlDriver
 from fleet.systemd.unit_dir import UnitDirectory
 from rig.hosts.network import Rig
-from rig.memory_systemd import MemoryUnits
+from rig.memory_systemd import MemorySystemd
 
 SLEEPER = "[Service]\nExecStart=/bin/sleep 600\n"
 DEADLINE_S = 15.0
-Act = Callable[[Units], Awaitable[None]]
+Act = Callable[[SystemdDriver], Awaitable[None]]
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +39,14 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 def play(request: pytest.FixtureRequest) -> Callable[[Act], None]:
     """Run an act with an adapter that is open, and close it."""
 
-    def adapter() -> Units:
+    def adapter() -> SystemdDriver:
         if request.param == "memory":
-            return MemoryUnits(time.monotonic)
+            return MemorySystemd(time.monotonic)
         host = request.getfixturevalue("rig")["h1"]
         directory = UnitDirectory(host.path("/run/systemd/system"))
         if request.param == "dbus":
-            return DBus(directory, f"unix:path={host.path('/run/dbus/system_bus_socket')}")
-        return Systemctl(directory, host.command("systemctl"))
+            return DBusDriver(directory, f"unix:path={host.path('/run/dbus/system_bus_socket')}")
+        return SystemctlDriver(directory, host.command("systemctl"))
 
     async def played(act: Act) -> None:
         units = adapter()
@@ -59,41 +59,41 @@ def play(request: pytest.FixtureRequest) -> Callable[[Act], None]:
     return lambda act: asyncio.run(played(act))
 
 
-def order(name: str, *, text: str = SLEEPER, **fields: object) -> Order:
+def allocation(name: str, *, text: str = SLEEPER, **fields: object) -> Allocation:
     unit = digest(text)
-    return Order(job=name, index=0, version=1, unit=unit, rev=1, name=name, **fields)
+    return Allocation(job=name, index=0, version=1, unit=unit, rev=1, name=name, **fields)
 
 
-async def until(units: Units, name: str, holds: Callable[[Seen], bool]) -> Seen:
+async def until(units: SystemdDriver, name: str, holds: Callable[[UnitStatus], bool]) -> UnitStatus:
     end_s = time.monotonic() + DEADLINE_S
     while True:
-        seen = (await units.seen([name])).get(name, Seen(name))
+        seen = (await units.seen([name])).get(name, UnitStatus(name))
         if holds(seen):
             return seen
         assert time.monotonic() < end_s, seen
         await units.changed(0.5)
 
 
-async def gone(units: Units, mine: Order) -> None:
+async def gone(units: SystemdDriver, mine: Allocation) -> None:
     await units.stop(mine.name)
     await until(units, mine.name, lambda seen: not seen.is_running)
     await units.install(all_files(mine))
 
 
 def test_a_unit_nobody_knows_is_not_found(play: Callable[[Act], None]) -> None:
-    async def act(units: Units) -> None:
+    async def act(units: SystemdDriver) -> None:
         seen = (await units.seen(["nobody.service"]))["nobody.service"]
-        assert (seen.load, seen.active, seen.order) == ("not-found", "inactive", None)
+        assert (seen.load, seen.active, seen.allocation) == ("not-found", "inactive", None)
 
     play(act)
 
 
 def test_a_unit_is_installed_started_seen_stopped_and_removed(play: Callable[[Act], None]) -> None:
-    async def act(units: Units) -> None:
-        mine = order("sleeper.service", port=8080)
+    async def act(units: SystemdDriver) -> None:
+        mine = allocation("sleeper.service", port=8080)
         await units.install(files(mine, SLEEPER, fence_s=5))
         seen = (await units.seen([mine.name]))[mine.name]
-        assert (seen.load, seen.active, seen.order, seen.foreign) == (
+        assert (seen.load, seen.active, seen.allocation, seen.foreign) == (
             "loaded", "inactive", mine, "",
         )  # fmt: skip
         await units.start(mine.name)
@@ -107,9 +107,9 @@ def test_a_unit_is_installed_started_seen_stopped_and_removed(play: Callable[[Ac
 
 
 def test_a_unit_that_dies_is_seen_with_its_result(play: Callable[[Act], None]) -> None:
-    async def act(units: Units) -> None:
+    async def act(units: SystemdDriver) -> None:
         text = "[Service]\nExecStart=/bin/false\n"
-        mine = order("dies.service", text=text)
+        mine = allocation("dies.service", text=text)
         await units.install(files(mine, text, fence_s=5))
         await units.start(mine.name)
         seen = await until(units, mine.name, lambda seen: seen.active == "failed")
@@ -128,8 +128,8 @@ def test_a_unit_that_dies_is_seen_with_its_result(play: Callable[[Act], None]) -
 def test_a_fence_stops_a_unit_that_nobody_renews_and_spares_it_while_somebody_does(
     play: Callable[[Act], None],
 ) -> None:
-    async def act(units: Units) -> None:
-        mine = order("only.service", exclusive=True)
+    async def act(units: SystemdDriver) -> None:
+        mine = allocation("only.service", exclusive=True)
         await units.install(files(mine, SLEEPER, fence_s=1.5))
         await units.rearm(fence_of(mine.name))
         await units.start(mine.name)
@@ -149,8 +149,8 @@ def test_a_fence_stops_a_unit_that_nobody_renews_and_spares_it_while_somebody_do
 def test_an_exclusive_unit_does_not_start_once_its_timer_has_elapsed(
     play: Callable[[Act], None],
 ) -> None:
-    async def act(units: Units) -> None:
-        mine = order("late.service", exclusive=True)
+    async def act(units: SystemdDriver) -> None:
+        mine = allocation("late.service", exclusive=True)
         await units.install(files(mine, SLEEPER, fence_s=0.5))
         await units.rearm(fence_of(mine.name))
         await asyncio.sleep(1.5)
@@ -171,7 +171,7 @@ def test_an_exclusive_unit_does_not_start_once_its_timer_has_elapsed(
 def test_all_steps_of_an_exclusive_units_stop_share_its_bound() -> None:
     def stop_s(*more: str) -> float:
         text = SLEEPER + "\n".join([*more, ""])
-        found = files(order("only.service", text=text, exclusive=True), text, fence_s=5)
+        found = files(allocation("only.service", text=text, exclusive=True), text, fence_s=5)
         return float(found["only.service"].partition("TimeoutStopSec=")[2].partition("\n")[0])
 
     assert stop_s() == EXCLUSIVE_STOP_S
@@ -183,7 +183,9 @@ def test_a_command_runs_in_a_unit_of_its_own_and_tells_output_and_exit_code(
     rig: Rig,
 ) -> None:
     host = rig["h1"]
-    units = Systemctl(UnitDirectory(host.path("/run/systemd/system")), host.command("systemctl"))
+    units = SystemctlDriver(
+        UnitDirectory(host.path("/run/systemd/system")), host.command("systemctl")
+    )
     script = "cat /proc/self/cgroup; exit 7"
     done = subprocess.run(
         units.outside(["sh", "-c", script], 20),
@@ -203,8 +205,8 @@ def test_a_unit_of_the_host_itself_is_foreign(rig: Rig) -> None:
         host = rig["h1"]
         directory = UnitDirectory(host.path("/run/systemd/system"))
         for units in (
-            DBus(directory, f"unix:path={host.path('/run/dbus/system_bus_socket')}"),
-            Systemctl(directory, host.command("systemctl")),
+            DBusDriver(directory, f"unix:path={host.path('/run/dbus/system_bus_socket')}"),
+            SystemctlDriver(directory, host.command("systemctl")),
         ):
             await units.open()
             seen = await units.seen(["dbus.service"])
@@ -217,16 +219,16 @@ def test_a_unit_of_the_host_itself_is_foreign(rig: Rig) -> None:
 def test_no_systemd_is_an_os_error(tmp_path: Path) -> None:
     async def act() -> None:
         with pytest.raises(OSError):
-            await DBus(UnitDirectory(tmp_path), f"unix:path={tmp_path}/none").open()
+            await DBusDriver(UnitDirectory(tmp_path), f"unix:path={tmp_path}/none").open()
         with pytest.raises(OSError):
-            await Systemctl(UnitDirectory(tmp_path), ["/bin/false"]).open()
+            await SystemctlDriver(UnitDirectory(tmp_path), ["/bin/false"]).open()
 
     asyncio.run(act())
 
 
 def test_a_file_of_ours_tells_its_order_and_a_job_cannot_pretend() -> None:
-    mine = order("web.service", port=80, endpoints=())
+    mine = allocation("web.service", port=80, endpoints=())
     text = files(mine, SLEEPER, fence_s=5)["web.service"]
-    assert order_in(text) == mine
-    assert order_in(SLEEPER) is None
+    assert allocation_in(text) == mine
+    assert allocation_in(SLEEPER) is None
     assert text.index("Slice=fleet.slice") < text.index("ExecStart=") < text.index("PORT=80")

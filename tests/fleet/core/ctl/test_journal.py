@@ -2,7 +2,7 @@
 
 import json
 
-from fleet.core.ctl import listings
+from fleet.core.ctl import journal
 
 ONE = (
     "2026-11-23T10:00:00.100000+0000 h1 web[7]: begins\n"
@@ -14,15 +14,15 @@ TWO = "2026-11-23T10:00:01.500000+0000 h2 web[9]: between: them\n"
 
 
 def test_entries_of_all_hosts_stand_by_time_and_keep_their_lines() -> None:
-    entries = listings.merged([ONE, "", TWO])
+    entries = journal.merge([ONE, "", TWO])
     assert [entry.split()[1] for entry in entries] == ["h1", "h2", "h1"]
     assert "".join(entries).count("\n") == 5
     assert entries[2].endswith("and more\n\n")
 
 
 def test_an_entry_is_a_line_of_json() -> None:
-    (entry,) = listings.merged([TWO])
-    assert json.loads(listings.log_record(entry)) == {
+    (entry,) = journal.merge([TWO])
+    assert json.loads(journal.as_json(entry)) == {
         "at": "2026-11-23T10:00:01.500000+0000",
         "host": "h2",
         "from": "web[9]",

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.core.jobs import jobspec, unitfile
-from fleet.core.jobs.jobspec import Manner, Way
+from fleet.core.jobs.jobspec import PlacementStrategy, UpdateStrategy
 from fleet.core.jobs.unitfile import UnitRefused
 
 FULL = """\
@@ -43,9 +43,16 @@ def test_a_ten_line_file_says_it_all() -> None:
     assert (found.count, found.labels) == (3, {"app": "web", "env": "prod"})
     assert (found.check.kind, found.check.path) == ("http", "/healthz")
     assert (found.resources.cpu, found.resources.memory) == (500, 256 << 20)
-    assert str(found.placing.constraint) == "disk=ssd,region in (eu,us)"
-    assert (found.placing.manner, found.placing.spread) == (Manner.LEAST_LOAD, "zone")
-    assert (found.update.way, found.update.parallel, found.update.deadline_s) == (Way.SURGE, 2, 120)
+    assert str(found.placement.constraint) == "disk=ssd,region in (eu,us)"
+    assert (found.placement.strategy, found.placement.spread) == (
+        PlacementStrategy.LEAST_LOAD,
+        "zone",
+    )
+    assert (found.update.strategy, found.update.parallel, found.update.deadline_s) == (
+        UpdateStrategy.SURGE,
+        2,
+        120,
+    )
     assert (found.priority, found.available_min, found.exclusive) == (70, 2, False)
 
 
@@ -98,10 +105,10 @@ def test_options_of_classic_fleet_are_understood() -> None:
         "MachineOf=%p-side@%i.service\n"
     )
     found = jobspec.parse("web@3.service", text)
-    assert found.placing.conflicts == ("web@*.service",)
-    assert found.placing.machine_of == ("web-side@3.service",)
-    assert found.placing.constraint.matches({"region": "us", "disk": "ssd"})
-    assert not found.placing.constraint.matches({"region": "us"})
+    assert found.placement.conflicts == ("web@*.service",)
+    assert found.placement.machine_of == ("web-side@3.service",)
+    assert found.placement.constraint.matches({"region": "us", "disk": "ssd"})
+    assert not found.placement.constraint.matches({"region": "us"})
 
 
 def test_an_unknown_option_is_a_warning_with_its_line() -> None:

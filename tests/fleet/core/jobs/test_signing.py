@@ -26,10 +26,10 @@ def test_a_unit_is_vouched_for_by_who_signed_it_and_nobody_else() -> None:
     _, other = keys()
     signature = signing.signed(TEXT, private)
     trusted = [signing.trusted(public)]
-    assert signing.is_vouched_for(TEXT, ["nonsense", signature], trusted)
-    assert not signing.is_vouched_for(TEXT + " ", [signature], trusted)
-    assert not signing.is_vouched_for(TEXT, [signature], [signing.trusted(other)])
-    assert not signing.is_vouched_for(TEXT, [], trusted)
+    assert signing.has_trusted_signature(TEXT, ["nonsense", signature], trusted)
+    assert not signing.has_trusted_signature(TEXT + " ", [signature], trusted)
+    assert not signing.has_trusted_signature(TEXT, [signature], [signing.trusted(other)])
+    assert not signing.has_trusted_signature(TEXT, [], trusted)
 
 
 def test_what_is_no_key_is_refused() -> None:

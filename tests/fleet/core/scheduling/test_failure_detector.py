@@ -1,30 +1,30 @@
 """How hosts stand: patience, care, and memory for those who come and go."""
 
-from fleet.core.scheduling.cluster_state import Standing
-from fleet.core.scheduling.failure_detector import Health
+from fleet.core.scheduling.cluster_state import HostHealth
+from fleet.core.scheduling.failure_detector import FailureDetector
 
 HOSTS = [f"h{n}" for n in range(40)]
 
 
-def seen(health: Health, now_s: float, *silent: str) -> dict[str, Standing]:
+def seen(health: FailureDetector, now_s: float, *silent: str) -> dict[str, HostHealth]:
     return health.observe(now_s, {name: name not in silent for name in HOSTS})
 
 
-def lost(standings: dict[str, Standing]) -> int:
-    return sum(each is Standing.LOST for each in standings.values())
+def lost(health_by_host: dict[str, HostHealth]) -> int:
+    return sum(each is HostHealth.LOST for each in health_by_host.values())
 
 
 def test_a_silent_host_is_suspect_then_lost_after_its_grace() -> None:
-    health = Health(60)
+    health = FailureDetector(60)
     seen(health, 0)
-    assert seen(health, 1, "h1")["h1"] is Standing.SUSPECT
-    assert seen(health, 60, "h1")["h1"] is Standing.SUSPECT
-    assert seen(health, 61, "h1")["h1"] is Standing.LOST
-    assert seen(health, 62)["h1"] is Standing.READY
+    assert seen(health, 1, "h1")["h1"] is HostHealth.SUSPECT
+    assert seen(health, 60, "h1")["h1"] is HostHealth.SUSPECT
+    assert seen(health, 61, "h1")["h1"] is HostHealth.LOST
+    assert seen(health, 62)["h1"] is HostHealth.READY
 
 
 def test_hosts_are_given_up_a_tenth_at_once_and_then_one_by_one() -> None:
-    health = Health(60)
+    health = FailureDetector(60)
     silent = HOSTS[:10]
     seen(health, 0)
     seen(health, 1, *silent)
@@ -34,7 +34,7 @@ def test_hosts_are_given_up_a_tenth_at_once_and_then_one_by_one() -> None:
 
 
 def test_more_than_a_third_together_is_no_matter_of_hosts() -> None:
-    health = Health(60)
+    health = FailureDetector(60)
     seen(health, 0)
     silent = HOSTS[:14]
     seen(health, 1, *silent)
@@ -43,20 +43,20 @@ def test_more_than_a_third_together_is_no_matter_of_hosts() -> None:
 
 
 def test_a_host_that_comes_and_goes_gets_nothing_new_until_it_has_been_calm() -> None:
-    health = Health(60)
+    health = FailureDetector(60)
     seen(health, 0)
     for now_s in (10, 30, 50):
         seen(health, now_s, "h1")
         seen(health, now_s + 10)
-    assert seen(health, 70)["h1"] is Standing.HELD
-    assert seen(health, 800)["h1"] is Standing.HELD
-    assert seen(health, 2000)["h1"] is Standing.READY
+    assert seen(health, 70)["h1"] is HostHealth.HELD
+    assert seen(health, 800)["h1"] is HostHealth.HELD
+    assert seen(health, 2000)["h1"] is HostHealth.READY
 
 
 def test_a_store_that_was_away_begins_every_grace_anew() -> None:
-    health = Health(60)
+    health = FailureDetector(60)
     seen(health, 0)
     seen(health, 1, "h1")
     health.forgive(100)
-    assert seen(health, 101, "h1")["h1"] is Standing.SUSPECT
-    assert seen(health, 160, "h1")["h1"] is Standing.LOST
+    assert seen(health, 101, "h1")["h1"] is HostHealth.SUSPECT
+    assert seen(health, 160, "h1")["h1"] is HostHealth.LOST

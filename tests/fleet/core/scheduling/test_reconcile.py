@@ -2,9 +2,9 @@
 
 import pytest
 
-from fleet.core.model import Drain, Plan, Target, Want
+from fleet.core.model import DesiredState, Drain, Plan, TargetState
 from fleet.core.scheduling.actions import Hold, Stop
-from fleet.core.scheduling.reconcile import diff
+from fleet.core.scheduling.reconcile import reconcile
 from rig.fleet_simulator import Simulator
 from tests.fleet.core.fleets import fleet, unit
 
@@ -15,8 +15,8 @@ def settled(sim: Simulator, name: str = "web.service", for_s: float = 10.0) -> l
 
 
 def drain(sim: Simulator, host: str, *, overdue: bool = False) -> None:
-    sim.world.hosts[host].drain = Drain(reason="test")
-    sim.world.hosts[host].drain_overdue = overdue
+    sim.cluster.hosts[host].drain = Drain(reason="test")
+    sim.cluster.hosts[host].drain_overdue = overdue
 
 
 def test_three_instances_go_to_three_hosts() -> None:
@@ -31,8 +31,8 @@ def test_a_fleet_at_rest_asks_for_nothing() -> None:
     sim.submit("web.service", unit(Count=2))
     sim.submit("log.service", unit(Global="yes"))
     sim.run(10)
-    assert diff(sim.world) == []
-    assert sim.world.jobs["web.service"].rollout.state == "stable"
+    assert reconcile(sim.cluster) == []
+    assert sim.cluster.jobs["web.service"].rollout.state == "stable"
     assert sim.running("log.service") == ["h1", "h2", "h3"]
 
 
@@ -48,37 +48,39 @@ def test_scaling_down_stops_the_highest_numbers() -> None:
     sim.run(10)
     sim.change("web.service", count=1)
     assert len(settled(sim)) == 1
-    orders = [each.order for host in sim.world.hosts.values() for each in host.placed]
-    assert [order.index for order in orders] == [0]
+    allocations = [
+        each.allocation for host in sim.cluster.hosts.values() for each in host.instances
+    ]
+    assert [allocation.index for allocation in allocations] == [0]
 
 
 def test_a_job_that_is_destroyed_ends_and_is_forgotten() -> None:
     sim = fleet("h1")
     sim.submit("web.service", unit())
     sim.run(10)
-    sim.change("web.service", target=Target.DESTROYED)
+    sim.change("web.service", target=TargetState.DESTROYED)
     assert settled(sim) == []
-    assert not sim.world.jobs
-    assert not sim.world.hosts["h1"].plan.orders
+    assert not sim.cluster.jobs
+    assert not sim.cluster.hosts["h1"].plan.allocations
 
 
 def test_a_job_that_had_ended_before_it_was_destroyed_is_forgotten() -> None:
     sim = fleet("h1")
     sim.submit("web.service", unit())
     sim.run(10)
-    sim.change("web.service", target=Target.INACTIVE)
+    sim.change("web.service", target=TargetState.INACTIVE)
     assert settled(sim) == []
-    sim.change("web.service", target=Target.DESTROYED)
+    sim.change("web.service", target=TargetState.DESTROYED)
     sim.run(2)
-    assert not sim.world.jobs
+    assert not sim.cluster.jobs
 
 
 def test_a_loaded_job_is_placed_and_not_started() -> None:
     sim = fleet("h1")
-    sim.submit("web.service", unit(), target=Target.LOADED)
+    sim.submit("web.service", unit(), target=TargetState.LOADED)
     assert settled(sim) == []
-    assert sim.world.hosts["h1"].plan.orders[0].want is Want.LOAD
-    sim.change("web.service", target=Target.LAUNCHED)
+    assert sim.cluster.hosts["h1"].plan.allocations[0].desired_state is DesiredState.LOAD
+    sim.change("web.service", target=TargetState.LAUNCHED)
     assert settled(sim) == ["h1"]
 
 
@@ -145,28 +147,30 @@ def test_a_rolling_update_goes_one_by_one() -> None:
         least = min(least, sim.ready("web.service"))
     assert least == 2
     assert sim.ready("web.service") == 3
-    assert sim.world.jobs["web.service"].rollout.stable == 2
+    assert sim.cluster.jobs["web.service"].rollout.stable == 2
 
 
 def test_a_surge_update_loses_nobody() -> None:
     sim = fleet("h1", "h2", "h3")
-    sim.submit("web.service", unit(Count=3, Update="surge"))
+    sim.submit("web.service", unit(Count=3, UpdatePolicy="surge"))
     sim.run(10)
-    sim.submit("web.service", unit("/bin/false", Count=3, Update="surge"))
+    sim.submit("web.service", unit("/bin/false", Count=3, UpdatePolicy="surge"))
     for _ in range(40):
         sim.tick()
         assert sim.ready("web.service") >= 3
-    record = sim.world.jobs["web.service"].record
-    orders = [each.order for host in sim.world.hosts.values() for each in host.placed]
-    assert {order.unit for order in orders} == {record.unit}
+    record = sim.cluster.jobs["web.service"].record
+    allocations = [
+        each.allocation for host in sim.cluster.hosts.values() for each in host.instances
+    ]
+    assert {allocation.unit for allocation in allocations} == {record.unit}
 
 
 def test_a_surge_update_keeps_instances_apart() -> None:
     sim = fleet("h1", "h2", "h3")
-    sim.submit("web.service", unit(Count=3, Update="surge"))
+    sim.submit("web.service", unit(Count=3, UpdatePolicy="surge"))
     sim.run(10)
     for command in ("/bin/true", "/bin/false", "/bin/cat", "/bin/ls"):
-        sim.submit("web.service", unit(command, Count=3, Update="surge"))
+        sim.submit("web.service", unit(command, Count=3, UpdatePolicy="surge"))
         sim.run(40)
         assert sorted(sim.running("web.service")) == ["h1", "h2", "h3"]
 
@@ -177,9 +181,9 @@ def test_a_version_that_dies_goes_back_to_the_last_stable_one_once() -> None:
     sim.submit("web.service", good)
     sim.run(10)
     sim.submit("web.service", bad)
-    sim.dying.add(sim.world.jobs["web.service"].record.unit)
+    sim.dying.add(sim.cluster.jobs["web.service"].record.unit)
     sim.run(60)
-    desired = sim.world.jobs["web.service"]
+    desired = sim.cluster.jobs["web.service"]
     assert desired.record.version == 3
     assert desired.text == good
     assert sim.ready("web.service") == 3
@@ -191,11 +195,11 @@ def test_two_bad_versions_do_not_chase_each_other() -> None:
     sim.submit("web.service", unit())
     sim.run(10)
     sim.submit("web.service", unit("/bin/false"))
-    sim.dying |= {sim.world.jobs["web.service"].record.unit}
-    sim.dying |= {sim.world.hosts["h1"].plan.orders[0].unit}
+    sim.dying |= {sim.cluster.jobs["web.service"].record.unit}
+    sim.dying |= {sim.cluster.hosts["h1"].plan.allocations[0].unit}
     sim.run(300)
-    assert sim.world.jobs["web.service"].record.version == 3
-    assert sim.world.jobs["web.service"].rollout.state == "failed"
+    assert sim.cluster.jobs["web.service"].record.version == 3
+    assert sim.cluster.jobs["web.service"].rollout.state == "failed"
 
 
 def test_a_paused_rollout_waits() -> None:
@@ -208,7 +212,7 @@ def test_a_paused_rollout_waits() -> None:
     assert sum(sim.seats.values()) == 3
     sim.change("web.service", paused=False)
     sim.run(30)
-    assert sim.world.jobs["web.service"].rollout.state == "stable"
+    assert sim.cluster.jobs["web.service"].rollout.state == "stable"
 
 
 def test_a_drained_host_is_left_and_nobody_is_missed() -> None:
@@ -223,8 +227,8 @@ def test_a_drained_host_is_left_and_nobody_is_missed() -> None:
         assert sim.ready("web.service") >= 2
     assert leaving not in sim.running("web.service")
     assert leaving not in sim.running("log.service")
-    assert not sim.world.hosts[leaving].plan.orders
-    sim.world.hosts[leaving].drain = None
+    assert not sim.cluster.hosts[leaving].plan.allocations
+    sim.cluster.hosts[leaving].drain = None
     sim.run(10)
     assert leaving in sim.running("log.service")
 
@@ -259,34 +263,34 @@ def test_an_emptied_store_stops_nothing() -> None:
     sim.submit("web.service", unit(Count=2))
     sim.run(10)
     before = sim.running("web.service")
-    sim.world.jobs.clear()
-    for host in sim.world.hosts.values():
+    sim.cluster.jobs.clear()
+    for host in sim.cluster.hosts.values():
         host.plan = Plan()
         host.join()
     sim.epoch = 2
     sim.run(30)
     assert sim.running("web.service") == before
-    assert {each.want for host in sim.world.hosts.values() for each in host.plan.orders} == {
-        Want.RUN
-    }
+    assert {
+        each.desired_state for host in sim.cluster.hosts.values() for each in host.plan.allocations
+    } == {DesiredState.RUN}
 
 
 def test_a_store_from_an_old_backup_stops_nothing() -> None:
     sim = fleet("h1", "h2")
     sim.submit("web.service", unit(Count=1))
     sim.run(10)
-    plans = {name: host.plan for name, host in sim.world.hosts.items()}
-    old = sim.world.jobs["web.service"].record
+    plans = {name: host.plan for name, host in sim.cluster.hosts.items()}
+    old = sim.cluster.jobs["web.service"].record
     sim.change("web.service", count=2)
     sim.run(10)
     before = sim.running("web.service")
-    sim.world.jobs["web.service"].record = old
-    for name, host in sim.world.hosts.items():
+    sim.cluster.jobs["web.service"].record = old
+    for name, host in sim.cluster.hosts.items():
         host.plan = plans[name]
         host.join()
     sim.run(30)
     assert sim.running("web.service") == before
-    assert [type(each) for each in diff(sim.world)] == [Hold]
+    assert [type(each) for each in reconcile(sim.cluster)] == [Hold]
 
 
 def test_conflicting_units_go_apart() -> None:
@@ -298,7 +302,7 @@ def test_conflicting_units_go_apart() -> None:
     sim.submit("web@3.service", unit(Conflicts="web@*.service"))
     sim.run(10)
     assert sim.running("web@3.service") == []
-    assert "conflicts with" in sim.outcome.unseated[0].why
+    assert "conflicts with" in sim.outcome.unplaced[0].why
 
 
 def test_a_unit_that_is_replaced_makes_way_and_runs_elsewhere() -> None:
@@ -308,7 +312,7 @@ def test_a_unit_that_is_replaced_makes_way_and_runs_elsewhere() -> None:
     sim.submit("new.service", unit(Replaces="old.service", Constraint=f"hostname={here}"))
     assert settled(sim, "new.service") == [here]
     assert settled(sim, "old.service") == [{"h1": "h2", "h2": "h1"}[here]]
-    assert diff(sim.world) == []
+    assert reconcile(sim.cluster) == []
 
 
 def test_a_follower_goes_where_its_unit_is() -> None:
@@ -338,14 +342,14 @@ def test_what_does_not_fit_is_not_placed_and_says_why() -> None:
     sim = fleet("h1", "h2", cpu=1000)
     sim.submit("web.service", unit(Count=3, CPU="800m"))
     assert len(settled(sim)) == 2
-    assert "processors are asked" in sim.outcome.unseated[0].why
+    assert "processors are asked" in sim.outcome.unplaced[0].why
 
 
 def test_a_fixed_port_is_had_once_a_host() -> None:
     sim = fleet("h1", "h2")
     sim.submit("web.service", unit(Count=3, Port=80))
     assert len(settled(sim)) == 2
-    assert "port 80 is taken" in sim.outcome.unseated[0].why
+    assert "port 80 is taken" in sim.outcome.unplaced[0].why
 
 
 def test_the_important_come_first() -> None:
@@ -357,13 +361,13 @@ def test_the_important_come_first() -> None:
     assert sim.running("low.service") == []
 
 
-@pytest.mark.parametrize("way", ["rolling", "surge"])
-def test_an_update_is_never_stopped_by_its_own_broken_predecessor(way: str) -> None:
+@pytest.generation.parametrize("way", ["rolling", "surge"])
+def test_an_update_is_never_stopped_by_its_own_broken_predecessor(strategy: str) -> None:
     sim = fleet("h1", "h2", "h3")
-    sim.submit("web.service", unit("/bad", Count=3, Update=way))
-    sim.dying.add(sim.world.jobs["web.service"].record.unit)
+    sim.submit("web.service", unit("/bad", Count=3, UpdatePolicy=strategy))
+    sim.dying.add(sim.cluster.jobs["web.service"].record.unit)
     sim.run(60)
-    sim.submit("web.service", unit(Count=3, Update=way))
+    sim.submit("web.service", unit(Count=3, UpdatePolicy=strategy))
     sim.run(60)
     assert sim.ready("web.service") == 3
 
@@ -372,7 +376,7 @@ def test_every_stop_says_why() -> None:
     sim = fleet("h1")
     sim.submit("web.service", unit())
     sim.run(10)
-    sim.change("web.service", target=Target.INACTIVE)
-    assert [each.why for each in diff(sim.world) if isinstance(each, Stop)] == [
+    sim.change("web.service", target=TargetState.INACTIVE)
+    assert [each.why for each in reconcile(sim.cluster) if isinstance(each, Stop)] == [
         "it shall be inactive"
     ]

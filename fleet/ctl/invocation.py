@@ -1,0 +1,69 @@
+"""One run of fleetctl: the store it works on, and how it prints.
+
+What is slow to import is imported where a command needs it: hooks call `fleetctl` each second.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from coordinator.client import Store
+    from fleet.core.ctl.listings import Row
+    from fleet.core.scheduling.cluster_state import ClusterState
+    from fleet.ctl.registry import Registry
+
+
+class Invocation:
+    """What every command of fleetctl works with."""
+
+    def __init__(self, connect: Callable[[], "Store"], *, as_json: bool) -> None:
+        self._connect = connect
+        self.as_json = as_json
+
+    @cached_property
+    def registry(self) -> "Registry":
+        """The fleet's keys. They are read when a command first asks."""
+        from fleet.ctl.registry import Registry
+
+        return Registry(self._connect())
+
+    @property
+    def cluster(self) -> "ClusterState":
+        """The fleet as it was read last."""
+        return self.registry.cache.cluster
+
+    def say(self, text: str) -> None:
+        """Print to standard output."""
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    def say_json(self, value: object) -> None:
+        """Print a value as JSON."""
+        from fleet.core.ctl.render import as_json
+
+        self.say(as_json(value))
+
+    def progress(self, line: str) -> None:
+        """Print a line to standard error."""
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+    def show(self, fields: Sequence[str], rows: "Iterable[Row]") -> None:
+        """Print a listing: a table with these columns, or every field as JSON."""
+        from fleet.core.ctl.render import table
+
+        if self.as_json:
+            self.say_json(list(rows))
+        else:
+            self.say(table(fields, rows))
+
+
+def invocation(context: typer.Context) -> Invocation:
+    """Return the invocation that a command belongs to."""
+    found = context.obj
+    assert isinstance(found, Invocation)
+    return found

@@ -1,0 +1,193 @@
+"""The commands that fleet had: submit, load, start, stop, unload, destroy, cat, list-*."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fleet.core.ctl import listings
+from fleet.core.model import TargetState
+from fleet.ctl.arguments import (
+    WAIT_S,
+    Full,
+    JobName,
+    NoBlock,
+    NoLegend,
+    Replace,
+    Timeout,
+    UnitNames,
+)
+from fleet.ctl.invocation import Invocation, invocation
+
+
+def submit(
+    context: typer.Context,
+    names: UnitNames,
+    *,
+    no_block: NoBlock = False,  # noqa: ARG001 - nothing is waited for
+    replace: Replace = False,
+    timeout: Timeout = WAIT_S,  # noqa: ARG001
+) -> None:
+    """Add units to the store without running them."""
+    ctl = invocation(context)
+    for name in names:
+        _raise_target(ctl, name, TargetState.INACTIVE, replace=replace)
+
+
+def load(
+    context: typer.Context,
+    names: UnitNames,
+    *,
+    no_block: NoBlock = False,
+    replace: Replace = False,
+    timeout: Timeout = WAIT_S,
+) -> None:
+    """Place units on hosts without starting them."""
+    ctl = invocation(context)
+    jobs = [_raise_target(ctl, name, TargetState.LOADED, replace=replace) for name in names]
+    _wait(ctl, jobs, timeout, no_block=no_block)
+
+
+def start(
+    context: typer.Context,
+    names: UnitNames,
+    *,
+    no_block: NoBlock = False,
+    replace: Replace = False,
+    timeout: Timeout = WAIT_S,
+) -> None:
+    """Start units."""
+    ctl = invocation(context)
+    jobs = [_raise_target(ctl, name, TargetState.LAUNCHED, replace=replace) for name in names]
+    _wait(ctl, jobs, timeout, no_block=no_block)
+
+
+def stop(
+    context: typer.Context, names: UnitNames, *, no_block: NoBlock = False, timeout: Timeout = WAIT_S
+) -> None:
+    """Stop units. They keep their hosts."""
+    ctl = invocation(context)
+    _wait(ctl, _lower_targets(ctl, names, TargetState.LOADED), timeout, no_block=no_block)
+
+
+def unload(
+    context: typer.Context, names: UnitNames, *, no_block: NoBlock = False, timeout: Timeout = WAIT_S
+) -> None:
+    """Stop units and release their hosts. The store keeps the units."""
+    ctl = invocation(context)
+    _wait(ctl, _lower_targets(ctl, names, TargetState.INACTIVE), timeout, no_block=no_block)
+
+
+def destroy(
+    context: typer.Context, names: UnitNames, *, no_block: NoBlock = False, timeout: Timeout = WAIT_S
+) -> None:
+    """Stop units and remove them from the store."""
+    ctl = invocation(context)
+    _wait(ctl, _lower_targets(ctl, names, TargetState.DESTROYED), timeout, no_block=no_block)
+
+
+def cat(context: typer.Context, name: JobName) -> None:
+    """Print the unit file of a job as it was submitted."""
+    ctl = invocation(context)
+    ctl.say(ctl.registry.desired(name).text)
+
+
+def list_units(
+    context: typer.Context,
+    *,
+    fields: Annotated[
+        str, typer.Option("--fields", help=f"Columns, of {','.join(listings.UNIT_FIELDS)}.")
+    ] = "unit,machine,active,sub",
+    full: Full = False,
+    no_legend: NoLegend = False,
+) -> None:
+    """List the units that are placed, and their hosts."""
+    ctl = invocation(context)
+    rows = listings.units(ctl.cluster, full=full)
+    _show(ctl, rows, (fields, listings.UNIT_FIELDS), no_legend=no_legend)
+
+
+def list_unit_files(
+    context: typer.Context,
+    *,
+    fields: Annotated[
+        str, typer.Option("--fields", help=f"Columns, of {','.join(listings.FILE_FIELDS)}.")
+    ] = "unit,hash,dstate,state,target",
+    full: Full = False,
+    no_legend: NoLegend = False,
+) -> None:
+    """List the units in the store."""
+    ctl = invocation(context)
+    rows = listings.unit_files(ctl.cluster, full=full)
+    _show(ctl, rows, (fields, listings.FILE_FIELDS), no_legend=no_legend)
+
+
+def list_machines(
+    context: typer.Context,
+    *,
+    fields: Annotated[
+        str, typer.Option("--fields", help=f"Columns, of {','.join(listings.MACHINE_FIELDS)}.")
+    ] = "machine,ip,metadata",
+    full: Full = False,
+    no_legend: NoLegend = False,
+) -> None:
+    """List the hosts whose agents answer."""
+    ctl = invocation(context)
+    rows = listings.machines(ctl.cluster, full=full)
+    _show(ctl, rows, (fields, listings.MACHINE_FIELDS), no_legend=no_legend)
+
+
+def _raise_target(ctl: Invocation, path: str, target: TargetState, *, replace: bool) -> str:
+    """Bring a unit up to a target state. A file is read only for a unit that is not known yet."""
+    from fleet.ctl.unit_source import find_unit
+
+    jobs, name = ctl.cluster.jobs, Path(path).name
+    known = jobs.get(name) or jobs.get(f"{name}.service")
+    is_known = known is not None and known.record.target is not TargetState.DESTROYED
+    if known is not None and is_known and not replace:
+        if known.record.target is not target and target is not TargetState.INACTIVE:
+            ctl.registry.change_job(known.record.name, target=target)
+        return known.record.name
+    name, text = find_unit(ctl, path)
+    return ctl.registry.put_job(name, text, target=target).name
+
+
+def _lower_targets(ctl: Invocation, names: Iterable[str], target: TargetState) -> list[str]:
+    """Bring units down to a target state."""
+    records = [ctl.registry.desired(Path(name).name).record for name in names]
+    for record in records:
+        if record.target is not TargetState.DESTROYED:
+            ctl.registry.change_job(record.name, target=target)
+    return [record.name for record in records]
+
+
+def _wait(ctl: Invocation, jobs: list[str], timeout_s: float, *, no_block: bool) -> None:
+    if not no_block:
+        from fleet.ctl.wait import wait_for_jobs
+
+        wait_for_jobs(ctl, jobs, timeout_s)
+
+
+def _show(
+    ctl: Invocation,
+    rows: Iterable[Mapping[str, str]],
+    columns: tuple[str, Sequence[str]],
+    *,
+    no_legend: bool,
+) -> None:
+    """Print the columns that --fields names, of those there are."""
+    from fleet.core.ctl.render import aligned
+    from fleet.ctl.registry import Refused
+
+    fields, known = columns
+    names = fields.split(",")
+    if unknown := set(names) - set(known):
+        raise Refused(f"there is no field {min(unknown)!r}: choose from {','.join(known)}")
+    found = list(rows)
+    if ctl.as_json:
+        ctl.say_json(found)
+        return
+    cells = [[row[name] for name in names] for row in found]
+    text = aligned([name.upper() for name in names], cells)
+    ctl.say(text.partition("\n")[2] if no_legend else text)

@@ -1,0 +1,92 @@
+"""Commands that wait: they print progress until the fleet is as you asked, or cannot be."""
+
+import time
+from collections import Counter
+
+from fleet.core.model import AUTO_REVERT_AUTHOR, TargetState
+from fleet.core.scheduling.cluster_state import ClusterState, DesiredJob, Host
+from fleet.core.scheduling.rollout_progress import is_up
+from fleet.ctl.invocation import Invocation
+from fleet.ctl.registry import Refused, has_converged
+
+
+def wait_for_jobs(ctl: Invocation, names: list[str], timeout_s: float) -> None:
+    """Print progress until all jobs are as wanted. Raises Refused when one cannot be."""
+    end_s = time.monotonic() + timeout_s
+    printed: dict[str, str] = {}
+    versions = {name: each.record.version for name, each in ctl.cluster.jobs.items()}
+    with ctl.registry.following() as wait_for_change:
+        while pending := _pending(ctl, names, versions):
+            for desired in pending:
+                name, line = desired.record.name, _progress(ctl.cluster, desired)
+                if printed.get(name) != line:
+                    printed[name] = line
+                    ctl.progress(line)
+                if reason := _hopeless_reason(desired):
+                    raise Refused(f"{name}: {reason}")
+            if time.monotonic() >= end_s:
+                waiting = [desired.record.name for desired in pending]
+                raise Refused(
+                    f"{', '.join(waiting)}: not finished after {timeout_s:g} s. The fleet goes on: "
+                    f"`fleetctl status {waiting[0]}` shows how far it is"
+                )
+            wait_for_change()
+
+
+def wait_until_drained(ctl: Invocation, host: Host, timeout_s: float) -> None:
+    """Print progress until no instance is left on a host. Raises Refused after the timeout."""
+    end_s, printed = time.monotonic() + timeout_s, ""
+    with ctl.registry.following() as wait_for_change:
+        while left := ctl.cluster.hosts[host.id].instances:
+            names = ", ".join(each.allocation.name for each in left[:5])
+            line = f"{host.name()}: {len(left)} left: {names}"
+            if line != printed:
+                printed = line
+                ctl.progress(line)
+            if time.monotonic() >= end_s:
+                raise Refused(f"{line}; timed out after {timeout_s:g} s")
+            wait_for_change()
+        ctl.progress(f"{host.name()} is empty")
+
+
+def _pending(ctl: Invocation, names: list[str], versions: dict[str, int]) -> list[DesiredJob]:
+    """Return the jobs that are not as wanted. Raises Refused for one that was reverted."""
+    hosts = list(ctl.cluster.hosts.values())
+    jobs = [ctl.cluster.jobs[name] for name in names if name in ctl.cluster.jobs]
+    for desired in jobs:
+        record = desired.record
+        if record.version > versions.get(record.name, 0) and record.by == AUTO_REVERT_AUTHOR:
+            raise Refused(f"{record.name}: {record.note}")
+    return [desired for desired in jobs if not has_converged(desired, hosts)]
+
+
+def _hopeless_reason(desired: DesiredJob) -> str:
+    """Return why waiting is useless, "" while it is not."""
+    record, rollout = desired.record, desired.rollout
+    if record.target not in (TargetState.LAUNCHED, TargetState.LOADED):
+        return ""
+    if record.paused:
+        return f"the rollout is paused: continue it with `fleetctl rollout resume {record.name}`"
+    if rollout and rollout.version == record.version and rollout.state == "failed":
+        return rollout.note
+    return ""
+
+
+def _progress(cluster: ClusterState, desired: DesiredJob) -> str:
+    record = desired.record
+    instances = [
+        each
+        for host in cluster.hosts.values()
+        for each in host.instances
+        if each.allocation.job == record.name
+    ]
+    phases = Counter(each.report.phase.value if each.report else "ordered" for each in instances)
+    is_global = desired.job is not None and desired.job.is_global
+    wanted = f" of {desired.count}" if desired.count and not is_global else ""
+    done = sum(
+        is_up(each) and each.allocation.version == record.version for each in instances
+    )
+    parts = [f"{done}{wanted} done", *(f"{n} {phase}" for phase, n in sorted(phases.items()))]
+    notes = sorted({each.report.note for each in instances if each.report and each.report.note})
+    state = ", ".join(parts) if instances else "not placed"
+    return "; ".join([f"{record.name} version {record.version}: {state}", *notes[:1]])

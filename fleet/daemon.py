@@ -1,32 +1,47 @@
 """`fleetd`: a scheduler, an agent, or both in one process."""
 
 import asyncio
+import os
+import socket
+import uuid
 from collections.abc import Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from coordinator.client import Store, StoreError
+from daemonkit import options
 from daemonkit.core.samples import Sample
+from daemonkit.host import machine_id
 from daemonkit.observe.status_page import Probe, StatusPage
+from daemonkit.process import lifecycle
 from daemonkit.process.lifecycle import Lifecycle
+from fleet.settings import LEASE_S, AgentSettings, DriverName, FleetdSettings, SchedulerSettings
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    from fleet.agent.agent import Agent
+    from fleet.scheduler.scheduler import Scheduler
+    from fleet.systemd.driver import SystemdDriver
 
 
 class Role(Protocol):
-    """What a process of fleetd does: agent, scheduler."""
+    """What a process of fleetd does: scheduler or agent."""
 
     async def start(self, life: Lifecycle) -> None:
-        """Begin."""
+        """Start."""
         ...
 
     async def drain(self) -> None:
-        """End."""
+        """Stop."""
         ...
 
     @property
     def is_ready(self) -> bool:
-        """Whether it does its job."""
+        """Whether it does its work."""
         ...
 
     def state(self) -> object:
-        """Return what it believes."""
+        """Return its state, for /debug/state."""
         ...
 
     def samples(self) -> Iterator[Sample]:
@@ -48,13 +63,13 @@ class Fleetd:
         )
 
     async def start(self, life: Lifecycle) -> None:
-        """Start the page and the roles. None of them waits for the store."""
+        """Start the status page and the roles. None of them waits for the store."""
         await self.page.start()
         for role in self._roles.values():
             await role.start(life)
 
     async def drain(self) -> None:
-        """End the roles; units run on."""
+        """Stop the roles. Units keep running."""
         await asyncio.gather(*(role.drain() for role in self._roles.values()))
         await self.page.stop()
 
@@ -68,3 +83,64 @@ class Fleetd:
     def _samples(self) -> Iterator[Sample]:
         for role in self._roles.values():
             yield from role.samples()
+
+
+def run(settings: FleetdSettings, drain_s: float) -> int:
+    """Run fleetd until it is told to stop, and return its exit code. Raises Failure."""
+    roles: dict[str, Role] = {}
+    try:
+        store = settings.store.connect()
+        if settings.has_scheduler:
+            roles["scheduler"] = build_scheduler(store, settings)
+        if settings.has_agent:
+            roles["agent"] = build_agent(store, settings)
+    except (StoreError, OSError, ValueError) as error:
+        raise options.Failure(str(error)) from error
+    return lifecycle.run(Fleetd(roles, settings.status_addr), drain_s=drain_s)
+
+
+def build_scheduler(store: Store, settings: FleetdSettings) -> "Scheduler":
+    """Return the scheduler of this process."""
+    from fleet.scheduler.scheduler import Scheduler
+
+    holder = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    return Scheduler(store, SchedulerSettings(holder, LEASE_S, settings.grace_s))
+
+
+def build_agent(store: Store, settings: FleetdSettings) -> "Agent":
+    """Return the agent of this host. Raises OSError, or ValueError for a bad key."""
+    from fleet.agent import facts
+    from fleet.agent.agent import Agent
+
+    address = settings.public_ip or facts.address_towards(settings.store.endpoints)
+    own = AgentSettings(
+        own=facts.read(address, settings.labels, options.installed_version()),
+        boot_id=machine_id.read_boot_id(),
+        state_dir=settings.state_dir,
+        ttl_s=settings.agent_ttl_s,
+        trusted=_read_trusted_keys(settings),
+        may_exec=settings.may_exec,
+    )
+    return Agent(store, _systemd_driver(settings.driver), own)
+
+
+def _read_trusted_keys(settings: FleetdSettings) -> "tuple[Ed25519PublicKey, ...]":
+    directory = settings.trusted_keys
+    if directory is None:
+        return ()
+    from fleet.core.jobs import signing
+
+    files = sorted(directory.glob("*.pem"))
+    if not files:
+        raise OSError(f"{directory} contains no *.pem key")
+    return tuple(signing.load_public_key(file.read_bytes()) for file in files)
+
+
+def _systemd_driver(name: DriverName) -> "SystemdDriver":
+    if name is DriverName.DBUS:
+        from fleet.systemd.dbus import DBusDriver
+
+        return DBusDriver()
+    from fleet.systemd.systemctl import SystemctlDriver
+
+    return SystemctlDriver()

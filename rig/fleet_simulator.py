@@ -1,8 +1,8 @@
-"""A fleet without machines: the scheduler that runs in production, hosts that only pretend.
+"""A simulated fleet: the scheduler's production code, with simulated hosts.
 
-Time is told. Hosts follow their plans as an agent does: a successor waits for its predecessor,
-what is exclusive stops by itself on a host that is cut off. Every tick checks what must never
-happen, and `moves` counts what was placed more than once.
+Time is simulated, too. Hosts follow their plans as an agent does, and an exclusive instance stops
+by itself on a host that is cut off. Every tick checks that no exclusive instance runs twice, and
+`placements` counts how often each instance was placed.
 """
 
 from collections import Counter, defaultdict
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from fleet.core.jobs import jobspec as jobs
+from fleet.core.jobs import jobspec
 from fleet.core.model import (
     Allocation,
     DesiredState,
@@ -29,22 +29,22 @@ from fleet.core.scheduling.failure_detector import FailureDetector
 from fleet.core.scheduling.plan_builder import Outcome, build_plans
 from fleet.core.scheduling.reconcile import reconcile
 
-# As the agent's: the status key lives so long, and the dead-man timer as long.
+# The TTL of the status key, and the time of the dead-man timer, as with a real agent.
 LEASE_S = 30.0
 
 
 @dataclass(slots=True)
-class _Unit:
+class SimulatedUnit:
     since_s: float
     failures: int = 0
 
 
 @dataclass(slots=True)
-class Machine:
-    """A host that pretends."""
+class SimulatedHost:
+    """A simulated host."""
 
     view: Host
-    running: dict[tuple[str, int, int], _Unit] = field(default_factory=dict)
+    running: dict[tuple[str, int, int], SimulatedUnit] = field(default_factory=dict)
     is_up: bool = True
     is_heard: bool = True
     heard_s: float = 0.0
@@ -52,12 +52,12 @@ class Machine:
 
 
 class Simulator:
-    """Scheduler, clock and hosts. `dying` units never become ready."""
+    """Scheduler, clock and hosts. The units in `dying` never become ready."""
 
     def __init__(self, facts: Iterable[Facts], *, start_s: float = 2.0) -> None:
         self.cluster = ClusterState()
-        self.health = FailureDetector()
-        self.machines = {each.id: Machine(Host(each.id, facts=each)) for each in facts}
+        self.failures = FailureDetector()
+        self.machines = {each.id: SimulatedHost(Host(each.id, facts=each)) for each in facts}
         self.cluster.hosts = {name: each.view for name, each in self.machines.items()}
         self._jobs: dict[str, DesiredJob] = {}
         self.cluster.jobs = self._jobs
@@ -67,21 +67,21 @@ class Simulator:
         self.epoch = 1
         self.writes = 0
         self.outcome = Outcome()
-        self.seats: Counter[tuple[str, int]] = Counter()
+        self.placements: Counter[tuple[str, int]] = Counter()
         self._report_all()
 
     def submit(self, name: str, text: str, *, target: TargetState = TargetState.LAUNCHED) -> None:
-        """Want a job, or a new version of it."""
+        """Write a job, or a new version of it."""
         was = self._jobs.get(name)
         unit = digest(text)
         version, rev = (was.record.version, was.record.rev) if was else (0, 0)
         record = JobRecord(name=name, version=version + 1, rev=rev + 1, unit=unit, target=target)
         rollout = was.rollout if was else None
-        self._jobs[name] = DesiredJob(record, jobs.parse(name, text), text, rollout=rollout)
+        self._jobs[name] = DesiredJob(record, jobspec.parse(name, text), text, rollout=rollout)
         self._texts[unit] = text
 
     def change(self, name: str, **fields: object) -> None:
-        """Change what is wanted of a job: its count, its target."""
+        """Change fields of a job's record: its count, its target state."""
         desired = self._jobs[name]
         rev = desired.record.rev + 1
         desired.record = msgspec.structs.replace(desired.record, rev=rev, **fields)
@@ -93,34 +93,34 @@ class Simulator:
             self.tick(step_s)
 
     def tick(self, step_s: float = 1.0) -> Outcome:
-        """One look of the scheduler, one turn of every host."""
+        """Run one pass of the scheduler and one pass of every host."""
         self.cluster.now_s += step_s
         heard = {
             name: self.cluster.now_s - each.heard_s < LEASE_S
             for name, each in self.machines.items()
         }
-        for name, health in self.health.observe(self.cluster.now_s, heard).items():
+        for name, health in self.failures.observe(self.cluster.now_s, heard).items():
             self.cluster.hosts[name].health = health
         self.outcome = build_plans(self.cluster, reconcile(self.cluster), self.epoch)
         self._write(self.outcome)
         for machine in self.machines.values():
-            self._turn(machine)
+            self._reconcile_host(machine)
         self._check_exclusive()
         return self.outcome
 
     def running(self, name: str) -> list[str]:
-        """Return the hosts where instances of a job really run."""
+        """Return the hosts on which instances of a job really run."""
         return sorted(
             host for host, each in self.machines.items() for key in each.running if key[0] == name
         )
 
     def ready(self, name: str) -> int:
-        """Count a job's instances that are known to be ready."""
+        """Count a job's instances that are available, as the scheduler sees it."""
         return sum(
-            instances.available and instances.allocation.desired_state is DesiredState.RUN
+            instance.is_available and instance.allocation.desired_state is DesiredState.RUN
             for host in self.cluster.hosts.values()
-            for instances in host.instances
-            if instances.allocation.job == name
+            for instance in host.instances
+            if instance.allocation.job == name
         )
 
     def _write(self, outcome: Outcome) -> None:
@@ -130,7 +130,7 @@ class Simulator:
             before = {each.key for each in view.plan.allocations}
             for allocation in plan.allocations:
                 if allocation.key not in before:
-                    self.seats[allocation.job, allocation.index] += 1
+                    self.placements[allocation.job, allocation.index] += 1
             view.plan = plan
             view.plan_modified += 1
             view.join()
@@ -139,12 +139,12 @@ class Simulator:
         for name, record in outcome.records.items():
             text = self._texts[record.unit]
             self._jobs[name] = DesiredJob(
-                record, jobs.parse(name, text), text, rollout=self._jobs[name].rollout
+                record, jobspec.parse(name, text), text, rollout=self._jobs[name].rollout
             )
         for name in outcome.forgotten:
             del self._jobs[name]
 
-    def _turn(self, machine: Machine) -> None:
+    def _reconcile_host(self, machine: SimulatedHost) -> None:
         now_s = self.cluster.now_s
         if not machine.is_up:
             return
@@ -162,7 +162,7 @@ class Simulator:
                 machine.view.status = status
                 machine.view.join()
 
-    def _follow(self, machine: Machine, allocation: Allocation, *, cut: bool) -> Report:
+    def _follow(self, machine: SimulatedHost, allocation: Allocation, *, cut: bool) -> Report:
         running, now_s = machine.running, self.cluster.now_s
         if allocation.desired_state is DesiredState.STOP or (cut and allocation.exclusive):
             running.pop(allocation.key, None)
@@ -173,7 +173,7 @@ class Simulator:
         if allocation.unit in self.dying:
             failures = int(now_s // self.start_s)
             return Report(allocation, Phase.FAILED, failures=failures)
-        unit = running.setdefault(allocation.key, _Unit(now_s))
+        unit = running.setdefault(allocation.key, SimulatedUnit(now_s))
         ready = now_s - unit.since_s >= self.start_s
         return Report(allocation, Phase.READY if ready else Phase.STARTING, available=ready)
 

@@ -1,4 +1,4 @@
-"""What this host is, and how busy it is."""
+"""What this host has, and how busy it is."""
 
 import os
 import socket
@@ -7,21 +7,20 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from daemonkit.host import machine_id
 from fleet.core.model import Facts, HostLoad
 
-MACHINE_ID = Path("/etc/machine-id")
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 PRESSURE = Path("/proc/pressure/cpu")
-# What the host itself needs; jobs get the rest.
+# What the host needs for itself. Jobs get the rest.
 RESERVED_CPU, RESERVED_MEMORY = 100, 128 << 20
 
 
 def read(address: str, labels: dict[str, str], version: str) -> Facts:
-    """Return this host's facts. Raises OSError when it has no machine-id."""
+    """Return this host's facts. Raises OSError if it has no machine id."""
     release = _release()
     plain = {"arch": os.uname().machine, "os": release.get("ID", "linux")}
     return Facts(
-        id=own_id(),
+        id=machine_id.read(),
         hostname=socket.gethostname(),
         address=address,
         cpu=max(1, 1000 * (psutil.cpu_count() or 1) - RESERVED_CPU),
@@ -31,18 +30,8 @@ def read(address: str, labels: dict[str, str], version: str) -> Facts:
     )
 
 
-def own_id() -> str:
-    """Return this host's id. Raises OSError."""
-    return _id(MACHINE_ID)
-
-
-def boot_id() -> str:
-    """Return which boot of the host this is."""
-    return _id(BOOT_ID)
-
-
 def address_towards(endpoints: str) -> str:
-    """Return the address by which this host reaches the store: others reach it there, too."""
+    """Return the address from which this host reaches the store: others reach the host there."""
     parts = urlsplit(endpoints.split(",", maxsplit=1)[0].strip())
     try:
         target = socket.getaddrinfo(parts.hostname, parts.port or 80, type=socket.SOCK_DGRAM)[0]
@@ -54,7 +43,7 @@ def address_towards(endpoints: str) -> str:
 
 
 def load() -> HostLoad:
-    """Return how busy the host is: load by processor, time that tasks waited for one, memory."""
+    """Return the load of the host: load average per processor, CPU pressure, memory in use."""
     cores = psutil.cpu_count() or 1
     memory = psutil.virtual_memory()
     return HostLoad(
@@ -64,26 +53,19 @@ def load() -> HostLoad:
     )
 
 
-def moved(before: HostLoad, after: HostLoad) -> bool:
-    """Say whether it is worth a write: history in the store is shared."""
+def differs(before: HostLoad, after: HostLoad) -> bool:
+    """Say whether a change of the load is worth a write: the store keeps a history of writes."""
     pairs = ((before.load, after.load), (before.memory, after.memory))
     return any(abs(one - other) > 0.1 for one, other in pairs)
 
 
 def _pressure() -> float:
-    """Return the share of the last ten seconds in which some task waited for a processor."""
+    """Return the share of the last ten seconds in which a task waited for a processor."""
     try:
         some = PRESSURE.read_text().split()
     except OSError:  # a kernel without PSI
         return 0.0
     return float(some[1].removeprefix("avg10=")) / 100
-
-
-def _id(path: Path) -> str:
-    text = path.read_text().strip()
-    if not text or text == "uninitialized":
-        raise OSError(f"{path} holds no id yet: run systemd-machine-id-setup")
-    return text
 
 
 def _release() -> dict[str, str]:

@@ -1,15 +1,14 @@
-"""What an agent keeps in the store: its facts, its status, the records of what is ready here.
+"""What an agent writes to the store: its facts, its status, and the records of ready endpoints.
 
-All calls block, and one thread makes them, one after the other. A key that is gone although
-nobody removed it means that the store was emptied or restored: then everything is written anew.
+All calls block, and one thread makes them, one after the other. If a key is gone although nobody
+removed it, the store was emptied or restored: then everything is written again.
 """
 
 import contextlib
 import time
 from collections.abc import Mapping
 
-from coordinator.client.core.errors import KeyNotFound
-from coordinator.client.core.store_protocol import Store
+from coordinator.client import KeyNotFound, Store
 from fleet.agent import facts
 from fleet.core import keys
 from fleet.core.model import Facts, HostLoad, HostStatus, InvalidRecord, Plan, decode, encode
@@ -23,31 +22,31 @@ class HostStatusWriter:
         self._status: HostStatus | None = None
         self._records: dict[str, str] = {}
         self._renewed_s = 0.0
-        # When the last renewal was sent that the store confirmed; monotonic, 0 for never.
+        # When the last renewal that the store confirmed was sent; monotonic, 0 for never.
         self.sent_s = 0.0
-        self.was_renewed_anew = False
+        # Whether the key was written after a silence in which others may have acted.
+        self.was_silent = False
 
     def write(self, status: HostStatus, records: Mapping[str, str]) -> None:
-        """Bring the store to this. Raises StoreError, and can be called again."""
+        """Bring the store up to date. Raises StoreError, and can be called again."""
         sent_s = time.monotonic()
-        # After a silence others may have acted: what they wrote must be read before anything.
-        silent = sent_s - self.sent_s >= self._ttl_s / 2
+        was_silent = sent_s - self.sent_s >= self._ttl_s / 2
         gone = [key for key in self._records if key not in records]
         for key in gone:
             self._remove(key)
-        due = sent_s - self._renewed_s >= self._ttl_s / 6
-        renewed = self._write_status(status, due=due)
+        is_due = sent_s - self._renewed_s >= self._ttl_s / 6
+        is_renewed = self._write_status(status, is_due=is_due)
         for key, value in records.items():
-            self._write_record(key, value, due=due)
-        if due:
+            self._write_record(key, value, is_due=is_due)
+        if is_due:
             self._renewed_s = sent_s
-        if renewed:
-            slow = time.monotonic() - sent_s >= self._ttl_s / 2
-            self.was_renewed_anew = self.was_renewed_anew or silent or slow
+        if is_renewed:
+            was_slow = time.monotonic() - sent_s >= self._ttl_s / 2
+            self.was_silent = self.was_silent or was_silent or was_slow
             self.sent_s = sent_s
 
-    def plan(self) -> tuple[Plan, int]:
-        """Read the newest plan that the store has, and the epoch of who schedules now."""
+    def read_plan(self) -> tuple[Plan, int]:
+        """Return the newest plan in the store, and the epoch of the present leader."""
         plan, epoch = Plan(), 0
         with contextlib.suppress(KeyNotFound, ValueError):
             epoch = int(self._store.get(keys.EPOCH).value)
@@ -55,12 +54,11 @@ class HostStatusWriter:
             plan = decode(self._store.get(keys.plan(self._facts.id)).value, Plan)
         return plan, epoch
 
-    def _write_status(self, status: HostStatus, *, due: bool) -> bool:
-        """Write the status if it changed, else renew it; say whether its TTL began anew."""
+    def _write_status(self, status: HostStatus, *, is_due: bool) -> bool:
+        """Write the status if it has changed, else renew it. Return whether its TTL was renewed."""
         key = keys.status(self._facts.id)
-        was = self._status
-        if was is not None and _same(was, status):
-            if not due:
+        if self._status is not None and _is_same(self._status, status):
+            if not is_due:
                 return False
             try:
                 self._store.refresh(key, self._ttl_s)
@@ -77,11 +75,11 @@ class HostStatusWriter:
     def _forget(self) -> None:
         self._status = None
         self._records.clear()
-        self.was_renewed_anew = True
+        self.was_silent = True
 
-    def _write_record(self, key: str, value: str, *, due: bool) -> None:
+    def _write_record(self, key: str, value: str, *, is_due: bool) -> None:
         if self._records.get(key) == value:
-            if not due:
+            if not is_due:
                 return
             try:
                 self._store.refresh(key, self._ttl_s)
@@ -98,9 +96,9 @@ class HostStatusWriter:
         self._records.pop(key, None)
 
 
-def _same(was: HostStatus, now: HostStatus) -> bool:
-    """Say whether two statuses differ in their load alone, and not by much."""
-    plain = HostLoad()
-    one = HostStatus(was.boot_id, was.epoch, was.gen, was.reports, plain, was.note)
-    other = HostStatus(now.boot_id, now.epoch, now.gen, now.reports, plain, now.note)
-    return one == other and not facts.moved(was.load, now.load)
+def _is_same(was: HostStatus, now: HostStatus) -> bool:
+    """Whether two statuses differ in their load alone, and only a little."""
+    no_load = HostLoad()
+    one = HostStatus(was.boot_id, was.epoch, was.gen, was.reports, no_load, was.note)
+    other = HostStatus(now.boot_id, now.epoch, now.gen, now.reports, no_load, now.note)
+    return one == other and not facts.differs(was.load, now.load)

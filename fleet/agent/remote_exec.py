@@ -1,79 +1,108 @@
-"""Answers of an agent: a unit's journal, and what a command printed. Bounded, and written down."""
+"""Requests to an agent: the journal of a unit, or a command to run. The responses are bounded."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from coordinator.client.core.errors import KeyNotFound, StoreError
-from coordinator.client.core.store_protocol import Store
+from coordinator.client import Entry, KeyNotFound, Store, StoreError
+from daemonkit.core.program_result import Cause
 from daemonkit.observe import logs
+from daemonkit.process.lifecycle import Lifecycle
+from daemonkit.process.run import Limits, run_async
 from fleet.core import keys
 from fleet.core.jobs import unitfile
-from fleet.core.model import RemoteRequest, RemoteResponse, encode
+from fleet.core.model import InvalidRecord, RemoteRequest, RemoteResponse, decode, encode
+from fleet.systemd.driver import SystemdDriver
 
 TTL_S = 60
-# A command's unit ends it by then, and we give up a little later.
+# systemd ends a command after the first time, and the agent gives up after the second.
 COMMAND_S = 48.0
 WAIT_S = 50.0
-# A key of the store is no place for more.
+# The store is no place for more output than this.
 OUT_BYTES_MAX = 128 << 10
 LINES_MAX = 2000
 CURSOR = "-- cursor: "
 _log = logs.get("agent")
 
 
-async def answer(store: Store, number: str, ask: RemoteRequest, command: Sequence[str]) -> None:
-    """Do what is asked and write what came of it; without a `command` to run, refuse to."""
-    if ask.logs:
-        found = await _journal(ask)
+class RemoteRequests:
+    """Answers each request to one host once."""
+
+    def __init__(self, store: Store, host: str, driver: SystemdDriver, *, may_exec: bool) -> None:
+        self._store, self._driver, self._may_exec = store, driver, may_exec
+        self._prefix = keys.request(host, "")
+        self._answered: set[str] = set()
+
+    def apply(self, entries: Mapping[str, Entry], life: Lifecycle) -> None:
+        """Start to answer the requests among these keys that are new."""
+        requests = {
+            key.removeprefix(self._prefix): each.value
+            for key, each in entries.items()
+            if key.startswith(self._prefix)
+        }
+        self._answered &= requests.keys()
+        for number, text in requests.items():
+            if number not in self._answered and not life.stopping:
+                self._answered.add(number)
+                self._begin(number, text, life)
+
+    def _begin(self, number: str, text: str, life: Lifecycle) -> None:
+        try:
+            request = decode(text, RemoteRequest)
+        except InvalidRecord:
+            return
+        command: list[str] = []
+        if self._may_exec and request.command:
+            command = self._driver.command_in_unit(request.command, COMMAND_S)
+        _log.info("asked", by=request.by, logs=request.logs, command=" ".join(request.command))
+        life.spawn(respond(self._store, number, request, command), f"request {number}")
+
+
+async def respond(
+    store: Store, number: str, request: RemoteRequest, command: Sequence[str]
+) -> None:
+    """Do what a request asks, and write the response. Without a `command`, refuse to run one."""
+    if request.logs:
+        response = await _read_journal(request)
     elif command:
-        found = await _run(list(command))
+        response = await _run(list(command))
     else:
-        found = RemoteResponse(1, "this host runs no commands: see --no-exec and --trusted-keys\n")
+        why = "this host runs no commands: see --no-exec and --trusted-keys of fleetd\n"
+        response = RemoteResponse(1, why)
     try:
-        await asyncio.to_thread(store.put, keys.answer(number), encode(found), ttl_s=TTL_S)
+        await asyncio.to_thread(store.put, keys.response(number), encode(response), ttl_s=TTL_S)
     except (StoreError, KeyNotFound) as error:
         _log.warning("not-answered", number=number, error=str(error))
 
 
-async def _journal(ask: RemoteRequest) -> RemoteResponse:
+async def _read_journal(request: RemoteRequest) -> RemoteResponse:
     try:
-        unitfile.checked_name(ask.logs.removeprefix("fleet-"))
+        unitfile.checked_name(request.logs.removeprefix("fleet-"))
     except ValueError as error:
         return RemoteResponse(2, f"{error}\n")
     command = [
         "journalctl",
         "--no-pager",
         "--output=short-iso-precise",
-        "--utc",  # hosts of several time zones are read as one
+        "--utc",  # so that the journals of hosts in several time zones can be merged
         "--show-cursor",
-        f"--unit={ask.logs}",
+        f"--unit={request.logs}",
     ]
-    if ask.cursor:
-        command.append(f"--after-cursor={ask.cursor}")
+    if request.cursor:
+        command.append(f"--after-cursor={request.cursor}")
     else:
-        command.append(f"--lines={min(ask.lines, LINES_MAX)}")
+        command.append(f"--lines={min(request.lines, LINES_MAX)}")
     found = await _run(command)
     lines = found.out.splitlines(keepends=True)
     cursors = [line.removeprefix(CURSOR).strip() for line in lines if line.startswith(CURSOR)]
     text = "".join(line for line in lines if not line.startswith("-- "))
-    return RemoteResponse(found.code, text, cursors[-1] if cursors else ask.cursor)
+    return RemoteResponse(found.code, text, cursors[-1] if cursors else request.cursor)
 
 
 async def _run(command: list[str]) -> RemoteResponse:
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
+        result = await run_async(command, Limits(WAIT_S, OUT_BYTES_MAX))
     except OSError as error:
         return RemoteResponse(127, f"{command[0]}: {error.strerror}\n")
-    try:
-        async with asyncio.timeout(WAIT_S):
-            out, _ = await process.communicate()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+    if result.cause is Cause.TIMED_OUT:
         return RemoteResponse(124, f"{command[0]}: ended after {WAIT_S:g} s\n")
-    return RemoteResponse(process.returncode or 0, out[-OUT_BYTES_MAX:].decode(errors="replace"))
+    return RemoteResponse(result.code, result.tail.decode(errors="replace"))

@@ -1,30 +1,29 @@
-"""What an agent must not forget: the newest plan it followed, the units' texts, the failures."""
+"""The agent's state on disk: the newest plan that it followed, the units, the failures."""
 
-import contextlib
-import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import msgspec
 
+from daemonkit.host import atomic_file
 from fleet.core.model import Plan
 
 NAME = "agent.json"
-# So many texts that no order names are kept, for versions that are taken back.
+# This many units that no plan names are kept, for versions that are reverted to.
 TEXTS_MAX = 200
 
 
 class AgentState(msgspec.Struct, frozen=True):
-    """One host's memory. `failures` and `deaths` are by unit name."""
+    """What an agent remembers. `failures` and `deaths` are by unit name."""
 
     boot_id: str = ""
     plan: Plan = Plan()
     failures: dict[str, int] = {}
-    deaths: dict[str, str] = {}  # the last invocation whose end is counted
+    deaths: dict[str, str] = {}  # the last invocation whose failure is counted
 
 
 class StateDirectory:
-    """Files of one directory; each is whole or not there."""
+    """The directory of the agent's state. Each file is complete or absent."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -34,18 +33,18 @@ class StateDirectory:
         self._signatures.mkdir(exist_ok=True)
 
     def load(self) -> AgentState:
-        """Return what was saved last; nothing, if that cannot be read."""
+        """Return the state that was saved last; an empty one if that cannot be read."""
         try:
             return msgspec.json.decode((self._path / NAME).read_bytes(), type=AgentState)
         except (FileNotFoundError, msgspec.DecodeError):
             return AgentState()
 
-    def save(self, memory: AgentState) -> None:
-        """Keep this, through a loss of power."""
-        self._write(self._path / NAME, msgspec.json.encode(memory))
+    def save(self, state: AgentState) -> None:
+        """Save the state so that it survives a power cut."""
+        atomic_file.write(self._path / NAME, msgspec.json.encode(state))
 
-    def text(self, unit: str) -> tuple[str, list[str]]:
-        """Return a unit's text and the signatures on it; "" if it is not kept."""
+    def load_unit(self, unit: str) -> tuple[str, list[str]]:
+        """Return the text of a unit and its signatures; "" if it is not here."""
         try:
             text = (self._units / unit).read_bytes().decode(errors="replace")
         except FileNotFoundError:
@@ -55,33 +54,15 @@ class StateDirectory:
         except FileNotFoundError:
             return text, []
 
-    def keep(
+    def save_unit(
         self, unit: str, text: str, signatures: Iterable[str], ordered: Collection[str]
     ) -> None:
-        """Keep a unit's text; drop the oldest of too many that no order names."""
+        """Save a unit; remove the oldest ones of too many that no plan names."""
         if signed := "\n".join(signatures):
-            self._write(self._signatures / unit, signed.encode())
-        self._write(self._units / unit, text.encode())
+            atomic_file.write(self._signatures / unit, signed.encode())
+        atomic_file.write(self._units / unit, text.encode())
         spare = [each for each in self._units.iterdir() if each.name not in ordered]
         spare.sort(key=lambda each: each.stat().st_mtime)
         for place in spare[:-TEXTS_MAX]:
             place.unlink(missing_ok=True)
             (self._signatures / place.name).unlink(missing_ok=True)
-
-    def _write(self, place: Path, data: bytes) -> None:
-        draft = place.with_suffix(".draft")
-        with draft.open("wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        draft.replace(place)
-        with contextlib.closing(_Directory(place.parent)) as directory:
-            os.fsync(directory.number)
-
-
-class _Directory:
-    def __init__(self, path: Path) -> None:
-        self.number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-
-    def close(self) -> None:
-        os.close(self.number)

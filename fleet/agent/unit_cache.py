@@ -1,63 +1,65 @@
-"""The texts of a host's units: fetched, judged, kept for the orders there are.
+"""The units that a host may run: fetched from the store, checked, and kept on disk.
 
-The store may hold anything by now, so each text is judged where it will run: by its digest, by
-the signatures on it, and by our reading of it. A refusal is looked at again from time to time:
-somebody may sign what was not signed, and put right what was wrong.
+Whoever can write to the store can write anything there, so every unit is checked on the host
+where it runs: its digest, its signatures, and that fleet can parse it. A refused unit is fetched
+again from time to time: somebody may sign it, or correct it.
 """
 
 from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-from coordinator.client.core.errors import KeyNotFound, StoreError
-from coordinator.client.core.store_protocol import Store
+from coordinator.client import KeyNotFound, Store, StoreError
 from daemonkit.observe import logs
 from fleet.agent.state import StateDirectory
 from fleet.core import keys
-from fleet.core.jobs import signing, unitfile
+from fleet.core.jobs import unitfile
 from fleet.core.model import digest
 
-# A refused unit is fetched again after this.
-AGAIN_S = 5.0
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+# A refused unit is fetched again after this time.
+RETRY_REFUSED_S = 5.0
 _log = logs.get("agent")
 
 
 class UnitCache:
-    """What an agent may run, by digest; `known` and `refused` are read by its turns."""
+    """Texts of units by digest: `known` may run, `refused` holds the reasons of the others."""
 
     def __init__(
         self,
         store: Store,
         state: StateDirectory,
-        trusted: Sequence[Ed25519PublicKey],
+        trusted: "Sequence[Ed25519PublicKey]",
         clock: Callable[[], float],
     ) -> None:
         self._store, self._state, self._trusted, self._clock = store, state, trusted, clock
-        self._judged_s: dict[str, float] = {}
+        self._checked_s: dict[str, float] = {}
         self.known: dict[str, str] = {}
         self.refused: dict[str, str] = {}
 
-    def recall(self, ordered: Collection[str]) -> None:
-        """Take up what the agent before this one kept, if it may run by the keys of today."""
-        for unit in ordered:
-            text, signatures = self._state.text(unit)
+    def load(self, planned: Collection[str]) -> None:
+        """Load the units of a plan from disk, if the trusted keys of today allow them."""
+        for unit in planned:
+            text, signatures = self._state.load_unit(unit)
             if digest(text) == unit and not self._refusal(text, signatures):
                 self.known[unit] = text
 
-    def only(self, ordered: Collection[str]) -> None:
-        """Remember what orders name, and nothing else."""
-        for table in (self.known, self.refused, self._judged_s):
-            for unit in table.keys() - ordered:
+    def keep_only(self, planned: Collection[str]) -> None:
+        """Forget the units that are not in the plan."""
+        for table in (self.known, self.refused, self._checked_s):
+            for unit in table.keys() - planned:
                 del table[unit]
 
-    def due(self, ordered: Collection[str]) -> list[str]:
-        """Return the refused units that are to be looked at again."""
-        before_s = self._clock() - AGAIN_S
-        return [unit for unit in self.refused.keys() & ordered if self._judged_s[unit] <= before_s]
+    def due(self, planned: Collection[str]) -> list[str]:
+        """Return the refused units of the plan that should be fetched again."""
+        before_s = self._clock() - RETRY_REFUSED_S
+        refused = self.refused.keys() & planned
+        return [unit for unit in refused if self._checked_s[unit] <= before_s]
 
-    def fetch(self, unit: str, ordered: Collection[str]) -> None:
-        """Bring a unit's text and judge it. Blocks."""
-        self._judged_s[unit] = self._clock()
+    def fetch(self, unit: str, planned: Collection[str]) -> None:
+        """Fetch a unit from the store and check it. Blocks."""
+        self._checked_s[unit] = self._clock()
         try:
             text = self._store.get(keys.unit(unit)).value
             signatures = self._signatures(unit)
@@ -75,17 +77,22 @@ class UnitCache:
             self.refused[unit] = why
             return
         self.refused.pop(unit, None)
-        self._state.keep(unit, text, signatures, ordered)
+        self._state.save_unit(unit, text, signatures, planned)
         self.known[unit] = text
 
     def _refusal(self, text: str, signatures: Sequence[str]) -> str:
-        if self._trusted and not signing.has_trusted_signature(text, signatures, self._trusted):
+        if self._trusted and not self._is_trusted(text, signatures):
             return "no trusted key has signed this unit"
         try:
             unitfile.parse(text)
         except unitfile.UnitRefused as refused:
             return str(refused)
         return ""
+
+    def _is_trusted(self, text: str, signatures: Sequence[str]) -> bool:
+        from fleet.core.jobs import signing
+
+        return signing.has_trusted_signature(text, signatures, self._trusted)
 
     def _signatures(self, unit: str) -> list[str]:
         if not self._trusted:

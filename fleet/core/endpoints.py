@@ -62,7 +62,9 @@ def checked_fqdn(fqdn: str) -> str:
     """Return a service's name in lower case if it is valid in DNS. Raises ValueError."""
     labels = fqdn.rstrip(".").lower().split(".")
     if len(fqdn) > 200 or not all(map(_NAME.fullmatch, labels)):
-        raise ValueError(f"{fqdn!r} is not a valid service name: write a DNS name such as app.example.com")
+        raise ValueError(
+            f"{fqdn!r} is not a valid service name: write a DNS name such as app.example.com"
+        )
     return ".".join(labels)
 
 

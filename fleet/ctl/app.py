@@ -8,9 +8,9 @@ import typer
 from typer.core import TyperGroup
 
 from daemonkit import options
-from fleet.cli import ENDPOINTS, open_store, show_version_of
 from fleet.ctl import event, host, job, remote, rollout, service, unit
 from fleet.ctl.invocation import Invocation
+from fleet.settings import ENDPOINTS, StoreSettings
 
 CTL = "fleetctl"
 EXIT_CANNOT = 2
@@ -116,20 +116,11 @@ def begin(  # noqa: PLR0913 - typer reads options from parameters
     key_file: options.KeyFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     config: options.Config = None,  # noqa: ARG001 - read by its callback
-    show_version: Annotated[  # noqa: ARG001 - answered by its callback
-        bool,
-        typer.Option(
-            "--version",
-            is_eager=True,
-            callback=show_version_of(CTL),
-            help="Print the version and exit.",
-        ),
-    ] = False,
+    show_version: options.ShowVersion = False,  # noqa: ARG001 - answered by its callback
 ) -> None:
     """Read the global options. A command connects to the store when it needs it."""
     from daemonkit.observe import logs
 
     logs.configure("error", "text")
-    context.obj = Invocation(
-        lambda: open_store(endpoints, (ca_file, cert_file, key_file)), as_json=as_json
-    )
+    store = StoreSettings(endpoints, ca_file, cert_file, key_file)
+    context.obj = Invocation(store.connect, as_json=as_json)

@@ -30,9 +30,7 @@ Fqdn = Annotated[
 ]
 Count = Annotated[
     int | None,
-    typer.Option(
-        "--count", min=0, help="Number of instances. Overrides Count= in the unit."
-    ),
+    typer.Option("--count", min=0, help="Number of instances. Overrides Count= in the unit."),
 ]
 Note = Annotated[str, typer.Option("--note", help="Note for the job's history.")]
 SignKey = Annotated[

@@ -1,19 +1,25 @@
 """What users change in the store: jobs and their versions, services, cordons, drains."""
 
 import contextlib
-import getpass
-import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import Empty, Queue
 
 import msgspec
 
-from coordinator.client.core.errors import CompareFailed, KeyExists, KeyNotFound
-from coordinator.client.core.store_protocol import Absent, AtIndex, Store
-from coordinator.client.core.view import Changes
-from coordinator.client.mirror import Mirror
+from coordinator.client import (
+    Absent,
+    AtIndex,
+    Changes,
+    CompareFailed,
+    KeyExists,
+    KeyNotFound,
+    Mirror,
+    Store,
+)
+from daemonkit.host import machine_id
+from daemonkit.host.author import author
+from fleet.clock import timestamp
 from fleet.core import endpoints, keys
 from fleet.core.jobs import jobspec, selector, unitfile
 from fleet.core.model import (
@@ -78,7 +84,9 @@ class Registry:
         return found
 
     def host(self, name: str) -> Host:
-        """Return a host by its name, its id or the start of its id. Raises Refused."""
+        """Return a host by its name or the start of its id; `self` is this host. Raises Refused."""
+        if name == "self":
+            name = machine_id.read()
         found = [
             host
             for host in self.cache.cluster.hosts.values()
@@ -123,7 +131,7 @@ class Registry:
             count=count,
             paused=old is not None and old.paused and old.target is not TargetState.DESTROYED,
             by=author(),
-            at=now(),
+            at=timestamp(),
             note=note,
         )
         if old is None or old.unit != unit:
@@ -139,9 +147,11 @@ class Registry:
         """Change fields of a job's record. Raises Refused."""
         old = self.desired(name).record
         if old.target is TargetState.DESTROYED:
-            raise Refused(f"{old.name} is being destroyed: use `fleetctl run` with its file to bring it back")
+            raise Refused(
+                f"{old.name} is being destroyed: use `fleetctl run` with its file to bring it back"
+            )
         record = msgspec.structs.replace(
-            old, rev=self._next_rev(old.name), by=author(), at=now(), **fields
+            old, rev=self._next_rev(old.name), by=author(), at=timestamp(), **fields
         )
         self._swap(record)
         self.refresh()
@@ -188,12 +198,12 @@ class Registry:
 
     def cordon(self, host: Host, reason: str) -> None:
         """Place no new instances on a host."""
-        self.store.put(keys.cordon(host.id), encode(Cordon(author(), now(), reason)))
+        self.store.put(keys.cordon(host.id), encode(Cordon(author(), timestamp(), reason)))
 
     def drain(self, host: Host, reason: str, deadline_s: float, *, reboot: bool) -> None:
         """Move all instances off a host."""
         boot = host.status.boot_id if host.status else ""
-        value = Drain(author(), now(), reason, deadline_s, reboot, boot)
+        value = Drain(author(), timestamp(), reason, deadline_s, reboot, boot)
         self.store.put(keys.drain(host.id), encode(value))
 
     def uncordon(self, host: Host) -> None:
@@ -208,7 +218,7 @@ class Registry:
             host.health = HostHealth.READY if host.status else HostHealth.SUSPECT
 
     def _next_rev(self, name: str) -> int:
-        """Return a revision above that of the record and of all that runs: the store may be old."""
+        """Return a revision above all that are known: the store may be an old backup."""
         known = self.cache.cluster.jobs.get(name)
         revs = [known.record.rev] if known else []
         for host in self.cache.cluster.hosts.values():
@@ -230,7 +240,7 @@ class Registry:
             self.store.put(key, encode(record), when=AtIndex(modified) if modified else Absent())
         except (CompareFailed, KeyExists, KeyNotFound):
             raise Refused(
-                f"{record.name} was changed by somebody else at the same time: check it, and try again"
+                f"somebody else changed {record.name} at the same time: check it and try again"
             ) from None
 
 
@@ -252,16 +262,3 @@ def has_converged(desired: DesiredJob, hosts: list[Host]) -> bool:
     if not is_global and len(instances) != desired.count:
         return False
     return all(each.report is not None and each.report.phase is phase for each in instances)
-
-
-def author() -> str:
-    """Return user and host, for records and the history."""
-    try:
-        return f"{getpass.getuser()}@{socket.gethostname()}"
-    except (OSError, KeyError):  # a user without a name
-        return socket.gethostname()
-
-
-def now() -> str:
-    """Return the time in the form of records."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

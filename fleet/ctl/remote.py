@@ -42,8 +42,8 @@ def execute(
     ],
 ) -> None:
     """Run a command as root on the host of an instance, and exit with its exit code."""
+    from daemonkit.host.author import author
     from fleet.core.model import RemoteRequest
-    from fleet.ctl.registry import author
 
     ctl = invocation(context)
     response = request(ctl, _host_of(ctl, where), RemoteRequest(author(), command=tuple(command)))
@@ -72,9 +72,10 @@ def request(ctl: Invocation, host: "Host", asked: "RemoteRequest") -> "RemoteRes
 
 
 def _show_journals(ctl: Invocation, name: str, *, lines: int, follow: bool) -> None:
+    from daemonkit.host.author import author
     from fleet.core.ctl import journal as journals
     from fleet.core.model import RemoteRequest
-    from fleet.ctl.registry import Refused, author
+    from fleet.ctl.registry import Refused
 
     desired = ctl.registry.desired(name)
     instances = ctl.cluster.instances_by_job().get(desired.record.name, [])

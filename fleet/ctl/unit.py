@@ -64,7 +64,11 @@ def start(
 
 
 def stop(
-    context: typer.Context, names: UnitNames, *, no_block: NoBlock = False, timeout: Timeout = WAIT_S
+    context: typer.Context,
+    names: UnitNames,
+    *,
+    no_block: NoBlock = False,
+    timeout: Timeout = WAIT_S,
 ) -> None:
     """Stop units. They keep their hosts."""
     ctl = invocation(context)
@@ -72,7 +76,11 @@ def stop(
 
 
 def unload(
-    context: typer.Context, names: UnitNames, *, no_block: NoBlock = False, timeout: Timeout = WAIT_S
+    context: typer.Context,
+    names: UnitNames,
+    *,
+    no_block: NoBlock = False,
+    timeout: Timeout = WAIT_S,
 ) -> None:
     """Stop units and release their hosts. The store keeps the units."""
     ctl = invocation(context)
@@ -80,7 +88,11 @@ def unload(
 
 
 def destroy(
-    context: typer.Context, names: UnitNames, *, no_block: NoBlock = False, timeout: Timeout = WAIT_S
+    context: typer.Context,
+    names: UnitNames,
+    *,
+    no_block: NoBlock = False,
+    timeout: Timeout = WAIT_S,
 ) -> None:
     """Stop units and remove them from the store."""
     ctl = invocation(context)
@@ -177,7 +189,7 @@ def _show(
     no_legend: bool,
 ) -> None:
     """Print the columns that --fields names, of those there are."""
-    from fleet.core.ctl.render import aligned
+    from daemonkit.core import text_table
     from fleet.ctl.registry import Refused
 
     fields, known = columns
@@ -188,6 +200,7 @@ def _show(
     if ctl.as_json:
         ctl.say_json(found)
         return
+    head = [name.upper() for name in names]
     cells = [[row[name] for name in names] for row in found]
-    text = aligned([name.upper() for name in names], cells)
+    text = text_table.show([head, *cells])
     ctl.say(text.partition("\n")[2] if no_legend else text)

@@ -28,7 +28,9 @@ def find_unit(ctl: Invocation, path: str) -> tuple[str, str]:
         return name, _read(beside)
     known = ctl.cluster.jobs.get(template)
     if known is None or not known.text:
-        raise Refused(f"neither {path} nor its template {template} is a file or a unit in the store")
+        raise Refused(
+            f"neither {path} nor its template {template} is a file or a unit in the store"
+        )
     return name, known.text
 
 

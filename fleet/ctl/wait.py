@@ -83,9 +83,7 @@ def _progress(cluster: ClusterState, desired: DesiredJob) -> str:
     phases = Counter(each.report.phase.value if each.report else "ordered" for each in instances)
     is_global = desired.job is not None and desired.job.is_global
     wanted = f" of {desired.count}" if desired.count and not is_global else ""
-    done = sum(
-        is_up(each) and each.allocation.version == record.version for each in instances
-    )
+    done = sum(is_up(each) and each.allocation.version == record.version for each in instances)
     parts = [f"{done}{wanted} done", *(f"{n} {phase}" for phase, n in sorted(phases.items()))]
     notes = sorted({each.report.note for each in instances if each.report and each.report.note})
     state = ", ".join(parts) if instances else "not placed"

@@ -1,9 +1,9 @@
-"""Who schedules: a key with a TTL, and an epoch that outlives it.
+"""Leader election among schedulers: a lease, which is a key with a TTL, and an epoch.
 
-A scheduler acts only within its lease, counted on its own monotonic clock from when the renewal
-was sent. One that was stopped and wakes up late finds its lease over; what it had on the way
-carries an old epoch, and a swap of a plan that its successor has written does not succeed. An
-epoch that somebody raised without the lease is overtaken by who leads at its next step.
+A scheduler acts only within its lease, which it counts on its own monotonic clock from when it
+sent the renewal. A scheduler that was suspended finds its lease expired. Its writes that were on
+the way carry an old epoch, and fail where its successor has written the plan. The epoch outlives
+the lease. If somebody raises it without the lease, the leader raises it further at its next step.
 """
 
 import contextlib
@@ -14,14 +14,14 @@ from coordinator.client.core.store_protocol import Absent, AtIndex, Entry, Store
 from fleet.core import keys
 from fleet.core.model import InvalidRecord, LeaderLease, decode, encode
 
-# Who follows asks so seldom whether the lease is free.
+# A follower asks this often whether the lease is free.
 ASK_EVERY_S = 1.0
-# A lease counts for less here than in the store: clocks drift, and a write takes its time.
-MARGIN = 0.8
+# The share of the TTL that the leader counts on: clocks drift, and a write takes time.
+LEASE_SHARE = 0.8
 
 
 class LeaderElection:
-    """One scheduler's claim. Blocking; one thread calls it. StoreError is the caller's."""
+    """One scheduler's part in the election. Its methods block, and raise StoreError."""
 
     def __init__(self, store: Store, holder: str, ttl_s: int, clock: Callable[[], float]) -> None:
         self._store, self._holder, self._ttl_s, self._clock = store, holder, ttl_s, clock
@@ -30,16 +30,19 @@ class LeaderElection:
         self._renewed_s = 0.0
         self._asked_s = -ASK_EVERY_S
         self.epoch = 0
-        # Nobody had led in this store: it is new, or it was emptied.
+        # There was no leader in this store before: it is new, or it was emptied.
         self.is_first = False
 
     @property
     def is_leader(self) -> bool:
-        """Whether this scheduler may act at this moment."""
+        """Whether this scheduler is the leader at this moment."""
         return self._entry is not None and self._clock() < self._until_s
 
     def step(self, seen_epoch: int) -> bool:
-        """Acquire or renew; say whether this scheduler leads. `seen_epoch` is the latest known."""
+        """Acquire or renew the lease; return whether this scheduler is the leader.
+
+        `seen_epoch` is the latest epoch that any record mentions.
+        """
         if self.is_leader and self.epoch >= seen_epoch:
             if self._clock() - self._renewed_s >= self._ttl_s / 3:
                 self._renew()
@@ -48,7 +51,7 @@ class LeaderElection:
         return self.is_leader
 
     def resign(self) -> None:
-        """Let another one lead at once."""
+        """Release the lease, so that another scheduler becomes the leader at once."""
         if self._entry is not None:
             with contextlib.suppress(CompareFailed, KeyNotFound):
                 self._store.delete(keys.LEADER, when=AtIndex(self._entry.modified))
@@ -70,10 +73,10 @@ class LeaderElection:
         self._extend(sent_s)
 
     def _acquire(self, seen_epoch: int) -> None:
-        """Take a free lease, or one of our own that a lost answer hid from us.
+        """Take the lease if it is free, or if it is our own and the response was lost.
 
-        The epoch is read before the lease is taken, and raised from what was read: whoever is
-        stopped in between, and has had a successor by then, raises nothing.
+        The epoch is read before the lease is taken, and raised from what was read. A scheduler
+        that is suspended in between, and has a successor by then, cannot raise it.
         """
         self._entry = None
         before = self._epoch()
@@ -82,11 +85,11 @@ class LeaderElection:
         try:
             entry = self._store.put(keys.LEADER, value, ttl_s=self._ttl_s, when=Absent())
         except KeyExists:
-            mine = self._own()
-            if mine is None:
+            own = self._own_lease()
+            if own is None:
                 return
-            entry = mine
-        until_s = sent_s + self._ttl_s * MARGIN
+            entry = own
+        until_s = sent_s + self._ttl_s * LEASE_SHARE
         if self._clock() < until_s and self._raise_epoch(before, max(seen_epoch, self.epoch)):
             self._entry = entry
             self._extend(sent_s)
@@ -98,7 +101,7 @@ class LeaderElection:
             return None
 
     def _raise_epoch(self, before: Entry | None, seen: int) -> bool:
-        """Raise the epoch above every one before it, unless somebody else has; then try anew."""
+        """Raise the epoch above all earlier ones; return False if somebody else changed it."""
         stored = int(before.value) if before and before.value.isdigit() else 0
         number = max(stored, seen) + 1
         when = AtIndex(before.modified) if before else Absent()
@@ -109,7 +112,7 @@ class LeaderElection:
         self.epoch, self.is_first = number, before is None
         return True
 
-    def _own(self) -> Entry | None:
+    def _own_lease(self) -> Entry | None:
         try:
             entry = self._store.get(keys.LEADER)
             if decode(entry.value, LeaderLease).holder != self._holder:
@@ -122,4 +125,4 @@ class LeaderElection:
 
     def _extend(self, sent_s: float) -> None:
         self._renewed_s = sent_s
-        self._until_s = sent_s + self._ttl_s * MARGIN
+        self._until_s = sent_s + self._ttl_s * LEASE_SHARE

@@ -5,18 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dbus_fast import BusType, Message, MessageType
-from dbus_fast.aio import MessageBus
-from dbus_fast.errors import DBusError
-
+from daemonkit.host.dbus import BusConnection, BusError, Signal, Target
 from daemonkit.observe import logs
 from fleet.core.instances.instance_unit import FENCE, UnitStatus
 from fleet.systemd.driver import systemd_run
 from fleet.systemd.unit_dir import UnitDirectory, foreign_path
 
 NAME, PATH = "org.freedesktop.systemd1", "/org/freedesktop/systemd1"
-MANAGER = "org.freedesktop.systemd1.Manager"
-CALL_S = 30.0
+MANAGER = Target(NAME, PATH, f"{NAME}.Manager")
 TIMER_ACTIVE_S = 5.0
 _RULE = f"type='signal',sender='{NAME}',path_namespace='{PATH}'"
 _log = logs.get("dbus")
@@ -39,24 +35,23 @@ class DBusDriver:
     def __init__(self, directory: UnitDirectory | None = None, address: str | None = None) -> None:
         self._directory = directory or UnitDirectory()
         self._address = address
-        self._bus: MessageBus | None = None
+        self._bus = BusConnection(address)
+        self._bus.on_signal(self._handle_signal)
+        self._is_open = False
         self._details: dict[str, _UnitDetails] = {}
         self._changed = asyncio.Event()
 
     async def open(self) -> None:
         """Connect and subscribe."""
         try:
-            bus = MessageBus(bus_address=self._address, bus_type=BusType.SYSTEM)
-            self._bus = await asyncio.wait_for(bus.connect(), CALL_S)
-            bus.add_message_handler(self._handle_signal)
-            await self._send("org.freedesktop.DBus", "/org/freedesktop/DBus", "AddMatch", _RULE)
-            await self._ask("Subscribe")
-        except (DBusError, OSError, EOFError) as error:
-            where = self._address or "its usual address"
+            await self._bus.open()
+            await self._bus.add_match(_RULE)
+            await self._bus.call(MANAGER, "Subscribe")
+        except BusError as error:
             raise OSError(
-                f"the system bus at {where} does not answer: {error}. Is dbus running? "
-                "`--driver systemctl` works without it"
+                f"{error}. Is dbus running? `--driver systemctl` works without it"
             ) from error
+        self._is_open = True
 
     async def status(self, names: Iterable[str]) -> dict[str, UnitStatus]:
         """Return the status of these units and of every other unit that fleet wrote."""
@@ -125,17 +120,14 @@ class DBusDriver:
 
     async def close(self) -> None:
         """Disconnect."""
-        if self._bus is not None:
-            self._bus.disconnect()
-            self._bus = None
+        self._bus.close()
+        self._is_open = False
 
-    def _handle_signal(self, message: Message) -> None:
-        if message.message_type is not MessageType.SIGNAL:
-            return
-        if message.member == "PropertiesChanged":
-            self._details.pop(str(message.path), None)
+    def _handle_signal(self, signal: Signal) -> None:
+        if signal.member == "PropertiesChanged":
+            self._details.pop(signal.path, None)
             self._changed.set()
-        elif message.member in ("JobRemoved", "UnitRemoved"):
+        elif signal.member in ("JobRemoved", "UnitRemoved"):
             self._changed.set()
 
     async def _detailed(self, name: str, path: str, state: tuple[str, str, str]) -> _UnitDetails:
@@ -157,19 +149,11 @@ class DBusDriver:
         return known
 
     async def _get(self, path: str, interface: str, name: str, default: Any = b"") -> Any:
-        message = Message(
-            destination=NAME,
-            path=path,
-            interface="org.freedesktop.DBus.Properties",
-            member="Get",
-            signature="ss",
-            body=[interface, name],
-        )
         try:
-            (variant,) = await self._call(message)
+            await self._ensure_connected()
+            return await self._bus.get_property(Target(NAME, path, interface), name)
         except OSError:  # a target has no Result, and a unit may be gone by now
             return default
-        return variant.value
 
     async def _try(self, member: str, signature: str, *body: object) -> None:
         """Make a call that a unit may refuse. `status` shows the result."""
@@ -179,48 +163,15 @@ class DBusDriver:
             _log.debug("refused", call=member, error=str(error))
 
     async def _ask(self, member: str, signature: str = "", *body: object) -> list[Any]:
-        return await self._call(
-            Message(
-                destination=NAME,
-                path=PATH,
-                interface=MANAGER,
-                member=member,
-                signature=signature,
-                body=list(body),
-            )
-        )
+        await self._ensure_connected()
+        return await self._bus.call(MANAGER, member, signature, *body)
 
-    async def _send(self, name: str, path: str, member: str, body: str) -> list[Any]:
-        return await self._call(
-            Message(
-                destination=name,
-                path=path,
-                interface=name,
-                member=member,
-                signature="s",
-                body=[body],
-            )
-        )
-
-    async def _call(self, message: Message) -> list[Any]:
-        if self._bus is None or not self._bus.connected:
-            await self._reconnect()
-        assert self._bus is not None
-        try:
-            reply = await asyncio.wait_for(self._bus.call(message), CALL_S)
-        except (TimeoutError, EOFError, DBusError) as error:
-            raise OSError(f"system bus: {message.member}: {error}") from error
-        if reply is None or reply.message_type is MessageType.ERROR:
-            text = reply.body[0] if reply and reply.body else "no answer"
-            raise OSError(f"systemd: {message.member}: {text}")
-        return list(reply.body)
-
-    async def _reconnect(self) -> None:
-        if message_bus := self._bus:
-            message_bus.disconnect()
-            self._bus = None
-            _log.warning("bus-lost")
-            self._details.clear()
-            await self.open()
+    async def _ensure_connected(self) -> None:
+        if self._bus.connected:
             return
-        raise OSError("the connection to the system bus is not open")
+        if not self._is_open:
+            raise OSError("the connection to the system bus is not open")
+        _log.warning("bus-lost")
+        self._bus.close()
+        self._details.clear()
+        await self.open()

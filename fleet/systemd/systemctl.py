@@ -1,14 +1,17 @@
 """systemd through systemctl, for a host without a usable system bus."""
 
 import asyncio
+import os
 from collections.abc import Iterable, Mapping, Sequence
 
+from daemonkit.core.program_result import Cause
 from daemonkit.observe import logs
+from daemonkit.process.run import Limits, run_async
 from fleet.core.instances.instance_unit import FENCE, UnitStatus
 from fleet.systemd.driver import systemd_run
 from fleet.systemd.unit_dir import UnitDirectory, foreign_path
 
-COMMAND_S = 30.0
+LIMITS = Limits(timeout_s=30.0, tail_bytes=4 << 20)
 PROPERTIES = "Id,LoadState,ActiveState,SubState,Result,InvocationID,NRestarts,FragmentPath"
 # systemctl reports no changes: this often it is asked.
 POLL_S = 0.5
@@ -63,7 +66,7 @@ class SystemctlDriver:
         await self._try("start", "--no-block", "--", name)
 
     async def restart_timer(self, name: str) -> None:
-        """Start a timer anew."""
+        """Restart a timer."""
         assert name.startswith(FENCE)
         await self._run("restart", "--", name)
 
@@ -72,7 +75,7 @@ class SystemctlDriver:
         await self._try("stop", "--no-block", "--", name)
 
     def command_in_unit(self, command: Sequence[str], within_s: float) -> list[str]:
-        """Return a command line for a unit of its own, beside where systemctl is."""
+        """Return the command line of systemd-run, in the place of systemctl."""
         return [*self._command[:-1], *systemd_run(command, within_s)]
 
     async def wait_for_change(self, timeout_s: float) -> None:
@@ -90,20 +93,12 @@ class SystemctlDriver:
             _log.debug("refused", command=" ".join(arguments), error=str(error))
 
     async def _run(self, *arguments: str) -> str:
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            async with asyncio.timeout(COMMAND_S):
-                out, err = await process.communicate()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-            raise OSError(f"systemctl {arguments[0]}: no answer in {COMMAND_S:g} s") from None
-        if process.returncode:
-            raise OSError(f"systemctl {arguments[0]}: {err.decode(errors='replace').strip()}")
-        return out.decode().strip()
+        command = [*self._command, *arguments]
+        # Without warnings, what a command prints when it succeeds is only its answer.
+        environment = {**os.environ, "SYSTEMD_LOG_LEVEL": "err"}
+        result = await run_async(command, LIMITS, environment=environment)
+        if result.cause is Cause.TIMED_OUT:
+            raise OSError(f"systemctl {arguments[0]}: no answer in {LIMITS.timeout_s:g} s")
+        if not result.ok:
+            raise OSError(f"systemctl {arguments[0]}: {result.output}")
+        return result.output

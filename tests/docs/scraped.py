@@ -13,8 +13,9 @@ from pathlib import Path
 from coordinator.client import connect
 from coordinator.client.memory_store import MemoryStore
 from daemonkit.observe import metrics
-from fleet.agent.agent import Agent, Settings
+from fleet.agent.agent import Agent
 from fleet.core.model import Facts
+from fleet.settings import AgentSettings
 from rig.cluster import Cluster, Place, place
 from rig.memory_systemd import MemorySystemd
 from rig.processes import Running, answers, free_port, wait_until
@@ -42,7 +43,9 @@ def families(directory: Path) -> dict[str, list[Family]]:
 
 def _of_agent(directory: Path) -> str:
     """Return what an agent shows; it needs a systemd to run."""
-    settings = Settings(Facts("a" * 32, "h1", "10.0.0.1", 4000, 8 << 30), "boot", directory, 30, ())
+    settings = AgentSettings(
+        Facts("a" * 32, "h1", "10.0.0.1", 4000, 8 << 30), "boot", directory, 30, ()
+    )
     agent = Agent(MemoryStore(), MemorySystemd(time.monotonic), settings)
     return metrics.exposition(agent.samples()).decode()
 

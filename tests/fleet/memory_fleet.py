@@ -1,4 +1,4 @@
-"""A fleet in this process: a real store, scheduler and agents; only systemd is in memory."""
+"""A fleet in this process: a real store, scheduler and agents. Only systemd is in memory."""
 
 import asyncio
 import json
@@ -14,11 +14,11 @@ import pytest
 from coordinator.client import connect
 from coordinator.client.core.store_protocol import Store
 from daemonkit.process.lifecycle import Lifecycle
-from fleet.agent.agent import Agent, Settings
+from fleet.agent.agent import Agent
 from fleet.core.model import Facts
 from fleet.ctl import app
 from fleet.scheduler.scheduler import Scheduler
-from fleet.scheduler.scheduler import Settings as SchedulerSettings
+from fleet.settings import AgentSettings, SchedulerSettings
 from rig.memory_systemd import MemorySystemd
 from rig.processes import Coordinator, wait_until
 
@@ -64,7 +64,7 @@ class MemoryFleet:
                 f"{number}{name[1]}" * 16, name, f"127.0.0.{number}", 4000, 8 << 30,
                 {"region": region},
             )  # fmt: skip
-            settings = Settings(own, "boot", self.directory / name, 30)
+            settings = AgentSettings(own, "boot", self.directory / name, 30)
             roles.append(Agent(connect(self.url.split(",")), self.units[name], settings))
         for role in roles:
             await role.start(life)

@@ -1,4 +1,4 @@
-"""A scheduler that kills itself right before a certain write, and an immortal one after it."""
+"""A scheduler that kills itself right before a given write."""
 
 import asyncio
 import os
@@ -9,7 +9,8 @@ import threading
 from coordinator.client import connect
 from coordinator.client.core.store_protocol import DeleteCondition, Entry, PutCondition, Store
 from daemonkit.process.lifecycle import Lifecycle
-from fleet.scheduler.scheduler import Scheduler, Settings
+from fleet.scheduler.scheduler import Scheduler
+from fleet.settings import SchedulerSettings
 
 LEASE_S = 2
 
@@ -44,7 +45,7 @@ class Mortal:
 
 
 async def _run(store: Store) -> None:
-    scheduler = Scheduler(store, Settings(f"pid-{os.getpid()}", LEASE_S, 60))
+    scheduler = Scheduler(store, SchedulerSettings(f"pid-{os.getpid()}", LEASE_S, 60))
     await scheduler.start(Lifecycle(asyncio.get_running_loop()))
     await asyncio.Event().wait()
 

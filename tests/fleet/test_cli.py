@@ -1,11 +1,11 @@
-"""The options of fleetd, and what fleetctl makes of its arguments."""
+"""The options of fleetd."""
 
 import pytest
 
 from fleet import cli
 
 
-def test_a_grace_that_an_exclusive_unit_could_outlive_is_refused_with_the_remedy(
+def test_a_grace_that_is_too_short_for_exclusive_units_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit) as end:

@@ -1,4 +1,4 @@
-"""A fleet of real hosts: what is wanted runs, is found, moves, and is never stopped by absence."""
+"""A fleet of real hosts: jobs run, are found, move, and never stop because something is absent."""
 
 import os
 import time
@@ -12,7 +12,7 @@ from rig.hostfleet import HostFleet, body, fleet, web
 from rig.hosts.namespaces import GATEWAY
 from rig.processes import wait_until
 
-pytestmark = pytest.generation.timeout(240)
+pytestmark = pytest.mark.timeout(240)
 # Of each of three agents: more than a hundred in all.
 KILLS = int(os.environ.get("FLEET_KILLS", "36"))
 SLEEPER = "[Service]\nExecStart=/bin/sleep 100000\n"
@@ -24,7 +24,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostFleet]:
         yield running
 
 
-def test_three_of_a_job_answer_through_dns_and_proxy_and_an_update_loses_nobody(
+def test_three_instances_answer_by_dns_and_proxy_through_an_update(
     hosts: HostFleet,
 ) -> None:
     hosts.beside("vulcan", "--endpoints", "http://10.77.0.254:2379", "--port", "8181",
@@ -67,7 +67,7 @@ def test_three_of_a_job_answer_through_dns_and_proxy_and_an_update_loses_nobody(
     assert "web.service" not in hosts.ctl("list-unit-files")
 
 
-def test_a_classic_template_runs_as_fleet_ran_it(hosts: HostFleet) -> None:
+def test_an_instance_of_a_template_runs_as_in_fleet(hosts: HostFleet) -> None:
     text = SLEEPER + "[X-Fleet]\nConflicts=echo@*.service\n"
     hosts.file("echo@.service", text)
     for n in (1, 2, 3):
@@ -84,7 +84,7 @@ def test_a_classic_template_runs_as_fleet_ran_it(hosts: HostFleet) -> None:
     assert not hosts.active("echo@*")
 
 
-def test_logs_and_commands_reach_every_host(hosts: HostFleet) -> None:
+def test_logs_and_exec_reach_every_host(hosts: HostFleet) -> None:
     text = (
         '[Service]\nType=oneshot\nExecStart=/bin/echo "hello from fleet"\n[X-Fleet]\nGlobal=yes\n'
     )
@@ -99,7 +99,7 @@ def test_logs_and_commands_reach_every_host(hosts: HostFleet) -> None:
     hosts.ctl("destroy", "hello.service")
 
 
-def test_an_agent_that_is_killed_again_and_again_touches_no_unit(hosts: HostFleet) -> None:
+def test_killing_agents_again_and_again_touches_no_unit(hosts: HostFleet) -> None:
     hosts.ctl("run", hosts.file("calm.service", SLEEPER + "[X-Fleet]\nCount=6\n"))
     show = "systemctl show -p InvocationID,NRestarts --value 'fleet-calm-*'"
     before = {host.name: host.shell(show) for host in hosts.rig}
@@ -125,7 +125,7 @@ def test_an_agent_that_is_killed_again_and_again_touches_no_unit(hosts: HostFlee
     hosts.ctl("destroy", "calm.service")
 
 
-def test_a_crash_loop_backs_off_and_says_so(hosts: HostFleet) -> None:
+def test_a_crash_loop_backs_off_and_status_shows_it(hosts: HostFleet) -> None:
     text = "[Service]\nExecStart=/bin/false\n[X-Fleet]\nCount=1\n"
     done = hosts.asked("run", hosts.file("bad.service", text), "--timeout", "40")
     assert done.returncode == 1
@@ -134,7 +134,7 @@ def test_a_crash_loop_backs_off_and_says_so(hosts: HostFleet) -> None:
     hosts.ctl("destroy", "bad.service")
 
 
-def test_a_drained_host_is_empty_and_comes_back_into_use(hosts: HostFleet) -> None:
+def test_a_drained_host_is_empty_and_can_be_uncordoned(hosts: HostFleet) -> None:
     hosts.ctl("run", hosts.file("move.service", SLEEPER + "[X-Fleet]\nCount=3\n"))
     hosts.ctl("drain", "h1", "--reason", "a new disk")
     assert set(hosts.active("fleet-move-*")) == {"h2", "h3"}
@@ -145,7 +145,7 @@ def test_a_drained_host_is_empty_and_comes_back_into_use(hosts: HostFleet) -> No
     hosts.ctl("destroy", "move.service")
 
 
-def test_a_store_that_is_emptied_stops_nothing(hosts: HostFleet) -> None:
+def test_emptying_the_store_stops_nothing(hosts: HostFleet) -> None:
     hosts.ctl("run", hosts.file("keep.service", SLEEPER + "[X-Fleet]\nCount=3\n"))
     before = hosts.active("fleet-keep-*")
     hosts.store.delete("/fleet", recursive=True)
@@ -164,7 +164,7 @@ def test_a_store_that_is_emptied_stops_nothing(hosts: HostFleet) -> None:
     assert not hosts.active("fleet-keep-*")
 
 
-def test_a_status_says_what_plan_it_follows(hosts: HostFleet) -> None:
+def test_a_host_status_names_the_plan_it_follows(hosts: HostFleet) -> None:
     found = hosts.store.list("/fleet/v1/hosts").entries
     marks = [
         decode(each.value, HostStatus).generation for each in found if each.key.endswith("/status")

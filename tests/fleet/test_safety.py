@@ -1,4 +1,4 @@
-"""What must never happen, on real hosts: two of one, two who schedule, a reboot that is noticed."""
+"""Safety on real hosts: no exclusive unit twice, no second leader, no reboot that is noticed."""
 
 import json
 import threading
@@ -81,7 +81,7 @@ def _cut_off(hosts: HostFleet, here: Host, *, kills_agent: bool) -> None:
     assert witness.most == 1
 
 
-def test_a_scheduler_that_was_stopped_past_its_lease_changes_nothing(hosts: HostFleet) -> None:
+def test_a_scheduler_suspended_past_its_lease_changes_nothing(hosts: HostFleet) -> None:
     hosts.ctl("run", hosts.file("calm.service", SLEEPER + "[X-Fleet]\nCount=2\n"))
     before = hosts.active("fleet-calm-*")
     epoch = int(hosts.store.get("/fleet/v1/epoch").value)
@@ -104,7 +104,7 @@ def test_a_scheduler_that_was_stopped_past_its_lease_changes_nothing(hosts: Host
     hosts.ctl("destroy", "calm.service", "late.service")
 
 
-def test_a_reboot_by_locksmith_is_drained_before_and_its_slot_kept_until_all_is_ready(
+def test_locksmith_drains_before_a_reboot_and_waits_until_instances_are_ready(
     hosts: HostFleet,
 ) -> None:
     text = SLEEPER + "[X-Fleet]\nCount=4\nMinAvailable=4\n"

@@ -1,4 +1,4 @@
-"""What is killed moves nothing: schedulers between their writes, the leader of the store."""
+"""Schedulers killed between writes, and a store whose leader changes: nothing moves."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ def fleet(tmp_path: Path) -> Iterator[MemoryFleet]:
         yield running
 
 
-def test_schedulers_that_are_killed_between_any_two_writes_reach_what_is_wanted(
+def test_a_job_is_finished_though_schedulers_are_killed_between_any_two_writes(
     fleet: MemoryFleet, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ctl = Caller(fleet, capsys)
@@ -55,13 +55,13 @@ def test_schedulers_that_are_killed_between_any_two_writes_reach_what_is_wanted(
         last[0].kill()
 
 
-def test_another_leader_of_the_store_moves_nothing(
+def test_a_new_leader_of_the_store_moves_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Cluster(tmp_path) as cluster, MemoryFleet(tmp_path, cluster.endpoints) as fleet:
         ctl = Caller(fleet, capsys)
         ctl("run", fleet.file("web.service", JOB))
-        before = {name: units.known() for name, units in fleet.core.instances.instance_unit.items()}
+        before = {name: units.known() for name, units in fleet.units.items()}
         decided = ctl("events")
         leader = cluster.leader()
         cluster.kill(leader)
@@ -69,7 +69,7 @@ def test_another_leader_of_the_store_moves_nothing(
         cluster.start(leader)
         ctl("scale", "web", "4")
         assert ctl("status", "web").count("ready") >= 4
-        for name, units in fleet.core.instances.instance_unit.items():
+        for name, units in fleet.units.items():
             assert before[name].items() <= units.known().items()
         fresh = ctl("events").removeprefix(decided)
         assert "lost" not in fresh

@@ -1,4 +1,4 @@
-"""A fleet on a real etcd, by either of its APIs."""
+"""A fleet on a real etcd, by each of its APIs."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ DEADLINE_S = 60.0
 
 
 @pytest.mark.parametrize("kind", [Etcd, Etcd3])
-def test_a_job_begins_and_ends_on_etcd(tmp_path: Path, kind: type[Etcd]) -> None:
+def test_a_job_runs_and_is_destroyed_on_etcd(tmp_path: Path, kind: type[Etcd]) -> None:
     with kind(tmp_path) as etcd, MemoryFleet(tmp_path, etcd.url) as fleet:
         registry = Registry(fleet.store)
         registry.put_job("web.service", TEXT, target=TargetState.LAUNCHED)

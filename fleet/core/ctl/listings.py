@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from fleet.core.jobs import quantities
-from fleet.core.model import Endpoint, JobVersion, Phase, TargetState
+from daemonkit.core import sizes
+from fleet.core.model import DesiredState, Endpoint, JobVersion, Phase, TargetState
 from fleet.core.scheduling.cluster_state import ClusterState, DesiredJob, Host, Instance
 
 # One row of a listing, by column. JSON shows the values as they are.
@@ -44,11 +44,7 @@ def unit_files(cluster: ClusterState, *, full: bool) -> Iterator[dict[str, str]]
     instances = cluster.instances_by_job()
     for name in sorted(cluster.jobs):
         desired = cluster.jobs[name]
-        mine = [
-            each
-            for each in instances.get(name, ())
-            if not each.is_stopping
-        ]
+        mine = [each for each in instances.get(name, ()) if not each.is_stopping]
         is_global = desired.job is not None and desired.job.is_global
         targets = sorted({machine(each.host, full=full) for each in mine})
         yield {
@@ -81,9 +77,9 @@ def job(desired: DesiredJob, instances: list[Instance]) -> Row:
     record, rollout = desired.record, desired.rollout
     is_global = desired.job is not None and desired.job.is_global
     ready = [each for each in instances if each.report and each.report.phase is Phase.READY]
-    told = None
+    shown = None
     if rollout is not None:
-        told = {
+        shown = {
             "version": rollout.version,
             "state": "paused" if record.paused else rollout.state,
             "settled": rollout.available,
@@ -100,7 +96,7 @@ def job(desired: DesiredJob, instances: list[Instance]) -> Row:
         "by": record.by,
         "at": record.at,
         "note": record.note,
-        "rollout": told,
+        "rollout": shown,
         "fault": desired.fault,
         "instances": list(_instances(instances)),
     }
@@ -122,9 +118,7 @@ def _instances(instances: list[Instance]) -> Iterator[Row]:
             "instance": f"{allocation.job}[{allocation.index}]",
             "version": allocation.version,
             "host": each.host.name(),
-            "phase": f"{phase}, to be stopped"
-            if allocation.desired_state is DesiredState.STOP
-            else phase,
+            "phase": f"{phase}, to be stopped" if each.is_stopping else phase,
             "port": allocation.port or "-",
             "note": "; ".join(filter(None, notes)) or allocation.why,
             "unit": allocation.name,
@@ -158,7 +152,7 @@ def top(cluster: ClusterState) -> list[Row]:
             "pressure": host.status.load.pressure,
             "memory_used": host.status.load.memory,
             "cpus": f"{host.facts.cpu / 1000:g}",
-            "memory": quantities.shown_bytes(host.facts.memory),
+            "memory": sizes.show(host.facts.memory),
             "memory_bytes": host.facts.memory,
             "instances": _running(host),
         }
@@ -199,12 +193,11 @@ def history(versions: list[JobVersion], stable: int) -> Iterator[Row]:
         }
 
 
-def _serves(instances: Instance, endpoint: Endpoint) -> bool:
-    report = instances.report
-    heard = (
-        instances.host.status is not None and instances.allocation.desired_state is DesiredState.RUN
-    )
-    if report is None or not heard or report.phase is not Phase.READY:
+def _serves(instance: Instance, endpoint: Endpoint) -> bool:
+    report = instance.report
+    should_run = instance.allocation.desired_state is DesiredState.RUN
+    is_heard = instance.host.status is not None and should_run
+    if report is None or not is_heard or report.phase is not Phase.READY:
         return False
     # A report that is older than the service says nothing about its check.
     return endpoint in report.allocation.endpoints and endpoint.service not in report.unserved

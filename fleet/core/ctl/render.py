@@ -4,27 +4,17 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from daemonkit.core import text_table
 from fleet.core.ctl.listings import INSTANCE_FIELDS, VERDICT_FIELDS, Row
 from fleet.core.model import EventRecord
 
 HOSTS_MAX = 20
 
 
-def aligned(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table with aligned columns."""
-    lines = [tuple(head), *(tuple(row) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        + "\n"
-        for line in lines
-    )
-
-
 def table(fields: Sequence[str], rows: Iterable[Row]) -> str:
     """Return rows as a table with these columns."""
     cells = [[_cell(row[name]) for name in fields] for row in rows]
-    return aligned([name.upper().replace("_", " ") for name in fields], cells)
+    return text_table.show([[name.upper().replace("_", " ") for name in fields], *cells])
 
 
 def as_json(value: object) -> str:

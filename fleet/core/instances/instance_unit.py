@@ -45,7 +45,7 @@ class UnitStatus:
         return self.active in ("active", "activating", "deactivating", "reloading", "refreshing")
 
 
-def files(allocation: Allocation, text: str, *, fence_s: float) -> dict[str, str]:
+def unit_files(allocation: Allocation, text: str, *, fence_s: float) -> dict[str, str]:
     """Return the unit files of an instance, by name."""
     found = {allocation.name: _instance(allocation, text)}
     if allocation.exclusive:
@@ -58,8 +58,8 @@ def fence_of(name: str) -> str:
     return f"{FENCE}{name.replace('@', '_')}.timer"
 
 
-def all_files(allocation: Allocation) -> dict[str, None]:
-    """Return the names of the files that `files` makes, to be removed."""
+def unit_file_names(allocation: Allocation) -> dict[str, None]:
+    """Return the names of the files that `unit_files` makes, to be removed."""
     timer = fence_of(allocation.name)
     both = (timer, timer.replace(".timer", ".service")) if allocation.exclusive else ()
     return dict.fromkeys((allocation.name, *both))
@@ -82,7 +82,7 @@ def _instance(allocation: Allocation, text: str) -> str:
     if allocation.name.endswith(".service"):
         first = ["[Service]", f"Slice={SLICE}"]
         if allocation.desired_state is DesiredState.RUN and _runs_once(text):
-            # Without this systemd forgets that it has run. A loaded one may be started by a timer.
+            # Otherwise systemd forgets that it has run. A timer may start a loaded one.
             first.append("RemainAfterExit=yes")
         parts = [*first, *parts, "[Service]", f'Environment="FLEET_JOB={allocation.job}"']
         parts += [f'Environment="FLEET_INDEX={allocation.index}"']
@@ -114,7 +114,7 @@ def _stop_s(text: str) -> float:
 
 
 def _fence(name: str, fence_s: float) -> dict[str, str]:
-    """Return a timer that stops a unit unless it is restarted in time, even if the agent is dead."""
+    """Return a timer that stops a unit unless it is restarted in time, even without the agent."""
     timer = fence_of(name)
     return {
         timer: f"[Unit]\nDescription=Stop {name} when its lease is over\n"

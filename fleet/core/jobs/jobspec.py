@@ -7,6 +7,7 @@ from enum import Enum
 from fnmatch import translate
 from typing import TypeVar
 
+from daemonkit.core import durations, sizes
 from fleet.core.jobs import quantities, selector, unitfile
 from fleet.core.jobs.selector import EVERYTHING, Selector
 from fleet.core.jobs.unitfile import UnitOption, UnitRefused
@@ -130,7 +131,9 @@ def _refuse_unstoppable(name: str, options: Iterable[UnitOption]) -> None:
     for each in options:
         if (each.name, each.value) in UNSTOPPABLE:
             raise UnitRefused(
-                each.line, f"{each.name}={each.value} may leave processes behind: it cannot be used with Exclusive="
+                each.line,
+                f"{each.name}={each.value} may leave processes behind: "
+                "it cannot be used with Exclusive=",
             )
 
 
@@ -181,9 +184,13 @@ class _FleetSection:
         ):
             given = [name for name, value in exclusive_of.items() if value]
             if len(given) > 1:
-                raise self._refused(given[-1], f"{given[0]}= and {given[-1]}= cannot be used together")
+                raise self._refused(
+                    given[-1], f"{given[0]}= and {given[-1]}= cannot be used together"
+                )
         if job.counted and unitfile.template_of(self._name):
-            raise self._refused("Count", "an instance of a template is a single unit: remove Count=")
+            raise self._refused(
+                "Count", "an instance of a template is a single unit: remove Count="
+            )
         if job.check.kind in ("tcp", "http") and not job.resources.port:
             raise self._refused("Check", "a tcp or http check needs Port=")
 
@@ -195,7 +202,7 @@ class _FleetSection:
             raise self._refused("Ports", f"more than {PORTS_MAX} ports")
         return Resources(
             cpu=_or(self._last("CPU", quantities.millicores), CPU_DEFAULT),
-            memory=_or(self._last("Memory", quantities.size_bytes), MEMORY_DEFAULT),
+            memory=_or(self._last("Memory", sizes.parse), MEMORY_DEFAULT),
             port=_or(self._last("Port", lambda text: -1 if text == "auto" else _port(text)), 0),
             ports=ports,
         )
@@ -230,9 +237,9 @@ class _FleetSection:
             selector.Requirement(key, selector.Operator.IN.value, tuple(sorted(values)))
             for key, values in sorted(wanted.items())
         )
-        for each in requirements:
-            for value in each.values:
-                _checked_label(line, each.key, value)
+        for requirement in requirements:
+            for value in requirement.values:
+                _checked_label(line, requirement.key, value)
         own = self._last("Constraint", selector.parse) or EVERYTHING
         if own == EVERYTHING and not requirements:
             return EVERYTHING
@@ -244,8 +251,8 @@ class _FleetSection:
         return UpdatePolicy(
             strategy=self._last("Update", UpdateStrategy) or plain.strategy,
             parallel=_or(self._last("UpdateParallel", _between(1, COUNT_MAX)), plain.parallel),
-            ready_s=_or(self._last("UpdateReady", quantities.seconds), plain.ready_s),
-            deadline_s=_or(self._last("UpdateDeadline", quantities.seconds), plain.deadline_s),
+            ready_s=_or(self._last("UpdateReady", _duration_s), plain.ready_s),
+            deadline_s=_or(self._last("UpdateDeadline", _duration_s), plain.deadline_s),
             revert=plain.revert if revert is None else revert,
         )
 
@@ -324,6 +331,10 @@ def _between(least: int, most: int) -> Callable[[str], int]:
     return read
 
 
+def _duration_s(text: str) -> float:
+    return durations.parse(text, bare_seconds=True)
+
+
 _count = _between(0, COUNT_MAX)
 _port = _between(1, 65_535)
 
@@ -334,5 +345,7 @@ def parse_check(text: str) -> ReadinessCheck:
     if kind not in ("active", "tcp", "http") or (kind != "http" and path):
         raise ValueError(f"{text!r} is not a check: write active, tcp or http:/path")
     if kind == "http" and (not path.startswith("/") or not path.isascii() or " " in path):
-        raise ValueError(f"{text!r}: the path of an http check must start with / and be ASCII without blanks")
+        raise ValueError(
+            f"{text!r}: the path of an http check must start with / and be ASCII without blanks"
+        )
     return ReadinessCheck(kind, path)

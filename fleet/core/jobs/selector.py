@@ -126,7 +126,9 @@ def checked_label(key: str, value: str) -> tuple[str, str]:
     if not name or not _VALUE.fullmatch(name) or (slash and not _PREFIX.fullmatch(prefix)):
         raise SelectorError(f"{key!r} is not a label key")
     if not _VALUE.fullmatch(value):
-        raise SelectorError(f"{value!r} is not a label value: use at most 63 letters, digits and - _ .")
+        raise SelectorError(
+            f"{value!r} is not a label value: use at most 63 letters, digits and - _ ."
+        )
     return key, value
 
 

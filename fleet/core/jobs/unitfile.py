@@ -137,7 +137,9 @@ def _section(line: str, number: int) -> str:
     name = line[1:-1]
     if not line.endswith("]") or name not in SECTIONS:
         known = ", ".join(sorted(SECTIONS))
-        raise UnitRefused(number, f"{line[:80]!r} is not a section of a unit: the sections are {known}")
+        raise UnitRefused(
+            number, f"{line[:80]!r} is not a section of a unit: the sections are {known}"
+        )
     return name
 
 

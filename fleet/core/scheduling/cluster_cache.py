@@ -52,7 +52,7 @@ class ClusterCache:
         self._modified: dict[str, int] = {}
 
     def apply(self, changes: Changes) -> None:
-        """Apply changes of the keys below /fleet/v1. A reset starts over, but keeps the health of hosts."""
+        """Apply changes of keys. A reset starts over, but keeps the health of hosts."""
         health_by_host = {host.id: host.health for host in self._hosts.values()}
         if changes.reset:
             self.__init__()  # type: ignore[misc]

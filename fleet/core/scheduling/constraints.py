@@ -35,9 +35,7 @@ class AntiAffinity:
 
     def is_replaced(self, name: str) -> bool:
         """Say whether another job replaces this one."""
-        return any(
-            other != name and conflicting(globs, name) for other, globs in self._replaced_by
-        )
+        return any(other != name and conflicting(globs, name) for other, globs in self._replaced_by)
 
     def of(self, job: Job) -> frozenset[str]:
         """Return the jobs that must not share a host with this one."""

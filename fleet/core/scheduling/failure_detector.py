@@ -38,7 +38,7 @@ class _HostRecord:
 
 
 class FailureDetector:
-    """Remembers since when hosts are silent. A new leader starts with a new one, and a new grace."""
+    """Remembers since when hosts are silent. A new leader starts with a new one."""
 
     def __init__(self, grace_s: float = GRACE_S) -> None:
         self._grace_s = grace_s
@@ -48,7 +48,7 @@ class FailureDetector:
         self.storm = False
 
     def restart_grace(self, now_s: float) -> None:
-        """Start the grace of every suspect host again: while the store was down, none could be heard."""
+        """Start the grace of every suspect host again, because the store was down."""
         for record in self._hosts.values():
             if record.health is HostHealth.SUSPECT:
                 record.silent_since_s = now_s

@@ -1,4 +1,4 @@
-"""An agent and a scheduler on a store in memory, with systemd in memory: whole, in one process."""
+"""An agent and a scheduler in one process, with the store and systemd in memory."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from coordinator.client.core.store_protocol import Entry, PutCondition
 from coordinator.client.memory_store import MemoryStore
 from daemonkit.process.lifecycle import Lifecycle
-from fleet.agent.agent import Agent, Settings
+from fleet.agent.agent import Agent
 from fleet.agent.state import TEXTS_MAX, StateDirectory
 from fleet.agent.unit_cache import UnitCache
 from fleet.core import keys
@@ -19,12 +19,12 @@ from fleet.core.jobs import signing
 from fleet.core.model import Facts, TargetState, digest
 from fleet.ctl.registry import Registry
 from fleet.scheduler.scheduler import Scheduler
-from fleet.scheduler.scheduler import Settings as SchedulerSettings
+from fleet.settings import AgentSettings, SchedulerSettings
 from rig.memory_systemd import MemorySystemd
 
 TEXT = "[Service]\nExecStart=/bin/sleep 600\n[X-Fleet]\nCount=2\n"
 DEADLINE_S = 20.0
-Story = Callable[["World"], Awaitable[None]]
+Story = Callable[["AgentOnMemory"], Awaitable[None]]
 
 
 class AgentOnMemory:
@@ -37,7 +37,7 @@ class AgentOnMemory:
 
     async def agent(self) -> Agent:
         own = Facts("a" * 32, "h1", "10.0.0.1", 4000, 8 << 30)
-        settings = Settings(own, "boot", self.directory, 30, self.trusted)  # type: ignore[arg-type]
+        settings = AgentSettings(own, "boot", self.directory, 30, self.trusted)  # type: ignore[arg-type]
         found = Agent(self.store, self.units, settings)
         await found.start(self.life)
         return found
@@ -68,7 +68,7 @@ def play(directory: Path, story: Story) -> None:
     asyncio.run(played())
 
 
-def test_what_is_wanted_runs_and_outlives_its_agent_and_its_scheduler(tmp_path: Path) -> None:
+def test_units_keep_running_when_agent_and_scheduler_stop(tmp_path: Path) -> None:
     async def story(bed: AgentOnMemory) -> None:
         agent, scheduler = await bed.agent(), await bed.scheduler()
         Registry(bed.store).put_job("web.service", TEXT, target=TargetState.LAUNCHED)
@@ -99,7 +99,9 @@ class Emptied(MemoryStore):
         return entry
 
 
-def test_a_job_that_went_while_its_scheduler_wrote_can_be_wanted_again(tmp_path: Path) -> None:
+def test_a_job_can_be_started_again_after_its_keys_were_removed_during_a_write(
+    tmp_path: Path,
+) -> None:
     async def story(bed: AgentOnMemory) -> None:
         store = Emptied()
         bed.store = store
@@ -127,7 +129,7 @@ def test_a_unit_without_a_trusted_signature_does_not_run(tmp_path: Path) -> None
         Registry(bed.store).put_job("web.service", TEXT, target=TargetState.LAUNCHED)
 
         def refused() -> bool:
-            hosts = Registry(bed.store).cache.bed.hosts.values()
+            hosts = Registry(bed.store).cache.cluster.hosts.values()
             return any(
                 each.report is not None and "no trusted key" in each.report.note
                 for host in hosts
@@ -142,7 +144,7 @@ def test_a_unit_without_a_trusted_signature_does_not_run(tmp_path: Path) -> None
     play(tmp_path, story)
 
 
-def test_a_signature_that_comes_later_lets_a_refused_unit_run(tmp_path: Path) -> None:
+def test_a_refused_unit_runs_once_it_is_signed(tmp_path: Path) -> None:
     async def story(bed: AgentOnMemory) -> None:
         key = Ed25519PrivateKey.generate()
         bed.trusted = (key.public_key(),)
@@ -151,7 +153,7 @@ def test_a_signature_that_comes_later_lets_a_refused_unit_run(tmp_path: Path) ->
         await bed.until(lambda: "no trusted key" in str(agent.state()))
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         Registry(bed.store).put_job(
-            "web.service", TEXT, target=TargetState.LAUNCHED, signature=signing.signed(TEXT, pem)
+            "web.service", TEXT, target=TargetState.LAUNCHED, signature=signing.sign(TEXT, pem)
         )
         await bed.until(lambda: bed.running() == 2)
         await bed.until(lambda: "no trusted key" not in str(agent.state()))
@@ -161,18 +163,18 @@ def test_a_signature_that_comes_later_lets_a_refused_unit_run(tmp_path: Path) ->
     play(tmp_path, story)
 
 
-def test_a_kept_text_is_judged_by_the_keys_of_today(tmp_path: Path) -> None:
+def test_a_unit_on_disk_is_checked_against_the_present_keys(tmp_path: Path) -> None:
     key, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     state, unit = StateDirectory(tmp_path), digest(TEXT)
-    state.keep(unit, TEXT, [signing.signed(TEXT, pem)], ())
+    state.save_unit(unit, TEXT, [signing.sign(TEXT, pem)], ())
     for trusted, known in (((), 1), ((key.public_key(),), 1), ((other.public_key(),), 0)):
         texts = UnitCache(MemoryStore(), state, trusted, time.monotonic)
-        texts.recall([unit])
+        texts.load([unit])
         assert len(texts.known) == known
 
 
-def test_an_agent_remembers_the_texts_of_its_orders_and_no_others(tmp_path: Path) -> None:
+def test_the_unit_cache_keeps_only_planned_units(tmp_path: Path) -> None:
     store, state = MemoryStore(), StateDirectory(tmp_path)
     texts = UnitCache(store, state, (), time.monotonic)
     units = []
@@ -181,14 +183,14 @@ def test_an_agent_remembers_the_texts_of_its_orders_and_no_others(tmp_path: Path
         units.append(digest(text))
         store.put(keys.unit(units[-1]), text)
         texts.fetch(units[-1], units[:1])
-    texts.only(units[:1])
+    texts.keep_only(units[:1])
     assert set(texts.known) == set(units[:1])
-    assert state.text(units[0])[0]
-    assert not state.text(units[1])[0]
+    assert state.load_unit(units[0])[0]
+    assert not state.load_unit(units[1])[0]
     assert len(list((tmp_path / "units").iterdir())) == TEXTS_MAX + 1
 
 
-def test_in_a_new_store_nothing_exclusive_starts_before_every_host_could_be_heard(
+def test_exclusive_units_wait_for_the_grace_in_a_new_store(
     tmp_path: Path,
 ) -> None:
     async def story(bed: AgentOnMemory) -> None:
@@ -205,10 +207,10 @@ def test_in_a_new_store_nothing_exclusive_starts_before_every_host_could_be_hear
     play(tmp_path, story)
 
 
-def test_an_epoch_that_a_stranger_raised_is_overtaken_by_who_leads(tmp_path: Path) -> None:
+def test_the_leader_raises_an_epoch_that_somebody_else_raised(tmp_path: Path) -> None:
     async def story(bed: AgentOnMemory) -> None:
         agent, scheduler = await bed.agent(), await bed.scheduler()
-        await bed.until(lambda: "'leads': True" in str(scheduler.state()))
+        await bed.until(lambda: "'is_leader': True" in str(scheduler.state()))
         bed.store.put(keys.EPOCH, "41")
         await bed.until(lambda: bed.store.get(keys.EPOCH).value == "42")
         await bed.until(lambda: "'epoch': 42" in str(scheduler.state()))

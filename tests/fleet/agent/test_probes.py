@@ -1,4 +1,4 @@
-"""Who is ready: a job's own check, and those of the services that it serves."""
+"""Readiness: the check of a job, and those of the services that it serves."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     writer.close()
 
 
-def test_an_instance_serves_where_it_passes_the_services_check() -> None:
+def test_an_instance_serves_a_service_whose_check_it_passes() -> None:
     async def story() -> None:
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         mine = allocation(server.sockets[0].getsockname()[1])
@@ -48,9 +48,9 @@ def test_an_instance_serves_where_it_passes_the_services_check() -> None:
     asyncio.run(story())
 
 
-def test_what_a_service_does_not_take_is_announced_for_the_others() -> None:
+def test_an_instance_is_published_for_the_services_it_serves() -> None:
     report = Report(allocation(80), Phase.READY, unserved=(BAD.service,))
-    found = endpoints.records([report], "10.0.0.1", "a" * 32)
+    found = endpoints.endpoint_records([report], "10.0.0.1", "a" * 32)
     label = endpoints.label_of(report.allocation, "a" * 32)
     assert keys.dns(GOOD.service, label) in found
     assert keys.dns(PLAIN.service, label) in found

@@ -1,4 +1,4 @@
-"""Fleets for tests: hosts by name, jobs in a line."""
+"""Simulated fleets: hosts by name, jobs in one line."""
 
 from fleet.core.model import Facts
 from rig.fleet_simulator import Simulator

@@ -1,4 +1,4 @@
-"""A candidate that stops itself, as SIGSTOP would, once it has the lease and before its epoch."""
+"""A candidate that suspends itself after it took the lease and before it raises the epoch."""
 
 import os
 import signal
@@ -30,4 +30,4 @@ class Stopping:
 
 if __name__ == "__main__":
     lease = LeaderElection(Stopping(connect([sys.argv[1]])), "late", TTL_S, time.monotonic)  # type: ignore[arg-type]
-    print(f"leads={lease.step(0)}", flush=True)
+    print(f"is_leader={lease.step(0)}", flush=True)

@@ -1,4 +1,4 @@
-"""Who schedules, with several that stand for it."""
+"""Leader election among several schedulers."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ class ElectionOnMemory:
         self.store.expire()
 
 
-def test_one_of_two_leads() -> None:
+def test_one_of_two_schedulers_is_the_leader() -> None:
     bed = ElectionOnMemory()
     one, two = bed.stand("one"), bed.stand("two")
     assert one.step(0)
@@ -45,9 +45,7 @@ def test_a_leader_that_renews_keeps_its_epoch() -> None:
     assert one.epoch == 1
 
 
-def test_a_leader_that_slept_past_its_lease_leads_no_more_and_its_successor_has_a_later_epoch() -> (
-    None
-):
+def test_a_leader_suspended_past_its_lease_is_succeeded_with_a_later_epoch() -> None:
     bed = ElectionOnMemory()
     one, two = bed.stand("one"), bed.stand("two")
     one.step(0)
@@ -59,7 +57,7 @@ def test_a_leader_that_slept_past_its_lease_leads_no_more_and_its_successor_has_
     assert two.is_leader
 
 
-def test_a_leader_stops_acting_before_the_store_forgets_it() -> None:
+def test_a_leader_stops_acting_before_its_lease_expires_in_the_store() -> None:
     bed = ElectionOnMemory()
     one, two = bed.stand("one"), bed.stand("two")
     one.step(0)
@@ -68,7 +66,7 @@ def test_a_leader_stops_acting_before_the_store_forgets_it() -> None:
     assert not two.step(0)
 
 
-def test_who_resigns_is_followed_at_once() -> None:
+def test_a_leader_that_resigns_is_succeeded_at_once() -> None:
     bed = ElectionOnMemory()
     one, two = bed.stand("one"), bed.stand("two")
     one.step(0)
@@ -77,7 +75,7 @@ def test_who_resigns_is_followed_at_once() -> None:
     assert two.step(0)
 
 
-def test_an_epoch_is_later_than_any_that_hosts_have_seen_also_in_an_emptied_store() -> None:
+def test_an_epoch_is_later_than_all_that_hosts_have_seen() -> None:
     bed = ElectionOnMemory()
     one = bed.stand("one")
     one.step(0)
@@ -87,7 +85,7 @@ def test_an_epoch_is_later_than_any_that_hosts_have_seen_also_in_an_emptied_stor
     assert bed.store.get(keys.EPOCH).value == "42"
 
 
-def test_a_leader_overtakes_an_epoch_that_was_raised_without_the_lease() -> None:
+def test_a_leader_raises_an_epoch_that_was_raised_without_the_lease() -> None:
     bed = ElectionOnMemory()
     one = bed.stand("one")
     one.step(0)
@@ -96,7 +94,7 @@ def test_a_leader_overtakes_an_epoch_that_was_raised_without_the_lease() -> None
     assert one.epoch == 8
 
 
-def test_a_candidate_that_is_stopped_between_lease_and_epoch_raises_nothing(
+def test_a_candidate_suspended_between_lease_and_epoch_cannot_raise_the_epoch(
     tmp_path: Path,
 ) -> None:
     with Coordinator(tmp_path) as coordinator:
@@ -115,7 +113,7 @@ def test_a_candidate_that_is_stopped_between_lease_and_epoch_raises_nothing(
             wait_until(lambda: late.process.poll() == 0, "it goes on")
         finally:
             late.kill()
-        assert late.tail().strip() == "leads=False"
+        assert late.tail().strip() == "is_leader=False"
         assert store.get(keys.EPOCH).value == str(leader.epoch)
         assert leader.is_leader
 

@@ -1,4 +1,4 @@
-"""What goes with a job that is destroyed, while others write."""
+"""What is deleted with a destroyed job, while others write."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from coordinator.client.memory_store import MemoryStore
 from fleet.core import keys
 from fleet.core.model import TargetState, digest
 from fleet.ctl.registry import Refused, Registry
-from fleet.scheduler.job_gc import forget
+from fleet.scheduler.job_gc import delete_job
 
 TEXT = "[Service]\nExecStart=/bin/true\n[X-Fleet]\nCount=1\n"
 UNIT = keys.unit(digest(TEXT))
@@ -52,36 +52,38 @@ def has(store: MemoryStore, key: str) -> bool:
     return True
 
 
-def test_a_job_goes_with_its_versions_its_unit_and_its_signatures() -> None:
+def test_a_job_is_deleted_with_its_versions_unit_and_signatures() -> None:
     store = MemoryStore()
-    forget(store, "old.service", destroyed(store))
+    delete_job(store, "old.service", destroyed(store))
     assert store.list(keys.PREFIX).entries == ()
 
 
-def test_a_unit_that_another_job_names_stays() -> None:
+def test_a_unit_that_another_job_refers_to_stays() -> None:
     store = MemoryStore()
     index = destroyed(store)
     Registry(store).put_job("new.service", TEXT, target=TargetState.LAUNCHED)
-    forget(store, "old.service", index)
+    delete_job(store, "old.service", index)
     assert has(store, UNIT)
     assert not has(store, keys.job("old.service"))
 
 
 @pytest.mark.parametrize("calls", range(7))
 @pytest.mark.parametrize("name", ["new.service", "old.service"])
-def test_a_unit_that_a_job_names_at_any_moment_of_it_stays(calls: int, name: str) -> None:
+def test_a_unit_stays_if_a_job_refers_to_it_at_any_moment_of_the_deletion(
+    calls: int, name: str
+) -> None:
     store = Interrupted()
     index = destroyed(store)
     other = Registry(store)
     store.act = lambda: other.put_job(name, TEXT, target=TargetState.LAUNCHED)
     store.calls_before = calls
-    forget(store, "old.service", index)
+    delete_job(store, "old.service", index)
     found = Registry(store).desired(name)
     assert (found.record.target, found.text, found.fault) == (TargetState.LAUNCHED, TEXT, "")
 
 
 @pytest.mark.parametrize("calls", range(7))
-def test_who_is_killed_in_between_leaves_the_rest_to_a_successor(calls: int) -> None:
+def test_a_successor_finishes_an_interrupted_deletion(calls: int) -> None:
     store = Interrupted()
     index = destroyed(store)
 
@@ -90,12 +92,12 @@ def test_who_is_killed_in_between_leaves_the_rest_to_a_successor(calls: int) -> 
 
     store.act, store.calls_before = killed, calls
     with pytest.raises(KeyboardInterrupt):
-        forget(store, "old.service", index)
-    forget(store, "old.service", index)
+        delete_job(store, "old.service", index)
+    delete_job(store, "old.service", index)
     assert store.list(keys.PREFIX).entries == ()
 
 
-def test_a_job_that_is_being_destroyed_takes_no_other_change() -> None:
+def test_a_job_that_is_being_destroyed_cannot_be_changed() -> None:
     store = MemoryStore()
     destroyed(store)
     with pytest.raises(Refused, match="is being destroyed"):

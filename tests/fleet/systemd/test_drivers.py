@@ -1,4 +1,4 @@
-"""One suite for every way to talk to systemd: in memory, over D-Bus, by systemctl."""
+"""One suite for every driver: in memory, D-Bus and systemctl."""
 
 import asyncio
 import subprocess
@@ -12,10 +12,10 @@ from fleet.core.instances.instance_unit import (
     EXCLUSIVE_STOP_S,
     SystemdDriver,
     UnitStatus,
-    all_files,
     allocation_in,
     fence_of,
-    files,
+    unit_file_names,
+    unit_files,
 )
 from fleet.core.model import Allocation, digest
 from fleet.systemd.dbus import DBusDriver
@@ -67,50 +67,50 @@ def allocation(name: str, *, text: str = SLEEPER, **fields: object) -> Allocatio
 async def until(units: SystemdDriver, name: str, holds: Callable[[UnitStatus], bool]) -> UnitStatus:
     end_s = time.monotonic() + DEADLINE_S
     while True:
-        seen = (await units.seen([name])).get(name, UnitStatus(name))
+        seen = (await units.status([name])).get(name, UnitStatus(name))
         if holds(seen):
             return seen
         assert time.monotonic() < end_s, seen
-        await units.changed(0.5)
+        await units.wait_for_change(0.5)
 
 
 async def gone(units: SystemdDriver, mine: Allocation) -> None:
     await units.stop(mine.name)
     await until(units, mine.name, lambda seen: not seen.is_running)
-    await units.install(all_files(mine))
+    await units.install(unit_file_names(mine))
 
 
-def test_a_unit_nobody_knows_is_not_found(play: Callable[[Act], None]) -> None:
+def test_an_unknown_unit_is_not_found(play: Callable[[Act], None]) -> None:
     async def act(units: SystemdDriver) -> None:
-        seen = (await units.seen(["nobody.service"]))["nobody.service"]
+        seen = (await units.status(["nobody.service"]))["nobody.service"]
         assert (seen.load, seen.active, seen.allocation) == ("not-found", "inactive", None)
 
     play(act)
 
 
-def test_a_unit_is_installed_started_seen_stopped_and_removed(play: Callable[[Act], None]) -> None:
+def test_a_unit_is_installed_started_stopped_and_removed(play: Callable[[Act], None]) -> None:
     async def act(units: SystemdDriver) -> None:
         mine = allocation("sleeper.service", port=8080)
-        await units.install(files(mine, SLEEPER, fence_s=5))
-        seen = (await units.seen([mine.name]))[mine.name]
+        await units.install(unit_files(mine, SLEEPER, fence_s=5))
+        seen = (await units.status([mine.name]))[mine.name]
         assert (seen.load, seen.active, seen.allocation, seen.foreign) == (
             "loaded", "inactive", mine, "",
         )  # fmt: skip
         await units.start(mine.name)
         seen = await until(units, mine.name, lambda seen: seen.active == "active")
         assert len(seen.invocation) == 32
-        assert mine.name in await units.seen([])
+        assert mine.name in await units.status([])
         await gone(units, mine)
-        assert mine.name not in await units.seen([])
+        assert mine.name not in await units.status([])
 
     play(act)
 
 
-def test_a_unit_that_dies_is_seen_with_its_result(play: Callable[[Act], None]) -> None:
+def test_a_failed_unit_shows_its_result(play: Callable[[Act], None]) -> None:
     async def act(units: SystemdDriver) -> None:
         text = "[Service]\nExecStart=/bin/false\n"
         mine = allocation("dies.service", text=text)
-        await units.install(files(mine, text, fence_s=5))
+        await units.install(unit_files(mine, text, fence_s=5))
         await units.start(mine.name)
         seen = await until(units, mine.name, lambda seen: seen.active == "failed")
         assert seen.result == "exit-code"
@@ -125,19 +125,19 @@ def test_a_unit_that_dies_is_seen_with_its_result(play: Callable[[Act], None]) -
     play(act)
 
 
-def test_a_fence_stops_a_unit_that_nobody_renews_and_spares_it_while_somebody_does(
+def test_a_timer_stops_a_unit_unless_it_is_restarted(
     play: Callable[[Act], None],
 ) -> None:
     async def act(units: SystemdDriver) -> None:
         mine = allocation("only.service", exclusive=True)
-        await units.install(files(mine, SLEEPER, fence_s=1.5))
-        await units.rearm(fence_of(mine.name))
+        await units.install(unit_files(mine, SLEEPER, fence_s=1.5))
+        await units.restart_timer(fence_of(mine.name))
         await units.start(mine.name)
         await until(units, mine.name, lambda seen: seen.active == "active")
         for _ in range(5):
             await asyncio.sleep(0.5)
-            await units.rearm(fence_of(mine.name))
-            assert (await units.seen([mine.name]))[mine.name].is_running
+            await units.restart_timer(fence_of(mine.name))
+            assert (await units.status([mine.name]))[mine.name].is_running
         began_s = time.monotonic()
         await until(units, mine.name, lambda seen: not seen.is_running)
         assert time.monotonic() - began_s > 1.0
@@ -151,15 +151,15 @@ def test_an_exclusive_unit_does_not_start_once_its_timer_has_elapsed(
 ) -> None:
     async def act(units: SystemdDriver) -> None:
         mine = allocation("late.service", exclusive=True)
-        await units.install(files(mine, SLEEPER, fence_s=0.5))
-        await units.rearm(fence_of(mine.name))
+        await units.install(unit_files(mine, SLEEPER, fence_s=0.5))
+        await units.restart_timer(fence_of(mine.name))
         await asyncio.sleep(1.5)
         await units.start(mine.name)
         await asyncio.sleep(0.5)
         seen = await until(units, mine.name, lambda seen: not seen.is_running)
         assert seen.active == "inactive"
-        await units.install(files(mine, SLEEPER, fence_s=60))
-        await units.rearm(fence_of(mine.name))
+        await units.install(unit_files(mine, SLEEPER, fence_s=60))
+        await units.restart_timer(fence_of(mine.name))
         await units.start(mine.name)
         await until(units, mine.name, lambda seen: seen.active == "active")
         await units.stop(fence_of(mine.name))
@@ -168,10 +168,10 @@ def test_an_exclusive_unit_does_not_start_once_its_timer_has_elapsed(
     play(act)
 
 
-def test_all_steps_of_an_exclusive_units_stop_share_its_bound() -> None:
+def test_the_steps_of_an_exclusive_units_stop_share_its_bound() -> None:
     def stop_s(*more: str) -> float:
         text = SLEEPER + "\n".join([*more, ""])
-        found = files(allocation("only.service", text=text, exclusive=True), text, fence_s=5)
+        found = unit_files(allocation("only.service", text=text, exclusive=True), text, fence_s=5)
         return float(found["only.service"].partition("TimeoutStopSec=")[2].partition("\n")[0])
 
     assert stop_s() == EXCLUSIVE_STOP_S
@@ -179,7 +179,7 @@ def test_all_steps_of_an_exclusive_units_stop_share_its_bound() -> None:
     assert stop_s("ExecStop=/bin/a", "ExecStopPost=/bin/b") * 4 <= EXCLUSIVE_STOP_S
 
 
-def test_a_command_runs_in_a_unit_of_its_own_and_tells_output_and_exit_code(
+def test_a_command_runs_in_its_own_unit_and_returns_output_and_exit_code(
     rig: Rig,
 ) -> None:
     host = rig["h1"]
@@ -188,7 +188,7 @@ def test_a_command_runs_in_a_unit_of_its_own_and_tells_output_and_exit_code(
     )
     script = "cat /proc/self/cgroup; exit 7"
     done = subprocess.run(
-        units.outside(["sh", "-c", script], 20),
+        units.command_in_unit(["sh", "-c", script], 20),
         capture_output=True,
         text=True,
         timeout=30,
@@ -196,11 +196,11 @@ def test_a_command_runs_in_a_unit_of_its_own_and_tells_output_and_exit_code(
     )
     assert done.returncode == 7
     assert "fleet.slice/run-" in done.stdout
-    endless = units.outside(["sleep", "600"], 1)
+    endless = units.command_in_unit(["sleep", "600"], 1)
     assert subprocess.run(endless, capture_output=True, timeout=30, check=False).returncode
 
 
-def test_a_unit_of_the_host_itself_is_foreign(rig: Rig) -> None:
+def test_a_unit_that_fleet_did_not_write_is_foreign(rig: Rig) -> None:
     async def act() -> None:
         host = rig["h1"]
         directory = UnitDirectory(host.path("/run/systemd/system"))
@@ -209,14 +209,14 @@ def test_a_unit_of_the_host_itself_is_foreign(rig: Rig) -> None:
             SystemctlDriver(directory, host.command("systemctl")),
         ):
             await units.open()
-            seen = await units.seen(["dbus.service"])
+            seen = await units.status(["dbus.service"])
             await units.close()
             assert seen["dbus.service"].foreign.endswith("/dbus.service")
 
     asyncio.run(act())
 
 
-def test_no_systemd_is_an_os_error(tmp_path: Path) -> None:
+def test_a_missing_systemd_is_an_os_error(tmp_path: Path) -> None:
     async def act() -> None:
         with pytest.raises(OSError):
             await DBusDriver(UnitDirectory(tmp_path), f"unix:path={tmp_path}/none").open()
@@ -226,9 +226,9 @@ def test_no_systemd_is_an_os_error(tmp_path: Path) -> None:
     asyncio.run(act())
 
 
-def test_a_file_of_ours_tells_its_order_and_a_job_cannot_pretend() -> None:
+def test_a_unit_file_holds_its_allocation_and_a_job_cannot_forge_one() -> None:
     mine = allocation("web.service", port=80, endpoints=())
-    text = files(mine, SLEEPER, fence_s=5)["web.service"]
+    text = unit_files(mine, SLEEPER, fence_s=5)["web.service"]
     assert allocation_in(text) == mine
     assert allocation_in(SLEEPER) is None
     assert text.index("Slice=fleet.slice") < text.index("ExecStart=") < text.index("PORT=80")

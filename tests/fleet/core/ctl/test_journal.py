@@ -1,4 +1,4 @@
-"""What fleetctl makes of several hosts' journals."""
+"""The journals of several hosts as one."""
 
 import json
 
@@ -13,14 +13,14 @@ ONE = (
 TWO = "2026-11-23T10:00:01.500000+0000 h2 web[9]: between: them\n"
 
 
-def test_entries_of_all_hosts_stand_by_time_and_keep_their_lines() -> None:
+def test_entries_of_all_hosts_are_sorted_by_time_and_keep_their_lines() -> None:
     entries = journal.merge([ONE, "", TWO])
     assert [entry.split()[1] for entry in entries] == ["h1", "h2", "h1"]
     assert "".join(entries).count("\n") == 5
     assert entries[2].endswith("and more\n\n")
 
 
-def test_an_entry_is_a_line_of_json() -> None:
+def test_an_entry_is_one_line_of_json() -> None:
     (entry,) = journal.merge([TWO])
     assert json.loads(journal.as_json(entry)) == {
         "at": "2026-11-23T10:00:01.500000+0000",

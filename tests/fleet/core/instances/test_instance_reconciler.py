@@ -1,4 +1,4 @@
-"""An agent's turns, with systemd in memory; killed between any two steps it goes on."""
+"""The passes of an agent, with systemd in memory."""
 
 import asyncio
 import itertools
@@ -15,7 +15,7 @@ from fleet.core.instances.instance_reconciler import (
     StartUnit,
     StopUnit,
 )
-from fleet.core.instances.instance_unit import all_files, fence_of, files
+from fleet.core.instances.instance_unit import fence_of, unit_file_names, unit_files
 from fleet.core.model import Allocation, DesiredState, Endpoint, Phase, Plan, Report, digest
 from rig.memory_systemd import MemorySystemd
 
@@ -27,7 +27,7 @@ class Killed(Exception):  # noqa: N818 - what happened to the agent
     pass
 
 
-class SimulatedHost:
+class AgentSimulation:
     """An agent's memory and a systemd; `budget` steps from now the agent is killed."""
 
     def __init__(self) -> None:
@@ -55,9 +55,9 @@ class SimulatedHost:
 
     async def _turn(self, allocations: Iterable[Allocation]) -> dict[int, Report]:
         plan = Plan(1, 1, tuple(allocations))
-        seen = await self.units.seen([allocation.name for allocation in plan.allocations])
+        seen = await self.units.status([allocation.name for allocation in plan.allocations])
         observed = Observed(self.now_s, seen, self.texts, {}, lambda _: self.ready, self.confirmed)
-        steps, reports = self.reconciler.turn(plan, observed)
+        steps, reports = self.reconciler.reconcile(plan, observed)
         for step in steps:
             if self.budget is not None:
                 if not self.budget:
@@ -70,18 +70,20 @@ class SimulatedHost:
         self.did.append(type(step).__name__)
         match step:
             case InstallUnit(allocation):
-                await self.units.install(files(allocation, self.texts[allocation.unit], fence_s=30))
+                await self.units.install(
+                    unit_files(allocation, self.texts[allocation.unit], fence_s=30)
+                )
             case StartUnit(allocation):
                 if allocation.exclusive:
-                    await self.units.rearm(fence_of(allocation.name))
+                    await self.units.restart_timer(fence_of(allocation.name))
                 await self.units.start(allocation.name)
             case StopUnit(allocation):
                 await self.units.stop(allocation.name)
             case RemoveUnit(allocation):
-                await self.units.install(all_files(allocation))
+                await self.units.install(unit_file_names(allocation))
 
     def running(self, *names: str) -> list[str]:
-        seen = asyncio.run(self.units.seen(names))
+        seen = asyncio.run(self.units.status(names))
         return sorted(name for name, each in seen.items() if each.is_running)
 
 
@@ -94,44 +96,48 @@ def allocation(version: int = 1, text: str = GOOD, **fields: object) -> Allocati
 
 def stopped(known: Allocation) -> Allocation:
     return Allocation(
-        **{name: getattr(known, name) for name in known.__struct_fields__ if name != "want"},
+        **{
+            name: getattr(known, name)
+            for name in known.__struct_fields__
+            if name != "desired_state"
+        },
         desired_state=DesiredState.STOP,
     )
 
 
-def test_an_order_to_run_is_installed_started_and_ready() -> None:
-    host = SimulatedHost()
+def test_an_allocation_is_installed_started_and_becomes_ready() -> None:
+    host = AgentSimulation()
     reports = host.turns(4, allocation())
     assert reports[1].phase is Phase.READY
     assert reports[1].available
-    assert host.did == ["Install", "Start"]
+    assert host.did == ["InstallUnit", "StartUnit"]
 
 
-def test_a_unit_that_is_not_here_is_fetched() -> None:
-    host = SimulatedHost()
+def test_a_missing_unit_is_fetched() -> None:
+    host = AgentSimulation()
     host.texts.clear()
     reports = host.turn(allocation())
     assert (reports[1].phase, host.did) == (Phase.WAITING, [FetchUnit.__name__])
 
 
-def test_what_is_in_no_plan_is_an_orphan_and_runs_on() -> None:
-    host = SimulatedHost()
+def test_a_unit_in_no_plan_is_an_orphan_and_keeps_running() -> None:
+    host = AgentSimulation()
     host.turns(3, allocation())
     reports = host.turns(3)
     assert reports[1].phase is Phase.ORPHAN
     assert host.running("web.service") == ["web.service"]
 
 
-def test_an_order_to_stop_ends_it_and_removes_its_file() -> None:
-    host = SimulatedHost()
+def test_a_stopped_instance_loses_its_unit_file() -> None:
+    host = AgentSimulation()
     host.turns(3, allocation())
     reports = host.turns(4, stopped(allocation()))
     assert reports[1].phase is Phase.STOPPED
-    assert host.did[-2:] == ["Halt", "Remove"]
+    assert host.did[-2:] == ["StopUnit", "RemoveUnit"]
 
 
 def test_an_instance_leaves_dns_before_it_stops() -> None:
-    host = SimulatedHost()
+    host = AgentSimulation()
     served = allocation(endpoints=(Endpoint("a.b", 80, 5),))
     host.turns(3, served)
     phases = [host.turns(1, stopped(allocation()))[1].phase for _ in range(8)]
@@ -141,7 +147,7 @@ def test_an_instance_leaves_dns_before_it_stops() -> None:
 
 
 def test_a_successor_of_the_same_name_waits_for_its_predecessor() -> None:
-    host = SimulatedHost()
+    host = AgentSimulation()
     host.turns(3, allocation())
     new = allocation(2, BAD + "#\n")
     host.texts[new.unit] = GOOD
@@ -151,52 +157,52 @@ def test_a_successor_of_the_same_name_waits_for_its_predecessor() -> None:
     assert (reports[1].phase, reports[2].phase) == (Phase.STOPPED, Phase.READY)
 
 
-def test_crashes_back_off_and_are_counted() -> None:
-    host = SimulatedHost()
+def test_failures_are_counted_and_back_off() -> None:
+    host = AgentSimulation()
     reports = host.turns(30, allocation(text=BAD))
     assert 4 <= reports[1].failures <= 5
-    assert host.did.count("Start") == reports[1].failures
+    assert host.did.count("StartUnit") == reports[1].failures
 
 
-def test_failures_travel_with_the_instance() -> None:
-    host = SimulatedHost()
+def test_failures_move_with_the_instance() -> None:
+    host = AgentSimulation()
     reports = host.turns(10, allocation(failures=5))
     assert reports[1].phase is Phase.FAILED
     reports = host.turns(10, allocation(failures=5))
     assert reports[1].phase is Phase.READY
 
 
-def test_an_exclusive_unit_waits_for_the_word_of_the_store() -> None:
-    host = SimulatedHost()
+def test_an_exclusive_unit_waits_until_the_store_confirms_the_plan() -> None:
+    host = AgentSimulation()
     host.confirmed = False
     assert host.turns(5, allocation(exclusive=True))[1].phase is Phase.WAITING
     host.confirmed = True
     assert host.turns(2, allocation(exclusive=True))[1].phase is Phase.READY
 
 
-def test_an_exclusive_unit_ends_without_an_agent() -> None:
-    host = SimulatedHost()
+def test_an_exclusive_unit_stops_without_an_agent() -> None:
+    host = AgentSimulation()
     host.turns(3, allocation(exclusive=True))
     host.now_s += 31
     assert host.running("web.service") == []
 
 
-def test_a_check_that_fails_makes_it_unready() -> None:
-    host = SimulatedHost()
+def test_a_failing_check_makes_an_instance_unready() -> None:
+    host = AgentSimulation()
     host.turns(3, allocation(check="tcp", port=80))
     host.ready = False
     assert host.turn(allocation(check="tcp", port=80))[1].phase is Phase.UNREADY
 
 
-def test_a_loaded_unit_is_there_and_does_not_run() -> None:
-    host = SimulatedHost()
+def test_a_loaded_unit_is_installed_but_does_not_run() -> None:
+    host = AgentSimulation()
     reports = host.turns(3, allocation(desired_state=DesiredState.LOAD))
-    assert (reports[1].phase, host.did) == (Phase.LOADED, ["Install"])
+    assert (reports[1].phase, host.did) == (Phase.LOADED, ["InstallUnit"])
 
 
-@pytest.generation.parametrize("budget", range(8))
-def test_an_agent_killed_between_any_two_steps_goes_on(budget: int) -> None:
-    host = SimulatedHost()
+@pytest.mark.parametrize("budget", range(8))
+def test_an_agent_killed_between_any_two_actions_goes_on(budget: int) -> None:
+    host = AgentSimulation()
     new = allocation(2, GOOD + "# new\n")
     host.texts[new.unit] = GOOD + "# new\n"
     acts = itertools.chain([(allocation(),)] * 4, [(stopped(allocation()), new)] * 6)
@@ -208,5 +214,5 @@ def test_an_agent_killed_between_any_two_steps_goes_on(budget: int) -> None:
         except Killed:
             host.restart()
     assert reports[2].phase is Phase.READY
-    assert host.did.count("Start") == 2
+    assert host.did.count("StartUnit") == 2
     assert host.running("web.service") == ["web.service"]

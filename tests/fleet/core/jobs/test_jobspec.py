@@ -1,4 +1,4 @@
-"""Units and their [X-Fleet] sections: read, or refused with the line."""
+"""Units and their [X-Fleet] sections: parsed, or refused with the line."""
 
 import pytest
 from hypothesis import given
@@ -38,7 +38,7 @@ def refused(text: str, name: str = "web.service") -> str:
     return str(caught.value)
 
 
-def test_a_ten_line_file_says_it_all() -> None:
+def test_all_options_of_a_job_are_parsed() -> None:
     found = jobspec.parse("web.service", FULL)
     assert (found.count, found.labels) == (3, {"app": "web", "env": "prod"})
     assert (found.check.kind, found.check.path) == ("http", "/healthz")
@@ -62,22 +62,22 @@ def test_a_ten_line_file_says_it_all() -> None:
         ("[Service]\nExecStart=/bin/a\x00b\n", "line 2: the character U+0000"),
         ("[Service]\nExecStart=/bin/a\rUser=root\n", "line 2: the character U+000D"),
         ("[Service]\nExecStart=/bin/a\u2028User=root\n", "line 2: the character U+2028"),
-        ("[Service]\nExecStart=/bin/a\\\n", "line 2: the line goes on"),
-        ("[Service]\nExecStart=/bin/a \\ \nUser=root\n", "line 2: blanks follow"),
-        ("ExecStart=/bin/a\n", "line 1: ExecStart= stands before any section"),
-        ("[Service]\nnonsense\n", "line 2: 'nonsense' is no option"),
+        ("[Service]\nExecStart=/bin/a\\\n", "line 2: the unit ends with"),
+        ("[Service]\nExecStart=/bin/a \\ \nUser=root\n", "line 2: there are blanks after"),
+        ("ExecStart=/bin/a\n", "line 1: ExecStart= comes before the first section"),
+        ("[Service]\nnonsense\n", "line 2: 'nonsense' is not an option"),
         ("[Service]\nExecStart=/a\n[X-FleetInstance]\nOrder={}\n", "line 3"),
         ("[Service]\nExecStart=/a\n[Service ]\n", "line 3"),
         ("[Service]\nExecStart=/a\n[X-Fleet]\nCount=many\n", "line 4: Count="),
         ("[Service]\nExecStart=/a\n[X-Fleet]\nCount=2\nGlobal=yes\n", "line 5"),
-        ("[Service]\nExecStart=/a\n[X-Fleet]\nLabels=a b\n", "line 4: 'a' is no label"),
+        ("[Service]\nExecStart=/a\n[X-Fleet]\nLabels=a b\n", "line 4: 'a' is not a label"),
         ("[Service]\nExecStart=/a\n[X-Fleet]\nConstraint=a in b\n", "line 4: Constraint="),
         ("[Service]\nExecStart=/a\n[X-Fleet]\nPort=80\nCheck=http:/x y\n", "line 5: Check="),
         ("[Service]\nExecStart=/a\n[X-Fleet]\nPort=99999\n", "line 4: Port="),
         ("", "line 1: the unit is empty"),
     ],
 )
-def test_what_could_be_read_in_two_ways_is_refused_with_its_line(text: str, said: str) -> None:
+def test_ambiguous_text_is_refused_with_its_line(text: str, said: str) -> None:
     assert said in refused(text)
 
 
@@ -85,20 +85,20 @@ def test_what_could_be_read_in_two_ways_is_refused_with_its_line(text: str, said
     "name", ["web", "../web.service", "a/b.service", "fleet-x.service", "a b.service", "@.service",
              "x" * 260 + ".service", "web.exe", ".service"],
 )  # fmt: skip
-def test_a_name_that_is_none_is_refused(name: str) -> None:
+def test_an_invalid_unit_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"unit|type|instances|template"):
         jobspec.parse(name, FULL)
 
 
 @pytest.mark.parametrize("line", ["KillMode=process", "KillMode=none", "SendSIGKILL=no"])
-def test_an_exclusive_unit_must_be_gone_when_it_has_stopped(line: str) -> None:
+def test_an_exclusive_unit_that_may_leave_processes_is_refused(line: str) -> None:
     text = f"[Service]\nExecStart=/a\n{line}\n[X-Fleet]\nCount=1\nExclusive=yes\n"
     assert f"line 3: {line} may leave processes" in refused(text)
     with pytest.raises(UnitRefused, match=r"for a \.service"):
         jobspec.parse("a.timer", "[Timer]\nOnActiveSec=1\n[X-Fleet]\nExclusive=yes\n")
 
 
-def test_options_of_classic_fleet_are_understood() -> None:
+def test_the_options_of_fleet_are_parsed() -> None:
     text = (
         "[Service]\nExecStart=/a\n[X-Fleet]\nX-Conflicts=web@*.service\n"
         'MachineMetadata="region=eu" "region=us"\nMachineMetadata=disk=ssd\n'
@@ -113,11 +113,11 @@ def test_options_of_classic_fleet_are_understood() -> None:
 
 def test_an_unknown_option_is_a_warning_with_its_line() -> None:
     found = jobspec.parse("web.service", "[Service]\nExecStart=/a\n[X-Fleet]\nColour=blue\n")
-    assert found.warnings == ("line 4: Colour= is not known",)
+    assert found.warnings == ("line 4: Colour= is unknown",)
 
 
 @given(st.text(max_size=200))
-def test_no_text_is_read_in_another_way_than_refused_or_understood(text: str) -> None:
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     try:
         options = unitfile.parse(text)
     except UnitRefused:

@@ -1,4 +1,4 @@
-"""Selectors: what they mean, how they are written back, what they refuse."""
+"""Selectors: what they match, how they are printed, what they refuse."""
 
 import pytest
 
@@ -26,7 +26,7 @@ OTHER = {"env": "dev", "app": "db"}
         ("in=out", []),
     ],
 )
-def test_a_selector_selects(text: str, chosen: list[dict[str, str]]) -> None:
+def test_a_selector_matches_labels(text: str, chosen: list[dict[str, str]]) -> None:
     found = selector.parse(text)
     assert [labels for labels in (PROD, TEST, OTHER) if found.matches(labels)] == chosen
     assert selector.parse(str(found)) == found
@@ -44,6 +44,6 @@ def test_a_selector_selects(text: str, chosen: list[dict[str, str]]) -> None:
         ("a>x", "column 3"),
     ],
 )
-def test_what_is_no_selector_is_refused_with_its_column(text: str, said: str) -> None:
+def test_an_invalid_selector_is_refused_with_its_column(text: str, said: str) -> None:
     with pytest.raises(SelectorError, match=said):
         selector.parse(text)

@@ -1,4 +1,4 @@
-"""Units that somebody vouches for."""
+"""Signatures of units."""
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,19 +21,19 @@ def keys() -> tuple[bytes, bytes]:
     return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), public
 
 
-def test_a_unit_is_vouched_for_by_who_signed_it_and_nobody_else() -> None:
+def test_a_signature_is_valid_for_its_text_and_key_only() -> None:
     private, public = keys()
     _, other = keys()
-    signature = signing.signed(TEXT, private)
-    trusted = [signing.trusted(public)]
+    signature = signing.sign(TEXT, private)
+    trusted = [signing.load_public_key(public)]
     assert signing.has_trusted_signature(TEXT, ["nonsense", signature], trusted)
     assert not signing.has_trusted_signature(TEXT + " ", [signature], trusted)
-    assert not signing.has_trusted_signature(TEXT, [signature], [signing.trusted(other)])
+    assert not signing.has_trusted_signature(TEXT, [signature], [signing.load_public_key(other)])
     assert not signing.has_trusted_signature(TEXT, [], trusted)
 
 
-def test_what_is_no_key_is_refused() -> None:
+def test_an_invalid_key_is_refused() -> None:
     with pytest.raises(BadKey):
-        signing.trusted(b"no key")
+        signing.load_public_key(b"no key")
     with pytest.raises(BadKey):
-        signing.signed(TEXT, b"no key")
+        signing.sign(TEXT, b"no key")

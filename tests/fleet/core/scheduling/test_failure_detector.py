@@ -1,4 +1,4 @@
-"""How hosts stand: patience, care, and memory for those who come and go."""
+"""The health of hosts: suspect, lost, flapping."""
 
 from fleet.core.scheduling.cluster_state import HostHealth
 from fleet.core.scheduling.failure_detector import FailureDetector
@@ -14,7 +14,7 @@ def lost(health_by_host: dict[str, HostHealth]) -> int:
     return sum(each is HostHealth.LOST for each in health_by_host.values())
 
 
-def test_a_silent_host_is_suspect_then_lost_after_its_grace() -> None:
+def test_a_silent_host_is_suspect_and_lost_after_its_grace() -> None:
     health = FailureDetector(60)
     seen(health, 0)
     assert seen(health, 1, "h1")["h1"] is HostHealth.SUSPECT
@@ -23,7 +23,7 @@ def test_a_silent_host_is_suspect_then_lost_after_its_grace() -> None:
     assert seen(health, 62)["h1"] is HostHealth.READY
 
 
-def test_hosts_are_given_up_a_tenth_at_once_and_then_one_by_one() -> None:
+def test_a_tenth_of_the_hosts_is_lost_at_once_and_then_one_by_one() -> None:
     health = FailureDetector(60)
     silent = HOSTS[:10]
     seen(health, 0)
@@ -33,7 +33,7 @@ def test_hosts_are_given_up_a_tenth_at_once_and_then_one_by_one() -> None:
     assert lost(seen(health, 72, *silent)) == 5
 
 
-def test_more_than_a_third_together_is_no_matter_of_hosts() -> None:
+def test_no_host_is_lost_while_more_than_a_third_are_silent() -> None:
     health = FailureDetector(60)
     seen(health, 0)
     silent = HOSTS[:14]
@@ -42,21 +42,21 @@ def test_more_than_a_third_together_is_no_matter_of_hosts() -> None:
     assert health.storm
 
 
-def test_a_host_that_comes_and_goes_gets_nothing_new_until_it_has_been_calm() -> None:
+def test_a_host_that_comes_and_goes_is_flapping_until_its_penalty_decays() -> None:
     health = FailureDetector(60)
     seen(health, 0)
     for now_s in (10, 30, 50):
         seen(health, now_s, "h1")
         seen(health, now_s + 10)
-    assert seen(health, 70)["h1"] is HostHealth.HELD
-    assert seen(health, 800)["h1"] is HostHealth.HELD
+    assert seen(health, 70)["h1"] is HostHealth.FLAPPING
+    assert seen(health, 800)["h1"] is HostHealth.FLAPPING
     assert seen(health, 2000)["h1"] is HostHealth.READY
 
 
-def test_a_store_that_was_away_begins_every_grace_anew() -> None:
+def test_every_grace_restarts_after_the_store_was_down() -> None:
     health = FailureDetector(60)
     seen(health, 0)
     seen(health, 1, "h1")
-    health.forgive(100)
+    health.restart_grace(100)
     assert seen(health, 101, "h1")["h1"] is HostHealth.SUSPECT
     assert seen(health, 160, "h1")["h1"] is HostHealth.LOST

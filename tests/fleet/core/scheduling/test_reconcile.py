@@ -1,4 +1,4 @@
-"""What the scheduler does, told by a simulated fleet."""
+"""What the scheduler does, on a simulated fleet."""
 
 import pytest
 
@@ -19,14 +19,14 @@ def drain(sim: Simulator, host: str, *, overdue: bool = False) -> None:
     sim.cluster.hosts[host].drain_overdue = overdue
 
 
-def test_three_instances_go_to_three_hosts() -> None:
+def test_three_instances_run_on_three_hosts() -> None:
     sim = fleet("h1", "h2", "h3", "h4")
     sim.submit("web.service", unit(Count=3))
     assert len(set(settled(sim))) == 3
     assert sim.ready("web.service") == 3
 
 
-def test_a_fleet_at_rest_asks_for_nothing() -> None:
+def test_a_fleet_at_rest_needs_no_actions() -> None:
     sim = fleet("h1", "h2", "h3")
     sim.submit("web.service", unit(Count=2))
     sim.submit("log.service", unit(Global="yes"))
@@ -42,7 +42,7 @@ def test_instances_spread_over_zones_before_hosts() -> None:
     assert settled(sim).count("b1") == 2
 
 
-def test_scaling_down_stops_the_highest_numbers() -> None:
+def test_scaling_down_stops_the_highest_indexes() -> None:
     sim = fleet("h1", "h2", "h3")
     sim.submit("web.service", unit(Count=3))
     sim.run(10)
@@ -54,7 +54,7 @@ def test_scaling_down_stops_the_highest_numbers() -> None:
     assert [allocation.index for allocation in allocations] == [0]
 
 
-def test_a_job_that_is_destroyed_ends_and_is_forgotten() -> None:
+def test_a_destroyed_job_stops_and_is_removed() -> None:
     sim = fleet("h1")
     sim.submit("web.service", unit())
     sim.run(10)
@@ -64,7 +64,7 @@ def test_a_job_that_is_destroyed_ends_and_is_forgotten() -> None:
     assert not sim.cluster.hosts["h1"].plan.allocations
 
 
-def test_a_job_that_had_ended_before_it_was_destroyed_is_forgotten() -> None:
+def test_a_stopped_job_is_removed_when_it_is_destroyed() -> None:
     sim = fleet("h1")
     sim.submit("web.service", unit())
     sim.run(10)
@@ -75,7 +75,7 @@ def test_a_job_that_had_ended_before_it_was_destroyed_is_forgotten() -> None:
     assert not sim.cluster.jobs
 
 
-def test_a_loaded_job_is_placed_and_not_started() -> None:
+def test_a_loaded_job_is_placed_but_not_started() -> None:
     sim = fleet("h1")
     sim.submit("web.service", unit(), target=TargetState.LOADED)
     assert settled(sim) == []
@@ -84,7 +84,7 @@ def test_a_loaded_job_is_placed_and_not_started() -> None:
     assert settled(sim) == ["h1"]
 
 
-def test_a_lost_host_is_replaced_after_its_grace_and_a_suspect_one_is_not() -> None:
+def test_instances_move_from_a_lost_host_but_not_from_a_suspect_one() -> None:
     sim = fleet("h1", "h2", "h3", "h4")
     sim.submit("web.service", unit(Count=3))
     sim.run(10)
@@ -95,10 +95,10 @@ def test_a_lost_host_is_replaced_after_its_grace_and_a_suspect_one_is_not() -> N
     assert sim.writes == 3
     sim.run(60)
     assert sim.ready("web.service") == 3
-    assert sum(sim.seats.values()) == 4
+    assert sum(sim.placements.values()) == 4
 
 
-def test_a_lost_host_that_comes_back_keeps_no_second_instance() -> None:
+def test_a_lost_host_that_comes_back_stops_its_duplicate_instance() -> None:
     sim = fleet("h1", "h2", "h3", "h4")
     sim.submit("web.service", unit(Count=3))
     sim.run(10)
@@ -111,15 +111,15 @@ def test_a_lost_host_that_comes_back_keeps_no_second_instance() -> None:
     assert len(sim.running("web.service")) == 3
 
 
-def test_nothing_moves_when_more_than_a_third_go_together() -> None:
+def test_nothing_moves_while_more_than_a_third_of_the_hosts_are_silent() -> None:
     sim = fleet("h1", "h2", "h3", "h4", "h5")
     sim.submit("web.service", unit(Count=5))
     sim.run(10)
     for name in ("h1", "h2"):
         sim.machines[name].is_heard = False
     sim.run(300)
-    assert sim.health.storm
-    assert sum(sim.seats.values()) == 5
+    assert sim.failures.storm
+    assert sum(sim.placements.values()) == 5
 
 
 def test_an_exclusive_job_never_runs_twice_while_hosts_come_and_go() -> None:
@@ -136,7 +136,7 @@ def test_an_exclusive_job_never_runs_twice_while_hosts_come_and_go() -> None:
         assert len(sim.running("db.service")) == 1
 
 
-def test_a_rolling_update_goes_one_by_one() -> None:
+def test_a_rolling_update_replaces_one_instance_at_a_time() -> None:
     sim = fleet("h1", "h2", "h3")
     sim.submit("web.service", unit(Count=3))
     sim.run(10)
@@ -150,11 +150,11 @@ def test_a_rolling_update_goes_one_by_one() -> None:
     assert sim.cluster.jobs["web.service"].rollout.stable == 2
 
 
-def test_a_surge_update_loses_nobody() -> None:
+def test_a_surge_update_keeps_all_instances_ready() -> None:
     sim = fleet("h1", "h2", "h3")
-    sim.submit("web.service", unit(Count=3, UpdatePolicy="surge"))
+    sim.submit("web.service", unit(Count=3, Update="surge"))
     sim.run(10)
-    sim.submit("web.service", unit("/bin/false", Count=3, UpdatePolicy="surge"))
+    sim.submit("web.service", unit("/bin/false", Count=3, Update="surge"))
     for _ in range(40):
         sim.tick()
         assert sim.ready("web.service") >= 3
@@ -165,17 +165,17 @@ def test_a_surge_update_loses_nobody() -> None:
     assert {allocation.unit for allocation in allocations} == {record.unit}
 
 
-def test_a_surge_update_keeps_instances_apart() -> None:
+def test_a_surge_update_keeps_instances_on_separate_hosts() -> None:
     sim = fleet("h1", "h2", "h3")
-    sim.submit("web.service", unit(Count=3, UpdatePolicy="surge"))
+    sim.submit("web.service", unit(Count=3, Update="surge"))
     sim.run(10)
     for command in ("/bin/true", "/bin/false", "/bin/cat", "/bin/ls"):
-        sim.submit("web.service", unit(command, Count=3, UpdatePolicy="surge"))
+        sim.submit("web.service", unit(command, Count=3, Update="surge"))
         sim.run(40)
         assert sorted(sim.running("web.service")) == ["h1", "h2", "h3"]
 
 
-def test_a_version_that_dies_goes_back_to_the_last_stable_one_once() -> None:
+def test_a_failing_version_is_reverted_to_the_last_stable_one_once() -> None:
     sim = fleet("h1", "h2", "h3")
     good, bad = unit(Count=3), unit("/bin/false", Count=3)
     sim.submit("web.service", good)
@@ -190,7 +190,7 @@ def test_a_version_that_dies_goes_back_to_the_last_stable_one_once() -> None:
     assert "reverted to version 1" in desired.record.note
 
 
-def test_two_bad_versions_do_not_chase_each_other() -> None:
+def test_two_failing_versions_do_not_alternate() -> None:
     sim = fleet("h1")
     sim.submit("web.service", unit())
     sim.run(10)
@@ -209,13 +209,13 @@ def test_a_paused_rollout_waits() -> None:
     sim.submit("web.service", unit("/bin/false", Count=3))
     sim.change("web.service", paused=True)
     sim.run(30)
-    assert sum(sim.seats.values()) == 3
+    assert sum(sim.placements.values()) == 3
     sim.change("web.service", paused=False)
     sim.run(30)
     assert sim.cluster.jobs["web.service"].rollout.state == "stable"
 
 
-def test_a_drained_host_is_left_and_nobody_is_missed() -> None:
+def test_a_drain_moves_instances_and_keeps_min_available() -> None:
     sim = fleet("h1", "h2", "h3")
     sim.submit("web.service", unit(Count=2))
     sim.submit("log.service", unit(Global="yes"))
@@ -233,7 +233,7 @@ def test_a_drained_host_is_left_and_nobody_is_missed() -> None:
     assert leaving in sim.running("log.service")
 
 
-def test_a_drain_that_cannot_move_waits_for_its_deadline() -> None:
+def test_a_drain_stops_what_cannot_move_at_its_deadline() -> None:
     sim = fleet("h1")
     sim.submit("web.service", unit())
     sim.run(10)
@@ -245,7 +245,7 @@ def test_a_drain_that_cannot_move_waits_for_its_deadline() -> None:
     assert sim.running("web.service") == []
 
 
-def test_a_drain_honours_the_budget_of_an_exclusive_job() -> None:
+def test_a_drain_respects_the_budget_of_an_exclusive_job() -> None:
     sim = fleet("h1", "h2")
     sim.submit("db.service", unit(Count=1, Exclusive="yes", MinAvailable=1))
     sim.run(10)
@@ -275,7 +275,7 @@ def test_an_emptied_store_stops_nothing() -> None:
     } == {DesiredState.RUN}
 
 
-def test_a_store_from_an_old_backup_stops_nothing() -> None:
+def test_a_store_restored_from_an_old_backup_stops_nothing() -> None:
     sim = fleet("h1", "h2")
     sim.submit("web.service", unit(Count=1))
     sim.run(10)
@@ -293,7 +293,7 @@ def test_a_store_from_an_old_backup_stops_nothing() -> None:
     assert [type(each) for each in reconcile(sim.cluster)] == [Hold]
 
 
-def test_conflicting_units_go_apart() -> None:
+def test_conflicting_units_run_on_different_hosts() -> None:
     sim = fleet("h1", "h2")
     for n in (1, 2):
         sim.submit(f"web@{n}.service", unit(Conflicts="web@*.service"))
@@ -305,7 +305,7 @@ def test_conflicting_units_go_apart() -> None:
     assert "conflicts with" in sim.outcome.unplaced[0].why
 
 
-def test_a_unit_that_is_replaced_makes_way_and_runs_elsewhere() -> None:
+def test_a_replaced_unit_moves_to_another_host() -> None:
     sim = fleet("h1", "h2")
     sim.submit("old.service", unit())
     (here,) = settled(sim, "old.service")
@@ -315,7 +315,7 @@ def test_a_unit_that_is_replaced_makes_way_and_runs_elsewhere() -> None:
     assert reconcile(sim.cluster) == []
 
 
-def test_a_follower_goes_where_its_unit_is() -> None:
+def test_a_unit_with_machine_of_runs_beside_the_other_unit() -> None:
     sim = fleet("h1", "h2", "h3")
     sim.submit("web.service", unit())
     sim.submit("side.service", unit(MachineOf="web.service"))
@@ -326,33 +326,33 @@ def test_a_follower_goes_where_its_unit_is() -> None:
     assert sim.running("side.service") == sim.running("web.service") != []
 
 
-def test_a_pinned_unit_waits_for_its_machine() -> None:
+def test_a_unit_with_machine_id_waits_for_its_machine() -> None:
     sim = fleet("h1", "h2")
     sim.submit("web.service", unit(MachineID="h2"))
     assert settled(sim) == ["h2"]
 
 
-def test_labels_decide_where_a_unit_may_run() -> None:
+def test_constraints_match_the_labels_of_hosts() -> None:
     sim = fleet("a@north", "b@south", "c@south")
     sim.submit("web.service", unit(Count=4, Constraint="zone in (south)"))
     assert set(settled(sim)) == {"b", "c"}
 
 
-def test_what_does_not_fit_is_not_placed_and_says_why() -> None:
+def test_an_instance_that_fits_nowhere_is_unplaced_with_the_reason() -> None:
     sim = fleet("h1", "h2", cpu=1000)
     sim.submit("web.service", unit(Count=3, CPU="800m"))
     assert len(settled(sim)) == 2
-    assert "processors are asked" in sim.outcome.unplaced[0].why
+    assert "processors" in sim.outcome.unplaced[0].why
 
 
-def test_a_fixed_port_is_had_once_a_host() -> None:
+def test_a_fixed_port_is_used_by_one_instance_per_host() -> None:
     sim = fleet("h1", "h2")
     sim.submit("web.service", unit(Count=3, Port=80))
     assert len(settled(sim)) == 2
     assert "port 80 is taken" in sim.outcome.unplaced[0].why
 
 
-def test_the_important_come_first() -> None:
+def test_jobs_of_higher_priority_are_placed_first() -> None:
     sim = fleet("h1", cpu=1000)
     sim.submit("low.service", unit(CPU="800m", Priority=10))
     sim.submit("high.service", unit(CPU="800m", Priority=90))
@@ -361,22 +361,22 @@ def test_the_important_come_first() -> None:
     assert sim.running("low.service") == []
 
 
-@pytest.generation.parametrize("way", ["rolling", "surge"])
-def test_an_update_is_never_stopped_by_its_own_broken_predecessor(strategy: str) -> None:
+@pytest.mark.parametrize("way", ["rolling", "surge"])
+def test_a_broken_version_does_not_block_the_next_one(way: str) -> None:
     sim = fleet("h1", "h2", "h3")
-    sim.submit("web.service", unit("/bad", Count=3, UpdatePolicy=strategy))
+    sim.submit("web.service", unit("/bad", Count=3, Update=way))
     sim.dying.add(sim.cluster.jobs["web.service"].record.unit)
     sim.run(60)
-    sim.submit("web.service", unit(Count=3, UpdatePolicy=strategy))
+    sim.submit("web.service", unit(Count=3, Update=way))
     sim.run(60)
     assert sim.ready("web.service") == 3
 
 
-def test_every_stop_says_why() -> None:
+def test_every_stop_has_a_reason() -> None:
     sim = fleet("h1")
     sim.submit("web.service", unit())
     sim.run(10)
     sim.change("web.service", target=TargetState.INACTIVE)
     assert [each.why for each in reconcile(sim.cluster) if isinstance(each, Stop)] == [
-        "it shall be inactive"
+        "its target state is inactive"
     ]

@@ -1,0 +1,8 @@
+"""The time of day, as records in the store have it."""
+
+import time
+
+
+def timestamp() -> str:
+    """Return the present time in UTC: `2026-11-23T10:00:00Z`."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,0 +1,110 @@
+"""Writes what a pass of the scheduler decided: within the lease, by compare-and-swap."""
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from coordinator.client import (
+    Absent,
+    AtIndex,
+    CompareFailed,
+    Entry,
+    KeyExists,
+    KeyNotFound,
+    Store,
+)
+from daemonkit.observe import logs
+from fleet.clock import timestamp
+from fleet.core import keys
+from fleet.core.model import JobRecord, JobVersion, encode
+from fleet.core.scheduling.cluster_cache import ClusterCache
+from fleet.core.scheduling.plan_builder import Outcome
+from fleet.scheduler import job_gc
+from fleet.scheduler.election import LeaderElection
+
+# Writes go out in parallel: the store commits together what waits at the same time.
+WRITERS = 16
+# A store that was restored to an older state never shows what was written before.
+SEEN_WITHIN_S = 2.0
+_log = logs.get("scheduler")
+
+
+class PlanWriter:
+    """Writes plans, rollouts and records, and removes destroyed jobs."""
+
+    def __init__(self, store: Store, election: LeaderElection, cache: ClusterCache) -> None:
+        self._store, self._election, self._cache = store, election, cache
+        self._threads = ThreadPoolExecutor(WRITERS, "plan")
+        self._written_index, self._seen_by_s = 0, 0.0
+        self.plans_written = 0
+
+    def close(self) -> None:
+        """Write no more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def is_seen(self, index: int) -> bool:
+        """Whether the cache has the last write; before that, a pass would decide it again.
+
+        Our writes reach the cache through the mirror alone. If we put them there ourselves, one
+        could stay in the cache though somebody has removed it from the store meanwhile.
+        """
+        return index >= self._written_index or time.monotonic() >= self._seen_by_s
+
+    async def write(self, outcome: Outcome) -> bool:
+        """Write an outcome. Return False if somebody else wrote one of the keys meanwhile."""
+        writes: list[Callable[[], Entry | None]] = []
+        for name, plan in outcome.plans.items():
+            modified = self._cache.cluster.hosts[name].plan_modified
+            after = outcome.after.get(name, frozenset())
+            key = keys.plan(name)
+            writes.append(functools.partial(self._swap, key, encode(plan), modified, after))
+        for name, rollout in outcome.rollouts.items():
+            key = keys.rollout(name)
+            modified = self._cache.modified(key)
+            writes.append(functools.partial(self._swap, key, encode(rollout), modified))
+        writes += [functools.partial(self._revert, record) for record in outcome.records.values()]
+        loop = asyncio.get_running_loop()
+        results = [loop.run_in_executor(self._threads, write) for write in writes]
+        written = [entry for entry in await asyncio.gather(*results) if entry is not None]
+        self.plans_written += len(outcome.plans)
+        if written:
+            self._written_index = max(entry.modified for entry in written)
+            self._seen_by_s = time.monotonic() + SEEN_WITHIN_S
+        for name in outcome.forgotten:
+            if self._election.is_leader:
+                modified = self._cache.modified(keys.job(name))
+                await asyncio.to_thread(job_gc.delete_job, self._store, name, modified)
+        return len(written) == len(writes)
+
+    def _swap(
+        self, key: str, value: str, modified: int, after: frozenset[str] = frozenset()
+    ) -> Entry | None:
+        """Write a key that has not changed, within the lease, while these hosts are silent."""
+        for host in after:
+            try:
+                self._store.get(keys.status(host))
+            except KeyNotFound:
+                continue
+            return None
+        if not self._election.is_leader:
+            return None
+        try:
+            return self._store.put(key, value, when=AtIndex(modified) if modified else Absent())
+        except (CompareFailed, KeyNotFound, KeyExists) as error:
+            _log.info("overtaken", key=key, error=str(error))
+            return None
+
+    def _revert(self, record: JobRecord) -> Entry | None:
+        version = JobVersion(
+            number=record.version, unit=record.unit, by=record.by, at=timestamp(), note=record.note
+        )
+        key = keys.job(record.name)
+        record = msgspec.structs.replace(record, at=version.at)
+        entry = self._swap(key, encode(record), self._cache.modified(key))
+        if entry is not None:
+            self._store.put(keys.version(record.name, record.version), encode(version))
+        return entry

@@ -1,0 +1,83 @@
+"""The options of fleetd as one value, and what its two roles take of them."""
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    from coordinator.client import Store
+    from fleet.core.model import Facts
+
+ENDPOINTS = "http://127.0.0.1:2379"
+STATE_DIR = Path("/var/lib/fleet")
+# A host's status key lives this long without its agent; the scheduler's lease half of it.
+AGENT_TTL_S, AGENT_TTL_MIN_S, AGENT_TTL_MAX_S = 30, 5, 3600
+GRACE_S = 60.0
+LEASE_S = 15
+
+
+class DriverName(Enum):
+    """How the agent talks to systemd."""
+
+    DBUS = "dbus"
+    SYSTEMCTL = "systemctl"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where the store is, and how to reach it."""
+
+    endpoints: str
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+    def connect(self) -> "Store":
+        """Return the store. Nothing is sent to it yet."""
+        from coordinator.client import Tls, connect
+
+        files = (self.ca_file, self.cert_file, self.key_file)
+        tls = Tls(*(str(path or "") for path in files))
+        return connect([url.strip() for url in self.endpoints.split(",")], tls=tls)
+
+
+@dataclass(frozen=True, slots=True)
+class FleetdSettings:
+    """What the options of fleetd say."""
+
+    store: StoreSettings
+    has_agent: bool
+    has_scheduler: bool
+    labels: dict[str, str]
+    public_ip: str
+    driver: DriverName
+    trusted_keys: Path | None
+    may_exec: bool
+    agent_ttl_s: int
+    grace_s: float
+    state_dir: Path
+    status_addr: str
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerSettings:
+    """What a scheduler is told."""
+
+    holder: str
+    ttl_s: int
+    grace_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """What an agent is told."""
+
+    own: "Facts"
+    boot_id: str
+    state_dir: Path
+    ttl_s: int
+    trusted: "tuple[Ed25519PublicKey, ...]" = ()
+    may_exec: bool = True

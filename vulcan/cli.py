@@ -120,11 +120,12 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
     """Forward HTTP requests by the frontends, backends and servers below a prefix."""
     from coordinator.client import StoreError, Tls
     from vulcan.core.config.secretbox import SealError, SealKeys, parse_key
-    from vulcan.daemon import Options, run
+    from vulcan.daemon import run
+    from vulcan.settings import Settings
 
     logs.configure(log_level, log_format)
     try:
-        daemon = Options(
+        settings = Settings(
             address=(interface, port) if default_listener else None,
             api_address=(api_interface, api_port),
             api_token=api_token_file.read_text().strip() if api_token_file else "",
@@ -146,7 +147,7 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
             node=node or socket.gethostname(),
             version=_version(),
         )
-        code = run(daemon)
+        code = run(settings)
     except (StoreError, SealError) as error:
         raise options.Failure(str(error), options.EXIT_USAGE) from None
     except OSError as error:

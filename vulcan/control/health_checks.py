@@ -1,4 +1,4 @@
-"""Active health checks: each server of a backend that asks for them, one task a server."""
+"""Active health checks: one task for each server of a backend that has them configured."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from daemonkit.core.framing import HEAD_END, BadMessage, parse_response_head
 from daemonkit.observe import logs
-from vulcan.core.balancing.ejection import Streak
+from vulcan.core.balancing.ejection import CheckHistory
 from vulcan.core.config.backend import Backend, HealthCheck, Server
 from vulcan.core.config.table import Table
 from vulcan.proxy import tls_contexts
@@ -20,29 +20,29 @@ _log = logs.get("vulcand")
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
+class _CheckedServer:
     backend: Backend
     server: Server
     check: HealthCheck
 
 
-class Checks:
-    """The checks of a table. `changed` is called when the set of failing servers changed."""
+class HealthChecks:
+    """The checks of a table. `changed` is called when the set of failing servers has changed."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
-        self._tasks: dict[_Target, asyncio.Task[None]] = {}
-        self._down: set[tuple[str, str]] = set()
+        self._tasks: dict[_CheckedServer, asyncio.Task[None]] = {}
+        self._failing: set[tuple[str, str]] = set()
 
     @property
-    def down(self) -> tuple[tuple[str, str], ...]:
-        """The servers that fail, by backend and address."""
-        return tuple(sorted(self._down))
+    def failing(self) -> tuple[tuple[str, str], ...]:
+        """The servers whose checks fail, by backend and address."""
+        return tuple(sorted(self._failing))
 
     def follow(self, table: Table) -> None:
-        """Check the servers of this table."""
+        """Check the servers of this table, and no others."""
         wanted = {
-            _Target(backend, server, backend.health)
+            _CheckedServer(backend, server, backend.health)
             for backend in table.backends.values()
             if backend.health is not None
             for server in table.distinct_servers(backend.id)
@@ -50,7 +50,7 @@ class Checks:
         for target in self._tasks.keys() - wanted:
             self._tasks.pop(target).cancel()
         names = {(each.backend.id, each.server.address) for each in wanted}
-        self._down &= names
+        self._failing &= names
         for target in wanted - self._tasks.keys():
             self._tasks[target] = asyncio.get_running_loop().create_task(self._watch(target))
 
@@ -60,27 +60,27 @@ class Checks:
             task.cancel()
         self._tasks = {}
 
-    async def _watch(self, target: _Target) -> None:
+    async def _watch(self, target: _CheckedServer) -> None:
         check, name = target.check, (target.backend.id, target.server.address)
-        streak = Streak(check.rise, check.fall)
-        streak.down = name in self._down
-        # Many servers come at once; their checks need not.
+        history = CheckHistory(check.rise, check.fall)
+        history.down = name in self._failing
+        # Many servers come at once. Their checks start at different times.
         await asyncio.sleep(random.random() * min(check.interval_s, 1.0))
         while True:
             why = await _failure(target)
-            if streak.checked(ok=not why):
-                (self._down.add if streak.down else self._down.discard)(name)
-                event = "server-down" if streak.down else "server-up"
+            if history.record(ok=not why):
+                (self._failing.add if history.down else self._failing.discard)(name)
+                event = "server-down" if history.down else "server-up"
                 _log.warning(event, backend=name[0], server=name[1], reason=why)
                 self._changed()
             await asyncio.sleep(check.interval_s)
 
 
-async def _failure(target: _Target) -> str:
-    """Check once; return what is wrong, empty when nothing is."""
+async def _failure(target: _CheckedServer) -> str:
+    """Check once; return what is wrong, empty when nothing is wrong."""
     try:
         async with asyncio.timeout(target.check.timeout_s):
-            return await _asked(target)
+            return await _check(target)
     except TimeoutError:
         return f"no answer within {target.check.timeout_s:g} s"
     except (OSError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as bad:
@@ -89,7 +89,7 @@ async def _failure(target: _Target) -> str:
         return bad.reason
 
 
-async def _asked(target: _Target) -> str:
+async def _check(target: _CheckedServer) -> str:
     server, check = target.server, target.check
     tls = tls_contexts.client(target.backend.tls) if server.secure else None
     name = target.backend.tls.server_name or server.host if tls else None

@@ -1,11 +1,12 @@
 """Hot upgrade: a successor takes the sockets over, and the predecessor drains.
 
-The successor is started with the same command line, and finds what it inherits in VARIABLE. It
-says that it serves by its process id; a successor that ends without it changes nothing.
+The successor starts with the same command line, and finds what it inherits in the environment
+variable VARIABLE. When it serves, it writes its process id to a pipe. A successor that ends
+before changes nothing.
 
-It is no child of ours: systemd waits, when it stops a unit, for a main process that is its own
-child alone, and kills any other in the middle of its drain. A shell that starts it and ends
-makes it one.
+The successor must be a child of systemd, not of this process. When systemd stops a unit, it waits
+only for a main process that is its own child, and kills any other one in the middle of its
+drain. So a shell starts the successor and exits.
 """
 
 import asyncio
@@ -20,35 +21,35 @@ from daemonkit.observe import logs
 from daemonkit.process import sd_notify
 
 VARIABLE = "VULCAND_SUCCESSION"
-_APART = ("/bin/sh", "-c", '"$@" &', "sh")
+_DETACHED = ("/bin/sh", "-c", '"$@" &', "sh")
 _PID_BYTES_MAX = 20
 
 _log = logs.get("vulcand")
 
 
 class Inheritance:
-    """What a predecessor left."""
+    """What a predecessor left; empty without one."""
 
     def __init__(self) -> None:
         given = json.loads(os.environ.pop(VARIABLE, "{}"))
         self.sockets = {name: _taken(fd) for name, fd in given.get("sockets", {}).items()}
         self.api = _taken(given["api"]) if "api" in given else None
         self.status = _taken(given["status"]) if "status" in given else None
-        # What was in force: fresher than any snapshot, and there while the store is away.
+        # The keys in force: newer than any snapshot, and available while the store is down.
         self.keys = _read(given["keys"]) if "keys" in given else b""
         self._ready: int | None = given.get("ready")
         if self._ready is not None:
             os.set_inheritable(self._ready, False)
 
     def serving(self) -> None:
-        """Tell the predecessor that it may go."""
+        """Tell the predecessor that we serve, so that it can drain."""
         if self._ready is not None:
             os.write(self._ready, b"%d" % os.getpid())
             os.close(self._ready)
             self._ready = None
 
 
-async def succeed(
+async def start_successor(
     sockets: Mapping[str, socket.socket],
     api: socket.socket,
     status: socket.socket | None,
@@ -66,7 +67,7 @@ async def succeed(
     files += [status.fileno()] if status is not None else []
     environment = {name: value for name, value in os.environ.items() if name != "WATCHDOG_PID"}
     shell = await asyncio.create_subprocess_exec(
-        *_APART,
+        *_DETACHED,
         *sys.orig_argv,
         pass_fds=files,
         env={**environment, VARIABLE: json.dumps(given)},
@@ -76,7 +77,7 @@ async def succeed(
     os.close(kept)
     await shell.wait()
     _log.info("successor-started")
-    pid = await _told(reading)
+    pid = await _read_pid(reading)
     if pid:
         _log.info("successor-serves", pid=pid)
         sd_notify.notify(MAINPID=str(pid))
@@ -85,8 +86,8 @@ async def succeed(
     return bool(pid)
 
 
-async def _told(reading: int) -> int:
-    """Wait for the id of a process that serves; 0 when it ended before."""
+async def _read_pid(reading: int) -> int:
+    """Wait for the process id of a successor that serves; return 0 when it ended before."""
     loop = asyncio.get_running_loop()
     came: asyncio.Future[bytes] = loop.create_future()
 
@@ -108,7 +109,7 @@ def _write(file: int, data: bytes) -> None:
 
 
 def _read(file: int) -> bytes:
-    """Read a predecessor's file; its position is where writing ended."""
+    """Read a predecessor's file from its start."""
     with os.fdopen(file, "rb") as kept:
         kept.seek(0)
         return kept.read()

@@ -1,7 +1,7 @@
-"""The listening sockets of the host: the default one, and those that listener keys ask for.
+"""The daemon's listening sockets: the default one, and one for each listener key.
 
-A socket is bound before it is told to anyone, and told to be shut before it is closed. One that
-cannot be bound is tried again; the others serve. A successor takes all of them over.
+A socket is bound before the workers get it, and the workers give it up before it is closed. If
+one cannot be bound, the others serve, and the daemon tries again. A successor inherits all.
 """
 
 import contextlib
@@ -20,27 +20,27 @@ _SEPARATOR = "|"
 _log = logs.get("vulcand")
 
 
-class Serving(Protocol):
-    """Who serves on the sockets."""
+class SocketUser(Protocol):
+    """Serves on the sockets."""
 
     def open(self, name: str, sock: socket.socket) -> None:
         """Serve on one more socket."""
         ...
 
     def shut(self, name: str) -> None:
-        """Serve on a socket no longer; it is closed."""
+        """Stop serving on a socket, which is closed then."""
         ...
 
 
-class Sockets:
+class ListenerSockets:
     """Sockets by name: `|ADDRESS` for the default ones, `LISTENER|ADDRESS` for the others."""
 
     def __init__(self, inherited: Mapping[str, socket.socket]) -> None:
         self.open: dict[str, socket.socket] = dict(inherited)
-        self.failed: dict[str, str] = {}  # by listener, why it does not listen
+        self.failed: dict[str, str] = {}  # by listener, why it is not bound
 
     def add_default(self, address: tuple[str, int], passed: list[socket.socket]) -> None:
-        """Take systemd's sockets, or bind the address; a predecessor's are there already."""
+        """Take systemd's sockets, or bind the address, unless a predecessor left sockets."""
         if any(listener_of(name) == "" for name in self.open):
             for sock in passed:
                 sock.close()
@@ -48,32 +48,32 @@ class Sockets:
         for sock in passed or [listening_socket(address, socket.SOCK_STREAM)]:
             self.open[f"{_SEPARATOR}{address_of(sock)}"] = sock
 
-    def follow(self, listeners: Mapping[str, Listener], serving: Serving | None) -> None:
-        """Open and shut what the keys say. Without `serving` nobody serves yet."""
+    def follow(self, listeners: Mapping[str, Listener], user: SocketUser | None) -> None:
+        """Open and close sockets as the keys say. `user` is None before the workers start."""
         wanted = {f"{each.id}{_SEPARATOR}{each.address}": each for each in listeners.values()}
         self.failed = {name: why for name, why in self.failed.items() if name in listeners}
         gone = [n for n in self.open if listener_of(n) and n not in wanted]
         for name, listener in wanted.items():
             if name not in self.open:
-                self._bind(name, listener, serving)
+                self._bind(name, listener, user)
         for name in gone:
             _log.info("listener-shut", listener=listener_of(name))
             sock = self.open.pop(name)
-            if serving is None:
+            if user is None:
                 sock.close()
             else:
-                serving.shut(name)
+                user.shut(name)
 
     def names(self) -> list[str]:
-        """Return the addresses that are listened on."""
+        """Return the addresses that we listen on."""
         return [name.partition(_SEPARATOR)[2] for name in self.open]
 
     def close(self) -> None:
-        """Close all."""
+        """Close all sockets."""
         for sock in self.open.values():
             sock.close()
 
-    def _bind(self, name: str, listener: Listener, serving: Serving | None) -> None:
+    def _bind(self, name: str, listener: Listener, user: SocketUser | None) -> None:
         try:
             sock = _bound(listener.address)
         except OSError as error:
@@ -85,12 +85,12 @@ class Sockets:
         self.failed.pop(listener.id, None)
         self.open[name] = sock
         _log.info("listener-open", listener=listener.id, address=str(listener.address))
-        if serving is not None:
-            serving.open(name, sock)
+        if user is not None:
+            user.open(name, sock)
 
 
 def listener_of(name: str) -> str:
-    """Return the listener of a socket's name, empty for a default one."""
+    """Return the listener in a socket's name, empty for a default socket."""
     return name.rpartition(_SEPARATOR)[0]
 
 
@@ -108,7 +108,7 @@ def _bound(address: Address) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.setblocking(False)
     try:
-        # A socket that nobody listens on any more keeps its file.
+        # The file of a socket stays when its process ends. Remove it if nobody listens there.
         with contextlib.suppress(FileNotFoundError), socket.socket(socket.AF_UNIX) as probe:
             if probe.connect_ex(address.path) != 0:
                 Path(address.path).unlink()

@@ -29,7 +29,7 @@ def seal_keypair(
     key: Annotated[Path, typer.Option("--privateKey", help="Its key, PEM.")],
     file: File = None,
 ) -> None:
-    """SealKeys a key pair, as `Settings.KeyPair` of a host has it."""
+    """Seal a key pair, as `Settings.KeyPair` of a host has it."""
     from vulcan.core.config import certificates
     from vulcan.core.config.secretbox import NONCE_BYTES, KeyPair, SealError, SealKeys, parse_key
 

@@ -1,4 +1,4 @@
-"""One listening socket in a worker: its protocol, scope and certificates follow the keys."""
+"""Accepts clients on one listening socket; its protocol, scope and certificates follow the keys."""
 
 import asyncio
 import contextlib
@@ -13,31 +13,31 @@ from vulcan.core.config.host import Host
 from vulcan.core.config.tls_settings import TlsSettings
 from vulcan.core.routing.route import Route
 from vulcan.proxy.proxy import Proxy
-from vulcan.proxy.tls_contexts import Certificates
+from vulcan.proxy.tls_contexts import HostContexts
 
-# Clients that keep their connections busy, proxies above all, ask again within this time; and a
-# first request whose packet was lost is here by then (RFC 6298 sends again after a second).
+# A client that keeps its connections busy, as proxies do, sends its next request within this time.
+# A first request whose packet was lost arrives within it, too (RFC 6298: again after a second).
 GRACE_S = 3.0
 
 _log = logs.get("vulcand")
 
 
-class Port:
-    """Accepts on one socket. A change of protocol or TLS makes a new server on the same socket."""
+class Acceptor:
+    """Accepts on one socket. A change of protocol or TLS starts a new server on the same socket."""
 
     def __init__(
         self, name: str, sock: socket.socket, proxy: Proxy, limits: Limits, drain_s: float
     ) -> None:
-        self._id = listener_of(name)
+        self._listener = listener_of(name)
         self._sock = sock
         self._proxy = proxy
         self._limits = limits
         self._drain_s = drain_s
         self._scope: Route | None = None
-        self._spoken: TlsSettings | bool | None = None  # False: no TLS; None: nothing yet
-        self._certificates: Certificates | None = None
+        self._tls: TlsSettings | None = None  # what the server speaks; None: no TLS
+        self._contexts: HostContexts | None = None
         self._server: Server | None = None
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._draining: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
         self._over = False
 
@@ -47,58 +47,55 @@ class Port:
         return len(self._server.connections) if self._server else 0
 
     async def follow(self) -> None:
-        """Do what the table in force says."""
+        """Follow the table in force."""
         async with self._changing:
             if self._over:
                 return
             table = self._proxy.table
-            if self._certificates is not None:
+            if self._contexts is not None:
                 pairs = (host.pair for host in table.hosts.values())
-                self._certificates.forget(frozenset(pair for pair in pairs if pair))
-            listener = table.listeners.get(self._id) if self._id else None
-            if self._id and listener is None:
-                return  # its socket will be taken back
+                self._contexts.keep(frozenset(pair for pair in pairs if pair))
+            listener = table.listeners.get(self._listener) if self._listener else None
+            if self._listener and listener is None:
+                return  # the supervisor will close the socket
             self._scope = listener.scope if listener else None
-            spoken = listener.tls if listener and listener.secure else False
-            if spoken != self._spoken:
-                await self._listen(spoken)
+            tls = listener.tls if listener and listener.secure else None
+            if self._server is None or tls != self._tls:
+                await self._listen(tls)
 
     async def drain(self, deadline_s: float) -> None:
-        """Accept no more and finish what is under way."""
+        """Accept no more and finish what is in flight."""
         async with self._changing:
             self._over = True
-        # The server has one of its own; while ours is open, connections would queue for nobody.
+        # The server has a duplicate. While ours is open, connections would queue for nobody.
         self._sock.close()
         if self._server is not None:
             await self._server.drain(deadline_s, grace_s=GRACE_S)
-        for leaving in tuple(self._leaving):
+        for task in tuple(self._draining):
             with contextlib.suppress(asyncio.CancelledError):
-                await leaving
+                await task
 
-    async def _listen(self, spoken: "TlsSettings | bool") -> None:
+    async def _listen(self, tls: TlsSettings | None) -> None:
         context: ssl.SSLContext | None = None
-        if isinstance(spoken, TlsSettings):
+        if tls is not None:
             try:
-                self._certificates = Certificates(spoken, self._host)
+                self._contexts = HostContexts(tls, self._host)
             except ssl.SSLError as error:
-                _log.error("listener-tls", listener=self._id, reason=str(error))
+                _log.error("listener-tls", listener=self._listener, reason=str(error))
                 return
-            context = self._certificates.context
-        before, self._server = (
-            self._server,
-            Server(self._serve, buffered=False, limits=self._limits),
-        )
+            context = self._contexts.context
+        before = self._server
+        self._server = Server(self._serve, buffered=False, limits=self._limits)
         await self._server.listen(self._sock.dup(), tls=context)
-        self._spoken = spoken
+        self._tls = tls
         if before is not None:
-            task = asyncio.get_running_loop().create_task(
-                before.drain(self._drain_s, grace_s=GRACE_S)
-            )
-            self._leaving.add(task)
-            task.add_done_callback(self._leaving.discard)
+            drain = before.drain(self._drain_s, grace_s=GRACE_S)
+            task = asyncio.get_running_loop().create_task(drain)
+            self._draining.add(task)
+            task.add_done_callback(self._draining.discard)
 
     def _host(self, name: str) -> Host | None:
-        return sni.choose(self._proxy.table.hosts, name)
+        return sni.choose_host(self._proxy.table.hosts, name)
 
     def _serve(self, exchange: Exchange) -> None:
         self._proxy.serve(exchange, self._scope)

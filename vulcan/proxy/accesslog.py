@@ -1,25 +1,24 @@
-"""The access log: one line a request, JSON or Apache's combined, written in batches by a thread.
+"""The access log: one line a request, in JSON or Apache's combined format.
 
-Each worker appends to the same file; a line is never split. What cannot be written in time is
-dropped and counted: a full disk costs lines, not requests.
+A thread writes the lines in batches. Each worker appends to the same file, and never splits a
+line. Lines that cannot be written in time are dropped and counted, so a full disk costs lines,
+not requests.
 """
 
 import asyncio
 import os
 import time
-from typing import TYPE_CHECKING
 
 import msgspec
 
-if TYPE_CHECKING:
-    from vulcan.proxy.forward import Forward
+from vulcan.proxy.forward import ForwardedRequest, received_bytes
 
 FLUSH_S = 0.1
 WAITING_BYTES_MAX = 8 * 1024 * 1024
 
 
-class Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One request, as the log has it."""
+class AccessRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """One request as the log shows it."""
 
     time: float
     client: str
@@ -37,11 +36,11 @@ class Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     attempts: int
     trace: str
     index: int  # of the store, when the route was found
-    ended: str = ""  # why it did not go well
+    ended: str = ""  # what went wrong
 
 
 _encode = msgspec.json.Encoder().encode
-# What would end a quoted field, or the line; bytes beyond ASCII stay what they are.
+# These would end a quoted field or the line. Bytes beyond ASCII stay as they are.
 _QUOTED = str.maketrans({'"': "\\x22", "\\": "\\x5c"})
 
 
@@ -52,7 +51,7 @@ class AccessLog:
         self, path: str, loop: asyncio.AbstractEventLoop, *, combined: bool = False
     ) -> None:
         self._path = path
-        self._line = combined_of if combined else _json_of
+        self._line = combined_line if combined else _json_line
         self._loop = loop
         self._file = self._opened()
         self._lines: list[bytes] = []
@@ -60,9 +59,9 @@ class AccessLog:
         self._scheduled = False
         self.dropped = 0
 
-    def write(self, forward: "Forward", status: int, ended: str, seconds: float) -> None:
-        """Take a request that is over."""
-        encoded = self._line(forward, status, ended, seconds)
+    def write(self, request: ForwardedRequest, status: int, ended: str, seconds: float) -> None:
+        """Log a request that is over."""
+        encoded = self._line(request, status, ended, seconds)
         if self._waiting_bytes + len(encoded) > WAITING_BYTES_MAX:
             self.dropped += 1
             return
@@ -73,7 +72,7 @@ class AccessLog:
             self._loop.call_later(FLUSH_S, self._flush)
 
     def reopen(self) -> None:
-        """Write to a new file after the old one was moved away."""
+        """Open the file anew, after the old one was moved away."""
         old, self._file = self._file, self._opened()
         if old != 1:
             self._loop.call_later(FLUSH_S * 2, os.close, old)
@@ -111,9 +110,9 @@ class AccessLog:
             self.dropped += data.count(b"\n")
 
 
-def combined_of(forward: "Forward", status: int, ended: str, seconds: float) -> bytes:
-    """Return Apache's combined line, and ours behind it: who answered, how soon, how it ended."""
-    exchange, head, pool = forward.exchange, forward.exchange.head, forward.server
+def combined_line(request: ForwardedRequest, status: int, ended: str, seconds: float) -> bytes:
+    """Return a line in Apache's combined format, with frontend, server, seconds and end added."""
+    client, head, pool = request.client, request.client.head, request.exchange.server
     target, referer, agent = (
         text.decode("latin-1").translate(_QUOTED)
         for text in (
@@ -124,38 +123,38 @@ def combined_of(forward: "Forward", status: int, ended: str, seconds: float) -> 
     )
     when = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime())
     line = (
-        f'{exchange.peer[0] or "-"} - - [{when}] "{head.method.decode()} {target} '
-        f'HTTP/1.{head.minor}" {status} {forward.sent_bytes} "{referer}" "{agent}" '
-        f"{forward.plan.frontend.id} {pool.server.id if pool is not None else '-'} "
+        f'{client.peer[0] or "-"} - - [{when}] "{head.method.decode()} {target} '
+        f'HTTP/1.{head.minor}" {status} {request.sent_bytes} "{referer}" "{agent}" '
+        f"{request.plan.frontend.id} {pool.server.id if pool is not None else '-'} "
         f"{seconds:.6f} {ended or '-'}\n"
     )
     return line.encode("latin-1", "backslashreplace")
 
 
-def _json_of(forward: "Forward", status: int, ended: str, seconds: float) -> bytes:
-    return _encode(line_of(forward, status, ended, seconds)) + b"\n"
+def _json_line(request: ForwardedRequest, status: int, ended: str, seconds: float) -> bytes:
+    return _encode(record_of(request, status, ended, seconds)) + b"\n"
 
 
-def line_of(forward: "Forward", status: int, ended: str, seconds: float) -> Line:
-    """Return the line of a request that is over."""
-    plan, exchange, pool = forward.plan, forward.exchange, forward.server
-    head, view = exchange.head, plan.origin.view
-    return Line(
+def record_of(request: ForwardedRequest, status: int, ended: str, seconds: float) -> AccessRecord:
+    """Return the record of a request that is over."""
+    plan, client, pool = request.plan, request.client, request.exchange.server
+    head, view = client.head, plan.target.view
+    return AccessRecord(
         time=round(time.time(), 3),
-        client=exchange.peer[0],
+        client=client.peer[0],
         method=head.method.decode(),
         scheme="https" if plan.secure else "http",
         host=view.host.decode("latin-1"),
         path=view.path.decode("latin-1"),
         status=status,
-        bytes_in=forward.upload.bytes,
-        bytes_out=forward.sent_bytes,
+        bytes_in=received_bytes(request),
+        bytes_out=request.sent_bytes,
         seconds=round(seconds, 6),
         frontend=plan.frontend.id,
         backend=plan.frontend.backend,
         server=pool.server.id if pool is not None else "",
-        attempts=forward.attempts,
-        trace=forward.trace[3:35].decode(),
+        attempts=request.exchange.attempts,
+        trace=request.trace[3:35].decode(),
         index=plan.index,
         ended=ended,
     )

@@ -1,501 +1,417 @@
-"""One request on its way: to a server, perhaps to a second one, and the answer back.
+"""Forwards one request: runs what its exchange decides on the client's and the server's connection.
 
-A request is sent again only when no byte of its answer went to the client, and
-- nothing of it was sent (the dial failed): any method;
-- or it is idempotent, has no body, and no byte of its answer came;
-- or the frontend's failover predicate says so, and all of its body is still there. Methods that
-  are not idempotent only by a predicate that asks for the method.
-Once the client has a byte of an answer, a failure cuts its connection: half an answer must not
-look whole.
+The decisions are in `core/balancing/exchange.py`; the ends of both connections meet here.
 """
 
-from daemonkit.core.framing import Fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from daemonkit.core.framing import LENGTH_MAX, Fields, RequestHead
 from daemonkit.http.server import Exchange
-from vulcan.core.balancing.frontend_state import Plan
-from vulcan.core.balancing.server_group import Group
-from vulcan.core.http import request_head
-from vulcan.core.http.request_body import Upload
-from vulcan.core.http.request_head import Incoming
+from vulcan.core.balancing.exchange import (
+    CLIENT_GONE,
+    Abort,
+    Action,
+    Connect,
+    ExchangeState,
+    ProxyExchange,
+    ReportFailure,
+    Respond,
+    SendContinue,
+)
+from vulcan.core.balancing.request_planner import RequestPlan
+from vulcan.core.balancing.server_group import ServerGroup
+from vulcan.core.config.frontend import Frontend
+from vulcan.core.http.fields import trailer_section
+from vulcan.core.http.request_body import RequestBody
+from vulcan.core.http.request_head import client_address
+from vulcan.core.http.response_head import ClientHead, edit_head
+from vulcan.core.http.traceparent import TraceparentSource
 from vulcan.core.middleware.chain import MiddlewareRequest, MiddlewareResponse, MiddlewareRun
-from vulcan.core.middleware.conditions import Attempt
-from vulcan.proxy.connection import Broken, Pool, Upstream
+from vulcan.proxy.connection import UpstreamConnection, UpstreamFailure
 from vulcan.proxy.error_responses import refuse
-from vulcan.proxy.site import Site
+from vulcan.proxy.pool import ConnectionPool
 from vulcan.proxy.tunnel import Tunnel
 
-# Servers tried when none can be dialled; each try may last a dial's time-out.
-DIALS_MAX = 3
-# Attempts in all, whatever a predicate says.
-ATTEMPTS_MAX = 10
-# Between two pieces of a body, from whichever side they are awaited.
+# Between two pieces of a body, whichever side sends it.
 BODY_IDLE_S = 60.0
-# A server that does not say 100 by then is not going to: the client is told to send on.
+# A server that has not sent 100 by then will not: the client is told to send its body.
 CONTINUE_S = 1.0
-# What the access log says of a client that left, as nginx does.
-CLIENT_GONE = 499
 
 
-class Forward:
-    """One exchange between a client and a server."""
+@dataclass(frozen=True, slots=True)
+class ForwardContext:
+    """What every request of a worker shares."""
+
+    now: Callable[[], float]
+    groups: Mapping[str, ServerGroup[ConnectionPool]]  # by backend, as they are now
+    traceparents: TraceparentSource
+    # Is told of each request that is over: its status, and what went wrong, empty when nothing.
+    finished: "Callable[[ForwardedRequest, int, str], None]"
+
+
+class ForwardedRequest:
+    """One request between a client and a server."""
 
     __slots__ = (
-        "_asked_s",
-        "_dials",
-        "_group",
-        "_over",
-        "_reused",
-        "_site",
-        "_sticky_missed",
-        "_tried",
-        "_upstream",
-        "_waits_for_continue",
         "answer_head",
-        "attempts",
         "began_s",
+        "client",
+        "connection",
+        "context",
         "exchange",
         "middleware_run",
         "plan",
         "sent_bytes",
-        "server",
-        "started",
         "status",
         "trace",
-        "upload",
     )
 
-    def __init__(self, exchange: Exchange, plan: Plan, site: Site) -> None:
-        self.exchange = exchange
+    def __init__(self, client: Exchange, plan: RequestPlan, context: ForwardContext) -> None:
+        self.client = client
         self.plan = plan
-        self._site = site
-        self._upstream: Upstream | None = None
-        self.server: Pool | None = None  # the one that was asked last
-        self._group: Group | None = None
-        self.middleware_run: MiddlewareRun | None = None
-        self.started = False
-        self._reused = False
-        self._over = False
-        self._sticky_missed = False
-        self.upload = Upload(
-            chunked=exchange.head.chunked,
-            has_body=plan.has_body,
-            keeps_max=plan.frontend.replay_bytes_max if plan.frontend.failover else None,
+        self.context = context
+        self.connection: UpstreamConnection | None = None
+        self.began_s = now_s = context.now()
+        self.exchange: ProxyExchange[ConnectionPool] = ProxyExchange(
+            plan, client.head, context.groups, now_s
         )
-        self._dials = 0
-        self.attempts = 0
-        self._tried: tuple[Pool, ...] = ()
-        self._waits_for_continue = False
-        self.began_s = self._asked_s = site.now()
-        self.status = 0
+        self.middleware_run: MiddlewareRun | None = None
+        self.status = 0  # of the response that the client has a part of
         self.sent_bytes = 0
         self.trace = b""
         self.answer_head = b""
 
     def begin(self) -> None:
-        """Send the request to the next server, or answer when that is not to be."""
-        plan, exchange = self.plan, self.exchange
-        exchange.lost = self._client_lost
+        """Send the request to a server, or answer it when that is not possible."""
+        plan, client, exchange = self.plan, self.client, self.exchange
+        client.lost = self._client_lost
         if plan.has_body:
-            exchange.receiver = self
-            limit = plan.frontend.body_bytes_max
-            if limit and exchange.head.length > limit and not exchange.head.chunked:
-                self._refuse(413)
+            body = exchange.body = _request_body(client.head, plan.frontend)
+            client.receiver = Upload(self, body)
+            if client.head.length > body.bytes_max and not client.head.chunked:
+                self.apply((exchange.respond(413),))
                 return
-            self._waits_for_continue = exchange.head.expects_continue
-        if plan.lane.chain is not None and not self._passes():
+        if plan.state.chain is not None and not self._run_middlewares():
             return
-        self._group = group = self._site.group(plan.frontend.backend)
-        pools = group.rotation(self.began_s) if group is not None else ()
-        if group is None or not pools:
-            self._refuse(503)
+        pool = exchange.choose_server(self.began_s)
+        if pool is None:
+            self.apply((exchange.respond(503),))
             return
-        group.budget.asked()
-        self._send(self._first(group, pools))
+        connection = pool.take()
+        if connection is None:
+            self._connect(pool)
+        else:
+            self._send(pool, connection)
 
-    def _passes(self) -> bool:
-        """Whether the middlewares let the request through; if not, it is answered."""
+    def _run_middlewares(self) -> bool:
+        """Return whether the middlewares let the request through; if not, it is answered."""
         plan = self.plan
-        origin, chain = plan.origin, plan.lane.chain
+        target, chain = plan.target, plan.state.chain
         assert chain is not None
-        peer = request_head.address_of(self.exchange.peer[0])
+        client = client_address(self.client.peer[0])
         scheme = b"https" if plan.secure else b"http"
-        view = origin.view.with_peer(peer)
-        asked = MiddlewareRequest(view, scheme, origin.authority, origin.target)
-        self.middleware_run, refusal = chain.enter(asked, self.began_s)
+        view = target.view.with_peer(client)
+        request = MiddlewareRequest(view, scheme, target.authority, target.origin_form)
+        self.middleware_run, refusal = chain.enter(request, self.began_s)
         if refusal is None:
             return True
-        plan.lane.tally.refused += 1
-        self._refuse(refusal.status, refusal)
+        plan.state.counters.refused += 1
+        self.apply((self.exchange.respond(refusal.status, f"middleware:{refusal.by}"),), refusal)
         return False
 
-    def _first(self, group: Group, pools: tuple[Pool, ...]) -> Pool:
-        if group.backend.sticky is not None:
-            cookies = self.exchange.head.fields.get(b"cookie", b"")
-            if pool := group.sticky(cookies, self.began_s):
-                return pool
-            self._sticky_missed = True
-        return self.plan.lane.balance.pick(pools, group.backend.balance)
-
-    def _send(self, pool: Pool) -> None:
-        """Ask a server, on a connection that is there or a new one."""
-        self._use(pool)
-        upstream = pool.take()
-        if upstream is None:
-            self._dial()
-        else:
-            self._reused = True
-            self._ask(upstream)
-
-    def _use(self, pool: Pool) -> None:
-        if self.server is not None:
-            self.server.under_way -= 1
-        pool.under_way += 1
-        self.server = pool
-
-    def _ask(self, upstream: Upstream) -> None:
-        plan, pool = self.plan, self.server
-        assert pool is not None
-        self._upstream = upstream
-        self.attempts += 1
-        outgoing = plan.outgoing
-        if self.middleware_run is not None and self.middleware_run.target != plan.origin.target:
-            outgoing = outgoing.to(self.exchange.head.method, self.middleware_run.target)
-        peer = request_head.address_of(self.exchange.peer[0])
-        self.trace = self._site.trace(outgoing.trace)
-        request = outgoing.render(pool.host_line, peer, self.trace)
-        if self.upload.complete:
-            wait_s = pool.backend.read_s
-        else:
-            wait_s = CONTINUE_S if self._waits_for_continue else BODY_IDLE_S
-        self._asked_s = self._site.now()
-        upstream.deadline_s = self._asked_s + wait_s
-        upstream.ask(
-            self,
-            self.exchange.head.method,
-            request,
-            more=not self.upload.complete,
-            upgrade=bool(outgoing.upgrade),
-        )
-        if plan.has_body:
-            self._release_held()
-
-    def _dial(self) -> None:
-        pool = self.server
-        assert pool is not None
-        self._reused = False
-        self._dials += 1
-        self._tried += (pool,)
-        if self.plan.has_body:
-            self.exchange.pause()
+    def _connect(self, pool: ConnectionPool) -> None:
+        self.exchange.connecting()
+        if self.exchange.body is not None:
+            self.client.pause()
         pool.dial(self)
 
-    # the request's body
-
-    def body_data(self, data: bytes) -> None:
-        """Take a piece of the request body."""
-        if self.exchange.finished:
-            return
-        framed = self.upload.piece(data)
-        limit = self.plan.frontend.body_bytes_max
-        if limit and self.upload.bytes > limit:
-            self._drop_upstream()
-            self._refuse(413)
-            return
-        self._waits_for_continue = False
-        upstream = self._upstream
-        if upstream is None:
-            self.upload.held.append(framed)
-            return
-        upstream.send(framed)
-        self._extend(upstream, BODY_IDLE_S)
-        if upstream.write_paused:
-            self.exchange.pause()
-
-    def body_end(self) -> None:
-        """The request body is complete."""
-        if self.exchange.finished:
-            return
-        end, upstream = self.upload.end(self.exchange.trailers), self._upstream
-        if upstream is None:
-            self.upload.held.append(end)
-            return
-        if end:
-            upstream.send(end)
-        upstream.request_sent = True
-        self._extend(upstream, upstream.pool.backend.read_s)
-
-    def _release_held(self) -> None:
-        upstream = self._upstream
-        assert upstream is not None
-        for piece in self.upload.held:
-            upstream.send(piece)
-        self.upload.held = []
-        if not upstream.write_paused:
-            self.exchange.resume()
+    def _send(self, pool: ConnectionPool, connection: UpstreamConnection) -> None:
+        """Send the request head, and what has come of the body."""
+        plan, client, body, context = self.plan, self.client, self.exchange.body, self.context
+        self.connection = connection
+        head, run = plan.upstream_head, self.middleware_run
+        if run is not None and run.target != plan.target.origin_form:
+            head = head.with_target(client.head.method, run.target)
+        self.trace = context.traceparents.next(head.trace)
+        request = head.render(pool.host_line, client_address(client.peer[0]), self.trace)
+        if complete := body is None or body.complete:
+            wait_s = pool.backend.read_s
+        else:
+            wait_s = CONTINUE_S if body.awaits_continue else BODY_IDLE_S
+        now_s = context.now()
+        self.exchange.request_sent(now_s)
+        connection.deadline_s = now_s + wait_s
+        connection.send_request(
+            self, client.head.method, request, more=not complete, upgrade=bool(head.upgrade)
+        )
+        if body is not None:
+            _send_pending(client, body, connection)
 
     # the server's side
 
-    def connected(self, upstream: Upstream) -> None:
-        """Use the connection that was dialled; without a client it waits for the next one."""
-        if self.exchange.finished or self._over:
-            upstream.pool.give(upstream)
-        else:
-            self._ask(upstream)
-
-    def dial_failed(self, failure: Broken) -> None:
-        """Try the next server: nothing of the request was sent."""
-        self._note_failure(failure)
-        self.plan.lane.tally.dials_failed += 1
-        if self.exchange.finished or self._over:
-            return
-        other = self._other()
-        if other is None or self._dials >= DIALS_MAX:
-            self._refuse(failure.status, ended="server-unreachable")
-            return
-        self.plan.lane.tally.retries += 1
-        self._use(other)
-        self._dial()
-
-    def _other(self) -> Pool | None:
-        """A server that was not tried yet."""
-        group = self._site.group(self.plan.frontend.backend)
-        if group is None:
-            return None
-        pools = group.rotation(self._site.now())
-        return self.plan.lane.balance.pick_other(pools, self._tried, group.backend.balance)
-
-    def interim(self, status: int, head: bytes) -> None:
-        """Pass a 1xx answer on."""
-        if status == 100:
-            self._proceed()
-        else:
-            self.exchange.interim(head)
-
-    def switched(self, head: bytes, rest: bytes) -> None:
-        """Join client and server: from here on their bytes are their own."""
-        upstream, self._upstream = self._upstream, None
-        assert upstream is not None
-        self.started = True
-        self.status = 101
-        tally = self.plan.lane.tally
-        tally.upgrades += 1
-        tally.answer(101)
-        tunnel = Tunnel(self.exchange, upstream, self._tunnel_ended)
-        upstream.tunnel(tunnel)
-        self.exchange.switch(head, tunnel)
-        if rest:
-            tunnel.tunnel_data(rest)
-
-    def _tunnel_ended(self, sent_bytes: int) -> None:
-        self.sent_bytes = sent_bytes
-        self._end(101, "")
-
-    def answer_whole(self, incoming: Incoming, body: bytes) -> None:
-        """Give the client the whole answer. The connection is back in its pool by now."""
-        exchange = self.exchange
-        self._upstream = None
-        if self.plan.frontend.failover and self._fails_over(incoming.status, network=False):
-            return
-        exchange.lost = exchange.receiver = None
-        self.sent_bytes = len(body)
-        self._answered(incoming.status)
-        incoming = self._edited(incoming)
-        exchange.reply(incoming.head, body, dated=incoming.dated)
-        self._end(incoming.status, "")
-
-    def answer_begins(self, incoming: Incoming) -> None:
-        """Begin the client's answer; its body follows."""
-        if self.plan.frontend.failover and self._fails_over(incoming.status, network=False):
-            return
-        self.started = True
-        self.status = incoming.status
-        self._answered(incoming.status)
-        incoming = self._edited(incoming)
-        self.exchange.start(incoming.head, chunked=incoming.chunked, dated=incoming.dated)
-        upstream = self._upstream
-        assert upstream is not None
-        self._extend(upstream, BODY_IDLE_S)
-
-    def _answered(self, status: int) -> None:
-        self.plan.lane.tally.answer(status)
-        pool = self.server
+    def connected(self, connection: UpstreamConnection) -> None:
+        """Use the new connection; if the client has left, keep it for another request."""
+        pool = self.exchange.server
         assert pool is not None
-        pool.fitness.answered()
-        now_s = self._site.now()
-        pool.window.record(now_s, status, now_s - self._asked_s)
+        if self.exchange.state is ExchangeState.ENDED:
+            pool.give(connection)
+        else:
+            self._send(pool, connection)
 
-    def _edited(self, incoming: Incoming) -> Incoming:
-        """Add what middlewares and stickiness have to say."""
-        chain = self.plan.lane.chain
-        cookie = b""
-        if self._sticky_missed and self._group is not None and self.server is not None:
-            cookie = self._group.cookie(self.server)
-        made = request_head.edited(incoming, chain.edits if chain else None, cookie)
-        self.answer_head = made.head
-        return made
+    def connect_failed(self, failure: UpstreamFailure) -> None:
+        """Try the next server."""
+        now_s = self.context.now()
+        self.apply(self.exchange.connect_failed(failure.status, failure.reason, now_s))
 
-    def answer_data(self, pieces: list[bytes]) -> None:
-        """Pass on a part of the answer's body."""
-        exchange, upstream = self.exchange, self._upstream
+    def interim_response(self, status: int, head: bytes) -> None:
+        """Pass a 1xx response on."""
+        if status != 100:
+            self.client.interim(head)
+            return
+        _send_continue(self)
+
+    def upgraded(self, head: bytes, rest: bytes) -> None:
+        """Join client and server in a tunnel."""
+        connection, self.connection = self.connection, None
+        assert connection is not None
+        self.exchange.upgraded()
+        self.status = 101
+
+        def ended(sent_bytes: int) -> None:
+            self.sent_bytes = sent_bytes
+            self._end(101, "")
+
+        tunnel = Tunnel(self.client, connection, self.context.now, ended)
+        connection.start_tunnel(tunnel)
+        self.client.switch(head, tunnel)
+        if rest:
+            tunnel.server_data(rest)
+
+    def whole_response(self, head: ClientHead, body: bytes) -> None:
+        """Give the client the whole response. The connection is back in its pool by now."""
+        client, exchange = self.client, self.exchange
+        self.connection = None
+        now_s = self.context.now()
+        if self.plan.frontend.failover and _fails_over(self, head.status, now_s):
+            return
+        client.lost = client.receiver = None
+        self.sent_bytes = len(body)
+        exchange.response_came(head.status, now_s)
+        if exchange.needs_cookie or self.plan.state.chain is not None:
+            head = _edited(self, head)
+        self.answer_head = head.head
+        client.reply(head.head, body, dated=head.dated)
+        self._end(head.status, "")
+
+    def response_head(self, head: ClientHead) -> None:
+        """Begin the client's response; its body follows."""
+        now_s = self.context.now()
+        if self.plan.frontend.failover and _fails_over(self, head.status, now_s):
+            return
+        connection = self.connection
+        assert connection is not None
+        exchange = self.exchange
+        self.status = head.status
+        exchange.response_came(head.status, now_s)
+        exchange.response_started()
+        if exchange.needs_cookie or self.plan.state.chain is not None:
+            head = _edited(self, head)
+        self.answer_head = head.head
+        self.client.start(head.head, chunked=head.chunked, dated=head.dated)
+        connection.deadline_s = now_s + BODY_IDLE_S
+
+    def response_data(self, pieces: list[bytes]) -> None:
+        """Pass on a part of the response's body."""
+        client, connection = self.client, self.connection
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self.sent_bytes += len(data)
-        exchange.write(data)
-        if upstream is None:
+        client.write(data)
+        if connection is None:
             return
-        self._extend(upstream, BODY_IDLE_S)
-        if not exchange.writable:
-            upstream.pause()
-            exchange.resumed = upstream.resume
+        connection.deadline_s = self.context.now() + BODY_IDLE_S
+        if not client.writable:
+            connection.pause()
+            client.resumed = connection.resume
 
-    def answer_end(self, trailers: Fields) -> None:
-        """End the client's answer. The connection is back in its pool by now."""
-        exchange = self.exchange
-        exchange.lost = exchange.resumed = exchange.receiver = None
-        self._upstream = None
-        exchange.finish(request_head.trailers(trailers) if trailers else b"")
+    def response_end(self, trailers: Fields) -> None:
+        """End the client's response. The connection is back in its pool by now."""
+        client = self.client
+        client.lost = client.resumed = client.receiver = None
+        self.connection = None
+        client.finish(trailer_section(trailers) if trailers else b"")
         self._end(self.status, "")
 
-    # when it goes wrong
-
-    def broken(self, upstream: Upstream, failure: Broken) -> None:
+    def connection_failed(self, connection: UpstreamConnection, failure: UpstreamFailure) -> None:
         """Ask again where that is safe, else tell the client."""
-        self._upstream = None
-        if self.exchange.finished:
-            return
-        stale = self._reused and not upstream.heard  # closed just as it was taken
-        if not stale:
-            self._note_failure(failure)
-        if self.started:
-            self._cut("server-cut")
-        elif not (self._repeats(upstream, stale=stale) or self._fails_over(failure.status)):
-            if stale:
-                self._note_failure(failure)
-            self._refuse(failure.status, ended="server-cut")
-
-    def _repeats(self, upstream: Upstream, *, stale: bool) -> bool:
-        """Send an idempotent request again of whose answer no byte came; False when it is not."""
-        plan, group = self.plan, self._group
-        if upstream.heard or not plan.idempotent or plan.has_body or group is None:
-            return False
-        if self.attempts >= DIALS_MAX:
-            return False
-        self._tried += (upstream.pool,)
-        other = self._other()
-        if other is None and stale:
-            # The same server, on a connection that is certainly fresh.
-            pools = group.rotation(self._site.now())
-            other = plan.lane.balance.pick(pools, group.backend.balance) if pools else None
-        if other is None or not group.budget.take():
-            return False
-        plan.lane.tally.retries += 1
-        self._use(other)
-        self._dial()
-        return True
-
-    def _fails_over(self, status: int, *, network: bool = True) -> bool:
-        """Send the request again if the frontend's predicate says so; False when it does not."""
-        plan, group, failover = self.plan, self._group, self.plan.frontend.failover
-        if failover is None or group is None or self.upload.kept is None:
-            return False
-        if self.attempts >= ATTEMPTS_MAX or not (plan.idempotent or failover.asks_method):
-            return False
-        method = self.exchange.head.method.decode()
-        attempt = Attempt(network, max(self.attempts, 1), status, method)
-        if not failover.holds(attempt) or not group.budget.take():
-            return False
-        pools = group.rotation(self._site.now())
-        if not pools:
-            return False
-        self._drop_upstream()
-        plan.lane.tally.retries += 1
-        if self.server is not None:
-            self._tried += (self.server,)
-        self.upload.again()
-        self._use(self._other() or plan.lane.balance.pick(pools, group.backend.balance))
-        self._dial()
-        return True
-
-    def overdue(self) -> None:
-        """Act on the deadline that passed."""
-        upstream = self._upstream
-        assert upstream is not None
-        if self._waits_for_continue:
-            self._proceed()
-            self._extend(upstream, BODY_IDLE_S)
-            return
-        client_is_slow = (
-            not self.exchange.writable
-            if self.started
-            else not self.upload.complete and not upstream.write_paused
+        self.connection = None
+        actions = self.exchange.connection_failed(
+            failure.status,
+            failure.reason,
+            self.context.now(),
+            reused=connection.reused,
+            heard=connection.heard,
         )
-        if not client_is_slow:
-            self._note_failure(Broken(504, "nothing came in time"))
-        self._drop_upstream()
-        ended = "client-timeout" if client_is_slow else "server-timeout"
-        if self.started:
-            self._cut(ended)
-        elif client_is_slow or not self._fails_over(504):
-            self._refuse(408 if client_is_slow else 504, ended=ended)
+        self.apply(actions)
 
-    def _note_failure(self, failure: Broken) -> None:
-        pool = self.server
-        assert pool is not None
-        pool.report(failure.reason)
-        now_s = self._site.now()
-        pool.window.record(now_s, failure.status, now_s - self._asked_s)
-        if self._group is not None:
-            self._group.failed(pool, now_s)
+    def deadline_passed(self) -> None:
+        """Act on the deadline of the connection."""
+        connection = self.connection
+        assert connection is not None
+        actions = self.exchange.deadline_passed(
+            self.context.now(),
+            client_writable=self.client.writable,
+            server_writable=not connection.write_paused,
+        )
+        self.apply(actions)
 
-    def upstream_writable(self) -> None:
+    def server_writable(self) -> None:
         """Read the request's body on."""
-        self.exchange.resume()
+        self.client.resume()
 
-    # the client's side
+    # what the exchange decides
 
-    def _proceed(self) -> None:
-        self._waits_for_continue = False
-        self.exchange.proceed()
+    def apply(
+        self, actions: Iterable[Action[ConnectionPool]], refusal: MiddlewareResponse | None = None
+    ) -> None:
+        """Do what the exchange says; `refusal` is a middleware's response."""
+        for action in actions:
+            match action:
+                case ReportFailure(server, reason):
+                    server.report_failure(reason)
+                case Connect(server):
+                    self._drop_connection()
+                    self._connect(server)
+                case SendContinue():
+                    _send_continue(self)
+                    assert self.connection is not None
+                    self.connection.deadline_s = self.context.now() + BODY_IDLE_S
+                case Respond(status, outcome):
+                    self._drop_connection()
+                    refuse(self.client, status, refusal=refusal)
+                    _release(self.client, self.exchange.body)
+                    self._end(status, outcome)
+                case Abort(outcome):
+                    self._drop_connection()
+                    self.client.lost = None
+                    self.client.abort()
+                    _release(self.client, self.exchange.body)
+                    self._end(self.status, outcome)
 
     def _client_lost(self) -> None:
-        self.plan.lane.tally.gone += 1
-        self.exchange.lost = None
-        self._drop_upstream()
+        self.plan.state.counters.clients_gone += 1
+        self.client.lost = None
+        self._drop_connection()
         self._end(self.status or CLIENT_GONE, "client-gone")
 
-    def _refuse(
-        self, status: int, refusal: MiddlewareResponse | None = None, *, ended: str = ""
-    ) -> None:
-        self.plan.lane.tally.answer(status)
-        refuse(self.exchange, status, refusal=refusal)
-        self._let_go()
-        self._end(status, ended or (f"middleware:{refusal.by}" if refusal else "refused"))
+    def _drop_connection(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.drop()
 
-    def _cut(self, ended: str) -> None:
-        self.plan.lane.tally.cut += 1
-        exchange = self.exchange
-        exchange.lost = None
-        exchange.abort()
-        self._let_go()
-        self._end(self.status, ended)
-
-    def _let_go(self) -> None:
-        exchange = self.exchange
-        exchange.lost = exchange.resumed = exchange.receiver = None
-        self.upload.held = []
-
-    def _drop_upstream(self) -> None:
-        upstream, self._upstream = self._upstream, None
-        if upstream is not None:
-            upstream.drop()
-
-    def _extend(self, upstream: Upstream, seconds: float) -> None:
-        upstream.deadline_s = self._site.now() + seconds
-
-    def _end(self, status: int, ended: str) -> None:
+    def _end(self, status: int, outcome: str) -> None:
         """The request is over, however it went."""
-        if self._over:
+        if self.exchange.finish():
+            self.context.finished(self, status, outcome)
+
+
+class Upload:
+    """Takes the client's body, and sends it to the server."""
+
+    __slots__ = ("_body", "_request")
+
+    def __init__(self, request: ForwardedRequest, body: RequestBody) -> None:
+        self._request = request
+        self._body = body
+
+    def body_data(self, data: bytes) -> None:
+        """Send a piece of the body on, or keep it until there is a connection."""
+        request, body = self._request, self._body
+        if request.exchange.state is ExchangeState.ENDED:
             return
-        self._over = True
-        self.upload.kept = None
-        if self.server is not None:
-            self.server.under_way -= 1
-        self._site.ended(self, status, ended)
+        framed = body.add(data)
+        if body.received_bytes > body.bytes_max:
+            request.apply((request.exchange.respond(413),))
+            return
+        body.awaits_continue = False
+        connection = request.connection
+        if connection is None:
+            body.pending.append(framed)
+            return
+        connection.send(framed)
+        connection.deadline_s = request.context.now() + BODY_IDLE_S
+        if connection.write_paused:
+            request.client.pause()
+
+    def body_end(self) -> None:
+        """The body is complete."""
+        request, body = self._request, self._body
+        if request.exchange.state is ExchangeState.ENDED:
+            return
+        end, connection = body.end(request.client.trailers), request.connection
+        if connection is None:
+            body.pending.append(end)
+            return
+        if end:
+            connection.send(end)
+        connection.request_sent = True
+        pool = request.exchange.server
+        assert pool is not None
+        connection.deadline_s = request.context.now() + pool.backend.read_s
+
+
+def received_bytes(request: ForwardedRequest) -> int:
+    """Return how many bytes of the request's body came from the client."""
+    body = request.exchange.body
+    return body.received_bytes if body is not None else 0
+
+
+def _request_body(head: RequestHead, frontend: Frontend) -> RequestBody:
+    """Return the body of a request that has one; it is kept where a predicate may need it."""
+    return RequestBody(
+        head.chunked,
+        awaits_continue=head.expects_continue,
+        bytes_max=frontend.body_bytes_max or LENGTH_MAX,
+        replay_bytes_max=frontend.replay_bytes_max,
+        replayable=[] if frontend.failover else None,
+    )
+
+
+def _send_pending(client: Exchange, body: RequestBody, connection: UpstreamConnection) -> None:
+    """Send what has come of the body while there was no connection."""
+    for piece in body.pending:
+        connection.send(piece)
+    body.pending = []
+    if not connection.write_paused:
+        client.resume()
+
+
+def _send_continue(request: ForwardedRequest) -> None:
+    """Tell the client to send its body."""
+    if request.exchange.body is not None:
+        request.exchange.body.awaits_continue = False
+    request.client.proceed()
+
+
+def _fails_over(request: ForwardedRequest, status: int, now_s: float) -> bool:
+    """Send the request again instead of giving the client this response, if that is wanted."""
+    pool = request.exchange.fail_over(status, now_s, network=False)
+    if pool is None:
+        return False
+    request.apply((Connect(pool),))
+    return True
+
+
+def _edited(request: ForwardedRequest, head: ClientHead) -> ClientHead:
+    """Return a response's head with the middlewares' edits and the sticky cookie."""
+    exchange, chain, cookie = request.exchange, request.plan.state.chain, b""
+    if exchange.needs_cookie and exchange.group is not None and exchange.server is not None:
+        cookie = exchange.group.cookie_line(exchange.server)
+    return edit_head(head, chain.edits if chain else None, cookie)
+
+
+def _release(client: Exchange, body: RequestBody | None) -> None:
+    """Hear no more of the client."""
+    client.lost = client.resumed = client.receiver = None
+    if body is not None:
+        body.pending = []

@@ -1,6 +1,6 @@
-"""What middlewares tell others: webhooks of breakers, trace records to syslog.
+"""What middlewares send elsewhere: the webhooks of breakers, and trace records to syslog.
 
-Both are told once and forgotten: an answer is logged, a failure too, nothing waits for them.
+Each is sent once. Results are logged, and no request waits for them.
 """
 
 import asyncio
@@ -12,17 +12,17 @@ import urllib.request
 from daemonkit.observe import logs
 from vulcan.core.middleware import syslog
 from vulcan.core.middleware.specs import TraceSpec, WebhookSpec
-from vulcan.proxy.forward import Forward
+from vulcan.proxy.forward import ForwardedRequest, received_bytes
 
 WEBHOOK_S = 5.0
-# A breaker that flaps tells so many times at once, and no more.
+# A flapping breaker calls at most so many webhooks at once.
 WEBHOOKS_MAX = 8
 
 _log = logs.get("vulcand")
 
 
-class Outlets:
-    """Where one worker's tidings go."""
+class Sinks:
+    """Where one worker sends webhooks and trace records."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -30,21 +30,23 @@ class Outlets:
         self._sockets: dict[syslog.SyslogTarget, socket.socket] = {}
 
     def call(self, webhook: WebhookSpec) -> None:
-        """Send a webhook's request on a thread."""
+        """Call a webhook on a thread."""
         if self._calling >= WEBHOOKS_MAX:
             _log.warning("webhook-dropped", url=webhook.url)
             return
         self._calling += 1
         self._loop.run_in_executor(None, _call, webhook).add_done_callback(self._called)
 
-    def record(self, trace: TraceSpec, forward: Forward, status: int, seconds: float) -> None:
+    def record(
+        self, trace: TraceSpec, forwarded: ForwardedRequest, status: int, seconds: float
+    ) -> None:
         """Send a request's record to a syslog server."""
         target = trace.target
         try:
             sock = self._sockets.get(target)
             if sock is None:
                 sock = self._sockets[target] = _connected(target)
-            sock.send(syslog.line(target, _record(trace, forward, status, seconds), os.getpid()))
+            sock.send(syslog.line(target, _record(trace, forwarded, status, seconds), os.getpid()))
         except OSError as error:
             _log.debug("trace-not-sent", host=target.host, path=target.path, error=str(error))
             if sock := self._sockets.pop(target, None):
@@ -95,12 +97,14 @@ def _connected(target: syslog.SyslogTarget) -> socket.socket:
     return sock
 
 
-def _record(trace: TraceSpec, forward: Forward, status: int, seconds: float) -> dict[str, object]:
-    head = forward.exchange.head
+def _record(
+    trace: TraceSpec, forwarded: ForwardedRequest, status: int, seconds: float
+) -> dict[str, object]:
+    head = forwarded.client.head
     request: dict[str, object] = {
         "method": head.method.decode(),
         "url": head.target.decode("latin-1"),
-        "body_bytes": max(head.length, forward.upload.bytes),
+        "body_bytes": max(head.length, received_bytes(forwarded)),
     }
     if trace.request_headers:
         request["headers"] = {
@@ -110,11 +114,11 @@ def _record(trace: TraceSpec, forward: Forward, status: int, seconds: float) -> 
     response: dict[str, object] = {
         "code": status,
         "roundtrip": round(seconds * 1000, 3),
-        "body_bytes": forward.sent_bytes,
+        "body_bytes": forwarded.sent_bytes,
     }
     if trace.response_headers:
         response["headers"] = {
-            name.decode(): _field(forward.answer_head, name).decode("latin-1")
+            name.decode(): _field(forwarded.answer_head, name).decode("latin-1")
             for name in trace.response_headers
         }
     return {"request": request, "response": response}

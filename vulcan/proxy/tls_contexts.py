@@ -1,4 +1,4 @@
-"""TLS contexts: of listeners, whose certificates come from keys, and towards servers."""
+"""TLS contexts: for listeners, with certificates from keys, and for connections to servers."""
 
 import contextlib
 import os
@@ -10,14 +10,14 @@ from vulcan.core.config.host import Host
 from vulcan.core.config.secretbox import KeyPair
 from vulcan.core.config.tls_settings import TlsSettings
 
-# Settings of backends that are in use at once; a context forgotten early costs a new one.
-REMEMBERED_MAX = 256
+# More settings than backends use at once, as a rule. A forgotten context is made again.
+CACHED_MAX = 256
 _VERSIONS = {12: ssl.TLSVersion.TLSv1_2, 13: ssl.TLSVersion.TLSv1_3}
 
 
-@lru_cache(REMEMBERED_MAX)
+@lru_cache(CACHED_MAX)
 def client(settings: TlsSettings) -> ssl.SSLContext:
-    """Return the context towards a backend's servers. ssl.SSLError when its CA is none."""
+    """Return the context for a backend's servers. Raises ssl.SSLError for a bad CA."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     _apply(context, settings)
     if not settings.verify:
@@ -31,21 +31,21 @@ def client(settings: TlsSettings) -> ssl.SSLContext:
     return context
 
 
-class Certificates:
-    """The contexts of hosts, for one listener's settings; made when first asked for."""
+class HostContexts:
+    """The contexts of hosts, with one listener's settings; made when a client first needs them."""
 
     def __init__(self, settings: TlsSettings, choose: Callable[[str], Host | None]) -> None:
         self._settings = settings
         self._choose = choose
         self._made: dict[KeyPair, ssl.SSLContext] = {}
         self.context = self._new()
-        self.context.sni_callback = self._by_name
+        self.context.sni_callback = self._choose_context
 
-    def forget(self, pairs: frozenset[KeyPair]) -> None:
-        """Drop the contexts of key pairs that no host has any more."""
+    def keep(self, pairs: frozenset[KeyPair]) -> None:
+        """Drop all contexts but those of these key pairs."""
         self._made = {pair: made for pair, made in self._made.items() if pair in pairs}
 
-    def _by_name(
+    def _choose_context(
         self, tls: ssl.SSLObject, name: str | None, _context: ssl.SSLContext
     ) -> int | None:
         host = self._choose(name or "")
@@ -66,7 +66,7 @@ class Certificates:
 
 
 def load(context: ssl.SSLContext, pair: KeyPair) -> None:
-    """Give a context a key pair. OpenSSL reads files alone: this one is in memory only."""
+    """Give a context a key pair. OpenSSL reads only files, so this makes one in memory."""
     with contextlib.ExitStack() as stack:
         file = os.memfd_create("keypair", os.MFD_CLOEXEC)
         stack.callback(os.close, file)

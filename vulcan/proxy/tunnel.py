@@ -1,36 +1,44 @@
-"""A connection that has left HTTP: bytes both ways, each side held back by the other's pace."""
+"""A connection that has left HTTP: bytes both ways; a slow side holds the other one back."""
 
 from collections.abc import Callable
 
 from daemonkit.http.server import Exchange
-from vulcan.proxy.connection import Broken, Upstream
+from vulcan.proxy.connection import UpstreamConnection, UpstreamFailure
 
-# Without a byte in either direction; WebSocket pings come far more often.
+# Without a byte in either direction. WebSocket pings come far more often.
 IDLE_S = 3600.0
 
 
 class Tunnel:
-    """Both ends of an upgraded connection. `ended` is called once, with the bytes to the client."""
+    """Both ends of an upgraded connection.
+
+    `ended` is called once, with the number of bytes that went to the client.
+    """
 
     def __init__(
-        self, exchange: Exchange, upstream: Upstream, ended: Callable[[int], None]
+        self,
+        client: Exchange,
+        connection: UpstreamConnection,
+        now: Callable[[], float],
+        ended: Callable[[int], None],
     ) -> None:
-        self._exchange = exchange
-        self._upstream = upstream
+        self._client = client
+        self._connection = connection
+        self._now = now
         self._ended = ended
         self._over = False
         self._half_closed = False
         self._sent_bytes = 0
-        exchange.lost = self._client_lost
-        exchange.resumed = upstream.resume
-        self._extend()
+        client.lost = self._client_lost
+        client.resumed = connection.resume
+        self._extend_deadline()
 
     def client_data(self, data: bytes) -> None:
         """Pass on what the client sent."""
-        self._extend()
-        self._upstream.send(data)
-        if self._upstream.write_paused:
-            self._exchange.pause()
+        self._extend_deadline()
+        self._connection.send(data)
+        if self._connection.write_paused:
+            self._client.pause()
 
     def client_end(self) -> None:
         """The client sends no more."""
@@ -38,52 +46,52 @@ class Tunnel:
             self._end()
             return
         self._half_closed = True
-        self._upstream.send_end()
+        self._connection.send_end()
 
-    def tunnel_data(self, data: bytes) -> None:
+    def server_data(self, data: bytes) -> None:
         """Pass on what the server sent."""
-        self._extend()
+        self._extend_deadline()
         self._sent_bytes += len(data)
-        self._exchange.send(data)
-        if not self._exchange.writable:
-            self._upstream.pause()
+        self._client.send(data)
+        if not self._client.writable:
+            self._connection.pause()
 
-    def tunnel_end(self) -> None:
+    def server_end(self) -> None:
         """The server sends no more."""
         if self._half_closed:
             self._end()
             return
         self._half_closed = True
-        self._exchange.send_end()
+        self._client.send_end()
 
-    def broken(self, upstream: Upstream, failure: Broken) -> None:  # noqa: ARG002
-        """The server is gone: what it sent last goes out, then the client is let go."""
-        self._over_once()
-        self._exchange.lost = None
-        self._exchange.send_last()
+    def connection_failed(self, connection: UpstreamConnection, failure: UpstreamFailure) -> None:  # noqa: ARG002
+        """The server is gone: send what came last, then close the client's connection."""
+        self._report_once()
+        self._client.lost = None
+        self._client.send_last()
 
-    def overdue(self) -> None:
+    def deadline_passed(self) -> None:
         """Nothing came for too long."""
         self._end()
 
-    def upstream_writable(self) -> None:
-        """Read the client on."""
-        self._exchange.resume()
+    def server_writable(self) -> None:
+        """Read from the client again."""
+        self._client.resume()
 
     def _client_lost(self) -> None:
-        self._upstream.drop()
-        self._over_once()
+        self._connection.drop()
+        self._report_once()
 
     def _end(self) -> None:
-        self._upstream.close_when_sent()
-        self._exchange.lost = None
-        self._exchange.send_last()
-        self._over_once()
+        self._connection.close()
+        self._client.lost = None
+        self._client.send_last()
+        self._report_once()
 
-    def _over_once(self) -> None:
+    def _report_once(self) -> None:
         if not self._over:
             self._over = True
             self._ended(self._sent_bytes)
 
-    def _extend(self) -> None:
-        self._upstream.deadline_s = self._upstream.pool.loop.time() + IDLE_S
+    def _extend_deadline(self) -> None:
+        self._connection.deadline_s = self._now() + IDLE_S

@@ -15,8 +15,9 @@ from daemonkit.http.connection import Connection
 from daemonkit.http.server import Exchange, Server
 from rig import vulcan_keys
 from vulcan.core.config import model
-from vulcan.core.http.request_head import Incoming
-from vulcan.proxy.connection import Broken, Pool, Upstream
+from vulcan.core.http.response_head import ClientHead
+from vulcan.proxy.connection import UpstreamConnection, UpstreamFailure
+from vulcan.proxy.pool import ConnectionPool
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
 
@@ -208,7 +209,7 @@ def read_by_h11(wire: bytes) -> list[Request]:
 
 @dataclass
 class Heard:
-    """An asker that keeps what a server said."""
+    """Receives a response, and keeps it."""
 
     interims: list[int] = field(default_factory=list)
     status: int = 0
@@ -217,35 +218,35 @@ class Heard:
     trailers: Fields = ()
     ended: str = "waiting"
 
-    def connected(self, upstream: Upstream) -> None: ...
+    def connected(self, connection: UpstreamConnection) -> None: ...
 
-    def dial_failed(self, failure: Broken) -> None: ...
+    def connect_failed(self, failure: UpstreamFailure) -> None: ...
 
-    def overdue(self) -> None: ...
+    def deadline_passed(self) -> None: ...
 
-    def upstream_writable(self) -> None: ...
+    def server_writable(self) -> None: ...
 
-    def interim(self, status: int, head: bytes) -> None:  # noqa: ARG002 - the protocol's
+    def interim_response(self, status: int, head: bytes) -> None:  # noqa: ARG002 - the protocol's
         self.interims.append(status)
 
-    def switched(self, head: bytes, rest: bytes) -> None: ...
+    def upgraded(self, head: bytes, rest: bytes) -> None: ...
 
-    def answer_whole(self, incoming: Incoming, body: bytes) -> None:
-        self.answer_begins(incoming)
+    def whole_response(self, head: ClientHead, body: bytes) -> None:
+        self.response_head(head)
         self.body = body
         self.ended = "whole"
 
-    def answer_begins(self, incoming: Incoming) -> None:
-        self.status, self.head = incoming.status, incoming.head
+    def response_head(self, head: ClientHead) -> None:
+        self.status, self.head = head.status, head.head
 
-    def answer_data(self, pieces: list[bytes]) -> None:
+    def response_data(self, pieces: list[bytes]) -> None:
         self.body += b"".join(pieces)
 
-    def answer_end(self, trailers: Fields) -> None:
+    def response_end(self, trailers: Fields) -> None:
         self.trailers = tuple((name.lower(), value) for name, value in trailers)
         self.ended = "whole"
 
-    def broken(self, upstream: Upstream, failure: Broken) -> None:  # noqa: ARG002
+    def connection_failed(self, connection: UpstreamConnection, failure: UpstreamFailure) -> None:  # noqa: ARG002
         self.ended = "broken"
 
 
@@ -259,16 +260,16 @@ def heard(wire: bytes, where: Iterable[int] = (), method: bytes = b"GET") -> tup
     assert isinstance(backend, model.Backend)
     assert isinstance(server, model.Server)
     try:
-        pool, pipe, asker = Pool(loop, backend, server), Pipe(), Heard()
-        upstream = Upstream(pool)
-        upstream.connection_made(pipe)
-        upstream.ask(asker, method, b"", more=False)
+        pool, pipe, receiver = ConnectionPool(loop, backend, server), Pipe(), Heard()
+        connection = UpstreamConnection(pool.connections, pool.give, 0)
+        connection.connection_made(pipe)
+        connection.send_request(receiver, method, b"", more=False)
         for piece in pieces(wire, where):
             if not pipe.closed:
-                upstream.data_received(piece)
-        kept = pool.take() is upstream
-        upstream.connection_lost(None)
+                connection.data_received(piece)
+        kept = pool.take() is connection
+        connection.connection_lost(None)
         pipe.close()
-        return asker, kept
+        return receiver, kept
     finally:
         loop.close()

@@ -16,7 +16,7 @@ from rig import vulcan_keys
 from rig.processes import wait_until
 from rig.vulcan_site import OK, Call, Client, Origin, says
 from vulcan.core.config.table import Table
-from vulcan.proxy import connection, forward
+from vulcan.proxy import forward, pool
 from vulcan.proxy.proxy import Proxy
 
 SHORT_S = 0.3
@@ -32,7 +32,7 @@ class Served:
     async def _live(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._end = asyncio.Event()
-        self.proxy = Proxy(self._loop, Table(vulcan_keys.PREFIX), turn=0, log=None)
+        self.proxy = Proxy(self._loop, Table(vulcan_keys.PREFIX), first_turn=0, access_log=None)
         server = Server(self.proxy, buffered=False)
         sock = listening_socket(("127.0.0.1", 0), socket.SOCK_STREAM)
         await server.listen(sock)
@@ -53,11 +53,11 @@ class Served:
         """Put keys in force."""
         done = threading.Event()
 
-        def advance() -> None:
-            self.proxy.advance(vulcan_keys.changes(*entries, removed=removed))
+        def apply() -> None:
+            self.proxy.apply(vulcan_keys.changes(*entries, removed=removed))
             done.set()
 
-        self._loop.call_soon_threadsafe(advance)
+        self._loop.call_soon_threadsafe(apply)
         assert done.wait(10)
 
     def counted(self, name: str) -> float:
@@ -68,7 +68,7 @@ class Served:
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     monkeypatch.setattr(forward, "BODY_IDLE_S", SHORT_S)
-    monkeypatch.setattr(connection, "IDLE_S", SHORT_S)
+    monkeypatch.setattr(pool, "IDLE_S", SHORT_S)
     running = Served()
     running.start()
     try:
@@ -129,7 +129,7 @@ def test_a_connection_that_nobody_uses_is_closed(served: Served):
 def test_a_key_that_goes_closes_the_idle_connections_of_its_server(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(connection, "IDLE_S", 60.0)
+    monkeypatch.setattr(pool, "IDLE_S", 60.0)
     with Origin(says(OK)) as origin, Client(served.port) as client:
         serve(served, origin)
         assert client.ask("GET / HTTP/1.1\nHost: h").body == b"ok"

@@ -4,7 +4,7 @@ import pytest
 
 from rig.vulcan_site import OK, Call, Origin, Site, says
 from tests.vulcan.proxy.test_forward import ask, get, post
-from vulcan.core.balancing.frontend_state import RETRY_RESERVE, RETRY_SHARE
+from vulcan.core.balancing.retry_budget import RETRY_RESERVE, RETRY_SHARE
 
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy"
 TWICE = "ResponseCode() == 503 && Attempts() <= 2"

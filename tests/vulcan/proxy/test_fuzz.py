@@ -23,15 +23,17 @@ from tests.vulcan.proxy.almost_http import (
     read_by_h11,
 )
 from tests.vulcan.proxy.almost_http import served as served_in
-from vulcan.core.config import model
-from vulcan.core.http import request_head
-from vulcan.core.http.request_body import Upload
+from vulcan.core.config.frontend import Frontend
+from vulcan.core.config.model import decode
+from vulcan.core.http.request_body import RequestBody
+from vulcan.core.http.request_head import upstream_head
+from vulcan.core.http.target import parse_target
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "200"))
 many = settings(max_examples=EXAMPLES, deadline=None)
 _entry = vulcan_keys.frontend("f", 'PathPrefix("/")')
-FRONTEND = model.decode(_entry.key.removeprefix(f"{vulcan_keys.PREFIX}/"), _entry.value)
-assert isinstance(FRONTEND, model.Frontend)
+FRONTEND = decode(_entry.key.removeprefix(f"{vulcan_keys.PREFIX}/"), _entry.value)
+assert isinstance(FRONTEND, Frontend)
 
 
 def comparable(seen: list[tuple[RequestHead, Request]]) -> list[Request]:
@@ -62,18 +64,22 @@ def test_any_split_of_requests_gives_the_same_ones(wire: bytes, where: list[int]
 def test_what_leaves_for_a_server_is_one_request_with_the_body_that_came(wire: bytes):
     for head, request in served_in(wire)[0]:
         try:
-            origin = request_head.origin_of(head)
-            outgoing = request_head.outgoing(head, origin, FRONTEND, secure=False)
+            target = parse_target(head)
+            upstream = upstream_head(head, target, FRONTEND, secure=False)
         except BadMessage:
             continue
-        upload = Upload(chunked=head.chunked, has_body=bool(request.body), keeps_max=None)
-        sent = outgoing.render(b"Host: s\r\n", b"192.0.2.1", b"t")
-        sent += upload.piece(request.body) if request.body else b""
-        sent += upload.end(request.trailers)
-        if not origin.target.isascii():
+        body = RequestBody(head.chunked)
+        sent = upstream.render(b"Host: s\r\n", b"192.0.2.1", b"t")
+        sent += body.add(request.body) if request.body else b""
+        sent += body.end(request.trailers)
+        if not target.origin_form.isascii():
             continue
         (one,) = read_by_h11(sent)
-        assert (one.method, one.target, one.body) == (request.method, origin.target, request.body)
+        assert (one.method, one.target, one.body) == (
+            request.method,
+            target.origin_form,
+            request.body,
+        )
         names = [name for name, _ in one.fields]
         assert names.count(b"host") == 1
         assert (b"content-length" in names) + (b"transfer-encoding" in names) <= 1

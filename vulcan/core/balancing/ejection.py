@@ -1,102 +1,102 @@
-"""Whether a server is fit to be asked: active checks, passive ejection, slow start, panic.
+"""Whether a server is healthy: active checks, ejection after failures, slow start, panic.
 
-Time is told in seconds, never read.
+Time is passed in as seconds, never read.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-# Fewer fit servers than this part of all: the checks are more likely wrong than the servers,
-# and half of them cannot carry the load of all. Everyone is asked (Envoy's panic threshold).
+# With fewer healthy servers than this part of all, the checks are more likely wrong than the
+# servers, and the rest could not carry the load. Then all get requests (Envoy's panic threshold).
 PANIC_SHARE = 0.5
-# A server that has just come gets at least this share of its weight.
-START_SHARE = 0.1
+# A new server gets at least this share of its weight.
+SLOW_START_SHARE_MIN = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Passive:
-    """How many failed requests in a row put a server aside, and for how long."""
+class EjectionPolicy:
+    """How many failed requests in a row eject a server, and for how long."""
 
     failures: int = 1
     penalty_s: float = 10.0
 
 
-class Fitness:
-    """What one worker knows of one server."""
+class ServerHealth:
+    """What one worker knows of one server's health."""
 
-    __slots__ = ("_aside_until_s", "_began_s", "_failures", "down")
+    __slots__ = ("_ejected_until_s", "_failures", "_started_s", "down")
 
-    def __init__(self, began_s: float) -> None:
+    def __init__(self, started_s: float) -> None:
         self.down = False  # by active checks
-        self._began_s = began_s
+        self._started_s = started_s
         self._failures = 0
-        self._aside_until_s = 0.0
+        self._ejected_until_s = 0.0
 
-    def failed(self, now_s: float, passive: Passive | None) -> None:
+    def failed(self, now_s: float, policy: EjectionPolicy | None) -> None:
         """Count a request that the server did not answer."""
         self._failures += 1
-        if passive is not None and self._failures >= passive.failures:
+        if policy is not None and self._failures >= policy.failures:
             self._failures = 0
-            self._aside_until_s = now_s + passive.penalty_s
+            self._ejected_until_s = now_s + policy.penalty_s
 
     def answered(self) -> None:
-        """The server works."""
+        """Forget failures and ejection: the server has answered."""
         self._failures = 0
-        self._aside_until_s = 0.0
+        self._ejected_until_s = 0.0
 
     def set_down(self, now_s: float, *, down: bool) -> None:
-        """Take the verdict of active checks; a server that comes back starts slowly."""
+        """Take the result of active checks. A server that comes back starts slowly."""
         if self.down and not down:
-            self._began_s = now_s
-            self._aside_until_s = 0.0
+            self._started_s = now_s
+            self._ejected_until_s = 0.0
         self.down = down
 
-    def is_fit(self, now_s: float) -> bool:
-        """Whether requests should go there."""
-        return not self.down and now_s >= self._aside_until_s
+    def is_healthy(self, now_s: float) -> bool:
+        """Whether requests should go to the server."""
+        return not self.down and now_s >= self._ejected_until_s
 
     @property
-    def aside_until_s(self) -> float:
-        """When a penalty ends; in the past without one."""
-        return self._aside_until_s
+    def ejected_until_s(self) -> float:
+        """When the ejection ends; in the past when the server is not ejected."""
+        return self._ejected_until_s
 
     def share(self, now_s: float, slow_start_s: float) -> float:
-        """Return which part of its weight a server carries now."""
+        """Return which part of its weight the server carries now."""
         if slow_start_s <= 0:
             return 1.0
-        age = (now_s - self._began_s) / slow_start_s
-        return 1.0 if age >= 1.0 else max(START_SHARE, age)
+        age = (now_s - self._started_s) / slow_start_s
+        return 1.0 if age >= 1.0 else max(SLOW_START_SHARE_MIN, age)
 
 
-class Fit(Protocol):
-    """A server with its weight as configured."""
+class WeightedServer(Protocol):
+    """A server with its configured weight."""
 
     @property
     def configured_weight(self) -> float: ...
 
-    def is_fit(self, now_s: float) -> bool:
-        """Whether requests should go there."""
+    def is_healthy(self, now_s: float) -> bool:
+        """Whether requests should go to the server."""
         ...
 
 
-F = TypeVar("F", bound=Fit)
+S = TypeVar("S", bound=WeightedServer)
 
 
-def in_rotation(servers: Sequence[F], now_s: float) -> tuple[F, ...]:
-    """Return the servers to choose from: the fit ones, or all when too few are fit.
+def in_rotation(servers: Sequence[S], now_s: float) -> tuple[S, ...]:
+    """Return the servers to choose from: the healthy ones, or all when too few are healthy.
 
-    Weight 0 drains a server: it gets nothing while another has any weight.
+    Weight 0 drains a server: it gets no request while another server has a weight.
     """
-    carrying = tuple(server for server in servers if server.configured_weight > 0)
-    if not carrying:
+    weighted = tuple(server for server in servers if server.configured_weight > 0)
+    if not weighted:
         return ()
-    fit = tuple(server for server in carrying if server.is_fit(now_s))
-    return fit if len(fit) >= len(carrying) * PANIC_SHARE and fit else carrying
+    healthy = tuple(server for server in weighted if server.is_healthy(now_s))
+    return healthy if len(healthy) >= len(weighted) * PANIC_SHARE and healthy else weighted
 
 
-class Streak:
-    """Rise and fall: so many checks in a row change the verdict of active checking."""
+class CheckHistory:
+    """Rise and fall: so many equal checks in a row change whether a server counts as down."""
 
     __slots__ = ("_fall", "_rise", "_streak", "down")
 
@@ -106,8 +106,8 @@ class Streak:
         self._streak = 0
         self.down = False
 
-    def checked(self, *, ok: bool) -> bool:
-        """Count one check; return whether the verdict changed."""
+    def record(self, *, ok: bool) -> bool:
+        """Count one check; return whether `down` has changed."""
         if ok is not self.down:
             self._streak = 0
             return False

@@ -1,31 +1,30 @@
-"""What one worker remembers of a frontend, and what a request's head means under one table."""
+"""What one worker remembers of its frontends: turns, counters, and the state of middlewares."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import msgspec
-
-from vulcan.core.balancing.policies import Balance
-from vulcan.core.balancing.sliding_window import Window
+from vulcan.core.balancing.policies import LoadBalancer
+from vulcan.core.balancing.sliding_window import SlidingWindow
 from vulcan.core.config.frontend import Frontend
-from vulcan.core.http.request_head import Origin, Outgoing
-from vulcan.core.middleware.chain import Chain
+from vulcan.core.config.table import Table
+from vulcan.core.middleware.chain import EMPTY, Chain
 
-# Requests sent again may be this part of all; a reserve lets quiet backends repeat some too.
-RETRY_SHARE = 0.2
-RETRY_RESERVE = 10.0
+# The first frontends have counters of their own; the others share one. With ten buckets and a
+# few codes each, this is under ten thousand series a metric.
+COUNTED_FRONTENDS_MAX = 500
 
 
 @dataclass(slots=True)
-class Tally:
+class FrontendCounters:
     """What happened to one frontend's requests."""
 
     answers: dict[int, int] = field(default_factory=dict)  # by status
-    buckets: dict[int, int] = field(default_factory=dict)  # of latencies, as `stats` has them
-    seconds: float = 0.0  # of all together
+    buckets: dict[int, int] = field(default_factory=dict)  # of latencies, see `sliding_window`
+    seconds: float = 0.0  # the sum of all latencies
     dials_failed: int = 0
     retries: int = 0
-    cut: int = 0  # answers that broke off after their head
-    gone: int = 0  # clients that left before the end of their answer
+    truncated: int = 0  # answers that broke off after their head
+    clients_gone: int = 0  # clients that left before the end of their answer
     refused: int = 0  # by middlewares
     upgrades: int = 0
 
@@ -40,46 +39,42 @@ class Tally:
 
 
 @dataclass(slots=True)
-class Lane:
-    """One frontend at work; it lives as long as the frontend's key."""
+class FrontendState:
+    """One frontend in one worker; it lives as long as the frontend's key."""
 
     frontend: Frontend
-    balance: Balance
+    balancer: LoadBalancer
     chain: Chain | None = None
-    tally: Tally = field(default_factory=Tally)
-    window: Window = field(default_factory=Window)
+    counters: FrontendCounters = field(default_factory=FrontendCounters)
+    window: SlidingWindow = field(default_factory=SlidingWindow)
 
 
-class RetryBudget:
-    """Bounds what sending again adds to a backend's load when its servers are in trouble."""
+class FrontendStates:
+    """The states of all frontends of a worker."""
 
-    __slots__ = ("_left",)
+    def __init__(self, first_turn: int, draw: Callable[[], float]) -> None:
+        """`first_turn` and `draw` are for the load balancers."""
+        self._first_turn = first_turn
+        self._draw = draw
+        self.by_id: dict[str, FrontendState] = {}
+        self.unrouted = FrontendCounters()  # of requests without a frontend
+        self.others = FrontendCounters()  # of the frontends that have none of their own
 
-    def __init__(self) -> None:
-        self._left = RETRY_RESERVE
-
-    def asked(self) -> None:
-        """Count a request that is sent for the first time."""
-        if self._left < RETRY_RESERVE:
-            self._left += RETRY_SHARE
-
-    def take(self) -> bool:
-        """Whether one more may be sent again."""
-        if self._left < 1.0:
-            return False
-        self._left -= 1.0
-        return True
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """What a request head means under one table; remembered beside the head."""
-
-    generation: object
-    index: int  # of the store, when the plan was made
-    lane: Lane
-    frontend: Frontend
-    origin: Origin
-    outgoing: Outgoing
-    idempotent: bool
-    has_body: bool
-    secure: bool
+    def update(self, table: Table, before: Table) -> None:
+        """Follow the table. A middleware whose key has not changed keeps its state."""
+        states = self.by_id
+        for name in states.keys() - table.frontends.keys():
+            del states[name]
+        counted = sum(state.counters is not self.others for state in states.values())
+        for name, frontend in table.frontends.items():
+            state = states.get(name)
+            if state is None:
+                balancer = LoadBalancer(self._first_turn, self._draw)
+                state = states[name] = FrontendState(frontend, balancer)
+                counted += 1
+                if counted > COUNTED_FRONTENDS_MAX:
+                    state.counters = self.others
+                state.chain = EMPTY.after(table.chain(name))
+            elif table.middlewares.get(name) is not before.middlewares.get(name):
+                state.chain = (state.chain or EMPTY).after(table.chain(name))
+            state.frontend = frontend

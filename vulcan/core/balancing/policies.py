@@ -1,7 +1,7 @@
-"""Which server answers next: smooth weighted round robin, two choices, least connections.
+"""Which server gets the next request: round robin, two choices, or least connections.
 
-Pure: what is random arrives as an argument. A candidate says what it weighs now (slow start
-and health have had their say) and how many requests it has under way.
+Pure: randomness arrives as an argument. A server says what it weighs now (slow start and health
+have changed its weight already) and how many requests it has in flight.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -19,7 +19,7 @@ class Candidate(Protocol):
         ...
 
     @property
-    def under_way(self) -> int:
+    def in_flight(self) -> int:
         """Requests that it has not answered yet."""
         ...
 
@@ -27,16 +27,16 @@ class Candidate(Protocol):
 C = TypeVar("C", bound=Candidate)
 
 
-class Balance:
-    """One frontend's turn among its backend's servers.
+class LoadBalancer:
+    """Chooses among the servers of one frontend's backend.
 
-    Workers begin at different turns, so that together they do not favour the first server.
+    Workers begin at different servers, so that together they do not favour the first one.
     """
 
-    __slots__ = ("_credits", "_draw", "_turn")
+    __slots__ = ("_credits", "_draw", "_next")
 
-    def __init__(self, turn: int, draw: Callable[[], float]) -> None:
-        self._turn = turn
+    def __init__(self, first: int, draw: Callable[[], float]) -> None:
+        self._next = first  # counts the choices; modulo the servers it is the next one
         self._draw = draw  # uniform in [0, 1)
         self._credits: dict[object, float] = {}
 
@@ -47,31 +47,31 @@ class Balance:
         if policy == "p2c":
             return self._two_choices(servers)
         if policy == "leastconn":
-            return self._least(servers)
+            return self._least_connections(servers)
         if all(server.weight == 1.0 for server in servers):
-            turn = self._turn
-            self._turn = turn + 1
-            return servers[turn % len(servers)]
-        return self._smooth(servers)
+            number = self._next
+            self._next = number + 1
+            return servers[number % len(servers)]
+        return self._weighted_round_robin(servers)
 
     def pick_other(self, servers: Sequence[C], tried: Collection[C], policy: str) -> C | None:
         """Return the next server that was not tried yet, None when all were."""
         left = [server for server in servers if server not in tried]
         return self.pick(left, policy) if left else None
 
-    def _smooth(self, servers: Sequence[C]) -> C:
-        """Every server earns its weight, the richest is picked and pays for all (nginx)."""
+    def _weighted_round_robin(self, servers: Sequence[C]) -> C:
+        """Give each server its weight as credit; the richest is picked and pays for all (nginx)."""
         before, total = self._credits, 0.0
-        wealth: dict[object, float] = {}
+        earned: dict[object, float] = {}
         best = servers[0]
         for server in servers:
             weight = server.weight
             total += weight
-            wealth[server] = before.get(server, 0.0) + weight
-            if wealth[server] > wealth[best]:
+            earned[server] = before.get(server, 0.0) + weight
+            if earned[server] > earned[best]:
                 best = server
-        wealth[best] -= total
-        self._credits = wealth
+        earned[best] -= total
+        self._credits = earned
         return best
 
     def _two_choices(self, servers: Sequence[C]) -> C:
@@ -80,11 +80,11 @@ class Balance:
         second += second >= first
         return min(servers[first], servers[second], key=_load)
 
-    def _least(self, servers: Sequence[C]) -> C:
-        turn = self._turn % len(servers)
-        self._turn += 1
-        return min((*servers[turn:], *servers[:turn]), key=_load)
+    def _least_connections(self, servers: Sequence[C]) -> C:
+        first = self._next % len(servers)
+        self._next += 1
+        return min((*servers[first:], *servers[:first]), key=_load)
 
 
 def _load(server: Candidate) -> float:
-    return (server.under_way + 1) / server.weight if server.weight > 0 else float("inf")
+    return (server.in_flight + 1) / server.weight if server.weight > 0 else float("inf")

@@ -1,7 +1,7 @@
-"""What happened in the last ten seconds: answers by status and a histogram of latencies.
+"""What happened in the last ten seconds: answers by status, and a histogram of latencies.
 
-Latencies fall into buckets of a quarter of a power of two, so a quantile is within 19 % of the
-truth and a slice costs a small dictionary. Time is told in seconds, never read.
+Latencies fall into buckets of a quarter of a power of two, so a quantile is at most 19 % off, and
+a slice costs one small dictionary. Time is passed in as seconds, never read.
 """
 
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ BUCKETS = 1 << _BUCKET_BITS
 _BUCKET_MASK = (1 << _BUCKET_BITS) - 1
 NETWORK_ERRORS = frozenset((502, 504))
 NEVER = -1
-_NOTHING: tuple[int, dict[int, int]] = (NEVER, {})
+_EMPTY_SLICE: tuple[int, dict[int, int]] = (NEVER, {})
 
 
-class Window:
+class SlidingWindow:
     """Counts of the last `SLICES` slices."""
 
     __slots__ = ("_counts", "_number", "_slices")
@@ -28,27 +28,27 @@ class Window:
     def record(self, now_s: float, status: int, latency_s: float) -> int:
         """Count one answer; return its bucket."""
         if self._number != int(now_s):
-            self._turn(int(now_s))
-        micros = int(latency_s * 1e6)  # `bucket_of`, without a call: every request comes here
+            self._advance(int(now_s))
+        micros = int(latency_s * 1e6)  # `bucket_of`, without a call: this runs for each request
         bits = micros.bit_length()
         bucket = bits * 4 + ((micros >> (bits - 3)) & 3) if bits > 2 else micros
         key, counts = status << _BUCKET_BITS | bucket, self._counts
         counts[key] = counts.get(key, 0) + 1
         return bucket
 
-    def forget(self, now_s: float) -> None:
+    def expire(self, now_s: float) -> None:
         """Drop what is older than the window."""
         if self._number not in (NEVER, int(now_s)):
-            self._turn(int(now_s))
+            self._advance(int(now_s))
 
     def clear(self) -> None:
         """Forget everything."""
-        # A ring: each slice counts by status and bucket in one dictionary, see `record`. What is
-        # too old is passed over by who reads, for a turn must not touch all of it: among ten
-        # thousand frontends nothing of this is in the processor's cache.
-        self._slices: list[tuple[int, dict[int, int]]] = [_NOTHING] * SLICES
-        self._number = NEVER  # of the newest slice, whose counts are at hand
-        self._counts: dict[int, int] = {}
+        # A ring: each slice counts by status and bucket in one dictionary, see `record`. Readers
+        # skip slices that are too old, and no writer clears them: with ten thousand frontends
+        # none of this is in the processor's cache.
+        self._slices: list[tuple[int, dict[int, int]]] = [_EMPTY_SLICE] * SLICES
+        self._number = NEVER  # of the newest slice
+        self._counts: dict[int, int] = {}  # of the newest slice
 
     @property
     def total(self) -> int:
@@ -56,7 +56,7 @@ class Window:
         return sum(self.counts().values())
 
     def counts(self) -> dict[int, int]:
-        """Return the answers by status and bucket; `parted` tells them apart."""
+        """Return the answers by status and bucket; `split_counts` tells them apart."""
         found: dict[int, int] = {}
         for number, counts in self._slices:
             if self._number - number < SLICES:
@@ -66,11 +66,11 @@ class Window:
 
     def codes(self) -> dict[int, int]:
         """Return the answers by status."""
-        return parted(self.counts())[0]
+        return split_counts(self.counts())[0]
 
     def buckets(self) -> dict[int, int]:
         """Return the latencies by bucket."""
-        return parted(self.counts())[1]
+        return split_counts(self.counts())[1]
 
     def network_error_ratio(self) -> float:
         """Return the part of answers that are 502 or 504."""
@@ -87,14 +87,14 @@ class Window:
 
     def latency_s(self, quantile: float) -> float:
         """Return the latency that this part of the answers did not exceed."""
-        return latency_at(self.buckets(), quantile)
+        return quantile_s(self.buckets(), quantile)
 
-    def _turn(self, number: int) -> None:
+    def _advance(self, number: int) -> None:
         self._number, self._counts = number, {}
         self._slices[number % SLICES] = (number, self._counts)
 
 
-def parted(counts: Mapping[int, int]) -> tuple[dict[int, int], dict[int, int]]:
+def split_counts(counts: Mapping[int, int]) -> tuple[dict[int, int], dict[int, int]]:
     """Return what a window counted by status, and by bucket."""
     codes: dict[int, int] = {}
     buckets: dict[int, int] = {}
@@ -112,8 +112,8 @@ def bucket_of(latency_s: float) -> int:
     return bits * 4 + ((micros >> (bits - 3)) & 3) if bits > 2 else micros
 
 
-def latency_at(buckets: dict[int, int], quantile: float) -> float:
-    """Return the upper edge, in seconds, of the bucket that a quantile falls in."""
+def quantile_s(buckets: dict[int, int], quantile: float) -> float:
+    """Return the upper edge, in seconds, of the bucket that a quantile falls into."""
     left = sum(buckets.values()) * quantile
     edge_s = 0.0
     for bucket in sorted(buckets):

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
-from vulcan.core.balancing.ejection import Passive
+from vulcan.core.balancing.ejection import EjectionPolicy
 from vulcan.core.balancing.policies import BALANCES
 from vulcan.core.config import tls_settings
 from vulcan.core.config.documents import (
@@ -69,7 +69,7 @@ class Backend:
     handshake_s: float
     balance: str
     health: HealthCheck | None
-    passive: Passive | None
+    passive: EjectionPolicy | None
     slow_start_s: float
     drain_s: float  # how long requests may still run at a server whose key is gone
     sticky: StickyCookie | None
@@ -193,14 +193,14 @@ def _health_check(document: HealthCheckDocument | None) -> HealthCheck | None:
     )
 
 
-def _passive(document: PassiveDocument) -> Passive | None:
+def _passive(document: PassiveDocument) -> EjectionPolicy | None:
     if document.disabled:
         return None
     if document.failures < 0:
         raise ModelError("Settings.Passive.Failures is negative")
-    default = Passive()
+    default = EjectionPolicy()
     penalty_s = seconds("Settings.Passive.Penalty", document.penalty, default.penalty_s)
-    return Passive(document.failures or default.failures, penalty_s)
+    return EjectionPolicy(document.failures or default.failures, penalty_s)
 
 
 def _sticky(document: StickyDocument | None) -> StickyCookie | None:

@@ -1,8 +1,8 @@
-"""Which host's certificate a TLS client gets: pure choice by the name it asks for.
+"""Which host's certificate a TLS client gets, by the server name that it asks for.
 
-The host of that name; the host entry `*.rest`; a host whose certificate has the name, or a
-wildcard for it; the default host. vulcand goes by the certificates alone, and so gives one
-certificate to two hosts when each of two certificates names both.
+In this order: the host of that name; the host entry `*.rest`; a host whose certificate has the
+name, or a wildcard for it; the default host. vulcand looks at the certificates alone, and so gives
+one certificate to two hosts when each of two certificates names both.
 """
 
 from collections.abc import Mapping
@@ -10,17 +10,17 @@ from collections.abc import Mapping
 from vulcan.core.config.host import Host
 
 
-def choose(hosts: Mapping[str, Host], name: str) -> Host | None:
-    """Return the host whose certificate is shown, None when no host has one that fits."""
+def choose_host(hosts: Mapping[str, Host], name: str) -> Host | None:
+    """Return the host whose certificate is shown, None when no host has a fitting one."""
     name = name.lower().removesuffix(".")
-    wild = "*." + name.partition(".")[2]
-    for wanted in (name, wild):
+    wildcard = "*." + name.partition(".")[2]
+    for wanted in (name, wildcard):
         host = hosts.get(wanted)
         if host is not None and host.pair is not None:
             return host
     usable = [hosts[key] for key in sorted(hosts) if hosts[key].pair is not None]
     if name:
-        for wanted in (name, wild):
+        for wanted in (name, wildcard):
             for host in usable:
                 if host.certificate is not None and wanted in host.certificate.names:
                     return host

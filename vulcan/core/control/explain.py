@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from vulcan.core.balancing.ejection import in_rotation
-from vulcan.core.balancing.policies import Balance
+from vulcan.core.balancing.policies import LoadBalancer
 from vulcan.core.config.backend import Backend, Server
 from vulcan.core.config.table import Table
 from vulcan.core.routing.request_view import RequestView, normal_host
@@ -77,7 +77,7 @@ class _Fit:
 
     server: Server
     down: bool
-    under_way: int = 0
+    in_flight: int = 0
 
     @property
     def weight(self) -> float:
@@ -87,7 +87,7 @@ class _Fit:
     def configured_weight(self) -> float:
         return float(self.server.weight)
 
-    def is_fit(self, now_s: float) -> bool:  # noqa: ARG002 - what checks say holds until they speak
+    def is_healthy(self, now_s: float) -> bool:  # noqa: ARG002 - what checks say holds until they speak
         return not self.down
 
 
@@ -96,7 +96,7 @@ def _chosen(servers: Sequence[_Fit], backend: Backend) -> tuple[str | None, str]
     rotation = in_rotation(servers, 0.0)
     if not rotation:
         return None, "no server carries any weight"
-    first = Balance(0, lambda: 0.0).pick(rotation, backend.balance).server.id
+    first = LoadBalancer(0, lambda: 0.0).pick(rotation, backend.balance).server.id
     if len(rotation) == 1:
         return first, "the only one in rotation"
     sticky = ", unless the client's cookie names another" if backend.sticky else ""

@@ -1,52 +1,54 @@
-"""What the supervisor tells its workers."""
+"""The messages of the supervisor to its workers."""
 
 import msgspec
 
 from coordinator.client.core.view import Changes
 
 
-class Update(msgspec.Struct, frozen=True, tag=True):
+class KeyChanges(msgspec.Struct, frozen=True, tag=True):
     """Keys that are in force from now on."""
 
     changes: Changes
 
 
-class Verdicts(msgspec.Struct, frozen=True, tag=True):
-    """The servers, by backend and address, that fail their checks: all of them."""
+class FailingServers(msgspec.Struct, frozen=True, tag=True):
+    """The servers, by backend and address, whose health checks fail: all of them."""
 
-    down: tuple[tuple[str, str], ...]
-
-
-class Reopen(msgspec.Struct, frozen=True, tag=True):
-    """Begin a new file of the access log."""
+    servers: tuple[tuple[str, str], ...]
 
 
-class Severity(msgspec.Struct, frozen=True, tag=True):
-    """The least level that is logged from now on."""
+class ReopenAccessLog(msgspec.Struct, frozen=True, tag=True):
+    """Write the access log to a new file."""
+
+
+class SetLogLevel(msgspec.Struct, frozen=True, tag=True):
+    """Log from this level on."""
 
     level: str
 
 
-class Watch(msgspec.Struct, frozen=True, tag=True):
-    """Somebody looks at what happens: tell the windows for a while."""
+class SendWindows(msgspec.Struct, frozen=True, tag=True):
+    """Send the sliding windows for a while: somebody looks at the traffic."""
 
 
-class Begin(msgspec.Struct, frozen=True, tag=True):
-    """All that a worker that starts has to know."""
+class InitialState(msgspec.Struct, frozen=True, tag=True):
+    """All that a starting worker has to know."""
 
     changes: Changes
-    down: tuple[tuple[str, str], ...]
-    level: str
+    failing: tuple[tuple[str, str], ...]
+    log_level: str
 
 
-Message = Update | Verdicts | Reopen | Watch | Severity | Begin
+WorkerMessage = (
+    KeyChanges | FailingServers | ReopenAccessLog | SendWindows | SetLogLevel | InitialState
+)
 
 encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder(Message).decode
+decode = msgspec.msgpack.Decoder(WorkerMessage).decode
 
 
-class Boot(msgspec.Struct, frozen=True):
-    """What a worker is started with."""
+class WorkerSettings(msgspec.Struct, frozen=True):
+    """The settings that a worker is started with."""
 
     prefix: str
     bytewise: bool
@@ -55,6 +57,6 @@ class Boot(msgspec.Struct, frozen=True):
     log_level: str
     log_format: str
     access_log: str
-    combined: bool  # the log's format; else JSON
+    combined: bool  # the access log's format; else JSON
     seal_keys: tuple[bytes, ...]
-    client_connections: int = 0  # of one address at a time; 0: no bound
+    client_connections: int = 0  # of one address at a time; 0: no limit

@@ -7,7 +7,13 @@ from statistics import median_low
 import msgspec
 
 from daemonkit.core.samples import Sample
-from vulcan.core.balancing.sliding_window import NETWORK_ERRORS, SLICE_S, SLICES, latency_at, parted
+from vulcan.core.balancing.sliding_window import (
+    NETWORK_ERRORS,
+    SLICE_S,
+    SLICES,
+    quantile_s,
+    split_counts,
+)
 
 PERIOD_NS = int(SLICES * SLICE_S * 1e9)
 # Up to so many frontends, workers tell their windows each second; of more, only while somebody
@@ -50,7 +56,7 @@ class WindowTotals:
                 "StatusCodes": [{"Code": c, "Count": n} for c, n in sorted(self.codes.items())],
             },
             "LatencyBrackets": [
-                {"Quantile": q, "Value": int(latency_at(self.buckets, q / 100) * 1e9)}
+                {"Quantile": q, "Value": int(quantile_s(self.buckets, q / 100) * 1e9)}
                 for q in QUANTILES
             ],
         }
@@ -67,7 +73,7 @@ def anomalies(servers: Sequence[WindowTotals]) -> list[list[Anomaly]]:
     """Return how each of a backend's servers stands out among the others."""
     found: list[list[Anomaly]] = [[] for _ in servers]
     for code, message, factor, values in (
-        (1, "latency", 2.0, [latency_at(each.buckets, 0.5) for each in servers]),
+        (1, "latency", 2.0, [quantile_s(each.buckets, 0.5) for each in servers]),
         (2, "network errors", 1.5, [each.ratio(NETWORK_ERRORS) for each in servers]),
         (3, "application errors", 1.5, [each.ratio(_APPLICATION_ERRORS) for each in servers]),
     ):
@@ -104,7 +110,7 @@ def merge_windows(samples: Iterable[Sample]) -> Windows:
         recent = found.setdefault((named["kind"], named["name"]), WindowTotals())
         pairs = (pair.split(":") for pair in named["counts"].split())
         counts = {int(key): int(count) * int(sample.value) for key, count in pairs}
-        for part, whole in zip(parted(counts), (recent.codes, recent.buckets), strict=True):
+        for part, whole in zip(split_counts(counts), (recent.codes, recent.buckets), strict=True):
             for key, count in part.items():
                 whole[key] = whole.get(key, 0) + count
     return found

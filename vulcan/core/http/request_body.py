@@ -1,46 +1,47 @@
-"""A request's body on its way: what waits for a connection, and what may be sent again."""
+"""A request's body on its way to a server: what waits for a connection, what can be replayed."""
 
-from daemonkit.core.framing import Fields
-from vulcan.core.http import request_head
+import msgspec
+
+from daemonkit.core.framing import LENGTH_MAX, Fields
+from vulcan.core.http.fields import trailer_section
 
 
-class Upload:
-    """One request's body, framed for the server."""
+class RequestBody(msgspec.Struct, eq=False):
+    """The body of one request, framed for the server."""
 
-    __slots__ = ("_chunked", "_keeps_max", "bytes", "complete", "held", "kept", "kept_bytes")
+    chunked: bool
+    awaits_continue: bool = False  # the client waits to be told to send it
+    bytes_max: int = LENGTH_MAX
+    replay_bytes_max: int = 0
+    # All pieces so far; None when they cannot, or can no longer, be sent again.
+    replayable: list[bytes] | None = None
+    complete: bool = False
+    received_bytes: int = 0  # without framing
+    pending: list[bytes] = []  # waits for a connection
+    replay_bytes: int = 0
 
-    def __init__(self, *, chunked: bool, has_body: bool, keeps_max: int | None) -> None:
-        self._chunked = chunked
-        self._keeps_max = keeps_max or 0
-        self.complete = not has_body
-        self.bytes = 0  # of the body, without framing
-        self.held: list[bytes] = []  # not sent yet
-        # All pieces so far; None when they are not, or no longer, to be sent again.
-        self.kept: list[bytes] | None = None if keeps_max is None else []
-        self.kept_bytes = 0
-
-    def piece(self, data: bytes) -> bytes:
-        """Take a piece; return it framed."""
-        self.bytes += len(data)
-        return self._keep(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+    def add(self, data: bytes) -> bytes:
+        """Take a piece of the body; return it framed."""
+        self.received_bytes += len(data)
+        return self._keep(b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data)
 
     def end(self, trailers: Fields) -> bytes:
-        """Take the end; return what frames it, empty when the length has said it."""
+        """Take the end of the body; return its framing, empty for a body of known length."""
         self.complete = True
-        if not self._chunked:
+        if not self.chunked:
             return b""
-        return self._keep(b"0\r\n%b\r\n" % request_head.trailers(trailers))
+        return self._keep(b"0\r\n%b\r\n" % trailer_section(trailers))
 
-    def again(self) -> None:
-        """Send all that was kept once more."""
-        assert self.kept is not None
-        self.held = [*self.kept]
+    def replay(self) -> None:
+        """Send everything that came so far once more."""
+        assert self.replayable is not None
+        self.pending = [*self.replayable]
 
     def _keep(self, framed: bytes) -> bytes:
-        if self.kept is not None:
-            self.kept_bytes += len(framed)
-            if self.kept_bytes > self._keeps_max:
-                self.kept = None
+        if self.replayable is not None:
+            self.replay_bytes += len(framed)
+            if self.replay_bytes > self.replay_bytes_max:
+                self.replayable = None
             else:
-                self.kept.append(framed)
+                self.replayable.append(framed)
         return framed

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from vulcan.core.balancing.sliding_window import Window
+from vulcan.core.balancing.sliding_window import SlidingWindow
 
 
 class BreakerState(Enum):
@@ -45,11 +45,11 @@ class CircuitBreaker:
         "window",
     )
 
-    def __init__(self, condition: Callable[[Window], bool], timing: BreakerTiming) -> None:
+    def __init__(self, condition: Callable[[SlidingWindow], bool], timing: BreakerTiming) -> None:
         self._condition = condition
         self._timing = timing
         self.state = BreakerState.STANDBY
-        self.window = Window()
+        self.window = SlidingWindow()
         self._until_s = 0.0
         self._next_check_s = 0.0
         self._admitted = 0
@@ -75,7 +75,7 @@ class CircuitBreaker:
         if self.state is BreakerState.TRIPPED or now_s < self._next_check_s:
             return None
         self._next_check_s = now_s + self._timing.check_s
-        self.window.forget(now_s)
+        self.window.expire(now_s)
         if not self._condition(self.window):
             return None
         self._enter(BreakerState.TRIPPED, now_s + self._timing.fallback_s)

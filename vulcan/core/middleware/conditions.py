@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from vulcan.core.balancing.sliding_window import Window
+from vulcan.core.balancing.sliding_window import SlidingWindow
 from vulcan.core.routing.expression import (
     AllOf,
     AnyOf,
@@ -60,7 +60,7 @@ _FAILOVER: Mapping[str, _Function[Attempt]] = {
     "ResponseCode": _Function((), int, lambda attempt: attempt.status),
     "RequestMethod": _Function((), str, lambda attempt: attempt.method),
 }
-_BREAKER: Mapping[str, _Function[Window]] = {
+_BREAKER: Mapping[str, _Function[SlidingWindow]] = {
     "NetworkErrorRatio": _Function((), float, lambda window: window.network_error_ratio()),
     "LatencyAtQuantileMS": _Function(
         (float,), int, lambda window, percent: int(window.latency_s(percent / 100) * 1000)
@@ -87,7 +87,7 @@ def compile_failover_predicate(text: str) -> FailoverPredicate:
     return FailoverPredicate(text, "RequestMethod" in text, _compiled(tree, _FAILOVER))
 
 
-def compile_condition(text: str) -> Callable[[Window], bool]:
+def compile_condition(text: str) -> Callable[[SlidingWindow], bool]:
     """Compile a breaker's condition. Raises ExpressionError."""
     return _compiled(parse(text, example="NetworkErrorRatio() > 0.5"), _BREAKER)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vulcan.core.balancing.sliding_window import Window
+from vulcan.core.balancing.sliding_window import SlidingWindow
 from vulcan.core.middleware.basic_auth import Users
 from vulcan.core.middleware.breaker import BreakerTiming
 from vulcan.core.middleware.ip_allow import IpNetwork
@@ -76,7 +76,7 @@ class WebhookSpec:
 class BreakerSpec:
     """`cbreaker`."""
 
-    condition: Callable[[Window], bool]
+    condition: Callable[[SlidingWindow], bool]
     timing: BreakerTiming
     fallback: FallbackResponse | FallbackRedirect
     on_tripped: WebhookSpec | None

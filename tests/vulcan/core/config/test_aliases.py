@@ -1,18 +1,13 @@
 """Aliases of texts in routes, and what an operator is told of values that are taken."""
 
-import asyncio
-from collections.abc import Iterator
-
 import pytest
 
-from rig.vulcan_keys import PREFIX, changes, frontend, server
+from rig.vulcan_keys import PREFIX, changes, frontend
 from tests.vulcan.test_cli import run
 from vulcan.core.config.errors import ModelError
 from vulcan.core.config.model import decode, unknown_fields
 from vulcan.core.config.table import Table
-from vulcan.core.control import metrics
 from vulcan.core.routing.request_view import RequestView
-from vulcan.proxy.proxy import Proxy
 
 ALIASES = (('Host("main")', 'Host("localhost")'), ("never", "nowhere"))
 
@@ -75,23 +70,3 @@ def test_fields_without_a_meaning_are_named(path, value, names):
 def test_settings_of_stapling_that_cannot_be_are_refused(ocsp, complaint):
     with pytest.raises(ModelError, match=complaint):
         decode("hosts/h/host", f'{{"Settings": {{"OCSP": {ocsp}}}}}')
-
-
-@pytest.fixture
-def proxy() -> Iterator[Proxy]:
-    loop = asyncio.new_event_loop()
-    made = Proxy(loop, Table(PREFIX), turn=0, log=None)
-    yield made
-    made.close()
-    loop.close()
-
-
-def test_frontends_beyond_a_bound_are_counted_together(proxy: Proxy):
-    many = metrics.FRONTENDS_MAX + 3
-    entries = [frontend(f"f{n}", f'Host("h{n}")') for n in range(many)]
-    proxy.advance(changes(server("s", "http://h:1"), *entries, reset=True))
-    for lane in proxy._lanes.values():
-        lane.tally.answer(200)
-    counts = {s.labels["frontend"]: s.value for s in proxy.samples() if "code" in s.labels}
-    assert len(counts) == metrics.FRONTENDS_MAX + 1
-    assert counts[metrics.OTHERS] == 3

@@ -83,7 +83,7 @@ def test_the_certificate_goes_by_host_then_wildcard_then_names_then_default():
         "nowhere": "default",
         "": "default",
     }
-    found = {name: sni.choose(hosts, name) for name in expected}
+    found = {name: sni.choose_host(hosts, name) for name in expected}
     assert {name: made.name for name, made in found.items() if made} == expected
     del hosts["default"]
-    assert sni.choose(hosts, "nowhere") is None
+    assert sni.choose_host(hosts, "nowhere") is None

@@ -2,32 +2,38 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from daemonkit.observe import metrics
-from vulcan.core.balancing.frontend_state import Tally
+from daemonkit.observe.metrics import exposition
+from rig.vulcan_keys import PREFIX, changes, frontend, server
+from vulcan.core.balancing.frontend_state import (
+    COUNTED_FRONTENDS_MAX,
+    FrontendCounters,
+    FrontendStates,
+)
 from vulcan.core.balancing.sliding_window import bucket_of
-from vulcan.core.control import metrics as series
+from vulcan.core.config.table import Table
+from vulcan.core.control import metrics
 
 
-def tally(*seconds: float) -> Tally:
-    made = Tally()
+def counters(*seconds: float) -> FrontendCounters:
+    made = FrontendCounters()
     for each in seconds:
         made.answer(200)
         made.took(bucket_of(each), each)
     return made
 
 
-def histogram(made: Tally) -> dict[str, float]:
-    text = metrics.exposition(series.of_tally("f", made)).decode()
+def histogram(made: FrontendCounters) -> dict[str, float]:
+    text = exposition(metrics.of_frontend("f", made)).decode()
     families = {family.name: family for family in text_string_to_metric_families(text)}
-    assert families[series.SECONDS].type == "histogram"
+    assert families[metrics.SECONDS].type == "histogram"
     return {
         sample.labels.get("le", sample.name.rpartition("_")[2]): sample.value
-        for sample in families[series.SECONDS].samples
+        for sample in families[metrics.SECONDS].samples
     }
 
 
 def test_latencies_are_a_histogram_with_its_sum_and_count():
-    found = histogram(tally(0.0001, 0.0004, 0.003, 100.0))
+    found = histogram(counters(0.0001, 0.0004, 0.003, 100.0))
     assert found["0.000512"] == 2
     assert found["0.002048"] == 2
     assert found["0.008192"] == 3
@@ -36,10 +42,25 @@ def test_latencies_are_a_histogram_with_its_sum_and_count():
     assert round(found["sum"], 4) == 100.0035
 
 
-def test_an_edge_belongs_to_the_next_bucket():
-    found = histogram(tally(0.000511, 0.000512))
+def test_a_latency_on_an_edge_is_in_the_next_bucket():
+    found = histogram(counters(0.000511, 0.000512))
     assert (found["0.000512"], found["0.002048"]) == (1, 2)
 
 
-def test_a_frontend_that_was_not_asked_has_no_series():
-    assert not list(series.of_tally("f", Tally()))
+def test_a_frontend_without_requests_has_no_series():
+    assert not list(metrics.of_frontend("f", FrontendCounters()))
+
+
+def test_frontends_beyond_the_maximum_are_counted_together():
+    many = COUNTED_FRONTENDS_MAX + 3
+    entries = [frontend(f"f{n}", f'Host("h{n}")') for n in range(many)]
+    empty = Table(PREFIX)
+    table = empty.advanced(changes(server("s", "http://h:1"), *entries, reset=True))
+    states = FrontendStates(0, lambda: 0.0)
+    states.update(table, empty)
+    for state in states.by_id.values():
+        state.counters.answer(200)
+    samples = metrics.of_frontends(states)
+    counts = {s.labels["frontend"]: s.value for s in samples if "code" in s.labels}
+    assert len(counts) == COUNTED_FRONTENDS_MAX + 1
+    assert counts[metrics.OTHERS] == 3

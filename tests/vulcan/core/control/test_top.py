@@ -1,7 +1,7 @@
 """What happened of late, added up over workers, and which server stands out."""
 
 from daemonkit.core.samples import Sample
-from vulcan.core.balancing.sliding_window import Window, bucket_of
+from vulcan.core.balancing.sliding_window import SlidingWindow, bucket_of
 from vulcan.core.control.top import WindowTotals, anomalies, labels, merge_windows
 
 
@@ -14,7 +14,7 @@ def messages(*servers: WindowTotals) -> list[list[int]]:
 
 
 def test_windows_of_several_workers_add_up():
-    window = Window()
+    window = SlidingWindow()
     for status in (200, 200, 502):
         window.record(5.0, status, 0.004)
     told = labels("frontend", "f", window.counts())

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from vulcan.core.balancing.sliding_window import Window, bucket_of, latency_at
+from vulcan.core.balancing.sliding_window import SlidingWindow, bucket_of, quantile_s
 from vulcan.core.config.errors import ModelError
 from vulcan.core.config.frontend import Middleware
 from vulcan.core.config.model import decode
@@ -272,11 +272,11 @@ def test_a_failover_predicate_judges_an_attempt(text, attempt, holds):
 
 
 def test_a_condition_looks_at_the_last_ten_seconds():
-    window = Window()
+    window = SlidingWindow()
     for second, code in ((0, 500), (5, 200), (6, 500), (7, 502)):
         window.record(second, code, 0.1)
     assert compile_condition("ResponseCodeRatio(500, 600, 0, 600) > 0.7")(window)
-    window.forget(10.5)
+    window.expire(10.5)
     assert window.total == 3
     assert compile_condition("NetworkErrorRatio() < 0.34 && RequestThreshold() == 3")(window)
     assert compile_condition("LatencyAtQuantileMS(50.0) >= 100")(window)
@@ -285,7 +285,7 @@ def test_a_condition_looks_at_the_last_ten_seconds():
 
 @pytest.mark.parametrize("latency_s", [0.0, 1e-6, 3e-6, 4e-6, 9e-6, 1e-3, 0.123, 9.9, 400.0])
 def test_a_latency_is_within_a_quarter_of_the_truth(latency_s: float):
-    shown = latency_at({bucket_of(latency_s): 1}, 0.5)
+    shown = quantile_s({bucket_of(latency_s): 1}, 0.5)
     assert latency_s <= shown <= latency_s * 1.26 + 1e-6
 
 

@@ -1,0 +1,78 @@
+"""A server's response head as the client gets it.
+
+A head is written anew from its parsed fields, never passed on as bytes.
+"""
+
+from dataclasses import dataclass, replace
+
+from daemonkit.core.framing import BadMessage, ResponseHead
+from vulcan.core.http.fields import FRAMING, HOP_BY_HOP, connection_options, tokens
+from vulcan.core.middleware.specs import HeadersSpec
+
+_NEVER_PASSED = HOP_BY_HOP | FRAMING
+
+
+@dataclass(frozen=True, slots=True)
+class ClientHead:
+    """A response head for the client. The proxy chunks a body of unknown length."""
+
+    status: int
+    head: bytes
+    dated: bool  # whether the server sent a Date
+    chunked: bool
+
+
+def client_head(head: ResponseHead, method: bytes) -> ClientHead:
+    """Return the head to send to the client. Raises BadMessage (502)."""
+    bodiless = method == b"HEAD" or head.status in {204, 304}
+    chunked = head.length is None and not bodiless
+    dropped = _NEVER_PASSED | connection_options(head.fields, 502)
+    lines = [b"HTTP/1.1 %d %b" % (head.status, head.reason)]
+    lines += [b"%b: %b" % field for field in head.headers if field[0].lower() not in dropped]
+    if head.length is not None and head.status != 204:
+        lines.append(b"Content-Length: %d" % head.length)
+    if chunked and (trailer := head.fields.get(b"trailer")):
+        lines.append(b"Trailer: " + trailer)
+    return ClientHead(
+        status=head.status,
+        head=b"\r\n".join([*lines, b""]),
+        dated=b"date" in head.fields,
+        chunked=chunked,
+    )
+
+
+def switching_head(head: ResponseHead) -> bytes:
+    """Return the head of a 101 response for the client. Raises BadMessage (502)."""
+    protocol = head.fields.get(b"upgrade", b"")
+    if b"upgrade" not in tokens(head.fields.get(b"connection", b"")) or not protocol:
+        raise BadMessage(502, "a 101 that does not name the new protocol")
+    lines = [b"HTTP/1.1 101 Switching Protocols", *_end_to_end_lines(head)]
+    return b"\r\n".join([*lines, b"Connection: Upgrade", b"Upgrade: " + protocol, b""])
+
+
+def interim_head(head: ResponseHead) -> bytes:
+    """Return the head of another 1xx response for the client."""
+    status_line = b"HTTP/1.1 %d %b" % (head.status, head.reason)
+    return b"\r\n".join([status_line, *_end_to_end_lines(head), b""])
+
+
+def edit_head(head: ClientHead, edits: HeadersSpec | None, cookie: bytes) -> ClientHead:
+    """Return a response head with an operator's edits and the line of a cookie."""
+    if edits is None and not cookie:
+        return head
+    text = head.head
+    if edits is not None:
+        status_line, *lines = text.removesuffix(b"\r\n").split(b"\r\n")
+        kept = [line for line in lines if _name_of(line) not in edits.remove_response]
+        added = [b"%b: %b" % field for field in edits.response]
+        text = b"\r\n".join([status_line, *kept, *added, b""])
+    return replace(head, head=text + cookie)
+
+
+def _end_to_end_lines(head: ResponseHead) -> list[bytes]:
+    dropped = _NEVER_PASSED | tokens(head.fields.get(b"connection", b""))
+    return [b"%b: %b" % field for field in head.headers if field[0].lower() not in dropped]
+
+
+def _name_of(line: bytes) -> bytes:
+    return line.partition(b":")[0].lower()

@@ -1,0 +1,127 @@
+"""Connections to one server, made when needed and kept while they are good."""
+
+import asyncio
+import ssl
+from collections import deque
+
+from daemonkit.observe import logs
+from vulcan.core.balancing.server_state import ServerState
+from vulcan.core.config.backend import Backend, Server
+from vulcan.proxy import tls_contexts
+from vulcan.proxy.connection import ResponseReceiver, UpstreamConnection, UpstreamFailure
+
+# Below the 60 s after which most servers close: a connection that they close first costs a retry.
+IDLE_S = 55.0
+# A server's failures are logged once in this time, however many requests fail.
+REPORT_S = 5.0
+
+_log = logs.get("vulcand")
+
+
+class ConnectionPool(ServerState):
+    """One server of a backend, with this worker's connections to it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, backend: Backend, server: Server) -> None:
+        super().__init__(backend, server, loop.time())
+        self.loop = loop
+        self.connections: set[UpstreamConnection] = set()
+        self._idle: deque[UpstreamConnection] = deque()
+        self._dials: set[asyncio.Task[None]] = set()
+        self._ends_s: float | None = None  # the last request's deadline, once retired
+        self._failures = 0  # since the last report
+        self._reported_s = -REPORT_S
+
+    def take(self) -> UpstreamConnection | None:
+        """Return the connection that was used last: the others may be about to be closed."""
+        while self._idle:
+            connection = self._idle.pop()
+            if (transport := connection.transport) is not None and not transport.is_closing():
+                connection.reused = True
+                return connection
+        return None
+
+    def give(self, connection: UpstreamConnection) -> None:
+        """Take a connection back for the next request."""
+        if self._ends_s is not None or len(self._idle) >= self.backend.idle_max:
+            connection.close()
+            return
+        connection.deadline_s = self.loop.time() + IDLE_S
+        self._idle.append(connection)
+
+    def dial(self, receiver: ResponseReceiver) -> None:
+        """Make a new connection for a request."""
+        task = self.loop.create_task(self._dial(receiver))
+        self._dials.add(task)
+        task.add_done_callback(self._dials.discard)
+
+    async def _dial(self, receiver: ResponseReceiver) -> None:
+        server, backend = self.server, self.backend
+        keepalive_s = int(backend.keepalive_s)
+        seconds = backend.dial_s
+        try:
+            tls = tls_contexts.client(backend.tls) if server.secure else None
+            name = backend.tls.server_name or server.host if tls else None
+            async with asyncio.timeout(seconds + (backend.handshake_s if tls else 0.0)):
+                _, connection = await self.loop.create_connection(
+                    lambda: UpstreamConnection(self.connections, self.give, keepalive_s),
+                    server.host,
+                    server.port,
+                    ssl=tls,
+                    server_hostname=name,
+                    ssl_handshake_timeout=backend.handshake_s if tls else None,
+                )
+        except TimeoutError:
+            failure = UpstreamFailure(504, f"no connection within {seconds:g} s")
+        except (OSError, ssl.SSLError, ssl.CertificateError) as error:
+            failure = UpstreamFailure(502, str(error))
+        else:
+            receiver.connected(connection)
+            return
+        receiver.connect_failed(failure)
+
+    def report_failure(self, reason: str) -> None:
+        """Log that a request failed at this server."""
+        self._failures += 1
+        now_s = self.loop.time()
+        if now_s - self._reported_s >= REPORT_S:
+            _log.warning(
+                "server-failed",
+                backend=self.backend.id,
+                server=self.server.authority,
+                reason=reason,
+                failures=self._failures,
+            )
+            self._failures, self._reported_s = 0, now_s
+
+    def sweep(self, now_s: float) -> None:
+        """End what is past its deadline."""
+        if self._ends_s is not None and self._ends_s <= now_s:
+            for connection in tuple(self.connections):
+                if connection.receiver is not None:  # tunnels stay
+                    connection.fail("its key is gone, and the time to finish is over")
+        while self._idle and self._idle[0].deadline_s <= now_s:
+            self._idle.popleft().close()
+        for connection in tuple(self.connections):
+            owner = connection.tunnel or connection.receiver
+            if owner is not None and connection.deadline_s <= now_s:
+                owner.deadline_passed()
+
+    def retire(self) -> None:
+        """Keep no connections any more; requests in flight finish within the backend's time.
+
+        A tunnel may stay: it is not a request that ends, and its client would lose its session.
+        """
+        self._ends_s = self.loop.time() + self.backend.drain_s
+        while self._idle:
+            self._idle.pop().close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is a connection, or one is being made."""
+        return bool(self.connections or self._dials)
+
+    @property
+    def idle(self) -> int:
+        """How many connections wait for a request."""
+        transports = (connection.transport for connection in self._idle)
+        return sum(each is not None and not each.is_closing() for each in transports)

@@ -8,9 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import dnslib
-import psutil
-
 from confd.core.templates import functions
 from confd.core.templates.functions import Function, FunctionError
 
@@ -61,6 +58,8 @@ def _addresses(name: str, family: socket.AddressFamily) -> list[str]:
 
 def lookup_srv(service: str, protocol: str, name: str) -> list[Service]:
     """Return the SRV records of `_service._protocol.name`, sorted."""
+    import dnslib  # takes 20 ms, and few templates need it
+
     labels = [f"_{service}", f"_{protocol}"] if service or protocol else []
     try:
         question = dnslib.DNSRecord.question(".".join([*labels, name]), "SRV")
@@ -100,6 +99,8 @@ def lookup_iface_ipv6(name: str) -> str:
 
 
 def _of_interface(name: str, family: socket.AddressFamily) -> str:
+    import psutil  # takes 25 ms, and few templates need it
+
     found: list[str] = [
         each.address.partition("%")[0]
         for each in psutil.net_if_addrs().get(name, ())

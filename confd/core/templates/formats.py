@@ -3,13 +3,11 @@
 An error names only the line: a parser's message may quote the text, which may be secret.
 """
 
-import configparser
 import re
 import tomllib
 from collections.abc import Callable, Mapping
 
 import msgspec
-import yaml
 
 _TOML_LINE = re.compile(r"at line (\d+)")
 
@@ -41,6 +39,8 @@ def _json(text: str) -> str:
 
 
 def _yaml(text: str) -> str:
+    import yaml  # takes 20 ms, and few resources need it
+
     try:
         for _ in yaml.safe_load_all(text):
             pass
@@ -65,6 +65,8 @@ def _toml(text: str) -> str:
 
 
 def _ini(text: str) -> str:
+    import configparser
+
     parser = configparser.ConfigParser(interpolation=None, allow_no_value=True)
     try:
         parser.read_string(text)

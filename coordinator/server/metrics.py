@@ -50,7 +50,7 @@ def samples(running: "Coordinator") -> Iterable[Sample]:
         "etcd_server_is_leader": ("Whether this member leads.", int(replica.is_leader)),
         "etcd_server_proposals_pending": (
             "Committed and not applied.",
-            node.log.last - node.commit,
+            node.log.last - node.log.committed,
         ),
         "etcd_network_active_peers": ("Open links to members.", len(running.links.reached())),
         "etcd_debugging_store_watchers": ("Open watches.", len(space.hub)),
@@ -62,7 +62,7 @@ def samples(running: "Coordinator") -> Iterable[Sample]:
         "coordinator_connections": ("Open connections.", running.connections),
     }
     counters = {
-        "etcd_server_proposals_committed_total": ("Committed entries.", node.commit),
+        "etcd_server_proposals_committed_total": ("Committed entries.", node.log.committed),
         "etcd_server_proposals_applied_total": ("Applied entries.", replica.applied),
         "etcd_network_peer_sent_bytes_total": ("Bytes to members.", running.links.sent_bytes),
         "coordinator_fsyncs_total": ("Batches synced to the log.", running.fsyncs),
@@ -100,7 +100,7 @@ def state(running: "Coordinator") -> object:
         "term": node.term,
         "leader": f"{node.leader:x}",
         "last": node.log.last,
-        "commit": node.commit,
+        "commit": node.log.committed,
         "applied": replica.applied,
         "lease": node.has_lease,
         "diverged": replica.diverged,

@@ -28,7 +28,6 @@ class Follower:
         configurations: ConfigurationHistory,
         reply: Callable[[AnyMessage], None],
     ) -> None:
-        self.commit = 0
         self.snapshot: RaftSnapshot | None = None  # a snapshot that is to be saved and loaded
         self._me = me
         self._log = log
@@ -38,25 +37,26 @@ class Follower:
 
     def take(self, message: AppendEntries | Heartbeat | Commit | InstallSnapshot) -> None:
         """Follow a message of this term's leader."""
+        log = self._log
         match message:
             case AppendEntries():
                 self._take_entries(message)
             case Commit(commit=commit):
-                self.commit = max(self.commit, min(commit, self._log.last))
+                log.committed = max(log.committed, min(commit, log.last))
             case Heartbeat(sender=leader, term=term, commit=commit, round=round_):
-                self.commit = max(self.commit, min(commit, self._log.last))
+                log.committed = max(log.committed, min(commit, log.last))
                 self._reply(HeartbeatOk(sender=self._me, receiver=leader, term=term, round=round_))
             case InstallSnapshot():
                 self._take_chunk(message)
 
     def _take_entries(self, message: AppendEntries) -> None:
         log, last = self._log, message.prev_index + len(message.entries)
-        if last <= self.commit:
+        if last <= log.committed:
             # What is committed is equal everywhere; the leader's belief is out of date.
-            self._acknowledge(message, self.commit)
+            self._acknowledge(message, log.committed)
             return
         agreed = log.term(message.prev_index) == message.prev_term
-        if not agreed and message.prev_index >= self.commit:
+        if not agreed and message.prev_index >= log.committed:
             hint, hint_term = log.conflict_hint(message.prev_index, message.prev_term)
             self._reply(
                 AppendReject(
@@ -69,12 +69,12 @@ class Follower:
                 )
             )
             return
-        entries = [entry for entry in message.entries if entry.index > self.commit]
+        entries = [entry for entry in message.entries if entry.index > log.committed]
         changed_from = log.append(entries)
         if changed_from is not None:
             self._configurations.forget(changed_from)
             self._configurations.note([entry for entry in entries if entry.index >= changed_from])
-        self.commit = max(self.commit, min(message.commit, last))
+        log.committed = max(log.committed, min(message.commit, last))
         self._acknowledge(message, last)
 
     def _acknowledge(self, message: AppendEntries | InstallSnapshot, match: int) -> None:
@@ -84,12 +84,12 @@ class Follower:
 
     def _take_chunk(self, message: InstallSnapshot) -> None:
         log = self._log
-        if message.index <= self.commit:
-            self._acknowledge(message, self.commit)
+        if message.index <= log.committed:
+            self._acknowledge(message, log.committed)
             return
         if log.term(message.index) == message.index_term:
             # The log leads up to the snapshot; what is behind may have been acknowledged. (7)
-            self.commit = message.index
+            log.committed = message.index
             self._acknowledge(message, message.index)
             return
         taken = self._assembly.take(message)
@@ -106,5 +106,4 @@ class Follower:
         self.snapshot = taken
         log.restart(taken.index, taken.term)
         self._configurations.restart(taken.index, taken.configuration)
-        self.commit = taken.index
         self._acknowledge(message, taken.index)

@@ -50,7 +50,6 @@ class Leader:
     log: Log
     send: Callable[[AnyMessage], None]
     first_index: int  # of the no-op that opens the term
-    commit: int = 0
     progress: dict[int, FollowerProgress] = field(default_factory=dict)
     reads: list[PendingReadIndex] = field(default_factory=list)
     round: int = 0
@@ -119,19 +118,22 @@ class Leader:
 
     def _is_news(self, progress: FollowerProgress) -> bool:
         return (
-            progress.match >= self.commit > progress.commit_sent and progress.next > self.log.last
+            progress.match >= self.log.committed > progress.commit_sent
+            and progress.next > self.log.last
         )
 
     def _tell_commit(self, member: int, progress: FollowerProgress) -> None:
-        progress.commit_sent = self.commit
-        self.send(Commit(sender=self.me, receiver=member, term=self.term, commit=self.commit))
+        progress.commit_sent = self.log.committed
+        self.send(
+            Commit(sender=self.me, receiver=member, term=self.term, commit=self.log.committed)
+        )
 
     def heartbeat(self, ticks: int) -> None:
         """Assert leadership to all at a time; its answers prove it as of then."""
         self.round += 1
         self._round_ticks[self.round] = ticks
         for member, progress in self.progress.items():
-            commit = min(progress.match, self.commit)
+            commit = min(progress.match, self.log.committed)
             self.send(
                 Heartbeat(
                     sender=self.me,
@@ -192,7 +194,11 @@ class Leader:
 
         index = quorum.reached(configuration.voters, match)
         # Raft, 5.4.2: counting copies commits only entries of the own term.
-        return index if index > self.commit and self.log.term(index) == self.term else self.commit
+        return (
+            index
+            if index > self.log.committed and self.log.term(index) == self.term
+            else self.log.committed
+        )
 
     def has_quorum(self, configuration: Configuration) -> bool:
         """Say whether a majority was heard since the last time this was asked."""
@@ -208,11 +214,11 @@ class Leader:
 
     def start_reads(self) -> bool:
         """Give waiting reads their index and round; say whether a new round must begin."""
-        if self.commit < self.first_index:
+        if self.log.committed < self.first_index:
             return False  # what the term before committed is not known yet
         waiting = [read for read in self.reads if read.index < 0]
         for read in waiting:
-            read.index, read.round = self.commit, self.round + 1
+            read.index, read.round = self.log.committed, self.round + 1
         return bool(waiting)
 
     def advance_reads(self, configuration: Configuration, ticks: int) -> list[tuple[int, int]]:
@@ -285,11 +291,13 @@ class Leader:
                 term=self.term,
                 prev_index=previous,
                 prev_term=term,
-                commit=self.commit,
+                commit=self.log.committed,
                 entries=entries,
             )
         )
-        progress.commit_sent = max(progress.commit_sent, min(self.commit, previous + len(entries)))
+        progress.commit_sent = max(
+            progress.commit_sent, min(self.log.committed, previous + len(entries))
+        )
         if entries:
             size = sum(len(entry.data) + ENTRY_OVERHEAD_BYTES for entry in entries)
             progress.sent(entries[-1].index, size)

@@ -9,7 +9,11 @@ ENTRY_OVERHEAD_BYTES = 32
 
 
 class Log:
-    """Entries by index. `stable` is the last index known to be on this member's disk."""
+    """Entries by index.
+
+    `stable` is the last index known to be on this member's disk, `committed` the last one known
+    to be on a majority's, `applied` the last one that the state machine has.
+    """
 
     def __init__(self, index: int, term: int, entries: Sequence[LogEntry] = ()) -> None:
         self._base_index = index  # the snapshot's place: the entry before the first
@@ -17,6 +21,7 @@ class Log:
         self._entries = list(entries)
         assert not entries or entries[0].index == index + 1
         self.stable = self.last
+        self.committed = self.applied = index
 
     @property
     def base(self) -> int:
@@ -105,4 +110,5 @@ class Log:
     def restart(self, index: int, term: int) -> None:
         """Begin anew behind a snapshot."""
         self._entries.clear()
-        self._base_index, self._base_term, self.stable = index, term, index
+        self._base_index, self._base_term = index, term
+        self.stable = self.committed = self.applied = index

@@ -68,8 +68,8 @@ class RaftNode:
     ) -> None:
         self.me = me
         self.log = log
-        self.term, self.vote, self.commit = state.term, state.vote, max(state.commit, log.base)
-        self.applied = log.base
+        self.term, self.vote = state.term, state.vote
+        log.committed = max(state.commit, log.base)
         self.role = Role.FOLLOWER
         self.leader = 0
         self.leading: Leader | None = None
@@ -125,9 +125,9 @@ class RaftNode:
     def change(self, change: ConfChange) -> int:
         """Append a change of membership; return its index. Raises NotLeader, ChangeRefused."""
         leading = self._must_lead()
-        if self._configurations.changed_at > self.commit:
+        if self._configurations.changed_at > self.log.committed:
             raise ChangeRefused("another change of membership is under way")
-        if self.commit < leading.first_index:
+        if self.log.committed < leading.first_index:
             raise ChangeRefused("this leader has not committed an entry of its term yet")
         membership.changed(self.configuration, change)
         return self.propose([membership.encode(change)])
@@ -135,7 +135,7 @@ class RaftNode:
     def read(self, context: int) -> None:
         """Ask for a read index; `Ready.reads` has it when it is known. Raises NotLeader."""
         if self.leading is not None and self.has_lease:
-            self._reads.append((context, self.commit))
+            self._reads.append((context, self.log.committed))
         elif self.leading is not None:
             self.leading.ask(self.me, context)
             self._reads += self.leading.advance_reads(self.configuration, self._ticks)
@@ -191,7 +191,7 @@ class RaftNode:
         return (
             leading is not None
             and self._ticks < leading.lease_until
-            and self.commit >= leading.first_index
+            and self.log.committed >= leading.first_index
         )
 
     # Outputs.
@@ -205,7 +205,7 @@ class RaftNode:
             after_save=self._after_save,
             reads=self._reads,
         )
-        state, saved = HardState(self.term, self.vote, self.commit), self._saved_state
+        state, saved = HardState(self.term, self.vote, self.log.committed), self._saved_state
         # The commit index is found again after a crash: it is saved beside what must be.
         if (state.term, state.vote) != (saved.term, saved.vote) or (
             (ready.entries or ready.snapshot) and state != saved
@@ -229,17 +229,17 @@ class RaftNode:
         """
         if self._follower.snapshot is not None:
             return ()
-        upto = min(self.commit, self.log.stable)
-        return self.log.between(self.applied, upto) if upto > self.applied else ()
+        upto = min(self.log.committed, self.log.stable)
+        return self.log.between(self.log.applied, upto) if upto > self.log.applied else ()
 
     @property
     def has_to_apply(self) -> bool:
         """Whether `to_apply` would return something."""
-        return self.applied < min(self.commit, self.log.stable)
+        return self.log.applied < min(self.log.committed, self.log.stable)
 
     def compact(self, index: int) -> None:
         """Let go of the log up to an applied index."""
-        assert index <= self.applied
+        assert index <= self.log.applied
         self._configurations.compact(index)
         self.log.compact(index)
 
@@ -298,7 +298,7 @@ class RaftNode:
     @property
     def _may_campaign(self) -> bool:
         """Whether it can lead, also with its removal in its log, uncommitted. (Thesis, 4.2.2)"""
-        committed = self._configurations.at(self.commit)  # what the others can elect by
+        committed = self._configurations.at(self.log.committed)  # what the others can elect by
         return self.me in self.configuration.voters | committed.voters
 
     def _campaign(self, role: Role, *, forced: bool = False) -> None:
@@ -340,9 +340,7 @@ class RaftNode:
     def _lead(self) -> None:
         self._suspects_leader = False
         self._become(Role.LEADER, self.me)
-        self.leading = leading = Leader(
-            self.me, self.term, self.log, self._emit, self.log.last + 1, self.commit
-        )
+        self.leading = leading = Leader(self.me, self.term, self.log, self._emit, self.log.last + 1)
         leading.configure(self.configuration)
         # 5.4.2 and 8: what earlier terms left is committed by an entry of this one.
         self._append_own(leading, [LogEntry(self.term, self.log.last + 1)])
@@ -426,12 +424,7 @@ class RaftNode:
         if self.role is not Role.FOLLOWER or self.leader != message.sender:
             self._become(Role.FOLLOWER, message.sender)
         self._election_elapsed = 0
-        following = self._follower
-        following.commit = self.commit
-        following.take(message)
-        self.commit = following.commit
-        if following.snapshot is not None:
-            self.applied = following.snapshot.index
+        self._follower.take(message)
 
     # Leading.
 
@@ -479,9 +472,9 @@ class RaftNode:
 
     def _advance_commit(self, leading: Leader) -> None:
         reached = leading.reached(self.configuration)
-        if reached <= self.commit:
+        if reached <= self.log.committed:
             return
-        self.commit = leading.commit = reached
+        self.log.committed = reached
         leading.announce_commit(urgently=True)
         self._reads += leading.advance_reads(self.configuration, self._ticks)
         if self.me not in self.configuration.voters and self._configurations.changed_at <= reached:

@@ -38,14 +38,14 @@ class Proposer:
             leading is not None
             and leading.transfer is None
             and self.knows_time
-            and log.last - self._node.commit <= UNCOMMITTED_MAX
+            and log.last - self._node.log.committed <= UNCOMMITTED_MAX
         )
 
     @property
     def knows_time(self) -> bool:
         """Whether this leader has applied all that leaders before it said of the time."""
         leading = self._node.leading
-        return leading is not None and self._node.applied >= leading.first_index
+        return leading is not None and self._node.log.applied >= leading.first_index
 
     def put(
         self, writes: PendingProposals[Waiter], forwarded: list[ForwardedCommands], cluster_ns: int

@@ -115,7 +115,7 @@ class Replica(Generic[Waiter]):
     @property
     def applied(self) -> int:
         """The index of the last entry that the key space has."""
-        return self.node.applied
+        return self.node.log.applied
 
     @property
     def is_leader(self) -> bool:
@@ -197,7 +197,7 @@ class Replica(Generic[Waiter]):
     def read(self, waiter: Waiter) -> None:
         """Let the waiter know, by an outcome None, when a read is of now. Raises Unavailable."""
         self._check_available()
-        if self.node.has_lease and self.node.applied >= self.node.commit:
+        if self.node.has_lease and self.node.log.applied >= self.node.log.committed:
             self.done.append((waiter, None))
         else:
             self._read_indexes.waiting.append((waiter, self._now_ns))
@@ -259,7 +259,9 @@ class Replica(Generic[Waiter]):
         self._apply_committed()
         for context, index in ready.reads:
             self._read_indexes.answered(context, index)
-        self.done += [(waiter, None) for waiter in self._read_indexes.released(self.node.applied)]
+        self.done += [
+            (waiter, None) for waiter in self._read_indexes.released(self.node.log.applied)
+        ]
 
     def take_messages(self) -> list[PeerMessage]:
         """Take what is to be sent beside consensus."""
@@ -273,7 +275,7 @@ class Replica(Generic[Waiter]):
 
     def dump(self) -> bytes:
         """Return the state as of `applied`, for a snapshot."""
-        configuration = self.node.configuration_at(self.node.applied)
+        configuration = self.node.configuration_at(self.node.log.applied)
         return state_snapshot.dump(configuration, self._sessions, self.cluster_ns(), self.keyspace)
 
     def compact(self, index: int) -> None:
@@ -386,7 +388,7 @@ class Replica(Generic[Waiter]):
                     done.append((waiting.waiter, outcome))
             elif isinstance(command, Sync) and entry.index < own_time_from:
                 self.clock.set(command.now_ns, self._now_ns)
-        node.applied = entries[-1].index
+        node.log.applied = entries[-1].index
 
     def _reconfigure(self, data: bytes) -> None:
         origin, sequence = reconfiguration.record_committed(data, self.keyspace)

@@ -63,9 +63,9 @@ class Invariants:
         node = replica.node
         if node.leading is not None and self.leaders.get(node.term) != machine.me:
             self._elected(machine)
-        if node.commit > machine.seen_commit:
+        if node.log.committed > machine.seen_commit:
             self._look_at_commits(machine)
-        if node.applied > machine.seen_applied:
+        if node.log.applied > machine.seen_applied:
             self._look_at_state(machine)
         assert not replica.diverged, replica.diverged
 
@@ -85,13 +85,13 @@ class Invariants:
         assert machine.replica is not None
         node, committed = machine.replica.node, self.committed
         first = max(machine.seen_commit, node.log.base)
-        for entry in node.log.between(first, node.commit):
+        for entry in node.log.between(first, node.log.committed):
             here = (entry.term, entry.data)
             assert committed.setdefault(entry.index, here) == here, (
                 f"entry {entry.index} was committed in term {committed[entry.index][0]}, "
                 f"and {machine.me} has it of term {entry.term}"
             )
-        machine.seen_commit = node.commit
+        machine.seen_commit = node.log.committed
 
     def _look_at_state(self, machine: "Machine") -> None:
         replica = machine.replica

@@ -46,7 +46,7 @@ def old_terms_committed_by_counting(patch: Patch) -> None:
                 return self.log.stable
             return progress.match if progress else 0
 
-        return max(self.commit, quorum.reached(configuration.voters, match))
+        return max(self.log.committed, quorum.reached(configuration.voters, match))
 
     patch.setattr(Leader, "reached", reached)
 

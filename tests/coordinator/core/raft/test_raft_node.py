@@ -160,18 +160,18 @@ def test_5_3_a_leader_commits_what_a_majority_has_on_disk() -> None:
     one = elect(node(1))
     one.ready()
     one.step(AppendOk(sender=2, receiver=1, term=one.term, match=2))
-    assert one.commit == 0, "its own entry is not saved yet"
+    assert one.log.committed == 0, "its own entry is not saved yet"
     one.saved(Ready(entries=(LogEntry(one.term, 2),)))
-    assert one.commit == 2
+    assert one.log.committed == 2
 
 
 def test_5_4_2_entries_of_earlier_terms_are_not_committed_by_counting() -> None:
     one = elect(node(1, 1))
     settle(one)
     one.step(AppendOk(sender=2, receiver=1, term=one.term, match=2))
-    assert one.commit == 0
+    assert one.log.committed == 0
     one.step(AppendOk(sender=2, receiver=1, term=one.term, match=3))
-    assert one.commit == 3
+    assert one.log.committed == 3
 
 
 def test_7_a_snapshot_that_the_log_leads_up_to_drops_nothing_behind_it() -> None:
@@ -191,7 +191,7 @@ def test_7_a_snapshot_that_the_log_leads_up_to_drops_nothing_behind_it() -> None
             crc=0,
         )
     )
-    assert (one.log.last, one.commit) == (3, 2)
+    assert (one.log.last, one.log.committed) == (3, 2)
 
 
 def test_thesis_3_10_leadership_goes_only_to_a_voter() -> None:
@@ -300,7 +300,9 @@ def test_thesis_4_2_2_a_voter_whose_removal_is_not_committed_can_still_be_electe
     elect(one)
     settle(one)
     one.step(AppendOk(sender=2, receiver=1, term=one.term, match=one.log.last))
-    assert (one.role, one.commit) == (Role.FOLLOWER, 2), "it leads until its removal is committed"
+    assert (one.role, one.log.committed) == (Role.FOLLOWER, 2), (
+        "it leads until its removal is committed"
+    )
 
 
 @pytest.mark.parametrize("election_ticks", [3, 4, 5, 7, 10, 20, 50])

@@ -86,7 +86,7 @@ class Script:
         old = self.nodes[int(member)]
         kept = old.log.between(old.log.base, old.log.stable)
         log = Log(old.log.base, old.log.term(old.log.base) or 0, kept)
-        self._begin(int(member), log, HardState(old.term, old.vote, old.commit))
+        self._begin(int(member), log, HardState(old.term, old.vote, old.log.committed))
 
     def do_tick(self, member: str, times: str = "x1") -> None:
         for _ in range(int(times[1:])):
@@ -159,7 +159,7 @@ class Script:
 
     def do_compact(self, member: str) -> None:
         node = self.nodes[int(member)]
-        at = node.applied
+        at = node.log.applied
         data = b"".join(each.data for each in node.log.between(node.log.base, at))
         term = node.log.term(at) or 0
         image = RaftSnapshot(at, term, node.configuration_at(at), data)
@@ -192,7 +192,7 @@ class Script:
                 for context, index in ready.reads:
                     self.lines.append(f"{member} may read {context} at {index}")
             for each in node.to_apply():
-                node.applied = each.index
+                node.log.applied = each.index
             stands = describe.member(node)
             if self._stood.get(member) != stands:
                 self.lines.append(stands)

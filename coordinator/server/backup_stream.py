@@ -8,7 +8,6 @@ leaves cuts the answer, which the client sees: the body is chunked and ends with
 import asyncio
 import os
 from collections.abc import Callable
-from typing import Any
 
 from coordinator.core.replica.replica import Replica
 from coordinator.core.storage import snapshot_file
@@ -31,7 +30,7 @@ class BackupStream:
     """
 
     def __init__(
-        self, exchange: Exchange, replica: Replica[Any], gone: Callable[["BackupStream"], None]
+        self, exchange: Exchange, replica: Replica, gone: Callable[["BackupStream"], None]
     ) -> None:
         self._exchange = exchange
         self._gone = gone
@@ -39,7 +38,7 @@ class BackupStream:
         self._sent_bytes = 0
         self._reading = False
         self._code: int | None = None
-        self._index = replica.applied
+        self._index = replica.node.log.applied
         term = replica.node.log.term(self._index)
         assert term is not None
         index, dump = self._index, replica.dump

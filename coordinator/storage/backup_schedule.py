@@ -11,7 +11,6 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 from coordinator.core.replica.replica import Replica
 from coordinator.core.storage import backup_format, snapshot_file
@@ -34,7 +33,7 @@ _log = logs.get("coordinator.backup")
 class BackupSchedule:
     """Writes backups of one member for as long as `run` does."""
 
-    def __init__(self, settings: Backups, replica: Replica[Any]) -> None:
+    def __init__(self, settings: Backups, replica: Replica) -> None:
         self._settings = settings
         self._replica = replica
         self._last_s = -math.inf
@@ -68,8 +67,8 @@ class BackupSchedule:
     async def _write(self) -> str:
         """Write one; say why it could not be done."""
         replica = self._replica
-        if replica.diverged:
-            return replica.diverged
+        if replica.availability.diverged:
+            return replica.availability.diverged
         if not replica.node.leader:
             return "no leader is known, and the state here may be old"
         name = BackupName(int(time.time()), replica.keyspace.index)
@@ -99,7 +98,7 @@ class BackupSchedule:
 
     def _work(self, name: BackupName) -> Callable[[int], None]:
         replica, settings = self._replica, self._settings
-        index = replica.applied
+        index = replica.node.log.applied
         term = replica.node.log.term(index)
         assert term is not None
 

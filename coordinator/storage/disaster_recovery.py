@@ -146,8 +146,8 @@ def _state(recovered: RecoveredState, last: int) -> bytes:
         now_ns=0,
         wall_ns=time.time_ns(),
     )
-    replica: Replica[None] = Replica(birth)
-    assert replica.applied == last
+    replica: Replica = Replica(birth)
+    assert replica.node.log.applied == last
     return replica.dump()
 
 

@@ -9,8 +9,8 @@ from coordinator.storage.forked_child import ForkedChild
 class SnapshotWriter:
     """Writes one snapshot at a time. `done(index, term, status)` is told of its end."""
 
-    def __init__(self, disk: DataDir, done: Callable[[int, int, int], None]) -> None:
-        self._disk = disk
+    def __init__(self, data_dir: DataDir, done: Callable[[int, int, int], None]) -> None:
+        self._data_dir = data_dir
         self._done = done
         self._child: ForkedChild | None = None
 
@@ -23,7 +23,7 @@ class SnapshotWriter:
         """Write the state as of entry `index` in a child process."""
 
         def write(_: int) -> None:
-            self._disk.write_snapshot(index, term, dump())
+            self._data_dir.write_snapshot(index, term, dump())
 
         def ended(status: int) -> None:
             self._child = None

@@ -23,7 +23,7 @@ EDGES_S = tuple(0.0001 * 2**power for power in range(16))
 
 @dataclass(slots=True)
 class PeerLatency:
-    """The round trips to one member. Times are seconds."""
+    """Latencies to one member. Times are seconds."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(EDGES_S) + 1))
     done: int = 0
@@ -70,7 +70,7 @@ class PeerLatencies:
     def __init__(self) -> None:
         self.appends_sent = self.appends_received = 0
         self._sent_s: OrderedDict[tuple[int, int], float] = OrderedDict()
-        self._trips: dict[int, PeerLatency] = {}
+        self._by_member: dict[int, PeerLatency] = {}
 
     def sent(self, messages: Iterable[PeerMessage], now_s: float) -> None:
         """Note what leaves."""
@@ -99,11 +99,13 @@ class PeerLatencies:
     def only(self, members: Iterable[int]) -> None:
         """Forget all but these."""
         kept = set(members)
-        self._trips = {member: each for member, each in self._trips.items() if member in kept}
+        self._by_member = {
+            member: each for member, each in self._by_member.items() if member in kept
+        }
 
     def by_member(self) -> Mapping[int, PeerLatency]:
-        """Return the round trips to each member."""
-        return self._trips
+        """Return the latencies to each member."""
+        return self._by_member
 
     def _of(self, member: int) -> PeerLatency:
-        return self._trips.setdefault(member, PeerLatency())
+        return self._by_member.setdefault(member, PeerLatency())

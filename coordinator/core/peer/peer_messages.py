@@ -4,9 +4,7 @@ import msgspec
 
 from coordinator.core.raft.membership import ConfChange
 from coordinator.core.raft.messages import AnyMessage, Message
-from coordinator.core.store.commands import Command
-
-NO_TTL = -1
+from coordinator.core.store.commands import NO_TTL, Command
 
 
 class ForwardedCommand(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -34,7 +34,8 @@ def member(node: RaftNode) -> str:
     learners = "".join(f" learner={each:x}" for each in sorted(node.configuration.learners))
     return (
         f"{node.me:x} {role} term={node.term} leader={node.leader:x} "
-        f"log={node.log.base}..{node.log.last} commit={node.log.committed} voters={voters}{learners}"
+        f"log={node.log.base}..{node.log.last} commit={node.log.committed} "
+        f"voters={voters}{learners}"
     )
 
 

@@ -73,6 +73,11 @@ class Ready:
     reads: list[tuple[int, int]] = field(default_factory=list)
 
     @property
+    def must_save(self) -> bool:
+        """Whether there is anything to write and sync."""
+        return bool(self.entries) or self.state is not None or self.snapshot is not None
+
+    @property
     def is_due(self) -> bool:
         """Whether there is anything to do."""
         return bool(

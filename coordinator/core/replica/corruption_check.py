@@ -6,6 +6,7 @@ gone wrong, and so has one that differs from its leader while no majority is on 
 
 from collections.abc import Collection
 
+from coordinator.core.peer.peer_messages import StateHash
 from coordinator.core.raft import quorum
 
 # Hashes at so many of the last entries are remembered, to compare with those who are ahead.
@@ -25,9 +26,15 @@ class CorruptionCheck:
         self._own[index % KEPT] = (index, digest)
         self._last = index
 
-    def latest(self) -> tuple[int, int] | None:
-        """Return the last index and its hash."""
-        return self._own[self._last % KEPT] if self._last else None
+    def hashes(self, me: int, others: Collection[int]) -> list[StateHash]:
+        """Return the messages that tell the others the last index and its hash."""
+        if not self._last:
+            return []
+        index, digest = self._own[self._last % KEPT]
+        return [
+            StateHash(sender=me, receiver=member, term=0, index=index, digest=digest)
+            for member in others
+        ]
 
     def heard(self, member: int, index: int, digest: int) -> None:
         """Note what another member's state hashed to."""

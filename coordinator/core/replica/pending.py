@@ -1,87 +1,118 @@
-"""Who waits in a replica: writes on their way to the log, and reads for their index."""
+"""What waits in a replica: proposals for their entry to be applied, reads for their read index."""
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Protocol
 
-from coordinator.core.peer.peer_messages import NO_TTL
 from coordinator.core.raft.membership import ConfChange
 from coordinator.core.replica.sessions import SPAN_MAX
-from coordinator.core.store.commands import Command
+from coordinator.core.store.api_errors import ApiError
+from coordinator.core.store.commands import NO_TTL, Command
+from coordinator.core.store.event import KeyEvent
 
-Waiter = TypeVar("Waiter")
 # A command, a change of membership, or the member that leadership goes to (0: any other).
 LeaderRequest = Command | ConfChange | int
+# The event of a write, the refusal of anything, None for whatever else is done.
+Outcome = KeyEvent | ApiError | None
 
 
-class PendingProposal(Generic[Waiter]):
-    """Something on its way."""
+class Waiter(Protocol):
+    """Waits for an outcome, and answers its client."""
 
-    __slots__ = ("ask", "since_ns", "ttl_ns", "waiter")
+    def answer(self, outcome: Outcome) -> None:
+        """Take the outcome. Called once."""
+        ...
+
+
+Outcomes = list[tuple[Waiter, Outcome]]
+
+
+class PendingProposal:
+    """A request on its way to the log."""
+
+    __slots__ = ("request", "since_ns", "ttl_ns", "waiter")
 
     def __init__(
-        self, ask: LeaderRequest, waiter: Waiter | None, since_ns: int, ttl_ns: int
+        self, request: LeaderRequest, waiter: Waiter | None, since_ns: int, ttl_ns: int
     ) -> None:
-        self.ask = ask
+        self.request = request
         self.waiter = waiter
         self.since_ns = since_ns
         self.ttl_ns = ttl_ns
 
 
-class PendingProposals(Generic[Waiter]):
-    """What this member's clients ask for, by number, until it is decided."""
+class PendingProposals:
+    """The requests of this member's clients, by sequence number, until they are decided.
 
-    def __init__(self) -> None:
-        self.pending: dict[int, PendingProposal[Waiter]] = {}
+    `outcomes` is where those go whose outcome is known.
+    """
+
+    def __init__(self, outcomes: Outcomes) -> None:
+        self.by_sequence: dict[int, PendingProposal] = {}
         self.unsent: list[int] = []
+        self._outcomes = outcomes
         self._last = 0
         self._oldest = 1
 
     @property
     def is_full(self) -> bool:
         """Whether the oldest undecided number is too far behind for another one."""
-        while self._oldest not in self.pending and self._oldest <= self._last:
+        while self._oldest not in self.by_sequence and self._oldest <= self._last:
             self._oldest += 1
         return self._last - self._oldest >= SPAN_MAX - 1
 
     def add(
-        self, ask: LeaderRequest, waiter: Waiter | None, since_ns: int, ttl_ns: int = NO_TTL
+        self, request: LeaderRequest, waiter: Waiter | None, since_ns: int, ttl_ns: int = NO_TTL
     ) -> None:
-        """Give something the next number."""
+        """Give a request the next number."""
         self._last += 1
-        self.pending[self._last] = PendingProposal(ask, waiter, since_ns, ttl_ns)
+        self.by_sequence[self._last] = PendingProposal(request, waiter, since_ns, ttl_ns)
         self.unsent.append(self._last)
 
-    def take_unsent(self) -> Iterator[tuple[int, PendingProposal[Waiter]]]:
-        """Take what is to be sent and is still waited for."""
+    def take_unsent(self) -> Iterator[tuple[int, PendingProposal]]:
+        """Take what is to be sent and still undecided."""
         unsent, self.unsent = self.unsent, []
         for sequence in unsent:
-            if (pending := self.pending.get(sequence)) is not None:
+            if (pending := self.by_sequence.get(sequence)) is not None:
                 yield sequence, pending
 
     def send_again(self) -> None:
         """Send all that is undecided once more."""
-        self.unsent = list(self.pending)
+        self.unsent = list(self.by_sequence)
 
-    def overdue(self, before_ns: int) -> list[int]:
-        """Return the numbers of what waits since then or longer."""
-        late = []
-        for sequence, pending in self.pending.items():
+    def finish(self, sequence: int, outcome: Outcome) -> None:
+        """Note the outcome of a request, unless it has one already."""
+        pending = self.by_sequence.pop(sequence, None)
+        if pending is not None and pending.waiter is not None:
+            self._outcomes.append((pending.waiter, outcome))
+
+    def finish_transfers(self) -> None:
+        """Note that leadership has moved, which is all that a transfer asked for."""
+        by_sequence = self.by_sequence
+        for sequence in [s for s, each in by_sequence.items() if isinstance(each.request, int)]:
+            self.finish(sequence, None)
+
+    def expire(self, before_ns: int, outcome: ApiError) -> None:
+        """Give this outcome to what waits since `before_ns` or longer."""
+        overdue = []
+        for sequence, pending in self.by_sequence.items():
             if pending.since_ns > before_ns:
                 break
-            late.append(sequence)
-        return late
+            overdue.append(sequence)
+        for sequence in overdue:
+            self.finish(sequence, outcome)
 
 
-class ReadIndexQueue(Generic[Waiter]):
-    """Reads that wait for the leader's index, and then for it to be applied here.
+class ReadIndexQueue:
+    """Reads that wait for the leader's read index, and then for that index to be applied here.
 
-    A context is one question to the leader for all that wait then. `context` is drawn, so that
-    no answer to an earlier start of this member is taken for one of its own.
+    A context is one question to the leader for all reads that wait then. The first one is drawn,
+    so that no answer to an earlier start of this member is taken for one of its own.
     """
 
-    def __init__(self, context: int) -> None:
+    def __init__(self, context: int, outcomes: Outcomes) -> None:
         self.waiting: list[tuple[Waiter, int]] = []
+        self._outcomes = outcomes
         self._context = context
         self._asked: dict[int, list[tuple[Waiter, int]]] = {}
         self._known: deque[tuple[int, list[tuple[Waiter, int]]]] = deque()
@@ -98,40 +129,19 @@ class ReadIndexQueue(Generic[Waiter]):
         self._asked.clear()
 
     def answered(self, context: int, index: int) -> None:
-        """Note the index of a context."""
+        """Note the read index of a context."""
         if (waiters := self._asked.pop(context, None)) is not None:
             self._known.append((index, waiters))
 
-    def released(self, applied: int) -> Iterator[Waiter]:
-        """Take those whose index is applied."""
+    def release(self, applied: int) -> None:
+        """Let those read whose index is applied."""
         while self._known and self._known[0][0] <= applied:
-            for waiter, _ in self._known.popleft()[1]:
-                yield waiter
+            self._outcomes += [(waiter, None) for waiter, _ in self._known.popleft()[1]]
 
-    def overdue(self, before_ns: int) -> list[Waiter]:
-        """Take those that wait since then or longer."""
+    def expire(self, before_ns: int, outcome: ApiError) -> None:
+        """Give this outcome to what waits since `before_ns` or longer."""
         late = [waiter for waiter, since_ns in self.waiting if since_ns <= before_ns]
         self.waiting = [each for each in self.waiting if each[1] > before_ns]
         for context in [c for c, asked in self._asked.items() if asked[-1][1] <= before_ns]:
             late += [waiter for waiter, _ in self._asked.pop(context)]
-        return late
-
-
-class LeaderTimeout:
-    """For how long nobody was heard, and whether that is too long to keep anybody waiting."""
-
-    def __init__(self, limit_ns: int, now_ns: int) -> None:
-        self._limit_ns = limit_ns
-        self._since_ns = now_ns
-
-    def begin(self, now_ns: int) -> None:
-        """Note that a leader is known."""
-        self._since_ns = now_ns
-
-    def waited_ns(self, now_ns: int) -> int:
-        """Return for how long none has been."""
-        return now_ns - self._since_ns
-
-    def is_over(self, now_ns: int) -> bool:
-        """Whether it has been too long."""
-        return self.waited_ns(now_ns) > self._limit_ns
+        self._outcomes += [(waiter, outcome) for waiter in late]

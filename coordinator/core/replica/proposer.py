@@ -3,7 +3,6 @@
 import msgspec
 
 from coordinator.core.peer.peer_messages import (
-    NO_TTL,
     ForwardedChange,
     ForwardedCommand,
     ForwardedCommands,
@@ -13,9 +12,9 @@ from coordinator.core.peer.peer_messages import (
 from coordinator.core.raft.membership import AddLearner, ConfChange, Promote, Remove
 from coordinator.core.raft.raft_node import RaftNode
 from coordinator.core.replica import reconfiguration, sessions
-from coordinator.core.replica.pending import PendingProposals, Waiter
+from coordinator.core.replica.pending import PendingProposals
 from coordinator.core.replica.sessions import Proposal
-from coordinator.core.store.commands import Command, Sync
+from coordinator.core.store.commands import NO_TTL, Command, Sync
 
 # Entries that wait for a majority; more would only wait longer.
 UNCOMMITTED_MAX = 50_000
@@ -48,13 +47,13 @@ class Proposer:
         return leading is not None and self._node.log.applied >= leading.first_index
 
     def put(
-        self, writes: PendingProposals[Waiter], forwarded: list[ForwardedCommands], cluster_ns: int
+        self, proposals: PendingProposals, forwarded: list[ForwardedCommands], cluster_ns: int
     ) -> list[tuple[int, ConfChange | int]]:
         """Append what waits here and what came from others; return what is no write."""
         batch: list[Proposal] = []
         asks: list[tuple[int, ConfChange | int]] = []
-        for sequence, pending in writes.take_unsent():
-            match pending.ask:
+        for sequence, pending in proposals.take_unsent():
+            match pending.request:
                 case int() as target:
                     asks.append((sequence, target))
                 case AddLearner() | Promote() | Remove() as change:
@@ -118,13 +117,13 @@ class Proposer:
             self.sync(cluster_ns)
 
 
-def forwarded(writes: PendingProposals[Waiter], origin: int, node: RaftNode) -> list[PeerMessage]:
+def forwarded(proposals: PendingProposals, origin: int, node: RaftNode) -> list[PeerMessage]:
     """Return the messages that take what waits here to the leader."""
     messages: list[PeerMessage] = []
     commands = []
     me, leader, term = node.me, node.leader, node.term
-    for sequence, pending in writes.take_unsent():
-        match pending.ask:
+    for sequence, pending in proposals.take_unsent():
+        match pending.request:
             case int() as target:
                 messages.append(
                     ForwardedTransfer(

@@ -3,6 +3,12 @@
 import msgspec
 
 from coordinator.core.cluster import members
+from coordinator.core.peer.peer_messages import (
+    ForwardedChange,
+    ForwardedResult,
+    ForwardedTransfer,
+    PeerMessage,
+)
 from coordinator.core.raft import membership
 from coordinator.core.raft.leader import Leader
 from coordinator.core.raft.membership import (
@@ -57,6 +63,42 @@ def record_committed(data: bytes, keyspace: KeySpace) -> tuple[int, int]:
     elif isinstance(step, Remove):
         keyspace.apply(Note(members.peer_urls_kind(step.member), b""))
     return origin, sequence
+
+
+class ForwardedChanges:
+    """Changes of membership and transfers that other members forwarded to this one.
+
+    `outgoing` is where the answers go.
+    """
+
+    def __init__(self, node: RaftNode, outgoing: list[PeerMessage]) -> None:
+        self._node = node
+        self._outgoing = outgoing
+        self._leaving: dict[int, int] = {}  # members that asked for their own removal
+
+    def take(self, message: ForwardedChange | ForwardedTransfer, keyspace: KeySpace) -> None:
+        """Start what another member asked for, or answer why not."""
+        request = message.change if isinstance(message, ForwardedChange) else message.target
+        if reason := start(request, self._node, keyspace):
+            self._answer(message.sender, message.sequence, reason)
+        elif isinstance(request, Remove) and request.member == message.sender:
+            self._leaving[request.member] = message.sequence
+
+    def answer_removed(self) -> None:
+        """Tell members that have removed themselves: they see no more of the log."""
+        for member in self._leaving.keys() - self._node.configuration.members:
+            self._answer(member, self._leaving.pop(member))
+
+    def _answer(self, member: int, sequence: int, reason: str = "") -> None:
+        self._outgoing.append(
+            ForwardedResult(
+                sender=self._node.me,
+                receiver=member,
+                term=self._node.term,
+                sequence=sequence,
+                reason=reason,
+            )
+        )
 
 
 def promotable(leading: Leader, node: RaftNode, keyspace: KeySpace) -> list[Promote]:

@@ -6,6 +6,9 @@ space. Times are Unix nanoseconds and 0 means never; keys are absolute, clean pa
 
 import msgspec
 
+# Beside a command that has no time to live. A command in the log has an absolute expiry instead.
+NO_TTL = -1
+
 
 class Put(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="put"):
     """Write one key; the three `prev_` conditions decide between set, create, update and swap.

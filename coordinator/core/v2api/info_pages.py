@@ -36,7 +36,7 @@ class MemberStatus:
     now_s: float
     healthy: bool
     store_stats: bytes
-    trips: PeerLatencies
+    latencies: PeerLatencies
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +116,8 @@ def _stats_self(status: MemberStatus) -> Page:
                 "uptime": go_duration(leading_s),
                 "startTime": _moment(status.leading_since_s),
             },
-            "recvAppendRequestCnt": status.trips.appends_received,
-            "sendAppendRequestCnt": status.trips.appends_sent,
+            "recvAppendRequestCnt": status.latencies.appends_received,
+            "sendAppendRequestCnt": status.latencies.appends_sent,
         },
         end="",
     )
@@ -127,7 +127,7 @@ def _stats_leader(status: MemberStatus) -> Page:
     if status.leader != status.identity.member:
         return message(403, "not current leader")
     followers = {
-        f"{member:x}": trips.as_json() for member, trips in status.trips.by_member().items()
+        f"{member:x}": latency.as_json() for member, latency in status.latencies.by_member().items()
     }
     return as_json({"leader": f"{status.leader:x}", "followers": followers}, end="")
 

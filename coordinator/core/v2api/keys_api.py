@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import msgspec
 
-from coordinator.core.store.commands import CreateInOrder, Delete, Put
+from coordinator.core.store.commands import NO_TTL, CreateInOrder, Delete, Put
 from coordinator.core.store.event import KeyEvent
 from coordinator.core.store.keyspace import KeySpace
 from coordinator.core.store.node import ROOT_KEY
@@ -47,9 +47,13 @@ class WatchRequest(msgspec.Struct, frozen=True):
 
 
 class WriteRequest(msgspec.Struct, frozen=True):
-    """A command for the log; `no_value` shrinks the answer to the action."""
+    """A command for the log, and the time to live that the leader turns into an expiry.
+
+    `no_value` shrinks the answer to the action.
+    """
 
     command: Put | CreateInOrder | Delete
+    ttl_ns: int = NO_TTL
     no_value: bool = False
 
 
@@ -92,7 +96,9 @@ def parse(
         form.fields(body, given)
     form.fields(place.query, given)
     chosen = request_options.read(given, method, now_ns)
-    return WriteRequest(_command(method, place.key, chosen), chosen.no_value_on_success)
+    command = _command(method, place.key, chosen)
+    ttl_ns = NO_TTL if method == b"DELETE" else chosen.ttl_ns
+    return WriteRequest(command, ttl_ns, chosen.no_value_on_success)
 
 
 def status_of(event: KeyEvent) -> int:
@@ -165,14 +171,13 @@ def _command(method: bytes, key: bytes, chosen: RequestOptions) -> Put | CreateI
     if method == b"DELETE":
         return Delete(key, chosen.directory, chosen.recursive, chosen.prev_value, chosen.prev_index)
     if method == b"POST":
-        return CreateInOrder(key, chosen.value, chosen.directory, chosen.expires_ns)
+        return CreateInOrder(key, chosen.value, chosen.directory)
     return Put(
         key,
         chosen.value,
         chosen.directory,
-        chosen.expires_ns,
-        chosen.prev_exist,
-        chosen.prev_value,
-        chosen.prev_index,
-        chosen.refresh,
+        prev_exist=chosen.prev_exist,
+        prev_value=chosen.prev_value,
+        prev_index=chosen.prev_index,
+        refresh=chosen.refresh,
     )

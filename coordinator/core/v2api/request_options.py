@@ -14,6 +14,7 @@ from coordinator.core.store.api_errors import (
     VALUE_ON_REFRESH,
     ApiError,
 )
+from coordinator.core.store.commands import NO_TTL
 
 UINT64_MAX = (1 << 64) - 1
 UINT64_DIGITS_MAX = 20
@@ -32,13 +33,13 @@ TRUTHS = {
 
 
 class RequestOptions(msgspec.Struct, frozen=True):
-    """Every parameter of a request. `value` None: not given; `expires_ns` 0: never.
+    """Every parameter of a request. `value` None: not given.
 
     `progress_s` 0 asks for no progress lines.
     """
 
     value: bytes | None = None
-    expires_ns: int = 0
+    ttl_ns: int = NO_TTL
     directory: bool = False
     prev_value: bytes | None = None
     prev_index: int = 0
@@ -58,7 +59,7 @@ class RequestOptions(msgspec.Struct, frozen=True):
 def read(form: Mapping[bytes, bytes], method: bytes, now_ns: int) -> RequestOptions:
     """Type the fields of a request. Raises ApiError 201-203, 209, 211, 212, with index 0."""
     if form.keys() <= COMMON:
-        return RequestOptions(form.get(b"value"), _expires_ns(form, now_ns) or 0)
+        return RequestOptions(form.get(b"value"), _ttl_ns(form, now_ns))
     prev_index = _index(form, b"prevIndex")
     wait_index = _index(form, b"waitIndex")
     recursive = _flag(form, b"recursive")
@@ -72,15 +73,15 @@ def read(form: Mapping[bytes, bytes], method: bytes, now_ns: int) -> RequestOpti
     if form.get(b"prevValue") == b"":
         raise ApiError(PREV_VALUE_REQUIRED, '"prevValue" cannot be empty')
     no_value = _flag(form, b"noValueOnSuccess")
-    expires_ns = _expires_ns(form, now_ns)
+    ttl_ns = _ttl_ns(form, now_ns)
     return RequestOptions(
         value=form.get(b"value"),
-        expires_ns=expires_ns or 0,
+        ttl_ns=ttl_ns,
         directory=directory,
         prev_value=form.get(b"prevValue"),
         prev_index=prev_index,
         prev_exist=_truth(form, b"prevExist"),
-        refresh=_refresh(form, has_ttl=expires_ns is not None),
+        refresh=_refresh(form, has_ttl=ttl_ns != NO_TTL),
         recursive=recursive,
         sorted=in_order,
         quorum=quorum,
@@ -123,15 +124,15 @@ def _truth(form: Mapping[bytes, bytes], name: bytes) -> bool | None:
     return truth
 
 
-def _expires_ns(form: Mapping[bytes, bytes], now_ns: int) -> int | None:
+def _ttl_ns(form: Mapping[bytes, bytes], now_ns: int) -> int:
     raw = form.get(b"ttl")
     if not raw:
-        return None
+        return NO_TTL
     ttl_s = _uint64(raw)
     # etcd wraps an end that 64 bits cannot hold around, and the key gets none or a past one.
     if ttl_s is None or now_ns + ttl_s * NANOSECONDS_PER_SECOND > EXPIRES_NS_MAX:
         raise ApiError(TTL_NOT_A_NUMBER, 'invalid value for "ttl"')
-    return now_ns + ttl_s * NANOSECONDS_PER_SECOND
+    return ttl_s * NANOSECONDS_PER_SECOND
 
 
 def _uint64(raw: bytes) -> int | None:

@@ -11,9 +11,10 @@ from typing import Self, assert_never
 from urllib.parse import urlsplit
 
 import httptools
+import msgspec
 
 from coordinator.core.store.api_errors import ApiError
-from coordinator.core.store.commands import Note, Sync
+from coordinator.core.store.commands import NO_TTL, Note, Sync
 from coordinator.core.store.event import KeyEvent
 from coordinator.core.store.event_history import HistoryBounds
 from coordinator.core.store.keyspace import KeySpace
@@ -101,7 +102,10 @@ class InProcess:
         return self.space.stats.expired
 
     def _write(self, write: WriteRequest, now_ns: int) -> Answer:
-        event = self.space.apply(write.command)
+        command = write.command
+        if write.ttl_ns != NO_TTL:
+            command = msgspec.structs.replace(command, expires_ns=now_ns + write.ttl_ns)
+        event = self.space.apply(command)
         assert event is not None
         self.events.append(event)
         body = keys_api.written(event, now_ns, no_value=write.no_value)

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from coordinator.core.raft.membership import ConfChange
+from coordinator.core.replica.pending import Outcome
 from coordinator.core.store.api_errors import COMPARE_FAILED, ApiError, ClusterUnavailable
-from coordinator.core.store.commands import Command, Delete, Put
+from coordinator.core.store.commands import NO_TTL, Command, Delete, Put
 from coordinator.core.store.event import KeyEvent
 from coordinator.core.store.watcher_hub import Watcher, WatchFilter
 from tests.coordinator.simulation.invariants import happening
@@ -28,7 +29,6 @@ PATIENCE_NS = 1_500_000_000
 RUSH_EVERY_NS = 12_000_000
 # How much faster than true time a member's clock may run, in hundredths.
 FASTEST_CLOCK = 125
-Outcome = KeyEvent | ApiError | None
 
 
 @dataclass(eq=False, slots=True)
@@ -38,8 +38,15 @@ class ClientRequest:
     client: "Client | None"
     key: bytes = b""
     command: Command | None = None
+    ttl_ns: int = NO_TTL
     change: ConfChange | None = None
     operation: Operation | None = None
+    machine: "Machine | None" = None
+
+    def answer(self, outcome: Outcome) -> None:
+        """Take the member's answer."""
+        assert self.machine is not None
+        self.machine.world.clients.answer(self.machine, self, outcome)
 
 
 class Client:
@@ -110,8 +117,8 @@ class Client:
         world = self.world
         ttl_ns = world.rng.choice([300, 1000, 3000, 6000]) * 1_000_000
         key = b"/t/" + value
-        world.ledger.ends_after[key] = world.now_ns + ttl_ns * 100 // FASTEST_CLOCK
-        return ClientRequest(self, key, Put(key, value, expires_ns=ttl_ns))
+        world.invariants.ends_after[key] = world.now_ns + ttl_ns * 100 // FASTEST_CLOCK
+        return ClientRequest(self, key, Put(key, value), ttl_ns)
 
     def learn(self, value: bytes) -> None:
         """Remember a value to compare with."""
@@ -137,16 +144,13 @@ class Clients:
         """Hand a request to a member, as its listener does."""
         replica = machine.replica
         assert replica is not None
+        ask.machine = machine
         replica.advance_time(machine.clock_ns())
         try:
             if ask.change is not None:
-                replica.ask(ask.change, ask)
-            elif isinstance(ask.command, Put) and ask.command.expires_ns:
-                put = ask.command
-                end_ns = replica.cluster_ns() + put.expires_ns
-                replica.propose(Put(put.key, put.value, expires_ns=end_ns), ask)
+                replica.propose(ask.change, ask)
             elif ask.command is not None:
-                replica.propose(ask.command, ask)
+                replica.propose(ask.command, ask, ask.ttl_ns)
             else:
                 replica.read(ask)
         except ClusterUnavailable as refusal:
@@ -188,7 +192,7 @@ class Clients:
 
         What came of a write that nobody answered is looked up in what was committed.
         """
-        before = {shown[2]: shown[3] for shown in self.world.ledger.events.values()}
+        before = {shown[2]: shown[3] for shown in self.world.invariants.events.values()}
         for key, history in self.histories.items():
             for each in history:
                 if each.end == NEVER and each.leaves not in {None, MISSING}:
@@ -228,7 +232,7 @@ class Clients:
             ask.client.learn(operation.sees if operation.leaves is None else operation.leaves)
 
     def _still_there(self, index: int, shown: tuple[str, bytes, bytes, bytes]) -> None:
-        assert self.world.ledger.events.get(index) == shown, f"told {shown} at {index}: gone"
+        assert self.world.invariants.events.get(index) == shown, f"told {shown} at {index}: gone"
 
 
 class WatchingClient:
@@ -270,7 +274,7 @@ class WatchingClient:
                 self.position = event.index
 
     def _check(self, event: KeyEvent) -> None:
-        events, matches = self.world.ledger.events, self.watch_filter.matches
+        events, matches = self.world.invariants.events, self.watch_filter.matches
         assert event.index > self.position, f"{event.index} came after {self.position}"
         assert events.get(event.index) == happening(event), f"an unknown event {event.index}"
         for index in range(self.position + 1, event.index):

@@ -67,7 +67,7 @@ class Invariants:
             self._look_at_commits(machine)
         if node.log.applied > machine.seen_applied:
             self._look_at_state(machine)
-        assert not replica.diverged, replica.diverged
+        assert not replica.availability.diverged, replica.availability.diverged
 
     def _elected(self, machine: "Machine") -> None:
         assert machine.replica is not None
@@ -97,13 +97,13 @@ class Invariants:
         replica = machine.replica
         assert replica is not None
         own, digests = replica.corruption_check._own, self._digests
-        for index in range(machine.seen_applied + 1, replica.applied + 1):
+        for index in range(machine.seen_applied + 1, replica.node.log.applied + 1):
             noted, digest = own[index % KEPT]
             if noted == index:
                 assert digests.setdefault(index, digest) == digest, (
                     f"{machine.me} is in another state at entry {index}"
                 )
-        machine.seen_applied = replica.applied
+        machine.seen_applied = replica.node.log.applied
         recorder = machine.recorder
         while recorder.more:
             for event in recorder.take(TAKE_EVENTS):

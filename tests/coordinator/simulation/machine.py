@@ -1,29 +1,29 @@
-"""One member's machine: its disk, its clocks, and a process that drives the production replica.
+"""One member's machine: its disk, its clocks, and a process that runs the production driver.
 
-The process is blocked while it saves and while it is paused; what comes meanwhile waits. It
-does what coordinator.server.server does, in the same order.
+The process is blocked while it saves and while it is paused; what comes meanwhile waits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from coordinator.core.cluster import members
+from coordinator.core.cluster.members import attributes_note
 from coordinator.core.peer import peer_messages
 from coordinator.core.peer.peer_messages import PeerMessage
 from coordinator.core.raft.entry import HardState, LogEntry
 from coordinator.core.raft.raft_node import FOUNDING_TERM
 from coordinator.core.raft.ready import Ready
+from coordinator.core.replica.driver import Driver, SnapshotPolicy
 from coordinator.core.replica.replica import Replica
 from coordinator.core.replica.start_state import StartState
 from coordinator.core.store.watcher_hub import Watcher, WatchFilter
 
 if TYPE_CHECKING:
-    from tests.coordinator.simulation.clients import ClientRequest
     from tests.coordinator.simulation.world import World
 
 TICK_NS = 100_000_000
 RATE_UNIT = 100
+ANNOUNCE_NS = 2_000_000
 EVERYTHING = WatchFilter(b"/", recursive=True, hidden=True)
 
 
@@ -70,7 +70,7 @@ def records_of(ready: Ready) -> int:
 
 
 class Machine:
-    """A member that starts, ends, sleeps and starts again."""
+    """A member that starts, ends, sleeps and starts again: the environment of its driver."""
 
     def __init__(self, world: "World", me: int, disk: SimDisk) -> None:
         self.world = world
@@ -81,17 +81,17 @@ class Machine:
         self._offset_ns = rng.randrange(10**15)
         # Up to a day wrong, and it need not go at any rate that means something.
         self.wall_ns = 1_700_000_000 * 10**9 + rng.randrange(-86_400, 86_400) * 10**9
-        self.replica: Replica[ClientRequest] | None = None
+        self.replica: Replica | None = None
+        self.driver: Driver
         self.lives = 0
         self.is_gone = False  # removed for ever, or its disk is damaged
         self.is_paused = False
         self.saving: Ready | None = None
         self.slow_until = 0
-        self.snapshot_index = 0
         self.seen_applied = self.seen_commit = 0
         self.recorder: Watcher
         self._backlog: list[Callable[[], None]] = []
-        self._catching_up = self._turn_is_due = False
+        self._catching_up = self._tick_is_due = False
 
     def clock_ns(self) -> int:
         """Return its monotonic time."""
@@ -102,30 +102,34 @@ class Machine:
         """Whether the process does nothing now."""
         return self.is_paused or self.saving is not None
 
+    # The process.
+
     def start(self) -> None:
         """Start the process from what the disk kept."""
-        world, disk = self.world, self.disk
+        world, disk, options = self.world, self.disk, self.world.options
         self.lives += 1
         self.saving, self.is_paused, self._backlog = None, False, []
-        self._catching_up = self._turn_is_due = False
-        birth = StartState(
+        self._catching_up = self._tick_is_due = False
+        start = StartState(
             member=self.me,
             state=disk.state,
             entries=list(disk.entries),
             snapshot=disk.snapshot,
-            published=(members.attributes_note(self.me, f"m{self.me}", ("http://c",)),),
+            published=(attributes_note(self.me, f"m{self.me}", ("http://c",)),),
             randrange=world.rng.randrange,
             now_ns=self.clock_ns(),
             wall_ns=self.wall_ns,
             tick_ns=TICK_NS,
         )
-        self.replica = replica = Replica(birth)
-        self.snapshot_index = disk.base
+        self.replica = replica = Replica(start)
+        policy = SnapshotPolicy(options.snapshot_count, options.entries_kept)
+        self.driver = Driver(replica, self, policy)
         self.seen_applied = self.seen_commit = disk.base
         keyspace = replica.keyspace
-        known = min(keyspace.index, world.ledger.top)
+        known = min(keyspace.index, world.invariants.top)
         self.recorder = keyspace.hub.watch(EVERYTHING, known, lambda: None)
-        world.note(f"{self.me} starts: term={replica.term} applied={replica.applied}")
+        applied = replica.node.log.applied
+        world.note(f"{self.me} starts: term={replica.node.term} applied={applied}")
         self._tick(self.lives)
 
     def crash(self, how: str) -> None:
@@ -147,15 +151,13 @@ class Machine:
 
     def pause(self, for_ns: int) -> None:
         """Stop the process for a while; its clock goes on."""
-        life = self.lives
         self.is_paused = True
 
         def resume() -> None:
-            if self.lives == life:
-                self.is_paused = False
-                self._catch_up()
+            self.is_paused = False
+            self._catch_up()
 
-        self.world.after(for_ns, resume)
+        self._later(for_ns, resume)
 
     def receive(self, frame: bytes) -> None:
         """Take what came on a link."""
@@ -168,30 +170,71 @@ class Machine:
         self.drive()
 
     def drive(self) -> None:
-        """Send, save, apply and answer what has piled up."""
-        replica = self.replica
-        assert replica is not None
-        if self._catching_up:
-            return
-        replica.advance_time(self.clock_ns())
-        self._drive_on(replica)
+        """Drive the replica, at the end of this turn of the loop."""
+        if not self._catching_up:
+            self.driver.drive(self.clock_ns())
+            self._look()
 
-    def _drive_on(self, replica: "Replica[ClientRequest]") -> None:
-        while True:
-            ready = replica.ready()
-            self._send(replica.take_messages())
-            if ready is None:
-                break
-            self._send(ready.before_save)
-            if (ready.entries or ready.state or ready.snapshot) and self._is_held_up(ready):
-                return
-            self._saved(replica, ready)
-        for ask, outcome in replica.take_outcomes():
-            self.world.clients.answer(self, ask, outcome)
-        self.world.ledger.look(self)
+    # The driver's environment.
+
+    def send(self, messages: Sequence[PeerMessage]) -> None:
+        """Put messages on the links."""
+        if messages:
+            self.world.network.send(self, messages)
+
+    def save(self, ready: Ready) -> bool:
+        """Save at once, or let it take its time, or fail."""
+        if self._is_held_up(ready):
+            return False
+        self._write(ready)
+        return True
+
+    def begin_snapshot(self, index: int, term: int) -> bool:
+        """Write a snapshot beside the process, in a moment."""
+        assert self.replica is not None
+        data = self.replica.dump()
+
+        def written() -> None:
+            if self.driver.is_current(index):
+                self.disk.mark(index, term, data)
+                self.driver.compact(index)
+                self.world.note(f"{self.me} has a snapshot at {index}")
+
+        self._later(self.world.some(50_000_000), lambda: self.do(written))
+        return True
+
+    def read_snapshot(self) -> None:
+        """Pass the disk's snapshot to the leader."""
+        self.driver.snapshot_read(self.disk.snapshot)
+        self.drive()
+
+    def announce_soon(self) -> None:
+        """Tell the followers of the commit index in a moment."""
+
+        def announce() -> None:
+            self.driver.announce_commit()
+            self.drive()
+
+        self._later(ANNOUNCE_NS, lambda: self.do(announce))
+
+    def leader_changed(self, leader: int) -> None:
+        """Not of interest here: the invariants look at every leader."""
+
+    def removed(self) -> None:
+        """End for ever."""
+        self.world.dismiss(self)
+
+    def _later(self, delay_ns: int, work: Callable[[], None]) -> None:
+        """Do something in a while, unless the process has ended by then."""
+        life = self.lives
+
+        def due() -> None:
+            if self.lives == life and self.replica is not None:
+                work()
+
+        self.world.after(delay_ns, due)
 
     def _is_held_up(self, ready: Ready) -> bool:
-        """Let the save take its time, or fail."""
         world, options = self.world, self.world.options
         chance = world.rng.random()
         if chance < options.fail_save and world.faulty:
@@ -201,28 +244,30 @@ class Machine:
         slow = world.now_ns < self.slow_until or chance > 1 - options.slow_save
         if not slow:
             return False
-        self.saving, life = ready, self.lives
+        self.saving = ready
 
         def done() -> None:
-            if self.lives == life and self.replica is not None and self.saving is ready:
-                self.saving = None
-                self._saved(self.replica, ready)
-                self._drive_on(self.replica)
-                self._catch_up()
+            self.saving = None
+            self._write(ready)
+            self.driver.saved()
+            self._look()
+            self._catch_up()
 
-        world.after(world.some(options.slow_save_ns), done)
+        self._later(world.some(options.slow_save_ns), done)
         return True
 
-    def _saved(self, replica: "Replica[ClientRequest]", ready: Ready) -> None:
+    def _write(self, ready: Ready) -> None:
+        assert self.replica is not None
         self.disk.save(ready, records_of(ready))
-        self.world.ledger.saved(self, ready)
+        self.world.invariants.saved(self, ready)
         if ready.snapshot is not None:
-            self.snapshot_index = ready.snapshot.index
             self.world.note(f"{self.me} installs the snapshot at {ready.snapshot.index}")
-        self._send(ready.after_save)
-        replica.saved(ready)
-        if ready.state is not None and replica.node.vote not in {0, self.me}:
+        if ready.state is not None and self.replica.node.vote not in {0, self.me}:
             self.world.nemesis.voted(self)
+
+    def _look(self) -> None:
+        if self.replica is not None and self.saving is None:
+            self.world.invariants.look(self)
 
     def _catch_up(self) -> None:
         """Take all that came meanwhile in one turn of the loop: sockets, the log, then timers."""
@@ -235,50 +280,19 @@ class Machine:
         self._catching_up = False
         if backlog:
             self.drive()
-        if self._turn_is_due and not self.blocked and self.replica is not None:
-            self._turn_is_due = False
-            self._turn()
-
-    def _send(self, outgoing: list[PeerMessage]) -> None:
-        if outgoing:
-            self.world.network.send(self, outgoing)
+        if self._tick_is_due and not self.blocked and self.replica is not None:
+            self._tick_is_due = False
+            self._tick_now()
 
     def _tick(self, life: int) -> None:
         if life != self.lives or self.replica is None:
             return
         self.world.after(TICK_NS * RATE_UNIT // self.rate, lambda: self._tick(life))
         if self.blocked:
-            self._turn_is_due = True
+            self._tick_is_due = True
         else:
-            self._turn()
+            self._tick_now()
 
-    def _turn(self) -> None:
-        replica = self.replica
-        assert replica is not None
-        self.drive()
-        if self.blocked or self.replica is None:
-            return
-        if replica.is_removed:
-            self.world.dismiss(self)
-            return
-        if replica.applied - self.snapshot_index >= self.world.options.snapshot_count:
-            self._snapshot(replica)
-        if replica.wants_snapshot and self.disk.snapshot is not None:
-            snapshot = self.disk.snapshot
-            replica.offer_snapshot(*snapshot)
-            self.drive()
-
-    def _snapshot(self, replica: "Replica[ClientRequest]") -> None:
-        index, data, life = replica.applied, replica.dump(), self.lives
-        term = replica.node.log.term(index)
-        assert term is not None
-        self.snapshot_index = index
-
-        def written() -> None:
-            if self.lives != life or self.replica is None or index < replica.node.log.base:
-                return
-            self.disk.mark(index, term, data)
-            replica.compact(max(0, index - self.world.options.entries_kept))
-            self.world.note(f"{self.me} has a snapshot at {index}")
-
-        self.world.after(self.world.some(50_000_000), lambda: self.do(written))
+    def _tick_now(self) -> None:
+        self.driver.tick(self.clock_ns())
+        self._look()

@@ -158,7 +158,7 @@ class Nemesis:
     def _suspect(self, machine: "Machine") -> None:
         def suspect() -> None:
             assert machine.replica is not None
-            machine.replica.suspect(machine.replica.node.leader)
+            machine.replica.node.suspect(machine.replica.node.leader)
 
         machine.do(suspect)
 
@@ -172,7 +172,7 @@ class Nemesis:
             assert replica is not None
             if replica.node.leader and world.faulty:
                 world.note(f"{machine.me} is asked to hand leadership to {target}")
-                replica.ask(target, ClientRequest(None))
+                replica.propose(target)
                 machine.drive()
                 leader = world.machines.get(replica.node.leader, machine)
                 if cut_off:
@@ -327,7 +327,8 @@ class Nemesis:
             return False
         configurations = {replica.node.configuration for replica in running}
         settled = all(
-            replica.node._configurations.changed_at <= replica.applied for replica in running
+            replica.node._configurations.changed_at <= replica.node.log.applied
+            for replica in running
         )
         if len(configurations) > 1 or not settled or world.now_ns < world.changed_ns + 6 * SECOND:
             return False

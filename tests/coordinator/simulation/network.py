@@ -1,5 +1,6 @@
 """The links between members: slow, lossy, cut, and in order unless that goes wrong too."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from coordinator.core.peer import peer_messages
@@ -20,7 +21,7 @@ class SimNetwork:
         self.cuts: set[tuple[int, int]] = set()
         self._last: dict[tuple[int, int], int] = {}
 
-    def send(self, sender: "Machine", outgoing: list[PeerMessage]) -> None:
+    def send(self, sender: "Machine", outgoing: Sequence[PeerMessage]) -> None:
         """Send messages as frames, one to each receiver."""
         frames: dict[int, list[PeerMessage]] = {}
         for message in outgoing:

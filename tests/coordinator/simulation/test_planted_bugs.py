@@ -14,10 +14,12 @@ from coordinator.core.raft.leader import Leader
 from coordinator.core.raft.membership import ConfChange, Configuration
 from coordinator.core.raft.raft_node import RaftNode
 from coordinator.core.raft.ready import Ready, Timing
+from coordinator.core.replica.pending import Waiter
 from coordinator.core.replica.proposer import Proposer
 from coordinator.core.replica.replica import Replica
 from coordinator.core.replica.sessions import Sessions
-from coordinator.core.store.commands import Command, CreateInOrder, Put
+from coordinator.core.replica.start_state import StartState
+from coordinator.core.store.commands import NO_TTL, Put
 from tests.coordinator.simulation.options import WorldOptions, drawn
 from tests.coordinator.simulation.world import SECOND, World
 
@@ -83,13 +85,22 @@ def nothing_is_applied_twice_by_chance(patch: Patch) -> None:
 
 
 def ends_by_the_wall_clock(patch: Patch) -> None:
-    def put(self: Replica[object], command: Command, waiter: object = None) -> None:
-        if isinstance(command, Put | CreateInOrder) and command.expires_ns:
-            wall_ns = self._start.wall_ns + self._now_ns - self._start.now_ns
-            ttl_ns = command.expires_ns - self.cluster_ns()
-            command = msgspec.structs.replace(command, expires_ns=wall_ns + ttl_ns)
-        self._send(command, waiter)
+    begin, propose = Replica.__init__, Replica.propose
+    offsets_ns: dict[Replica, int] = {}
 
+    def remember(self: Replica, start: StartState) -> None:
+        offsets_ns[self] = start.wall_ns - start.now_ns
+        begin(self, start)
+
+    def put(
+        self: Replica, command: Put, waiter: Waiter | None = None, ttl_ns: int = NO_TTL
+    ) -> None:
+        if ttl_ns != NO_TTL:
+            expires_ns = offsets_ns[self] + self.clock.monotonic_ns + ttl_ns
+            command = msgspec.structs.replace(command, expires_ns=expires_ns)
+        propose(self, command, waiter)
+
+    patch.setattr(Replica, "__init__", remember)
     patch.setattr(Replica, "propose", put)
 
 
@@ -108,9 +119,9 @@ def time_told_before_it_is_known(patch: Patch) -> None:
 
 
 def reads_without_lease_or_round(patch: Patch) -> None:
-    def read(self: Replica[object], waiter: object) -> None:
-        self._check_available()
-        self.done.append((waiter, None))
+    def read(self: Replica, waiter: Waiter) -> None:
+        self.availability.check()
+        self._outcomes.append((waiter, None))
 
     patch.setattr(Replica, "read", read)
 

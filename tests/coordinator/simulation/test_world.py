@@ -47,8 +47,8 @@ def test_the_worlds_are_not_empty() -> None:
     """They elect, answer, read, lose leaders, install snapshots, change members, end keys."""
     worlds = [live(seed) for seed in range(20)]
     assert sum(world.clients.answered for world in worlds) > 1000
-    assert sum(len(world.ledger.leaders) for world in worlds) > 40
-    actions = [shown[0] for world in worlds for shown in world.ledger.events.values()]
+    assert sum(len(world.invariants.leaders) for world in worlds) > 40
+    actions = [shown[0] for world in worlds for shown in world.invariants.events.values()]
     assert {"set", "create", "compareAndSwap", "delete", "expire"} <= set(actions)
     assert any(world.next_member > world.options.members + 1 for world in worlds)
 
@@ -63,6 +63,6 @@ def test_without_faults_nothing_is_lost_and_one_leader_stays() -> None:
     unknown = [
         each for each in world.clients.histories.values() for each in each if each.end > 1 << 61
     ]
-    assert len(world.ledger.leaders) == 1
+    assert len(world.invariants.leaders) == 1
     assert len(unknown) < 20
     world.converge()

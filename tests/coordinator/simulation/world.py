@@ -45,7 +45,7 @@ class World:
             membership.encode(AddFounder(each, members.encode_peer_urls((f"http://{each}",))))
             for each in founders
         ]
-        self.ledger = Invariants(self)
+        self.invariants = Invariants(self)
         self.machines = {each: Machine(self, each, SimDisk.founded(entries)) for each in founders}
         self.members = list(self.machines.values())
         self.next_member = self.options.members + 1
@@ -81,9 +81,11 @@ class World:
     def leader(self) -> Machine | None:
         """Return the machine of the leader with the highest term."""
         leaders = [
-            m for m in self.machines.values() if m.replica is not None and m.replica.is_leader
+            m
+            for m in self.machines.values()
+            if m.replica is not None and m.replica.node.leading is not None
         ]
-        return max(leaders, key=lambda m: m.replica.term if m.replica else 0, default=None)
+        return max(leaders, key=lambda m: m.replica.node.term if m.replica else 0, default=None)
 
     def fell(self, machine: Machine, how: str, *, restarts: bool = True, after_ns: int = 0) -> None:
         """Let a process end, and others see signs of that; start it again in a while."""
@@ -176,8 +178,8 @@ class World:
         self.members = [self.machines[member] for member in sorted(configuration.members)]
         return all(
             (replica := machine.replica) is not None
-            and replica.without_leader_s() == 0
-            and replica.applied == leader.replica.applied
+            and replica.availability.without_leader_s() == 0
+            and replica.node.log.applied == leader.replica.node.log.applied
             and replica.keyspace.digest() == leader.replica.keyspace.digest()
             for machine in self.members
         )
@@ -202,7 +204,7 @@ def _sees_end(machine: Machine, ended: int) -> None:
     def look() -> None:
         assert machine.replica is not None
         machine.replica.lost(ended)
-        machine.replica.suspect(ended)
+        machine.replica.node.suspect(ended)
         machine.drive()
 
     machine.do(look)

@@ -1,13 +1,14 @@
-"""Links to other members, on real sockets."""
+"""Connections to other members, on real sockets."""
 
 import asyncio
 from contextlib import suppress
 
 import pytest
 
+from coordinator.core.peer.handshake import PeerAddress
 from coordinator.core.peer.peer_messages import PeerMessage
-from coordinator.transport import transport
-from coordinator.transport.transport import PeerAddress, Transport
+from coordinator.transport import peer_connection
+from coordinator.transport.transport import Transport
 from rig.processes import free_port
 
 OTHER = 2
@@ -15,22 +16,22 @@ DEADLINE_S = 30.0
 
 
 class Told:
-    """What the links tell."""
+    """What the transport tells."""
 
     def __init__(self) -> None:
         self.refused = asyncio.Event()
 
-    def received(self, arrived: list[PeerMessage]) -> None:
-        del arrived
+    def received(self, messages: list[PeerMessage]) -> None:
+        del messages
 
-    def link_lost(self, member: int) -> None:
+    def messages_lost(self, member: int) -> None:
         del member
 
-    def link_refused(self, member: int) -> None:
+    def connection_refused(self, member: int) -> None:
         assert member == OTHER
         self.refused.set()
 
-    def met(self, member: int) -> None:
+    def peer_connected(self, member: int) -> None:
         del member
 
     def removed(self) -> None:
@@ -38,14 +39,14 @@ class Told:
 
 
 def test_a_member_that_dials_in_is_dialed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "RETRY_MIN_S", 2 * DEADLINE_S)
-    monkeypatch.setattr(transport, "RETRY_MAX_S", 2 * DEADLINE_S)
+    monkeypatch.setattr(peer_connection, "RETRY_MIN_S", 2 * DEADLINE_S)
+    monkeypatch.setattr(peer_connection, "RETRY_MAX_S", 2 * DEADLINE_S)
     port = free_port()
 
     async def story() -> None:
         told, dialed = Told(), asyncio.Event()
-        links = Transport(PeerAddress(7, 1), told, None)
-        links.follow({OTHER: (f"http://127.0.0.1:{port}",)})
+        transport = Transport(PeerAddress(7, 1), told, None)
+        transport.follow({OTHER: (f"http://127.0.0.1:{port}",)})
         await asyncio.wait_for(told.refused.wait(), DEADLINE_S)
 
         async def welcome(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -56,8 +57,8 @@ def test_a_member_that_dials_in_is_dialed_at_once(monkeypatch: pytest.MonkeyPatc
 
         async with await asyncio.start_server(welcome, "127.0.0.1", port):
             await asyncio.sleep(0)
-            links.meet(OTHER)
+            transport.hurry(OTHER)
             await asyncio.wait_for(dialed.wait(), DEADLINE_S)
-            links.close()
+            transport.close()
 
     asyncio.run(story())

@@ -11,6 +11,7 @@ from coordinator.core.raft.entry import HardState, LogEntry
 from coordinator.core.raft.membership import AddFounder
 from coordinator.core.raft.messages import AppendOk, Heartbeat, PreVoteReply, VoteReply
 from coordinator.core.raft.ready import Role
+from coordinator.core.replica.pending import Outcome
 from coordinator.core.replica.replica import Replica
 from coordinator.core.replica.start_state import StartState
 from coordinator.core.store.api_errors import ClusterUnavailable
@@ -18,7 +19,17 @@ from coordinator.core.store.commands import Put
 from coordinator.core.store.event import KeyEvent
 
 
-def leading(*others: int) -> Replica[str]:
+class Client:
+    """Waits for an outcome."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+
+    def answer(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+
+
+def leading(*others: int) -> Replica:
     """Return member 1 as the leader of itself and others, elected by member 2 if there is one."""
     founders = [1, *others]
     entries = [
@@ -35,7 +46,7 @@ def leading(*others: int) -> Replica[str]:
         now_ns=0,
         wall_ns=0,
     )
-    replica: Replica[str] = Replica(birth)
+    replica: Replica = Replica(birth)
     if others:
         replica.node.campaign()
         replica.receive(PreVoteReply(sender=2, receiver=1, term=2, granted=True))
@@ -64,32 +75,35 @@ def alone_of(members: int) -> StartState:
 
 
 def test_a_leader_that_is_found_after_long_is_told_of_this_member_at_once() -> None:
-    replica: Replica[str] = Replica(alone_of(3))
+    replica: Replica = Replica(alone_of(3))
     replica.advance_time(60 * 10**9)
     drive(replica)
     with pytest.raises(ClusterUnavailable, match="no leader for 60"):
-        replica.propose(Put(b"/a", b"1"), "write")
-    term = replica.term + 1
+        replica.propose(Put(b"/a", b"1"))
+    term = replica.node.term + 1
     replica.receive(Heartbeat(sender=2, receiver=1, term=term, commit=0, round=1))
     drive(replica)
     (forward,) = [each for each in replica.take_messages() if isinstance(each, ForwardedCommands)]
     assert [each.command for each in forward.requests] == list(alone_of(3).published)
-    replica.propose(Put(b"/a", b"1"), "write")
+    replica.propose(Put(b"/a", b"1"))
 
 
-def drive(replica: Replica[str]) -> dict[str, object]:
-    """Save whatever is to be saved; return the outcomes."""
+def drive(replica: Replica) -> None:
+    """Save whatever is to be saved, and answer the clients."""
     while (ready := replica.ready()) is not None:
         replica.saved(ready)
-    return dict(replica.take_outcomes())
+    for waiter, outcome in replica.take_outcomes():
+        waiter.answer(outcome)
 
 
 def test_a_write_in_one_batch_with_a_transfer_goes_first() -> None:
     replica = leading(2)
     replica.receive(AppendOk(sender=2, receiver=1, term=2, match=replica.node.log.last))
     drive(replica)
-    replica.ask(2, "transfer")
-    replica.propose(Put(b"/a", b"1"), "write")
+    client = Client()
+    replica.propose(2)
+    replica.propose(Put(b"/a", b"1"), client)
     drive(replica)
     replica.receive(AppendOk(sender=2, receiver=1, term=2, match=replica.node.log.last))
-    assert isinstance(drive(replica)["write"], KeyEvent)
+    drive(replica)
+    assert [type(outcome) for outcome in client.outcomes] == [KeyEvent]

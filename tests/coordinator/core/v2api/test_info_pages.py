@@ -26,7 +26,7 @@ def member_status(**changed: object) -> MemberStatus:
         "now_s": 1_700_003_662.25,
         "healthy": True,
         "store_stats": b"{}",
-        "trips": PeerLatencies(),
+        "latencies": PeerLatencies(),
     }
     return MemberStatus(**{**facts, **changed})  # type: ignore[arg-type]
 

@@ -30,9 +30,15 @@ def get(target: str, method: bytes = b"GET") -> KeysRequest:
 
 
 def send(method: bytes, target: str, form: bytes = b"", content_type: bytes = FORM_TYPE) -> Command:
+    return write(method, target, form, content_type).command
+
+
+def write(
+    method: bytes, target: str, form: bytes = b"", content_type: bytes = FORM_TYPE
+) -> WriteRequest:
     parsed = parse(method, target.encode(), form, content_type, NOW_NS)
     assert isinstance(parsed, WriteRequest)
-    return parsed.command
+    return parsed
 
 
 @pytest.mark.parametrize(
@@ -88,11 +94,10 @@ def test_progress_is_for_streams_and_a_quorum_wait_is_a_read() -> None:
 
 def test_a_put_carries_all_that_decides() -> None:
     form = b"value=v%2B+1&ttl=10&dir=true&prevExist=true&prevValue=w&prevIndex=3"
-    assert send(b"PUT", "/v2/keys/a", form) == Put(
-        b"/a", b"v+ 1", True, NOW_NS + TEN_S_NS, True, b"w", 3
-    )
-    refresh = send(b"PUT", "/v2/keys/a?refresh=true&ttl=10&prevExist=true")
-    assert refresh == Put(b"/a", None, False, NOW_NS + TEN_S_NS, True, refresh=True)
+    put = Put(b"/a", b"v+ 1", True, prev_exist=True, prev_value=b"w", prev_index=3)
+    assert write(b"PUT", "/v2/keys/a", form) == WriteRequest(put, TEN_S_NS)
+    refresh = write(b"PUT", "/v2/keys/a?refresh=true&ttl=10&prevExist=true")
+    assert refresh == WriteRequest(Put(b"/a", prev_exist=True, refresh=True), TEN_S_NS)
 
 
 @pytest.mark.parametrize("value", [b"", b"plain", b"a=b", b"\xff", b"x" * 100_000])
@@ -101,9 +106,8 @@ def test_a_bare_value_is_taken_as_it_is(value: bytes) -> None:
 
 
 def test_the_body_wins_over_the_query() -> None:
-    assert send(b"PUT", "/v2/keys/a?value=q&ttl=10", b"value=b&value=c") == Put(
-        b"/a", b"b", expires_ns=NOW_NS + TEN_S_NS
-    )
+    put = write(b"PUT", "/v2/keys/a?value=q&ttl=10", b"value=b&value=c")
+    assert put == WriteRequest(Put(b"/a", b"b"), TEN_S_NS)
     assert send(b"PUT", "/v2/keys/a?value=q", b"value=") == Put(b"/a", b"")
 
 
@@ -114,7 +118,11 @@ def test_only_a_form_is_read() -> None:
 
 def test_a_post_creates_in_order_and_ignores_conditions() -> None:
     form = b"value=v&ttl=10&prevExist=false&prevIndex=3"
-    assert send(b"POST", "/v2/keys/q", form) == CreateInOrder(b"/q", b"v", False, NOW_NS + TEN_S_NS)
+    assert write(b"POST", "/v2/keys/q", form) == WriteRequest(CreateInOrder(b"/q", b"v"), TEN_S_NS)
+
+
+def test_a_delete_has_no_time_to_live() -> None:
+    assert write(b"DELETE", "/v2/keys/a?ttl=10") == WriteRequest(Delete(b"/a"))
 
 
 def test_a_delete_ignores_its_body() -> None:

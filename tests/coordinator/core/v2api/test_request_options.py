@@ -3,6 +3,7 @@
 import pytest
 
 from coordinator.core.store.api_errors import ApiError
+from coordinator.core.store.commands import NO_TTL
 from coordinator.core.v2api.request_options import EXPIRES_NS_MAX, RequestOptions, read
 
 NOW_NS = 1_700_000_000_000_000_000
@@ -68,14 +69,15 @@ def test_an_index_has_64_bits() -> None:
 
 
 def test_a_ttl_counts_from_now_and_an_empty_one_is_none() -> None:
-    assert read({b"ttl": b"5"}, b"PUT", NOW_NS).expires_ns == NOW_NS + 5_000_000_000
-    assert read({b"ttl": b"0"}, b"PUT", NOW_NS).expires_ns == NOW_NS
-    assert read({b"ttl": b""}, b"PUT", NOW_NS).expires_ns == 0
+    assert read({b"ttl": b"5"}, b"PUT", NOW_NS).ttl_ns == 5_000_000_000
+    assert read({b"ttl": b"0"}, b"PUT", NOW_NS).ttl_ns == 0
+    assert read({b"ttl": b""}, b"PUT", NOW_NS).ttl_ns == NO_TTL
 
 
 def test_a_ttl_past_the_end_of_time_is_refused() -> None:
     longest_s = (EXPIRES_NS_MAX - NOW_NS) // 1_000_000_000
-    assert read({b"ttl": b"%d" % longest_s}, b"PUT", NOW_NS).expires_ns <= EXPIRES_NS_MAX
+    ttl_ns = read({b"ttl": b"%d" % longest_s}, b"PUT", NOW_NS).ttl_ns
+    assert NOW_NS + ttl_ns <= EXPIRES_NS_MAX
     wanted = (202, 'invalid value for "ttl"', 0)
     assert refusal({b"ttl": b"%d" % (longest_s + 1)}) == wanted
     assert refusal({b"ttl": b"9" * 5000}) == wanted

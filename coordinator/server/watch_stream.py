@@ -7,10 +7,10 @@ with an error line that says so, instead of with silence.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from coordinator.core.store.api_errors import ApiError
-from coordinator.core.store.watcher_hub import Watcher, WatcherHub, WatchFilter
+from coordinator.core.store.watcher_hub import Watcher, WatcherHub
+from coordinator.core.v2api.keys_api import WatchRequest
 from daemonkit.http.server import Exchange
 
 # What is encoded before looking again whether the client still takes it: events can be large.
@@ -19,34 +19,26 @@ PIECE_EVENTS_MAX = 16
 TURN_PIECES_MAX = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Watching:
-    """What was asked for. `progress_s` 0 means no progress lines."""
-
-    watch_filter: WatchFilter
-    after: int
-    stream: bool
-    progress_s: float
-
-
 class WatchStream:
     """One client's watch, from its headers to its end."""
 
     __slots__ = (
-        "_asked",
         "_exchange",
         "_loop",
         "_now_ns",
         "_progress",
+        "_request",
         "_scheduled",
         "_watcher",
         "ended",
     )
 
-    def __init__(self, exchange: Exchange, asked: Watching, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, exchange: Exchange, request: WatchRequest, now_ns: Callable[[], int]
+    ) -> None:
         self._exchange = exchange
         self._now_ns = now_ns
-        self._asked = asked
+        self._request = request
         self._watcher: Watcher | None = None
         self._loop = asyncio.get_running_loop()
         self._scheduled = False
@@ -55,14 +47,15 @@ class WatchStream:
 
     def begin(self, hub: WatcherHub, head: bytes) -> None:
         """Send the headers and what the history has. Raises ApiError 401 before any byte."""
-        self._watcher = hub.watch(self._asked.watch_filter, self._asked.after, self._wake)
+        request = self._request
+        self._watcher = hub.watch(request.watch_filter, request.after(hub.history.last), self._wake)
         exchange = self._exchange
         exchange.ends_with_client = True
         exchange.lost = self._lost
         exchange.resumed = self._wake
         exchange.start(head, chunked=True)
-        if self._asked.progress_s and self._asked.stream:
-            self._progress = self._loop.call_later(self._asked.progress_s, self._tell_progress)
+        if self._request.progress_s and self._request.stream:
+            self._progress = self._loop.call_later(self._request.progress_s, self._tell_progress)
         self._pump()
 
     def end(self, last: bytes = b"") -> None:
@@ -78,7 +71,7 @@ class WatchStream:
 
     def _pump(self) -> None:
         self._scheduled = False
-        for _ in range(TURN_PIECES_MAX if self._asked.stream else 1):
+        for _ in range(TURN_PIECES_MAX if self._request.stream else 1):
             watcher = self._watcher
             if watcher is None or not self._exchange.writable:
                 return
@@ -91,7 +84,7 @@ class WatchStream:
     def _send_piece(self, watcher: Watcher) -> None:
         exchange = self._exchange
         try:
-            events = watcher.take(PIECE_EVENTS_MAX if self._asked.stream else 1)
+            events = watcher.take(PIECE_EVENTS_MAX if self._request.stream else 1)
         except ApiError as refusal:
             exchange.write(refusal.body())
             self.end()
@@ -99,7 +92,7 @@ class WatchStream:
         if events:
             now_ns = self._now_ns()
             lines = b"".join([event.line(now_ns) for event in events])
-            if self._asked.stream:
+            if self._request.stream:
                 exchange.write(lines)
             else:
                 self.end(lines)
@@ -110,7 +103,7 @@ class WatchStream:
             return
         if not watcher.more and self._exchange.writable:
             self._exchange.write(b'{"action":"progress","index":%d}\n' % watcher.position)
-        self._progress = self._loop.call_later(self._asked.progress_s, self._tell_progress)
+        self._progress = self._loop.call_later(self._request.progress_s, self._tell_progress)
 
     def _lost(self) -> None:
         self._close()

@@ -1,0 +1,53 @@
+"""Frames between members: a length of four bytes, little endian, then messages of that length."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from coordinator.core.peer import peer_messages
+from coordinator.core.peer.peer_messages import PeerMessage
+
+# The largest entry, many times over: no member sends more.
+FRAME_BYTES_MAX = 64 << 20
+_LENGTH_BYTES = 4
+
+
+class BadFrame(Exception):  # noqa: N818 - states a fact about what came
+    """The bytes are not of a member; the connection is of no use any more."""
+
+
+def encode(messages: list[PeerMessage]) -> bytes:
+    """Return the messages as one frame."""
+    content = peer_messages.encode(messages)
+    return len(content).to_bytes(_LENGTH_BYTES, "little") + content
+
+
+class FrameReader:
+    """Bytes as they come in, messages of whole frames out."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[list[PeerMessage]]:
+        """Take bytes and yield the messages of each frame that is whole. Raises BadFrame.
+
+        The iterator must be used up before the next call.
+        """
+        buffer = self._buffer
+        buffer += data
+        start = 0
+        while len(buffer) - start >= _LENGTH_BYTES:
+            length = int.from_bytes(buffer[start : start + _LENGTH_BYTES], "little")
+            end = start + _LENGTH_BYTES + length
+            if length > FRAME_BYTES_MAX:
+                raise BadFrame(f"a frame of {length} bytes")
+            if len(buffer) < end:
+                break
+            try:
+                messages = peer_messages.decode(bytes(buffer[start + _LENGTH_BYTES : end]))
+            except msgspec.DecodeError as error:
+                raise BadFrame(str(error)) from error
+            start = end
+            yield messages
+        if start:
+            del buffer[:start]

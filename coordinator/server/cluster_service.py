@@ -1,0 +1,160 @@
+"""Changes of the cluster, discovery tokens and backups: what waits for a decision beside keys."""
+
+import secrets
+import time
+from typing import assert_never
+
+from coordinator.bootstrap import discovery_service
+from coordinator.core.cluster.members import encode_peer_urls, peer_urls_note
+from coordinator.core.raft.membership import AddLearner, Promote, Remove
+from coordinator.core.replica.pending import LeaderRequest, Outcome
+from coordinator.core.store.api_errors import ApiError, ClusterUnavailable
+from coordinator.core.store.commands import Put
+from coordinator.core.v2api import members_api
+from coordinator.core.v2api.info_pages import Page
+from coordinator.core.v2api.members_api import (
+    AddMember,
+    MembersRequest,
+    PromoteMember,
+    RejectedRequest,
+    RemoveMember,
+    TransferLeadership,
+    UpdateMember,
+)
+from coordinator.server.backup_stream import STREAMS_MAX, BackupStream
+from coordinator.server.drive_loop import DriveLoop
+from coordinator.server.responses import Responses
+from coordinator.server.telemetry import Telemetry
+from daemonkit.http.server import Exchange
+
+
+class ClusterService:
+    """Answers requests about the cluster. `grows`: other members could reach this one."""
+
+    def __init__(
+        self, loop: DriveLoop, responses: Responses, telemetry: Telemetry, *, grows: bool
+    ) -> None:
+        self._loop = loop
+        self._replica = loop.replica
+        self.responses = responses
+        self._telemetry = telemetry
+        self._grows = grows
+        self._backups: set[BackupStream] = set()
+
+    def change_members(self, exchange: Exchange, path: str, _: bytes) -> None:
+        """Add, update, promote or remove a member, or transfer leadership."""
+        head = exchange.head
+        content_type = head.fields.get(b"content-type", b"")
+        request = members_api.parse(
+            (head.method, path, content_type),
+            exchange.body,
+            self._telemetry.member_status(),
+            time.time(),
+        )
+        self._carry_out(exchange, request)
+
+    def new_token(self, exchange: Exchange, _: str, query: bytes) -> None:
+        """Make a token for discovery; its URL is the answer once its size is in the store."""
+        size = discovery_service.size_asked(query)
+        if size is None:
+            self.responses.page(exchange, members_api.bad_size(query))
+            return
+        host = exchange.head.fields.get(b"host", b"").decode(errors="replace")
+        token = secrets.token_hex(16)
+        key = f"{discovery_service.REGISTRY}/{token}/_config/size"
+        command = Put(key.encode(), b"%d" % size, prev_exist=False)
+        url = f"http{'s' if exchange.secure else ''}://{host}/{token}"
+        self._propose(exchange, command, members_api.text(url))
+
+    def backup(self, exchange: Exchange, _: str, query: bytes) -> None:
+        """Send the state: by default once it has all that was acknowledged anywhere before."""
+        if b"quorum=false" in query.split(b"&"):
+            self.copy(exchange)
+            return
+        self._loop.advance_time()
+        try:
+            self._replica.read(PendingBackup(self, exchange))
+        except ClusterUnavailable as refusal:
+            self.responses.unavailable(exchange, refusal.cause)
+        self._loop.wake()
+
+    def copy(self, exchange: Exchange) -> None:
+        """Send the present state."""
+        if exchange.finished:
+            return
+        diverged = self._replica.availability.diverged
+        if diverged or len(self._backups) >= STREAMS_MAX:
+            busy = f"{STREAMS_MAX} backups are on their way already"
+            self.responses.unavailable(exchange, diverged or busy)
+            return
+        try:
+            stream = BackupStream(exchange, self._replica, self._backups.discard)
+        except OSError as error:
+            self.responses.unavailable(exchange, f"cannot begin a backup: {error.strerror}")
+            return
+        self._backups.add(stream)
+        stream.begin(self.responses.backup_head())
+
+    def _carry_out(self, exchange: Exchange, request: MembersRequest) -> None:
+        done = members_api.DONE
+        match request:
+            case RejectedRequest(page=page):
+                self.responses.page(exchange, page)
+            case AddMember() if not self._grows:
+                self.responses.page(exchange, members_api.ALONE)
+            case AddMember(member=member):
+                learner = AddLearner(member.id, encode_peer_urls(member.peer_urls))
+                self._propose(exchange, learner, members_api.added(member))
+            case RemoveMember(member=member_id):
+                self._propose(exchange, Remove(member_id), done)
+            case PromoteMember(member=member_id):
+                self._propose(exchange, Promote(member_id), done)
+            case UpdateMember(member=member_id, peer_urls=urls):
+                self._propose(exchange, peer_urls_note(member_id, urls), done)
+            case TransferLeadership(target=target):
+                self._propose(exchange, target, done)
+            case _:
+                assert_never(request)
+
+    def _propose(self, exchange: Exchange, request: LeaderRequest, page: Page) -> None:
+        """Ask the leader for it; `page` is the answer when it is done."""
+        try:
+            self._replica.propose(request, PendingChange(self, exchange, page))
+        except ClusterUnavailable as refusal:
+            self.responses.unavailable(exchange, refusal.cause)
+        self._loop.wake()
+
+
+class PendingChange:
+    """A change that waits to be carried out."""
+
+    __slots__ = ("_exchange", "_page", "_service")
+
+    def __init__(self, service: ClusterService, exchange: Exchange, page: Page) -> None:
+        self._service = service
+        self._exchange = exchange
+        self._page = page
+
+    def answer(self, outcome: Outcome) -> None:
+        """Answer with the page, or why it was not carried out."""
+        if isinstance(outcome, ApiError):
+            self._service.responses.unavailable(self._exchange, outcome.cause)
+        else:
+            self._service.responses.page(self._exchange, self._page)
+
+
+class PendingBackup:
+    """A backup that waits until this member has all that was acknowledged."""
+
+    __slots__ = ("_exchange", "_service")
+
+    def __init__(self, service: ClusterService, exchange: Exchange) -> None:
+        self._service = service
+        self._exchange = exchange
+
+    def answer(self, outcome: Outcome) -> None:
+        """Begin to send the state."""
+        if isinstance(outcome, ApiError):
+            self._service.responses.unavailable(self._exchange, outcome.cause)
+        else:
+            self._service.copy(self._exchange)

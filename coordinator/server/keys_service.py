@@ -1,0 +1,120 @@
+"""`/v2/keys`: reads are answered at once, writes and quorum reads when they are decided."""
+
+from coordinator.core.replica.pending import Outcome
+from coordinator.core.store.api_errors import INVALID_FORM, ApiError, ClusterUnavailable
+from coordinator.core.v2api import keys_api
+from coordinator.core.v2api.keys_api import GetRequest, KeysRequest, WatchRequest, WriteRequest
+from coordinator.server.drive_loop import DriveLoop
+from coordinator.server.responses import Responses
+from coordinator.server.watch_stream import WatchStream
+from daemonkit.http.server import Exchange
+
+# Go's form parser stops here; it bounds a value, and with it an entry of the log.
+FORM_BYTES_MAX = 10 * 1024 * 1024
+
+
+class KeysService:
+    """Answers requests for keys."""
+
+    def __init__(self, loop: DriveLoop, responses: Responses) -> None:
+        self._loop = loop
+        self.replica = loop.replica
+        self.responses = responses
+        self.watches: set[WatchStream] = set()
+
+    def serve(self, exchange: Exchange, target: bytes) -> None:
+        """Answer a request for `target`, now or later."""
+        self._loop.advance_time()
+        head = exchange.head
+        content_type = head.fields.get(b"content-type", b"")
+        try:
+            if len(exchange.body) > FORM_BYTES_MAX:
+                raise ApiError(INVALID_FORM, "http: POST too large")
+            now_ns = self.replica.clock.now_ns()
+            request = keys_api.parse(head.method, target, exchange.body, content_type, now_ns)
+            self._carry_out(exchange, request)
+        except ApiError as refusal:
+            self.responses.error(exchange, refusal)
+
+    def read(self, exchange: Exchange, request: GetRequest) -> None:
+        """Answer a read from the present state. Raises ApiError."""
+        replica = self.replica
+        body = keys_api.read(replica.keyspace, request, replica.clock.now_ns())
+        self.responses.keys(exchange, 200, body)
+
+    def end_watches(self) -> None:
+        """End every watch, so that its client asks another member or comes back."""
+        for watch in tuple(self.watches):
+            watch.end()
+
+    def _carry_out(self, exchange: Exchange, request: KeysRequest) -> None:
+        replica = self.replica
+        if replica.availability.diverged:
+            raise ClusterUnavailable(replica.availability.diverged)
+        match request:
+            case GetRequest(quorum=True):
+                replica.read(PendingRead(self, exchange, request))
+                self._loop.wake()
+            case GetRequest():
+                self.read(exchange, request)
+            case WriteRequest():
+                waiter = PendingWrite(self, exchange, no_value=request.no_value)
+                replica.propose(request.command, waiter, request.ttl_ns)
+                self._loop.wake()
+            case WatchRequest():
+                self._watch(exchange, request)
+            case _:
+                self.responses.refusal(exchange, request)
+
+    def _watch(self, exchange: Exchange, request: WatchRequest) -> None:
+        stream = WatchStream(exchange, request, self.replica.clock.now_ns)
+        stream.ended = self.watches.discard
+        self.watches.add(stream)
+        try:
+            stream.begin(self.replica.keyspace.hub, self.responses.keys_head())
+        except ApiError:
+            self.watches.discard(stream)
+            raise
+
+
+class PendingWrite:
+    """A write that waits to be applied."""
+
+    __slots__ = ("_exchange", "_no_value", "_service")
+
+    def __init__(self, service: KeysService, exchange: Exchange, *, no_value: bool) -> None:
+        self._service = service
+        self._exchange = exchange
+        self._no_value = no_value
+
+    def answer(self, outcome: Outcome) -> None:
+        """Answer with the event, or with the error."""
+        service = self._service
+        if isinstance(outcome, ApiError):
+            service.responses.error(self._exchange, outcome)
+            return
+        assert outcome is not None
+        now_ns = service.replica.clock.now_ns()
+        body = keys_api.written(outcome, now_ns, no_value=self._no_value)
+        service.responses.keys(self._exchange, keys_api.status_of(outcome), body)
+
+
+class PendingRead:
+    """A quorum read that waits for its read index."""
+
+    __slots__ = ("_exchange", "_request", "_service")
+
+    def __init__(self, service: KeysService, exchange: Exchange, request: GetRequest) -> None:
+        self._service = service
+        self._exchange = exchange
+        self._request = request
+
+    def answer(self, outcome: Outcome) -> None:
+        """Read, unless nobody could say the index."""
+        service = self._service
+        try:
+            if isinstance(outcome, ApiError):
+                raise outcome
+            service.read(self._exchange, self._request)
+        except ApiError as refusal:
+            service.responses.error(self._exchange, refusal)

@@ -1,0 +1,109 @@
+"""From a data directory to a member: recovered from its log, or founded, or joining a cluster."""
+
+import asyncio
+import gc
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from coordinator.core.cluster.members import attributes_note, encode_peer_urls
+from coordinator.core.raft import membership
+from coordinator.core.raft.entry import HardState, LogEntry
+from coordinator.core.raft.membership import AddFounder
+from coordinator.core.raft.raft_node import FOUNDING_TERM
+from coordinator.core.raft.ready import Timing
+from coordinator.core.replica.replica import Replica
+from coordinator.core.replica.start_state import StartState
+from coordinator.core.storage.storage_errors import Damaged
+from coordinator.core.storage.wal_format import WalMetadata
+from coordinator.server.drive_loop import monotonic_ns
+from coordinator.settings import Settings
+from coordinator.storage.data_dir import DataDir, DirectoryInUse, RecoveredState
+from daemonkit.observe import logs
+from daemonkit.process.lifecycle import CannotServe
+
+if TYPE_CHECKING:
+    from coordinator.bootstrap.initial_membership import Beginning
+
+_log = logs.get("coordinator")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the data directory holds, and the members that are known before the log tells them."""
+
+    recovered: RecoveredState
+    peers: dict[int, tuple[str, ...]]
+
+
+async def open_data_dir(data_dir: DataDir, settings: Settings) -> Opened:
+    """Recover what is there, or begin a member by the settings. Raises CannotServe."""
+    initial = None if data_dir.has_log else await _initial_membership(settings)
+    fresh = WalMetadata(initial.member, initial.cluster) if initial else WalMetadata(0, 0)
+    try:
+        recovered = data_dir.open(fresh)
+    except (Damaged, DirectoryInUse) as error:
+        raise CannotServe(str(error)) from error
+    for repair in recovered.repairs:
+        _log.warning("repaired", path=repair.path, offset=repair.offset, done=repair.done)
+    if not recovered.is_blank:
+        return Opened(recovered, {})
+    # A start that ended between the log's first record and its first entries is begun anew.
+    initial = initial or await _initial_membership(settings)
+    if initial.member != recovered.metadata.node:
+        raise CannotServe(
+            f"{settings.data_dir} belongs to member {recovered.metadata.node:x}, and these flags "
+            f"make it member {initial.member:x}: use the flags that it was started with, or "
+            "another --data-dir"
+        )
+    if initial.founders:
+        recovered = _found(data_dir, recovered, initial)
+    return Opened(recovered, initial.peers)
+
+
+def start_replica(recovered: RecoveredState, settings: Settings) -> Replica:
+    """Make the replica that goes on from what was recovered."""
+    snapshot, me = recovered.snapshot, recovered.metadata.node
+    start = StartState(
+        member=me,
+        state=recovered.hard_state,
+        entries=recovered.entries,
+        snapshot=(snapshot.index, snapshot.term, snapshot.data) if snapshot else None,
+        published=(attributes_note(me, settings.name, settings.advertise_client),),
+        randrange=random.SystemRandom().randrange,
+        now_ns=monotonic_ns(),
+        wall_ns=time.time_ns(),
+        tick_ns=settings.heartbeat_ms * 1_000_000,
+        timing=Timing(settings.election_ms // settings.heartbeat_ms),
+    )
+    replica = Replica(start)
+    # What was loaded lives as long as the process: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    return replica
+
+
+async def _initial_membership(settings: Settings) -> "Beginning":
+    # Only a first start asks others for anything, and the modules for that take a while to load.
+    from coordinator.bootstrap import initial_membership
+
+    try:
+        return await asyncio.to_thread(initial_membership.begin, settings)
+    except initial_membership.CannotBegin as error:
+        raise CannotServe(str(error)) from error
+
+
+def _found(data_dir: DataDir, recovered: RecoveredState, initial: "Beginning") -> RecoveredState:
+    """Begin the log with the founders, as every one of them does."""
+    founders = sorted(initial.founders.items())
+    entries = [
+        LogEntry(
+            FOUNDING_TERM, index, membership.encode(AddFounder(member, encode_peer_urls(urls)))
+        )
+        for index, (member, urls) in enumerate(founders, 1)
+    ]
+    state = HardState(FOUNDING_TERM, 0, len(entries))
+    data_dir.append(entries, state)
+    data_dir.sync()
+    return RecoveredState(recovered.metadata, None, state, entries)

@@ -1,0 +1,194 @@
+"""The connection to one other member: dialed again and again until it is closed.
+
+What it cannot send now it drops, and says so: Raft sends again what matters.
+"""
+
+import asyncio
+import os
+import ssl
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from coordinator.core.peer import frames, handshake
+from coordinator.core.peer.handshake import PeerAddress
+from coordinator.core.peer.latency import PeerLatencies
+from coordinator.core.peer.peer_messages import PeerMessage
+from daemonkit.observe import logs
+
+# What may wait in a connection for a member that does not read: three times the appends in flight.
+OUTBOX_BYTES_MAX = 48 << 20
+DIAL_S = 1.0
+# Between two attempts to reach a member that is away.
+RETRY_MIN_S, RETRY_MAX_S = 0.05, 0.5
+
+_log = logs.get("coordinator.peers")
+
+
+class TransportEvents(Protocol):
+    """Who is told what happens between the members."""
+
+    def received(self, messages: list[PeerMessage]) -> None:
+        """Messages have come."""
+        ...
+
+    def messages_lost(self, member: int) -> None:
+        """Messages to a member may have been lost."""
+        ...
+
+    def connection_refused(self, member: int) -> None:
+        """No process listens at the member's address."""
+        ...
+
+    def peer_connected(self, member: int) -> None:
+        """A member has dialed this one, so it is there."""
+        ...
+
+    def removed(self) -> None:
+        """Another member says that this one is no longer in the cluster."""
+        ...
+
+
+@dataclass(slots=True)
+class Outbound:
+    """What all connections of one member share."""
+
+    address: PeerAddress
+    events: TransportEvents
+    tls: ssl.SSLContext | None
+    latencies: PeerLatencies = field(default_factory=PeerLatencies)
+    sent_bytes: int = 0
+
+    def lost(self, member: int) -> None:
+        """Note that messages to a member were dropped."""
+        self.latencies.failed(member)
+        self.events.messages_lost(member)
+
+
+class PeerConnection(asyncio.Protocol):
+    """The way to one member."""
+
+    def __init__(self, outbound: Outbound, member: int, urls: tuple[str, ...]) -> None:
+        self.member = member
+        self.urls = urls
+        self.is_open = False
+        self._outbound = outbound
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._head = b""
+        self._descriptor = -1
+        self._retry_s = RETRY_MIN_S
+        self._attempt = 0
+        self._closed = False
+        self._pausing = False
+        self._logged = ""
+        self._dialing: asyncio.Task[None] | None = None
+        self._dial()
+
+    def send(self, messages: list[PeerMessage]) -> None:
+        """Send a frame, or drop it."""
+        transport = self._transport
+        if not self.is_open or transport is None:
+            return
+        if transport.get_write_buffer_size() > OUTBOX_BYTES_MAX:
+            self._outbound.lost(self.member)
+            return
+        frame = frames.encode(messages)
+        self._outbound.sent_bytes += len(frame)
+        # At once, not at the end of the loop's turn: a sync of our disk may come before that.
+        if self._descriptor >= 0 and not transport.get_write_buffer_size():
+            try:
+                frame = frame[os.write(self._descriptor, frame) :]
+            except BlockingIOError:
+                pass
+            except OSError:
+                transport.abort()
+                return
+        if frame:
+            transport.write(frame)
+
+    def hurry(self) -> None:
+        """Dial now instead of later."""
+        if self._pausing and self._dialing is not None:
+            self._dialing.cancel()
+            self._retry_s = RETRY_MIN_S
+            self._dial()
+
+    def close(self) -> None:
+        """End the connection for good."""
+        self._closed = True
+        if self._dialing is not None:
+            self._dialing.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+        plain = transport.get_extra_info("sslcontext") is None
+        self._descriptor = transport.get_extra_info("socket").fileno() if plain else -1
+        request = handshake.request(self._host, self._outbound.address, self.member)
+        transport.write(request)  # type: ignore[attr-defined]
+
+    def data_received(self, data: bytes) -> None:
+        if self.is_open:
+            return  # nothing is said on this side any more
+        self._head += data
+        if handshake.HEAD_END in self._head or len(self._head) > handshake.HEAD_BYTES_MAX:
+            if handshake.status_code(self._head) == b"101":
+                self.is_open, self._retry_s = True, RETRY_MIN_S
+                self._log_once("linked")
+            else:
+                self._turned_away(self._head)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        was_open, self.is_open, self._transport = self.is_open, False, None
+        if was_open:
+            self._outbound.lost(self.member)
+        self._dial(0.0 if was_open else self._retry_s)
+
+    def _turned_away(self, head: bytes) -> None:
+        answer = head.partition(b"\r\n")[0]
+        self._log_once("refused", answer=answer.decode(errors="replace"))
+        if handshake.status_code(head) == b"410":
+            self._outbound.events.removed()
+        self._retry_s = RETRY_MAX_S
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _dial(self, after_s: float = 0.0) -> None:
+        if not self._closed:
+            self._dialing = self._loop.create_task(self._dial_once(after_s))
+
+    async def _dial_once(self, after_s: float) -> None:
+        self._pausing = after_s > 0
+        if self._pausing:
+            await asyncio.sleep(after_s)
+            self._pausing = False
+        self._head = b""
+        parts = urlsplit(self.urls[self._attempt % len(self.urls)])
+        self._attempt += 1
+        self._host = parts.netloc.encode()
+        tls = self._outbound.tls if parts.scheme == "https" else None
+        try:
+            async with asyncio.timeout(DIAL_S):
+                await self._loop.create_connection(
+                    lambda: self,
+                    parts.hostname or "",
+                    parts.port or 0,
+                    ssl=tls,
+                    server_hostname=parts.hostname if tls else None,
+                )
+        except (OSError, ssl.SSLError) as error:
+            self._log_once("away", why=str(error) or type(error).__name__)
+            if isinstance(error, ConnectionRefusedError):
+                self._outbound.events.connection_refused(self.member)
+            self._retry_s = min(2 * self._retry_s, RETRY_MAX_S)
+            self._dial(self._retry_s)
+
+    def _log_once(self, event: str, **about: object) -> None:
+        """Log a change of the connection, and not again until it changes."""
+        if event != self._logged:
+            self._logged = event
+            _log.info(event, member=f"{self.member:x}", url=",".join(self.urls), **about)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlencode, urlsplit
 
-from coordinator.transport import transport
+from coordinator.core.peer import handshake
 from rig.processes import Running, answers, free_port, python, wait_until
 
-UPGRADE = transport.UPGRADE.decode()
+UPGRADE = handshake.UPGRADE.decode()
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 

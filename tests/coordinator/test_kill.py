@@ -74,7 +74,7 @@ def test_a_killed_coordinator_has_every_acknowledged_write_once(tmp_path: Path) 
     rng = random.Random(seed)
     ledger, port, index_before = Ledger(), free_port(), 0
     for _ in range(KILLS):
-        with Coordinator(tmp_path, "--snapshot-count", "2000", port=port) as running:
+        with Coordinator(tmp_path, "--snapshot-count", "200", port=port) as running:
             assert store_index(running.url) >= index_before, "the index went backwards"
             writers = [
                 threading.Thread(target=write_until_cut, args=(running.url, ledger))

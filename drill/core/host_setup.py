@@ -9,7 +9,7 @@ CLIENT_PORT, PEER_PORT = 2379, 2380
 PROXY_PORT, NGINX_PORT = 80, 8080
 # With five members two hosts may be down; with fewer, one.
 FIVE = 5
-# Instrument ask anew after a second, so that a host is left by all within two.
+# Clients resolve again after a second, so all of them leave a host within two.
 TTL_S = 1
 # A silent host is suspected after this time, which is longer than an election takes.
 AGENT_TTL_S = 10

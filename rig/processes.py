@@ -18,12 +18,16 @@ from typing import Self, TypeVar
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from rig import fork_server
+
+ROOT = fork_server.ROOT
 T = TypeVar("T")
 START_S = 20.0
 # LONG=1 for the counts that a release is tested with; without it, some that fit a coffee break.
 LONG = bool(os.environ.get("LONG"))
 STOP_S = 15.0
+# Whether our programs are started by a fork server; the tests' conftest says so.
+FORKS = False
 
 
 # Below those that Linux gives to outgoing connections, one of which could take the port first.
@@ -125,15 +129,21 @@ class Running:
 
     def __init__(self, command: Sequence[str], log: Path, **environment: str) -> None:
         self.log = log
-        with log.open("ab") as out:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-                start_new_session=True,
-            )
+        variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+        self.process: subprocess.Popen[bytes] | fork_server.ForkedProcess
+        with log.open("ab") as out, open(os.devnull, "rb") as nothing:  # noqa: PTH123
+            if FORKS and fork_server.can_start(command):
+                streams = [nothing.fileno(), out.fileno(), out.fileno()]
+                self.process = fork_server.start(command, streams, variables)
+            else:
+                self.process = subprocess.Popen(
+                    command,
+                    stdin=nothing,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    env=variables,
+                    start_new_session=True,
+                )
 
     def wait_for(self, condition: Callable[[], object], what: str) -> None:
         """Wait until `condition` holds while the process lives."""
@@ -173,6 +183,25 @@ class Running:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def run(
+    command: Sequence[str], *, stdin: str = "", timeout_s: float = 60.0, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run one of our programs to its end in this project's root, and return its output."""
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    if FORKS and fork_server.can_start(command):
+        return fork_server.run(command, variables, stdin=stdin, timeout_s=timeout_s)
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=variables,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
 
 
 def python(module: str, *arguments: str) -> list[str]:

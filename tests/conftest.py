@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from rig import processes
 from rig.processes import Coordinator, Etcd, Etcd3
 
 # Their daemons know the Store protocol alone, and tests/client holds its adapters to one contract.
 ON_ANY_STORE = ("tests/confd/", "tests/locksmith/", "tests/skydns/", "tests/vulcan/")
 STORE = re.compile(r"(?<=[\[-])(coordinator|etcd3?)(?=[\]-])")
+
+
+processes.FORKS = True
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

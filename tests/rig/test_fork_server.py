@@ -1,0 +1,62 @@
+"""A process from the fork server is as one from a fresh interpreter."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from rig import fork_server
+from rig.processes import ROOT, Running, python
+
+CHILD = "tests.rig.child"
+ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "TZ": "UTC", "GREETING": "hi"}
+
+
+def both(*arguments: str, stdin: str = "") -> Sequence[subprocess.CompletedProcess[str]]:
+    command = python(CHILD, *arguments)
+    fresh = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    return fresh, fork_server.run(command, ENVIRONMENT, stdin=stdin, timeout_s=30)
+
+
+@pytest.mark.parametrize("wish", ["facts", "exit 3", "raise", "sys.exit text", "atexit"])
+def test_its_output_and_exit_code_are_those_of_a_fresh_interpreter(wish: str) -> None:
+    fresh, forked = both(*wish.split(), stdin="from stdin")
+    assert forked.returncode == fresh.returncode
+    assert forked.stdout == fresh.stdout
+    # The traceback of a fork has the frames of the fork server, too.
+    assert forked.stderr.splitlines()[-1:] == fresh.stderr.splitlines()[-1:]
+
+
+def test_a_signal_ends_it_and_its_exit_code_says_so(tmp_path: Path) -> None:
+    with Running(python(CHILD, "sleep"), tmp_path / "log") as running:
+        assert isinstance(running.process, fork_server.ForkedProcess) or os.environ.get("FRESH")
+        running.wait_for(lambda: "sleeping" in running.tail(), "the child sleeps")
+        assert os.getsid(running.process.pid) == running.process.pid
+        assert running.process.poll() is None
+        running.process.send_signal(signal.SIGKILL)
+        assert running.process.wait(10) == -signal.SIGKILL
+
+
+def test_a_command_that_takes_too_long_is_killed() -> None:
+    with pytest.raises(subprocess.TimeoutExpired):
+        fork_server.run(python(CHILD, "sleep"), ENVIRONMENT, timeout_s=0.5)
+
+
+def test_only_our_modules_are_started_so() -> None:
+    assert fork_server.can_start([sys.executable, "-m", "coordinator"]) is not bool(
+        os.environ.get("FRESH")
+    )
+    assert not fork_server.can_start(["etcd"])

@@ -23,6 +23,7 @@ def both(*arguments: str, stdin: str = "") -> Sequence[subprocess.CompletedProce
         cwd=ROOT,
         env=ENVIRONMENT,
         input=stdin,
+        start_new_session=True,
         capture_output=True,
         text=True,
         timeout=30,

@@ -1,4 +1,4 @@
-"""A zone to ask, without sockets and store."""
+"""DNS queries as bytes, and a zone to answer them from, without sockets and store."""
 
 from collections.abc import Iterable
 
@@ -6,14 +6,15 @@ import dnslib
 
 from coordinator.client.core.store_protocol import Entry
 from coordinator.client.core.view import Changes
-from skydns.core.config import Settings
+from skydns.core.config import Config
 from skydns.core.dns import name as names
-from skydns.core.zone.answer import Answer, Question, answer
-from skydns.core.zone.lookup import World
+from skydns.core.dns.question import Question
+from skydns.core.zone.answer import Answer, answer
+from skydns.core.zone.lookup import Snapshot
 from skydns.core.zone.zone import Zone
 
 DOMAIN = names.parse("skydns.local.")
-SETTINGS = Settings(domains=(DOMAIN,))
+CONFIG = Config(domains=(DOMAIN,))
 NOW_S = 1_700_000_000.0
 
 
@@ -21,31 +22,33 @@ def entry(key: str, value: str, expires_at: float | None = None) -> Entry:
     return Entry(key, value, 1, 1, expires_at)
 
 
-def whole(keys: Iterable[tuple[str, str]], index: int = 1) -> Changes:
+def reset_to(keys: Iterable[tuple[str, str]], index: int = 1) -> Changes:
     return Changes("c", index, tuple(entry(*each) for each in keys), reset=True)
 
 
-def world(keys: Iterable[tuple[str, str]], settings: Settings = SETTINGS) -> World:
-    zone = Zone(settings.prefix)
-    zone.apply(whole(keys))
-    return World(zone, settings, NOW_S)
+def snapshot(keys: Iterable[tuple[str, str]], config: Config = CONFIG) -> Snapshot:
+    zone = Zone(config.prefix)
+    zone.apply(reset_to(keys))
+    return Snapshot(zone, config, NOW_S)
 
 
-def number(kind: str) -> int:
-    return int(kind.removeprefix("TYPE")) if kind.startswith("TYPE") else dnslib.QTYPE.reverse[kind]
+def type_number(rtype: str) -> int:
+    if rtype.startswith("TYPE"):
+        return int(rtype.removeprefix("TYPE"))
+    return int(dnslib.QTYPE.reverse[rtype])
 
 
-def ask(asked: World, text: str, kind: str = "A", turn: int = 0) -> Answer:
-    return answer(Question(names.parse(text), number(kind)), asked, turn)
+def ask(asked: Snapshot, text: str, rtype: str = "A", rotation: int = 0) -> Answer:
+    return answer(Question(names.parse(text), type_number(rtype)), asked, rotation)
 
 
-def packet(text: str, kind: int = 1, *, edns: bytes = b"", flags: int = 0x0100) -> bytes:
+def packet(text: str, rtype: int = 1, *, edns: bytes = b"", flags: int = 0x0100) -> bytes:
     """A query as a client writes it; `text` keeps its case."""
     labels = [] if text in {"", "."} else text.removesuffix(".").encode().split(b".")
     name = b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
     counts = b"\0\1\0\0\0\0" + (b"\0\1" if edns else b"\0\0")
     head = b"\x12\x34" + flags.to_bytes(2, "big") + counts
-    return head + name + kind.to_bytes(2, "big") + b"\0\1" + edns
+    return head + name + rtype.to_bytes(2, "big") + b"\0\1" + edns
 
 
 def opt(size: int = 1232, *, version: int = 0, flags: int = 0, options: bytes = b"") -> bytes:

@@ -7,16 +7,14 @@ from typing import Annotated, NoReturn, TypeVar
 import typer
 
 from daemonkit import options
-from daemonkit.observe import logs
-from skydns.core import rrl
-from skydns.core import store_config as configs
-from skydns.core.config import Settings
+from skydns.core import acl, store_config
+from skydns.core.config import Config
 from skydns.core.dns import name as names
 
 S = TypeVar("S")
 T = TypeVar("T")
-NODE = platform.node()
-app = options.program("Answer DNS from keys of the store.")
+HOSTNAME = platform.node()
+app = options.program("Answer DNS queries from keys of the store.")
 
 Addr = Annotated[
     str,
@@ -25,32 +23,39 @@ Addr = Annotated[
     ),
 ]
 Domain = Annotated[
-    str, typer.Option("--domain", metavar="NAME,...", help="Domains to be the authority for.")
+    str, typer.Option("--domain", metavar="NAME,...", help="Domains to be authoritative for.")
 ]
 Hostmaster = Annotated[
     str,
     typer.Option(
-        "--hostmaster", metavar="MAILBOX", help="Mailbox in SOA; hostmaster@DOMAIN without it."
+        "--hostmaster",
+        metavar="MAILBOX",
+        help="Mailbox in the SOA record; hostmaster@DOMAIN if not given.",
     ),
 ]
 PathPrefix = Annotated[
-    str, typer.Option("--path-prefix", metavar="PATH", help="Where the services' keys are.")
+    str, typer.Option("--path-prefix", metavar="PATH", help="Path of the services' keys.")
 ]
 RoundRobin = Annotated[
-    bool, typer.Option("--round-robin/--no-round-robin", help="Turn the order of addresses.")
+    bool,
+    typer.Option(
+        "--round-robin/--no-round-robin", help="Rotate the order of addresses in answers."
+    ),
 ]
 Ttl = Annotated[
     int,
-    typer.Option("--ttl", metavar="SECONDS", min=1, max=86_400, help="TTL where a key has none."),
+    typer.Option(
+        "--ttl", metavar="SECONDS", min=1, max=86_400, help="TTL of keys that do not set one."
+    ),
 ]
 MinTtl = Annotated[
     int,
     typer.Option(
-        "--min-ttl", metavar="SECONDS", min=0, max=86_400, help='TTL of "no such name or data".'
+        "--min-ttl", metavar="SECONDS", min=0, max=86_400, help="TTL of NXDOMAIN and NODATA."
     ),
 ]
 Local = Annotated[
-    str, typer.Option("--local", metavar="NAME", help="What local.dns.DOMAIN stands for.")
+    str, typer.Option("--local", metavar="NAME", help="Name that local.dns.DOMAIN stands for.")
 ]
 ApexSweep = Annotated[
     bool,
@@ -62,32 +67,38 @@ Identity = Annotated[
         "--identity",
         metavar="TEXT",
         show_default="this host's name",
-        help="What id.server and NSID say; empty: nothing.",
+        help="Text for id.server and NSID; empty to tell nothing.",
     ),
 ]
 Nameservers = Annotated[
     str,
     typer.Option(
-        "--nameservers", metavar="HOST:PORT,...", help="Whom to ask for other names; nobody."
+        "--nameservers",
+        metavar="HOST:PORT,...",
+        help="Servers to forward all other names to; none if not given.",
     ),
 ]
 NsRotate = Annotated[
-    bool, typer.Option("--ns-rotate/--no-ns-rotate", help="Ask nameservers in turn.")
+    bool, typer.Option("--ns-rotate/--no-ns-rotate", help="Ask the nameservers in rotation.")
 ]
 Ndots = Annotated[
     int,
-    typer.Option("--ndots", min=0, max=127, help="Names with fewer labels are not asked for."),
+    typer.Option(
+        "--ndots", min=0, max=127, help="Do not forward names with fewer labels than this."
+    ),
 ]
 AllowQuery = Annotated[
     str,
-    typer.Option("--allow-query", metavar="NETWORK,...", help="Who may ask; empty: everybody."),
+    typer.Option(
+        "--allow-query", metavar="NETWORK,...", help="Networks that are answered; empty for all."
+    ),
 ]
 AllowRecursion = Annotated[
     str,
     typer.Option(
         "--allow-recursion",
         metavar="NETWORK,...",
-        help="Whose questions may go to nameservers and stub zones.",
+        help="Networks whose queries may be forwarded to nameservers and stub zones.",
     ),
 ]
 RateLimit = Annotated[
@@ -97,7 +108,7 @@ RateLimit = Annotated[
         metavar="N",
         min=0,
         max=1_000_000,
-        help="Equal UDP answers a second to one network; 0 for any number.",
+        help="Equal answers a second to one network over UDP; 0 for no limit.",
     ),
 ]
 LameDuck = Annotated[
@@ -107,7 +118,7 @@ LameDuck = Annotated[
         metavar="SECONDS",
         min=0.0,
         max=60.0,
-        help="How long to answer on after /ready says no.",
+        help="How long to answer after /ready says no.",
     ),
 ]
 
@@ -122,7 +133,7 @@ def skydns(  # noqa: PLR0913 - one parameter an option
     round_robin: RoundRobin = True,
     local: Local = "",
     apex_sweep: ApexSweep = False,
-    identity: Identity = NODE,
+    identity: Identity = HOSTNAME,
     nameservers: Nameservers = "",
     ns_rotate: NsRotate = True,
     ndots: Ndots = 2,
@@ -144,22 +155,19 @@ def skydns(  # noqa: PLR0913 - one parameter an option
     log_format: options.LogFormat = "text",
     config: options.Config = None,  # noqa: ARG001 - its callback has read the file
 ) -> None:
-    """Answer DNS from the services below a prefix of the store."""
-    from skydns.daemon import Options, run
-
-    logs.configure(log_level, log_format)
-    settings = Settings(
+    """Answer DNS queries from the services below a prefix of the store."""
+    answers = Config(
         domains=tuple(_read(names.parse, each.strip(), "--domain") for each in domain.split(",")),
         prefix=_prefix(path_prefix),
-        hostmaster=_read(configs.mailbox, hostmaster, "--hostmaster"),
+        hostmaster=_read(store_config.mailbox, hostmaster, "--hostmaster"),
         ttl_s=ttl,
         negative_ttl_s=min_ttl,
         round_robin=round_robin,
         local=_read(names.parse, local, "--local") if local else (),
         apex_sweep=apex_sweep,
-        identity=identity[: configs.IDENTITY_CHARACTERS_MAX],
+        identity=identity[: store_config.IDENTITY_CHARACTERS_MAX],
         nameservers=tuple(
-            _read(configs.server, each, "--nameservers") for each in _listed(nameservers)
+            _read(store_config.server, each, "--nameservers") for each in _listed(nameservers)
         ),
         ns_rotate=ns_rotate,
         ndots=ndots,
@@ -167,9 +175,14 @@ def skydns(  # noqa: PLR0913 - one parameter an option
         recursion=_networks(allow_recursion, "--allow-recursion"),
         rate=rate_limit,
     )
-    daemon = Options(
+    from daemonkit.observe import logs
+    from skydns.daemon import run
+    from skydns.settings import Settings
+
+    logs.configure(log_level, log_format)
+    settings = Settings(
         addresses=tuple(options.parse_address(each.strip()) for each in addr.split(",")),
-        settings=settings,
+        config=answers,
         endpoints=endpoints,
         tls=(ca_file, cert_file, key_file),
         state_dir=state_dir,
@@ -179,7 +192,7 @@ def skydns(  # noqa: PLR0913 - one parameter an option
         log_level=log_level,
         log_format=log_format,
     )
-    raise typer.Exit(run(daemon, drain_s=drain_timeout + lame_duck))
+    raise typer.Exit(run(settings, drain_s=drain_timeout + lame_duck))
 
 
 def _read(read: Callable[[S], T], given: S, option: str) -> T:
@@ -194,14 +207,14 @@ def _listed(text: str) -> tuple[str, ...]:
 
 
 def _networks(text: str, option: str) -> tuple[str, ...]:
-    return tuple(str(each) for each in _read(rrl.networks, _listed(text), option))
+    return tuple(str(each) for each in _read(acl.networks, _listed(text), option))
 
 
 def _prefix(text: str) -> str:
     path = text.strip("/")
     if not path or not all(path.split("/")):
         raise typer.BadParameter(
-            f"{text!r} is no path: name at least one segment, as in skydns",
+            f"{text!r} is not a path: write at least one segment, such as skydns",
             param_hint="--path-prefix",
         )
     return "/" + path

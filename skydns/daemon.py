@@ -1,12 +1,10 @@
-"""The daemon: sockets, one copy of the keys for all workers, and the status page."""
+"""The daemon: it follows the store, feeds the workers, and shows the status page."""
 
 import asyncio
 import secrets
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 import msgspec
 
@@ -16,98 +14,79 @@ from daemonkit.observe import logs
 from daemonkit.observe.status_page import Probe, StatusPage
 from daemonkit.options import EXIT_USAGE, Failure
 from daemonkit.process import lifecycle
-from daemonkit.process.lifecycle import Lifecycle, activated_sockets
-from daemonkit.process.listening_socket import listening_socket
+from daemonkit.process.lifecycle import Lifecycle
 from daemonkit.process.supervisor import Supervisor
 from skydns.core import ipc
-from skydns.core.config import Settings
+from skydns.core.config import Config, ServerAddress
 from skydns.core.dns import name as names
-from skydns.core.ipc import Update
+from skydns.core.ipc import LOADED, TOP, WorkerSettings, WorkerUpdate
+from skydns.core.keys import config_key, is_config
 from skydns.core.store_config import merged
-from skydns.core.zone.service import CONFIG_SEGMENT, Bad, is_config, read
-from skydns.worker import LOADED, TOP, Boot
+from skydns.core.zone.service import InvalidKey, read
+from skydns.io.listeners import open_sockets
+from skydns.settings import Settings
 
-# A re-connect takes less; only what lasts longer is worth a second question of every client.
-BLIND_AFTER_S = 10.0
-LOOK_S = 1.0
-# The status page has more of them.
-LOGGED_BAD_MAX = 10
-SHOWN_BAD_MAX = 1000
-# Bursts wait here: a few thousand queries, as in skydns.socket.
-RECEIVE_BYTES = 4 * 1024 * 1024
+# A reconnect takes less. Short TTLs make every client ask more often, so they must be worth it.
+STORE_DOWN_AFTER_S = 10.0
+STORE_CHECK_S = 1.0
+# The status page shows more of them.
+LOGGED_INVALID_MAX = 10
+SHOWN_INVALID_MAX = 1000
 SNAPSHOT = "skydns.snapshot"
 
 _log = logs.get("skydns")
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How the daemon runs. `addresses` are ignored when systemd passes sockets.
-
-    `tls` are the files of the store's CA, our certificate and its key. `lame_duck_s` is how
-    long answers go on once `/ready` says no.
-    """
-
-    addresses: tuple[tuple[str, int], ...]
-    settings: Settings
-    endpoints: str
-    tls: tuple[Path | None, Path | None, Path | None]
-    state_dir: Path | None
-    status_addr: str
-    workers: int
-    lame_duck_s: float
-    log_level: str
-    log_format: str
-
-
-def run(options: Options, *, drain_s: float) -> int:
-    """Run the daemon to its end; return the exit code. Failure says what it cannot run with."""
+def run(settings: Settings, *, drain_s: float) -> int:
+    """Run the daemon until it ends; return the exit code. Failure says why it cannot run."""
     try:
-        tls = Tls(*(str(path or "") for path in options.tls))
-        store = connect(options.endpoints, tls=tls)
+        store = connect(settings.endpoints, tls=Tls(*settings.tls_files))
     except BadRequest as error:
         raise Failure(str(error), EXIT_USAGE) from None
     try:
-        sockets = _sockets(options.addresses)
+        sockets = open_sockets(settings.addresses)
     except OSError as error:
         remedy = "name another address with --addr, or take the sockets from skydns.socket"
         raise Failure(f"{error.filename}: {error.strerror}; {remedy}") from None
-    return lifecycle.run(Skydns(options, store, sockets), drain_s=drain_s)
+    return lifecycle.run(DnsDaemon(settings, store, sockets), drain_s=drain_s)
 
 
-class Skydns:
+class DnsDaemon:
     """Feeds worker processes with the keys below the prefix."""
 
     def __init__(
-        self, options: Options, store: Store, sockets: Mapping[str, socket.socket]
+        self, settings: Settings, store: Store, sockets: Mapping[str, socket.socket]
     ) -> None:
-        own = {sock.getsockname()[:2] for sock in sockets.values()}
-        self._own = frozenset(own)
-        self._flags = msgspec.structs.replace(options.settings, tag=secrets.token_bytes(8))
-        self._settings = self._without_self(self._flags)
+        self._own_addresses = frozenset(sock.getsockname()[:2] for sock in sockets.values())
+        self._flags = msgspec.structs.replace(settings.config, loop_tag=secrets.token_bytes(8))
+        self._config = self._without_self(self._flags)
         self._config_error = ""
-        self._lame_duck_s = options.lame_duck_s
-        self._ending = False
-        self._count = options.workers
+        self._lame_duck_s = settings.lame_duck_s
+        self._draining = False
+        self._worker_count = settings.workers
         self._sockets = tuple(sockets)
         self._view = View()
         self._loaded = False
-        self._blind = False
-        self._bad: dict[str, Bad] = {}
-        files = [str(path or "") for path in options.tls]
-        tls = (files[0], files[1], files[2])
-        boot = Boot(self._settings, options.endpoints, tls, options.log_level, options.log_format)
+        self._store_down = False
+        self._invalid: dict[str, InvalidKey] = {}
+        worker_settings = WorkerSettings(
+            self._config,
+            settings.endpoints,
+            settings.tls_files,
+            settings.log_level,
+            settings.log_format,
+        )
         self._workers = Supervisor(
             "skydns.worker",
-            options.workers,
+            settings.workers,
             sockets=sockets,
             catch_up=self._catch_up,
-            settings=msgspec.msgpack.encode(boot),
+            settings=ipc.encode(worker_settings),
         )
-        cache = options.state_dir / SNAPSHOT if options.state_dir else None
-        self._mirror = Mirror(store, options.settings.prefix, self._deliver, cache=cache)
+        cache = settings.state_dir / SNAPSHOT if settings.state_dir else None
+        self._mirror = Mirror(store, settings.config.prefix, self._deliver, cache=cache)
         self._page = StatusPage(
-            options.status_addr,
+            settings.status_addr,
             health=lambda: Probe(ok=True),
             ready=self._ready,
             state=self._state,
@@ -120,124 +99,123 @@ class Skydns:
         self._mirror.start()
         await self._workers.start(life)
         await self._page.start()
-        life.spawn(self._look_after_store(life), "store")
+        life.spawn(self._watch_store(life), "store")
         _log.info("serving", sockets=" ".join(self._sockets))
 
     async def drain(self) -> None:
-        """Say that others should be asked, answer on until they are, and let the store go."""
-        self._ending = True
+        """Say that clients should ask others, answer until they do, and release the store."""
+        self._draining = True
         await asyncio.sleep(self._lame_duck_s)
         await self._workers.drain()
         await self._page.stop()
         await asyncio.to_thread(self._mirror.stop)
 
     def reload(self) -> None:
-        """Do nothing: what changes while we run is in keys."""
+        """Do nothing: what can change while the daemon runs is in keys."""
 
     def _deliver(self, changes: Changes) -> None:
-        """Take changes on the mirror's thread, where judging many keys holds nobody up."""
+        """Take changes on the mirror's thread, where reading many keys delays nobody."""
         prefix = self._flags.prefix
         leaves = (read(e, prefix) for e in changes.entries if not is_config(e.key, prefix))
-        bad = {leaf.key: leaf for leaf in leaves if isinstance(leaf, Bad)}
-        self._loop.call_soon_threadsafe(self._apply, changes, bad)
+        invalid = {leaf.key: leaf for leaf in leaves if isinstance(leaf, InvalidKey)}
+        self._loop.call_soon_threadsafe(self._apply, changes, invalid)
 
-    def _apply(self, changes: Changes, bad: dict[str, Bad]) -> None:
+    def _apply(self, changes: Changes, invalid: dict[str, InvalidKey]) -> None:
         self._view.apply(changes)
         if changes.reset:
-            self._bad = {}
+            self._invalid = {}
         for key in changes.touched():
-            self._bad.pop(key, None)
-        self._bad.update(bad)
-        for leaf in islice(bad.values(), LOGGED_BAD_MAX):
-            _log.warning("bad-record", key=leaf.key, reason=leaf.reason, all=len(self._bad))
+            self._invalid.pop(key, None)
+        self._invalid.update(invalid)
+        for leaf in islice(invalid.values(), LOGGED_INVALID_MAX):
+            _log.warning("bad-record", key=leaf.key, reason=leaf.reason, all=len(self._invalid))
         self._loaded = True
-        config = f"{self._flags.prefix}/{CONFIG_SEGMENT}"
-        settings = None
-        if changes.reset or config in changes.touched():
-            before, entry = self._settings, self._view.entries.get(config)
-            self._settings = self._configured(entry.value if entry is not None else "{}")
-            settings = None if self._settings == before else self._settings
-        self._workers.publish(ipc.encode(Update(self._blind, changes, settings)))
+        key, changed = config_key(self._flags.prefix), None
+        if changes.reset or key in changes.touched():
+            before, entry = self._config, self._view.entries.get(key)
+            self._config = self._merged(entry.value if entry is not None else "{}")
+            changed = None if self._config == before else self._config
+        self._workers.publish(ipc.encode(WorkerUpdate(self._store_down, changes, changed)))
 
-    def _configured(self, text: str) -> Settings:
-        """Return the settings under those in the store; those that held when they are wrong."""
+    def _merged(self, text: str) -> Config:
+        """Merge the settings in the store; keep the present ones when those are wrong."""
         try:
-            settings, idle = merged(self._flags, text)
+            config, ignored = merged(self._flags, text)
         except ValueError as error:
             self._config_error = str(error)
             _log.error("config-refused", reason=self._config_error)
-            return self._settings
+            return self._config
         self._config_error = ""
-        if idle:
-            _log.warning("config-without-effect", names=" ".join(idle))
-        settings = self._without_self(settings)
-        if settings != self._settings:
-            _log.info("configured", domains=" ".join(map(names.text, settings.domains)))
-        return settings
+        if ignored:
+            _log.warning("config-without-effect", names=" ".join(ignored))
+        config = self._without_self(config)
+        if config != self._config:
+            _log.info("configured", domains=" ".join(map(names.text, config.domains)))
+        return config
 
-    def _without_self(self, settings: Settings) -> Settings:
-        """Leave out nameservers that are ourselves: they would be asked for ever."""
-        others = tuple(each for each in settings.nameservers if not self._is_own(each))
-        if len(others) < len(settings.nameservers):
-            _log.error("nameserver-is-myself", left=len(others))
-        return msgspec.structs.replace(settings, nameservers=others)
+    def _without_self(self, config: Config) -> Config:
+        """Leave out nameservers that are this server, which would forward to itself for ever."""
+        others = tuple(each for each in config.nameservers if not self._is_self(each))
+        if len(others) < len(config.nameservers):
+            _log.error("nameserver-is-self", left=len(others))
+        return msgspec.structs.replace(config, nameservers=others)
 
-    def _is_own(self, server: tuple[str, int]) -> bool:
+    def _is_self(self, server: ServerAddress) -> bool:
         host, port = server
-        anywhere = any((all_, port) in self._own for all_ in ("0.0.0.0", "::"))
+        any_address = any((each, port) in self._own_addresses for each in ("0.0.0.0", "::"))
         local = host.startswith("127.") or host in {"::1", "localhost"}
-        return server in self._own or (anywhere and local)
+        return server in self._own_addresses or (any_address and local)
 
     def _catch_up(self) -> bytes:
         if not self._loaded:
-            return ipc.encode(Update(self._blind, settings=self._settings))
+            return ipc.encode(WorkerUpdate(self._store_down, config=self._config))
         view = self._view
         everything = Changes(view.cluster, view.index, tuple(view.entries.values()), reset=True)
-        return ipc.encode(Update(self._blind, everything, self._settings))
+        return ipc.encode(WorkerUpdate(self._store_down, everything, self._config))
 
-    async def _look_after_store(self, life: Lifecycle) -> None:
-        said = ""
+    async def _watch_store(self, life: Lifecycle) -> None:
+        shown = ""
         while True:
             status = self._mirror.status()
             age_s = status.age_s
-            blind = not status.connected and (age_s is None or age_s > BLIND_AFTER_S)
-            if blind != self._blind:
-                self._blind = blind
-                self._workers.publish(ipc.encode(Update(blind)))
-                _log.warning("blind" if blind else "seeing", error=status.error)
+            down = not status.connected and (age_s is None or age_s > STORE_DOWN_AFTER_S)
+            if down != self._store_down:
+                self._store_down = down
+                self._workers.publish(ipc.encode(WorkerUpdate(down)))
+                _log.warning("store-down" if down else "store-up", error=status.error)
             state = (
-                f"{len(self._view.entries)} keys, {len(self._bad)} bad, "
+                f"{len(self._view.entries)} keys, {len(self._invalid)} bad, "
                 f"store {'connected' if status.connected else 'away'}"
             )
-            if state != said:
+            if state != shown:
                 life.status(state)
-                said = state
-            await asyncio.sleep(LOOK_S)
+                shown = state
+            await asyncio.sleep(STORE_CHECK_S)
 
     def _ready(self) -> Probe:
         ready = self._workers.ready()
-        # A worker takes a second or two to load many names, and has none until then.
+        # A worker needs a second or two to load many names, and has none until then.
         samples = self._workers.samples()
         loaded = sum(sample.value for sample in samples if sample.name == LOADED)
-        data = self._loaded and loaded == self._count
-        detail: dict[str, object] = {"workers": ready, "data": data, "ending": self._ending}
-        return Probe(ready and data and not self._ending, detail)
+        data = self._loaded and loaded == self._worker_count
+        detail: dict[str, object] = {"workers": ready, "data": data, "draining": self._draining}
+        return Probe(ready and data and not self._draining, detail)
 
     def _state(self) -> object:
-        shown = sorted(self._bad.values(), key=lambda leaf: leaf.key)[:SHOWN_BAD_MAX]
+        shown = sorted(self._invalid.values(), key=lambda leaf: leaf.key)[:SHOWN_INVALID_MAX]
         return {
             "keys": len(self._view.entries),
             "index": self._view.index,
             "loaded": self._loaded,
-            "blind": self._blind,
+            "store_down": self._store_down,
             "store": self._mirror.status(),
             "workers": self._workers.pids(),
             "sockets": list(self._sockets),
-            "domains": [names.text(domain) for domain in self._settings.domains],
-            "nameservers": [f"{host}:{port}" for host, port in self._settings.nameservers],
+            "domains": [names.text(domain) for domain in self._config.domains],
+            "nameservers": [f"{host}:{port}" for host, port in self._config.nameservers],
             "config_error": self._config_error,
             "top": self._top(),
-            "bad": len(self._bad),
+            "bad": len(self._invalid),
             "bad_records": [{"key": leaf.key, "reason": leaf.reason} for leaf in shown],
         }
 
@@ -250,39 +228,14 @@ class Skydns:
         status = self._mirror.status()
         gauges = (
             ("skydns_keys", len(self._view.entries), "Keys below the prefix."),
-            ("skydns_bad_records", len(self._bad), "Keys that cannot be served."),
+            ("skydns_bad_records", len(self._invalid), "Keys that are not served."),
             ("skydns_config_refused", bool(self._config_error), "Whether the config key is wrong."),
             ("skydns_store_connected", status.connected, "Whether the store is followed."),
-            ("skydns_store_index", self._view.index, "The store's index that answers stand at."),
+            ("skydns_store_index", self._view.index, "The store's index of the zone."),
         )
         yield from (sample for sample in self._workers.samples() if sample.name != TOP)
         for name, value, text in gauges:
             yield Sample(name, "gauge", text, value)
         if status.age_s is not None:
-            text = "How long ago the store was last heard."
+            text = "Seconds since the store was last heard from."
             yield Sample("skydns_store_age_seconds", "gauge", text, status.age_s)
-
-
-def _sockets(addresses: Iterable[tuple[str, int]]) -> dict[str, socket.socket]:
-    """Take systemd's sockets, or bind both transports of each address.
-
-    Each address has its own socket, so that a reply comes from where its query went.
-    """
-    passed = [sock for socks in activated_sockets().values() for sock in socks]
-    if passed:
-        return {_name(sock): sock for sock in passed}
-    bound = []
-    for host, port in addresses:
-        tcp = listening_socket((host, port), socket.SOCK_STREAM)
-        # With port 0 both get the one that TCP got.
-        udp = listening_socket((host, tcp.getsockname()[1]), socket.SOCK_DGRAM)
-        # The kernel cuts it to what an operator allows (net.core.rmem_max).
-        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
-        bound += [udp, tcp]
-    return {_name(sock): sock for sock in bound}
-
-
-def _name(sock: socket.socket) -> str:
-    host, port = sock.getsockname()[:2]
-    transport = "udp" if sock.type == socket.SOCK_DGRAM else "tcp"
-    return f"{transport}/[{host}]:{port}" if ":" in host else f"{transport}/{host}:{port}"

@@ -1,15 +1,16 @@
-"""Packed answers by what was asked: the way of nearly every query.
+"""Packed answers, cached by the bytes of their query. Nearly every query is answered from here.
 
-The key of a query is its flags, counts and question in lower case, and what OPT says about the
-room for a reply: with equal keys, equal answers. It is cut out of the packet without parsing:
+The key of a query is its flags, counts and question in lower case, and what OPT says about the size
+of a reply. Queries with equal keys have equal answers. The key is cut out of the packet without
+parsing:
 
-*   A name ends at the first zero octet. In a packet where a label hides one, the octets up to
-    there are no name, and no answer is ever kept under them.
-*   Lower-casing never changes a length octet (at most 63, `A` is 65), and changes no count or
-    flag of a query that is answered. The type and class are left as they are.
+*   A name ends at the first zero octet. If a label contains a zero octet, the octets before it are
+    not the name, and no answer is ever cached under such a key.
+*   Lower case never changes a length octet (at most 63; `A` is 65), nor a count or flag of a query
+    that is answered. The type and the class are left as they are.
 
-An answer stays until the subtree of a name that it rests on changes; each key's change costs
-as many look-ups as the key has segments, however many answers there are.
+An answer stays until the subtree of a name that it depends on changes. A change of a key costs as
+many lookups as the key has segments, however many answers there are.
 """
 
 from collections import OrderedDict
@@ -17,24 +18,26 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import cycle
 
+from skydns.core.dns.edns import OPT_BYTES, UDP_BYTES_MAX, UDP_BYTES_MIN
+from skydns.core.dns.header import HEADER_BYTES
 from skydns.core.dns.name import Name
-from skydns.core.dns.packer import UDP_BYTES_MAX, UDP_BYTES_MIN, Packed
-from skydns.core.dns.query_parser import HEADER_BYTES, OPT_BYTES, Refused, special_options
+from skydns.core.dns.packer import Packed
+from skydns.core.dns.query_parser import QueryRefused, special_options
 
-# What a kept form weighs beside its bytes: objects and dictionary slots.
-FORM_OVERHEAD_BYTES = 600
+# What one rotation takes beside its bytes: objects and dictionary slots.
+ROTATION_OVERHEAD_BYTES = 600
 _OPT_HEAD = b"\0\0\x29"
 _DO = 0x80
 _COOKIE = b"\0\x0a"
 _PLAIN = (b"\0", b"\1", b"\2", b"\3")
 
-Forms = Callable[[], Packed]
+NextRotation = Callable[[], Packed]
 
 
 def key(data: bytes, end: int, *, tcp: bool, recursive: bool = False) -> bytes | None:
-    """Return the key of a query whose question ends at `end`; None for what is never kept.
+    """Return the key of a query whose question ends at `end`; None if it must not be cached.
 
-    `recursive` says that the client may have names looked up elsewhere, which replies tell.
+    `recursive` says that the client may have names looked up at other servers, which replies tell.
     """
     tail = data[end:]
     if not tail:
@@ -52,12 +55,12 @@ def key(data: bytes, end: int, *, tcp: bool, recursive: bool = False) -> bytes |
 
 
 def _is_special(options: bytes) -> bool:
-    """Say whether an option asks for a reply of its own. A cookie alone is what dig sends."""
+    """Say whether an option asks for a reply of its own. dig sends a cookie alone."""
     if options[:2] == _COOKIE and len(options) - 4 == int.from_bytes(options[2:4], "big"):
         return False
     try:
         return bool(special_options(options))
-    except Refused:
+    except QueryRefused:
         return True
 
 
@@ -67,77 +70,82 @@ def question_end(data: bytes) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _CachedAnswer:
     size_bytes: int
-    reads: frozenset[Name]
+    dependencies: frozenset[Name]
 
 
 class AnswerCache:
-    """Bounded by count and bytes; the oldest answer goes first.
+    """A cache bounded by count and bytes. The oldest answer is dropped first.
 
-    `find` maps a key to a function that returns the forms of the answer in turn.
+    `find` maps a key to a function that returns the rotations of the answer, one at each call.
     """
 
     def __init__(self, count_max: int, size_bytes_max: int) -> None:
         self._count_max = count_max
         self._size_bytes_max = size_bytes_max
-        self._forms: dict[bytes, Forms] = {}
-        # The first of a dict that loses its first all the time is found ever more slowly.
-        self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
-        self._readers: dict[Name, set[bytes]] = {}
-        self._passing: set[bytes] = set()
-        self.find = self._forms.get
+        self._rotations: dict[bytes, NextRotation] = {}
+        # Not a dict: when a dict loses its first item again and again, finding the first one
+        # becomes ever slower.
+        self._answers: OrderedDict[bytes, _CachedAnswer] = OrderedDict()
+        self._dependents: dict[Name, set[bytes]] = {}
+        self._volatile: set[bytes] = set()
+        self.find = self._rotations.get
         self.size_bytes = 0
 
     def __len__(self) -> int:
-        return len(self._forms)
+        return len(self._rotations)
 
-    def keep(
-        self, key: bytes, forms: list[Packed], reads: frozenset[Name], *, passing: bool
+    def put(
+        self, key: bytes, rotations: list[Packed], dependencies: frozenset[Name], *, volatile: bool
     ) -> None:
-        """Keep an answer that rests on the subtrees of `reads`; a passing one until `tick`."""
+        """Cache an answer that depends on the subtrees of some names; a volatile one until `tick`.
+
+        An answer larger than the whole cache is not cached.
+        """
         self._drop(key)
-        size_bytes = len(key) + sum(len(form.body) + FORM_OVERHEAD_BYTES for form in forms)
+        size_bytes = len(key)
+        size_bytes += sum(len(each.body) + ROTATION_OVERHEAD_BYTES for each in rotations)
         if size_bytes > self._size_bytes_max:
             return
         while len(self) == self._count_max or self.size_bytes + size_bytes > self._size_bytes_max:
-            self._drop(next(iter(self._kept)))
-        self._forms[key] = cycle(forms).__next__
-        self._kept[key] = _Kept(size_bytes, reads)
+            self._drop(next(iter(self._answers)))
+        self._rotations[key] = cycle(rotations).__next__
+        self._answers[key] = _CachedAnswer(size_bytes, dependencies)
         self.size_bytes += size_bytes
-        for name in reads:
-            self._readers.setdefault(name, set()).add(key)
-        if passing:
-            self._passing.add(key)
+        for name in dependencies:
+            self._dependents.setdefault(name, set()).add(key)
+        if volatile:
+            self._volatile.add(key)
 
-    def forget(self, touched: Iterable[Name]) -> None:
-        """Drop what rests on any of these names' data."""
-        for name in touched:
+    def invalidate(self, changed: Iterable[Name]) -> None:
+        """Drop the answers that depend on the data of any of these names."""
+        for name in changed:
             for position in range(len(name) + 1):
-                for key in tuple(self._readers.get(name[position:], ())):
+                for key in tuple(self._dependents.get(name[position:], ())):
                     self._drop(key)
 
     def tick(self) -> None:
-        """Drop what changes with time."""
-        for key in tuple(self._passing):
+        """Drop the answers that change with time."""
+        for key in tuple(self._volatile):
             self._drop(key)
 
     def clear(self) -> None:
         """Drop everything."""
-        self._forms.clear()
-        self._kept.clear()
-        self._readers.clear()
-        self._passing.clear()
+        self._rotations.clear()
+        self._answers.clear()
+        self._dependents.clear()
+        self._volatile.clear()
         self.size_bytes = 0
 
     def _drop(self, key: bytes) -> None:
-        if self._forms.pop(key, None) is None:
+        if self._rotations.pop(key, None) is None:
             return
-        kept = self._kept.pop(key)
-        self.size_bytes -= kept.size_bytes
-        self._passing.discard(key)
-        for name in kept.reads:
-            readers = self._readers[name]
-            readers.discard(key)
-            if not readers:
-                del self._readers[name]
+        cached = self._answers.pop(key)
+        self.size_bytes -= cached.size_bytes
+        self._volatile.discard(key)
+        for name in cached.dependencies:
+            dependents = self._dependents[name]
+            dependents.discard(key)
+            if not dependents:
+                del self._dependents[name]

@@ -1,24 +1,28 @@
-"""What an operator decides about answers, as daemon and workers share it."""
+"""What an operator decides about answers: by flags, or by the key `/skydns/config`."""
 
 import msgspec
 
 from skydns.core.dns.name import Name
 
-Address = tuple[str, int]
+ServerAddress = tuple[str, int]
 
 
-class Settings(msgspec.Struct, frozen=True):
-    """`domains` are the names we are the authority for; `prefix` is the keys' (`/skydns`).
+class Config(msgspec.Struct, frozen=True):
+    """The options that decide answers. The daemon and its workers share one value.
 
-    `hostmaster` is the mailbox as a name; without one it is `hostmaster` in each domain.
-    `ttl_s` is for services that say nothing, `negative_ttl_s` for "no such name or data".
-    `local` is what `local.dns.DOMAIN` stands for. `apex_sweep` has a domain itself answered
-    from all its services instead of those at `apex.dns`. `identity` is this server's own name.
-
-    `nameservers` are asked for all other names by clients within `recursion`; a name with fewer
-    labels than `ndots` is not. Clients outside of `clients` are refused; `rate` is how many
-    equal answers a second a network of clients may have over UDP, 0 for any number. `tag`
-    marks what we send to nameservers, so that it is known when it comes back.
+    *   `domains`: the domains that we are the authority for. `prefix`: where their keys are.
+    *   `hostmaster`: the mailbox in the SOA record, as a name; () for `hostmaster` in each domain.
+    *   `ttl_s`: the TTL of services that have none. `negative_ttl_s`: the TTL of NODATA and
+        NXDOMAIN.
+    *   `local`: the name that `local.dns.DOMAIN` stands for.
+    *   `apex_sweep`: whether a domain itself is answered with all its services instead of those at
+        `apex.dns`.
+    *   `identity`: the name of this server, for `id.server` and NSID.
+    *   `nameservers`: the servers that all other names are forwarded to, for clients within the
+        networks of `recursion`. A name with fewer labels than `ndots` is not forwarded.
+    *   `clients`: the networks that are answered; () for all.
+    *   `rate`: how many equal answers a second one network gets over UDP; 0 for any number.
+    *   `loop_tag`: what marks our queries to nameservers, so that we know them when they come back.
     """
 
     domains: tuple[Name, ...]
@@ -31,11 +35,11 @@ class Settings(msgspec.Struct, frozen=True):
     local: Name = ()
     apex_sweep: bool = False
     identity: str = ""
-    nameservers: tuple[Address, ...] = ()
+    nameservers: tuple[ServerAddress, ...] = ()
     ns_rotate: bool = True
     ndots: int = 2
     upstream_timeout_s: float = 2.0
     clients: tuple[str, ...] = ()
     recursion: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     rate: int = 0
-    tag: bytes = b""
+    loop_tag: bytes = b""

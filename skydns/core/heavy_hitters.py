@@ -1,19 +1,19 @@
-"""What is asked most, in bounded memory: the frequent items of a stream (Misra and Gries)."""
+"""The most frequent items of a stream, in bounded memory (the algorithm of Misra and Gries)."""
 
-ROOM = 512
+COUNTERS_MAX = 512
 
 
-class Top:
-    """Counts names; those that are rare make room for each other."""
+class HeavyHitters:
+    """Counts items. When there are too many, the rare ones are dropped."""
 
-    def __init__(self, room: int = ROOM) -> None:
-        self._room = room
+    def __init__(self, counters_max: int = COUNTERS_MAX) -> None:
+        self._counters_max = counters_max
         self._counts: dict[bytes, int] = {}
 
     def count(self, item: bytes, weight: int = 1) -> None:
         """Count an item `weight` times."""
         counts = self._counts
-        if item in counts or len(counts) < self._room:
+        if item in counts or len(counts) < self._counters_max:
             counts[item] = counts.get(item, 0) + weight
             return
         least = min(weight, *counts.values())
@@ -26,5 +26,5 @@ class Top:
         return sorted(self._counts.items(), key=lambda pair: (-pair[1], pair[0]))[:number]
 
     def halve(self) -> None:
-        """Let the past count for less."""
+        """Halve all counts, so that what is recent counts more."""
         self._counts = {key: half for key, n in self._counts.items() if (half := n // 2)}

@@ -1,16 +1,17 @@
-"""The settings in the store: `/skydns/config`, which beats the flags, as in SkyDNS.
+"""The settings in the store, at the key `/skydns/config`. They override the flags, as in SkyDNS.
 
-Its names are SkyDNS'. Read as a whole: a value that means nothing leaves all as it was.
+The settings have the names that SkyDNS gives them. They are read as a whole: if one of them is
+wrong, none takes effect.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
+from daemonkit.core import durations
 from daemonkit.core.addresses import parse_address
-from skydns.core.config import Address, Settings
+from skydns.core.config import Config, ServerAddress
 from skydns.core.dns import name as names
 from skydns.core.dns.name import Name
 
@@ -18,32 +19,33 @@ DNS_PORT = 53
 SECONDS_MAX = 86_400
 # One string of a TXT record.
 IDENTITY_CHARACTERS_MAX = 63
-# SkyDNS takes a duration as a whole number of nanoseconds; nobody waits a million seconds.
+# SkyDNS writes a duration as a whole number of nanoseconds. Nobody waits a million seconds, so a
+# number from here on is nanoseconds, and a smaller one seconds.
 NANOSECONDS_FROM = 1_000_000
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)")
-_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0}
-# Theirs, decided here by flags at the start or by nobody.
-STARTING = frozenset(
+# Settings of SkyDNS that are flags here, or that nothing here needs.
+IGNORED = frozenset(
     {"dns_addr", "dnssec", "scache", "rcache", "rcache_ttl", "systemd", "path_prefix"}
 )
 
 
-def merged(flags: Settings, text: str) -> tuple[Settings, list[str]]:
-    """Return the settings that hold under `text`, and which of its names have no effect.
+def merged(flags: Config, text: str) -> tuple[Config, list[str]]:
+    """Merge the settings in `text` over the flags; return them and the names without an effect.
 
     ValueError says what is wrong and what to write.
     """
     try:
         given = msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.DecodeError as error:
-        raise ValueError(f'{error}; settings are written as {{"ttl": 60}}') from None
+        raise ValueError(f'{error}; write settings as {{"ttl": 60}}') from None
     changes: dict[str, object] = {}
-    idle = []
+    ignored = []
     for name, value in given.items():
-        if name in STARTING:
-            idle.append(name)
+        if name in IGNORED:
+            ignored.append(name)
         elif name not in _READERS:
-            raise ValueError(f"{name!r} is no setting; there are {', '.join(sorted(_READERS))}")
+            raise ValueError(
+                f"{name!r} is not a setting; the settings are {', '.join(sorted(_READERS))}"
+            )
         elif value is not None:
             field, read = _READERS[name]
             try:
@@ -52,22 +54,22 @@ def merged(flags: Settings, text: str) -> tuple[Settings, list[str]]:
                 raise ValueError(f"{name}: {error}") from None
     if changes.pop("no_rec", False):
         changes["nameservers"] = ()
-    return msgspec.structs.replace(flags, **changes), idle
+    return msgspec.structs.replace(flags, **changes), ignored
 
 
 def mailbox(text: str) -> Name:
-    """Turn `dns.admin@example.org` into a name: all before the @ is one label (RFC 1035, 8)."""
+    """Turn `dns.admin@example.org` into a name. All before the @ is one label (RFC 1035, 8)."""
     if not text:
         return ()
     user, at, domain = text.rpartition("@")
     box = (user.lower().encode(), *names.parse(domain)) if at else names.parse(domain)
-    if problem := names.excess(box) or ("" if user or not at else "nothing before the @"):
-        raise ValueError(f"{text!r} is no mailbox: {problem}")
+    if problem := names.length_error(box) or ("" if user or not at else "nothing is before the @"):
+        raise ValueError(f"{text!r} is not a mailbox: {problem}")
     return box
 
 
-def server(text: str) -> Address:
-    """Read a nameserver's address; the port may be left out."""
+def server(text: str) -> ServerAddress:
+    """Read the address of a nameserver. Without a port it is port 53."""
     bare = text.strip()
     if bare.count(":") == 0 or (bare.count(":") > 1 and not bare.startswith("[")):
         bare = f"[{bare}]:{DNS_PORT}" if ":" in bare else f"{bare}:{DNS_PORT}"
@@ -83,13 +85,13 @@ def _domains(value: object) -> tuple[Name, ...]:
 
 def _texts(value: object) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise ValueError(f"{value!r} is no list of strings")
+        raise ValueError(f"{value!r} is not a list of strings")
     return value
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no string")  # noqa: TRY004 - a value of the operator's
+        raise ValueError(f"{value!r} is not a string")  # noqa: TRY004 - the operator wrote it
     return value
 
 
@@ -102,7 +104,7 @@ def _flag(value: object) -> bool:
 def _number(least: int, most: int) -> Callable[[object], int]:
     def read(value: object) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise ValueError(f"{value!r} is no whole number from {least} to {most}")
+            raise ValueError(f"{value!r} is not a whole number from {least} to {most}")
         return value
 
     return read
@@ -110,14 +112,14 @@ def _number(least: int, most: int) -> Callable[[object], int]:
 
 def _duration_s(value: object) -> float:
     match value:
-        case str() if found := _DURATION.fullmatch(value):
-            seconds = float(found[1]) * _UNIT_S[found[2]]
+        case str():
+            seconds = durations.parse(value)
         case bool():
-            raise ValueError(f'{value!r} is no time; write "2s"')
+            raise ValueError(f'{value!r} is not a duration; write "2s"')
         case int() | float():
             seconds = value / 1e9 if value >= NANOSECONDS_FROM else float(value)
         case _:
-            raise ValueError(f'{value!r} is no time; write "2s"')
+            raise ValueError(f'{value!r} is not a duration; write "2s"')
     if not 0 < seconds <= 60:
         raise ValueError(f"{value!r} is not between 0 and 60 s")
     return seconds

@@ -1,4 +1,4 @@
-"""Questions to a running daemon, by which its live code explains an answer."""
+"""Asks a running daemon why it answers as it does. The code that answers gives the reasons."""
 
 import secrets
 import socket
@@ -7,46 +7,44 @@ import struct
 import dnslib
 
 from daemonkit.options import Failure
-from skydns.core.config import Address
-from skydns.core.dns import packer, query_parser
+from skydns.core.config import ServerAddress
+from skydns.core.dns import edns
+from skydns.core.dns.header import HEADER_BYTES, RD
 from skydns.core.dns.name import Name
-from skydns.core.dns.rr import Type
-from skydns.core.forward.message import question_bytes
-from skydns.core.zone.answer import Question
+from skydns.core.dns.question import Question, question_bytes
+from skydns.core.dns.rr import RRType
 
-ANSWER_S = 5.0
-_RD = 0x0100
+TIMEOUT_S = 5.0
 
 
-def explain(server: Address, name: Name, kind: int) -> list[str]:
-    """Ask the daemon at `server` why it answers as it does. It tells only its own host."""
-    data = _ask(server, _query(name, kind))
+def explain(server: ServerAddress, name: Name, rtype: int) -> list[str]:
+    """Ask the daemon at `server` for its reasons. It tells only clients on its own host."""
+    data = _ask(server, _query(name, rtype))
     for record in dnslib.DNSRecord.parse(data).rr:
-        if record.rtype == Type.TXT:
+        if record.rtype == RRType.TXT:
             return b"".join(record.rdata.data).decode(errors="replace").splitlines()
     raise Failure(
         f"{server[0]}:{server[1]} gives no reasons: it tells only clients on its own host"
     )
 
 
-def _query(name: Name, kind: int) -> bytes:
-    extra = packer.option(query_parser.EXPLAIN, b"")
-    opt = struct.pack("!BHHIH", 0, Type.OPT, packer.UDP_BYTES_MAX, 0, len(extra)) + extra
-    head = struct.pack("!HHHHHH", secrets.randbelow(1 << 16), _RD, 1, 0, 0, 1)
-    return head + question_bytes(Question(name, kind)) + opt
+def _query(name: Name, rtype: int) -> bytes:
+    head = struct.pack("!HHHHHH", secrets.randbelow(1 << 16), RD, 1, 0, 0, 1)
+    opt = edns.query_opt(edns.option(edns.EXPLAIN, b""), do=False)
+    return head + question_bytes(Question(name, rtype)) + opt
 
 
-def _ask(server: Address, query: bytes) -> bytes:
+def _ask(server: ServerAddress, query: bytes) -> bytes:
     try:
         with (
-            socket.create_connection(server, timeout=ANSWER_S) as sock,
-            sock.makefile("rb") as said,
+            socket.create_connection(server, timeout=TIMEOUT_S) as sock,
+            sock.makefile("rb") as replies,
         ):
             sock.sendall(len(query).to_bytes(2, "big") + query)
-            data = said.read(int.from_bytes(said.read(2), "big"))
+            data = replies.read(int.from_bytes(replies.read(2), "big"))
     except OSError as error:
         remedy = "is skydns running there? name its address with --server"
         raise Failure(f"{server[0]}:{server[1]}: {error.strerror or error}; {remedy}") from None
-    if len(data) < query_parser.HEADER_BYTES:
-        raise Failure(f"{server[0]}:{server[1]} ended the connection without a reply")
+    if len(data) < HEADER_BYTES:
+        raise Failure(f"{server[0]}:{server[1]} closed the connection without a reply")
     return data

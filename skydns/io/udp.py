@@ -1,7 +1,8 @@
-"""UDP in batches, by recvmmsg(2) and sendmmsg(2), which Python's socket does not offer.
+"""A UDP server that works in batches, by recvmmsg(2) and sendmmsg(2).
 
-One call takes what has arrived, one sends the replies, and the clients' addresses stay as the
-kernel wrote them: two system calls a batch instead of two a query.
+Python's socket module does not offer these calls. One call receives what has arrived, one sends the
+replies, and the clients' addresses stay as the kernel wrote them. That makes two system calls for a
+batch instead of two for each query.
 """
 
 import asyncio
@@ -13,22 +14,24 @@ import sys
 from collections.abc import Callable
 from ipaddress import ip_address
 
+from skydns.core.responder import Reply
+from skydns.io.pending import Resolve, Send
+
 BATCH = 64
-# Then the loop has its turn, for TCP, the store's changes and the clock.
-BATCHES_PER_TURN = 4
-# A query is a name, a question and some options; more than this is none.
+# After these the event loop runs, for TCP, the changes of the store and the clock.
+BATCHES_PER_CALL = 4
+# A query is a name, a question and some options. A larger packet is not a query.
 QUERY_BYTES_MAX = 4096
-# What `wire` makes for UDP is shorter.
+# The packer makes no longer reply for UDP.
 REPLY_BYTES_MAX = 1280
 _NAME_BYTES = {socket.AF_INET: 16, socket.AF_INET6: 28}  # sockaddr_in, sockaddr_in6
 _NAME_SLOT_BYTES = 32
-# Where the port and the address stand in them.
+# Where the port and the address are in them.
 _PORT = slice(2, 4)
 _ADDRESS = {socket.AF_INET: slice(4, 8), socket.AF_INET6: slice(8, 24)}
 
-Send = Callable[[bytes], None]
-# The reply to a packet from a client, None for none; something to call where it takes time.
-Reply = Callable[[bytes, bytes], bytes | Callable[[Send], None] | None]
+# Replies to a packet of a client.
+Respond = Callable[[bytes, bytes], Reply]
 
 
 class _Iovec(ctypes.Structure):
@@ -65,11 +68,11 @@ _send = _libc.sendmmsg
 _send.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
 
 
-class _Slots:
-    """The messages of one direction: for each a header, its bytes, and an address.
+class _MessageSlots:
+    """The messages of one direction. Each has a header, its bytes, and an address.
 
-    `data` is the bytes of all; `filled` are the sizes that the kernel wrote, `sizes` those that
-    it reads.
+    `data` holds the bytes of all messages. `received_sizes` are written by the kernel,
+    `sizes` are read by it.
     """
 
     def __init__(self, slot_bytes: int, names: ctypes.Array[ctypes.c_char], name_size: int) -> None:
@@ -85,53 +88,56 @@ class _Slots:
             message.header.iovecs = ctypes.addressof(iovec)
             message.header.iovec_count = 1
         self.address = ctypes.addressof(self._headers)
-        # Items of a view are read and written many times faster than fields of a structure.
+        # The items of a view are many times faster to read and write than a structure's fields.
         self.data = memoryview(self._buffer).cast("B")
         words = memoryview(self._headers).cast("B").cast("I")
-        self.filled = words[_Mmsghdr.size.offset // 4 :: _STRIDE // 4]
+        self.received_sizes = words[_Mmsghdr.size.offset // 4 :: _STRIDE // 4]
         # size_t is an unsigned long on every Linux.
         self.sizes = memoryview(self._iovecs).cast("B").cast("L")[1::2]
 
 
-class Udp:
-    """Answers datagrams on one bound socket, from the address that was asked.
+class UdpServer:
+    """Answers datagrams on one bound socket, from the address that they were sent to.
 
-    `sample` gets the first packet of a batch, its client and the batch's size: each packet has
-    the same chance, and the busier we are the less it costs.
+    `respond` gets each packet and its client. `resolve` gets what must wait. `sample` gets the
+    first packet of each batch, its client and the size of the batch: each packet has the same
+    chance to be a sample, and the busier the server, the less a sample costs.
     """
 
     def __init__(
         self,
         sock: socket.socket,
-        reply: Reply,
+        respond: Respond,
+        resolve: Resolve,
         sample: Callable[[bytes, bytes, int], None] | None = None,
     ) -> None:
         sock.setblocking(False)
         self._sock = sock
         self._fd = sock.fileno()
-        self._reply = reply
+        self._respond = respond
+        self._resolve = resolve
         self._sample = sample
         self._client = _ADDRESS[sock.family]
         name_size = _NAME_BYTES[sock.family]
-        # A reply goes to where the query in the slot of the same number came from.
+        # The reply in a slot goes to where the query in the same slot came from.
         self._names = names = ctypes.create_string_buffer(BATCH * _NAME_SLOT_BYTES)
-        self._asked = _Slots(QUERY_BYTES_MAX, names, name_size)
-        self._said = _Slots(REPLY_BYTES_MAX, names, name_size)
+        self._queries = _MessageSlots(QUERY_BYTES_MAX, names, name_size)
+        self._replies = _MessageSlots(REPLY_BYTES_MAX, names, name_size)
         self.received = 0
         self.unsent = 0
 
     def start(self) -> None:
         """Answer from now on."""
-        asyncio.get_running_loop().add_reader(self._sock, self._turn)
+        asyncio.get_running_loop().add_reader(self._sock, self._on_readable)
 
     def stop(self) -> None:
-        """Answer what has arrived, then no more."""
-        self._turn()
+        """Answer what has arrived, and stop."""
+        self._on_readable()
         asyncio.get_running_loop().remove_reader(self._sock)
 
-    def _turn(self) -> None:
-        for _ in range(BATCHES_PER_TURN):
-            count = _receive(self._fd, self._asked.address, BATCH, 0, None)
+    def _on_readable(self) -> None:
+        for _ in range(BATCHES_PER_CALL):
+            count = _receive(self._fd, self._queries.address, BATCH, 0, None)
             if count < 0:
                 number = ctypes.get_errno()
                 if number in {errno.EAGAIN, errno.EINTR}:
@@ -143,34 +149,34 @@ class Udp:
 
     def _answer(self, count: int) -> None:
         self.received += count
-        asked, asked_sizes = self._asked.data, self._asked.filled
-        said, said_sizes = self._said.data, self._said.sizes
+        queries, query_sizes = self._queries.data, self._queries.received_sizes
+        replies, reply_sizes = self._replies.data, self._replies.sizes
         first, clients = 0, self._names.raw
         from_, to = self._client.start, self._client.stop
         if self._sample is not None and count:
-            self._sample(bytes(asked[: asked_sizes[0]]), clients[from_:to], count)
+            self._sample(bytes(queries[: query_sizes[0]]), clients[from_:to], count)
         for at in range(count):
             start, slot = at * QUERY_BYTES_MAX, at * _NAME_SLOT_BYTES
-            answer = self._reply(
-                bytes(asked[start : start + asked_sizes[at]]),
+            answer = self._respond(
+                bytes(queries[start : start + query_sizes[at]]),
                 clients[slot + from_ : slot + to],
             )
             if not isinstance(answer, bytes):
                 if answer is not None:
-                    answer(self._sender(clients[slot : slot + _NAME_SLOT_BYTES]))
+                    self._resolve(answer, self._sender(clients[slot : slot + _NAME_SLOT_BYTES]))
                 self._send(first, at)
                 first = at + 1
                 continue
-            size = said_sizes[at] = len(answer)
+            size = reply_sizes[at] = len(answer)
             assert size <= REPLY_BYTES_MAX
             start = at * REPLY_BYTES_MAX
-            said[start : start + size] = answer
+            replies[start : start + size] = answer
         self._send(first, count)
 
     def _sender(self, name: bytes) -> Send:
-        """Return what sends a late reply to a client."""
+        """Return a function that sends a late reply to a client."""
         host = str(ip_address(name[self._client]))
-        # A link-local client is on the link that its address names.
+        # The address of a link-local client names its link.
         scope = int.from_bytes(name[24:28], sys.byteorder)
         rest = (0, scope) if self._sock.family == socket.AF_INET6 else ()
         address = (host, int.from_bytes(name[_PORT], "big"), *rest)
@@ -185,10 +191,10 @@ class Udp:
 
     def _send(self, first: int, end: int) -> None:
         while first < end:
-            sent = _send(self._fd, self._said.address + first * _STRIDE, end - first, 0)
+            sent = _send(self._fd, self._replies.address + first * _STRIDE, end - first, 0)
             if sent < 0:
-                # The client asks again, or it does not: a full buffer takes none of the rest,
-                # anything else is about the first one's address.
+                # A client without a reply asks again. A full buffer takes none of the rest; any
+                # other error is about the first address only.
                 sent = end - first if ctypes.get_errno() == errno.EAGAIN else 1
                 self.unsent += sent
             first += sent

@@ -1,7 +1,7 @@
-"""Asking other servers: a fresh port and id for each question, UDP, then TCP where it is cut.
+"""Asks other servers: over UDP with a fresh port and id for each question, over TCP when truncated.
 
-A server that says nothing for a moment is not waited for: the next is asked beside it, and the
-first good reply counts. All of it ends within DEADLINE_S, before a stub resolver gives up.
+When a server does not answer for a moment, the next one is asked too, and the first good reply
+counts. Everything ends within DEADLINE_S, before a stub resolver gives up.
 """
 
 import asyncio
@@ -10,21 +10,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 
-from skydns.core.config import Address
-from skydns.core.dns.query_parser import Query
-from skydns.core.dns.rr import Rcode
+from skydns.core.config import Config, ServerAddress
+from skydns.core.dns.question import question_bytes
 from skydns.core.forward import message
-from skydns.core.forward.forwarder import Errand, Relaying, Send
-from skydns.core.forward.health import Health
-from skydns.core.forward.message import Mismatch, Relayed
+from skydns.core.forward.forwarder import Forwarder, PendingForward
+from skydns.core.forward.health import UpstreamHealth
+from skydns.core.forward.message import ReplyMismatch, UpstreamReply
 
 DEADLINE_S = 4.0
-# Most replies of a near server come within a tenth of it.
+# Nearly all replies of a near server come within a tenth of this.
 HEDGE_S = 0.3
-# Each holds a socket and about 10 kB.
-UNDER_WAY_MAX = 512
+# Each takes a socket and about 10 kB.
+IN_FLIGHT_MAX = 512
 WAITING_MAX = 4096
-_CD = 0x0010
+
+Send = Callable[[bytes], None]
 
 
 @dataclass(slots=True)
@@ -33,165 +33,169 @@ class UpstreamCounts:
 
     asked: int = 0
     failed: int = 0
-    turned_away: int = 0
+    rejected: int = 0
     forged: int = 0
 
 
-class Upstreams:
-    """Runs errands. Those with one question share one look-up, which also ends every loop."""
+class UpstreamClient:
+    """Runs pending forwards. Those with the same key share one lookup, which also ends loops."""
 
-    def __init__(self, relaying: Callable[[], Relaying]) -> None:
-        self._relaying = relaying
-        self._health = Health()
-        self._turns = count()
-        self._waiting: dict[bytes, list[tuple[Errand, Send]]] = {}
+    def __init__(self, forwarder: Forwarder) -> None:
+        self._forwarder = forwarder
+        self._health = UpstreamHealth()
+        self._rotations = count()
+        self._waiting: dict[bytes, list[tuple[PendingForward, Send]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting_count = 0
+        self._rotate = True
+        self._timeout_s = 2.0
         self.counts = UpstreamCounts()
-        self.rotate = True
-        self.timeout_s = 2.0
 
-    def go(self, errand: Errand, send: Send) -> None:
-        """Get what the errand needs and send its reply."""
-        waiting = self._waiting.get(errand.key)
+    def configure(self, config: Config) -> None:
+        """Ask with these settings from now on."""
+        self._rotate, self._timeout_s = config.ns_rotate, config.upstream_timeout_s
+
+    def forward(self, pending: PendingForward, send: Send) -> None:
+        """Get the reply that the client waits for, and send it."""
+        waiting = self._waiting.get(pending.key)
         full = self._waiting_count >= WAITING_MAX
-        if full or (waiting is None and len(self._waiting) >= UNDER_WAY_MAX):
-            self.counts.turned_away += 1
-            send(self._relaying().refuse(errand))
+        if full or (waiting is None and len(self._waiting) >= IN_FLIGHT_MAX):
+            self.counts.rejected += 1
+            send(self._forwarder.refuse(pending))
             return
         self._waiting_count += 1
         if waiting is not None:
-            waiting.append((errand, send))
+            waiting.append((pending, send))
             return
-        self._waiting[errand.key] = [(errand, send)]
-        task = asyncio.get_running_loop().create_task(self._run(errand))
+        self._waiting[pending.key] = [(pending, send)]
+        task = asyncio.get_running_loop().create_task(self._run(pending))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def stop(self) -> None:
-        """Wait for what is under way."""
+        """Wait for everything in flight."""
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _run(self, errand: Errand) -> None:
-        relayed = None
+    async def _run(self, pending: PendingForward) -> None:
+        reply = None
         try:
-            relayed = await self._ask(errand)
+            reply = await self._ask_servers(pending)
         finally:
-            relaying = self._relaying()
-            relaying.learn(errand, relayed)
-            waiting = self._waiting.pop(errand.key)
+            self._forwarder.learn(pending, reply)
+            waiting = self._waiting.pop(pending.key)
             self._waiting_count -= len(waiting)
             for each, send in waiting:
-                send(relaying.finish(each, relayed))
+                send(self._forwarder.finish(each, reply))
 
-    async def _ask(self, errand: Errand) -> Relayed | None:
+    async def _ask_servers(self, pending: PendingForward) -> UpstreamReply | None:
         loop = asyncio.get_running_loop()
-        turn = next(self._turns) if self.rotate else 0
-        servers = self._health.order(errand.servers, turn, loop.time())
-        tasks: set[asyncio.Task[Relayed | None]] = set()
-        second_best: Relayed | None = None
-        ends_s = loop.time() + DEADLINE_S
+        rotation = next(self._rotations) if self._rotate else 0
+        servers = self._health.order(pending.servers, rotation, loop.time())
+        tasks: set[asyncio.Task[UpstreamReply | None]] = set()
+        second_best: UpstreamReply | None = None
+        deadline_s = loop.time() + DEADLINE_S
         try:
             while servers or tasks:
                 if servers:
-                    tasks.add(loop.create_task(self._ask_one(servers.pop(0), errand)))
-                patience_s = ends_s - loop.time()
+                    tasks.add(loop.create_task(self._ask_server(servers.pop(0), pending)))
+                timeout_s = deadline_s - loop.time()
                 if servers:
-                    patience_s = min(patience_s, HEDGE_S)
-                if patience_s <= 0:
+                    timeout_s = min(timeout_s, HEDGE_S)
+                if timeout_s <= 0:
                     break
                 done, tasks = await asyncio.wait(
-                    tasks, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED
+                    tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
                 )
                 for task in done:
-                    relayed = task.result()
-                    if relayed is not None and relayed.rcode in {Rcode.NOERROR, Rcode.NXDOMAIN}:
-                        return relayed
-                    second_best = second_best or relayed
+                    reply = task.result()
+                    if reply is not None and reply.is_final:
+                        return reply
+                    second_best = second_best or reply
         finally:
             for task in tasks:
                 task.cancel()
         return second_best
 
-    async def _ask_one(self, server: Address, errand: Errand) -> Relayed | None:
+    async def _ask_server(
+        self, server: ServerAddress, pending: PendingForward
+    ) -> UpstreamReply | None:
         self.counts.asked += 1
-        asked = _Asked(errand)
+        query = _UpstreamQuery(pending)
         try:
-            async with asyncio.timeout(self.timeout_s):
-                relayed = await self._over_udp(server, asked)
-                if relayed.cut:
-                    relayed = await _over_tcp(server, asked)
-        except (OSError, TimeoutError, Mismatch, asyncio.IncompleteReadError):
+            async with asyncio.timeout(self._timeout_s):
+                reply = await self._over_udp(server, query)
+                if reply.truncated:
+                    reply = await _over_tcp(server, query)
+        except (OSError, TimeoutError, ReplyMismatch, asyncio.IncompleteReadError):
             self.counts.failed += 1
             self._health.failed(server, asyncio.get_running_loop().time())
             return None
         self._health.answered(server)
-        return relayed
+        return reply
 
-    async def _over_udp(self, server: Address, asked: "_Asked") -> Relayed:
+    async def _over_udp(self, server: ServerAddress, query: "_UpstreamQuery") -> UpstreamReply:
         loop = asyncio.get_running_loop()
-        # Connected, so that the kernel passes on what comes from this server alone.
+        # Connected, so that the kernel drops packets from all other addresses.
         transport, exchange = await loop.create_datagram_endpoint(
-            lambda: _Exchange(asked), remote_addr=server
+            lambda: _UdpExchange(query), remote_addr=server
         )
         try:
-            transport.sendto(asked.message)
+            transport.sendto(query.message)
             return await exchange.reply
         finally:
             self.counts.forged += exchange.forged
             transport.close()
 
 
-class _Asked:
-    """One query as it is sent."""
+class _UpstreamQuery:
+    """A query as it is sent."""
 
-    def __init__(self, errand: Errand) -> None:
+    def __init__(self, pending: PendingForward) -> None:
         self.number = secrets.randbelow(1 << 16)
-        self._question = message.question_bytes(errand.question)
-        query: Query = errand.query
-        self.message = message.asking(
+        self._question = question_bytes(pending.question)
+        self.message = message.write_query(
             self.number,
             self._question,
-            do=query.edns is not None and query.edns.do,
-            cd=bool(query.flags & _CD),
-            hop=errand.hop,
+            do=pending.do,
+            cd=pending.cd,
+            loop_option=pending.loop_option,
         )
 
-    def read(self, data: bytes) -> Relayed:
-        """Read the reply to it; Mismatch for anything else."""
-        return message.read(data, self.number, self._question)
+    def read_reply(self, data: bytes) -> UpstreamReply:
+        """Read the reply to this query; ReplyMismatch for anything else."""
+        return message.read_reply(data, self.number, self._question)
 
 
-class _Exchange(asyncio.DatagramProtocol):
-    """One question over UDP; what does not fit it is not heard."""
+class _UdpExchange(asyncio.DatagramProtocol):
+    """One query over UDP. Packets that are not its reply are counted and ignored."""
 
-    def __init__(self, asked: _Asked) -> None:
-        self._asked = asked
-        self.reply: asyncio.Future[Relayed] = asyncio.get_running_loop().create_future()
+    def __init__(self, query: _UpstreamQuery) -> None:
+        self._query = query
+        self.reply: asyncio.Future[UpstreamReply] = asyncio.get_running_loop().create_future()
         self.forged = 0
 
     def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:  # noqa: ARG002
         """Take the reply."""
         try:
-            relayed = self._asked.read(data)
-        except Mismatch:
+            reply = self._query.read_reply(data)
+        except ReplyMismatch:
             self.forged += 1
             return
         if not self.reply.done():
-            self.reply.set_result(relayed)
+            self.reply.set_result(reply)
 
     def error_received(self, exc: Exception) -> None:
-        """Hear that nobody listens there."""
+        """Note that no server listens there."""
         if not self.reply.done():
             self.reply.set_exception(exc)
 
 
-async def _over_tcp(server: Address, asked: _Asked) -> Relayed:
+async def _over_tcp(server: ServerAddress, query: _UpstreamQuery) -> UpstreamReply:
     reader, writer = await asyncio.open_connection(*server)
     try:
-        writer.write(len(asked.message).to_bytes(2, "big") + asked.message)
+        writer.write(len(query.message).to_bytes(2, "big") + query.message)
         size = int.from_bytes(await reader.readexactly(2), "big")
-        return asked.read(await reader.readexactly(size))
+        return query.read_reply(await reader.readexactly(size))
     finally:
         writer.close()

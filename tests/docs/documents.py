@@ -12,7 +12,7 @@ from fleet.core import keys as fleet_keys
 from fleet.core import model
 from locksmith.core import keys as locksmith_keys
 from locksmith.core import records
-from skydns.core.zone.service import Service
+from skydns.core.zone.service import ServiceValue
 from vulcan.core.config import documents
 
 Key = tuple[str, str, type[msgspec.Struct] | None]
@@ -49,7 +49,7 @@ _ABOUT = {
     "EPOCH": "The newest leader's number: a plan of an older one is refused.",
 }
 _SKYDNS: tuple[Key, ...] = (
-    ("/skydns/LOCAL/SKYDNS/NAME", "a record: the name's labels, from the last one on", Service),
+    ("/skydns/LOCAL/SKYDNS/NAME", "a record; the key is its name, read backwards", ServiceValue),
 )
 _VULCAN: tuple[Key, ...] = (
     ("/vulcand/hosts/NAME/host", "a host's key pair", documents.HostDocument),

@@ -18,13 +18,13 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--domain", "a..b"], "'a..b' is no domain name: it has an empty label"),
+        (["--domain", "a..b"], "'a..b' is not a domain name: it has an empty label"),
         (["--domain", ""], "empty label"),
-        (["--hostmaster", "@x.org"], "nothing before the @"),
+        (["--hostmaster", "@x.org"], "nothing is before the @"),
         (["--hostmaster", "a@"], "empty label"),
         (["--hostmaster", f"{'x' * 64}@x.org"], "longer than 63 bytes"),
-        (["--path-prefix", "/"], "'/' is no path"),
-        (["--path-prefix", "a//b"], "'a//b' is no path"),
+        (["--path-prefix", "/"], "'/' is not a path"),
+        (["--path-prefix", "a//b"], "'a//b' is not a path"),
         (["--addr", "127.0.0.1"], "'127.0.0.1' is not an address"),
         (["--addr", "127.0.0.1:53,x"], "'x' is not an address"),
         (["--ttl", "0"], "--ttl"),
@@ -32,14 +32,14 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["--ca-file", "/nonexistent"], "/nonexistent"),
     ],
 )
-def test_wrong_use_names_the_value(
+def test_a_wrong_value_is_named_in_the_error(
     capsys: pytest.CaptureFixture[str], arguments: list[str], reason: str
 ) -> None:
     said = refused(capsys, *arguments)
     assert reason in " ".join(said.replace("│", " ").split())
 
 
-def test_an_address_that_is_taken_is_named_with_a_remedy(
+def test_an_address_in_use_is_named_with_a_remedy(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with listening_socket(("127.0.0.1", 0), socket.SOCK_STREAM) as taken:
@@ -51,11 +51,11 @@ def test_an_address_that_is_taken_is_named_with_a_remedy(
     assert said.startswith(f"skydns: {address}: Address already in use; name another address")
 
 
-def test_one_dash_is_as_good_as_two(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_long_option_may_have_one_dash(capsys: pytest.CaptureFixture[str]) -> None:
     assert "empty label" in refused(capsys, "-domain", ".")
 
 
-def test_a_mailbox_is_a_name() -> None:
+def test_a_mailbox_is_read_as_a_name() -> None:
     assert store_config.mailbox("") == ()
     assert store_config.mailbox("DNS.admin@example.org") == (b"dns.admin", b"example", b"org")
     assert store_config.mailbox("hostmaster.example.org") == (b"hostmaster", b"example", b"org")

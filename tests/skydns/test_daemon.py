@@ -1,4 +1,4 @@
-"""The whole: real processes, a real store, dig."""
+"""The daemon as a whole: real processes, real stores, and dig."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def skydns(tmp_path: Path, url: str, store: Store) -> Iterator[Skydns]:
         yield running
 
 
-def test_a_change_is_in_the_next_answer(skydns: Skydns, store: Store) -> None:
+def test_a_change_of_a_key_is_in_the_next_answer(skydns: Skydns, store: Store) -> None:
     assert skydns.short("canary.skydns.local") == ["10.0.0.1"]
     delays_s = []
     for number in range(2, 6):
@@ -58,7 +58,7 @@ def test_a_change_is_in_the_next_answer(skydns: Skydns, store: Store) -> None:
     wait_until(lambda: "NXDOMAIN" in skydns.dig("canary.skydns.local"), "the key is gone")
 
 
-def test_a_directory_that_goes_takes_its_names_along(skydns: Skydns, store: Store) -> None:
+def test_removing_a_directory_removes_its_names(skydns: Skydns, store: Store) -> None:
     for at in range(3):
         store.put(f"{D}/web/x{at}", f'{{"host": "10.0.1.{at}", "port": 80}}')
     expected = {f"10.0.1.{at}" for at in range(3)}
@@ -68,7 +68,7 @@ def test_a_directory_that_goes_takes_its_names_along(skydns: Skydns, store: Stor
     wait_until(lambda: "NXDOMAIN" in skydns.dig("web.skydns.local"), "the directory is gone")
 
 
-def test_each_address_answers_over_both_transports(skydns: Skydns) -> None:
+def test_each_address_answers_over_udp_and_tcp(skydns: Skydns) -> None:
     for server in ("127.0.0.1", "127.0.0.2"):
         for transport in ("+notcp", "+tcp"):
             said = skydns.dig("+short", transport, "canary.skydns.local", server=server)
@@ -78,7 +78,7 @@ def test_each_address_answers_over_both_transports(skydns: Skydns) -> None:
     ) in {1, 2}
 
 
-def test_a_long_answer_is_cut_and_asked_again_over_tcp(skydns: Skydns, store: Store) -> None:
+def test_a_long_answer_is_truncated_and_complete_over_tcp(skydns: Skydns, store: Store) -> None:
     for at in range(100):
         store.put(f"{D}/many/x{at}", f'{{"host": "10.0.2.{at}"}}')
     wait_until(lambda: len(skydns.short("many.skydns.local")) == 100, "all addresses")
@@ -123,7 +123,7 @@ EDNS_COMPLIANCE = {
 
 
 @pytest.mark.parametrize("url", ["etcd"], indirect=True)
-def test_the_edns_compliance_questions_are_answered_as_rfc_8906_asks(skydns: Skydns) -> None:
+def test_the_edns_compliance_queries_get_the_replies_of_rfc_8906(skydns: Skydns) -> None:
     for name, (arguments, wanted, unwanted) in EDNS_COMPLIANCE.items():
         kind = [] if "-t" in arguments else ["SOA"]
         said = skydns.dig(*arguments.split(), "skydns.local", *kind)
@@ -132,21 +132,21 @@ def test_the_edns_compliance_questions_are_answered_as_rfc_8906_asks(skydns: Sky
         assert not any(text in header for text in unwanted), (name, said)
 
 
-def test_a_burst_of_garbage_costs_no_answer(skydns: Skydns) -> None:
-    dice = random.Random(7)
+def test_a_burst_of_garbage_loses_no_answer(skydns: Skydns) -> None:
+    rng = random.Random(7)
     good = packet("canary.skydns.local", edns=opt(options=b"\0\x0a\0\x0812345678"))
     with socket.socket(type=socket.SOCK_DGRAM) as client:
         client.connect(("127.0.0.1", skydns.port))
         for number in range(BURST):
-            bad = bytearray(good if number % 3 else dice.randbytes(dice.randrange(200)))
-            for _ in range(dice.randrange(4)):
+            bad = bytearray(good if number % 3 else rng.randbytes(rng.randrange(200)))
+            for _ in range(rng.randrange(4)):
                 if bad:
-                    bad[dice.randrange(len(bad))] = dice.randrange(256)
+                    bad[rng.randrange(len(bad))] = rng.randrange(256)
             client.send(bad)
             if number % 100 == 0:
                 assert str(skydns.ask(packet("canary.skydns.local")).rr[0].rdata) == "10.0.0.1"
     with socket.create_connection(("127.0.0.1", skydns.port)) as client:
-        client.sendall(dice.randbytes(5000))
+        client.sendall(rng.randbytes(5000))
     assert skydns.short("canary.skydns.local") == ["10.0.0.1"]
     assert skydns.short("+tcp", "canary.skydns.local") == ["10.0.0.1"]
     metrics = wait_until(
@@ -157,7 +157,9 @@ def test_a_burst_of_garbage_costs_no_answer(skydns: Skydns) -> None:
     assert metrics["worker_restarts_total"] == 0
 
 
-def test_a_killed_worker_is_replaced_and_knows_everything(skydns: Skydns, store: Store) -> None:
+def test_a_killed_worker_is_replaced_by_one_that_knows_everything(
+    skydns: Skydns, store: Store
+) -> None:
     store.put(f"{D}/late", '{"host": "10.0.0.5"}')
     wait_until(lambda: skydns.short("late.skydns.local") == ["10.0.0.5"], "the late key")
     before = skydns.state()["workers"]
@@ -173,7 +175,7 @@ def test_a_killed_worker_is_replaced_and_knows_everything(skydns: Skydns, store:
     assert skydns.stop() == 0
 
 
-def test_an_expiring_key_is_answered_with_what_is_left_of_it(skydns: Skydns, store: Store) -> None:
+def test_the_ttl_of_an_expiring_key_is_the_time_left(skydns: Skydns, store: Store) -> None:
     store.put(f"{D}/lease", '{"host": "10.0.0.7"}', ttl_s=60)
     wait_until(lambda: skydns.short("lease.skydns.local"), "the lease")
 
@@ -185,7 +187,7 @@ def test_an_expiring_key_is_answered_with_what_is_left_of_it(skydns: Skydns, sto
     wait_until(lambda: ttl() < first, "the TTL falls")
 
 
-def test_without_the_store_answers_go_on_and_promise_little(
+def test_without_the_store_answers_continue_with_short_ttls(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     etcd = request.getfixturevalue("etcd")
@@ -203,7 +205,7 @@ def test_without_the_store_answers_go_on_and_promise_little(
             "the TTL is capped",
             deadline_s=40,
         )
-        assert skydns.state()["blind"] is True
+        assert skydns.state()["store_down"] is True
         assert skydns.stop() == 0
     with Skydns(tmp_path, etcd.url, "--state-dir", str(state)) as skydns:
         skydns.ready()
@@ -213,7 +215,7 @@ def test_without_the_store_answers_go_on_and_promise_little(
         )
 
 
-def test_before_any_data_it_is_servfail_and_not_ready(tmp_path: Path) -> None:
+def test_before_any_data_answers_are_servfail_and_ready_says_no(tmp_path: Path) -> None:
     with Skydns(tmp_path, NOWHERE) as skydns:
         wait_until(lambda: "SERVFAIL" in skydns.dig("canary.skydns.local"), "an answer")
         with pytest.raises(urllib.error.HTTPError) as unready:
@@ -223,13 +225,11 @@ def test_before_any_data_it_is_servfail_and_not_ready(tmp_path: Path) -> None:
                 "ok": False,
                 "workers": True,
                 "data": False,
-                "ending": False,
+                "draining": False,
             }
 
 
-def test_names_of_services_are_found_though_the_store_may_hide_them(
-    tmp_path: Path, url: str, store: Store
-) -> None:
+def test_hidden_names_are_found_on_every_store(tmp_path: Path, url: str, store: Store) -> None:
     store.put(f"{D}/app/_tcp/_http/x1", '{"host": "10.0.6.9", "port": 80}')
     with Skydns(tmp_path, url) as skydns:
         skydns.ready()
@@ -276,7 +276,7 @@ os.execv(sys.executable, [sys.executable, "-m", "skydns", *sys.argv[2:]])
 """
 
 
-def test_sockets_from_systemd_are_answered_on(tmp_path: Path) -> None:
+def test_sockets_from_systemd_are_used(tmp_path: Path) -> None:
     port, status = free_port(), free_port()
     arguments = ["--endpoints", NOWHERE, "--status-addr", f"127.0.0.1:{status}"]
     command = [sys.executable, "-c", LAUNCHER, str(port), *arguments]
@@ -293,14 +293,14 @@ def test_sockets_from_systemd_are_answered_on(tmp_path: Path) -> None:
             assert "SERVFAIL" in said.stdout
 
 
-def test_answers_are_right_within_seconds_of_the_stores_return(tmp_path: Path) -> None:
+def test_answers_are_right_within_seconds_after_the_store_returns(tmp_path: Path) -> None:
     port = free_port()
     with Coordinator(tmp_path, port=port) as coordinator:
         connect(coordinator.url).put(f"{D}/canary", '{"host": "10.0.0.1"}')
         skydns = Skydns(tmp_path, coordinator.url)
         skydns.ready()
     with skydns:
-        wait_until(lambda: skydns.state()["blind"], "blind", deadline_s=40)
+        wait_until(lambda: skydns.state()["store_down"], "store down", deadline_s=40)
         said = skydns.dig("canary.skydns.local")
         assert "EDE: 3 " in said
         assert "10.0.0.1" in said
@@ -309,4 +309,4 @@ def test_answers_are_right_within_seconds_of_the_stores_return(tmp_path: Path) -
             connect(coordinator.url).put(f"{D}/canary", '{"host": "10.0.0.2"}')
             wait_until(lambda: skydns.short("canary.skydns.local") == ["10.0.0.2"], "right again")
             assert time.monotonic() - began < RIGHT_S
-            wait_until(lambda: "EDE" not in skydns.dig("canary.skydns.local"), "seeing")
+            wait_until(lambda: "EDE" not in skydns.dig("canary.skydns.local"), "store up")

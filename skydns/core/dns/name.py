@@ -1,7 +1,7 @@
-"""Domain names as tuples of labels: lower-case bytes, leftmost first, () for the root.
+"""Domain names as tuples of labels: lower-case bytes, leftmost first. The root is ().
 
-Labels stay bytes all the way from the packet to the tree: a dotted string cannot tell a
-dot inside a label from one between labels.
+A label stays bytes from the packet to the zone's tree. In a dotted string, a dot inside a label
+would look like a dot between two labels.
 """
 
 import re
@@ -11,30 +11,29 @@ Name = tuple[bytes, ...]
 
 LABEL_BYTES_MAX = 63  # RFC 1035, 3.1
 NAME_BYTES_MAX = 255
-# What a name written as text may hold: printable ASCII without the escape character.
-_SEGMENT = re.compile(rb"[!-\-0-\[\]-~]+")
+# A label that is written as text: printable ASCII without the backslash, which escapes.
 _LABEL = re.compile(r"[!-\[\]-~]+")
 
 
 def parse(text: str) -> Name:
-    """Read `app.skydns.local` or `app.skydns.local.`; ValueError says what is wrong."""
+    """Read `app.skydns.local` or `app.skydns.local.`; ValueError says what is wrong with it."""
     labels = text.removesuffix(".").lower().split(".")
     for label in labels:
         if not label:
-            raise ValueError(f"{text!r} is no domain name: it has an empty label")
+            raise ValueError(f"{text!r} is not a domain name: it has an empty label")
         if not _LABEL.fullmatch(label):
             raise ValueError(
-                f"{text!r} is no domain name: {label!r} has characters other than printable "
-                "ASCII; write names of other scripts in their xn-- form"
+                f"{text!r} is not a domain name: {label!r} has characters that are not printable "
+                "ASCII; write a name in another script in its xn-- form"
             )
     name = tuple(label.encode() for label in labels)
-    if problem := excess(name):
-        raise ValueError(f"{text!r} is no domain name: {problem}")
+    if problem := length_error(name):
+        raise ValueError(f"{text!r} is not a domain name: {problem}")
     return name
 
 
-def excess(name: Name) -> str:
-    """Say what makes the name too long for the wire, or nothing."""
+def length_error(name: Name) -> str:
+    """Say what makes the name too long for a message, or return an empty text."""
     for label in name:
         if len(label) > LABEL_BYTES_MAX:
             return f"the label {label.decode()!r} is longer than {LABEL_BYTES_MAX} bytes"
@@ -43,13 +42,8 @@ def excess(name: Name) -> str:
     return ""
 
 
-def is_spelled(name: Name) -> bool:
-    """Say whether the name can be written as the segments of a key."""
-    return all(_SEGMENT.fullmatch(label) for label in name)
-
-
 def text(name: Name) -> str:
-    """Write a name for people, with its final dot; odd bytes are escaped (RFC 4343, 2.1)."""
+    """Write a name for people, with its final dot. Odd bytes are escaped (RFC 4343, 2.1)."""
     return ".".join("".join(map(_character, label)) for label in name) + "."
 
 
@@ -59,7 +53,7 @@ def is_within(name: Name, domain: Name) -> bool:
 
 
 def domain_of(name: Name, domains: Iterable[Name]) -> Name | None:
-    """Return the longest of the domains that `name` is in."""
+    """Return the longest of the domains that contain `name`."""
     return max((domain for domain in domains if is_within(name, domain)), key=len, default=None)
 
 

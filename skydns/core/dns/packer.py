@@ -1,8 +1,8 @@
-"""Answers as bytes.
+"""Responses as bytes.
 
-A reply is the query's id, `head` (flags and counts), the question as it was asked, and `body`.
-Neither part holds the id or the question's spelling, so both serve every client that asks the
-same, in whatever case (the pointers of `body` lead into its own question).
+A reply is the query's id, `head` (flags and counts), the question as the client wrote it, and
+`body`. Neither `head` nor `body` depends on the id or on the letter case of the question, so both
+serve every client that asks the same question: the pointers in `body` lead into its own question.
 """
 
 import struct
@@ -12,36 +12,19 @@ from typing import assert_never
 
 import dnslib
 
+from skydns.core.dns.edns import reply_opt
+from skydns.core.dns.header import AA, CD, HEADER_BYTES, OPCODE, QR, RA, RCODE, RD, TC
 from skydns.core.dns.name import Name
-from skydns.core.dns.query_parser import DO, HEADER_BYTES, Edns, Query
-from skydns.core.dns.rr import (
-    Address,
-    Extended,
-    Hinfo,
-    Host,
-    Mx,
-    Rcode,
-    Rdata,
-    RRset,
-    Soa,
-    Srv,
-    Txt,
-    Type,
-)
-from skydns.core.zone.answer import Answer, Question
+from skydns.core.dns.question import Query, Question
+from skydns.core.dns.response import Response
+from skydns.core.dns.rr import Address, Hinfo, Host, Mx, Rcode, Rdata, RRset, Soa, Srv, Txt
 
-# What passes every usual network in one piece (DNS flag day 2020).
-UDP_BYTES_MAX = 1232
-UDP_BYTES_MIN = 512
-TCP_BYTES_MAX = 65_535
 STRING_BYTES_MAX = 255
+# Refresh, retry and expire, for secondary servers; we have none.
 SOA_TIMES = (28_800, 7_200, 604_800)
 # A compression pointer has 14 bits.
 _POINTER_MAX = 0x3FFF
-_QR, _AA, _TC, _RD, _RA, _CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0010
-_EDE = 15  # RFC 8914, 2
 _HEAD = struct.Struct("!HHHHH")
-_OPT = struct.Struct("!BHHBBHH")
 _QUESTION = struct.Struct("!HH")
 _RECORD = struct.Struct("!HHI")
 _SRV = struct.Struct("!HHH")
@@ -50,88 +33,69 @@ _SOA = struct.Struct("!IIIII")
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """The parts of a reply; `cut` says that answers were left out (TC)."""
+    """The parts of a reply. `truncated` says that answers were left out (TC)."""
 
     head: bytes
     body: bytes
-    cut: bool = False
+    truncated: bool = False
 
     def reply_to(self, data: bytes, end: int) -> bytes:
-        """Put the parts around the question of a query, which ends at `end`."""
+        """Put the parts around the question of the query `data`, which ends at `end`."""
         return data[:2] + self.head + data[HEADER_BYTES:end] + self.body
 
 
-def room_bytes(edns: Edns | None, *, tcp: bool) -> int:
-    """Return how long a reply may be."""
-    if tcp:
-        return TCP_BYTES_MAX
-    asked_for = edns.size_bytes if edns is not None else UDP_BYTES_MIN
-    return max(UDP_BYTES_MIN, min(asked_for, UDP_BYTES_MAX))
+def reply(response: Response, query: Query, data: bytes, size_bytes_max: int) -> bytes:
+    """Write the whole reply to the query `data`, which was parsed as `query`."""
+    return pack(response, query, size_bytes_max).reply_to(data, query.end)
 
 
-def pack(answer: Answer, query: Query, room: int, extra: bytes = b"") -> Packed:
-    """Write a reply of at most `room` bytes; what does not fit is cut between RRsets.
+def pack(response: Response, query: Query, size_bytes_max: int, options: bytes = b"") -> Packed:
+    """Write the parts of a reply. What does not fit is left out, in whole RRsets.
 
-    `extra` are more options for OPT.
+    `options` are more options for OPT.
     """
-    opt = b"" if query.edns is None else _opt(query.edns, answer.rcode, answer.extended, extra)
-    body, counts, cut = b"", (0, 0, 0), False
-    if answer.answer or answer.authority:
-        message = _Message(query.question, room - len(opt))
-        counts, cut = message.fill(answer)
+    opt = b""
+    if query.edns is not None:
+        opt = reply_opt(query.edns, response.rcode, response.extended_error, options)
+    body, counts, truncated = b"", (0, 0, 0), False
+    if response.answer or response.authority:
+        message = _MessageWriter(query.question, size_bytes_max - len(opt))
+        counts, truncated = message.fill(response)
         body = bytes(message.data[message.start :])
-    flags = query.flags & (_RD | _CD) | _QR | answer.rcode & 15
-    flags |= _AA * answer.authoritative | _TC * cut | _RA * query.recursive
+    flags = query.flags & (RD | CD) | QR | response.rcode & RCODE
+    flags |= AA * response.authoritative | TC * truncated | RA * query.recursive
     answers, authorities, additionals = counts
     head = _HEAD.pack(flags, 1, answers, authorities, additionals + bool(opt))
-    return Packed(head, body + opt, cut)
+    return Packed(head, body + opt, truncated)
 
 
-def bare(data: bytes, rcode: Rcode) -> bytes:
-    """Return a reply without a question, for a query whose question cannot be trusted."""
-    flags = (data[2] << 8 | data[3]) & (0x7800 | _RD) | _QR | rcode
-    return data[:2] + struct.pack("!HHHHH", flags, 0, 0, 0, 0)
+def header_only(data: bytes, rcode: Rcode) -> bytes:
+    """Return a reply without a question, to a query whose question cannot be trusted."""
+    flags = (data[2] << 8 | data[3]) & (OPCODE | RD) | QR | rcode
+    return data[:2] + _HEAD.pack(flags, 0, 0, 0, 0)
 
 
-def option(code: int, data: bytes) -> bytes:
-    """Write one option of OPT."""
-    return struct.pack("!HH", code, len(data)) + data
+class _MessageWriter:
+    """Writes a message. Each name is compressed against all names before it.
 
-
-def opt_of(edns: Edns, rcode: int, extended: Extended | None = None) -> bytes:
-    """Write OPT for a reply to a query that had one."""
-    return _opt(edns, rcode, extended, b"")
-
-
-def _opt(edns: Edns, rcode: int, extended: Extended | None, extra: bytes) -> bytes:
-    if extended is not None:
-        extra += option(_EDE, extended.to_bytes(2, "big"))
-    flags = DO if edns.do else 0
-    head = _OPT.pack(0, Type.OPT, UDP_BYTES_MAX, rcode >> 4, 0, flags, len(extra))
-    return head + extra
-
-
-class _Message:
-    """A message under way. Names are compressed against all before them.
-
-    What nearly every answer is made of is written here; the rest is dnslib's, which costs
-    several times as much a record.
+    The types of nearly every answer are written here. The others are left to dnslib, which takes
+    several times as long for a record.
     """
 
-    def __init__(self, question: Question, room: int) -> None:
-        self._room = room
+    def __init__(self, question: Question, size_bytes_max: int) -> None:
+        self._size_bytes_max = size_bytes_max
         self._names: dict[Name, int] = {}
         self.data = bytearray(HEADER_BYTES)
         self._name(question.name)
-        self.data += _QUESTION.pack(question.type, question.klass)
+        self.data += _QUESTION.pack(question.type, question.rclass)
         self.start = len(self.data)
 
-    def fill(self, answer: Answer) -> tuple[tuple[int, int, int], bool]:
-        """Add what fits; return the sections' counts and whether an answer did not."""
-        answers = self._add(answer.answer)
-        if answers < sum(len(rrset.data) for rrset in answer.answer):
+    def fill(self, response: Response) -> tuple[tuple[int, int, int], bool]:
+        """Add what fits; return the counts of the sections, and whether an answer did not fit."""
+        answers = self._add(response.answer)
+        if answers < sum(len(rrset.data) for rrset in response.answer):
             return (answers, 0, 0), True
-        return (answers, self._add(answer.authority), self._add(answer.additional)), False
+        return (answers, self._add(response.authority), self._add(response.additional)), False
 
     def _name(self, name: Name) -> None:
         data, known = self.data, self._names
@@ -152,12 +116,12 @@ class _Message:
             mark = len(data)
             for rdata in rrset.data:
                 self._name(rrset.name)
-                data += _RECORD.pack(rrset.type, rrset.klass, rrset.ttl_s)
+                data += _RECORD.pack(rrset.type, rrset.rclass, rrset.ttl_s)
                 size_at = len(data)
                 data += b"\0\0"
                 self._rdata(rdata)
                 data[size_at : size_at + 2] = (len(data) - size_at - 2).to_bytes(2, "big")
-                if len(data) > self._room:
+                if len(data) > self._size_bytes_max:
                     self._drop(mark)
                     return count
             count += len(rrset.data)
@@ -186,13 +150,13 @@ class _Message:
                 self.data += _SOA.pack(serial, *SOA_TIMES, minimum_s)
             case Txt() | Hinfo():
                 buffer = dnslib.DNSBuffer()
-                _rd(rdata).pack(buffer)
+                _dnslib_rd(rdata).pack(buffer)
                 self.data += buffer.data
             case _:
                 assert_never(rdata)
 
 
-def _rd(rdata: Txt | Hinfo) -> dnslib.RD:
+def _dnslib_rd(rdata: Txt | Hinfo) -> dnslib.RD:
     match rdata:
         case Txt(text):
             starts = range(0, len(text), STRING_BYTES_MAX)

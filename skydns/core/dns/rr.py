@@ -1,4 +1,4 @@
-"""Resource records as values: what an answer is made of before it becomes bytes."""
+"""Resource records as values, before they become bytes."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -9,8 +9,8 @@ from skydns.core.dns import name as names
 from skydns.core.dns.name import Name
 
 
-class Type(IntEnum):
-    """The types that mean something to us; a question may hold any number."""
+class RRType(IntEnum):
+    """The record types that skydns knows. A question may have any other number too."""
 
     A = 1
     NS = 2
@@ -28,14 +28,19 @@ class Type(IntEnum):
     ANY = 255
 
 
-_TYPES = {each.value: each for each in Type}
+_TYPES = {each.value: each for each in RRType}
 
 CLASS_IN = 1
 CLASS_CHAOS = 3
 
+# A key's TTL that was meant for its lease must not stay in caches for years.
+TTL_S_MAX = 86_400
+# How long others may cache what may be out of date (RFC 8767, 4).
+STALE_TTL_S = 30
+
 
 class Rcode(IntEnum):
-    """How a question went (RFC 1035, 4.1.1; BADVERS: RFC 6891, 9)."""
+    """The response codes (RFC 1035, 4.1.1; BADVERS: RFC 6891, 9)."""
 
     NOERROR = 0
     FORMERR = 1
@@ -46,8 +51,8 @@ class Rcode(IntEnum):
     BADVERS = 16
 
 
-class Extended(IntEnum):
-    """Why an answer is as it is, for people (RFC 8914, 4)."""
+class ExtendedError(IntEnum):
+    """The codes that tell people why an answer is as it is (RFC 8914, 4)."""
 
     STALE = 3
     NOT_READY = 14
@@ -60,7 +65,7 @@ class Extended(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An IPv4 address in 4 octets or an IPv6 address in 16 (A, AAAA)."""
+    """An IPv4 address in 4 octets, or an IPv6 address in 16 octets (A, AAAA)."""
 
     octets: bytes
 
@@ -74,7 +79,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Mx:
-    """A host that takes mail."""
+    """A host that accepts mail."""
 
     preference: int
     exchange: Name
@@ -92,7 +97,7 @@ class Srv:
 
 @dataclass(frozen=True, slots=True)
 class Txt:
-    """A text of any length; the wire cuts it in strings of 255 bytes."""
+    """A text of any length. The packer splits it into strings of 255 bytes."""
 
     text: bytes
 
@@ -119,24 +124,24 @@ Rdata = Address | Host | Mx | Srv | Txt | Soa | Hinfo
 
 @dataclass(frozen=True, slots=True)
 class RRset:
-    """All records of one name and type, under one TTL (RFC 2181, 5.2)."""
+    """All records of one name and type. They share one TTL (RFC 2181, 5.2)."""
 
     name: Name
-    type: Type
+    type: RRType
     ttl_s: int
     data: tuple[Rdata, ...]
-    klass: int = CLASS_IN
+    rclass: int = CLASS_IN
 
 
 def type_name(number: int) -> str:
-    """Write a type, known or not, as dig does (RFC 3597, 5)."""
+    """Write a type as dig does; unknown ones too (RFC 3597, 5)."""
     return known.name if (known := _TYPES.get(number)) else f"TYPE{number}"
 
 
 def describe(rrset: RRset) -> list[str]:
-    """Write each record on a line, as dig does with single blanks."""
-    klass = "IN" if rrset.klass == CLASS_IN else "CH"
-    head = f"{names.text(rrset.name)} {rrset.ttl_s} {klass} {rrset.type.name}"
+    """Write each record on a line, as dig does, with single blanks."""
+    rclass = "IN" if rrset.rclass == CLASS_IN else "CH"
+    head = f"{names.text(rrset.name)} {rrset.ttl_s} {rclass} {rrset.type.name}"
     return [f"{head} {_described(rdata)}" for rdata in rrset.data]
 
 

@@ -1,89 +1,93 @@
-"""Replies of other servers, kept as long as they say, and longer when nobody answers."""
+"""The replies of other servers, cached as long as they say, and longer when no server answers."""
 
 from dataclasses import dataclass
 
-from skydns.core.forward.message import Relayed
+from skydns.core.forward.message import ReplyAge, UpstreamReply
 
 COUNT_MAX = 10_000
 SIZE_BYTES_MAX = 16 * 1024 * 1024
+# What an entry takes beside its bytes: objects and dictionary slots.
 OVERHEAD_BYTES = 700
-# RFC 8767, 5 has one to three days for what is served only when nobody answers.
+# RFC 8767, 5 suggests one to three days for data that is served only when no server answers.
 STALE_S_MAX = 86_400
-# Asked for again before its end if it was asked for since it came, and lives long enough to
-# make that cheaper than waiting.
+# A reply is prefetched in the last tenth of its TTL, if it was of use since it came and its TTL is
+# long enough for that to be cheaper than to wait.
 PREFETCH_SHARE = 0.1
 PREFETCH_TTL_S_MIN = 10
 
 
 @dataclass(slots=True)
-class Kept:
-    """A reply and when it came; `hits` is how often it was of use, `renewing` that it is asked
-    for again; until `rests_until_s` nobody is asked, for nobody answered."""
+class CachedReply:
+    """A reply, and when it came. `hits` is how often it was of use.
 
-    relayed: Relayed
+    `prefetching` says that it is being asked for again. Until `retry_at_s` no server is asked,
+    because none answered.
+    """
+
+    upstream: UpstreamReply
     came_s: float
     hits: int = 0
-    renewing: bool = False
-    rests_until_s: float = 0.0
+    prefetching: bool = False
+    retry_at_s: float = 0.0
 
-    def age_s(self, now_s: float) -> int:
-        """Return its age in whole seconds."""
-        return max(0, int(now_s - self.came_s))
+    def age(self, now_s: float) -> ReplyAge:
+        """Return its age in whole seconds, and whether it is stale."""
+        return ReplyAge(max(0, int(now_s - self.came_s)), not self.is_fresh(now_s))
 
     def is_fresh(self, now_s: float) -> bool:
-        """Say whether its TTL has not run out."""
-        return now_s - self.came_s < self.relayed.ttl_s
+        """Say whether its TTL is not over."""
+        return now_s - self.came_s < self.upstream.ttl_s
 
-    def is_due(self, now_s: float) -> bool:
-        """Say whether it is worth asking for again now."""
-        ttl_s = self.relayed.ttl_s
-        if self.renewing or self.hits < 2 or ttl_s < PREFETCH_TTL_S_MIN:
+    def is_prefetch_due(self, now_s: float) -> bool:
+        """Say whether it should be asked for again now."""
+        ttl_s = self.upstream.ttl_s
+        if self.prefetching or self.hits < 2 or ttl_s < PREFETCH_TTL_S_MIN:
             return False
         return self.came_s + ttl_s - now_s < PREFETCH_SHARE * ttl_s
 
 
-class RelayCache:
-    """Bounded by count and bytes; what was not asked for longest goes first."""
+class ForwardCache:
+    """A cache bounded by count and bytes. The least recently used reply is dropped first."""
 
     def __init__(self, count_max: int = COUNT_MAX, size_bytes_max: int = SIZE_BYTES_MAX) -> None:
         self._count_max, self._size_bytes_max = count_max, size_bytes_max
-        self._kept: dict[bytes, Kept] = {}
+        self._replies: dict[bytes, CachedReply] = {}
         self.size_bytes = 0
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._replies)
 
-    def find(self, key: bytes, now_s: float) -> Kept | None:
-        """Return what is kept under a key, fresh or not."""
-        kept = self._kept.pop(key, None)
-        if kept is None:
+    def find(self, key: bytes, now_s: float) -> CachedReply | None:
+        """Return the reply under a key, fresh or stale."""
+        cached = self._replies.pop(key, None)
+        if cached is None:
             return None
-        if now_s - kept.came_s > kept.relayed.ttl_s + STALE_S_MAX:
-            self.size_bytes -= _size(key, kept)
+        if now_s - cached.came_s > cached.upstream.ttl_s + STALE_S_MAX:
+            self.size_bytes -= _size_bytes(key, cached)
             return None
-        self._kept[key] = kept
-        return kept
+        self._replies[key] = cached
+        return cached
 
-    def keep(self, key: bytes, relayed: Relayed, now_s: float) -> None:
-        """Keep a reply in the place of an older one."""
+    def put(self, key: bytes, upstream: UpstreamReply, now_s: float) -> None:
+        """Cache a reply in place of an older one."""
         self._drop(key)
-        kept = Kept(relayed, now_s)
-        self._kept[key] = kept
-        self.size_bytes += _size(key, kept)
-        while len(self._kept) > self._count_max or self.size_bytes > self._size_bytes_max:
-            self._drop(next(iter(self._kept)))
+        cached = CachedReply(upstream, now_s)
+        self._replies[key] = cached
+        self.size_bytes += _size_bytes(key, cached)
+        while len(self._replies) > self._count_max or self.size_bytes > self._size_bytes_max:
+            self._drop(next(iter(self._replies)))
 
     def clear(self) -> None:
         """Drop everything."""
-        self._kept.clear()
+        self._replies.clear()
         self.size_bytes = 0
 
     def _drop(self, key: bytes) -> None:
-        kept = self._kept.pop(key, None)
-        if kept is not None:
-            self.size_bytes -= _size(key, kept)
+        cached = self._replies.pop(key, None)
+        if cached is not None:
+            self.size_bytes -= _size_bytes(key, cached)
 
 
-def _size(key: bytes, kept: Kept) -> int:
-    ttls_bytes = 100 * len(kept.relayed.ttls)
-    return len(key) + len(kept.relayed.body) + ttls_bytes + OVERHEAD_BYTES
+def _size_bytes(key: bytes, cached: CachedReply) -> int:
+    ttls_bytes = 100 * len(cached.upstream.ttls)
+    return len(key) + len(cached.upstream.body) + ttls_bytes + OVERHEAD_BYTES

@@ -1,188 +1,215 @@
-"""What is asked of other servers: which, with what reply, and for how long it holds."""
+"""Which queries are forwarded, to which servers, and what clients get from their replies.
+
+The forwarder sends nothing. It returns a reply that it has, or a `PendingForward`; whoever holds
+that asks the servers, tells the forwarder what came (`learn`), and sends what it makes of that
+(`finish`).
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from skydns.core.config import Address, Settings
+from skydns.core.config import Config, ServerAddress
 from skydns.core.dns import packer
+from skydns.core.dns.edns import NAMESERVER_LOOP, STUB_LOOP
+from skydns.core.dns.header import CD, RD
 from skydns.core.dns.name import Name, domain_of
-from skydns.core.dns.query_parser import HOP, STUB_HOP, Query
-from skydns.core.dns.rr import CLASS_IN, Extended, Rcode, Type
+from skydns.core.dns.question import Query, Question, question_bytes
+from skydns.core.dns.response import Response
+from skydns.core.dns.rr import CLASS_IN, ExtendedError, Rcode, RRType
 from skydns.core.forward import message
-from skydns.core.forward.cache import Kept, RelayCache
-from skydns.core.forward.message import FAILURE_TTL_S, Delivery, Relayed
-from skydns.core.zone.answer import NOT_OURS, Answer, Question, is_reverse
+from skydns.core.forward.cache import ForwardCache
+from skydns.core.forward.message import FAILURE_TTL_S, FRESH, ReplyAge, UpstreamReply
+from skydns.core.zone.answer import Answer, is_reverse
 from skydns.core.zone.zone import Zone
 
-_RD, _CD = 0x0100, 0x0010
-_GOOD = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
-# Transfers are ours to refuse, and ANY is for amplifiers.
-_NOT_RELAYED = frozenset({Type.AXFR, Type.IXFR, Type.ANY})
-
-Send = Callable[[bytes], None]
-Go = Callable[["Errand", Send], None]
+# Transfers are ours to refuse, and ANY serves amplification attacks.
+_NEVER_FORWARDED = frozenset({RRType.AXFR, RRType.IXFR, RRType.ANY})
+_UNREACHABLE = ExtendedError.NO_REACHABLE_AUTHORITY
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Errand:
-    """A client's query that waits for another server's reply to `question`.
+class PendingForward:
+    """A client's query that waits for the reply of one of `servers` to `question`.
 
-    `prefix` is the part of the answer that is ours already. Errands of one `key` need one reply.
-    Called with a function, it goes and has the client's reply sent by it.
+    `alias` is the part of the answer that is ours already, when the question is about the target
+    of an alias. Pending forwards with the same `key` need the same reply.
     """
 
     data: bytes
     query: Query
-    room: int
+    size_bytes_max: int
     question: Question
-    servers: tuple[Address, ...]
-    hop: tuple[int, bytes]
-    go: Go
-    prefix: Answer | None = None
+    servers: tuple[ServerAddress, ...]
+    loop_option: tuple[int, bytes]
+    alias: Response | None = None
+
+    @property
+    def do(self) -> bool:
+        """Whether the client asks for DNSSEC records."""
+        return self.query.edns is not None and self.query.edns.do
+
+    @property
+    def cd(self) -> bool:
+        """Whether the client asks for data that is not checked."""
+        return bool(self.query.flags & CD)
 
     @property
     def key(self) -> bytes:
         """What the reply depends on."""
-        edns = self.query.edns
-        bits = (edns is not None and edns.do) | bool(self.query.flags & _CD) << 1
-        head = self.hop[0].to_bytes(2, "big") + bytes((bits,))
-        return head + message.question_bytes(self.question)
-
-    def __call__(self, send: Send) -> None:
-        """Go, and have the reply sent."""
-        self.go(self, send)
+        bits = self.do | self.cd << 1
+        head = self.loop_option[0].to_bytes(2, "big") + bytes((bits,))
+        return head + question_bytes(self.question)
 
 
-class Relaying:
-    """Knows the servers and keeps their replies."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Prefetch:
+    """A reply to send now, if any, and a forward that only renews the cache."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float], go: Go | None) -> None:
-        self._settings, self._clock, self._go = settings, clock, go
-        self._stubs: Mapping[Name, tuple[Address, ...]] = {}
-        self.cache = RelayCache()
+    reply: bytes | None
+    forward: PendingForward
+
+
+Forwarded = bytes | PendingForward | Prefetch
+
+
+class Forwarder:
+    """Knows the servers, and caches their replies."""
+
+    def __init__(self, config: Config, clock: Callable[[], float]) -> None:
+        self._config, self._clock = config, clock
+        self._stub_zones: Mapping[Name, tuple[ServerAddress, ...]] = {}
+        self.cache = ForwardCache()
 
     @property
     def is_on(self) -> bool:
         """Whether there is any server to ask."""
-        return self._go is not None and bool(self._settings.nameservers or self._stubs)
+        return bool(self._config.nameservers or self._stub_zones)
 
-    def configure(self, settings: Settings, stubs: Mapping[Name, tuple[Address, ...]]) -> None:
-        """Ask these servers from now on; what others said is forgotten."""
-        if settings.nameservers != self._settings.nameservers or stubs != self._stubs:
+    def configure(
+        self, config: Config, stub_zones: Mapping[Name, tuple[ServerAddress, ...]]
+    ) -> None:
+        """Ask these servers from now on. The replies of other servers are dropped."""
+        if config.nameservers != self._config.nameservers or stub_zones != self._stub_zones:
             self.cache.clear()
-        self._settings, self._stubs = settings, stubs
+        self._config, self._stub_zones = config, stub_zones
 
     def describe(self, query: Query) -> str:
-        """Say who would be asked, for people."""
-        servers, hop = self._servers(query.question, None)
+        """Name the servers that a query would be forwarded to, for people."""
+        servers, loop_option = self._servers(query.question, None)
         if not servers or not query.recursive:
             return ""
-        kind = "stub zone" if hop[0] == STUB_HOP else "nameservers"
+        kind = "the stub zone's" if loop_option[0] == STUB_LOOP else "the nameservers"
         return f"{kind} " + ", ".join(f"{host}:{port}" for host, port in servers)
 
-    def elsewhere(self, query: Query, data: bytes, room: int, zone: Zone) -> bytes | Errand | None:
-        """Return the reply that others gave, an errand to get it, or None for what is ours."""
+    def forward(
+        self, query: Query, data: bytes, size_bytes_max: int, zone: Zone
+    ) -> Forwarded | None:
+        """Forward a query, or return None for a question that is ours."""
         question = query.question
-        if not query.recursive or question.klass != CLASS_IN or question.type in _NOT_RELAYED:
+        if not query.recursive or question.rclass != CLASS_IN or question.type in _NEVER_FORWARDED:
             return None
-        servers, hop = self._servers(question, zone)
-        if not servers or not query.flags & _RD:
+        servers, loop_option = self._servers(question, zone)
+        if not servers or not query.flags & RD:
             return None
-        if query.edns is not None and self._comes_back(query.edns.options, hop[0]):
-            looped = Answer(Rcode.REFUSED, extended=Extended.NO_REACHABLE_AUTHORITY)
-            return packer.pack(looped, query, room).reply_to(data, query.end)
-        assert self._go is not None
-        return self._kept(Errand(data, query, room, question, servers, hop, self._go))
-
-    def continued(
-        self, query: Query, data: bytes, room: int, prefix: Answer
-    ) -> bytes | Errand | None:
-        """Follow an alias that leads outside; None where nobody is to be asked."""
-        question = Question(prefix.outside, query.question.type)
-        servers, hop = self._servers(question, None)
-        if not servers or not query.recursive or not query.flags & _RD:
-            return None
-        assert self._go is not None
-        return self._kept(Errand(data, query, room, question, servers, hop, self._go, prefix))
-
-    def learn(self, errand: Errand, relayed: Relayed | None) -> None:
-        """Keep a reply; a failure only where there is nothing better, and not for long."""
-        now_s, key = self._clock(), errand.key
-        if relayed is not None and relayed.rcode in _GOOD and not relayed.cut:
-            self.cache.keep(key, relayed, now_s)
-            return
-        kept = self.cache.find(key, now_s)
-        if kept is not None and kept.relayed.rcode in _GOOD:
-            kept.renewing = False
-            kept.rests_until_s = now_s + FAILURE_TTL_S
-        elif relayed is None or not relayed.cut:
-            failed = relayed or Relayed(Rcode.SERVFAIL, b"", (0, 0, 0), (), FAILURE_TTL_S)
-            self.cache.keep(key, failed, now_s)
-
-    def finish(self, errand: Errand, relayed: Relayed | None) -> bytes:
-        """Return the client's reply once another server has spoken, or none has."""
-        if relayed is not None and (relayed.rcode in _GOOD or relayed.cut):
-            return _delivered(errand, relayed, Delivery(errand.room))
-        now_s = self._clock()
-        kept = self.cache.find(errand.key, now_s)
-        if kept is not None and kept.relayed.rcode in _GOOD:
-            return self._of(errand, kept, now_s)
-        if relayed is not None:
-            return _delivered(errand, relayed, Delivery(errand.room))
-        return _failed(errand)
-
-    def refuse(self, errand: Errand) -> bytes:
-        """Return the reply when too many errands are under way."""
-        refused = replace(NOT_OURS, extended=Extended.NO_REACHABLE_AUTHORITY)
-        return packer.pack(refused, errand.query, errand.room).reply_to(
-            errand.data, errand.query.end
+        if query.edns is not None and self._is_loop(query.edns.options, loop_option[0]):
+            looped = Response(Rcode.REFUSED, extended_error=_UNREACHABLE)
+            return packer.reply(looped, query, data, size_bytes_max)
+        return self._cached(
+            PendingForward(data, query, size_bytes_max, question, servers, loop_option)
         )
+
+    def follow(
+        self, query: Query, data: bytes, size_bytes_max: int, alias: Answer
+    ) -> Forwarded | None:
+        """Follow an alias that leads outside, or return None when no server may be asked."""
+        question = Question(alias.external_target, query.question.type)
+        servers, loop_option = self._servers(question, None)
+        if not servers or not query.recursive or not query.flags & RD:
+            return None
+        return self._cached(
+            PendingForward(data, query, size_bytes_max, question, servers, loop_option, alias)
+        )
+
+    def learn(self, pending: PendingForward, upstream: UpstreamReply | None) -> None:
+        """Cache the servers' reply. None of them answered when it is None.
+
+        A failure is cached for a moment, and only where there is nothing better.
+        """
+        now_s, key = self._clock(), pending.key
+        if upstream is not None and upstream.is_final and not upstream.truncated:
+            self.cache.put(key, upstream, now_s)
+            return
+        cached = self.cache.find(key, now_s)
+        if cached is not None and cached.upstream.is_final:
+            cached.prefetching = False
+            cached.retry_at_s = now_s + FAILURE_TTL_S
+        elif upstream is None or not upstream.truncated:
+            failure = upstream or UpstreamReply(Rcode.SERVFAIL, b"", (0, 0, 0), (), FAILURE_TTL_S)
+            self.cache.put(key, failure, now_s)
+
+    def finish(self, pending: PendingForward, upstream: UpstreamReply | None) -> bytes:
+        """Return the client's reply, once a server has answered or none has."""
+        if upstream is not None and (upstream.is_final or upstream.truncated):
+            return _reply(pending, upstream, FRESH)
+        now_s = self._clock()
+        cached = self.cache.find(pending.key, now_s)
+        if cached is not None and cached.upstream.is_final:
+            return _reply(pending, cached.upstream, cached.age(now_s))
+        if upstream is not None:
+            return _reply(pending, upstream, FRESH)
+        return _failure(pending)
+
+    def refuse(self, pending: PendingForward) -> bytes:
+        """Return the client's reply when too many forwards are in flight."""
+        return _own_reply(pending, Response(Rcode.REFUSED, extended_error=_UNREACHABLE))
 
     def _servers(
         self, question: Question, zone: Zone | None
-    ) -> tuple[tuple[Address, ...], tuple[int, bytes]]:
-        name, settings = question.name, self._settings
-        if (stub := domain_of(name, self._stubs)) is not None:
-            return self._stubs[stub], (STUB_HOP, b"\1")
-        nobody: tuple[Address, ...] = ()
-        if domain_of(name, settings.domains) is not None or len(name) < settings.ndots:
-            return nobody, (HOP, b"")
-        if zone is not None and question.type == Type.PTR and is_reverse(name) and zone.at(name):
-            return nobody, (HOP, b"")
-        return settings.nameservers, (HOP, settings.tag)
+    ) -> tuple[tuple[ServerAddress, ...], tuple[int, bytes]]:
+        name, config = question.name, self._config
+        if (stub_zone := domain_of(name, self._stub_zones)) is not None:
+            return self._stub_zones[stub_zone], (STUB_LOOP, b"\1")
+        none: tuple[ServerAddress, ...] = ()
+        if domain_of(name, config.domains) is not None or len(name) < config.ndots:
+            return none, (NAMESERVER_LOOP, b"")
+        is_pointer = question.type == RRType.PTR and is_reverse(name)
+        if zone is not None and is_pointer and zone.at(name):
+            return none, (NAMESERVER_LOOP, b"")
+        return config.nameservers, (NAMESERVER_LOOP, config.loop_tag)
 
-    def _comes_back(self, options: Mapping[int, bytes], hop: int) -> bool:
-        if hop == STUB_HOP:
-            return STUB_HOP in options
-        return options.get(HOP) == self._settings.tag != b""
+    def _is_loop(self, options: Mapping[int, bytes], loop_code: int) -> bool:
+        if loop_code == STUB_LOOP:
+            return STUB_LOOP in options
+        return options.get(NAMESERVER_LOOP) == self._config.loop_tag != b""
 
-    def _kept(self, errand: Errand) -> bytes | Errand:
+    def _cached(self, pending: PendingForward) -> Forwarded:
         now_s = self._clock()
-        kept = self.cache.find(errand.key, now_s)
-        if kept is None or not (kept.is_fresh(now_s) or now_s < kept.rests_until_s):
-            return errand
-        kept.hits += 1
-        if kept.is_due(now_s):
-            kept.renewing = True
-            errand.go(errand, lambda _: None)
-        return self._of(errand, kept, now_s)
-
-    def _of(self, errand: Errand, kept: Kept, now_s: float) -> bytes:
-        stale = not kept.is_fresh(now_s)
-        return _delivered(errand, kept.relayed, Delivery(errand.room, kept.age_s(now_s), stale))
+        cached = self.cache.find(pending.key, now_s)
+        if cached is None or not (cached.is_fresh(now_s) or now_s < cached.retry_at_s):
+            return pending
+        cached.hits += 1
+        reply = _reply(pending, cached.upstream, cached.age(now_s))
+        if cached.is_prefetch_due(now_s):
+            cached.prefetching = True
+            return Prefetch(reply, pending)
+        return reply
 
 
-def _delivered(errand: Errand, relayed: Relayed, delivery: Delivery) -> bytes:
-    if errand.prefix is None:
-        if relayed.rcode == Rcode.SERVFAIL and not relayed.body:
-            return _failed(errand)
-        return message.reply(relayed, errand.query, errand.data, delivery)
-    # Without an address the client gets the alias alone and may go on itself.
-    rest = message.chain(relayed, errand.question, delivery.age_s)
-    whole = replace(errand.prefix, answer=(*errand.prefix.answer, *rest))
-    return packer.pack(whole, errand.query, errand.room).reply_to(errand.data, errand.query.end)
+def _reply(pending: PendingForward, upstream: UpstreamReply, age: ReplyAge) -> bytes:
+    query, data = pending.query, pending.data
+    if pending.alias is None:
+        if upstream.rcode == Rcode.SERVFAIL and not upstream.body:
+            return _failure(pending)
+        return message.write_reply(upstream, query, data, pending.size_bytes_max, age)
+    # Without an address the client gets the alias alone, and may follow it itself.
+    rest = message.addresses(upstream, pending.question, age.age_s)
+    return _own_reply(pending, replace(pending.alias, answer=(*pending.alias.answer, *rest)))
 
 
-def _failed(errand: Errand) -> bytes:
-    failed = errand.prefix or Answer(Rcode.SERVFAIL, extended=Extended.NO_REACHABLE_AUTHORITY)
-    return packer.pack(failed, errand.query, errand.room).reply_to(errand.data, errand.query.end)
+def _failure(pending: PendingForward) -> bytes:
+    servfail = Response(Rcode.SERVFAIL, extended_error=_UNREACHABLE)
+    return _own_reply(pending, pending.alias or servfail)
+
+
+def _own_reply(pending: PendingForward, response: Response) -> bytes:
+    return packer.reply(response, pending.query, pending.data, pending.size_bytes_max)

@@ -1,18 +1,18 @@
-"""From a question to its answer: pure, and the only place that decides what a name means.
+"""From a question to its answer. This module alone decides what a name means.
 
-Rules, in the order in which they are tried:
+The rules, in the order in which they are applied:
 
-1.  Only class IN, only names in our domains; reverse names where a key has them. Class CHAOS
-    tells who we are (RFC 4892).
-2.  Before the first data of the store nothing is known: SERVFAIL.
-3.  A name is all services of its subtree (`Zone.below`), less those of other groups. A domain
-    itself is what is at `apex.dns`: its subtree is everybody's.
-4.  Addresses stand before aliases: a name with one address has no CNAME, since a name with a
-    CNAME may have nothing else (RFC 1034, 3.6.2). Of several aliases one is chosen, in turn.
-5.  An alias into our domains is followed, and left out when it ends nowhere; one that leads
-    outside is given as it is, for the client to follow.
-6.  A name that exists without the asked data is NODATA, never NXDOMAIN: a client that asks for
-    A and AAAA believes the latter for both.
+1.  We answer class IN, for names in our domains, and for reverse names that have a key. Class
+    CHAOS tells the name of this server (RFC 4892).
+2.  Before the first data of the store, every answer is SERVFAIL.
+3.  A name has all services of its subtree (`Zone.below`), except those of other groups. A domain
+    itself has the services at `apex.dns`, because its subtree is everything.
+4.  Addresses come before aliases: a name with an address has no CNAME, because a name with a CNAME
+    may have nothing else (RFC 1034, 3.6.2). Of several aliases one is chosen, in rotation.
+5.  An alias into our domains is followed, and left out when it leads to nothing. An alias that
+    leads outside is given as it is; the client follows it.
+6.  A name that exists without the asked type is NODATA, never NXDOMAIN: a client that asks for A
+    and AAAA takes NXDOMAIN as the answer to both.
 """
 
 from collections import Counter
@@ -21,148 +21,135 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from skydns.core.dns.name import Name, domain_of, is_within, text
+from skydns.core.dns.question import Question
+from skydns.core.dns.response import Response
 from skydns.core.dns.rr import (
     CLASS_CHAOS,
     CLASS_IN,
     Address,
-    Extended,
+    ExtendedError,
     Hinfo,
     Host,
     Mx,
     Rcode,
     RRset,
+    RRType,
     Srv,
     Txt,
-    Type,
 )
-from skydns.core.zone.lookup import ExcessError, Reading, World
-from skydns.core.zone.service import Record, grouped
+from skydns.core.keys import APEX, LOCAL, NAME_SERVERS
+from skydns.core.zone.lookup import Lookup, Snapshot, TooManyServicesError
+from skydns.core.zone.service import Service, in_group
 from skydns.core.zone.zone import split
 
-# An alias chain that is longer is taken for a mistake; resolvers give up at 8 to 16.
+# A longer chain of aliases is taken for a mistake. Resolvers give up after 8 to 16.
 ALIASES_MAX = 8
-# How many names one answer may look up: bounds the work that one packet can ask for.
+# How many names one answer may look up. This bounds the work that one packet can cause.
 LOOKUPS_MAX = 256
 REVERSE_DOMAINS: tuple[Name, ...] = ((b"in-addr", b"arpa"), (b"ip6", b"arpa"))
 IDENTITY_NAMES = frozenset({(b"id", b"server"), (b"hostname", b"bind")})
-_OCTETS = {Type.A: 4, Type.AAAA: 16}
+_OCTETS = {RRType.A: 4, RRType.AAAA: 16}
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What was asked; the name is in lower case."""
+class Answer(Response):
+    """A response, and what a cache must know about it.
 
-    name: Name
-    type: int
-    klass: int = CLASS_IN
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A reply without its envelope, and what a cache must know about it.
-
-    `reads` are the names whose subtrees it rests on. `turns` is how many different orders it
-    has. `passing` says that it changes with time alone, because a key is about to expire.
-    `extended` says why it is as it is. `outside` is where an alias leads that is not ours.
+    It depends on the subtrees of the names in `dependencies`. `rotations` is how many orders it
+    has. `volatile` says that it changes with time alone, because a key is about to expire.
+    `external_target` is the name outside of our domains that its alias leads to.
     """
 
-    rcode: Rcode
-    authoritative: bool = False
-    answer: tuple[RRset, ...] = ()
-    authority: tuple[RRset, ...] = ()
-    additional: tuple[RRset, ...] = ()
-    reads: frozenset[Name] = frozenset()
-    turns: int = 1
-    passing: bool = False
-    extended: Extended | None = None
-    outside: Name = ()
+    dependencies: frozenset[Name] = frozenset()
+    rotations: int = 1
+    volatile: bool = False
+    external_target: Name = ()
 
 
-NOT_OURS = Answer(Rcode.REFUSED, extended=Extended.NOT_AUTHORITATIVE)
+REFUSED = Answer(Rcode.REFUSED, extended_error=ExtendedError.NOT_AUTHORITATIVE)
 
 
 def answer(
-    question: Question, world: World, turn: int = 0, notes: list[str] | None = None
+    question: Question, snapshot: Snapshot, rotation: int = 0, notes: list[str] | None = None
 ) -> Answer:
-    """Answer a question; `turn` chooses among the orders of a round robin.
+    """Answer a question. `rotation` chooses an order of a round robin.
 
-    `notes` gets a line for each step, for whoever asks why.
+    Each step and its reason are added to `notes`, if someone asks for them.
     """
-    if question.klass == CLASS_CHAOS:
-        return _identity(question, world.settings.identity)
-    if question.klass != CLASS_IN:
-        return NOT_OURS
-    if question.type in {Type.AXFR, Type.IXFR}:
-        return Answer(Rcode.REFUSED, extended=Extended.NOT_SUPPORTED)
-    domain = domain_of(question.name, world.settings.domains)
-    if domain is None and not (is_reverse(question.name) and question.type == Type.PTR):
-        return NOT_OURS
-    if not world.zone.loaded:
-        return Answer(Rcode.SERVFAIL, extended=Extended.NOT_READY)
-    reading = Reading(world, turn, question.type in _OCTETS, notes=notes)
-    return _Inquiry(question, domain, reading).run()
+    if question.rclass == CLASS_CHAOS:
+        return _identity(question, snapshot.config.identity)
+    if question.rclass != CLASS_IN:
+        return REFUSED
+    if question.type in {RRType.AXFR, RRType.IXFR}:
+        return Answer(Rcode.REFUSED, extended_error=ExtendedError.NOT_SUPPORTED)
+    domain = domain_of(question.name, snapshot.config.domains)
+    if domain is None and not (is_reverse(question.name) and question.type == RRType.PTR):
+        return REFUSED
+    if not snapshot.zone.loaded:
+        return Answer(Rcode.SERVFAIL, extended_error=ExtendedError.NOT_READY)
+    lookup = Lookup(snapshot, rotation, question.type in _OCTETS, notes=notes)
+    return _Resolution(question, domain, lookup).run()
 
 
 def _identity(question: Question, identity: str) -> Answer:
-    if question.name not in IDENTITY_NAMES or question.type != Type.TXT or not identity:
-        return NOT_OURS
+    if question.name not in IDENTITY_NAMES or question.type != RRType.TXT or not identity:
+        return REFUSED
     data = (Txt(identity.encode()),)
     return Answer(
         Rcode.NOERROR,
         authoritative=True,
-        answer=(RRset(question.name, Type.TXT, 0, data, CLASS_CHAOS),),
+        answer=(RRset(question.name, RRType.TXT, 0, data, CLASS_CHAOS),),
     )
 
 
 @dataclass(slots=True)
-class _Inquiry:
-    """One question under way, with all it has looked at so far."""
+class _Resolution:
+    """The work on one question, with everything it has looked up so far."""
 
     question: Question
     domain: Name | None
-    reading: Reading
-    additional: dict[tuple[Name, Type], RRset] = field(default_factory=dict)
-    outside: Name = ()
+    lookup: Lookup
+    additional: dict[tuple[Name, RRType], RRset] = field(default_factory=dict)
+    external_target: Name = ()
 
     @property
-    def subject(self) -> Name:
-        """The name whose services answer: that of the question, but for two names that stand
-        for others."""
-        name, domain, settings = self.question.name, self.domain, self.reading.settings
+    def name(self) -> Name:
+        """The name whose services answer: the question's, except for two that stand for others."""
+        name, domain, config = self.question.name, self.domain, self.lookup.config
         if domain is None:
             return name
-        if name == domain and not settings.apex_sweep:
-            return (b"apex", b"dns", *domain)
-        if settings.local and name == (b"local", b"dns", *domain):
-            return settings.local
+        if name == domain and not config.apex_sweep:
+            return (*APEX, *domain)
+        if config.local and name == (*LOCAL, *domain):
+            return config.local
         return name
 
     def run(self) -> Answer:
-        """Look the name up and choose between data, NODATA and NXDOMAIN."""
+        """Look the name up; answer with data, NODATA or NXDOMAIN."""
         try:
             data = self._apex() or self._data()
-        except ExcessError:
-            return Answer(Rcode.SERVFAIL, reads=frozenset(self.reading.names))
+        except TooManyServicesError:
+            return Answer(Rcode.SERVFAIL, dependencies=frozenset(self.lookup.names))
         if data:
             return self._positive(data)
         if self.domain is None:
-            return NOT_OURS
+            return REFUSED
         rcode = Rcode.NOERROR if self._exists() else Rcode.NXDOMAIN
         return Answer(
             rcode,
             authoritative=True,
-            authority=(self.reading.soa(self.domain, self.reading.settings.negative_ttl_s),),
-            reads=frozenset(self.reading.names),
-            extended=self._stale(rcode),
+            authority=(self.lookup.soa(self.domain, self.lookup.config.negative_ttl_s),),
+            dependencies=frozenset(self.lookup.names),
+            extended_error=self._stale(rcode),
         )
 
-    def _stale(self, rcode: Rcode) -> Extended | None:
-        if not self.reading.world.blind:
+    def _stale(self, rcode: Rcode) -> ExtendedError | None:
+        if not self.lookup.snapshot.store_down:
             return None
-        return Extended.STALE_NXDOMAIN if rcode is Rcode.NXDOMAIN else Extended.STALE
+        return ExtendedError.STALE_NXDOMAIN if rcode is Rcode.NXDOMAIN else ExtendedError.STALE
 
     def _exists(self) -> bool:
-        return self.question.name == self.domain or self.reading.exists(self.subject)
+        return self.question.name == self.domain or self.lookup.exists(self.name)
 
     def _positive(self, data: tuple[RRset, ...]) -> Answer:
         return Answer(
@@ -170,160 +157,163 @@ class _Inquiry:
             authoritative=self.domain is not None,
             answer=data,
             additional=tuple(self.additional.values()),
-            reads=frozenset(self.reading.names),
-            turns=self.reading.turns,
-            passing=self.reading.passing,
-            extended=self._stale(Rcode.NOERROR),
-            outside=self.outside,
+            dependencies=frozenset(self.lookup.names),
+            rotations=self.lookup.rotations,
+            volatile=self.lookup.volatile,
+            extended_error=self._stale(Rcode.NOERROR),
+            external_target=self.external_target,
         )
 
     def _apex(self) -> tuple[RRset, ...]:
         if self.domain is None or self.question.name != self.domain:
             return ()
         match self.question.type:
-            case Type.SOA:
-                return (self.reading.soa(self.domain, self.reading.settings.ttl_s),)
-            case Type.NS:
+            case RRType.SOA:
+                return (self.lookup.soa(self.domain, self.lookup.config.ttl_s),)
+            case RRType.NS:
                 return self._name_servers(self.domain)
             case _:
                 return ()
 
     def _data(self) -> tuple[RRset, ...]:
         match self.question.type:
-            case Type.ANY:
+            case RRType.ANY:
                 return self._any()
-            case Type.CNAME:
-                return self._alias()
-            case Type.A | Type.AAAA | Type.SRV | Type.MX | Type.TXT | Type.PTR as kind:
-                return self._of_services(Type(kind), self._of_group(self.subject))
+            case RRType.CNAME:
+                return self._cname()
+            case RRType.A | RRType.AAAA | RRType.SRV | RRType.MX | RRType.TXT | RRType.PTR as rtype:
+                return self._of_services(RRType(rtype), self._services(self.name))
             case _:
                 return ()
 
-    def _of_group(self, name: Name) -> Sequence[Record]:
-        found = self.reading.look(name).records
-        kept = grouped(found)
-        if self.reading.notes is not None and len(kept) < len(found):
-            out = set(found) - set(kept)
-            self.reading.note(*(f"out: {r.key} is of group {r.service.group!r}" for r in out))
-        return kept
+    def _services(self, name: Name) -> Sequence[Service]:
+        found = self.lookup.services(name)
+        ours = in_group(found)
+        if self.lookup.notes is not None and len(ours) < len(found):
+            others = set(found) - set(ours)
+            self.lookup.note(*(f"skip: {s.key} is in group {s.value.group!r}" for s in others))
+        return ours
 
-    def _of_services(self, kind: Type, records: Sequence[Record]) -> tuple[RRset, ...]:
+    def _of_services(self, rtype: RRType, services: Sequence[Service]) -> tuple[RRset, ...]:
         name = self.question.name
-        match kind:
-            case Type.SRV:
-                return self._services(records)
-            case Type.MX:
-                return self._mail(records)
-            case Type.TXT:
-                texts = [(r, Txt(r.text)) for r in records if r.text]
-                return self.reading.rrset(name, kind, texts)
-            case Type.PTR:
+        match rtype:
+            case RRType.SRV:
+                return self._srv(services)
+            case RRType.MX:
+                return self._mx(services)
+            case RRType.TXT:
+                texts = [(s, Txt(s.text)) for s in services if s.text]
+                return self.lookup.rrset(name, rtype, texts)
+            case RRType.PTR:
                 single = is_reverse(name) and not split(name)[1]
-                hosts = [(r, Host(r.host)) for r in records if r.host and single]
-                return self.reading.rrset(name, kind, hosts)
+                hosts = [(s, Host(s.host)) for s in services if s.host and single]
+                return self.lookup.rrset(name, rtype, hosts)
             case _:
-                return self._addresses(name, records, kind, ())
+                return self._addresses(name, services, rtype, ())
 
     def _any(self) -> tuple[RRset, ...]:
         if not self._exists():
             return ()
-        ttl_s = self.reading.capped(self.reading.settings.ttl_s)
-        return (RRset(self.question.name, Type.HINFO, ttl_s, (Hinfo(b"RFC8482"),)),)
+        ttl_s = self.lookup.capped(self.lookup.config.ttl_s)
+        return (RRset(self.question.name, RRType.HINFO, ttl_s, (Hinfo(b"RFC8482"),)),)
 
-    def _alias(self) -> tuple[RRset, ...]:
-        record = self.reading.at(self.subject)
-        if record is None or not record.host or record.host == self.question.name:
+    def _cname(self) -> tuple[RRset, ...]:
+        service = self.lookup.at(self.name)
+        if service is None or not service.host or service.host == self.question.name:
             return ()
-        return self.reading.rrset(self.question.name, Type.CNAME, [(record, Host(record.host))])
+        return self.lookup.rrset(self.question.name, RRType.CNAME, [(service, Host(service.host))])
 
     def _addresses(
-        self, name: Name, records: Sequence[Record], kind: Type, chain: tuple[Name, ...]
+        self, name: Name, services: Sequence[Service], rtype: RRType, chain: tuple[Name, ...]
     ) -> tuple[RRset, ...]:
-        """Return the addresses of a name, or an alias of it and where that leads."""
-        if any(record.address for record in records):
-            own = [(r, Address(r.address)) for r in records if len(r.address) == _OCTETS[kind]]
-            turned = self.reading.in_turn(own)
-            return self.reading.rrset(name, kind, turned)
-        for record in self.reading.in_turn([record for record in records if record.host]):
-            rest = self._followed(record.host, kind, (*chain, name))
+        """Return the addresses of a name, or one of its aliases and where that leads."""
+        if any(service.address for service in services):
+            own = [(s, Address(s.address)) for s in services if len(s.address) == _OCTETS[rtype]]
+            rotated = self.lookup.rotated(own)
+            return self.lookup.rrset(name, rtype, rotated)
+        for service in self.lookup.rotated([service for service in services if service.host]):
+            rest = self._followed(service.host, rtype, (*chain, name))
             if rest is not None:
-                return (*self.reading.rrset(name, Type.CNAME, [(record, Host(record.host))]), *rest)
+                alias = [(service, Host(service.host))]
+                return (*self.lookup.rrset(name, RRType.CNAME, alias), *rest)
         return ()
 
     def _followed(
-        self, target: Name, kind: Type, chain: tuple[Name, ...]
+        self, target: Name, rtype: RRType, chain: tuple[Name, ...]
     ) -> tuple[RRset, ...] | None:
-        """Return what an alias to `target` leads to: nothing of ours for a name outside, None
-        when it leads nowhere."""
-        if target in chain or len(chain) > ALIASES_MAX or self.reading.lookups >= LOOKUPS_MAX:
-            self.reading.note(f"out: the alias to {text(target)} is a loop or one too many")
+        """Return what an alias to `target` leads to, or None when it leads to nothing.
+
+        A name outside of our domains leads to no data of ours: ().
+        """
+        if target in chain or len(chain) > ALIASES_MAX or self.lookup.count >= LOOKUPS_MAX:
+            self.lookup.note(f"skip: the alias to {text(target)} is a loop, or one too many")
             return None
-        if rrsets := self._addresses(target, self._of_group(target), kind, chain):
+        if rrsets := self._addresses(target, self._services(target), rtype, chain):
             return rrsets
-        inside = domain_of(target, self.reading.settings.domains) is not None
-        if inside or self.reading.exists(target):
-            self.reading.note(f"out: the alias to {text(target)} leads to no {kind.name}")
+        inside = domain_of(target, self.lookup.config.domains) is not None
+        if inside or self.lookup.exists(target):
+            self.lookup.note(f"skip: the alias to {text(target)} leads to no {rtype.name} record")
             return None
-        self.outside = target
+        self.external_target = target
         return ()
 
-    def _services(self, records: Sequence[Record]) -> tuple[RRset, ...]:
-        hosts = [record for record in records if record.address or record.host]
+    def _srv(self, services: Sequence[Service]) -> tuple[RRset, ...]:
+        hosts = [service for service in services if service.address or service.host]
         total: Counter[int] = Counter()
-        for record in hosts:
-            total[self.reading.priority(record)] += record.weight
+        for service in hosts:
+            total[self.lookup.priority(service)] += service.weight
         data = []
-        for record in hosts:
-            priority = self.reading.priority(record)
-            # Not zero: RFC 2782 has a weight of 0 chosen next to never.
-            share = max(1, 100 * record.weight // total[priority])
-            if self.reading.notes is not None:
-                self.reading.note(
-                    f"weight: {record.key}: 100 * {record.weight} // {total[priority]} "
+        for service in hosts:
+            priority = self.lookup.priority(service)
+            # Not zero: clients nearly never choose a weight of 0 (RFC 2782).
+            share = max(1, 100 * service.weight // total[priority])
+            if self.lookup.notes is not None:
+                self.lookup.note(
+                    f"weight: {service.key}: 100 * {service.weight} // {total[priority]} "
                     f"of priority {priority} = {share}"
                 )
-            srv = Srv(priority, share, record.service.port, record.target)
-            data.append((record, srv))
+            srv = Srv(priority, share, service.value.port, service.target)
+            data.append((service, srv))
         self._add_targets(hosts)
-        return self.reading.rrset(self.question.name, Type.SRV, data)
+        return self.lookup.rrset(self.question.name, RRType.SRV, data)
 
-    def _mail(self, records: Sequence[Record]) -> tuple[RRset, ...]:
-        hosts = [r for r in records if r.service.mail and (r.address or r.host)]
+    def _mx(self, services: Sequence[Service]) -> tuple[RRset, ...]:
+        hosts = [s for s in services if s.value.mail and (s.address or s.host)]
         self._add_targets(hosts)
-        data = [(r, Mx(self.reading.priority(r), r.target)) for r in hosts]
-        return self.reading.rrset(self.question.name, Type.MX, data)
+        data = [(s, Mx(self.lookup.priority(s), s.target)) for s in hosts]
+        return self.lookup.rrset(self.question.name, RRType.MX, data)
 
     def _name_servers(self, domain: Name) -> tuple[RRset, ...]:
-        servers = [r for r in self.reading.look((b"ns", b"dns", *domain)).records if r.address]
+        servers = [s for s in self.lookup.services((*NAME_SERVERS, *domain)) if s.address]
         for server in servers:
             self._add_addresses(server.name, [server])
-        return self.reading.rrset(domain, Type.NS, [(r, Host(r.name)) for r in servers])
+        return self.lookup.rrset(domain, RRType.NS, [(s, Host(s.name)) for s in servers])
 
-    def _add_targets(self, hosts: Sequence[Record]) -> None:
-        """Put the addresses of services' targets where a client finds them at no cost."""
-        own: dict[Name, list[Record]] = {}
-        for record in hosts:
-            if record.address:
-                own.setdefault(record.target, []).append(record)
-        for target, records in own.items():
-            self._add_addresses(target, records)
-        for target in dict.fromkeys(record.target for record in hosts if record.host):
+    def _add_targets(self, hosts: Sequence[Service]) -> None:
+        """Add the addresses of the services' targets, which spares the client more questions."""
+        own: dict[Name, list[Service]] = {}
+        for service in hosts:
+            if service.address:
+                own.setdefault(service.target, []).append(service)
+        for target, services in own.items():
+            self._add_addresses(target, services)
+        for target in dict.fromkeys(service.target for service in hosts if service.host):
             self._add_followed(target)
 
-    def _add_addresses(self, owner: Name, records: Sequence[Record]) -> None:
-        for kind, octets in _OCTETS.items():
-            data = [(r, Address(r.address)) for r in records if len(r.address) == octets]
-            self._add(self.reading.rrset(owner, kind, data))
+    def _add_addresses(self, owner: Name, services: Sequence[Service]) -> None:
+        for rtype, octets in _OCTETS.items():
+            data = [(s, Address(s.address)) for s in services if len(s.address) == octets]
+            self._add(self.lookup.rrset(owner, rtype, data))
 
     def _add_followed(self, target: Name) -> None:
-        if domain_of(target, self.reading.settings.domains) is None:
+        if domain_of(target, self.lookup.config.domains) is None:
             return
-        outside = self.outside
-        for kind in _OCTETS:
-            # A courtesy: a target that is too big to list is left to its own question.
-            with suppress(ExcessError):
-                self._add(self._followed(target, kind, ()) or ())
-        self.outside = outside
+        external_target = self.external_target
+        for rtype in _OCTETS:
+            # A target with too many services is left out; the client can ask for it.
+            with suppress(TooManyServicesError):
+                self._add(self._followed(target, rtype, ()) or ())
+        self.external_target = external_target
 
     def _add(self, rrsets: Iterable[RRset]) -> None:
         for rrset in rrsets:

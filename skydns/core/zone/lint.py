@@ -1,6 +1,6 @@
-"""What is odd about the keys below the prefix: each with its reason, and what to do.
+"""What is wrong with the keys below the prefix, each with the reason.
 
-Errors are keys that are not served. Warnings are served, and probably not as meant.
+An error is a key that is not served. A warning is a key that is served, and probably not as meant.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,117 +10,119 @@ import msgspec
 
 from coordinator.client.core.store_protocol import Entry
 from coordinator.client.core.view import Changes
-from skydns.core.config import Settings
+from skydns.core.config import Config
 from skydns.core.dns import name as names
 from skydns.core.dns.name import Name, domain_of, is_within
+from skydns.core.dns.rr import TTL_S_MAX
+from skydns.core.keys import config_key, is_config
 from skydns.core.store_config import merged
 from skydns.core.zone.answer import ALIASES_MAX, REVERSE_DOMAINS
-from skydns.core.zone.service import CONFIG_SEGMENT, Bad, Record, Service, is_config, read
+from skydns.core.zone.service import InvalidKey, Service, ServiceValue, read
 from skydns.core.zone.zone import SERVICES_MAX, WILDCARDS, Zone
 
-FIELDS = frozenset(Service.__struct_fields__)
-# Written by other programs, and none of our business.
-FOREIGN = frozenset({"id", "key", "found", "check", "owner", "setidentifier", "weighted"})
-TTL_S_MAX = 86_400
+FIELDS = frozenset(ServiceValue.__struct_fields__)
+# Other programs write these fields; they mean nothing to us.
+FOREIGN_FIELDS = frozenset({"id", "key", "found", "check", "owner", "setidentifier", "weighted"})
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something about a key; `error` says that it is not served."""
+    """What is wrong with a key. `error` says that the key is not served."""
 
     key: str
     reason: str
     error: bool = False
 
 
-def lint(entries: Sequence[Entry], settings: Settings) -> list[Finding]:
-    """Return all that is odd, sorted by key."""
-    zone = Zone(settings.prefix)
+def lint(entries: Sequence[Entry], config: Config) -> list[Finding]:
+    """Return everything that is wrong, sorted by key."""
+    zone = Zone(config.prefix)
     zone.apply(Changes("", 0, tuple(entries), reset=True))
     found: list[Finding] = []
-    records: list[Record] = []
+    services: list[Service] = []
     for entry in entries:
-        if is_config(entry.key, settings.prefix):
-            found += _config(entry, settings)
+        if is_config(entry.key, config.prefix):
+            found += _config(entry, config)
             continue
-        leaf = read(entry, settings.prefix)
-        if isinstance(leaf, Bad):
+        leaf = read(entry, config.prefix)
+        if isinstance(leaf, InvalidKey):
             found.append(Finding(leaf.key, leaf.reason, error=True))
         else:
-            records.append(leaf)
-            reasons = (*_fields(entry), *_record(leaf, settings), *_alias(leaf, zone, settings))
+            services.append(leaf)
+            reasons = (*_fields(entry), *_service(leaf, config), *_alias(leaf, zone, config))
             found += [Finding(leaf.key, reason) for reason in reasons]
-    found += _doubles(records)
-    found += _crowds(zone, records)
+    found += _duplicates(services)
+    found += _too_many(zone, services)
     return sorted(found, key=lambda finding: (finding.key, finding.reason))
 
 
-def _config(entry: Entry, settings: Settings) -> list[Finding]:
-    if entry.key != f"{settings.prefix}/{CONFIG_SEGMENT}":
-        return [Finding(entry.key, "is below the settings and means nothing")]
+def _config(entry: Entry, config: Config) -> list[Finding]:
+    if entry.key != config_key(config.prefix):
+        return [Finding(entry.key, "is below the settings and has no effect")]
     try:
-        _, idle = merged(settings, entry.value)
+        _, ignored = merged(config, entry.value)
     except ValueError as error:
         return [Finding(entry.key, str(error), error=True)]
-    return [Finding(entry.key, f"{name} has no effect") for name in idle]
+    return [Finding(entry.key, f"{name} has no effect") for name in ignored]
 
 
 def _fields(entry: Entry) -> Iterator[str]:
     given = msgspec.json.decode(entry.value, type=dict[str, msgspec.Raw])
     for name in given:
-        if name not in FIELDS and name.lower() not in FOREIGN:
-            yield f"{name!r} is no field of a service; there are {', '.join(sorted(FIELDS))}"
+        if name not in FIELDS and name.lower() not in FOREIGN_FIELDS:
+            fields = ", ".join(sorted(FIELDS))
+            yield f"{name!r} is not a field of a service; the fields are {fields}"
 
 
-def _record(record: Record, settings: Settings) -> Iterator[str]:
-    service = record.service
-    if domain_of(record.name, (*settings.domains, *REVERSE_DOMAINS)) is None:
-        yield "is in no domain that is answered for"
-    if not service.host and not service.text:
+def _service(service: Service, config: Config) -> Iterator[str]:
+    value = service.value
+    if domain_of(service.name, (*config.domains, *REVERSE_DOMAINS)) is None:
+        yield "is in none of the domains that skydns answers for"
+    if not value.host and not value.text:
         yield "has neither host nor text: its name exists and has no data"
-    if service.mail and not service.host:
-        yield "is mail without a host"
-    if service.ttl > TTL_S_MAX:
-        yield f"ttl {service.ttl} is more than a day, which is what is answered"
-    if service.targetstrip >= len(record.name) and service.targetstrip:
-        yield "targetstrip leaves nothing: the whole name is the target"
-    if any(label in WILDCARDS for label in record.name):
-        yield "its name has a label `*` or `any`, which a question takes for every label"
-    if any(is_within(record.name, domain) for domain in REVERSE_DOMAINS) and not record.host:
-        yield "is a reverse name without a name as host"
+    if value.mail and not value.host:
+        yield "has mail set and no host"
+    if value.ttl > TTL_S_MAX:
+        yield f"has the ttl {value.ttl}, which is lowered to a day"
+    if value.targetstrip >= len(service.name) and value.targetstrip:
+        yield "has a targetstrip that leaves no label, so the whole name is the target"
+    if any(label in WILDCARDS for label in service.name):
+        yield "has a label `*` or `any`, which in a question matches every label"
+    if any(is_within(service.name, domain) for domain in REVERSE_DOMAINS) and not service.host:
+        yield "is a reverse name, and its host is not a name"
 
 
-def _alias(record: Record, zone: Zone, settings: Settings) -> Iterator[str]:
-    if not record.host or domain_of(record.host, settings.domains) is None:
+def _alias(service: Service, zone: Zone, config: Config) -> Iterator[str]:
+    if not service.host or domain_of(service.host, config.domains) is None:
         return
-    if not zone.exists(record.host):
-        yield f"leads to {names.text(record.host)}, which does not exist"
+    if not zone.exists(service.host):
+        yield f"is an alias to {names.text(service.host)}, which does not exist"
         return
-    seen: list[Name] = [record.name]
-    target: Name = record.host
+    seen: list[Name] = [service.name]
+    target: Name = service.host
     while target and len(seen) <= ALIASES_MAX:
         if target in seen:
-            yield f"leads back to {names.text(target)}"
+            yield f"is an alias that leads back to {names.text(target)}"
             return
         seen.append(target)
         following = zone.at(target)
         target = following.host if following is not None else ()
     if target:
-        yield f"leads through more than {ALIASES_MAX} aliases"
+        yield f"is an alias through more than {ALIASES_MAX} other aliases"
 
 
-def _doubles(records: Iterable[Record]) -> Iterator[Finding]:
-    first: dict[tuple[Name, Service], str] = {}
-    for record in records:
-        if not record.host and not record.address:
+def _duplicates(services: Iterable[Service]) -> Iterator[Finding]:
+    first: dict[tuple[Name, ServiceValue], str] = {}
+    for service in services:
+        if not service.host and not service.address:
             continue
-        other = first.setdefault((record.name[1:], record.service), record.key)
-        if other != record.key:
-            yield Finding(record.key, f"says the same as {other}")
+        other = first.setdefault((service.name[1:], service.value), service.key)
+        if other != service.key:
+            yield Finding(service.key, f"is a duplicate of {other}")
 
 
-def _crowds(zone: Zone, records: Sequence[Record]) -> Iterator[Finding]:
-    parents = {record.name[1:]: record.key.rpartition("/")[0] for record in records}
+def _too_many(zone: Zone, services: Sequence[Service]) -> Iterator[Finding]:
+    parents = {service.name[1:]: service.key.rpartition("/")[0] for service in services}
     for name, key in parents.items():
-        if zone.below(name).excess:
-            yield Finding(key, f"has more than {SERVICES_MAX} services: no message can hold them")
+        if zone.below(name).too_many:
+            yield Finding(key, f"has more than {SERVICES_MAX} services: they fit no message")

@@ -1,168 +1,165 @@
-"""What one question looks up, and what a cache must know about the answer made of it."""
+"""What the answer to one question looks up, and what a cache must know about that answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from skydns.core.config import Settings
+from skydns.core.config import Config
 from skydns.core.dns.name import Name, text
-from skydns.core.dns.rr import Rdata, RRset, Soa, Type
-from skydns.core.zone.service import Record
-from skydns.core.zone.zone import SERVICES_MAX, Found, Zone, split
+from skydns.core.dns.rr import STALE_TTL_S, TTL_S_MAX, Rdata, RRset, RRType, Soa
+from skydns.core.keys import NAME_SERVERS
+from skydns.core.zone.service import Service
+from skydns.core.zone.zone import SERVICES_MAX, Services, Zone, split
 
-# Different orders of one answer: enough to spread clients, few enough to keep them all.
-TURNS_MAX = 8
-# A lease that was written as a TTL must not pin an answer in caches for years.
-TTL_S_MAX = 86_400
-# RFC 8767, 4: how long others may keep what may no longer be true.
-STALE_TTL_S = 30
-# The store removes an expired key within a second or so. A key that is still there later was
-# refreshed without an event, and how long it lives now is not known.
+# Orders of one answer: enough to spread clients, and few enough to cache them all.
+ROTATIONS_MAX = 8
+# The store removes an expired key within a second or so. A key that is still there after that was
+# refreshed without an event, and nobody knows when it expires now.
 EXPIRY_GRACE_S = 2.0
-# SkyDNS counts in whole hours, so that servers side by side agree.
+# SkyDNS counts whole hours, so that servers side by side agree.
 SERIAL_STEP_S = 3600
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """What an answer is made from. `blind` says that the store is away and data may be old."""
+class Snapshot:
+    """What an answer is made from. When the store is down, the zone may be out of date."""
 
     zone: Zone
-    settings: Settings
+    config: Config
     now_s: float
-    blind: bool = False
+    store_down: bool = False
 
 
-class ExcessError(Exception):
-    """A name has more services than any message can hold."""
+class TooManyServicesError(Exception):
+    """A name has more services than any message has room for."""
 
 
 @dataclass(slots=True)
-class Reading:
-    """The look-ups of one question; `turn` chooses among its orders where it `rotates`.
+class Lookup:
+    """The lookups for one question. `rotation` chooses an order of what `rotates`.
 
-    `names` are those whose subtrees the answer rests on. `turns` is how many orders it has.
-    `passing` says that it changes with time alone, because a key is about to expire. `notes`
-    are the steps so far, None when nobody asks for them.
+    `names` are the names whose subtrees the answer depends on. `rotations` is how many orders the
+    answer has. `volatile` says that it changes with time alone, because a key is about to expire.
+    `notes` are the steps so far, or None when nobody asks for them.
     """
 
-    world: World
-    turn: int
+    snapshot: Snapshot
+    rotation: int
     rotates: bool
-    lookups: int = 0
+    count: int = 0
     names: set[Name] = field(default_factory=set)
-    turns: int = 1
-    passing: bool = False
+    rotations: int = 1
+    volatile: bool = False
     notes: list[str] | None = None
 
     @property
-    def settings(self) -> Settings:
+    def config(self) -> Config:
         """What the operator decided."""
-        return self.world.settings
+        return self.snapshot.config
 
     def note(self, *lines: str) -> None:
-        """Say what was done and why, if anyone asks."""
+        """Write down a step and its reason, if someone asks for them."""
         if self.notes is not None:
             self.notes.extend(lines)
 
-    def priority(self, record: Record) -> int:
-        """Return the priority of a service's SRV record and the preference of its MX record."""
-        return record.service.priority or self.settings.priority
+    def priority(self, service: Service) -> int:
+        """Return the priority of a service's SRV record, which its MX record has too."""
+        return service.value.priority or self.config.priority
 
     def exists(self, name: Name) -> bool:
-        """Say whether the name or one below it has a key."""
+        """Say whether there is a key at the name or below it."""
         self.names.add(split(name)[0])
-        exists = self.world.zone.exists(name)
+        exists = self.snapshot.zone.exists(name)
         self.note(f"name: {text(name)} {'exists' if exists else 'does not exist'}")
         return exists
 
-    def at(self, name: Name) -> Record | None:
+    def at(self, name: Name) -> Service | None:
         """Return the service whose key is exactly this name."""
         self.names.add(name)
-        return self.world.zone.at(name)
+        return self.snapshot.zone.at(name)
 
-    def look(self, name: Name) -> Found:
-        """Return all services of a name. ExcessError when no message can hold them."""
-        self.lookups += 1
+    def services(self, name: Name) -> tuple[Service, ...]:
+        """Return all services of a name, or raise TooManyServicesError."""
+        self.count += 1
         self.names.add(split(name)[0])
-        found = self.world.zone.below(name)
+        services = self.snapshot.zone.below(name)
         if self.notes is not None:
-            self._note_found(name, found)
-        if found.excess:
-            raise ExcessError
-        return found
+            self._note_services(name, services)
+        if services.too_many:
+            raise TooManyServicesError
+        return services.found
 
-    def _note_found(self, name: Name, found: Found) -> None:
-        self.note(f"look: {text(name)} has {len(found.records)} services")
-        for record in found.records:
-            left = "" if record.expires_at is None else f", lives {self._left_s(record):.0f} s"
-            self.note(f"key: {record.key} index {record.index}, {self._age(record)}{left}")
-        for bad in self.world.zone.bad_below(split(name)[0]):
-            self.note(f"out: {bad.key}: {bad.reason}")
-        if found.excess:
-            self.note(f"out: all, for there are more than {SERVICES_MAX}")
-
-    def in_turn(self, items: list[T]) -> list[T]:
-        """Return the items beginning with the one whose turn it is."""
-        if len(items) < 2 or not (self.rotates and self.settings.round_robin):
+    def rotated(self, items: list[T]) -> list[T]:
+        """Return the items, beginning with the one whose turn it is."""
+        if len(items) < 2 or not (self.rotates and self.config.round_robin):
             return items
-        turns = min(len(items), TURNS_MAX)
-        self.turns = max(self.turns, turns)
-        shift = self.turn % turns * len(items) // turns
+        rotations = min(len(items), ROTATIONS_MAX)
+        self.rotations = max(self.rotations, rotations)
+        shift = self.rotation % rotations * len(items) // rotations
         return items[shift:] + items[:shift]
 
     def rrset(
-        self, name: Name, kind: Type, data: Sequence[tuple[Record, Rdata]]
+        self, name: Name, rtype: RRType, data: Sequence[tuple[Service, Rdata]]
     ) -> tuple[RRset, ...]:
-        """Return one RRset without doubles under the least of its TTLs, or none without data."""
+        """Return one RRset without duplicates, under the least of its TTLs; none without data."""
         if not data:
             return ()
-        ttl_s = self.capped(min(self._ttl_s(record) for record, _ in data))
+        ttl_s = self.capped(min(self._ttl_s(service) for service, _ in data))
         if self.notes is not None:
-            self._note_ttl(name, kind, data, ttl_s)
-        return (RRset(name, kind, ttl_s, tuple(dict.fromkeys(rdata for _, rdata in data))),)
-
-    def _age(self, record: Record) -> str:
-        if record.since_s is None:
-            return "older than this server's copy"
-        return f"seen {max(0.0, self.world.now_s - record.since_s):.0f} s ago"
-
-    def _note_ttl(
-        self, name: Name, kind: Type, data: Sequence[tuple[Record, Rdata]], ttl_s: int
-    ) -> None:
-        least = min((record for record, _ in data), key=self._ttl_s)
-        source = "the key's ttl" if least.service.ttl else "--ttl"
-        if least.expires_at is not None and self._ttl_s(least) != least.service.ttl:
-            source = "what is left of the key's life"
-        capped = "" if ttl_s == self._ttl_s(least) else f", capped from {self._ttl_s(least)}"
-        self.note(f"ttl: {text(name)} {kind.name} {ttl_s}: {source} of {least.key}{capped}")
-
-    def _left_s(self, record: Record) -> float:
-        return (record.expires_at or 0.0) - self.world.now_s
-
-    def _ttl_s(self, record: Record) -> int:
-        written_s, now_s = record.service.ttl, self.world.now_s
-        if record.expires_at is None:
-            return written_s or self.settings.ttl_s
-        if now_s > record.expires_at + EXPIRY_GRACE_S:
-            return min(written_s or STALE_TTL_S, STALE_TTL_S)
-        self.passing = True
-        left_s = max(1, int(record.expires_at - now_s))
-        return min(written_s or left_s, left_s)
-
-    def capped(self, ttl_s: int) -> int:
-        """Return a TTL within what is sane, and within what old data may claim."""
-        return min(ttl_s, STALE_TTL_S if self.world.blind else TTL_S_MAX)
+            self._note_ttl(name, rtype, data, ttl_s)
+        return (RRset(name, rtype, ttl_s, tuple(dict.fromkeys(rdata for _, rdata in data))),)
 
     def soa(self, domain: Name, ttl_s: int) -> RRset:
         """Return the SOA record of a domain."""
-        settings = self.settings
+        config = self.config
         soa = Soa(
-            primary=(b"ns", b"dns", *domain),
-            mailbox=settings.hostmaster or (b"hostmaster", *domain),
-            serial=int(self.world.now_s) // SERIAL_STEP_S * SERIAL_STEP_S,
-            minimum_s=settings.negative_ttl_s,
+            primary=(*NAME_SERVERS, *domain),
+            mailbox=config.hostmaster or (b"hostmaster", *domain),
+            serial=int(self.snapshot.now_s) // SERIAL_STEP_S * SERIAL_STEP_S,
+            minimum_s=config.negative_ttl_s,
         )
-        return RRset(domain, Type.SOA, self.capped(ttl_s), (soa,))
+        return RRset(domain, RRType.SOA, self.capped(ttl_s), (soa,))
+
+    def capped(self, ttl_s: int) -> int:
+        """Limit a TTL. Data that may be out of date gets a short one."""
+        return min(ttl_s, STALE_TTL_S if self.snapshot.store_down else TTL_S_MAX)
+
+    def _ttl_s(self, service: Service) -> int:
+        written_s, now_s = service.value.ttl, self.snapshot.now_s
+        if service.expires_at is None:
+            return written_s or self.config.ttl_s
+        if now_s > service.expires_at + EXPIRY_GRACE_S:
+            return min(written_s or STALE_TTL_S, STALE_TTL_S)
+        self.volatile = True
+        left_s = max(1, int(service.expires_at - now_s))
+        return min(written_s or left_s, left_s)
+
+    def _note_services(self, name: Name, services: Services) -> None:
+        self.note(f"lookup: {text(name)} has {len(services.found)} services")
+        for service in services.found:
+            self.note(f"key: {service.key} index {service.index}, {self._age_and_life(service)}")
+        for invalid in self.snapshot.zone.invalid_below(split(name)[0]):
+            self.note(f"skip: {invalid.key}: {invalid.reason}")
+        if services.too_many:
+            self.note(f"skip: all services, because there are more than {SERVICES_MAX}")
+
+    def _age_and_life(self, service: Service) -> str:
+        now_s = self.snapshot.now_s
+        age = "older than this server's copy"
+        if service.since_s is not None:
+            age = f"written {max(0.0, now_s - service.since_s):.0f} s ago"
+        if service.expires_at is None:
+            return age
+        return f"{age}, expires in {service.expires_at - now_s:.0f} s"
+
+    def _note_ttl(
+        self, name: Name, rtype: RRType, data: Sequence[tuple[Service, Rdata]], ttl_s: int
+    ) -> None:
+        least = min((service for service, _ in data), key=self._ttl_s)
+        source = f"the ttl of {least.key}" if least.value.ttl else f"--ttl, as {least.key} has none"
+        if least.expires_at is not None and self._ttl_s(least) != least.value.ttl:
+            source = f"the time left of {least.key}"
+        lowered = "" if ttl_s == self._ttl_s(least) else f", lowered from {self._ttl_s(least)}"
+        self.note(f"ttl: {text(name)} {rtype.name} {ttl_s}: {source}{lowered}")

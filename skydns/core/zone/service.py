@@ -1,7 +1,7 @@
-"""One key of the store as one service of a name, or the reason why it is none.
+"""One key of the store as one service of a name, or the reason why it is not served.
 
-The key `/skydns/local/skydns/staging/x1` is the name `x1.staging.skydns.local.`; its value
-is a JSON object with the fields of `Service`, all of them optional, others ignored.
+The key `/skydns/local/skydns/staging/x1` is the name `x1.staging.skydns.local.` Its value is a
+JSON object with the fields of `ServiceValue`. All of them are optional; other fields are ignored.
 """
 
 from collections.abc import Sequence
@@ -13,18 +13,17 @@ import msgspec
 from coordinator.client.core.store_protocol import Entry
 from skydns.core.dns import name as names
 from skydns.core.dns.name import Name
+from skydns.core.keys import name_of
 
 _U16 = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 _U32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 _LABELS_MAX = 127  # a name of 255 bytes has no more
-TEXT_BYTES_MAX = 60_000  # a message ends at 65,535 bytes; the rest of it needs room too
-# The daemon's own settings live below the same prefix and are no service.
-CONFIG_SEGMENT = "config"
+TEXT_BYTES_MAX = 60_000  # a message ends at 65,535 bytes, and other parts of it need room too
 DEFAULT_WEIGHT = 100
 
 
-class Service(msgspec.Struct, frozen=True):
-    """The value of a key, as it is written. Zero means "not given" for every number."""
+class ServiceValue(msgspec.Struct, frozen=True):
+    """The value of a key, as it is written. For every number, zero means "not given"."""
 
     host: str = ""
     port: _U16 = 0
@@ -37,16 +36,17 @@ class Service(msgspec.Struct, frozen=True):
     group: str = ""
 
 
-class Record(msgspec.Struct, frozen=True, gc=False):
-    """A service in its place. It has an `address`, or a `host`, or (text only) neither.
+class Service(msgspec.Struct, frozen=True, gc=False):
+    """A service of a name. It has an `address`, or a `host`, or only a text and neither.
 
-    `name` is what the key says; `expires_at` is Unix time, None for a key that stays; `index` is
-    the store's at its last write, `since_s` when we saw that, None if it was there before us.
+    `name` is what the key says. `expires_at` is Unix time, or None for a key that stays. `index`
+    is the store's index of the last write. `since_s` is when we saw that write, or None if it is
+    older than our copy.
     """
 
     key: str
     name: Name
-    service: Service
+    value: ServiceValue
     address: bytes = b""
     host: Name = ()
     text: bytes = b""
@@ -56,19 +56,19 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def weight(self) -> int:
-        """Its share among services of the same priority."""
-        return self.service.weight or DEFAULT_WEIGHT
+        """Its weight among the services of the same priority."""
+        return self.value.weight or DEFAULT_WEIGHT
 
     @property
     def target(self) -> Name:
-        """The name that SRV and MX records point at; `targetstrip` shortens it."""
+        """The target of its SRV and MX records; `targetstrip` shortens it."""
         name = self.name if self.address else self.host
-        strip = self.service.targetstrip
+        strip = self.value.targetstrip
         return name[strip:] if strip < len(name) else name
 
 
-class Bad(msgspec.Struct, frozen=True):
-    """A key that cannot be served. `name` is None when the key itself is not a name."""
+class InvalidKey(msgspec.Struct, frozen=True):
+    """A key that is not served. `name` is None when the key itself is not a name."""
 
     key: str
     name: Name | None
@@ -76,29 +76,30 @@ class Bad(msgspec.Struct, frozen=True):
 
 
 _EXAMPLE = '{"host": "10.0.0.1", "port": 80}'
-_decode = msgspec.json.Decoder(Service).decode
+_decode = msgspec.json.Decoder(ServiceValue).decode
 
 
-def read(entry: Entry, prefix: str, since_s: float | None = None) -> Record | Bad:
-    """Understand an entry at or below `prefix`."""
+def read(entry: Entry, prefix: str, since_s: float | None = None) -> Service | InvalidKey:
+    """Read an entry at or below `prefix`."""
     try:
         name = name_of(entry.key, prefix)
     except ValueError as error:
-        return Bad(entry.key, None, str(error))
+        return InvalidKey(entry.key, None, str(error))
     try:
-        service = _decode(entry.value)
-        text = service.text.encode()
-        address, host = _address_and_host(service.host)
+        value = _decode(entry.value)
+        text = value.text.encode()
+        address, host = _address_and_host(value.host)
     except msgspec.DecodeError as error:
-        return Bad(entry.key, name, f"{error}; a service is written as {_EXAMPLE}")
+        return InvalidKey(entry.key, name, f"{error}; write a service as {_EXAMPLE}")
     except ValueError as error:
-        return Bad(entry.key, name, f"host: {error}")
+        return InvalidKey(entry.key, name, f"host: {error}")
     if len(text) > TEXT_BYTES_MAX:
-        return Bad(entry.key, name, f"text: {len(text)} bytes, at most {TEXT_BYTES_MAX} fit")
-    return Record(
+        reason = f"text: it has {len(text)} bytes; at most {TEXT_BYTES_MAX} fit"
+        return InvalidKey(entry.key, name, reason)
+    return Service(
         key=entry.key,
         name=name,
-        service=service,
+        value=value,
         address=address,
         host=host,
         text=text,
@@ -108,41 +109,19 @@ def read(entry: Entry, prefix: str, since_s: float | None = None) -> Record | Ba
     )
 
 
-def name_of(key: str, prefix: str) -> Name:
-    """Return the name that a key stands for; ValueError says why it stands for none."""
-    segments = key.removeprefix(prefix).split("/")[1:]
-    if not segments:
-        raise ValueError("the key has no name below the prefix")
-    for segment in segments:
-        if "." in segment:
-            raise ValueError(f"the segment {segment!r} has a dot: write one segment a label")
-        if segment != segment.lower():
-            raise ValueError(
-                f"the segment {segment!r} has upper-case letters: names are asked for "
-                "in lower case, write it so"
-            )
-    return names.parse(".".join(reversed(segments)))
+def in_group(services: Sequence[Service]) -> Sequence[Service]:
+    """Return the services that have the group of the topmost service with one, or no group.
 
-
-def grouped(records: Sequence[Record]) -> Sequence[Record]:
-    """Keep the group of the topmost service that has one, and services without any.
-
-    When several topmost services disagree, there is no group to keep to.
+    When several topmost services disagree about the group, all services are returned.
     """
-    depths = [len(record.name) for record in records if record.service.group]
+    depths = [len(service.name) for service in services if service.value.group]
     if not depths:
-        return records
+        return services
     top = min(depths)
-    groups = {r.service.group for r in records if r.service.group and len(r.name) == top}
+    groups = {s.value.group for s in services if s.value.group and len(s.name) == top}
     if len(groups) > 1:
-        return records
-    return [r for r in records if not r.service.group or r.service.group in groups]
-
-
-def is_config(key: str, prefix: str) -> bool:
-    """Say whether the key holds settings instead of a service."""
-    config = f"{prefix}/{CONFIG_SEGMENT}"
-    return key == config or key.startswith(config + "/")
+        return services
+    return [s for s in services if not s.value.group or s.value.group in groups]
 
 
 def _address_and_host(host: str) -> tuple[bytes, Name]:
@@ -154,13 +133,15 @@ def _address_and_host(host: str) -> tuple[bytes, Name]:
         return b"", _host_name(host)
     if isinstance(address, IPv6Address):
         if address.scope_id is not None:
-            raise ValueError(f"{host!r} has a zone, which means nothing to others")
-        # `::ffff:10.0.0.1` is an IPv4 address written at length.
+            raise ValueError(f"{host!r} has a zone, which means nothing on other hosts")
+        # `::ffff:10.0.0.1` is another way to write an IPv4 address.
         return (address.ipv4_mapped or address).packed, ()
     return address.packed, ()
 
 
 def _host_name(host: str) -> Name:
     if ":" in host:
-        raise ValueError(f"{host!r} is neither an address nor a name; the port has its own field")
+        raise ValueError(
+            f"{host!r} is neither an address nor a name; a port has a field of its own"
+        )
     return names.parse(host)

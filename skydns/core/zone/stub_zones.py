@@ -1,27 +1,28 @@
-"""Stub zones: names whose servers are written as services below `stub.dns` of a domain.
+"""Stub zones: names that are forwarded to the servers at `NAME.stub.dns.DOMAIN`.
 
-`/skydns/local/skydns/dns/stub/org/example/ns1` with an address as host serves `example.org.`
+The key `/skydns/local/skydns/dns/stub/org/example/ns1`, with an address as host, names a server of
+`example.org.`
 """
 
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 
-from skydns.core.config import Address
+from skydns.core.config import ServerAddress
 from skydns.core.dns.name import Name
+from skydns.core.keys import STUB_ZONES
 from skydns.core.zone.zone import Zone
 
-LABEL = b"stub"
 PORT = 53
 
 
-def stubs(zone: Zone, domains: Iterable[Name]) -> Mapping[Name, tuple[Address, ...]]:
+def stub_zones(zone: Zone, domains: Iterable[Name]) -> Mapping[Name, tuple[ServerAddress, ...]]:
     """Return the servers of each stub zone."""
-    found: dict[Name, list[Address]] = {}
+    found: dict[Name, list[ServerAddress]] = {}
     for domain in domains:
-        above = (LABEL, b"dns", *domain)
-        for record in zone.below(above).records:
-            name = record.name[1 : -len(above)]
-            if record.address and name:
-                server = (str(ip_address(record.address)), record.service.port or PORT)
+        above = (*STUB_ZONES, *domain)
+        for service in zone.below(above).found:
+            name = service.name[1 : -len(above)]
+            if service.address and name:
+                server = (str(ip_address(service.address)), service.value.port or PORT)
                 found.setdefault(name, []).append(server)
     return {name: tuple(servers) for name, servers in found.items()}

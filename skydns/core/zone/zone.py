@@ -1,9 +1,10 @@
-"""The names and their services: a tree by label, moved forward by Changes.
+"""The zone: all names and their services, in a tree by label, which Changes update.
 
-A node is a name. It exists while its key or a key below it does; a key that cannot be served
-still makes its name exist, so that a broken value reads as "no such data" and not as "no such
-name". A label that begins with `_` is hidden from everything above it, as the store hides such
-keys from its listings: `_http._tcp.app` is found when it is asked for, and by nothing else.
+A node is a name. The name exists while there is a key at it or below it. A key that cannot be
+served still makes its name exist, so that a broken value means "no such data" and not "no such
+name". A label that begins with `_` is hidden from all names above it, as the store hides such keys
+from its listings: a question for `_http._tcp.app` finds its services, a question for `app` does
+not.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,10 +14,11 @@ from types import MappingProxyType
 from coordinator.client.core.store_protocol import Entry
 from coordinator.client.core.view import Changes
 from skydns.core.dns.name import Name, is_within
-from skydns.core.zone.service import Bad, Record, is_config, name_of, read
+from skydns.core.keys import is_config, name_of
+from skydns.core.zone.service import InvalidKey, Service, read
 
-# A message of 65,535 bytes holds no more than 4,095 of the smallest record (16 bytes), so a
-# name with more services below it cannot be answered anyway.
+# A message of 65,535 bytes has room for 4,095 of the smallest records (16 bytes). A name with more
+# services below it cannot be answered anyway.
 SERVICES_MAX = 4096
 WILDCARDS = frozenset({b"*", b"any"})
 HIDDEN = ord("_")
@@ -27,89 +29,89 @@ class _Node:
 
     def __init__(self) -> None:
         self.children: dict[bytes, _Node] = {}
-        self.leaf: Record | Bad | None = None
+        self.leaf: Service | InvalidKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Services:
     """The services of a name, sorted by key.
 
-    `excess` says that there are more than SERVICES_MAX and `records` is not all of them.
+    `too_many` says that there are more than SERVICES_MAX, so that `found` is not all of them.
     """
 
-    records: tuple[Record, ...] = ()
-    excess: bool = False
+    found: tuple[Service, ...] = ()
+    too_many: bool = False
 
 
 @dataclass(slots=True)
-class _Sweep:
-    """Gathers the records of a subtree until there are too many."""
+class _Collector:
+    """Collects the services of a subtree until there are too many."""
 
-    records: list[Record] = field(default_factory=list)
-    excess: bool = False
+    found: list[Service] = field(default_factory=list)
+    too_many: bool = False
 
-    def gather(self, node: _Node, pattern: Name) -> None:
-        """Take what is below `node` and matches `pattern`, whose labels come topmost first."""
+    def collect(self, node: _Node, pattern: Name) -> None:
+        """Collect what is below `node` and matches `pattern`, whose topmost label comes first."""
         ahead = [(node, pattern)]
-        while ahead and not self.excess:
+        while ahead and not self.too_many:
             node, pattern = ahead.pop()
-            if not pattern and isinstance(node.leaf, Record):
-                self.excess = len(self.records) == SERVICES_MAX
-                self.records.append(node.leaf)
+            if not pattern and isinstance(node.leaf, Service):
+                self.too_many = len(self.found) == SERVICES_MAX
+                self.found.append(node.leaf)
             ahead.extend(_matching(node, pattern))
 
-    def found(self) -> Found:
-        """Return what was gathered."""
-        self.records.sort(key=lambda record: record.key)
-        return Found(tuple(self.records), self.excess)
+    def services(self) -> Services:
+        """Return what was collected."""
+        self.found.sort(key=lambda service: service.key)
+        return Services(tuple(self.found), self.too_many)
 
 
 class Zone:
-    """All names below the prefix. Not thread-safe: one thread applies and reads."""
+    """All names below the prefix. It is not thread-safe: one thread applies changes and reads."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self._root = _Node()
-        self._bad: dict[str, Bad] = {}
+        self._invalid: dict[str, InvalidKey] = {}
         self.loaded = False
         self.index = 0
 
     @property
-    def bad(self) -> Mapping[str, Bad]:
-        """The keys that cannot be served, with their reasons."""
-        return MappingProxyType(self._bad)
+    def invalid_keys(self) -> Mapping[str, InvalidKey]:
+        """The keys that are not served, each with its reason."""
+        return MappingProxyType(self._invalid)
 
-    def bad_below(self, name: Name) -> list[Bad]:
-        """Return the keys that cannot be served at or below a name."""
-        return [bad for bad in self._bad.values() if bad.name and is_within(bad.name, name)]
+    def invalid_below(self, name: Name) -> list[InvalidKey]:
+        """Return the keys at or below a name that are not served."""
+        return [key for key in self._invalid.values() if key.name and is_within(key.name, name)]
 
     def apply(self, changes: Changes, now_s: float | None = None) -> list[Name]:
-        """Move to `changes.index`; return the names whose data may be different now."""
+        """Apply changes; return the names whose data may be different now."""
         since_s = None if changes.reset else now_s
         if changes.reset:
-            self._root, self._bad = _Node(), {}
-        touched = [*self._remove(changes.removed), *self._put(changes.entries, since_s)]
+            self._root, self._invalid = _Node(), {}
+        changed = [*self._remove(changes.removed), *self._put(changes.entries, since_s)]
         self.loaded, self.index = True, changes.index
-        return touched
+        return changed
 
-    def at(self, name: Name) -> Record | None:
+    def at(self, name: Name) -> Service | None:
         """Return the service whose key is exactly `name`."""
         node = self._node(name)
-        return node.leaf if node is not None and isinstance(node.leaf, Record) else None
+        return node.leaf if node is not None and isinstance(node.leaf, Service) else None
 
     def exists(self, name: Name) -> bool:
         """Say whether there is a key at or below the name, up to its last wildcard label."""
         return self._node(split(name)[0]) is not None
 
-    def below(self, name: Name) -> Found:
-        """Return all services of a name; a whole label `*` or `any` stands for each label."""
+    def below(self, name: Name) -> Services:
+        """Return all services of a name. A whole label `*` or `any` matches every label."""
         fixed, pattern = split(name)
         node = self._node(fixed)
         if node is None:
-            return Found()
-        sweep = _Sweep()
-        sweep.gather(node, pattern)
-        return sweep.found()
+            return Services()
+        collector = _Collector()
+        collector.collect(node, pattern)
+        return collector.services()
 
     def _node(self, name: Name) -> _Node | None:
         node: _Node | None = self._root
@@ -122,9 +124,9 @@ class Zone:
             if is_config(entry.key, self._prefix):
                 continue
             leaf = read(entry, self._prefix, since_s)
-            self._bad.pop(entry.key, None)
-            if isinstance(leaf, Bad):
-                self._bad[entry.key] = leaf
+            self._invalid.pop(entry.key, None)
+            if isinstance(leaf, InvalidKey):
+                self._invalid[entry.key] = leaf
             if leaf.name is None:
                 continue
             node = self._root
@@ -135,7 +137,7 @@ class Zone:
 
     def _remove(self, keys: Iterable[str]) -> Iterator[Name]:
         for key in keys:
-            self._bad.pop(key, None)
+            self._invalid.pop(key, None)
             try:
                 name = name_of(key, self._prefix)
             except ValueError:
@@ -144,7 +146,7 @@ class Zone:
             yield name
 
     def _prune(self, name: Name) -> None:
-        """Take the leaf away, and every name that existed only because of it."""
+        """Remove the leaf, and every name that existed only because of it."""
         path = [self._root]
         for label in reversed(name):
             child = path[-1].children.get(label)
@@ -165,8 +167,10 @@ def _child(node: _Node, label: bytes) -> _Node:
 
 
 def split(name: Name) -> tuple[Name, Name]:
-    """Split a name at its last wildcard label: the name below which everything that matches
-    must be, and the labels to match there, topmost first."""
+    """Split a name at its last wildcard label.
+
+    Return the name that all matches are below, and the labels to match there, topmost first.
+    """
     for position in range(len(name) - 1, -1, -1):
         if name[position] in WILDCARDS:
             return name[position + 1 :], name[position::-1]

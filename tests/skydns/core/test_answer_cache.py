@@ -10,7 +10,7 @@ from skydns.core.dns.packer import Packed
 A: Name = (b"a",)
 
 
-def form(body: bytes = b"") -> Packed:
+def packed(body: bytes = b"") -> Packed:
     return Packed(bytes(10), body)
 
 
@@ -18,15 +18,15 @@ def key_of(data: bytes, *, tcp: bool = False) -> bytes | None:
     return answer_cache.key(data, answer_cache.question_end(data), tcp=tcp)
 
 
-def keep(kept: AnswerCache, key: bytes, *names: Name, passing: bool = False) -> None:
-    kept.keep(key, [form()], frozenset(names), passing=passing)
+def put(cache: AnswerCache, key: bytes, *names: Name, volatile: bool = False) -> None:
+    cache.put(key, [packed()], frozenset(names), volatile=volatile)
 
 
-def test_the_spelling_and_the_id_of_a_query_do_not_matter() -> None:
+def test_the_key_ignores_letter_case_and_id() -> None:
     assert key_of(packet("WWW.SkyDNS.Local")) == key_of(b"xx" + packet("www.skydns.local")[2:])
 
 
-def test_type_and_class_are_not_taken_for_letters() -> None:
+def test_the_key_keeps_type_and_class_as_they_are() -> None:
     assert key_of(packet("a", 0x41)) != key_of(packet("a", 0x61))
 
 
@@ -54,59 +54,59 @@ def test_what_does_not_change_a_reply_does_not_change_the_key() -> None:
     assert key_of(packet("a", edns=opt(0))) == key_of(packet("a", edns=opt(512)))
 
 
-def test_odd_tails_have_no_key() -> None:
+def test_odd_records_after_the_question_have_no_key() -> None:
     assert key_of(packet("a", edns=opt(version=1))) is None
     assert key_of(packet("a", edns=opt()[:-1])) is None
     assert key_of(packet("a", edns=opt() + b"\0")) is None
     assert key_of(packet("a", edns=b"\1x" + opt())) is None
 
 
-def test_forms_are_given_in_turn() -> None:
-    kept = AnswerCache(10, 10_000)
-    kept.keep(b"k", [form(b"1"), form(b"2")], frozenset({A}), passing=False)
-    forms = kept.find(b"k")
-    assert forms is not None
-    assert [forms().body for _ in range(3)] == [b"1", b"2", b"1"]
-    assert kept.find(b"other") is None
+def test_rotations_are_returned_in_order() -> None:
+    cache = AnswerCache(10, 10_000)
+    cache.put(b"k", [packed(b"1"), packed(b"2")], frozenset({A}), volatile=False)
+    next_rotation = cache.find(b"k")
+    assert next_rotation is not None
+    assert [next_rotation().body for _ in range(3)] == [b"1", b"2", b"1"]
+    assert cache.find(b"other") is None
 
 
-def test_an_answer_goes_when_a_name_below_what_it_read_is_touched() -> None:
-    kept = AnswerCache(10, 100_000)
-    keep(kept, b"root", ())
-    keep(kept, b"a", A)
-    keep(kept, b"b.a", (b"b", b"a"))
-    keep(kept, b"two", (b"c",), A)
-    keep(kept, b"c", (b"c",))
-    kept.forget([(b"x", b"a")])
-    assert sorted(kept._forms) == [b"b.a", b"c"]
-    kept.forget([(b"b", b"a"), (b"nobody",)])
-    assert sorted(kept._forms) == [b"c"]
+def test_an_answer_is_dropped_when_a_name_below_a_dependency_changes() -> None:
+    cache = AnswerCache(10, 100_000)
+    put(cache, b"root", ())
+    put(cache, b"a", A)
+    put(cache, b"b.a", (b"b", b"a"))
+    put(cache, b"two", (b"c",), A)
+    put(cache, b"c", (b"c",))
+    cache.invalidate([(b"x", b"a")])
+    assert sorted(cache._rotations) == [b"b.a", b"c"]
+    cache.invalidate([(b"b", b"a"), (b"nobody",)])
+    assert sorted(cache._rotations) == [b"c"]
 
 
-def test_passing_answers_go_with_the_tick() -> None:
-    kept = AnswerCache(10, 100_000)
-    keep(kept, b"1", A, passing=True)
-    keep(kept, b"2", A)
-    kept.tick()
-    assert sorted(kept._forms) == [b"2"]
-    keep(kept, b"2", A, passing=True)
-    keep(kept, b"2", A)
-    kept.tick()
-    assert sorted(kept._forms) == [b"2"]
+def test_volatile_answers_are_dropped_by_tick() -> None:
+    cache = AnswerCache(10, 100_000)
+    put(cache, b"1", A, volatile=True)
+    put(cache, b"2", A)
+    cache.tick()
+    assert sorted(cache._rotations) == [b"2"]
+    put(cache, b"2", A, volatile=True)
+    put(cache, b"2", A)
+    cache.tick()
+    assert sorted(cache._rotations) == [b"2"]
 
 
-def test_the_oldest_answer_makes_room() -> None:
-    kept = AnswerCache(2, 100_000)
+def test_the_oldest_answer_is_dropped_first() -> None:
+    cache = AnswerCache(2, 100_000)
     for key in (b"1", b"2", b"3"):
-        keep(kept, key, A)
-    assert sorted(kept._forms) == [b"2", b"3"]
+        put(cache, key, A)
+    assert sorted(cache._rotations) == [b"2", b"3"]
 
 
-def test_an_answer_larger_than_the_cache_is_not_kept() -> None:
-    kept = AnswerCache(10, 1000)
-    keep(kept, b"1", A)
-    kept.keep(b"big", [form(bytes(1000))], frozenset({A}), passing=False)
-    assert sorted(kept._forms) == [b"1"]
+def test_an_answer_larger_than_the_cache_is_not_cached() -> None:
+    cache = AnswerCache(10, 1000)
+    put(cache, b"1", A)
+    cache.put(b"big", [packed(bytes(1000))], frozenset({A}), volatile=False)
+    assert sorted(cache._rotations) == [b"1"]
 
 
 STEPS = st.lists(
@@ -122,29 +122,31 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_bounds_and_books_hold_whatever_happens(steps: list[object]) -> None:
-    kept = AnswerCache(4, 4000)
+def test_the_cache_stays_bounded_and_consistent(steps: list[object]) -> None:
+    cache = AnswerCache(4, 4000)
     for step in steps:
         match step:
             case "tick":
-                kept.tick()
+                cache.tick()
             case "clear":
-                kept.clear()
-            case (int(key), list(names), size, passing):
-                body = [form(bytes(size))]
-                kept.keep(bytes((key,)), body, frozenset(names), passing=passing)
+                cache.clear()
+            case (int(key), list(names), size, volatile):
+                body = [packed(bytes(size))]
+                cache.put(bytes((key,)), body, frozenset(names), volatile=volatile)
             case name:
-                kept.forget([name])
-        assert len(kept) <= 4
-        assert kept.size_bytes == sum(each.size_bytes for each in kept._kept.values()) <= 4000
-        assert set(kept._forms) == set(kept._kept) >= kept._passing
-        readers = {(name, key) for name, keys in kept._readers.items() for key in keys}
-        assert readers == {(name, key) for key, each in kept._kept.items() for name in each.reads}
-        assert all(kept._readers.values())
+                cache.invalidate([name])
+        assert len(cache) <= 4
+        assert cache.size_bytes == sum(each.size_bytes for each in cache._answers.values()) <= 4000
+        assert set(cache._rotations) == set(cache._answers) >= cache._volatile
+        dependents = {(name, key) for name, keys in cache._dependents.items() for key in keys}
+        assert dependents == {
+            (name, key) for key, each in cache._answers.items() for name in each.dependencies
+        }
+        assert all(cache._dependents.values())
 
 
 @given(st.binary(max_size=12))
-def test_any_bytes_as_options_have_a_key_or_none(options: bytes) -> None:
+def test_options_of_any_bytes_have_a_key_or_none(options: bytes) -> None:
     data = packet("a.skydns.local", edns=opt(options=b"\0\x0a" + options))
     made = answer_cache.key(data, answer_cache.question_end(data), tcp=False)
     whole = len(options) >= 2 and int.from_bytes(options[:2], "big") == len(options) - 2

@@ -7,13 +7,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from coordinator.client.core.store_protocol import Entry
 from coordinator.client.core.view import Changes, View
-from rig.dns_packets import NOW_S, SETTINGS, entry, opt, packet, whole
-from skydns.core import responder as fronts
+from rig.dns_packets import CONFIG, NOW_S, entry, opt, packet, reset_to
 from skydns.core.dns import name as names
 from skydns.core.dns.name import Name
 from skydns.core.dns.rr import Rcode
-from skydns.core.responder import Front
-from skydns.core.zone.zone import Found, Zone
+from skydns.core.forward.forwarder import PendingForward, Prefetch
+from skydns.core.forward.message import UpstreamReply
+from skydns.core.hidden_names import HiddenNames
+from skydns.core.responder import DENIALS_MAX, PendingLookup, Responder
+from skydns.core.zone.zone import Services, Zone
 
 D = "/skydns/local/skydns"
 
@@ -26,20 +28,20 @@ class Clock:
         return self.now_s
 
 
-def front(keys: list[tuple[str, str]]) -> Front:
-    made = Front(SETTINGS, Clock())
-    made.apply(whole(keys))
+def responder(keys: list[tuple[str, str]]) -> Responder:
+    made = Responder(CONFIG, Clock())
+    made.apply(reset_to(keys))
     return made
 
 
-def said(made: Front, data: bytes, *, tcp: bool = False) -> dnslib.DNSRecord:
+def parsed_reply(made: Responder, data: bytes, *, tcp: bool = False) -> dnslib.DNSRecord:
     reply = made.reply(data, tcp=tcp)
     assert reply is not None
     return dnslib.DNSRecord.parse(reply)
 
 
-def test_the_second_reply_is_the_first_in_the_spelling_of_the_second() -> None:
-    made = front([(f"{D}/web", '{"host": "10.0.0.1"}')])
+def test_a_cached_reply_has_the_id_and_letter_case_of_its_query() -> None:
+    made = responder([(f"{D}/web", '{"host": "10.0.0.1"}')])
     first = made.reply(packet("web.skydns.local"))
     again = packet("WEB.SkyDNS.local")
     second = made.reply(b"zz" + again[2:])
@@ -52,9 +54,9 @@ def test_the_second_reply_is_the_first_in_the_spelling_of_the_second() -> None:
     assert made.counts.rcodes[Rcode.NOERROR] == 2
 
 
-def test_addresses_take_turns() -> None:
-    made = front([(f"{D}/web/{at}", f'{{"host": "10.0.0.{at}"}}') for at in range(3)])
-    firsts = [str(said(made, packet("web.skydns.local")).rr[0].rdata) for _ in range(4)]
+def test_addresses_rotate() -> None:
+    made = responder([(f"{D}/web/{at}", f'{{"host": "10.0.0.{at}"}}') for at in range(3)])
+    firsts = [str(parsed_reply(made, packet("web.skydns.local")).rr[0].rdata) for _ in range(4)]
     assert firsts == ["10.0.0.0", "10.0.0.1", "10.0.0.2", "10.0.0.0"]
 
 
@@ -66,127 +68,196 @@ def test_addresses_take_turns() -> None:
         (packet("a.example.org"), Rcode.REFUSED),
     ],
 )
-def test_what_is_not_answered_is_told_why(data: bytes, rcode: Rcode) -> None:
-    made = front([])
-    assert said(made, data).header.rcode == rcode
+def test_a_query_without_an_answer_gets_a_code(data: bytes, rcode: Rcode) -> None:
+    made = responder([])
+    assert parsed_reply(made, data).header.rcode == rcode
     assert made.counts.rcodes[rcode] == 1
-    assert made.kept() == (0, 0)
+    assert made.cached() == (0, 0)
 
 
-def test_what_is_no_query_gets_no_reply() -> None:
-    made = front([])
+def test_a_packet_that_is_not_a_query_gets_no_reply() -> None:
+    made = responder([])
     assert made.reply(b"") is None
     assert made.reply(packet("a", flags=0x8400)) is None
     assert made.counts.unanswered == 2
 
 
-def test_before_the_first_data_it_is_servfail_and_right_after_it_is_not() -> None:
-    made = Front(SETTINGS, Clock())
-    assert said(made, packet("web.skydns.local")).header.rcode == Rcode.SERVFAIL
-    made.apply(whole([(f"{D}/web", '{"host": "10.0.0.1"}')]))
-    assert said(made, packet("web.skydns.local")).header.rcode == Rcode.NOERROR
+def test_the_first_data_ends_servfail() -> None:
+    made = Responder(CONFIG, Clock())
+    assert parsed_reply(made, packet("web.skydns.local")).header.rcode == Rcode.SERVFAIL
+    made.apply(reset_to([(f"{D}/web", '{"host": "10.0.0.1"}')]))
+    assert parsed_reply(made, packet("web.skydns.local")).header.rcode == Rcode.NOERROR
 
 
-def test_a_newer_edns_version_is_told_ours() -> None:
-    reply = said(front([]), packet("skydns.local", 6, edns=opt(version=1, flags=0x8000)))
+def test_a_newer_edns_version_gets_badvers() -> None:
+    reply = parsed_reply(
+        responder([]), packet("skydns.local", 6, edns=opt(version=1, flags=0x8000))
+    )
     assert (reply.header.rcode, reply.ar[0].edns_rcode, reply.ar[0].edns_ver) == (0, 1, 0)
     assert not reply.rr
 
 
-def test_a_long_answer_is_cut_over_udp_and_whole_over_tcp() -> None:
-    made = front([(f"{D}/web/{at}", f'{{"host": "10.0.0.{at}"}}') for at in range(200)])
+def test_a_long_answer_is_truncated_over_udp_and_complete_over_tcp() -> None:
+    made = responder([(f"{D}/web/{at}", f'{{"host": "10.0.0.{at}"}}') for at in range(200)])
     for _ in range(2):
-        cut = said(made, packet("web.skydns.local", edns=opt()))
+        cut = parsed_reply(made, packet("web.skydns.local", edns=opt()))
         assert (cut.header.tc, len(cut.rr), len(cut.ar)) == (1, 0, 1)
-        full = said(made, packet("web.skydns.local", edns=opt()), tcp=True)
+        full = parsed_reply(made, packet("web.skydns.local", edns=opt()), tcp=True)
         assert (full.header.tc, len(full.rr)) == (0, 200)
-    assert (made.counts.computed, made.counts.cut) == (2, 1)
+    assert (made.counts.computed, made.counts.truncated) == (2, 1)
 
 
 def test_an_answer_too_long_for_tcp_is_servfail() -> None:
     text = "x" * 40_000
-    made = front([(f"{D}/t/{at}", f'{{"text": "{text}{at}"}}') for at in range(2)])
-    assert said(made, packet("t.skydns.local", 16)).header.tc == 1
-    reply = said(made, packet("t.skydns.local", 16), tcp=True)
+    made = responder([(f"{D}/t/{at}", f'{{"text": "{text}{at}"}}') for at in range(2)])
+    assert parsed_reply(made, packet("t.skydns.local", 16)).header.tc == 1
+    reply = parsed_reply(made, packet("t.skydns.local", 16), tcp=True)
     assert (reply.header.rcode, reply.header.tc, reply.rr) == (Rcode.SERVFAIL, 0, [])
 
 
-def test_a_ttl_falls_second_by_second() -> None:
+def test_a_ttl_counts_down_each_second() -> None:
     clock = Clock()
-    made = Front(SETTINGS, clock)
+    made = Responder(CONFIG, clock)
     made.apply(Changes("c", 1, (entry(f"{D}/a", '{"host": "10.0.0.1"}', NOW_S + 60),), reset=True))
     data = packet("a.skydns.local")
-    assert [said(made, data).rr[0].ttl for _ in range(2)] == [60, 60]
+    assert [parsed_reply(made, data).rr[0].ttl for _ in range(2)] == [60, 60]
     clock.now_s += 1
     made.tick()
-    assert said(made, data).rr[0].ttl == 59
+    assert parsed_reply(made, data).rr[0].ttl == 59
 
 
-def test_the_serial_goes_on_with_the_hour() -> None:
+def test_the_serial_increases_each_hour() -> None:
     clock = Clock()
-    made = Front(SETTINGS, clock)
-    made.apply(whole([]))
+    made = Responder(CONFIG, clock)
+    made.apply(reset_to([]))
     made.tick()
     data = packet("nothing.skydns.local")
-    before = said(made, data).auth[0].rdata.times[0]
+    before = parsed_reply(made, data).auth[0].rdata.times[0]
     clock.now_s += 3600
     made.tick()
-    assert said(made, data).auth[0].rdata.times[0] == before + 3600
+    assert parsed_reply(made, data).auth[0].rdata.times[0] == before + 3600
 
 
-def test_blind_answers_promise_little() -> None:
-    made = front([(f"{D}/a", '{"host": "10.0.0.1"}')])
+def test_ttls_are_short_while_the_store_is_down() -> None:
+    made = responder([(f"{D}/a", '{"host": "10.0.0.1"}')])
     data = packet("a.skydns.local")
     ttls = []
-    for blind in (False, True, True, False):
-        made.set_blind(blind=blind)
-        ttls.append(said(made, data).rr[0].ttl)
+    for store_down in (False, True, True, False):
+        made.set_store_down(store_down=store_down)
+        ttls.append(parsed_reply(made, data).rr[0].ttl)
     assert ttls == [3600, 30, 30, 3600]
 
 
 def test_denials_do_not_push_out_answers() -> None:
-    made = front([(f"{D}/a", '{"host": "10.0.0.1"}')])
+    made = responder([(f"{D}/a", '{"host": "10.0.0.1"}')])
     made.reply(packet("a.skydns.local"))
-    for at in range(fronts.DENIALS_MAX + 10):
+    for at in range(DENIALS_MAX + 10):
         made.reply(packet(f"n{at}.skydns.local"))
-    assert made.kept()[0] == fronts.DENIALS_MAX + 1
+    assert made.cached()[0] == DENIALS_MAX + 1
     before = made.counts.computed
     made.reply(packet("a.skydns.local"))
     assert made.counts.computed == before
 
 
-def test_a_label_that_hides_a_zero_octet_is_answered_and_not_kept() -> None:
-    made = front([(f"{D}/a", '{"host": "10.0.0.1"}')])
+def test_a_label_with_a_zero_octet_is_answered_and_not_cached() -> None:
+    made = responder([(f"{D}/a", '{"host": "10.0.0.1"}')])
     hidden = packet("aXa.skydns.local").replace(b"aXa", b"a\0a")
-    assert said(made, hidden).header.rcode == Rcode.NXDOMAIN
-    assert made.kept()[0] == 0
+    assert parsed_reply(made, hidden).header.rcode == Rcode.NXDOMAIN
+    assert made.cached()[0] == 0
 
 
 class BrokenZone(Zone):
-    def below(self, name: Name) -> Found:
+    def below(self, name: Name) -> Services:
         raise ZeroDivisionError(names.text(name))
 
 
-def test_a_mistake_of_ours_is_servfail_for_one_question() -> None:
-    made = front([(f"{D}/a", '{"host": "10.0.0.1"}')])
+def test_a_bug_is_servfail_for_one_question_only() -> None:
+    made = responder([(f"{D}/a", '{"host": "10.0.0.1"}')])
     sound, made.zone = made.zone, BrokenZone("/skydns")
     made.zone.loaded = True
-    assert said(made, packet("a.skydns.local")).header.rcode == Rcode.SERVFAIL
-    assert said(made, packet("skydns.local", 6)).header.rcode == Rcode.NOERROR
+    assert parsed_reply(made, packet("a.skydns.local")).header.rcode == Rcode.SERVFAIL
+    assert parsed_reply(made, packet("skydns.local", 6)).header.rcode == Rcode.NOERROR
     assert made.counts.faults == 1
     assert str(made.last_fault) == "a.skydns.local."
     made.zone = sound
-    assert said(made, packet("a.skydns.local")).header.rcode == Rcode.NOERROR
+    assert parsed_reply(made, packet("a.skydns.local")).header.rcode == Rcode.NOERROR
 
 
 @given(st.binary(max_size=100))
-def test_whatever_arrives_is_answered_or_dropped_and_the_canary_lives(data: bytes) -> None:
-    made = front([(f"{D}/a", '{"host": "10.0.0.1"}')])
+def test_any_packet_is_answered_or_dropped_and_the_next_query_is_answered(data: bytes) -> None:
+    made = responder([(f"{D}/a", '{"host": "10.0.0.1"}')])
     for tcp in (False, True):
         reply = made.reply(data, tcp=tcp)
         assert reply is None or reply[:2] == data[:2]
-        assert said(made, packet("a.skydns.local"), tcp=tcp).rr
+        assert parsed_reply(made, packet("a.skydns.local"), tcp=tcp).rr
     assert made.counts.faults == 0
+
+
+def hiding(keys: list[tuple[str, str]]) -> Responder:
+    made = responder(keys)
+    made.hidden = HiddenNames()
+    return made
+
+
+def test_a_hidden_name_is_pending_until_the_store_was_asked() -> None:
+    made = hiding([])
+    assert made.hidden is not None
+    data = packet("_tcp.app.skydns.local", 33)
+    pending = made.reply(data)
+    assert isinstance(pending, PendingLookup)
+    assert names.text(pending.name) == "_tcp.app.skydns.local."
+    x1 = entry(f"{D}/app/_tcp/x1", '{"host": "10.0.0.1", "port": 80}')
+    made.apply(made.hidden.learn(pending.name, {x1.key: x1}, 0.0))
+    reply = made.resume(pending, found=True)
+    assert isinstance(reply, bytes)
+    assert len(dnslib.DNSRecord.parse(reply).rr) == 1
+    assert made.reply(data) == reply
+
+
+def test_a_hidden_name_is_servfail_when_the_store_does_not_answer() -> None:
+    made = hiding([])
+    pending = made.reply(packet("_tcp.app.skydns.local", 33))
+    assert isinstance(pending, PendingLookup)
+    reply = made.resume(pending, found=False)
+    assert isinstance(reply, bytes)
+    assert dnslib.DNSRecord.parse(reply).header.rcode == Rcode.SERVFAIL
+    assert made.counts.rcodes[Rcode.SERVFAIL] == 1
+
+
+def forwarding(**options: object) -> Responder:
+    config = msgspec.structs.replace(CONFIG, nameservers=(("192.0.2.53", 53),), **options)
+    made = Responder(config, Clock())
+    made.apply(reset_to([]))
+    return made
+
+
+def test_a_limited_reply_is_prefetched_all_the_same() -> None:
+    made = forwarding(rate=1)
+    here, data = b"\x7f\0\0\1", packet("www.example.org")
+    pending = made.reply(data, here)
+    assert isinstance(pending, PendingForward)
+    made.forwarder.learn(pending, UpstreamReply(0, b"", (1, 0, 0), (), 100))
+    assert isinstance(made.reply(data, here), bytes)
+    clock = made._clock
+    assert isinstance(clock, Clock)
+    clock.now_s += 95
+    made._limiter.judge(here, data[12:], clock.now_s)
+    prefetch = made.reply(data, here)
+    assert isinstance(prefetch, Prefetch)
+    assert prefetch.reply is None
+    assert prefetch.forward.question.name == (b"www", b"example", b"org")
+    assert made.counts.limited == 1
+
+
+def test_only_clients_within_the_networks_are_answered() -> None:
+    made = Responder(msgspec.structs.replace(CONFIG, clients=("10.0.0.0/8",)), Clock())
+    made.apply(reset_to([(f"{D}/a", '{"host": "10.0.0.1"}')]))
+    data = packet("a.skydns.local")
+    allowed, other = made.reply(data, b"\x0a\0\0\1"), made.reply(data, b"\x0b\0\0\1")
+    assert isinstance(allowed, bytes)
+    assert isinstance(other, bytes)
+    assert (allowed[3] & 15, other[3] & 15) == (Rcode.NOERROR, Rcode.REFUSED)
+    assert made.counts.prohibited == 1
 
 
 LABELS = st.sampled_from(["a", "b", "any", "_x"])
@@ -202,7 +273,7 @@ class CachedAndFresh(RuleBasedStateMachine):
     def start(self) -> None:
         self.clock = Clock()
         self.view = View()
-        self.cached = Front(SETTINGS, self.clock)
+        self.cached = Responder(CONFIG, self.clock)
         self.change(Changes("c", 1, reset=True))
 
     def change(self, changes: Changes) -> None:
@@ -224,20 +295,20 @@ class CachedAndFresh(RuleBasedStateMachine):
         self.clock.now_s += step_s
         self.cached.tick()
 
-    @rule(blind=st.booleans())
-    def lose_sight(self, blind: bool) -> None:
-        self.cached.set_blind(blind=blind)
+    @rule(store_down=st.booleans())
+    def change_store_state(self, store_down: bool) -> None:
+        self.cached.set_store_down(store_down=store_down)
 
     @rule(
         labels=NAMES,
-        kind=st.sampled_from([1, 2, 5, 6, 16, 28, 33, 65, 255]),
+        rtype=st.sampled_from([1, 2, 5, 6, 16, 28, 33, 65, 255]),
         edns=st.sampled_from([b"", opt(), opt(512)]),
         tcp=st.booleans(),
     )
-    def ask(self, labels: list[str], kind: int, edns: bytes, tcp: bool) -> None:
-        data = packet(".".join([*labels, "skydns.local"]), kind, edns=edns)
-        fresh = Front(SETTINGS, self.clock)
-        fresh.set_blind(blind=self.cached.blind)
+    def ask(self, labels: list[str], rtype: int, edns: bytes, tcp: bool) -> None:
+        data = packet(".".join([*labels, "skydns.local"]), rtype, edns=edns)
+        fresh = Responder(CONFIG, self.clock)
+        fresh.set_store_down(store_down=self.cached.store_down)
         fresh.apply(Changes("c", 1, tuple(self.view.entries.values()), reset=True))
         possible = {fresh.reply(data, tcp=tcp) for _ in range(8)}
         assert self.cached.reply(data, tcp=tcp) in possible

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from skydns.core.dns import name as names
 
 
-def test_a_name_is_its_labels_in_lower_case() -> None:
+def test_a_name_is_parsed_into_lower_case_labels() -> None:
     assert names.parse("App.SkyDNS.local.") == (b"app", b"skydns", b"local")
     assert names.parse("app") == (b"app",)
 
@@ -23,7 +23,7 @@ def test_a_name_is_its_labels_in_lower_case() -> None:
         (".".join(["a" * 63] * 4), "longer than 255 bytes"),
     ],
 )
-def test_what_is_no_name_is_refused_with_the_reason(text: str, reason: str) -> None:
+def test_a_text_that_is_not_a_name_is_refused_with_a_reason(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as refusal:
         names.parse(text)
     assert repr(text) in str(refusal.value)
@@ -40,11 +40,11 @@ def test_odd_octets_are_escaped() -> None:
 
 
 @given(st.from_regex(r"[a-z0-9_*/-]{1,20}(\.[a-z0-9_-]{1,20}){0,5}", fullmatch=True))
-def test_text_is_read_as_it_was_written(text: str) -> None:
+def test_a_name_is_parsed_as_it_was_written(text: str) -> None:
     assert names.text(names.parse(text)) == text + "."
 
 
-def test_a_name_is_within_itself_and_what_it_ends_with() -> None:
+def test_a_name_is_within_itself_and_its_parents() -> None:
     domain = (b"b", b"c")
     assert names.is_within((b"a", b"b", b"c"), domain)
     assert names.is_within(domain, domain)

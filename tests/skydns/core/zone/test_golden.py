@@ -1,9 +1,9 @@
-"""Answers as transcripts: keys and questions, and what is said to them.
+"""Transcripts of keys, questions and their answers.
 
-A file is blocks of commands, `----`, and the lines they print; a block ends at an empty line.
-`set KEY VALUE`, `expire KEY SECONDS` (from now), `del KEY`, `dig NAME TYPE [TURN]`, `bad`,
-`blind`, `seeing`, `option NAME VALUE`. `pytest --rewrite` records the lines anew where that
-option exists.
+A file consists of blocks: commands, `----`, and the lines that they print. An empty line ends a
+block. The commands are `set KEY VALUE`, `expire KEY SECONDS` (from now), `del KEY`,
+`dig NAME TYPE [ROTATION]`, `invalid`, `store down`, `store up` and `option NAME VALUE`.
+`pytest --rewrite` records the lines anew.
 """
 
 import json
@@ -14,21 +14,21 @@ import msgspec
 import pytest
 
 from coordinator.client.core.view import Changes
-from rig.dns_packets import NOW_S, SETTINGS, ask, entry
+from rig.dns_packets import CONFIG, NOW_S, ask, entry
 from skydns.core.dns import name as names
 from skydns.core.dns.rr import describe
 from skydns.core.zone.answer import Answer
-from skydns.core.zone.lookup import World
+from skydns.core.zone.lookup import Snapshot
 from skydns.core.zone.zone import Zone
 
 FILES = sorted((Path(__file__).parent / "golden").glob("*.txt"))
 
 
 class Script:
-    """The world of one file."""
+    """The zone and the options of one file."""
 
     def __init__(self) -> None:
-        self.world = World(Zone("/skydns"), SETTINGS, NOW_S)
+        self.snapshot = Snapshot(Zone("/skydns"), CONFIG, NOW_S)
         self.values: dict[str, str] = {}
         self.index = 0
         self._change()
@@ -46,12 +46,14 @@ class Script:
             case "del":
                 self._change(removed=(key,))
             case "dig":
-                kind, _, turn = argument.partition(" ")
-                return said(ask(self.world, key, kind, int(turn or 0)))
-            case "bad":
-                return [f"{bad.key}: {bad.reason}" for bad in self.world.zone.bad.values()]
-            case "blind" | "seeing":
-                self.world = replace(self.world, blind=verb == "blind")
+                rtype, _, rotation = argument.partition(" ")
+                return shown(ask(self.snapshot, key, rtype, int(rotation or 0)))
+            case "invalid":
+                return [
+                    f"{key.key}: {key.reason}" for key in self.snapshot.zone.invalid_keys.values()
+                ]
+            case "store":
+                self.snapshot = replace(self.snapshot, store_down=key == "down")
             case "option":
                 self._option(key, argument)
             case _:
@@ -64,15 +66,15 @@ class Script:
             value = tuple(names.parse(each) for each in value)
         elif name in {"hostmaster", "local"}:
             value = names.parse(value)
-        settings = msgspec.structs.replace(self.world.settings, **{name: value})
-        self.world = replace(self.world, settings=settings)
+        config = msgspec.structs.replace(self.snapshot.config, **{name: value})
+        self.snapshot = replace(self.snapshot, config=config)
 
     def _change(self, **changes: object) -> None:
         self.index += 1
-        self.world.zone.apply(Changes("c", self.index, **changes))
+        self.snapshot.zone.apply(Changes("c", self.index, **changes))
 
 
-def said(answer: Answer) -> list[str]:
+def shown(answer: Answer) -> list[str]:
     lines = [answer.rcode.name + (" aa" if answer.authoritative else "")]
     for section in ("answer", "authority", "additional"):
         for rrset in getattr(answer, section):
@@ -81,7 +83,7 @@ def said(answer: Answer) -> list[str]:
 
 
 def replay(text: str) -> str:
-    """Return the file as it would be if what is said now were right."""
+    """Return the file as it would be if the answers of now were right."""
     script, out = Script(), []
     for block in text.strip().split("\n\n"):
         commands = block.partition("\n----")[0].splitlines()
@@ -92,7 +94,7 @@ def replay(text: str) -> str:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_transcript_is_answered_as_it_was_recorded(
+def test_a_transcript_gives_the_recorded_answers(
     path: Path, request: pytest.FixtureRequest
 ) -> None:
     recorded = path.read_text()

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from coordinator.client.core.store_protocol import Entry
 from coordinator.client.core.view import Changes, View
-from rig.dns_packets import DOMAIN, entry, whole, world
+from rig.dns_packets import DOMAIN, entry, reset_to, snapshot
 from skydns.core.dns import name as names
 from skydns.core.zone.zone import SERVICES_MAX, Zone, split
 
@@ -20,11 +20,11 @@ def change(index: int, put: dict[str, str], gone: set[str]) -> Changes:
 
 
 def keys_below(zone: Zone, text: str) -> list[str]:
-    return [record.key for record in zone.below(names.parse(text)).records]
+    return [record.key for record in zone.below(names.parse(text)).found]
 
 
 @given(st.lists(st.tuples(st.dictionaries(KEYS, VALUES, max_size=3), st.sets(KEYS, max_size=2))))
-def test_a_zone_moved_by_changes_is_the_zone_of_the_result(
+def test_a_zone_updated_by_changes_equals_one_loaded_anew(
     steps: list[tuple[dict[str, str], set[str]]],
 ) -> None:
     moved, view = Zone("/skydns"), View()
@@ -34,7 +34,7 @@ def test_a_zone_moved_by_changes_is_the_zone_of_the_result(
         moved.apply(changes)
     fresh = Zone("/skydns")
     fresh.apply(Changes("c", len(steps), tuple(view.entries.values()), reset=True))
-    assert dict(moved.bad) == dict(fresh.bad)
+    assert dict(moved.invalid_keys) == dict(fresh.invalid_keys)
     assert shape(moved) == shape(fresh)
 
 
@@ -46,8 +46,10 @@ def shape(zone: Zone) -> object:
 
 
 @given(st.sets(KEYS), st.lists(SEGMENTS, min_size=1, max_size=4))
-def test_the_services_of_a_name_are_the_keys_that_match(keys: set[str], labels: list[str]) -> None:
-    zone = world((key, SERVICE) for key in keys).zone
+def test_the_services_of_a_name_are_those_of_matching_keys(
+    keys: set[str], labels: list[str]
+) -> None:
+    zone = snapshot((key, SERVICE) for key in keys).zone
     pattern = [label.lower() for label in labels]
     last = max((at for at, label in enumerate(pattern) if label in {"*", "any"}), default=-1)
     cut = next((at for at, label in enumerate(pattern) if label in {"*", "any"}), len(pattern))
@@ -65,7 +67,7 @@ def test_the_services_of_a_name_are_the_keys_that_match(keys: set[str], labels: 
     assert keys_below(zone, ".".join(reversed(pattern))) == expected
 
 
-def test_changes_say_which_names_they_touch() -> None:
+def test_apply_returns_the_changed_names() -> None:
     zone = Zone("/skydns")
     touched = zone.apply(
         Changes(
@@ -79,44 +81,44 @@ def test_changes_say_which_names_they_touch() -> None:
     assert (zone.loaded, zone.index) == (True, 7)
 
 
-def test_a_reset_starts_anew() -> None:
-    zone = world([("/skydns/a", SERVICE), ("/skydns/b", "broken")]).zone
-    zone.apply(whole([("/skydns/c", SERVICE)]))
+def test_a_reset_replaces_the_zone() -> None:
+    zone = snapshot([("/skydns/a", SERVICE), ("/skydns/b", "broken")]).zone
+    zone.apply(reset_to([("/skydns/c", SERVICE)]))
     assert not zone.exists((b"a",))
     assert zone.exists((b"c",))
-    assert not zone.bad
+    assert not zone.invalid_keys
 
 
-def test_a_broken_value_keeps_its_name_and_hurts_no_neighbour() -> None:
-    zone = world([("/skydns/d/a", "broken"), ("/skydns/d/b", SERVICE), ("/skydns/e", "[]")]).zone
+def test_a_broken_value_keeps_its_name_and_harms_no_other_service() -> None:
+    zone = snapshot([("/skydns/d/a", "broken"), ("/skydns/d/b", SERVICE), ("/skydns/e", "[]")]).zone
     assert keys_below(zone, "d") == ["/skydns/d/b"]
     assert zone.exists((b"a", b"d"))
     assert zone.exists((b"e",))
     assert zone.at((b"e",)) is None
     assert zone.at((b"none", b"e")) is None
-    assert sorted(zone.bad) == ["/skydns/d/a", "/skydns/e"]
+    assert sorted(zone.invalid_keys) == ["/skydns/d/a", "/skydns/e"]
 
 
 def test_a_name_goes_with_its_last_key() -> None:
-    zone = world([("/skydns/a/b/c", SERVICE), ("/skydns/a", SERVICE)]).zone
+    zone = snapshot([("/skydns/a/b/c", SERVICE), ("/skydns/a", SERVICE)]).zone
     zone.apply(change(2, {}, {"/skydns/a/b/c", "/skydns/a/x"}))
     assert not zone.exists((b"b", b"a"))
     assert zone.exists((b"a",))
 
 
-def test_more_services_than_fit_a_message_are_said_to_be_too_many() -> None:
-    zone = world((f"/skydns/d/{at}", SERVICE) for at in range(SERVICES_MAX)).zone
-    assert not zone.below((b"d",)).excess
+def test_more_services_than_fit_a_message_are_too_many() -> None:
+    zone = snapshot((f"/skydns/d/{at}", SERVICE) for at in range(SERVICES_MAX)).zone
+    assert not zone.below((b"d",)).too_many
     zone.apply(change(2, {"/skydns/d/more": SERVICE}, set()))
-    assert zone.below((b"d",)).excess
+    assert zone.below((b"d",)).too_many
 
 
-def test_a_name_is_cut_at_its_topmost_wildcard() -> None:
+def test_a_name_is_split_at_its_topmost_wildcard() -> None:
     assert split(names.parse("a.any.b.*.c")) == ((b"c",), (b"*", b"b", b"any", b"a"))
     assert split(DOMAIN) == (DOMAIN, ())
 
 
-def test_one_change_among_many_keys_costs_little() -> None:
+def test_one_change_among_many_keys_is_cheap() -> None:
     entries = tuple(
         Entry(f"/skydns/local/n{at % 100}/s{at}", SERVICE, 1, 1) for at in range(20_000)
     )

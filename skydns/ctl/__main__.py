@@ -1,0 +1,5 @@
+"""`python -m skydns.ctl`."""
+
+from skydns.ctl.app import main
+
+main()

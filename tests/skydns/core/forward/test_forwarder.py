@@ -1,0 +1,131 @@
+import dnslib
+import msgspec
+
+from rig.dns_packets import CONFIG, NOW_S, opt, packet
+from skydns.core.dns import query_parser
+from skydns.core.dns.edns import NAMESERVER_LOOP, STUB_LOOP, option
+from skydns.core.dns.question import question_bytes
+from skydns.core.dns.rr import Rcode
+from skydns.core.forward import message
+from skydns.core.forward.forwarder import Forwarded, Forwarder, PendingForward, Prefetch
+from skydns.core.forward.message import FAILURE_TTL_S, UpstreamReply
+from skydns.core.zone.zone import Zone
+
+SERVERS = (("192.0.2.53", 53),)
+ASKED = packet("www.example.org", edns=opt())
+
+
+class Site:
+    """A forwarder with one nameserver, and a clock."""
+
+    def __init__(self) -> None:
+        self.now_s = NOW_S
+        config = msgspec.structs.replace(CONFIG, nameservers=SERVERS, loop_tag=b"tag")
+        self.forwarder = Forwarder(config, lambda: self.now_s)
+
+    def forward(self, data: bytes = ASKED, *, recursive: bool = True) -> Forwarded | None:
+        query = query_parser.parse(data, recursive=recursive)
+        return self.forwarder.forward(query, data, 1232, Zone("/skydns"))
+
+    def pending(self, data: bytes = ASKED) -> PendingForward:
+        pending = self.forward(data)
+        assert isinstance(pending, PendingForward)
+        return pending
+
+
+def reply_to(
+    pending: PendingForward, address: str = "192.0.2.80", ttl_s: int = 60
+) -> UpstreamReply:
+    record = dnslib.DNSRecord(
+        dnslib.DNSHeader(id=7, qr=1, ra=1), q=dnslib.DNSQuestion("www.example.org")
+    )
+    record.add_answer(*dnslib.RR.fromZone(f"www.example.org. {ttl_s} IN A {address}"))
+    return message.read_reply(bytes(record.pack()), 7, question_bytes(pending.question))
+
+
+def parsed(reply: object) -> dnslib.DNSRecord:
+    assert isinstance(reply, bytes)
+    return dnslib.DNSRecord.parse(reply)
+
+
+def test_a_query_is_pending_until_its_reply_is_cached() -> None:
+    site = Site()
+    pending = site.pending()
+    assert (pending.servers, pending.loop_option) == (SERVERS, (NAMESERVER_LOOP, b"tag"))
+    reply = reply_to(pending)
+    site.forwarder.learn(pending, reply)
+    assert str(parsed(site.forwarder.finish(pending, reply)).rr[0].rdata) == "192.0.2.80"
+    site.now_s += 20
+    assert parsed(site.forward()).rr[0].ttl == 40
+
+
+def test_only_recursive_queries_for_names_of_others_are_forwarded() -> None:
+    site = Site()
+    assert site.forward(recursive=False) is None
+    assert site.forward(packet("www.example.org", flags=0)) is None
+    assert site.forward(packet("web.skydns.local")) is None
+    assert site.forward(packet("www.example.org", 255)) is None
+    assert site.forward(packet("short")) is None
+
+
+def test_a_query_of_our_own_that_comes_back_is_refused() -> None:
+    site = Site()
+    own = packet("www.example.org", edns=opt(options=option(NAMESERVER_LOOP, b"tag")))
+    assert parsed(site.forward(own)).header.rcode == Rcode.REFUSED
+    other = packet("www.example.org", edns=opt(options=option(NAMESERVER_LOOP, b"gat")))
+    assert isinstance(site.forward(other), PendingForward)
+    site.forwarder.configure(CONFIG, {(b"example", b"org"): SERVERS})
+    stub = packet("www.example.org", edns=opt(options=option(STUB_LOOP, b"\1")))
+    assert parsed(site.forward(stub)).header.rcode == Rcode.REFUSED
+
+
+def test_a_stale_reply_is_sent_when_no_server_answers() -> None:
+    site = Site()
+    pending = site.pending()
+    site.forwarder.learn(pending, reply_to(pending))
+    site.now_s += 100
+    again = site.pending()
+    site.forwarder.learn(again, None)
+    assert parsed(site.forwarder.finish(again, None)).rr[0].ttl == 30
+    # For a moment no server is asked at all.
+    assert parsed(site.forward()).rr[0].ttl == 30
+    site.now_s += FAILURE_TTL_S
+    assert isinstance(site.forward(), PendingForward)
+
+
+def test_a_failure_is_servfail_and_is_cached_for_a_moment() -> None:
+    site = Site()
+    pending = site.pending()
+    site.forwarder.learn(pending, None)
+    assert parsed(site.forwarder.finish(pending, None)).header.rcode == Rcode.SERVFAIL
+    assert parsed(site.forward()).header.rcode == Rcode.SERVFAIL
+    site.now_s += FAILURE_TTL_S
+    assert isinstance(site.forward(), PendingForward)
+
+
+def test_a_reply_near_its_end_is_sent_and_prefetched_once() -> None:
+    site = Site()
+    pending = site.pending()
+    site.forwarder.learn(pending, reply_to(pending))
+    site.forward()
+    site.now_s += 58
+    prefetch = site.forward()
+    assert isinstance(prefetch, Prefetch)
+    assert parsed(prefetch.reply).rr[0].ttl == 2
+    assert isinstance(site.forward(), bytes)
+    site.forwarder.learn(prefetch.forward, reply_to(pending))
+    assert parsed(site.forward()).rr[0].ttl == 60
+
+
+def test_new_nameservers_drop_the_replies_of_the_old_ones() -> None:
+    site = Site()
+    pending = site.pending()
+    site.forwarder.learn(pending, reply_to(pending))
+    other = msgspec.structs.replace(CONFIG, nameservers=(("192.0.2.54", 53),))
+    site.forwarder.configure(other, {})
+    assert isinstance(site.forward(), PendingForward)
+
+
+def test_too_many_forwards_are_refused() -> None:
+    site = Site()
+    assert parsed(site.forwarder.refuse(site.pending())).header.rcode == Rcode.REFUSED

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 
 from daemonkit.core.program_result import Cause, ProgramResult
-from daemonkit.process.run import Limits, run
+from daemonkit.process.run import RunLimits, run
 
 # How much of a command's output is kept for the log.
 TAIL_BYTES_MAX = 2048
@@ -45,7 +45,7 @@ class CommandRunner:
         try:
             result = run(
                 arguments,
-                Limits(timeout_s, TAIL_BYTES_MAX),
+                RunLimits(timeout_s, TAIL_BYTES_MAX),
                 environment={**self._variables, **variables},
                 cancel=self._cancelled,
             )

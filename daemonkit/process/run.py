@@ -25,7 +25,7 @@ _PIPE_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RunLimits:
     """What a program may take: time to its end, and the end of its output that is kept."""
 
     timeout_s: float
@@ -35,7 +35,7 @@ class Limits:
 
 def run(
     command: Sequence[str],
-    limits: Limits,
+    limits: RunLimits,
     *,
     environment: Mapping[str, str],
     directory: str = "/",
@@ -70,7 +70,7 @@ def run(
 
 
 async def run_async(
-    command: Sequence[str], limits: Limits, *, environment: Mapping[str, str] | None = None
+    command: Sequence[str], limits: RunLimits, *, environment: Mapping[str, str] | None = None
 ) -> ProgramResult:
     """Run a program to its end beside the event loop; a cancelled caller ends it, too.
 
@@ -111,7 +111,7 @@ async def run_async(
     return ProgramResult(cause, process.returncode, bytes(tail[-limits.tail_bytes :]))
 
 
-def _wait(output: int, exited: int, limits: Limits, cancel: int | None) -> tuple[Cause, bytes]:
+def _wait(output: int, exited: int, limits: RunLimits, cancel: int | None) -> tuple[Cause, bytes]:
     os.set_blocking(output, False)
     poll = select.poll()
     for descriptor in (output, exited, *(() if cancel is None else (cancel,))):

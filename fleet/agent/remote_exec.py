@@ -7,7 +7,7 @@ from coordinator.client import Entry, KeyNotFound, Store, StoreError
 from daemonkit.core.program_result import Cause
 from daemonkit.observe import logs
 from daemonkit.process.lifecycle import Lifecycle
-from daemonkit.process.run import Limits, run_async
+from daemonkit.process.run import RunLimits, run_async
 from fleet.core import keys
 from fleet.core.jobs import unitfile
 from fleet.core.model import InvalidRecord, RemoteRequest, RemoteResponse, decode, encode
@@ -100,7 +100,7 @@ async def _read_journal(request: RemoteRequest) -> RemoteResponse:
 
 async def _run(command: list[str]) -> RemoteResponse:
     try:
-        result = await run_async(command, Limits(WAIT_S, OUT_BYTES_MAX))
+        result = await run_async(command, RunLimits(WAIT_S, OUT_BYTES_MAX))
     except OSError as error:
         return RemoteResponse(127, f"{command[0]}: {error.strerror}\n")
     if result.cause is Cause.TIMED_OUT:

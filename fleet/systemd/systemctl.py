@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from daemonkit.core.program_result import Cause
 from daemonkit.observe import logs
-from daemonkit.process.run import Limits, run_async
+from daemonkit.process.run import RunLimits, run_async
 from fleet.core.instances.instance_unit import FENCE, UnitStatus
 from fleet.systemd.driver import systemd_run
 from fleet.systemd.unit_dir import UnitDirectory, foreign_path
 
-LIMITS = Limits(timeout_s=30.0, tail_bytes=4 << 20)
+LIMITS = RunLimits(timeout_s=30.0, tail_bytes=4 << 20)
 PROPERTIES = "Id,LoadState,ActiveState,SubState,Result,InvocationID,NRestarts,FragmentPath"
 # systemctl reports no changes: this often it is asked.
 POLL_S = 0.5

@@ -6,19 +6,19 @@ from pathlib import Path
 import pytest
 
 from daemonkit.core.program_result import Cause
-from daemonkit.process.run import Limits, run, run_async
+from daemonkit.process.run import RunLimits, run, run_async
 from rig.processes import wait_until
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
-SOON = Limits(timeout_s=0.3, grace_s=0.2)
-LONG = Limits(timeout_s=30.0)
+SOON = RunLimits(timeout_s=0.3, grace_s=0.2)
+LONG = RunLimits(timeout_s=30.0)
 
 
 def shell(line: str) -> list[str]:
     return ["/bin/sh", "-c", line]
 
 
-def both(line: str, limits: Limits):
+def both(line: str, limits: RunLimits):
     """Return the result of both runners, the blocking one and the one beside the loop."""
     yield run(shell(line), limits, environment=ENVIRONMENT)
     yield asyncio.run(run_async(shell(line), limits, environment=ENVIRONMENT))
@@ -31,7 +31,7 @@ def test_a_program_ends_with_its_code_and_the_end_of_its_output() -> None:
 
 
 def test_only_the_end_of_much_output_is_kept() -> None:
-    for result in both("yes | head -c 3000000; echo end", Limits(30.0, tail_bytes=10)):
+    for result in both("yes | head -c 3000000; echo end", RunLimits(30.0, tail_bytes=10)):
         assert result.tail == b"y\ny\ny\nend\n"[-10:]
 
 

@@ -1,4 +1,4 @@
-"""The command line as vulcand's vctl takes it: options of the program stand anywhere."""
+"""The command line as vulcand's vctl accepts it: global options may stand anywhere."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ _FLAGS = frozenset(("json",))
 
 
 def global_options_first(arguments: Sequence[str]) -> list[str]:
-    """Move the program's own options, with one dash or two, before the command."""
+    """Move the global options, with one dash or two, before the command."""
     front: list[str] = []
     rest: list[str] = []
     left = iter(arguments)

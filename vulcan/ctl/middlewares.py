@@ -1,4 +1,4 @@
-"""vctl's middlewares: what a frontend does besides forwarding, with vulcand's flags."""
+"""`vctl ratelimit` and the like: the middlewares of a frontend, one command for each type."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,212 +8,272 @@ import typer
 from daemonkit import options
 from daemonkit.core import durations
 from daemonkit.options import EXIT_USAGE, Failure
-from vulcan.ctl.api_client import Ttl, read_json
+from vulcan.core.keys import ObjectKind
+from vulcan.ctl.objects import (
+    FrontendId,
+    Id,
+    Ttl,
+    list_objects,
+    parse_json,
+    remove_object,
+    show_object,
+    upsert_object,
+)
 
-Context = typer.Context
-Frontend = Annotated[str, typer.Option("--frontend", "-f", help="The frontend.")]
-Id = Annotated[str, typer.Option("--id", help="Which one.")]
-Priority = Annotated[int, typer.Option("--priority", help="Smaller runs first.")]
+Priority = Annotated[
+    int, typer.Option("--priority", help="Middlewares with a smaller number run first.")
+]
 Variable = Annotated[
     str,
     typer.Option(
-        "--variable", "--var", help="client.ip, request.host or request.header.NAME is counted by."
+        "--variable",
+        "--var",
+        help="What to count by: client.ip, request.host or request.header.NAME.",
     ),
 ]
 
 TYPES = {
-    "ratelimit": options.program("Requests in a time."),
-    "connlimit": options.program("Requests at once."),
-    "rewrite": options.program("Another target, or a redirect."),
-    "cbreaker": options.program("Answers instead of servers in trouble."),
-    "trace": options.program("A record of each request, to syslog."),
-    "basicauth": options.program("Users with passwords."),
-    "headers": options.program("Fields set and removed."),
-    "ipallow": options.program("Networks that may ask."),
+    "ratelimit": options.program("Limit how often a client may send requests."),
+    "connlimit": options.program("Limit how many requests a client has in flight."),
+    "rewrite": options.program("Rewrite URLs, or redirect."),
+    "cbreaker": options.program("Respond instead of servers that fail."),
+    "trace": options.program("Send a record of each request to syslog."),
+    "basicauth": options.program("Ask for a user name and a password."),
+    "headers": options.program("Set and remove header fields."),
+    "ipallow": options.program("Allow or deny requests by network."),
 }
 
 
 @TYPES["ratelimit"].command("upsert")
-def rate_limit(  # noqa: PLR0913 - one parameter a flag
-    context: Context,
+def upsert_rate_limit(  # noqa: PLR0913 - one parameter a flag
+    context: typer.Context,
     *,
-    frontend: Frontend,
+    frontend: FrontendId,
     id_: Id,
-    period: Annotated[int, typer.Option("--period", min=1, help="Seconds.")] = 1,
-    requests: Annotated[int, typer.Option("--requests", min=1, help="In a period.")] = 1,
-    burst: Annotated[int, typer.Option("--burst", min=0, help="At once.")] = 1,
+    period: Annotated[int, typer.Option("--period", min=1, help="Length in seconds.")] = 1,
+    requests: Annotated[
+        int, typer.Option("--requests", min=1, help="Requests in each period.")
+    ] = 1,
+    burst: Annotated[int, typer.Option("--burst", min=0, help="Requests at one moment.")] = 1,
     variable: Variable = "client.ip",
-    rate_var: Annotated[str, typer.Option("--rateVar", help="Field with a client's rates.")] = "",
+    rate_var: Annotated[
+        str, typer.Option("--rateVar", help="Header field in which a request brings its rates.")
+    ] = "",
     priority: Priority = 1,
     ttl: Ttl = "",
 ) -> None:
-    """Answer 429 to who asks more often."""
-    work: dict[str, Any] = {"PeriodSeconds": period, "Requests": requests, "Burst": burst}
-    work |= {"Variable": variable, "RateVar": rate_var}
-    _upsert(context, "ratelimit", (frontend, id_, priority, ttl), work)
+    """Respond with 429 to a client that sends more requests."""
+    settings: dict[str, Any] = {"PeriodSeconds": period, "Requests": requests, "Burst": burst}
+    settings |= {"Variable": variable, "RateVar": rate_var}
+    _upsert(context, "ratelimit", (frontend, id_, priority, ttl), settings)
 
 
 @TYPES["connlimit"].command("upsert")
-def connection_limit(  # noqa: PLR0913 - one parameter a flag
-    context: Context,
+def upsert_connection_limit(  # noqa: PLR0913 - one parameter a flag
+    context: typer.Context,
     *,
-    frontend: Frontend,
+    frontend: FrontendId,
     id_: Id,
-    connections: Annotated[int, typer.Option("--connections", "--conns", min=0)] = 1,
+    connections: Annotated[
+        int, typer.Option("--connections", "--conns", min=0, help="Requests in flight.")
+    ] = 1,
     variable: Variable = "client.ip",
     priority: Priority = 1,
     ttl: Ttl = "",
 ) -> None:
-    """Answer 429 to who has more requests under way."""
-    work = {"Connections": connections, "Variable": variable}
-    _upsert(context, "connlimit", (frontend, id_, priority, ttl), work)
+    """Respond with 429 to a client that has more requests in flight."""
+    settings = {"Connections": connections, "Variable": variable}
+    _upsert(context, "connlimit", (frontend, id_, priority, ttl), settings)
 
 
 @TYPES["rewrite"].command("upsert")
-def rewrite(  # noqa: PLR0913 - one parameter a flag
-    context: Context,
+def upsert_rewrite(  # noqa: PLR0913 - one parameter a flag
+    context: typer.Context,
     *,
-    frontend: Frontend,
+    frontend: FrontendId,
     id_: Id,
-    regexp: Annotated[str, typer.Option("--regexp", help="What URLs it changes.")],
-    replacement: Annotated[str, typer.Option("--replacement", help="Into what; knows $1.")],
-    rewrite_body: Annotated[bool, typer.Option("--rewriteBody", help="Refused.")] = False,
-    redirect: Annotated[bool, typer.Option("--redirect", help="Send the client there.")] = False,
+    regexp: Annotated[str, typer.Option("--regexp", help="The URLs to rewrite.")],
+    replacement: Annotated[
+        str, typer.Option("--replacement", help="The new URL; $1 is the first group.")
+    ],
+    rewrite_body: Annotated[
+        bool, typer.Option("--rewriteBody", help="Refused: not supported.")
+    ] = False,
+    redirect: Annotated[
+        bool, typer.Option("--redirect", help="Redirect the client to the new URL.")
+    ] = False,
     priority: Priority = 1,
     ttl: Ttl = "",
 ) -> None:
-    """Change the target of requests."""
-    work: dict[str, Any] = {"Regexp": regexp, "Replacement": replacement}
-    work["RewriteBody"], work["Redirect"] = rewrite_body, redirect
-    _upsert(context, "rewrite", (frontend, id_, priority, ttl), work)
+    """Rewrite the URL of requests."""
+    settings: dict[str, Any] = {"Regexp": regexp, "Replacement": replacement}
+    settings["RewriteBody"], settings["Redirect"] = rewrite_body, redirect
+    _upsert(context, "rewrite", (frontend, id_, priority, ttl), settings)
 
 
 @TYPES["cbreaker"].command("upsert")
-def breaker(  # noqa: PLR0913 - one parameter a flag
-    context: Context,
+def upsert_circuit_breaker(  # noqa: PLR0913 - one parameter a flag
+    context: typer.Context,
     *,
-    frontend: Frontend,
+    frontend: FrontendId,
     id_: Id,
-    condition: Annotated[str, typer.Option("--condition", help="When it trips.")],
-    fallback: Annotated[str, typer.Option("--fallback", help="JSON of the action then.")] = "",
-    on_tripped: Annotated[str, typer.Option("--onTripped", help="JSON of a webhook.")] = "",
-    on_standby: Annotated[str, typer.Option("--onStandby", help="JSON of a webhook.")] = "",
-    fallback_duration: Annotated[str, typer.Option("--fallbackDuration")] = "10s",
-    recovery_duration: Annotated[str, typer.Option("--recoveryDuration")] = "10s",
-    check_period: Annotated[str, typer.Option("--checkPeriod")] = "100ms",
+    condition: Annotated[str, typer.Option("--condition", help="When the breaker trips.")],
+    fallback: Annotated[
+        str, typer.Option("--fallback", help="JSON of the response while it is tripped.")
+    ] = "",
+    on_tripped: Annotated[
+        str, typer.Option("--onTripped", help="JSON of a webhook to call when it trips.")
+    ] = "",
+    on_standby: Annotated[
+        str, typer.Option("--onStandby", help="JSON of a webhook to call when it has recovered.")
+    ] = "",
+    fallback_duration: Annotated[
+        str, typer.Option("--fallbackDuration", help="How long it stays tripped.")
+    ] = "10s",
+    recovery_duration: Annotated[
+        str, typer.Option("--recoveryDuration", help="How long it takes to recover.")
+    ] = "10s",
+    check_period: Annotated[
+        str, typer.Option("--checkPeriod", help="How often it checks the condition.")
+    ] = "100ms",
     priority: Priority = 1,
     ttl: Ttl = "",
 ) -> None:
-    """Answer instead of servers while a condition holds."""
-    work: dict[str, Any] = {
+    """Respond instead of the servers while a condition holds."""
+    settings: dict[str, Any] = {
         "Condition": condition,
         "FallbackDuration": _nanoseconds("fallbackDuration", fallback_duration),
         "RecoveryDuration": _nanoseconds("recoveryDuration", recovery_duration),
         "CheckPeriod": _nanoseconds("checkPeriod", check_period),
     }
     actions = {"Fallback": fallback, "OnTripped": on_tripped, "OnStandby": on_standby}
-    work |= {name: read_json(text, name) for name, text in actions.items() if text}
-    _upsert(context, "cbreaker", (frontend, id_, priority, ttl), work)
+    settings |= {name: parse_json(text, name) for name, text in actions.items() if text}
+    _upsert(context, "cbreaker", (frontend, id_, priority, ttl), settings)
 
 
 @TYPES["trace"].command("upsert")
-def trace(  # noqa: PLR0913 - one parameter a flag
-    context: Context,
+def upsert_trace(  # noqa: PLR0913 - one parameter a flag
+    context: typer.Context,
     *,
-    frontend: Frontend,
+    frontend: FrontendId,
     id_: Id,
-    addr: Annotated[str, typer.Option("--addr", help="syslog://HOST:PORT or syslog:///PATH")],
-    request: Annotated[list[str] | None, typer.Option("--reqHeader", help="Recorded.")] = None,
-    response: Annotated[list[str] | None, typer.Option("--respHeader", help="Recorded.")] = None,
+    addr: Annotated[str, typer.Option("--addr", help="syslog://HOST:PORT or syslog:///PATH.")],
+    request: Annotated[
+        list[str] | None,
+        typer.Option("--reqHeader", help="Request header field to record. Repeatable."),
+    ] = None,
+    response: Annotated[
+        list[str] | None,
+        typer.Option("--respHeader", help="Response header field to record. Repeatable."),
+    ] = None,
     priority: Priority = 1,
     ttl: Ttl = "",
 ) -> None:
-    """Record requests."""
-    work = {"Addr": addr, "ReqHeaders": request or [], "RespHeaders": response or []}
-    _upsert(context, "trace", (frontend, id_, priority, ttl), work)
+    """Send a record of each request to syslog."""
+    settings = {"Addr": addr, "ReqHeaders": request or [], "RespHeaders": response or []}
+    _upsert(context, "trace", (frontend, id_, priority, ttl), settings)
 
 
 @TYPES["basicauth"].command("upsert")
-def basic_auth(  # noqa: PLR0913 - one parameter a flag
-    context: Context,
+def upsert_basic_auth(  # noqa: PLR0913 - one parameter a flag
+    context: typer.Context,
     *,
-    frontend: Frontend,
+    frontend: FrontendId,
     id_: Id,
-    users: Annotated[Path, typer.Option("--users", help="JSON file: passwords by name.")],
-    realm: Annotated[str, typer.Option("--realm")] = "restricted",
+    users: Annotated[Path, typer.Option("--users", help="JSON file of passwords by user name.")],
+    realm: Annotated[
+        str, typer.Option("--realm", help="The realm that browsers show.")
+    ] = "restricted",
     priority: Priority = 1,
     ttl: Ttl = "",
 ) -> None:
-    """Ask for a name and a password; ours."""
+    """Ask for a user name and a password; ours."""
     try:
-        known = read_json(users.read_text(), str(users))
+        passwords = parse_json(users.read_text(), str(users))
     except OSError as error:
         raise Failure(f"{users}: {error.strerror}", EXIT_USAGE) from None
-    _upsert(context, "basicauth", (frontend, id_, priority, ttl), {"Users": known, "Realm": realm})
+    settings = {"Users": passwords, "Realm": realm}
+    _upsert(context, "basicauth", (frontend, id_, priority, ttl), settings)
 
 
 @TYPES["headers"].command("upsert")
-def headers(  # noqa: PLR0913 - one parameter a flag
-    context: Context,
+def upsert_headers(  # noqa: PLR0913 - one parameter a flag
+    context: typer.Context,
     *,
-    frontend: Frontend,
+    frontend: FrontendId,
     id_: Id,
-    request: Annotated[list[str] | None, typer.Option("--request", help="'Name: value'")] = None,
-    response: Annotated[list[str] | None, typer.Option("--response", help="'Name: value'")] = None,
-    remove_request: Annotated[list[str] | None, typer.Option("--removeRequest")] = None,
-    remove_response: Annotated[list[str] | None, typer.Option("--removeResponse")] = None,
+    request: Annotated[
+        list[str] | None,
+        typer.Option("--request", help="'Name: value' to set in requests. Repeatable."),
+    ] = None,
+    response: Annotated[
+        list[str] | None,
+        typer.Option("--response", help="'Name: value' to set in responses. Repeatable."),
+    ] = None,
+    remove_request: Annotated[
+        list[str] | None,
+        typer.Option("--removeRequest", help="Field to remove from requests. Repeatable."),
+    ] = None,
+    remove_response: Annotated[
+        list[str] | None,
+        typer.Option("--removeResponse", help="Field to remove from responses. Repeatable."),
+    ] = None,
     priority: Priority = 1,
     ttl: Ttl = "",
 ) -> None:
-    """Set and remove fields; ours."""
-    work: dict[str, Any] = {"Request": _fields(request), "Response": _fields(response)}
-    work |= {"RemoveRequest": remove_request or [], "RemoveResponse": remove_response or []}
-    _upsert(context, "headers", (frontend, id_, priority, ttl), work)
+    """Set and remove header fields; ours."""
+    settings: dict[str, Any] = {"Request": _fields(request), "Response": _fields(response)}
+    settings |= {"RemoveRequest": remove_request or [], "RemoveResponse": remove_response or []}
+    _upsert(context, "headers", (frontend, id_, priority, ttl), settings)
 
 
 @TYPES["ipallow"].command("upsert")
-def ip_allow(  # noqa: PLR0913 - one parameter a flag
-    context: Context,
+def upsert_ip_allow(  # noqa: PLR0913 - one parameter a flag
+    context: typer.Context,
     *,
-    frontend: Frontend,
+    frontend: FrontendId,
     id_: Id,
-    allow: Annotated[list[str] | None, typer.Option("--allow", help="A network.")] = None,
-    deny: Annotated[list[str] | None, typer.Option("--deny", help="A network.")] = None,
+    allow: Annotated[
+        list[str] | None, typer.Option("--allow", help="Network to allow. Repeatable.")
+    ] = None,
+    deny: Annotated[
+        list[str] | None, typer.Option("--deny", help="Network to deny. Repeatable.")
+    ] = None,
     priority: Priority = 1,
     ttl: Ttl = "",
 ) -> None:
-    """Let some networks ask, or all but some; ours."""
-    work = {"Allow": allow or [], "Deny": deny or []}
-    _upsert(context, "ipallow", (frontend, id_, priority, ttl), work)
+    """Allow or deny requests by network; ours."""
+    settings = {"Allow": allow or [], "Deny": deny or []}
+    _upsert(context, "ipallow", (frontend, id_, priority, ttl), settings)
 
 
-def _add_common(app: typer.Typer) -> None:
+def _add_shared_commands(app: typer.Typer) -> None:
     @app.command("ls")
-    def listed(context: Context, *, frontend: Frontend) -> None:
+    def list_middlewares(context: typer.Context, *, frontend: FrontendId) -> None:
         """List a frontend's middlewares."""
-        context.obj.list("middleware", frontend)
+        list_objects(context, ObjectKind.MIDDLEWARE, frontend)
 
     @app.command("show")
-    def shown(context: Context, *, frontend: Frontend, id_: Id) -> None:
-        """Print one."""
-        context.obj.show("middleware", id_, frontend)
+    def show_middleware(context: typer.Context, *, frontend: FrontendId, id_: Id) -> None:
+        """Print a middleware."""
+        show_object(context, ObjectKind.MIDDLEWARE, id_, frontend)
 
     @app.command("rm")
-    def removed(context: Context, *, frontend: Frontend, id_: Id) -> None:
-        """Remove one."""
-        context.obj.remove("middleware", id_, frontend)
+    def remove_middleware(context: typer.Context, *, frontend: FrontendId, id_: Id) -> None:
+        """Remove a middleware."""
+        remove_object(context, ObjectKind.MIDDLEWARE, id_, frontend)
 
 
 for _type in TYPES.values():
-    _add_common(_type)
+    _add_shared_commands(_type)
 
 
 def _upsert(
-    context: Context, kind: str, placed: tuple[str, str, int, str], work: dict[str, Any]
+    context: typer.Context, type_: str, place: tuple[str, str, int, str], settings: dict[str, Any]
 ) -> None:
-    frontend, id_, priority, ttl = placed
-    document = {"Id": id_, "Type": kind, "Priority": priority, "Middleware": work}
-    context.obj.upsert("middleware", document, frontend, ttl)
+    frontend, id_, priority, ttl = place
+    document = {"Id": id_, "Type": type_, "Priority": priority, "Middleware": settings}
+    upsert_object(context, ObjectKind.MIDDLEWARE, document, frontend, ttl)
 
 
 def _nanoseconds(flag: str, text: str) -> int:
@@ -224,10 +284,10 @@ def _nanoseconds(flag: str, text: str) -> int:
 
 
 def _fields(lines: list[str] | None) -> dict[str, str]:
-    found = {}
+    fields = {}
     for line in lines or []:
         name, colon, value = line.partition(":")
         if not colon:
             raise Failure(f"{line!r} is not 'Name: value'", EXIT_USAGE)
-        found[name.strip()] = value.strip()
-    return found
+        fields[name.strip()] = value.strip()
+    return fields

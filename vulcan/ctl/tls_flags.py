@@ -1,24 +1,28 @@
-"""vctl's flags for the TLS settings of listeners and backends."""
+"""The flags for the TLS settings of listeners and of backends."""
 
 from typing import Annotated, Any
 
 import typer
 
 SkipVerify = Annotated[
-    bool, typer.Option("--tlsSkipVerify", help="Take any certificate of a server.")
+    bool, typer.Option("--tlsSkipVerify", help="Accept any certificate of a server.")
 ]
 PreferServer = Annotated[
-    bool, typer.Option("--tlsPreferServerCS", help="The server's order of ciphers counts.")
+    bool, typer.Option("--tlsPreferServerCS", help="Use the server's order of cipher suites.")
 ]
-NoTickets = Annotated[bool, typer.Option("--tlsSessionTicketsOff", help="No session tickets.")]
-Least = Annotated[str, typer.Option("--tlsMinV", help="Least version, such as VersionTLS12.")]
-Most = Annotated[str, typer.Option("--tlsMaxV", help="Newest version.")]
-Cache = Annotated[str, typer.Option("--tlsSessionCache", help="Kind of session cache: LRU.")]
+NoTickets = Annotated[
+    bool, typer.Option("--tlsSessionTicketsOff", help="Do not use session tickets.")
+]
+MinVersion = Annotated[
+    str, typer.Option("--tlsMinV", help="Lowest TLS version, such as VersionTLS12.")
+]
+MaxVersion = Annotated[str, typer.Option("--tlsMaxV", help="Highest TLS version.")]
+Cache = Annotated[str, typer.Option("--tlsSessionCache", help="Type of the session cache: LRU.")]
 CacheCapacity = Annotated[
-    int, typer.Option("--tlsSessionCacheCapacity", min=0, help="Sessions that are kept.")
+    int, typer.Option("--tlsSessionCacheCapacity", min=0, help="Size of the session cache.")
 ]
 Ciphers = Annotated[
-    list[str] | None, typer.Option("--tlsCS", help="A cipher suite by Go's name; may be repeated.")
+    list[str] | None, typer.Option("--tlsCS", help="Cipher suite by its name in Go. Repeatable.")
 ]
 
 
@@ -30,10 +34,10 @@ def tls(  # noqa: PLR0913 - one parameter a flag
     versions: tuple[str, str],
     cache: tuple[str, int],
     ciphers: list[str] | None,
-) -> dict[str, Any] | None:
-    """Return vulcand's TLS object, None where no flag was given."""
+) -> dict[str, Any]:
+    """Return the TLS object of the given flags; empty when none is given."""
     kind, capacity = cache
-    made: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "InsecureSkipVerify": skip_verify,
         "PreferServerCipherSuites": prefer_server,
         "SessionTicketsDisabled": no_tickets,
@@ -44,4 +48,4 @@ def tls(  # noqa: PLR0913 - one parameter a flag
         if kind or capacity
         else None,
     }
-    return {name: value for name, value in made.items() if value} or None
+    return {name: value for name, value in settings.items() if value}

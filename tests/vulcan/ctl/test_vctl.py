@@ -341,7 +341,7 @@ def test_without_a_vulcand_it_exits_with_4(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as ended:
         main(["backend", "ls", "--vulcan", "http://127.0.0.1:1"])
     assert ended.value.code == 4
-    assert "does vulcand run?" in capsys.readouterr().err
+    assert "is vulcand running?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

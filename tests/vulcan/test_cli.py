@@ -41,7 +41,7 @@ def test_help_names_the_options_and_exits_with_0():
         (["--status-addr", "nowhere"], "nowhere"),
     ],
 )
-def test_wrong_use_exits_with_2_and_names_what_is_wrong(arguments, complaint):
+def test_wrong_use_exits_with_2_and_names_the_mistake(arguments, complaint):
     done = run(*arguments)
     assert done.returncode == 2
     assert complaint in done.stderr
@@ -59,7 +59,7 @@ def test_a_port_in_use_ends_the_process_with_1_and_the_address(tmp_path: Path):
     assert f"127.0.0.1:{port}" in done.stderr
 
 
-def test_vulcands_own_flags_mean_the_same(tmp_path: Path):
+def test_vulcands_own_flags_have_the_same_meaning(tmp_path: Path):
     port, api = free_port(), free_port()
     with Coordinator(tmp_path) as store:
         arguments = ["-port", str(port), "-apiPort", str(api), "-interface", "127.0.0.1"]
@@ -101,3 +101,9 @@ def test_it_serves_on_a_socket_that_systemd_passes(tmp_path: Path):
                 process.terminate()
                 process.communicate(timeout=20)
             assert process.returncode == 0
+
+
+def test_an_alias_without_a_replacement_exits_with_2():
+    done = run("--aliases", 'Host("a")')
+    assert done.returncode == 2
+    assert "is not TEXT=OTHER" in done.stderr

@@ -91,7 +91,7 @@ def test_a_key_is_in_force_within_a_second(live: Site):
         wait_until(lambda: live.vulcand.get().status == 404, "the frontend gone")
 
 
-def test_keys_in_any_order_link_up(live: Site):
+def test_keys_may_be_written_in_any_order(live: Site):
     with Origin(tells("here")) as origin:
         live.frontend("f", PATH)
         wait_until(lambda: live.vulcand.get().status == 503, "the frontend waits")
@@ -107,7 +107,7 @@ def test_keys_in_any_order_link_up(live: Site):
         wait_until(lambda: live.vulcand.get().body == b"here", "linked again")
 
 
-def test_servers_come_and_go_under_load_and_no_request_fails(live: Site):
+def test_adding_and_removing_servers_under_load_fails_no_request(live: Site):
     with Origin(tells("a")) as one, Origin(tells("b")) as two:
         live.server("a", one.url)
         live.frontend("f", PATH)
@@ -131,7 +131,7 @@ def servers(live: Site) -> list[str]:
     return [server["Id"] for server in live.vulcand.api("/v2/backends/b/servers")["Servers"]]
 
 
-def test_a_server_whose_key_expires_leaves_the_rotation_and_finishes_its_work(live: Site):
+def test_a_server_whose_key_expires_gets_no_new_requests_and_finishes_its_old_ones(live: Site):
     release = threading.Event()
 
     async def slow(call: Call) -> None:
@@ -185,7 +185,7 @@ def test_an_invalid_key_is_refused_and_its_last_good_value_stays_in_force(live: 
         assert key not in live.vulcand.state()["refused_keys"]
 
 
-def test_a_store_that_goes_away_changes_nothing_and_comes_back(tmp_path: Path):
+def test_an_outage_of_the_store_changes_nothing(tmp_path: Path):
     with (
         Origin(tells("one")) as one,
         Origin(tells("two")) as two,
@@ -218,7 +218,7 @@ def test_a_proxy_starts_from_its_snapshot_while_the_store_is_away(tmp_path: Path
             assert again.state()["store"]["from_cache"]
 
 
-def test_a_proxy_without_keys_or_snapshot_waits_and_takes_no_connection(tmp_path: Path):
+def test_a_proxy_without_keys_or_snapshot_accepts_no_connection(tmp_path: Path):
     with Vulcand(tmp_path, "http://127.0.0.1:1") as vulcand:
         vulcand.wait_for(lambda: "store-away" in vulcand.tail(), "the store missed")
         with pytest.raises(ConnectionRefusedError):
@@ -226,7 +226,7 @@ def test_a_proxy_without_keys_or_snapshot_waits_and_takes_no_connection(tmp_path
         assert vulcand.stop() == 0
 
 
-def test_a_worker_that_is_killed_is_replaced_and_the_port_keeps_answering(tmp_path: Path):
+def test_a_killed_worker_is_replaced_while_the_port_keeps_serving(tmp_path: Path):
     with (
         Coordinator(tmp_path) as store,
         site(tmp_path, store.url, "--workers", "2") as live,
@@ -250,7 +250,7 @@ def test_a_worker_that_is_killed_is_replaced_and_the_port_keeps_answering(tmp_pa
         wait_until(lambda: live.vulcand.metric("worker_restarts_total") == 1, "a restart counted")
 
 
-def test_on_sigterm_requests_under_way_finish_and_the_exit_code_is_0(tmp_path: Path):
+def test_on_sigterm_requests_in_flight_finish_and_the_exit_code_is_0(tmp_path: Path):
     release = threading.Event()
 
     async def script(call: Call) -> None:
@@ -305,7 +305,7 @@ def test_a_drain_ends_at_its_deadline(tmp_path: Path):
             assert client.is_closed
 
 
-def test_the_api_shows_what_is_in_force(live: Site):
+def test_the_api_shows_the_objects_in_force(live: Site):
     assert live.vulcand.api("/v1/status") == {"Status": "ok"}
     live.backend("b", Timeouts={"Read": "5s"})
     live.server("s", "http://127.0.0.1:1")

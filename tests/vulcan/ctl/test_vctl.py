@@ -68,7 +68,7 @@ def shown(vctl: Vctl, *arguments: str) -> dict:
     return json.loads(done(vctl(*arguments)))
 
 
-def test_a_site_is_built_by_vulcands_own_commands_and_serves(live: Site, vctl: Vctl, host: str):
+def test_a_site_built_with_vulcands_own_commands_serves_requests(live: Site, vctl: Vctl, host: str):
     with Origin(tells("hello")) as origin:
         made = ["-readTimeout", "5s", "-dialTimeout", "1s", "-maxIdleConns", "3"]
         assert done(vctl("backend", "upsert", "-id", "b1", *made)) == "OK: backend upserted\n"
@@ -98,7 +98,7 @@ def test_a_site_is_built_by_vulcands_own_commands_and_serves(live: Site, vctl: V
     wait_until(lambda: vctl("backend", "show", "-id", "b1").code == 3, "it is gone", 30)
 
 
-def test_settings_of_frontends_are_flags(vctl: Vctl):
+def test_the_settings_of_a_frontend_are_flags(vctl: Vctl):
     flags = ["-maxMemBodyKB", "2", "-maxBodyKB", "3", "-forwardHost", "edge", "-ttl", "1h"]
     flags += ["-failoverPredicate", "IsNetworkError() && Attempts() < 3", "-priority", "7"]
     flags += ["-trustForwardHeader", "-passHostHeader"]
@@ -142,7 +142,7 @@ MIDDLEWARES = {
 
 
 @pytest.mark.parametrize("kind", MIDDLEWARES)
-def test_a_middleware_is_written_listed_and_removed_by_its_own_verb(vctl: Vctl, kind: str):
+def test_a_middleware_is_written_listed_and_removed_by_its_command(vctl: Vctl, kind: str):
     flags, wanted = MIDDLEWARES[kind]
     frontend = f"m-{kind}"
     done(vctl("frontend", "upsert", "-id", frontend, "-b", "b", "-route", f'Path("/{kind}")'))
@@ -203,7 +203,7 @@ def test_the_proxy_protocol_is_refused_with_the_reason(vctl: Vctl):
     assert 'ProxyProtocol is "PROXY_V1": it is not supported' in said.err
 
 
-def test_key_pairs_are_sealed_without_a_vulcand(vctl: Vctl, tmp_path: Path):
+def test_key_pairs_are_sealed_without_a_running_vulcand(vctl: Vctl, tmp_path: Path):
     cert, key = vulcan_certificates.written(tmp_path, "www.example")
     secret = done(vctl("secret", "new_key")).strip()
     flags = ["-sealKey", secret, "-cert", str(cert), "-privateKey", str(key)]
@@ -215,7 +215,7 @@ def test_key_pairs_are_sealed_without_a_vulcand(vctl: Vctl, tmp_path: Path):
     assert kept.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_severity_of_logs_is_changed_in_every_process(live: Site, vctl: Vctl):
+def test_the_log_level_is_changed_in_every_process(live: Site, vctl: Vctl):
     assert done(vctl("log", "get_severity")) == "OK: severity: info\n"
     said = done(vctl("log", "set_severity", "-s", "error"))
     assert said == "OK: Severity has been updated to error\n"
@@ -245,7 +245,7 @@ def test_top_shows_rates_latencies_codes_and_network_errors(live: Site, vctl: Vc
     assert vctl("top", "-b", host).rows("Servers")[1][1] == origin.url
 
 
-def test_status_names_every_node_with_its_index_and_lag(live: Site, vctl: Vctl):
+def test_status_shows_every_node_with_its_index_and_lag(live: Site, vctl: Vctl):
     live.put("backends/lagging/backend", {"Type": "http"})
     live.settle()
     index = live.vulcand.state()["index"]
@@ -265,7 +265,7 @@ def listed(live: Site):
     return live.store.list("/vulcand-status").entries
 
 
-def test_status_shows_what_is_not_in_force(live: Site, vctl: Vctl):
+def test_status_shows_keys_that_are_not_in_force(live: Site, vctl: Vctl):
     live.put("frontends/broken/frontend", {"Type": "http", "BackendId": "b", "Route": "Hots(`a`)"})
     wait_until(lambda: "frontends/broken" in vctl("status").out, "it is refused", 30)
     assert "[Refused]" in vctl("status").out
@@ -275,9 +275,7 @@ def test_status_shows_what_is_not_in_force(live: Site, vctl: Vctl):
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
-def test_a_trace_goes_on_with_a_span_of_ours_and_one_that_is_none_begins_anew(
-    live: Site, host: str
-):
+def test_a_trace_continues_with_a_new_span_and_an_invalid_one_is_replaced(live: Site, host: str):
     with Origin(tells("x")) as origin, Client(live.vulcand.port) as client:
         live.route(origin, host)
         for given in (f"00-{TRACE}-{SPAN}-01", f"00-{'0' * 32}-{SPAN}-01", "nonsense"):
@@ -293,7 +291,7 @@ def test_a_trace_goes_on_with_a_span_of_ours_and_one_that_is_none_begins_anew(
     assert origin.calls[0].field("tracestate") == "a=b"
 
 
-def test_a_log_in_the_combined_form_quotes_what_a_client_sent(live: Site, host: str):
+def test_the_combined_access_log_quotes_what_a_client_sent(live: Site, host: str):
     with Origin(tells("ok")) as origin, Client(live.vulcand.port) as client:
         live.route(origin, host)
         client.ask(f'GET /combined HTTP/1.1\nHost: {host}\nUser-Agent: a"b\\c\nReferer: http://r/')
@@ -331,13 +329,13 @@ def test_explain_names_the_server_and_why(live: Site, vctl: Vctl, host: str):
         (["frontend", "upsert", "-id", "x", "-b", "b", "-route", "Hots(`a`)"], 1),
     ],
 )
-def test_what_fails_exits_with_its_code_and_says_why_on_stderr(vctl: Vctl, arguments, code):
+def test_a_failed_command_exits_with_its_code_and_the_reason_on_stderr(vctl: Vctl, arguments, code):
     said = vctl(*arguments)
     assert (said.code, said.out) == (code, "")
     assert said.err
 
 
-def test_without_a_vulcand_it_exits_with_4(capsys: pytest.CaptureFixture[str]):
+def test_without_a_running_vulcand_a_command_exits_with_4(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as ended:
         main(["backend", "ls", "--vulcan", "http://127.0.0.1:1"])
     assert ended.value.code == 4
@@ -354,5 +352,5 @@ def test_without_a_vulcand_it_exits_with_4(capsys: pytest.CaptureFixture[str]):
         (["-h"], ["-h"]),
     ],
 )
-def test_the_programs_options_stand_anywhere(given, wanted):
+def test_global_options_may_stand_anywhere(given, wanted):
     assert global_options_first(given) == wanted

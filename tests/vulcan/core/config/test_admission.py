@@ -12,14 +12,14 @@ def bad(modified: int = 3):
     return entry("backends/b/servers/s", {"URL": "nowhere"}, modified)
 
 
-def test_good_keys_pass():
+def test_valid_keys_are_admitted():
     admission = KeyAdmission(PREFIX)
     given_changes = changes(server("s", "http://h"), removed=("frontends/f/frontend",))
     assert admission.admit(given_changes) == given_changes
     assert admission.refused == {}
 
 
-def test_a_bad_key_does_not_pass_and_has_a_reason():
+def test_an_invalid_key_is_refused_with_the_reason():
     admission = KeyAdmission(PREFIX)
     admitted = admission.admit(changes(bad(), frontend("f", 'Path("/")')))
     assert [each.key for each in admitted.entries] == ["/vulcand/frontends/f/frontend"]
@@ -27,7 +27,7 @@ def test_a_bad_key_does_not_pass_and_has_a_reason():
     assert admission.refused == {KEY: RejectedKey(reason, 3, None)}
 
 
-def test_the_last_good_value_of_a_key_that_turned_bad_stays_in_force():
+def test_the_last_good_value_of_a_key_stays_in_force_when_an_invalid_one_is_written():
     admission = KeyAdmission(PREFIX)
     good = server("s", "http://h")
     admission.admit(changes(good))
@@ -36,7 +36,7 @@ def test_the_last_good_value_of_a_key_that_turned_bad_stays_in_force():
     assert admission.everything().entries == (good,)
 
 
-def test_a_key_that_is_mended_or_removed_is_forgotten():
+def test_a_refused_key_is_forgotten_when_it_is_repaired_or_removed():
     admission = KeyAdmission(PREFIX)
     admission.admit(changes(bad()))
     assert admission.admit(changes(server("s", "http://h"))).entries
@@ -47,7 +47,7 @@ def test_a_key_that_is_mended_or_removed_is_forgotten():
     assert admission.everything().entries == ()
 
 
-def test_a_reset_passes_as_the_difference_and_keeps_what_is_bad_now_but_was_good():
+def test_a_reset_is_admitted_as_a_difference_and_keeps_the_last_good_values():
     admission = KeyAdmission(PREFIX)
     admission.admit(changes(server("s", "http://h"), server("t", "http://t"), reset=True))
     admitted = admission.admit(changes(bad(), frontend("f", 'Path("/")'), reset=True))
@@ -58,7 +58,7 @@ def test_a_reset_passes_as_the_difference_and_keeps_what_is_bad_now_but_was_good
     assert kept == {KEY, "/vulcand/frontends/f/frontend"}
 
 
-def test_a_reset_forgets_refusals_of_keys_that_are_gone():
+def test_a_reset_forgets_refused_keys_that_no_longer_exist():
     admission = KeyAdmission(PREFIX)
     admission.admit(changes(bad()))
     admission.admit(changes(reset=True))
@@ -80,7 +80,7 @@ STEPS = st.lists(
 
 
 @given(STEPS, STEPS)
-def test_merged_changes_have_the_effect_of_each_in_order(before, batch):
+def test_merged_changes_have_the_effect_of_applying_each_in_order(before, batch):
     one_by_one, at_once = View(), View()
     for step in before:
         one_by_one.apply(step)

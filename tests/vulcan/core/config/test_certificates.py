@@ -26,7 +26,7 @@ def host(name: str, pair: KeyPair | None = None, *, bare: bool = False, **settin
 
 
 @pytest.mark.parametrize("bare", [True, False])
-def test_a_sealed_pair_is_read_as_it_is_and_in_base64_by_any_of_the_keys(bare: bool):
+def test_a_sealed_key_pair_is_opened_by_any_key_with_or_without_base64(bare: bool):
     pair = make_pair("a.example")
     made = host("a.example", pair, bare=bare)
     assert made.pair == pair
@@ -40,7 +40,7 @@ def test_the_private_key_is_never_shown():
     assert '"KeyPair": null' in shown
 
 
-def test_vulcands_own_format_is_what_is_sealed():
+def test_key_pairs_are_sealed_in_vulcands_format():
     sealed = json.loads(SealKeys((KEY,)).seal(KeyPair(b"k", b"c"), NONCE))
     assert sealed["Encryption"] == "secretbox.v1"
     assert base64.b64decode(sealed["Value"]["Nonce"]) == NONCE
@@ -55,7 +55,7 @@ def test_a_seal_key_is_64_hex_digits(text: str):
         parse_key(text)
 
 
-def test_a_pair_that_no_key_opens_or_that_does_not_fit_is_refused():
+def test_a_key_pair_that_no_key_opens_or_that_does_not_match_is_refused():
     with pytest.raises(SealError, match="no seal key opens"):
         SealKeys((OTHER,)).open(json.loads(SealKeys((KEY,)).seal(KeyPair(b"k", b"c"), NONCE)))
     one, two = make_pair("a.example"), make_pair("b.example")
@@ -63,7 +63,7 @@ def test_a_pair_that_no_key_opens_or_that_does_not_fit_is_refused():
         host("a.example", KeyPair(one.key, two.cert))
 
 
-def test_the_certificate_goes_by_host_then_wildcard_then_names_then_default():
+def test_the_certificate_is_chosen_by_host_then_wildcard_then_names_then_default():
     hosts = {
         made.name: made
         for made in (

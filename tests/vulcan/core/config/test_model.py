@@ -5,7 +5,7 @@ import pytest
 from vulcan.core.config.backend import Backend, Server, default_backend
 from vulcan.core.config.errors import ModelError
 from vulcan.core.config.frontend import Frontend
-from vulcan.core.config.model import decode, to_json
+from vulcan.core.config.model import decode, to_json, unknown_fields
 
 FRONTEND = {"Type": "http", "BackendId": "b1", "Route": 'Path("/")'}
 
@@ -14,7 +14,7 @@ def frontend(**settings):
     return decode("frontends/f1/frontend", json.dumps({**FRONTEND, "Settings": settings}))
 
 
-def test_a_backend_has_defaults_for_what_it_does_not_say():
+def test_a_backend_has_defaults_for_missing_settings():
     backend = decode("backends/b1/backend", "{}")
     assert isinstance(backend, Backend)
     assert (backend.id, backend.dial_s, backend.read_s, backend.keepalive_s) == (
@@ -26,7 +26,7 @@ def test_a_backend_has_defaults_for_what_it_does_not_say():
     assert default_backend("b1") == backend
 
 
-def test_a_backend_says_its_time_outs_as_go_durations():
+def test_the_timeouts_of_a_backend_are_durations():
     settings = {
         "Timeouts": {"Read": "1m", "Dial": "500ms", "TLSHandshake": "10s"},
         "KeepAlive": {"Period": "30s", "MaxIdleConnsPerHost": 12},
@@ -38,7 +38,7 @@ def test_a_backend_says_its_time_outs_as_go_durations():
     assert (backend.keepalive_s, backend.idle_max) == (30.0, 12)
 
 
-def test_zero_time_outs_mean_the_default_for_none_would_hold_requests_for_ever():
+def test_a_timeout_of_zero_means_the_default():
     backend = decode("backends/b/backend", '{"Settings":{"Timeouts":{"Dial":"0s"}}}')
     assert isinstance(backend, Backend)
     assert backend.dial_s == 5.0
@@ -60,7 +60,7 @@ def test_field_names_match_in_any_case_and_nulls_and_unknown_fields_are_skipped(
         ("http://[::1]:8080", "[::1]:8080"),
     ],
 )
-def test_a_server_is_its_scheme_host_and_port(url, authority):
+def test_a_server_has_the_scheme_host_and_port_of_its_url(url, authority):
     server = decode("backends/b/servers/s", json.dumps({"URL": url}))
     assert isinstance(server, Server)
     assert server.authority == authority
@@ -80,13 +80,13 @@ def test_a_server_is_its_scheme_host_and_port(url, authority):
         ("http://a b", "is not a host and port"),
     ],
 )
-def test_a_bad_server_url_is_refused_with_the_url(url, complaint):
+def test_an_invalid_server_url_is_refused_with_the_url(url, complaint):
     with pytest.raises(ModelError, match=complaint) as caught:
         decode("backends/b/servers/s", json.dumps({"URL": url}))
     assert f'URL is "{url}"' in str(caught.value)
 
 
-def test_a_frontend_has_its_settings():
+def test_a_frontend_has_the_settings_of_its_document():
     made = frontend(
         Hostname="edge1",
         TrustForwardHeader=True,
@@ -115,12 +115,12 @@ def test_a_frontend_has_its_settings():
         ({"Drain": "-1s"}, "Settings.Drain"),
     ],
 )
-def test_a_backends_settings_are_checked(settings, complaint):
+def test_invalid_settings_of_a_backend_are_refused(settings, complaint):
     with pytest.raises(ModelError, match=complaint):
         decode("backends/b/backend", json.dumps({"Settings": settings}))
 
 
-def test_a_backend_has_all_that_its_settings_say():
+def test_a_backend_has_the_settings_of_its_document():
     settings = {
         "TLS": {"MinVersion": "VersionTLS13", "InsecureSkipVerify": True, "ServerName": "x"},
         "Balance": "p2c",
@@ -186,7 +186,7 @@ def test_a_backend_has_all_that_its_settings_say():
         ("history/12/hosts/x", "", "not a key of the proxy"),
     ],
 )
-def test_a_bad_key_is_refused_with_field_and_reason(path, value, complaint):
+def test_an_invalid_key_is_refused_with_field_and_reason(path, value, complaint):
     with pytest.raises(ModelError, match=complaint):
         decode(path, value)
 
@@ -199,14 +199,42 @@ def test_a_bad_key_is_refused_with_field_and_reason(path, value, complaint):
         ({"FailoverPredicate": "Attempts()"}, "FailoverPredicate: Attempts .* needs a compar"),
     ],
 )
-def test_settings_that_could_harm_are_refused(settings, complaint):
+def test_settings_that_could_break_a_header_are_refused(settings, complaint):
     with pytest.raises(ModelError, match=complaint):
         frontend(**settings)
 
 
-def test_an_object_is_shown_with_gos_names_and_the_id_of_its_key():
+def test_an_object_is_shown_with_gos_field_names_and_the_id_of_its_key():
     value = '{"id":"other","url":"http://h:1"}'
     assert to_json(decode("backends/b/servers/s", value)) == {"Id": "s", "URL": "http://h:1"}
     shown = to_json(decode("frontends/f/frontend", json.dumps(FRONTEND)))
     assert shown["BackendId"] == "b1"
     assert shown["Settings"]["Limits"] == {"MaxMemBodyBytes": 0, "MaxBodyBytes": 0}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "names"),
+    [
+        ("backends/b/servers/s", '{"url": "http://h:1", "Zone": "a"}', ["Zone"]),
+        ("backends/b/backend", '{"Settings": {"Timeout": {}}}', ["Settings.Timeout"]),
+        ("backends/b/backend", '{"settings": {"tls": {"mtls": 1}}}', ["Settings.TLS.mtls"]),
+        ("frontends/f/middlewares/m", '{"Type": "trace", "Middleware": {"x": 1}}', []),
+        ("frontends/f/frontend", '{"BackendId": "b", "Route": "x", "Prio": 1}', ["Prio"]),
+        ("hosts/h/host", '{"Settings": {"OCSP": {"On": true}}}', ["Settings.OCSP.On"]),
+        ("listeners/l", '{"Address": {"Address": ":1"}}', []),
+    ],
+)
+def test_unknown_fields_are_named(path, value, names):
+    assert unknown_fields(path, value) == names
+
+
+@pytest.mark.parametrize(
+    ("ocsp", "complaint"),
+    [
+        ('{"Enabled": true, "Period": "soon"}', "OCSP.Period"),
+        ('{"Enabled": true, "Responders": ["ldap://x"]}', "OCSP.Responders"),
+    ],
+)
+def test_invalid_settings_of_ocsp_are_refused(ocsp, complaint):
+    with pytest.raises(ModelError, match=complaint):
+        decode("hosts/h/host", f'{{"Settings": {{"OCSP": {ocsp}}}}}')

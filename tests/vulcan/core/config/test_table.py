@@ -41,14 +41,14 @@ def test_servers_without_a_backend_key_belong_to_a_default_one():
     assert made.dial_s == 5.0
 
 
-def test_a_rotation_has_each_address_once_in_order_of_ids():
+def test_the_distinct_servers_have_each_address_once_in_order_of_ids():
     table = EMPTY.advanced(
         changes(server("s2", "http://h:2"), server("s1", "http://h:1"), server("s3", "http://h:1"))
     )
     assert [each.authority for each in table.distinct_servers("b")] == ["h:1", "h:2"]
 
 
-def test_a_frontend_waits_for_its_backend_and_links_up_when_it_comes():
+def test_a_frontend_is_pending_until_its_backend_has_servers():
     table = EMPTY.advanced(changes(frontend("f", 'Path("/")')))
     assert table.pending() == {"f": "backend b is not defined"}
     table = table.advanced(changes(backend()))
@@ -61,12 +61,12 @@ def test_a_frontend_waits_for_its_backend_and_links_up_when_it_comes():
     assert table.pending() == {"f": "backend b is not defined"}
 
 
-def test_a_reset_forgets_what_was_before():
+def test_a_reset_replaces_all_keys():
     table = EMPTY.advanced(changes(frontend("f", 'Path("/")')))
     assert found(table.advanced(changes(frontend("g", 'Path("/")'), reset=True))) == "g"
 
 
-def test_a_change_of_settings_keeps_the_index_of_routes():
+def test_a_change_of_settings_keeps_the_router():
     before = EMPTY.advanced(changes(frontend("f", 'Path("/")')))
     after = before.advanced(changes(frontend("f", 'Path("/")', PassHostHeader=True)))
     assert after.router is before.router
@@ -75,18 +75,18 @@ def test_a_change_of_settings_keeps_the_index_of_routes():
     assert made.pass_host
 
 
-def test_a_route_that_changes_is_found_at_its_new_place_only():
+def test_a_changed_route_matches_only_its_new_path():
     table = EMPTY.advanced(changes(frontend("f", 'Path("/a")')))
     table = table.advanced(changes(frontend("f", 'Path("/b")')))
     assert (found(table, b"/a"), found(table, b"/b")) == (None, "f")
 
 
-def test_keys_that_were_never_taken_in_may_go():
+def test_removing_a_key_that_was_never_admitted_changes_nothing():
     table = EMPTY.advanced(changes(removed=("hosts/h/host", "frontends/f/frontend")))
     assert table.frontends == {}
 
 
-def test_notes_tell_of_hidden_routes_and_settings_without_effect():
+def test_notes_name_shadowed_routes_and_settings_without_effect():
     host = entry("hosts/h.example/host", {"Settings": {"OCSP": {"Enabled": True}}})
     table = EMPTY.advanced(changes(frontend("f1", 'Path("/")'), frontend("f2", 'Path("/")'), host))
     assert table.notes() == {
@@ -99,7 +99,7 @@ def test_notes_tell_of_hidden_routes_and_settings_without_effect():
     }
 
 
-def test_a_chain_goes_by_priority_and_then_by_id():
+def test_a_chain_is_ordered_by_priority_and_then_by_id():
     work = {"Type": "ipallow", "Middleware": {"Allow": ["10.0.0.0/8"]}}
     keys = [
         entry(f"frontends/f/middlewares/{name}", {**work, "Priority": priority})
@@ -111,7 +111,7 @@ def test_a_chain_goes_by_priority_and_then_by_id():
     assert [each.id for each in gone.chain("f")] == ["c", "b"]
 
 
-def test_one_server_among_ten_thousand_frontends_leaves_all_else_as_it_is():
+def test_changing_one_server_among_ten_thousand_frontends_copies_nothing_else():
     keys = [frontend(f"f{n}", f'Host("h{n}.example")', f"b{n}") for n in range(10_000)]
     before = EMPTY.advanced(changes(*keys, reset=True))
     began = time.perf_counter()
@@ -123,7 +123,7 @@ def test_one_server_among_ten_thousand_frontends_leaves_all_else_as_it_is():
     assert spent_s < 0.05  # it takes less than a millisecond; to load all takes half a second
 
 
-def test_one_frontend_among_ten_thousand_touches_its_host_alone():
+def test_changing_one_frontend_among_ten_thousand_indexes_only_its_host_anew():
     keys = [frontend(f"f{n}", f'Host("h{n}.example")') for n in range(1000)]
     before = EMPTY.advanced(changes(*keys, reset=True)).router
     after = EMPTY.advanced(changes(*keys, reset=True)).advanced(
@@ -149,7 +149,7 @@ def step(seed: int):
 
 
 @given(STEPS)
-def test_the_table_depends_on_the_last_keys_alone(seeds):
+def test_the_table_depends_only_on_the_last_values_of_keys(seeds):
     table, last = EMPTY, {}
     for path, written in map(step, seeds):
         gone = () if written else (path,)

@@ -25,12 +25,12 @@ def test_windows_of_several_workers_add_up():
     assert both.rank == (-2 / 6, 0.0, -6)
 
 
-def test_servers_alike_do_not_stand_out():
+def test_servers_with_similar_traffic_have_no_anomaly():
     assert messages(recent({200: 9}), recent({200: 8}), recent({200: 10})) == [[], [], []]
     assert messages(recent({502: 9})) == [[]]
 
 
-def test_a_server_stands_out_by_latency_network_errors_and_500s():
+def test_a_server_has_an_anomaly_for_latency_network_errors_and_500s():
     good = recent({200: 100})
     assert messages(good, recent({200: 100}, 0.1), good) == [[], [1], []]
     assert messages(good, recent({200: 50, 502: 50}), good) == [[], [2], []]
@@ -38,7 +38,7 @@ def test_a_server_stands_out_by_latency_network_errors_and_500s():
     assert messages(good, recent({200: 50, 504: 50})) == [[], [2]]
 
 
-def test_a_verdict_is_told_as_vulcand_does():
+def test_a_verdict_has_vulcands_json():
     (_, found) = anomalies([recent({200: 9}), recent({502: 9})])
     verdict = recent({502: 9}).stats(found)["Verdict"]
     assert verdict == {"IsBad": True, "Anomalies": found}

@@ -18,11 +18,11 @@ from vulcan.core.routing.expression import (
 )
 
 
-def test_a_call_has_its_name_arguments_and_place():
+def test_a_call_has_a_name_arguments_and_a_position():
     assert parse(' Header("X-Api", `v<n>`)') == Call("Header", ("X-Api", "v<n>"), 2)
 
 
-def test_and_joins_calls_in_order_through_parentheses():
+def test_and_joins_calls_in_order_across_parentheses():
     assert names(parse('(Host("a") && (Path("/")))&&Method("GET")')) == ["Host", "Path", "Method"]
 
 
@@ -34,12 +34,12 @@ def names(node) -> list[str]:
             return [name for term in terms for name in names(term)]
 
 
-def test_and_binds_closer_than_or_and_not_closest():
+def test_not_binds_closer_than_and_and_and_closer_than_or():
     a, b, c = (Call(name, (), at) for name, at in (("A", 1), ("B", 9), ("C", 16)))
     assert parse("A() || !B() && C()") == AnyOf((a, AllOf((Not(b, 8), c))))
 
 
-def test_a_comparison_has_a_call_to_the_left_and_a_literal_to_the_right():
+def test_a_comparison_has_a_call_on_the_left_and_a_literal_on_the_right():
     assert parse("F(50.0, 2) <= 1.5") == Compare(Call("F", (50.0, 2), 1), "<=", 1.5, 12)
     assert parse('F() == "GET"') == Compare(Call("F", (), 1), "==", "GET", 5)
 
@@ -90,7 +90,7 @@ def test_a_string_is_unquoted_as_go_does(literal, value):
         (r'Host("\xff")', "the string at character 6 is not UTF-8"),
     ],
 )
-def test_a_wrong_expression_is_refused_with_what_and_where(text, complaint):
+def test_an_invalid_expression_is_refused_with_reason_and_position(text, complaint):
     with pytest.raises(ExpressionError, match=complaint):
         parse(text)
 
@@ -123,7 +123,7 @@ SPACE = st.sampled_from(["", " ", "\n\t "])
 
 
 @given(st.lists(CALLS, min_size=1, max_size=4), SPACE, st.booleans())
-def test_what_is_written_is_read_back(calls, space, parenthesised):
+def test_an_expression_that_is_written_out_is_parsed_to_the_same_tree(calls, space, parenthesised):
     terms = []
     for name, arguments in calls:
         inner = f"{space},{space}".join(quoted(argument) for argument in arguments)
@@ -135,6 +135,6 @@ def test_what_is_written_is_read_back(calls, space, parenthesised):
 
 
 @given(st.text(alphabet=st.sampled_from('Host("a`<>\\x&|!,)1é \n'), max_size=40))
-def test_any_text_is_parsed_or_refused_and_nothing_else(text):
+def test_any_text_is_either_parsed_or_refused(text):
     with contextlib.suppress(ExpressionError):
         assert parse(text)

@@ -23,13 +23,13 @@ from vulcan.core.routing.placeholders import Exact, Placeholders, compile_patter
         ("/a>b", ["/a>b"], ["/a"]),
     ],
 )
-def test_a_path_pattern_takes_whole_subjects(pattern, takes, leaves):
+def test_a_path_pattern_matches_the_whole_path(pattern, takes, leaves):
     compiled = compile_pattern(pattern, "/")
     assert [s for s in takes if not compiled.matches(s.encode())] == []
     assert [s for s in leaves if compiled.matches(s.encode())] == []
 
 
-def test_a_host_pattern_stops_at_dots():
+def test_a_placeholder_in_a_host_stops_at_a_dot():
     compiled = compile_pattern("<app>.example.com", ".")
     assert compiled.matches(b"www.example.com")
     assert not compiled.matches(b"a.b.example.com")
@@ -58,7 +58,7 @@ def test_patterns_are_ranked_from_the_most_specific():
     assert len(set(ranks)) == len(ranks)
 
 
-def test_names_of_placeholders_do_not_tell_patterns_apart():
+def test_patterns_that_differ_only_in_names_are_equal():
     one, other = compile_pattern("/<a>/<int:b>", "/"), compile_pattern("/<x>/<int:y>", "/")
     assert one.key == other.key
     assert one.key != compile_pattern("/<x>/<y>", "/").key

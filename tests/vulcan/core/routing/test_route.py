@@ -16,7 +16,7 @@ def only(text: str) -> Alternative:
     return alternative
 
 
-def test_a_route_holds_when_all_its_calls_do():
+def test_a_route_matches_when_all_its_calls_do():
     text = 'Host("a.example") && Path("/x/<y>") && Method("GET")'
     assert holds(text, host=b"a.example", path=b"/x/1")
     assert not holds(text, host=b"b.example", path=b"/x/1")
@@ -24,20 +24,20 @@ def test_a_route_holds_when_all_its_calls_do():
     assert not holds(text, host=b"a.example", path=b"/x/1", method=b"POST")
 
 
-def test_hosts_compare_without_case_final_dot_and_brackets():
+def test_hosts_are_compared_without_case_final_dot_and_brackets():
     assert only('Host("WWW.Example.COM.")').host == Exact(b"www.example.com")
     assert only('Host("[::1]")').host == Exact(b"::1")
     assert normal_host("A.b.") == "a.b"
 
 
-def test_a_header_is_its_first_value_and_empty_when_missing():
+def test_a_header_condition_sees_the_first_value_and_an_empty_one_when_missing():
     headers = ((b"X-Version", b"2"), (b"x-version", b"3"))
     assert holds('Header("x-VERSION", "2")', headers=headers)
     assert not holds('Header("X-Version", "3")', headers=headers)
     assert holds('Header("X-Other", "<any>")', headers=headers)
 
 
-def test_a_second_condition_on_the_same_subject_counts_too():
+def test_a_second_condition_on_the_path_applies_too():
     assert holds('Path("/<a>/b") && Path("/x/<b>")', path=b"/x/b")
     assert not holds('Path("/<a>/b") && Path("/x/<b>")', path=b"/y/b")
 
@@ -62,12 +62,12 @@ def test_a_second_condition_on_the_same_subject_counts_too():
         ('Path("")', "Path at character 1: an empty pattern"),
     ],
 )
-def test_a_call_that_cannot_be_used_is_refused_by_name_and_place(text, complaint):
+def test_an_invalid_call_is_refused_with_name_and_position(text, complaint):
     with pytest.raises(ExpressionError, match=complaint):
         compile_route(text)
 
 
-def test_routes_are_the_same_when_their_conditions_are():
+def test_routes_with_the_same_conditions_are_equal():
     assert (
         only('Host("a")&&Path("/<x>") && Method("G")').key
         == only('Method("G") && Path(`/<y>`) && Host("A")').key
@@ -76,7 +76,7 @@ def test_routes_are_the_same_when_their_conditions_are():
     assert only('!Host("a")').key != only('Host("a")').key
 
 
-def test_routes_rank_by_host_then_path_then_method_then_number():
+def test_routes_are_ranked_by_host_path_method_and_number_of_conditions():
     texts = [
         'Host("a.b") && Path("/x")',
         'Host("a.b")',
@@ -119,10 +119,10 @@ def test_routes_rank_by_host_then_path_then_method_then_number():
         ('ClientIP("10.0.0.1")', {"peer": b""}, False),
     ],
 )
-def test_the_matchers_beyond_vulcands_and_all_operators(text, view, expected):
+def test_our_own_matchers_and_all_operators_work(text, view, expected):
     assert holds(text, **view) is expected
 
 
-def test_a_route_says_whether_the_address_of_the_client_matters():
+def test_a_route_tells_whether_it_needs_the_address_of_the_client():
     assert compile_route('Host("a") || ClientIP("::1")').needs_peer
     assert not compile_route('Host("a")').needs_peer

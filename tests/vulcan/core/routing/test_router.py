@@ -61,14 +61,14 @@ def test_the_more_specific_host_then_path_wins():
     assert routed(rules, "y", "/b") is None
 
 
-def test_a_larger_priority_goes_first_whatever_the_routes():
+def test_a_larger_priority_wins_over_a_more_specific_route():
     router = Router().replaced(
         [], [rule("exact", 'Host("h") && Path("/")'), rule("loud", 'Path("/<path:x>")', 5)]
     )
     assert router.find(RequestView(b"h", b"/")) == "loud"
 
 
-def test_of_equal_routes_the_smaller_id_wins_and_the_other_is_told_hidden():
+def test_of_equal_routes_the_smaller_id_wins_and_shadows_the_other():
     router = Router().replaced(
         [],
         [rule("f2", 'Path("/<a>")'), rule("f1", 'Path("/<b>")'), rule("f3", 'Path("/a")')],
@@ -77,7 +77,7 @@ def test_of_equal_routes_the_smaller_id_wins_and_the_other_is_told_hidden():
     assert router.shadowed() == {"f2": "f1"}
 
 
-def test_removing_the_winner_brings_the_hidden_one_forward():
+def test_removing_the_winner_makes_the_shadowed_route_match():
     one, two = rule("f1", 'Path("/a")'), rule("f2", 'Path("/a")')
     router = Router().replaced([], [one, two]).replaced([one], [])
     assert router.find(RequestView(b"h", b"/a")) == "f2"
@@ -97,7 +97,7 @@ FACTS = st.builds(
 
 
 @given(st.lists(ROUTES, max_size=8), st.sets(st.integers(0, 7)), FACTS)
-def test_the_index_agrees_with_trying_every_rule_in_order(routes, removed, view):
+def test_the_router_agrees_with_trying_every_rule_in_order(routes, removed, view):
     rules = [
         rule(f"f{number}", " && ".join(part for part in parts[:3] if part), parts[3])
         for number, parts in enumerate(routes)
@@ -119,7 +119,7 @@ def test_each_alternative_of_a_route_is_found_and_ranked_by_itself():
     assert router.find(RequestView(b"b", b"/y")) == "f"
 
 
-def test_in_vulcands_order_the_larger_text_goes_first():
+def test_in_vulcands_order_the_larger_text_wins():
     texts = {
         "regexp": 'PathRegexp("/.*")',
         "longer": 'Path("/r/hello")',
@@ -139,7 +139,7 @@ def test_in_vulcands_order_the_larger_text_goes_first():
     assert shadowed.find(RequestView(b"x", b"/1")) == "placeholder"
 
 
-def test_candidates_come_in_the_order_in_which_they_are_tried():
+def test_candidates_are_listed_in_the_order_of_trying():
     rules = [rule("b", 'Path("/a") && Method("POST")'), rule("a", 'PathPrefix("/")')]
     found = Router().replaced([], rules).candidates(RequestView(b"h", b"/a"))
     assert [each.frontend for each in found] == ["b", "a"]

@@ -45,9 +45,9 @@ from vulcan.core.control.api_requests import (
     GetObject,
     Inspect,
     ListObjects,
+    PutLogLevel,
     PutObject,
     RollbackRequest,
-    SetLogLevel,
     TopQuery,
 )
 from vulcan.core.control.api_routes import parse_request
@@ -135,7 +135,7 @@ def _start(work: Coroutine[Any, Any, None]) -> None:
 
 
 def _read(
-    context: ApiContext, request: ListObjects | GetObject | ExplainQuery | SetLogLevel | Inspect
+    context: ApiContext, request: ListObjects | GetObject | ExplainQuery | PutLogLevel | Inspect
 ) -> ApiResponse:
     table = context.table()
     match request:
@@ -147,7 +147,7 @@ def _read(
             return ApiResponse(object_document(table, key), fields=etag)
         case ExplainQuery():
             return ApiResponse(explain(table, request, context.state().down))
-        case SetLogLevel(level):
+        case PutLogLevel(level):
             context.set_log_level(level)
             return ApiResponse({"message": f"Severity has been updated to {level}"})
         case Inspect.STATUS:

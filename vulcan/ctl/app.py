@@ -10,21 +10,11 @@ import typer
 from daemonkit import options
 from daemonkit.options import EXIT_USAGE, Failure
 from vulcan.core.keys import ObjectKind
-from vulcan.ctl import (
-    backends,
-    frontends,
-    hosts,
-    listeners,
-    log_level,
-    middlewares,
-    revisions,
-    secrets,
-    servers,
-    traffic,
-)
+from vulcan.ctl import log_level, revisions, secrets, traffic
 from vulcan.ctl.api_client import ApiClient
 from vulcan.ctl.go_flags import global_options_first
-from vulcan.ctl.objects import (
+from vulcan.ctl.objects import backends, frontends, hosts, listeners, middlewares, servers
+from vulcan.ctl.objects.object_commands import (
     Ttl,
     list_objects,
     parse_json,

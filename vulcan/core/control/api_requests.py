@@ -103,7 +103,7 @@ class TopQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class SetLogLevel:
+class PutLogLevel:
     """Change the lowest level that is logged."""
 
     level: str
@@ -138,7 +138,7 @@ ApiRequest = (
     | DeleteObject
     | TopQuery
     | ExplainQuery
-    | SetLogLevel
+    | PutLogLevel
     | ApplyRequest
     | RollbackRequest
 )
@@ -208,7 +208,7 @@ def read_explain(request: HttpRequest) -> ExplainQuery:
     )
 
 
-def read_log_level(request: HttpRequest) -> SetLogLevel:
+def read_log_level(request: HttpRequest) -> PutLogLevel:
     """Read the level from a form, a multipart form or the query. Raises ApiError."""
     text = request.body.decode("latin-1")
     if request.fields.get(b"content-type", b"").startswith(b"multipart/"):
@@ -220,7 +220,7 @@ def read_log_level(request: HttpRequest) -> SetLogLevel:
     level = _LOG_LEVELS.get(given.strip().lower())
     if level is None:
         raise ApiError(400, f'severity is "{given[:40]}": use one of {", ".join(_LOG_LEVELS)}')
-    return SetLogLevel(level)
+    return PutLogLevel(level)
 
 
 def read_apply(request: HttpRequest) -> ApplyRequest:

@@ -74,7 +74,7 @@ def parse(text: str, *, example: str = 'Host("www.example.com")') -> Node:
     """Return the tree of an expression. Raises ExpressionError."""
     if len(text) > EXPRESSION_CHARS_MAX:
         raise ExpressionError(f"longer than {EXPRESSION_CHARS_MAX} characters")
-    return _Parser(text).parse(example)
+    return _ExpressionParser(text).parse(example)
 
 
 class _Kind(Enum):
@@ -101,7 +101,7 @@ class _Token:
         return "the end" if self.kind is _Kind.END else repr(self.text)
 
 
-class _Parser:
+class _ExpressionParser:
     """Recursive descent with one token of look-ahead."""
 
     def __init__(self, text: str) -> None:

@@ -130,7 +130,7 @@ def compile_regexp(text: str, *, fold: bool = False) -> Regexp:
     """Compile an expression; `fold` ignores case. Raises ExpressionError."""
     if not text:
         raise ExpressionError("an empty expression matches everything: remove it or write one")
-    parser = _Parser(text, fold=fold)
+    parser = _RegexpParser(text, fold=fold)
     tree = parser.parse()
     steps: list[_Step] = []
     first = _emit(steps, tree, _add(steps, (_ACCEPT, 0, ())))
@@ -212,7 +212,7 @@ def _turned(steps: list[_Step], first: int) -> list[_Step]:
     return [(_SPLIT, 0, (first + 1,)), *moved]
 
 
-class _Parser:
+class _RegexpParser:
     """RE2's syntax by recursive descent."""
 
     def __init__(self, text: str, *, fold: bool) -> None:

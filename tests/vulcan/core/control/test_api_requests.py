@@ -10,8 +10,8 @@ from vulcan.core.control.api_requests import (
     DeleteObject,
     GetObject,
     ListObjects,
+    PutLogLevel,
     PutObject,
-    SetLogLevel,
     TopQuery,
 )
 from vulcan.core.control.api_routes import OPERATIONS, parse_request
@@ -63,7 +63,7 @@ LEVEL = "/v2/log/severity"
     ],
 )
 def test_a_log_level_is_read_as_vulcands_clients_send_it(body, fields, target, level):
-    assert parse_request("PUT", target, fields, body) == SetLogLevel(level)
+    assert parse_request("PUT", target, fields, body) == PutLogLevel(level)
 
 
 @pytest.mark.parametrize("body", [b"", b"severity=", b"severity=loud"])

@@ -30,7 +30,7 @@ def test_a_breaker_condition_covers_the_last_ten_seconds():
     for second, code in ((0, 500), (5, 200), (6, 500), (7, 502)):
         window.record(second, code, 0.1)
     assert compile_condition("ResponseCodeRatio(500, 600, 0, 600) > 0.7")(window)
-    window.forget(10.5)
+    window.expire(10.5)
     assert window.total == 3
     assert compile_condition("NetworkErrorRatio() < 0.34 && RequestThreshold() == 3")(window)
     assert compile_condition("LatencyAtQuantileMS(50.0) >= 100")(window)

@@ -6,8 +6,14 @@ import typer
 
 from daemonkit import options
 from vulcan.core.keys import ObjectKind
-from vulcan.ctl import tls_flags
-from vulcan.ctl.objects import Id, list_objects, remove_object, show_object, upsert_object
+from vulcan.ctl.objects import tls_flags
+from vulcan.ctl.objects.object_commands import (
+    Id,
+    list_objects,
+    remove_object,
+    show_object,
+    upsert_object,
+)
 
 app = options.program("Sockets that accept requests.")
 

@@ -9,7 +9,12 @@ import typer
 from daemonkit import options
 from daemonkit.options import EXIT_USAGE, Failure
 from vulcan.core.keys import ObjectKind
-from vulcan.ctl.objects import list_objects, remove_object, show_object, upsert_object
+from vulcan.ctl.objects.object_commands import (
+    list_objects,
+    remove_object,
+    show_object,
+    upsert_object,
+)
 
 app = options.program("Host names with their certificates.")
 

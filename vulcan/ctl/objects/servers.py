@@ -6,7 +6,7 @@ import typer
 
 from daemonkit import options
 from vulcan.core.keys import ObjectKind
-from vulcan.ctl.objects import (
+from vulcan.ctl.objects.object_commands import (
     BackendId,
     Id,
     Ttl,

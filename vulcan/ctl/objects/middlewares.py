@@ -9,7 +9,7 @@ from daemonkit import options
 from daemonkit.core import durations
 from daemonkit.options import EXIT_USAGE, Failure
 from vulcan.core.keys import ObjectKind
-from vulcan.ctl.objects import (
+from vulcan.ctl.objects.object_commands import (
     FrontendId,
     Id,
     Ttl,

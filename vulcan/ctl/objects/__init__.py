@@ -1,0 +1,1 @@
+"""The nouns of vctl: one module for each kind of object."""

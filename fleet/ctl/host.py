@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from fleet.core.ctl import listings
+from fleet.core.ctl.columns import HOST_FIELDS, TOP_FIELDS
 from fleet.ctl.arguments import DRAIN_S, Deadline, HostName, NoBlock, Reason, Reboot
 from fleet.ctl.invocation import Invocation, invocation
 
@@ -19,14 +19,18 @@ STOP_S = 60.0
 
 def hosts(context: typer.Context) -> None:
     """Show the hosts and their state, lost ones too."""
+    from fleet.core.ctl import listings
+
     ctl = invocation(context)
-    ctl.show(listings.HOST_FIELDS, listings.hosts(ctl.cluster))
+    ctl.show(HOST_FIELDS, listings.hosts(ctl.cluster))
 
 
 def top(context: typer.Context) -> None:
     """Show the load of the hosts, the busiest first."""
+    from fleet.core.ctl import listings
+
     ctl = invocation(context)
-    ctl.show(listings.TOP_FIELDS, listings.top(ctl.cluster))
+    ctl.show(TOP_FIELDS, listings.top(ctl.cluster))
 
 
 def drain(  # noqa: PLR0913 - typer reads options from parameters

@@ -120,13 +120,13 @@ def scale(
 
 def history(context: typer.Context, name: JobName) -> None:
     """Show the versions of a job: when, by whom, and which was last stable."""
-    from fleet.core.ctl import listings
+    from fleet.core.ctl import columns, listings
 
     ctl = invocation(context)
     desired = ctl.registry.desired(name)
     stable = desired.rollout.stable if desired.rollout else 0
     versions = ctl.registry.versions(desired.record.name)
-    ctl.show(listings.HISTORY_FIELDS, listings.history(versions, stable))
+    ctl.show(columns.HISTORY_FIELDS, listings.history(versions, stable))
 
 
 def explain(context: typer.Context, name: JobName) -> None:

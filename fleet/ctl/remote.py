@@ -1,6 +1,5 @@
 """fleetctl logs, journal, exec: what an agent does for you on its host."""
 
-import secrets
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,6 +52,8 @@ def execute(
 
 def request(ctl: Invocation, host: "Host", asked: "RemoteRequest") -> "RemoteResponse":
     """Send a request to a host's agent and wait for the response. Raises Refused."""
+    import secrets
+
     from coordinator.client import KeyNotFound
     from fleet.core import keys
     from fleet.core.model import RemoteResponse, decode, encode

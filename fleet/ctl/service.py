@@ -11,10 +11,10 @@ from fleet.ctl.invocation import invocation
 def services(context: typer.Context) -> None:
     """Show services and their ready endpoints; add and remove services."""
     if context.invoked_subcommand is None:
-        from fleet.core.ctl import listings
+        from fleet.core.ctl import columns, listings
 
         ctl = invocation(context)
-        ctl.show(listings.SERVICE_FIELDS, listings.services(ctl.cluster))
+        ctl.show(columns.SERVICE_FIELDS, listings.services(ctl.cluster))
 
 
 def add(  # noqa: PLR0913 - typer reads options from parameters

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.core.ctl import listings
-from fleet.core.model import TargetState
+from fleet.core.ctl.columns import FILE_FIELDS, MACHINE_FIELDS, UNIT_FIELDS
 from fleet.ctl.arguments import (
     WAIT_S,
     Full,
@@ -20,6 +19,9 @@ from fleet.ctl.arguments import (
 )
 from fleet.ctl.invocation import Invocation, invocation
 
+if TYPE_CHECKING:
+    from fleet.core.model import TargetState
+
 
 def submit(
     context: typer.Context,
@@ -30,6 +32,8 @@ def submit(
     timeout: Timeout = WAIT_S,  # noqa: ARG001
 ) -> None:
     """Add units to the store without running them."""
+    from fleet.core.model import TargetState
+
     ctl = invocation(context)
     for name in names:
         _raise_target(ctl, name, TargetState.INACTIVE, replace=replace)
@@ -44,6 +48,8 @@ def load(
     timeout: Timeout = WAIT_S,
 ) -> None:
     """Place units on hosts without starting them."""
+    from fleet.core.model import TargetState
+
     ctl = invocation(context)
     jobs = [_raise_target(ctl, name, TargetState.LOADED, replace=replace) for name in names]
     _wait(ctl, jobs, timeout, no_block=no_block)
@@ -58,6 +64,8 @@ def start(
     timeout: Timeout = WAIT_S,
 ) -> None:
     """Start units."""
+    from fleet.core.model import TargetState
+
     ctl = invocation(context)
     jobs = [_raise_target(ctl, name, TargetState.LAUNCHED, replace=replace) for name in names]
     _wait(ctl, jobs, timeout, no_block=no_block)
@@ -71,6 +79,8 @@ def stop(
     timeout: Timeout = WAIT_S,
 ) -> None:
     """Stop units. They keep their hosts."""
+    from fleet.core.model import TargetState
+
     ctl = invocation(context)
     _wait(ctl, _lower_targets(ctl, names, TargetState.LOADED), timeout, no_block=no_block)
 
@@ -83,6 +93,8 @@ def unload(
     timeout: Timeout = WAIT_S,
 ) -> None:
     """Stop units and release their hosts. The store keeps the units."""
+    from fleet.core.model import TargetState
+
     ctl = invocation(context)
     _wait(ctl, _lower_targets(ctl, names, TargetState.INACTIVE), timeout, no_block=no_block)
 
@@ -95,6 +107,8 @@ def destroy(
     timeout: Timeout = WAIT_S,
 ) -> None:
     """Stop units and remove them from the store."""
+    from fleet.core.model import TargetState
+
     ctl = invocation(context)
     _wait(ctl, _lower_targets(ctl, names, TargetState.DESTROYED), timeout, no_block=no_block)
 
@@ -109,49 +123,56 @@ def list_units(
     context: typer.Context,
     *,
     fields: Annotated[
-        str, typer.Option("--fields", help=f"Columns, of {','.join(listings.UNIT_FIELDS)}.")
+        str, typer.Option("--fields", help=f"Columns, of {','.join(UNIT_FIELDS)}.")
     ] = "unit,machine,active,sub",
     full: Full = False,
     no_legend: NoLegend = False,
 ) -> None:
     """List the units that are placed, and their hosts."""
+    from fleet.core.ctl import listings
+
     ctl = invocation(context)
     rows = listings.units(ctl.cluster, full=full)
-    _show(ctl, rows, (fields, listings.UNIT_FIELDS), no_legend=no_legend)
+    _show(ctl, rows, (fields, UNIT_FIELDS), no_legend=no_legend)
 
 
 def list_unit_files(
     context: typer.Context,
     *,
     fields: Annotated[
-        str, typer.Option("--fields", help=f"Columns, of {','.join(listings.FILE_FIELDS)}.")
+        str, typer.Option("--fields", help=f"Columns, of {','.join(FILE_FIELDS)}.")
     ] = "unit,hash,dstate,state,target",
     full: Full = False,
     no_legend: NoLegend = False,
 ) -> None:
     """List the units in the store."""
+    from fleet.core.ctl import listings
+
     ctl = invocation(context)
     rows = listings.unit_files(ctl.cluster, full=full)
-    _show(ctl, rows, (fields, listings.FILE_FIELDS), no_legend=no_legend)
+    _show(ctl, rows, (fields, FILE_FIELDS), no_legend=no_legend)
 
 
 def list_machines(
     context: typer.Context,
     *,
     fields: Annotated[
-        str, typer.Option("--fields", help=f"Columns, of {','.join(listings.MACHINE_FIELDS)}.")
+        str, typer.Option("--fields", help=f"Columns, of {','.join(MACHINE_FIELDS)}.")
     ] = "machine,ip,metadata",
     full: Full = False,
     no_legend: NoLegend = False,
 ) -> None:
     """List the hosts whose agents answer."""
+    from fleet.core.ctl import listings
+
     ctl = invocation(context)
     rows = listings.machines(ctl.cluster, full=full)
-    _show(ctl, rows, (fields, listings.MACHINE_FIELDS), no_legend=no_legend)
+    _show(ctl, rows, (fields, MACHINE_FIELDS), no_legend=no_legend)
 
 
-def _raise_target(ctl: Invocation, path: str, target: TargetState, *, replace: bool) -> str:
+def _raise_target(ctl: Invocation, path: str, target: "TargetState", *, replace: bool) -> str:
     """Bring a unit up to a target state. A file is read only for a unit that is not known yet."""
+    from fleet.core.model import TargetState
     from fleet.ctl.unit_source import find_unit
 
     jobs, name = ctl.cluster.jobs, Path(path).name
@@ -165,8 +186,10 @@ def _raise_target(ctl: Invocation, path: str, target: TargetState, *, replace: b
     return ctl.registry.put_job(name, text, target=target).name
 
 
-def _lower_targets(ctl: Invocation, names: Iterable[str], target: TargetState) -> list[str]:
+def _lower_targets(ctl: Invocation, names: Iterable[str], target: "TargetState") -> list[str]:
     """Bring units down to a target state."""
+    from fleet.core.model import TargetState
+
     records = [ctl.registry.desired(Path(name).name).record for name in names]
     for record in records:
         if record.target is not TargetState.DESTROYED:

@@ -21,7 +21,7 @@ _log = logs.get("scheduler")
 def delete_job(store: Store, name: str, modified: int) -> None:
     """Delete a job whose record was last written at this index, unless it has changed since."""
     named = _units_of(store.list(keys.whole_job(name)).entries)
-    texts = [entry for unit in named for entry in _texts(store, unit)]
+    unit_entries = [entry for unit in named for entry in _entries_of(store, unit)]
     everything = store.list(f"{keys.PREFIX}/jobs").entries
     own = [each for each in everything if _is_of(each, name)]
     used = _units_of(each for each in everything if not _is_of(each, name))
@@ -30,7 +30,9 @@ def delete_job(store: Store, name: str, modified: int) -> None:
         _log.info("overtaken", job=name, error="the job was started again")
         return
     unused = [
-        each for each in texts if each.key.removeprefix(keys.PREFIX).split("/")[2] not in used
+        each
+        for each in unit_entries
+        if each.key.removeprefix(keys.PREFIX).split("/")[2] not in used
     ]
     for each in sorted([*unused, *own], key=lambda entry: entry.key == spec):
         try:
@@ -53,7 +55,7 @@ def _units_of(entries: Iterable[Entry]) -> set[str]:
     return found
 
 
-def _texts(store: Store, unit: str) -> list[Entry]:
+def _entries_of(store: Store, unit: str) -> list[Entry]:
     """Return the present entries of a unit's text and of its signatures."""
     found = list(store.list(keys.signature(unit)).entries)
     with contextlib.suppress(KeyNotFound):

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from daemonkit.core import text_table
-from fleet.core.ctl.listings import INSTANCE_FIELDS, VERDICT_FIELDS, Row
+from fleet.core.ctl.columns import INSTANCE_FIELDS, VERDICT_FIELDS
+from fleet.core.ctl.listings import Row
 from fleet.core.model import EventRecord
 
 HOSTS_MAX = 20

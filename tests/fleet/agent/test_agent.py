@@ -169,22 +169,22 @@ def test_a_unit_on_disk_is_checked_against_the_present_keys(tmp_path: Path) -> N
     state, unit = StateDirectory(tmp_path), digest(TEXT)
     state.save_unit(unit, TEXT, [signing.sign(TEXT, pem)], ())
     for trusted, known in (((), 1), ((key.public_key(),), 1), ((other.public_key(),), 0)):
-        texts = UnitCache(MemoryStore(), state, trusted, time.monotonic)
-        texts.load([unit])
-        assert len(texts.known) == known
+        cache = UnitCache(MemoryStore(), state, trusted, time.monotonic)
+        cache.load([unit])
+        assert len(cache.known) == known
 
 
 def test_the_unit_cache_keeps_only_planned_units(tmp_path: Path) -> None:
     store, state = MemoryStore(), StateDirectory(tmp_path)
-    texts = UnitCache(store, state, (), time.monotonic)
+    cache = UnitCache(store, state, (), time.monotonic)
     units = []
     for number in range(TEXTS_MAX + 5):
         text = f"{TEXT}# {number}\n"
         units.append(digest(text))
         store.put(keys.unit(units[-1]), text)
-        texts.fetch(units[-1], units[:1])
-    texts.keep_only(units[:1])
-    assert set(texts.known) == set(units[:1])
+        cache.fetch(units[-1], units[:1])
+    cache.keep_only(units[:1])
+    assert set(cache.known) == set(units[:1])
     assert state.load_unit(units[0])[0]
     assert not state.load_unit(units[1])[0]
     assert len(list((tmp_path / "units").iterdir())) == TEXTS_MAX + 1

@@ -10,7 +10,6 @@ import pytest
 
 from fleet.core.instances.instance_unit import (
     EXCLUSIVE_STOP_S,
-    SystemdDriver,
     UnitStatus,
     allocation_in,
     fence_of,
@@ -19,6 +18,7 @@ from fleet.core.instances.instance_unit import (
 )
 from fleet.core.model import Allocation, digest
 from fleet.systemd.dbus import DBusDriver
+from fleet.systemd.driver import SystemdDriver
 from fleet.systemd.systemctl import SystemctlDriver
 from fleet.systemd.unit_dir import UnitDirectory
 from rig.hosts.network import Rig

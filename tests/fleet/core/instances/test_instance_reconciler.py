@@ -28,7 +28,7 @@ class Killed(Exception):  # noqa: N818 - what happened to the agent
 
 
 class AgentSimulation:
-    """An agent's memory and a systemd; `budget` steps from now the agent is killed."""
+    """An agent's memory and a systemd; the agent is killed after `budget` actions."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
@@ -57,18 +57,18 @@ class AgentSimulation:
         plan = Plan(1, 1, tuple(allocations))
         seen = await self.units.status([allocation.name for allocation in plan.allocations])
         observed = Observed(self.now_s, seen, self.texts, {}, lambda _: self.ready, self.confirmed)
-        steps, reports = self.reconciler.reconcile(plan, observed)
-        for step in steps:
+        actions, reports = self.reconciler.reconcile(plan, observed)
+        for action in actions:
             if self.budget is not None:
                 if not self.budget:
                     raise Killed
                 self.budget -= 1
-            await self._do(step)
+            await self._do(action)
         return {report.allocation.version: report for report in reports}
 
-    async def _do(self, step: object) -> None:
-        self.did.append(type(step).__name__)
-        match step:
+    async def _do(self, action: object) -> None:
+        self.did.append(type(action).__name__)
+        match action:
             case InstallUnit(allocation):
                 await self.units.install(
                     unit_files(allocation, self.texts[allocation.unit], fence_s=30)

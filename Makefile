@@ -80,9 +80,10 @@ check: setup
 bench: setup
 	$(BIN)/python -m bench $(ARGS)
 
-# docs/reference/, made from the code.
+# docs/reference/, and the man pages and shell completions in share/, made from the code.
 reference: setup
 	$(BIN)/python -m tests.docs.reference
+	$(BIN)/python -m tests.docs.commandline.generate
 
 ci:
 	.ci/run

@@ -199,24 +199,33 @@ def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None) -> NoRet
     Wrong use exits with 2, a Failure with its code; a command says any other code by
     `raise typer.Exit(code)`.
     """
-    command = typer.main.get_command(app)
-    command.help = (
-        command.help or app.info.help
-    )  # with a single command, --help would not show the program's text
-    prefix = prog.upper().replace("-", "_")
-    _share_variables(command, prefix)
+    command = command_of(app, prog)
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         command(
             args=two_dashes(command, arguments),
             prog_name=prog,
-            auto_envvar_prefix=prefix,
+            auto_envvar_prefix=variable_prefix(prog),
         )
     except Failure as failure:
         if str(failure):
             sys.stderr.write(f"{prog}: {failure}\n")
         sys.exit(failure.code)
     sys.exit(0)
+
+
+def command_of(app: typer.Typer, prog: str) -> Any:
+    """Return the command of a program, as Typer makes it of the declared options."""
+    command = typer.main.get_command(app)
+    # Typer shows the program's own text only when it has several commands.
+    command.help = command.help or app.info.help
+    _share_variables(command, variable_prefix(prog))
+    return command
+
+
+def variable_prefix(prog: str) -> str:
+    """Return what the names of a program's environment variables begin with."""
+    return prog.upper().replace("-", "_")
 
 
 def _share_variables(command: Any, prefix: str) -> None:

@@ -1,0 +1,145 @@
+# fish completion for coordctl. Made by `make reference`; change the code, not this file.
+
+# Prints the command that the words on the command line have come to.
+function __coordctl_command
+    set -l command coordctl
+    set -l skip 0
+    for word in (commandline -opc)[2..-1]
+        if test $skip = 1
+            set skip 0
+            continue
+        end
+        switch "$command $word"
+            case 'coordctl --endpoints' 'coordctl --cert-file' 'coordctl --key-file' 'coordctl --ca-file' 'coordctl -u' 'coordctl --username' 'coordctl --timeout' 'coordctl --total-timeout' 'coordctl -o' 'coordctl --output' 'coordctl set --ttl' 'coordctl set --swap-with-value' 'coordctl set --swap-with-index' 'coordctl mk --ttl' 'coordctl update --ttl' 'coordctl mkdir --ttl' 'coordctl setdir --ttl' 'coordctl updatedir --ttl' 'coordctl rm --with-value' 'coordctl rm --with-index' 'coordctl watch --after-index' 'coordctl exec-watch --after-index' 'coordctl migrate --from' 'coordctl migrate --to' 'coordctl migrate --prefix' 'coordctl migrate --patience' 'coordctl recover --data-dir' 'coordctl recover --keep-index' 'coordctl recover --initial-advertise-peer-urls' 'coordctl recover --index-gap' 'coordctl backup restore --data-dir' 'coordctl backup restore --name' 'coordctl backup restore --initial-cluster' 'coordctl backup restore --initial-advertise-peer-urls' 'coordctl backup restore --initial-cluster-token' 'coordctl backup restore --index-gap'
+                set skip 1
+            case 'coordctl get' 'coordctl ls' 'coordctl set' 'coordctl mk' 'coordctl update' 'coordctl mkdir' 'coordctl setdir' 'coordctl updatedir' 'coordctl rm' 'coordctl rmdir' 'coordctl watch' 'coordctl exec-watch' 'coordctl cluster-health' 'coordctl move-leader' 'coordctl migrate' 'coordctl recover' 'coordctl member' 'coordctl member list' 'coordctl member add' 'coordctl member remove' 'coordctl member update' 'coordctl member promote' 'coordctl dump' 'coordctl dump wal' 'coordctl dump snapshot' 'coordctl dump state' 'coordctl backup' 'coordctl backup save' 'coordctl backup verify' 'coordctl backup restore'
+                set command "$command $word"
+        end
+    end
+    echo $command
+end
+
+function __coordctl_at
+    test (__coordctl_command) = "$argv"
+end
+
+complete -c coordctl -f
+complete -c coordctl -n '__coordctl_at coordctl' -a get -d 'Print the value of KEY'
+complete -c coordctl -n '__coordctl_at coordctl' -a ls -d 'Print the keys in directory KEY, or in the root'
+complete -c coordctl -n '__coordctl_at coordctl' -a set -d 'Set KEY to VALUE, or to what standard input holds'
+complete -c coordctl -n '__coordctl_at coordctl' -a mk -d 'Create KEY with VALUE; it must not exist'
+complete -c coordctl -n '__coordctl_at coordctl' -a update -d 'Set KEY to VALUE; it must exist'
+complete -c coordctl -n '__coordctl_at coordctl' -a mkdir -d 'Create directory KEY; it must not exist'
+complete -c coordctl -n '__coordctl_at coordctl' -a setdir -d 'Create directory KEY; a file of that name becomes one'
+complete -c coordctl -n '__coordctl_at coordctl' -a updatedir -d 'Give directory KEY a new TTL, or none'
+complete -c coordctl -n '__coordctl_at coordctl' -a rm -d 'Remove KEY'
+complete -c coordctl -n '__coordctl_at coordctl' -a rmdir -d 'Remove KEY if it is a file or an empty directory'
+complete -c coordctl -n '__coordctl_at coordctl' -a watch -d 'Print the next change of KEY'
+complete -c coordctl -n '__coordctl_at coordctl' -a exec-watch -d 'Run COMMAND [ARGS] for each change of KEY, told of it by ETCD_WATCH_ variables'
+complete -c coordctl -n '__coordctl_at coordctl' -a cluster-health -d 'Ask every member whether it is well'
+complete -c coordctl -n '__coordctl_at coordctl' -a move-leader -d 'Hand leadership to a member, or to any other one when none is named'
+complete -c coordctl -n '__coordctl_at coordctl' -a migrate -d 'Copy a tree from one store to another while it is in use, and verify the copy'
+complete -c coordctl -n '__coordctl_at coordctl' -a recover -d 'Make a stopped member a cluster of its own, when a majority is lost for ever'
+complete -c coordctl -n '__coordctl_at coordctl' -a member -d 'The members of the cluster'
+complete -c coordctl -n '__coordctl_at coordctl' -a dump -d 'What a coordinator keeps, in words'
+complete -c coordctl -n '__coordctl_at coordctl' -a backup -d 'Copies of all keys, and new clusters made from them'
+complete -c coordctl -n '__coordctl_at coordctl' -l endpoints -x -d 'Client URLs of the cluster. [http://127.0.0.1:2379,http://127.0.0.1:4001]'
+complete -c coordctl -n '__coordctl_at coordctl' -l cert-file -r -F -d 'Certificate to show the server.'
+complete -c coordctl -n '__coordctl_at coordctl' -l key-file -r -F -d 'Key of --cert-file.'
+complete -c coordctl -n '__coordctl_at coordctl' -l ca-file -r -F -d 'CA that the server\'s is checked by.'
+complete -c coordctl -n '__coordctl_at coordctl' -s u -l username -x -d 'Who asks; a password that is not given is asked for.'
+complete -c coordctl -n '__coordctl_at coordctl' -l timeout -x -d 'How long one server may take to answer.'
+complete -c coordctl -n '__coordctl_at coordctl' -l total-timeout -x -d 'How long a command may take, watches excepted.'
+complete -c coordctl -n '__coordctl_at coordctl' -l no-sync -d 'Keep to --endpoints, do not ask for the members\' URLs.'
+complete -c coordctl -n '__coordctl_at coordctl' -l debug -d 'Show the requests as curl commands.'
+complete -c coordctl -n '__coordctl_at coordctl' -s o -l output -r -f -a 'simple extended json' -d 'Form of answers.'
+complete -c coordctl -n '__coordctl_at coordctl' -l json -d 'Print JSON, whatever the command; errors too.'
+complete -c coordctl -n '__coordctl_at coordctl' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl get' -l sort -d 'Sort by key.'
+complete -c coordctl -n '__coordctl_at coordctl get' -s q -l quorum -d 'Read what a majority agrees on.'
+complete -c coordctl -n '__coordctl_at coordctl get' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl ls' -l sort -d 'Sort by key.'
+complete -c coordctl -n '__coordctl_at coordctl ls' -s r -l recursive -d 'With all below the key.'
+complete -c coordctl -n '__coordctl_at coordctl ls' -s p -d 'Mark directories with a slash.'
+complete -c coordctl -n '__coordctl_at coordctl ls' -s q -l quorum -d 'Read what a majority agrees on.'
+complete -c coordctl -n '__coordctl_at coordctl ls' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl set' -l ttl -x -d 'How long the key lives.'
+complete -c coordctl -n '__coordctl_at coordctl set' -l swap-with-value -x -d 'Only if this is the value.'
+complete -c coordctl -n '__coordctl_at coordctl set' -l swap-with-index -x -d 'Only if this is the modified index.'
+complete -c coordctl -n '__coordctl_at coordctl set' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl mk' -l ttl -x -d 'How long the key lives.'
+complete -c coordctl -n '__coordctl_at coordctl mk' -l in-order -d 'Create a key below KEY, named in order.'
+complete -c coordctl -n '__coordctl_at coordctl mk' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl update' -l ttl -x -d 'How long the key lives.'
+complete -c coordctl -n '__coordctl_at coordctl update' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl mkdir' -l ttl -x -d 'How long the key lives.'
+complete -c coordctl -n '__coordctl_at coordctl mkdir' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl setdir' -l ttl -x -d 'How long the key lives.'
+complete -c coordctl -n '__coordctl_at coordctl setdir' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl updatedir' -l ttl -x -d 'How long the key lives.'
+complete -c coordctl -n '__coordctl_at coordctl updatedir' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl rm' -l dir -d 'Remove an empty directory too.'
+complete -c coordctl -n '__coordctl_at coordctl rm' -s r -l recursive -d 'With all below the key.'
+complete -c coordctl -n '__coordctl_at coordctl rm' -l with-value -x -d 'Only if this is the value.'
+complete -c coordctl -n '__coordctl_at coordctl rm' -l with-index -x -d 'Only if this is the modified index.'
+complete -c coordctl -n '__coordctl_at coordctl rm' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl rmdir' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl watch' -l after-index -x -d 'Begin behind this index; 0: from now on.'
+complete -c coordctl -n '__coordctl_at coordctl watch' -s r -l recursive -d 'With all below the key.'
+complete -c coordctl -n '__coordctl_at coordctl watch' -s f -l forever -d 'Go on until interrupted.'
+complete -c coordctl -n '__coordctl_at coordctl watch' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl exec-watch' -l after-index -x -d 'Begin behind this index; 0: from now on.'
+complete -c coordctl -n '__coordctl_at coordctl exec-watch' -s r -l recursive -d 'With all below the key.'
+complete -c coordctl -n '__coordctl_at coordctl exec-watch' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl cluster-health' -s f -l forever -d 'Go on until interrupted.'
+complete -c coordctl -n '__coordctl_at coordctl cluster-health' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl move-leader' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl migrate' -l from -x -d 'The store to copy.'
+complete -c coordctl -n '__coordctl_at coordctl migrate' -l to -x -d 'The store to fill.'
+complete -c coordctl -n '__coordctl_at coordctl migrate' -l prefix -x -d 'Copy what is below it.'
+complete -c coordctl -n '__coordctl_at coordctl migrate' -l run -d 'Copy; without it only say what would be done.'
+complete -c coordctl -n '__coordctl_at coordctl migrate' -l follow -d 'Go on copying changes until Ctrl-C, then verify.'
+complete -c coordctl -n '__coordctl_at coordctl migrate' -l patience -x -d 'Wait so long for the source to stand still.'
+complete -c coordctl -n '__coordctl_at coordctl migrate' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl recover' -l data-dir -r -f -a '(__fish_complete_directories)' -d 'The member\'s directory.'
+complete -c coordctl -n '__coordctl_at coordctl recover' -l keep-index -x -d 'Do it, if this is the index that would be kept.'
+complete -c coordctl -n '__coordctl_at coordctl recover' -l initial-advertise-peer-urls -x -d 'What the other members use; part of this member\'s identity.'
+complete -c coordctl -n '__coordctl_at coordctl recover' -l index-gap -x -d 'How far indexes jump: more than the old cluster went on behind what is kept.'
+complete -c coordctl -n '__coordctl_at coordctl recover' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl member' -a list -d 'Print the members and who leads'
+complete -c coordctl -n '__coordctl_at coordctl member' -a add -d 'Add a member: a learner at first, that gets its vote when it has caught up'
+complete -c coordctl -n '__coordctl_at coordctl member' -a remove -d 'Remove a member for ever; its process ends'
+complete -c coordctl -n '__coordctl_at coordctl member' -a update -d 'Give a member other peer URLs, separated by commas'
+complete -c coordctl -n '__coordctl_at coordctl member' -a promote -d 'Give a learner its vote now'
+complete -c coordctl -n '__coordctl_at coordctl member' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl member list' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl member add' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl member remove' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl member update' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl member promote' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl dump' -a wal -d 'Print each record of the log in DIRECTORY, a --data-dir; the coordinator may be running'
+complete -c coordctl -n '__coordctl_at coordctl dump' -a snapshot -d 'Print each key of a snapshot FILE'
+complete -c coordctl -n '__coordctl_at coordctl dump' -a state -d 'Print the state of the coordinator whose --status-addr is at URL'
+complete -c coordctl -n '__coordctl_at coordctl dump' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl dump wal' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl dump wal' -f -a '(__fish_complete_directories)'
+complete -c coordctl -n '__coordctl_at coordctl dump snapshot' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl dump snapshot' -F
+complete -c coordctl -n '__coordctl_at coordctl dump state' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl backup' -a save -d 'Write all that the running cluster holds to FILE'
+complete -c coordctl -n '__coordctl_at coordctl backup' -a verify -d 'Check FILE to the last bit and say what it holds'
+complete -c coordctl -n '__coordctl_at coordctl backup' -a restore -d 'Make the directory of a member of a new cluster that holds what FILE does'
+complete -c coordctl -n '__coordctl_at coordctl backup' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl backup save' -l without-quorum -d 'Take what one member has, be it an old state.'
+complete -c coordctl -n '__coordctl_at coordctl backup save' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl backup save' -F
+complete -c coordctl -n '__coordctl_at coordctl backup verify' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl backup verify' -F
+complete -c coordctl -n '__coordctl_at coordctl backup restore' -l data-dir -r -f -a '(__fish_complete_directories)' -d 'The member\'s directory.'
+complete -c coordctl -n '__coordctl_at coordctl backup restore' -l name -x -d 'This member\'s name.'
+complete -c coordctl -n '__coordctl_at coordctl backup restore' -l initial-cluster -x -d 'The first members. [NAME=peer URLs]'
+complete -c coordctl -n '__coordctl_at coordctl backup restore' -l initial-advertise-peer-urls -x -d 'What the other members use; part of this member\'s identity.'
+complete -c coordctl -n '__coordctl_at coordctl backup restore' -l initial-cluster-token -x -d 'Tells clusters of equal URLs apart.'
+complete -c coordctl -n '__coordctl_at coordctl backup restore' -l index-gap -x -d 'How far indexes jump: more than the old cluster went on behind what is kept.'
+complete -c coordctl -n '__coordctl_at coordctl backup restore' -s h -l help -d 'Show this message and exit.'
+complete -c coordctl -n '__coordctl_at coordctl backup restore' -F

@@ -1,0 +1,54 @@
+# fish completion for coordinator. Made by `make reference`; change the code, not this file.
+
+# Prints the command that the words on the command line have come to.
+function __coordinator_command
+    set -l command coordinator
+    set -l skip 0
+    for word in (commandline -opc)[2..-1]
+        if test $skip = 1
+            set skip 0
+            continue
+        end
+        switch "$command $word"
+            case 'coordinator --name' 'coordinator --data-dir' 'coordinator --listen-client-urls' 'coordinator --advertise-client-urls' 'coordinator --listen-peer-urls' 'coordinator --initial-advertise-peer-urls' 'coordinator --initial-cluster' 'coordinator --initial-cluster-state' 'coordinator --initial-cluster-token' 'coordinator --discovery' 'coordinator --discovery-srv' 'coordinator --heartbeat-interval' 'coordinator --election-timeout' 'coordinator --snapshot-count' 'coordinator --cert-file' 'coordinator --key-file' 'coordinator --trusted-ca-file' 'coordinator --peer-cert-file' 'coordinator --peer-key-file' 'coordinator --peer-trusted-ca-file' 'coordinator --backup-dir' 'coordinator --backup-interval' 'coordinator --backup-keep' 'coordinator --status-addr' 'coordinator --config' 'coordinator --log-level' 'coordinator --log-format'
+                set skip 1
+        end
+    end
+    echo $command
+end
+
+function __coordinator_at
+    test (__coordinator_command) = "$argv"
+end
+
+complete -c coordinator -f
+complete -c coordinator -n '__coordinator_at coordinator' -l name -x -d 'This member\'s name.'
+complete -c coordinator -n '__coordinator_at coordinator' -l data-dir -r -f -a '(__fish_complete_directories)' -d 'Where the log and the snapshots are. [NAME.etcd]'
+complete -c coordinator -n '__coordinator_at coordinator' -l listen-client-urls -x -d 'Where clients are served.'
+complete -c coordinator -n '__coordinator_at coordinator' -l advertise-client-urls -x -d 'What clients are told to use.'
+complete -c coordinator -n '__coordinator_at coordinator' -l listen-peer-urls -x -d 'Where the other members are served. [the advertised ones; none for a lone member]'
+complete -c coordinator -n '__coordinator_at coordinator' -l initial-advertise-peer-urls -x -d 'What the other members use; part of this member\'s identity.'
+complete -c coordinator -n '__coordinator_at coordinator' -l initial-cluster -x -d 'The first members. [NAME=peer URLs]'
+complete -c coordinator -n '__coordinator_at coordinator' -l initial-cluster-state -x -d 'Found a cluster, or join one that `coordctl member add` has told of this member.'
+complete -c coordinator -n '__coordinator_at coordinator' -l initial-cluster-token -x -d 'Tells clusters of equal URLs apart.'
+complete -c coordinator -n '__coordinator_at coordinator' -l discovery -x -d 'Find the first members at a token\'s URL.'
+complete -c coordinator -n '__coordinator_at coordinator' -l discovery-srv -x -d 'Find the first members by DNS SRV records.'
+complete -c coordinator -n '__coordinator_at coordinator' -l heartbeat-interval -x -d 'Between two heartbeats.'
+complete -c coordinator -n '__coordinator_at coordinator' -l election-timeout -x -d 'Without a leader for so long, a member offers itself.'
+complete -c coordinator -n '__coordinator_at coordinator' -l snapshot-count -x -d 'Entries of the log between two snapshots.'
+complete -c coordinator -n '__coordinator_at coordinator' -l cert-file -r -F -d 'Certificate for clients.'
+complete -c coordinator -n '__coordinator_at coordinator' -l key-file -r -F -d 'Key of --cert-file.'
+complete -c coordinator -n '__coordinator_at coordinator' -l trusted-ca-file -r -F -d 'CA of client certificates.'
+complete -c coordinator -n '__coordinator_at coordinator' -l client-cert-auth -d 'Ask every client for a certificate.'
+complete -c coordinator -n '__coordinator_at coordinator' -l peer-cert-file -r -F -d 'Certificate towards other members.'
+complete -c coordinator -n '__coordinator_at coordinator' -l peer-key-file -r -F -d 'Key of --peer-cert-file.'
+complete -c coordinator -n '__coordinator_at coordinator' -l peer-trusted-ca-file -r -F -d 'CA of the members\' certificates.'
+complete -c coordinator -n '__coordinator_at coordinator' -l peer-client-cert-auth -d 'Ask every member for a certificate.'
+complete -c coordinator -n '__coordinator_at coordinator' -l backup-dir -r -f -a '(__fish_complete_directories)' -d 'Write backups here by itself.'
+complete -c coordinator -n '__coordinator_at coordinator' -l backup-interval -x -d 'Between two backups.'
+complete -c coordinator -n '__coordinator_at coordinator' -l backup-keep -x -d 'How many of the last backups stay.'
+complete -c coordinator -n '__coordinator_at coordinator' -l status-addr -x -d 'Address that serves /health, /ready, /metrics and /debug/state; empty for none.'
+complete -c coordinator -n '__coordinator_at coordinator' -l config -r -F -d 'TOML file whose keys are long option names.'
+complete -c coordinator -n '__coordinator_at coordinator' -l log-level -r -f -a 'debug info warning error' -d 'Lowest level to log.'
+complete -c coordinator -n '__coordinator_at coordinator' -l log-format -r -f -a 'text json' -d 'Format of log lines.'
+complete -c coordinator -n '__coordinator_at coordinator' -s h -l help -d 'Show this message and exit.'

@@ -1,0 +1,72 @@
+# fish completion for locksmithctl. Made by `make reference`; change the code, not this file.
+
+# Prints the command that the words on the command line have come to.
+function __locksmithctl_command
+    set -l command locksmithctl
+    set -l skip 0
+    for word in (commandline -opc)[2..-1]
+        if test $skip = 1
+            set skip 0
+            continue
+        end
+        switch "$command $word"
+            case 'locksmithctl --endpoints' 'locksmithctl --ca-file' 'locksmithctl --cert-file' 'locksmithctl --key-file' 'locksmithctl --etcd-username' 'locksmithctl --etcd-password' 'locksmithctl --group' 'locksmithctl --config' 'locksmithctl send-need-reboot --reason' 'locksmithctl pause --reason' 'locksmithctl pause --for' 'locksmithctl history -n' 'locksmithctl history --last'
+                set skip 1
+            case 'locksmithctl help' 'locksmithctl status' 'locksmithctl lock' 'locksmithctl unlock' 'locksmithctl set-max' 'locksmithctl reboot' 'locksmithctl send-need-reboot' 'locksmithctl pause' 'locksmithctl resume' 'locksmithctl forget' 'locksmithctl why' 'locksmithctl queue' 'locksmithctl history' 'locksmithctl watch'
+                set command "$command $word"
+        end
+    end
+    echo $command
+end
+
+function __locksmithctl_at
+    test (__locksmithctl_command) = "$argv"
+end
+
+complete -c locksmithctl -f
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -a help -d 'Show a list of commands, or help for one command'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -a status -d 'Show how many slots are free, how many there are, and who holds one'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -a lock -d 'Take a slot for this host, or for another holder'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -a unlock -d 'Give back the slot of this host, or of another holder'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -a set-max -d 'Set how many holders there may be at once; who holds a slot now keeps it'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -a reboot -d 'Take a slot and reboot this host now, whatever the strategy and the windows say'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -a send-need-reboot -d 'Tell this host\'s locksmithd that a reboot is needed'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -a pause -d 'Let no reboot begin'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -a resume -d 'End a pause; for a group forget its failures too, so that failed hosts are judged anew'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -a forget -d 'Remove all that a decommissioned host left behind, its slot included'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -a why -d 'Show why a host needs a reboot, and what it waits for'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -a queue -d 'Show who waits for a slot, in order'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -a history -d 'Show what happened in the group, the latest last'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -a watch -d 'Show each change of the group as it happens, until interrupted'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -l endpoints -x -d 'Client URLs of the store, separated by commas.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -l ca-file -r -F -d 'CA certificates that verify the store\'s certificate.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -l cert-file -r -F -d 'Client certificate to present to the store.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -l key-file -r -F -d 'Private key of --cert-file.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -l etcd-username -x -d 'User name for the store.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -l etcd-password -x -d 'Its password; better given by the environment.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -l group -x -d 'Whose semaphore; the default group without it.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -l json -d 'Answer in JSON.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -s v -l verbose -d 'Show what is known beside the semaphore.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -l debug -d 'Log to stderr what is done.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -l config -r -F -d 'TOML file whose keys are long option names.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -l version -d 'Print the version and exit.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -s h -l help -d 'Show this message and exit.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl help' -s h -l help -d 'Show this message and exit.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl status' -s h -l help -d 'Show this message and exit.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl lock' -s h -l help -d 'Show this message and exit.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl unlock' -s h -l help -d 'Show this message and exit.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl set-max' -s h -l help -d 'Show this message and exit.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl reboot' -s h -l help -d 'Show this message and exit.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl send-need-reboot' -l reason -x -d 'Shown where the host waits.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl send-need-reboot' -s h -l help -d 'Show this message and exit.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl pause' -l reason -x -d 'Shown to everybody who waits.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl pause' -l for -x -d 'Until it ends by itself: 8h, 14d.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl pause' -s h -l help -d 'Show this message and exit.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl resume' -s h -l help -d 'Show this message and exit.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl forget' -l force -d 'Even if it is alive.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl forget' -s h -l help -d 'Show this message and exit.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl why' -s h -l help -d 'Show this message and exit.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl queue' -s h -l help -d 'Show this message and exit.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl history' -s n -l last -x -d 'So many lines.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl history' -s h -l help -d 'Show this message and exit.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl watch' -s h -l help -d 'Show this message and exit.'

@@ -1,0 +1,53 @@
+# fish completion for skydns. Made by `make reference`; change the code, not this file.
+
+# Prints the command that the words on the command line have come to.
+function __skydns_command
+    set -l command skydns
+    set -l skip 0
+    for word in (commandline -opc)[2..-1]
+        if test $skip = 1
+            set skip 0
+            continue
+        end
+        switch "$command $word"
+            case 'skydns --addr' 'skydns --domain' 'skydns --hostmaster' 'skydns --path-prefix' 'skydns --local' 'skydns --identity' 'skydns --nameservers' 'skydns --ndots' 'skydns --allow-query' 'skydns --allow-recursion' 'skydns --rate-limit' 'skydns --lame-duck' 'skydns --ttl' 'skydns --min-ttl' 'skydns --endpoints' 'skydns --ca-file' 'skydns --cert-file' 'skydns --key-file' 'skydns --state-dir' 'skydns --workers' 'skydns --drain-timeout' 'skydns --status-addr' 'skydns --log-level' 'skydns --log-format' 'skydns --config'
+                set skip 1
+        end
+    end
+    echo $command
+end
+
+function __skydns_at
+    test (__skydns_command) = "$argv"
+end
+
+complete -c skydns -f
+complete -c skydns -n '__skydns_at skydns' -l addr -x -d 'Addresses to answer on, over UDP and TCP.'
+complete -c skydns -n '__skydns_at skydns' -l domain -x -d 'Domains to be the authority for.'
+complete -c skydns -n '__skydns_at skydns' -l hostmaster -x -d 'Mailbox in SOA; hostmaster@DOMAIN without it.'
+complete -c skydns -n '__skydns_at skydns' -l path-prefix -x -d 'Where the services\' keys are.'
+complete -c skydns -n '__skydns_at skydns' -l round-robin -l no-round-robin -d 'Turn the order of addresses.'
+complete -c skydns -n '__skydns_at skydns' -l local -x -d 'What local.dns.DOMAIN stands for.'
+complete -c skydns -n '__skydns_at skydns' -l apex-sweep -d 'Answer for a domain itself with all services in it.'
+complete -c skydns -n '__skydns_at skydns' -l identity -x -d 'What id.server and NSID say; empty: nothing.'
+complete -c skydns -n '__skydns_at skydns' -l nameservers -x -d 'Whom to ask for other names; nobody.'
+complete -c skydns -n '__skydns_at skydns' -l ns-rotate -l no-ns-rotate -d 'Ask nameservers in turn.'
+complete -c skydns -n '__skydns_at skydns' -l ndots -x -d 'Names with fewer labels are not asked for.'
+complete -c skydns -n '__skydns_at skydns' -l allow-query -x -d 'Who may ask; empty: everybody.'
+complete -c skydns -n '__skydns_at skydns' -l allow-recursion -x -d 'Whose questions may go to nameservers and stub zones.'
+complete -c skydns -n '__skydns_at skydns' -l rate-limit -x -d 'Equal UDP answers a second to one network; 0 for any number.'
+complete -c skydns -n '__skydns_at skydns' -l lame-duck -x -d 'How long to answer on after /ready says no.'
+complete -c skydns -n '__skydns_at skydns' -l ttl -x -d 'TTL where a key has none.'
+complete -c skydns -n '__skydns_at skydns' -l min-ttl -x -d 'TTL of "no such name or data".'
+complete -c skydns -n '__skydns_at skydns' -l endpoints -x -d 'Client URLs of the store, separated by commas.'
+complete -c skydns -n '__skydns_at skydns' -l ca-file -r -F -d 'CA certificates that verify the store\'s certificate.'
+complete -c skydns -n '__skydns_at skydns' -l cert-file -r -F -d 'Client certificate to present to the store.'
+complete -c skydns -n '__skydns_at skydns' -l key-file -r -F -d 'Private key of --cert-file.'
+complete -c skydns -n '__skydns_at skydns' -l state-dir -r -f -a '(__fish_complete_directories)' -d 'Directory for the last good copy of the keys; without it, none is kept.'
+complete -c skydns -n '__skydns_at skydns' -l workers -x -d 'Number of worker processes.'
+complete -c skydns -n '__skydns_at skydns' -l drain-timeout -x -d 'Longest time to finish what is in flight before exit.'
+complete -c skydns -n '__skydns_at skydns' -l status-addr -x -d 'Address that serves /health, /ready, /metrics and /debug/state; empty for none.'
+complete -c skydns -n '__skydns_at skydns' -l log-level -r -f -a 'debug info warning error' -d 'Lowest level to log.'
+complete -c skydns -n '__skydns_at skydns' -l log-format -r -f -a 'text json' -d 'Format of log lines.'
+complete -c skydns -n '__skydns_at skydns' -l config -r -F -d 'TOML file whose keys are long option names.'
+complete -c skydns -n '__skydns_at skydns' -s h -l help -d 'Show this message and exit.'

@@ -9,7 +9,7 @@ from daemonkit.core.api_routes import ApiRoute
 from daemonkit.observe import status_page
 from locksmith.core import fleetlock_protocol
 from rig.processes import ROOT
-from tests.docs import documents, scraped
+from tests.docs import documents, rooms, scraped
 from tests.docs.programs import helps, programs
 from vulcan.core.control import api_routes
 
@@ -75,7 +75,8 @@ def _routes(served: Iterable[ApiRoute]) -> str:
 
 
 def main() -> None:
-    """Write all pages."""
+    """Write all pages, and the rooms into the map."""
+    rooms.PAGE.write_text(rooms.page())
     DIRECTORY.mkdir(exist_ok=True)
     for page in (commands, keys, http):
         (DIRECTORY / f"{page.__name__}.md").write_text(page())

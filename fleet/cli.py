@@ -88,6 +88,7 @@ TrustedKeys = Annotated[
         help="Directory of PEM public keys: run only units that one of these keys signed.",
     ),
 ]
+AgentStateDir = Annotated[Path, typer.Option("--state-dir", help="Directory of the agent's state.")]
 NoExec = Annotated[
     bool, typer.Option("--no-exec", help="Refuse to run commands of `fleetctl exec`.")
 ]
@@ -128,7 +129,7 @@ def serve(  # noqa: PLR0913 - typer reads options from parameters
     ca_file: options.CaFile = None,
     cert_file: options.CertFile = None,
     key_file: options.KeyFile = None,
-    state_dir: options.StateDir = STATE_DIR,
+    state_dir: AgentStateDir = STATE_DIR,
     status_addr: options.StatusAddr = "127.0.0.1:2386",
     log_level: options.LogLevel = "info",
     log_format: options.LogFormat = "text",
@@ -155,7 +156,7 @@ def serve(  # noqa: PLR0913 - typer reads options from parameters
         may_exec=not no_exec,
         agent_ttl_s=agent_ttl,
         grace_s=grace,
-        state_dir=state_dir or STATE_DIR,
+        state_dir=state_dir,
         status_addr=status_addr,
     )
     raise typer.Exit(daemon.run(settings, drain_timeout))

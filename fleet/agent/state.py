@@ -9,8 +9,8 @@ from daemonkit.host import atomic_file
 from fleet.core.model import Plan
 
 NAME = "agent.json"
-# This many units that no plan names are kept, for versions that are reverted to.
-TEXTS_MAX = 200
+# This many units that are in no plan are kept: a job may go back to an old version.
+UNITS_MAX = 200
 
 
 class AgentState(msgspec.Struct, frozen=True):
@@ -55,14 +55,14 @@ class StateDirectory:
             return text, []
 
     def save_unit(
-        self, unit: str, text: str, signatures: Iterable[str], ordered: Collection[str]
+        self, unit: str, text: str, signatures: Iterable[str], planned: Collection[str]
     ) -> None:
-        """Save a unit; remove the oldest ones of too many that no plan names."""
+        """Save a unit; remove the oldest of too many that are in no plan."""
         if signed := "\n".join(signatures):
             atomic_file.write(self._signatures / unit, signed.encode())
         atomic_file.write(self._units / unit, text.encode())
-        spare = [each for each in self._units.iterdir() if each.name not in ordered]
-        spare.sort(key=lambda each: each.stat().st_mtime)
-        for place in spare[:-TEXTS_MAX]:
+        unused = [each for each in self._units.iterdir() if each.name not in planned]
+        unused.sort(key=lambda each: each.stat().st_mtime)
+        for place in unused[:-UNITS_MAX]:
             place.unlink(missing_ok=True)
             (self._signatures / place.name).unlink(missing_ok=True)

@@ -67,4 +67,7 @@ Replace = Annotated[
 Lines = Annotated[
     int, typer.Option("--lines", "-n", min=1, help="Number of lines to show of each instance.")
 ]
+Entries = Annotated[
+    int, typer.Option("--lines", "-n", min=1, help="Number of passes of the scheduler to show.")
+]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Keep printing as more arrives.")]

@@ -4,14 +4,14 @@ import time
 
 import typer
 
-from fleet.ctl.arguments import Follow, Lines
+from fleet.ctl.arguments import Entries, Follow
 from fleet.ctl.invocation import invocation
 
 FOLLOW_S = 1.0
 
 
-def events(context: typer.Context, *, follow: Follow = False, lines: Lines = 50) -> None:
-    """Show the scheduler's decisions and their reasons, the newest last."""
+def events(context: typer.Context, *, follow: Follow = False, lines: Entries = 50) -> None:
+    """Show the scheduler's decisions and their reasons."""
     from fleet.core import keys
     from fleet.core.ctl import render
     from fleet.core.model import EventRecord, decode

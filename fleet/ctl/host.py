@@ -42,7 +42,10 @@ def drain(  # noqa: PLR0913 - typer reads options from parameters
     reboot: Reboot = False,
     no_block: NoBlock = False,
 ) -> None:
-    """Move all instances off a host, within their jobs' MinAvailable=, and wait."""
+    """Move all instances off a host, and wait.
+
+    Keeps as many instances ready as the MinAvailable= of each job says.
+    """
     from fleet.ctl.wait import wait_until_drained
 
     ctl = invocation(context)
@@ -59,15 +62,16 @@ def cordon(context: typer.Context, host: HostName, *, reason: Reason = "") -> No
 
 
 def uncordon(context: typer.Context, host: HostName) -> None:
-    """End the cordon and the drain of a host: it takes new instances again."""
+    """End the cordon and the drain of a host."""
     ctl = invocation(context)
     ctl.registry.uncordon(ctl.registry.host(host))
 
 
 def back(context: typer.Context, host: HostName = "self") -> None:
-    """End a drain for a reboot, and check that the host's instances are ready.
+    """End a drain for a reboot, and check the host.
 
-    For locksmith's healthy.d. Exits with 75 while they are not ready, so that it is asked again.
+    Exits with 75 until the host's instances are ready, so that the caller tries again. Made for
+    healthy.d of locksmith.
     """
     ctl = invocation(context)
     if reason := _not_back_reason(ctl, ctl.registry.host(host)):

@@ -30,7 +30,10 @@ def run(  # noqa: PLR0913 - typer reads options from parameters
     no_block: NoBlock = False,
     timeout: Timeout = WAIT_S,
 ) -> None:
-    """Run a job, or its next version, and wait until it is ready."""
+    """Run a job, or its next version, and wait.
+
+    Waits until all instances of the new version are ready.
+    """
     from fleet.core.jobs import jobspec
     from fleet.core.model import TargetState
     from fleet.ctl.unit_source import find_unit
@@ -78,7 +81,7 @@ def plan(context: typer.Context, file: UnitFile, *, count: Count = None) -> None
 def status(
     context: typer.Context,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[JOB]...", help="Names of jobs; all by default.")
+        list[str] | None, typer.Argument(metavar="JOB", help="Names of jobs; by default all jobs.")
     ] = None,
 ) -> None:
     """Show jobs with their rollouts and instances."""
@@ -119,7 +122,10 @@ def scale(
 
 
 def history(context: typer.Context, name: JobName) -> None:
-    """Show the versions of a job: when, by whom, and which was last stable."""
+    """Show the versions of a job.
+
+    Each version has its time, its author, and whether it is the last stable one.
+    """
     from fleet.core.ctl import columns, listings
 
     ctl = invocation(context)
@@ -130,7 +136,10 @@ def history(context: typer.Context, name: JobName) -> None:
 
 
 def explain(context: typer.Context, name: JobName) -> None:
-    """Show why a job's instances are where they are, and what the scheduler does next."""
+    """Show why a job's instances are where they are.
+
+    Shows also what the scheduler does next, and how it ranks the hosts.
+    """
     from fleet.core.ctl import render
     from fleet.ctl.dry_run import explanation
 
@@ -143,7 +152,7 @@ def explain(context: typer.Context, name: JobName) -> None:
 
 
 def why_not(context: typer.Context, name: JobName, host: HostName) -> None:
-    """Show why a job's next instance would not go to a host."""
+    """Show why a job's next instance does not go to a host."""
     from fleet.ctl.dry_run import placement_on
 
     ctl = invocation(context)

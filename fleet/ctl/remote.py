@@ -40,7 +40,10 @@ def execute(
         list[str], typer.Argument(metavar="-- COMMAND...", help="The command and its arguments.")
     ],
 ) -> None:
-    """Run a command as root on the host of an instance, and exit with its exit code."""
+    """Run a command on a host, as root.
+
+    Prints its output and exits with its exit code.
+    """
     from daemonkit.host.author import author
     from fleet.core.model import RemoteRequest
 

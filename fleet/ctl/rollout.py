@@ -15,14 +15,17 @@ if TYPE_CHECKING:
 
 def rollout(  # noqa: PLR0913 - typer reads options from parameters
     context: typer.Context,
-    what: Annotated[str, typer.Argument(metavar="status|pause|resume|undo")],
+    what: Annotated[str, typer.Argument(metavar="status|pause|resume|undo", help="What to do.")],
     name: JobName,
     *,
-    to: Annotated[int, typer.Option("--to", help="Version that undo goes back to.")] = 0,
+    to: Annotated[int, typer.Option("--to", help="Version that `undo` goes back to instead.")] = 0,
     no_block: NoBlock = False,
     timeout: Timeout = WAIT_S,
 ) -> None:
-    """Watch, pause, resume or undo the rollout of a job's newest version."""
+    """Watch, pause, resume or undo a rollout.
+
+    The rollout is that of the job's newest version. `undo` goes back to the last stable version.
+    """
     if what == "status":
         job.status(context, [name])
         return

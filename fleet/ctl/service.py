@@ -9,7 +9,10 @@ from fleet.ctl.invocation import invocation
 
 
 def services(context: typer.Context) -> None:
-    """Show services and their ready endpoints; add and remove services."""
+    """Show, add and remove services.
+
+    Without a command, shows services and their ready endpoints.
+    """
     if context.invoked_subcommand is None:
         from fleet.core.ctl import columns, listings
 
@@ -23,7 +26,8 @@ def add(  # noqa: PLR0913 - typer reads options from parameters
     selector: Annotated[
         str,
         typer.Argument(
-            help="Which jobs belong to it, by their labels: env=test,app=web OR env=prod,app=web"
+            metavar="SELECTOR",
+            help="Which jobs belong to it, by their labels: env=test,app=web OR env=prod,app=web",
         ),
     ],
     *,
@@ -41,7 +45,10 @@ def add(  # noqa: PLR0913 - typer reads options from parameters
         bool, typer.Option("--no-proxy", help="Publish in DNS only, not in the proxy.")
     ] = False,
 ) -> None:
-    """Publish the matching instances under a name, in DNS and in the proxy."""
+    """Publish the instances of jobs under a name.
+
+    The name works in DNS and in the proxy.
+    """
     from fleet.core.model import ServiceRecord
 
     record = ServiceRecord(selector, port, ttl, proxy=not no_proxy, check=check)

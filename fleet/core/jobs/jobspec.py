@@ -160,7 +160,7 @@ class _FleetSection:
             labels=self._labels(),
             check=self._last("Check", parse_check) or ReadinessCheck(),
             resources=self._resources(),
-            placement=self._placing(),
+            placement=self._placement(),
             update=self._update(),
             priority=_or(self._last("Priority", _between(0, PRIORITY_MAX)), PRIORITY),
             available_min=self._last("MinAvailable", _between(0, COUNT_MAX)),
@@ -207,7 +207,7 @@ class _FleetSection:
             ports=ports,
         )
 
-    def _placing(self) -> PlacementSpec:
+    def _placement(self) -> PlacementSpec:
         machine_of = self._list("MachineOf", "X-ConditionMachineOf")
         return PlacementSpec(
             constraint=self._constraint(),

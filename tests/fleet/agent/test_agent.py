@@ -12,7 +12,7 @@ from coordinator.client.core.store_protocol import Entry, PutCondition
 from coordinator.client.memory_store import MemoryStore
 from daemonkit.process.lifecycle import Lifecycle
 from fleet.agent.agent import Agent
-from fleet.agent.state import TEXTS_MAX, StateDirectory
+from fleet.agent.state import UNITS_MAX, StateDirectory
 from fleet.agent.unit_cache import UnitCache
 from fleet.core import keys
 from fleet.core.jobs import signing
@@ -178,7 +178,7 @@ def test_the_unit_cache_keeps_only_planned_units(tmp_path: Path) -> None:
     store, state = MemoryStore(), StateDirectory(tmp_path)
     cache = UnitCache(store, state, (), time.monotonic)
     units = []
-    for number in range(TEXTS_MAX + 5):
+    for number in range(UNITS_MAX + 5):
         text = f"{TEXT}# {number}\n"
         units.append(digest(text))
         store.put(keys.unit(units[-1]), text)
@@ -187,7 +187,7 @@ def test_the_unit_cache_keeps_only_planned_units(tmp_path: Path) -> None:
     assert set(cache.known) == set(units[:1])
     assert state.load_unit(units[0])[0]
     assert not state.load_unit(units[1])[0]
-    assert len(list((tmp_path / "units").iterdir())) == TEXTS_MAX + 1
+    assert len(list((tmp_path / "units").iterdir())) == UNITS_MAX + 1
 
 
 def test_exclusive_units_wait_for_the_grace_in_a_new_store(

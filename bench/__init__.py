@@ -1,1 +1,1 @@
-"""Side-by-side measurements: ours and the peer in one run, alternating, medians."""
+"""Measurements of our programs beside their peers, in turn, in one run; medians."""

@@ -1,4 +1,4 @@
-"""`python -m bench [AREA...]`: measure, print the table, remember the rows.
+"""`python -m bench [AREA...]`: measure, print the table, append the rows to the history.
 
 Each area's rows go to standard error as they come.
 """
@@ -12,7 +12,7 @@ AREAS = ("coordinator", "cluster", "skydns", "vulcan", "confd", "client", "fleet
 
 
 def main() -> None:
-    """Run the named areas, or all; a run of all is what the comparison shows."""
+    """Run the named areas, or all. A run of all areas updates docs/comparison.md."""
     asked = sys.argv[1:] or AREAS
     if unknown := set(asked) - set(AREAS):
         sys.exit(f"no such area: {', '.join(sorted(unknown))}; there are {', '.join(AREAS)}")

@@ -1,4 +1,4 @@
-"""The client on etcd's v3 API: what a Mirror costs beside the bare requests it makes."""
+"""The client on etcd's v3 API: a Mirror compared with the bare requests that it makes."""
 
 import base64
 import itertools
@@ -24,7 +24,7 @@ KEPT_UP_S = 30.0
 
 
 def rows() -> list[Row]:
-    """Measure on a real etcd of its own."""
+    """Measure on a real etcd."""
     with tempfile.TemporaryDirectory() as directory, Etcd3(Path(directory)) as etcd:
         write(etcd.url, [f"{PREFIX}/{n % 100:02}/{n:05}" for n in range(KEYS)])
         ours_s, bare_s = alternate(lambda: _load(etcd.url), lambda: _one_range(etcd.url))
@@ -119,7 +119,7 @@ def _flood(url: str) -> tuple[float, float]:
 
 
 def _pace(began_s: float, written: int) -> None:
-    """Write a fifth more than the target, and no more than that."""
+    """Wait, so that the write rate is a fifth above the target and no higher."""
     ahead_s = written / (1.2 * CHANGES_S) - (time.monotonic() - began_s)
     if ahead_s > 0:
         time.sleep(ahead_s)

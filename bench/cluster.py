@@ -1,4 +1,4 @@
-"""Three coordinators beside three real etcds 3.4 with the v2 API, on this machine, with fsync.
+"""Three coordinators compared with three real etcds 3.4 (v2 API) on this machine, with fsync.
 
 Both clusters run at the same time and are driven in turn, so a moment's mood hits both; who is
 not driven only sends its heartbeats.
@@ -34,7 +34,7 @@ MEMORY_TARGET = 1.5
 
 
 def rows() -> list[Row]:
-    """Measure throughput, watchers, failover, restart and memory of both."""
+    """Measure throughput, watchers, failover, restart and memory of both clusters."""
     with both() as pair:
         out = [_writes(pair, connections, target) for connections, target in LEADER_TARGETS.items()]
         out.append(_through_a_follower(pair))
@@ -52,7 +52,7 @@ Pair = tuple[Cluster, Cluster]
 
 @contextmanager
 def both() -> Iterator[Pair]:
-    """Run a cluster of each, with the default heartbeat and election time-out of both."""
+    """Run a cluster of each kind, with default heartbeat and election time-out."""
     with tempfile.TemporaryDirectory() as directory:
         ours, etcd = Path(directory) / "ours", Path(directory) / "etcd"
         ours.mkdir()
@@ -101,7 +101,7 @@ def _watchers(pair: Pair) -> Row:
 
 
 def wake(leader: Place) -> float:
-    """Return the milliseconds from a write to the last of the watchers that has its event.
+    """Return the milliseconds from a write until the last watcher has its event.
 
     Who reads does as little as it can, for it shares the processors with the server.
     """
@@ -139,7 +139,7 @@ def _failovers(pair: Pair) -> list[Row]:
 
 
 def failover(cluster: Cluster) -> tuple[float, float]:
-    """Kill the leader; return the seconds to an accepted write, and the longest request's."""
+    """Kill the leader; return the seconds to an accepted write, and of the longest request."""
     leader, follower = cluster.leader(), cluster.followers()[0]
     cluster.kill(leader)
     began = time.monotonic()
@@ -159,7 +159,7 @@ def failover(cluster: Cluster) -> tuple[float, float]:
 
 
 def blocked_s(cluster: Cluster) -> float:
-    """Kill the leader and send one write to a follower at once: how long until its answer."""
+    """Kill the leader, send a write to a follower at once, and return the seconds to its answer."""
     leader, follower = cluster.leader(), cluster.followers()[0]
     cluster.kill(leader)
     answer = ask("PUT", f"{follower.url}/v2/keys/f", "value=1", timeout_s=30)

@@ -20,7 +20,7 @@ KEYS_EACH = 100
 NOISE_PER_S = 5000
 LOST_S = 10.0
 START_S = 100.0
-# Fine enough beside milliseconds, and it leaves the processor to those who are measured.
+# Short compared with milliseconds, and it leaves the processor to the programs under test.
 LOOK_EVERY_S = 0.0001
 RESOURCE = """\
 [template]

@@ -1,4 +1,4 @@
-"""The coordinator beside a real one-member etcd 3.4 with the v2 API, both with fsync."""
+"""The coordinator compared with a real one-member etcd 3.4 (v2 API), both with fsync."""
 
 import tempfile
 from pathlib import Path

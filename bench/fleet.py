@@ -1,4 +1,4 @@
-"""fleet: placement of a hundred thousand, rest, loss of hosts; and from a file to an answer."""
+"""fleet: placement of 100,000 instances, an idle round, lost hosts; and from a job to an answer."""
 
 import gc
 import random
@@ -40,7 +40,7 @@ def _row(name: str, unit: str, ours: float, target: float, *, at_most: bool = Tr
 
 
 def _fleet() -> tuple[Simulator, float]:
-    """Return a fleet with its jobs wanted, and the least number of hosts that could hold them."""
+    """Return a fleet with its jobs, and the lowest number of hosts that could run them."""
     rng = random.Random(SEED)
     hosts = [
         Facts(
@@ -119,7 +119,7 @@ def _jobs(sim: Simulator) -> list[DesiredJob]:
 
 
 def _timed(sim: Simulator) -> tuple[float, Outcome]:
-    """Return a look and its processor time: it uses one core, whoever uses the others."""
+    """Return a scheduling round and its processor time, which other processes do not change."""
     began_s = time.process_time()
     outcome = build_plans(sim.cluster, reconcile(sim.cluster), sim.epoch)
     return time.process_time() - began_s, outcome

@@ -30,19 +30,19 @@ _THREADS = "1"
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one round came to."""
+    """The result of one round."""
 
     per_s: float
     p99_ms: float
 
 
 def requests_per_second(url: str, connections: int, script: str = "", host: str = "") -> float:
-    """Drive `url` for one round; return the rate of its answers."""
+    """Send load to `url` for one round; return the rate of answers."""
     return load(url, connections, script, host).per_s
 
 
 def load(url: str, connections: int, script: str = "", host: str = "") -> Load:
-    """Drive `url` for one round; any answer but 2xx and 3xx, or a broken socket, is an error."""
+    """Send load to `url` for one round. Raise for an answer but 2xx and 3xx, or a socket error."""
     command = [require("wrk"), "-t", _THREADS, "-c", str(connections), "-d", f"{ROUND_S:g}s"]
     command.append("--latency")
     if host:

@@ -1,4 +1,4 @@
-"""Locksmith: a roll-out over a thousand hosts on a virtual clock, beside Go's algorithm."""
+"""locksmith: a roll-out over 1,000 hosts on a virtual clock, compared with Go's algorithm."""
 
 import statistics
 
@@ -8,7 +8,7 @@ from rig import reboot_simulation as simulation
 
 
 def rows() -> list[Row]:
-    """Simulate with as many seeds as there are rounds; the worst case of what must not happen."""
+    """Simulate one seed for each round; report the worst case where only that matters."""
     ours = [simulation.ours(seed) for seed in range(ROUNDS)]
     peer = [simulation.go(seed) for seed in range(ROUNDS)]
     note = f"{simulation.HOSTS} hosts, {simulation.SLOTS} slots"

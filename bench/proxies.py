@@ -1,4 +1,4 @@
-"""The proxies that vulcand is measured beside, each on one core before the same origin."""
+"""The proxies that vulcand is compared with, each on one core in front of the same origin."""
 
 import os
 import shutil
@@ -81,7 +81,7 @@ def nginx(directory: Path, server: str, **values: str) -> Iterator[str]:
     """Run an nginx with one worker; yield its URL."""
     directory.mkdir()
     port = free_port()
-    # Its workers would otherwise become a user who cannot read this directory.
+    # Otherwise its workers run as a user who cannot read this directory.
     user = "user root;" if os.geteuid() == 0 else ""
     config = directory / "nginx.conf"
     inner = server.format(port=port, directory=directory, **values)

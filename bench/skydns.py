@@ -1,4 +1,4 @@
-"""Answers beside real servers with the same names, one thread each; and what is promised alone."""
+"""skydns compared with real servers that have the same names, one thread each; and alone."""
 
 import json
 import os
@@ -25,15 +25,15 @@ TARGET_UNBOUND, TARGET_DNSMASQ = 0.85, 0.9
 CHANGE_MS, CHANGES = 10.0, 101
 MANY = 100_000
 UNCACHED, MB = 12_000, 150
-# As many as are promised: `BENCH_GARBAGE` for fewer.
+# `BENCH_GARBAGE` sends fewer packets.
 GARBAGE = int(os.environ.get("BENCH_GARBAGE", "1000000"))
-# A burst that fits a socket's buffer of usual size; what the kernel drops proves nothing.
+# A burst that fits a socket's default buffer: packets that the kernel drops prove nothing.
 GARBAGE_EVERY = 100
-# What an allocator does not give back.
+# Memory that an allocator keeps.
 GROWTH = 8
 CANARY_S = 1.0
 NOWHERE = "http://127.0.0.1:1"
-# dnsperf ends its round with the last replies under way; more than those is loss.
+# dnsperf ends a round with its last replies in flight; more missing replies are loss.
 LOST_SHARE_MAX = 0.001
 _RATE = re.compile(r"Queries per second:\s+([\d.]+)")
 _LOST = re.compile(r"Queries lost:\s+\d+ \(([\d.]+)%\)")
@@ -41,7 +41,7 @@ _CODES = re.compile(r"Response codes:\s+(.*)")
 
 
 def rows() -> list[Row]:
-    """Measure answers per second over UDP, the way of a change, memory, and garbage."""
+    """Measure answers per second over UDP, the delay of a change, memory, and malformed packets."""
     with tempfile.TemporaryDirectory() as text:
         directory = Path(text)
         return [*_beside_peers(directory), *_many_names(directory)]
@@ -83,7 +83,7 @@ def _many_names(directory: Path) -> list[Row]:
     del saved
     del entries
     questions = directory / "many"
-    # More names than the answer cache holds, each asked for once in a round.
+    # More names than the answer cache holds, each asked once in a round.
     questions.write_text("".join(f"{_many(at)} A\n" for at in range(MANY)))
     with _Skydns(directory, NOWHERE, "--state-dir", str(state)) as ours:
         rate = statistics.median(_queries_per_second(ours.port, questions) for _ in range(ROUNDS))
@@ -133,7 +133,7 @@ class _Skydns(Running):
 
 
 class _Dnsmasq(Running):
-    """The other peer; it has one thread."""
+    """A peer with one thread."""
 
     def __init__(self, directory: Path) -> None:
         self.port = free_port()
@@ -148,7 +148,7 @@ class _Dnsmasq(Running):
 
 
 class _Unbound(Running):
-    """The peer, one thread."""
+    """A peer, run with one thread."""
 
     def __init__(self, directory: Path) -> None:
         self.port = free_port()
@@ -190,7 +190,7 @@ def _address(at: int) -> str:
 
 def _queries_per_second(port: int, questions: Path) -> float:
     command = [require("dnsperf"), "-s", "127.0.0.1", "-p", str(port), "-d", str(questions)]
-    # Eight clients on one thread with 200 questions under way: it paces itself by the answers.
+    # Eight clients on one thread with 200 questions in flight; the answers set the pace.
     command += ["-c", "8", "-T", "1", "-q", "200", "-l", f"{ROUND_S:g}"]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     rate, lost, codes = (pattern.search(said) for pattern in (_RATE, _LOST, _CODES))
@@ -202,7 +202,7 @@ def _queries_per_second(port: int, questions: Path) -> float:
 
 
 def _change_ms(url: str, port: int) -> float:
-    """Write a key and ask until its new value is answered; the median of many."""
+    """Write a key and ask until the answer is its new value; return the median of many."""
     store, delays_ms = connect(url), []
     key = "/skydns/local/skydns/canary"
     with socket.socket(type=socket.SOCK_DGRAM) as client:
@@ -258,7 +258,7 @@ def _over_tcp(port: int, packets: list[bytes]) -> None:
             while client.recv(65536):
                 pass
         except OSError:
-            return  # it may cut us off
+            return  # the server may close the connection
 
 
 def _broken(good: bytes, dice: random.Random) -> bytes:

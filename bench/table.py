@@ -1,4 +1,4 @@
-"""Rows of measurements, how they are taken, and how they are shown."""
+"""Rows of measurements: how they are taken and shown."""
 
 import json
 import os
@@ -41,7 +41,7 @@ class Row(msgspec.Struct, frozen=True):
 
     @property
     def holds(self) -> bool:
-        """Whether the target is kept."""
+        """Whether the target is met."""
         measured = self.ours if self.peer is None else self.ours / self.peer
         return measured <= self.target if self.at_most else measured >= self.target
 
@@ -49,7 +49,7 @@ class Row(msgspec.Struct, frozen=True):
 def alternate(
     ours: Callable[[], float], peer: Callable[[], float], rounds: int = ROUNDS
 ) -> tuple[float, float]:
-    """Measure both in turn, so that the machine's mood hits both; return the medians."""
+    """Measure both in turn, so that other load hits both; return the medians."""
     pairs = [(ours(), peer()) for _ in range(rounds)]
     return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
 
@@ -69,7 +69,7 @@ def show(rows: Iterable[Row]) -> str:
 
 
 def publish(rows: Iterable[Row]) -> None:
-    """Put the table between the marks of the comparison's page."""
+    """Write the table between the marks in docs/comparison.md."""
     head = ("area", "what", "ours", "peer", "ratio", "target", "")
     lines = [head, ("---",) * len(head), *(_cells(row) for row in rows)]
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)

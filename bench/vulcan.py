@@ -1,4 +1,4 @@
-"""vulcand beside nginx, HAProxy and Caddy, on one core each, before the same origin.
+"""vulcand compared with nginx, HAProxy and Caddy, on one core each, in front of the same origin.
 
 All are measured in turn, round after round, so that the machine's mood hits all of them.
 """
@@ -25,12 +25,12 @@ SMALL_BYTES = 512
 LARGE_BYTES = 64 * 1024
 FEW, MANY = 10, 10_000
 CHANGES = 40
-# Changes of one burst are gathered; these are changes one by one.
+# Changes of one burst are handled together; these are single changes.
 APART_S = 0.05
 OURS = "vulcand"
 NOTE = f"{CONNECTIONS} connections, one core for each proxy"
 
-# Every request has a head of its own, as a crowd's cookies and queries give it.
+# Every request has a different head, as the cookies and queries of many clients have.
 VARIED = """
 local n = 0
 request = function()
@@ -38,7 +38,7 @@ request = function()
   return wrk.format("GET", "/small?session=" .. n, {["Cookie"] = "id=" .. (n * 7919)})
 end
 """
-# The same for hosts that are routed each by a key of its own.
+# The same for hosts that each have a frontend.
 HOSTS = """
 local n = 0
 request = function()
@@ -52,7 +52,7 @@ Loads = dict[str, list[Load]]
 
 
 def rows() -> list[Row]:
-    """Measure throughput, latency, what routing costs and how soon a key is in force."""
+    """Measure throughput, latency, the cost of routing, and how soon a key takes effect."""
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         origin = stack.enter_context(nginx(directory / "origin", FILES))
@@ -128,13 +128,13 @@ def _route(ours: Site, origin: str) -> None:
 
 
 def _change(ours: Site) -> Row:
-    """How long after the store's answer to a write the first request goes by it."""
+    """Measure the time from the store's answer to a write until a request is routed by it."""
     took_ms = []
     asking = http.client.HTTPConnection("127.0.0.1", ours.vulcand.port, timeout=10)
     with contextlib.closing(asking):
         for number in range(CHANGES):
-            # The route before leads to a server that has no such file (404), the new one to a
-            # backend without servers.
+            # The old route leads to a server without such a file (404), the new one to a backend
+            # without servers.
             ours.frontend("changing", f'Path("/new{number}")', "empty", Priority=1)
             begun_s = time.perf_counter()
             while _status(asking, f"/new{number}") != 503:
@@ -154,7 +154,7 @@ def _status(asking: http.client.HTTPConnection, path: str) -> int:
 
 
 def _routing(directory: Path, store: Coordinator, origin: str) -> Row:
-    """What a request costs among many frontends, beside few."""
+    """Compare the cost of a request among many frontends with that among few."""
     with contextlib.ExitStack() as stack:
         urls = {}
         for name, count in ((OURS, MANY), ("few", FEW)):

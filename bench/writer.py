@@ -1,4 +1,4 @@
-"""Writes of keys on many connections at once, as fast as told, so that they share an fsync."""
+"""Writes of keys at a given rate on many connections at once, so that they share an fsync."""
 
 import socket
 import time
@@ -28,19 +28,19 @@ class Writer:
             each.close()
 
     def write(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Write all of the pairs."""
+        """Write all pairs."""
         left = iter(pairs)
         while some := list(islice(left, CONNECTIONS)):
             used = self._sockets[: len(some)]
             for each, pair in zip(used, some, strict=True):
                 each.sendall(self._request(*pair))
             for each in used:
-                # A reply to a small value comes in one piece.
+                # The reply to a small value arrives in one piece.
                 if not (reply := each.recv(1 << 16)).startswith(b"HTTP/1.1 20"):
                     raise RuntimeError(f"a write was refused: {reply[:200]!r}")
 
     def paced(self, pairs: Iterator[tuple[str, str]], per_s: int, seconds: float) -> float:
-        """Write at a rate for a time; return the rate that came about."""
+        """Write at a rate for a time; return the actual rate."""
         begun_s = time.perf_counter()
         written = 0
         while (spent_s := time.perf_counter() - begun_s) < seconds:

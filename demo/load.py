@@ -1,4 +1,4 @@
-"""Load sample keys into the demo's store, wait for their effect, say what to try next."""
+"""Write sample keys to the demo's store, wait until they take effect, print what to try."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def load(store: Store) -> None:
 
 
 def ready(store: Store) -> bool:
-    """Say whether the keys can be read and the proxy and the file show them."""
+    """Return whether the keys are there and the proxy and the file show them."""
     try:
         load(store)
         request = urllib.request.Request(f"{PROXY}/", headers={"Host": "web.slashetc.local"})
@@ -77,7 +77,7 @@ def ready(store: Store) -> bool:
 
 
 def main() -> None:
-    """Wait for the effect of the keys, print what to try, then wait for the end."""
+    """Wait until the keys take effect, print what to try, then wait for a signal."""
     store = connect(STORE)
     deadline = time.monotonic() + START_S
     while not ready(store):

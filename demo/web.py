@@ -17,7 +17,7 @@ class Name(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: the proxy's log is the one to read."""
+        """Log nothing; read the log of the proxy instead."""
 
 
 ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Name).serve_forever()

@@ -113,12 +113,12 @@ class Reloader:
     def _restore(self, unit: list[Destinations]) -> bool:
         """Put back the files that worked before, if there were any; quarantine the new texts."""
         dests = _dests(unit)
-        noted = {dest: good for dest in dests if (good := self.state.last_good(dest))}
-        if not any(before for (before,) in noted.values()):
+        recorded = {dest: good for dest in dests if (good := self.state.last_good(dest))}
+        if not any(before for (before,) in recorded.values()):
             return False
         texts = {dest: files.read_state(_path(unit, dest)) for dest in dests}
         self.ledger.quarantine(unit[0].resource.unit, texts)
-        for dest, (before,) in noted.items():
+        for dest, (before,) in recorded.items():
             in_place = any(
                 each.resource.placement.in_place for each in unit if each.resource.dest == dest
             )

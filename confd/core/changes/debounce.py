@@ -32,7 +32,7 @@ def timing_of(timings: Iterable[Timing], default_wait: tuple[float, float]) -> T
 
 @dataclass(slots=True)
 class Debouncer:
-    """Knows when each unit is due. Times are told, never read.
+    """Knows when each unit is due. It never reads a clock: times are arguments.
 
     After a failure a unit is due again after a delay that doubles each time.
     """

@@ -2,7 +2,7 @@
 
 A reload is owed for a destination from just before its file changes until its reload_cmd has
 succeeded. The set of owed destinations lives on disk (`apply/state_dir.py`); this module decides
-what to run for it. Times are told, never read.
+what to run for it. It never reads a clock: times are arguments.
 """
 
 import hashlib

@@ -12,7 +12,7 @@ from confd.core.keyspace.scope import Scope
 class DependencyIndex:
     """Resources by the keys that they read, so that a change finds its readers directly.
 
-    Invariant: the index has exactly the entries that were noted last for each name.
+    Invariant: for each name, the index has exactly the entries of its last `note`.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
-"""Kills a run before each step that reaches the system, and prints what it left behind.
+"""Kills a run before each of its system calls, and prints what it left behind.
 
     python -m tests.confd.apply.crash_injection DIRECTORY
 
-Each round forks: the child works one resource and kills itself with SIGKILL before its n-th
+Each round forks: the child processes one resource and kills itself with SIGKILL before its n-th
 system call, until a child gets through. Then an undisturbed child runs over what it left.
 """
 
@@ -20,9 +20,9 @@ from tests.confd.confdir_fixture import Confdir, seen, staged
 from tests.confd.core.keyspace.key_sets import key_set
 
 ROUNDS_MAX = 200
-# What changes the disk or begins a process; between two of them a kill leaves the same.
+# Calls that change the disk or start a process; between two of them a kill makes no difference.
 SYSTEM_CALLS = {
-    "open", "mkdir", "fchown", "fchmod", "fsync", "rename", "replace", "unlink", "flock",
+    "open", "mkdir", "fchown", "fchmod", "write", "fsync", "rename", "replace", "unlink", "flock",
     "fork_exec", "pidfd_open", "read", "waitpid",
 }  # fmt: skip
 FILE_METHODS = {"write", "flush", "close", "__exit__"}

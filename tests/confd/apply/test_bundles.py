@@ -1,4 +1,4 @@
-"""Several files that stand or fall together, and files for each item."""
+"""Bundles, whose files change together or not at all, and files for each item."""
 
 from pathlib import Path
 

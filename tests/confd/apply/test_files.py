@@ -17,39 +17,40 @@ from tests.confd.confdir_fixture import staged
 OTHER_ID = 4321 if os.geteuid() == 0 else os.geteuid()
 
 
-def want(content: bytes = b"text", mode: int = 0o644) -> FileState:
+def desired(content: bytes = b"text", mode: int = 0o644) -> FileState:
     return FileState(content, mode, os.geteuid(), os.getegid())
 
 
-def put(dest: Path, wanted: FileState) -> None:
-    atomic_file.commit(files.stage(dest, wanted), dest)
+def put(dest: Path, state: FileState) -> None:
+    atomic_file.commit(files.stage(dest, state), dest)
 
 
 def test_a_written_file_has_the_state_that_was_asked_for(tmp_path: Path) -> None:
     dest = tmp_path / "a"
-    wanted = FileState(b"x\0y", 0o640, OTHER_ID, OTHER_ID)
-    put(dest, wanted)
-    assert files.read_state(dest) == wanted
+    state = FileState(b"x\0y", 0o640, OTHER_ID, OTHER_ID)
+    put(dest, state)
+    assert files.read_state(dest) == state
     assert dest.read_bytes() == b"x\0y"
 
 
 @pytest.mark.parametrize(
-    "wanted", [want(b"texx"), want(b"text2"), want(b""), want(mode=0o600), want(mode=0o4644)]
+    "state",
+    [desired(b"texx"), desired(b"text2"), desired(b""), desired(mode=0o600), desired(mode=0o4644)],
 )
-def test_another_content_or_mode_is_a_different_state(tmp_path: Path, wanted: FileState) -> None:
-    put(tmp_path / "a", want())
-    assert files.read_state(tmp_path / "a") != wanted
+def test_another_content_or_mode_is_a_different_state(tmp_path: Path, state: FileState) -> None:
+    put(tmp_path / "a", desired())
+    assert files.read_state(tmp_path / "a") != state
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_another_owner_is_a_different_state(tmp_path: Path) -> None:
-    put(tmp_path / "a", want())
+    put(tmp_path / "a", desired())
     assert files.read_state(tmp_path / "a") != FileState(b"text", 0o644, 1, 0)
     assert files.read_state(tmp_path / "a") != FileState(b"text", 0o644, 0, 1)
 
 
 def test_only_a_regular_file_has_a_state(tmp_path: Path) -> None:
-    put(tmp_path / "real", want())
+    put(tmp_path / "real", desired())
     (tmp_path / "link").symlink_to("real")
     os.mkfifo(tmp_path / "fifo", 0o644)
     (tmp_path / "directory").mkdir()
@@ -60,31 +61,31 @@ def test_only_a_regular_file_has_a_state(tmp_path: Path) -> None:
 def test_a_link_is_replaced_and_its_target_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("theirs")
     (tmp_path / "link").symlink_to("real")
-    put(tmp_path / "link", want())
+    put(tmp_path / "link", desired())
     assert (tmp_path / "real").read_text() == "theirs"
     assert not (tmp_path / "link").is_symlink()
 
 
 def test_the_set_id_bits_are_kept(tmp_path: Path) -> None:
-    put(tmp_path / "a", want(mode=0o4755))
+    put(tmp_path / "a", desired(mode=0o4755))
     assert (tmp_path / "a").stat().st_mode & 0o7777 == 0o4755
 
 
 def test_a_mode_does_not_depend_on_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
-        put(tmp_path / "a", want(mode=0o666))
+        put(tmp_path / "a", desired(mode=0o666))
     finally:
         os.umask(before)
     assert (tmp_path / "a").stat().st_mode & 0o7777 == 0o666
 
 
 def test_a_staged_file_is_hidden_and_keeps_its_extension(tmp_path: Path) -> None:
-    path = files.stage(tmp_path / ("n" * 250 + ".yaml"), want())
+    path = files.stage(tmp_path / ("n" * 250 + ".yaml"), desired())
     assert path.parent == tmp_path
     assert path.name.startswith(".confd-")
     assert path.suffix == ".yaml"
-    assert files.stage(tmp_path / "a.b c", want()).suffix == ""
+    assert files.stage(tmp_path / "a.b c", desired()).suffix == ""
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_staged_file(tmp_path: Path) -> None:
@@ -94,8 +95,8 @@ def test_a_full_disk_leaves_the_old_file_and_no_staged_file(tmp_path: Path) -> N
         "from confd.core.changes.candidate import FileState\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10000, 10000))\n"
-        "want = FileState(b'x' * 50000, 0o644, *map(int, sys.argv[2:]))\n"
-        "try: files.stage(Path(sys.argv[1]), want)\n"
+        "state = FileState(b'x' * 50000, 0o644, *map(int, sys.argv[2:]))\n"
+        "try: files.stage(Path(sys.argv[1]), state)\n"
         "except OSError as error: print(error.strerror)\n"
     )
     dest = tmp_path / "a"
@@ -110,9 +111,9 @@ def test_a_full_disk_leaves_the_old_file_and_no_staged_file(tmp_path: Path) -> N
 
 def test_only_staged_files_of_the_given_destination_are_removed(tmp_path: Path) -> None:
     mine, other = tmp_path / "mine", tmp_path / "other"
-    files.stage(mine, want())
-    files.stage(mine, want())
-    files.stage(other, want())
+    files.stage(mine, desired())
+    files.stage(mine, desired())
+    files.stage(other, desired())
     (tmp_path / ".confd-mine").mkdir()
     assert files.sweep([mine]) == 2
     assert len(staged(tmp_path)) == 2
@@ -122,7 +123,7 @@ def test_only_staged_files_of_the_given_destination_are_removed(tmp_path: Path) 
 def test_a_kept_staged_file_replaces_the_earlier_one(tmp_path: Path) -> None:
     dest = tmp_path / "a.conf"
     for content in (b"1", b"2"):
-        files.keep(files.stage(dest, want(content)), dest)
+        files.keep(files.stage(dest, desired(content)), dest)
     assert [path.name for path in tmp_path.iterdir()] == [".a.conf.staged"]
     assert files.kept_path(dest).read_bytes() == b"2"
 

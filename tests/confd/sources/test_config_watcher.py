@@ -11,11 +11,11 @@ from tests.confd.confdir_fixture import Confdir
 
 def test_other_files_beside_the_configuration_are_not_edits(tmp_path: Path) -> None:
     calls: list[bool] = []
-    edits = ConfigWatcher(tmp_path, lambda: calls.append(True))
-    edits.on_any_event(FileModifiedEvent(str(tmp_path / "confd.log")))
+    watcher = ConfigWatcher(tmp_path, lambda: calls.append(True))
+    watcher.on_any_event(FileModifiedEvent(str(tmp_path / "confd.log")))
     assert calls == []
-    edits.on_any_event(FileModifiedEvent(str(tmp_path / "conf.d" / "a.toml")))
-    edits.on_any_event(FileMovedEvent(str(tmp_path / "new"), str(tmp_path / "templates")))
+    watcher.on_any_event(FileModifiedEvent(str(tmp_path / "conf.d" / "a.toml")))
+    watcher.on_any_event(FileMovedEvent(str(tmp_path / "new"), str(tmp_path / "templates")))
     assert len(calls) == 2
 
 
@@ -25,8 +25,8 @@ def test_an_edit_behind_a_link_is_noticed(tmp_path: Path) -> None:
     (confd.path / "templates").rename(real)
     (confd.path / "templates").symlink_to(real)
     calls: list[bool] = []
-    edits = ConfigWatcher(confd.path, lambda: calls.append(True))
-    edits.start()
+    watcher = ConfigWatcher(confd.path, lambda: calls.append(True))
+    watcher.start()
     (real / "a.j2").write_text("x")
     wait_until(lambda: calls, "the edit")
-    edits.stop()
+    watcher.stop()

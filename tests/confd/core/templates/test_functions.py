@@ -5,7 +5,6 @@ import pytest
 from confd.core.keyspace.reader import KVPair
 from confd.core.templates import functions, text_functions
 from confd.core.templates.functions import FunctionError
-from confd.sources import host_functions as world
 from tests.confd.core.keyspace.key_sets import reader
 
 KEYS = {
@@ -276,24 +275,3 @@ def test_the_environment_and_the_clock_are_the_given_ones() -> None:
     assert found["getenv"]("NONE") == ""
     assert found["unixTS"]() == "86400"
     assert str(found["datetime"]()) == "1970-01-02 00:00:00.500000+00:00"
-
-
-def test_host_functions_return_names_and_addresses() -> None:
-    assert world.lookup_ip("127.0.0.1") == ["127.0.0.1"]
-    assert world.lookup_ipv6("::1") == ["::1"]
-    assert "127.0.0.1" in world.lookup_ipv4("localhost")
-    assert world.lookup_iface_ipv4("lo") == "127.0.0.1"
-    assert world.HOST["hostname"]()
-    assert world.file_exists("/")
-    assert not world.file_exists("/no/such\0")
-
-
-@pytest.mark.parametrize("name", ["no-such-host.invalid", "a..b"])
-def test_an_unresolved_name_is_an_error_and_not_an_empty_list(name: str) -> None:
-    with pytest.raises(FunctionError, match="the file stays as it is"):
-        world.lookup_ipv4(name)
-
-
-def test_an_interface_without_such_an_address_is_an_error() -> None:
-    with pytest.raises(FunctionError, match="no such address"):
-        world.lookup_iface_ipv6("no-such-interface")

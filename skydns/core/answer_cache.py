@@ -15,8 +15,9 @@ many lookups as the key has segments, however many answers there are.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from itertools import cycle
+
+import msgspec
 
 from skydns.core.dns.edns import OPT_BYTES, UDP_BYTES_MAX, UDP_BYTES_MIN
 from skydns.core.dns.header import HEADER_BYTES
@@ -69,8 +70,7 @@ def question_end(data: bytes) -> int:
     return data.find(0, HEADER_BYTES) + 5
 
 
-@dataclass(frozen=True, slots=True)
-class _CachedAnswer:
+class _CachedAnswer(msgspec.Struct, frozen=True):
     size_bytes: int
     dependencies: frozenset[Name]
 

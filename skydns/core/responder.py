@@ -5,7 +5,8 @@ The responder does no I/O. When a reply needs another server or the store first,
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+
+import msgspec
 
 from coordinator.client.core.view import Changes
 from skydns.core import answer_cache
@@ -43,11 +44,10 @@ LOOPBACK = NetworkList(("127.0.0.0/8", "::1/128"))
 _PLAIN_OPT = b"\0\0\x29" + edns.UDP_BYTES_MAX.to_bytes(2, "big") + bytes(6)
 
 
-@dataclass(slots=True)
-class ResponderCounts:
+class ResponderCounts(msgspec.Struct):
     """What happened since the start. `rcodes` counts replies by the code in their header."""
 
-    rcodes: list[int] = field(default_factory=lambda: [0] * 16)
+    rcodes: list[int] = msgspec.field(default_factory=lambda: [0] * 16)
     computed: int = 0
     truncated: int = 0
     unanswered: int = 0
@@ -56,8 +56,7 @@ class ResponderCounts:
     limited: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Packet:
+class _Packet(msgspec.Struct, frozen=True):
     """A packet: where its question ends, the cache key of its reply, and where it came from."""
 
     data: bytes
@@ -68,8 +67,7 @@ class _Packet:
     recursive: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PendingLookup:
+class PendingLookup(msgspec.Struct, frozen=True):
     """A query that waits until the store was asked for `name`. See `Responder.resume`."""
 
     name: Name
@@ -138,7 +136,7 @@ class Responder:
             case bytes():
                 return self._limited(computed, client, end)
             case Prefetch(bytes(made)):
-                return replace(computed, reply=self._limited(made, client, end))
+                return msgspec.structs.replace(computed, reply=self._limited(made, client, end))
             case _:
                 return computed
 
@@ -203,7 +201,7 @@ class Responder:
         if rcode or not made[6] | made[7]:
             limited_as = bytes((rcode,))
         assert self._limiter is not None
-        verdict = self._limiter.judge(client, limited_as, self._clock())
+        verdict = self._limiter.verdict(client, limited_as, self._clock())
         if verdict is Verdict.SEND:
             return made
         self.counts.limited += 1
@@ -278,8 +276,8 @@ class Responder:
         fixed = split(name)[0]
         if not any(label[0] == HIDDEN for label in fixed) or hidden.knows(fixed):
             return False
-        ours = domain_of(fixed, self._config.domains) is not None
-        return ours and can_be_key(fixed) and not self.zone.exists(fixed)
+        inside = domain_of(fixed, self._config.domains) is not None
+        return inside and can_be_key(fixed) and not self.zone.exists(fixed)
 
     def _own_answer(
         self, query: Query, snapshot: Snapshot, size_bytes_max: int, packet: _Packet
@@ -310,8 +308,7 @@ class Responder:
         return key is not None and bool(self._find_answer(key) or self._find_denial(key))
 
 
-@dataclass(frozen=True, slots=True)
-class _PackedAnswer:
+class _PackedAnswer(msgspec.Struct, frozen=True):
     """An answer, its bytes in all rotations, and what they depend on."""
 
     answer: Answer

@@ -5,9 +5,10 @@ import contextlib
 import socket
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import cast
+
+import msgspec
 
 from skydns.core.responder import Reply
 from skydns.io.pending import Resolve
@@ -19,8 +20,7 @@ Respond = Callable[[bytes, bytes], Reply]
 BURST_MESSAGES = 64
 
 
-@dataclass(frozen=True, slots=True)
-class TcpLimits:
+class TcpLimits(msgspec.Struct, frozen=True):
     """The limits of TCP clients.
 
     A connection is closed when it was idle for `idle_s` (seconds, not minutes: RFC 7766, 6.2.3),
@@ -41,15 +41,14 @@ class TcpLimits:
 TCP_LIMITS = TcpLimits()
 
 
-@dataclass(slots=True)
-class TcpCounts:
+class TcpCounts(msgspec.Struct):
     """What happened since the start."""
 
     opened: int = 0
     received: int = 0
     rejected: int = 0
     timed_out: int = 0
-    open_by_client: Counter[str] = field(default_factory=Counter)
+    open_by_client: Counter[str] = msgspec.field(default_factory=Counter)
 
 
 class TcpServer:

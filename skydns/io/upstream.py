@@ -7,8 +7,9 @@ counts. Everything ends within DEADLINE_S, before a stub resolver gives up.
 import asyncio
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import count
+
+import msgspec
 
 from skydns.core.config import Config, ServerAddress
 from skydns.core.dns.question import question_bytes
@@ -27,8 +28,7 @@ WAITING_MAX = 4096
 Send = Callable[[bytes], None]
 
 
-@dataclass(slots=True)
-class UpstreamCounts:
+class UpstreamCounts(msgspec.Struct):
     """What happened since the start."""
 
     asked: int = 0

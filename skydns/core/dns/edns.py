@@ -2,7 +2,8 @@
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from skydns.core.dns.rr import ExtendedError, RRType
 
@@ -29,14 +30,13 @@ _OPT = struct.Struct("!BHHBBHH")
 _OPTION = struct.Struct("!HH")
 
 
-@dataclass(frozen=True, slots=True)
-class Edns:
+class Edns(msgspec.Struct, frozen=True):
     """What a client's OPT record says. `options` holds only SPECIAL_OPTIONS, by code."""
 
     size_bytes: int
     version: int
     do: bool
-    options: Mapping[int, bytes] = field(default_factory=dict)
+    options: Mapping[int, bytes] = msgspec.field(default_factory=dict)
 
 
 def reply_bytes_max(edns: Edns | None, *, tcp: bool) -> int:

@@ -1,15 +1,15 @@
 """A question, and the query that asks it."""
 
 import struct
-from dataclasses import dataclass
+
+import msgspec
 
 from skydns.core.dns.edns import Edns
 from skydns.core.dns.name import Name
 from skydns.core.dns.rr import CLASS_IN
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """A name in lower case, a type and a class."""
 
     name: Name
@@ -17,8 +17,7 @@ class Question:
     rclass: int = CLASS_IN
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(msgspec.Struct, frozen=True):
     """A parsed query. `flags` are those of its header; its question ends before octet `end`.
 
     `recursive` says that this client may have names looked up at other servers.

@@ -1,12 +1,11 @@
 """A response as a value: its code and its sections, before it becomes bytes."""
 
-from dataclasses import dataclass
+import msgspec
 
 from skydns.core.dns.rr import ExtendedError, Rcode, RRset
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """The code and sections of a reply. `extended_error` tells people why it is as it is."""
 
     rcode: Rcode

@@ -1,9 +1,10 @@
 """Resource records as values, before they become bytes."""
 
-from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import ip_address
 from typing import assert_never
+
+import msgspec
 
 from skydns.core.dns import name as names
 from skydns.core.dns.name import Name
@@ -63,30 +64,26 @@ class ExtendedError(IntEnum):
     NO_REACHABLE_AUTHORITY = 22
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(msgspec.Struct, frozen=True):
     """An IPv4 address in 4 octets, or an IPv6 address in 16 octets (A, AAAA)."""
 
     octets: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(msgspec.Struct, frozen=True):
     """Another name (CNAME, NS, PTR)."""
 
     name: Name
 
 
-@dataclass(frozen=True, slots=True)
-class Mx:
+class Mx(msgspec.Struct, frozen=True):
     """A host that accepts mail."""
 
     preference: int
     exchange: Name
 
 
-@dataclass(frozen=True, slots=True)
-class Srv:
+class Srv(msgspec.Struct, frozen=True):
     """An instance of a service (RFC 2782)."""
 
     priority: int
@@ -95,15 +92,13 @@ class Srv:
     target: Name
 
 
-@dataclass(frozen=True, slots=True)
-class Txt:
+class Txt(msgspec.Struct, frozen=True):
     """A text of any length. The packer splits it into strings of 255 bytes."""
 
     text: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Soa:
+class Soa(msgspec.Struct, frozen=True):
     """The start of a zone of authority."""
 
     primary: Name
@@ -112,8 +107,7 @@ class Soa:
     minimum_s: int
 
 
-@dataclass(frozen=True, slots=True)
-class Hinfo:
+class Hinfo(msgspec.Struct, frozen=True):
     """The answer to ANY (RFC 8482, 4.2)."""
 
     cpu: bytes
@@ -122,8 +116,7 @@ class Hinfo:
 Rdata = Address | Host | Mx | Srv | Txt | Soa | Hinfo
 
 
-@dataclass(frozen=True, slots=True)
-class RRset:
+class RRset(msgspec.Struct, frozen=True):
     """All records of one name and type. They share one TTL (RFC 2181, 5.2)."""
 
     name: Name

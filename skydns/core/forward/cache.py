@@ -1,6 +1,6 @@
 """The replies of other servers, cached as long as they say, and longer when no server answers."""
 
-from dataclasses import dataclass
+import msgspec
 
 from skydns.core.forward.message import ReplyAge, UpstreamReply
 
@@ -16,8 +16,7 @@ PREFETCH_SHARE = 0.1
 PREFETCH_TTL_S_MIN = 10
 
 
-@dataclass(slots=True)
-class CachedReply:
+class CachedReply(msgspec.Struct):
     """A reply, and when it came. `hits` is how often it was of use.
 
     `prefetching` says that it is being asked for again. Until `retry_at_s` no server is asked,

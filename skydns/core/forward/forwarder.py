@@ -1,12 +1,13 @@
 """Which queries are forwarded, to which servers, and what clients get from their replies.
 
-The forwarder sends nothing. It returns a reply that it has, or a `PendingForward`; whoever holds
-that asks the servers, tells the forwarder what came (`learn`), and sends what it makes of that
-(`finish`).
+The forwarder sends nothing. It returns the reply if it has one, or else a `PendingForward`. The
+caller then asks the servers, passes their reply to `learn`, and sends the bytes that `finish`
+returns.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from skydns.core.config import Config, ServerAddress
 from skydns.core.dns import packer
@@ -22,17 +23,16 @@ from skydns.core.forward.message import FAILURE_TTL_S, FRESH, ReplyAge, Upstream
 from skydns.core.zone.answer import Answer, is_reverse
 from skydns.core.zone.zone import Zone
 
-# Transfers are ours to refuse, and ANY serves amplification attacks.
+# We refuse transfers ourselves, and ANY serves amplification attacks.
 _NEVER_FORWARDED = frozenset({RRType.AXFR, RRType.IXFR, RRType.ANY})
 _UNREACHABLE = ExtendedError.NO_REACHABLE_AUTHORITY
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PendingForward:
+class PendingForward(msgspec.Struct, frozen=True, eq=False):
     """A client's query that waits for the reply of one of `servers` to `question`.
 
-    `alias` is the part of the answer that is ours already, when the question is about the target
-    of an alias. Pending forwards with the same `key` need the same reply.
+    `alias` is the part of the answer that we have already, when `question` is about the target of
+    an alias. Pending forwards with the same `key` need the same reply.
     """
 
     data: bytes
@@ -61,8 +61,7 @@ class PendingForward:
         return head + question_bytes(self.question)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Prefetch:
+class Prefetch(msgspec.Struct, frozen=True, eq=False):
     """A reply to send now, if any, and a forward that only renews the cache."""
 
     reply: bytes | None
@@ -104,7 +103,7 @@ class Forwarder:
     def forward(
         self, query: Query, data: bytes, size_bytes_max: int, zone: Zone
     ) -> Forwarded | None:
-        """Forward a query, or return None for a question that is ours."""
+        """Forward a query, or return None for a question that we answer ourselves."""
         question = query.question
         if not query.recursive or question.rclass != CLASS_IN or question.type in _NEVER_FORWARDED:
             return None
@@ -203,7 +202,8 @@ def _reply(pending: PendingForward, upstream: UpstreamReply, age: ReplyAge) -> b
         return message.write_reply(upstream, query, data, pending.size_bytes_max, age)
     # Without an address the client gets the alias alone, and may follow it itself.
     rest = message.addresses(upstream, pending.question, age.age_s)
-    return _own_reply(pending, replace(pending.alias, answer=(*pending.alias.answer, *rest)))
+    answer = (*pending.alias.answer, *rest)
+    return _own_reply(pending, msgspec.structs.replace(pending.alias, answer=answer))
 
 
 def _failure(pending: PendingForward) -> bytes:

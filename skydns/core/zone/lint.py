@@ -4,7 +4,6 @@ An error is a key that is not served. A warning is a key that is served, and pro
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -25,8 +24,7 @@ FIELDS = frozenset(ServiceValue.__struct_fields__)
 FOREIGN_FIELDS = frozenset({"id", "key", "found", "check", "owner", "setidentifier", "weighted"})
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """What is wrong with a key. `error` says that the key is not served."""
 
     key: str

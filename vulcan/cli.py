@@ -1,7 +1,6 @@
 """The console script `vulcand`."""
 
 import socket
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
@@ -10,7 +9,7 @@ import typer
 from daemonkit import options
 from daemonkit.observe import logs
 
-app = options.program("HTTP reverse proxy configured by keys of the store.")
+app = options.program("HTTP reverse proxy that is configured by keys in the store.")
 
 Interface = Annotated[
     str, typer.Option("--interface", metavar="ADDRESS", help="Address to serve on.")
@@ -26,14 +25,17 @@ ApiPort = Annotated[
     int, typer.Option("--api-port", "--apiPort", min=0, max=65535, help="Port of the API.")
 ]
 Prefix = Annotated[
-    str, typer.Option("--prefix", "--etcdKey", metavar="PATH", help="Where the proxy's keys are.")
+    str,
+    typer.Option("--prefix", "--etcdKey", metavar="PATH", help="Prefix of the keys in the store."),
 ]
 
 
 ApiToken = Annotated[
     Path | None,
     typer.Option(
-        "--api-token-file", metavar="FILE", help="Token that the API asks for; none without it."
+        "--api-token-file",
+        metavar="FILE",
+        help="File with the token that clients of the API must send; without it, none is needed.",
     ),
 ]
 SealKey = Annotated[
@@ -42,21 +44,27 @@ SealKey = Annotated[
         "--seal-key",
         "--sealKey",
         metavar="HEX,...",
-        help="Keys that open hosts' key pairs; the first one seals. Better in the environment.",
+        help="Keys that open the key pairs of hosts; the first one seals. Better set "
+        "VULCAND_SEAL_KEY, since other users can read a command line.",
     ),
 ]
 AccessLog = Annotated[
     str,
-    typer.Option("--access-log", metavar="FILE", help="A line a request; - is standard output."),
+    typer.Option(
+        "--access-log",
+        metavar="FILE",
+        help="File for one line for each request; - is standard output.",
+    ),
 ]
 AccessLogFormat = Annotated[
     Literal["json", "combined"],
-    typer.Option("--access-log-format", help="Form of the access log; Apache's is combined."),
+    typer.Option("--access-log-format", help="Format of the access log; combined is Apache's."),
 ]
 DefaultListener = Annotated[
     bool,
     typer.Option(
-        "--default-listener/--no-default-listener", help="Whether --interface and --port serve."
+        "--default-listener/--no-default-listener",
+        help="Whether to serve on --interface and --port.",
     ),
 ]
 Aliases = Annotated[
@@ -64,13 +72,15 @@ Aliases = Annotated[
     typer.Option(
         "--aliases",
         metavar="TEXT=OTHER,...",
-        help="Routes with TEXT are there with OTHER in its place, too.",
+        help="A route with TEXT also matches with OTHER in its place.",
     ),
 ]
 Node = Annotated[
     str,
     typer.Option(
-        "--node", metavar="NAME", help="What `vctl status` calls this node; else the host's name."
+        "--node",
+        metavar="NAME",
+        help="Name of this node in `vctl status`; the default is the host name.",
     ),
 ]
 ClientConnections = Annotated[
@@ -79,12 +89,16 @@ ClientConnections = Annotated[
         "--client-connections",
         min=0,
         metavar="N",
-        help="How many a worker takes from one address; 0 is no bound, as behind a balancer.",
+        help="Connections that a worker accepts from one address; 0 means no limit, "
+        "for use behind a load balancer.",
     ),
 ]
 CompatOrder = Annotated[
     Literal["specific", "vulcand"],
-    typer.Option("--compat-order", help="Which of several routes goes first."),
+    typer.Option(
+        "--compat-order",
+        help="Which of several matching routes wins: the most specific, or as in vulcand.",
+    ),
 ]
 
 
@@ -117,7 +131,7 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
     log_format: options.LogFormat = "text",
     config: options.Config = None,  # noqa: ARG001 - its callback has read the file
 ) -> None:
-    """Forward HTTP requests by the frontends, backends and servers below a prefix."""
+    """Forward HTTP requests as the keys below a prefix say."""
     from coordinator.client import StoreError, Tls
     from vulcan.core.config.secretbox import SealError, SealKeys, parse_key
     from vulcan.daemon import run
@@ -145,7 +159,7 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
             log_level=log_level,
             log_format=log_format,
             node=node or socket.gethostname(),
-            version=_version(),
+            version=options.installed_version(),
         )
         code = run(settings)
     except (StoreError, SealError) as error:
@@ -161,13 +175,6 @@ def _aliases(text: str) -> tuple[tuple[str, str], ...]:
         if not old or not equals or not new:
             raise options.Failure(f"--aliases: {old!r} is not TEXT=OTHER", options.EXIT_USAGE)
     return tuple((old, new) for old, _, new in pairs)
-
-
-def _version() -> str:
-    try:
-        return metadata.version("slashetc")
-    except metadata.PackageNotFoundError:  # in a checkout that is not installed
-        return "unknown"
 
 
 def main() -> NoReturn:

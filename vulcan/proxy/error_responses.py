@@ -1,4 +1,4 @@
-"""What the proxy answers by itself, byte for byte as vulcand does."""
+"""The proxy's own responses, byte for byte as in vulcand."""
 
 from http import HTTPStatus
 
@@ -10,13 +10,13 @@ _TEXTS = {status.value: status.phrase for status in HTTPStatus} | {
 }
 
 
-def refuse(
-    exchange: Exchange, status: int, text: str = "", *, refusal: MiddlewareResponse | None = None
+def send_error(
+    exchange: Exchange, status: int, text: str = "", *, response: MiddlewareResponse | None = None
 ) -> None:
-    """Answer with an error; `text` instead of the status's own words, or what a refusal says."""
+    """Send an error response: the middleware's own, or `text`, or the status's own words."""
     kind, fields = b"text/plain; charset=utf-8", b""
-    if refusal is not None:
-        kind, fields, body = refusal.content_type, refusal.fields, refusal.body
+    if response is not None:
+        kind, fields, body = response.content_type, response.fields, response.body
     elif status == 404:
         kind, body = b"application/json", b'{"error":"not found"}'
     else:

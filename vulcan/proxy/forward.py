@@ -29,7 +29,7 @@ from vulcan.core.http.response_head import ClientHead, edit_head
 from vulcan.core.http.traceparent import TraceparentSource
 from vulcan.core.middleware.chain import MiddlewareRequest, MiddlewareResponse, MiddlewareRun
 from vulcan.proxy.connection import UpstreamConnection, UpstreamFailure
-from vulcan.proxy.error_responses import refuse
+from vulcan.proxy.error_responses import send_error
 from vulcan.proxy.pool import ConnectionPool
 from vulcan.proxy.tunnel import Tunnel
 
@@ -288,7 +288,7 @@ class ForwardedRequest:
                     self.connection.deadline_s = self.context.now() + BODY_IDLE_S
                 case Respond(status, outcome):
                     self._drop_connection()
-                    refuse(self.client, status, refusal=refusal)
+                    send_error(self.client, status, response=refusal)
                     _release(self.client, self.exchange.body)
                     self._end(status, outcome)
                 case Abort(outcome):

@@ -20,7 +20,7 @@ from vulcan.core.http.traceparent import TraceparentSource
 from vulcan.core.routing.route import Route
 from vulcan.proxy.accesslog import AccessLog
 from vulcan.proxy.backend_pools import BackendPools
-from vulcan.proxy.error_responses import refuse
+from vulcan.proxy.error_responses import send_error
 from vulcan.proxy.forward import ForwardContext, ForwardedRequest
 from vulcan.proxy.sinks import Sinks
 
@@ -120,15 +120,15 @@ class Proxy:
         except BadMessage as bad:
             self._states.unrouted.answer(bad.status)
             exchange.be_last()  # a client that sends a doubtful message has no second request
-            refuse(exchange, bad.status, bad.reason)
+            send_error(exchange, bad.status, bad.reason)
             return None
         except HopsExhausted as end:
             self._states.unrouted.answer(end.status)
-            refuse(exchange, end.status, str(end))
+            send_error(exchange, end.status, str(end))
             return None
         if plan is None:
             self._states.unrouted.answer(404)
-            refuse(exchange, 404)
+            send_error(exchange, 404)
         return plan
 
     def _finished(self, request: ForwardedRequest, status: int, outcome: str) -> None:

@@ -46,7 +46,9 @@ class Sinks:
             sock = self._sockets.get(target)
             if sock is None:
                 sock = self._sockets[target] = _connected(target)
-            sock.send(syslog.line(target, _record(trace, forwarded, status, seconds), os.getpid()))
+            sock.send(
+                syslog.format_line(target, _record(trace, forwarded, status, seconds), os.getpid())
+            )
         except OSError as error:
             _log.debug("trace-not-sent", host=target.host, path=target.path, error=str(error))
             if sock := self._sockets.pop(target, None):

@@ -209,10 +209,10 @@ def test_key_pairs_are_sealed_without_a_running_vulcand(vctl: Vctl, tmp_path: Pa
     flags = ["-sealKey", secret, "-cert", str(cert), "-privateKey", str(key)]
     sealed = json.loads(done(vctl("secret", "seal_keypair", *flags)))
     assert SealKeys((parse_key(secret),)).open(sealed).cert == cert.read_bytes()
-    kept = tmp_path / "key"
-    done(vctl("secret", "new_key", "-f", str(kept)))
-    assert len(kept.read_text()) == 64
-    assert kept.stat().st_mode & 0o777 == 0o600
+    file = tmp_path / "key"
+    done(vctl("secret", "new_key", "-f", str(file)))
+    assert len(file.read_text()) == 64
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_the_log_level_is_changed_in_every_process(live: Site, vctl: Vctl):
@@ -237,7 +237,7 @@ def test_top_shows_rates_latencies_codes_and_network_errors(live: Site, vctl: Vc
             row[:] = next((each for each in rows if each[0] == host), [])
             return "204:" in row
 
-        wait_until(counted, "the worker has told", 30)
+        wait_until(counted, "the worker has reported", 30)
     columns = "Id Route R/sec 50ile[ms] 95ile[ms] 99ile[ms] Status codes % Net. errors %"
     assert columns.split() == vctl("top").rows("Frontends")[0]
     assert row[row.index("204:") + 1] == "100.00"
@@ -250,8 +250,8 @@ def test_status_shows_every_node_with_its_index_and_lag(live: Site, vctl: Vctl):
     live.settle()
     index = live.vulcand.state()["index"]
     store, key = live.store, "/vulcand-status/two"
-    told = {"Node": "two", "Index": index - 1, "Changed": index - 1}
-    store.put(key, json.dumps(told), ttl_s=60)
+    status = {"Node": "two", "Index": index - 1, "Changed": index - 1}
+    store.put(key, json.dumps(status), ttl_s=60)
     rows = vctl("status").rows("Nodes")
     assert rows[0][:3] == ["Node", "Index", "Lag"]
     assert [row[0] for row in rows[1:]] == ["one", "two"]
@@ -281,13 +281,13 @@ def test_a_trace_continues_with_a_new_span_and_an_invalid_one_is_replaced(live: 
         for given in (f"00-{TRACE}-{SPAN}-01", f"00-{'0' * 32}-{SPAN}-01", "nonsense"):
             client.ask(f"GET / HTTP/1.1\nHost: {host}\ntraceparent: {given}\ntracestate: a=b")
         client.ask(f"GET / HTTP/1.1\nHost: {host}")
-        told = [str(call.field("traceparent")).split("-") for call in origin.calls]
-    assert [each[0] for each in told] == ["00"] * 4
-    assert [each[1] == TRACE for each in told] == [True, False, False, False]
-    assert told[0][3] == "01"
-    assert len({each[1] for each in told}) == 4
-    assert len({SPAN, *(each[2] for each in told)}) == 5
-    assert all(len(each[1]) == 32 and len(each[2]) == 16 for each in told)
+        traces = [str(call.field("traceparent")).split("-") for call in origin.calls]
+    assert [each[0] for each in traces] == ["00"] * 4
+    assert [each[1] == TRACE for each in traces] == [True, False, False, False]
+    assert traces[0][3] == "01"
+    assert len({each[1] for each in traces}) == 4
+    assert len({SPAN, *(each[2] for each in traces)}) == 5
+    assert all(len(each[1]) == 32 and len(each[2]) == 16 for each in traces)
     assert origin.calls[0].field("tracestate") == "a=b"
 
 
@@ -308,7 +308,7 @@ def test_explain_names_the_server_and_why(live: Site, vctl: Vctl, host: str):
         live.route(origin, host)
         said = json.loads(done(vctl("explain", "GET", f"http://{host}/a", "-H", "X: y")))
         assert (said["Frontend"], said["Server"]) == (host, "s")
-        assert said["Why"] == "the only one in rotation"
+        assert said["Why"] == "the only available server"
         assert said["Index"] > 0
         live.server("t", "http://127.0.0.1:1", host)
         live.settle()

@@ -1,7 +1,7 @@
-"""Keeping bad keys out: a key that cannot be used keeps its last good value in force.
+"""Admission of keys: while a key's new value is invalid, its last good value stays in force.
 
-The supervisor judges every change once; workers get only what passed. What passed is kept,
-so that a worker that starts later gets the same last good values as the others have.
+The supervisor checks every change once, and workers get only what it admits. It keeps the admitted
+values, so that a worker that starts later gets the same last good values as the others.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ from vulcan.core.config.secretbox import SealKeys
 
 @dataclass(frozen=True, slots=True)
 class RejectedKey:
-    """Why a key is not in force as written; `last_good` is the index of the value in its place."""
+    """Why a key's value is not in force. `last_good` is the index of the value that is."""
 
     reason: str
     modified: int
@@ -25,23 +25,23 @@ class RejectedKey:
 
 
 class KeyAdmission:
-    """The keys below a prefix, each at its newest good value."""
+    """The keys below a prefix, each with its last good value."""
 
-    def __init__(self, prefix: str, seal: SealKeys = NO_SEAL_KEYS) -> None:
-        self._seal = seal
+    def __init__(self, prefix: str, seal_keys: SealKeys = NO_SEAL_KEYS) -> None:
+        self._seal_keys = seal_keys
         self._below = prefix + "/"
         self._good = View()
         self._refused: dict[str, RejectedKey] = {}
 
     @property
     def refused(self) -> Mapping[str, RejectedKey]:
-        """The keys that are not in force as written."""
+        """The keys whose newest value is not in force."""
         return MappingProxyType(self._refused)
 
     def modified(self, key: str) -> int | None:
-        """Return the index of a key's value as written, good or not; None without the key."""
-        if refusal := self._refused.get(key):
-            return refusal.modified
+        """Return the index of a key's newest value, valid or not; None without the key."""
+        if rejected := self._refused.get(key):
+            return rejected.modified
         entry = self._good.entries.get(key)
         return entry.modified if entry else None
 
@@ -51,31 +51,31 @@ class KeyAdmission:
         return max((*good, *(why.modified for why in self._refused.values())), default=0)
 
     def everything(self) -> Changes:
-        """Return all that is in force, for who starts anew."""
+        """Return all keys in force, for a worker that starts."""
         good = self._good
         return Changes(good.cluster, good.index, tuple(good.entries.values()), reset=True)
 
     def admit(self, changes: Changes) -> Changes:
-        """Take changes in; return them without what is bad."""
+        """Check changes, and return the valid ones."""
         removed = list(changes.removed)
         if changes.reset:
-            here = {entry.key for entry in changes.entries}
-            removed += [key for key in self._good.entries if key not in here]
-            self._refused = {key: why for key, why in self._refused.items() if key in here}
+            present = {entry.key for entry in changes.entries}
+            removed += [key for key in self._good.entries if key not in present]
+            self._refused = {key: why for key, why in self._refused.items() if key in present}
         for key in removed:
             self._refused.pop(key, None)
-        entries = tuple(entry for entry in changes.entries if self._passes(entry))
+        entries = tuple(entry for entry in changes.entries if self._is_valid(entry))
         admitted = Changes(changes.cluster, changes.index, entries, tuple(removed))
         self._good.apply(admitted)
         return admitted
 
-    def _passes(self, entry: Entry) -> bool:
+    def _is_valid(self, entry: Entry) -> bool:
         try:
-            decode(entry.key.removeprefix(self._below), entry.value, self._seal)
+            decode(entry.key.removeprefix(self._below), entry.value, self._seal_keys)
         except ModelError as error:
-            kept = self._good.entries.get(entry.key)
+            good = self._good.entries.get(entry.key)
             self._refused[entry.key] = RejectedKey(
-                str(error), entry.modified, kept.modified if kept else None
+                str(error), entry.modified, good.modified if good else None
             )
             return False
         self._refused.pop(entry.key, None)
@@ -83,7 +83,7 @@ class KeyAdmission:
 
 
 def merge_changes(batch: Iterable[Changes]) -> Changes:
-    """Return one Changes with the effect of several in order."""
+    """Merge several changes, in order, into one with the same effect."""
     cluster, index, reset = "", 0, False
     written: dict[str, Entry] = {}
     removed: dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""What a certificate says: whether it goes with its key, for which names, until when."""
+"""Certificates: whether one belongs to its key, its names, and when it expires."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,14 @@ from vulcan.core.config.secretbox import KeyPair
 
 
 class CertificateError(ValueError):
-    """A key pair that TLS could not use; the message says why."""
+    """A key pair that TLS cannot use; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """The facts of a chain's first certificate."""
+    """The names and the expiry of a chain's first certificate."""
 
-    names: tuple[str, ...]  # lower case; `*.example.com` for one label
+    names: tuple[str, ...]  # lower case; `*` stands for one label
     not_after_s: float  # Unix time
 
 

@@ -1,6 +1,6 @@
-"""The JSON of keys as vulcand writes it: Go field names, in any case.
+"""The JSON of keys as vulcand writes it: Go's field names, in any case.
 
-Unknown fields are skipped, `null` is as good as absent.
+Unknown fields are skipped. `null` means the same as an absent field.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import msgspec
 
 
 class DocumentError(ValueError):
-    """JSON that is not the document; the message says which field and why."""
+    """JSON that is not a valid document; the message names the field and the reason."""
 
 
 _GO_NAMES = {
@@ -27,11 +27,11 @@ def _go_name(name: str) -> str:
 
 
 class Document(msgspec.Struct, frozen=True, rename=_go_name, kw_only=True):
-    """The JSON of one key. Instances come from `decode` alone."""
+    """The JSON of one key. Only `decode` and `convert` make instances."""
 
 
 class TimeoutsDocument(Document, frozen=True, kw_only=True):
-    """Durations as Go writes them; empty for the default."""
+    """Time limits as durations; empty for the default."""
 
     read: str = ""
     dial: str = ""
@@ -46,7 +46,7 @@ class KeepAliveDocument(Document, frozen=True, kw_only=True):
 
 
 class SessionCacheSettingsDocument(Document, frozen=True, kw_only=True):
-    """How many TLS sessions are kept; 0 for the default."""
+    """The size of the cache of TLS sessions; 0 for the default."""
 
     capacity: int = 0
 
@@ -59,7 +59,7 @@ class SessionCacheDocument(Document, frozen=True, kw_only=True):
 
 
 class TlsDocument(Document, frozen=True, kw_only=True):
-    """TLS of a listener or towards servers. CA and ServerName are ours."""
+    """TLS of a listener, or of connections to servers. CA and ServerName are ours."""
 
     prefer_server_cipher_suites: bool = False
     insecure_skip_verify: bool = False
@@ -73,7 +73,7 @@ class TlsDocument(Document, frozen=True, kw_only=True):
 
 
 class HealthCheckDocument(Document, frozen=True, kw_only=True):
-    """Asking servers whether they are well; ours. Without a path a connection is enough."""
+    """Health checks of servers; ours. Without a path, a connection is enough."""
 
     path: str = ""
     method: str = "GET"
@@ -86,7 +86,7 @@ class HealthCheckDocument(Document, frozen=True, kw_only=True):
 
 
 class PassiveDocument(Document, frozen=True, kw_only=True):
-    """Leaving a server out after failed requests; ours."""
+    """Ejecting a server after failed requests; ours."""
 
     failures: int = 0
     penalty: str = ""
@@ -94,7 +94,7 @@ class PassiveDocument(Document, frozen=True, kw_only=True):
 
 
 class StickyDocument(Document, frozen=True, kw_only=True):
-    """A cookie that keeps a client with its server; ours."""
+    """A cookie that binds a client to one server; ours."""
 
     cookie: str
     path: str = "/"
@@ -105,7 +105,7 @@ class StickyDocument(Document, frozen=True, kw_only=True):
 
 
 class BackendSettingsDocument(Document, frozen=True, kw_only=True):
-    """`Settings` of a backend. vulcand skips those from Balance on, which are ours."""
+    """`Settings` of a backend. Those from Balance on are ours; vulcand skips them."""
 
     timeouts: TimeoutsDocument = TimeoutsDocument()
     keep_alive: KeepAliveDocument = KeepAliveDocument()
@@ -127,7 +127,7 @@ class BackendDocument(Document, frozen=True, kw_only=True):
 
 
 class ServerDocument(Document, frozen=True, kw_only=True, omit_defaults=True):
-    """The value of `backends/ID/servers/ID`. Weight is ours; 0 lets the server drain."""
+    """The value of `backends/ID/servers/ID`. Weight is ours; 0 drains the server."""
 
     id: str = ""
     url: str
@@ -135,14 +135,14 @@ class ServerDocument(Document, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class LimitsDocument(Document, frozen=True, kw_only=True):
-    """Bounds on request bodies; nothing is buffered, so memory needs none."""
+    """Limits on request bodies."""
 
     max_mem_body_bytes: int = 0
     max_body_bytes: int = 0
 
 
 class FrontendSettingsDocument(Document, frozen=True, kw_only=True):
-    """`Settings` of a frontend. Priority is ours: vulcand skips it."""
+    """`Settings` of a frontend. Priority is ours; vulcand skips it."""
 
     limits: LimitsDocument = LimitsDocument()
     failover_predicate: str = ""
@@ -165,7 +165,7 @@ class FrontendDocument(Document, frozen=True, kw_only=True):
 
 
 class OcspDocument(Document, frozen=True, kw_only=True):
-    """Stapling, which is accepted and has no effect."""
+    """OCSP stapling, which is accepted but has no effect."""
 
     enabled: bool = False
     period: str = ""
@@ -174,7 +174,7 @@ class OcspDocument(Document, frozen=True, kw_only=True):
 
 
 class HostSettingsDocument(Document, frozen=True, kw_only=True):
-    """`Settings` of a host. The key pair is sealed, as it is or once more in base64."""
+    """`Settings` of a host. The key pair is sealed, with or without base64."""
 
     default: bool = False
     key_pair: str | dict[str, Any] | None = None
@@ -190,7 +190,7 @@ class HostDocument(Document, frozen=True, kw_only=True):
 
 
 class AddressDocument(Document, frozen=True, kw_only=True):
-    """Where a listener listens."""
+    """The address of a listener."""
 
     network: str = "tcp"
     address: str
@@ -214,7 +214,7 @@ class ListenerDocument(Document, frozen=True, kw_only=True):
 
 
 class MiddlewareDocument(Document, frozen=True, kw_only=True):
-    """The value of `frontends/ID/middlewares/ID`: an envelope around what its type asks for."""
+    """The value of `frontends/ID/middlewares/ID`: an envelope around the settings of its type."""
 
     id: str = ""
     type: str
@@ -233,7 +233,7 @@ class RateLimitDocument(Document, frozen=True, kw_only=True):
 
 
 class RateDocument(Document, frozen=True, kw_only=True):
-    """One rate, as a request's header may carry them."""
+    """One rate, as a request's header may bring it."""
 
     period_seconds: int
     requests: int
@@ -258,7 +258,7 @@ class RewriteDocument(Document, frozen=True, kw_only=True):
 
 
 class ActionDocument(Document, frozen=True, kw_only=True):
-    """What a breaker does: the fields of all types of action in one."""
+    """An action of a breaker: the fields of all types of action in one."""
 
     status_code: int = 0
     content_type: str = ""
@@ -278,7 +278,7 @@ class TypedActionDocument(Document, frozen=True, kw_only=True):
 
 
 class BreakerDocument(Document, frozen=True, kw_only=True):
-    """`cbreaker`. Durations are nanoseconds, or texts as Go writes them; 0 for the default."""
+    """`cbreaker`. Durations are nanoseconds or texts such as `10s`; 0 for the default."""
 
     condition: str
     fallback: TypedActionDocument | str | None = None
@@ -298,7 +298,7 @@ class TraceDocument(Document, frozen=True, kw_only=True):
 
 
 class BasicAuthDocument(Document, frozen=True, kw_only=True):
-    """`basicauth`, ours; `auth` as the plugin of vulcand has a single user."""
+    """`basicauth`, ours. `auth`, a plugin of vulcand, has a single user."""
 
     username: str = ""
     password: str = ""
@@ -307,7 +307,7 @@ class BasicAuthDocument(Document, frozen=True, kw_only=True):
 
 
 class HeadersDocument(Document, frozen=True, kw_only=True):
-    """`headers`, ours: fields to set and to remove, of requests and of answers."""
+    """`headers`, ours: fields to set and to remove, in requests and responses."""
 
     request: dict[str, str] = {}
     response: dict[str, str] = {}
@@ -316,7 +316,7 @@ class HeadersDocument(Document, frozen=True, kw_only=True):
 
 
 class IpAllowDocument(Document, frozen=True, kw_only=True):
-    """`ipallow`, ours: networks; what is denied is denied also where it is allowed."""
+    """`ipallow`, ours: networks. `Deny` goes before `Allow`."""
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
@@ -335,7 +335,7 @@ def decode(value: str, document: type[_D]) -> _D:
 
 
 def convert(raw: object, document: type[_D]) -> _D:
-    """Take what JSON holds as a document. Raises DocumentError."""
+    """Convert decoded JSON to a document. Raises DocumentError."""
     try:
         return msgspec.convert(_canonical(raw), document)
     except msgspec.ValidationError as error:
@@ -345,7 +345,7 @@ def convert(raw: object, document: type[_D]) -> _D:
 
 
 def unknown(value: str, document: type[Document]) -> list[str]:
-    """Return the fields of a value, which `decode` took, that mean nothing to us."""
+    """Return the fields of a valid value that have no meaning here."""
     return sorted(_unknown(_canonical(msgspec.json.decode(value)), document))
 
 
@@ -363,12 +363,12 @@ def _unknown(raw: object, kind: object) -> Iterator[str]:
                 yield from (f"{name}.{inner}" for inner in _unknown(item, part))
 
 
-# Their keys are an operator's own words, not names of ours. `middleware` is converted by its type.
+# The names in these objects are the operator's own. `middleware` is converted by its type.
 _OPAQUE = frozenset(("headers", "form", "body", "users", "request", "response", "middleware"))
 
 
 def _canonical(raw: object) -> object:
-    """Give known fields Go's spelling and drop nulls; the last spelling of a field wins."""
+    """Return known fields in Go's spelling, without nulls; the last spelling of a field wins."""
     if isinstance(raw, dict):
         return {
             _SPELLING.get(name.lower(), name): item if name.lower() in _OPAQUE else _canonical(item)

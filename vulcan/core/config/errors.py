@@ -1,5 +1,5 @@
-"""What keys can be refused for."""
+"""The error of a key that cannot be used."""
 
 
 class ModelError(ValueError):
-    """A key that cannot be used; the message says which field, why, and the remedy."""
+    """A key that cannot be used; the message names the field, the reason and the remedy."""

@@ -1,8 +1,8 @@
-"""Key pairs of hosts as vulcand seals them: NaCl's secretbox around JSON, in JSON.
+"""Key pairs of hosts, sealed as in vulcand: JSON, encrypted by NaCl's secretbox, in JSON.
 
-Plaintext: `{"Key": base64(PEM), "Cert": base64(PEM chain)}`. Sealed:
-`{"Encryption": "secretbox.v1", "Value": {"Val": base64, "Nonce": base64}}`; in a host's key this
-is one more base64, though vulcand's documentation shows it bare. Both are read.
+The plaintext is `{"Key": base64(PEM), "Cert": base64(PEM chain)}`. The sealed form is
+`{"Encryption": "secretbox.v1", "Value": {"Val": base64, "Nonce": base64}}`. vulcand encodes it in
+base64 once more in a host's key, although its documentation shows it without; we read both.
 """
 
 import base64
@@ -20,7 +20,7 @@ _ENCRYPTION = "secretbox.v1"
 
 
 class SealError(ValueError):
-    """Something cannot be sealed or opened; the message says why and what to do."""
+    """A key pair that cannot be sealed or opened; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class KeyPair:
     cert: bytes
 
     def __repr__(self) -> str:
-        return "KeyPair(...)"  # keys do not belong in logs
+        return "KeyPair(...)"  # private keys do not belong in logs
 
 
 class _Plain(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ class _Sealed(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class SealKeys:
-    """Seal keys: the first seals, all open, so that a key can be exchanged for another."""
+    """The seal keys. The first one seals; all of them open, so that you can replace a key."""
 
     keys: tuple[bytes, ...] = ()
 
@@ -59,7 +59,7 @@ class SealKeys:
         return f"SealKeys({len(self.keys)} keys)"
 
     def seal(self, pair: KeyPair, nonce: bytes) -> bytes:
-        """Return the sealed JSON. SealError without a key."""
+        """Return the sealed JSON. Raises SealError without a key."""
         if not self.keys:
             raise SealError("no seal key: start vulcand with --seal-key")
         plain = msgspec.json.encode(_Plain(pair.key, pair.cert))
@@ -67,7 +67,7 @@ class SealKeys:
         return msgspec.json.encode(_Sealed(_ENCRYPTION, _Value(box.ciphertext, nonce)))
 
     def open(self, sealed: str | dict[str, Any]) -> KeyPair:
-        """Open a host's KeyPair, as it is or in base64. Raises SealError."""
+        """Open a host's KeyPair, with or without base64. Raises SealError."""
         if not self.keys:
             raise SealError("the key pair is sealed: start vulcand with --seal-key")
         try:
@@ -78,7 +78,7 @@ class SealKeys:
         except (binascii.Error, msgspec.DecodeError, msgspec.ValidationError) as error:
             raise SealError(f"not a sealed key pair: {error}") from None
         if box.encryption != _ENCRYPTION:
-            raise SealError(f'Encryption is "{box.encryption}": only {_ENCRYPTION} is known')
+            raise SealError(f'Encryption is "{box.encryption}": only {_ENCRYPTION} is supported')
         return self._opened(box.value)
 
     def _opened(self, value: _Value) -> KeyPair:
@@ -89,7 +89,7 @@ class SealKeys:
             except (CryptoError, ValueError, msgspec.DecodeError):
                 continue
             return KeyPair(pair.key, pair.cert)
-        raise SealError("no seal key opens the key pair")
+        raise SealError("none of the seal keys opens the key pair")
 
 
 def parse_key(text: str) -> bytes:
@@ -99,5 +99,5 @@ def parse_key(text: str) -> bytes:
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
-        raise SealError("a seal key is 64 hex digits: `vctl secret new_key` makes one")
+        raise SealError("a seal key has 64 hex digits: make one with `vctl secret new_key`")
     return key

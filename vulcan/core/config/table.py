@@ -2,7 +2,7 @@
 
 `Table.advanced` applies changes of keys and returns the next table. It copies only the maps that
 change and decodes only the changed keys: changing one server among ten thousand frontends copies
-one small map. Only the hosts whose frontends changed are indexed anew.
+one small map. Only the hosts whose frontends changed are indexed again.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

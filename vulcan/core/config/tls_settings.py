@@ -1,10 +1,10 @@
-"""TLS settings under Go's names, and what OpenSSL calls the same things."""
+"""TLS settings: from Go's names to those of OpenSSL."""
 
 from dataclasses import dataclass
 
 from vulcan.core.config.documents import TlsDocument
 
-# TLS 1.0 and 1.1 are broken (RFC 8996): their names are known, so that they can be refused.
+# TLS 1.0 and 1.1 are not safe (RFC 8996). Their names are here so that an error can say so.
 VERSIONS = {"VersionTLS12": 12, "VersionTLS13": 13}
 OLD_VERSIONS = frozenset(("VersionTLS10", "VersionTLS11", "VersionSSL30"))
 SUITES = {
@@ -31,7 +31,7 @@ class TlsSettings:
 
     version_min: int = 12
     version_max: int = 13
-    suites: tuple[str, ...] = ()  # of TLS 1.2, in OpenSSL's names; empty for its defaults
+    suites: tuple[str, ...] = ()  # for TLS 1.2, in OpenSSL's names; empty for its defaults
     prefer_server: bool = False
     tickets: bool = True
     sessions: int = SESSIONS
@@ -50,7 +50,7 @@ def settings(document: TlsDocument | None) -> TlsSettings:
         raise ValueError("MinVersion is above MaxVersion")
     cache = document.session_cache
     if cache.type.upper() not in {"", "LRU"}:
-        raise ValueError(f'SessionCache.Type is "{cache.type}": only LRU is known')
+        raise ValueError(f'SessionCache.Type is "{cache.type}": only LRU is supported')
     if cache.settings.capacity < 0:
         raise ValueError("SessionCache.Settings.Capacity is negative")
     return TlsSettings(
@@ -70,7 +70,7 @@ def _version(field: str, name: str, default: int) -> int:
     if not name:
         return default
     if name in OLD_VERSIONS:
-        raise ValueError(f"{field} is {name}: it is no longer safe, use VersionTLS12 or later")
+        raise ValueError(f"{field} is {name}: it is not safe; use VersionTLS12 or later")
     if name not in VERSIONS:
         raise ValueError(f'{field} is "{name}": use {" or ".join(VERSIONS)}')
     return VERSIONS[name]
@@ -78,7 +78,7 @@ def _version(field: str, name: str, default: int) -> int:
 
 def _suite(name: str) -> str:
     if any(weak in name for weak in WEAK_SUITES):
-        raise ValueError(f"CipherSuites has {name}: it is no longer safe, remove it")
+        raise ValueError(f"CipherSuites has {name}: it is not safe; remove it")
     if name not in SUITES:
-        raise ValueError(f'CipherSuites has "{name}": it is not a suite of TLS 1.2 that Go names')
+        raise ValueError(f'CipherSuites has "{name}": Go has no suite of TLS 1.2 with this name')
     return SUITES[name]

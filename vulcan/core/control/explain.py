@@ -1,4 +1,4 @@
-"""Why a request goes where it goes: the very table that routes, query aloud."""
+"""Explain where a request would go, and why. The answer comes from the table in force."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -28,11 +28,11 @@ class ExplainQuery:
 def explain(
     table: Table, query: ExplainQuery, down: Collection[tuple[str, str]] = ()
 ) -> dict[str, Any]:
-    """Return the candidates with their first failing condition, the chain and the server.
+    """Return the candidates with their first failing condition, the middlewares and the server.
 
-    `down` are the servers, by backend and address, that fail their checks.
+    `down` are the servers, by backend and address, that fail their health checks.
     """
-    view = _facts(query.method, query.url, query.headers, query.peer)
+    view = _view(query)
     rules = table.router.candidates(view)
     winner = table.find(view)
     found: dict[str, Any] = {
@@ -52,7 +52,7 @@ def explain(
         for each in table.chain(winner.id)
     ]
     found["Backend"] = winner.backend
-    fit = [_Fit(each, (each.backend, each.address) in down) for each in servers]
+    candidates = [_CandidateServer(each, (each.backend, each.address) in down) for each in servers]
     found["Servers"] = [
         {
             "Id": each.server.id,
@@ -60,20 +60,20 @@ def explain(
             "Weight": each.server.weight,
             "Down": each.down,
         }
-        for each in fit
+        for each in candidates
     ]
     if backend is not None:
-        found["Server"], found["Why"] = _chosen(fit, backend)
+        found["Server"], found["Why"] = _choose(candidates, backend)
         found["Balance"] = backend.balance
         found["Timeouts"] = {"Dial": backend.dial_s, "Read": backend.read_s}
     pending = table.pending().get(winner.id)
-    found["Answer"] = f"503: {pending}" if pending else f"asks a server of {winner.backend}"
+    found["Answer"] = f"503: {pending}" if pending else f"goes to a server of {winner.backend}"
     return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Fit:
-    """A server as balancing sees it, before it has anything to do."""
+class _CandidateServer:
+    """An idle server, as the load balancer sees it."""
 
     server: Server
     down: bool
@@ -87,37 +87,38 @@ class _Fit:
     def configured_weight(self) -> float:
         return float(self.server.weight)
 
-    def is_healthy(self, now_s: float) -> bool:  # noqa: ARG002 - what checks say holds until they speak
+    def is_healthy(self, now_s: float) -> bool:  # noqa: ARG002 - the interface's
         return not self.down
 
 
-def _chosen(servers: Sequence[_Fit], backend: Backend) -> tuple[str | None, str]:
-    """The server that a worker at its first turn asks, and what else it might depend on."""
+def _choose(servers: Sequence[_CandidateServer], backend: Backend) -> tuple[str | None, str]:
+    """Return the server that a new worker would choose first, and how it chooses."""
     rotation = in_rotation(servers, 0.0)
     if not rotation:
-        return None, "no server carries any weight"
+        return None, "all servers have weight 0"
     first = LoadBalancer(0, lambda: 0.0).pick(rotation, backend.balance).server.id
     if len(rotation) == 1:
-        return first, "the only one in rotation"
+        return first, "the only available server"
     sticky = ", unless the client's cookie names another" if backend.sticky else ""
-    turns = {
+    reasons = {
         "rr": "in turn, by weight",
-        "p2c": "the less busy of two drawn",
+        "p2c": "the less busy of two random ones",
         "leastconn": "the least busy",
     }
-    return first, f"one of {len(rotation)}, {turns[backend.balance]}{sticky}"
+    return first, f"one of {len(rotation)}, {reasons[backend.balance]}{sticky}"
 
 
-def _facts(method: str, url: str, headers: tuple[tuple[str, str], ...], peer: str) -> RequestView:
-    parts = urlsplit(url if "://" in url else f"http://{url.lstrip('/')}")
-    host = next((v.partition(":")[0] for k, v in headers if k.lower() == "host"), parts.hostname)
+def _view(query: ExplainQuery) -> RequestView:
+    parts = urlsplit(query.url if "://" in query.url else f"http://{query.url.lstrip('/')}")
+    named = (v.partition(":")[0] for k, v in query.headers if k.lower() == "host")
+    host = next(named, parts.hostname)
     return RequestView(
         normal_host(host or "").encode(),
         (parts.path or "/").encode(),
-        method.encode(),
-        tuple((name.encode(), value.encode()) for name, value in headers),
+        query.method.encode(),
+        tuple((name.encode(), value.encode()) for name, value in query.headers),
         parts.query.encode(),
-        peer.encode(),
+        query.peer.encode(),
     )
 
 

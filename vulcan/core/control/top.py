@@ -1,4 +1,4 @@
-"""What frontends and servers did in the last ten seconds, as vulcand's API shows it."""
+"""The traffic of frontends and servers in the last ten seconds, as vulcand's API shows it."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +16,8 @@ from vulcan.core.balancing.sliding_window import (
 )
 
 PERIOD_NS = int(SLICES * SLICE_S * 1e9)
-# Up to so many frontends, workers tell their windows each second; of more, only while somebody
-# looks, for ten thousand windows a second cost a tenth of a core.
+# Up to this many frontends, workers report their windows each second. With more, they report only
+# while somebody looks: ten thousand windows a second cost a tenth of a core.
 FREE_MAX = 500
 WATCHED_S = 10.0
 _APPLICATION_ERRORS = frozenset((500,))
@@ -26,27 +26,27 @@ QUANTILES = (50.0, 75.0, 95.0, 99.0, 99.9)
 
 @dataclass(slots=True)
 class WindowTotals:
-    """Answers by status and latencies by bucket, of all workers."""
+    """Responses by status and latencies by bucket, of all workers."""
 
     codes: dict[int, int] = field(default_factory=dict)
     buckets: dict[int, int] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
-        """How many answers there were."""
+        """The number of responses."""
         return sum(self.codes.values())
 
     @property
     def rank(self) -> tuple[float, float, int]:
-        """Sorts what needs a look first: network errors, then 500s, then the busiest."""
+        """Sort key: the most network errors first, then the most 500s, then the busiest."""
         return (-self.ratio(NETWORK_ERRORS), -self.ratio(_APPLICATION_ERRORS), -self.total)
 
     def ratio(self, codes: Collection[int]) -> float:
-        """Return which part of the answers had one of these codes."""
+        """Return the share of responses with one of these codes."""
         return sum(self.codes.get(code, 0) for code in codes) / (self.total or 1)
 
     def stats(self, anomalies: Sequence["Anomaly"] = ()) -> dict[str, object]:
-        """Return vulcand's Stats object; latencies are nanoseconds."""
+        """Return vulcand's Stats object. Latencies are in nanoseconds."""
         return {
             "Verdict": {"IsBad": bool(anomalies), "Anomalies": list(anomalies) or None},
             "Counters": {
@@ -63,14 +63,14 @@ class WindowTotals:
 
 
 class Anomaly(msgspec.Struct, frozen=True, rename="pascal"):
-    """How one server stands out, with vulcand's codes."""
+    """How one server differs from the others, with vulcand's codes."""
 
     code: int
     message: str
 
 
 def anomalies(servers: Sequence[WindowTotals]) -> list[list[Anomaly]]:
-    """Return how each of a backend's servers stands out among the others."""
+    """Return how each of a backend's servers differs from the others."""
     found: list[list[Anomaly]] = [[] for _ in servers]
     for code, message, factor, values in (
         (1, "latency", 2.0, [quantile_s(each.buckets, 0.5) for each in servers]),
@@ -85,10 +85,10 @@ def anomalies(servers: Sequence[WindowTotals]) -> list[list[Anomaly]]:
 
 
 def _bound(values: Sequence[float]) -> float:
-    """The median and the median distance from it; of two servers the better one, of one none."""
+    """Return the median plus the median distance from it; infinity for a single server."""
     if len(values) < 2:
         return float("inf")
-    # As vulcand, so that of an even number the lower one of the middle counts.
+    # As in vulcand: of an even number of values, the lower one of the middle is the median.
     middle = median_low(values)
     return middle + median_low([abs(value - middle) for value in values])
 
@@ -97,13 +97,13 @@ Windows = Mapping[tuple[str, str], WindowTotals]
 
 
 def labels(kind: str, name: str, counts: Mapping[int, int]) -> dict[str, str]:
-    """Return a window as the labels of one sample, whose value is how many workers say so."""
+    """Return a window as the labels of a sample. Its value counts the workers with these labels."""
     text = " ".join(f"{key}:{count}" for key, count in sorted(counts.items()))
     return {"kind": kind, "name": name, "counts": text}
 
 
 def merge_windows(samples: Iterable[Sample]) -> Windows:
-    """Add up the windows that workers sent, by kind and name."""
+    """Add up the windows of all workers, by kind and name."""
     found: dict[tuple[str, str], WindowTotals] = {}
     for sample in samples:
         named = sample.labels

@@ -1,6 +1,6 @@
 """The middlewares of a frontend at work: their state, and what they do to each request.
 
-A chain is built anew when its keys change. A middleware whose key did not change keeps its state.
+A chain is rebuilt when its keys change. A middleware whose key did not change keeps its state.
 The caller passes the time in.
 """
 

@@ -1,8 +1,8 @@
-"""The languages of failover predicates and of breaker conditions, compiled to functions.
+"""Failover predicates and breaker conditions: two small languages, compiled to functions.
 
 Failover: `IsNetworkError()`, `Attempts()`, `ResponseCode()`, `RequestMethod()`. Breakers:
 `NetworkErrorRatio()`, `LatencyAtQuantileMS(50.0)`, `ResponseCodeRatio(500, 600, 0, 600)`,
-`RequestThreshold()`. Both compare calls with literals of the right type and join with && and ||.
+`RequestThreshold()`. Both compare calls with literals of the right type, and join with && and ||.
 """
 
 import operator
@@ -47,7 +47,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class _Function(Generic[_F]):
-    """A row of a language: what a call takes, what it is compared with, and what it says."""
+    """One row of a language: the arguments of a call, the type of its value, and the value."""
 
     takes: tuple[type, ...]
     returns: type
@@ -77,7 +77,7 @@ class FailoverPredicate:
     """A compiled failover predicate."""
 
     text: str
-    asks_method: bool  # its writer has thought about methods that are not idempotent
+    asks_method: bool  # it may allow methods that are not idempotent
     holds: Callable[[Attempt], bool]
 
 
@@ -104,18 +104,18 @@ def _compiled(node: Node, language: Mapping[str, _Function[_F]]) -> Callable[[_F
             return _comparison(value, sign, _typed(literal, returns, at))
         case Not(term):
             inner = _compiled(term, language)
-            return lambda facts: not inner(facts)
+            return lambda subject: not inner(subject)
         case AllOf(terms):
             parts = [_compiled(term, language) for term in terms]
-            return lambda facts: all(part(facts) for part in parts)
+            return lambda subject: all(part(subject) for part in parts)
         case AnyOf(terms):
             parts = [_compiled(term, language) for term in terms]
-            return lambda facts: any(part(facts) for part in parts)
+            return lambda subject: any(part(subject) for part in parts)
 
 
 def _comparison(value: Callable[[_F], Any], sign: str, literal: Literal) -> Callable[[_F], bool]:
     compare = _OPERATORS[sign]
-    return lambda facts: compare(value(facts), literal)
+    return lambda subject: compare(value(subject), literal)
 
 
 def _call(call: Call, language: Mapping[str, _Function[_F]]) -> tuple[Callable[[_F], Any], type]:
@@ -130,7 +130,7 @@ def _call(call: Call, language: Mapping[str, _Function[_F]]) -> tuple[Callable[[
         _typed(argument, wanted, call.at)
         for argument, wanted in zip(call.arguments, function.takes, strict=True)
     ]
-    return (lambda facts: function.value(facts, *arguments)), function.returns
+    return (lambda subject: function.value(subject, *arguments)), function.returns
 
 
 _SPOKEN = {int: "an integer", float: "a number with a point", str: "a string"}

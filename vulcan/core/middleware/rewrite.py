@@ -1,9 +1,9 @@
-"""CompiledRewrite a request's URL by a regular expression, with what the replacement may say.
+"""The `rewrite` middleware: it changes a request's URL by a regular expression.
 
-The expression is applied to `scheme://host/path?query`. In the replacement `$1` and `${name}`
+The expression is applied to `scheme://host/path?query`. In the replacement, `$1` and `${name}`
 stand for groups, and `{{.Request.Header.Get "X"}}`, `{{.Request.Host}}`, `{{.Request.Method}}`,
-`{{.Request.URL.Path}}`, `{{.Request.RemoteAddr}}` for view of the request. Only the operator's
-text is read so, never what came with a request: vulcand expands the whole URL.
+`{{.Request.URL.Path}}` and `{{.Request.RemoteAddr}}` for values of the request. Only the operator's
+text is a template, never a text of the request. (vulcand expands the whole URL.)
 """
 
 import re
@@ -14,10 +14,10 @@ from vulcan.core.routing.expression import ExpressionError
 from vulcan.core.routing.linear_regexp import Regexp, compile_regexp
 from vulcan.core.routing.request_view import RequestView
 
-# Python's engine, which knows groups, may backtrack: it gets short texts only, and only those in
-# which the linear one has found the expression.
+# Python's engine knows groups, but may backtrack. So it gets only short texts, and only those in
+# which the linear engine has found a match.
 URL_BYTES_MAX = 4096
-# Control characters and blanks that a header carried would end the line they are written in.
+# Control characters and spaces in a header's value could end the line that it is written to.
 _UNSAFE = re.compile(rb"[\x00-\x20\x7f]+")
 
 _ACTION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
@@ -25,7 +25,7 @@ _HEADER = re.compile(r'\.Request\.Header\.Get\s+(?:"([^"]+)"|`([^`]+)`)')
 _GROUP = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})", re.ASCII)
 
 _Part = Callable[[re.Match[bytes], RequestView], bytes]
-_FACTS: dict[str, _Part] = {
+_VALUES: dict[str, _Part] = {
     ".Request.Host": lambda _, view: view.host,
     ".Request.Method": lambda _, view: view.method,
     ".Request.URL.Path": lambda _, view: view.path,
@@ -42,7 +42,7 @@ class CompiledRewrite:
     parts: tuple[_Part, ...]
 
     def apply(self, url: bytes, view: RequestView) -> bytes | None:
-        """Return the URL with every match replaced, None when there is none."""
+        """Return the URL with every match replaced; None if nothing matches."""
         if len(url) > URL_BYTES_MAX or not self.guard.matches(url):
             return None
         made = self.regexp.sub(lambda match: self._replacement(match, view), url)
@@ -67,18 +67,18 @@ def _parts(text: str, regexp: re.Pattern[bytes]) -> list[_Part]:
     done = 0
     for action in _ACTION.finditer(text):
         parts += _groups(text[done : action.start()], regexp)
-        parts.append(_fact(action[1].strip()))
+        parts.append(_value(action[1].strip()))
         done = action.end()
     return parts + _groups(text[done:], regexp)
 
 
-def _fact(text: str) -> _Part:
+def _value(text: str) -> _Part:
     if header := _HEADER.fullmatch(text):
         name = (header[1] or header[2]).lower().encode()
         return lambda _, view: view.header(name)
-    if text in _FACTS:
-        return _FACTS[text]
-    known = ", ".join([*_FACTS, '.Request.Header.Get "Name"'])
+    if text in _VALUES:
+        return _VALUES[text]
+    known = ", ".join([*_VALUES, '.Request.Header.Get "Name"'])
     raise ExpressionError(f"{{{{{text}}}}} is not known: use {known}")
 
 
@@ -102,5 +102,5 @@ def _group(name: str | None, regexp: re.Pattern[bytes]) -> _Part:
         return _literal("$")
     number = int(name) if name.isdigit() else regexp.groupindex.get(name, -1)
     if not 0 <= number <= regexp.groups:
-        return _literal("")  # as Go has it
+        return _literal("")  # as in Go
     return lambda match, _: match[number] or b""

@@ -1,4 +1,4 @@
-"""What each middleware is told to do: its settings, checked and compiled."""
+"""The settings of each type of middleware, checked and compiled."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Where trace records go, and how they are written: RFC 3164 lines with JSON in them."""
+"""Trace records for syslog: the address of the server, and RFC 3164 lines that hold JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _SEVERITIES = {
 
 @dataclass(frozen=True, slots=True)
 class SyslogTarget:
-    """A syslog server; with `path` a local one."""
+    """The address of a syslog server; a `path` is a local socket."""
 
     host: str
     port: int
@@ -28,7 +28,7 @@ class SyslogTarget:
 
 
 def parse_target(text: str) -> SyslogTarget:
-    """Read `syslog://HOST:PORT`, `syslog:///PATH` or `syslog://`, with `f`, `sev`, `prefix`."""
+    """Parse `syslog://HOST:PORT`, `syslog:///PATH` or `syslog://`, with `f`, `sev` and `prefix`."""
     try:
         url = urlsplit(text)
         host, port = url.hostname or "", url.port or 514
@@ -49,7 +49,7 @@ def _named(numbers: Mapping[str, int], field: str, name: str) -> int:
     return numbers[name.upper()]
 
 
-def line(target: SyslogTarget, record: object, pid: int) -> bytes:
+def format_line(target: SyslogTarget, record: object, pid: int) -> bytes:
     """Return the datagram of a record."""
     head = f"<{target.priority}>vulcand[{pid}]: {target.prefix}".encode()
     return head + msgspec.json.encode(record)

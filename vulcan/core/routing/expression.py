@@ -6,8 +6,8 @@
     call       = NAME "(" [ literal { "," literal } ] ")"
     literal    = `raw` | "with Go's escapes" | INTEGER | FLOAT
 
-Each language refuses what it does not know. Go's other operators are known to the lexer only
-so that an error can name them.
+Each of the three languages refuses calls that it does not know. The lexer knows Go's other
+operators only so that an error can name them.
 """
 
 import re
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-# Longer expressions than any we met; nesting is bounded so that parsing cannot exhaust the stack.
+# Real expressions are much shorter. Nesting is bounded so that parsing cannot exhaust the stack.
 EXPRESSION_CHARS_MAX = 8192
 NESTING_MAX = 50
 
@@ -23,12 +23,12 @@ Literal = str | int | float
 
 
 class ExpressionError(ValueError):
-    """An expression that cannot be used; the message says what and at which character."""
+    """An invalid expression; the message names the reason and the character."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call, `Host("a.example")`; `at` is the character it begins at, from 1."""
+    """One call, such as `Host("a.example")`; `at` is its first character, counted from 1."""
 
     name: str
     arguments: tuple[Literal, ...]
@@ -37,7 +37,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """`Attempts() <= 2`; `at` is where the operator stands."""
+    """A comparison, such as `Attempts() <= 2`; `at` is the position of the operator."""
 
     call: Call
     operator: str
@@ -47,7 +47,7 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """`!term`; `at` is where it stands."""
+    """A negation; `at` is its position."""
 
     term: "Node"
     at: int
@@ -102,7 +102,7 @@ class _Token:
 
 
 class _ExpressionParser:
-    """Recursive descent with one token of look-ahead."""
+    """A recursive descent parser with one token of look-ahead."""
 
     def __init__(self, text: str) -> None:
         self._tokens = _tokens(text)
@@ -227,12 +227,12 @@ def _token(text: str, at: int) -> tuple[_Token, int]:
 def _complaint(text: str, at: int) -> str:
     place = f"at character {at + 1}"
     if text[at] in '"`':
-        return f"the string that opens {place} does not end"
+        return f"the string that begins {place} has no end"
     if text[at] == "'":
         return f'a single quote {place}: quote strings with " or `'
     if operator := _OPERATOR.match(text, at):
-        return f"the operator {operator[0]} {place} is not supported: there are && || and !"
-    return f"{text[at]!r} {place} does not belong in an expression"
+        return f"the operator {operator[0]} {place} is not supported: use &&, || or !"
+    return f"{text[at]!r} {place} is not allowed in an expression"
 
 
 _ESCAPE = re.compile(
@@ -252,7 +252,7 @@ _ESCAPED = {
 
 
 def _unquote(body: str, at: int) -> str:
-    """Undo the escapes of a Go string literal; `\\xNN` and octal ones are bytes of UTF-8."""
+    """Undo the escapes of a Go string; `\\xNN` and octal escapes are bytes of UTF-8."""
     out, done = bytearray(), 0
     for escape in _ESCAPE.finditer(body):
         out += body[done : escape.start()].encode() + _unescape(escape, at)
@@ -278,4 +278,4 @@ def _unescape(escape: re.Match[str], at: int) -> bytes:
     except (ValueError, OverflowError):
         pass  # beyond a byte, beyond Unicode, or half a surrogate pair
     where = at + 2 + escape.start()
-    raise ExpressionError(f"{escape[0]} at character {where} is not an escape of a Go string")
+    raise ExpressionError(f"{escape[0]} at character {where} is not a valid escape in a Go string")

@@ -1,10 +1,10 @@
 """Regular expressions of routes: RE2's syntax, matched in time linear in the subject.
 
-Python's own engine backtracks, so that one request with a chosen path could hold a worker for
-minutes. A pattern is compiled to a nondeterministic automaton; the sets of its states that
-subjects reach are remembered as they come up. Matching is a search: `^` and `$` anchor it.
-Bytes are matched, so `.` is one byte of UTF-8. Not taken: `\\b`, `\\B`, `\\p{...}`, and letters
-beyond ASCII in brackets; back references and look-around are none of RE2 either.
+Python's own engine backtracks: one request with a crafted path could block a worker for minutes.
+Here an expression is compiled to a nondeterministic automaton. The sets of states that subjects
+reach are cached as they occur (a lazy DFA). Matching is a search; `^` and `$` anchor it. It works
+on bytes, so `.` is one byte of UTF-8. Not supported: `\\b`, `\\B`, `\\p{...}`, letters beyond ASCII
+in brackets, and, as in RE2, back references and look-around.
 """
 
 import re
@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 from vulcan.core.routing.expression import ExpressionError
 
-# `a{1000}` and the like are written out; a pattern of more steps than this is a mistake.
+# `a{1000}` is written out. An expression with more steps than this is a mistake.
 STEPS_MAX = 4000
 REPEAT_MAX = 1000
 NESTING_MAX = 50
-# Remembered sets of states; a pattern that makes more is forgotten and begun anew.
+# Cached sets of states. When an expression has more, its cache is emptied.
 SETS_MAX = 2000
 
 _ALL = (1 << 256) - 1
@@ -58,13 +58,13 @@ class Regexp:
 
     text: str
     steps: tuple[_Step, ...] = field(repr=False, compare=False)
-    prefix: bytes  # with which every match begins, when it is anchored
+    prefix: bytes  # the text with which every match begins, when the expression is anchored
     _sets: dict[tuple[frozenset[int], bool], "_Set"] = field(
         default_factory=dict, repr=False, compare=False
     )
 
     def matches(self, subject: bytes) -> bool:
-        """Whether the expression is found anywhere in the subject."""
+        """Whether the expression matches somewhere in the subject."""
         current = self._set(self._closure((0,), begins=True), begins=True)
         for byte in subject:
             if current.accepts:
@@ -83,7 +83,7 @@ class Regexp:
             if self.steps[number][0] == _BYTE and self.steps[number][1] & bit
             for target in self.steps[number][2]
         ]
-        # A search may begin anywhere.
+        # A search may begin at any byte.
         return self._set(self._closure((*reached, 0), begins=False), begins=False)
 
     def _ends(self, current: "_Set") -> bool:
@@ -121,7 +121,7 @@ class Regexp:
 class _Set:
     numbers: frozenset[int]
     accepts: bool
-    begins: bool  # `$^` looks the same at the start as later, and only there an end is both
+    begins: bool  # tells the start apart: only there is an end also a beginning, for `$^`
     moves: dict[int, "_Set"] = field(default_factory=dict)
     ends: bool | None = None
 
@@ -129,13 +129,15 @@ class _Set:
 def compile_regexp(text: str, *, fold: bool = False) -> Regexp:
     """Compile an expression; `fold` ignores case. Raises ExpressionError."""
     if not text:
-        raise ExpressionError("an empty expression matches everything: remove it or write one")
+        raise ExpressionError(
+            "an empty expression matches everything: write an expression, or remove the call"
+        )
     parser = _RegexpParser(text, fold=fold)
     tree = parser.parse()
     steps: list[_Step] = []
     first = _emit(steps, tree, _add(steps, (_ACCEPT, 0, ())))
     # The search begins at step 0.
-    return Regexp(text, tuple(_turned(steps, first)), _prefix(text, fold=fold))
+    return Regexp(text, tuple(_with_start(steps, first)), _prefix(text, fold=fold))
 
 
 def _prefix(text: str, *, fold: bool) -> bytes:
@@ -176,13 +178,13 @@ _Tree = _One | _Series | _Choice | _Repeat
 
 def _add(steps: list[_Step], step: _Step) -> int:
     if len(steps) >= STEPS_MAX:
-        raise ExpressionError(f"the expression takes more than {STEPS_MAX} steps")
+        raise ExpressionError(f"the expression needs more than {STEPS_MAX} steps")
     steps.append(step)
     return len(steps) - 1
 
 
 def _emit(steps: list[_Step], tree: _Tree, then: int) -> int:
-    """Add the steps of a tree that go on to `then`; return the first one's number."""
+    """Add the steps of a tree before step `then`; return the number of the first one."""
     match tree:
         case _One(kind, mask):
             return _add(steps, (kind, mask, (then,)))
@@ -206,14 +208,14 @@ def _emit(steps: list[_Step], tree: _Tree, then: int) -> int:
             return then
 
 
-def _turned(steps: list[_Step], first: int) -> list[_Step]:
-    """Put a step that leads to `first` in front."""
+def _with_start(steps: list[_Step], first: int) -> list[_Step]:
+    """Insert a step 0 that leads to `first`."""
     moved = [(kind, mask, tuple(to + 1 for to in targets)) for kind, mask, targets in steps]
     return [(_SPLIT, 0, (first + 1,)), *moved]
 
 
 class _RegexpParser:
-    """RE2's syntax by recursive descent."""
+    """A recursive descent parser for RE2's syntax."""
 
     def __init__(self, text: str, *, fold: bool) -> None:
         self._text = text
@@ -242,11 +244,11 @@ class _RegexpParser:
     def _choice(self, depth: int) -> _Tree:
         if depth > NESTING_MAX:
             raise self._wrong(f"more than {NESTING_MAX} nested groups")
-        kept = self._fold, self._dot
+        outer = self._fold, self._dot
         parts = [self._series(depth)]
         while self._skip("|"):
             parts.append(self._series(depth))
-        self._fold, self._dot = kept
+        self._fold, self._dot = outer
         return parts[0] if len(parts) == 1 else _Choice(tuple(parts))
 
     def _series(self, depth: int) -> _Tree:
@@ -259,7 +261,7 @@ class _RegexpParser:
         times = self._times()
         if times is None:
             return atom
-        self._skip("?")  # lazy or not is the same to a search
+        self._skip("?")  # a search finds the same whether lazy or not
         if self._times() is not None:
             raise self._wrong("a repetition of a repetition")
         return _Repeat(atom, *times)
@@ -297,7 +299,7 @@ class _RegexpParser:
         if self._skip("?"):
             match = re.compile(r"P?<\w+>|([ims]*)(?:-[imsU]+)?([:)])").match(self._text, self._at)
             if match is None:
-                raise self._wrong("a group that is not supported: there are (?:...) and (?i)")
+                raise self._wrong("an unsupported group (use (?:...) or (?i))")
             self._at = match.end()
             if match[1] and "i" in match[1]:
                 self._fold = True
@@ -312,7 +314,7 @@ class _RegexpParser:
 
     def _escaped(self) -> _Tree:
         if self._at >= len(self._text):
-            raise self._wrong("a backslash with nothing behind")
+            raise self._wrong("a backslash at the end")
         if self._skip("A"):
             return _One(_BEGIN)
         if self._skip("z"):
@@ -377,7 +379,7 @@ class _RegexpParser:
             self._at += 1
             high = self._single()
         if high < low:
-            raise self._wrong("a range that runs backwards")
+            raise self._wrong("a range in the wrong order")
         return sum(1 << byte for byte in range(low, high + 1))
 
     def _single(self) -> int:
@@ -389,5 +391,5 @@ class _RegexpParser:
             char = self._text[self._at]
             self._at += 1
         if ord(char) > 127:
-            raise self._wrong("only ASCII is taken in brackets")
+            raise self._wrong("only ASCII is supported in brackets")
         return ord(char)

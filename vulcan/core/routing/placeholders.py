@@ -1,10 +1,10 @@
 """Patterns with placeholders: `/users/<int:id>/<path:rest>`, `<app>.example.com`.
 
-`<x>` and `<string:x>` take everything up to the next separator, possibly nothing; `<int:x>`
-takes digits up to the next separator, possibly none; `<path:x>` takes all the rest. None
-gives anything back: what a literal after a placeholder needs must begin at a separator, and
-a pattern where it does not is refused, for it could never match. Names have no meaning. A
-`<` that nothing closes is a literal.
+`<x>` and `<string:x>` match everything up to the next separator, possibly nothing. `<int:x>`
+matches digits up to the next separator, possibly none. `<path:x>` matches the whole rest. A
+placeholder never gives back what it has matched. So a literal after a placeholder must begin with
+the separator; a pattern where it does not could never match and is refused. Names have no
+meaning. A `<` without a `>` is a literal.
 """
 
 import re
@@ -18,28 +18,28 @@ _PLACEHOLDER = re.compile(r"<([^>]+)>")
 
 @dataclass(frozen=True, slots=True)
 class Exact:
-    """Equality with one text."""
+    """A pattern without placeholders."""
 
     text: bytes
 
     def matches(self, subject: bytes) -> bool:
-        """Whether the pattern takes the whole subject."""
+        """Whether the pattern matches the whole subject."""
         return subject == self.text
 
     @property
     def rank(self) -> tuple[int, ...]:
-        """Sorts more specific patterns of one subject first."""
+        """Sort key: more specific patterns come first."""
         return (0,)
 
     @property
     def key(self) -> bytes:
-        """Equal for patterns that take the same subjects."""
+        """Equal for patterns that match the same subjects."""
         return b"=" + self.text
 
 
 @dataclass(frozen=True, slots=True)
 class Placeholders:
-    """Literals with placeholders between them."""
+    """A pattern with placeholders."""
 
     regex: re.Pattern[bytes]
     prefix: bytes  # before the first placeholder
@@ -47,18 +47,18 @@ class Placeholders:
     rank: tuple[int, ...]
 
     def matches(self, subject: bytes) -> bool:
-        """Whether the pattern takes the whole subject."""
+        """Whether the pattern matches the whole subject."""
         return self.regex.fullmatch(subject) is not None
 
     @property
     def key(self) -> bytes:
-        """Equal for patterns that take the same subjects, whatever their names."""
+        """Equal for patterns that differ only in the names of placeholders."""
         return b"~" + self.regex.pattern
 
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """A text that subjects begin with."""
+    """A pattern that matches subjects which begin with a text."""
 
     text: bytes
 
@@ -68,34 +68,34 @@ class Prefix:
 
     @property
     def rank(self) -> tuple[int, ...]:
-        """Sorts more specific patterns of one subject first."""
+        """Sort key: more specific patterns come first."""
         return (1, -len(self.text), -len(self.text), 4)
 
     @property
     def key(self) -> bytes:
-        """Equal for patterns that take the same subjects."""
+        """Equal for patterns that match the same subjects."""
         return b"^" + self.text
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A regular expression, found anywhere in the subject."""
+    """A regular expression that may match anywhere in the subject."""
 
     regexp: Regexp
     fold: bool = False
 
     def matches(self, subject: bytes) -> bool:
-        """Whether the expression is found."""
+        """Whether the expression matches somewhere in the subject."""
         return self.regexp.matches(subject)
 
     @property
     def rank(self) -> tuple[int, ...]:
-        """Sorts more specific patterns of one subject first."""
+        """Sort key: more specific patterns come first."""
         return (2, -len(self.regexp.prefix), -len(self.regexp.text))
 
     @property
     def key(self) -> bytes:
-        """Equal for patterns that take the same subjects as written."""
+        """Equal for expressions with the same text."""
         return b"/" + self.regexp.text.encode() + (b"i" if self.fold else b"")
 
 
@@ -103,9 +103,11 @@ Pattern = Exact | Placeholders | Prefix | Search
 
 
 def compile_pattern(text: str, separator: str) -> Pattern:
-    """Compile a pattern whose placeholders stop at `separator`. Raises ExpressionError."""
+    """Compile a pattern whose placeholders end at `separator`. Raises ExpressionError."""
     if not text:
-        raise ExpressionError("an empty pattern matches nothing: remove it or write one")
+        raise ExpressionError(
+            "an empty pattern matches nothing: write a pattern, or remove the call"
+        )
     pieces = _PLACEHOLDER.split(text)
     if len(pieces) == 1:
         return Exact(text.encode())
@@ -113,10 +115,12 @@ def compile_pattern(text: str, separator: str) -> Pattern:
     for kind, name, literal in zip(kinds, pieces[1::2], literals[1:], strict=True):
         _check_reachable(kind, name, literal, separator)
     if "path" in kinds[:-1]:
-        raise ExpressionError("nothing can follow a <path:...> placeholder: it takes all the rest")
+        raise ExpressionError(
+            "nothing can follow a <path:...> placeholder: it matches the whole rest"
+        )
     regex = re.escape(literals[0].encode())
     for kind, literal in zip(kinds, literals[1:], strict=True):
-        regex += _TAKES[kind] % {b"s": re.escape(separator.encode())}
+        regex += _REGEX_OF[kind] % {b"s": re.escape(separator.encode())}
         regex += re.escape(literal.encode())
     return Placeholders(
         regex=re.compile(regex, re.DOTALL),
@@ -126,8 +130,8 @@ def compile_pattern(text: str, separator: str) -> Pattern:
     )
 
 
-# Possessive: what was taken is never given back, so matching is linear in the subject.
-_TAKES = {
+# Possessive quantifiers give nothing back, so the time is linear in the length of the subject.
+_REGEX_OF = {
     "string": b"[^%(s)s]*+",
     "int": b"[0-9]*+(?=%(s)s|\\Z)",
     "path": b".*+",
@@ -138,7 +142,7 @@ def _kind(placeholder: str) -> str:
     kind, colon, name = placeholder.partition(":")
     if not colon:
         return "string"
-    if kind not in _TAKES:
+    if kind not in _REGEX_OF:
         raise ExpressionError(f"<{placeholder}>: unknown type {kind!r}, use string, int or path")
     if ":" in name:
         raise ExpressionError(f"<{placeholder}>: expected <type:name>")
@@ -149,10 +153,12 @@ def _check_reachable(kind: str, name: str, literal: str, separator: str) -> None
     if not literal:
         return
     if kind == "path":
-        raise ExpressionError(f'"{literal}" after <{name}> can never match: it takes all the rest')
+        raise ExpressionError(
+            f'"{literal}" after <{name}> can never match: <path:...> matches the whole rest'
+        )
     if not literal.startswith(separator):
         raise ExpressionError(
-            f'"{literal}" after <{name}> can never match: the placeholder takes everything up to '
+            f'"{literal}" after <{name}> can never match: the placeholder matches everything up to '
             f'the next "{separator}"'
         )
 
@@ -163,5 +169,5 @@ def _rank(literals: list[str], kinds: list[str]) -> tuple[int, ...]:
 
 
 def rank_of(pattern: Pattern | None) -> tuple[int, ...]:
-    """Return the sort key of a condition that may be absent, absent last."""
+    """Return the sort key of a pattern, or of no pattern, which comes last."""
     return (3,) if pattern is None else pattern.rank

@@ -4,28 +4,28 @@ import msgspec
 
 
 class RequestView(msgspec.Struct, frozen=True, gc=False):
-    """What routes look at. `host` is lower-case without port; `path` is raw, without query."""
+    """A request, as routes see it. `host` is in lower case without port; `path` is not decoded."""
 
     host: bytes
     path: bytes
     method: bytes = b"GET"
     headers: tuple[tuple[bytes, bytes], ...] = ()
     query: bytes = b""
-    peer: bytes = b""  # empty where no route asks for it
+    peer: bytes = b""  # the client's address; empty where no route needs it
 
     def with_peer(self, peer: bytes) -> "RequestView":
         """Return the view with the client's address."""
         return msgspec.structs.replace(self, peer=peer)
 
     def header(self, lower_name: bytes) -> bytes:
-        """Return the first value of a header, empty without one."""
+        """Return the first value of a header; empty if there is none."""
         for name, value in self.headers:
             if name.lower() == lower_name:
                 return value
         return b""
 
     def parameter(self, name: bytes) -> bytes:
-        """Return the first value of a query parameter as it came, empty without one."""
+        """Return the first value of a query parameter, not decoded; empty if there is none."""
         for pair in self.query.split(b"&"):
             key, _, value = pair.partition(b"=")
             if key == name:

@@ -1,8 +1,8 @@
-"""Routes: an expression compiled to conditions on a request.
+"""Routes: expressions compiled to conditions on a request.
 
-A route is brought into alternatives, each a conjunction of conditions, so that an index finds
-each by its host and path. A matcher is one row of `MATCHERS`: what it looks at, how its
-pattern is read, and where placeholders stop.
+A route becomes a list of alternatives, each a conjunction of conditions (disjunctive normal form),
+so that the router can find each alternative by its host and path. `MATCHERS` has one row for each
+call: what it looks at, how its pattern is compiled, and where placeholders end.
 """
 
 import ipaddress
@@ -25,13 +25,13 @@ from vulcan.core.routing.request_view import RequestView, normal_host
 
 __all__ = ["Alternative", "Condition", "ExpressionError", "Route", "compile_route"]
 
-# `(a || b) && (c || d)` has four; a product of many is a mistake that would fill the index.
+# `(a || b) && (c || d)` has four. A route with very many is a mistake and would fill the router.
 ALTERNATIVES_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Addresses of one network."""
+    """A pattern that matches the addresses of one network."""
 
     network: ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -44,7 +44,7 @@ class Network:
 
     @property
     def rank(self) -> tuple[int, ...]:
-        """Sorts smaller networks first."""
+        """Sort key: smaller networks come first."""
         return (1, -self.network.prefixlen)
 
     @property
@@ -55,7 +55,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One matcher with its pattern; `name` says which header, and is empty elsewhere."""
+    """One call of a route. `name` is that of the header or query parameter, if any."""
 
     matcher: str
     name: bytes
@@ -70,13 +70,13 @@ class Condition:
 
     @property
     def key(self) -> tuple[str, bytes, bytes, bool]:
-        """Equal for conditions that hold for the same requests as written."""
+        """Equal for conditions that were written alike."""
         return (MATCHERS[self.matcher].looks_at, self.name, self.pattern.key, self.negated)
 
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """A conjunction: the first conditions on host and path, which an index finds, and the rest."""
+    """A conjunction of conditions. The router finds it by the first ones on host and path."""
 
     conditions: tuple[Condition, ...]
     host: Pattern | None
@@ -85,13 +85,13 @@ class Alternative:
 
     @property
     def rank(self) -> tuple[object, ...]:
-        """Sorts the more specific of two first: by host, path, method, then the others."""
+        """Sort key: more specific by host, path, method, then the number of other conditions."""
         methods = any(MATCHERS[each.matcher].looks_at == "Method" for each in self.rest)
         return (rank_of(self.host), rank_of(self.path), not methods, -len(self.rest))
 
     @property
     def key(self) -> tuple[bytes | None, bytes | None, frozenset[tuple[str, bytes, bytes, bool]]]:
-        """Equal for alternatives that take the same requests as written."""
+        """Equal for alternatives that were written alike."""
         return (
             None if self.host is None else self.host.key,
             None if self.path is None else self.path.key,
@@ -113,14 +113,14 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Alternatives, one of which has to hold."""
+    """A route: a request matches if it satisfies one of the alternatives."""
 
     text: str
     alternatives: tuple[Alternative, ...]
 
     @property
     def needs_peer(self) -> bool:
-        """Whether the client's address matters, which no request head tells."""
+        """Whether a condition needs the client's address, which is not in the request head."""
         return any(each.matcher == "ClientIP" for b in self.alternatives for each in b.conditions)
 
     def holds(self, view: RequestView) -> bool:
@@ -129,7 +129,7 @@ class Route:
 
 
 def compile_route(text: str) -> Route:
-    """Compile an expression. Raises ExpressionError, which names the place and the remedy."""
+    """Compile an expression. Raises ExpressionError, which names the position and the remedy."""
     alternatives = _alternatives(parse(text), negated=False)
     return Route(text, tuple(_branch(conditions) for conditions in alternatives))
 
@@ -155,14 +155,16 @@ def _branch(conditions: tuple[Condition, ...]) -> Alternative:
 
 
 def _alternatives(node: Node, *, negated: bool) -> list[tuple[Condition, ...]]:
-    """Bring a tree into its alternatives; a negation moves down to the conditions."""
+    """Return the alternatives of a tree; negations move down to the conditions."""
     match node:
         case Call():
             return [(replace(_condition(node), negated=negated),)]
         case Not(term):
             return _alternatives(term, negated=not negated)
         case Compare(_, operator, _, at):
-            raise ExpressionError(f"the operator {operator} at character {at} is not for routes")
+            raise ExpressionError(
+                f"the operator {operator} at character {at} is not allowed in a route"
+            )
         case AllOf(terms) | AnyOf(terms):
             parts = [_alternatives(term, negated=negated) for term in terms]
             if isinstance(node, AllOf) is not negated:
@@ -185,7 +187,7 @@ def _bounded(found: list[tuple[Condition, ...]]) -> list[tuple[Condition, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """A row of the table: the arguments, the subject, and how the pattern is compiled."""
+    """One row of the table: the arguments, the subject, and the compiler of the pattern."""
 
     arguments: tuple[str, ...]
     looks_at: str
@@ -199,7 +201,7 @@ def _searching(text: str) -> Search:
 
 def _prefix(text: str) -> Prefix:
     if not text.startswith("/"):
-        raise ExpressionError("a prefix of a path begins with /")
+        raise ExpressionError("a path prefix must begin with /")
     return Prefix(text.encode())
 
 

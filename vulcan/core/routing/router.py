@@ -1,11 +1,11 @@
-"""Finding the frontend of a request among thousands.
+"""The router: it finds the frontend of a request among thousands.
 
-Routes are grouped by their host pattern; inside a group exact paths are a dictionary and
-patterns are found by their literal prefix, so a lookup tries few routes. Of all that hold,
-the first in order wins: larger Priority, then the more specific host, path and method, then
-the smaller frontend id. A route with `||` is here once for each alternative.
+Routes are grouped by their host pattern. In a group, exact paths are in a dictionary, and other
+patterns are found by their literal prefix, so a lookup tries few routes. Of all routes that match,
+the first in order wins: the larger Priority, then the more specific host, path and method, then the
+smaller frontend id. A route with `||` has one rule for each alternative.
 
-A router is immutable. `replaced` makes the next one and builds only the groups it touches.
+A router is immutable. `replaced` returns the next one and rebuilds only the groups that change.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +22,7 @@ _HostKey = bytes | None
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One alternative of a frontend's route in the order of all."""
+    """One alternative of a frontend's route, and its place in the order of all."""
 
     frontend: str
     number: int  # of the alternative
@@ -31,16 +31,17 @@ class Rule:
 
     @property
     def id(self) -> tuple[str, int]:
-        """Tells the rules of a router apart."""
+        """Identifies a rule in a router."""
         return (self.frontend, self.number)
 
 
 def rules_of(
     frontend: str, route: Route, priority: int, *, bytewise: bool = False, first: int = 0
 ) -> tuple[Rule, ...]:
-    """Place a frontend's route; `bytewise` is vulcand's order, by the text of the expression.
+    """Return the rules of a frontend's route.
 
-    `first` is the number of its first rule, for a frontend that has several routes.
+    `bytewise` is vulcand's order, by the text of the expression. `first` is the number of the first
+    rule, for a frontend with several routes.
     """
     text = (*(-byte for byte in route.text.encode()), 1) if bytewise else ()
     return tuple(
@@ -74,7 +75,7 @@ class _Paths:
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """All routes, ready for lookups."""
+    """All rules, indexed by host and path."""
 
     groups: Mapping[_HostKey, _Paths] = field(default_factory=dict)
     exact_hosts: Mapping[bytes, _Paths] = field(default_factory=dict)
@@ -82,7 +83,7 @@ class Router:
     suffix_lengths: tuple[int, ...] = ()
 
     def find(self, view: RequestView) -> str | None:
-        """Return the frontend that answers a request, None without one."""
+        """Return the frontend of a request; None if no route matches."""
         best: Rule | None = None
         for paths in self._hosts(view.host):
             for rule in paths.candidates(view.path):
@@ -91,12 +92,12 @@ class Router:
         return best.frontend if best else None
 
     def candidates(self, view: RequestView) -> list[Rule]:
-        """Return every rule that a request's host and path lead to, in order."""
+        """Return the rules that a lookup would try, in order."""
         found = [rule for paths in self._hosts(view.host) for rule in paths.candidates(view.path)]
         return sorted(found, key=lambda rule: rule.order)
 
     def replaced(self, removed: Iterable[Rule], added: Iterable[Rule]) -> "Router":
-        """Return the router without some rules and with others."""
+        """Return the router after removing some rules and adding others."""
         touched: dict[_HostKey, dict[tuple[str, int], Rule]] = {}
         patterns: dict[_HostKey, Pattern | None] = {}
 
@@ -121,7 +122,7 @@ class Router:
         return _router(groups)
 
     def shadowed(self) -> dict[str, str]:
-        """Return the frontends whose route another one has too, with the one that wins."""
+        """Return the frontends that get no requests, each with the one that has the same route."""
         shadowed: dict[str, str] = {}
         for paths in self.groups.values():
             for rules in (*paths.exact.values(), *paths.by_prefix.values()):
@@ -180,7 +181,7 @@ def _router(groups: Mapping[_HostKey, _Paths]) -> Router:
 
 
 def _shadowed(rules: tuple[Rule, ...]) -> Iterator[tuple[str, str]]:
-    """Rules come in order, so the first of several alike is the one that wins."""
+    """Return the rules that an equal one, earlier in the order, shadows."""
     seen: dict[tuple[object, ...], str] = {}
     for rule in rules:
         winner = seen.setdefault(rule.alternative.key, rule.frontend)

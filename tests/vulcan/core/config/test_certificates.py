@@ -56,7 +56,7 @@ def test_a_seal_key_is_64_hex_digits(text: str):
 
 
 def test_a_key_pair_that_no_key_opens_or_that_does_not_match_is_refused():
-    with pytest.raises(SealError, match="no seal key opens"):
+    with pytest.raises(SealError, match="none of the seal keys opens"):
         SealKeys((OTHER,)).open(json.loads(SealKeys((KEY,)).seal(KeyPair(b"k", b"c"), NONCE)))
     one, two = make_pair("a.example"), make_pair("b.example")
     with pytest.raises(ModelError, match="Key does not belong to Cert"):

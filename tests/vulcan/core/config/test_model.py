@@ -102,12 +102,12 @@ def test_a_frontend_has_the_settings_of_its_document():
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"TLS": {"MinVersion": "VersionTLS10"}}, "it is no longer safe"),
+        ({"TLS": {"MinVersion": "VersionTLS10"}}, "it is not safe"),
         ({"TLS": {"MinVersion": "TLS12"}}, "use VersionTLS12 or VersionTLS13"),
         ({"TLS": {"MinVersion": "VersionTLS13", "MaxVersion": "VersionTLS12"}}, "is above"),
-        ({"TLS": {"CipherSuites": ["TLS_RSA_WITH_RC4_128_SHA"]}}, "no longer safe, remove it"),
-        ({"TLS": {"CipherSuites": ["X"]}}, "not a suite"),
-        ({"TLS": {"SessionCache": {"Type": "disk"}}}, "only LRU is known"),
+        ({"TLS": {"CipherSuites": ["TLS_RSA_WITH_RC4_128_SHA"]}}, "not safe; remove it"),
+        ({"TLS": {"CipherSuites": ["X"]}}, "has no suite"),
+        ({"TLS": {"SessionCache": {"Type": "disk"}}}, "only LRU is supported"),
         ({"Balance": "random"}, "use one of rr, p2c, leastconn"),
         ({"HealthCheck": {"Path": "x"}}, "begin it with /"),
         ({"Sticky": {"Cookie": "a b"}}, "not valid in a cookie"),

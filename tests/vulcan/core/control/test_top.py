@@ -17,9 +17,9 @@ def test_windows_of_several_workers_add_up():
     window = SlidingWindow()
     for status in (200, 200, 502):
         window.record(5.0, status, 0.004)
-    told = labels("frontend", "f", window.counts())
+    status = labels("frontend", "f", window.counts())
     # Two workers that say the same come as one sample of value two.
-    both = merge_windows([Sample("w", "gauge", "", 2, told)])[("frontend", "f")]
+    both = merge_windows([Sample("w", "gauge", "", 2, status)])[("frontend", "f")]
     assert both.codes == {200: 4, 502: 2}
     assert both.buckets == {bucket_of(0.004): 6}
     assert both.rank == (-2 / 6, 0.0, -6)

@@ -47,9 +47,9 @@ def test_a_second_condition_on_the_path_applies_too():
     [
         ('PathRegexp("/(")', r"PathRegexp at character 1: a \( without its \)"),
         ('Cookie("a")', "Cookie at character 1 is not a matcher: use Host, HostRegexp, Path"),
-        ('Host("a") == "b"', "the operator == at character 11 is not for routes"),
+        ('Host("a") == "b"', "the operator == at character 11 is not allowed in a route"),
         ('ClientIP("10.0.0.0/40")', "'10.0.0.0/40' is not an address or network"),
-        ('PathPrefix("a")', "a prefix of a path begins with /"),
+        ('PathPrefix("a")', "a path prefix must begin with /"),
         ("Path(1)", "takes 1 string"),
         (
             " && ".join(['(Path("/a") || Path("/b"))'] * 7),

@@ -35,7 +35,7 @@ complete -c fleetd -n '__fleetd_at fleetd' -l endpoints -x -d 'Client URLs of th
 complete -c fleetd -n '__fleetd_at fleetd' -l ca-file -r -F -d 'CA certificates that verify the store\'s certificate.'
 complete -c fleetd -n '__fleetd_at fleetd' -l cert-file -r -F -d 'Client certificate to present to the store.'
 complete -c fleetd -n '__fleetd_at fleetd' -l key-file -r -F -d 'Private key of --cert-file.'
-complete -c fleetd -n '__fleetd_at fleetd' -l state-dir -r -f -a '(__fish_complete_directories)' -d 'Directory for the last good copy of the keys; without it, none is kept.'
+complete -c fleetd -n '__fleetd_at fleetd' -l state-dir -r -f -a '(__fish_complete_directories)' -d 'Directory of the agent\'s state.'
 complete -c fleetd -n '__fleetd_at fleetd' -l status-addr -x -d 'Address that serves /health, /ready, /metrics and /debug/state; empty for none.'
 complete -c fleetd -n '__fleetd_at fleetd' -l log-level -r -f -a 'debug info warning error' -d 'Lowest level to log.'
 complete -c fleetd -n '__fleetd_at fleetd' -l log-format -r -f -a 'text json' -d 'Format of log lines.'

@@ -1,6 +1,6 @@
 """The console script `skydns`."""
 
-import platform
+import os
 from collections.abc import Callable
 from typing import Annotated, NoReturn, TypeVar
 
@@ -13,7 +13,7 @@ from skydns.core.dns import name as names
 
 S = TypeVar("S")
 T = TypeVar("T")
-HOSTNAME = platform.node()
+HOSTNAME = os.uname().nodename
 app = options.program("Answer DNS queries from keys of the store.")
 
 Addr = Annotated[

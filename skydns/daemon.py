@@ -185,7 +185,7 @@ class DnsDaemon:
                 _log.warning("store-down" if down else "store-up", error=status.error)
             state = (
                 f"{len(self._view.entries)} keys, {len(self._invalid)} bad, "
-                f"store {'connected' if status.connected else 'away'}"
+                f"store {'connected' if status.connected else 'down'}"
             )
             if state != shown:
                 life.status(state)

@@ -2,22 +2,15 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 from coordinator.client import connect
-from rig.processes import Coordinator, wait_until
+from rig.processes import Coordinator, python, run, wait_until
 from tests.skydns.skydns_process import D, Skydns
 
 
 def ctl(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "skydns.ctl", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    return run(python("skydns.ctl", *arguments), timeout_s=30)
 
 
 def test_records_are_written_listed_explained_and_removed(

@@ -25,7 +25,7 @@ def rows() -> list[Row]:
     handover = "slot idle at a hand-over, worst"
     return [
         Row("locksmith", "hosts down, most", "", most, None, "", simulation.SLOTS, True, note),
-        Row("locksmith", handover, "s", longest, None, "", queue.STEP_S + 1, True, note),
+        Row("locksmith", handover, "s", longest, None, "", queue.HEAD_START_S + 1, True, note),
         row("hosts down, most, beside Go", "", "most_down", 1.0),
         row("roll-out of 1,000 hosts", "s", "rolled_out_s", 1.0),
         row("slots idle while hosts wait", "s", "idle_s", 0.1),

@@ -4,14 +4,18 @@ Order of precedence: flag, environment (`<PROGRAM>_<OPTION>`), TOML file (`--con
 default. Long flags may be written with one dash, as Go programs have them.
 """
 
+import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_type_hints
 
 import typer
 
 from daemonkit.core import addresses
+
+T = TypeVar("T")
 
 EXIT_NO = 1
 EXIT_USAGE = 2
@@ -177,9 +181,43 @@ def _print_version(context: typer.Context, wanted: bool) -> None:  # noqa: FBT00
 ShowVersion = Annotated[
     bool,
     typer.Option(
-        "--version", is_eager=True, callback=_print_version, help="Print the version and exit."
+        "--version",
+        is_eager=True,
+        allow_from_autoenv=False,
+        callback=_print_version,
+        help="Print the version and exit.",
     ),
 ]
+
+
+def of_value(kind: type[T]) -> Callable[[Callable[[T], None]], Callable[..., None]]:
+    """Make a command of a function that takes all of its options as one value.
+
+    Each field of the dataclass `kind` is an option: its annotation and default are those of a
+    parameter. `--help` shows the fields of `kind` itself before those that it inherits.
+    """
+    hints = get_type_hints(kind, include_extras=True)
+    own = set(inspect.get_annotations(kind))
+    parameters = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in sorted(fields(kind), key=lambda field: field.name not in own)  # type: ignore[arg-type]
+    ]
+
+    def decorate(function: Callable[[T], None]) -> Callable[..., None]:
+        def command(**given: Any) -> None:
+            function(kind(**given))
+
+        command.__name__, command.__doc__ = function.__name__, function.__doc__
+        command.__annotations__ = {each.name: each.annotation for each in parameters}
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return command
+
+    return decorate
 
 
 def program(about: str) -> typer.Typer:

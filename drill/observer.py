@@ -11,7 +11,7 @@ from drill.core import host_setup
 from drill.core.observations import RecordSpans
 from drill.core.timeline import HostEvent, TimelineEvent
 from locksmith.core import keys, records
-from locksmith.core.records import Happening
+from locksmith.core.records import GroupEvent
 from rig.hosts.host import Host
 
 RECORDS = "/skydns/" + "/".join(reversed(host_setup.DOMAIN.split(".")))
@@ -88,7 +88,7 @@ class Observer:
 
     def _history(self, changes: Changes) -> None:
         for entry in sorted(changes.entries, key=lambda each: each.created):
-            found = records.decode(entry.value, Happening)
+            found = records.decode(entry.value, GroupEvent)
             if found is None or entry.key in self._seen:
                 continue
             self._seen.add(entry.key)

@@ -2,8 +2,11 @@
 
 import sys
 
-from locksmith.ctl import app
-
 if sys.argv[1:2] == ["daemon"]:
-    app.daemon(sys.argv[2:])
-app.main()
+    from locksmith import cli
+
+    cli.main(sys.argv[2:])
+else:
+    from locksmith.ctl import app
+
+    app.main()

@@ -4,7 +4,7 @@ Every host comes at its own moment of the first minute, is down for one to three
 with 3 % comes up with its services broken until somebody repairs it half an hour later. A broken
 host is as down to its users as one that reboots.
 
-Ours: `policy.next_step`, `turns` and `semaphore` decide; a watch tells of a change after 5 to
+Ours: `policy.decide`, `queue` and `semaphore` decide; a watch tells of a change after 5 to
 50 ms; a broken host keeps its slot. Go's: a lock that fails is tried again after 10, 20, 40, ...
 300 s, and a slot is given back five seconds after the daemon starts, whatever else is broken.
 """
@@ -18,10 +18,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from locksmith.core import policy, queue, semaphore
-from locksmith.core.policy import Act, Group, Local, Rules
+from locksmith.core.policy import Action, GroupFacts, HostFacts, Rules, Strategy
 from locksmith.core.queue import Waiter
 from locksmith.core.semaphore import Semaphore
-from locksmith.core.strategy import Strategy
 
 HOSTS = 1000
 SLOTS = 10
@@ -89,7 +88,7 @@ class World:
 
     def take(self, name: str) -> bool:
         """Try to take a slot."""
-        after = semaphore.lock(self.slots, name)
+        after = semaphore.acquire(self.slots, name)
         if not isinstance(after, Semaphore):
             return False
         if self.free_since is not None:
@@ -101,7 +100,7 @@ class World:
 
     def give(self, name: str) -> None:
         """Give a slot back."""
-        after = semaphore.unlock(self.slots, name)
+        after = semaphore.release(self.slots, name)
         assert isinstance(after, Semaphore)
         self.slots = after
         if self.free_since is None and self.waiting:
@@ -131,21 +130,21 @@ def ours(seed: int, hosts: int = HOSTS, slots: int = SLOTS) -> Outcome:
     rules = Rules(Strategy.ETCD_LOCK, failures_max=hosts)
     woken: dict[str, float] = {}
 
-    def group_for(ahead: int) -> Group:
+    def group_for(ahead: int) -> GroupFacts:
         seen_s = it.now_s - it.free_since if it.free_since is not None else 0.0
-        return Group(it.slots.free, ahead, seen_s)
+        return GroupFacts(it.slots.free, ahead, seen_s)
 
     def decide(name: str) -> None:
         woken.pop(name, None)
         if name not in it.waiting:
             return
-        ahead = queue.place(it.waiting.values(), name)
+        ahead = queue.position(it.waiting.values(), name)
         assert ahead is not None
         now = START + timedelta(seconds=it.now_s)
-        step = policy.next_step(rules, Local(now, ("kernel",), START), group_for(ahead))
-        if step.act is Act.TAKE and it.take(name):
+        step = policy.decide(rules, HostFacts(now, ("kernel",), START), group_for(ahead))
+        if step.action is Action.ACQUIRE and it.take(name):
             begin(name)
-        elif step.act is Act.AWAIT and step.wait_s != float("inf"):
+        elif step.action is Action.WAIT_TURN and step.wait_s != float("inf"):
             wake(name, step.wait_s)
 
     def wake(name: str, delay_s: float) -> None:
@@ -154,7 +153,7 @@ def ours(seed: int, hosts: int = HOSTS, slots: int = SLOTS) -> Outcome:
             it.at(delay_s, lambda: decide(name))
 
     def changed() -> None:
-        for waiter in queue.in_order(it.waiting.values())[:LOOKING]:
+        for waiter in queue.ordered(it.waiting.values())[:LOOKING]:
             wake(waiter.id, it.rng.uniform(*WATCH_S))
 
     def begin(name: str) -> None:

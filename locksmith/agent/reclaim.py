@@ -1,91 +1,87 @@
-"""Holders that have vanished: told once, and reclaimed where a budget allows it.
+"""Holders that are lost: reported once, and their slots reclaimed within a budget.
 
-Every host sees a lost holder; the one with the lowest machine-id of those that live speaks and
-acts for all. A reclaimed slot counts as a failure, written before the slot goes: of two that
-reclaim at once, only those within the budget go on.
+Every host sees a lost holder; the live host with the lowest machine-id reports and acts for all. A
+reclaimed slot counts as a failure, which is written before the slot is released: if two hosts
+reclaim at once, only the slots within the budget are released.
 """
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
 from coordinator.client.core.errors import KeyExists, StoreError
-from coordinator.client.core.store_protocol import Absent
 from daemonkit.observe import logs
+from locksmith.agent.host_view import HostView
 from locksmith.core import holder_status, keys, records
-from locksmith.core.group_state import Holder, Picture
-from locksmith.core.holder_status import Verdict
-from locksmith.core.records import Failure, Happening
-from locksmith.host.identity import Host
-from locksmith.settings import Settings
-from locksmith.store.compare_and_swap import Done
-from locksmith.store.semaphore_client import Slots
+from locksmith.core.group_state import GroupState, Holder
+from locksmith.core.holder_status import HolderStatus
+from locksmith.core.records import Failure, GroupEvent
+from locksmith.store.compare_and_swap import Updated
+from locksmith.store.events import EventRecorder
+from locksmith.store.group_client import GroupClient
+from locksmith.store.semaphore_client import SemaphoreClient
 
-LOOK_EVERY_S = 5.0
-ALARMS = {Verdict.LOST, Verdict.REFUSED}
+CHECK_EVERY_S = 5.0
+ALARMS = {HolderStatus.LOST, HolderStatus.REFUSED}
 
 _log = logs.get("locksmith")
 
 
-class Watcher:
-    """Looks at the holders of one group."""
+class Reclaimer:
+    """Watches the holders of one group."""
 
-    def __init__(
-        self, held: Slots, host: Host, settings: Settings, tell: Callable[[Happening], None]
-    ) -> None:
-        self._slots, self._host, self._tell = held, host, tell
-        self._budget = settings.care.reclaim_max
-        self._told: set[tuple[str, str]] = set()
+    def __init__(self, view: HostView, client: SemaphoreClient, recorder: EventRecorder) -> None:
+        self._view, self._client, self._recorder = view, client, recorder
+        self._group = GroupClient(client.store, client.group)
+        self._budget = view.config.reboot.reclaim_max
+        self._reported: set[tuple[str, str]] = set()
 
-    async def run(self, now: Callable[[], Picture | None]) -> None:
-        """Look on for as long as the daemon lives."""
+    async def run(self) -> None:
+        """Watch for as long as the daemon runs."""
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            seen = now()
-            if seen is None or not self._speaks(seen):
+            await asyncio.sleep(CHECK_EVERY_S)
+            group = self._view.group
+            if group is None or not self._acts_for(group):
                 continue
-            for holder in seen.holders:
+            for holder in group.holders:
                 try:
-                    await self._judge(holder)
+                    await self._check(holder)
                 except StoreError as error:
-                    _log.warning("holder-not-judged", id=holder.id, error=str(error))
+                    _log.warning("holder-not-checked", id=holder.id, error=str(error))
 
-    def _speaks(self, seen: Picture) -> bool:
-        return bool(seen.hosts) and seen.hosts[0] == self._host.machine_id
+    def _acts_for(self, group: GroupState) -> bool:
+        return bool(group.hosts) and group.hosts[0] == self._view.host.machine_id
 
-    async def _judge(self, holder: Holder) -> None:
+    async def _check(self, holder: Holder) -> None:
         record = holder.record
-        found = holder_status.of(record, holder.heartbeat, datetime.now(UTC))
-        if found not in ALARMS or record is None or holder.id == self._host.machine_id:
+        status = holder_status.classify(record, holder.heartbeat, datetime.now(UTC))
+        if status not in ALARMS or record is None or holder.id == self._view.host.machine_id:
             return
-        if (holder.id, record.since) not in self._told:
-            self._told.add((holder.id, record.since))
+        if (holder.id, record.since) not in self._reported:
+            self._reported.add((holder.id, record.since))
             detail = f"slot held since {record.since}, deadline {record.deadline}"
-            self._tell(self._happening(found.value, holder, detail))
-        if found is Verdict.LOST and self._budget > 0:
+            self._recorder.record(self._event(status.value, holder, detail))
+        if status is HolderStatus.LOST and self._budget > 0:
             await asyncio.to_thread(self._reclaim, holder)
 
     def _reclaim(self, holder: Holder) -> None:
-        standing = self._slots.standing(holder.id)
-        if not standing.is_holder or standing.record is None or standing.record != holder.record:
+        seen = self._client.read_holder(holder.id)
+        if not seen.is_holder or seen.record is None or seen.record != holder.record:
             return
-        now = records.stamp(datetime.now(UTC))
-        failure = Failure(standing.record.host, standing.record.boot_id, now, "lost")
-        key = keys.failure(self._slots.group, holder.id)
-        with suppress(KeyExists):  # written by an attempt that was cut off
-            self._slots.store.put(key, records.encode(failure), when=Absent())
-        if not self._within_budget(key):
+        now = records.format_time(datetime.now(UTC))
+        failure = Failure(seen.record.host, seen.record.boot_id, now, "lost")
+        with suppress(KeyExists):  # written by an attempt that was interrupted
+            self._group.add_failure(holder.id, failure)
+        if not self._within_budget(holder.id):
             return
-        if isinstance(self._slots.reclaim(holder.id, standing), Done):
-            self._tell(self._happening("reclaimed", holder, "lost; counts as a failure"))
+        if isinstance(self._client.release_lost(holder.id, seen), Updated):
+            self._recorder.record(self._event("reclaimed", holder, "lost; counts as a failure"))
 
-    def _within_budget(self, key: str) -> bool:
-        below = f"{keys.FAILURES}/{keys.segment(self._slots.group)}"
-        found = sorted(self._slots.store.list(below).entries, key=lambda entry: entry.created)
-        return key in {entry.key for entry in found[: self._budget]}
+    def _within_budget(self, holder: str) -> bool:
+        key = keys.failure(self._client.group, holder)
+        return key in {entry.key for entry in self._group.failures()[: self._budget]}
 
-    def _happening(self, event: str, holder: Holder, detail: str) -> Happening:
-        now = records.stamp(datetime.now(UTC))
-        author = f"locksmithd on {self._host.hostname}"
-        return Happening(now, event, holder.id, holder.hostname, detail, author)
+    def _event(self, event: str, holder: Holder, detail: str) -> GroupEvent:
+        now = records.format_time(datetime.now(UTC))
+        author = f"locksmithd on {self._view.host.hostname}"
+        return GroupEvent(now, event, holder.id, holder.hostname, detail, author)

@@ -1,7 +1,7 @@
-"""The FleetLock protocol: what a client may ask, and what each outcome is called.
+"""The FleetLock protocol: requests are parsed and replies are named here.
 
-Clients differ: one reads only the status and takes any 2xx for a grant, one parses JSON on every
-reply. So every answer has a JSON body, and whatever is not "yes" is 4xx or 5xx.
+Clients differ: some read only the status and take any 2xx for a grant, others parse JSON in every
+reply. So every reply has a JSON body, and every refusal is 4xx or 5xx.
 """
 
 import re
@@ -15,14 +15,14 @@ from locksmith.core.semaphore import Full
 
 HEADER = b"fleet-lock-protocol"
 GROUP = re.compile(r"[a-zA-Z0-9.-]+")
-# What zincati calls a group unless told otherwise; here that group has no name.
+# The group of a zincati without configuration. Here that group has no name.
 DEFAULT_GROUP = "default"
 SLASHES = re.compile(rb"/{2,}")
 
 
 ROUTES = (
-    ApiRoute("POST", "/v1/pre-reboot", "take a slot; 200 only for a yes"),
-    ApiRoute("POST", "/v1/steady-state", "give it back"),
+    ApiRoute("POST", "/v1/pre-reboot", "acquire a slot; 200 only if it is granted"),
+    ApiRoute("POST", "/v1/steady-state", "release the slot"),
 )
 
 
@@ -35,7 +35,7 @@ class Operation(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A checked request; `group` is ours, "" for the default one."""
+    """A valid request; `group` is our name of the group, "" for the default one."""
 
     operation: Operation
     id: str
@@ -44,14 +44,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A status, and the pair that every answer carries. `kind` is one of a few words."""
+    """A status, and the kind and value in the body of every reply."""
 
     status: int
     kind: str
     value: str
 
     def body(self) -> bytes:
-        """Return the JSON."""
+        """Return the JSON body."""
         return msgspec.json.encode({"kind": self.kind, "value": self.value}) + b"\n"
 
 
@@ -66,16 +66,18 @@ class _Body(msgspec.Struct):
 
 GRANTED = Reply(200, "success", "the slot is yours")
 RELEASED = Reply(200, "success", "no slot is held")
-KEPT = Reply(200, "success", "locksmithd on this host gives the slot back once it is healthy")
-UNAUTHORIZED = Reply(401, "unauthorized", "a bearer token is needed")
+KEPT_BY_DAEMON = Reply(
+    200, "success", "locksmithd on this host releases the slot once the host is healthy"
+)
+UNAUTHORIZED = Reply(401, "unauthorized", "a bearer token is required")
 
 
-def read(method: bytes, target: bytes, fields: dict[bytes, bytes], body: bytes) -> Request | Reply:
-    """Check a request; return it, or the answer that refuses it."""
+def parse(method: bytes, target: bytes, fields: dict[bytes, bytes], body: bytes) -> Request | Reply:
+    """Return the request, or the reply that refuses it."""
     path = SLASHES.sub(b"/", target.partition(b"?")[0])
     operation = next((one for one in Operation if path == one.value), None)
     if operation is None:
-        return Reply(404, "not_found", "there are /v1/pre-reboot and /v1/steady-state")
+        return Reply(404, "not_found", "the paths are /v1/pre-reboot and /v1/steady-state")
     if method != b"POST":
         return Reply(405, "method_not_allowed", "POST")
     if fields.get(HEADER, b"").strip() != b"true":
@@ -83,37 +85,37 @@ def read(method: bytes, target: bytes, fields: dict[bytes, bytes], body: bytes) 
     try:
         client = msgspec.json.decode(body, type=_Body).client_params
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return _unidentified(f"the body is no client_params: {error}")
+        return _unidentified(f"the body holds no client_params: {error}")
     if not client.id or not client.id.isprintable() or len(client.id.encode()) > 255:
         return _unidentified("the id is empty, too long or not printable")
     if not GROUP.fullmatch(client.group) or set(client.group) == {"."} or len(client.group) > 255:
-        return _unidentified(f"group {client.group!r} is not of letters, digits, dots and hyphens")
+        return _unidentified(f"group {client.group!r}: use letters, digits, dots and hyphens only")
     return Request(operation, client.id, "" if client.group == DEFAULT_GROUP else client.group)
 
 
 def full(refusal: Full) -> Reply:
-    """All slots are taken: ask again later."""
+    """Return the reply when all slots are taken: ask again later."""
     return Reply(423, "failed_lock_semaphore_full", str(refusal))
 
 
 def paused(why: str) -> Reply:
-    """Somebody stopped reboots: ask again later."""
+    """Return the reply while reboots are paused: ask again later."""
     return Reply(423, "paused", why)
 
 
 def halted(why: str) -> Reply:
-    """The group's failure budget is spent."""
+    """Return the reply when the group's failure budget is used up."""
     return Reply(423, "halted", why)
 
 
 def unknown_group(group: str) -> Reply:
-    """No semaphore has been made for the group."""
-    remedy = f"locksmithctl -group {group} set-max 1 makes it"
+    """Return the reply for a group without a semaphore."""
+    remedy = f"create it with locksmithctl -group {group} set-max 1"
     return Reply(400, "unknown_group", f"group {group} has no semaphore; {remedy}")
 
 
 def store_failed(why: str) -> Reply:
-    """The store, or what stands in it, cannot be used."""
+    """Return the reply when the store or the semaphore in it cannot be used."""
     return Reply(503, "failed_store", why)
 
 

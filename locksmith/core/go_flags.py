@@ -1,8 +1,8 @@
-"""Go locksmith's spellings of flags and variables, turned into ours.
+"""Translates the flags and environment variables of Go's locksmith into ours.
 
-Go's flags stand before the sub-command; here they may stand after it too. Go's two programs
-read variables with different prefixes, so that a host's daemon and its operator could work in
-different groups; here each program falls back to the other's.
+In Go's program, global flags come before the sub-command; here they may also come after it. Go's
+two programs read variables with different prefixes, so a host's daemon and its operator could work
+in different groups. Here each program falls back to the variables of the other one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ GO_NAMES = {
     "etcd-certfile": "cert-file",
     "etcd-keyfile": "key-file",
 }
-# What both programs must agree on: the store, and the group.
+# The programs must agree on these: the store and the group.
 SHARED = (
     "endpoints",
     "ca-file",
@@ -23,13 +23,13 @@ SHARED = (
     "etcd-password",
     "group",
 )
-VALUED = frozenset({*SHARED, "config"})
+WITH_VALUE = frozenset({*SHARED, "config"})
 SWITCHES = frozenset({"debug", "json", "verbose", "v", "version"})
 PREFIXES = ("LOCKSMITHCTL", "LOCKSMITHD", "LOCKSMITH_FLEETLOCK")
 
 
-def hoisted(arguments: Sequence[str]) -> list[str]:
-    """Return `locksmithctl` arguments with the global flags first and spelled as ours."""
+def global_flags_first(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of `locksmithctl` with our flag names, global flags first."""
     flags: list[str] = []
     rest: list[str] = []
     left = iter(arguments)
@@ -40,8 +40,8 @@ def hoisted(arguments: Sequence[str]) -> list[str]:
     return flags + rest
 
 
-def renamed(arguments: Sequence[str]) -> list[str]:
-    """Return `locksmithd` arguments, spelled as ours and in their order."""
+def translated(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of a daemon with our flag names, in their order."""
     left = iter(arguments)
     return [
         "--log-level=debug" if _name(argument) == "debug" else _ours(argument, left)
@@ -50,23 +50,23 @@ def renamed(arguments: Sequence[str]) -> list[str]:
 
 
 def variables(environment: Mapping[str, str], own: str) -> dict[str, str]:
-    """Return the variables `<own>_<OPTION>` that other spellings in `environment` stand for.
+    """Return the variables `<own>_<OPTION>` that `environment` sets under other names.
 
-    The nearest spelling wins: this program's, Go's for this program, then the other program's.
-    An empty variable counts as unset.
+    The closest name wins: this program's, then Go's for this program, then the other programs'. An
+    empty variable counts as unset.
     """
     prefixes = sorted(PREFIXES, key=lambda prefix: prefix != own)
     found: dict[str, str] = {}
     for option in SHARED:
-        spellings = (option, *(go for go, ours in GO_NAMES.items() if ours == option))
-        names = [_variable(prefix, each) for prefix in prefixes for each in spellings]
+        names_of_option = (option, *(go for go, ours in GO_NAMES.items() if ours == option))
+        names = [_variable(prefix, each) for prefix in prefixes for each in names_of_option]
         if value := _first(environment, names):
             found[names[0]] = value
     return found
 
 
 def _name(argument: str) -> str:
-    """Return our name of a flag; "" for what is none."""
+    """Return our name of a flag; "" if the argument is not a flag."""
     if not argument.startswith("-"):
         return ""
     name = argument.removeprefix("-").removeprefix("-").partition("=")[0]
@@ -74,12 +74,12 @@ def _name(argument: str) -> str:
 
 
 def _is_global(argument: str) -> bool:
-    return _name(argument) in VALUED | SWITCHES
+    return _name(argument) in WITH_VALUE | SWITCHES
 
 
 def _ours(argument: str, following: Iterable[str]) -> str:
     name = _name(argument)
-    if name not in VALUED:
+    if name not in WITH_VALUE:
         return argument
     _, equals, value = argument.partition("=")
     if not equals:

@@ -1,19 +1,19 @@
-"""Is a host that has rebooted healthy? Facts in, verdict out."""
+"""Whether a host is healthy after its reboot: facts in, problems out."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What was found in one look. `failed_units` is None where no systemd runs."""
+class HealthFacts:
+    """What one check of the host found. `failed_units` is None where systemd does not run."""
 
     boot_complete: bool = True
     failed_units: tuple[str, ...] | None = ()
     scripts: dict[str, str] = field(default_factory=dict)  # name to what is wrong with it
 
 
-def faults(facts: Facts, failed_before: tuple[str, ...]) -> tuple[str, ...]:
-    """Return what speaks against the host; a unit that was broken before is no fault."""
+def problems(facts: HealthFacts, failed_before: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what is wrong with the host. Units that failed before the reboot do not count."""
     found: list[str] = []
     if not facts.boot_complete:
         found.append("boot-complete.target is not reached")

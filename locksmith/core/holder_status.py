@@ -1,4 +1,4 @@
-"""What became of a holder, from three facts: its heartbeat, its boot, and its deadline."""
+"""The status of a slot's holder, from three facts: its heartbeat, its boot, and its deadline."""
 
 from datetime import datetime, timedelta
 from enum import Enum
@@ -10,8 +10,8 @@ from locksmith.core.records import Heartbeat, HolderRecord, Phase
 SKEW = timedelta(minutes=1)
 
 
-class Verdict(Enum):
-    """What a holder is doing, or has suffered."""
+class HolderStatus(Enum):
+    """What a holder is doing, or what happened to it."""
 
     UNKNOWN = "unknown"  # no record: another program or an operator took the slot
     PREPARING = "preparing"  # alive, before its reboot
@@ -19,21 +19,21 @@ class Verdict(Enum):
     REFUSED = "refused"  # alive in its old boot after the deadline
     BACK = "back"  # alive in a new boot, being checked
     FAILED = "failed"
-    LOST = "lost"  # silent after the deadline
+    LOST = "lost"  # no heartbeat after the deadline
 
 
-def of(record: HolderRecord | None, beat: Heartbeat | None, now: datetime) -> Verdict:
-    """Classify a holder."""
+def classify(record: HolderRecord | None, beat: Heartbeat | None, now: datetime) -> HolderStatus:
+    """Return the status of a holder."""
     if record is None:
-        return Verdict.UNKNOWN
+        return HolderStatus.UNKNOWN
     if record.phase is Phase.FAILED:
-        return Verdict.FAILED
+        return HolderStatus.FAILED
     if beat is not None and beat.boot_id != record.boot_id:
-        return Verdict.BACK
-    deadline = records.moment(record.deadline)
+        return HolderStatus.BACK
+    deadline = records.parse_time(record.deadline)
     late = deadline is not None and now > deadline + SKEW
     if beat is None:
-        return Verdict.LOST if late else Verdict.REBOOTING
+        return HolderStatus.LOST if late else HolderStatus.REBOOTING
     if record.phase is Phase.REBOOTING:
-        return Verdict.REFUSED if late else Verdict.REBOOTING
-    return Verdict.REFUSED if late else Verdict.PREPARING
+        return HolderStatus.REFUSED if late else HolderStatus.REBOOTING
+    return HolderStatus.REFUSED if late else HolderStatus.PREPARING

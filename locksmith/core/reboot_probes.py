@@ -1,18 +1,19 @@
-"""What the programs that know of needed reboots print, read without running them."""
+"""Parses the output of the programs that know whether a reboot is needed."""
 
 import re
 
-# needrestart(1): 2 is an upgrade with the same ABI, 3 one of the version.
+# needrestart(1): 2 is an ABI-compatible kernel upgrade, 3 is a version upgrade.
 KERNEL_OUTDATED = {"2", "3"}
-# dnf exits with 1 for "reboot" and for any error of its own: the message decides.
+# dnf exits with 1 if a reboot is needed, but also after an error: the message decides.
 DNF_NEEDS = re.compile(r"reboot (is|should be) required|reboot is required", re.IGNORECASE)
 DNF_CORE = re.compile(r"^\s*\*\s+(\S+)", re.MULTILINE)
-# More than a table shows; packages repeat themselves in these files.
+# More than a table can show. These files list a package more than once.
 REASONS_MAX = 20
+PROBES = ("needrestart", "dnf", "update-engine")
 
 
 def needrestart(output: str) -> str:
-    """Read `needrestart -b`; return why a reboot is needed, or ""."""
+    """Parse the output of `needrestart -b`; return why a reboot is needed, or ""."""
     pairs = [line.partition(": ")[::2] for line in output.splitlines()]
     found = {name.strip(): value.strip() for name, value in pairs}
     if found.get("NEEDRESTART-KSTA") not in KERNEL_OUTDATED:
@@ -22,7 +23,7 @@ def needrestart(output: str) -> str:
 
 
 def dnf(code: int, output: str) -> str:
-    """Read `dnf needs-restarting -r`; return why a reboot is needed, or ""."""
+    """Parse the output of `dnf needs-restarting -r`; return why a reboot is needed, or ""."""
     if code != 1 or not DNF_NEEDS.search(output):
         return ""
     updated = sorted(set(DNF_CORE.findall(output)))[:REASONS_MAX]
@@ -30,7 +31,7 @@ def dnf(code: int, output: str) -> str:
 
 
 def sentinel(path: str, text: str, packages: str) -> str:
-    """Read a file like /run/reboot-required and the list of packages beside it."""
+    """Return the reason in a file like /run/reboot-required and its list of packages."""
     names = list(dict.fromkeys(packages.split()))[:REASONS_MAX]
     if names:
         return f"{path}: {', '.join(names)}"

@@ -1,8 +1,8 @@
-"""What we keep beside the semaphore: who holds a slot and how far it came, who waits, who lives.
+"""The records beside the semaphore: holders and their phases, waiting hosts, heartbeats, events.
 
-A holder record is written by the host that takes a slot for itself. A slot without one was
-taken by another program or by hand, and nothing here gives it back unasked. All of it is
-advice: the semaphore alone decides who has a slot.
+A host that acquires a slot for itself writes a holder record. A slot without a record was taken by
+another program or by an operator, and locksmith never releases it by itself. All records are
+advisory: the semaphore alone decides who holds a slot.
 """
 
 from datetime import UTC, datetime
@@ -15,21 +15,21 @@ T = TypeVar("T")
 
 
 class Phase(Enum):
-    """How far a holder has come."""
+    """How far a holder has come with its reboot."""
 
-    ACQUIRING = "acquiring"  # written before the semaphore: proves nothing
+    ACQUIRING = "acquiring"  # written before the semaphore, so it does not prove a slot
     HELD = "held"
     DRAINING = "draining"  # the hooks of pre-reboot.d run
-    REBOOTING = "rebooting"  # the fence was passed
-    CHECKING = "checking"  # up again, and not yet found healthy
-    FAILED = "failed"  # up again and not healthy: the slot stays taken
+    REBOOTING = "rebooting"  # the fence has confirmed the grant
+    CHECKING = "checking"  # up again, health not yet confirmed
+    FAILED = "failed"  # up again and unhealthy: the slot stays taken
 
 
 class HolderRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`host` took a slot in the boot `boot_id`, at `since` (RFC 3339, UTC).
+    """`host` acquired a slot in the boot `boot_id`, at `since` (RFC 3339, UTC).
 
-    `token` is the index of the write that granted the slot; `by` the program that took it;
-    `deadline` when the reboot should have happened; `failed_units` those that were broken before.
+    `token` is the index of the write that granted the slot; `by` is the program that acquired it;
+    `deadline` is when the reboot must have happened; `failed_units` had failed before the reboot.
     """
 
     boot_id: str
@@ -45,9 +45,9 @@ class HolderRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A host whose locksmithd runs; the key's TTL tells when it no longer does.
+    """A host whose locksmithd runs; the key expires when it no longer does.
 
-    `reasons` say why it needs a reboot, `waits_for` what keeps it from one.
+    `reasons` say why the host needs a reboot, and `waits_for` what the reboot waits for.
     """
 
     hostname: str
@@ -59,7 +59,7 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Ticket(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A place in a group's queue; the key's created index is the order within a priority."""
+    """A position in a group's queue; within a priority, the key's created index is the order."""
 
     host: str
     boot_id: str
@@ -68,7 +68,7 @@ class Ticket(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Pause(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Somebody stopped reboots; with `until` the key has a TTL, too."""
+    """Somebody paused reboots; with `until` the key also has a TTL."""
 
     reason: str
     author: str
@@ -77,7 +77,7 @@ class Pause(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A host that did not come back healthy, or did not come back."""
+    """A host that did not come back from its reboot, or came back unhealthy."""
 
     host: str
     boot_id: str
@@ -85,7 +85,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str
 
 
-class Happening(msgspec.Struct, frozen=True, omit_defaults=True):
+class GroupEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line of a group's history."""
 
     at: str
@@ -97,7 +97,7 @@ class Happening(msgspec.Struct, frozen=True, omit_defaults=True):
     seconds: float = 0.0
 
 
-Record = HolderRecord | Heartbeat | Ticket | Pause | Failure | Happening
+Record = HolderRecord | Heartbeat | Ticket | Pause | Failure | GroupEvent
 
 
 def encode(record: Record) -> str:
@@ -106,20 +106,20 @@ def encode(record: Record) -> str:
 
 
 def decode(text: str, kind: type[T]) -> T | None:
-    """Read a record, or return None for one that this version does not understand."""
+    """Return a record, or None if this version does not understand it."""
     try:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, UnicodeEncodeError):
         return None
 
 
-def stamp(now: datetime) -> str:
-    """Write an aware time for a record."""
+def format_time(now: datetime) -> str:
+    """Format an aware time for a record."""
     return now.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def moment(text: str) -> datetime | None:
-    """Read a record's time; None for what is none."""
+def parse_time(text: str) -> datetime | None:
+    """Parse a record's time; None if it is not a time."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:

@@ -1,13 +1,13 @@
-"""The reboot semaphore: the document that all peers share, and what may be done to it.
+"""The reboot semaphore: the document that all peers share, and the operations on it.
 
-Invariants of every document that is written here:
- 1. free slots == max - number of holders
- 2. holders are unique and in byte order
- 3. a grant never takes the last free slot below zero; lowering `max` may
+Invariants of every document that we write:
+ 1. The number of free slots is `max` minus the number of holders.
+ 2. Holders are unique and in byte order.
+ 3. A grant never makes the number of free slots negative; lowering `max` may.
 
-Go's locksmith stores the free slots beside `max` and trusts that number. Here `max` and the
-holders decide, so a document that somebody edited by hand never grants too much; its `drift`
-is shown, and the next write brings the three back in line.
+Go's locksmith stores the number of free slots beside `max` and trusts it. Here `max` and the
+holders decide, so a document that somebody edited by hand never grants too many slots. Its `drift`
+is shown, and the next write corrects the stored number.
 """
 
 import json
@@ -19,8 +19,8 @@ import msgspec
 MAX_LIMIT = 2**31 - 1
 
 
-class CorruptDocument(ValueError):  # noqa: N818 - the message is read by an operator
-    """The text is no semaphore; the message says where it is wrong."""
+class CorruptSemaphoreText(ValueError):  # noqa: N818 - the message is read by an operator
+    """The text is not a semaphore document; the message says where it is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Full:
 
 @dataclass(frozen=True, slots=True)
 class NotHeld:
-    """The holder has no slot to give back."""
+    """The holder has no slot to release."""
 
     def __str__(self) -> str:
         return "holder does not exist"
@@ -46,10 +46,10 @@ Refusal = Full | NotHeld
 
 @dataclass(frozen=True, slots=True)
 class Semaphore:
-    """`max` slots and who has them. `drift` is how far the stored free count was off.
+    """`max` slots and their holders. `drift` is how far the stored number of free slots was off.
 
-    `listed` says that a holder list was ever written: Go writes `null` until then and `[]`
-    after, and so do we.
+    `listed` says whether a list of holders was ever written: until then Go writes `null`, and
+    after that `[]`. So do we.
     """
 
     max: int
@@ -59,28 +59,28 @@ class Semaphore:
 
     @property
     def free(self) -> int:
-        """Slots that can be granted; below zero after `max` was lowered."""
+        """The number of slots that can be granted; negative after `max` was lowered."""
         return self.max - len(self.holders)
 
 
-# What stands where nobody has written yet.
+# What an absent key means.
 ABSENT = Semaphore(max=1)
 
 
-def lock(semaphore: Semaphore, holder: str, also: str = "") -> Semaphore | Full:
-    """Give `holder` a slot; who holds one keeps it, also under its other name `also`."""
+def acquire(semaphore: Semaphore, holder: str, also: str = "") -> Semaphore | Full:
+    """Give `holder` a slot. A holder keeps its slot, also one under its other name `also`."""
     if also and also in semaphore.holders:
         rest = tuple(name for name in semaphore.holders if name != also)
-        return replace(semaphore, holders=_in_order((*rest, holder)), listed=True)
+        return replace(semaphore, holders=_sorted((*rest, holder)), listed=True)
     if holder in semaphore.holders:
         return semaphore
     if semaphore.free <= 0:
         return Full(semaphore.free)
-    return replace(semaphore, holders=_in_order((*semaphore.holders, holder)), listed=True)
+    return replace(semaphore, holders=_sorted((*semaphore.holders, holder)), listed=True)
 
 
-def unlock(semaphore: Semaphore, holder: str) -> Semaphore | NotHeld:
-    """Take the slot of `holder` back."""
+def release(semaphore: Semaphore, holder: str) -> Semaphore | NotHeld:
+    """Take the slot of `holder` away."""
     if holder not in semaphore.holders:
         return NotHeld()
     rest = tuple(other for other in semaphore.holders if other != holder)
@@ -88,13 +88,13 @@ def unlock(semaphore: Semaphore, holder: str) -> Semaphore | NotHeld:
 
 
 def set_max(semaphore: Semaphore, slots: int) -> Semaphore:
-    """Change the number of slots; who holds one keeps it, even above the new number."""
-    assert -MAX_LIMIT <= slots <= MAX_LIMIT, "checked where the number was read"
+    """Change the number of slots. Holders keep their slots, even if they are more than that."""
+    assert -MAX_LIMIT <= slots <= MAX_LIMIT, "checked where the number was parsed"
     return replace(semaphore, max=slots)
 
 
 def encode(semaphore: Semaphore) -> str:
-    """Return the document byte for byte as Go's encoding/json writes it."""
+    """Return the document, byte for byte as Go's encoding/json writes it."""
     holders = "null"
     if semaphore.holders or semaphore.listed:
         holders = "[" + ",".join(map(_go_string, semaphore.holders)) + "]"
@@ -102,15 +102,15 @@ def encode(semaphore: Semaphore) -> str:
 
 
 def decode(text: str) -> Semaphore:
-    """Read a document. Missing numbers are 0, as for Go. Raises CorruptDocument."""
+    """Parse a document. Missing numbers are 0, as in Go. Raises CorruptSemaphoreText."""
     try:
         stored = msgspec.json.decode(text, type=_Document)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        raise CorruptDocument(str(error)) from None
+        raise CorruptSemaphoreText(str(error)) from None
     slots, free = stored.max or 0, stored.semaphore or 0
     if max(abs(slots), abs(free)) >= 2**63:
-        raise CorruptDocument("a number does not fit 64 bits")
-    holders = _in_order(stored.holders or ())
+        raise CorruptSemaphoreText("a number does not fit 64 bits")
+    holders = _sorted(stored.holders or ())
     return Semaphore(
         max=slots,
         holders=holders,
@@ -125,12 +125,12 @@ class _Document(msgspec.Struct):
     holders: list[str] | None = None
 
 
-def _in_order(holders: tuple[str, ...] | list[str]) -> tuple[str, ...]:
+def _sorted(holders: tuple[str, ...] | list[str]) -> tuple[str, ...]:
     return tuple(sorted(set(holders), key=str.encode))
 
 
 def _go_string(text: str) -> str:
-    """Quote as Go does, which also escapes what HTML and JavaScript stumble over."""
+    """Quote as Go does, which also escapes characters that are special in HTML and JavaScript."""
     quoted = json.dumps(text, ensure_ascii=False)
     for raw in "<>&\u2028\u2029":
         quoted = quoted.replace(raw, f"\\u{ord(raw):04x}")

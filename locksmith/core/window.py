@@ -1,25 +1,25 @@
-"""When reboots may happen: windows, days that are left out, and what is left of a window.
+"""When reboots may happen: reboot windows and excluded days.
 
-A window opens at a wall-clock time of its zone and lasts an elapsed time, as Go's locksmith has
-it. So one that spans a change of the clocks is as long as any other; one whose start falls into
-the hour that a spring leaves out opens when that hour would have.
+As in Go's locksmith, a window opens at a wall-clock time of its zone and lasts for an elapsed
+time. So a window that spans a clock change is as long as any other. A window whose start falls
+into the hour that is skipped in spring opens when that hour would have begun.
 """
 
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
+from daemonkit.core import durations
+
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-# How far ahead an opening is looked for: longer freezes are told as such.
+# How far ahead we look for the next opening.
 AHEAD_DAYS = 70
 WEEK = timedelta(days=7)
-UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PIECE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 _WINDOW = re.compile(r"(?:(?P<days>[A-Za-z,-]+)\s+)?(?P<hour>\d{1,2}):(?P<minute>\d{1,2})")
 
 
-class BadWindow(ValueError):  # noqa: N818 - the message is read by an operator
-    """A window, duration or date cannot be read; the message shows a right one."""
+class InvalidWindow(ValueError):  # noqa: N818 - the message is read by an operator
+    """A window, duration or date cannot be parsed; the message shows a valid one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,14 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Reboots may happen until `until`; None for no end."""
+    """Reboots may happen until `until`; None means no end."""
 
     until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """No reboot now; `opens` is None when no opening is near."""
+    """No reboot may happen now; `opens` is None if no opening is near."""
 
     why: str
     opens: datetime | None
@@ -51,10 +51,10 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """All rules of a host about time. Without windows every time is right but excluded days.
+    """All rules of a host about time. Without windows, a reboot may happen on any day not excluded.
 
-    `remaining` must be left of a window for a reboot to begin; `spread` is the time after an
-    opening over which hosts are spread.
+    At least `remaining` must be left of a window for a reboot to begin; `spread` is the time after
+    an opening over which the hosts' reboots are spread.
     """
 
     zone: tzinfo = UTC
@@ -64,19 +64,19 @@ class Calendar:
     spread: timedelta = timedelta()
 
     def at(self, now: datetime, share: float = 0.0) -> Open | Closed:
-        """Judge a moment for a host whose place in the spread is `share`, from 0 to 1."""
+        """Say whether a host may reboot at `now`; `share` is its position in the spread, 0 to 1."""
         today = now.astimezone(self.zone).date()
         if self._is_excluded(today):
-            return Closed(f"{today} is excluded", self._next(now, share))
-        until = self._until(now, share)
+            return Closed(f"{today} is excluded", self._next_opening(now, share))
+        until = self._open_until(now, share)
         if until is None:
-            return Closed("outside all windows", self._next(now, share))
+            return Closed("outside all windows", self._next_opening(now, share))
         if until is not _NEVER and until - now < self.remaining:
             why = f"less than {self.remaining} is left of the window"
-            return Closed(why, self._next(now, share))
+            return Closed(why, self._next_opening(now, share))
         return Open(None if until is _NEVER else until)
 
-    def _until(self, now: datetime, share: float) -> datetime | None:
+    def _open_until(self, now: datetime, share: float) -> datetime | None:
         ends = [_NEVER] if not self.windows else []
         for window in self.windows:
             ends += [
@@ -86,9 +86,9 @@ class Calendar:
             ]
         if not ends:
             return None
-        return min([max(ends), *self._freezes_after(now)])
+        return min([max(ends), *self._exclusions_after(now)])
 
-    def _next(self, now: datetime, share: float) -> datetime | None:
+    def _next_opening(self, now: datetime, share: float) -> datetime | None:
         if self.windows:
             starts = (
                 start + self._shift(window, share)
@@ -97,8 +97,7 @@ class Calendar:
             )
         else:
             starts = (self._instant(last + timedelta(days=1), time()) for _, last in self.excluded)
-        fit = (start for start in sorted(starts) if start > now)
-        for start in fit:
+        for start in sorted(start for start in starts if start > now):
             local = start.astimezone(self.zone)
             if not self._is_excluded(local.date()):
                 return local
@@ -114,7 +113,7 @@ class Calendar:
     def _shift(self, window: Window, share: float) -> timedelta:
         return max(timedelta(), min(self.spread, window.length - self.remaining)) * share
 
-    def _freezes_after(self, now: datetime) -> list[datetime]:
+    def _exclusions_after(self, now: datetime) -> list[datetime]:
         starts = (self._instant(first, time()) for first, _ in self.excluded)
         return [start for start in starts if start > now]
 
@@ -129,51 +128,46 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def parse_window(text: str) -> Window:
-    """Read `[DAYS ]HH:MM+LENGTH`: `22:00+4h`, `Sat,Sun 1:00+90m`, `Mon-Fri 23:00+2h30m`."""
+    """Parse `[DAYS ]HH:MM+LENGTH`: `22:00+4h`, `Sat,Sun 1:00+90m`, `Mon-Fri 23:00+2h30m`."""
     start, plus, length_text = text.strip().partition("+")
     found = _WINDOW.fullmatch(start.strip())
     if not plus or found is None:
-        raise BadWindow(f"window {text!r}: write [DAYS ]HH:MM+LENGTH, such as Sat,Sun 1:00+90m")
+        raise InvalidWindow(f"window {text!r}: write [DAYS ]HH:MM+LENGTH, such as Sat,Sun 1:00+90m")
     hour, minute = int(found["hour"]), int(found["minute"])
     if hour > 23 or minute > 59:
-        raise BadWindow(f"window {text!r}: {hour}:{minute:02} is no time of a day")
+        raise InvalidWindow(f"window {text!r}: {hour}:{minute:02} is not a time of day")
     days, length = _days(found["days"] or "Mon-Sun", text), parse_duration(length_text)
     bound = timedelta(days=1) if found["days"] is None else WEEK
     if not timedelta() < length < bound:
-        raise BadWindow(f"window {text!r}: its length must be above 0 and below {bound}")
+        raise InvalidWindow(
+            f"window {text!r}: the length must be more than 0 and less than {bound}"
+        )
     return Window(days, time(hour, minute), length)
 
 
-def split(text: str) -> list[str]:
-    """Split windows at semicolons, and at a comma that follows a length: TOML lists come so."""
+def split_windows(text: str) -> list[str]:
+    """Split at semicolons, and at a comma after a length, which is how TOML lists arrive here."""
     parts = re.split(r";|(?<=\d[smhd]),", text)
     return [part.strip() for part in parts if part.strip()]
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read a duration as Go writes it (`1h30m`), and days (`2d`), too."""
-    text = text.strip()
-    days = re.match(r"(\d+)d", text)
-    rest = text[days.end() :] if days else text
-    pieces = list(_PIECE.finditer(rest))
-    if "".join(piece[0] for piece in pieces) != rest or not text:
-        raise BadWindow(f"duration {text!r}: write numbers with units, such as 1h30m or 2d")
-    seconds = sum(float(piece[1]) * UNITS_S[piece[2]] for piece in pieces)
+    """Parse a duration such as `90m`, `1h30m` or `14d`. Raises InvalidWindow."""
     try:
-        return timedelta(days=int(days[1]) if days else 0, seconds=seconds)
-    except OverflowError:
-        raise BadWindow(f"duration {text!r} is too long") from None
+        return timedelta(seconds=durations.parse(text.strip()))
+    except (ValueError, OverflowError) as error:
+        raise InvalidWindow(f"duration {text!r}: {error}") from None
 
 
 def parse_excluded(text: str) -> tuple[date, date]:
-    """Read a day or days: `2026-12-24`, `2026-12-24..2027-01-02`."""
+    """Parse a day or a range of days: `2026-12-24`, `2026-12-24..2027-01-02`."""
     first, _, last = text.strip().partition("..")
     try:
         days = date.fromisoformat(first), date.fromisoformat(last or first)
     except ValueError:
-        raise BadWindow(f"date {text!r}: write 2026-12-24 or 2026-12-24..2027-01-02") from None
+        raise InvalidWindow(f"date {text!r}: write 2026-12-24 or 2026-12-24..2027-01-02") from None
     if days[1] < days[0]:
-        raise BadWindow(f"dates {text!r} end before they begin")
+        raise InvalidWindow(f"dates {text!r}: the last day is before the first")
     return days
 
 
@@ -182,7 +176,9 @@ def _days(text: str, whole: str) -> frozenset[int]:
     for part in text.lower().split(","):
         first, _, last = part.partition("-")
         if first not in DAYS or (last or first) not in DAYS:
-            raise BadWindow(f"window {whole!r}: days are {', '.join(DAYS)} and ranges of them")
+            raise InvalidWindow(
+                f"window {whole!r}: days are {', '.join(DAYS)} or ranges such as mon-fri"
+            )
         begin, end = DAYS.index(first), DAYS.index(last or first)
         found.update((begin + step) % 7 for step in range((end - begin) % 7 + 1))
     return frozenset(found)

@@ -1,168 +1,137 @@
-"""What `locksmithctl` shows beyond the semaphore: a host's reasons, the queue, history, changes."""
+"""`locksmithctl queue`, `history` and `watch`."""
 
-from collections.abc import Iterator, Mapping
+import os
+import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
 
 from coordinator.client.core.errors import HistoryCleared, StoreError
-from coordinator.client.core.store_protocol import Entry, Event, Store
-from locksmith.core import group_state, holder_status, keys, records
-from locksmith.core.group_state import Holder, Picture
-from locksmith.core.records import Happening, Heartbeat
-from locksmith.ctl import render, slots
-from locksmith.ctl.slots import Answer, Caller, Stopped
+from coordinator.client.core.store_protocol import Entry, Event
+from locksmith.core import group_state, keys, records
+from locksmith.core.group_state import GroupState, Holder
+from locksmith.core.records import GroupEvent, Heartbeat
+from locksmith.ctl import invocation, render
+from locksmith.ctl.invocation import CommandFailed, Invocation, Output
 
-SHOWN_MAX = 1000
-
-
-def why(caller: Caller, host: str) -> Answer:
-    """Say what keeps a host from its reboot, or what became of it."""
-    store = caller.remote.open()
-    with slots.stopping("reading value"):
-        machine_id = slots.machine_id_of(store, caller.group, host)
-        entries = {entry.key: entry for entry in store.list(keys.PREFIX).entries}
-    beat = _beat(entries, machine_id)
-    group = beat.group if beat else caller.group
-    seen = group_state.build(entries, group)
-    holder = seen.holder(machine_id)
-    if beat is None and holder is None:
-        raise Stopped(f"{host} is not known: no locksmithd runs there, and it holds no slot")
-    facts = _facts(seen, machine_id, beat, holder)
-    if caller.as_json:
-        return Answer(render.as_json(facts))
-    return Answer(render.facts(facts))
+HISTORY_MAX = 1000
 
 
-def queue(caller: Caller) -> Answer:
-    """Show who waits for a slot, in order."""
-    store = caller.remote.open()
-    with slots.stopping("reading value"):
-        entries = {entry.key: entry for entry in store.list(keys.PREFIX).entries}
-    seen = group_state.build(entries, caller.group)
-    rows: list[dict[str, object]] = []
-    for place, waiter in enumerate(seen.waiters, 1):
-        beat = _beat(entries, waiter.id)
-        reasons = "; ".join(beat.reasons) if beat else ""
-        name = beat.hostname if beat else ""
-        rows.append(
-            {
-                "place": place,
-                "id": waiter.id,
-                "host": name,
-                "priority": waiter.priority,
-                "reasons": reasons,
-            }
-        )
-    return Answer(render.as_json(rows) if caller.as_json else render.rows(rows))
+def queue(context: typer.Context) -> None:
+    """Show the hosts that wait for a slot, in order."""
+    invocation.run(lambda: _queue(invocation.given(context)))
 
 
-def history(caller: Caller, last: int) -> Answer:
+def history(
+    context: typer.Context,
+    last: Annotated[int, typer.Option("-n", "--last", min=1, help="Number of lines.")] = 50,
+) -> None:
     """Show what happened in the group, the latest last."""
-    store = caller.remote.open()
-    with slots.stopping("reading value"):
-        entries = store.list(f"{keys.HISTORY}/{keys.segment(caller.group)}").entries
-    happenings = [records.decode(entry.value, Happening) for entry in _by_index(entries)]
-    rows = [_row(one) for one in happenings if one is not None][-last:]
-    return Answer(render.as_json(rows) if caller.as_json else render.rows(rows))
+    invocation.run(lambda: _history(invocation.given(context), last))
 
 
-def watch(caller: Caller, now: datetime | None = None) -> Iterator[str]:
-    """Yield a line for each change of the group, from its present state on, without end."""
-    store = caller.remote.open()
-    with slots.stopping("watching"):
-        listing = store.list(keys.PREFIX)
-    entries = {entry.key: entry for entry in listing.entries}
-    before = group_state.build(entries, caller.group)
-    yield _line(now, f"{before.semaphore.free} of {before.semaphore.max} slots free")
-    yield from (_line(now, _holder_line(holder)) for holder in before.holders)
-    index = listing.index
-    while True:
-        try:
-            with store.watch(keys.PREFIX, index, cluster=listing.cluster) as changes:
-                for change in changes:
-                    if not isinstance(change, Event):
-                        index = max(index, change.index)
-                        continue
-                    index = change.index
-                    _apply(entries, change)
-                    yield from (_line(now, text) for text in _told(change, caller.group))
-                    after = group_state.build(entries, caller.group)
-                    yield from (_line(now, text) for text in differences(before, after))
-                    before = after
-        except HistoryCleared:
-            index, entries = _listed_anew(store)
-        except StoreError as error:
-            raise Stopped(f"Error watching: {error}") from error
+def watch(context: typer.Context) -> None:
+    """Show each change of the group as it happens, until interrupted."""
+    try:
+        for line in _watch(invocation.given(context)):
+            sys.stdout.write(f"{records.format_time(datetime.now(UTC))}  {line}\n")
+            sys.stdout.flush()
+    except CommandFailed as failure:
+        invocation.fail(failure)
+    except (KeyboardInterrupt, BrokenPipeError):
+        os._exit(0)  # otherwise the interpreter waits for the thread of the watch
 
 
-def differences(before: Picture, after: Picture) -> Iterator[str]:
-    """Say what of the slots, the queue and the pauses is another now."""
+def changes(before: GroupState, after: GroupState) -> Iterator[str]:
+    """Describe the changes of the slots, the queue and the pauses."""
     if before.corrupt != after.corrupt and after.corrupt:
-        yield f"{keys.semaphore(after.group)} holds no semaphore: {after.corrupt}"
+        yield f"{keys.semaphore(after.group)} does not hold a semaphore: {after.corrupt}"
     if before.semaphore.max != after.semaphore.max:
         yield f"max {before.semaphore.max} -> {after.semaphore.max}"
     old = {holder.id: holder for holder in before.holders}
     for holder in after.holders:
         seen = old.pop(holder.id, None)
-        if seen is None or _phase(seen) != _phase(holder):
+        if seen is None or seen.shown_phase != holder.shown_phase:
             yield _holder_line(holder)
     for gone in old.values():
-        yield f"{gone.hostname or gone.id}: slot given back"
+        yield f"{gone.hostname or gone.id}: slot released"
     if before.waiters != after.waiters:
         yield f"queue: {len(after.waiters)} waiting"
     if before.pauses != after.pauses:
         yield f"paused: {', '.join(scope for scope, _ in after.pauses) or 'nothing'}"
 
 
-def _facts(
-    seen: Picture, machine_id: str, beat: Heartbeat | None, holder: Holder | None
-) -> dict[str, object]:
-    record = holder.record if holder else None
-    waits = list(beat.waits_for) if beat else []
-    place = next((n for n, one in enumerate(seen.waiters, 1) if one.id == machine_id), 0)
-    verdict_text = ""
-    if holder is not None:
-        verdict_text = holder_status.of(record, holder.heartbeat, datetime.now(UTC)).value
+def _queue(call: Invocation) -> Output:
+    store = call.store()
+    with invocation.store_errors("reading value"):
+        entries = invocation.entries_below(store, keys.PREFIX)
+    rows: list[dict[str, object]] = []
+    for place, waiter in enumerate(group_state.build(entries, call.group).waiters, 1):
+        entry = entries.get(keys.host(waiter.id))
+        beat = records.decode(entry.value, Heartbeat) if entry else None
+        rows.append(
+            {
+                "place": place,
+                "id": waiter.id,
+                "host": beat.hostname if beat else "",
+                "priority": waiter.priority,
+                "reasons": "; ".join(beat.reasons) if beat else "",
+            }
+        )
+    return Output(render.as_json(rows) if call.as_json else render.table(rows))
+
+
+def _history(call: Invocation, last: int) -> Output:
+    store = call.store()
+    with invocation.store_errors("reading value"):
+        entries = store.list(f"{keys.HISTORY}/{keys.segment(call.group)}").entries
+    latest = sorted(entries, key=lambda entry: entry.created)[-HISTORY_MAX:]
+    found = (records.decode(entry.value, GroupEvent) for entry in latest)
+    rows = [_row(event) for event in found if event is not None][-last:]
+    return Output(render.as_json(rows) if call.as_json else render.table(rows))
+
+
+def _row(event: GroupEvent) -> dict[str, object]:
     return {
-        "id": machine_id,
-        "host": beat.hostname if beat else (holder.hostname if holder else ""),
-        "group": seen.group,
-        "daemon": "alive" if beat else "silent",
-        "needs_reboot": list(beat.reasons) if beat else [],
-        "waits_for": waits,
-        "queue_place": place or "",
-        "slot": verdict_text or "none",
-        "phase": _phase(holder) if holder else "",
-        "since": record.since if record else "",
-        "detail": record.detail if record else "",
-        "paused": list(seen.pauses_of(machine_id)),
-        "failures": [failure.reason for name, failure in seen.failures if name == machine_id],
+        "at": event.at,
+        "event": event.event,
+        "host": event.host or event.id,
+        "author": event.author,
+        "detail": event.detail + (f" after {event.seconds:.0f} s" if event.seconds else ""),
     }
 
 
-def _told(change: Event, group: str) -> Iterator[str]:
-    if change.entry and change.key.startswith(f"{keys.HISTORY}/{keys.segment(group)}/"):
-        one = records.decode(change.entry.value, Happening)
-        if one is not None:
-            yield f"{one.host or one.id or one.author}: {one.event} {one.detail}".rstrip()
-
-
-def _row(one: Happening) -> dict[str, object]:
-    return {
-        "at": one.at,
-        "event": one.event,
-        "host": one.host or one.id,
-        "author": one.author,
-        "detail": one.detail + (f" after {one.seconds:.0f} s" if one.seconds else ""),
-    }
-
-
-def _beat(entries: Mapping[str, Entry], machine_id: str) -> Heartbeat | None:
-    entry = entries.get(keys.host(machine_id))
-    return records.decode(entry.value, Heartbeat) if entry else None
-
-
-def _by_index(entries: tuple[Entry, ...]) -> list[Entry]:
-    return sorted(entries, key=lambda entry: entry.created)[-SHOWN_MAX:]
+def _watch(call: Invocation) -> Iterator[str]:
+    """Yield the group's present state, then a line for each change, without end."""
+    store = call.store()
+    with invocation.store_errors("watching"):
+        listing = store.list(keys.PREFIX)
+    entries = {entry.key: entry for entry in listing.entries}
+    before = group_state.build(entries, call.group)
+    yield f"{before.semaphore.free} of {before.semaphore.max} slots free"
+    yield from map(_holder_line, before.holders)
+    index = listing.index
+    while True:
+        try:
+            with store.watch(keys.PREFIX, index, cluster=listing.cluster) as watch:
+                for change in watch:
+                    if not isinstance(change, Event):
+                        index = max(index, change.index)
+                        continue
+                    index = change.index
+                    _apply(entries, change)
+                    yield from _new_history(change, call.group)
+                    after = group_state.build(entries, call.group)
+                    yield from changes(before, after)
+                    before = after
+        except HistoryCleared:
+            with invocation.store_errors("watching"):
+                listing = store.list(keys.PREFIX)
+            index, entries = listing.index, {entry.key: entry for entry in listing.entries}
+        except StoreError as error:
+            raise CommandFailed(f"Error watching: {error}") from error
 
 
 def _apply(entries: dict[str, Entry], change: Event) -> None:
@@ -173,19 +142,13 @@ def _apply(entries: dict[str, Entry], change: Event) -> None:
         del entries[key]
 
 
-def _listed_anew(store: Store) -> tuple[int, dict[str, Entry]]:
-    with slots.stopping("watching"):
-        listing = store.list(keys.PREFIX)
-    return listing.index, {entry.key: entry for entry in listing.entries}
+def _new_history(change: Event, group: str) -> Iterator[str]:
+    if change.entry and change.key.startswith(f"{keys.HISTORY}/{keys.segment(group)}/"):
+        event = records.decode(change.entry.value, GroupEvent)
+        if event is not None:
+            who = event.host or event.id or event.author
+            yield f"{who}: {event.event} {event.detail}".rstrip()
 
 
 def _holder_line(holder: Holder) -> str:
-    return f"{holder.hostname or holder.id}: {_phase(holder)}"
-
-
-def _phase(holder: Holder) -> str:
-    return holder.record.phase.value if holder.record else "holds a slot"
-
-
-def _line(now: datetime | None, text: str) -> str:
-    return f"{records.stamp(now or datetime.now(UTC))}  {text}\n"
+    return f"{holder.hostname or holder.id}: {holder.shown_phase}"

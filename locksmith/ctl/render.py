@@ -1,67 +1,66 @@
-"""What `locksmithctl` prints. The plain forms are byte for byte those of Go's program."""
+"""Formats the output of `locksmithctl`. Plain forms are byte for byte those of Go's program."""
 
 import json
 from collections.abc import Iterable, Mapping
 
+from daemonkit.core import text_table
 from locksmith.core import keys
-from locksmith.core.group_state import Holder, Picture
+from locksmith.core.group_state import GroupState, Holder
 from locksmith.core.semaphore import Semaphore
 
 COLUMNS = ("MACHINE ID", "HOST", "PHASE", "SINCE", "DAEMON")
 
 
 def status(found: Semaphore) -> str:
-    """Return the answer of `status`."""
+    """Return the output of `status`."""
     lines = [f"Available: {found.free}", f"Max: {found.max}"]
     if found.holders:
         lines += ["", "MACHINE ID", *found.holders]
-    return _joined(lines)
+    return _join_lines(lines)
 
 
-def status_verbose(picture: Picture) -> str:
-    """Return the answer of `status -v`: the plain one's numbers, then what else is known."""
-    found = picture.semaphore
+def status_verbose(state: GroupState) -> str:
+    """Return the output of `status -v`: first that of `status`, then everything else."""
+    found = state.semaphore
     lines = [f"Available: {found.free}", f"Max: {found.max}"]
-    lines += [f"Group: {picture.group or '(default)'}"]
-    lines += [
-        f"Key: {keys.semaphore(picture.group)}{'' if picture.exists else ' (not written yet)'}"
-    ]
-    lines += [f"Hosts: {len(picture.hosts)}"]
-    if picture.holders:
-        lines += ["", *_aligned([COLUMNS, *map(_row, picture.holders)])]
-    return _joined(lines)
+    lines += [f"Group: {state.group or '(default)'}"]
+    lines += [f"Key: {keys.semaphore(state.group)}{'' if state.exists else ' (not written yet)'}"]
+    lines += [f"Hosts: {len(state.hosts)}"]
+    if state.holders:
+        lines += ["", *text_table.lines([COLUMNS, *map(_row, state.holders)])]
+    return _join_lines(lines)
 
 
-def resized(before: Semaphore, after: Semaphore) -> str:
-    """Return the answer of `set-max`."""
-    return _joined([f"Old-Max: {before.max}", f"Max: {after.max}"])
+def new_max(before: Semaphore, after: Semaphore) -> str:
+    """Return the output of `set-max`."""
+    return _join_lines([f"Old-Max: {before.max}", f"Max: {after.max}"])
 
 
 def as_json(value: object) -> str:
-    """Return the answer of any command with `--json`."""
+    """Return the output of a command with `--json`."""
     return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
 
 
 def facts(found: Mapping[str, object]) -> str:
-    """Return named facts, one a line; a list has a line for each of its parts."""
+    """Return named facts, one per line; a list has one line for each of its parts."""
     lines: list[str] = []
     for name, value in found.items():
         parts = value if isinstance(value, list) else [value]
         title = name.replace("_", " ").capitalize()
         lines += [f"{title}: {part}" for part in parts if part != ""]
-    return _joined(lines)
+    return _join_lines(lines)
 
 
-def rows(found: list[dict[str, object]]) -> str:
-    """Return rows as an aligned table; nothing for none."""
+def table(found: list[dict[str, object]]) -> str:
+    """Return rows as an aligned table; nothing for no rows."""
     if not found:
         return ""
     head = tuple(name.upper() for name in found[0])
-    return _joined(_aligned([head, *(tuple(map(str, row.values())) for row in found)]))
+    return text_table.show([head, *(tuple(map(str, row.values())) for row in found)])
 
 
 def quoted(text: str) -> str:
-    """Return `text` as Go's %q shows it."""
+    """Return `text` as Go's %q prints it."""
     return json.dumps(text, ensure_ascii=False)
 
 
@@ -76,12 +75,5 @@ def _row(holder: Holder) -> tuple[str, ...]:
     )
 
 
-def _aligned(rows: list[tuple[str, ...]]) -> Iterable[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(cells).rstrip()
-
-
-def _joined(lines: Iterable[str]) -> str:
+def _join_lines(lines: Iterable[str]) -> str:
     return "".join(f"{line}\n" for line in lines)

@@ -1,182 +1,135 @@
-"""What the sub-commands of `locksmithctl` do. Messages begin as those of Go's program."""
+"""`locksmithctl status`, `lock`, `unlock` and `set-max`; messages begin as in Go's program."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Annotated
 
-from coordinator.client.core.errors import StoreError
-from coordinator.client.core.store_protocol import Store
-from locksmith.core import group_state, keys, records
-from locksmith.core.records import Heartbeat, HolderRecord
+import typer
+
+from daemonkit.host.machine_id import NoMachineId
+from locksmith.core import group_state, keys
 from locksmith.core.semaphore import MAX_LIMIT, Full, NotHeld
-from locksmith.ctl import render
+from locksmith.ctl import invocation, render
+from locksmith.ctl.invocation import CommandFailed, Invocation, Output
 from locksmith.host import identity
-from locksmith.host.identity import Host, NoIdentity
-from locksmith.store.compare_and_swap import CorruptSemaphore, Done, Pace, Reading
-from locksmith.store.connection import Remote
-from locksmith.store.semaphore_client import Slots
+from locksmith.host.identity import Host
+from locksmith.store.compare_and_swap import Reading, Updated
 
 # Go's strconv.Atoi: no blanks, no underscores, ASCII digits. The length keeps int() cheap.
 INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
 
-
-class Stopped(Exception):  # noqa: N818 - a clean "no", not a bug
-    """A command ends with exit code 1 and this message on stderr."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """What the global flags say, and the caller's clocks."""
-
-    remote: Remote
-    group: str
-    as_json: bool
-    verbose: bool
-    pace: Pace
+Holder = Annotated[
+    str | None, typer.Argument(metavar="ID", help="Id of the holder; without it, this host.")
+]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What goes to stdout, and a warning for stderr."""
-
-    text: str
-    warning: str = ""
+def status(context: typer.Context) -> None:
+    """Show how many slots are free, how many there are, and their holders. Writes nothing."""
+    invocation.run(lambda: _status(invocation.given(context)))
 
 
-def status(caller: Caller) -> Answer:
-    """Say how many slots are free and who holds one. Writes nothing."""
-    slots, seen = opened(caller, "reading value")
-    if not (caller.as_json or caller.verbose):
-        return Answer(render.status(seen.semaphore), _drift_of(seen))
-    with stopping("reading value"):
-        beside = {entry.key: entry for entry in slots.store.list(f"{keys.PREFIX}/ext").entries}
-    shown = group_state.build_from(beside, caller.group, seen.semaphore, exists=bool(seen.modified))
-    if caller.as_json:
-        return Answer(render.as_json(group_state.described(shown)), _drift_of(seen))
-    return Answer(render.status_verbose(shown), _drift_of(seen))
+def lock(context: typer.Context, holder: Holder = None) -> None:
+    """Acquire a slot for this host, or for another holder. A holder keeps its slot."""
+    invocation.run(lambda: _lock(invocation.given(context), holder))
 
 
-def lock(caller: Caller, holder: str | None, now: datetime) -> Answer:
-    """Take a slot for this host, or for another holder."""
+def unlock(context: typer.Context, holder: Holder = None) -> None:
+    """Release the slot of this host, or of another holder."""
+    invocation.run(lambda: _unlock(invocation.given(context), holder))
+
+
+def set_max(
+    context: typer.Context,
+    slots: Annotated[list[str] | None, typer.Argument(metavar="N", help="Number of slots.")] = None,
+) -> None:
+    """Set the number of slots. Holders keep their slots, even if they are more than N."""
+    invocation.run(lambda: _set_max(invocation.given(context), slots or []))
+
+
+def _status(call: Invocation) -> Output:
+    client, seen = call.connect("reading value")
+    if not (call.as_json or call.verbose):
+        return Output(render.status(seen.semaphore), _drift_warning(seen))
+    with invocation.store_errors("reading value"):
+        entries = invocation.entries_below(client.store, f"{keys.PREFIX}/ext")
+    state = group_state.build_from(entries, call.group, seen.semaphore, exists=bool(seen.modified))
+    if call.as_json:
+        return Output(render.as_json(group_state.as_json(state)), _drift_warning(seen))
+    return Output(render.status_verbose(state), _drift_warning(seen))
+
+
+def _lock(call: Invocation, holder: str | None) -> Output:
     own = _own(holder)
-    named = own.machine_id if own else keys.checked_holder(holder or "")
-    slots, _ = opened(caller, "locking")
-    with stopping("locking"):
-        outcome = slots.take_own(own, now) if own else slots.take(named)
-    return _answered(caller, named, outcome, "locking")
+    name = own.machine_id if own else keys.checked_holder(holder or "")
+    client, _ = call.connect("locking")
+    with invocation.store_errors("locking"):
+        outcome = client.acquire_own(own, datetime.now(UTC)) if own else client.acquire(name)
+    return _answer(call, name, outcome, "locking")
 
 
-def unlock(caller: Caller, holder: str | None) -> Answer:
-    """Give back the slot of this host, or of another holder."""
-    # Any id may be given back, also one that this program would not have let in.
-    named = this_host().machine_id if holder is None else keys.checked_text("holder id", holder)
-    slots, _ = opened(caller, "unlocking")
-    with stopping("unlocking"):
-        outcome = slots.give_back(named)
-    return _answered(caller, named, outcome, "unlocking")
+def _unlock(call: Invocation, holder: str | None) -> Output:
+    # Any id may be unlocked, even one that this program would not have locked.
+    if holder is None:
+        name = invocation.this_host().machine_id
+    else:
+        name = keys.checked_text("holder id", holder)
+    client, _ = call.connect("unlocking")
+    with invocation.store_errors("unlocking"):
+        outcome = client.release(name)
+    return _answer(call, name, outcome, "unlocking")
 
 
-def set_max(caller: Caller, values: list[str]) -> Answer:
-    """Change the number of slots."""
+def _set_max(call: Invocation, values: list[str]) -> Output:
     if len(values) != 1:
-        raise Stopped("New maximum value must be set.")
-    if not INTEGER.fullmatch(values[0]) or abs(wanted := int(values[0])) > MAX_LIMIT:
-        raise Stopped(f"Invalid maximum value: {values[0]}")
-    slots, _ = opened(caller, "setting value")
-    with stopping("setting value"):
-        outcome = slots.resize(wanted)
-    if caller.as_json:
+        raise CommandFailed("New maximum value must be set.")
+    if not INTEGER.fullmatch(values[0]) or abs(slots := int(values[0])) > MAX_LIMIT:
+        raise CommandFailed(f"Invalid maximum value: {values[0]}")
+    client, _ = call.connect("setting value")
+    with invocation.store_errors("setting value"):
+        outcome = client.set_max(slots)
+    if call.as_json:
         numbers = {"old_max": outcome.before.max, "max": outcome.after.max}
-        return Answer(render.as_json({**_numbers(caller, outcome), **numbers}))
-    return Answer(render.resized(outcome.before, outcome.after))
+        return Output(render.as_json({**_numbers(call, outcome), **numbers}))
+    return Output(render.new_max(outcome.before, outcome.after))
 
 
-def _answered(caller: Caller, holder: str, outcome: Done | Full | NotHeld, doing: str) -> Answer:
-    if not isinstance(outcome, Done):
-        raise Stopped(f"Error {doing}: {outcome}")
+def _answer(call: Invocation, holder: str, outcome: Updated | Full | NotHeld, doing: str) -> Output:
+    if not isinstance(outcome, Updated):
+        raise CommandFailed(f"Error {doing}: {outcome}")
     held = holder in outcome.after.holders
-    if caller.as_json:
-        return Answer(render.as_json({**_numbers(caller, outcome), "holder": holder, "held": held}))
-    if caller.verbose:
+    if call.as_json:
+        return Output(render.as_json({**_numbers(call, outcome), "holder": holder, "held": held}))
+    if call.verbose:
         free = f"{outcome.after.free} of {outcome.after.max} slots free"
-        return Answer(f"{holder} {'holds' if held else 'gave back'} a slot; {free}\n")
-    return Answer("")
+        return Output(f"{holder} {'holds' if held else 'released'} a slot; {free}\n")
+    return Output("")
 
 
-def _numbers(caller: Caller, outcome: Done) -> dict[str, object]:
+def _numbers(call: Invocation, outcome: Updated) -> dict[str, object]:
     return {
-        "group": caller.group,
-        "key": keys.semaphore(caller.group),
+        "group": call.group,
+        "key": keys.semaphore(call.group),
         "available": outcome.after.free,
         "max": outcome.after.max,
     }
 
 
-def opened(caller: Caller, doing: str) -> tuple[Slots, Reading]:
-    """Reach the store and read the semaphore; the first failure is told apart from later ones."""
-    try:
-        slots = Slots(caller.remote.open(), caller.group, caller.pace)
-        return slots, slots.read()
-    except CorruptSemaphore as error:
-        raise Stopped(f"Error {doing}: {error}") from error
-    except StoreError as error:
-        raise Stopped(f"Error initializing etcd client: {error}") from error
-
-
-@contextmanager
-def stopping(doing: str) -> Iterator[None]:
-    """Turn a failure of the store into the command's end."""
-    try:
-        yield
-    except StoreError as error:
-        raise Stopped(f"Error {doing}: {error}") from error
-
-
 def _own(holder: str | None) -> Host | None:
-    """Return this host if `holder` means it."""
+    """Return this host if `holder` names it."""
     if holder is None:
-        return this_host()
+        return invocation.this_host()
     try:
         own = identity.read()
-    except NoIdentity:
+    except NoMachineId:
         return None
     return own if own.machine_id == holder else None
 
 
-def this_host() -> Host:
-    """Return this host, or end the command."""
-    try:
-        return identity.read()
-    except NoIdentity as error:
-        raise Stopped(f"Cannot read machine-id\n{error}; or name the holder") from error
-
-
-def machine_id_of(store: Store, group: str, host: str) -> str:
-    """Return the machine-id behind a host's name, which its records tell; an id is itself.
-
-    Raises StoreError; Stopped for a name of several hosts.
-    """
-    found: set[str] = set()
-    for entry in store.list(keys.HOSTS).entries:
-        beat = records.decode(entry.value, Heartbeat)
-        if beat is not None and beat.hostname == host:
-            found.add(keys.last_name(entry.key))
-    for entry in store.list(f"{keys.HOLDERS}/{keys.segment(group)}").entries:
-        record = records.decode(entry.value, HolderRecord)
-        if record is not None and record.host == host:
-            found.add(keys.last_name(entry.key))
-    if len(found) > 1:
-        raise Stopped(f"{host} is the name of several hosts: {', '.join(sorted(found))}")
-    return found.pop() if found else keys.checked_holder(host)
-
-
-def _drift_of(seen: Reading) -> str:
+def _drift_warning(seen: Reading) -> str:
     found = seen.semaphore
     if not found.drift:
         return ""
     return (
-        f"the stored count of free slots is {found.free + found.drift}, but max and holders make "
-        f"{found.free}; the next lock, unlock or set-max corrects it"
+        f"the stored number of free slots is {found.free + found.drift}, but max and the holders "
+        f"make {found.free}; the next lock, unlock or set-max corrects it"
     )

@@ -1,15 +1,13 @@
-"""`locksmith-fleetlock`: a FleetLock server on the same semaphores, for hosts with zincati."""
+"""`locksmith-fleetlock`: a FleetLock server on locksmith's semaphores, for hosts with zincati."""
 
 import asyncio
 import hmac
-import random
 import socket
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from coordinator.client.core.errors import KeyNotFound, StoreError
+from coordinator.client.core.errors import StoreError
 from coordinator.client.core.store_protocol import Store
 from daemonkit.core.addresses import parse_address
 from daemonkit.core.samples import Sample
@@ -23,12 +21,13 @@ from daemonkit.process.lifecycle import Lifecycle
 from daemonkit.process.listening_socket import listening_socket
 from locksmith.core import fleetlock_protocol, keys, policy, records
 from locksmith.core.fleetlock_protocol import Operation, Reply, Request
-from locksmith.core.records import Happening
-from locksmith.store import events, semaphore_client
-from locksmith.store.compare_and_swap import Done, Pace
-from locksmith.store.semaphore_client import Slots
+from locksmith.core.records import GroupEvent
+from locksmith.store import semaphore_client
+from locksmith.store.compare_and_swap import Updated, system_clock
+from locksmith.store.group_client import GroupClient
+from locksmith.store.semaphore_client import SemaphoreClient
 
-# A request is some hundred bytes, and a fleet's hosts ask every five minutes.
+# A request has some hundred bytes, and each host of a fleet asks every five minutes.
 LIMITS = Limits(head_bytes_max=8192, body_bytes_max=4096, connections_max=2000)
 DRAIN_S = 5.0
 
@@ -36,8 +35,8 @@ _log = logs.get("locksmith-fleetlock")
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """Where clients come in: the address, TLS, and a token that they must show."""
+class ListenOptions:
+    """How clients connect: the address, TLS, and the token that they must send."""
 
     address: str
     tls: TlsFiles | None = None
@@ -45,20 +44,22 @@ class Door:
 
 
 @dataclass(slots=True)
-class _Counts:
+class _ServerCounts:
     requests: dict[str, int] = field(default_factory=dict)
     replies: dict[str, int] = field(default_factory=dict)
 
 
-class Gateway:
+class FleetLockServer:
     """The daemon, for `daemonkit.process.lifecycle`."""
 
-    def __init__(self, store: Store, door: Door, status_addr: str, failures_max: int) -> None:
-        self._store, self._door, self._failures_max = store, door, failures_max
-        self._pace = Pace(time.monotonic, time.sleep, lambda limit_s: random.uniform(0, limit_s))
-        self._server = Server(self._asked, limits=LIMITS)
-        self._tls = server_context(door.tls) if door.tls else None
-        self._counts = _Counts()
+    def __init__(
+        self, store: Store, listen: ListenOptions, status_addr: str, failures_max: int
+    ) -> None:
+        self._store, self._listen, self._failures_max = store, listen, failures_max
+        self._clock = system_clock()
+        self._server = Server(self._handle, limits=LIMITS)
+        self._tls = server_context(listen.tls) if listen.tls else None
+        self._counts = _ServerCounts()
         self._store_error = ""
         self.page = StatusPage(
             status_addr,
@@ -69,31 +70,33 @@ class Gateway:
         )
 
     async def start(self, life: Lifecycle) -> None:
-        """Listen."""
+        """Start to serve."""
         self._life = life
         await self.page.start()
-        sock = listening_socket(parse_address(self._door.address), socket.SOCK_STREAM)
+        sock = listening_socket(parse_address(self._listen.address), socket.SOCK_STREAM)
         host, port = sock.getsockname()[:2]
         await self._server.listen(sock, tls=self._tls)
-        guarded = bool(self._door.token) or bool(self._door.tls and self._door.tls.require_client)
+        guarded = bool(self._listen.token) or bool(
+            self._listen.tls and self._listen.tls.require_client
+        )
         _log.info("started", address=f"{host}:{port}", tls=self._tls is not None, guarded=guarded)
 
     async def drain(self) -> None:
-        """Answer what is under way."""
+        """Answer the requests that were received, then stop."""
         await self._server.drain(DRAIN_S)
         await self.page.stop()
 
     def reload(self) -> None:
         """Read the certificates again."""
-        if self._tls is not None and self._door.tls is not None:
-            load(self._tls, self._door.tls)
+        if self._tls is not None and self._listen.tls is not None:
+            load(self._tls, self._listen.tls)
 
-    def _asked(self, exchange: Exchange) -> None:
+    def _handle(self, exchange: Exchange) -> None:
         head = exchange.head
-        if not self._may(head.fields.get(b"authorization", b"")):
+        if not self._is_authorized(head.fields.get(b"authorization", b"")):
             self._answer(exchange, fleetlock_protocol.UNAUTHORIZED)
             return
-        request = fleetlock_protocol.read(head.method, head.target, head.fields, exchange.body)
+        request = fleetlock_protocol.parse(head.method, head.target, head.fields, exchange.body)
         if isinstance(request, Reply):
             self._answer(exchange, request)
             return
@@ -101,9 +104,9 @@ class Gateway:
         self._counts.requests[name] = self._counts.requests.get(name, 0) + 1
         self._life.spawn(self._serve(exchange, request), "request")
 
-    def _may(self, authorization: bytes) -> bool:
-        wanted = self._door.token
-        return not wanted or hmac.compare_digest(authorization, b"Bearer " + wanted)
+    def _is_authorized(self, authorization: bytes) -> bool:
+        token = self._listen.token
+        return not token or hmac.compare_digest(authorization, b"Bearer " + token)
 
     async def _serve(self, exchange: Exchange, request: Request) -> None:
         try:
@@ -124,56 +127,50 @@ class Gateway:
         exchange.reply(head + b"Content-Length: %d\r\n" % len(body), body)
 
     def _decide(self, request: Request) -> Reply:
-        held = Slots(self._store, request.group, self._pace)
-        own_id = self._machine_id(request.id)
+        client = SemaphoreClient(self._store, request.group, self._clock)
+        group = GroupClient(self._store, request.group)
+        # The host may hold its slots under its machine-id, if its locksmithd has published that.
+        own_id = group.machine_id_of(request.id)
         if request.operation is Operation.UNLOCK:
-            return self._unlock(held, request, own_id)
-        reading = held.read()
+            return self._unlock(client, request, own_id)
+        reading = client.read()
         if request.group and not reading.modified:
             return fleetlock_protocol.unknown_group(request.group)
         if {own_id, request.id} & set(reading.semaphore.holders):
-            held.take(own_id, request.id)
+            client.acquire(own_id, request.id)
             return fleetlock_protocol.GRANTED
-        if stops := held.stops(own_id):
-            return fleetlock_protocol.paused("; ".join(stops))
-        below = f"{keys.FAILURES}/{keys.segment(request.group)}"
-        failures = tuple(keys.last_name(entry.key) for entry in self._store.list(below).entries)
+        if pauses := group.pauses_of(own_id):
+            return fleetlock_protocol.paused("; ".join(pauses))
+        failures = tuple(keys.last_name(entry.key) for entry in group.failures())
         if why := policy.halted(failures, self._failures_max):
             return fleetlock_protocol.halted(why[0])
-        outcome = held.take(own_id, request.id)
-        if not isinstance(outcome, Done):
+        outcome = client.acquire(own_id, request.id)
+        if not isinstance(outcome, Updated):
             return fleetlock_protocol.full(outcome)
-        self._note(request, own_id, "granted")
+        self._record(request, own_id, "granted")
         return fleetlock_protocol.GRANTED
 
-    def _unlock(self, held: Slots, request: Request, own_id: str) -> Reply:
-        record = held.standing(own_id).record
+    def _unlock(self, client: SemaphoreClient, request: Request, own_id: str) -> Reply:
+        record = client.read_holder(own_id).record
         if record is not None and record.by == semaphore_client.DAEMON:
-            return fleetlock_protocol.KEPT
+            return fleetlock_protocol.KEPT_BY_DAEMON
         for name in dict.fromkeys((own_id, request.id)):
-            if isinstance(held.give_back(name), Done):
-                self._note(request, own_id, "released")
+            if isinstance(client.release(name), Updated):
+                self._record(request, own_id, "released")
         return fleetlock_protocol.RELEASED
 
-    def _machine_id(self, own_id: str) -> str:
-        """Return under which name the host holds its slots, if its locksmithd has told."""
+    def _record(self, request: Request, own_id: str, event: str) -> None:
+        now = records.format_time(datetime.now(UTC))
+        entry = GroupEvent(now, event, own_id, "", f"for {request.id}", "locksmith-fleetlock")
         try:
-            return self._store.get(keys.alias(own_id)).value
-        except KeyNotFound:
-            return own_id
-
-    def _note(self, request: Request, own_id: str, event: str) -> None:
-        now = records.stamp(datetime.now(UTC))
-        happening = Happening(now, event, own_id, "", f"for {request.id}", "locksmith-fleetlock")
-        try:
-            events.write(self._store, request.group, happening)
+            GroupClient(self._store, request.group).append_history(entry)
         except StoreError as error:
             _log.warning("history-not-written", error=str(error))
 
     def _samples(self) -> Iterator[Sample]:
         tables = (
-            ("requests", "api", "Requests by what was asked.", self._counts.requests),
-            ("replies", "kind", "Replies by their kind.", self._counts.replies),
+            ("requests", "api", "Requests, by operation.", self._counts.requests),
+            ("replies", "kind", "Replies, by kind.", self._counts.replies),
         )
         for what, label, text, counts in tables:
             name = f"locksmith_fleetlock_{what}_total"

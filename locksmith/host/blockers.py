@@ -1,7 +1,7 @@
-"""What may keep a host from its reboot beside windows and pauses. Each gate says why not.
+"""What blocks a reboot besides windows and pauses. Each check returns the reason, or "".
 
-A gate that cannot be asked is closed: a Prometheus that does not answer is no proof of health.
-Only what the host itself has not got (no system bus, no package manager) is no gate.
+A check that fails blocks the reboot: a Prometheus that does not answer proves nothing. A host
+without a system bus or a package manager has nothing to check there.
 """
 
 import asyncio
@@ -12,12 +12,13 @@ from pathlib import Path
 
 import requests
 
-from locksmith.host import hooks, logind
+from daemonkit.host.dbus import BusRefused, BusUnavailable
+from locksmith.host import logind, programs
 
 COMMAND_S = 60.0
 URL_S = 10.0
 SHOWN_MAX = 5
-# Held (fcntl) while the program changes packages; /proc/locks shows them to anybody.
+# Package managers hold these locks (fcntl) while they work; /proc/locks shows them to anybody.
 PACKAGE_LOCKS = (
     "/var/lib/dpkg/lock-frontend",
     "/var/lib/dpkg/lock",
@@ -32,8 +33,8 @@ DNF_PIDS = ("/var/lib/dnf/rpmdb_lock.pid", "/var/cache/dnf/metadata_lock.pid")
 
 
 @dataclass(frozen=True, slots=True)
-class Gates:
-    """Which gates there are, as the operator said."""
+class Blockers:
+    """The checks that the operator configured, besides those of the host."""
 
     commands: tuple[str, ...] = ()
     urls: tuple[str, ...] = ()
@@ -41,48 +42,48 @@ class Gates:
     ignored_alerts: str = ""
     ignore_users: bool = False
 
-    async def closed(self, *, overdue: bool = False) -> tuple[str, ...]:
-        """Return why the host must not reboot now; an overdue one no longer waits for people."""
-        asked = [inhibited(), asyncio.to_thread(packages_at_work)]
-        asked += [self._command(command) for command in self.commands]
-        asked += [asyncio.to_thread(url_closed, url) for url in self.urls]
+    async def find(self, *, overdue: bool = False) -> tuple[str, ...]:
+        """Return what blocks a reboot now. An overdue reboot does not wait for logged-in users."""
+        checks = [shutdown_inhibited(), asyncio.to_thread(package_manager_running)]
+        checks += [self._command(command) for command in self.commands]
+        checks += [asyncio.to_thread(url_failed, url) for url in self.urls]
         if self.prometheus:
-            asked += [asyncio.to_thread(alerts_firing, self.prometheus, self.ignored_alerts)]
+            checks += [asyncio.to_thread(alerts_firing, self.prometheus, self.ignored_alerts)]
         if not (self.ignore_users or overdue):
-            asked += [users_present()]
-        return tuple(why for why in await asyncio.gather(*asked) if why)
+            checks += [users_logged_in()]
+        return tuple(why for why in await asyncio.gather(*checks) if why)
 
     async def _command(self, command: str) -> str:
-        ended = await hooks.run("sh", "-c", command, timeout_s=COMMAND_S)
-        return "" if ended.code == 0 else f"command {command!r}: {ended}"
+        ended = await programs.run("sh", "-c", command, timeout_s=COMMAND_S)
+        return "" if ended.ok else f"command {command!r}: {ended}"
 
 
-async def inhibited() -> str:
-    """Say who holds a shutdown inhibitor that blocks."""
+async def shutdown_inhibited() -> str:
+    """Return which inhibitors block a shutdown."""
     try:
         found = await logind.inhibitors()
-    except logind.NoBus:
+    except BusUnavailable:
         return ""
-    except logind.Refused as error:
+    except BusRefused as error:
         return f"inhibitors: {error}"
     if not found:
         return ""
     return "inhibited by " + ", ".join(f"{one.who}: {one.why}" for one in found[:SHOWN_MAX])
 
 
-async def users_present() -> str:
-    """Say who is logged in."""
+async def users_logged_in() -> str:
+    """Return who is logged in."""
     try:
         found = await logind.users()
-    except logind.NoBus:
+    except BusUnavailable:
         return ""
-    except logind.Refused as error:
+    except BusRefused as error:
         return f"users: {error}"
     return f"users: {', '.join(found[:SHOWN_MAX])}" if found else ""
 
 
-def packages_at_work(locks: Path = Path("/proc/locks")) -> str:
-    """Say which package manager holds its lock."""
+def package_manager_running(locks: Path = Path("/proc/locks")) -> str:
+    """Return which package manager holds its lock."""
     try:
         held = _held_inodes(locks.read_text())
     except OSError:
@@ -100,8 +101,8 @@ def packages_at_work(locks: Path = Path("/proc/locks")) -> str:
     return ""
 
 
-def url_closed(url: str) -> str:
-    """Say why a URL does not answer 2xx."""
+def url_failed(url: str) -> str:
+    """Return why a URL does not answer 2xx."""
     try:
         reply = requests.get(url, timeout=URL_S, allow_redirects=False)
     except requests.RequestException as error:
@@ -112,7 +113,7 @@ def url_closed(url: str) -> str:
 
 
 def alerts_firing(prometheus: str, ignored: str) -> str:
-    """Say which alerts fire, but for those whose name matches `ignored`."""
+    """Return the alerts that fire, without those whose name matches `ignored`."""
     url = f"{prometheus.rstrip('/')}/api/v1/query"
     query = {"query": 'ALERTS{alertstate="firing"}'}
     try:
@@ -122,13 +123,13 @@ def alerts_firing(prometheus: str, ignored: str) -> str:
         results = answer["data"]["result"]
         names = sorted({str(one["metric"].get("alertname", "?")) for one in results})
     except (requests.RequestException, ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"alerts: Prometheus cannot be asked: {type(error).__name__}"
+        return f"alerts: Prometheus does not answer: {type(error).__name__}"
     left = [name for name in names if not (ignored and re.search(ignored, name))]
     return f"alerts: {', '.join(left[:SHOWN_MAX])}" if left else ""
 
 
 def _held_inodes(text: str) -> set[tuple[int, int]]:
-    """Read proc_locks(5): the device stands as hexadecimal major:minor before the inode."""
+    """Parse proc_locks(5): the hexadecimal major:minor of the device comes before the inode."""
     found: set[tuple[int, int]] = set()
     for line in text.splitlines():
         parts = line.split()
@@ -141,7 +142,7 @@ def _held_inodes(text: str) -> set[tuple[int, int]]:
 
 
 def _device(major: int, minor: int) -> int:
-    # As glibc's gnu_dev_makedev packs it: the same numbers that stat(2) returns.
+    # As glibc's gnu_dev_makedev packs it, which is what stat(2) returns.
     low = (minor & 0xFF) | ((major & 0xFFF) << 8)
     return low | ((minor & ~0xFF) << 12) | ((major & ~0xFFF) << 32)
 
@@ -154,11 +155,11 @@ def _is_dnf(path: Path) -> bool:
         return False
 
 
-def listed(text: str) -> tuple[str, ...]:
-    """Split an option of several values at its semicolons."""
+def split_list(text: str) -> tuple[str, ...]:
+    """Split an option with several values at its semicolons."""
     return tuple(part.strip() for part in text.split(";") if part.strip())
 
 
-def joined(reasons: Iterable[str]) -> str:
+def join_reasons(reasons: Iterable[str]) -> str:
     """Return reasons as one line."""
     return "; ".join(reasons)

@@ -1,4 +1,4 @@
-"""Does this host need a reboot, and why? Every source is asked; any of them is enough."""
+"""Whether this host needs a reboot, and why. All sources are asked; one is enough."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -15,66 +15,66 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
+from daemonkit.host.dbus import BusError
 from daemonkit.observe import logs
 from locksmith.core import reboot_probes as probes
-from locksmith.host import hooks, logind
+from locksmith.host import programs, update_engine
 
-# Package lists take seconds of a core to judge; a sentinel file is seen at once.
+# These programs use a processor for seconds; sentinel files are seen at once.
 PROBE_EVERY_S = 1800.0
-# Sentinels are looked at again without an event: their directory may not have been there.
-LOOK_EVERY_S = 30.0
+# Sentinel files are also checked without an event: their directory may not have existed.
+CHECK_EVERY_S = 30.0
 PROBE_S = 120.0
-PROBES = ("needrestart", "dnf", "update-engine")
-# A look at a sentinel is told as an event, too: to follow it would be to look for ever.
+# Our own reading of a sentinel file is an event too: acting on it would never end.
 READS = (EVENT_TYPE_OPENED, EVENT_TYPE_CLOSED_NO_WRITE)
 
 _log = logs.get("locksmith")
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
-    """Where a need can come from."""
+class RebootSources:
+    """The sources that may ask for a reboot."""
 
     sentinels: tuple[Path, ...]
     probes: frozenset[str]
     command: str = ""
 
 
-class Needs:
-    """Keeps the reasons; `changed` is called on the loop's thread when they change."""
+class RebootRequired:
+    """Keeps the reasons for a reboot; `changed` is called in the event loop when they change."""
 
-    def __init__(self, sources: Sources, changed: Callable[[], None]) -> None:
+    def __init__(self, sources: RebootSources, changed: Callable[[], None]) -> None:
         self._sources, self._changed = sources, changed
         self._found: dict[str, str] = {}
-        self._look_now = asyncio.Event()
+        self._check_now = asyncio.Event()
         self._observer: Any = None
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why a reboot is needed; empty when none is."""
+        """Why a reboot is needed; empty if it is not."""
         return tuple(why for _, why in sorted(self._found.items()) if why)
 
     def start(self, spawn: Callable[[Coroutine[Any, Any, None], str], object]) -> None:
-        """Begin to look, from the loop's thread."""
+        """Start to watch the sources, in the event loop."""
         self._watch(asyncio.get_running_loop())
-        self.look()
-        spawn(self._look_on(), "sentinels")
+        self.check_sentinels()
+        spawn(self._poll_sentinels(), "sentinels")
         for name in sorted(self._sources.probes & {"needrestart", "dnf"}):
-            if hooks.there(name):
-                spawn(self._probe_on(name), name)
+            if programs.is_installed(name):
+                spawn(self._poll_probe(name), name)
         if self._sources.command:
-            spawn(self._probe_on("command"), "need-command")
+            spawn(self._poll_probe("command"), "need-command")
         if "update-engine" in self._sources.probes:
             spawn(self._follow_engine(), "update-engine")
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         if self._observer is not None:
             self._observer.stop()
             self._observer.join(2.0)
 
-    def look(self) -> None:
-        """Look at the sentinel files now."""
+    def check_sentinels(self) -> None:
+        """Check the sentinel files now."""
         for path in self._sources.sentinels:
             self._note(str(path), _sentinel(path))
 
@@ -90,65 +90,65 @@ class Needs:
         if not directories:
             return
         self._observer = Observer()
-        seen = _Seen(
+        handler = _SentinelEvents(
             {str(path) for path in self._sources.sentinels},
-            lambda: loop.call_soon_threadsafe(self._look_now.set),
+            lambda: loop.call_soon_threadsafe(self._check_now.set),
         )
         try:
             for directory in directories:
-                self._observer.schedule(seen, str(directory))
+                self._observer.schedule(handler, str(directory))
             self._observer.start()
-        except OSError as error:  # out of inotify watches: it is polled all the same
+        except OSError as error:  # out of inotify watches: polling goes on
             _log.warning("sentinels-not-watched", error=str(error))
             self._observer = None
 
-    async def _look_on(self) -> None:
+    async def _poll_sentinels(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._look_now.wait(), LOOK_EVERY_S)
-            self._look_now.clear()
-            self.look()
+                await asyncio.wait_for(self._check_now.wait(), CHECK_EVERY_S)
+            self._check_now.clear()
+            self.check_sentinels()
 
-    async def _probe_on(self, name: str) -> None:
+    async def _poll_probe(self, name: str) -> None:
         while True:
-            self._note(name, await self._probed(name))
+            self._note(name, await self._run_probe(name))
             await asyncio.sleep(PROBE_EVERY_S)
 
-    async def _probed(self, name: str) -> str:
+    async def _run_probe(self, name: str) -> str:
         if name == "needrestart":
-            ended = await hooks.run("needrestart", "-b", timeout_s=PROBE_S)
+            ended = await programs.run("needrestart", "-b", timeout_s=PROBE_S)
             return probes.needrestart(ended.output)
         if name == "dnf":
-            ended = await hooks.run("dnf", "-q", "needs-restarting", "-r", timeout_s=PROBE_S)
-            return probes.dnf(ended.code or 0, ended.output)
-        ended = await hooks.run("sh", "-c", self._sources.command, timeout_s=PROBE_S)
-        if ended.code != 0:
+            ended = await programs.run("dnf", "-q", "needs-restarting", "-r", timeout_s=PROBE_S)
+            return probes.dnf(ended.code, ended.output)
+        ended = await programs.run("sh", "-c", self._sources.command, timeout_s=PROBE_S)
+        if not ended.ok:
             return ""
         first = ended.output.strip().splitlines()[:1]
         return f"command: {first[0][:200] if first else self._sources.command}"
 
     async def _follow_engine(self) -> None:
-        def told() -> None:
+        def report() -> None:
             self._note("update-engine", "update_engine: an update is installed")
 
         while True:
-            with suppress(logind.NoBus, logind.Refused):
-                if await logind.engine_needs_reboot():
-                    told()
-                await logind.follow_engine(told)
-            await asyncio.sleep(LOOK_EVERY_S)
+            with suppress(BusError):
+                if await update_engine.needs_reboot():
+                    report()
+                await update_engine.follow(report)
+            await asyncio.sleep(CHECK_EVERY_S)
 
 
-class _Seen(FileSystemEventHandler):
-    def __init__(self, paths: set[str], tell: Callable[[], object]) -> None:
-        self._paths, self._tell = paths, tell
+class _SentinelEvents(FileSystemEventHandler):
+    def __init__(self, paths: set[str], report: Callable[[], object]) -> None:
+        self._paths, self._report = paths, report
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         if event.event_type in READS:
             return
         if {str(event.src_path), str(event.dest_path)} & self._paths:
             with suppress(RuntimeError):  # the loop has ended
-                self._tell()
+                self._report()
 
 
 def _sentinel(path: Path) -> str:

@@ -1,11 +1,13 @@
-"""Changing the semaphore by compare and swap, as one attempt that survives races.
+"""Updates the semaphore by compare-and-swap, in one attempt that survives lost races.
 
-Hosts of a fleet often come for a slot in the same second. A lost race costs a re-read and a
-jittered pause within one attempt; a peer that Go's locksmith would have turned away gets its
-turn. Whether a write took effect can be unknown (the store's answer was lost): the next read
-tells, and what this attempt wanted and now finds done counts as done by it.
+Hosts of a fleet often ask for a slot in the same second. After a lost race, the attempt reads again
+and pauses for a random time; Go's locksmith would have failed. If the store's answer was lost, it
+is unknown whether the write took effect. The next read shows that: if it finds the wanted state,
+the attempt has succeeded.
 """
 
+import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,36 +20,36 @@ from coordinator.client.core.errors import (
 )
 from coordinator.client.core.store_protocol import Absent, AtIndex, Store
 from locksmith.core import semaphore
-from locksmith.core.semaphore import CorruptDocument, NotHeld, Refusal, Semaphore
+from locksmith.core.semaphore import CorruptSemaphoreText, NotHeld, Refusal, Semaphore
 
-# How long one attempt fights for the key: an operator waits at the terminal.
-PATIENCE_S = 15.0
-# A write takes some milliseconds; a first pause of that size lets one competitor finish.
+# The time limit of one attempt: an operator is waiting at the terminal.
+ATTEMPT_LIMIT_S = 15.0
+# A write takes some milliseconds, so the first pause lets one competitor finish.
 PAUSE_FIRST_S = 0.01
-# Beyond this a pause only adds idle time: the key is free again within milliseconds.
+# A longer pause only adds idle time: the key is free again within milliseconds.
 PAUSE_MAX_S = 0.5
 
 
-class CorruptSemaphore(StoreError):  # noqa: N818 - beside the store's own names
-    """The key holds no semaphore. It is left as it is."""
+class CorruptSemaphore(StoreError):  # noqa: N818 - as the store's own errors are named
+    """The key does not hold a semaphore. It is left as it is."""
 
 
 class Contended(StoreError):  # noqa: N818
-    """Others kept changing the semaphore for as long as one attempt lasts."""
+    """Others kept changing the semaphore for the whole attempt."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """Time as an attempt sees it. `jitter(limit_s)` returns a pause between 0 and the limit."""
+class RetryClock:
+    """The clock of an attempt. `jitter(limit_s)` returns a pause between 0 and the limit."""
 
-    clock: Callable[[], float]
+    now_s: Callable[[], float]
     sleep: Callable[[float], None]
     jitter: Callable[[float], float]
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The semaphore as it stood; `modified` is 0 while nobody has written it."""
+    """The semaphore as it was read; `modified` is 0 while the key is absent."""
 
     semaphore: Semaphore
     text: str
@@ -55,8 +57,8 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """The semaphore is as wanted, at index `modified`. `before` is what this attempt found."""
+class Updated:
+    """The semaphore is as wanted since index `modified`; `before` is what the attempt found."""
 
     before: Semaphore
     after: Semaphore
@@ -64,8 +66,8 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """The caller saw a reason not to act."""
+class Skipped:
+    """The caller decided not to change the semaphore, for this reason."""
 
     reason: str
 
@@ -73,74 +75,80 @@ class Kept:
         return self.reason
 
 
-Declined = Refusal | Kept
+def system_clock(sleep: Callable[[float], None] = time.sleep) -> RetryClock:
+    """Return the clock of this host, with random jitter."""
+    return RetryClock(time.monotonic, sleep, lambda limit_s: random.uniform(0.0, limit_s))
+
+
+Declined = Refusal | Skipped
 Decide = Callable[[Reading], Semaphore | Declined]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What an attempt wants of the key.
+class Update:
+    """The change that an attempt makes.
 
-    `touch` writes even what stands there already, so that a rival's compare fails.
+    `force_write` writes even an unchanged semaphore, so that a competitor's compare fails.
     """
 
     decide: Decide
-    touch: bool = False
+    force_write: bool = False
 
 
 def read(store: Store, key: str) -> Reading:
-    """Read the semaphore with a quorum, without creating it. Raises CorruptSemaphore."""
+    """Return the semaphore by a quorum read, without creating it. Raises CorruptSemaphore."""
     try:
         entry = store.get(key)
     except KeyNotFound:
         return Reading(semaphore.ABSENT, "", 0)
     try:
         return Reading(semaphore.decode(entry.value), entry.value, entry.modified)
-    except CorruptDocument as error:
+    except CorruptSemaphoreText as error:
         raise CorruptSemaphore(
-            f"{key} holds no semaphore ({error}); it was left untouched: "
-            "repair it by hand, or delete the key to begin with one free slot"
+            f"{key} does not hold a semaphore ({error}); it was not changed: "
+            "repair it by hand, or delete the key to start with one free slot"
         ) from error
 
 
-def change(store: Store, key: str, wish: Wish, pace: Pace) -> Done | Declined:
-    """Move the semaphore to what `wish` decides, racing others for up to PATIENCE_S.
+def apply(store: Store, key: str, update: Update, clock: RetryClock) -> Updated | Declined:
+    """Write what `update` decides, against competitors, for up to ATTEMPT_LIMIT_S.
 
     Raises CorruptSemaphore, Contended and what the store raises.
     """
-    end_s = pace.clock() + PATIENCE_S
+    end_s = clock.now_s() + ATTEMPT_LIMIT_S
     pause_s = PAUSE_FIRST_S
     unsure: Reading | None = None
     while True:
         seen = read(store, key)
-        wanted = wish.decide(seen)
+        wanted = update.decide(seen)
         if isinstance(wanted, NotHeld) and unsure is not None:
-            return Done(unsure.semaphore, seen.semaphore, seen.modified)
+            return Updated(unsure.semaphore, seen.semaphore, seen.modified)
         if not isinstance(wanted, Semaphore):
             return wanted
         text = semaphore.encode(wanted)
-        if text == seen.text and not wish.touch:
-            return Done((unsure or seen).semaphore, wanted, seen.modified)
+        if text == seen.text and not update.force_write:
+            return Updated((unsure or seen).semaphore, wanted, seen.modified)
         written = _write(store, key, text, seen)
         if isinstance(written, int):
-            return Done(seen.semaphore, wanted, written)
+            return Updated(seen.semaphore, wanted, written)
         if isinstance(written, Unavailable):
             unsure = seen
-        pause = pace.jitter(pause_s)
-        if pace.clock() + pause > end_s:
+        pause = clock.jitter(pause_s)
+        if clock.now_s() + pause > end_s:
             raise written
-        pace.sleep(pause)
+        clock.sleep(pause)
         pause_s = min(PAUSE_MAX_S, pause_s * 2)
 
 
 def _write(store: Store, key: str, text: str, seen: Reading) -> Contended | Unavailable | int:
-    """Swap the document in; return its index, or why it did not happen, or may not have."""
+    """Swap the document in; return its index, or why that failed or may have failed."""
     try:
         when = AtIndex(seen.modified) if seen.modified else Absent()
         return store.put(key, text, when=when).modified
     except (CompareFailed, KeyExists, KeyNotFound):
         return Contended(
-            f"{key} kept changing for {PATIENCE_S:g} s: somebody writes it all the time; try again"
+            f"{key} kept changing for {ATTEMPT_LIMIT_S:g} s: "
+            "another client writes it all the time; try again"
         )
     except Unavailable as error:
         return error

@@ -1,41 +1,40 @@
-"""Telling the group that this host lives, why it needs a reboot, and what it waits for."""
+"""Publishes that this host is alive, why it needs a reboot, and what the reboot waits for."""
 
 import asyncio
 import random
 from collections.abc import Callable
-from contextlib import suppress
 
 from coordinator.client.core.errors import KeyNotFound, StoreError
 from coordinator.client.core.store_protocol import Entry, Store
 from locksmith.core import keys, records
 from locksmith.core.records import Heartbeat
-from locksmith.store.retry import Attempts
+from locksmith.store.retry import Retry
 
-# A host counts as silent after three missed beats. Each beat takes a place in the store's event
-# history, which etcd keeps for 1000 events: more of them would only make watchers list anew.
+# A host counts as silent after three missed heartbeats. Each heartbeat is an event in the store,
+# and etcd keeps the last 1000 events: more heartbeats would only make watchers list again.
 TTL_S = 180
 EVERY_S = 60.0
-# What a host waits for may change each second; others need not know it that often.
-NEWS_EVERY_S = 3.0
+# What a host waits for may change every second; others need not know it that often.
+UPDATE_EVERY_S = 3.0
 
 
-class Heart:
-    """Keeps the host's heartbeat; `now` says what stands in it."""
+class HeartbeatWriter:
+    """Keeps the host's heartbeat in the store.
 
-    def __init__(self, store: Store, machine_id: str, now: Callable[[], Heartbeat]) -> None:
-        self._store, self._machine_id, self._now = store, machine_id, now
-        self._news = asyncio.Event()
+    `content` returns what it says now; `due` is set when that may have changed.
+    """
+
+    def __init__(
+        self, store: Store, machine_id: str, content: Callable[[], Heartbeat], due: asyncio.Event
+    ) -> None:
+        self._store, self._machine_id = store, machine_id
+        self._content, self._due = content, due
         self._written: Heartbeat | None = None
         self._written_at = 0
-        self.attempts = Attempts("heartbeat")
+        self.retry = Retry("heartbeat")
 
-    def news(self) -> None:
-        """Write soon if what the host says of itself has changed."""
-        if self._now() != self._written:
-            self._news.set()
-
-    def twin(self, entry: Entry | None) -> str:
-        """Return another host that beats under this machine-id: cloned disks share one slot."""
+    def duplicate(self, entry: Entry | None) -> str:
+        """Return another host with this machine-id; hosts with cloned disks share one slot."""
         if entry is None or self._written is None or not 0 < self._written_at < entry.modified:
             return ""
         beat = records.decode(entry.value, Heartbeat)
@@ -45,25 +44,31 @@ class Heart:
             return ""
         return f"{beat.hostname} boot {beat.boot_id}"
 
-    async def beat(self) -> None:
-        """Keep the heartbeat alive for as long as the daemon lives."""
+    async def run(self) -> None:
+        """Keep the heartbeat alive for as long as the daemon runs."""
         while True:
-            self._news.clear()
             try:
-                await asyncio.to_thread(self._beat_once)
+                await asyncio.to_thread(self._write)
             except StoreError as error:
                 if isinstance(error, KeyNotFound):
                     self._written = None
-                await asyncio.sleep(self.attempts.failed(error))
+                await asyncio.sleep(self.retry.failed(error))
                 continue
-            self.attempts.worked()
-            with suppress(TimeoutError):
-                pause_s = EVERY_S * random.uniform(0.9, 1.0)
-                await asyncio.wait_for(self._news.wait(), pause_s)
-                await asyncio.sleep(NEWS_EVERY_S)
+            self.retry.succeeded()
+            await self._until_due()
 
-    def _beat_once(self) -> None:
-        key, now = keys.host(self._machine_id), self._now()
+    async def _until_due(self) -> None:
+        try:
+            async with asyncio.timeout(EVERY_S * random.uniform(0.9, 1.0)):
+                while self._content() == self._written:
+                    await self._due.wait()
+                    self._due.clear()
+        except TimeoutError:
+            return
+        await asyncio.sleep(UPDATE_EVERY_S)
+
+    def _write(self) -> None:
+        key, now = keys.host(self._machine_id), self._content()
         if now == self._written:
             self._store.refresh(key, TTL_S)
             return

@@ -1,8 +1,8 @@
-"""A host that runs a member of the store: may it go, and does it lead?
+"""Whether the store keeps its quorum while this host, with its member of the store, reboots.
 
-Asked of etcd's v2 API: /v2/members, /v2/stats/self and /health of each member. Leadership is
-moved by `POST /v2/members/leader` with {"id": ""} (any other), which the coordinator has; etcd
-has no such call in its v2 API, there the next election moves it.
+Asks etcd's v2 API: /v2/members, /v2/stats/self and /health of each member. Leadership is moved by
+`POST /v2/members/leader` with {"id": ""}, meaning any other member. The coordinator has this call.
+The v2 API of etcd does not; there the next election moves the leadership.
 """
 
 from collections.abc import Collection, Iterable
@@ -14,14 +14,14 @@ import msgspec
 import requests
 
 ASK_S = 5.0
-# The coordinator elects within a second; etcd's default election takes one to two.
+# The coordinator elects a leader within a second; etcd takes one to two by default.
 MOVE_S = 10.0
 
 TlsFiles = tuple[str, str, str]  # CA, certificate, key; "" for none
 
 
 class Member(msgspec.Struct, frozen=True):
-    """One member, as /v2/members lists it."""
+    """A member of the store, as /v2/members lists it."""
 
     id: str
     name: str = ""
@@ -33,31 +33,31 @@ class _Listed(msgspec.Struct):
     members: tuple[Member, ...]
 
 
-class Unknown(Exception):  # noqa: N818 - a fact, and a reason to stay
-    """The members cannot be asked; the message says why."""
+class MembersUnknown(Exception):  # noqa: N818 - a fact, and a reason not to reboot
+    """The members cannot be listed; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Members:
-    """The store's members as one look found them. `own` is None on a host without one."""
+class MemberList:
+    """The members of the store; `own` is None on a host without a member."""
 
     all: tuple[Member, ...]
     own: Member | None
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbours:
-    """Asks the members. `who` is a member's name, `auto` (by this host's addresses), or `no`."""
+class StoreQuorum:
+    """Asks the members. `own_name` is that of this host's, `auto` (by its addresses), or `no`."""
 
     endpoints: tuple[str, ...]
-    who: str = "auto"
+    own_name: str = "auto"
     addresses: frozenset[str] = frozenset()
     tls: TlsFiles = ("", "", "")
 
-    def find(self) -> Members:
-        """List the members and find the one on this host. Raises Unknown."""
-        if self.who == "no":
-            return Members((), None)
+    def list_members(self) -> MemberList:
+        """List the members and find the one on this host. Raises MembersUnknown."""
+        if self.own_name == "no":
+            return MemberList((), None)
         why = "no endpoint is given"
         for endpoint in self.endpoints:
             try:
@@ -66,11 +66,11 @@ class Neighbours:
             except (requests.RequestException, msgspec.DecodeError) as error:
                 why = f"{endpoint}: {type(error).__name__}"
                 continue
-            return Members(found, own_of(found, self.who, self.addresses))
-        raise Unknown(f"store members cannot be listed: {why}")
+            return MemberList(found, find_own(found, self.own_name, self.addresses))
+        raise MembersUnknown(f"the members of the store cannot be listed: {why}")
 
-    def objection(self, members: Members) -> str:
-        """Return why this host's member must stay; "" when the others keep quorum."""
+    def blocker(self, members: MemberList) -> str:
+        """Return why this host's member must keep running; "" if the others keep the quorum."""
         if members.own is None:
             return ""
         others = [one for one in members.all if one.id != members.own.id]
@@ -79,14 +79,14 @@ class Neighbours:
         if len(healthy) >= quorum:
             return ""
         return (
-            f"store member {members.own.name}: {len(healthy)} of {len(others)} others are "
-            f"healthy, a quorum is {quorum}"
+            f"store member {members.own.name}: {len(healthy)} of {len(others)} other "
+            f"members are healthy, a quorum is {quorum}"
         )
 
-    def move_leadership(self, members: Members) -> str:
-        """Hand leadership on if this host's member has it; return what happened, or ""."""
+    def move_leadership(self, members: MemberList) -> str:
+        """Move the leadership away from this host's member; return what happened, if anything."""
         own = members.own
-        if own is None or not self._leads(own):
+        if own is None or not self._is_leader(own):
             return ""
         try:
             url = f"{own.client_urls[0]}/v2/members/leader"
@@ -95,9 +95,9 @@ class Neighbours:
             return f"leadership not moved: {type(error).__name__}"
         if reply.ok:
             return "leadership moved"
-        return f"leadership not moved, the others will elect: {reply.status_code} from the store"
+        return f"leadership not moved (status {reply.status_code}), the others will elect a leader"
 
-    def _leads(self, member: Member) -> bool:
+    def _is_leader(self, member: Member) -> bool:
         try:
             state = self._get(f"{member.client_urls[0]}/v2/stats/self").json()
         except (requests.RequestException, ValueError, IndexError):
@@ -126,11 +126,11 @@ class Neighbours:
         }
 
 
-def own_of(members: Iterable[Member], who: str, addresses: Collection[str]) -> Member | None:
-    """Return the member on this host. Loopback addresses say nothing: every host has them."""
+def find_own(members: Iterable[Member], own_name: str, addresses: Collection[str]) -> Member | None:
+    """Return the member on this host. Loopback addresses do not count: every host has them."""
     for member in members:
-        if who != "auto":
-            if member.name == who:
+        if own_name != "auto":
+            if member.name == own_name:
                 return member
             continue
         urls = (*member.client_urls, *member.peer_urls)

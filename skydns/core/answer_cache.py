@@ -15,9 +15,8 @@ many lookups as the key has segments, however many answers there are.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from itertools import cycle
-
-import msgspec
 
 from skydns.core.dns.edns import OPT_BYTES, UDP_BYTES_MAX, UDP_BYTES_MIN
 from skydns.core.dns.header import HEADER_BYTES
@@ -70,7 +69,8 @@ def question_end(data: bytes) -> int:
     return data.find(0, HEADER_BYTES) + 5
 
 
-class _CachedAnswer(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _CachedAnswer:
     size_bytes: int
     dependencies: frozenset[Name]
 

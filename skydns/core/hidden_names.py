@@ -1,26 +1,26 @@
 """Names with labels that begin with `_`, on a store that hides their keys.
 
-etcd leaves such keys out of listings and watches of everything above them, and shows them only in a
-listing of the key itself. So the first question for such a name waits until the store was asked for
-its keys. While clients ask for the name, the store is asked again every second. The keys that were
-found stay when the store is down.
+etcd leaves such keys out of listings and watches of everything above them, and shows them to a
+listing of themselves. So the first question for such a name waits until the store was asked for it,
+and while clients ask for the name it is asked for again every second. What was found stays when the
+store is down.
 """
 
 from collections.abc import Mapping
-
-import msgspec
+from dataclasses import dataclass
 
 from coordinator.client.core.store_protocol import Entry
 from coordinator.client.core.view import Changes
 from skydns.core.dns.name import Name
 
-# A name is forgotten when no client asks for it in this time. Its next question waits again.
+# A name that nobody has asked for in this time is forgotten; its next question waits again.
 FORGET_S = 600.0
-# The store lists at most so many keys a second for each worker, even if clients make up names.
+# As many listings of the store a second for each worker, even for clients that make up names.
 NAMES_MAX = 200
 
 
-class _HiddenName(msgspec.Struct):
+@dataclass(slots=True)
+class _HiddenName:
     """The entries at a name. `asked` says that a client has asked for it since the last poll."""
 
     entries: Mapping[str, Entry]
@@ -68,7 +68,7 @@ class HiddenNames:
         return Changes("", self._index, written, tuple(removed))
 
     def expire(self, now_s: float) -> Changes:
-        """Forget the names that no client has asked for in FORGET_S."""
+        """Forget the names that nobody has asked for in FORGET_S."""
         removed: list[str] = []
         for name, hidden in tuple(self._names.items()):
             if hidden.asked:

@@ -5,8 +5,7 @@ The responder does no I/O. When a reply needs another server or the store first,
 """
 
 from collections.abc import Callable
-
-import msgspec
+from dataclasses import dataclass, field, replace
 
 from coordinator.client.core.view import Changes
 from skydns.core import answer_cache
@@ -44,10 +43,11 @@ LOOPBACK = NetworkList(("127.0.0.0/8", "::1/128"))
 _PLAIN_OPT = b"\0\0\x29" + edns.UDP_BYTES_MAX.to_bytes(2, "big") + bytes(6)
 
 
-class ResponderCounts(msgspec.Struct):
+@dataclass(slots=True)
+class ResponderCounts:
     """What happened since the start. `rcodes` counts replies by the code in their header."""
 
-    rcodes: list[int] = msgspec.field(default_factory=lambda: [0] * 16)
+    rcodes: list[int] = field(default_factory=lambda: [0] * 16)
     computed: int = 0
     truncated: int = 0
     unanswered: int = 0
@@ -56,7 +56,8 @@ class ResponderCounts(msgspec.Struct):
     limited: int = 0
 
 
-class _Packet(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _Packet:
     """A packet: where its question ends, the cache key of its reply, and where it came from."""
 
     data: bytes
@@ -67,7 +68,8 @@ class _Packet(msgspec.Struct, frozen=True):
     recursive: bool
 
 
-class PendingLookup(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class PendingLookup:
     """A query that waits until the store was asked for `name`. See `Responder.resume`."""
 
     name: Name
@@ -136,7 +138,7 @@ class Responder:
             case bytes():
                 return self._limited(computed, client, end)
             case Prefetch(bytes(made)):
-                return msgspec.structs.replace(computed, reply=self._limited(made, client, end))
+                return replace(computed, reply=self._limited(made, client, end))
             case _:
                 return computed
 
@@ -201,7 +203,7 @@ class Responder:
         if rcode or not made[6] | made[7]:
             limited_as = bytes((rcode,))
         assert self._limiter is not None
-        verdict = self._limiter.verdict(client, limited_as, self._clock())
+        verdict = self._limiter.judge(client, limited_as, self._clock())
         if verdict is Verdict.SEND:
             return made
         self.counts.limited += 1
@@ -276,8 +278,8 @@ class Responder:
         fixed = split(name)[0]
         if not any(label[0] == HIDDEN for label in fixed) or hidden.knows(fixed):
             return False
-        inside = domain_of(fixed, self._config.domains) is not None
-        return inside and can_be_key(fixed) and not self.zone.exists(fixed)
+        ours = domain_of(fixed, self._config.domains) is not None
+        return ours and can_be_key(fixed) and not self.zone.exists(fixed)
 
     def _own_answer(
         self, query: Query, snapshot: Snapshot, size_bytes_max: int, packet: _Packet
@@ -308,7 +310,8 @@ class Responder:
         return key is not None and bool(self._find_answer(key) or self._find_denial(key))
 
 
-class _PackedAnswer(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _PackedAnswer:
     """An answer, its bytes in all rotations, and what they depend on."""
 
     answer: Answer

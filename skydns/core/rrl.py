@@ -7,9 +7,8 @@ the limit is sent empty with TC, which makes an honest client ask again over TCP
 others are dropped.
 """
 
+from dataclasses import dataclass
 from enum import Enum, auto
-
-import msgspec
 
 from skydns.core.acl import V4_MAPPED
 
@@ -30,7 +29,8 @@ class Verdict(Enum):
     DROP = auto()
 
 
-class _Bucket(msgspec.Struct):
+@dataclass(slots=True)
+class _Bucket:
     """The replies that are left; below zero during a flood."""
 
     left: float
@@ -45,7 +45,7 @@ class ResponseRateLimiter:
         self._rate = rate
         self._buckets: dict[tuple[bytes, bytes], _Bucket] = {}
 
-    def verdict(self, client: bytes, answer: bytes, now_s: float) -> Verdict:
+    def judge(self, client: bytes, answer: bytes, now_s: float) -> Verdict:
         """Count a reply to a client. `answer` is its question, or the code of its denial."""
         key = (_network(client), answer)
         bucket = self._buckets.pop(key, None)

@@ -19,8 +19,8 @@ DNS_PORT = 53
 SECONDS_MAX = 86_400
 # One string of a TXT record.
 IDENTITY_CHARACTERS_MAX = 63
-# SkyDNS writes a duration as a whole number of nanoseconds. A timeout of a million
-# seconds makes no sense, so a number from here on is nanoseconds, and a smaller one is seconds.
+# SkyDNS writes a duration as a whole number of nanoseconds. Nobody waits a million seconds, so a
+# number from here on is nanoseconds, and a smaller one seconds.
 NANOSECONDS_FROM = 1_000_000
 # Settings of SkyDNS that are flags here, or that nothing here needs.
 IGNORED = frozenset(

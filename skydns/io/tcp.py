@@ -5,10 +5,9 @@ import contextlib
 import socket
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import cast
-
-import msgspec
 
 from skydns.core.responder import Reply
 from skydns.io.pending import Resolve
@@ -20,7 +19,8 @@ Respond = Callable[[bytes, bytes], Reply]
 BURST_MESSAGES = 64
 
 
-class TcpLimits(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class TcpLimits:
     """The limits of TCP clients.
 
     A connection is closed when it was idle for `idle_s` (seconds, not minutes: RFC 7766, 6.2.3),
@@ -41,14 +41,15 @@ class TcpLimits(msgspec.Struct, frozen=True):
 TCP_LIMITS = TcpLimits()
 
 
-class TcpCounts(msgspec.Struct):
+@dataclass(slots=True)
+class TcpCounts:
     """What happened since the start."""
 
     opened: int = 0
     received: int = 0
     rejected: int = 0
     timed_out: int = 0
-    open_by_client: Counter[str] = msgspec.field(default_factory=Counter)
+    open_by_client: Counter[str] = field(default_factory=Counter)
 
 
 class TcpServer:

@@ -7,9 +7,8 @@ counts. Everything ends within DEADLINE_S, before a stub resolver gives up.
 import asyncio
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
-
-import msgspec
 
 from skydns.core.config import Config, ServerAddress
 from skydns.core.dns.question import question_bytes
@@ -28,7 +27,8 @@ WAITING_MAX = 4096
 Send = Callable[[bytes], None]
 
 
-class UpstreamCounts(msgspec.Struct):
+@dataclass(slots=True)
+class UpstreamCounts:
     """What happened since the start."""
 
     asked: int = 0

@@ -1,5 +1,6 @@
 """One option, four places to give it; and what wrong use is told."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -268,3 +269,26 @@ def test_what_is_no_address_is_named(text: str) -> None:
     with pytest.raises(typer.BadParameter) as refusal:
         options.parse_address(text)
     assert repr(text) in str(refusal.value)
+
+
+@dataclass(frozen=True)
+class Shared:
+    endpoints: options.Endpoints = "http://default"
+
+
+@dataclass(frozen=True)
+class Every(Shared):
+    workers: options.Workers = 1
+
+
+def test_a_command_can_take_its_options_as_one_value(capsys: pytest.CaptureFixture[str]) -> None:
+    got: list[Every] = []
+    app = options.program("A program.")
+    app.command()(options.of_value(Every)(got.append))
+    with pytest.raises(SystemExit):
+        options.run(app, "prog", ["--workers", "3"])
+    assert got == [Every("http://default", 3)]
+    with pytest.raises(SystemExit):
+        options.run(app, "prog", ["--help"])
+    out = capsys.readouterr().out
+    assert out.index("--workers") < out.index("--endpoints")

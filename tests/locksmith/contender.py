@@ -10,30 +10,30 @@ import sys
 import time
 
 from coordinator.client import connect
-from locksmith.store.compare_and_swap import Done, Pace
-from locksmith.store.semaphore_client import Slots
+from locksmith.store.compare_and_swap import RetryClock, Updated
+from locksmith.store.semaphore_client import SemaphoreClient
 
 
 def main() -> None:
     url, name, rounds, seed = sys.argv[1:]
-    dice = random.Random(int(seed))
-    pace = Pace(time.monotonic, time.sleep, lambda limit_s: dice.uniform(0.0, limit_s))
-    slots = Slots(connect(url), "", pace)
+    rng = random.Random(int(seed))
+    clock = RetryClock(time.monotonic, time.sleep, lambda limit_s: rng.uniform(0.0, limit_s))
+    client = SemaphoreClient(connect(url), "", clock)
     held: set[str] = set()
     changes = 0
     for _ in range(int(rounds)):
-        holder = f"{name}-{dice.randrange(3)}"
-        match dice.choice(("lock", "lock", "unlock", "unlock", "set-max")):
+        holder = f"{name}-{rng.randrange(3)}"
+        match rng.choice(("lock", "lock", "unlock", "unlock", "set-max")):
             case "lock":
-                outcome = slots.take(holder)
-                if isinstance(outcome, Done):
+                outcome = client.acquire(holder)
+                if isinstance(outcome, Updated):
                     held.add(holder)
             case "unlock":
-                outcome = slots.give_back(holder)
+                outcome = client.release(holder)
                 held.discard(holder)
             case _:
-                outcome = slots.resize(dice.randrange(2, 9))
-        changes += isinstance(outcome, Done) and outcome.before != outcome.after
+                outcome = client.set_max(rng.randrange(2, 9))
+        changes += isinstance(outcome, Updated) and outcome.before != outcome.after
     sys.stdout.write(json.dumps({"changes": changes, "held": sorted(held)}) + "\n")
 
 

@@ -99,7 +99,7 @@ def test_without_a_store_only_who_may_goes(strategy: str, tmp_path: Path) -> Non
     arguments = ["--strategy", strategy, "--best-effort-wait", "1s"]
     with Locksmithd(tmp_path, f"http://127.0.0.1:{free_port()}", *arguments) as daemon:
         if strategy == "etcd-lock":
-            waits_for(daemon, "store: away; no slot, no reboot")
+            waits_for(daemon, "store: unreachable; no reboot without a slot")
             assert orders(daemon) == 0
         else:
             daemon.wait_for(lambda: orders(daemon) == 1, "it goes without a slot")
@@ -122,7 +122,7 @@ def test_a_store_that_leaves_between_grant_and_reboot_stops_the_reboot(tmp_path:
         daemon.wait_for(begun.exists, "the drain runs")
         first.kill()
     go.touch()
-    waits_for(daemon, "holding the slot, not going")
+    waits_for(daemon, "keeping the slot, not rebooting")
     assert orders(daemon) == 0
     with Coordinator(tmp_path, port=port) as second:
         daemon.wait_for(lambda: orders(daemon) == 1, "it goes once the store is back")
@@ -391,7 +391,7 @@ def test_a_full_disk_costs_nothing_but_memory(url: str, tmp_path: Path) -> None:
         daemon = OnFullDisk()
     with daemon:
         daemon.wait_for(lambda: orders(daemon) == 1, "the reboot is ordered")
-        assert "need-not-kept" in daemon.tail()
+        assert "state-not-saved" in daemon.tail()
         assert holders(connect(url)) == [OWN]
 
 

@@ -65,8 +65,8 @@ def test_a_slot_from_before_the_reboot_is_given_back(
     daemon = start()
     daemon.wait_for(lambda: holders(store) == ["another"], "the slot is given back")
     wait_until(lambda: not has(store, keys.holder("", HOST.machine_id)), "the record is gone")
-    wait_until(lambda: "given back" in daemon.state()["start_check"], "the verdict is shown")
-    assert "locksmith_slots_given_back_total 1.0" in daemon.get("/metrics")[1].splitlines()
+    wait_until(lambda: "released" in daemon.state()["start_check"], "the verdict is shown")
+    assert "locksmith_slots_released_total 1.0" in daemon.get("/metrics")[1].splitlines()
 
 
 @pytest.mark.parametrize(

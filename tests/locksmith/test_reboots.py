@@ -10,7 +10,7 @@ import pytest
 from coordinator.client import connect
 from coordinator.client.core.store_protocol import Store
 from locksmith.core import keys, records
-from locksmith.core.records import Happening
+from locksmith.core.records import GroupEvent
 from rig.hosts.host import Host
 from rig.hosts.namespaces import GATEWAY
 from rig.hosts.network import Rig
@@ -50,9 +50,9 @@ def holders(store: Store) -> list[str]:
     return json.loads(store.get(keys.semaphore("")).value)["holders"] or []
 
 
-def history(store: Store) -> list[Happening]:
+def history(store: Store) -> list[GroupEvent]:
     entries = store.list(keys.HISTORY).entries
-    found = [(entry.created, records.decode(entry.value, Happening)) for entry in entries]
+    found = [(entry.created, records.decode(entry.value, GroupEvent)) for entry in entries]
     return [one for _, one in sorted(found, key=lambda pair: pair[0]) if one is not None]
 
 

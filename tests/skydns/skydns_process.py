@@ -1,4 +1,4 @@
-"""The skydns daemon as a real process."""
+"""Our DNS server as a real process."""
 
 import json
 import socket
@@ -15,14 +15,14 @@ NOWHERE = "http://127.0.0.1:1"
 
 
 class Skydns(Running):
-    """A skydns daemon on a free port."""
+    """Our DNS server on a free port."""
 
     def __init__(self, directory: Path, endpoints: str, *arguments: str) -> None:
         self.port, status = free_port(), free_port()
         self.status_url = f"http://127.0.0.1:{status}"
         command = python("skydns", "--addr", f"127.0.0.1:{self.port},127.0.0.2:{self.port}")
         command += ["--status-addr", f"127.0.0.1:{status}", "--endpoints", endpoints]
-        # In a test there are no clients that must move to another server first.
+        # A test has nobody who would have to be told to ask elsewhere.
         command += ["--lame-duck", "0"]
         super().__init__([*command, *arguments], directory / f"skydns-{self.port}.log")
         self.wait_for(lambda: answers(f"{self.status_url}/health"), "skydns healthy")

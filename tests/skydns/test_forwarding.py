@@ -18,7 +18,7 @@ from tests.skydns.skydns_process import D, Skydns
 
 
 class Unbound(Running):
-    """An unbound with a few names of its own."""
+    """A real server with a few names of its own."""
 
     def __init__(self, directory: Path, port: int | None = None) -> None:
         self.port = port or free_port()
@@ -71,7 +71,7 @@ def test_a_forwarded_reply_is_cached_and_its_ttl_counts_down(skydns: Skydns) -> 
     assert str(first.rr[0].rdata) == "192.0.2.80"
     assert (first.header.ra, first.header.aa, first.rr[0].ttl) == (1, 0, 120)
     later = wait_until(
-        lambda: (output := skydns.ask(packet("WWW.example.org"))).rr[0].ttl < 120 and output, "age"
+        lambda: (said := skydns.ask(packet("WWW.example.org"))).rr[0].ttl < 120 and said, "age"
     )
     assert later.q.qname.label[0] == b"WWW"
     metrics = wait_until(
@@ -88,9 +88,9 @@ def test_a_reply_too_long_for_udp_comes_over_tcp(skydns: Skydns) -> None:
 
 
 def test_an_alias_to_another_domain_is_followed(skydns: Skydns) -> None:
-    output = ["www.example.org.", "192.0.2.80"]
-    assert skydns.short("out.skydns.local") == output
-    assert skydns.short("+tcp", "out.skydns.local") == output
+    said = ["www.example.org.", "192.0.2.80"]
+    assert skydns.short("out.skydns.local") == said
+    assert skydns.short("+tcp", "out.skydns.local") == said
     assert skydns.short("+norec", "out.skydns.local") == ["www.example.org."]
     assert skydns.short("out.skydns.local", "AAAA")[-1] == "2001:db8::80"
 
@@ -114,15 +114,15 @@ def test_only_allowed_networks_are_answered_and_forwarded(
     options = ["--nameservers", f"127.0.0.1:{unbound.port}", "--allow-recursion", "10.0.0.0/8"]
     with Skydns(tmp_path, coordinator.url, *options) as skydns:
         skydns.ready()
-        output = skydns.dig("www.example.org")
-        assert "REFUSED" in output
-        assert " ra" not in output
+        said = skydns.dig("www.example.org")
+        assert "REFUSED" in said
+        assert " ra" not in said
         assert skydns.short("a.skydns.local") == ["10.0.0.1"]
     with Skydns(tmp_path, coordinator.url, "--allow-query", "10.0.0.0/8") as skydns:
         skydns.ready()
-        output = skydns.dig("a.skydns.local")
-        assert "REFUSED" in output
-        assert "EDE: 18" in output
+        said = skydns.dig("a.skydns.local")
+        assert "REFUSED" in said
+        assert "EDE: 18" in said
 
 
 def test_a_key_adds_and_removes_a_stub_zone(
@@ -154,8 +154,8 @@ def test_a_loop_of_two_servers_ends_at_once(tmp_path: Path, coordinator: Coordin
         one.ready()
         other.ready()
         began = time.monotonic()
-        output = one.ask(packet("www.example.org", edns=opt()))
-        assert output.header.rcode == 2
+        said = one.ask(packet("www.example.org", edns=opt()))
+        assert said.header.rcode == 2
         assert time.monotonic() - began < 3, "the query went round until it timed out"
         asked = [
             wait_until(
@@ -190,7 +190,7 @@ def test_a_quick_reply_overtakes_a_slow_one_on_the_same_connection(
 
 
 def test_a_popular_reply_is_prefetched_before_it_expires(skydns: Skydns) -> None:
-    """10 s is the shortest TTL that is prefetched, by one more question in its last second."""
+    """Its TTL is the least that is renewed; in its last second one more question renews it."""
     assert skydns.ask(packet("often.example.org")).rr[0].ttl == 10
 
     def left_s() -> int:
@@ -198,7 +198,7 @@ def test_a_popular_reply_is_prefetched_before_it_expires(skydns: Skydns) -> None
 
     before = wait_until(lambda: (ttl := left_s()) <= 1 and ttl, "its last second", 15)
     assert before == 1, "it ended without being renewed"
-    # Before the old reply expires. Without a prefetch, a new reply would come a second later.
+    # Sooner than it would have ended: a reply that was let go comes a second later.
     wait_until(lambda: left_s() >= 9, "the renewed reply", 0.7)
 
 

@@ -10,7 +10,7 @@ function __locksmith_fleetlock_command
             continue
         end
         switch "$command $word"
-            case 'locksmith-fleetlock --listen' 'locksmith-fleetlock --tls-cert' 'locksmith-fleetlock --tls-key' 'locksmith-fleetlock --client-ca' 'locksmith-fleetlock --token-file' 'locksmith-fleetlock --failure-budget' 'locksmith-fleetlock --endpoints' 'locksmith-fleetlock --ca-file' 'locksmith-fleetlock --cert-file' 'locksmith-fleetlock --key-file' 'locksmith-fleetlock --etcd-username' 'locksmith-fleetlock --etcd-password' 'locksmith-fleetlock --status-addr' 'locksmith-fleetlock --log-level' 'locksmith-fleetlock --log-format' 'locksmith-fleetlock --drain-timeout' 'locksmith-fleetlock --config'
+            case 'locksmith-fleetlock --listen' 'locksmith-fleetlock --tls-cert' 'locksmith-fleetlock --tls-key' 'locksmith-fleetlock --client-ca' 'locksmith-fleetlock --token-file' 'locksmith-fleetlock --failure-budget' 'locksmith-fleetlock --status-addr' 'locksmith-fleetlock --log-level' 'locksmith-fleetlock --log-format' 'locksmith-fleetlock --drain-timeout' 'locksmith-fleetlock --config' 'locksmith-fleetlock --endpoints' 'locksmith-fleetlock --ca-file' 'locksmith-fleetlock --cert-file' 'locksmith-fleetlock --key-file' 'locksmith-fleetlock --etcd-username' 'locksmith-fleetlock --etcd-password'
                 set skip 1
         end
     end
@@ -22,22 +22,22 @@ function __locksmith_fleetlock_at
 end
 
 complete -c locksmith-fleetlock -f
-complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l listen -x -d 'Where FleetLock clients are served.'
-complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l tls-cert -r -F -d 'Certificate to serve with.'
-complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l tls-key -r -F -d 'Key of --tls-cert.'
-complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l client-ca -r -F -d 'Clients must show a certificate of these.'
-complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l token-file -r -F -d 'Holds the bearer token that clients must show.'
-complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l failure-budget -x -d 'So many failed hosts halt their group.'
-complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l endpoints -x -d 'Client URLs of the store, separated by commas.'
-complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l ca-file -r -F -d 'CA certificates that verify the store\'s certificate.'
-complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l cert-file -r -F -d 'Client certificate to present to the store.'
-complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l key-file -r -F -d 'Private key of --cert-file.'
-complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l etcd-username -x -d 'User name for the store.'
-complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l etcd-password -x -d 'Its password; better given by the environment.'
+complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l listen -x -d 'Address for FleetLock clients.'
+complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l tls-cert -r -F -d 'Server certificate; without it, no TLS.'
+complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l tls-key -r -F -d 'Private key of --tls-cert.'
+complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l client-ca -r -F -d 'CA certificates; clients must show a certificate signed by one.'
+complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l token-file -r -F -d 'File with the bearer token that clients must send.'
+complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l failure-budget -x -d 'Number of failed hosts that halts their group.'
 complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l status-addr -x -d 'Address that serves /health, /ready, /metrics and /debug/state; empty for none.'
 complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l log-level -r -f -a 'debug info warning error' -d 'Lowest level to log.'
 complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l log-format -r -f -a 'text json' -d 'Format of log lines.'
 complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l drain-timeout -x -d 'Longest time to finish what is in flight before exit.'
 complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l config -r -F -d 'TOML file whose keys are long option names.'
 complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l version -d 'Print the version and exit.'
+complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l endpoints -x -d 'Client URLs of the store, separated by commas.'
+complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l ca-file -r -F -d 'CA certificates that verify the store\'s certificate.'
+complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l cert-file -r -F -d 'Client certificate to present to the store.'
+complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l key-file -r -F -d 'Private key of --cert-file.'
+complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l etcd-username -x -d 'User name for the store.'
+complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l etcd-password -x -d 'Password for the store; prefer the environment variable.'
 complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -s h -l help -d 'Show this message and exit.'

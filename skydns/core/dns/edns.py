@@ -2,8 +2,7 @@
 
 import struct
 from collections.abc import Mapping
-
-import msgspec
+from dataclasses import dataclass, field
 
 from skydns.core.dns.rr import ExtendedError, RRType
 
@@ -30,13 +29,14 @@ _OPT = struct.Struct("!BHHBBHH")
 _OPTION = struct.Struct("!HH")
 
 
-class Edns(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Edns:
     """What a client's OPT record says. `options` holds only SPECIAL_OPTIONS, by code."""
 
     size_bytes: int
     version: int
     do: bool
-    options: Mapping[int, bytes] = msgspec.field(default_factory=dict)
+    options: Mapping[int, bytes] = field(default_factory=dict)
 
 
 def reply_bytes_max(edns: Edns | None, *, tcp: bool) -> int:

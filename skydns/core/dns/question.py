@@ -1,15 +1,15 @@
 """A question, and the query that asks it."""
 
 import struct
-
-import msgspec
+from dataclasses import dataclass
 
 from skydns.core.dns.edns import Edns
 from skydns.core.dns.name import Name
 from skydns.core.dns.rr import CLASS_IN
 
 
-class Question(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Question:
     """A name in lower case, a type and a class."""
 
     name: Name
@@ -17,7 +17,8 @@ class Question(msgspec.Struct, frozen=True):
     rclass: int = CLASS_IN
 
 
-class Query(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Query:
     """A parsed query. `flags` are those of its header; its question ends before octet `end`.
 
     `recursive` says that this client may have names looked up at other servers.

@@ -1,11 +1,12 @@
 """A response as a value: its code and its sections, before it becomes bytes."""
 
-import msgspec
+from dataclasses import dataclass
 
 from skydns.core.dns.rr import ExtendedError, Rcode, RRset
 
 
-class Response(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Response:
     """The code and sections of a reply. `extended_error` tells people why it is as it is."""
 
     rcode: Rcode

@@ -1,10 +1,9 @@
 """Resource records as values, before they become bytes."""
 
+from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import ip_address
 from typing import assert_never
-
-import msgspec
 
 from skydns.core.dns import name as names
 from skydns.core.dns.name import Name
@@ -64,26 +63,30 @@ class ExtendedError(IntEnum):
     NO_REACHABLE_AUTHORITY = 22
 
 
-class Address(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Address:
     """An IPv4 address in 4 octets, or an IPv6 address in 16 octets (A, AAAA)."""
 
     octets: bytes
 
 
-class Host(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Host:
     """Another name (CNAME, NS, PTR)."""
 
     name: Name
 
 
-class Mx(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Mx:
     """A host that accepts mail."""
 
     preference: int
     exchange: Name
 
 
-class Srv(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Srv:
     """An instance of a service (RFC 2782)."""
 
     priority: int
@@ -92,13 +95,15 @@ class Srv(msgspec.Struct, frozen=True):
     target: Name
 
 
-class Txt(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Txt:
     """A text of any length. The packer splits it into strings of 255 bytes."""
 
     text: bytes
 
 
-class Soa(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Soa:
     """The start of a zone of authority."""
 
     primary: Name
@@ -107,7 +112,8 @@ class Soa(msgspec.Struct, frozen=True):
     minimum_s: int
 
 
-class Hinfo(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Hinfo:
     """The answer to ANY (RFC 8482, 4.2)."""
 
     cpu: bytes
@@ -116,7 +122,8 @@ class Hinfo(msgspec.Struct, frozen=True):
 Rdata = Address | Host | Mx | Srv | Txt | Soa | Hinfo
 
 
-class RRset(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RRset:
     """All records of one name and type. They share one TTL (RFC 2181, 5.2)."""
 
     name: Name

@@ -1,6 +1,6 @@
 """The replies of other servers, cached as long as they say, and longer when no server answers."""
 
-import msgspec
+from dataclasses import dataclass
 
 from skydns.core.forward.message import ReplyAge, UpstreamReply
 
@@ -16,7 +16,8 @@ PREFETCH_SHARE = 0.1
 PREFETCH_TTL_S_MIN = 10
 
 
-class CachedReply(msgspec.Struct):
+@dataclass(slots=True)
+class CachedReply:
     """A reply, and when it came. `hits` is how often it was of use.
 
     `prefetching` says that it is being asked for again. Until `retry_at_s` no server is asked,

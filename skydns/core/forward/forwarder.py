@@ -1,13 +1,12 @@
 """Which queries are forwarded, to which servers, and what clients get from their replies.
 
-The forwarder sends nothing. It returns the reply if it has one, or else a `PendingForward`. The
-caller then asks the servers, passes their reply to `learn`, and sends the bytes that `finish`
-returns.
+The forwarder sends nothing. It returns a reply that it has, or a `PendingForward`; whoever holds
+that asks the servers, tells the forwarder what came (`learn`), and sends what it makes of that
+(`finish`).
 """
 
 from collections.abc import Callable, Mapping
-
-import msgspec
+from dataclasses import dataclass, replace
 
 from skydns.core.config import Config, ServerAddress
 from skydns.core.dns import packer
@@ -23,16 +22,17 @@ from skydns.core.forward.message import FAILURE_TTL_S, FRESH, ReplyAge, Upstream
 from skydns.core.zone.answer import Answer, is_reverse
 from skydns.core.zone.zone import Zone
 
-# We refuse transfers ourselves, and ANY serves amplification attacks.
+# Transfers are ours to refuse, and ANY serves amplification attacks.
 _NEVER_FORWARDED = frozenset({RRType.AXFR, RRType.IXFR, RRType.ANY})
 _UNREACHABLE = ExtendedError.NO_REACHABLE_AUTHORITY
 
 
-class PendingForward(msgspec.Struct, frozen=True, eq=False):
+@dataclass(frozen=True, slots=True, eq=False)
+class PendingForward:
     """A client's query that waits for the reply of one of `servers` to `question`.
 
-    `alias` is the part of the answer that we have already, when `question` is about the target of
-    an alias. Pending forwards with the same `key` need the same reply.
+    `alias` is the part of the answer that is ours already, when the question is about the target
+    of an alias. Pending forwards with the same `key` need the same reply.
     """
 
     data: bytes
@@ -61,7 +61,8 @@ class PendingForward(msgspec.Struct, frozen=True, eq=False):
         return head + question_bytes(self.question)
 
 
-class Prefetch(msgspec.Struct, frozen=True, eq=False):
+@dataclass(frozen=True, slots=True, eq=False)
+class Prefetch:
     """A reply to send now, if any, and a forward that only renews the cache."""
 
     reply: bytes | None
@@ -103,7 +104,7 @@ class Forwarder:
     def forward(
         self, query: Query, data: bytes, size_bytes_max: int, zone: Zone
     ) -> Forwarded | None:
-        """Forward a query, or return None for a question that we answer ourselves."""
+        """Forward a query, or return None for a question that is ours."""
         question = query.question
         if not query.recursive or question.rclass != CLASS_IN or question.type in _NEVER_FORWARDED:
             return None
@@ -202,8 +203,7 @@ def _reply(pending: PendingForward, upstream: UpstreamReply, age: ReplyAge) -> b
         return message.write_reply(upstream, query, data, pending.size_bytes_max, age)
     # Without an address the client gets the alias alone, and may follow it itself.
     rest = message.addresses(upstream, pending.question, age.age_s)
-    answer = (*pending.alias.answer, *rest)
-    return _own_reply(pending, msgspec.structs.replace(pending.alias, answer=answer))
+    return _own_reply(pending, replace(pending.alias, answer=(*pending.alias.answer, *rest)))
 
 
 def _failure(pending: PendingForward) -> bytes:

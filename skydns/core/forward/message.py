@@ -7,9 +7,9 @@ question has no pointers and keeps its length, so the pointers of the records st
 """
 
 import struct
+from dataclasses import dataclass
 
 import dnslib
-import msgspec
 
 from skydns.core.dns.edns import option, query_opt, reply_opt
 from skydns.core.dns.header import CD, HEADER_BYTES, OPCODE, QR, RA, RCODE, RD, TC
@@ -37,7 +37,8 @@ class ReplyMismatch(Exception):  # noqa: N818 - a datagram to ignore, not an err
     """A message that is not the reply to what was asked."""
 
 
-class UpstreamReply(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class UpstreamReply:
     """The reply of another server, without header, question and OPT.
 
     `ttls` are the offsets of the TTLs in `body`, each with its value. `ttl_s` is how long the
@@ -57,8 +58,9 @@ class UpstreamReply(msgspec.Struct, frozen=True):
         return self.rcode in {Rcode.NOERROR, Rcode.NXDOMAIN}
 
 
-class ReplyAge(msgspec.Struct, frozen=True):
-    """How long ago a reply came, and whether its TTL is over."""
+@dataclass(frozen=True, slots=True)
+class ReplyAge:
+    """How long ago a reply came, and whether that is longer than it said."""
 
     age_s: int = 0
     stale: bool = False
@@ -70,7 +72,7 @@ FRESH = ReplyAge()
 def write_query(
     number: int, question: bytes, *, do: bool, cd: bool, loop_option: tuple[int, bytes]
 ) -> bytes:
-    """Write a query with the id `number`. The loop option marks it, so that we notice a loop."""
+    """Write a query with the id `number`. The loop option marks it as ours."""
     head = struct.pack("!HHHHHH", number, RD | CD * cd, 1, 0, 0, 1)
     return head + question + query_opt(option(*loop_option), do=do)
 
@@ -93,7 +95,7 @@ def read_reply(data: bytes, number: int, question: bytes) -> UpstreamReply:
 
 
 def _read_records(data: bytes, start: int, flags: int, counts: list[int]) -> UpstreamReply:
-    at, taken, ttls, rcode = start, [0, 0, 0], [], flags & RCODE
+    at, kept, ttls, rcode = start, [0, 0, 0], [], flags & RCODE
     ttls_s, negative_s = [], None
     end = None
     for section, count in enumerate(counts):
@@ -110,7 +112,7 @@ def _read_records(data: bytes, start: int, flags: int, counts: list[int]) -> Ups
                 end = begin if end is None else end
             if end is not None:
                 continue
-            taken[section] += 1
+            kept[section] += 1
             # A TTL with its highest bit set is 0 (RFC 2181, 8).
             ttl_s = 0 if ttl_s >> 31 else min(ttl_s, TTL_S_MAX)
             ttls.append((body - 6 - start, ttl_s))
@@ -121,9 +123,9 @@ def _read_records(data: bytes, start: int, flags: int, counts: list[int]) -> Ups
     return UpstreamReply(
         rcode,
         data[start : at if end is None else end],
-        (taken[0], taken[1], taken[2]),
+        (kept[0], kept[1], kept[2]),
         tuple(ttls),
-        _cache_ttl_s(rcode, taken[0], ttls_s, negative_s),
+        _cache_ttl_s(rcode, kept[0], ttls_s, negative_s),
         bool(flags & TC),
     )
 

@@ -18,8 +18,7 @@ The rules, in the order in which they are applied:
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-
-import msgspec
+from dataclasses import dataclass, field
 
 from skydns.core.dns.name import Name, domain_of, is_within, text
 from skydns.core.dns.question import Question
@@ -52,7 +51,8 @@ IDENTITY_NAMES = frozenset({(b"id", b"server"), (b"hostname", b"bind")})
 _OCTETS = {RRType.A: 4, RRType.AAAA: 16}
 
 
-class Answer(Response, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Answer(Response):
     """A response, and what a cache must know about it.
 
     It depends on the subtrees of the names in `dependencies`. `rotations` is how many orders it
@@ -102,13 +102,14 @@ def _identity(question: Question, identity: str) -> Answer:
     )
 
 
-class _Resolution(msgspec.Struct):
+@dataclass(slots=True)
+class _Resolution:
     """The work on one question, with everything it has looked up so far."""
 
     question: Question
     domain: Name | None
     lookup: Lookup
-    additional: dict[tuple[Name, RRType], RRset] = msgspec.field(default_factory=dict)
+    additional: dict[tuple[Name, RRType], RRset] = field(default_factory=dict)
     external_target: Name = ()
 
     @property
@@ -187,11 +188,11 @@ class _Resolution(msgspec.Struct):
 
     def _services(self, name: Name) -> Sequence[Service]:
         found = self.lookup.services(name)
-        grouped = in_group(found)
-        if self.lookup.notes is not None and len(grouped) < len(found):
-            others = set(found) - set(grouped)
+        ours = in_group(found)
+        if self.lookup.notes is not None and len(ours) < len(found):
+            others = set(found) - set(ours)
             self.lookup.note(*(f"skip: {s.key} is in group {s.value.group!r}" for s in others))
-        return grouped
+        return ours
 
     def _of_services(self, rtype: RRType, services: Sequence[Service]) -> tuple[RRset, ...]:
         name = self.question.name
@@ -242,7 +243,7 @@ class _Resolution(msgspec.Struct):
     ) -> tuple[RRset, ...] | None:
         """Return what an alias to `target` leads to, or None when it leads to nothing.
 
-        For a name outside of our domains there is nothing to add: ().
+        A name outside of our domains leads to no data of ours: ().
         """
         if target in chain or len(chain) > ALIASES_MAX or self.lookup.count >= LOOKUPS_MAX:
             self.lookup.note(f"skip: the alias to {text(target)} is a loop, or one too many")

@@ -17,23 +17,23 @@ def explain(question: Question, snapshot: Snapshot, *, cached: bool, forwarded_t
     """
     lines = [f"question: {names.text(question.name)} {type_name(question.type)}"]
     domain = domain_of(question.name, snapshot.config.domains)
-    where = "none of this server" if domain is None else names.text(domain)
+    where = "none of ours" if domain is None else names.text(domain)
     lines.append(f"domain: {where}, at index {snapshot.zone.index}")
     if snapshot.store_down:
         lines.append("store: down; this may be out of date, and no TTL is above 30")
     lines.append(f"cache: the answer is {'cached' if cached else 'not cached'}")
     if forwarded_to:
         lines.append(f"forward: to {forwarded_to}")
-    explained = answer(question, snapshot, notes=lines)
-    if explained.rotations > 1:
-        lines.append(f"order: the first of {explained.rotations} rotations")
-    if explained.external_target:
-        lines.append(f"alias: leads outside, to {names.text(explained.external_target)}")
-    error = explained.extended_error
+    said = answer(question, snapshot, notes=lines)
+    if said.rotations > 1:
+        lines.append(f"order: the first of {said.rotations} rotations")
+    if said.external_target:
+        lines.append(f"alias: leads outside, to {names.text(said.external_target)}")
+    error = said.extended_error
     why = f" ({error.name.lower().replace('_', ' ')})" if error else ""
-    lines.append(f"rcode: {explained.rcode.name}{why}")
+    lines.append(f"rcode: {said.rcode.name}{why}")
     for section in ("answer", "authority", "additional"):
-        rrsets: tuple[RRset, ...] = getattr(explained, section)
+        rrsets: tuple[RRset, ...] = getattr(said, section)
         lines += [f"{section}: {line}" for rrset in rrsets for line in describe(rrset)]
     text = "\n".join(lines).encode()[:TEXT_BYTES_MAX]
     return Response(Rcode.NOERROR, answer=(RRset(question.name, RRType.TXT, 0, (Txt(text),)),))

@@ -4,6 +4,7 @@ An error is a key that is not served. A warning is a key that is served, and pro
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
@@ -24,7 +25,8 @@ FIELDS = frozenset(ServiceValue.__struct_fields__)
 FOREIGN_FIELDS = frozenset({"id", "key", "found", "check", "owner", "setidentifier", "weighted"})
 
 
-class Finding(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Finding:
     """What is wrong with a key. `error` says that the key is not served."""
 
     key: str

@@ -1,9 +1,8 @@
 """What the answer to one question looks up, and what a cache must know about that answer."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
-
-import msgspec
 
 from skydns.core.config import Config
 from skydns.core.dns.name import Name, text
@@ -15,7 +14,7 @@ from skydns.core.zone.zone import SERVICES_MAX, Services, Zone, split
 # Orders of one answer: enough to spread clients, and few enough to cache them all.
 ROTATIONS_MAX = 8
 # The store removes an expired key within a second or so. A key that is still there after that was
-# refreshed without an event, so its new expiry is unknown.
+# refreshed without an event, and nobody knows when it expires now.
 EXPIRY_GRACE_S = 2.0
 # SkyDNS counts whole hours, so that servers side by side agree.
 SERIAL_STEP_S = 3600
@@ -23,7 +22,8 @@ SERIAL_STEP_S = 3600
 T = TypeVar("T")
 
 
-class Snapshot(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Snapshot:
     """What an answer is made from. When the store is down, the zone may be out of date."""
 
     zone: Zone
@@ -36,19 +36,20 @@ class TooManyServicesError(Exception):
     """A name has more services than any message has room for."""
 
 
-class Lookup(msgspec.Struct):
+@dataclass(slots=True)
+class Lookup:
     """The lookups for one question. `rotation` chooses an order of what `rotates`.
 
     `names` are the names whose subtrees the answer depends on. `rotations` is how many orders the
     answer has. `volatile` says that it changes with time alone, because a key is about to expire.
-    `notes` are the steps so far, or None if they are not wanted.
+    `notes` are the steps so far, or None when nobody asks for them.
     """
 
     snapshot: Snapshot
     rotation: int
     rotates: bool
     count: int = 0
-    names: set[Name] = msgspec.field(default_factory=set)
+    names: set[Name] = field(default_factory=set)
     rotations: int = 1
     volatile: bool = False
     notes: list[str] | None = None
@@ -91,7 +92,7 @@ class Lookup(msgspec.Struct):
         return services.found
 
     def rotated(self, items: list[T]) -> list[T]:
-        """Return the items in the order that the rotation asks for."""
+        """Return the items, beginning with the one whose turn it is."""
         if len(items) < 2 or not (self.rotates and self.config.round_robin):
             return items
         rotations = min(len(items), ROTATIONS_MAX)

@@ -8,9 +8,8 @@ not.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
-
-import msgspec
 
 from coordinator.client.core.store_protocol import Entry
 from coordinator.client.core.view import Changes
@@ -33,7 +32,8 @@ class _Node:
         self.leaf: Service | InvalidKey | None = None
 
 
-class Services(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Services:
     """The services of a name, sorted by key.
 
     `too_many` says that there are more than SERVICES_MAX, so that `found` is not all of them.
@@ -43,10 +43,11 @@ class Services(msgspec.Struct, frozen=True):
     too_many: bool = False
 
 
-class _Collector(msgspec.Struct):
+@dataclass(slots=True)
+class _Collector:
     """Collects the services of a subtree until there are too many."""
 
-    found: list[Service] = msgspec.field(default_factory=list)
+    found: list[Service] = field(default_factory=list)
     too_many: bool = False
 
     def collect(self, node: _Node, pattern: Name) -> None:

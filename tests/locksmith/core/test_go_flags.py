@@ -26,13 +26,13 @@ from locksmith.core import go_flags
     ],
 )
 def test_global_flags_may_stand_on_either_side(given: list[str], read: list[str]) -> None:
-    assert go_flags.hoisted(given) == read
+    assert go_flags.global_flags_first(given) == read
 
 
 def test_the_daemons_flags_stay_in_their_order() -> None:
     given = ["-strategy", "off", "-endpoint", "http://a", "-etcd-certfile=/c", "-debug"]
     ours = ["-strategy", "off", "--endpoints=http://a", "--cert-file=/c", "--log-level=debug"]
-    assert go_flags.renamed(given) == ours
+    assert go_flags.translated(given) == ours
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,10 @@
 import pytest
 
 from coordinator.client.core.store_protocol import Entry
-from daemonkit.observe import metrics
-from locksmith.core import group_state, keys, records
-from locksmith.core.group_state import Picture
+from locksmith.core import group_state, keys, metrics, records
+from locksmith.core.group_state import GroupState
 from locksmith.core.records import Heartbeat, HolderRecord, Phase
 from locksmith.core.semaphore import ABSENT
-from locksmith.ctl import render
-from locksmith.store import connection
 
 RECORD = HolderRecord("boot-1", "alpha", "2026-03-01T12:30:05Z", Phase.HELD)
 
@@ -32,9 +29,9 @@ def fleet() -> dict[str, Entry]:
     )
 
 
-def lines_of(shown: Picture, machine_id: str) -> list[str]:
-    text = metrics.exposition(group_state.samples(shown, machine_id)).decode()
-    return [line for line in text.splitlines() if line.startswith("locksmith_")]
+def lines_of(shown: GroupState, machine_id: str) -> list[str]:
+    found = metrics.of_group(shown, machine_id)
+    return [f'{one.name}{{group="{one.labels["group"]}"}} {one.value}' for one in found]
 
 
 def test_a_holder_is_known_by_its_record_and_alive_by_its_heartbeat() -> None:
@@ -76,31 +73,3 @@ def test_the_metrics_count_what_is_held(machine_id: str, held: float) -> None:
         'locksmith_failures{group="web"} 0.0',
         'locksmith_paused{group="web"} 0.0',
     ]
-
-
-def test_the_verbose_table_keeps_the_plain_first_lines() -> None:
-    assert render.status_verbose(group_state.build(fleet(), "web")) == (
-        "Available: 1\n"
-        "Max: 3\n"
-        "Group: web\n"
-        "Key: /coreos.com/updateengine/rebootlock/groups/web/semaphore\n"
-        "Hosts: 1\n"
-        "\n"
-        "MACHINE ID  HOST     PHASE    SINCE                 DAEMON\n"
-        "aa          alpha    held     2026-03-01T12:30:05Z  alive\n"
-        "bb          unknown  unknown  unknown               silent\n"
-    )
-
-
-@pytest.mark.parametrize(
-    ("url", "written"),
-    [
-        ("http://a:1", "http://us%3Aer:p%40ss%2F@a:1"),
-        ("https://a:1/x@y", "https://us%3Aer:p%40ss%2F@a:1/x@y"),
-        ("http://own:login@a:1", "http://own:login@a:1"),
-        ("nonsense", "nonsense"),
-    ],
-)
-def test_a_login_is_written_into_urls_that_have_none(url: str, written: str) -> None:
-    assert connection.with_login(url, "us:er", "p@ss/") == written
-    assert connection.with_login(url, "", "p") == url

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from locksmith.core import keys
-from locksmith.core.keys import NameRefused
+from locksmith.core.keys import InvalidName
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 
@@ -46,7 +46,7 @@ def test_no_group_takes_the_default_groups_records(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", ".", "..", "x" * 256, "é" * 128, "\udcff"])
 def test_a_group_that_cannot_be_a_segment_is_refused(name: str) -> None:
-    with pytest.raises(NameRefused, match="group"):
+    with pytest.raises(InvalidName, match="group"):
         keys.checked_group(name)
 
 
@@ -57,5 +57,5 @@ def test_other_groups_are_let_in(name: str) -> None:
 
 @pytest.mark.parametrize("holder", ["", "a\nb", "\x1b[2J", "x" * 256, "\udcff"])
 def test_a_holder_that_a_table_cannot_show_is_refused(holder: str) -> None:
-    with pytest.raises(NameRefused, match="holder id"):
+    with pytest.raises(InvalidName, match="holder id"):
         keys.checked_holder(holder)

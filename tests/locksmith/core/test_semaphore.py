@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from locksmith.core import semaphore
-from locksmith.core.semaphore import ABSENT, CorruptDocument, Full, NotHeld, Semaphore
+from locksmith.core.semaphore import ABSENT, CorruptSemaphoreText, Full, NotHeld, Semaphore
 
 IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 SLOTS = st.integers(-3, 6)
@@ -16,14 +16,14 @@ SLOTS = st.integers(-3, 6)
 
 def locked(found: Semaphore, *holders: str) -> Semaphore:
     for holder in holders:
-        after = semaphore.lock(found, holder)
+        after = semaphore.acquire(found, holder)
         assert isinstance(after, Semaphore)
         found = after
     return found
 
 
 def unlocked(found: Semaphore, holder: str) -> Semaphore:
-    after = semaphore.unlock(found, holder)
+    after = semaphore.release(found, holder)
     assert isinstance(after, Semaphore)
     return after
 
@@ -81,24 +81,24 @@ def test_what_go_reads_is_read(text: str, free: int, slots: int, holders: tuple[
     ],
 )
 def test_what_is_no_semaphore_is_refused(text: str) -> None:
-    with pytest.raises(CorruptDocument):
+    with pytest.raises(CorruptSemaphoreText):
         semaphore.decode(text)
 
 
 def test_a_holder_that_locks_again_keeps_its_slot_even_when_all_are_taken() -> None:
     found = locked(ABSENT, "a")
-    assert semaphore.lock(found, "a") == found
+    assert semaphore.acquire(found, "a") == found
 
 
 @pytest.mark.parametrize(("slots", "text"), [(1, "semaphore is at 0"), (-2, "semaphore is at -3")])
 def test_a_full_semaphore_says_where_it_is(slots: int, text: str) -> None:
-    refusal = semaphore.lock(semaphore.set_max(locked(ABSENT, "a"), slots), "b")
+    refusal = semaphore.acquire(semaphore.set_max(locked(ABSENT, "a"), slots), "b")
     assert isinstance(refusal, Full)
     assert str(refusal) == text
 
 
 def test_only_a_holder_can_be_unlocked() -> None:
-    refusal = semaphore.unlock(locked(ABSENT, "a"), "b")
+    refusal = semaphore.release(locked(ABSENT, "a"), "b")
     assert isinstance(refusal, NotHeld)
     assert str(refusal) == "holder does not exist"
 
@@ -111,7 +111,7 @@ def test_holders_stand_in_byte_order() -> None:
 def test_max_and_holders_overrule_a_stored_count_that_somebody_edited() -> None:
     found = semaphore.decode('{"semaphore":5,"max":1,"holders":["a","a"]}')
     assert (found.free, found.drift, found.holders) == (0, 5, ("a",))
-    assert isinstance(semaphore.lock(found, "b"), Full)
+    assert isinstance(semaphore.acquire(found, "b"), Full)
     assert semaphore.encode(found) == '{"semaphore":0,"max":1,"holders":["a"]}'
 
 
@@ -135,7 +135,7 @@ class Locking(RuleBasedStateMachine):
 
     @rule(holder=st.sampled_from("abcdef"))
     def lock(self, holder: str) -> None:
-        after = semaphore.lock(semaphore.decode(self.text), holder)
+        after = semaphore.acquire(semaphore.decode(self.text), holder)
         if holder in self.model or len(self.model) < self.slots:
             assert isinstance(after, Semaphore)
             self.model.add(holder)
@@ -146,7 +146,7 @@ class Locking(RuleBasedStateMachine):
 
     @rule(holder=st.sampled_from("abcdef"))
     def unlock(self, holder: str) -> None:
-        after = semaphore.unlock(semaphore.decode(self.text), holder)
+        after = semaphore.release(semaphore.decode(self.text), holder)
         assert isinstance(after, Semaphore) == (holder in self.model)
         if isinstance(after, Semaphore):
             self.model.remove(holder)

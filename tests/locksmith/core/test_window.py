@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from locksmith.core.window import (
-    BadWindow,
     Calendar,
     Closed,
+    InvalidWindow,
     Open,
     Window,
     parse_duration,
     parse_excluded,
     parse_window,
-    split,
+    split_windows,
 )
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -67,7 +67,7 @@ def test_a_closed_window_says_when_it_opens() -> None:
     ],
 )
 def test_what_is_no_window_is_refused(text: str) -> None:
-    with pytest.raises(BadWindow):
+    with pytest.raises(InvalidWindow):
         parse_window(text)
 
 
@@ -76,13 +76,13 @@ def test_durations_are_gos_and_days() -> None:
     assert parse_duration("1.5h") == timedelta(minutes=90)
     assert parse_duration("2d12h") == timedelta(days=2, hours=12)
     for text in ("", "h", "1", "1h 30", "1d2"):
-        with pytest.raises(BadWindow):
+        with pytest.raises(InvalidWindow):
             parse_duration(text)
 
 
 def test_several_windows_are_split_as_flags_and_toml_write_them() -> None:
-    assert split("Sat,Sun 1:00+90m; 22:00+4h") == ["Sat,Sun 1:00+90m", "22:00+4h"]
-    assert split("Sat,Sun 1:00+90m,22:00+4h") == ["Sat,Sun 1:00+90m", "22:00+4h"]
+    assert split_windows("Sat,Sun 1:00+90m; 22:00+4h") == ["Sat,Sun 1:00+90m", "22:00+4h"]
+    assert split_windows("Sat,Sun 1:00+90m,22:00+4h") == ["Sat,Sun 1:00+90m", "22:00+4h"]
 
 
 def test_a_window_over_the_lost_hour_of_spring_keeps_its_length() -> None:
@@ -138,7 +138,7 @@ def test_hosts_are_spread_over_the_begin_of_a_window() -> None:
 
 @pytest.mark.parametrize("text", ["tomorrow", "2026-13-01", "2026-02-02..2026-02-01"])
 def test_what_is_no_date_is_refused(text: str) -> None:
-    with pytest.raises(BadWindow):
+    with pytest.raises(InvalidWindow):
         parse_excluded(text)
 
 

@@ -13,6 +13,7 @@ import pytest
 from coordinator.client import connect
 from coordinator.client.core.errors import KeyNotFound
 from coordinator.client.core.store_protocol import Store
+from daemonkit import options
 from locksmith.core import keys
 from locksmith.ctl import app
 from locksmith.host import identity
@@ -199,7 +200,7 @@ def test_a_count_that_somebody_edited_is_told(url: str, ctl: Ctl) -> None:
     connect(url).put(keys.semaphore(""), '{"semaphore":9,"max":1,"holders":["a"]}')
     answer = ctl("-endpoint", url, "status")
     assert answer.out == "Available: 0\nMax: 1\n\nMACHINE ID\na\n"
-    assert "stored count of free slots is 9" in answer.err
+    assert "stored number of free slots is 9" in answer.err
 
 
 @pytest.mark.parametrize(
@@ -218,7 +219,7 @@ def test_a_count_that_somebody_edited_is_told(url: str, ctl: Ctl) -> None:
             "",
         ),
         (["help", "nonsense"], 1, "Unrecognized command: nonsense\n", ""),
-        (["-version"], 0, f"locksmithctl version {app.version()}\n", ""),
+        (["-version"], 0, f"locksmithctl version {options.installed_version()}\n", ""),
     ],
 )
 def test_what_needs_no_store_is_answered_without_one(
@@ -294,8 +295,8 @@ def test_every_global_flag_may_stand_after_the_command() -> None:
 
     flags = {
         flag.lstrip("-")
-        for parameter in get_command(app.ctl).params
+        for parameter in get_command(app.app).params
         for flag in parameter.opts
         if flag not in {"--help", "-h"}
     }
-    assert flags == go_flags.VALUED | go_flags.SWITCHES
+    assert flags == go_flags.WITH_VALUE | go_flags.SWITCHES

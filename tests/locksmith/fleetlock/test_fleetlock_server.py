@@ -12,19 +12,17 @@ from pathlib import Path
 import pytest
 
 from coordinator.client import connect
-from locksmith.core import fleetlock_protocol, keys, records
-from locksmith.core.fleetlock_protocol import Reply, Request
+from locksmith.core import keys, records
 from locksmith.core.records import Failure, Pause
-from locksmith.host import identity
-from locksmith.host.identity import Host, app_specific
-from locksmith.store.compare_and_swap import Pace
-from locksmith.store.semaphore_client import DAEMON, Claim, Slots
+from locksmith.host.identity import Host
+from locksmith.store.compare_and_swap import RetryClock
+from locksmith.store.group_client import GroupClient
+from locksmith.store.semaphore_client import DAEMON, Claim, SemaphoreClient
 from rig.processes import Running, answers, free_port, python, require
 
 MACHINE = Host("dfd7882acda64c34aca76193c46f5d4e", "boot-1", "alpha")
 ZINCATI = "35ba2101ae3f4d45b96e9c51f461bbff"
-FIELDS = {b"fleet-lock-protocol": b"true"}
-PACE = Pace(lambda: 0.0, lambda _: None, lambda limit_s: limit_s)
+CLOCK = RetryClock(lambda: 0.0, lambda _: None, lambda limit_s: limit_s)
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def serve(url: str, tmp_path: Path) -> Iterator[Callable[..., Server]]:
         port, status = free_port(), free_port()
         command = python("locksmith.fleetlock.fleetlock_cli", "--endpoints", url)
         command += ["--listen", f"127.0.0.1:{port}", "--status-addr", f"127.0.0.1:{status}"]
-        server = Running([*command, *arguments], tmp_path / "gateway.log")
+        server = Running([*command, *arguments], tmp_path / "fleetlock.log")
         begun.append(server)
         server.wait_for(lambda: answers(f"http://127.0.0.1:{status}/ready"), "it serves")
         return Server(port, context)
@@ -74,13 +72,8 @@ def serve(url: str, tmp_path: Path) -> Iterator[Callable[..., Server]]:
         assert server.stop() == 0
 
 
-def slots_at(url: str, group: str = "") -> Slots:
-    return Slots(connect(url), group, PACE)
-
-
-def test_zincatis_id_is_systemds_application_id() -> None:
-    assert app_specific("dfd7882acda64c34aca76193c46f5d4e") == ZINCATI
-    assert app_specific("37974b3f7dc54f949209b4fd5b3c5704") == "f59c4fa7d80e406f83993d64abf922e3"
+def client_at(url: str, group: str = "") -> SemaphoreClient:
+    return SemaphoreClient(connect(url), group, CLOCK)
 
 
 def test_one_slot_is_lent_to_one_host_at_a_time(url: str, serve: Callable[..., Server]) -> None:
@@ -91,7 +84,7 @@ def test_one_slot_is_lent_to_one_host_at_a_time(url: str, serve: Callable[..., S
     for _ in range(2):
         assert server.ask("/v1/steady-state", "a") == (200, "success")
     assert server.ask("/v1/pre-reboot", "b") == (200, "success")
-    assert slots_at(url).read().semaphore.holders == ("b",)
+    assert client_at(url).read().semaphore.holders == ("b",)
 
 
 def test_what_is_not_the_protocol_is_refused_by_name(serve: Callable[..., Server]) -> None:
@@ -113,24 +106,24 @@ def test_what_is_not_the_protocol_is_refused_by_name(serve: Callable[..., Server
 
 
 def test_a_host_with_two_names_holds_one_slot(url: str, serve: Callable[..., Server]) -> None:
-    held, server = slots_at(url), serve()
-    held.resize(2)
+    client, server = client_at(url), serve()
+    client.set_max(2)
     assert server.ask("/v1/pre-reboot", ZINCATI) == (200, "success")
-    held.name(MACHINE)
-    held.take_own(MACHINE, datetime.now(UTC))
-    assert held.read().semaphore.holders == (MACHINE.machine_id,)
+    GroupClient(client.store, client.group).write_alias(MACHINE)
+    client.acquire_own(MACHINE, datetime.now(UTC))
+    assert client.read().semaphore.holders == (MACHINE.machine_id,)
     assert server.ask("/v1/pre-reboot", ZINCATI) == (200, "success")
-    assert held.read().semaphore.holders == (MACHINE.machine_id,)
+    assert client.read().semaphore.holders == (MACHINE.machine_id,)
     assert server.ask("/v1/steady-state", ZINCATI) == (200, "success")
-    assert held.read().semaphore.holders == ()
+    assert client.read().semaphore.holders == ()
 
 
 def test_a_slot_of_locksmithd_waits_for_its_check(url: str, serve: Callable[..., Server]) -> None:
-    held, server = slots_at(url), serve()
-    held.name(MACHINE)
-    held.take_own(MACHINE, datetime.now(UTC), Claim(by=DAEMON))
+    client, server = client_at(url), serve()
+    GroupClient(client.store, client.group).write_alias(MACHINE)
+    client.acquire_own(MACHINE, datetime.now(UTC), Claim(by=DAEMON))
     assert server.ask("/v1/steady-state", ZINCATI) == (200, "success")
-    assert held.read().semaphore.holders == (MACHINE.machine_id,)
+    assert client.read().semaphore.holders == (MACHINE.machine_id,)
 
 
 def test_a_pause_and_a_spent_budget_are_no_grant(url: str, serve: Callable[..., Server]) -> None:
@@ -170,17 +163,3 @@ def test_a_client_without_a_certificate_gets_no_answer(
         server.ask("/v1/pre-reboot", "a")
     context.load_cert_chain(cert, key)
     assert server.ask("/v1/pre-reboot", "a")[0] == 200
-
-
-def test_the_default_group_is_the_one_without_a_name() -> None:
-    body = b'{"client_params":{"id":"a","group":"default"}, "more": 1}'
-    found = fleetlock_protocol.read(b"POST", b"/base/v1/pre-reboot", FIELDS, body)
-    assert isinstance(found, Reply)
-    assert found.status == 404
-    found = fleetlock_protocol.read(b"POST", b"/v1/pre-reboot?x", FIELDS, body)
-    assert isinstance(found, Request)
-    assert found.group == ""
-
-
-def test_this_host_has_another_id_for_zincati() -> None:
-    assert identity.read().fleetlock_id not in {"", identity.read().machine_id}

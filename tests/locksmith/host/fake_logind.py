@@ -11,7 +11,7 @@ from dbus_fast import Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 from dbus_fast.constants import NameFlag
 
-from locksmith.host.logind import ENGINE, ENGINE_PATH, LOGIND, NEEDED
+from locksmith.host import logind, update_engine
 
 INHIBITORS = [
     ["shutdown:sleep", "backup", "writes a tape", "block", 0, 42],
@@ -46,15 +46,15 @@ async def main() -> None:
     bus = await MessageBus(bus_address=address).connect()
     if not rest:
         bus.add_message_handler(answer)
-        await bus.request_name(LOGIND, NameFlag.DO_NOT_QUEUE)
+        await bus.request_name(logind.NAME, NameFlag.DO_NOT_QUEUE)
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         await asyncio.sleep(600)
     if rest == ["engine"]:
-        await bus.request_name(ENGINE, NameFlag.DO_NOT_QUEUE)
-    path, interface = ENGINE_PATH, f"{ENGINE}.Manager"
+        await bus.request_name(update_engine.NAME, NameFlag.DO_NOT_QUEUE)
+    path, interface = update_engine.MANAGER.path, f"{update_engine.NAME}.Manager"
     await bus.send(Message.new_signal(path, interface, "StatusUpdate", "s", ["malformed"]))
-    body = [0, 0.0, NEEDED, "", 0]
+    body = [0, 0.0, update_engine.NEEDS_REBOOT, "", 0]
     await bus.send(Message.new_signal(path, interface, "StatusUpdate", "xdssx", body))
     await asyncio.sleep(0.5)
 

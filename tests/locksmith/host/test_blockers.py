@@ -1,4 +1,4 @@
-"""Gates against real locks, commands and HTTP servers, and logind's part on a bus of its own."""
+"""Blockers against real locks, commands and HTTP servers, and logind's part on a bus of its own."""
 
 import asyncio
 import fcntl
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from locksmith.host import blockers, logind
-from locksmith.host.blockers import Gates
+from locksmith.host import blockers, logind, update_engine
+from locksmith.host.blockers import Blockers
 from rig.processes import ROOT, Running, free_port, require
 
 
@@ -55,15 +55,15 @@ def test_firing_alerts_close_the_gate_but_for_ignored_ones(
 
 
 def test_a_prometheus_that_does_not_answer_closes_the_gate(web: str) -> None:
-    assert "cannot be asked" in blockers.alerts_firing(f"http://127.0.0.1:{free_port()}", "")
-    assert "cannot be asked" in blockers.alerts_firing(f"{web}/elsewhere", "")
+    assert "does not answer" in blockers.alerts_firing(f"http://127.0.0.1:{free_port()}", "")
+    assert "does not answer" in blockers.alerts_firing(f"{web}/elsewhere", "")
 
 
 def test_commands_and_urls_must_agree(web: str) -> None:
-    good = Gates(("true",), (f"{web}/up",), ignore_users=True)
-    assert asyncio.run(good.closed()) == ()
-    bad = Gates(("echo no capacity; exit 1",), (f"{web}/down",), ignore_users=True)
-    found = " ".join(asyncio.run(bad.closed()))
+    good = Blockers(("true",), (f"{web}/up",), ignore_users=True)
+    assert asyncio.run(good.find()) == ()
+    bad = Blockers(("echo no capacity; exit 1",), (f"{web}/down",), ignore_users=True)
+    found = " ".join(asyncio.run(bad.find()))
     assert "no capacity" in found
     assert "503" in found
 
@@ -74,10 +74,10 @@ def test_a_package_manager_at_work_closes_the_gate(
     lock = tmp_path / "lock-frontend"
     monkeypatch.setattr(blockers, "PACKAGE_LOCKS", (str(lock),))
     with lock.open("w") as file:
-        assert blockers.packages_at_work() == ""
+        assert blockers.package_manager_running() == ""
         fcntl.lockf(file, fcntl.LOCK_EX)
-        assert str(lock) in blockers.packages_at_work()
-    assert blockers.packages_at_work() == ""
+        assert str(lock) in blockers.package_manager_running()
+    assert blockers.package_manager_running() == ""
 
 
 @pytest.fixture
@@ -110,27 +110,27 @@ def test_without_a_bus_or_a_logind_there_is_no_gate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path}/none")
-    assert asyncio.run(blockers.inhibited()) == ""
-    assert asyncio.run(blockers.users_present()) == ""
+    assert asyncio.run(blockers.shutdown_inhibited()) == ""
+    assert asyncio.run(blockers.users_logged_in()) == ""
 
 
 def test_an_inhibitor_that_blocks_is_named(login1: Running) -> None:
-    assert asyncio.run(blockers.inhibited()) == "inhibited by backup: writes a tape"
+    assert asyncio.run(blockers.shutdown_inhibited()) == "inhibited by backup: writes a tape"
 
 
 def test_people_close_the_gate_and_services_do_not(login1: Running) -> None:
-    assert asyncio.run(blockers.users_present()) == "users: ada"
+    assert asyncio.run(blockers.users_logged_in()) == "users: ada"
 
 
 def test_a_refusal_of_logind_is_no_reason_to_try_systemctl(login1: Running) -> None:
-    with pytest.raises(logind.Refused, match="inhibitor lock"):
+    with pytest.raises(logind.RebootRefused, match="inhibitor lock"):
         asyncio.run(logind.reboot())
 
 
 def test_only_the_owner_of_its_name_speaks_for_update_engine(login1: Running, bus: str) -> None:
     async def follow() -> list[str]:
         told: list[str] = []
-        following = asyncio.ensure_future(logind.follow_engine(lambda: told.append("need")))
+        following = asyncio.ensure_future(update_engine.follow(lambda: told.append("need")))
         await asyncio.sleep(0.3)
         for who in ("stranger", "engine"):
             sender = await asyncio.create_subprocess_exec(

@@ -1,33 +1,23 @@
-"""Who this host is."""
-
-from pathlib import Path
-
-import pytest
+"""The identity of this host."""
 
 from locksmith.host import identity
-from locksmith.host.identity import NoIdentity
 
 
-def test_ids_are_read_without_their_newline(tmp_path: Path) -> None:
-    (tmp_path / "machine").write_text("abc\n")
-    (tmp_path / "boot").write_text(" boot-1 \n")
-    found = identity.read(tmp_path / "machine", tmp_path / "boot")
-    assert (found.machine_id, found.boot_id) == ("abc", "boot-1")
-    assert found.hostname
+def test_this_host_has_all_ids() -> None:
+    host = identity.read()
+    assert host.machine_id
+    assert host.boot_id
+    assert host.hostname
 
 
-def test_this_machine_has_both_ids() -> None:
-    assert identity.read().boot_id
+def test_zincatis_id_is_systemds_application_id() -> None:
+    for machine_id, expected in (
+        ("dfd7882acda64c34aca76193c46f5d4e", "35ba2101ae3f4d45b96e9c51f461bbff"),
+        ("37974b3f7dc54f949209b4fd5b3c5704", "f59c4fa7d80e406f83993d64abf922e3"),
+    ):
+        assert identity.app_specific_id(machine_id) == expected
 
 
-@pytest.mark.parametrize("content", ["", "\n", "uninitialized\n"])
-def test_a_file_without_an_id_is_named_with_the_remedy(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "machine-id"
-    path.write_text(content)
-    with pytest.raises(NoIdentity, match=r"machine-id holds no id yet: run systemd-machine-id"):
-        identity.read(path)
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(NoIdentity, match=r"machine-id: No such file"):
-        identity.read(tmp_path / "machine-id")
+def test_this_host_has_another_id_for_zincati() -> None:
+    host = identity.read()
+    assert host.fleetlock_id not in {"", host.machine_id}

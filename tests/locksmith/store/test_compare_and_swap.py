@@ -12,7 +12,13 @@ from coordinator.client.memory_store import MemoryStore
 from locksmith.core import semaphore
 from locksmith.core.semaphore import Full, NotHeld, Semaphore
 from locksmith.store import compare_and_swap
-from locksmith.store.compare_and_swap import Contended, CorruptSemaphore, Done, Pace, Wish
+from locksmith.store.compare_and_swap import (
+    Contended,
+    CorruptSemaphore,
+    RetryClock,
+    Update,
+    Updated,
+)
 
 KEY = "/coreos.com/updateengine/rebootlock/semaphore"
 
@@ -24,8 +30,8 @@ class Time:
     now_s: float = 0.0
     pauses_s: list[float] = field(default_factory=list)
 
-    def pace(self) -> Pace:
-        return Pace(lambda: self.now_s, self._sleep, lambda limit_s: limit_s)
+    def clock(self) -> RetryClock:
+        return RetryClock(lambda: self.now_s, self._sleep, lambda limit_s: limit_s)
 
     def _sleep(self, pause_s: float) -> None:
         self.pauses_s.append(pause_s)
@@ -47,7 +53,7 @@ class Raced(MemoryStore):
             self._rival(self)
         return super().put(key, value, **options)
 
-    def put_plainly(self, value: str) -> None:
+    def put_directly(self, value: str) -> None:
         super().put(KEY, value)
 
 
@@ -68,16 +74,16 @@ class Deaf(MemoryStore):
         raise Unavailable("the answer was lost; whether it took effect is unknown")
 
 
-def locking(holder: str, *, touch: bool = False) -> Wish:
-    return Wish(lambda at: semaphore.lock(at.semaphore, holder), touch=touch)
+def locking(holder: str, *, force_write: bool = False) -> Update:
+    return Update(lambda at: semaphore.acquire(at.semaphore, holder), force_write=force_write)
 
 
-def unlocking(holder: str) -> Wish:
-    return Wish(lambda at: semaphore.unlock(at.semaphore, holder))
+def unlocking(holder: str) -> Update:
+    return Update(lambda at: semaphore.release(at.semaphore, holder))
 
 
-def resizing(slots: int) -> Wish:
-    return Wish(lambda at: semaphore.set_max(at.semaphore, slots))
+def resizing(slots: int) -> Update:
+    return Update(lambda at: semaphore.set_max(at.semaphore, slots))
 
 
 def stored(store: MemoryStore) -> str:
@@ -92,59 +98,59 @@ def test_reading_an_absent_semaphore_writes_nothing() -> None:
 
 def test_the_first_lock_creates_the_semaphore_with_one_slot() -> None:
     store = MemoryStore()
-    outcome = compare_and_swap.change(store, KEY, locking("a"), Time().pace())
-    assert isinstance(outcome, Done)
+    outcome = compare_and_swap.apply(store, KEY, locking("a"), Time().clock())
+    assert isinstance(outcome, Updated)
     assert stored(store) == '{"semaphore":0,"max":1,"holders":["a"]}'
 
 
 def test_a_refusal_writes_nothing() -> None:
     store = MemoryStore()
-    assert isinstance(compare_and_swap.change(store, KEY, unlocking("a"), Time().pace()), NotHeld)
+    assert isinstance(compare_and_swap.apply(store, KEY, unlocking("a"), Time().clock()), NotHeld)
     assert store.list("/").index == 0
 
 
 def test_what_stands_there_already_is_not_written_again() -> None:
     store = MemoryStore()
-    compare_and_swap.change(store, KEY, locking("a"), Time().pace())
-    compare_and_swap.change(store, KEY, locking("a"), Time().pace())
+    compare_and_swap.apply(store, KEY, locking("a"), Time().clock())
+    compare_and_swap.apply(store, KEY, locking("a"), Time().clock())
     assert store.get(KEY).modified == 1
 
 
 def test_a_touch_writes_what_stands_there_already() -> None:
     store = MemoryStore()
-    compare_and_swap.change(store, KEY, locking("a"), Time().pace())
-    compare_and_swap.change(store, KEY, locking("a", touch=True), Time().pace())
+    compare_and_swap.apply(store, KEY, locking("a"), Time().clock())
+    compare_and_swap.apply(store, KEY, locking("a", force_write=True), Time().clock())
     assert store.get(KEY).modified == 2
 
 
 def test_a_lost_race_is_run_again_on_what_the_rival_left() -> None:
-    store = Raced(lambda at: at.put_plainly('{"semaphore":1,"max":2,"holders":["r"]}'))
+    store = Raced(lambda at: at.put_directly('{"semaphore":1,"max":2,"holders":["r"]}'))
     time = Time()
-    assert isinstance(compare_and_swap.change(store, KEY, locking("a"), time.pace()), Done)
+    assert isinstance(compare_and_swap.apply(store, KEY, locking("a"), time.clock()), Updated)
     assert stored(store) == '{"semaphore":0,"max":2,"holders":["a","r"]}'
     assert time.pauses_s == [compare_and_swap.PAUSE_FIRST_S]
 
 
 def test_a_rival_that_took_the_last_slot_is_respected() -> None:
-    store = Raced(lambda at: at.put_plainly('{"semaphore":0,"max":1,"holders":["r"]}'))
-    assert compare_and_swap.change(store, KEY, locking("a"), Time().pace()) == Full(0)
+    store = Raced(lambda at: at.put_directly('{"semaphore":0,"max":1,"holders":["r"]}'))
+    assert compare_and_swap.apply(store, KEY, locking("a"), Time().clock()) == Full(0)
     assert semaphore.decode(stored(store)).holders == ("r",)
 
 
 def test_a_semaphore_deleted_under_our_hands_is_made_anew() -> None:
     store = Raced(lambda at: at.delete(KEY))
-    store.put_plainly('{"semaphore":4,"max":5,"holders":["r"]}')
-    compare_and_swap.change(store, KEY, locking("a"), Time().pace())
+    store.put_directly('{"semaphore":4,"max":5,"holders":["r"]}')
+    compare_and_swap.apply(store, KEY, locking("a"), Time().clock())
     assert stored(store) == '{"semaphore":0,"max":1,"holders":["a"]}'
 
 
 def test_an_attempt_ends_when_others_never_stop_writing() -> None:
-    store = Raced(lambda at: at.put_plainly('{"semaphore":9,"max":9,"holders":[]}'))
+    store = Raced(lambda at: at.put_directly('{"semaphore":9,"max":9,"holders":[]}'))
     store.limit = 10**6
     time = Time()
     with pytest.raises(Contended, match="kept changing"):
-        compare_and_swap.change(store, KEY, locking("a"), time.pace())
-    assert time.now_s <= compare_and_swap.PATIENCE_S
+        compare_and_swap.apply(store, KEY, locking("a"), time.clock())
+    assert time.now_s <= compare_and_swap.ATTEMPT_LIMIT_S
     assert max(time.pauses_s) == compare_and_swap.PAUSE_MAX_S
     assert store.times < 100
 
@@ -152,8 +158,8 @@ def test_an_attempt_ends_when_others_never_stop_writing() -> None:
 @pytest.mark.parametrize("takes_effect", [True, False])
 def test_a_lost_answer_does_not_lose_or_double_a_lock(*, takes_effect: bool) -> None:
     store = Deaf(takes_effect=takes_effect)
-    outcome = compare_and_swap.change(store, KEY, locking("a"), Time().pace())
-    assert isinstance(outcome, Done)
+    outcome = compare_and_swap.apply(store, KEY, locking("a"), Time().clock())
+    assert isinstance(outcome, Updated)
     assert stored(store) == '{"semaphore":0,"max":1,"holders":["a"]}'
     assert store.lost == 1
 
@@ -162,29 +168,29 @@ def test_a_lost_answer_does_not_lose_or_double_a_lock(*, takes_effect: bool) -> 
 def test_a_lost_answer_to_an_unlock_is_no_failure(*, takes_effect: bool) -> None:
     store = Deaf(takes_effect=takes_effect)
     MemoryStore.put(store, KEY, '{"semaphore":0,"max":1,"holders":["a"]}')
-    assert isinstance(compare_and_swap.change(store, KEY, unlocking("a"), Time().pace()), Done)
+    assert isinstance(compare_and_swap.apply(store, KEY, unlocking("a"), Time().clock()), Updated)
     assert stored(store) == '{"semaphore":1,"max":1,"holders":[]}'
 
 
 def test_the_old_max_survives_a_lost_answer() -> None:
     store = Deaf(takes_effect=True)
-    outcome = compare_and_swap.change(store, KEY, resizing(7), Time().pace())
-    assert isinstance(outcome, Done)
+    outcome = compare_and_swap.apply(store, KEY, resizing(7), Time().clock())
+    assert isinstance(outcome, Updated)
     assert (outcome.before.max, outcome.after.max) == (1, 7)
 
 
-@pytest.mark.parametrize("wish", [locking("a"), unlocking("a"), resizing(3)])
-def test_what_is_no_semaphore_is_never_overwritten(wish: Wish) -> None:
+@pytest.mark.parametrize("update", [locking("a"), unlocking("a"), resizing(3)])
+def test_what_is_no_semaphore_is_never_overwritten(update: Update) -> None:
     store = MemoryStore()
     store.put(KEY, "somebody's notes")
     with pytest.raises(CorruptSemaphore, match=KEY):
-        compare_and_swap.change(store, KEY, wish, Time().pace())
+        compare_and_swap.apply(store, KEY, update, Time().clock())
     assert stored(store) == "somebody's notes"
 
 
 def test_a_write_brings_an_edited_count_back_in_line() -> None:
     store = MemoryStore()
     store.put(KEY, '{"semaphore":7,"max":2,"holders":["b","b"]}')
-    compare_and_swap.change(store, KEY, locking("a"), Time().pace())
+    compare_and_swap.apply(store, KEY, locking("a"), Time().clock())
     assert stored(store) == '{"semaphore":0,"max":2,"holders":["a","b"]}'
     assert semaphore.decode(stored(store)) == Semaphore(2, ("a", "b"), listed=True)

@@ -1,4 +1,4 @@
-"""Slots and the records beside them, in every order that two programs of one host can meet."""
+"""Slots and the records beside them, in every order that two programs of a host can run in."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,14 +13,14 @@ from locksmith.core import keys, records
 from locksmith.core.records import HolderRecord, Phase
 from locksmith.core.semaphore import Full, NotHeld
 from locksmith.host.identity import Host
-from locksmith.store.compare_and_swap import Done, Kept, Pace
-from locksmith.store.semaphore_client import Slots
+from locksmith.store.compare_and_swap import RetryClock, Skipped, Updated
+from locksmith.store.semaphore_client import SemaphoreClient
 
 NOW = datetime(2026, 3, 1, 12, 30, 5, tzinfo=UTC)
 OLD = Host("a" * 32, "boot-1", "alpha")
 NEW = Host("a" * 32, "boot-2", "alpha")
 OTHER = Host("b" * 32, "boot-9", "beta")
-PACE = Pace(lambda: 0.0, lambda _: None, lambda limit_s: limit_s)
+CLOCK = RetryClock(lambda: 0.0, lambda _: None, lambda limit_s: limit_s)
 
 
 class Interrupted(MemoryStore):
@@ -56,8 +56,8 @@ class Interrupted(MemoryStore):
         super().delete(*arguments, **options)
 
 
-def slots_of(store: MemoryStore, group: str = "") -> Slots:
-    return Slots(store, group, PACE)
+def client_of(store: MemoryStore, group: str = "") -> SemaphoreClient:
+    return SemaphoreClient(store, group, CLOCK)
 
 
 def record_of(store: MemoryStore, host: Host, group: str = "") -> HolderRecord | None:
@@ -68,12 +68,12 @@ def record_of(store: MemoryStore, host: Host, group: str = "") -> HolderRecord |
 
 
 def holders_of(store: MemoryStore) -> tuple[str, ...]:
-    return slots_of(store).read().semaphore.holders
+    return client_of(store).read().semaphore.holders
 
 
 def test_a_host_that_locks_itself_leaves_a_record() -> None:
     store = MemoryStore()
-    assert isinstance(slots_of(store, "web").take_own(OLD, NOW), Done)
+    assert isinstance(client_of(store, "web").acquire_own(OLD, NOW), Updated)
     assert record_of(store, OLD, "web") == HolderRecord(
         "boot-1", "alpha", "2026-03-01T12:30:05Z", Phase.HELD, token=2, by="locksmithctl"
     )
@@ -81,59 +81,59 @@ def test_a_host_that_locks_itself_leaves_a_record() -> None:
 
 def test_a_lock_in_anothers_name_leaves_none() -> None:
     store = MemoryStore()
-    slots_of(store).take(OTHER.machine_id)
+    client_of(store).acquire(OTHER.machine_id)
     assert record_of(store, OTHER) is None
 
 
 def test_a_host_that_finds_no_slot_leaves_no_record() -> None:
     store = MemoryStore()
-    slots_of(store).take("someone")
-    assert slots_of(store).take_own(OLD, NOW) == Full(0)
+    client_of(store).acquire("someone")
+    assert client_of(store).acquire_own(OLD, NOW) == Full(0)
     assert record_of(store, OLD) is None
 
 
 def test_locking_again_in_one_boot_writes_nothing() -> None:
     store = MemoryStore()
-    slots_of(store).take_own(OLD, NOW)
+    client_of(store).acquire_own(OLD, NOW)
     index = store.list("/").index
-    assert isinstance(slots_of(store).take_own(OLD, NOW), Done)
+    assert isinstance(client_of(store).acquire_own(OLD, NOW), Updated)
     assert store.list("/").index == index
 
 
 def test_unlocking_takes_the_record_with_it() -> None:
     store = MemoryStore()
-    slots_of(store).take_own(OLD, NOW)
-    assert isinstance(slots_of(store).give_back(OLD.machine_id), Done)
+    client_of(store).acquire_own(OLD, NOW)
+    assert isinstance(client_of(store).release(OLD.machine_id), Updated)
     assert record_of(store, OLD) is None
 
 
 def test_an_empty_id_that_a_peer_let_in_can_be_unlocked() -> None:
     store = MemoryStore()
     store.put(keys.semaphore(""), '{"semaphore":0,"max":1,"holders":[""]}')
-    assert isinstance(slots_of(store).give_back(""), Done)
+    assert isinstance(client_of(store).release(""), Updated)
     assert holders_of(store) == ()
 
 
 def test_a_slot_of_an_earlier_boot_is_given_back() -> None:
     store = MemoryStore()
-    slots_of(store).take_own(OLD, NOW)
-    assert isinstance(slots_of(store).give_back_after_reboot(NEW), Done)
+    client_of(store).acquire_own(OLD, NOW)
+    assert isinstance(client_of(store).release_after_reboot(NEW), Updated)
     assert holders_of(store) == ()
     assert record_of(store, OLD) is None
 
 
 def test_a_slot_of_this_boot_is_kept() -> None:
     store = MemoryStore()
-    slots_of(store).take_own(OLD, NOW)
-    assert slots_of(store).give_back_after_reboot(OLD) == Kept("it was locked in this boot")
+    client_of(store).acquire_own(OLD, NOW)
+    assert client_of(store).release_after_reboot(OLD) == Skipped("it was locked in this boot")
     assert holders_of(store) == (OLD.machine_id,)
 
 
 def test_a_slot_without_a_record_is_kept() -> None:
     store = MemoryStore()
-    slots_of(store).take(OLD.machine_id)
-    outcome = slots_of(store).give_back_after_reboot(NEW)
-    assert isinstance(outcome, Kept)
+    client_of(store).acquire(OLD.machine_id)
+    outcome = client_of(store).release_after_reboot(NEW)
+    assert isinstance(outcome, Skipped)
     assert "no record" in outcome.reason
     assert holders_of(store) == (OLD.machine_id,)
 
@@ -148,32 +148,32 @@ def test_a_slot_without_a_record_is_kept() -> None:
 )
 def test_a_slot_whose_record_proves_nothing_is_kept(record: str) -> None:
     store = MemoryStore()
-    slots_of(store).take(OLD.machine_id)
+    client_of(store).acquire(OLD.machine_id)
     store.put(keys.holder("", OLD.machine_id), record)
-    assert isinstance(slots_of(store).give_back_after_reboot(NEW), Kept)
+    assert isinstance(client_of(store).release_after_reboot(NEW), Skipped)
     assert holders_of(store) == (OLD.machine_id,)
 
 
 def test_a_host_without_a_slot_has_nothing_to_give_back() -> None:
     store = MemoryStore()
-    assert isinstance(slots_of(store).give_back_after_reboot(NEW), NotHeld)
+    assert isinstance(client_of(store).release_after_reboot(NEW), NotHeld)
     assert store.list("/").index == 0
 
 
 def test_a_record_that_outlived_its_slot_does_not_free_a_later_one() -> None:
     store = MemoryStore()
-    slots_of(store).take_own(OLD, NOW)
+    client_of(store).acquire_own(OLD, NOW)
     store.delete(keys.semaphore(""))  # a Go peer's unlock leaves the record behind just so
-    slots_of(store).take(OLD.machine_id)
-    assert isinstance(slots_of(store).give_back_after_reboot(NEW), Kept)
+    client_of(store).acquire(OLD.machine_id)
+    assert isinstance(client_of(store).release_after_reboot(NEW), Skipped)
 
 
 def test_only_a_record_without_a_slot_is_forgotten() -> None:
     store = MemoryStore()
-    slots_of(store).take_own(OLD, NOW)
-    assert not slots_of(store).forget_stale_record(OLD)
+    client_of(store).acquire_own(OLD, NOW)
+    assert not client_of(store).delete_stale_record(OLD)
     store.delete(keys.semaphore(""))
-    assert slots_of(store).forget_stale_record(OLD)
+    assert client_of(store).delete_stale_record(OLD)
     assert record_of(store, OLD) is None
 
 
@@ -181,15 +181,15 @@ def test_a_lock_in_a_new_boot_never_falls_to_the_release_of_the_old_one() -> Non
     reached = 0
     for number in range(12):
         store = Interrupted()
-        slots = slots_of(store)
-        slots.take_own(OLD, NOW)
+        slots = client_of(store)
+        slots.acquire_own(OLD, NOW)
         outcomes: list[object] = []
-        store.before_call(number, lambda: outcomes.append(slots.take_own(NEW, NOW)))  # noqa: B023
-        slots.give_back_after_reboot(NEW)
+        store.before_call(number, lambda: outcomes.append(slots.acquire_own(NEW, NOW)))  # noqa: B023
+        slots.release_after_reboot(NEW)
         if not store.was_reached:
             break
         reached += 1
-        assert isinstance(outcomes[0], Done)
+        assert isinstance(outcomes[0], Updated)
         assert_held_in_the_new_boot(store)
     assert reached >= 4, "the release was not interrupted at each of its calls"
 
@@ -198,14 +198,14 @@ def test_a_release_amid_a_lock_of_the_new_boot_does_not_lose_it() -> None:
     reached = 0
     for number in range(12):
         store = Interrupted()
-        slots = slots_of(store)
-        slots.take_own(OLD, NOW)
-        store.before_call(number, lambda: slots.give_back_after_reboot(NEW))  # noqa: B023
-        outcome = slots.take_own(NEW, NOW)
+        slots = client_of(store)
+        slots.acquire_own(OLD, NOW)
+        store.before_call(number, lambda: slots.release_after_reboot(NEW))  # noqa: B023
+        outcome = slots.acquire_own(NEW, NOW)
         if not store.was_reached:
             break
         reached += 1
-        assert isinstance(outcome, Done)
+        assert isinstance(outcome, Updated)
         assert_held_in_the_new_boot(store)
     assert reached >= 4, "the lock was not interrupted at each of its calls"
 
@@ -220,23 +220,23 @@ def assert_held_in_the_new_boot(store: MemoryStore) -> None:
 def test_tidying_amid_a_lock_does_not_take_its_record() -> None:
     for number in range(12):
         store = Interrupted()
-        slots = slots_of(store)
-        slots.take_own(OLD, NOW)
+        slots = client_of(store)
+        slots.acquire_own(OLD, NOW)
         store.delete(keys.semaphore(""))
-        store.before_call(number, lambda: slots.forget_stale_record(NEW))  # noqa: B023
-        slots.take_own(NEW, NOW)
+        store.before_call(number, lambda: slots.delete_stale_record(NEW))  # noqa: B023
+        slots.acquire_own(NEW, NOW)
         assert_held_in_the_new_boot(store)
 
 
 def test_an_unlock_amid_a_new_lock_does_not_take_its_record() -> None:
     store = Interrupted()
-    slots = slots_of(store)
-    slots.take_own(OLD, NOW)
+    slots = client_of(store)
+    slots.acquire_own(OLD, NOW)
 
     def lock_again() -> None:
-        slots.give_back(OLD.machine_id)
-        slots.take_own(NEW, NOW)
+        slots.release(OLD.machine_id)
+        slots.acquire_own(NEW, NOW)
 
     store.before_call(3, lock_again)  # after the record was read and the semaphore swapped
-    slots.give_back(OLD.machine_id)
+    slots.release(OLD.machine_id)
     assert_held_in_the_new_boot(store)

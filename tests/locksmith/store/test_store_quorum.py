@@ -10,7 +10,7 @@ from coordinator.client import connect
 from locksmith.core import keys, records
 from locksmith.core.records import HolderRecord, Phase
 from locksmith.host import identity
-from locksmith.store.store_quorum import Member, Neighbours, Unknown, own_of
+from locksmith.store.store_quorum import Member, MembersUnknown, StoreQuorum, find_own
 from rig.processes import Running, answers, free_port, require, wait_until
 from tests.locksmith.locksmithd import Locksmithd, has, holders, put_semaphore
 
@@ -51,41 +51,41 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 def test_a_member_may_go_only_while_the_others_are_a_quorum(cluster: Cluster) -> None:
-    asks = Neighbours(cluster.endpoints, "m1")
-    members = asks.find()
+    asks = StoreQuorum(cluster.endpoints, "m1")
+    members = asks.list_members()
     assert members.own is not None
     assert members.own.name == "m1"
-    assert asks.objection(members) == ""
+    assert asks.blocker(members) == ""
     cluster.members["m3"].kill()
-    objection = "1 of 2 others are healthy, a quorum is 2"
-    wait_until(lambda: objection in asks.objection(members), "the others elected a leader")
+    blocker = "1 of 2 other members are healthy, a quorum is 2"
+    wait_until(lambda: blocker in asks.blocker(members), "the others elected a leader")
 
 
 def test_leadership_is_asked_to_move_and_a_store_that_cannot_says_so(cluster: Cluster) -> None:
     told = {}
     for name in cluster.urls:
-        asks = Neighbours(cluster.endpoints, name)
-        told[name] = asks.move_leadership(asks.find())
+        asks = StoreQuorum(cluster.endpoints, name)
+        told[name] = asks.move_leadership(asks.list_members())
     spoken = [text for text in told.values() if text]
     assert len(spoken) == 1, told
     assert "the others will elect" in spoken[0]
 
 
 def test_a_store_that_cannot_be_asked_is_no_yes() -> None:
-    with pytest.raises(Unknown):
-        Neighbours((f"http://127.0.0.1:{free_port()}",), "m1").find()
+    with pytest.raises(MembersUnknown):
+        StoreQuorum((f"http://127.0.0.1:{free_port()}",), "m1").list_members()
 
 
 def test_a_host_without_a_member_has_nothing_to_wait_for(cluster: Cluster) -> None:
     for who in ("no", "m9", "auto"):
-        asks = Neighbours(cluster.endpoints, who)
-        assert asks.objection(asks.find()) == ""
+        asks = StoreQuorum(cluster.endpoints, who)
+        assert asks.blocker(asks.list_members()) == ""
 
 
 def test_a_member_is_found_by_its_address_but_not_by_loopback() -> None:
     near = Member("1", "a", ("http://10.0.0.7:2379",), ("http://10.0.0.7:2380",))
-    assert own_of([near], "auto", {"10.0.0.7"}) == near
-    assert own_of([near], "auto", {"10.0.0.8"}) is None
+    assert find_own([near], "auto", {"10.0.0.7"}) == near
+    assert find_own([near], "auto", {"10.0.0.8"}) is None
 
 
 def test_one_member_in_the_whole_fleet_reboots_at_a_time(cluster: Cluster, tmp_path: Path) -> None:

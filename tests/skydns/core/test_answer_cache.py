@@ -43,7 +43,7 @@ def test_what_changes_a_reply_changes_the_key() -> None:
     ]
     keys = [key_of(data, tcp=tcp) for data in queries for tcp in (False, True)]
     assert None not in keys
-    # Over TCP the size in OPT has no effect, so three sizes have one key.
+    # Over TCP the announced size means nothing: three sizes are one key.
     assert len(set(keys)) == len(keys) - 2
 
 
@@ -79,7 +79,7 @@ def test_an_answer_is_dropped_when_a_name_below_a_dependency_changes() -> None:
     put(cache, b"c", (b"c",))
     cache.invalidate([(b"x", b"a")])
     assert sorted(cache._rotations) == [b"b.a", b"c"]
-    cache.invalidate([(b"b", b"a"), (b"other",)])
+    cache.invalidate([(b"b", b"a"), (b"nobody",)])
     assert sorted(cache._rotations) == [b"c"]
 
 

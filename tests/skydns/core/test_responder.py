@@ -241,7 +241,7 @@ def test_a_limited_reply_is_prefetched_all_the_same() -> None:
     clock = made._clock
     assert isinstance(clock, Clock)
     clock.now_s += 95
-    made._limiter.verdict(here, data[12:], clock.now_s)
+    made._limiter.judge(here, data[12:], clock.now_s)
     prefetch = made.reply(data, here)
     assert isinstance(prefetch, Prefetch)
     assert prefetch.reply is None
@@ -267,7 +267,7 @@ NAMES = st.lists(st.sampled_from(["a", "A", "b", "*", "_x"]), max_size=3)
 
 
 class CachedAndFresh(RuleBasedStateMachine):
-    """Whatever changes, a cached answer is one that could be computed now."""
+    """Whatever changes, a kept answer is one that would be made now."""
 
     @initialize()
     def start(self) -> None:

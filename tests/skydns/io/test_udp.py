@@ -28,7 +28,7 @@ def test_a_datagram_is_answered_from_the_address_it_was_sent_to() -> None:
             each.start()
         loop = asyncio.get_running_loop()
         for sock in socks:
-            # A connected socket receives only from the address that it is connected to.
+            # A connected socket takes replies from the asked address only.
             with socket.socket(type=socket.SOCK_DGRAM) as client:
                 client.setblocking(False)
                 client.connect(sock.getsockname())
@@ -104,7 +104,7 @@ def test_a_reply_that_cannot_be_sent_does_not_stop_the_others() -> None:
 
         def reply(data: bytes, _: bytes) -> bytes:
             if data == b"lost":
-                # The port in the second slot becomes 0, to which the kernel sends nothing.
+                # The second slot's port becomes 0, where the kernel sends nothing.
                 running._replies._names[34:36] = b"\0\0"
             return data
 

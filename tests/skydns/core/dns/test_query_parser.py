@@ -75,9 +75,9 @@ def checked(data: bytes) -> None:
         return
     assert isinstance(query, Query)
     assert query.end <= len(data)
-    written = b"".join(bytes((len(label),)) + label for label in query.question.name) + b"\0"
-    assert data[12 : query.end - 4].lower() == written
-    assert len(written) <= 255
+    wire = b"".join(bytes((len(label),)) + label for label in query.question.name) + b"\0"
+    assert data[12 : query.end - 4].lower() == wire
+    assert len(wire) <= 255
 
 
 def test_a_packet_that_is_not_a_query_gets_no_reply() -> None:

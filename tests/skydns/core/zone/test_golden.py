@@ -7,11 +7,11 @@ block. The commands are `set KEY VALUE`, `expire KEY SECONDS` (from now), `del K
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
-from msgspec.structs import replace
 
 from coordinator.client.core.view import Changes
 from rig.dns_packets import CONFIG, NOW_S, ask, entry
@@ -83,7 +83,7 @@ def shown(answer: Answer) -> list[str]:
 
 
 def replay(text: str) -> str:
-    """Return the file with the answers that are given now."""
+    """Return the file as it would be if the answers of now were right."""
     script, out = Script(), []
     for block in text.strip().split("\n\n"):
         commands = block.partition("\n----")[0].splitlines()

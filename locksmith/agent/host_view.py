@@ -1,0 +1,147 @@
+"""What this host knows: the facts that decide about its reboot, kept in one place.
+
+The daemon and its parts write here what they learn, and read from here what they need. Everything
+runs in the event loop.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from daemonkit.observe import logs
+from locksmith.agent.configuration import Configuration
+from locksmith.core import policy
+from locksmith.core.fence import Grant
+from locksmith.core.group_state import GroupState
+from locksmith.core.records import Heartbeat, HolderRecord, Phase
+from locksmith.host.blockers import join_reasons
+from locksmith.host.identity import Host
+from locksmith.store import semaphore_client
+
+_log = logs.get("locksmith")
+
+
+@dataclass(slots=True)
+class DaemonCounts:
+    """What this process has done, for metrics."""
+
+    granted: int = 0
+    ordered: int = 0
+    refused: int = 0
+    aborted: int = 0
+    wait_s: float = 0.0
+
+
+class HostView:
+    """The facts of one host; `is_connected` says whether the store is followed right now."""
+
+    def __init__(self, host: Host, config: Configuration, is_connected: Callable[[], bool]) -> None:
+        self.host, self.config = host, config
+        self.changed, self.heartbeat_due = asyncio.Event(), asyncio.Event()
+        self.counts = DaemonCounts()
+        self.group: GroupState | None = None
+        self.reasons: tuple[str, ...] = ()
+        self.needed_since: datetime | None = None
+        self.phase: Phase | None = None
+        self.waits_for: tuple[str, ...] = ()
+        self.duplicate = ""  # another host with this machine-id
+        self.check_pending = "not checked yet"  # why the check after the start has not ended
+        self.resumable: HolderRecord | None = None  # the slot of a daemon killed in this boot
+        self._is_connected = is_connected
+        self._away_since_s: float | None = time.monotonic()
+        self._free_since_s: float | None = None
+
+    @property
+    def store_away_s(self) -> float | None:
+        """For how long the store has been unreachable; None while it is followed."""
+        if self._is_connected():
+            self._away_since_s = None
+            return None
+        if self._away_since_s is None:
+            self._away_since_s = time.monotonic()
+        return time.monotonic() - self._away_since_s
+
+    def update_group(self, group: GroupState) -> None:
+        """Take a new state of the group."""
+        if group.semaphore.free <= 0 or group.corrupt:
+            self._free_since_s = None
+        elif self._free_since_s is None:
+            self._free_since_s = time.monotonic()
+        self.group = group
+        self.changed.set()
+
+    def update_reasons(self, reasons: tuple[str, ...], since: datetime | None) -> None:
+        """Take why a reboot is needed, and since when."""
+        self.reasons, self.needed_since = reasons, since
+        self.changed.set()
+        self.heartbeat_due.set()
+
+    def update_waits_for(self, waits_for: tuple[str, ...]) -> None:
+        """Take what the reboot waits for; log and publish it if it is new."""
+        if waits_for == self.waits_for:
+            return
+        self.waits_for = waits_for
+        if waits_for:
+            _log.info("waits", waits_for=join_reasons(waits_for))
+        self.heartbeat_due.set()
+
+    def take_resumable(self) -> HolderRecord | None:
+        """Return, once, the slot of a daemon that was killed in this boot."""
+        record, self.resumable = self.resumable, None
+        return record
+
+    def host_facts(self, blockers: tuple[str, ...]) -> policy.HostFacts:
+        """Return the facts of this host for the policy."""
+        now = datetime.now(UTC)
+        since = self.needed_since or now
+        return policy.HostFacts(now, self.reasons, since, blockers, self.store_away_s)
+
+    def group_facts(self) -> policy.GroupFacts:
+        """Return the facts of the group for the policy."""
+        group = self.group
+        if group is None:
+            return policy.GroupFacts(free=0)
+        own = self.host.machine_id
+        ahead = next((n for n, waiter in enumerate(group.waiters) if waiter.id == own), None)
+        free_for_s = 0.0
+        if self._free_since_s is not None:
+            free_for_s = time.monotonic() - self._free_since_s
+        failures = tuple(failure.host for _, failure in group.failures)
+        return policy.GroupFacts(
+            group.semaphore.free, ahead, free_for_s, group.pauses_of(own), failures, group.corrupt
+        )
+
+    def is_revoked(self, grant: Grant) -> bool:
+        """Whether a semaphore newer than the grant no longer has this host."""
+        group = self.group
+        return (
+            group is not None
+            and group.modified > grant.token
+            and group.holder(self.host.machine_id) is None
+        )
+
+    def foreign_slot(self) -> str:
+        """Return who holds a slot in this host's name, if it was not this daemon; or ""."""
+        names = {self.host.machine_id, self.host.fleetlock_id} - {""}
+        for holder in self.group.holders if self.group else ():
+            record = holder.record
+            if holder.id in names and not (
+                record
+                and record.boot_id == self.host.boot_id
+                and record.by == semaphore_client.DAEMON
+            ):
+                return record.by if record and record.by else "another program"
+        return ""
+
+    def heartbeat(self) -> Heartbeat:
+        """Return what the host publishes about itself."""
+        return Heartbeat(
+            hostname=self.host.hostname,
+            boot_id=self.host.boot_id,
+            group=self.config.group,
+            version=self.config.version,
+            reasons=self.reasons,
+            waits_for=self.waits_for if self.reasons else (),
+        )

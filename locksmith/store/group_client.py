@@ -1,0 +1,100 @@
+"""The keys of a group beside its slots: queue, pauses, failures, history, the store's member."""
+
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from coordinator.client.core.errors import CompareFailed, KeyExists, KeyNotFound
+from coordinator.client.core.store_protocol import Absent, Entry, Store, WithValue
+from locksmith.core import keys, records
+from locksmith.core.records import Failure, GroupEvent, Pause, Ticket
+from locksmith.host.identity import Host
+
+# Audits ask for a quarter of a year.
+HISTORY_TTL_S = 90 * 86400
+
+
+@dataclass(frozen=True, slots=True)
+class GroupClient:
+    """The keys of one group in a store. All methods raise `StoreError` and its kinds."""
+
+    store: Store
+    group: str
+
+    def join_queue(self, machine_id: str, ticket: Ticket) -> bool:
+        """Write a host's ticket; return whether it is new."""
+        key = keys.ticket(self.group, machine_id)
+        try:
+            self.store.put(key, records.encode(ticket), when=Absent())
+        except KeyExists:
+            return False
+        return True
+
+    def leave_queue(self, machine_id: str) -> None:
+        """Delete a host's ticket, if there is one."""
+        with suppress(KeyNotFound):
+            self.store.delete(keys.ticket(self.group, machine_id))
+
+    def pauses_of(self, machine_id: str) -> tuple[str, ...]:
+        """Return the pauses that apply to a host of this group, by a quorum read."""
+        scopes = {keys.PAUSED_FLEET, keys.paused_group(self.group), keys.paused_host(machine_id)}
+        found = (entry for entry in self.store.list(keys.PAUSES).entries if entry.key in scopes)
+        pauses = (records.decode(entry.value, Pause) for entry in found)
+        return tuple(f"paused by {pause.author}: {pause.reason}" for pause in pauses if pause)
+
+    def write_alias(self, host: Host) -> None:
+        """Write that zincati's id is of this host too, so that both share a slot."""
+        if host.fleetlock_id:
+            with suppress(KeyExists):
+                self.store.put(keys.alias(host.fleetlock_id), host.machine_id, when=Absent())
+
+    def machine_id_of(self, other_id: str) -> str:
+        """Return the machine-id behind another id of a host; an id without an alias is itself."""
+        try:
+            return self.store.get(keys.alias(other_id)).value
+        except KeyNotFound:
+            return other_id
+
+    def acquire_store_member(self, host: Host) -> bool:
+        """Become the one host with a member of the store that may reboot, in all groups."""
+        try:
+            self.store.put(keys.STORE_MEMBER, host.machine_id, when=Absent())
+        except KeyExists:
+            return self.store.get(keys.STORE_MEMBER).value == host.machine_id
+        return True
+
+    def release_store_member(self, machine_id: str) -> None:
+        """Let another host with a member reboot, if it was this host's turn."""
+        with suppress(KeyNotFound, CompareFailed):
+            self.store.delete(keys.STORE_MEMBER, when=WithValue(machine_id))
+
+    def failures(self) -> tuple[Entry, ...]:
+        """Return the entries of the group's failed hosts, the oldest first."""
+        below = f"{keys.FAILURES}/{keys.segment(self.group)}"
+        return tuple(sorted(self.store.list(below).entries, key=lambda entry: entry.created))
+
+    def add_failure(self, machine_id: str, failure: Failure) -> None:
+        """Count a failure of a host. Raises KeyExists if one is counted already."""
+        key = keys.failure(self.group, machine_id)
+        self.store.put(key, records.encode(failure), when=Absent())
+
+    def write_failure(self, machine_id: str, failure: Failure) -> None:
+        """Count a failure of a host, or replace the one that is counted already."""
+        self.store.put(keys.failure(self.group, machine_id), records.encode(failure))
+
+    def has_failure(self, machine_id: str) -> bool:
+        """Whether a failure of a host is counted."""
+        try:
+            self.store.get(keys.failure(self.group, machine_id))
+        except KeyNotFound:
+            return False
+        return True
+
+    def append_history(self, event: GroupEvent) -> None:
+        """Append an event to the group's history."""
+        moment = records.parse_time(event.at) or datetime.now(UTC)
+        # Sorting by name sorts by time; the random suffix separates events of the same second.
+        name = f"{moment:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        key = f"{keys.HISTORY}/{keys.segment(self.group)}/{name}"
+        self.store.put(key, records.encode(event), ttl_s=HISTORY_TTL_S, when=Absent())

@@ -13,8 +13,8 @@ import urllib.request
 from pathlib import Path
 
 from bench.table import ROUND_S, ROUNDS, Row, alternate
-from coordinator.client import Entry, connect, mirror_cache
-from coordinator.client.mirror_cache import Saved
+from coordinator.client import Entry, connect
+from coordinator.client.core.mirror_snapshot import MirrorSnapshot, encode
 from rig.dns_packets import opt, packet
 from rig.processes import Coordinator, Running, answers, free_port, python, require
 from skydns.daemon import SNAPSHOT
@@ -78,8 +78,8 @@ def _many_names(directory: Path) -> list[Row]:
     state = directory / "state"
     state.mkdir()
     entries = tuple(_entry(at) for at in range(MANY))
-    saved = Saved("/skydns", "bench", MANY, time.time(), entries)
-    mirror_cache.write(state / SNAPSHOT, mirror_cache.encode(saved))
+    saved = MirrorSnapshot("/skydns", "bench", MANY, time.time(), entries)
+    (state / SNAPSHOT).write_bytes(encode(saved))
     del saved
     del entries
     questions = directory / "many"

@@ -1,4 +1,4 @@
-"""The `coordinator` daemon's command line. Flags are etcd's where they mean the same."""
+"""The command line of the `coordinator` daemon. A flag that etcd has, too, has etcd's name."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -12,17 +12,19 @@ if TYPE_CHECKING:
 
 app = options.program("The store of the distributed /etc: keys over the etcd v2 HTTP API.")
 
-Name = Annotated[str, typer.Option("--name", help="This member's name.")]
+Name = Annotated[str, typer.Option("--name", help="Name of this member.")]
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Where the log and the snapshots are. [NAME.etcd]")
+    Path | None,
+    typer.Option("--data-dir", help="Directory of the log and the snapshots. [NAME.etcd]"),
 ]
 ListenClient = Annotated[
-    str, typer.Option("--listen-client-urls", metavar="URL,URL", help="Where clients are served.")
+    str,
+    typer.Option("--listen-client-urls", metavar="URL,URL", help="URLs on which to serve clients."),
 ]
 AdvertiseClient = Annotated[
     str,
     typer.Option(
-        "--advertise-client-urls", metavar="URL,URL", help="What clients are told to use."
+        "--advertise-client-urls", metavar="URL,URL", help="URLs that clients are told to use."
     ),
 ]
 PeerUrls = Annotated[
@@ -30,7 +32,7 @@ PeerUrls = Annotated[
     typer.Option(
         "--initial-advertise-peer-urls",
         metavar="URL,URL",
-        help="What the other members use; part of this member's identity.",
+        help="URLs that the other members use; part of this member's id.",
     ),
 ]
 ListenPeer = Annotated[
@@ -38,7 +40,7 @@ ListenPeer = Annotated[
     typer.Option(
         "--listen-peer-urls",
         metavar="URL,URL",
-        help="Where the other members are served. [the advertised ones; none for a lone member]",
+        help="URLs on which to serve other members. [the advertised ones; none for one member]",
     ),
 ]
 ClusterState = Annotated[
@@ -46,11 +48,14 @@ ClusterState = Annotated[
     typer.Option(
         "--initial-cluster-state",
         metavar="new|existing",
-        help="Found a cluster, or join one that `coordctl member add` has told of this member.",
+        help="Start a new cluster, or join one after `coordctl member add`.",
     ),
 ]
 Discovery = Annotated[
-    str, typer.Option("--discovery", metavar="URL", help="Find the first members at a token's URL.")
+    str,
+    typer.Option(
+        "--discovery", metavar="URL", help="Find the first members with a discovery token."
+    ),
 ]
 DiscoverySrv = Annotated[
     str,
@@ -59,7 +64,8 @@ DiscoverySrv = Annotated[
     ),
 ]
 Heartbeat = Annotated[
-    int, typer.Option("--heartbeat-interval", min=1, metavar="MS", help="Between two heartbeats.")
+    int,
+    typer.Option("--heartbeat-interval", min=1, metavar="MS", help="Time between two heartbeats."),
 ]
 Election = Annotated[
     int,
@@ -68,47 +74,53 @@ Election = Annotated[
         min=10,
         max=50_000,
         metavar="MS",
-        help="Without a leader for so long, a member offers itself.",
+        help="Time without a leader after which a member starts an election.",
     ),
 ]
 PeerCert = Annotated[
-    Path | None, typer.Option("--peer-cert-file", help="Certificate towards other members.")
+    Path | None,
+    typer.Option("--peer-cert-file", help="Certificate for connections with other members."),
 ]
-PeerKey = Annotated[Path | None, typer.Option("--peer-key-file", help="Key of --peer-cert-file.")]
+PeerKey = Annotated[
+    Path | None, typer.Option("--peer-key-file", help="Private key of --peer-cert-file.")
+]
 PeerCa = Annotated[
-    Path | None, typer.Option("--peer-trusted-ca-file", help="CA of the members' certificates.")
+    Path | None,
+    typer.Option("--peer-trusted-ca-file", help="CA that signed the members' certificates."),
 ]
 PeerCertAuth = Annotated[
-    bool, typer.Option("--peer-client-cert-auth", help="Ask every member for a certificate.")
+    bool, typer.Option("--peer-client-cert-auth", help="Require a certificate from every member.")
 ]
 BackupDir = Annotated[
-    Path | None, typer.Option("--backup-dir", help="Write backups here by itself.")
+    Path | None, typer.Option("--backup-dir", help="Write scheduled backups to this directory.")
 ]
 BackupInterval = Annotated[
-    float, typer.Option("--backup-interval", min=1.0, metavar="S", help="Between two backups.")
+    float, typer.Option("--backup-interval", min=1.0, metavar="S", help="Time between two backups.")
 ]
 BackupKeep = Annotated[
-    int, typer.Option("--backup-keep", min=1, help="How many of the last backups stay.")
+    int, typer.Option("--backup-keep", min=1, help="How many of the newest backups to keep.")
 ]
 InitialCluster = Annotated[
     str,
     typer.Option(
-        "--initial-cluster", metavar="NAME=URL,...", help="The first members. [NAME=peer URLs]"
+        "--initial-cluster",
+        metavar="NAME=URL,...",
+        help="The first members and their peer URLs. [NAME=peer URLs]",
     ),
 ]
 Token = Annotated[
-    str, typer.Option("--initial-cluster-token", help="Tells clusters of equal URLs apart.")
+    str, typer.Option("--initial-cluster-token", help="Distinguishes clusters with the same URLs.")
 ]
 SnapshotCount = Annotated[
-    int, typer.Option("--snapshot-count", min=1, help="Entries of the log between two snapshots.")
+    int, typer.Option("--snapshot-count", min=1, help="Log entries between two snapshots.")
 ]
 ServerCert = Annotated[Path | None, typer.Option("--cert-file", help="Certificate for clients.")]
-ServerKey = Annotated[Path | None, typer.Option("--key-file", help="Key of --cert-file.")]
+ServerKey = Annotated[Path | None, typer.Option("--key-file", help="Private key of --cert-file.")]
 TrustedCa = Annotated[
-    Path | None, typer.Option("--trusted-ca-file", help="CA of client certificates.")
+    Path | None, typer.Option("--trusted-ca-file", help="CA that signed the clients' certificates.")
 ]
 ClientCertAuth = Annotated[
-    bool, typer.Option("--client-cert-auth", help="Ask every client for a certificate.")
+    bool, typer.Option("--client-cert-auth", help="Require a certificate from every client.")
 ]
 
 
@@ -144,9 +156,9 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter an option
     log_level: options.LogLevel = "info",
     log_format: options.LogFormat = "text",
 ) -> None:
-    """Serve the keys API until told to end."""
+    """Serve the keys API until stopped."""
     from coordinator.daemon import run
-    from coordinator.settings import Backups, Flags
+    from coordinator.settings import BackupSettings, Flags
     from daemonkit.observe import logs
 
     logs.configure(log_level, log_format)
@@ -168,7 +180,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter an option
         snapshot_count=snapshot_count,
         tls=_files("", cert_file, key_file, (trusted_ca_file, client_cert_auth)),
         peer_tls=_files("peer-", peer_cert_file, peer_key_file, (peer_trusted_ca_file, peer_auth)),
-        backups=Backups(backup_dir, backup_interval, backup_keep) if backup_dir else None,
+        backups=BackupSettings(backup_dir, backup_interval, backup_keep) if backup_dir else None,
         status_addr=status_addr,
     )
     raise typer.Exit(run(flags))

@@ -1,4 +1,4 @@
-"""Start the daemon, and say plainly why it cannot start."""
+"""Checks the settings and runs the daemon."""
 
 from coordinator.server.server import Coordinator
 from coordinator.settings import Flags, checked
@@ -7,7 +7,7 @@ from daemonkit.process import lifecycle
 
 
 def run(flags: Flags) -> int:
-    """Serve until told to end; return the exit code. Failure for what an operator must mend."""
+    """Serve until stopped, and return the exit code. Failure if a setting is wrong."""
     try:
         settings = checked(flags)
     except ValueError as error:

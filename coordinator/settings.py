@@ -1,4 +1,4 @@
-"""What an operator can decide about a coordinator, checked."""
+"""The settings of a coordinator, and their checks."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +9,8 @@ from daemonkit.http.tls import TlsFiles
 
 
 @dataclass(frozen=True, slots=True)
-class Backups:
-    """Where backups go by themselves: every `interval_s`, the last `keep` of them."""
+class BackupSettings:
+    """Scheduled backups: one every `interval_s`, of which the last `keep` stay in `directory`."""
 
     directory: Path
     interval_s: float
@@ -19,13 +19,13 @@ class Backups:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A checked configuration."""
+    """The settings, checked and parsed."""
 
     name: str
     data_dir: Path
     listen_client: tuple[tuple[str, int], ...]
     advertise_client: tuple[str, ...]
-    listen_peer: tuple[tuple[str, int], ...]  # empty: a member that stays alone
+    listen_peer: tuple[tuple[str, int], ...]  # empty: a cluster of one member
     peer_urls: tuple[str, ...]
     initial_cluster: dict[str, list[str]]
     existing: bool
@@ -37,13 +37,13 @@ class Settings:
     snapshot_count: int
     tls: TlsFiles | None
     peer_tls: TlsFiles | None
-    backups: Backups | None
+    backups: BackupSettings | None
     status_addr: str
 
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """A configuration as it was written."""
+    """The settings as they stand on the command line."""
 
     name: str
     data_dir: Path
@@ -61,26 +61,24 @@ class Flags:
     snapshot_count: int
     tls: TlsFiles | None
     peer_tls: TlsFiles | None
-    backups: Backups | None
+    backups: BackupSettings | None
     status_addr: str
 
 
 ALONE_URL = "http://localhost:2380"
-# A heartbeat must have its time to get there, and one that is lost must not cost the leader.
+# A heartbeat needs time to arrive, and one that is lost must not cause an election.
 ELECTION_HEARTBEATS_MIN = 5
 STATES = ("new", "existing")
 
 
 def checked(flags: Flags) -> Settings:
-    """Check a configuration. ValueError names the option, the value and the remedy."""
-    ways = [flags.initial_cluster, flags.discovery, flags.discovery_srv]
-    if sum(map(bool, ways)) > 1:
-        raise ValueError(
-            "give one of --initial-cluster, --discovery and --discovery-srv, not several"
-        )
+    """Check the settings. ValueError names the option, the value and the remedy."""
+    sources = [flags.initial_cluster, flags.discovery, flags.discovery_srv]
+    if sum(map(bool, sources)) > 1:
+        raise ValueError("give only one of --initial-cluster, --discovery and --discovery-srv")
     if flags.initial_cluster_state not in STATES:
         raise ValueError(
-            f"--initial-cluster-state is {flags.initial_cluster_state!r}: it is new or existing"
+            f"--initial-cluster-state is {flags.initial_cluster_state!r}: give new or existing"
         )
     if flags.election_ms < ELECTION_HEARTBEATS_MIN * flags.heartbeat_ms:
         raise ValueError(
@@ -113,17 +111,17 @@ def checked(flags: Flags) -> Settings:
 
 
 def listening(urls: str, tls: TlsFiles | None, whom: str) -> tuple[tuple[str, int], ...]:
-    """Parse --listen-client-urls or -peer-urls. ValueError names the URL and the remedy."""
+    """Parse --listen-client-urls or --listen-peer-urls. ValueError names the URL and the remedy."""
     return tuple(_listen_address(url.strip(), tls, whom) for url in urls.split(","))
 
 
 def advertised(urls: str, option: str) -> tuple[str, ...]:
-    """Parse a list of URLs that others shall use. ValueError names the URL."""
+    """Parse a list of advertised URLs. ValueError names the URL."""
     out = []
     for url in (part.strip() for part in urls.split(",")):
         parts = _split(url, option)
         if parts.path not in {"", "/"}:
-            raise ValueError(f"--{option}: {url}: a URL here has no path")
+            raise ValueError(f"--{option}: {url}: this URL must not have a path")
         out.append(url.rstrip("/"))
     return tuple(sorted(out))
 
@@ -131,7 +129,7 @@ def advertised(urls: str, option: str) -> tuple[str, ...]:
 def first_members(
     name: str, initial_cluster: str, peer_urls: tuple[str, ...]
 ) -> dict[str, list[str]]:
-    """Parse --initial-cluster. ValueError when this member is not in it as it says itself."""
+    """Parse --initial-cluster. ValueError if this member is not in it with its own peer URLs."""
     if not initial_cluster:
         return {name: list(peer_urls)}
     members = parse_initial_cluster(initial_cluster)
@@ -146,8 +144,8 @@ def first_members(
 
 
 def _initial_cluster(flags: Flags, peer_urls: tuple[str, ...]) -> dict[str, list[str]]:
-    found_out = flags.discovery or flags.discovery_srv
-    return first_members(flags.name, "" if found_out else flags.initial_cluster, peer_urls)
+    is_discovered = flags.discovery or flags.discovery_srv
+    return first_members(flags.name, "" if is_discovered else flags.initial_cluster, peer_urls)
 
 
 def _listen_address(url: str, tls: TlsFiles | None, whom: str) -> tuple[str, int]:
@@ -161,7 +159,7 @@ def _listen_address(url: str, tls: TlsFiles | None, whom: str) -> tuple[str, int
     if host == "localhost":
         host = "127.0.0.1"
     if not host.replace(".", "").isdigit() and ":" not in host:
-        raise ValueError(f"--{option}: {url}: listen on an IP address, not on a name")
+        raise ValueError(f"--{option}: {url}: listen on an IP address, not on a host name")
     assert parts.port is not None
     return host, parts.port
 

@@ -1,7 +1,7 @@
-"""The discovery service that every coordinator has: `/new?size=N` makes a token, `/<token>` is it.
+"""The discovery service of every coordinator: `/new?size=N` makes a token, `/<token>` is its URL.
 
-A token is a hidden directory of the key space, where fresh members register and find each other.
-(coordinator.bootstrap.discovery_client is their side, and says the protocol.)
+A token is a hidden directory of the key space, where new members register and find each other.
+(discovery_client is the members' side, and describes the protocol.)
 """
 
 import re
@@ -9,19 +9,19 @@ from urllib.parse import parse_qs
 
 REGISTRY = "/_etcd/registry"
 SIZE_DEFAULT = 3
-# More voters only make every write slower; etcd advises seven at the most.
+# More voters only make every write slower. etcd advises at most seven.
 SIZE_MAX = 99
 _TOKEN = re.compile(r"/[0-9a-f]{32}(?=/|$)")
 
 
 def keys_path(path: str) -> str | None:
-    """Return the place in the keys API of a path below this server's own discovery, or None."""
+    """Return the keys API's path for a token path of this server, None for another path."""
     if _TOKEN.match(path):
         return f"/v2/keys{REGISTRY}{path}"
     return None
 
 
 def size_asked(query: bytes) -> int | None:
-    """Return the size that `/new?size=N` asks for, None for what is no size."""
+    """Return the size in the query of `/new?size=N`, None if it is not a size."""
     text = parse_qs(query.decode(errors="replace")).get("size", [str(SIZE_DEFAULT)])[0]
     return int(text) if text.isascii() and text.isdigit() and 0 < int(text) <= SIZE_MAX else None

@@ -1,4 +1,4 @@
-"""A Store in memory: what a one-member store does, for tests that need no server."""
+"""A Store in memory that behaves as a store of one member does, for tests and for confd."""
 
 import threading
 import time
@@ -34,8 +34,8 @@ from coordinator.client.core.validation import checked_condition, checked_text, 
 class MemoryStore:
     """Files and directories under one lock. Thread-safe.
 
-    Keys with a TTL go when `expire` is called and `clock` (Unix time, seconds) has passed their
-    time. Directories come with their first file and stay, as on a server, until deleted. The
+    A key with a TTL goes when `expire` is called and `clock` (Unix time, seconds) has passed its
+    expiry. As on a server, a directory is created with its first file and stays until deleted. The
     last `history_max` changes can be watched.
     """
 
@@ -52,16 +52,16 @@ class MemoryStore:
         self._files: dict[str, Entry] = {}
         self._directories: set[str] = set()
         self._index = 0
-        # A refresh takes a place in history and is told to nobody: None.
+        # A refresh takes an index, but watchers do not see it: None.
         self._history: deque[Event | None] = deque(maxlen=history_max)
 
     def get(self, key: str, *, quorum: bool = True) -> Entry:  # noqa: ARG002 - always current
-        """Read one file."""
+        """Read one key."""
         with self._changed:
             return self._file(key_paths.checked_key(key))
 
     def list(self, prefix: str) -> Listing:
-        """Read every file below `prefix`, also with segments that begin with `_`."""
+        """Read every key below `prefix`, also with segments that begin with `_`."""
         key_paths.checked_prefix(prefix)
         with self._changed:
             found = (entry for key, entry in self._files.items() if key_paths.holds(prefix, key))
@@ -76,34 +76,34 @@ class MemoryStore:
         ttl_s: int | None = None,
         when: PutCondition | None = None,
     ) -> Entry:
-        """Write one file, atomically with its condition; no TTL given removes one."""
+        """Write one key, atomically with its condition. Without a TTL the key does not expire."""
         key_paths.checked_key(key)
         checked_text(value, f"value of {key}")
         checked_condition(when, key)
         expires_at = None if ttl_s is None else self._clock() + checked_ttl(ttl_s, key)
         with self._changed:
-            old = self._admit(key, when)
+            old = self._checked_put(key, when)
             index = self._index + 1
-            # A plain put makes a new file, a conditional one goes on with the old.
+            # A put without a condition makes a new file; one with a condition keeps the old one.
             created = old.created if old is not None and when is not None else index
             entry = self._files[key] = Entry(key, value, created, index, expires_at)
             self._directories.update(key_paths.parents(key))
-            self._tell(Event(index, key, entry))
+            self._record(Event(index, key, entry))
             return entry
 
     def refresh(self, key: str, ttl_s: int) -> None:
-        """Start the key's TTL anew without waking watchers."""
+        """Restart the key's TTL without waking watchers."""
         checked_ttl(ttl_s, key_paths.checked_key(key))
         with self._changed:
             old = self._file(key)
             index = self._index + 1
             self._files[key] = Entry(key, old.value, index, index, self._clock() + ttl_s)
-            self._tell(None)
+            self._record(None)
 
     def delete(
         self, key: str, *, recursive: bool = False, when: DeleteCondition | None = None
     ) -> None:
-        """Remove one file, or with `recursive` all below the key."""
+        """Remove one key, or with `recursive` all below the key."""
         key_paths.checked_key(key)
         checked_condition(when, key)
         with self._changed:
@@ -114,14 +114,14 @@ class MemoryStore:
                 if when is not None:
                     _compared(entry, when)
                 del self._files[key]
-            self._tell(Event(self._index + 1, key, None))
+            self._record(Event(self._index + 1, key, None))
 
     def watch(self, prefix: str, after: int, *, cluster: str = "") -> "MemoryWatch":
         """Follow changes at or below `prefix` with an index above `after`."""
         return MemoryWatch(self, key_paths.checked_prefix(prefix), after, cluster)
 
     def expire(self) -> None:
-        """Remove what is due, each key as one event, the earliest first."""
+        """Remove the keys that have expired, each as one event, the earliest first."""
         with self._changed:
             now = self._clock()
             due = [
@@ -131,36 +131,36 @@ class MemoryStore:
             ]
             for _, key in sorted(due):
                 del self._files[key]
-                self._tell(Event(self._index + 1, key, None))
+                self._record(Event(self._index + 1, key, None))
 
     def after(self, index: int) -> tuple[Event, ...]:
-        """Return the changes since `index` that history still holds; HistoryCleared if not all."""
+        """Return the changes after `index`. HistoryCleared if the history has lost some of them."""
         with self._changed:
             oldest = self._index - len(self._history) + 1
             if index + 1 < oldest:
                 raise HistoryCleared(f"changes after {index} are gone, the oldest is {oldest}")
             if index > self._index:
                 raise HistoryCleared(f"the store is behind index {index}, at {self._index}")
-            kept = islice(self._history, index + 1 - oldest, None)
-            return tuple(event for event in kept if event is not None)
+            events = islice(self._history, index + 1 - oldest, None)
+            return tuple(event for event in events if event is not None)
 
     def wait(self, done: Callable[[], object]) -> None:
-        """Block until `done`, looking again after each change."""
+        """Block until `done()` is true; it is checked after each change."""
         with self._changed:
             self._changed.wait_for(done)
 
     def wake(self) -> None:
-        """Make those who wait look again."""
+        """Make every `wait` check again."""
         with self._changed:
             self._changed.notify_all()
 
-    def _admit(self, key: str, when: PutCondition | None) -> Entry | None:
+    def _checked_put(self, key: str, when: PutCondition | None) -> Entry | None:
         match when:
             case None if key not in self._directories:
-                self._check_place(key)
+                self._check_parents(key)
                 return self._files.get(key)
             case Absent():
-                self._check_place(key)
+                self._check_parents(key)
                 if key in self._files or key in self._directories:
                     raise KeyExists(f"{key} exists")
                 return None
@@ -171,13 +171,13 @@ class MemoryStore:
             case _:
                 assert_never(when)
 
-    def _check_place(self, key: str) -> None:
+    def _check_parents(self, key: str) -> None:
         for parent in key_paths.parents(key):
             if parent in self._files:
                 raise NotADirectory(f"{key}: {parent} is a file")
 
     def _file(self, key: str) -> Entry:
-        self._check_place(key)
+        self._check_parents(key)
         if key in self._directories:
             raise NotAFile(f"{key} is a directory")
         if (entry := self._files.get(key)) is None:
@@ -190,7 +190,7 @@ class MemoryStore:
         }
         self._directories = {name for name in self._directories if not key_paths.holds(key, name)}
 
-    def _tell(self, event: Event | None) -> None:
+    def _record(self, event: Event | None) -> None:
         self._index += 1
         self._history.append(event)
         self._changed.notify_all()
@@ -233,7 +233,7 @@ class MemoryWatch:
                 yield self._ahead.popleft()
 
     def pending(self) -> bool:
-        """Say whether the next change is here already."""
+        """Say whether the next change is already here."""
         if not self._ahead:
             for event in self._store.after(self._after):
                 self._after = event.index

@@ -1,6 +1,6 @@
 """A daemon's own copy of a prefix: listed once, then followed, whatever the store does.
 
-The thread here moves bytes and waits; `replay` decides what each listing and event changes.
+The thread here moves bytes and waits; `mirror_state` decides what each listing and event changes.
 While the store is away the last state stays in force, and `status` tells how old it is.
 """
 
@@ -14,18 +14,19 @@ from pathlib import Path
 from coordinator.client.core import key_paths
 from coordinator.client.core.backoff import pause_s
 from coordinator.client.core.errors import HistoryCleared, StoreError
-from coordinator.client.core.mirror_state import Replay
+from coordinator.client.core.mirror_snapshot import MirrorSnapshot
+from coordinator.client.core.mirror_state import MirrorState
 from coordinator.client.core.store_protocol import Event, Progress, Store, Watch
 from coordinator.client.core.view import Changes
-from coordinator.client.mirror_cache import Cache, Saved
+from coordinator.client.mirror_cache import MirrorCache
 from daemonkit.observe import logs
 
-# Bounds what one delivery holds, and how long the first change in it waits for the last.
+# Bounds how much one delivery holds, and how long its first change waits for its last.
 BATCH_MAX = 1000
-# A delivery wakes threads and rebuilds views. At 5,000 changes a second each takes what came in
-# so long, 25 of them; the first change after a silence waits for nothing.
+# A delivery wakes threads and rebuilds views, so there is this much time between two of them: at
+# 5,000 changes a second each holds 25. The first change after a silence does not wait.
 REST_S = 0.005
-# `stop` waits so long for the thread. One that still hangs in a listing delivers nothing more.
+# How long `stop` waits for the thread. A thread that still hangs in a listing delivers nothing.
 STOP_S = 2.0
 
 log = logs.get("mirror")
@@ -35,9 +36,9 @@ log = logs.get("mirror")
 class MirrorStatus:
     """How fresh the copy is.
 
-    `age_s` is the time since the store last confirmed it, which a connected coordinator does
-    every 10 s and etcd every 30 s; None before there is any copy. `error` is why the store is
-    away, empty while connected.
+    `age_s` is the time since the store last confirmed the copy, None before there is one. While
+    connected, a coordinator confirms it every 10 s and etcd every 30 s. `error` says why the store
+    is away; it is empty while connected.
     """
 
     connected: bool
@@ -48,7 +49,7 @@ class MirrorStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class _Contact:
+class _Freshness:
     connected: bool = False
     index: int = 0
     confirmed_s: float | None = None  # on the monotonic clock
@@ -57,10 +58,10 @@ class _Contact:
 
 
 class Mirror:
-    """Keeps `deliver`'s receiver at the state of `prefix`, from a thread of its own.
+    """Calls `deliver` with every change below `prefix`, on a thread of its own.
 
-    First comes a Changes with `reset`, from the store or from the snapshot at `cache`; then the
-    differences, in the order they happened. `deliver` is called on the mirror's thread.
+    The first Changes has `reset` set and comes from the store or from the snapshot at `cache`. The
+    later ones are differences, in the order in which they happened.
     """
 
     def __init__(
@@ -75,10 +76,10 @@ class Mirror:
         self._store = store
         self._prefix = key_paths.checked_prefix(prefix)
         self._deliver = deliver
-        self._cache = Cache(cache, prefix)
+        self._cache = MirrorCache(cache, prefix)
         self._rng = rng or random.Random()
-        self._replay = Replay()
-        self._contact = _Contact(error="not started")
+        self._state = MirrorState()
+        self._freshness = _Freshness(error="not started")
         self._failures = 0
         self._rested_s = 0.0
         self._is_listed = False
@@ -88,11 +89,11 @@ class Mirror:
         self._thread = threading.Thread(target=self._run, name=f"mirror {prefix}", daemon=True)
 
     def start(self) -> None:
-        """Launch the thread and return at once."""
+        """Start the thread, and return at once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread within STOP_S and save the snapshot. Nothing is delivered afterwards."""
+        """End the thread within STOP_S, and save the snapshot. Nothing is delivered afterwards."""
         self._stopping.set()
         if (watch := self._watch) is not None:
             watch.close()
@@ -101,12 +102,12 @@ class Mirror:
 
     def status(self) -> MirrorStatus:
         """Return how fresh the copy is, from any thread."""
-        contact = self._contact
+        freshness = self._freshness
         age_s = None
-        if contact.confirmed_s is not None:
-            age_s = time.monotonic() - contact.confirmed_s
+        if freshness.confirmed_s is not None:
+            age_s = time.monotonic() - freshness.confirmed_s
         return MirrorStatus(
-            contact.connected, contact.index, age_s, contact.from_cache, contact.error
+            freshness.connected, freshness.index, age_s, freshness.from_cache, freshness.error
         )
 
     def _run(self) -> None:
@@ -117,42 +118,42 @@ class Mirror:
                     self._list()
                     self._follow()
                 except StoreError as error:
-                    self._away(error)
+                    self._store_failed(error)
         except Exception as error:
-            # A receiver that raises has a wrong view: better a dead mirror that says so.
-            self._contact = replace(self._contact, connected=False, error=repr(error))
+            # A receiver that raises may have a wrong view. A dead mirror that says so is better.
+            self._freshness = replace(self._freshness, connected=False, error=repr(error))
             log.error("mirror-broken", exc=error, prefix=self._prefix)  # noqa: TRY400 - our Log
             raise
-        if self._contact.confirmed_s is not None and not self._contact.from_cache:
+        if self._freshness.confirmed_s is not None and not self._freshness.from_cache:
             self._cache.save(self._snapshot)
-        self._contact = replace(self._contact, connected=False, error="stopped")
+        self._freshness = replace(self._freshness, connected=False, error="stopped")
 
     def _load(self) -> None:
         if (saved := self._cache.load()) is None:
             return
         age_s = max(0.0, time.time() - saved.confirmed_at)
-        self._contact = _Contact(
+        self._freshness = _Freshness(
             index=saved.index, confirmed_s=time.monotonic() - age_s, from_cache=True
         )
         log.info("cache-loaded", prefix=self._prefix, keys=len(saved.entries), age_s=round(age_s))
-        self._tell(self._replay.listed(saved.listing()))
+        self._deliver_changes(self._state.listed(saved.listing()))
 
     def _list(self) -> None:
         if self._is_listed:
             return
-        changes = self._replay.listed(self._store.list(self._prefix))
+        changes = self._state.listed(self._store.list(self._prefix))
         self._is_listed = True
-        self._hand_on(changes)
+        self._apply_changes(changes)
 
     def _follow(self) -> None:
-        replay = self._replay
-        with self._store.watch(self._prefix, replay.index, cluster=replay.cluster) as watch:
+        state = self._state
+        with self._store.watch(self._prefix, state.index, cluster=state.cluster) as watch:
             self._watch = watch
             if self._stopping.is_set():
                 return
             for number, batch in enumerate(self._batches(watch)):
-                self._hand_on(replay.followed(batch))
-                if number:  # a server that only opens watches has not recovered
+                self._apply_changes(state.followed(batch))
+                if number:  # opening the watch alone does not prove that the server has recovered
                     self._failures = 0
 
     def _batches(self, watch: Watch) -> Iterator[list[Event | Progress]]:
@@ -168,22 +169,22 @@ class Mirror:
                 batch = []
                 self._rested_s = time.monotonic() + REST_S
 
-    def _confirmed(self) -> None:
-        was = self._contact
-        self._contact = _Contact(
-            connected=True, index=self._replay.index, confirmed_s=time.monotonic()
+    def _confirm(self) -> None:
+        was = self._freshness
+        self._freshness = _Freshness(
+            connected=True, index=self._state.index, confirmed_s=time.monotonic()
         )
         if not was.connected:
             log.info(
                 "store-connected",
                 prefix=self._prefix,
-                index=self._replay.index,
-                keys=len(self._replay.entries),
+                index=self._state.index,
+                keys=len(self._state.entries),
             )
 
-    def _away(self, error: StoreError) -> None:
-        was = self._contact
-        self._contact = replace(was, connected=False, error=str(error))
+    def _store_failed(self, error: StoreError) -> None:
+        was = self._freshness
+        self._freshness = replace(was, connected=False, error=str(error))
         if isinstance(error, HistoryCleared):
             self._is_listed = False
             log.info("list-again", prefix=self._prefix, index=was.index, reason=error)
@@ -193,14 +194,14 @@ class Mirror:
         self._save_if_due()
         self._stopping.wait(pause_s(self._failures, self._rng.random()))
 
-    def _hand_on(self, changes: Changes | None) -> None:
+    def _apply_changes(self, changes: Changes | None) -> None:
         self._is_saved = self._is_saved and changes is None
-        self._tell(changes)
-        # Who sees an index in the status can rely on its having been delivered.
-        self._confirmed()
+        self._deliver_changes(changes)
+        # An index is in the status only after its changes were delivered.
+        self._confirm()
         self._save_if_due()
 
-    def _tell(self, changes: Changes | None) -> None:
+    def _deliver_changes(self, changes: Changes | None) -> None:
         if changes is not None and not self._stopping.is_set():
             self._deliver(changes)
 
@@ -208,12 +209,12 @@ class Mirror:
         if not self._is_saved and self._cache.is_due():
             self._is_saved = self._cache.save(self._snapshot)
 
-    def _snapshot(self) -> Saved:
-        assert self._contact.confirmed_s is not None
-        return Saved(
+    def _snapshot(self) -> MirrorSnapshot:
+        assert self._freshness.confirmed_s is not None
+        return MirrorSnapshot(
             self._prefix,
-            self._replay.cluster,
-            self._replay.index,
-            time.time() - (time.monotonic() - self._contact.confirmed_s),
-            tuple(self._replay.entries.values()),
+            self._state.cluster,
+            self._state.index,
+            time.time() - (time.monotonic() - self._freshness.confirmed_s),
+            tuple(self._state.entries.values()),
         )

@@ -1,7 +1,7 @@
-"""A watch that runs on a thread of its own, so that its consumer never waits for the network.
+"""A watch that reads ahead on its own thread: its consumer never waits for the network.
 
-The network can hold a reader longer than `close` may take: a server that stands still, a
-connection half open. And who reads ahead knows whether more is there already.
+A server that hangs or a half-open connection can block a reader for longer than `close` may take.
+Reading ahead also shows whether the next change is already here.
 """
 
 import threading
@@ -11,15 +11,15 @@ from typing import Protocol, Self
 
 from coordinator.client.core.store_protocol import Event, Progress
 
-# Then the reader stops, the connection fills, and the server ends the watch with an error.
+# Beyond this the reader stops, the connection fills, and the server ends the watch with an error.
 AHEAD_MAX = 10_000
 
 
-class Tail(Protocol):
-    """Changes read from the network, as `tail.Tail` and `v3.tail.Tail` do."""
+class ChangeStream(Protocol):
+    """Changes read from the network: `V2ChangeStream` or `V3ChangeStream`."""
 
     def changes(self) -> Iterator[Event | Progress]:
-        """Yield them on one thread, blocking."""
+        """Yield the changes, blocking. One thread calls this, once."""
         ...
 
     def interrupt(self) -> None:
@@ -27,11 +27,11 @@ class Tail(Protocol):
         ...
 
 
-class Feed:
-    """The changes of a Tail as a Watch. Iterate on one thread; close on any."""
+class PrefetchedWatch:
+    """The changes of a ChangeStream as a Watch. One thread iterates; any thread may close."""
 
-    def __init__(self, tail: Tail) -> None:
-        self._tail = tail
+    def __init__(self, stream: ChangeStream) -> None:
+        self._stream = stream
         self._moved = threading.Condition()
         self._ahead: deque[Event | Progress] = deque()
         self._closed = False
@@ -39,21 +39,21 @@ class Feed:
         self._error: BaseException | None = None
 
     def __iter__(self) -> Iterator[Event | Progress]:
-        """Start to follow, once; block for each change."""
+        """Start to follow, and block for each change. Call it once."""
         threading.Thread(target=self._read, name="watch", daemon=True).start()
         while (change := self._next()) is not None:
             yield change
 
     def pending(self) -> bool:
-        """Say whether the next change is here already."""
+        """Say whether the next change is already here."""
         return bool(self._ahead)
 
     def close(self) -> None:
-        """End the watch; its reader leaves by itself as soon as the network lets it."""
+        """End the watch. Its reader thread ends by itself as soon as the network lets it."""
         with self._moved:
             self._closed = True
             self._moved.notify_all()
-        self._tail.interrupt()
+        self._stream.interrupt()
 
     def __enter__(self) -> Self:
         return self
@@ -75,7 +75,7 @@ class Feed:
 
     def _read(self) -> None:
         try:
-            for change in self._tail.changes():
+            for change in self._stream.changes():
                 if not self._take(change):
                     break
         except BaseException as error:  # noqa: BLE001 - raised again on the consumer's thread

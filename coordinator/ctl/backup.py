@@ -1,4 +1,4 @@
-"""The command line of `coordctl backup` and `coordctl recover`."""
+"""`coordctl backup save verify restore` and `coordctl recover`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,27 +8,28 @@ import typer
 from coordinator.cli import InitialCluster, Name, PeerUrls, Token
 from daemonkit import options
 
-app = options.program("Copies of all keys, and new clusters made from them.")
+app = options.program("Back up all keys, and make new clusters from backups.")
+recover_app = options.program("Recover from the loss of a majority.")
 
 File = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
-DataDir = Annotated[Path, typer.Option("--data-dir", help="The member's directory.")]
+DataDir = Annotated[Path, typer.Option("--data-dir", help="The member's data directory.")]
 Gap = Annotated[
     int,
     typer.Option(
         "--index-gap",
         min=0,
         metavar="N",
-        help="How far indexes jump: more than the old cluster went on behind what is kept.",
+        help="How far indexes jump. Must exceed the changes made after the kept state.",
     ),
 ]
-# More changes than a cluster makes between a backup and its loss: at 1,000 a second they take a
-# quarter of an hour, at the 10 a second of a quiet one a day. Indexes are 64 bits wide.
+# More changes than a cluster makes between a backup and its loss: a quarter of an hour at 1,000 a
+# second, a day at 10 a second. Indexes are 64 bits wide.
 INDEX_GAP = 1_000_000
 
 
 @app.callback(invoke_without_command=True)
-def list_commands(context: typer.Context) -> None:
-    """Show what there is when no command is given."""
+def show_help(context: typer.Context) -> None:
+    """Print the help when no command is given."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -40,21 +41,21 @@ def save(
     *,
     without_quorum: Annotated[
         bool,
-        typer.Option("--without-quorum", help="Take what one member has, be it an old state."),
+        typer.Option("--without-quorum", help="Save the state of one member, which may be old."),
     ] = False,
 ) -> None:
-    """Write all that the running cluster holds to FILE."""
-    from coordinator.ctl import backup_steps
+    """Write all keys of the running cluster to FILE."""
+    from coordinator.ctl import backup_commands
 
-    backup_steps.save(context, file, quorum=not without_quorum)
+    backup_commands.save(context, file, quorum=not without_quorum)
 
 
 @app.command("verify")
 def verify(context: typer.Context, file: File) -> None:
-    """Check FILE to the last bit and say what it holds."""
-    from coordinator.ctl import backup_steps
+    """Check the integrity of FILE, and print what it contains."""
+    from coordinator.ctl import backup_commands
 
-    backup_steps.verify(context, file)
+    backup_commands.verify(context, file)
 
 
 @app.command("restore")
@@ -69,35 +70,36 @@ def restore(  # noqa: PLR0913 - one parameter an option
     initial_cluster_token: Token = "restored",  # noqa: S107 - a name, not a secret
     index_gap: Gap = INDEX_GAP,
 ) -> None:
-    """Make the directory of a member of a new cluster that holds what FILE does."""
-    from coordinator.ctl import backup_steps
+    """Create the data directory of a member of a new cluster with the keys of FILE."""
+    from coordinator.ctl import backup_commands
 
-    newcomer = backup_steps.Newcomer(
+    new = backup_commands.NewMember(
         name, initial_cluster, initial_advertise_peer_urls, initial_cluster_token
     )
-    backup_steps.restore(context, file, data_dir, newcomer, index_gap)
+    backup_commands.restore(context, file, data_dir, new, index_gap)
 
 
+@recover_app.command("recover")
 def recover(
     context: typer.Context,
     data_dir: DataDir,
     *,
     keep_index: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Do it, if this is the index that would be kept."),
+        typer.Option(metavar="N", help="Recover, if this is the index that would be kept."),
     ] = None,
     initial_advertise_peer_urls: PeerUrls = "",
     index_gap: Gap = INDEX_GAP,
 ) -> None:
-    """Make a stopped member a cluster of its own, when a majority is lost for ever.
+    """Make a stopped member a cluster of its own, after a majority is lost for ever.
 
-    Without --keep-index it says what would be kept and who given up, and changes nothing.
+    Without --keep-index, print what would be kept and which members given up, and change nothing.
     """
-    from coordinator.ctl import backup_steps
+    from coordinator.ctl import backup_commands
 
     if keep_index is None:
-        backup_steps.look(context, data_dir)
+        backup_commands.look(context, data_dir)
     else:
-        backup_steps.recover(
+        backup_commands.recover(
             context, data_dir, (keep_index, index_gap), initial_advertise_peer_urls
         )

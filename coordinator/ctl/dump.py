@@ -1,81 +1,43 @@
-"""A look at the log, a snapshot and a running coordinator, for reading by people."""
+"""`coordctl dump wal snapshot state`."""
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import msgspec
+import typer
 
-from coordinator.client import Tls
-from coordinator.core.storage import snapshot_file as snapshot
-from coordinator.core.storage import wal_dump
-from coordinator.core.storage.storage_errors import Damaged
-from coordinator.core.storage.wal_replay import WalReplay
-from coordinator.ctl.api_client import PageFailed, page
-from coordinator.storage.data_dir import OsFileSystem, read_segments
-from coordinator.storage.wal_writer import segments
-from daemonkit.options import Failure
+from daemonkit import options
 
-ANSWER_S = 5.0
+app = options.program("Print what a coordinator has on disk and in memory.")
 
 
-class Line(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line for people; `file` and `offset` where it tells of a place in a file."""
-
-    text: str
-    file: str = ""
-    offset: int | None = None
-
-    def __str__(self) -> str:
-        return self.text if self.offset is None else f"{self.offset:08x} {self.text}"
+@app.callback(invoke_without_command=True)
+def show_help(context: typer.Context) -> None:
+    """Print the help when no command is given."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
-def wal(directory: Path) -> Iterator[Line]:
-    """Yield each segment's path and records, then what the log amounts to. Changes nothing."""
-    home, replay, damage = _log_home(directory), WalReplay(), None
-    for name, raw in read_segments(OsFileSystem(), home):
-        path = str(home / str(name))
-        yield Line(path, path)
-        yield from (Line(text, path, offset) for offset, text in wal_dump.segment(raw))
-        damage = damage or _damage(lambda: replay.segment(path, name, raw))  # noqa: B023 - called at once
-    if damage := damage or _damage(replay.finish):
-        raise Failure(f"damaged: {damage}")
-    yield Line(f"log first={replay.first} last={replay.last} {wal_dump.record(replay.state)}")
+@app.command("wal")
+def wal(context: typer.Context, directory: Path) -> None:
+    """Print each record of the log in DIRECTORY, a --data-dir; the coordinator may be running."""
+    from coordinator.ctl import dump_commands
+    from coordinator.ctl.invocation import invocation
+
+    invocation(context).print_lines(dump_commands.wal(directory))
 
 
-def snapshot_file(path: Path) -> Iterator[Line]:
-    """Yield what a snapshot holds."""
-    try:
-        found = snapshot.decode(str(path), path.read_bytes())
-    except OSError as error:
-        raise Failure(f"{path}: {error.strerror}") from error
-    except Damaged as damaged:
-        raise Failure(f"damaged: {damaged}") from damaged
-    yield from map(Line, wal_dump.snapshot(found))
+@app.command("snapshot")
+def snapshot(context: typer.Context, file: Path) -> None:
+    """Print each key of a snapshot FILE."""
+    from coordinator.ctl import dump_commands
+    from coordinator.ctl.invocation import invocation
+
+    invocation(context).print_lines(dump_commands.snapshot(file))
 
 
-def state(url: str) -> dict[str, object]:
-    """Return what a coordinator's status page tells of its state."""
-    address = f"{url.rstrip('/')}/debug/state"
-    try:
-        return msgspec.json.decode(page(address, Tls(), ANSWER_S), type=dict[str, object])
-    except PageFailed as failure:
-        raise Failure(
-            f"{address}: {failure}; name the address that the coordinator has as --status-addr"
-        ) from failure
-    except msgspec.DecodeError as error:
-        raise Failure(f"{address} is no state of a coordinator: {error}") from error
+@app.command("state")
+def state(context: typer.Context, url: str) -> None:
+    """Print the state of the coordinator whose --status-addr is at URL."""
+    from coordinator.ctl import dump_commands
+    from coordinator.ctl.invocation import invocation
 
-
-def _log_home(directory: Path) -> Path:
-    for home in (directory, directory / "wal", directory / "member" / "wal"):
-        if home.is_dir() and segments(OsFileSystem(), home):
-            return home
-    raise Failure(f"{directory}: no log here or in member/wal; name a coordinator's --data-dir")
-
-
-def _damage(check: Callable[[], None]) -> Damaged | None:
-    try:
-        check()
-    except Damaged as damaged:
-        return damaged
-    return None
+    invocation(context).print_state(dump_commands.state(url))

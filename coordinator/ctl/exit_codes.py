@@ -1,4 +1,4 @@
-"""etcdctl's exit codes, which scripts rely on."""
+"""etcdctl's exit codes, on which scripts rely."""
 
 from typing import NoReturn
 
@@ -12,7 +12,7 @@ SERVER_ERROR = 4
 NOT_HEALTHY = 5
 
 
-def give_up(message: object, code: int) -> NoReturn:
-    """End with etcdctl's form of a message."""
+def fail(message: object, code: int) -> NoReturn:
+    """End the program with a message in etcdctl's form."""
     typer.echo(f"Error:  {message}", err=True)
     raise Failure("", code)

@@ -1,90 +1,87 @@
-"""Changes of who is in the cluster, in etcdctl's words; `promote` and `move-leader` are ours."""
+"""`coordctl member list add remove update promote`, `move-leader` and `cluster-health`."""
 
-import msgspec
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
-from coordinator.client.http.http_client import Request
-from coordinator.core.ctl.render import Member, go_json
-from coordinator.ctl.api_client import Cluster, Unreachable
-from coordinator.ctl.exit_codes import BAD_ARGUMENTS, SERVER_ERROR
+from coordinator.ctl.exit_codes import BAD_ARGUMENTS, fail
+from coordinator.ctl.go_flags import GoCommand
+from daemonkit import options
 
-MEMBERS = "/v2/members"
-_JSON = {"Content-Type": "application/json"}
+if TYPE_CHECKING:
+    from coordinator.ctl.member_commands import MemberCommands
 
+app = options.program("List and change the members of the cluster.")
+cluster_app = options.program("The cluster as a whole.")
 
-class _Message(msgspec.Struct):
-    message: str = ""
-
-
-def add(cluster: Cluster, name: str, peer_url: str, *, as_json: bool) -> None:
-    """Add a member, and print how it is to be started."""
-    before = _members(cluster)
-    urls = peer_url.split(",")
-    added = msgspec.json.decode(_change(cluster, "POST", MEMBERS, {"peerURLs": urls}), type=Member)
-    if as_json:
-        typer.echo(go_json(added))
-        return
-    known = [f"{member.name}={url}" for member in before for url in member.peer_urls if member.name]
-    initial = ",".join([*known, *(f"{name}={url}" for url in urls)])
-    typer.echo(f"Added member named {name} with ID {added.id} to cluster\n")
-    typer.echo(f'ETCD_NAME="{name}"')
-    typer.echo(f'ETCD_INITIAL_CLUSTER="{initial}"')
-    typer.echo('ETCD_INITIAL_CLUSTER_STATE="existing"')
+NameUrl = Annotated[list[str] | None, typer.Argument(metavar="NAME URL", show_default=False)]
+MemberId = Annotated[list[str] | None, typer.Argument(metavar="ID", show_default=False)]
+IdUrls = Annotated[list[str] | None, typer.Argument(metavar="ID URL,URL", show_default=False)]
+Ignored = Annotated[list[str] | None, typer.Argument(hidden=True)]
+Forever = Annotated[bool, typer.Option("--forever", "-f", help="Continue until interrupted.")]
 
 
-def remove(cluster: Cluster, member: str) -> None:
-    """Remove a member for ever."""
-    _find(cluster, member)
-    _change(cluster, "DELETE", f"{MEMBERS}/{member}")
-    typer.echo(f"Removed member {member} from cluster")
+@app.callback(invoke_without_command=True)
+def show_help(context: typer.Context) -> None:
+    """Print the help when no command is given."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
-def update(cluster: Cluster, member: str, peer_urls: str) -> None:
-    """Give a member other peer URLs."""
-    _change(cluster, "PUT", f"{MEMBERS}/{member}", {"peerURLs": peer_urls.split(",")})
-    typer.echo(f"Updated member with ID {member} in cluster")
+@app.command("list", cls=GoCommand)
+def list_members(context: typer.Context, words: Ignored = None) -> None:
+    """List the members and show which one is the leader."""
+    if words:
+        fail("No arguments accepted", BAD_ARGUMENTS)
+    _commands(context).list_members()
 
 
-def promote(cluster: Cluster, member: str) -> None:
-    """Give a learner its vote now; by itself it gets it once it has caught up."""
-    _find(cluster, member)
-    _change(cluster, "POST", f"{MEMBERS}/{member}/promote")
-    typer.echo(f"Promoted member {member}: it votes")
+@app.command("add", cls=GoCommand)
+def add(context: typer.Context, words: NameUrl = None) -> None:
+    """Add a member. It is a learner, and gets its vote when it has caught up."""
+    if words is None or len(words) != 2:
+        fail("Provide a name and a single member peerURL", BAD_ARGUMENTS)
+    _commands(context).add(*words)
 
 
-def move_leader(cluster: Cluster, target: str) -> None:
-    """Hand leadership to a member, or to any other one."""
-    _change(cluster, "POST", f"{MEMBERS}/leader", {"id": target})
-    try:
-        leader = cluster.leader()
-    except Unreachable as failure:
-        cluster.give_up(failure, SERVER_ERROR)
-    typer.echo(f"{leader.name or leader.id} ({leader.id}) leads")
+@app.command("remove", cls=GoCommand)
+def remove(context: typer.Context, words: MemberId = None) -> None:
+    """Remove a member for ever. Its process ends."""
+    if words is None or len(words) != 1:
+        fail("Provide a single member ID", BAD_ARGUMENTS)
+    _commands(context).remove(*words)
 
 
-def _members(cluster: Cluster) -> tuple[Member, ...]:
-    try:
-        return cluster.members()
-    except Unreachable as failure:
-        cluster.give_up(failure, BAD_ARGUMENTS)
+@app.command("update", cls=GoCommand)
+def update(context: typer.Context, words: IdUrls = None) -> None:
+    """Replace the peer URLs of a member."""
+    if words is None or len(words) != 2:
+        fail("Provide an ID and a list of comma separated peerURL", BAD_ARGUMENTS)
+    _commands(context).update(*words)
 
 
-def _find(cluster: Cluster, member: str) -> None:
-    if member not in {known.id for known in _members(cluster)}:
-        told = f"Couldn't find a member in the cluster with an ID of {member}."
-        cluster.give_up(told, BAD_ARGUMENTS)
+@app.command("promote", cls=GoCommand)
+def promote(context: typer.Context, words: MemberId = None) -> None:
+    """Give a learner its vote now."""
+    if words is None or len(words) != 1:
+        fail("Provide a single member ID", BAD_ARGUMENTS)
+    _commands(context).promote(*words)
 
 
-def _change(cluster: Cluster, method: str, path: str, content: object = None) -> bytes:
-    body = None if content is None else msgspec.json.encode(content)
-    headers = _JSON if body is not None else {}
-    try:
-        status, answer = cluster.change(
-            Request(method, path, once=True, json=body, headers=headers)
-        )
-    except Unreachable as failure:
-        cluster.give_up(failure, BAD_ARGUMENTS)
-    if status >= 400:
-        told = msgspec.json.decode(answer or b"{}", type=_Message).message
-        cluster.give_up(told or f"{method} {path}: {status}", BAD_ARGUMENTS)
-    return answer
+@cluster_app.command("cluster-health", cls=GoCommand)
+def cluster_health(context: typer.Context, _: Ignored = None, *, forever: Forever = False) -> None:
+    """Ask every member whether it is healthy."""
+    raise typer.Exit(_commands(context).health(forever=forever))
+
+
+@cluster_app.command("move-leader", cls=GoCommand)
+def move_leader(context: typer.Context, words: MemberId = None) -> None:
+    """Transfer leadership to a member, or to any other member if none is named."""
+    _commands(context).move_leader(*(words or [""])[:1])
+
+
+def _commands(context: typer.Context) -> "MemberCommands":
+    from coordinator.ctl.invocation import invocation
+    from coordinator.ctl.member_commands import MemberCommands
+
+    return MemberCommands(invocation(context))

@@ -24,7 +24,7 @@ from daemonkit.observe import logs
 from daemonkit.process.lifecycle import CannotServe
 
 if TYPE_CHECKING:
-    from coordinator.bootstrap.initial_membership import Beginning
+    from coordinator.core.cluster.initial_membership import InitialMembership
 
 _log = logs.get("coordinator")
 
@@ -84,17 +84,18 @@ def start_replica(recovered: RecoveredState, settings: Settings) -> Replica:
     return replica
 
 
-async def _initial_membership(settings: Settings) -> "Beginning":
+async def _initial_membership(settings: Settings) -> "InitialMembership":
     # Only a first start asks others for anything, and the modules for that take a while to load.
-    from coordinator.bootstrap import initial_membership
+    from coordinator.bootstrap import membership_source
+    from coordinator.core.cluster.initial_membership import BootstrapError
 
     try:
-        return await asyncio.to_thread(initial_membership.begin, settings)
-    except initial_membership.CannotBegin as error:
+        return await asyncio.to_thread(membership_source.find, settings)
+    except BootstrapError as error:
         raise CannotServe(str(error)) from error
 
 
-def _found(data_dir: DataDir, recovered: RecoveredState, initial: "Beginning") -> RecoveredState:
+def _found(data_dir: DataDir, recovered: RecoveredState, initial: "InitialMembership") -> RecoveredState:
     """Begin the log with the founders, as every one of them does."""
     founders = sorted(initial.founders.items())
     entries = [

@@ -16,7 +16,7 @@ from coordinator.core.replica.replica import Replica
 from coordinator.core.storage import backup_format, snapshot_file
 from coordinator.core.storage.backup_format import BackupName, BadBackup
 from coordinator.core.storage.snapshot_file import Snapshot
-from coordinator.settings import Backups
+from coordinator.settings import BackupSettings
 from coordinator.storage import backup_files
 from coordinator.storage.forked_child import ForkedChild, why
 from daemonkit.core.samples import Sample
@@ -33,7 +33,7 @@ _log = logs.get("coordinator.backup")
 class BackupSchedule:
     """Writes backups of one member for as long as `run` does."""
 
-    def __init__(self, settings: Backups, replica: Replica) -> None:
+    def __init__(self, settings: BackupSettings, replica: Replica) -> None:
         self._settings = settings
         self._replica = replica
         self._last_s = -math.inf
@@ -109,7 +109,7 @@ class BackupSchedule:
         return work
 
 
-def _keep(settings: Backups, name: BackupName, pieces: Iterable[bytes]) -> None:
+def _keep(settings: BackupSettings, name: BackupName, pieces: Iterable[bytes]) -> None:
     directory = settings.directory
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:

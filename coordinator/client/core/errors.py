@@ -1,15 +1,15 @@
-"""What a caller of a store can meet.
+"""The errors of a store.
 
 StoreError
 ├── Unavailable        no endpoint answered, or none can serve this now; retry later
 ├── Unauthorized       the credentials do not allow it
 ├── BadRequest         the server refused the form of the request: a bug of the caller
 ├── KeyNotFound
-├── KeyExists          a put that wanted the key absent
+├── KeyExists          a put required that the key does not exist
 ├── CompareFailed      the condition of a put or delete does not hold
 ├── NotAFile           the key is a directory
 ├── NotADirectory      a parent of the key is a file
-└── HistoryCleared     the asked index is no longer in the event history: list again
+└── HistoryCleared     the event history no longer reaches back to this index: list again
 """
 
 
@@ -34,11 +34,11 @@ class KeyNotFound(StoreError):  # noqa: N818
 
 
 class KeyExists(StoreError):  # noqa: N818
-    """The key exists, and the call wanted it absent."""
+    """The key exists, but the call required that it does not."""
 
 
 class CompareFailed(StoreError):  # noqa: N818
-    """The key's value or modified index is not the one the call asked for."""
+    """The key's value or modified index is not the one that the call required."""
 
 
 class NotAFile(StoreError):  # noqa: N818
@@ -46,8 +46,8 @@ class NotAFile(StoreError):  # noqa: N818
 
 
 class NotADirectory(StoreError):  # noqa: N818
-    """A file stands where a directory is needed."""
+    """A parent of the key is a file."""
 
 
 class HistoryCleared(StoreError):  # noqa: N818
-    """Events after the asked index are gone; list again and go on from that index."""
+    """Events after this index are gone: list again, and watch from the index of the listing."""

@@ -1,4 +1,4 @@
-"""What a key is: an absolute path of segments, and which keys a prefix holds. Pure."""
+"""What a key is, an absolute path of segments, and which keys a prefix holds."""
 
 from urllib.parse import quote
 
@@ -23,7 +23,7 @@ def checked_prefix(prefix: str) -> str:
         return prefix
     for segment in prefix[1:].split("/"):
         if segment in ("", ".", ".."):
-            # A server's path cleaning would turn it into another key than the one meant.
+            # A server would clean the path, and so use another key than the one meant.
             raise BadRequest(f"key {prefix!r} has a segment {segment!r}: remove it")
     return checked_text(prefix, "key")
 
@@ -45,7 +45,7 @@ def is_hidden(prefix: str, key: str) -> bool:
 
 
 def parents(key: str) -> list[str]:
-    """Return the directories above `key`, nearest first, without the root."""
+    """Return the directories above `key`, the nearest first, without the root."""
     found = []
     while (cut := key.rfind("/")) > 0:
         key = key[:cut]

@@ -1,9 +1,9 @@
-"""What a mirror knows, and what each listing or event changes in it. Pure.
+"""The state of a mirror, and what each listing or event changes in it.
 
-1. The first Changes resets, and holds everything at one index.
-2. Each later one is the difference between two states that the store had, in the order it had
-   them: a key is in it at most once, and only if its file is another or gone.
-3. Nothing else takes a key away: neither silence nor a TTL that this host's clock sees pass.
+1. The first Changes has `reset` set, and holds everything at one index.
+2. Each later one is the difference between two states that the store had, in the store's order. A
+   key is in it at most once, and only if it was written or removed.
+3. Nothing else removes a key: neither silence, nor a TTL that has passed on this host's clock.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,8 +14,8 @@ from coordinator.client.core.store_protocol import Entry, Event, Listing, Progre
 from coordinator.client.core.view import Changes
 
 
-class Replay:
-    """The files below a prefix, moved by what the store tells."""
+class MirrorState:
+    """The keys below a prefix, brought up to date by listings and events."""
 
     def __init__(self) -> None:
         self.cluster = ""
@@ -25,13 +25,13 @@ class Replay:
 
     @property
     def entries(self) -> Mapping[str, Entry]:
-        """The files by key, read-only and live."""
+        """The entries by key, read-only and live."""
         return MappingProxyType(self._entries)
 
     def listed(self, listing: Listing) -> Changes | None:
-        """Go to a listing, or to a snapshot of an earlier life; None if it changes no file.
+        """Take over a listing or a saved snapshot. None if it changes no key.
 
-        It may be of another cluster or of a lower index: the store is right.
+        A listing of another cluster or of a lower index is taken over, too: the store is right.
         """
         before, was_known = self._entries, self._is_known
         self._entries = {entry.key: entry for entry in listing.entries}
@@ -44,12 +44,12 @@ class Replay:
         return self._changes(written, removed)
 
     def followed(self, events: Iterable[Event | Progress]) -> Changes | None:
-        """Apply what a watch told, in order; None if it changes no file."""
+        """Apply the events of a watch, in order. None if they change no key."""
         before: dict[str, Entry | None] = {}
-        told = self.index
+        index_before = self.index
         for event in events:
             # Several events may have one index, and a batch has all of them.
-            if event.index <= told or event.index < self.index:
+            if event.index <= index_before or event.index < self.index:
                 continue
             self.index = event.index
             if isinstance(event, Event):
@@ -71,7 +71,7 @@ class Replay:
     def _at_or_below(self, key: str) -> list[str]:
         if key in self._entries:
             return [key]  # a file has nothing below it
-        # Directories go seldom: one look at each of 100,000 keys takes about 10 ms.
+        # Directories are deleted seldom. A look at each of 100,000 keys takes about 10 ms.
         return [name for name in self._entries if key_paths.holds(key, name)]
 
     def _changes(self, written: tuple[Entry, ...], removed: tuple[str, ...]) -> Changes | None:

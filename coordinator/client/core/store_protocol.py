@@ -1,13 +1,14 @@
-"""The Store protocol: what every daemon may ask of a key-value store, whatever serves it.
+"""The Store protocol: what every daemon may ask of a key-value store, whatever its server.
 
 Keys are absolute paths (`/skydns/local/app`), values are text. A store keeps one
 increasing index for all keys; an entry's `modified` is the index of its last write.
-Adapters: `http.HttpStore` (our coordinator, etcd with the v2 API), `v3.store.EtcdStore` (etcd
-with the v3 API), `memory.MemoryStore`.
+Implementations: `HttpStore` (our coordinator, etcd with the v2 API), `EtcdStore` (etcd with the
+v3 API), `MemoryStore`.
 
-Two things depend on the server. A directory outlives its last file, except on etcd's v3 API,
-which has no directories: there one is where a file is below. And a plain put makes a new file
-with a new `created`, except on that API, which counts from the first write.
+A key with a value is a file; a key with keys below it is a directory. Two things depend on the
+server. A directory outlives its last file, except on etcd's v3 API, which has no directories. And
+a put without a condition makes a new file with a new `created`, except on that API, which keeps
+the index of the first write.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ import msgspec
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
-    """One file key. `expires_at` is Unix time in seconds, None for a key without TTL."""
+    """One file. `expires_at` is Unix time in seconds, None for a key without TTL."""
 
     key: str
     value: str
@@ -38,7 +39,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One change. `entry` is the new file; None says that `key` and all below it is gone.
+    """One change. `entry` is the new file. None says that `key` and all below it is gone.
 
     `more` says that another event of the same index follows at once: etcd's v3 transactions
     change several keys at one index.
@@ -88,16 +89,16 @@ DeleteCondition = AtIndex | WithValue
 class Watch(Protocol):
     """Changes below a prefix in index order, without gaps or repeats, until closed.
 
-    The first item is `Progress(after)`: the server has taken the watch. When a directory above
-    the prefix goes, the event names the prefix itself.
+    The first item is `Progress(after)`: the server has accepted the watch. When a directory above
+    the prefix is deleted, the event names the prefix itself.
     """
 
     def __iter__(self) -> Iterator[Event | Progress]:
-        """Block for the next change. Raises HistoryCleared or Unavailable when it cannot go on."""
+        """Block for the next change. HistoryCleared or Unavailable if the watch cannot go on."""
         ...
 
     def pending(self) -> bool:
-        """Say whether the next change is here already, for a caller that collects several."""
+        """Say whether the next change is already here, for a caller that collects several."""
         ...
 
     def close(self) -> None:
@@ -110,7 +111,7 @@ class Watch(Protocol):
 
 
 class Store(Protocol):
-    """A replicated key-value store. Every method raises `errors.StoreError` and its kinds."""
+    """A replicated key-value store. Every method may raise a StoreError."""
 
     def get(self, key: str, *, quorum: bool = True) -> Entry:
         """Read one file; `quorum` makes it linearizable. KeyNotFound, NotAFile."""
@@ -132,7 +133,7 @@ class Store(Protocol):
         ttl_s: int | None = None,
         when: PutCondition | None = None,
     ) -> Entry:
-        """Write one file, atomically with its condition; no TTL given removes one.
+        """Write one file, atomically with its condition. Without a TTL the key does not expire.
 
         KeyExists (Absent), KeyNotFound (Present, AtIndex, WithValue), CompareFailed, NotAFile,
         NotADirectory.
@@ -140,7 +141,7 @@ class Store(Protocol):
         ...
 
     def refresh(self, key: str, ttl_s: int) -> None:
-        """Start the key's TTL anew without waking watchers. KeyNotFound."""
+        """Restart the key's TTL without waking watchers. KeyNotFound."""
         ...
 
     def delete(
@@ -152,7 +153,8 @@ class Store(Protocol):
     def watch(self, prefix: str, after: int, *, cluster: str = "") -> Watch:
         """Follow changes at or below `prefix` with an index above `after`.
 
-        `cluster`, from a Listing, makes the watch end with HistoryCleared if another cluster
-        answers. So does a store whose index stays below `after`: it was restored or replaced.
+        With `cluster`, from a Listing, the watch ends with HistoryCleared if another cluster
+        answers. It also does if the store's index stays below `after`: the store was restored or
+        replaced.
         """
         ...

@@ -1,4 +1,4 @@
-"""The v2 API's JSON: answers, nodes and errors decoded once into the store's own values. Pure."""
+"""Responses of the v2 API: its JSON, decoded once into the store's own values and errors."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 
 from coordinator.client.core import errors, key_paths
+from coordinator.client.core.json_lines import MalformedResponse
 from coordinator.client.core.store_protocol import Entry, Event, Progress
 
 _ERRORS: dict[int, type[errors.StoreError]] = {
@@ -19,26 +20,19 @@ _ERRORS: dict[int, type[errors.StoreError]] = {
     400: errors.HistoryCleared,
     401: errors.HistoryCleared,
 }
-# 3xx says that Raft could not do it now; what stands below is the request's own fault.
+# From 300 on the server could not do it now; lower codes are the fault of the request.
 _RAFT_CODE_MIN = 300
 # No file can be below a key that is missing, or below one that is a file.
 MISSING_CODES = frozenset({100, 104})
-# An event holds two values of at most 10 MiB (a v2 server's limit), each up to six times as
-# long in JSON.
-LINE_BYTES_MAX = 128 * 2**20
 
 
-class Malformed(Exception):  # noqa: N818 - names the answer
-    """The answer is not the v2 API's JSON; the message shows its beginning."""
-
-
-class Node(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """A key as the server describes it: a file, or a directory with its listed `nodes`."""
+class V2Node(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """A node of the server's tree: a file, or a directory with its listed `nodes`."""
 
     key: str = key_paths.ROOT
     value: str = ""
     dir: bool = False
-    nodes: tuple["Node", ...] = ()
+    nodes: tuple["V2Node", ...] = ()
     modified_index: int = 0
     created_index: int = 0
     expiration: datetime | None = None
@@ -51,7 +45,7 @@ class Node(msgspec.Struct, frozen=True, gc=False, rename="camel"):
         return Entry(self.key, self.value, self.created_index, self.modified_index, expires_at)
 
     def files(self) -> Iterator[Entry]:
-        """Walk the files at and below this node, in no promised order."""
+        """Yield the files at and below this node, in no particular order."""
         pending = [self]
         while pending:
             node = pending.pop()
@@ -61,22 +55,22 @@ class Node(msgspec.Struct, frozen=True, gc=False, rename="camel"):
                 yield node.entry()
 
 
-class Answer(msgspec.Struct, frozen=True, rename="camel"):
-    """One JSON object of the API: an outcome or event (`node`), an error (`error_code`), a mark.
+class V2Response(msgspec.Struct, frozen=True, rename="camel"):
+    """One JSON object of the API: a result or event (`node`), an error (`error_code`) or a mark.
 
     `index` is set in errors and in `progress` lines.
     """
 
     action: str = ""
-    node: Node = Node()
-    prev_node: Node | None = None
+    node: V2Node = V2Node()
+    prev_node: V2Node | None = None
     error_code: int = 0
     message: str = ""
     cause: str = ""
     index: int = 0
 
     def error(self, what: str) -> errors.StoreError:
-        """Return the exception for this error answer to the request described by `what`."""
+        """Return the exception for this error response to the request that `what` describes."""
         kind = _ERRORS.get(self.error_code)
         if kind is None:
             kind = errors.Unavailable if self.error_code >= _RAFT_CODE_MIN else errors.BadRequest
@@ -87,9 +81,9 @@ class Answer(msgspec.Struct, frozen=True, rename="camel"):
         return f"{self.message} ({self.cause})" if self.cause else self.message
 
     def change(self, prefix: str, *, hidden: bool) -> Event | Progress:
-        """Return what this event means to a watch of `prefix`; `hidden` keeps hidden keys.
+        """Return what this event means to a watch of `prefix`. `hidden` keeps hidden keys.
 
-        An event that means nothing to the watch still moves it on, so it is Progress.
+        An event outside the watch still moves its index on, so it becomes Progress.
         """
         match self.action:
             case "progress":
@@ -107,36 +101,15 @@ class Answer(msgspec.Struct, frozen=True, rename="camel"):
         return _scoped(event, prefix, hidden=hidden)
 
 
-_DECODER = msgspec.json.Decoder(Answer)
+_DECODER = msgspec.json.Decoder(V2Response)
 
 
-def decode(body: bytes) -> Answer:
-    """Decode one answer or event line; Malformed shows what came instead."""
+def decode(body: bytes) -> V2Response:
+    """Decode one response or event line; MalformedResponse shows what came instead."""
     try:
         return _DECODER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(f"{error} in {body[:80]!r}") from error
-
-
-class Lines:
-    """Cuts a stream of bytes into lines."""
-
-    def __init__(self) -> None:
-        self._unfinished: list[bytes] = []
-        self._size_bytes = 0
-
-    def feed(self, chunk: bytes) -> list[bytes]:
-        """Take the next bytes; return the lines they complete. Malformed for an endless line."""
-        first, *rest = chunk.split(b"\n")
-        self._unfinished.append(first)
-        self._size_bytes += len(first)
-        if not rest:
-            if self._size_bytes > LINE_BYTES_MAX:
-                raise Malformed(f"a line of more than {LINE_BYTES_MAX} bytes")
-            return []
-        *whole, last = b"".join(self._unfinished), *rest
-        self._unfinished, self._size_bytes = [last], len(last)
-        return whole
+        raise MalformedResponse(f"{error} in {body[:80]!r}") from error
 
 
 def _scoped(event: Event, prefix: str, *, hidden: bool) -> Event | Progress:

@@ -1,40 +1,38 @@
-"""Lease numbers that tell when their key ends. Pure.
+"""Ids of leases that tell when their key expires.
 
-A key's pair names its lease and not its end, and to ask for the end of each lease would make a
-listing of 100,000 keys 100,000 questions. So we choose the numbers of our leases, which are for
-one key each: 35 bits of end (Unix time in eighths of a second, until 2106), a bit that says that
-a refresh wrote the pair, 12 bits that tell our numbers from those of others, 15 of chance.
+A key's pair has the id of its lease and not its expiry. To ask for the expiry of each lease would
+make a listing of 100,000 keys 100,000 requests. So we choose the ids of our leases, each of which
+is for one key: 35 bits of expiry (Unix time in eighths of a second, until 2106), a bit that says
+that a refresh wrote the pair, 12 bits that tell our ids from those of others, and 15 random bits.
 
-A keep-alive moves the end and not the number: what a number tells is the end as it was granted.
+A keep-alive moves the expiry but not the id: the id tells the expiry as it was granted.
 """
 
-END_UNIT = 8
-_END_BITS = 35
-_CHANCE_BITS = 15
+UNITS_A_SECOND = 8
+_RANDOM_BITS = 15
 _MARK = 0b1010_1100_0101
 _MARK_BITS = 12
-_REFRESH = 1 << (_MARK_BITS + _CHANCE_BITS)
+_REFRESH = 1 << (_MARK_BITS + _RANDOM_BITS)
+_EXPIRY_SHIFT = _RANDOM_BITS + _MARK_BITS + 1
+RANDOM_MAX = 1 << _RANDOM_BITS
 
 
-def number(end_at: float, chance: int, *, refresh: bool = False) -> int:
-    """Return a lease number; `chance` is any number below 2**15."""
-    end = round(end_at * END_UNIT) << (_CHANCE_BITS + _MARK_BITS + 1)
-    return end | (_REFRESH if refresh else 0) | (_MARK << _CHANCE_BITS) | chance
+def lease_id(expires_at: float, random_bits: int, *, refresh: bool = False) -> int:
+    """Return a lease id; `random_bits` is any number below RANDOM_MAX."""
+    expiry = round(expires_at * UNITS_A_SECOND) << _EXPIRY_SHIFT
+    return expiry | (_REFRESH if refresh else 0) | (_MARK << _RANDOM_BITS) | random_bits
 
 
 def is_ours(lease: int) -> bool:
-    """Say whether the number tells its end. One of 4,096 foreign numbers seems to."""
-    return lease >> _CHANCE_BITS & ((1 << _MARK_BITS) - 1) == _MARK
+    """Say whether the id tells its expiry. One of 4,096 foreign ids seems to."""
+    return lease >> _RANDOM_BITS & ((1 << _MARK_BITS) - 1) == _MARK
 
 
-def end_at(lease: int) -> float:
-    """Return the end (Unix time) that one of our numbers tells."""
-    return (lease >> (_CHANCE_BITS + _MARK_BITS + 1)) / END_UNIT
+def expires_at(lease: int) -> float:
+    """Return the expiry (Unix time) that one of our ids tells."""
+    return (lease >> _EXPIRY_SHIFT) / UNITS_A_SECOND
 
 
 def is_refresh(lease: int) -> bool:
-    """Say whether the pair was written to give an old value a new lease."""
+    """Say whether the pair was written to give an unchanged value a new lease."""
     return is_ours(lease) and bool(lease & _REFRESH)
-
-
-CHANCE_MAX = 1 << _CHANCE_BITS

@@ -1,7 +1,8 @@
-"""Requests of the v3 API, and what a store's rules make of their answers. Pure.
+"""Requests of the v3 API, and what their responses mean for a store with directories.
 
-Directories are drawn over flat keys: `/a` is one while a key begins with `/a/`. The rules that
-no file is below a file, and no file in a directory's place, are conditions of each transaction.
+The v3 API has flat keys: here `/a` is a directory while some key begins with `/a/`. A file is a key
+with nothing below it. Each transaction has compares that keep it so: no file above the new one, and
+nothing below it.
 """
 
 from typing import Any, assert_never
@@ -15,7 +16,7 @@ from coordinator.client.core.store_protocol import (
     PutCondition,
     WithValue,
 )
-from coordinator.client.core.v3_responses import Outcome, Ranged
+from coordinator.client.core.v3_responses import RangeResponse, TxnResponse
 
 RANGE = "/v3/kv/range"
 TXN = "/v3/kv/txn"
@@ -29,83 +30,83 @@ AUTHENTICATE = "/v3/auth/authenticate"
 Body = dict[str, Any]
 
 
-def file(key: str) -> Body:
+def one_key(key: str) -> Body:
     """Name one key."""
     return {"key": key.encode()}
 
 
 def below(prefix: str) -> Body:
-    """Name all keys below a prefix."""
+    """Name the range of all keys below a prefix."""
     start = b"/" if prefix == key_paths.ROOT else f"{prefix}/".encode()
     return {"key": start, "range_end": start[:-1] + b"0"}  # 0 is what follows / in ASCII
 
 
 def at_and_below(prefix: str) -> Body:
-    """Name a prefix and all keys below it, and, between them, some beside it."""
+    """Name the range of a prefix and all keys below it. It has some other keys between them."""
     return {**below(prefix), "key": prefix.encode()}
 
 
-def listed(prefix: str, limit: int) -> Body:
+def first_page(prefix: str, limit: int) -> Body:
     """Ask for a prefix and the first keys below it, at one revision."""
-    steps = [{"request_range": {**below(prefix), "limit": limit}}]
+    ops = [{"request_range": {**below(prefix), "limit": limit}}]
     if prefix != key_paths.ROOT:
-        steps.append({"request_range": file(prefix)})
-    return {"success": steps}
+        ops.append({"request_range": one_key(prefix)})
+    return {"success": ops}
 
 
-def listed_on(prefix: str, last: bytes, limit: int, revision: int) -> Body:
-    """Ask for the keys below a prefix that follow the last one, as they stood at a revision."""
+def next_page(prefix: str, last: bytes, limit: int, revision: int) -> Body:
+    """Ask for the keys below a prefix that follow `last`, as they were at a revision."""
     return {**below(prefix), "key": last + b"\0", "limit": limit, "revision": revision}
 
 
 def put(key: str, value: str, lease: int, when: PutCondition | None) -> Body:
-    """Write a file if the condition and the tree's rules hold; else look why not."""
+    """Write a file if the condition and the tree's compares hold, else see why they do not."""
     pair = {"key": key.encode(), "value": value.encode(), "lease": lease}
-    success = [_step(request_put=pair), _range(file(key), keys_only=True)]
-    return {"compare": _put_rules(key, when), "success": success, "failure": _look(key)}
+    success = [_op(request_put=pair), _range(one_key(key), keys_only=True)]
+    return {"compare": _put_compares(key, when), "success": success, "failure": _inspect(key)}
 
 
-def relet(key: str, modified: int, lease: int) -> Body:
-    """Give a file, as it stood at an index, another lease."""
+def replace_lease(key: str, modified: int, lease: int) -> Body:
+    """Give a file another lease if it is still the one of this index."""
     pair = {"key": key.encode(), "lease": lease, "ignore_value": True}
     at = _compare(key, target="MOD", mod_revision=modified)
-    return {"compare": [at], "success": [_step(request_put=pair)]}
+    return {"compare": [at], "success": [_op(request_put=pair)]}
 
 
 def delete(key: str, when: DeleteCondition | None) -> Body:
-    """Remove one file if the condition holds; else look why not."""
-    rules = [_exists(key)] if when is None else [_same(key, when)]
-    success = [_step(request_delete_range=file(key))]
-    return {"compare": rules, "success": success, "failure": _look(key)}
+    """Remove one file if the condition holds, else see why it does not."""
+    compares = [_exists(key)] if when is None else [_unchanged(key, when)]
+    success = [_op(request_delete_range=one_key(key))]
+    return {"compare": compares, "success": success, "failure": _inspect(key)}
 
 
-def delete_tree(key: str) -> Body:
-    """Remove a file and all below it; look at its place before."""
-    removed = [_step(request_delete_range=each) for each in (file(key), below(key))]
-    return {"success": [*_look(key), *removed]}
+def delete_recursive(key: str) -> Body:
+    """See what is at a key, and remove it and all below it."""
+    removed = [_op(request_delete_range=each) for each in (one_key(key), below(key))]
+    return {"success": [*_inspect(key), *removed]}
 
 
-def look(key: str) -> Body:
-    """See what stands at, below and above a key."""
-    return {"success": _look(key)}
+def inspect(key: str) -> Body:
+    """See what is at, below and above a key."""
+    return {"success": _inspect(key)}
 
 
 def watch(prefix: str, after: int) -> Body:
-    """Follow a prefix from the revision after one; the rest of the range is for us to leave."""
+    """Follow a prefix from the revision after `after`. The caller drops keys outside the prefix."""
     create = {**at_and_below(prefix), "start_revision": after + 1}
     return {"create_request": {**create, "progress_notify": True, "fragment": True}}
 
 
-def looked(outcome: Outcome) -> tuple[Ranged, Ranged, Ranged]:
-    """Return what `look` saw: the file, the first key below it, files above it."""
-    at, under, *above = (step.response_range for step in outcome.responses)
+def inspected(response: TxnResponse) -> tuple[RangeResponse, RangeResponse, RangeResponse]:
+    """Return what `inspect` saw: the file, the first key below it, the files above it."""
+    at, under, *above = (op.response_range for op in response.responses)
     files = tuple(pair for each in above for pair in each.kvs)
-    return at, under, Ranged(kvs=files)
+    return at, under, RangeResponse(kvs=files)
 
 
-def refusal(key: str, outcome: Outcome, when: PutCondition | None) -> errors.StoreError:
-    """Return why a transaction that looked did not write."""
-    at, under, above = looked(outcome)
+def refusal(key: str, response: TxnResponse, when: PutCondition | None) -> errors.StoreError:
+    """Return why a transaction with `inspect` in it did not write."""
+    at, under, above = inspected(response)
     taken = bool(at.kvs or under.kvs)
     if isinstance(when, Absent) and taken:
         return errors.KeyExists(f"{key} exists")
@@ -115,12 +116,12 @@ def refusal(key: str, outcome: Outcome, when: PutCondition | None) -> errors.Sto
         return errors.CompareFailed(
             f"{key} has index {found.mod_revision} and value {shown!r}, and {when} was asked"
         )
-    return missing(key, outcome) if not at.kvs or under.kvs or above.kvs else _raced(key)
+    return not_found(key, response) if not at.kvs or under.kvs or above.kvs else _raced(key)
 
 
-def missing(key: str, outcome: Outcome) -> errors.StoreError:
-    """Return what stands in a file's place."""
-    _, under, above = looked(outcome)
+def not_found(key: str, response: TxnResponse) -> errors.StoreError:
+    """Return the error that says why there is no file at `key`."""
+    _, under, above = inspected(response)
     if above.kvs:
         return errors.NotADirectory(f"{key}: {above.kvs[0].key.decode()} is a file")
     if under.kvs:
@@ -129,25 +130,25 @@ def missing(key: str, outcome: Outcome) -> errors.StoreError:
 
 
 def _raced(key: str) -> errors.StoreError:
-    return errors.Unavailable(f"{key}: the server refused a write that nothing stands against")
+    return errors.Unavailable(f"{key}: the server refused a write that meets its conditions")
 
 
-def _put_rules(key: str, when: PutCondition | None) -> list[Body]:
+def _put_compares(key: str, when: PutCondition | None) -> list[Body]:
     match when:
         case None:
-            return [*_place(key)]
+            return [*_is_free(key)]
         case Absent():
-            return [*_place(key), _compare(key, target="VERSION", version=0)]
+            return [*_is_free(key), _compare(key, target="VERSION", version=0)]
         case Present():
             return [_exists(key)]
         case AtIndex() | WithValue():
-            return [_same(key, when)]
+            return [_unchanged(key, when)]
         case _:
             assert_never(when)
 
 
-def _place(key: str) -> list[Body]:
-    """No file above, nothing below."""
+def _is_free(key: str) -> list[Body]:
+    """Compare: no file above, nothing below."""
     free = [_compare(parent, target="VERSION", version=0) for parent in key_paths.parents(key)]
     return [*free, {**below(key), "target": "VERSION", "version": 0}]
 
@@ -156,7 +157,7 @@ def _exists(key: str) -> Body:
     return _compare(key, target="VERSION", result="GREATER", version=0)
 
 
-def _same(key: str, when: AtIndex | WithValue) -> Body:
+def _unchanged(key: str, when: AtIndex | WithValue) -> Body:
     match when:
         case AtIndex(modified):
             return _compare(key, target="MOD", mod_revision=modified)
@@ -166,18 +167,18 @@ def _same(key: str, when: AtIndex | WithValue) -> Body:
             assert_never(when)
 
 
-def _look(key: str) -> list[Body]:
-    above = [_range(file(parent), keys_only=True) for parent in key_paths.parents(key)]
-    return [_range(file(key)), _range(below(key), keys_only=True, limit=1), *above]
+def _inspect(key: str) -> list[Body]:
+    above = [_range(one_key(parent), keys_only=True) for parent in key_paths.parents(key)]
+    return [_range(one_key(key)), _range(below(key), keys_only=True, limit=1), *above]
 
 
 def _range(where: Body, **options: object) -> Body:
     return {"request_range": {**where, **options}}
 
 
-def _step(**request: object) -> Body:
+def _op(**request: object) -> Body:
     return request
 
 
 def _compare(key: str, **condition: object) -> Body:
-    return {**file(key), **condition}
+    return {**one_key(key), **condition}

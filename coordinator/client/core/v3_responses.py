@@ -1,6 +1,6 @@
-"""The v3 API's JSON: what its gateway answers, decoded once; and its errors as ours. Pure.
+"""Responses of the v3 API's JSON gateway, and which of the store's errors its errors are.
 
-Numbers of 64 bits come as strings, bytes as base64, and what is zero or empty is left out.
+Numbers of 64 bits come as strings and bytes as base64. A field that is zero or empty is left out.
 """
 
 from typing import TypeVar
@@ -8,36 +8,36 @@ from typing import TypeVar
 import msgspec
 
 from coordinator.client.core import errors
-from coordinator.client.core.v2_responses import Malformed
+from coordinator.client.core.json_lines import MalformedResponse
 
 # gRPC's status codes, as far as they tell what to do next.
-_INVALID, _DEADLINE, _NOT_FOUND, _EXISTS, _DENIED = 3, 4, 5, 6, 7
-_EXHAUSTED, _PRECONDITION, _OUT_OF_RANGE, _INTERNAL, _AWAY, _NO_TOKEN = 8, 9, 11, 13, 14, 16
-_ELSEWHERE = frozenset({_DEADLINE, _EXHAUSTED, _INTERNAL, _AWAY})
-# What a server says before it hands the request on; it had no effect.
+_DEADLINE_EXCEEDED, _RESOURCE_EXHAUSTED, _INTERNAL, _UNAVAILABLE = 4, 8, 13, 14
+_PERMISSION_DENIED, _UNAUTHENTICATED = 7, 16
+_ENDPOINT_FAILURES = frozenset({_DEADLINE_EXCEEDED, _RESOURCE_EXHAUSTED, _INTERNAL, _UNAVAILABLE})
+# A server says this before it passes the request on, so the request had no effect.
 _UNSEEN = ("no leader", "too many requests", "not capable")
 _LOGIN = ("authentication failed", "user name is empty", "password is")
-# A token lives five minutes unless used, and no longer than its member and the users' revision.
-_OLD_TOKEN = ("invalid auth token", "revision of auth store is old", "auth: revision in header")
+# A token expires after five minutes without use, when its member restarts and when users change.
+_STALE_TOKEN = ("invalid auth token", "revision of auth store is old", "auth: revision in header")
 NO_AUTH = "authentication is not enabled"
 
 
-class LeaseGone(errors.Unavailable):
-    """The lease ended before the key got it."""
+class LeaseExpired(errors.Unavailable):
+    """The lease expired before the key got it."""
 
 
 class LeaseTaken(errors.Unavailable):
-    """Another lease has this number."""
+    """Another lease has this id."""
 
 
-class Header(msgspec.Struct, frozen=True):
-    """Who answers, and at which revision."""
+class ResponseHeader(msgspec.Struct, frozen=True):
+    """The cluster that answers, and its revision."""
 
     cluster_id: str = ""
     revision: int = 0
 
 
-class Pair(msgspec.Struct, frozen=True, gc=False):
+class KeyValue(msgspec.Struct, frozen=True, gc=False):
     """A key with its value."""
 
     key: bytes = b""
@@ -47,123 +47,123 @@ class Pair(msgspec.Struct, frozen=True, gc=False):
     lease: int = 0
 
 
-class Ranged(msgspec.Struct, frozen=True):
-    """Pairs of a range; `more` says that the limit cut it."""
+class RangeResponse(msgspec.Struct, frozen=True):
+    """The pairs of a range. `more` says that the limit left some out."""
 
-    header: Header = Header()
-    kvs: tuple[Pair, ...] = ()
+    header: ResponseHeader = ResponseHeader()
+    kvs: tuple[KeyValue, ...] = ()
     more: bool = False
 
 
-class Written(msgspec.Struct, frozen=True):
-    """What a put replaced."""
+class PutResponse(msgspec.Struct, frozen=True):
+    """The pair that a put replaced."""
 
-    prev_kv: Pair = Pair()
+    prev_kv: KeyValue = KeyValue()
 
 
-class Deleted(msgspec.Struct, frozen=True):
-    """What a delete removed."""
+class DeleteRangeResponse(msgspec.Struct, frozen=True):
+    """The pairs that a delete removed."""
 
     deleted: int = 0
-    prev_kvs: tuple[Pair, ...] = ()
+    prev_kvs: tuple[KeyValue, ...] = ()
 
 
-class Step(msgspec.Struct, frozen=True):
-    """The outcome of one step of a transaction."""
+class ResponseOp(msgspec.Struct, frozen=True):
+    """The response to one operation of a transaction."""
 
-    response_range: Ranged = Ranged()
-    response_put: Written = Written()
-    response_delete_range: Deleted = Deleted()
+    response_range: RangeResponse = RangeResponse()
+    response_put: PutResponse = PutResponse()
+    response_delete_range: DeleteRangeResponse = DeleteRangeResponse()
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """What a transaction did: its steps if its conditions held, else those for the other case."""
+class TxnResponse(msgspec.Struct, frozen=True):
+    """The responses to a transaction's operations: those for success, or those for failure."""
 
-    header: Header = Header()
+    header: ResponseHeader = ResponseHeader()
     succeeded: bool = False
-    responses: tuple[Step, ...] = ()
+    responses: tuple[ResponseOp, ...] = ()
 
 
-class Lease(msgspec.Struct, frozen=True):
-    """A lease; `ttl_s` is 0 or -1 if there is none."""
+class LeaseResponse(msgspec.Struct, frozen=True):
+    """A lease. `ttl_s` is 0 or -1 if there is none."""
 
     ttl_s: int = msgspec.field(default=0, name="TTL")
 
 
-class KeptAlive(msgspec.Struct, frozen=True):
-    """The one answer to one sign of life."""
+class KeepAliveResponse(msgspec.Struct, frozen=True):
+    """The response to a keep-alive."""
 
-    result: Lease = Lease()
+    result: LeaseResponse = LeaseResponse()
 
 
-class Token(msgspec.Struct, frozen=True):
-    """What stands for a name and a password."""
+class AuthenticateResponse(msgspec.Struct, frozen=True):
+    """A token for a name and a password."""
 
     token: str = ""
 
 
-class Change(msgspec.Struct, frozen=True):
+class WatchEvent(msgspec.Struct, frozen=True):
     """One event of a watch."""
 
     type: str = "PUT"
-    kv: Pair = Pair()
+    kv: KeyValue = KeyValue()
 
 
-class Told(msgspec.Struct, frozen=True):
-    """One message of a watch. `fragment` says that the next one goes on with the same."""
+class WatchResponse(msgspec.Struct, frozen=True):
+    """One message of a watch. `fragment` says that the next one continues it."""
 
-    header: Header = Header()
+    header: ResponseHeader = ResponseHeader()
     created: bool = False
     canceled: bool = False
     compact_revision: int = 0
     cancel_reason: str = ""
     fragment: bool = False
-    events: tuple[Change, ...] = ()
+    events: tuple[WatchEvent, ...] = ()
 
-    def is_old_token(self) -> bool:
-        """Say whether the watch was refused for a token, as a member does that began anew."""
-        return self.canceled and _is_old_token(self.cancel_reason)
+    def is_token_stale(self) -> bool:
+        """Say whether the watch was refused for its token, as a restarted member does."""
+        return self.canceled and _is_token_stale(self.cancel_reason)
 
 
-class Failure(msgspec.Struct, frozen=True):
-    """An error, as the gateways of etcd 3.4 to 3.6 word it."""
+class GatewayError(msgspec.Struct, frozen=True):
+    """An error in the form of the gateways of etcd 3.4 to 3.6."""
 
     message: str = ""
     code: int = 0
     grpc_code: int = 0
 
-    def is_elsewhere_better(self) -> bool:
+    def is_endpoint_failure(self) -> bool:
         """Say whether another endpoint may serve the request."""
-        return self.status in _ELSEWHERE
+        return self.status in _ENDPOINT_FAILURES
 
     def is_unseen(self) -> bool:
-        """Say whether the request surely had no effect."""
+        """Say whether the request certainly had no effect."""
         return any(words in self.message for words in _UNSEEN)
 
-    def is_old_token(self) -> bool:
+    def is_token_stale(self) -> bool:
         """Say whether a new token would help."""
-        return _is_old_token(self.message)
+        return _is_token_stale(self.message)
 
     @property
     def status(self) -> int:
         """The gRPC status."""
         return self.grpc_code or self.code
 
-    def error(self, what: str) -> errors.StoreError:
-        """Return the exception for this answer to the request described by `what`."""
+    def store_error(self, what: str) -> errors.StoreError:
+        """Return the exception for this response to the request that `what` describes."""
         return self._kind()(f"{what}: {self.message}")
 
     def _kind(self) -> type[errors.StoreError]:
         match self.status:
-            case code if code in _ELSEWHERE:
+            case code if code in _ENDPOINT_FAILURES:
                 return errors.Unavailable
             case _ if "lease not found" in self.message:
-                return LeaseGone
+                return LeaseExpired
             case _ if "lease already exists" in self.message:
                 return LeaseTaken
             case _ if "compacted" in self.message:
                 return errors.HistoryCleared
-            case code if code in (_DENIED, _NO_TOKEN) or self.is_old_token():
+            case code if code in (_PERMISSION_DENIED, _UNAUTHENTICATED) or self.is_token_stale():
                 return errors.Unauthorized
             case _ if any(words in self.message for words in _LOGIN):
                 return errors.Unauthorized
@@ -171,18 +171,18 @@ class Failure(msgspec.Struct, frozen=True):
                 return errors.BadRequest
 
 
-class Line(msgspec.Struct, frozen=True):
-    """One line of a stream."""
+class WatchLine(msgspec.Struct, frozen=True):
+    """One line of a watch's stream."""
 
-    result: Told = Told()
-    error: Failure | None = None
+    result: WatchResponse = WatchResponse()
+    error: GatewayError | None = None
 
 
 T = TypeVar("T")
 
 
-def _is_old_token(message: str) -> bool:
-    return any(words in message for words in _OLD_TOKEN)
+def _is_token_stale(message: str) -> bool:
+    return any(words in message for words in _STALE_TOKEN)
 
 
 def encode(body: object) -> bytes:
@@ -191,16 +191,16 @@ def encode(body: object) -> bytes:
 
 
 def decode(body: bytes, form: type[T]) -> T:
-    """Decode an answer; Malformed shows what came instead."""
+    """Decode a response; MalformedResponse shows what came instead."""
     try:
         return msgspec.json.decode(body, type=form, strict=False)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(f"{error} in {body[:80]!r}") from error
+        raise MalformedResponse(f"{error} in {body[:80]!r}") from error
 
 
-def failure(body: bytes) -> Failure:
-    """Decode an error; Malformed if it is not the API's."""
-    found = decode(body, Failure)
+def gateway_error(body: bytes) -> GatewayError:
+    """Decode an error; MalformedResponse if it is not the API's."""
+    found = decode(body, GatewayError)
     if not found.message:
-        raise Malformed(f"no error message in {body[:80]!r}")
+        raise MalformedResponse(f"no error message in {body[:80]!r}")
     return found

@@ -1,4 +1,7 @@
-"""What a call may ask, whatever serves it; BadRequest names what is wrong and where. Pure."""
+"""Checks of a call's arguments that hold for every kind of store.
+
+BadRequest names what is wrong, and where.
+"""
 
 from coordinator.client.core.errors import BadRequest
 from coordinator.client.core.store_protocol import AtIndex, PutCondition, WithValue
@@ -8,7 +11,7 @@ TTL_S_MAX = 2**31 - 1
 
 
 def checked_text(text: str, what: str) -> str:
-    """Return `text` if it has a UTF-8 form, which is all that JSON carries."""
+    """Return `text` if UTF-8 can encode it: JSON carries nothing else."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -17,17 +20,17 @@ def checked_text(text: str, what: str) -> str:
 
 
 def checked_ttl(ttl_s: int, key: str) -> int:
-    """Return `ttl_s` if every server counts it alike."""
+    """Return `ttl_s` if every kind of server counts it in the same way."""
     if not 1 <= ttl_s <= TTL_S_MAX:
         raise BadRequest(f"TTL {ttl_s} of {key}: give 1 to {TTL_S_MAX} seconds")
     return ttl_s
 
 
 def checked_condition(when: PutCondition | None, key: str) -> None:
-    """Refuse a condition that a server would take for another one."""
+    """Refuse a condition that some server would misread."""
     match when:
         case AtIndex(modified) if modified < 1:
-            # A server takes index 0 for no condition at all.
+            # A server takes index 0 for no condition.
             raise BadRequest(f"index {modified} as a condition for {key}: indexes begin with 1")
         case WithValue(value):
             checked_text(value, f"value asked of {key}")

@@ -1,7 +1,7 @@
-"""A local copy of a key prefix, moved forward by `Changes`.
+"""A local copy of a key prefix, kept up to date by `Changes`.
 
-Mirror produces Changes; daemons and their worker processes apply them to a View. Changes
-travel as they are over the workers' channel and to the snapshot on disk.
+A Mirror produces Changes. Daemons and their worker processes apply them to a View. Changes travel
+unchanged over the channel to the workers.
 """
 
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from coordinator.client.core.store_protocol import Entry
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """What moves a view to `index`: entries written and keys removed since the last one.
+    """What brings a view to `index`: the entries written and the keys removed since the last one.
 
-    `reset` says that `entries` is everything there is and the view starts anew with it. The
-    first Changes after a start is one; a later re-list arrives as the difference it made.
+    `reset` says that `entries` is everything, and replaces what the view has. The first Changes
+    after a start has it set. A later listing arrives as the difference that it made.
     """
 
     cluster: str
@@ -31,7 +31,7 @@ class Changes(msgspec.Struct, frozen=True):
 
 
 class View:
-    """Files by key at one index. Not thread-safe: one thread applies and reads."""
+    """Entries by key at one index. Not thread-safe: one thread applies and reads."""
 
     def __init__(self) -> None:
         self.cluster = ""
@@ -40,11 +40,11 @@ class View:
 
     @property
     def entries(self) -> Mapping[str, Entry]:
-        """The files by key, read-only and live: it shows later changes too."""
+        """The entries by key, read-only and live: it shows later changes, too."""
         return MappingProxyType(self._entries)
 
     def apply(self, changes: Changes) -> None:
-        """Move to `changes.index`."""
+        """Bring the view to `changes.index`."""
         if changes.reset:
             self._entries = {}
         for key in changes.removed:

@@ -1,170 +1,162 @@
 """One request to one endpoint, and the judgement whether that endpoint can serve at all."""
 
+import socket
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from http import HTTPStatus
-
-import requests
-from requests.adapters import HTTPAdapter
-from requests.auth import HTTPBasicAuth
-from urllib3.exceptions import MaxRetryError, NewConnectionError, ReadTimeoutError
+from http.client import HTTPConnection, HTTPException, IncompleteRead
+from typing import Self
+from urllib.parse import quote, urlsplit
 
 from coordinator.client.core import v2_responses
-from coordinator.client.core.endpoint import Endpoint, Tls
+from coordinator.client.core.endpoint import Endpoint
+from coordinator.client.core.http_request import EndpointFailed, EndpointSilent, HttpRequest
+from coordinator.client.core.json_lines import MalformedResponse
+from coordinator.client.http.connection_pool import CONNECT_S, ConnectionPool, error_text
+from coordinator.client.http.tls_files import Tls
 
-CONNECT_S = 3.0
 # A v2 server gives up a write after 5 s and two election timeouts: 7 s unless configured.
 ANSWER_S = 10.0
-# Connections kept open for threads that talk at the same time.
-CONNECTIONS_MAX = 16
 NO_V2_API = "serves no v2 API: start etcd (2.1 to 3.5) with --enable-v2, or ask it by the v3 API"
+CHUNK_BYTES_MAX = 2**20
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_FORM = "application/x-www-form-urlencoded"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One HTTP request.
+class OpenResponse:
+    """A response whose headers are here, and whose body is still to be read or closed.
 
-    `extensions` are parameters that only our coordinator knows. `once` forbids to repeat the
-    request after a server may have seen it.
+    One thread reads; any thread may interrupt it.
     """
 
-    method: str
-    path: str
-    params: dict[str, str] = field(default_factory=dict)
-    form: dict[str, str] | None = None
-    extensions: dict[str, str] = field(default_factory=dict)
-    once: bool = False
-    json: bytes | None = None
-    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    def __init__(
+        self, endpoint: Endpoint, connection: HTTPConnection, pool: ConnectionPool
+    ) -> None:
+        # http.client takes the socket from its connection when the server will close it.
+        self._socket = connection.sock
+        self._raw = connection.getresponse()
+        self._endpoint = endpoint
+        self._connection = connection
+        self._pool = pool
+        self._body: bytes | None = None
+        self.status = self._raw.status
+        self.headers = self._raw.headers
 
-    def __str__(self) -> str:
-        return f"{self.method} {self.path}"
+    def read(self) -> bytes:
+        """Return the whole body, and let the next request have the connection."""
+        if self._body is None:
+            with self, _failures():
+                self._body = self._raw.read()
+        return self._body
 
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the body as it comes."""
+        with self, _failures():
+            while chunk := self._raw.read1(CHUNK_BYTES_MAX):
+                yield chunk
+            if self._raw.length:
+                raise IncompleteRead(b"", self._raw.length)
 
-class EndpointFailed(Exception):  # noqa: N818 - what happened, never shown by this name
-    """This endpoint cannot serve; `seen` says that the request may have had its effect."""
-
-    def __init__(self, reason: str, *, seen: bool) -> None:
-        super().__init__(reason)
-        self.seen = seen
-
-
-class Silent(EndpointFailed):
-    """Nothing came for as long as the caller would wait."""
-
-
-class Exchange:
-    """Connections to any endpoint. Thread-safe."""
-
-    def __init__(self, tls: Tls) -> None:
-        self._tls = tls
-        # requests promises threads nothing about Session; its adapter is a locked pool. Nor
-        # does an agent of a host follow a user's proxy variables and ~/.netrc, as Session does.
-        self._adapter = HTTPAdapter(pool_maxsize=CONNECTIONS_MAX)
+    def interrupt(self) -> None:
+        """End the response for the thread that reads it, also where it waits for the network."""
+        with suppress(OSError):  # closed meanwhile: nothing waits there
+            self._socket.shutdown(socket.SHUT_RD)
 
     def close(self) -> None:
-        """Close pooled connections."""
-        self._adapter.close()
+        """Give the connection back if the body was read to its end, else close it."""
+        if self._raw.isclosed() and not self._raw.will_close:
+            self._pool.give_back(self._endpoint, self._connection)
+        else:
+            self._raw.close()
+            self._connection.close()
 
-    def send(self, endpoint: Endpoint, request: Request, silence_s: float) -> requests.Response:
-        """Return the answer once its headers are here, its body still to be read or closed.
+    def __enter__(self) -> Self:
+        return self
 
-        No read waits longer than `silence_s`. EndpointFailed unless a v2 API answers.
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class HttpClient:
+    """Sends requests to any endpoint. Thread-safe."""
+
+    def __init__(self, tls: Tls) -> None:
+        self._pool = ConnectionPool(tls)
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._pool.close()
+
+    def send(self, endpoint: Endpoint, request: HttpRequest, silence_s: float) -> OpenResponse:
+        """Send the request to a v2 API. EndpointFailed if the endpoint serves none.
+
+        No read waits longer than `silence_s`.
         """
         response = self.open(endpoint, request, silence_s)
-        if response.status_code >= HTTPStatus.MULTIPLE_CHOICES:
-            with response, _failures():
-                _judge(response)
+        if response.status >= HTTPStatus.MULTIPLE_CHOICES:
+            _judge(response)
         return response
 
-    def open(self, endpoint: Endpoint, request: Request, silence_s: float) -> requests.Response:
-        """Return whatever answers, as `send` does, without a look at it."""
-        # The v3 API has tokens of its own in the place of a name and a password.
-        user = endpoint.auth if request.json is None else None
-        with _failures():
-            prepared = requests.Request(
-                request.method,
-                f"{endpoint.url}{request.path}",
-                params=request.params,
-                data=request.form if request.json is None else request.json,
-                headers=request.headers,
-                auth=user and HTTPBasicAuth(*user),
-            ).prepare()
-            return self._adapter.send(
-                prepared,
-                stream=True,
-                timeout=(CONNECT_S, silence_s),
-                verify=self._tls.ca_file or True,
-                cert=(self._tls.cert_file, self._tls.key_file) if self._tls.cert_file else None,
-            )
+    def open(self, endpoint: Endpoint, request: HttpRequest, silence_s: float) -> OpenResponse:
+        """Send the request, and return any response. EndpointFailed if there is none."""
+        connection = self._pool.take(endpoint)
+        prefix = quote(urlsplit(endpoint.url).path, safe="/%")
+        try:
+            with _failures():
+                connection.sock.settimeout(CONNECT_S)
+                connection.request(
+                    request.method,
+                    prefix + request.target(),
+                    body=request.body(),
+                    headers=_headers(endpoint, request),
+                )
+                connection.sock.settimeout(silence_s)
+                return OpenResponse(endpoint, connection, self._pool)
+        except BaseException:
+            connection.close()
+            raise
 
 
-def read(response: requests.Response) -> bytes:
-    """Return the rest of the answer, giving the connection back."""
-    with response, _failures():
-        return response.content
+def _headers(endpoint: Endpoint, request: HttpRequest) -> dict[str, str]:
+    headers = {"User-Agent": "slashetc", **request.headers}
+    if request.json is None:
+        if request.form is not None:
+            headers["Content-Type"] = _FORM
+        # On the v3 API the name and password are exchanged for a token.
+        if endpoint.auth is not None:
+            headers["Authorization"] = f"Basic {b64encode(b':'.join(endpoint.auth)).decode()}"
+    return headers
 
 
-def chunks(response: requests.Response) -> Iterator[bytes]:
-    """Yield the answer's bytes as they come."""
-    with response, _failures():
-        yield from response.iter_content(None)
-
-
-def hang_up(response: requests.Response) -> None:
-    """End the answer for the thread that reads it, also where it waits for the network."""
-    # Finished, closed or given back to the pool meanwhile: nothing waits there.
-    with suppress(OSError, ValueError, RuntimeError):
-        response.raw.shutdown()
-
-
-def _judge(response: requests.Response) -> None:
+def _judge(response: OpenResponse) -> None:
     """Let an error of the v2 API pass; fail the endpoint for anything else."""
-    if response.is_redirect:
+    if response.status in _REDIRECTS and "Location" in response.headers:
+        response.close()
         raise EndpointFailed(f"redirects to {response.headers['Location']}", seen=False)
-    by_server = response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+    by_server = response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    body = response.read()
     try:
-        answer = v2_responses.decode(response.content)
-    except v2_responses.Malformed:
-        if response.status_code == HTTPStatus.NOT_FOUND:
+        answer = v2_responses.decode(body)
+    except MalformedResponse:
+        if response.status == HTTPStatus.NOT_FOUND:
             raise EndpointFailed(NO_V2_API, seen=False) from None
-        reason = response.text[:200].strip()
+        reason = body.decode(errors="replace")[:200].strip()
     else:
         if answer.error_code and not by_server:
             return
         reason = answer.reason()
-    raise EndpointFailed(f"answers {response.status_code}: {reason}", seen=by_server)
+    raise EndpointFailed(f"answers {response.status}: {reason}", seen=by_server)
 
 
 @contextmanager
 def _failures() -> Iterator[None]:
+    """Turn what the network does to a request that was sent into EndpointFailed."""
     try:
         yield
-    except OSError as error:  # all that requests raises is one
-        kind = Silent if _is_silence(error) else EndpointFailed
-        raise kind(_why(error), seen=not _is_unsent(error)) from error
-
-
-def _is_unsent(error: OSError) -> bool:
-    if isinstance(error, requests.ConnectTimeout):
-        return True
-    cause = error.args[0] if error.args else None
-    return isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError)
-
-
-def _is_silence(error: OSError) -> bool:
-    cause = error.args[0] if error.args else None
-    return isinstance(error, requests.ReadTimeout) or isinstance(cause, ReadTimeoutError)
-
-
-def _why(error: BaseException) -> str:
-    if isinstance(error, requests.ConnectTimeout):
-        return f"takes no connection within {CONNECT_S:g} s"
-    if isinstance(error, requests.ReadTimeout):
-        return "takes the request and does not answer in time"
-    root = error
-    while (deeper := root.__cause__ or root.__context__) is not None:
-        root = deeper
-    text = root.strerror if isinstance(root, OSError) and root.strerror else str(root)
-    return f"fails: {text or type(root).__name__}"
+    except TimeoutError as error:
+        reason = "takes the request and does not answer in time"
+        raise EndpointSilent(reason, seen=True, answered=False) from error
+    except (OSError, HTTPException) as error:
+        reason = f"fails: {error_text(error)}"
+        raise EndpointFailed(reason, seen=True, answered=False) from error

@@ -1,15 +1,16 @@
 """The Store of our coordinator and of any etcd that serves the v2 API, over HTTP.
 
-What the servers do with each request is etcd's v2 API document; its traps are named at the
-lines that avoid them.
+etcd's v2 API document says what the servers do with each request. A comment at each of its traps
+says how the code avoids it.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Self, TypeVar, assert_never
 
 from coordinator.client.core import key_paths, v2_responses
-from coordinator.client.core.endpoint import Kind, Tls
+from coordinator.client.core.endpoint import ServerKind
 from coordinator.client.core.errors import CompareFailed, Unavailable
+from coordinator.client.core.http_request import HttpRequest
 from coordinator.client.core.store_protocol import (
     Absent,
     AtIndex,
@@ -21,20 +22,22 @@ from coordinator.client.core.store_protocol import (
     WithValue,
 )
 from coordinator.client.core.validation import checked_condition, checked_text, checked_ttl
-from coordinator.client.http.endpoint_pool import Endpoints, of
-from coordinator.client.http.http_client import Request
-from coordinator.client.http.v2_watch import Tail
-from coordinator.client.prefetch import Feed
+from coordinator.client.http.endpoint_pool import EndpointPool, of
+from coordinator.client.http.tls_files import Tls
+from coordinator.client.http.v2_watch import V2ChangeStream
+from coordinator.client.prefetch import PrefetchedWatch
 
-# Each lost round means that another writer won; so many in a row is a storm, not bad luck.
-SWAPS_MAX = 32
+# Each lost attempt means that another writer won; so many in a row is a storm, not bad luck.
+ATTEMPTS_MAX = 32
 T = TypeVar("T")
 
 
 class HttpStore:
     """The v2 API on a list of endpoints; nothing is asked before the first call. Thread-safe."""
 
-    def __init__(self, endpoints: str | Sequence[str] | Endpoints, tls: Tls | None = None) -> None:
+    def __init__(
+        self, endpoints: str | Sequence[str] | EndpointPool, tls: Tls | None = None
+    ) -> None:
         self._endpoints = of(endpoints, tls)
 
     def close(self) -> None:
@@ -49,33 +52,33 @@ class HttpStore:
 
     def shows_hidden(self) -> bool:
         """Say whether listings and watches have keys with a segment that begins with `_`."""
-        return self._endpoints.kind() is Kind.COORDINATOR
+        return self._endpoints.kind() is ServerKind.COORDINATOR
 
     def get(self, key: str, *, quorum: bool = True) -> Entry:
-        """Read one file."""
+        """Read one key."""
         params = {"quorum": "true"} if quorum else {}
-        return self._ask(key, Request("GET", _path(key), params)).entry()
+        return self._ask(key, HttpRequest("GET", _path(key), params)).entry()
 
     def list(self, prefix: str) -> Listing:
-        """Read every file below `prefix` at one index, linearizably.
+        """Read every key below `prefix` at one index, linearizably.
 
-        A follower that lags could otherwise answer with an index the caller has seen pass.
+        Otherwise a follower that lags could answer with an index that the caller is already past.
         """
-        request = Request(
+        request = HttpRequest(
             "GET",
             key_paths.url_path(key_paths.checked_prefix(prefix)),
             {"recursive": "true", "sorted": "true", "quorum": "true"},
             extensions={"hidden": "true"},
         )
         reply = self._endpoints.ask(request)
-        if reply.answer.error_code in v2_responses.MISSING_CODES:
-            return Listing(reply.cluster, reply.answer.index, ())
-        if reply.answer.error_code:
-            raise reply.answer.error(f"list {prefix}")
+        if reply.response.error_code in v2_responses.MISSING_CODES:
+            return Listing(reply.cluster, reply.response.index, ())
+        if reply.response.error_code:
+            raise reply.response.error(f"list {prefix}")
         if reply.index is None:
-            raise Unavailable(f"list {prefix}: the answer has lost its X-Etcd-Index on the way")
+            raise Unavailable(f"list {prefix}: the response has lost its X-Etcd-Index on the way")
         # Sorted by path segment already, which is nearly the order of whole keys.
-        entries = sorted(reply.answer.node.files(), key=lambda entry: entry.key)
+        entries = sorted(reply.response.node.files(), key=lambda entry: entry.key)
         return Listing(reply.cluster, reply.index, tuple(entries))
 
     def put(
@@ -86,7 +89,7 @@ class HttpStore:
         ttl_s: int | None = None,
         when: PutCondition | None = None,
     ) -> Entry:
-        """Write one file, atomically with its condition; no TTL given removes one."""
+        """Write one key, atomically with its condition. Without a TTL the key does not expire."""
         checked_condition(when, key)
         form = {"value": checked_text(value, f"value of {key}")}
         if ttl_s is not None:
@@ -103,26 +106,26 @@ class HttpStore:
             case WithValue(old) if old:
                 form["prevValue"] = old
             case Present() | WithValue():
-                # An update to "" is taken for one of a directory's TTL, and an empty
-                # prevValue is refused: both are said by the index instead.
+                # A server takes an update to "" for one of a directory's TTL, and refuses an empty
+                # prevValue. Both conditions are put as one on the index instead.
                 old_value = when.value if isinstance(when, WithValue) else None
                 return self._swap(
                     key, old_value, lambda at: self.put(key, value, ttl_s=ttl_s, when=at)
                 )
             case _:
                 assert_never(when)
-        request = Request("PUT", _path(key), form=form, once=when is not None)
+        request = HttpRequest("PUT", _path(key), form=form, once=when is not None)
         return self._ask(key, request).entry()
 
     def refresh(self, key: str, ttl_s: int) -> None:
-        """Start the key's TTL anew without waking watchers."""
+        """Restart the key's TTL without waking watchers."""
         form = {"refresh": "true", "ttl": str(checked_ttl(ttl_s, key))}
-        self._ask(key, Request("PUT", _path(key), form=form))
+        self._ask(key, HttpRequest("PUT", _path(key), form=form))
 
     def delete(
         self, key: str, *, recursive: bool = False, when: DeleteCondition | None = None
     ) -> None:
-        """Remove one file, or with `recursive` all below the key. Never sent twice."""
+        """Remove one key, or with `recursive` all below the key. Never sent twice."""
         checked_condition(when, key)
         params = {"recursive": "true"} if recursive else {}
         match when:
@@ -137,20 +140,21 @@ class HttpStore:
                 params["prevValue"] = old
             case _:
                 assert_never(when)
-        self._ask(key, Request("DELETE", _path(key), params, once=True))
+        self._ask(key, HttpRequest("DELETE", _path(key), params, once=True))
 
-    def watch(self, prefix: str, after: int, *, cluster: str = "") -> Feed:
+    def watch(self, prefix: str, after: int, *, cluster: str = "") -> PrefetchedWatch:
         """Follow changes at or below `prefix` with an index above `after`."""
-        return Feed(Tail(self._endpoints, key_paths.checked_prefix(prefix), after, cluster))
+        key_paths.checked_prefix(prefix)
+        return PrefetchedWatch(V2ChangeStream(self._endpoints, prefix, after, cluster))
 
-    def _ask(self, key: str, request: Request) -> v2_responses.Node:
-        answer = self._endpoints.ask(request).answer
-        if answer.error_code:
-            raise answer.error(f"{request.method.lower()} {key}")
-        return answer.node
+    def _ask(self, key: str, request: HttpRequest) -> v2_responses.V2Node:
+        response = self._endpoints.ask(request).response
+        if response.error_code:
+            raise response.error(f"{request.method.lower()} {key}")
+        return response.node
 
     def _swap(self, key: str, old: str | None, act: Callable[[AtIndex], T]) -> T:
-        for _ in range(SWAPS_MAX):
+        for _ in range(ATTEMPTS_MAX):
             entry = self.get(key)
             if old is not None and entry.value != old:
                 raise CompareFailed(f"{key} has the value {entry.value[:80]!r}, not {old!r}")
@@ -158,7 +162,7 @@ class HttpStore:
                 return act(AtIndex(entry.modified))
             except CompareFailed:
                 continue
-        raise Unavailable(f"{key} changed {SWAPS_MAX} times under this call: try again")
+        raise Unavailable(f"{key} changed {ATTEMPTS_MAX} times during this call: try again")
 
 
 def _path(key: str) -> str:

@@ -1,12 +1,12 @@
-"""Following a prefix over HTTP: one stream of our coordinator, chained long polls of etcd.
+"""Follows a prefix on the v2 API: by one stream of our coordinator, by long polls of etcd.
 
-etcd's own streams are not used: they replay one past event only, and drop a slow reader's
-events without a word. A long poll asks for the first event at or after an index, so that
-nothing is lost between two of them while the server's history reaches back far enough.
+etcd's own streams are not used. They replay only one past event, and they drop the events of a
+slow reader without an error. A long poll asks for the first event at or after an index, so nothing
+is lost between two polls while the server's history reaches back far enough.
 
-A silent poll proves nothing: an event may be lost with its connection. So only events move a
-poll's index on, and a server where others write much will answer one day that the history is
-cleared. That costs a listing; to believe the silence would cost a change.
+A silent poll proves nothing: an event may be lost together with its connection. So only events
+move a poll's index on. Where others write much, the server will at some time answer that the
+history is cleared, which costs a new listing. To trust the silence instead could lose a change.
 """
 
 import threading
@@ -14,49 +14,49 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import assert_never
 
-import requests
-
 from coordinator.client.core import key_paths
-from coordinator.client.core.endpoint import Endpoint, Kind
+from coordinator.client.core.endpoint import Endpoint, ServerKind
 from coordinator.client.core.errors import HistoryCleared, Unavailable
+from coordinator.client.core.http_request import EndpointFailed, HttpRequest
+from coordinator.client.core.json_lines import LineSplitter
 from coordinator.client.core.store_protocol import Event, Progress
-from coordinator.client.core.v2_responses import Lines
-from coordinator.client.http.endpoint_pool import Endpoints, cluster_of, decode, index_of
-from coordinator.client.http.http_client import EndpointFailed, Request, chunks, hang_up, read
+from coordinator.client.http.endpoint_pool import EndpointPool, cluster_of, decode, index_of
+from coordinator.client.http.http_client import OpenResponse
 
 PROGRESS_S = 10
-# Three missed marks are a dead connection; etcd's polls get as long, having no marks.
+# Three missed marks mean a dead connection. etcd's polls have no marks and get the same time.
 SILENCE_S = 3.0 * PROGRESS_S
-# A poll that ends empty at once, as those of a stopping server do, must not become a hot loop.
+# A stopping server ends its polls at once and empty. That must not become a busy loop.
 EMPTY_PAUSE_S = 0.1
-# A follower may lag behind the index its client got from the leader; a restored store stays so.
+# A follower may lag behind the index that its client got from the leader. A restored store stays
+# behind.
 LAG_PAUSE_S = 0.1
 LAG_PAUSES_MAX = 10
 
-_Opened = tuple[Endpoint, Kind, requests.Response]
+_Opened = tuple[Endpoint, ServerKind, OpenResponse]
 
 
-class Tail:
-    """Changes of one prefix after an index, for one thread; `interrupt` is for the others."""
+class V2ChangeStream:
+    """Changes of one prefix after an index. One thread iterates; any thread may interrupt."""
 
-    def __init__(self, endpoints: Endpoints, prefix: str, after: int, cluster: str) -> None:
+    def __init__(self, endpoints: EndpointPool, prefix: str, after: int, cluster: str) -> None:
         self._endpoints = endpoints
         self._prefix = prefix
         self._after = after
         self._cluster = cluster
         self._interrupted = threading.Event()
-        self._response: requests.Response | None = None
+        self._response: OpenResponse | None = None
 
     def changes(self) -> Iterator[Event | Progress]:
-        """Yield what happens until interrupted; HistoryCleared, Unavailable and the like."""
+        """Yield Progress(after), then each change, blocking. Ends with a StoreError."""
         endpoint, kind, response = self._open()
         yield Progress(self._after)
         while not self._interrupted.is_set():
             try:
                 match kind:
-                    case Kind.COORDINATOR:
+                    case ServerKind.COORDINATOR:
                         yield from self._stream(response)
-                    case Kind.ETCD | Kind.ETCD3:
+                    case ServerKind.ETCD | ServerKind.ETCD3:
                         yield from self._poll(response)
                     case _:
                         assert_never(kind)
@@ -69,7 +69,7 @@ class Tail:
         """End `changes` from another thread, also where it waits for the network."""
         self._interrupted.set()
         if (response := self._response) is not None:
-            hang_up(response)
+            response.interrupt()
 
     def _open(self) -> _Opened:
         for _ in range(LAG_PAUSES_MAX):
@@ -85,7 +85,7 @@ class Tail:
             self._interrupted.wait(LAG_PAUSE_S)
         raise HistoryCleared(f"watch {self._prefix}: the store is behind index {self._after}")
 
-    def _send(self, endpoint: Endpoint, kind: Kind) -> _Opened:
+    def _send(self, endpoint: Endpoint, kind: ServerKind) -> _Opened:
         response = self._endpoints.send(endpoint, kind, self._request(), SILENCE_S)
         cluster = cluster_of(response)
         self._cluster = self._cluster or cluster
@@ -94,30 +94,30 @@ class Tail:
             raise HistoryCleared(
                 f"watch {self._prefix}: {endpoint} is of cluster {cluster}, not {self._cluster}"
             )
-        if response.status_code >= HTTPStatus.BAD_REQUEST:
-            raise decode(read(response)).error(f"watch {self._prefix}")
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            raise decode(response.read()).error(f"watch {self._prefix}")
         return endpoint, kind, response
 
-    def _request(self) -> Request:
-        return Request(
+    def _request(self) -> HttpRequest:
+        return HttpRequest(
             "GET",
             key_paths.url_path(self._prefix),
             {"wait": "true", "recursive": "true", "waitIndex": str(self._after + 1)},
             extensions={"stream": "true", "hidden": "true", "progress": str(PROGRESS_S)},
         )
 
-    def _stream(self, response: requests.Response) -> Iterator[Event | Progress]:
-        lines = Lines()
-        for chunk in chunks(response):
+    def _stream(self, response: OpenResponse) -> Iterator[Event | Progress]:
+        lines = LineSplitter()
+        for chunk in response.chunks():
             for line in lines.feed(chunk):
                 yield from self._move(line, hidden=True)
         raise EndpointFailed("ended the stream", seen=True)
 
-    def _poll(self, response: requests.Response) -> Iterator[Event | Progress]:
+    def _poll(self, response: OpenResponse) -> Iterator[Event | Progress]:
         try:
-            body = read(response)
+            body = response.read()
         except EndpointFailed:
-            body = b""  # silent or cut: the next poll finds out which
+            body = b""  # silent or cut off: the next poll finds out which
         for line in body.splitlines():
             yield from self._move(line, hidden=False)
         if not body:
@@ -125,12 +125,12 @@ class Tail:
             self._interrupted.wait(EMPTY_PAUSE_S)
 
     def _move(self, line: bytes, *, hidden: bool) -> Iterator[Event | Progress]:
-        answer = decode(line)
-        if answer.error_code:
-            raise answer.error(f"watch {self._prefix}")
-        change = answer.change(self._prefix, hidden=hidden)
+        response = decode(line)
+        if response.error_code:
+            raise response.error(f"watch {self._prefix}")
+        change = response.change(self._prefix, hidden=hidden)
         if isinstance(change, Event) and change.index <= self._after:
-            return  # told before
+            return  # yielded before
         if change.index < self._after:
             raise HistoryCleared(
                 f"watch {self._prefix}: the index went back from {self._after} to {change.index}"

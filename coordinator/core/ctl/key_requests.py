@@ -1,22 +1,22 @@
-"""What each command asks of the keys API.
+"""The requests of coordctl's commands to the keys API.
 
 Conditions go into the query and contents into the body, as etcdctl sends them. Requests that
-create, compare or delete are sent once: a second try could not tell its own effect from
-another's.
+create, compare or delete are sent once: a second attempt could not tell its own effect from that
+of another client.
 """
 
 import posixpath
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from coordinator.client.http.http_client import Request
+from coordinator.client.core.http_request import HttpRequest
 
 _TRUE = "true"
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """How to read."""
+class ReadOptions:
+    """How to read a key or directory."""
 
     quorum: bool = False
     recursive: bool = False
@@ -24,46 +24,46 @@ class Look:
 
 
 def path(key: str) -> str:
-    """Return the URL path of a key; `a`, `/a/` and `//b/../a` are the same one."""
+    """Return the URL path of a key. `a`, `/a/` and `//b/../a` are the same key."""
     clean = posixpath.normpath(f"/{key}").lstrip("/")
     return f"/v2/keys/{quote(clean)}" if clean else "/v2/keys/"
 
 
-def get(key: str, look: Look) -> Request:
+def get(key: str, options: ReadOptions) -> HttpRequest:
     """Read a key or directory."""
-    wanted = {"quorum": look.quorum, "recursive": look.recursive, "sorted": look.sort}
-    return Request("GET", path(key), {name: str(on).lower() for name, on in wanted.items()})
+    flags = {"quorum": options.quorum, "recursive": options.recursive, "sorted": options.sort}
+    return HttpRequest("GET", path(key), {name: str(on).lower() for name, on in flags.items()})
 
 
-def put(key: str, value: str, ttl_s: int, **conditions: str) -> Request:
-    """Write a file; conditions by their API names, those that are empty do not count."""
+def put(key: str, value: str, ttl_s: int, **conditions: str) -> HttpRequest:
+    """Write a file. Conditions have their API names; an empty one is none."""
     params = {name: text for name, text in conditions.items() if text}
     once = bool(set(params) - {"prevExist"}) or params.get("prevExist") == "false"
     form = {"value": value, **_ttl(ttl_s)}
-    return Request("PUT", path(key), params, form, once=once)
+    return HttpRequest("PUT", path(key), params, form, once=once)
 
 
-def in_order(directory: str, value: str, ttl_s: int) -> Request:
-    """Create a file that the server names."""
-    return Request("POST", path(directory), form={"value": value, **_ttl(ttl_s)}, once=True)
+def create_in_order(directory: str, value: str, ttl_s: int) -> HttpRequest:
+    """Create a file whose name the server chooses, in ascending order."""
+    return HttpRequest("POST", path(directory), form={"value": value, **_ttl(ttl_s)}, once=True)
 
 
-def put_directory(key: str, ttl_s: int, prev_exist: str = "") -> Request:
-    """Make (`false`), update (`true`) or set a directory."""
+def put_directory(key: str, ttl_s: int, prev_exist: str = "") -> HttpRequest:
+    """Create (`false`), update (`true`) or set a directory."""
     params = {"dir": _TRUE} | ({"prevExist": prev_exist} if prev_exist else {})
-    return Request("PUT", path(key), params, _ttl(ttl_s), once=prev_exist == "false")
+    return HttpRequest("PUT", path(key), params, _ttl(ttl_s), once=prev_exist == "false")
 
 
-def delete(key: str, **conditions: str) -> Request:
-    """Remove a key; conditions and flags by their API names, those that are empty do not count."""
+def delete(key: str, **conditions: str) -> HttpRequest:
+    """Remove a key. Conditions and flags have their API names; an empty one is none."""
     params = {name: text for name, text in conditions.items() if text}
-    return Request("DELETE", path(key), params, once=True)
+    return HttpRequest("DELETE", path(key), params, once=True)
 
 
-def wait(key: str, from_index: int, *, recursive: bool) -> Request:
-    """Wait for the first event at or after an index; 0 for the next one."""
+def wait(key: str, from_index: int, *, recursive: bool) -> HttpRequest:
+    """Wait for the first event at or after an index; 0 waits for the next one."""
     params = {"wait": _TRUE, "recursive": str(recursive).lower()}
-    return Request(
+    return HttpRequest(
         "GET", path(key), params | ({"waitIndex": str(from_index)} if from_index else {})
     )
 

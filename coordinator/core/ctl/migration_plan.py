@@ -1,18 +1,18 @@
-"""What a migration has to do, and whether it is done. Pure."""
+"""How a target differs from a source, and so what a migration has to do."""
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from coordinator.client import Entry, Listing
+from coordinator.client.core.store_protocol import Entry, Listing
 
-# Two stores count whole seconds by clocks of their own, and etcd looks for ended leases twice a
-# second; ends this near to each other are the same.
-END_SLACK_S = 3.0
+# Two stores count whole seconds on clocks of their own, and etcd looks for expired leases twice a
+# second. Expiries that are this near to each other are the same.
+EXPIRY_SLACK_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class MigrationPlan:
     """How a target differs from a source."""
 
     new: tuple[Entry, ...]
@@ -21,7 +21,7 @@ class Plan:
     same: int
 
     def facts(self) -> dict[str, object]:
-        """Count it."""
+        """Return the counts that are printed."""
         written = (*self.new, *self.changed)
         return {
             "copy": len(self.new),
@@ -32,35 +32,35 @@ class Plan:
         }
 
 
-def plan(source: Iterable[Entry], target: Iterable[Entry]) -> Plan:
-    """Compare two listings; indexes are each store's own."""
-    there = {entry.key: entry for entry in target}
+def plan(source: Iterable[Entry], target: Iterable[Entry]) -> MigrationPlan:
+    """Compare two listings. Indexes are not compared: each store has its own."""
+    remaining = {entry.key: entry for entry in target}
     new, changed, same = list[Entry](), list[Entry](), 0
     for entry in source:
-        found = there.pop(entry.key, None)
+        found = remaining.pop(entry.key, None)
         if found is None:
             new.append(entry)
         elif is_same(entry, found):
             same += 1
         else:
             changed.append(entry)
-    return Plan(tuple(new), tuple(changed), tuple(there), same)
+    return MigrationPlan(tuple(new), tuple(changed), tuple(remaining), same)
 
 
 def is_same(one: Entry, other: Entry) -> bool:
-    """Say whether two files have one value and one end."""
-    return one.value == other.value and ends_alike(one.expires_at, other.expires_at)
+    """Say whether two keys have the same value and expiry."""
+    return one.value == other.value and is_same_expiry(one.expires_at, other.expires_at)
 
 
-def ends_alike(one: float | None, other: float | None) -> bool:
-    """Say whether two ends are the same but for the clocks."""
+def is_same_expiry(one: float | None, other: float | None) -> bool:
+    """Say whether two expiries are the same, allowing for the difference of clocks."""
     if one is None or other is None:
         return one is other
-    return abs(one - other) <= END_SLACK_S
+    return abs(one - other) <= EXPIRY_SLACK_S
 
 
-def may_be_one(before: Listing, other: Listing, after: Listing) -> bool:
-    """Say whether the listing in the middle may be of the store that the outer two are of.
+def may_be_one_store(before: Listing, other: Listing, after: Listing) -> bool:
+    """Say whether `other`, listed between the two, may be of the same store as they.
 
     The cluster id alone does not tell: it is computed from settings, which two stores may share.
     """
@@ -70,7 +70,7 @@ def may_be_one(before: Listing, other: Listing, after: Listing) -> bool:
 
 
 def left_s(entry: Entry, now_s: float) -> int | None:
-    """Return the TTL that gives a copy the same end; 0 if that is past."""
+    """Return the TTL that gives a copy the same expiry, 0 if the key has expired."""
     if entry.expires_at is None:
         return None
     return max(0, math.ceil(entry.expires_at - now_s))

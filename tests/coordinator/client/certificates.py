@@ -6,7 +6,7 @@ from pathlib import Path
 from rig.processes import require
 
 
-class Papers:
+class CertificateFiles:
     """Keys and certificates in a directory: an authority, a server's, a client's, a stranger."""
 
     def __init__(self, directory: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from coordinator.client import KeyNotFound, connect
 from rig.processes import Coordinator, Etcd
-from tests.coordinator.client.certificates import Papers
-from tests.coordinator.client.stores_under_test import World, in_memory
+from tests.coordinator.client.certificates import CertificateFiles
+from tests.coordinator.client.stores_under_test import StoreUnderTest, in_memory
 from tests.coordinator.client.three_members import coordinators, etcd_cluster
 
 SERVERS = ("etcd", "coordinator", "etcd3")
@@ -47,7 +47,7 @@ def coordinator_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(params=("memory", *SERVERS, *TRIOS))
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
+def world(request: pytest.FixtureRequest) -> Iterator[StoreUnderTest]:
     if request.param == "memory":
         yield in_memory()
         return
@@ -55,22 +55,22 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 
 @pytest.fixture(params=SERVERS)
-def served(request: pytest.FixtureRequest) -> Iterator[World]:
+def served(request: pytest.FixtureRequest) -> Iterator[StoreUnderTest]:
     """A world behind a real server."""
     yield from _world(request)
 
 
 @pytest.fixture(params=("etcd", "coordinator"))
-def v2_served(request: pytest.FixtureRequest) -> Iterator[World]:
+def v2_served(request: pytest.FixtureRequest) -> Iterator[StoreUnderTest]:
     """A world behind a real server of the v2 API."""
     yield from _world(request)
 
 
-def _world(request: pytest.FixtureRequest) -> Iterator[World]:
+def _world(request: pytest.FixtureRequest) -> Iterator[StoreUnderTest]:
     url = request.getfixturevalue(f"{request.param}_url")
     with connect(url) as store:
         # Of several members any serves; helpers that speak HTTP themselves take the first.
-        world = World(request.param.removesuffix("_trio"), store, url.split(",")[0])
+        world = StoreUnderTest(request.param.removesuffix("_trio"), store, url.split(",")[0])
         yield world
         # No TTL of this test may take an index in the middle of another.
         with suppress(KeyNotFound):
@@ -78,5 +78,5 @@ def _world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 
 @pytest.fixture(scope="session")
-def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
-    return Papers(tmp_path_factory.mktemp("papers"))
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
+    return CertificateFiles(tmp_path_factory.mktemp("certificates"))

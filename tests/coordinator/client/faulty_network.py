@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 from rig.processes import Coordinator, Running, answers, free_port, require
 
 CHUNK_BYTES = 65536
-# What /version answers on an etcd, for `Answering`.
+# What /version answers on an etcd, for `ScriptedServer`.
 ETCD = (200, b'{"etcdserver":"3.4.0","etcdcluster":"3.4.0"}', {})
 # What an etcd that serves the v2 API answers for a key that it does not have.
 NO_V2_KEY = (404, b'{"errorCode":100,"message":"Key not found","index":1}', {})
 
 
-class Cable:
+class FaultyLink:
     """A TCP line to a server that can be cut, mended, and made to pass nothing on."""
 
     def __init__(self, url: str) -> None:
@@ -102,7 +102,7 @@ class Cable:
         return True
 
 
-class Answering:
+class ScriptedServer:
     """An HTTP server that gives prepared answers: status, body, headers by path and query."""
 
     def __init__(self, prepared: dict[str, tuple[int, bytes, dict[str, str]]]) -> None:
@@ -144,7 +144,7 @@ class Answering:
         self._server.server_close()
 
 
-class Life:
+class StoreProcess:
     """One life of a store at a fixed address; `directory` is what it remembers."""
 
     def __init__(self, kind: str) -> None:
@@ -158,11 +158,11 @@ class Life:
         directory.mkdir(parents=True, exist_ok=True)
         if self.kind == "coordinator":
             return Coordinator(directory, "--initial-cluster-token", token, port=self._client)
-        member = Member("default", self._client, self._peer)
+        member = EtcdMember("default", self._client, self._peer)
         return member.begin(directory, [member], token)
 
 
-class Member:
+class EtcdMember:
     """An etcd by its ports, which its peers must know before it runs."""
 
     def __init__(self, name: str, client: int, peer: int, scheme: str = "http") -> None:
@@ -171,7 +171,7 @@ class Member:
         self.peer_url = f"http://127.0.0.1:{peer}"
 
     def begin(
-        self, directory: Path, members: Sequence["Member"], token: str = "first", *flags: str
+        self, directory: Path, members: Sequence["EtcdMember"], token: str = "first", *flags: str
     ) -> Running:
         """Start it as one of `members`; for one alone, wait until it serves."""
         flags = flags or ("--enable-v2",)

@@ -20,7 +20,7 @@ _places = itertools.count(1)
 
 
 @dataclass
-class Clock:
+class ManualClock:
     now_s: float = 1_700_000_000.0
 
     def __call__(self) -> float:
@@ -28,13 +28,13 @@ class Clock:
 
 
 @dataclass
-class World:
+class StoreUnderTest:
     """One store, and a place in it that no other test has."""
 
     kind: str
     store: Store
     url: str = ""
-    clock: Clock = field(default_factory=Clock)
+    clock: ManualClock = field(default_factory=ManualClock)
     place: str = field(default_factory=lambda: f"/test-{next(_places)}")
 
     @property
@@ -77,9 +77,9 @@ class World:
         return not self.store.list(key).entries
 
 
-def in_memory() -> World:
-    clock = Clock()
-    return World("memory", MemoryStore(clock=clock), clock=clock)
+def in_memory() -> StoreUnderTest:
+    clock = ManualClock()
+    return StoreUnderTest("memory", MemoryStore(clock=clock), clock=clock)
 
 
 def fill(url: str, keys: Iterable[str]) -> None:
@@ -127,7 +127,7 @@ def _read_answer(line: Callable[[], bytes], read: Callable[[int], bytes]) -> Non
     assert len(read(length)) == length
 
 
-class Receiver:
+class MirrorReceiver:
     """What a mirror delivers to, with a view of it."""
 
     def __init__(self) -> None:

@@ -8,14 +8,19 @@ import pytest
 
 from coordinator.client import Mirror, Store, Unavailable, connect
 from rig.processes import wait_until
-from tests.coordinator.client.stores_under_test import Receiver
-from tests.coordinator.client.three_members import CLUSTERS, Cluster, coordinators, etcd_cluster
+from tests.coordinator.client.stores_under_test import MirrorReceiver
+from tests.coordinator.client.three_members import (
+    CLUSTERS,
+    ThreeMembers,
+    coordinators,
+    etcd_cluster,
+)
 
 WRITES = 600
 
 
 @pytest.fixture(params=(*CLUSTERS, "coordinator"))
-def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cluster]:
+def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ThreeMembers]:
     if request.param == "coordinator":
         with coordinators(tmp_path) as ours:
             yield ours
@@ -38,12 +43,12 @@ def is_put(store: Store, number: int) -> bool:
     return True
 
 
-def agrees(store: Store, receiver: Receiver) -> bool:
+def agrees(store: Store, receiver: MirrorReceiver) -> bool:
     return receiver.entries() == {entry.key: entry for entry in store.list("/app").entries}
 
 
-def test_a_watch_goes_on_when_the_leader_is_lost(cluster: Cluster) -> None:
-    receiver = Receiver()
+def test_a_watch_goes_on_when_the_leader_is_lost(cluster: ThreeMembers) -> None:
+    receiver = MirrorReceiver()
     with connect(cluster.endpoints) as store, ThreadPoolExecutor(1) as threads:
         mirror = Mirror(connect(cluster.endpoints), "/app", receiver)
         mirror.start()
@@ -67,8 +72,8 @@ def test_a_watch_goes_on_when_the_leader_is_lost(cluster: Cluster) -> None:
     assert not any(changes.reset for changes in receiver.changes[1:])
 
 
-def test_a_watch_goes_on_when_all_members_start_again(cluster: Cluster) -> None:
-    receiver = Receiver()
+def test_a_watch_goes_on_when_all_members_start_again(cluster: ThreeMembers) -> None:
+    receiver = MirrorReceiver()
     with connect(cluster.endpoints) as store:
         store.put("/app/a", "1")
         mirror = Mirror(connect(cluster.endpoints), "/app", receiver)
@@ -88,8 +93,10 @@ def test_a_watch_goes_on_when_all_members_start_again(cluster: Cluster) -> None:
     assert not any(changes.reset for changes in receiver.changes[1:])
 
 
-def test_without_a_majority_nothing_is_written_and_the_last_state_holds(cluster: Cluster) -> None:
-    receiver = Receiver()
+def test_without_a_majority_nothing_is_written_and_the_last_state_holds(
+    cluster: ThreeMembers,
+) -> None:
+    receiver = MirrorReceiver()
     with connect(cluster.endpoints) as store:
         store.put("/app/a", "1")
         mirror = Mirror(connect(cluster.endpoints), "/app", receiver)

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from coordinator.client import BadRequest, Changes, Entry, Mirror, Store, Unavailable, connect
-from coordinator.client import mirror as mirrors
-from coordinator.client.http import http_client, server_probe, v2_watch
+from coordinator.client import mirror as mirror_module
+from coordinator.client.core.mirror_snapshot import MirrorSnapshot, decode, encode
+from coordinator.client.http import connection_pool, server_probe, v2_watch
 from coordinator.client.memory_store import MemoryStore
-from coordinator.client.mirror_cache import Saved, decode, encode
-from coordinator.client.v3 import v3_watch as v3_tail
+from coordinator.client.v3 import v3_watch
 from rig.processes import answers, free_port, wait_until
-from tests.coordinator.client.faulty_network import Cable, Life, Member
-from tests.coordinator.client.stores_under_test import Receiver, World, fill
+from tests.coordinator.client.faulty_network import EtcdMember, FaultyLink, StoreProcess
+from tests.coordinator.client.stores_under_test import MirrorReceiver, StoreUnderTest, fill
 
-Follow = Callable[..., tuple[Mirror, Receiver]]
+Follow = Callable[..., tuple[Mirror, MirrorReceiver]]
 
 
 @pytest.fixture
@@ -26,8 +26,10 @@ def follow() -> Iterator[Follow]:
     """Start mirrors that end with the test."""
     with ExitStack() as ends:
 
-        def start(store: Store, prefix: str, cache: Path | None = None) -> tuple[Mirror, Receiver]:
-            receiver = Receiver()
+        def start(
+            store: Store, prefix: str, cache: Path | None = None
+        ) -> tuple[Mirror, MirrorReceiver]:
+            receiver = MirrorReceiver()
             mirror = Mirror(store, prefix, receiver, cache=cache)
             ends.callback(mirror.stop)
             mirror.start()
@@ -37,8 +39,8 @@ def follow() -> Iterator[Follow]:
 
 
 @pytest.fixture(params=["etcd", "coordinator", "etcd3"])
-def life(request: pytest.FixtureRequest) -> Life:
-    return Life(request.param)
+def life(request: pytest.FixtureRequest) -> StoreProcess:
+    return StoreProcess(request.param)
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def away(mirror: Mirror) -> str:
     return mirror.status().error
 
 
-def test_the_first_changes_reset_and_hold_everything(world: World, follow: Follow) -> None:
+def test_the_first_changes_reset_and_hold_everything(world: StoreUnderTest, follow: Follow) -> None:
     entries = tuple(world.store.put(world.key(name), name) for name in ("a", "b/c"))
     mirror, receiver = follow(world.store, world.place)
     receiver.wait_for({entry.key: entry.value for entry in entries})
@@ -68,14 +70,16 @@ def test_the_first_changes_reset_and_hold_everything(world: World, follow: Follo
     assert (status.connected, status.index, status.error) == (True, index, "")
 
 
-def test_the_first_changes_come_also_for_an_empty_prefix(world: World, follow: Follow) -> None:
+def test_the_first_changes_come_also_for_an_empty_prefix(
+    world: StoreUnderTest, follow: Follow
+) -> None:
     _, receiver = follow(world.store, world.place)
     wait_until(lambda: receiver.changes, "the reset has come")
     assert receiver.changes[0].reset
     assert receiver.values() == {}
 
 
-def test_each_change_arrives_as_a_difference(world: World, follow: Follow) -> None:
+def test_each_change_arrives_as_a_difference(world: StoreUnderTest, follow: Follow) -> None:
     world.store.put(world.key("a"), "1")
     _, receiver = follow(world.store, world.place)
     receiver.wait_for({world.key("a"): "1"})
@@ -89,7 +93,7 @@ def test_each_change_arrives_as_a_difference(world: World, follow: Follow) -> No
     assert receiver.changes[-1].touched() == (world.key("a"),)
 
 
-def test_a_prefix_is_whole_segments(world: World, follow: Follow) -> None:
+def test_a_prefix_is_whole_segments(world: StoreUnderTest, follow: Follow) -> None:
     world.store.put(world.key("app2/x"), "other")
     world.store.put(world.key("app/x"), "1")
     _, receiver = follow(world.store, world.key("app"))
@@ -101,10 +105,12 @@ def test_a_prefix_is_whole_segments(world: World, follow: Follow) -> None:
 
 def test_a_prefix_that_names_nothing_is_refused_at_once() -> None:
     with pytest.raises(BadRequest, match="/app/"):
-        Mirror(MemoryStore(), "/app/", Receiver())
+        Mirror(MemoryStore(), "/app/", MirrorReceiver())
 
 
-def test_a_deleted_directory_takes_all_below_in_one_change(world: World, follow: Follow) -> None:
+def test_a_deleted_directory_takes_all_below_in_one_change(
+    world: StoreUnderTest, follow: Follow
+) -> None:
     names = [world.key(f"dir/{number}/x") for number in range(20)]
     for name in names:
         world.store.put(name, "v")
@@ -116,7 +122,9 @@ def test_a_deleted_directory_takes_all_below_in_one_change(world: World, follow:
     assert set(receiver.changes[-1].removed) == set(names)
 
 
-def test_a_directory_deleted_above_the_prefix_takes_it_all(world: World, follow: Follow) -> None:
+def test_a_directory_deleted_above_the_prefix_takes_it_all(
+    world: StoreUnderTest, follow: Follow
+) -> None:
     world.store.put(world.key("above/app/x"), "v")
     _, receiver = follow(world.store, world.key("above/app"))
     receiver.wait_for({world.key("above/app/x"): "v"})
@@ -126,7 +134,7 @@ def test_a_directory_deleted_above_the_prefix_takes_it_all(world: World, follow:
     receiver.wait_for({world.key("above/app/y"): "again"})
 
 
-def test_many_changes_arrive_in_few_deliveries(world: World, follow: Follow) -> None:
+def test_many_changes_arrive_in_few_deliveries(world: StoreUnderTest, follow: Follow) -> None:
     _, receiver = follow(world.store, world.place)
     wait_until(lambda: receiver.changes, "the reset has come")
     if world.url:
@@ -144,9 +152,9 @@ def test_many_changes_arrive_in_few_deliveries(world: World, follow: Follow) -> 
 def test_a_stream_of_changes_is_delivered_in_batches(
     coordinator_url: str, follow: Follow, tmp_path: Path
 ) -> None:
-    world = World("coordinator", connect(coordinator_url), coordinator_url)
+    world = StoreUnderTest("coordinator", connect(coordinator_url), coordinator_url)
     gate = threading.Event()
-    receiver = Receiver()
+    receiver = MirrorReceiver()
 
     def slow(changes: Changes) -> None:
         receiver(changes)
@@ -160,13 +168,13 @@ def test_a_stream_of_changes_is_delivered_in_batches(
     wait_until(lambda: len(receiver.values()) == 5000, "all changes are here")
     mirror.stop()
     assert len(receiver.changes) < 200
-    assert max(len(changes.entries) for changes in receiver.changes) <= mirrors.BATCH_MAX
+    assert max(len(changes.entries) for changes in receiver.changes) <= mirror_module.BATCH_MAX
 
 
 def test_a_cleared_index_leads_to_a_listing_and_its_difference(
-    served: World, follow: Follow
+    served: StoreUnderTest, follow: Follow
 ) -> None:
-    with Cable(served.url) as cable:
+    with FaultyLink(served.url) as cable:
         for name in ("same", "other", "gone"):
             served.store.put(served.key(name), "1")
         mirror, receiver = follow(connect(cable.url), served.place)
@@ -187,7 +195,7 @@ def test_a_cleared_index_leads_to_a_listing_and_its_difference(
 
 
 def test_an_index_that_went_back_leads_to_a_listing_and_its_difference(
-    life: Life, follow: Follow, runs: ExitStack, tmp_path: Path
+    life: StoreProcess, follow: Follow, runs: ExitStack, tmp_path: Path
 ) -> None:
     first = runs.enter_context(life.begin(tmp_path / "first"))
     store = runs.enter_context(connect(life.url))
@@ -210,10 +218,10 @@ def test_an_index_that_went_back_leads_to_a_listing_and_its_difference(
 
 
 def test_another_cluster_leads_to_a_listing_and_its_difference(
-    life: Life, follow: Follow, runs: ExitStack, tmp_path: Path
+    life: StoreProcess, follow: Follow, runs: ExitStack, tmp_path: Path
 ) -> None:
     first = runs.enter_context(life.begin(tmp_path / "first"))
-    cable = runs.enter_context(Cable(life.url))
+    cable = runs.enter_context(FaultyLink(life.url))
     store = runs.enter_context(connect(life.url))
     store.put("/app/a", "old")
     gone = store.put("/app/gone", "v")
@@ -238,7 +246,7 @@ def test_another_cluster_leads_to_a_listing_and_its_difference(
 def test_a_mirror_goes_on_at_another_endpoint(
     follow: Follow, runs: ExitStack, tmp_path: Path
 ) -> None:
-    members = [Member(f"m{number}", free_port(), free_port()) for number in range(3)]
+    members = [EtcdMember(f"m{number}", free_port(), free_port()) for number in range(3)]
     running = [runs.enter_context(each.begin(tmp_path, members)) for each in members]
     for each, process in zip(members, running, strict=True):
         process.wait_for(lambda url=each.url: answers(f"{url}/health"), "the member is healthy")
@@ -255,15 +263,15 @@ def test_a_mirror_goes_on_at_another_endpoint(
 
 
 def test_an_endpoint_that_hangs_is_left_for_another(
-    served: World, follow: Follow, monkeypatch: pytest.MonkeyPatch
+    served: StoreUnderTest, follow: Follow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for follower in (v2_watch, v3_tail):
+    for follower in (v2_watch, v3_watch):
         monkeypatch.setattr(follower, "SILENCE_S", 2.0)
     monkeypatch.setattr(v2_watch, "PROGRESS_S", 1)
-    monkeypatch.setattr(http_client, "CONNECT_S", 1.0)
+    monkeypatch.setattr(connection_pool, "CONNECT_S", 1.0)
     monkeypatch.setattr(server_probe, "PROBE_S", 1.0)
     served.store.put(served.key("a"), "1")
-    with Cable(served.url) as first, Cable(served.url) as second:
+    with FaultyLink(served.url) as first, FaultyLink(served.url) as second:
         mirror, receiver = follow(connect([first.url, second.url]), served.place)
         receiver.wait_for({served.key("a"): "1"})
         first.freeze()
@@ -272,8 +280,10 @@ def test_an_endpoint_that_hangs_is_left_for_another(
         connected(mirror)
 
 
-def test_a_store_away_leaves_the_last_state_in_force(served: World, follow: Follow) -> None:
-    with Cable(served.url) as cable:
+def test_a_store_away_leaves_the_last_state_in_force(
+    served: StoreUnderTest, follow: Follow
+) -> None:
+    with FaultyLink(served.url) as cable:
         served.store.put(served.key("lasting"), "1")
         brief = served.store.put(served.key("brief"), "2", ttl_s=1)
         mirror, receiver = follow(connect(cable.url), served.place)
@@ -300,7 +310,7 @@ def test_a_store_away_leaves_the_last_state_in_force(served: World, follow: Foll
 
 
 def test_a_mirror_starts_before_its_store(
-    life: Life, follow: Follow, runs: ExitStack, tmp_path: Path
+    life: StoreProcess, follow: Follow, runs: ExitStack, tmp_path: Path
 ) -> None:
     mirror, receiver = follow(connect(life.url), "/app")
     wait_until(lambda: life.url in mirror.status().error, "the status names the endpoint")
@@ -314,12 +324,12 @@ def test_a_mirror_starts_before_its_store(
 
 
 def test_a_mirror_starts_from_disk_while_the_store_is_away(
-    served: World, follow: Follow, tmp_path: Path
+    served: StoreUnderTest, follow: Follow, tmp_path: Path
 ) -> None:
     cache = tmp_path / "state" / "mirror"
     for name in ("same", "other", "gone"):
         served.store.put(served.key(name), "1")
-    with Cable(served.url) as cable:
+    with FaultyLink(served.url) as cable:
         earlier, receiver = follow(connect(cable.url), served.place, cache)
         wait_until(lambda: len(receiver.values()) == 3, "all keys are here")
         earlier.stop()
@@ -348,7 +358,7 @@ def test_a_mirror_starts_from_disk_while_the_store_is_away(
 
 
 def test_a_snapshot_is_kept_for_its_owner_alone(
-    world: World, follow: Follow, tmp_path: Path
+    world: StoreUnderTest, follow: Follow, tmp_path: Path
 ) -> None:
     world.store.put(world.key("secret"), "1")
     mirror, receiver = follow(world.store, world.place, tmp_path / "mirror")
@@ -359,7 +369,7 @@ def test_a_snapshot_is_kept_for_its_owner_alone(
 
 
 def test_a_stop_keeps_what_came_since_the_last_snapshot(
-    world: World, follow: Follow, tmp_path: Path
+    world: StoreUnderTest, follow: Follow, tmp_path: Path
 ) -> None:
     mirror, receiver = follow(world.store, world.place, tmp_path / "mirror")
     wait_until(lambda: receiver.changes, "the reset has come")
@@ -380,7 +390,7 @@ def test_a_stop_keeps_what_came_since_the_last_snapshot(
         lambda text: text[:-10] + bytes([text[-10] ^ 1]) + text[-9:],
         lambda text: text.replace(b"mirror 1", b"mirror 2", 1),
         lambda _: b"root:x:0:0\n" * 1000,
-        lambda _: encode(Saved("/of/another", "c", 1, 0.0, ())),
+        lambda _: encode(MirrorSnapshot("/of/another", "c", 1, 0.0, ())),
     ],
     ids=["empty", "short", "long", "flipped", "later-format", "foreign", "other-prefix"],
 )
@@ -392,7 +402,7 @@ def test_a_damaged_or_foreign_snapshot_is_passed_over_with_a_warning(
 ) -> None:
     store, cache = MemoryStore(), tmp_path / "mirror"
     store.put("/app/a", "1")
-    saved = Saved("/app", store.cluster, 1, 0.0, (Entry("/app/old", "0", 1, 1),))
+    saved = MirrorSnapshot("/app", store.cluster, 1, 0.0, (Entry("/app/old", "0", 1, 1),))
     cache.write_bytes(damage(encode(saved)))
     mirror, receiver = follow(store, "/app", cache)
     receiver.wait_for({"/app/a": "1"})
@@ -417,26 +427,26 @@ def test_a_disk_that_takes_no_snapshot_stops_nobody(
     assert warnings[-1] == "cache-not-written"
 
 
-def test_nothing_is_delivered_after_a_stop(world: World, follow: Follow) -> None:
+def test_nothing_is_delivered_after_a_stop(world: StoreUnderTest, follow: Follow) -> None:
     mirror, receiver = follow(world.store, world.place)
     wait_until(lambda: receiver.changes, "the reset has come")
     began_s = time.monotonic()
     mirror.stop()
-    assert time.monotonic() - began_s < mirrors.STOP_S
+    assert time.monotonic() - began_s < mirror_module.STOP_S
     world.store.put(world.key("a"), "1")
     assert not any(thread.name == f"mirror {world.place}" for thread in threading.enumerate())
     assert receiver.values() == {}
 
 
-def test_a_stop_does_not_wait_for_a_store_that_hangs(served: World) -> None:
-    with Cable(served.url) as cable:
+def test_a_stop_does_not_wait_for_a_store_that_hangs(served: StoreUnderTest) -> None:
+    with FaultyLink(served.url) as cable:
         cable.freeze()
-        receiver = Receiver()
+        receiver = MirrorReceiver()
         mirror = Mirror(connect(cable.url), served.place, receiver)
         mirror.start()
         began_s = time.monotonic()
         mirror.stop()
-        assert time.monotonic() - began_s < mirrors.STOP_S + 1
+        assert time.monotonic() - began_s < mirror_module.STOP_S + 1
         assert receiver.changes == []
         mirror.stop()
 
@@ -458,7 +468,7 @@ def test_a_receiver_that_raises_ends_the_mirror_visibly(
     assert "mirror-broken" in [record.message for record in caplog.records]
 
 
-def lowered(receiver: Receiver, high: int) -> Changes:
+def lowered(receiver: MirrorReceiver, high: int) -> Changes:
     return next(changes for changes in receiver.changes if changes.index < high)
 
 

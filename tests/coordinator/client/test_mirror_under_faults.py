@@ -7,14 +7,14 @@ import pytest
 
 from coordinator.client import KeyNotFound, Mirror, connect
 from rig.processes import wait_until
-from tests.coordinator.client.faulty_network import Cable
-from tests.coordinator.client.stores_under_test import Receiver, World
+from tests.coordinator.client.faulty_network import FaultyLink
+from tests.coordinator.client.stores_under_test import MirrorReceiver, StoreUnderTest
 
 STEPS = 600
 CUTS = 8
 
 
-def write(world: World, rng: random.Random) -> None:
+def write(world: StoreUnderTest, rng: random.Random) -> None:
     for step in range(STEPS):
         directory, name = rng.choice("abc"), rng.choice("12345")
         key = world.key(f"{directory}/{name}")
@@ -33,10 +33,10 @@ def write(world: World, rng: random.Random) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_whatever_is_cut_the_view_ends_as_the_store(served: World, seed: int) -> None:
-    receiver = Receiver()
+def test_whatever_is_cut_the_view_ends_as_the_store(served: StoreUnderTest, seed: int) -> None:
+    receiver = MirrorReceiver()
     rng = random.Random(seed)
-    with Cable(served.url) as cable, ThreadPoolExecutor(1) as threads:
+    with FaultyLink(served.url) as cable, ThreadPoolExecutor(1) as threads:
         mirror = Mirror(connect(cable.url), served.place, receiver, rng=random.Random(seed))
         mirror.start()
         try:
@@ -60,6 +60,6 @@ def test_whatever_is_cut_the_view_ends_as_the_store(served: World, seed: int) ->
     assert [changes.reset for changes in receiver.changes] == [True] + [False] * (len(indexes) - 1)
 
 
-def agrees(world: World, receiver: Receiver) -> bool:
+def agrees(world: StoreUnderTest, receiver: MirrorReceiver) -> bool:
     listing = world.store.list(world.place)
     return receiver.entries() == {entry.key: entry for entry in listing.entries}

@@ -25,8 +25,8 @@ from coordinator.client import (
 )
 from rig.processes import LONG, ROOT, wait_until
 from tests.coordinator.client.cas_contender import increment
-from tests.coordinator.client.faulty_network import Cable
-from tests.coordinator.client.stores_under_test import World, fill
+from tests.coordinator.client.faulty_network import FaultyLink
+from tests.coordinator.client.stores_under_test import StoreUnderTest, fill
 
 WRITERS = 8
 INCREMENTS = 100
@@ -76,7 +76,7 @@ CALLS: dict[str, Callable[[Store, str], object]] = {
 HELD_BY_A_FILE = (Present(), AtIndex(1), WithValue("v"))
 
 
-def test_a_written_file_is_read_back(world: World) -> None:
+def test_a_written_file_is_read_back(world: StoreUnderTest) -> None:
     written = world.store.put(world.key("a"), "one")
     assert written.key == world.key("a")
     assert written.value == "one"
@@ -87,13 +87,13 @@ def test_a_written_file_is_read_back(world: World) -> None:
 
 
 @pytest.mark.parametrize("value", VALUES, ids=range(len(VALUES)))
-def test_any_text_is_a_value(world: World, value: str) -> None:
+def test_any_text_is_a_value(world: StoreUnderTest, value: str) -> None:
     world.store.put(world.key("a"), value)
     assert world.store.get(world.key("a")).value == value
 
 
 @pytest.mark.parametrize("segment", SEGMENTS)
-def test_any_text_is_a_segment_of_a_key(world: World, segment: str) -> None:
+def test_any_text_is_a_segment_of_a_key(world: StoreUnderTest, segment: str) -> None:
     key = world.key(f"{segment}/{segment}")
     assert world.store.put(key, "v").key == key
     assert world.store.get(key).value == "v"
@@ -107,7 +107,7 @@ def test_any_text_is_a_segment_of_a_key(world: World, segment: str) -> None:
 @pytest.mark.parametrize("key", BAD_KEYS, ids=ascii)
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_a_key_that_servers_would_turn_into_another_is_refused(
-    world: World, call: Callable[[Store, str], object], key: str
+    world: StoreUnderTest, call: Callable[[Store, str], object], key: str
 ) -> None:
     with pytest.raises(BadRequest) as refused:
         call(world.store, key)
@@ -115,26 +115,30 @@ def test_a_key_that_servers_would_turn_into_another_is_refused(
 
 
 @pytest.mark.parametrize("prefix", [key for key in BAD_KEYS if key != "/"], ids=ascii)
-def test_a_bad_prefix_is_refused(world: World, prefix: str) -> None:
+def test_a_bad_prefix_is_refused(world: StoreUnderTest, prefix: str) -> None:
     with pytest.raises(BadRequest):
         world.store.list(prefix)
     with pytest.raises(BadRequest):
         world.store.watch(prefix, 0)
 
 
-def test_a_value_that_is_no_text_is_refused(world: World) -> None:
+def test_a_value_that_is_no_text_is_refused(world: StoreUnderTest) -> None:
     with pytest.raises(BadRequest, match=world.key("a")):
         world.store.put(world.key("a"), "\udc80")
 
 
 @pytest.mark.parametrize("call", [CALLS["get"], CALLS["refresh"], CALLS["delete"]])
-def test_a_missing_key_is_not_found(world: World, call: Callable[[Store, str], object]) -> None:
+def test_a_missing_key_is_not_found(
+    world: StoreUnderTest, call: Callable[[Store, str], object]
+) -> None:
     with pytest.raises(KeyNotFound, match=world.key("missing")):
         call(world.store, world.key("missing"))
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_a_directory_is_not_a_file(world: World, call: Callable[[Store, str], object]) -> None:
+def test_a_directory_is_not_a_file(
+    world: StoreUnderTest, call: Callable[[Store, str], object]
+) -> None:
     world.store.put(world.key("dir/file"), "v")
     with pytest.raises(NotAFile):
         call(world.store, world.key("dir"))
@@ -142,14 +146,16 @@ def test_a_directory_is_not_a_file(world: World, call: Callable[[Store, str], ob
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_a_file_is_not_a_directory(world: World, call: Callable[[Store, str], object]) -> None:
+def test_a_file_is_not_a_directory(
+    world: StoreUnderTest, call: Callable[[Store, str], object]
+) -> None:
     world.store.put(world.key("file"), "v")
     with pytest.raises(NotADirectory):
         call(world.store, world.key("file/below"))
 
 
 def test_a_directory_stays_when_its_last_file_goes_where_there_are_directories(
-    world: World,
+    world: StoreUnderTest,
 ) -> None:
     world.store.put(world.key("dir/file"), "v")
     world.store.delete(world.key("dir/file"))
@@ -160,7 +166,7 @@ def test_a_directory_stays_when_its_last_file_goes_where_there_are_directories(
     world.store.put(world.key("dir"), "v")
 
 
-def test_a_listing_has_all_files_below_sorted_by_whole_key(world: World) -> None:
+def test_a_listing_has_all_files_below_sorted_by_whole_key(world: StoreUnderTest) -> None:
     names = ["a/b/c", "a-x", "a/b-x", "a", "b"]
     for name in names[:3] + names[4:]:
         world.store.put(world.key(name), name)
@@ -170,19 +176,21 @@ def test_a_listing_has_all_files_below_sorted_by_whole_key(world: World) -> None
     assert all(world.store.get(entry.key) == entry for entry in listing.entries)
 
 
-def test_a_prefix_holds_whole_segments(world: World) -> None:
+def test_a_prefix_holds_whole_segments(world: StoreUnderTest) -> None:
     world.store.put(world.key("app/x"), "1")
     world.store.put(world.key("app2/x"), "2")
     assert [e.key for e in world.store.list(world.key("app")).entries] == [world.key("app/x")]
 
 
-def test_a_listing_of_a_file_is_that_file(world: World) -> None:
+def test_a_listing_of_a_file_is_that_file(world: StoreUnderTest) -> None:
     entry = world.store.put(world.key("file"), "v")
     assert world.store.list(world.key("file")).entries == (entry,)
 
 
 @pytest.mark.parametrize("name", ["missing", "file/below", "missing/below"])
-def test_a_listing_of_nothing_is_empty_at_the_index_of_the_store(world: World, name: str) -> None:
+def test_a_listing_of_nothing_is_empty_at_the_index_of_the_store(
+    world: StoreUnderTest, name: str
+) -> None:
     world.store.put(world.key("file"), "v")
     index = world.store.put(world.key("other"), "v").modified
     listing = world.store.list(world.key(name))
@@ -191,14 +199,14 @@ def test_a_listing_of_nothing_is_empty_at_the_index_of_the_store(world: World, n
     assert listing.cluster == world.store.list("/").cluster != ""
 
 
-def test_a_listing_of_the_root_has_everything(world: World) -> None:
+def test_a_listing_of_the_root_has_everything(world: StoreUnderTest) -> None:
     entry = world.store.put(world.key("file"), "v")
     listing = world.store.list("/")
     assert entry in listing.entries
     assert listing.index == entry.modified
 
 
-def test_hidden_keys_are_listed_where_the_server_can(world: World) -> None:
+def test_hidden_keys_are_listed_where_the_server_can(world: StoreUnderTest) -> None:
     world.store.put(world.key("_hidden/x"), "v")
     world.store.put(world.key("seen"), "v")
     names = {entry.key for entry in world.store.list(world.place).entries}
@@ -208,7 +216,7 @@ def test_hidden_keys_are_listed_where_the_server_can(world: World) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_very_many_keys_are_one_listing(served: World) -> None:
+def test_very_many_keys_are_one_listing(served: StoreUnderTest) -> None:
     names = [served.key(f"{number % 100:02}/{number:05}") for number in range(KEYS)]
     fill(served.url, names)
     listing = served.store.list(served.place)
@@ -217,7 +225,7 @@ def test_very_many_keys_are_one_listing(served: World) -> None:
     served.store.delete(served.place, recursive=True)
 
 
-def test_a_plain_put_makes_a_new_file_where_files_are_more_than_keys(world: World) -> None:
+def test_a_plain_put_makes_a_new_file_where_files_are_more_than_keys(world: StoreUnderTest) -> None:
     first = world.store.put(world.key("a"), "1")
     second = world.store.put(world.key("a"), "2")
     assert second.modified > first.modified
@@ -225,7 +233,9 @@ def test_a_plain_put_makes_a_new_file_where_files_are_more_than_keys(world: Worl
 
 
 @pytest.mark.parametrize("when", [Present(), WithValue("1"), None], ids=str)
-def test_a_conditional_put_goes_on_with_the_file(world: World, when: PutCondition | None) -> None:
+def test_a_conditional_put_goes_on_with_the_file(
+    world: StoreUnderTest, when: PutCondition | None
+) -> None:
     first = world.store.put(world.key("a"), "1")
     second = world.store.put(world.key("a"), "2", when=when or AtIndex(first.modified))
     assert second.created == first.created
@@ -233,7 +243,7 @@ def test_a_conditional_put_goes_on_with_the_file(world: World, when: PutConditio
     assert world.store.get(world.key("a")) == second
 
 
-def test_a_put_that_wants_the_key_absent_writes_only_then(world: World) -> None:
+def test_a_put_that_wants_the_key_absent_writes_only_then(world: StoreUnderTest) -> None:
     first = world.store.put(world.key("a"), "1", when=Absent())
     with pytest.raises(KeyExists):
         world.store.put(world.key("a"), "2", when=Absent())
@@ -245,7 +255,9 @@ def test_a_put_that_wants_the_key_absent_writes_only_then(world: World) -> None:
 
 @pytest.mark.parametrize("value", ["2", ""])
 @pytest.mark.parametrize("when", [*HELD_BY_A_FILE, WithValue("")], ids=str)
-def test_a_condition_on_a_file_needs_one(world: World, when: PutCondition, value: str) -> None:
+def test_a_condition_on_a_file_needs_one(
+    world: StoreUnderTest, when: PutCondition, value: str
+) -> None:
     with pytest.raises(KeyNotFound):
         world.store.put(world.key("missing"), value, when=when)
     world.store.put(world.key("dir/file"), "v", ttl_s=60)
@@ -256,7 +268,9 @@ def test_a_condition_on_a_file_needs_one(world: World, when: PutCondition, value
 @pytest.mark.parametrize("old", ["", "1"])
 @pytest.mark.parametrize("new", ["", "2"])
 @pytest.mark.parametrize("ttl_s", [None, 60])
-def test_a_put_compares_the_value(world: World, old: str, new: str, ttl_s: int | None) -> None:
+def test_a_put_compares_the_value(
+    world: StoreUnderTest, old: str, new: str, ttl_s: int | None
+) -> None:
     first = world.store.put(world.key("a"), old, ttl_s=30)
     with pytest.raises(CompareFailed):
         world.store.put(world.key("a"), new, when=WithValue(f"{old}x"))
@@ -270,7 +284,7 @@ def test_a_put_compares_the_value(world: World, old: str, new: str, ttl_s: int |
 
 
 @pytest.mark.parametrize("new", ["", "2"])
-def test_a_put_compares_the_index(world: World, new: str) -> None:
+def test_a_put_compares_the_index(world: StoreUnderTest, new: str) -> None:
     first = world.store.put(world.key("a"), "1")
     with pytest.raises(CompareFailed):
         world.store.put(world.key("a"), new, when=AtIndex(first.modified + 1))
@@ -278,13 +292,15 @@ def test_a_put_compares_the_index(world: World, new: str) -> None:
 
 
 @pytest.mark.parametrize("new", ["", "2"])
-def test_a_put_that_wants_the_key_present_keeps_it_one_file(world: World, new: str) -> None:
+def test_a_put_that_wants_the_key_present_keeps_it_one_file(
+    world: StoreUnderTest, new: str
+) -> None:
     first = world.store.put(world.key("a"), "1", ttl_s=60)
     second = world.store.put(world.key("a"), new, when=Present())
     assert (second.value, second.created, second.expires_at) == (new, first.created, None)
 
 
-def test_an_index_that_servers_take_for_no_condition_is_refused(world: World) -> None:
+def test_an_index_that_servers_take_for_no_condition_is_refused(world: StoreUnderTest) -> None:
     world.store.put(world.key("a"), "1")
     with pytest.raises(BadRequest):
         world.store.put(world.key("a"), "2", when=AtIndex(0))
@@ -293,7 +309,7 @@ def test_an_index_that_servers_take_for_no_condition_is_refused(world: World) ->
     assert world.store.get(world.key("a")).value == "1"
 
 
-def test_a_delete_removes_one_file(world: World) -> None:
+def test_a_delete_removes_one_file(world: StoreUnderTest) -> None:
     world.store.put(world.key("a"), "1")
     world.store.put(world.key("ab"), "2")
     world.store.delete(world.key("a"))
@@ -301,7 +317,7 @@ def test_a_delete_removes_one_file(world: World) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "1"])
-def test_a_delete_compares_the_value(world: World, value: str) -> None:
+def test_a_delete_compares_the_value(world: StoreUnderTest, value: str) -> None:
     world.store.put(world.key("a"), value)
     with pytest.raises(CompareFailed):
         world.store.delete(world.key("a"), when=WithValue("other"))
@@ -310,7 +326,7 @@ def test_a_delete_compares_the_value(world: World, value: str) -> None:
         world.store.delete(world.key("a"), when=WithValue(value))
 
 
-def test_a_delete_compares_the_index(world: World) -> None:
+def test_a_delete_compares_the_index(world: StoreUnderTest) -> None:
     index = world.store.put(world.key("a"), "1").modified
     with pytest.raises(CompareFailed):
         world.store.delete(world.key("a"), when=AtIndex(index + 1))
@@ -318,14 +334,14 @@ def test_a_delete_compares_the_index(world: World) -> None:
     assert world.gone(world.key("a"))
 
 
-def test_a_condition_never_removes_a_directory(world: World) -> None:
+def test_a_condition_never_removes_a_directory(world: StoreUnderTest) -> None:
     index = world.store.put(world.key("dir/file"), "v").modified
     for when in (AtIndex(index), WithValue("v"), WithValue("")):
         with pytest.raises(NotAFile):
             world.store.delete(world.key("dir"), recursive=True, when=when)
 
 
-def test_a_recursive_delete_removes_all_below_and_nothing_beside(world: World) -> None:
+def test_a_recursive_delete_removes_all_below_and_nothing_beside(world: StoreUnderTest) -> None:
     for name in ("dir/a", "dir/b/c", "dir/_hidden", "dir2"):
         world.store.put(world.key(name), name)
     world.store.delete(world.key("dir"), recursive=True)
@@ -336,16 +352,16 @@ def test_a_recursive_delete_removes_all_below_and_nothing_beside(world: World) -
     assert world.gone(world.key("dir2"))
 
 
-def test_a_ttl_ends_a_file_in_its_time(world: World) -> None:
+def test_a_ttl_ends_a_file_in_its_time(world: StoreUnderTest) -> None:
     entry = world.store.put(world.key("a"), "1", ttl_s=1)
     assert entry.expires_at is not None
     world.let_expire(1)
     wait_until(lambda: world.gone(world.key("a")), "the key has expired")
 
 
-def test_who_was_cut_off_longer_than_its_ttl_finds_its_key_gone(served: World) -> None:
+def test_who_was_cut_off_longer_than_its_ttl_finds_its_key_gone(served: StoreUnderTest) -> None:
     key = served.key("held")
-    with Cable(served.url) as cable, connect(cable.url) as holder:
+    with FaultyLink(served.url) as cable, connect(cable.url) as holder:
         holder.put(key, "1", ttl_s=served.shortest_s, when=Absent())
         holder.refresh(key, served.shortest_s)
         cable.cut()
@@ -360,12 +376,12 @@ def test_who_was_cut_off_longer_than_its_ttl_finds_its_key_gone(served: World) -
         assert holder.put(key, "3", when=Absent()).modified > other.modified
 
 
-def test_a_put_without_ttl_removes_one(world: World) -> None:
+def test_a_put_without_ttl_removes_one(world: StoreUnderTest) -> None:
     world.store.put(world.key("a"), "1", ttl_s=60)
     assert world.store.put(world.key("a"), "1").expires_at is None
 
 
-def test_a_refresh_moves_the_end_and_keeps_the_value(world: World) -> None:
+def test_a_refresh_moves_the_end_and_keeps_the_value(world: StoreUnderTest) -> None:
     first = world.store.put(world.key("a"), "1", ttl_s=30)
     world.store.refresh(world.key("a"), 90)
     now = world.store.get(world.key("a"))
@@ -377,7 +393,7 @@ def test_a_refresh_moves_the_end_and_keeps_the_value(world: World) -> None:
 
 
 @pytest.mark.parametrize("ttl_s", [0, -1, 2**31])
-def test_a_ttl_that_servers_count_differently_is_refused(world: World, ttl_s: int) -> None:
+def test_a_ttl_that_servers_count_differently_is_refused(world: StoreUnderTest, ttl_s: int) -> None:
     world.store.put(world.key("a"), "1")
     with pytest.raises(BadRequest, match=str(ttl_s)):
         world.store.put(world.key("a"), "2", ttl_s=ttl_s)
@@ -387,7 +403,9 @@ def test_a_ttl_that_servers_count_differently_is_refused(world: World, ttl_s: in
 
 
 @pytest.mark.parametrize("by_value", [True, False], ids=["by-value", "by-index"])
-def test_eight_threads_that_swap_lose_no_increment(world: World, *, by_value: bool) -> None:
+def test_eight_threads_that_swap_lose_no_increment(
+    world: StoreUnderTest, *, by_value: bool
+) -> None:
     world.store.put(world.key("count"), "0")
     with ThreadPoolExecutor(WRITERS) as threads:
         runs = [
@@ -400,7 +418,7 @@ def test_eight_threads_that_swap_lose_no_increment(world: World, *, by_value: bo
 
 
 @pytest.mark.timeout(400)
-def test_sixteen_processes_that_swap_lose_no_increment(served: World) -> None:
+def test_sixteen_processes_that_swap_lose_no_increment(served: StoreUnderTest) -> None:
     served.store.put(served.key("count"), "0")
     command = [sys.executable, "-m", "tests.coordinator.client.cas_contender"]
     command += [served.url, served.key("count"), str(PROCESS_INCREMENTS)]
@@ -409,7 +427,7 @@ def test_sixteen_processes_that_swap_lose_no_increment(served: World) -> None:
     assert served.store.get(served.key("count")).value == str(PROCESSES * PROCESS_INCREMENTS)
 
 
-def test_of_many_who_want_a_key_absent_one_gets_it(world: World) -> None:
+def test_of_many_who_want_a_key_absent_one_gets_it(world: StoreUnderTest) -> None:
     def claim(number: int) -> int:
         try:
             world.store.put(world.key("lock"), str(number), when=Absent())

@@ -18,7 +18,7 @@ from coordinator.client import (
     connect,
 )
 from rig.processes import LONG, wait_until
-from tests.coordinator.client.stores_under_test import World, events
+from tests.coordinator.client.stores_under_test import StoreUnderTest, events
 
 WRITES = 10_000 if LONG else 1_500
 # How far a writer runs ahead of its watcher: half of what etcd's history holds.
@@ -35,23 +35,23 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def ask(world: World, method: str, query: str, key: str) -> None:
+def ask(world: StoreUnderTest, method: str, query: str, key: str) -> None:
     request = urllib.request.Request(f"{world.url}/v2/keys{key}?{query}", method=method)
     with urllib.request.urlopen(request, timeout=10) as reply:
         reply.read()
 
 
-def now(world: World) -> int:
+def now(world: StoreUnderTest) -> int:
     return world.store.list(world.place).index
 
 
-def test_a_watch_opens_by_saying_where_it_stands(world: World) -> None:
+def test_a_watch_opens_by_saying_where_it_stands(world: StoreUnderTest) -> None:
     after = now(world)
     with world.store.watch(world.place, after) as watch:
         assert next(iter(watch)) == Progress(after)
 
 
-def test_an_event_carries_what_was_written(world: World) -> None:
+def test_an_event_carries_what_was_written(world: StoreUnderTest) -> None:
     after = now(world)
     written = [
         world.store.put(world.key("a"), "1"),
@@ -64,7 +64,7 @@ def test_an_event_carries_what_was_written(world: World) -> None:
     assert found == [Event(entry.modified, entry.key, entry) for entry in written]
 
 
-def test_an_event_tells_when_a_key_ends(world: World) -> None:
+def test_an_event_tells_when_a_key_ends(world: StoreUnderTest) -> None:
     after = now(world)
     entry = world.store.put(world.key("a"), "1", ttl_s=60)
     with world.store.watch(world.place, after) as watch:
@@ -74,7 +74,7 @@ def test_an_event_tells_when_a_key_ends(world: World) -> None:
 
 
 def test_a_watch_from_the_past_replays_and_then_goes_on(
-    world: World, threads: ThreadPoolExecutor
+    world: StoreUnderTest, threads: ThreadPoolExecutor
 ) -> None:
     after = now(world)
     for number in range(50):
@@ -91,7 +91,7 @@ def test_a_watch_from_the_past_replays_and_then_goes_on(
 
 
 def test_thousands_of_writes_are_seen_each_once_and_in_order(
-    world: World, threads: ThreadPoolExecutor
+    world: StoreUnderTest, threads: ThreadPoolExecutor
 ) -> None:
     after = now(world)
     room = threading.Semaphore(AHEAD_MAX)
@@ -112,7 +112,7 @@ def test_thousands_of_writes_are_seen_each_once_and_in_order(
     assert seen == [Event(entry.modified, entry.key, entry) for entry in writing.result()]
 
 
-def test_a_watch_holds_whole_segments(world: World) -> None:
+def test_a_watch_holds_whole_segments(world: StoreUnderTest) -> None:
     after = now(world)
     for name in ("app2/x", "ap", "app-x", "app/x", "app/y"):
         world.store.put(world.key(name), "v")
@@ -120,7 +120,7 @@ def test_a_watch_holds_whole_segments(world: World) -> None:
         assert [e.key for e in events(watch, 2)] == [world.key("app/x"), world.key("app/y")]
 
 
-def test_a_watch_of_one_file_sees_that_file(world: World) -> None:
+def test_a_watch_of_one_file_sees_that_file(world: StoreUnderTest) -> None:
     after = now(world)
     world.store.put(world.key("a2"), "other")
     world.store.put(world.key("a"), "1")
@@ -132,7 +132,7 @@ def test_a_watch_of_one_file_sees_that_file(world: World) -> None:
         ]
 
 
-def test_a_watch_of_the_root_sees_all(world: World) -> None:
+def test_a_watch_of_the_root_sees_all(world: StoreUnderTest) -> None:
     after = now(world)
     entry = world.store.put(world.key("a"), "1")
     with world.store.watch("/", after) as watch:
@@ -140,14 +140,14 @@ def test_a_watch_of_the_root_sees_all(world: World) -> None:
 
 
 @pytest.mark.parametrize("recursive", [True, False])
-def test_a_deleted_file_is_told_as_gone(world: World, *, recursive: bool) -> None:
+def test_a_deleted_file_is_told_as_gone(world: StoreUnderTest, *, recursive: bool) -> None:
     after = world.store.put(world.key("a"), "1").modified
     world.store.delete(world.key("a"), recursive=recursive)
     with world.store.watch(world.place, after) as watch:
         assert events(watch, 1) == [Event(after + 1, world.key("a"), None)]
 
 
-def test_a_deleted_directory_is_one_event_or_those_of_one_index(world: World) -> None:
+def test_a_deleted_directory_is_one_event_or_those_of_one_index(world: StoreUnderTest) -> None:
     for name in NAMES:
         after = world.store.put(world.key(f"dir/{name}"), "v").modified
     world.store.delete(world.key("dir"), recursive=True)
@@ -161,7 +161,7 @@ def test_a_deleted_directory_is_one_event_or_those_of_one_index(world: World) ->
 
 @pytest.mark.parametrize("live", [True, False], ids=["live", "history"])
 def test_a_directory_deleted_above_the_prefix_names_the_prefix(
-    world: World, threads: ThreadPoolExecutor, *, live: bool
+    world: StoreUnderTest, threads: ThreadPoolExecutor, *, live: bool
 ) -> None:
     after = world.store.put(world.key("dir/b/c"), "v").modified
     told = world.key("dir/b" if world.has_directories else "dir/b/c")
@@ -176,7 +176,7 @@ def test_a_directory_deleted_above_the_prefix_names_the_prefix(
             assert events(watch, 1) == [Event(after + 1, told, None)]
 
 
-def test_a_deleted_directory_of_a_like_name_is_not_told(world: World) -> None:
+def test_a_deleted_directory_of_a_like_name_is_not_told(world: StoreUnderTest) -> None:
     world.store.put(world.key("p/x"), "v")
     after = world.store.put(world.key("px/y"), "v").modified
     world.store.delete(world.key("p"), recursive=True)
@@ -185,7 +185,7 @@ def test_a_deleted_directory_of_a_like_name_is_not_told(world: World) -> None:
         assert events(watch, 1) == [Event(after + 2, entry.key, entry)]
 
 
-def test_a_directory_over_a_file_is_told_as_the_end_of_the_file(v2_served: World) -> None:
+def test_a_directory_over_a_file_is_told_as_the_end_of_the_file(v2_served: StoreUnderTest) -> None:
     after = v2_served.store.put(v2_served.key("a"), "1").modified
     ask(v2_served, "PUT", "dir=true", v2_served.key("a"))
     ask(v2_served, "PUT", "dir=true", v2_served.key("new"))
@@ -198,7 +198,7 @@ def test_a_directory_over_a_file_is_told_as_the_end_of_the_file(v2_served: World
         ]
 
 
-def test_an_expired_key_is_told_as_gone(world: World, threads: ThreadPoolExecutor) -> None:
+def test_an_expired_key_is_told_as_gone(world: StoreUnderTest, threads: ThreadPoolExecutor) -> None:
     after = world.store.put(world.key("a"), "1", ttl_s=1).modified
     with world.store.watch(world.place, after) as watch:
         following = iter(watch)
@@ -207,7 +207,7 @@ def test_an_expired_key_is_told_as_gone(world: World, threads: ThreadPoolExecuto
         assert next(following) == Event(after + 1, world.key("a"), None)
 
 
-def test_an_expired_directory_is_one_event(v2_served: World) -> None:
+def test_an_expired_directory_is_one_event(v2_served: StoreUnderTest) -> None:
     ask(v2_served, "PUT", "dir=true&ttl=1", v2_served.key("dir"))
     v2_served.store.put(v2_served.key("dir/a"), "1")
     after = v2_served.store.put(v2_served.key("dir/b"), "2").modified
@@ -215,7 +215,7 @@ def test_an_expired_directory_is_one_event(v2_served: World) -> None:
         assert events(watch, 1) == [Event(after + 1, v2_served.key("dir"), None)]
 
 
-def test_keys_expire_in_the_order_of_their_time(world: World) -> None:
+def test_keys_expire_in_the_order_of_their_time(world: StoreUnderTest) -> None:
     world.store.put(world.key("late"), "1", ttl_s=2 * world.shortest_s)
     after = world.store.put(world.key("early"), "1", ttl_s=world.shortest_s).modified
     world.let_expire(2 * world.shortest_s)
@@ -224,7 +224,7 @@ def test_keys_expire_in_the_order_of_their_time(world: World) -> None:
     assert found == [world.key("early"), world.key("late")]
 
 
-def test_a_refresh_wakes_nobody(world: World) -> None:
+def test_a_refresh_wakes_nobody(world: StoreUnderTest) -> None:
     after = world.store.put(world.key("a"), "1", ttl_s=60).modified
     world.store.refresh(world.key("a"), 90)
     entry = world.store.put(world.key("b"), "2")
@@ -232,7 +232,7 @@ def test_a_refresh_wakes_nobody(world: World) -> None:
         assert events(watch, 1) == [Event(after + 2, entry.key, entry)]
 
 
-def test_hidden_keys_are_told_where_they_are_listed(world: World) -> None:
+def test_hidden_keys_are_told_where_they_are_listed(world: StoreUnderTest) -> None:
     after = now(world)
     hidden = world.store.put(world.key("dir/_hidden/x"), "v")
     seen = world.store.put(world.key("seen"), "v")
@@ -244,14 +244,14 @@ def test_hidden_keys_are_told_where_they_are_listed(world: World) -> None:
         assert [event.entry for event in events(watch, 1)] == [hidden]
 
 
-def test_a_history_that_does_not_reach_back_is_cleared(world: World) -> None:
+def test_a_history_that_does_not_reach_back_is_cleared(world: StoreUnderTest) -> None:
     after = world.store.put(world.key("a"), "1").modified
     world.overrun_history()
     with pytest.raises(HistoryCleared), world.store.watch(world.place, after) as watch:
         events(watch, 1)
 
 
-def test_another_cluster_does_not_go_on_where_the_first_ended(world: World) -> None:
+def test_another_cluster_does_not_go_on_where_the_first_ended(world: StoreUnderTest) -> None:
     listing = world.store.list(world.place)
     with (
         pytest.raises(HistoryCleared, match="cluster"),
@@ -262,7 +262,7 @@ def test_another_cluster_does_not_go_on_where_the_first_ended(world: World) -> N
         assert next(iter(watch)) == Progress(listing.index)
 
 
-def test_a_store_that_stays_behind_the_index_was_restored(world: World) -> None:
+def test_a_store_that_stays_behind_the_index_was_restored(world: StoreUnderTest) -> None:
     ahead = now(world) + 1000
     with (
         pytest.raises(HistoryCleared, match=str(ahead)),
@@ -271,7 +271,7 @@ def test_a_store_that_stays_behind_the_index_was_restored(world: World) -> None:
         events(watch, 1)
 
 
-def test_pending_says_what_the_next_step_would_not_wait_for(world: World) -> None:
+def test_pending_says_what_the_next_step_would_not_wait_for(world: StoreUnderTest) -> None:
     after = now(world)
     for number in range(3):
         world.store.put(world.key("a"), str(number))
@@ -284,7 +284,7 @@ def test_pending_says_what_the_next_step_would_not_wait_for(world: World) -> Non
         assert not watch.pending()
 
 
-def test_a_close_frees_who_waits(world: World, threads: ThreadPoolExecutor) -> None:
+def test_a_close_frees_who_waits(world: StoreUnderTest, threads: ThreadPoolExecutor) -> None:
     after = now(world)
     watch = world.store.watch(world.place, after)
     opened = threading.Event()
@@ -305,14 +305,14 @@ def test_a_close_frees_who_waits(world: World, threads: ThreadPoolExecutor) -> N
     watch.close()
 
 
-def test_a_closed_watch_is_at_its_end(world: World) -> None:
+def test_a_closed_watch_is_at_its_end(world: StoreUnderTest) -> None:
     world.store.put(world.key("a"), "1")
     watch = world.store.watch(world.place, now(world) - 1)
     watch.close()
     assert [change for change in watch if isinstance(change, Event)] == []
 
 
-def test_many_watches_share_one_store(world: World) -> None:
+def test_many_watches_share_one_store(world: StoreUnderTest) -> None:
     after = now(world)
     watches = [world.store.watch(world.key(str(number)), after) for number in range(20)]
     with ThreadPoolExecutor(20) as many:
@@ -324,7 +324,7 @@ def test_many_watches_share_one_store(world: World) -> None:
     assert found == [[Event(entry.modified, entry.key, entry)] for entry in entries]
 
 
-def test_two_clients_see_the_same(served: World) -> None:
+def test_two_clients_see_the_same(served: StoreUnderTest) -> None:
     after = now(served)
     entry = served.store.put(served.key("a"), "1")
     with connect(served.url) as other, other.watch(served.place, after) as watch:

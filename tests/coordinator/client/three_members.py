@@ -9,10 +9,10 @@ from typing import Protocol
 
 from rig import cluster
 from rig.processes import Running, answers, free_port, wait_until
-from tests.coordinator.client.faulty_network import Member
+from tests.coordinator.client.faulty_network import EtcdMember
 
 
-class Cluster(Protocol):
+class ThreeMembers(Protocol):
     """What the tests of clusters need of one, whatever its members are."""
 
     endpoints: str
@@ -35,7 +35,7 @@ class EtcdCluster:
 
     def __init__(self, directory: Path, prefix: str, stack: ExitStack) -> None:
         self._directory, self._stack = directory, stack
-        self.members = [Member(f"m{number}", free_port(), free_port()) for number in range(3)]
+        self.members = [EtcdMember(f"m{number}", free_port(), free_port()) for number in range(3)]
         self.endpoints = ",".join(f"{prefix}{each.url}" for each in self.members)
         self._running: dict[int, Running] = {}
         for number in range(3):
@@ -65,7 +65,7 @@ class EtcdCluster:
         return bool(status["leader"] == status["header"]["member_id"])
 
 
-class Coordinators:
+class CoordinatorCluster:
     """Three of our coordinators, driven the same way."""
 
     def __init__(self, running: cluster.Cluster) -> None:
@@ -85,9 +85,9 @@ class Coordinators:
 
 
 @contextmanager
-def coordinators(directory: Path) -> Iterator[Coordinators]:
+def coordinators(directory: Path) -> Iterator[CoordinatorCluster]:
     with cluster.Cluster(directory) as running:
-        yield Coordinators(running)
+        yield CoordinatorCluster(running)
 
 
 @contextmanager

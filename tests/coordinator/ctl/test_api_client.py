@@ -1,4 +1,4 @@
-"""Which server is asked, how long, how often; and what a server's "no" looks like."""
+"""Which server coordctl asks, how long and how often, and how it reports errors."""
 
 import json
 import os
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.core.ctl import key_requests
 from rig.processes import Etcd, Running, free_port, require, wait_until
 from tests.coordinator.ctl.etcdctl_comparison import (
     Outcome,
@@ -27,7 +26,7 @@ RAFT_ERROR = (500, '{"errorCode":300,"message":"Raft Internal Error","cause":"la
 VALUE = '{"action":"get","node":{"key":"/a","value":"1","modifiedIndex":4,"createdIndex":4}}'
 
 
-def test_a_server_that_hangs_up_is_passed_over_where_twice_is_harmless(etcd: Etcd) -> None:
+def test_a_repeatable_request_goes_to_the_next_server_after_a_hang_up(etcd: Etcd) -> None:
     with listening(hangs_up) as bad:
         urls = ["--no-sync", "--endpoints", f"{bad},{etcd.url}"]
         assert run_here(etcd.url, *urls, "set", "/a", "1").out == "1\n"
@@ -46,19 +45,19 @@ def test_a_server_that_hangs_up_is_passed_over_where_twice_is_harmless(etcd: Etc
         ["rm", "/a"],
     ],
 )
-def test_what_must_not_happen_twice_is_sent_once(etcd: Etcd, command: list[str]) -> None:
+def test_a_request_that_is_not_repeatable_is_sent_once(etcd: Etcd, command: list[str]) -> None:
     with listening(hangs_up) as bad:
         got = run_here(etcd.url, "--no-sync", "--endpoints", f"{bad},{etcd.url}", *command)
     assert (got.code, got.out) == (4, "")
     assert "whether the request took effect is unknown" in got.err
 
 
-def test_what_was_never_sent_is_tried_elsewhere(etcd: Etcd) -> None:
+def test_a_request_that_was_never_sent_goes_to_the_next_server(etcd: Etcd) -> None:
     got = run_here(etcd.url, "--no-sync", "--endpoints", f"{DEAD},{etcd.url}", "mk", "/a", "1")
     assert (got.code, got.out) == (0, "1\n")
 
 
-def test_a_silent_server_is_left_after_the_timeout(etcd: Etcd) -> None:
+def test_a_silent_server_is_given_up_after_the_timeout(etcd: Etcd) -> None:
     with listening(says_nothing) as silent:
         began = time.monotonic()
         options = ["--no-sync", "--timeout", "200ms", "--endpoints", f"{silent},{etcd.url}"]
@@ -69,7 +68,7 @@ def test_a_silent_server_is_left_after_the_timeout(etcd: Etcd) -> None:
         assert f"{silent} takes the request and does not answer in time" in got.err
 
 
-def test_a_server_without_a_leader_is_passed_over(etcd: Etcd) -> None:
+def test_a_server_without_a_leader_is_skipped(etcd: Etcd) -> None:
     with pages({"GET /v2/keys/a": RAFT_ERROR}) as (leaderless, _):
         run_here(etcd.url, "set", "/a", "1")
         urls = ["--no-sync", "--endpoints", f"{leaderless},{etcd.url}"]
@@ -79,7 +78,7 @@ def test_a_server_without_a_leader_is_passed_over(etcd: Etcd) -> None:
     assert "answers 500: Raft Internal Error (late)" in alone.err
 
 
-def test_published_urls_are_used_once_they_are_known(etcd: Etcd) -> None:
+def test_the_members_published_urls_are_used(etcd: Etcd) -> None:
     members = json.dumps({"members": [{"id": "1", "name": "a", "clientURLs": [etcd.url]}]})
     with pages({"GET /v2/members": (200, members)}) as (door, asked):
         got = run_here(door, "--debug", "set", "/a", "1")
@@ -89,14 +88,14 @@ def test_published_urls_are_used_once_they_are_known(etcd: Etcd) -> None:
     assert f'curl -X PUT {etcd.url}/v2/keys/a -d "value=1"' in got.err
 
 
-def test_members_that_publish_nothing_are_named(etcd: Etcd) -> None:
+def test_members_that_publish_no_urls_are_an_error(etcd: Etcd) -> None:
     with pages({"GET /v2/members": (200, '{"members":[{"id":"1"}]}')}) as (door, _):
         got = run_here(door, "get", "/a")
     assert got.code == 4
     assert f"the members publish no client URLs: --no-sync keeps to {door}" in got.err
 
 
-def test_a_server_without_members_is_asked_as_it_is_given() -> None:
+def test_a_server_without_a_members_api_is_used_as_given() -> None:
     with pages({"GET /v2/keys/a": (200, VALUE)}) as (door, asked):
         assert run_here(door, "get", "/a").out == "1\n"
     assert asked == [
@@ -105,14 +104,14 @@ def test_a_server_without_members_is_asked_as_it_is_given() -> None:
     ]
 
 
-def test_nobody_there_is_told_apart_from_a_no(etcd: Etcd) -> None:
+def test_no_connection_has_another_exit_code_than_a_refusal(etcd: Etcd) -> None:
     got = run_here(DEAD, "get", "/a")
     assert got.code == 2
     assert f"--endpoints is wrong: {DEAD} fails: Connection refused" in got.err
     assert run_here(etcd.url, "get", "/a").code == 4
 
 
-def test_a_wait_that_ends_without_an_event_goes_on_where_it_was() -> None:
+def test_a_poll_that_ends_without_an_event_is_repeated_from_the_same_index() -> None:
     found = {"GET /v2/keys/w": (200, "")}
     with pages(found) as (url, asked), ThreadPoolExecutor() as pool:
         watch = pool.submit(run, coordctl(), url, "--no-sync", "watch", "/w")
@@ -123,14 +122,14 @@ def test_a_wait_that_ends_without_an_event_goes_on_where_it_was() -> None:
     assert asked[0] == "GET /v2/keys/w?wait=true&recursive=false"
 
 
-def test_history_that_is_gone_ends_a_watch() -> None:
+def test_a_cleared_history_ends_a_watch() -> None:
     gone = '{"errorCode":401,"message":"outdated","cause":"cleared [9/1]","index":1009}'
     with pages({"GET /v2/keys/w": (400, gone)}) as (url, _):
         got = run_here(url, "--no-sync", "watch", "-f", "--after-index", "1", "/w")
     assert (got.code, got.err) == (4, "Error:  401: outdated (cleared [9/1]) [1009]\n")
 
 
-def test_errors_are_json_on_request(etcd: Etcd) -> None:
+def test_errors_can_be_printed_as_json(etcd: Etcd) -> None:
     got = run_here(etcd.url, "--json", "get", "/a")
     assert got.code == 4
     assert json.loads(got.err) == {
@@ -143,7 +142,7 @@ def test_errors_are_json_on_request(etcd: Etcd) -> None:
     assert "Connection refused" in json.loads(got.err)["message"]
 
 
-def test_every_answer_is_json_on_request(etcd: Etcd) -> None:
+def test_every_result_can_be_printed_as_json(etcd: Etcd) -> None:
     set_ = json.loads(run_here(etcd.url, "--json", "set", "/a", "1").out)
     assert (set_["action"], set_["node"]["value"]) == ("set", "1")
     assert json.loads(run_here(etcd.url, "--json", "ls").out)["node"]["nodes"][0]["key"] == "/a"
@@ -156,30 +155,30 @@ def test_every_answer_is_json_on_request(etcd: Etcd) -> None:
     assert [check["status"] for check in health["members"]] == ["healthy"]
 
 
-def test_a_value_that_is_no_text_is_refused(etcd: Etcd) -> None:
+def test_a_value_that_is_not_text_is_refused(etcd: Etcd) -> None:
     got = run_here(etcd.url, "set", "/a", stdin=b"\xff\xfe")
     assert got.code == 1
-    assert "the value on standard input is not UTF-8, and the v2 API keeps text only" in got.err
+    assert "the value on standard input is not UTF-8: the v2 API stores only text" in got.err
     got = run(coordctl(), etcd.url, "set", "/a", b"\xff".decode(errors="surrogateescape"))
     assert got.code == 1
     assert "the value is not UTF-8" in got.err
 
 
 @pytest.mark.parametrize("arguments", [["--output", "xml", "ls"], ["nosuch"], ["member", "x"]])
-def test_wrong_use_is_told_by_one(etcd: Etcd, arguments: list[str]) -> None:
+def test_wrong_use_exits_with_1(etcd: Etcd, arguments: list[str]) -> None:
     got = run_here(etcd.url, *arguments)
     assert (got.code, got.out) == (1, "")
     assert got.err
 
 
 @pytest.mark.parametrize("arguments", [[], ["member"], ["dump"], ["--help"], ["set", "-h"]])
-def test_help_is_no_failure(arguments: list[str]) -> None:
+def test_help_exits_with_0(arguments: list[str]) -> None:
     got = run_here(DEAD, *arguments)
     assert got.code == 0
     assert "Usage: coordctl" in got.out
 
 
-def test_credentials_are_shown_to_the_server(etcd: Etcd) -> None:
+def test_credentials_are_sent_to_the_server(etcd: Etcd) -> None:
     assert run(etcdctl(), etcd.url, "user", "add", "root:secret").code == 0
     assert run(etcdctl(), etcd.url, "auth", "enable").code == 0
     run(etcdctl(), etcd.url, "-u", "root:secret", "role", "remove", "guest")
@@ -234,22 +233,7 @@ def test_a_servers_certificate_is_checked_by_the_ca_file(tmp_path: Path) -> None
         assert "certificate verify failed" in refused.err
 
 
-def test_a_certificate_without_its_key_is_named() -> None:
+def test_a_certificate_without_its_key_is_an_error() -> None:
     got = run_here(DEAD, "--cert-file", "/some.pem", "get", "/a")
     assert got.code == 1
     assert "needs both --cert-file and --key-file" in got.err
-
-
-@pytest.mark.parametrize(
-    ("key", "path"),
-    [
-        ("a", "/v2/keys/a"),
-        ("/a/", "/v2/keys/a"),
-        ("//b/../c", "/v2/keys/c"),
-        ("/", "/v2/keys/"),
-        ("", "/v2/keys/"),
-        ("/a b#?é", "/v2/keys/a%20b%23%3F%C3%A9"),
-    ],
-)
-def test_keys_become_paths(key: str, path: str) -> None:
-    assert key_requests.path(key) == path

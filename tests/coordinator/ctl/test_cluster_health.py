@@ -38,7 +38,7 @@ def test_one_healthy_member_makes_a_degraded_cluster() -> None:
     assert ours.out.endswith("cluster is degraded\n")
 
 
-def test_no_healthy_member_is_told_by_five() -> None:
+def test_a_cluster_without_a_healthy_member_exits_with_5() -> None:
     answers = {"GET /health": (503, '{"health":"false"}')}
     with pages(answers) as (url, _):
         answers["GET /v2/members"] = (200, members([url]))

@@ -22,7 +22,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "coordinator"
 
 
-def test_the_log_is_printed_record_by_record(data: Path) -> None:
+def test_each_record_of_the_log_is_printed(data: Path) -> None:
     for directory in (data, data / "member", data / "member" / "wal"):
         got = run_here("", "dump", "wal", str(directory))
         assert got.code == 0
@@ -36,7 +36,7 @@ def test_the_log_is_printed_record_by_record(data: Path) -> None:
         assert lines[-1].startswith("log first=1 last=")
 
 
-def test_records_are_json_on_request(data: Path) -> None:
+def test_records_can_be_printed_as_json(data: Path) -> None:
     got = run_here("", "--json", "dump", "wal", str(data))
     lines = [json.loads(line) for line in got.out.splitlines()]
     assert lines[1]["offset"] == 0
@@ -44,14 +44,16 @@ def test_records_are_json_on_request(data: Path) -> None:
     assert lines[1]["file"].endswith(".wal")
 
 
-def test_a_log_that_is_being_written_can_be_read(coordinator: Coordinator, tmp_path: Path) -> None:
+def test_the_log_of_a_running_coordinator_can_be_read(
+    coordinator: Coordinator, tmp_path: Path
+) -> None:
     run_here(coordinator.url, "set", "/now", "1")
     got = run_here("", "dump", "wal", str(tmp_path / "coordinator"))
     assert got.code == 0
     assert 'put /now value="1"' in got.out
 
 
-def test_damage_is_shown_where_it_is(data: Path) -> None:
+def test_damage_is_shown_at_its_place(data: Path) -> None:
     [segment] = (data / "member" / "wal").glob("*.wal")
     raw = segment.read_bytes()
     place = raw.index(b"/k3")
@@ -64,7 +66,7 @@ def test_damage_is_shown_where_it_is(data: Path) -> None:
     assert " damaged: " in got.out
 
 
-def test_a_snapshot_is_printed_key_by_key(data: Path) -> None:
+def test_each_key_of_a_snapshot_is_printed(data: Path) -> None:
     *_, newest = sorted((data / "member" / "snap").glob("*.snap"))
     got = run_here("", "dump", "snapshot", str(newest))
     assert got.code == 0
@@ -78,7 +80,7 @@ def test_a_snapshot_is_printed_key_by_key(data: Path) -> None:
     assert [text["text"] for text in texts] == lines
 
 
-def test_a_damaged_snapshot_is_named(data: Path) -> None:
+def test_a_damaged_snapshot_is_an_error(data: Path) -> None:
     *_, newest = sorted((data / "member" / "snap").glob("*.snap"))
     newest.write_bytes(newest.read_bytes()[:-1])
     got = run_here("", "dump", "snapshot", str(newest))
@@ -86,10 +88,10 @@ def test_a_damaged_snapshot_is_named(data: Path) -> None:
     assert f"coordctl: damaged: {newest}: byte " in got.err
 
 
-def test_a_directory_without_a_log_is_named(tmp_path: Path) -> None:
+def test_a_directory_without_a_log_is_an_error(tmp_path: Path) -> None:
     got = run_here("", "dump", "wal", str(tmp_path))
     assert got.code == 1
-    assert f"{tmp_path}: no log here or in member/wal; name a coordinator's --data-dir" in got.err
+    assert f"{tmp_path}: no log here or in member/wal; give a coordinator's --data-dir" in got.err
     got = run_here("", "dump", "snapshot", str(tmp_path / "none.snap"))
     assert got.code == 1
     assert f"{tmp_path}/none.snap: No such file or directory" in got.err
@@ -107,7 +109,7 @@ def test_the_state_of_a_running_coordinator_is_printed(tmp_path: Path) -> None:
         assert as_json["term"] == 2
         other = run_here("", "dump", "state", running.url)
         assert other.code == 1
-        assert "/debug/state is no state of a coordinator: " in other.err
+        assert "/debug/state is not the state of a coordinator: " in other.err
     gone = run_here("", "dump", "state", f"http://{status}")
     assert gone.code == 1
-    assert "name the address that the coordinator has as --status-addr" in gone.err
+    assert "give the --status-addr of the coordinator as a URL" in gone.err

@@ -245,9 +245,7 @@ def compared(outcome: Outcome) -> tuple[int, str]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("script", [FILES, DIRECTORIES, CLUSTER], ids=["files", "dirs", "cluster"])
 @pytest.mark.parametrize("kind", [Etcd, Coordinator])
-def test_scripts_of_commands_come_out_as_with_etcdctl(
-    tmp_path: Path, script: str, kind: Server
-) -> None:
+def test_commands_print_what_etcdctl_prints(tmp_path: Path, script: str, kind: Server) -> None:
     with serving(tmp_path / "theirs", Etcd) as url:
         expected = play(run_etcdctl, url, script)
     with serving(tmp_path / "ours", kind) as url:
@@ -258,7 +256,7 @@ def test_scripts_of_commands_come_out_as_with_etcdctl(
 
 
 @pytest.mark.parametrize("script", [FILES, DIRECTORIES, CLUSTER], ids=["files", "dirs", "cluster"])
-def test_etcdctl_itself_meets_the_same_on_our_coordinator(tmp_path: Path, script: str) -> None:
+def test_etcdctl_gets_the_same_results_from_our_coordinator(tmp_path: Path, script: str) -> None:
     with serving(tmp_path / "theirs", Etcd) as url:
         expected = play(run_etcdctl, url, script)
     with serving(tmp_path / "ours", Coordinator) as url:
@@ -269,7 +267,7 @@ def test_etcdctl_itself_meets_the_same_on_our_coordinator(tmp_path: Path, script
 
 
 @pytest.mark.parametrize("value", [b"from stdin\n", "ü".encode(), b"x" * 100_000])
-def test_a_value_may_come_from_standard_input(etcd: Etcd, value: bytes) -> None:
+def test_a_value_can_come_from_standard_input(etcd: Etcd, value: bytes) -> None:
     for command in (["set", "/s"], ["update", "/s"], ["mk", "/m"]):
         got = run_here(etcd.url, *command, stdin=value)
         assert (got.code, got.out) == (0, value.decode() + "\n")
@@ -356,7 +354,7 @@ def test_exec_watch_runs_a_program_for_each_change(tmp_path: Path, kind: Server)
         ["--after-index", "1", "/y", "echo", "-r"],
     ],
 )
-def test_exec_watch_leaves_the_programs_own_options_alone(
+def test_exec_watch_passes_the_programs_own_options_on(
     etcd: Etcd, tmp_path: Path, command: list[str]
 ) -> None:
     with Watching(coordctl(), etcd.url, tmp_path / "log", "exec-watch", *command) as watching:
@@ -365,7 +363,7 @@ def test_exec_watch_leaves_the_programs_own_options_alone(
         assert watching.saw(1) == ["-r"]
 
 
-def test_exec_watch_of_a_program_that_is_missing_ends(etcd: Etcd, tmp_path: Path) -> None:
+def test_exec_watch_of_a_missing_program_is_an_error(etcd: Etcd, tmp_path: Path) -> None:
     command = ["exec-watch", "-r", "/y", "--", "/nonexistent"]
     with Watching(coordctl(), etcd.url, tmp_path / "log", *command) as watching:
         watching.settle()

@@ -53,7 +53,7 @@ def test_a_member_is_added_started_promoted_and_removed(three: Cluster) -> None:
     new.running = None
 
 
-def test_wrong_use_is_told_as_etcdctl_does(three: Cluster) -> None:
+def test_wrong_use_is_reported_as_etcdctl_does(three: Cluster) -> None:
     url = three.places[0].url
     assert "Provide a name and a single member peerURL" in run_here(url, "member", "add", "x").err
     for words, told in (
@@ -65,7 +65,7 @@ def test_wrong_use_is_told_as_etcdctl_does(three: Cluster) -> None:
         assert (got.code, told in got.err) == (1, True), got
 
 
-def test_leadership_is_moved(three: Cluster) -> None:
+def test_move_leader_transfers_leadership(three: Cluster) -> None:
     follower = three.followers()[0]
     target = str(ask("GET", f"{follower.url}/v2/stats/self").body["id"])
     moved = run_here(three.places[0].url, "move-leader", target)

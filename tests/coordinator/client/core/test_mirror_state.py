@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.client import Changes, Entry, Event, Listing, Progress, View
-from coordinator.client.core.mirror_state import Replay
+from coordinator.client.core.mirror_state import MirrorState
 
 KEYS = st.sampled_from(["/a", "/a/b", "/a/b/c", "/a/bc", "/ab", "/d"])
 FILES = ["/a/b/c", "/a/bc", "/ab", "/d"]
@@ -31,8 +31,8 @@ def listing(*entries: Entry, index: int, cluster: str = "c") -> Listing:
 
 
 def told(steps: list[tuple[str, str]]) -> Iterator[tuple[Changes | None, dict[str, Entry]]]:
-    """Play steps to a Replay; yield what it says beside what the store has."""
-    replay, files, index, cluster = Replay(), dict[str, Entry](), 0, "c"
+    """Play steps to a MirrorState; yield what it says beside what the store has."""
+    replay, files, index, cluster = MirrorState(), dict[str, Entry](), 0, "c"
     batch: list[Event | Progress] = []
     yield replay.listed(Listing(cluster, index, ())), dict(files)
     for step, key in steps:
@@ -85,32 +85,32 @@ def test_a_change_holds_each_key_once_and_nothing_that_stayed(
 
 
 def test_the_first_listing_resets_also_when_it_is_empty() -> None:
-    assert Replay().listed(listing(index=3)) == Changes("c", 3, reset=True)
+    assert MirrorState().listed(listing(index=3)) == Changes("c", 3, reset=True)
 
 
 def test_a_listing_that_changes_nothing_says_nothing() -> None:
-    replay = Replay()
+    replay = MirrorState()
     replay.listed(listing(entry("/a", 1), index=1))
     assert replay.listed(listing(entry("/a", 1), index=9)) is None
     assert replay.index == 9
 
 
 def test_events_that_a_listing_holds_already_are_passed_over() -> None:
-    replay = Replay()
+    replay = MirrorState()
     replay.listed(listing(entry("/a", 5), index=5))
     assert replay.followed([Event(4, "/a", None), Event(5, "/a", None), Progress(3)]) is None
     assert replay.index == 5
 
 
 def test_a_key_that_came_and_went_in_one_batch_is_not_mentioned() -> None:
-    replay = Replay()
+    replay = MirrorState()
     replay.listed(listing(index=1))
     assert replay.followed([Event(2, "/a", entry("/a", 2)), Event(3, "/a", None)]) is None
     assert replay.index == 3
 
 
 def test_a_key_written_again_after_its_directory_went_is_written() -> None:
-    replay = Replay()
+    replay = MirrorState()
     replay.listed(listing(entry("/d/a", 1), entry("/d/b", 1), index=1))
     new = entry("/d/a", 3)
     changes = replay.followed([Event(2, "/d", None), Event(3, "/d/a", new)])
@@ -118,7 +118,7 @@ def test_a_key_written_again_after_its_directory_went_is_written() -> None:
 
 
 def test_another_cluster_at_a_lower_index_is_believed() -> None:
-    replay = Replay()
+    replay = MirrorState()
     replay.listed(listing(entry("/a", 90), entry("/b", 91), index=91))
     changes = replay.listed(listing(entry("/a", 2), index=2, cluster="d"))
     assert changes == Changes("d", 2, (entry("/a", 2),), ("/b",))
@@ -126,7 +126,7 @@ def test_another_cluster_at_a_lower_index_is_believed() -> None:
 
 
 def test_marks_move_the_index_and_say_nothing() -> None:
-    replay = Replay()
+    replay = MirrorState()
     replay.listed(listing(index=1))
     assert replay.followed([Progress(7)]) is None
     assert replay.index == 7

@@ -29,12 +29,18 @@ from coordinator.client import (
     WithValue,
     connect,
 )
-from coordinator.client.http import http_client
-from coordinator.client.http.v2_store import SWAPS_MAX
+from coordinator.client.http import connection_pool
+from coordinator.client.http.v2_store import ATTEMPTS_MAX
 from rig.processes import free_port, wait_until
-from tests.coordinator.client.certificates import Papers
-from tests.coordinator.client.faulty_network import ETCD, Answering, Cable, Life, Member
-from tests.coordinator.client.stores_under_test import LARGE, World
+from tests.coordinator.client.certificates import CertificateFiles
+from tests.coordinator.client.faulty_network import (
+    ETCD,
+    EtcdMember,
+    FaultyLink,
+    ScriptedServer,
+    StoreProcess,
+)
+from tests.coordinator.client.stores_under_test import LARGE, StoreUnderTest
 
 PROMPT_S = 2.0
 
@@ -82,7 +88,7 @@ def test_a_password_is_never_shown() -> None:
 
 
 def test_nothing_is_asked_before_the_first_call() -> None:
-    with Answering({}) as server:
+    with ScriptedServer({}) as server:
         connect(server.url)
         connect([server.url, server.url])
         assert server.asked == []
@@ -91,7 +97,7 @@ def test_nothing_is_asked_before_the_first_call() -> None:
 def test_each_endpoint_that_cannot_serve_is_named_with_its_reason() -> None:
     refusing, odd = nobody(), "http://nowhere.invalid:2379"
     with (
-        Answering({"/version": (404, b"not here", {})}) as other,
+        ScriptedServer({"/version": (404, b"not here", {})}) as other,
         HttpStore([refusing, odd, other.url]) as store,
         pytest.raises(Unavailable) as failed,
     ):
@@ -117,11 +123,11 @@ def test_each_endpoint_that_cannot_serve_is_named_with_its_reason() -> None:
     ],
 )
 def test_an_endpoint_that_serves_no_key_is_left_for_the_next(
-    v2_served: World, answer: tuple[int, bytes, dict[str, str]], told: str
+    v2_served: StoreUnderTest, answer: tuple[int, bytes, dict[str, str]], told: str
 ) -> None:
     entry = v2_served.store.put(v2_served.key("a"), "1")
     path = f"/v2/keys{v2_served.key('a')}"
-    with Answering({"/version": ETCD, path: answer}) as broken:
+    with ScriptedServer({"/version": ETCD, path: answer}) as broken:
         with HttpStore([broken.url, v2_served.url]) as store:
             assert store.get(v2_served.key("a")) == entry
             store.get(v2_served.key("a"))
@@ -135,7 +141,7 @@ def test_an_endpoint_that_serves_no_key_is_left_for_the_next(
 @pytest.mark.parametrize("version", [b"<html>", b"[]", b'{"server":"other"}', b"\xff"])
 def test_a_server_of_another_kind_is_told_by_its_version(version: bytes) -> None:
     with (
-        Answering({"/version": (200, version, {})}) as other,
+        ScriptedServer({"/version": (200, version, {})}) as other,
         HttpStore(other.url) as store,
         pytest.raises(Unavailable, match="no coordinator and no etcd") as failed,
     ):
@@ -146,7 +152,7 @@ def test_a_server_of_another_kind_is_told_by_its_version(version: bytes) -> None
 def test_a_real_etcd_without_the_v2_api_is_told_with_its_remedy(
     tmp_path: Path, runs: ExitStack
 ) -> None:
-    member = Member("m", free_port(), free_port())
+    member = EtcdMember("m", free_port(), free_port())
     runs.enter_context(member.begin(tmp_path, [member], "t", "--enable-v2=false"))
     with HttpStore(member.url) as store:
         for call in (lambda: store.get("/a"), lambda: store.list("/"), lambda: store.put("/a", "")):
@@ -159,22 +165,26 @@ def test_a_real_etcd_without_the_v2_api_is_told_with_its_remedy(
 def test_a_listing_without_its_index_is_not_believed() -> None:
     prepared = {"/version": ETCD, "/v2/keys": (200, b'{"action":"get","node":{"dir":true}}', {})}
     with (
-        Answering(prepared) as server,
+        ScriptedServer(prepared) as server,
         HttpStore(server.url) as store,
         pytest.raises(Unavailable, match="X-Etcd-Index"),
     ):
         store.list("/")
 
 
-def test_a_conditional_write_goes_on_where_it_was_surely_not_seen(v2_served: World) -> None:
+def test_a_conditional_write_goes_on_where_it_was_surely_not_seen(
+    v2_served: StoreUnderTest,
+) -> None:
     with HttpStore([nobody(), v2_served.url]) as store:
         entry = store.put(v2_served.key("a"), "1", when=Absent())
     with HttpStore([nobody(), v2_served.url]) as store:
         store.delete(v2_served.key("a"), when=AtIndex(entry.modified))
 
 
-def test_a_conditional_write_that_may_have_been_seen_is_not_repeated(v2_served: World) -> None:
-    with Cable(v2_served.url) as cable, HttpStore([cable.url, v2_served.url]) as store:
+def test_a_conditional_write_that_may_have_been_seen_is_not_repeated(
+    v2_served: StoreUnderTest,
+) -> None:
+    with FaultyLink(v2_served.url) as cable, HttpStore([cable.url, v2_served.url]) as store:
         with pytest.raises(KeyNotFound):
             store.get(v2_served.key("count"))
         cable.lose_answers()
@@ -186,8 +196,8 @@ def test_a_conditional_write_that_may_have_been_seen_is_not_repeated(v2_served: 
         assert store.put(v2_served.key("count"), "2", when=Present()).value == "2"
 
 
-def test_a_delete_that_may_have_been_seen_is_not_repeated(v2_served: World) -> None:
-    with Cable(v2_served.url) as cable, HttpStore([cable.url, v2_served.url]) as store:
+def test_a_delete_that_may_have_been_seen_is_not_repeated(v2_served: StoreUnderTest) -> None:
+    with FaultyLink(v2_served.url) as cable, HttpStore([cable.url, v2_served.url]) as store:
         store.put(v2_served.key("a"), "1")
         cable.lose_answers()
         with pytest.raises(Unavailable, match="unknown"):
@@ -195,8 +205,8 @@ def test_a_delete_that_may_have_been_seen_is_not_repeated(v2_served: World) -> N
         wait_until(lambda: v2_served.gone(v2_served.key("a")), "the delete is done")
 
 
-def test_a_plain_write_is_repeated_at_the_next_endpoint(v2_served: World) -> None:
-    with Cable(v2_served.url) as cable, HttpStore([cable.url, v2_served.url]) as store:
+def test_a_plain_write_is_repeated_at_the_next_endpoint(v2_served: StoreUnderTest) -> None:
+    with FaultyLink(v2_served.url) as cable, HttpStore([cable.url, v2_served.url]) as store:
         store.put(v2_served.key("a"), "1")
         cable.lose_answers()
         entry = store.put(v2_served.key("a"), "2")
@@ -204,9 +214,9 @@ def test_a_plain_write_is_repeated_at_the_next_endpoint(v2_served: World) -> Non
 
 
 def test_an_endpoint_that_takes_no_connection_has_surely_not_seen_a_write(
-    v2_served: World, monkeypatch: pytest.MonkeyPatch, runs: ExitStack
+    v2_served: StoreUnderTest, monkeypatch: pytest.MonkeyPatch, runs: ExitStack
 ) -> None:
-    monkeypatch.setattr(http_client, "CONNECT_S", 0.5)
+    monkeypatch.setattr(connection_pool, "CONNECT_S", 0.5)
     full = runs.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
     for _ in range(4):
         waiting = runs.enter_context(socket.socket())
@@ -219,7 +229,7 @@ def test_an_endpoint_that_takes_no_connection_has_surely_not_seen_a_write(
         store.get("/a")
 
 
-class Meddled(HttpStore):
+class StoreWithARival(HttpStore):
     """A store where somebody writes between a read of this client and its next step."""
 
     times = 0
@@ -232,23 +242,23 @@ class Meddled(HttpStore):
         return entry
 
 
-def test_an_empty_value_is_compared_also_while_others_write(v2_served: World) -> None:
-    with Meddled(v2_served.url) as store:
+def test_an_empty_value_is_compared_also_while_others_write(v2_served: StoreUnderTest) -> None:
+    with StoreWithARival(v2_served.url) as store:
         store.put(v2_served.key("a"), "")
         store.times = 3
         assert store.put(v2_served.key("a"), "1", when=WithValue("")).value == "1"
-        store.times = SWAPS_MAX
+        store.times = ATTEMPTS_MAX
         with pytest.raises(Unavailable, match=v2_served.key("a")):
             store.put(v2_served.key("a"), "", when=Present())
         assert store.times == 0
 
 
 def test_an_endpoint_that_hangs_costs_one_timeout(
-    v2_served: World, monkeypatch: pytest.MonkeyPatch
+    v2_served: StoreUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("coordinator.client.http.endpoint_pool.ANSWER_S", 1.0)
     entry = v2_served.store.put(v2_served.key("a"), "1")
-    with Cable(v2_served.url) as cable, HttpStore([cable.url, v2_served.url]) as store:
+    with FaultyLink(v2_served.url) as cable, HttpStore([cable.url, v2_served.url]) as store:
         store.get(v2_served.key("a"))
         cable.freeze()
         assert store.get(v2_served.key("a")) == entry
@@ -258,7 +268,7 @@ def test_an_endpoint_that_hangs_costs_one_timeout(
 
 
 def test_a_store_serves_again_after_its_server_did(tmp_path: Path, runs: ExitStack) -> None:
-    life = Life("coordinator")
+    life = StoreProcess("coordinator")
     store = runs.enter_context(HttpStore(life.url))
     with life.begin(tmp_path):
         entry = store.put("/a", "1")
@@ -269,7 +279,7 @@ def test_a_store_serves_again_after_its_server_did(tmp_path: Path, runs: ExitSta
 
 
 def test_the_environment_of_a_user_is_not_followed(
-    v2_served: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    v2_served: StoreUnderTest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, nobody())
@@ -279,7 +289,7 @@ def test_the_environment_of_a_user_is_not_followed(
         assert store.put(v2_served.key("a"), "1").value == "1"
 
 
-def test_a_value_too_large_for_the_server_is_a_bad_request(v2_served: World) -> None:
+def test_a_value_too_large_for_the_server_is_a_bad_request(v2_served: StoreUnderTest) -> None:
     with pytest.raises(StoreError) as refused:
         v2_served.store.put(v2_served.key("a"), LARGE * 3)
     assert not isinstance(refused.value, KeyNotFound)
@@ -287,7 +297,7 @@ def test_a_value_too_large_for_the_server_is_a_bad_request(v2_served: World) -> 
 
 
 def test_credentials_of_the_url_are_used(tmp_path: Path, runs: ExitStack) -> None:
-    life = Life("etcd")
+    life = StoreProcess("etcd")
     runs.enter_context(life.begin(tmp_path))
     root = "root:pa:ss@wörd"
     send_auth(life.url, "users/root", {"user": "root", "password": "pa:ss@wörd"})
@@ -316,11 +326,11 @@ def send_auth(url: str, path: str, body: object = None, user: str = "") -> None:
 
 
 def test_the_authority_alone_is_enough_for_tls(
-    papers: Papers, tmp_path: Path, runs: ExitStack
+    certificates: CertificateFiles, tmp_path: Path, runs: ExitStack
 ) -> None:
-    member = Member("m", free_port(), free_port(), "https")
-    runs.enter_context(member.begin(tmp_path, [member], "t", "--enable-v2", *papers.flags()))
-    store = runs.enter_context(HttpStore(member.url, Tls(papers.path("ca.crt"))))
+    member = EtcdMember("m", free_port(), free_port(), "https")
+    runs.enter_context(member.begin(tmp_path, [member], "t", "--enable-v2", *certificates.flags()))
+    store = runs.enter_context(HttpStore(member.url, Tls(certificates.path("ca.crt"))))
     after = store.put("/a", "1").modified
     watch = runs.enter_context(store.watch("/", after))
     changes = iter(watch)
@@ -333,22 +343,26 @@ def test_the_authority_alone_is_enough_for_tls(
         watch.close()
         assert waiting.result(10) is None
         assert time.monotonic() - began_s < PROMPT_S
-    for tls in (Tls(), Tls(papers.path("stranger.crt"))):
+    for tls in (Tls(), Tls(certificates.path("stranger.crt"))):
         with HttpStore(member.url, tls) as wary, pytest.raises(Unavailable, match="certificate"):
             wary.get("/a")
 
 
 def test_a_client_certificate_is_shown_when_asked_for(
-    papers: Papers, tmp_path: Path, runs: ExitStack
+    certificates: CertificateFiles, tmp_path: Path, runs: ExitStack
 ) -> None:
-    member = Member("m", free_port(), free_port(), "https")
-    flags = ["--enable-v2", *papers.flags(), "--client-cert-auth"]
-    flags += ["--trusted-ca-file", papers.path("ca.crt")]
+    member = EtcdMember("m", free_port(), free_port(), "https")
+    flags = ["--enable-v2", *certificates.flags(), "--client-cert-auth"]
+    flags += ["--trusted-ca-file", certificates.path("ca.crt")]
     runs.enter_context(member.begin(tmp_path, [member], "t", *flags))
-    known = Tls(papers.path("ca.crt"), papers.path("client.crt"), papers.path("client.key"))
+    known = Tls(
+        certificates.path("ca.crt"),
+        certificates.path("client.crt"),
+        certificates.path("client.key"),
+    )
     with HttpStore(member.url, known) as store:
         assert store.put("/a", "1").value == "1"
-    stranger = HttpStore(member.url, Tls(papers.path("ca.crt")))
+    stranger = HttpStore(member.url, Tls(certificates.path("ca.crt")))
     with stranger, pytest.raises(Unavailable, match="certificate"):
         stranger.get("/a")
 

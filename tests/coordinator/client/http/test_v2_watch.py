@@ -16,14 +16,14 @@ from coordinator.client import (
     prefetch,
 )
 from coordinator.client.http import v2_watch
-from tests.coordinator.client.faulty_network import ETCD, Answering, Cable
-from tests.coordinator.client.stores_under_test import World, events
+from tests.coordinator.client.faulty_network import ETCD, FaultyLink, ScriptedServer
+from tests.coordinator.client.stores_under_test import StoreUnderTest, events
 
 PROMPT_S = 2.0
 
 
 def test_a_reader_slower_than_its_changes_loses_none(
-    served: World, monkeypatch: pytest.MonkeyPatch
+    served: StoreUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prefetch, "AHEAD_MAX", 10)
     after = served.store.list(served.place).index
@@ -37,7 +37,7 @@ def test_a_stream_without_a_sign_of_life_is_unavailable(
 ) -> None:
     monkeypatch.setattr(v2_watch, "PROGRESS_S", 1)
     monkeypatch.setattr(v2_watch, "SILENCE_S", 3.0)
-    with Cable(coordinator_url) as cable, HttpStore(cable.url) as store:
+    with FaultyLink(coordinator_url) as cable, HttpStore(cable.url) as store:
         after = store.list("/").index
         with store.watch("/quiet", after) as watch:
             changes = iter(watch)
@@ -52,7 +52,7 @@ def test_a_stream_without_a_sign_of_life_is_unavailable(
 def test_a_poll_that_ends_empty_is_asked_again_at_the_same_place() -> None:
     headers = {"X-Etcd-Index": "7", "X-Etcd-Cluster-Id": "c"}
     prepared = {"/version": ETCD, "/v2/keys/a": (200, b"", headers)}
-    with Answering(prepared) as server, HttpStore(server.url) as store:
+    with ScriptedServer(prepared) as server, HttpStore(server.url) as store:
         with store.watch("/a", 5) as watch:
             changes = iter(watch)
             assert [next(changes) for _ in range(3)] == [Progress(5)] * 3
@@ -67,7 +67,7 @@ def test_an_event_that_is_not_whole_ends_the_watch(body: bytes) -> None:
     headers = {"X-Etcd-Index": "7", "X-Etcd-Cluster-Id": "c"}
     prepared = {"/version": ETCD, "/v2/keys/a": (200, body, headers)}
     with (
-        Answering(prepared) as server,
+        ScriptedServer(prepared) as server,
         HttpStore(server.url) as store,
         store.watch("/a", 5) as watch,
         pytest.raises(Unavailable, match="/a"),
@@ -82,7 +82,7 @@ def follow_lines(*lines: bytes) -> list[Event | Progress]:
     prepared = {"/version": version, "/v2/keys/a": (200, b"\n".join((*lines, b"")), headers)}
     found: list[Event | Progress] = []
     with (
-        Answering(prepared) as server,
+        ScriptedServer(prepared) as server,
         HttpStore(server.url) as store,
         store.watch("/a", 5) as watch,
         suppress(Unavailable),
@@ -109,8 +109,8 @@ def test_an_error_line_in_a_stream_is_the_error() -> None:
         follow_lines(DELETED, b'{"errorCode":401,"message":"outdated and cleared","index":9}')
 
 
-def test_a_close_does_not_wait_for_a_server_that_hangs(served: World) -> None:
-    with Cable(served.url) as cable, connect(cable.url) as store:
+def test_a_close_does_not_wait_for_a_server_that_hangs(served: StoreUnderTest) -> None:
+    with FaultyLink(served.url) as cable, connect(cable.url) as store:
         after = store.list("/").index
         cable.freeze()
         watch = store.watch("/", after)

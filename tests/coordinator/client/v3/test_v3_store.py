@@ -18,23 +18,23 @@ from coordinator.client import (
     EtcdStore,
     Event,
     KeyNotFound,
-    Kind,
     Mirror,
     NotAFile,
     Present,
     Progress,
+    ServerKind,
     Tls,
     Unauthorized,
     Unavailable,
     connect,
 )
 from coordinator.client.core.errors import StoreError
-from coordinator.client.core.v3_responses import Ranged
+from coordinator.client.core.v3_responses import RangeResponse
 from coordinator.client.v3 import v3_paging, v3_watch
 from rig.processes import Coordinator, Etcd, Etcd3, free_port, wait_until
-from tests.coordinator.client.certificates import Papers
-from tests.coordinator.client.faulty_network import Answering, Member
-from tests.coordinator.client.stores_under_test import Receiver, compact, events, fill
+from tests.coordinator.client.certificates import CertificateFiles
+from tests.coordinator.client.faulty_network import EtcdMember, ScriptedServer
+from tests.coordinator.client.stores_under_test import MirrorReceiver, compact, events, fill
 from tests.coordinator.client.three_members import etcd_cluster
 
 
@@ -65,15 +65,15 @@ def nobody() -> str:
 
 
 def test_the_kind_is_found_out(etcd: Etcd, etcd_url: str, coordinator_url: str, runs) -> None:
-    kinds = {etcd.url: Kind.ETCD, coordinator_url: Kind.COORDINATOR}
-    kinds |= {f"v3+{etcd_url}": Kind.ETCD3, f"v2+{etcd_url}": Kind.ETCD}
+    kinds = {etcd.url: ServerKind.ETCD, coordinator_url: ServerKind.COORDINATOR}
+    kinds |= {f"v3+{etcd_url}": ServerKind.ETCD3, f"v2+{etcd_url}": ServerKind.ETCD}
     for url, kind in kinds.items():
         assert runs.enter_context(connect(url)).kind() is kind
 
 
 def test_an_etcd_without_the_v2_api_is_asked_by_the_v3_api(etcd3: Etcd3) -> None:
     with connect([nobody(), etcd3.url]) as store:
-        assert store.kind() is Kind.ETCD3
+        assert store.kind() is ServerKind.ETCD3
         assert store.put("/a", "1") == store.get("/a")
 
 
@@ -178,7 +178,7 @@ def test_what_is_no_path_or_no_text_is_not_in_the_tree(etcd3: Etcd3) -> None:
 
 def test_a_foreign_transaction_is_seen_whole(etcd3: Etcd3) -> None:
     steps = [{"requestPut": {"key": b64(f"/app/{n}"), "value": b64("v")}} for n in range(100)]
-    receiver = Receiver()
+    receiver = MirrorReceiver()
     with connect(etcd3.url) as store:
         mirror = Mirror(store, "/app", receiver)
         mirror.start()
@@ -216,7 +216,7 @@ def test_a_listing_that_a_compaction_overtakes_begins_anew(
     compacted: list[int] = []
     limit = v3_paging.next_limit
 
-    def compact_once(page: Ranged) -> int:
+    def compact_once(page: RangeResponse) -> int:
         if not compacted:
             store.put("/app/0", "later")
             compacted.append(store.put("/app/1", "later").modified)
@@ -282,7 +282,7 @@ def test_a_compaction_leaves_a_watch_that_keeps_up_alone(etcd3: Etcd3) -> None:
 def test_a_large_delete_comes_in_fragments_and_is_applied_at_once(etcd3: Etcd3) -> None:
     names = [f"/app/{'long' * 20}/{number:05}" for number in range(20_000)]
     fill(f"v3+{etcd3.url}", names)
-    receiver = Receiver()
+    receiver = MirrorReceiver()
     with connect(etcd3.url) as store:
         mirror = Mirror(store, "/app", receiver)
         mirror.start()
@@ -305,7 +305,7 @@ def test_a_large_delete_comes_in_fragments_and_is_applied_at_once(etcd3: Etcd3) 
 )
 def test_a_member_that_cannot_watch_is_left_for_the_next(etcd3: Etcd3, line: bytes) -> None:
     with (
-        Answering({"/v3/watch": (200, line, {})}) as broken,
+        ScriptedServer({"/v3/watch": (200, line, {})}) as broken,
         connect([f"v3+{broken.url}", f"v3+{etcd3.url}"]) as store,
     ):
         with pytest.raises(Unavailable, match=broken.url), store.watch("/", 0) as watch:
@@ -331,12 +331,12 @@ def enable_auth(url: str) -> str:
 def test_a_mirror_outlives_the_tokens_of_a_member_that_starts_again(
     tmp_path: Path, runs: ExitStack
 ) -> None:
-    member = Member("m", free_port(), free_port())
+    member = EtcdMember("m", free_port(), free_port())
     first = runs.enter_context(member.begin(tmp_path, [member], "t", "--enable-v2=false"))
     enable_auth(member.url)
     store = runs.enter_context(connect(with_user(member.url, "app:secret")))
     store.put("/app/a", "1")
-    receiver = Receiver()
+    receiver = MirrorReceiver()
     mirror = Mirror(store, "/app", receiver)
     mirror.start()
     receiver.wait_for({"/app/a": "1"})
@@ -354,7 +354,7 @@ def with_user(url: str, user: str) -> str:
 
 
 def test_users_tokens_are_got_used_and_renewed(tmp_path: Path, runs: ExitStack) -> None:
-    member = Member("m", free_port(), free_port())
+    member = EtcdMember("m", free_port(), free_port())
     runs.enter_context(member.begin(tmp_path, [member], "t", "--enable-v2=false"))
     early = runs.enter_context(connect(with_user(member.url, "app:secret")))
     assert early.put("/app/a", "0").value == "0", "while users are not asked for"
@@ -367,7 +367,7 @@ def test_users_tokens_are_got_used_and_renewed(tmp_path: Path, runs: ExitStack) 
     ask(member.url, "/v3/auth/user/changepw", again, root)
     assert store.get("/app/a").value == "1"
     ask(member.url, "/v3/auth/user/changepw", again, root)
-    receiver = Receiver()
+    receiver = MirrorReceiver()
     mirror = Mirror(store, "/app", receiver)
     mirror.start()
     receiver.wait_for({"/app/a": "1"})
@@ -388,18 +388,24 @@ def test_users_tokens_are_got_used_and_renewed(tmp_path: Path, runs: ExitStack) 
         assert "secret" not in str(denied.value)
 
 
-def test_both_sides_show_certificates(papers: Papers, tmp_path: Path, runs: ExitStack) -> None:
-    member = Member("m", free_port(), free_port(), "https")
-    flags = ["--enable-v2=false", *papers.flags(), "--client-cert-auth"]
-    flags += ["--trusted-ca-file", papers.path("ca.crt")]
+def test_both_sides_show_certificates(
+    certificates: CertificateFiles, tmp_path: Path, runs: ExitStack
+) -> None:
+    member = EtcdMember("m", free_port(), free_port(), "https")
+    flags = ["--enable-v2=false", *certificates.flags(), "--client-cert-auth"]
+    flags += ["--trusted-ca-file", certificates.path("ca.crt")]
     runs.enter_context(member.begin(tmp_path, [member], "t", *flags))
-    known = Tls(papers.path("ca.crt"), papers.path("client.crt"), papers.path("client.key"))
+    known = Tls(
+        certificates.path("ca.crt"),
+        certificates.path("client.crt"),
+        certificates.path("client.key"),
+    )
     store = runs.enter_context(connect(member.url, tls=known))
-    assert store.kind() is Kind.ETCD3
+    assert store.kind() is ServerKind.ETCD3
     entry = store.put("/a", "1")
     with store.watch("/", entry.modified - 1) as watch:
         assert events(watch, 1) == [Event(entry.modified, "/a", entry)]
-    stranger = connect(member.url, tls=Tls(papers.path("ca.crt")))
+    stranger = connect(member.url, tls=Tls(certificates.path("ca.crt")))
     with stranger, pytest.raises(Unavailable, match="certificate"):
         stranger.get("/a")
 

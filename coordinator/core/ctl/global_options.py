@@ -1,11 +1,11 @@
-"""The global options, between their parsing and their use."""
+"""The options of coordctl that stand before a command."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Globals:
-    """The global options as they were given."""
+class GlobalOptions:
+    """The options as they were given. `tls_files` are the CA, the certificate and its key."""
 
     endpoints: str
     tls_files: tuple[str, str, str]

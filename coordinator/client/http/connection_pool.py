@@ -1,0 +1,111 @@
+"""Connections to endpoints, kept open between requests.
+
+The standard library's HTTP is enough here. `requests` would be most of what a small program
+imports, and it follows a user's proxy variables and ~/.netrc, which an agent of a host must not.
+"""
+
+import ssl
+import threading
+import weakref
+from collections import defaultdict
+from http.client import HTTPConnection, HTTPSConnection
+from select import POLLIN, poll
+from urllib.parse import urlsplit
+
+from coordinator.client.core.endpoint import Endpoint
+from coordinator.client.core.http_request import EndpointFailed
+from coordinator.client.http.tls_files import Tls
+
+CONNECT_S = 3.0
+# Connections kept open for threads that talk at the same time.
+IDLE_MAX = 16
+
+
+class ConnectionPool:
+    """Idle connections of each endpoint. Thread-safe."""
+
+    def __init__(self, tls: Tls) -> None:
+        self._tls = tls
+        self._lock = threading.Lock()
+        self._idle: defaultdict[str, list[HTTPConnection]] = defaultdict(list)
+        # A store that is dropped without a close must not leave its sockets open.
+        weakref.finalize(self, _close_all, self._idle)
+
+    def take(self, endpoint: Endpoint) -> HTTPConnection:
+        """Return an idle connection, or a new one. EndpointFailed if none can be made."""
+        while (connection := self._pop(endpoint)) is not None:
+            if not _is_stale(connection):
+                return connection
+            connection.close()
+        connection = self._new(endpoint)
+        try:
+            connection.connect()
+        except TimeoutError as error:
+            raise EndpointFailed(
+                f"takes no connection within {CONNECT_S:g} s", seen=False, answered=False
+            ) from error
+        except (OSError, UnicodeError) as error:
+            reason = f"fails: {error_text(error)}"
+            raise EndpointFailed(reason, seen=False, answered=False) from error
+        return connection
+
+    def give_back(self, endpoint: Endpoint, connection: HTTPConnection) -> None:
+        """Keep a connection for the next request; its last response was read to the end."""
+        with self._lock:
+            idle = self._idle[endpoint.url]
+            if connection.sock is not None and len(idle) < IDLE_MAX:
+                idle.append(connection)
+                return
+        connection.close()
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        with self._lock:
+            _close_all(self._idle)
+
+    def _pop(self, endpoint: Endpoint) -> HTTPConnection | None:
+        with self._lock:
+            idle = self._idle[endpoint.url]
+            return idle.pop() if idle else None
+
+    def _new(self, endpoint: Endpoint) -> HTTPConnection:
+        parts = urlsplit(endpoint.url)
+        host = parts.hostname or ""
+        if parts.scheme == "http":
+            return HTTPConnection(host, parts.port, timeout=CONNECT_S)
+        return HTTPSConnection(host, parts.port, timeout=CONNECT_S, context=self._context())
+
+    def _context(self) -> ssl.SSLContext:
+        # Made for each connection: the files may have been renewed since the last one.
+        context = ssl.create_default_context(cafile=self._tls.ca_file or _well_known())
+        context.set_alpn_protocols(["http/1.1"])
+        if self._tls.cert_file:
+            context.load_cert_chain(self._tls.cert_file, self._tls.key_file)
+        return context
+
+
+def _close_all(idle: dict[str, list[HTTPConnection]]) -> None:
+    for connections in idle.values():
+        while connections:
+            connections.pop().close()
+
+
+def error_text(error: BaseException) -> str:
+    """Return the words of the first cause."""
+    while (deeper := error.__cause__ or error.__context__) is not None:
+        error = deeper
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return text or type(error).__name__
+
+
+def _is_stale(connection: HTTPConnection) -> bool:
+    """Say whether an idle connection was closed by the server, or has bytes nobody asked for."""
+    waiting = poll()
+    waiting.register(connection.sock, POLLIN)
+    return bool(waiting.poll(0))
+
+
+def _well_known() -> str:
+    import certifi
+
+    return certifi.where()

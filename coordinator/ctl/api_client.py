@@ -14,8 +14,8 @@ from coordinator.client import BadRequest, Tls
 from coordinator.client.core.endpoint import Endpoint, parse
 from coordinator.client.core.http_request import EndpointFailed, HttpRequest
 from coordinator.client.http.http_client import HttpClient, OpenResponse
-from coordinator.core.ctl.messages import ErrorResult, KeyResult, MemberInfo, MemberList
 from coordinator.core.ctl.render import go_json
+from coordinator.core.ctl.results import ErrorResult, KeyResult, MemberInfo, MemberList
 from coordinator.ctl.exit_codes import BAD_CONNECTION, SERVER_ERROR, fail
 from daemonkit.options import Failure
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from coordinator.client import Tls
-from coordinator.core.ctl.messages import DumpLine
+from coordinator.core.ctl.results import DumpLine
 from coordinator.core.storage import snapshot_file, wal_dump
 from coordinator.core.storage.storage_errors import Damaged
 from coordinator.core.storage.wal_replay import WalReplay

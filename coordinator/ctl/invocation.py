@@ -10,8 +10,8 @@ from coordinator.client import StoreError, Tls
 from coordinator.client.core.endpoint import parse
 from coordinator.core.ctl import render
 from coordinator.core.ctl.global_options import GlobalOptions
-from coordinator.core.ctl.messages import KeyResult
 from coordinator.core.ctl.render import OutputFormat
+from coordinator.core.ctl.results import KeyResult
 from coordinator.ctl.api_client import ApiClient, ClientSettings, with_user
 from coordinator.ctl.exit_codes import BAD_ARGUMENTS
 from daemonkit.options import Failure

@@ -12,8 +12,8 @@ import typer
 from coordinator.client.core.http_request import HttpRequest
 from coordinator.core.ctl import key_requests, render
 from coordinator.core.ctl.key_requests import ReadOptions
-from coordinator.core.ctl.messages import KeyResult
 from coordinator.core.ctl.render import OutputFormat
+from coordinator.core.ctl.results import KeyResult
 from coordinator.ctl.api_client import ApiClient
 from coordinator.ctl.exit_codes import BAD_ARGUMENTS, fail
 from coordinator.ctl.invocation import Invocation, until_interrupted

@@ -9,13 +9,13 @@ import msgspec
 import typer
 
 from coordinator.client.core.http_request import HttpRequest
-from coordinator.core.ctl.messages import (
+from coordinator.core.ctl.render import go_json, member_line
+from coordinator.core.ctl.results import (
     HealthResponse,
     MemberError,
     MemberHealth,
     MemberInfo,
 )
-from coordinator.core.ctl.render import go_json, member_line
 from coordinator.ctl.api_client import ApiClient, ClusterUnreachable, FetchFailed
 from coordinator.ctl.exit_codes import BAD_ARGUMENTS, NOT_HEALTHY, SERVER_ERROR
 from coordinator.ctl.invocation import Invocation, until_interrupted

@@ -95,7 +95,9 @@ async def _initial_membership(settings: Settings) -> "InitialMembership":
         raise CannotServe(str(error)) from error
 
 
-def _found(data_dir: DataDir, recovered: RecoveredState, initial: "InitialMembership") -> RecoveredState:
+def _found(
+    data_dir: DataDir, recovered: RecoveredState, initial: "InitialMembership"
+) -> RecoveredState:
     """Begin the log with the founders, as every one of them does."""
     founders = sorted(initial.founders.items())
     entries = [

@@ -5,7 +5,7 @@ from enum import Enum
 
 import msgspec
 
-from coordinator.core.ctl.messages import KeyResult, MemberInfo
+from coordinator.core.ctl.results import KeyResult, MemberInfo
 from coordinator.core.store.encoding import HTML_ESCAPES
 
 

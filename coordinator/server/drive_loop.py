@@ -130,7 +130,7 @@ class DriveLoop:
         """Log it, and tell systemd."""
         self.leader_since_s = time.time()
         node = self.replica.node
-        role = "leader" if node.role is Role.LEADER else "follower"
+        role = "leader" if node.election.role is Role.LEADER else "follower"
         _log.info("leader", leader=f"{leader:x}", term=node.term)
         self._life.status(f"{role} in term {node.term}" if leader else "no leader")
 

@@ -30,7 +30,7 @@ class PeerEvents:
 
     def connection_refused(self, member: int) -> None:
         """Suspect that the member's process has ended: no new leader need wait for a time-out."""
-        self._replica.node.suspect(member)
+        self._replica.node.election.suspect(member)
 
     def peer_connected(self, member: int) -> None:
         """Dial a member that has come back."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from coordinator.core.cluster.members import attributes_note, encode_peer_urls
 from coordinator.core.raft import membership
+from coordinator.core.raft.election import FOUNDING_TERM
 from coordinator.core.raft.entry import HardState, LogEntry
 from coordinator.core.raft.membership import AddFounder
-from coordinator.core.raft.raft_node import FOUNDING_TERM
 from coordinator.core.raft.ready import Timing
 from coordinator.core.replica.replica import Replica
 from coordinator.core.replica.start_state import StartState

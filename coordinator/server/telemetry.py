@@ -45,7 +45,7 @@ class Telemetry:
             members=members_in(keyspace.notes, node.configuration),
             removed=removed_members(keyspace.notes),
             leader=node.leader,
-            state=STATES[node.role],
+            state=STATES[node.election.role],
             started_s=self.started_s,
             leading_since_s=loop.leader_since_s,
             now_s=time.time(),
@@ -67,7 +67,7 @@ class Telemetry:
         replica, loop = self.replica, self.loop
         node, keyspace = replica.node, replica.keyspace
         shown: dict[str, object] = {
-            "role": node.role.name.lower(),
+            "role": node.election.role.name.lower(),
             "term": node.term,
             "leader": f"{node.leader:x}",
             "last": node.log.last,

@@ -29,7 +29,7 @@ def entry(one: LogEntry) -> str:
 
 def member(node: RaftNode) -> str:
     """Say how a member stands."""
-    role = node.role.name.lower().replace("_", "-")
+    role = node.election.role.name.lower().replace("_", "-")
     voters = ",".join(f"{voter:x}" for voter in sorted(node.configuration.voters))
     learners = "".join(f" learner={each:x}" for each in sorted(node.configuration.learners))
     return (

@@ -1,11 +1,8 @@
 """What a follower does with what its leader sends: entries, commits, chunks of a snapshot."""
 
-from collections.abc import Callable
-
 from coordinator.core.raft.configuration_history import ConfigurationHistory
 from coordinator.core.raft.log import Log
 from coordinator.core.raft.messages import (
-    AnyMessage,
     AppendEntries,
     AppendOk,
     AppendReject,
@@ -15,24 +12,25 @@ from coordinator.core.raft.messages import (
     InstallSnapshot,
     SnapshotReply,
 )
+from coordinator.core.raft.outbox import Outbox
 from coordinator.core.raft.snapshot_transfer import RaftSnapshot, SnapshotAssembly
 
 
 class Follower:
-    """The following part of a node. `reply` puts an answer behind the next save."""
+    """The following part of a node. Answers leave after the next save."""
 
     def __init__(
         self,
         me: int,
         log: Log,
         configurations: ConfigurationHistory,
-        reply: Callable[[AnyMessage], None],
+        outbox: Outbox,
     ) -> None:
         self.snapshot: RaftSnapshot | None = None  # a snapshot that is to be saved and loaded
         self._me = me
         self._log = log
         self._configurations = configurations
-        self._reply = reply
+        self._outbox = outbox
         self._assembly = SnapshotAssembly()
 
     def take(self, message: AppendEntries | Heartbeat | Commit | InstallSnapshot) -> None:
@@ -45,7 +43,9 @@ class Follower:
                 log.committed = max(log.committed, min(commit, log.last))
             case Heartbeat(sender=leader, term=term, commit=commit, round=round_):
                 log.committed = max(log.committed, min(commit, log.last))
-                self._reply(HeartbeatOk(sender=self._me, receiver=leader, term=term, round=round_))
+                self._outbox.after_save.append(
+                    HeartbeatOk(sender=self._me, receiver=leader, term=term, round=round_)
+                )
             case InstallSnapshot():
                 self._take_chunk(message)
 
@@ -58,7 +58,7 @@ class Follower:
         agreed = log.term(message.prev_index) == message.prev_term
         if not agreed and message.prev_index >= log.committed:
             hint, hint_term = log.conflict_hint(message.prev_index, message.prev_term)
-            self._reply(
+            self._outbox.after_save.append(
                 AppendReject(
                     sender=self._me,
                     receiver=message.sender,
@@ -78,7 +78,7 @@ class Follower:
         self._acknowledge(message, last)
 
     def _acknowledge(self, message: AppendEntries | InstallSnapshot, match: int) -> None:
-        self._reply(
+        self._outbox.after_save.append(
             AppendOk(sender=self._me, receiver=message.sender, term=message.term, match=match)
         )
 
@@ -101,7 +101,7 @@ class Follower:
                 index=message.index,
                 offset=taken,
             )
-            self._reply(reply)
+            self._outbox.after_save.append(reply)
             return
         self.snapshot = taken
         log.restart(taken.index, taken.term)

@@ -107,7 +107,11 @@ class Driver:
             self._environment.removed()
             return
         leading = replica.node.leading
-        if leading is not None and leading.wants_snapshot and not self._reading_snapshot:
+        if (
+            leading is not None
+            and leading.replication.wants_snapshot
+            and not self._reading_snapshot
+        ):
             self._reading_snapshot = True
             self._environment.read_snapshot()
 
@@ -115,7 +119,7 @@ class Driver:
         """Tell the followers what is committed, unless an AppendEntries has told them."""
         self._announcing = False
         if (leading := self.replica.node.leading) is not None:
-            leading.announce_commit(urgently=False)
+            leading.replication.announce_commit(urgently=False)
 
     def snapshot_read(self, found: tuple[int, int, bytes] | None) -> None:
         """Take the last snapshot (index, term, state) for members whose entries are gone."""
@@ -124,7 +128,7 @@ class Driver:
         if found is not None and leading is not None:
             index, term, data = found
             configuration = state_snapshot.load(data).configuration
-            leading.offer(RaftSnapshot(index, term, configuration, data).sealed())
+            leading.replication.offer(RaftSnapshot(index, term, configuration, data).sealed())
 
     def is_current(self, index: int) -> bool:
         """Whether a snapshot that was written still counts: the leader may have sent a newer."""
@@ -162,7 +166,11 @@ class Driver:
         """Do what follows from the new state."""
         node, environment = self.replica.node, self._environment
         leading = node.leading
-        if leading is not None and leading.has_unannounced_commit and not self._announcing:
+        if (
+            leading is not None
+            and leading.replication.has_unannounced_commit
+            and not self._announcing
+        ):
             self._announcing = True
             environment.announce_soon()
         if node.leader != self._leader:

@@ -97,7 +97,7 @@ class Replica:
         if self.keyspace.next_expiry_ns is None:
             self.clock.set(start.wall_ns)
         if self.node.configuration.voters == {self.me}:
-            self.node.campaign()
+            self.node.election.campaign()
 
     # Inputs.
 
@@ -118,7 +118,7 @@ class Replica:
         match message:
             case ForwardedCommands():
                 # If this member is no leader any more, the sender finds the next one by itself.
-                if self.node.role is Role.LEADER:
+                if self.node.election.role is Role.LEADER:
                     self._forwarded.append(message)
             case ForwardedChange() | ForwardedTransfer():
                 self._forwarded_changes.take(message, self.keyspace)
@@ -156,7 +156,8 @@ class Replica:
 
     def lost(self, member: int) -> None:
         """Note that messages to a member were dropped on their way."""
-        self.node.lost(member)
+        if (leading := self.node.leading) is not None:
+            leading.replication.lost(member)
         if member == self.node.leader:
             self._proposals.send_again()
             self._reads.ask_again()
@@ -176,7 +177,7 @@ class Replica:
         if self._reads.waiting and node.leader:
             node.read(self._reads.ask())
         ready = node.ready()
-        return ready if ready.is_due or node.has_to_apply else None
+        return ready if ready.is_due or node.to_apply() else None
 
     def saved(self, ready: Ready) -> None:
         """Note that it is on the disk, and apply what is committed."""
@@ -202,7 +203,7 @@ class Replica:
 
     def dump(self) -> bytes:
         """Return the state as of the last applied entry, for a snapshot."""
-        configuration = self.node.configuration_at(self.node.log.applied)
+        configuration = self.node.configurations.at(self.node.log.applied)
         return state_snapshot.dump(configuration, self.sessions, self.clock.now_ns(), self.keyspace)
 
     # On the way to the log.
@@ -237,7 +238,7 @@ class Replica:
     def _publish(self) -> None:
         if self.availability.diverged:
             return
-        notes, is_leader = self.keyspace.notes, self.node.role is Role.LEADER
+        notes, is_leader = self.keyspace.notes, self.node.election.role is Role.LEADER
         for note in self.publication.missing(notes, self._proposals, is_leader=is_leader):
             self.propose(note)
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from coordinator.core.cluster.members import attributes_note
 from coordinator.core.peer import peer_messages
 from coordinator.core.peer.peer_messages import PeerMessage
+from coordinator.core.raft.election import FOUNDING_TERM
 from coordinator.core.raft.entry import HardState, LogEntry
-from coordinator.core.raft.raft_node import FOUNDING_TERM
 from coordinator.core.raft.ready import Ready
 from coordinator.core.replica.driver import Driver, SnapshotPolicy
 from coordinator.core.replica.replica import Replica
@@ -262,7 +262,7 @@ class Machine:
         self.world.invariants.saved(self, ready)
         if ready.snapshot is not None:
             self.world.note(f"{self.me} installs the snapshot at {ready.snapshot.index}")
-        if ready.state is not None and self.replica.node.vote not in {0, self.me}:
+        if ready.state is not None and self.replica.node.election.vote not in {0, self.me}:
             self.world.nemesis.voted(self)
 
     def _look(self) -> None:

@@ -158,7 +158,7 @@ class Nemesis:
     def _suspect(self, machine: "Machine") -> None:
         def suspect() -> None:
             assert machine.replica is not None
-            machine.replica.node.suspect(machine.replica.node.leader)
+            machine.replica.node.election.suspect(machine.replica.node.leader)
 
         machine.do(suspect)
 
@@ -327,7 +327,7 @@ class Nemesis:
             return False
         configurations = {replica.node.configuration for replica in running}
         settled = all(
-            replica.node._configurations.changed_at <= replica.node.log.applied
+            replica.node.configurations.changed_at <= replica.node.log.applied
             for replica in running
         )
         if len(configurations) > 1 or not settled or world.now_ns < world.changed_ns + 6 * SECOND:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from coordinator.core.raft import leader, progress, snapshot_transfer
+from coordinator.core.raft import progress, replication, snapshot_transfer
 
 USUAL_TROUBLES = {
     "crash": 6.0,
@@ -86,11 +86,11 @@ def drawn(rng: random.Random) -> WorldOptions:
 @contextmanager
 def bounds(options: WorldOptions) -> Iterator[None]:
     """Make the product's bounds as small as this world wants them."""
-    before = leader.APPEND_BYTES_MAX, snapshot_transfer.CHUNK_BYTES, progress.INFLIGHT_MAX
-    leader.APPEND_BYTES_MAX = options.append_bytes
+    before = replication.APPEND_BYTES_MAX, snapshot_transfer.CHUNK_BYTES, progress.INFLIGHT_MAX
+    replication.APPEND_BYTES_MAX = options.append_bytes
     snapshot_transfer.CHUNK_BYTES = options.chunk_bytes
     progress.INFLIGHT_MAX = options.inflight
     try:
         yield
     finally:
-        leader.APPEND_BYTES_MAX, snapshot_transfer.CHUNK_BYTES, progress.INFLIGHT_MAX = before
+        replication.APPEND_BYTES_MAX, snapshot_transfer.CHUNK_BYTES, progress.INFLIGHT_MAX = before

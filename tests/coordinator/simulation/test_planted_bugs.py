@@ -10,10 +10,10 @@ import pytest
 
 from coordinator.core.raft import quorum
 from coordinator.core.raft.entry import HardState
-from coordinator.core.raft.leader import Leader
 from coordinator.core.raft.membership import ConfChange, Configuration
 from coordinator.core.raft.raft_node import RaftNode
 from coordinator.core.raft.ready import Ready, Timing
+from coordinator.core.raft.replication import Replication
 from coordinator.core.replica.pending import Waiter
 from coordinator.core.replica.proposer import Proposer
 from coordinator.core.replica.replica import Replica
@@ -41,16 +41,16 @@ def vote_not_saved(patch: Patch) -> None:
 
 
 def old_terms_committed_by_counting(patch: Patch) -> None:
-    def reached(self: Leader, configuration: Configuration) -> int:
+    def committed(self: Replication, configuration: Configuration) -> int:
         def match(member: int) -> int:
             progress = self.progress.get(member)
-            if member == self.me:
-                return self.log.stable
+            if member == self._me:
+                return self._log.stable
             return progress.match if progress else 0
 
-        return max(self.log.committed, quorum.reached(configuration.voters, match))
+        return max(self._log.committed, quorum.reached(configuration.voters, match))
 
-    patch.setattr(Leader, "reached", reached)
+    patch.setattr(Replication, "committed", committed)
 
 
 def no_guard_after_a_restart(patch: Patch) -> None:
@@ -58,7 +58,7 @@ def no_guard_after_a_restart(patch: Patch) -> None:
 
     def hasty(self: RaftNode, me: int, *about: object, **more: object) -> None:
         begin(self, me, *about, **more)  # type: ignore[arg-type]
-        self._vote_guard_until = 0
+        self.election._guard_until = 0
 
     patch.setattr(RaftNode, "__init__", hasty)
 
@@ -72,10 +72,10 @@ def lease_not_ended_by_a_transfer(patch: Patch) -> None:
     transfer = RaftNode.transfer
 
     def keep(self: RaftNode, target: int) -> None:
-        lease = self.leading.lease_until if self.leading else 0
+        lease = self.leading.read_index.lease_until if self.leading else 0
         transfer(self, target)
         if self.leading is not None:
-            self.leading.lease_until = lease
+            self.leading.read_index.lease_until = lease
 
     patch.setattr(RaftNode, "transfer", keep)
 
@@ -130,7 +130,7 @@ def change_before_the_terms_no_op(patch: Patch) -> None:
     change = RaftNode.change
 
     def hasty(self: RaftNode, wanted: ConfChange) -> int:
-        leading = self._must_lead()
+        leading = self.election.leadership()
         first, leading.first_index = leading.first_index, 0
         try:
             return change(self, wanted)

@@ -204,7 +204,7 @@ def _sees_end(machine: Machine, ended: int) -> None:
     def look() -> None:
         assert machine.replica is not None
         machine.replica.lost(ended)
-        machine.replica.node.suspect(ended)
+        machine.replica.node.election.suspect(ended)
         machine.drive()
 
     machine.do(look)

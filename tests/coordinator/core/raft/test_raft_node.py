@@ -42,7 +42,7 @@ def node(
     one = RaftNode(
         1, configuration, Log(0, 0, entries), state, randrange=random.Random(1).randrange
     )
-    for _ in range(one.timing.guard_ticks):  # it has kept what it may have promised
+    for _ in range(Timing().guard_ticks):  # it has kept what it may have promised
         one.tick()
     return one
 
@@ -55,10 +55,10 @@ def settle(one: RaftNode) -> Ready:
 
 def elect(one: RaftNode) -> RaftNode:
     """Let member 1 win its election with the vote of member 2."""
-    one.campaign()
+    one.election.campaign()
     one.step(PreVoteReply(sender=2, receiver=1, term=one.term + 1, granted=True))
     one.step(VoteReply(sender=2, receiver=1, term=one.term, granted=True))
-    assert one.role is Role.LEADER
+    assert one.election.role is Role.LEADER
     return one
 
 
@@ -97,7 +97,7 @@ def test_5_2_a_follower_that_hears_nobody_asks_before_it_campaigns() -> None:
     one = node(term=4)
     for _ in range(20):
         one.tick()
-    assert one.role is Role.PRE_CANDIDATE
+    assert one.election.role is Role.PRE_CANDIDATE
     ready = one.ready()
     assert {type(message) for message in ready.before_save} == {PreVote}
     assert (one.term, ready.state) == (4, None)
@@ -237,7 +237,7 @@ def test_thesis_6_2_a_leader_without_a_quorum_steps_down() -> None:
     one = elect(node())
     for _ in range(20):
         one.tick()
-    assert one.role is Role.FOLLOWER
+    assert one.election.role is Role.FOLLOWER
 
 
 def test_thesis_6_4_a_read_waits_for_the_terms_first_commit_and_a_round_of_heartbeats() -> None:
@@ -248,16 +248,16 @@ def test_thesis_6_4_a_read_waits_for_the_terms_first_commit_and_a_round_of_heart
     one.step(AppendOk(sender=2, receiver=1, term=one.term, match=2))
     assert not settle(one).reads
     assert one.leading is not None
-    one.step(HeartbeatOk(sender=3, receiver=1, term=one.term, round=one.leading.round))
+    one.step(HeartbeatOk(sender=3, receiver=1, term=one.term, round=one.leading.read_index._round))
     assert settle(one).reads == [(77, 2)]
 
 
 def test_thesis_9_6_a_refused_pre_vote_changes_no_term() -> None:
     one = node(1, term=3)
-    one.campaign()
+    one.election.campaign()
     one.step(PreVoteReply(sender=2, receiver=1, term=3, granted=False))
     one.step(PreVoteReply(sender=3, receiver=1, term=3, granted=False))
-    assert (one.role, one.term) == (Role.FOLLOWER, 3)
+    assert (one.election.role, one.term) == (Role.FOLLOWER, 3)
 
 
 def test_a_stuck_leader_learns_the_newer_term_from_an_answer() -> None:
@@ -270,7 +270,7 @@ def test_a_stuck_leader_learns_the_newer_term_from_an_answer() -> None:
 
 def test_one_member_alone_elects_itself_and_commits_what_it_saved() -> None:
     one = node(configuration=Configuration(frozenset({1})))
-    one.campaign()
+    one.election.campaign()
     one.propose([b"x"])
     assert one.to_apply() == ()
     settle(one)
@@ -279,7 +279,7 @@ def test_one_member_alone_elects_itself_and_commits_what_it_saved() -> None:
 
 def test_a_lone_voter_tells_learners_of_its_term_only_when_that_is_saved() -> None:
     one = node(1, configuration=Configuration(frozenset({1}), frozenset({2})))
-    one.campaign()
+    one.election.campaign()
     ready = one.ready()
     assert ready.state == HardState(2, 1, 0)
     assert not ready.before_save, (
@@ -300,7 +300,7 @@ def test_thesis_4_2_2_a_voter_whose_removal_is_not_committed_can_still_be_electe
     elect(one)
     settle(one)
     one.step(AppendOk(sender=2, receiver=1, term=one.term, match=one.log.last))
-    assert (one.role, one.log.committed) == (Role.FOLLOWER, 2), (
+    assert (one.election.role, one.log.committed) == (Role.FOLLOWER, 2), (
         "it leads until its removal is committed"
     )
 

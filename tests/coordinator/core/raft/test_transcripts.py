@@ -86,7 +86,7 @@ class Script:
         old = self.nodes[int(member)]
         kept = old.log.between(old.log.base, old.log.stable)
         log = Log(old.log.base, old.log.term(old.log.base) or 0, kept)
-        self._begin(int(member), log, HardState(old.term, old.vote, old.log.committed))
+        self._begin(int(member), log, HardState(old.term, old.election.vote, old.log.committed))
 
     def do_tick(self, member: str, times: str = "x1") -> None:
         for _ in range(int(times[1:])):
@@ -95,7 +95,7 @@ class Script:
             self._settle()
 
     def do_campaign(self, member: str) -> None:
-        self.nodes[int(member)].campaign()
+        self.nodes[int(member)].election.campaign()
 
     def do_elected(self, member: str) -> None:
         self.do_campaign(member)
@@ -130,7 +130,7 @@ class Script:
         node.read(int(context))
 
     def do_suspect(self, member: str) -> None:
-        self.nodes[int(member)].suspect(self.nodes[int(member)].leader)
+        self.nodes[int(member)].election.suspect(self.nodes[int(member)].leader)
 
     def do_partition(self, *words: str) -> None:
         groups = " ".join(words).split("|")
@@ -162,10 +162,10 @@ class Script:
         at = node.log.applied
         data = b"".join(each.data for each in node.log.between(node.log.base, at))
         term = node.log.term(at) or 0
-        image = RaftSnapshot(at, term, node.configuration_at(at), data)
+        image = RaftSnapshot(at, term, node.configurations.at(at), data)
         node.compact(at)
         assert node.leading is not None
-        node.leading.offer(image.sealed())
+        node.leading.replication.offer(image.sealed())
 
     def do_show(self, *members: str) -> None:
         self._stood.clear()

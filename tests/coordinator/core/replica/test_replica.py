@@ -48,11 +48,11 @@ def leading(*others: int) -> Replica:
     )
     replica: Replica = Replica(birth)
     if others:
-        replica.node.campaign()
+        replica.node.election.campaign()
         replica.receive(PreVoteReply(sender=2, receiver=1, term=2, granted=True))
         replica.receive(VoteReply(sender=2, receiver=1, term=2, granted=True))
     drive(replica)
-    assert replica.node.role is Role.LEADER
+    assert replica.node.election.role is Role.LEADER
     return replica
 
 

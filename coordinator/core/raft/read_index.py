@@ -1,0 +1,143 @@
+"""Proof that a leader still leads, by rounds of heartbeats: reads and the lease rest on it.
+
+A read gets the commit index as its read index, and is released once a majority has answered a
+round that began after it. (Thesis, 6.4) A round that a majority has answered also gives a lease,
+within which reads need no round of their own. (Thesis, 6.4.1)
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from coordinator.core.raft import quorum
+from coordinator.core.raft.log import Log
+from coordinator.core.raft.membership import Configuration
+from coordinator.core.raft.messages import Heartbeat, ReadIndexReply
+from coordinator.core.raft.outbox import Outbox
+from coordinator.core.raft.progress import FollowerProgress
+
+READS_MAX = 10_000
+LEASE_NEVER = -1
+
+
+@dataclass(slots=True)
+class PendingReadIndex:
+    """A read that waits for proof that this leader still leads."""
+
+    sender: int
+    context: int
+    index: int = -1  # -1: waits for the first commit of the term
+    round: int = 0
+
+
+class ReadIndex:
+    """The heartbeats of one leader, the reads that wait for their answers, and the lease."""
+
+    def __init__(
+        self, address: tuple[int, int], log: Log, outbox: Outbox, first_index: int
+    ) -> None:
+        self.lease_until = 0  # in the node's ticks
+        self._me, self._term = address
+        self._log = log
+        self._outbox = outbox
+        self._first_index = first_index
+        self._reads: list[PendingReadIndex] = []
+        self._round = 0
+        self._round_ticks: dict[int, int] = {}  # when each round was begun
+
+    def restart(self) -> None:
+        """Note another configuration: what members of the old one promised ends."""
+        self._round_ticks.clear()
+        self.lease_until = min(self.lease_until, 0)
+
+    def has_lease(self, ticks: int) -> bool:
+        """Whether reads may be served without asking anybody."""
+        return ticks < self.lease_until and self._log.committed >= self._first_index
+
+    def ask(self, sender: int, context: int) -> None:
+        """Take in a read; `release` answers it when leadership is proved."""
+        if len(self._reads) < READS_MAX:
+            self._reads.append(PendingReadIndex(sender, context))
+
+    def heartbeat(self, ticks: int, progress: Mapping[int, FollowerProgress]) -> None:
+        """Begin a round; the answers to it prove leadership as of now."""
+        self._start_reads()
+        self._begin_round(ticks, progress)
+
+    def advance(
+        self, configuration: Configuration, ticks: int, progress: Mapping[int, FollowerProgress]
+    ) -> None:
+        """Begin a round if a read needs one, and release what is proved already."""
+        if self._start_reads():
+            self._begin_round(ticks, progress)
+        self.release(configuration, progress)
+
+    def release(
+        self, configuration: Configuration, progress: Mapping[int, FollowerProgress]
+    ) -> None:
+        """Answer the reads that a majority has confirmed."""
+        proved = self._proved(configuration, progress)
+        ready = [read for read in self._reads if read.index >= 0 and read.round <= proved]
+        self._reads = [read for read in self._reads if read.index < 0 or read.round > proved]
+        for read in ready:
+            if read.sender == self._me:
+                self._outbox.reads.append((read.context, read.index))
+                continue
+            reply = ReadIndexReply(
+                sender=self._me,
+                receiver=read.sender,
+                term=self._term,
+                context=read.context,
+                index=read.index,
+            )
+            self._outbox.send_as_leader(reply)
+
+    def renew_lease(
+        self,
+        configuration: Configuration,
+        progress: Mapping[int, FollowerProgress],
+        lease_ticks: int,
+        *,
+        is_held: bool,
+    ) -> None:
+        """Extend the lease by the last round that a majority has answered.
+
+        A lease that `is_held` stays as it is: leadership is on its way to another member.
+        """
+        proved = self._proved(configuration, progress)
+        while self._round_ticks and next(iter(self._round_ticks)) <= proved:
+            at = self._round_ticks.pop(next(iter(self._round_ticks)))
+            if not is_held and self.lease_until >= 0:
+                self.lease_until = at + lease_ticks
+
+    def _start_reads(self) -> bool:
+        """Give waiting reads their index and round; say whether a new round must begin."""
+        if self._log.committed < self._first_index:
+            return False  # what the term before committed is not known yet
+        waiting = [read for read in self._reads if read.index < 0]
+        for read in waiting:
+            read.index, read.round = self._log.committed, self._round + 1
+        return bool(waiting)
+
+    def _begin_round(self, ticks: int, progress: Mapping[int, FollowerProgress]) -> None:
+        self._round += 1
+        self._round_ticks[self._round] = ticks
+        for member, each in progress.items():
+            heartbeat = Heartbeat(
+                sender=self._me,
+                receiver=member,
+                term=self._term,
+                commit=min(each.match, self._log.committed),
+                round=self._round,
+            )
+            self._outbox.send_as_leader(heartbeat)
+
+    def _proved(
+        self, configuration: Configuration, progress: Mapping[int, FollowerProgress]
+    ) -> int:
+        def confirmed(member: int) -> int:
+            if member == self._me:
+                return self._round
+            each = progress.get(member)
+            return each.read_round if each else 0
+
+        return quorum.reached(configuration.voters, confirmed)

@@ -81,7 +81,7 @@ class Telemetry:
             "watchers": len(keyspace.hub),
             "history": {"oldest": keyspace.history.first, "newest": keyspace.history.last},
             "snapshot": loop.driver.snapshot_index,
-            "digest": f"{keyspace.digest():016x}",
+            "digest": f"{keyspace.digest:016x}",
             "connections": len(self.connections),
             "fsyncs": loop.fsyncs,
             "fsync_s": round(loop.fsync_s, 6),

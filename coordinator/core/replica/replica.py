@@ -45,6 +45,7 @@ from coordinator.core.replica.publication import Publication
 from coordinator.core.replica.reconfiguration import ForwardedChanges
 from coordinator.core.replica.sessions import Sessions
 from coordinator.core.replica.start_state import StartState
+from coordinator.core.store import keyspace_dump
 from coordinator.core.store.api_errors import ApiError, ClusterUnavailable
 from coordinator.core.store.commands import NO_TTL, Command, Sync
 from coordinator.core.store.keyspace import KeySpace
@@ -65,7 +66,7 @@ class Replica:
             base, term, data = start.snapshot
             loaded = state_snapshot.load(data)
             configuration, cluster_ns = loaded.configuration, loaded.clock_ns
-            self.keyspace, self.sessions = KeySpace.load(loaded.keys), Sessions(loaded.applied)
+            self.keyspace, self.sessions = keyspace_dump.load(loaded.keys), Sessions(loaded.applied)
         self.clock = ClusterClock(cluster_ns, start.now_ns)
         self.node = RaftNode(
             start.member,
@@ -270,7 +271,7 @@ class Replica:
                 outcome = keyspace.apply(command)
             except ApiError as refusal:
                 outcome = refusal
-            record(entry.index, keyspace.digest())
+            record(entry.index, keyspace.digest)
             if origin == mine:
                 waiting = pending.pop(proposal.sequence, None)
                 if waiting is not None and waiting.waiter is not None:
@@ -287,7 +288,7 @@ class Replica:
 
     def _install(self, snapshot: RaftSnapshot) -> None:
         loaded = state_snapshot.load(snapshot.data)
-        before, self.keyspace = self.keyspace, KeySpace.load(loaded.keys)
+        before, self.keyspace = self.keyspace, keyspace_dump.load(loaded.keys)
         self.keyspace.hub.take_over(before.hub)
         self.sessions = Sessions(loaded.applied)
         self.clock.set(loaded.clock_ns)

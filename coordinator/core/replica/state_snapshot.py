@@ -4,6 +4,7 @@ import msgspec
 
 from coordinator.core.raft.membership import Configuration
 from coordinator.core.replica.sessions import Sessions
+from coordinator.core.store import keyspace_dump
 from coordinator.core.store.keyspace import KeySpace
 from coordinator.core.store.keyspace_dump import UnreadableDump
 
@@ -39,7 +40,7 @@ def dump(
         sorted(configuration.learners),
         applied.rows(),
         clock_ns,
-        keyspace.dump(),
+        keyspace_dump.dump(keyspace),
     )
     return msgspec.msgpack.encode(image)
 

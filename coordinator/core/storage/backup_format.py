@@ -71,7 +71,7 @@ class Backup:
             "sha256": self.sha256,
             "log_index": self.snapshot.index,
             "term": self.snapshot.term,
-            "digest": f"{self.keyspace.digest():016x}",
+            "digest": f"{self.keyspace.digest:016x}",
             "members": {f"{member.id:x}": described(member) for member in self.members},
         }
 
@@ -98,7 +98,7 @@ def read(path: str, raw: bytes) -> Backup:
 def loaded(state: Snapshot) -> Backup:
     """Load a member's state. Raises Unreadable."""
     found = image.load(state.data)
-    return Backup(state, found, KeySpace.load(found.keys))
+    return Backup(state, found, keyspace_dump.load(found.keys))
 
 
 def renewed(state: bytes, founders: Mapping[int, Collection[str]], gap: int) -> bytes:

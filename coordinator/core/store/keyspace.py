@@ -7,11 +7,10 @@
 3. Equal commands from equal states give equal states, equal dumps and equal digests.
 """
 
-from typing import assert_never
+from typing import Literal, assert_never
 from zlib import crc32
 
 from coordinator.core.store import api_errors
-from coordinator.core.store import keyspace_dump as dump
 from coordinator.core.store.api_errors import ApiError
 from coordinator.core.store.commands import Command, CreateInOrder, Delete, Note, Put, Sync
 from coordinator.core.store.encoding import text
@@ -39,7 +38,11 @@ class KeySpace:
         self.stats = StoreStats()
         self.tree = Tree()
         self.notes: dict[str, bytes] = {}
-        self._digest = 0
+        # A 64-bit rolling hash of all that was applied. It covers the index, action, key, value,
+        # creation and expiry of every change, every note, and the code of every refusal, in order:
+        # members that applied the same log agree, and one that decided a single command
+        # differently does not agree again.
+        self.digest = 0
 
     @property
     def index(self) -> int:
@@ -52,15 +55,6 @@ class KeySpace:
         first = self.tree.ttls.first()
         return None if first is None else first[0]
 
-    def digest(self) -> int:
-        """Return a 64-bit rolling hash of all that was applied.
-
-        It covers the index, action, key, value, creation and expiry of every change, every
-        note, and the code of every refusal, in order: members that applied the same log agree,
-        and one that decided a single command differently does not agree again.
-        """
-        return self._digest
-
     def apply(self, command: Command) -> KeyEvent | None:
         """Carry out a committed command; a note and a sync have no event of their own.
 
@@ -70,8 +64,9 @@ class KeySpace:
             match command:
                 case Put():
                     return self._put(command)
-                case CreateInOrder():
-                    return self._append(command)
+                case CreateInOrder(key=directory):
+                    parent = b"" if directory == ROOT_KEY else directory
+                    return self._create(b"%b/%020d" % (parent, self.index + 1), command)
                 case Delete():
                     return self._delete(command)
                 case Sync():
@@ -110,42 +105,13 @@ class KeySpace:
             raise self._missing(key)
         return node
 
-    def dump(self) -> bytes:
-        """Return everything `load` needs: keys, history, notes, index, digest, counters."""
-        return dump.pack(
-            dump.KeyspaceDump(
-                digest=self._digest,
-                notes=self.notes,
-                nodes=self.tree.rows(),
-                first=self.history.first,
-                events=[dump.row(event) for event in self.history.kept()],
-                counters=self.stats.writes(),
-            )
-        )
-
-    @classmethod
-    def load(cls, data: bytes, bounds: HistoryBounds = DEFAULT_BOUNDS) -> "KeySpace":
-        """Make the key space that `dump` wrote. Raises dump.Unreadable."""
-        image = dump.unpack(data)
-        space = cls(bounds)
-        space._digest = image.digest
-        space.notes = image.notes
-        events, nodes = dump.revive(image)
-        space.history = EventHistory(bounds, before=image.first - 1)
-        for event in events:
-            space.history.append(event)
-        space.hub = WatcherHub(space.history)
-        space.tree.fill(nodes)
-        space.stats.restore(image.counters)
-        return space
-
     def _put(self, command: Put) -> KeyEvent:
         conditions = command.prev_value or command.prev_index
         if command.prev_exist is False:
             return self._create(command.key, command)
         if conditions:
-            return self._swap(command)
-        return self._update(command) if command.prev_exist else self._set(command)
+            return self._rewrite("compareAndSwap", command)
+        return self._rewrite("update", command) if command.prev_exist else self._set(command)
 
     def _set(self, command: Put) -> KeyEvent:
         key = command.key
@@ -181,26 +147,14 @@ class KeySpace:
             "create", Node(key, value, index, index, end_of(command.expires_ns)), None
         )
 
-    def _append(self, command: CreateInOrder) -> KeyEvent:
-        parent = b"" if command.key == ROOT_KEY else command.key
-        return self._create(b"%b/%020d" % (parent, self.index + 1), command)
-
-    def _update(self, command: Put) -> KeyEvent:
+    def _rewrite(self, action: Literal["update", "compareAndSwap"], command: Put) -> KeyEvent:
         if command.key == ROOT_KEY:
             raise self._refusal(api_errors.ROOT_READ_ONLY, ROOT_KEY)
         old = self.find(command.key)
-        if old.value is None and command.value:
+        if action == "compareAndSwap":
+            _check_conditions(command, old, self.index)
+        elif old.value is None and command.value:
             raise self._refusal(api_errors.NOT_A_FILE, old.key)
-        return self._rewritten("update", command, old)
-
-    def _swap(self, command: Put) -> KeyEvent:
-        if command.key == ROOT_KEY:
-            raise self._refusal(api_errors.ROOT_READ_ONLY, ROOT_KEY)
-        old = self.find(command.key)
-        self._check_conditions(command, old)
-        return self._rewritten("compareAndSwap", command, old)
-
-    def _rewritten(self, action: Action, command: Put, old: Node) -> KeyEvent:
         value = old.value
         if value is not None and not command.refresh:
             value = command.value or b""
@@ -224,7 +178,7 @@ class KeySpace:
             raise self._refusal(api_errors.ROOT_READ_ONLY, ROOT_KEY)
         old = self.find(command.key)
         if conditional:
-            self._check_conditions(command, old)
+            _check_conditions(command, old, self.index)
         elif old.value is None and not command.recursive:
             if not command.directory:
                 raise self._refusal(api_errors.NOT_A_FILE, old.key)
@@ -264,7 +218,7 @@ class KeySpace:
         self.hub.notify(event)
 
     def _mix(self, index: int, outcome: int) -> None:
-        self._digest = (self._digest ^ index ^ outcome << 1) * DIGEST_FACTOR & DIGEST_MASK
+        self.digest = (self.digest ^ index ^ outcome << 1) * DIGEST_FACTOR & DIGEST_MASK
 
     def _check_way(self, key: bytes) -> None:
         if parent_of(key) in self.tree.directories:
@@ -272,17 +226,6 @@ class KeySpace:
         code, path = self.tree.obstacle(key)
         if code != api_errors.KEY_NOT_FOUND:
             raise self._refusal(code, path)
-
-    def _check_conditions(self, command: Put | Delete, old: Node) -> None:
-        if old.value is None:
-            raise self._refusal(api_errors.NOT_A_FILE, old.key)
-        failed = []
-        if command.prev_value and command.prev_value != old.value:
-            failed.append(b"[%b != %b]" % (command.prev_value, old.value))
-        if command.prev_index not in {0, old.modified}:
-            failed.append(b"[%d != %d]" % (command.prev_index, old.modified))
-        if failed:
-            raise self._refusal(api_errors.COMPARE_FAILED, b" ".join(failed))
 
     def _missing(self, key: bytes) -> ApiError:
         return self._refusal(*self.tree.obstacle(key))
@@ -310,3 +253,15 @@ def operation_of(command: Command) -> Operation:
         case Sync() | Note():
             raise AssertionError(f"{command} is never refused")
     assert_never(command)
+
+
+def _check_conditions(command: Put | Delete, old: Node, index: int) -> None:
+    if old.value is None:
+        raise ApiError(api_errors.NOT_A_FILE, text(old.key), index)
+    failed = []
+    if command.prev_value and command.prev_value != old.value:
+        failed.append(b"[%b != %b]" % (command.prev_value, old.value))
+    if command.prev_index not in {0, old.modified}:
+        failed.append(b"[%d != %d]" % (command.prev_index, old.modified))
+    if failed:
+        raise ApiError(api_errors.COMPARE_FAILED, text(b" ".join(failed)), index)

@@ -3,7 +3,10 @@
 import msgspec
 
 from coordinator.core.store.event import Action, KeyEvent
+from coordinator.core.store.event_history import DEFAULT_BOUNDS, EventHistory, HistoryBounds
+from coordinator.core.store.keyspace import KeySpace
 from coordinator.core.store.node import Node
+from coordinator.core.store.watcher_hub import WatcherHub
 
 MAGIC = b"etc-keys"
 # Raise it with any change of Image; a reader knows the versions it can read.
@@ -43,9 +46,39 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(KeyspaceDump)
 
 
-def pack(image: KeyspaceDump) -> bytes:
-    """Return the image's bytes."""
-    return HEADER + _encoder.encode(image)
+def dump(space: KeySpace) -> bytes:
+    """Return everything `load` needs: keys, history, notes, index, digest, counters."""
+    return pack(
+        KeyspaceDump(
+            digest=space.digest,
+            notes=space.notes,
+            nodes=space.tree.rows(),
+            first=space.history.first,
+            events=[_row(event) for event in space.history.kept()],
+            counters=space.stats.writes(),
+        )
+    )
+
+
+def load(data: bytes, bounds: HistoryBounds = DEFAULT_BOUNDS) -> KeySpace:
+    """Make the key space that `dump` wrote. Raises UnreadableDump."""
+    dumped = unpack(data)
+    space = KeySpace(bounds)
+    space.digest = dumped.digest
+    space.notes = dumped.notes
+    events, nodes = _revive(dumped)
+    space.history = EventHistory(bounds, before=dumped.first - 1)
+    for event in events:
+        space.history.append(event)
+    space.hub = WatcherHub(space.history)
+    space.tree.fill(nodes)
+    space.stats.restore(dumped.counters)
+    return space
+
+
+def pack(dumped: KeyspaceDump) -> bytes:
+    """Return the dumped's bytes."""
+    return HEADER + _encoder.encode(dumped)
 
 
 def unpack(data: bytes) -> KeyspaceDump:
@@ -61,7 +94,7 @@ def unpack(data: bytes) -> KeyspaceDump:
         raise UnreadableDump(f"a damaged dump of keys: {error}") from error
 
 
-def row(event: KeyEvent | None) -> EventRow | None:
+def _row(event: KeyEvent | None) -> EventRow | None:
     """Return an event's values."""
     if event is None:
         return None
@@ -75,7 +108,7 @@ def row(event: KeyEvent | None) -> EventRow | None:
     )
 
 
-def revive(image: KeyspaceDump) -> tuple[list[KeyEvent | None], list[Node]]:
+def _revive(dumped: KeyspaceDump) -> tuple[list[KeyEvent | None], list[Node]]:
     """Make the events and nodes; those that show the same write are one object again."""
     latest: dict[bytes, Node] = {}
 
@@ -94,9 +127,9 @@ def revive(image: KeyspaceDump) -> tuple[list[KeyEvent | None], list[Node]]:
 
     events = [
         None if row is None else event_of(index, row)
-        for index, row in enumerate(image.events, image.first)
+        for index, row in enumerate(dumped.events, dumped.first)
     ]
-    return events, [node_of(values) for values in image.nodes]
+    return events, [node_of(values) for values in dumped.nodes]
 
 
 def _values(node: Node) -> NodeRow:

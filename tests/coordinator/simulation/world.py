@@ -180,7 +180,7 @@ class World:
             (replica := machine.replica) is not None
             and replica.availability.without_leader_s() == 0
             and replica.node.log.applied == leader.replica.node.log.applied
-            and replica.keyspace.digest() == leader.replica.keyspace.digest()
+            and replica.keyspace.digest == leader.replica.keyspace.digest
             for machine in self.members
         )
 

@@ -135,7 +135,7 @@ def test_equal_arguments_make_equal_members() -> None:
 
 
 def test_members_that_were_restored_differently_do_not_agree() -> None:
-    digests = {renewed(gap).keyspace.digest() for gap in (10, 11)}
+    digests = {renewed(gap).keyspace.digest for gap in (10, 11)}
     assert len(digests) == 2
 
 

@@ -25,9 +25,9 @@ def filled() -> KeySpace:
 
 def test_a_dump_holds_keys_history_notes_and_counters() -> None:
     space = filled()
-    loaded = KeySpace.load(space.dump(), HistoryBounds(slots=8))
+    loaded = keyspace_dump.load(keyspace_dump.dump(space), HistoryBounds(slots=8))
     assert loaded.tree.rows() == space.tree.rows() == [(b"/e", None, 6, 6, 0)]
-    assert (loaded.index, loaded.notes, loaded.digest()) == (6, {"version": b"1"}, space.digest())
+    assert (loaded.index, loaded.notes, loaded.digest) == (6, {"version": b"1"}, space.digest)
     for index in range(1, 7):
         event, original = loaded.history.at(index), space.history.at(index)
         assert (event and event.line(0)) == (original and original.line(0))
@@ -35,7 +35,7 @@ def test_a_dump_holds_keys_history_notes_and_counters() -> None:
 
 
 def test_a_loaded_history_shares_what_a_write_and_the_next_both_show() -> None:
-    loaded = KeySpace.load(filled().dump())
+    loaded = keyspace_dump.load(keyspace_dump.dump(filled()))
     first, second = loaded.history.at(3), loaded.history.at(4)
     assert first is not None
     assert second is not None
@@ -43,24 +43,24 @@ def test_a_loaded_history_shares_what_a_write_and_the_next_both_show() -> None:
 
 
 def test_a_smaller_bound_keeps_the_newest_events_of_a_dump() -> None:
-    loaded = KeySpace.load(filled().dump(), HistoryBounds(slots=2))
+    loaded = keyspace_dump.load(keyspace_dump.dump(filled()), HistoryBounds(slots=2))
     assert (loaded.history.first, loaded.index) == (5, 6)
 
 
 def test_what_is_no_dump_is_refused_by_name() -> None:
-    data = filled().dump()
+    data = keyspace_dump.dump(filled())
     with pytest.raises(
         keyspace_dump.UnreadableDump, match="not a dump of keys: it begins with b'somethin'"
     ):
-        KeySpace.load(b"something else")
+        keyspace_dump.load(b"something else")
     with pytest.raises(keyspace_dump.UnreadableDump, match="version 09; this program reads 1"):
-        KeySpace.load(keyspace_dump.MAGIC + b"\x09" + data[len(keyspace_dump.HEADER) :])
+        keyspace_dump.load(keyspace_dump.MAGIC + b"\x09" + data[len(keyspace_dump.HEADER) :])
     with pytest.raises(keyspace_dump.UnreadableDump, match="version missing"):
-        KeySpace.load(keyspace_dump.MAGIC)
+        keyspace_dump.load(keyspace_dump.MAGIC)
     with pytest.raises(keyspace_dump.UnreadableDump, match="a damaged dump of keys"):
-        KeySpace.load(data[:-1])
+        keyspace_dump.load(data[:-1])
     with pytest.raises(keyspace_dump.UnreadableDump, match=r"a damaged dump of keys: .*\$\[0\]"):
-        KeySpace.load(keyspace_dump.HEADER + msgspec.msgpack.encode(["x", {}, [], 1, [], []]))
+        keyspace_dump.load(keyspace_dump.HEADER + msgspec.msgpack.encode(["x", {}, [], 1, [], []]))
 
 
 def test_a_hundred_thousand_keys_are_dumped_and_loaded_in_a_moment() -> None:
@@ -68,9 +68,9 @@ def test_a_hundred_thousand_keys_are_dumped_and_loaded_in_a_moment() -> None:
     for number in range(100_000):
         space.apply(Put(b"/d%d/key-%d" % (number % 100, number), b"a value of some length"))
     began = time.process_time()
-    data = space.dump()
+    data = keyspace_dump.dump(space)
     dumped = time.process_time()
-    loaded = KeySpace.load(data)
+    loaded = keyspace_dump.load(data)
     took_s = dumped - began, time.process_time() - dumped
     assert len(loaded.tree.nodes) == 100_101
     assert max(took_s) < 1.5

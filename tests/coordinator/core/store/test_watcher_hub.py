@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coordinator.core.store import keyspace_dump
 from coordinator.core.store.api_errors import ApiError
 from coordinator.core.store.commands import Command, CreateInOrder, Delete, Note, Put, Sync
 from coordinator.core.store.event import KeyEvent
@@ -244,7 +245,7 @@ def test_watchers_go_on_in_the_key_space_that_replaces_theirs() -> None:
         put(one, "/a")
     keen.take_all()
     put(ahead, "/a", "/b", "/a")
-    loaded = KeySpace.load(ahead.dump())
+    loaded = keyspace_dump.load(keyspace_dump.dump(ahead))
     loaded.hub.take_over(space.hub)
     put(loaded, "/a")
     assert (len(space.hub), len(loaded.hub)) == (0, 3)
@@ -289,7 +290,10 @@ class World:
             case ("close", int(place), _) if place < len(self.readers):
                 self.readers.pop(place).watcher.close()
             case ("replace", _, _):
-                old, self.space = self.space, KeySpace.load(self.space.dump(), self.bounds)
+                old, self.space = (
+                    self.space,
+                    keyspace_dump.load(keyspace_dump.dump(self.space), self.bounds),
+                )
                 self.space.hub.take_over(old.hub)
             case Put() | CreateInOrder() | Delete() | Sync() | Note():
                 self._apply(step)

@@ -19,8 +19,8 @@ from coordinator.ctl.invocation import invocation
 from coordinator.settings import ALONE_URL, advertised, first_members
 from coordinator.storage import backup_files, disaster_recovery
 from coordinator.storage.backup_files import NotEmpty
-from coordinator.storage.data_dir import DirectoryInUse
 from coordinator.storage.disaster_recovery import CannotRecover
+from coordinator.storage.file_system import DirectoryInUse
 from daemonkit.options import EXIT_USAGE, Failure
 
 PAGE = "/v2/backup"

@@ -19,7 +19,8 @@ from coordinator.core.storage.storage_errors import Damaged
 from coordinator.core.storage.wal_format import WalMetadata
 from coordinator.server.drive_loop import monotonic_ns
 from coordinator.settings import Settings
-from coordinator.storage.data_dir import DataDir, DirectoryInUse, RecoveredState
+from coordinator.storage.data_dir import DataDir, RecoveredState
+from coordinator.storage.file_system import DirectoryInUse
 from daemonkit.observe import logs
 from daemonkit.process.lifecycle import CannotServe
 

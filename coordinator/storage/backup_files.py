@@ -10,7 +10,8 @@ from coordinator.core.storage import backup_format
 from coordinator.core.storage.backup_format import Backup
 from coordinator.core.storage.snapshot_file import Snapshot
 from coordinator.core.storage.wal_format import WalMetadata
-from coordinator.storage.data_dir import UNFINISHED, DataDir, OsFileSystem
+from coordinator.storage.data_dir import UNFINISHED, DataDir
+from coordinator.storage.file_system import OsFileSystem
 
 # What a data directory may hold and still be empty to us.
 _NOTHING = frozenset({"lock", UNFINISHED, "lost+found"})

@@ -1,4 +1,4 @@
-"""A member's directory on disk: its log, its snapshots, its lock. The only fsync there is.
+"""A member's directory on disk: its log, its snapshots, its lock.
 
 <data-dir>/lock                                        held while a process serves from here
 <data-dir>/member/wal/<sequence>-<first index>.wal     (format: core.storage.wal_format)
@@ -8,40 +8,27 @@
 <data-dir>/member.<time>.kept/                         what a recovery took the place of
 """
 
-import errno
-import fcntl
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from coordinator.core.raft.entry import HardState, LogEntry
-from coordinator.core.storage import snapshot_file as snapshot
-from coordinator.core.storage import torn_write
+from coordinator.core.storage import snapshot_file
 from coordinator.core.storage.snapshot_file import Snapshot, SnapshotName
 from coordinator.core.storage.storage_errors import DamagedLog
 from coordinator.core.storage.wal_format import SegmentName, SnapshotMarker, WalMetadata
 from coordinator.core.storage.wal_replay import PUT_BACK, WalReplay
 from coordinator.storage import wal_writer
-from coordinator.storage.wal_writer import File, FileSystem, SegmentPreamble, WalPosition, WalWriter
+from coordinator.storage.file_system import FileSystem, OsFileSystem
+from coordinator.storage.repairs import Repair, mend, set_aside
+from coordinator.storage.wal_writer import SegmentPreamble, WalPosition, WalWriter
 
 UNFINISHED = "unfinished"
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FINISH = (
     "run the restore again; after a recovery rename the newest member.<time>.kept beside it to "
     "member and recover again"
 )
-# Evidence for whoever looks into a crash; more of it tells nothing new.
-BROKEN_COPIES_MAX = 5
-
-
-class DirectoryInUse(Exception):  # noqa: N818 - states a fact
-    """Another process serves from this data directory."""
-
-
-class DiskFull(OSError):  # noqa: N818
-    """The file system, a quota or a file size limit has no room; names the file and remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +41,6 @@ class Retention:
     segment_bytes: int = 16 << 20
     entries_kept: int = 5000
     snapshots_kept: int = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Repair:
-    """What a start put right: a torn tail cut off, a damaged snapshot passed over."""
-
-    path: Path
-    offset: int
-    done: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +133,7 @@ class DataDir:
         unfinished = path.with_suffix(".tmp")
         offset = 0
         with closing(self._files.create(unfinished)) as file:
-            for part in snapshot.encode(Snapshot(index, term, data)):
+            for part in snapshot_file.encode(Snapshot(index, term, data)):
                 file.write_at(offset, part)
                 offset += len(part)
             file.sync()
@@ -180,7 +158,7 @@ class DataDir:
         for name in reversed(self._snapshots()):
             raw = self._read_snapshot(name) if name in marked else None
             if raw is not None:
-                found = snapshot.decode(str(self._snap / str(name)), raw)
+                found = snapshot_file.decode(str(self._snap / str(name)), raw)
                 return found.index, found.term, found.data
         return None
 
@@ -212,23 +190,29 @@ class DataDir:
 
     def _recover(self) -> RecoveredState:
         replay, choice, raw = self._replayed()
-        repairs = (*self._set_aside(choice), *self._mend(replay, raw))
+        segment_bytes = self._limits.segment_bytes
+        repairs = (
+            *set_aside(self._files, self._snap, choice),
+            *mend(self._files, self._wal, replay, raw, segment_bytes),
+        )
         self._resume(replay)
         return _recovered(replay, choice, repairs)
 
-    def _replayed(self) -> tuple[WalReplay, snapshot.SnapshotChoice, bytes]:
+    def _replayed(self) -> tuple[WalReplay, snapshot_file.SnapshotChoice, bytes]:
         """Return the log, the snapshot to begin from, and the last segment's bytes."""
         replay, raw = WalReplay(), b""
         for name, raw in read_segments(self._files, self._wal):
             replay.segment(str(self._wal / str(name)), name, raw)
         replay.finish()
-        choice = snapshot.choose(str(self._snap), replay.markers, replay.first, self._read_snapshot)
+        choice = snapshot_file.choose(
+            str(self._snap), replay.markers, replay.first, self._read_snapshot
+        )
         return replay, choice, raw
 
     def _resume(self, replay: WalReplay) -> None:
         assert replay.metadata is not None
         assert replay.name is not None
-        for orphan in snapshot.orphans(self._snapshots(), replay.markers):
+        for orphan in snapshot_file.orphans(self._snapshots(), replay.markers):
             self._files.remove(self._snap / str(orphan))
         # A process that died between a rename and its sync left a name that can vanish.
         self._files.sync_directory(self._wal)
@@ -242,45 +226,9 @@ class DataDir:
     def _read_snapshot(self, name: SnapshotName) -> bytes | None:
         return self._files.read(self._snap / str(name))
 
-    def _set_aside(self, choice: snapshot.SnapshotChoice) -> Iterator[Repair]:
-        """Rename the damaged snapshots that an older one stands in for."""
-        present = self._files.names(self._snap)
-        for refused in choice.refused:
-            path = Path(refused.path)
-            if path.name in present:
-                self._files.rename(path, path.with_suffix(".snap.broken"))
-            yield Repair(path, refused.offset, f"passed over: {refused.finding}")
-
-    def _mend(self, replay: WalReplay, raw: bytes) -> Iterator[Repair]:
-        """Copy a torn tail away and write zeros over it; make the segment long again."""
-        path = self._wal / str(replay.name)
-        if isinstance(replay.verdict, torn_write.TornWrite):
-            torn = raw[replay.offset : replay.verdict.until]
-            copy = path.with_suffix(f".wal.{replay.offset:08x}.broken")
-            self._keep_broken(copy, torn)
-            self._overwrite(path, replay.offset, replay.verdict.until)
-            done = f"cut off {len(torn)} bytes of a write that was never synced; copy: {copy}"
-            yield Repair(path, replay.offset, done)
-        if len(raw) < self._limits.segment_bytes:
-            self._overwrite(path, len(raw), self._limits.segment_bytes)
-
-    def _keep_broken(self, copy: Path, torn: bytes) -> None:
-        with closing(self._files.create(copy)) as file:
-            file.write_at(0, torn)
-            file.sync()
-        self._files.sync_directory(self._wal)
-        copies = sorted(name for name in self._files.names(self._wal) if name.endswith(".broken"))
-        for name in copies[:-BROKEN_COPIES_MAX]:
-            self._files.remove(self._wal / name)
-
-    def _overwrite(self, path: Path, start: int, end: int) -> None:
-        with closing(self._files.open(path)) as file:
-            wal_writer.fill(file, start, end)
-            file.sync()
-
 
 def _recovered(
-    replay: WalReplay, choice: snapshot.SnapshotChoice, repairs: tuple[Repair, ...] = ()
+    replay: WalReplay, choice: snapshot_file.SnapshotChoice, repairs: tuple[Repair, ...] = ()
 ) -> RecoveredState:
     assert replay.metadata is not None
     state, at = replay.state, choice.snapshot.index if choice.snapshot else 0
@@ -297,100 +245,3 @@ def read_segments(files: FileSystem, directory: Path) -> Iterator[tuple[SegmentN
     """Read a log's segments in order, one in memory at a time."""
     for name in wal_writer.segments(files, directory):
         yield name, files.read(directory / str(name)) or b""
-
-
-class OsFileSystem:
-    """The operating system's files."""
-
-    def make_directory(self, path: Path) -> None:
-        if not path.parent.exists():
-            self.make_directory(path.parent)
-        with _named(path, "create"):
-            path.mkdir(mode=0o700, exist_ok=True)
-        # Also when it was there: a process may have died before it came to this line.
-        try:
-            self.sync_directory(path.parent)
-        except PermissionError:
-            os.sync()  # a parent that we may enter and not read
-
-    def names(self, path: Path) -> list[str]:
-        return [child.name for child in path.iterdir()]
-
-    def read(self, path: Path) -> bytes | None:
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            return None
-
-    def create(self, path: Path) -> File:
-        return OsFile(path, os.O_CREAT | os.O_TRUNC)
-
-    def open(self, path: Path) -> File:
-        return OsFile(path)
-
-    def rename(self, old: Path, new: Path) -> None:
-        with _named(new, "name"):
-            old.rename(new)
-
-    def remove(self, path: Path) -> None:
-        path.unlink()
-
-    def sync_directory(self, path: Path) -> None:
-        with _named(path, "sync"):
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-
-    def lock(self, path: Path) -> File:
-        file = OsFile(path, os.O_CREAT)
-        try:
-            fcntl.flock(file.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.pread(file.descriptor, 32, 0).decode().strip() or "unknown"
-            file.close()
-            raise DirectoryInUse(
-                f"{path.parent} is in use by process {holder}: stop that one first, or give this "
-                "one a --data-dir of its own"
-            ) from error
-        file.write_at(0, f"{os.getpid():<20}\n".encode())
-        return file
-
-
-class OsFile:
-    """One open file of the operating system."""
-
-    def __init__(self, path: Path, flags: int = 0) -> None:
-        self.path = path
-        with _named(path, "open"):
-            self.descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
-
-    def write_at(self, offset: int, data: bytes) -> None:
-        with _named(self.path, "write"):
-            while data:
-                written = os.pwrite(self.descriptor, data, offset)
-                offset, data = offset + written, data[written:]
-
-    def sync(self) -> None:
-        with _named(self.path, "sync"):
-            os.fdatasync(self.descriptor)
-
-    def close(self) -> None:
-        os.close(self.descriptor)
-
-
-@contextmanager
-def _named(path: Path, verb: str) -> Iterator[None]:
-    """Say in an OSError what was done to which file, and what to do where that is known."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise DiskFull(
-                error.errno,
-                f"cannot {verb}, {error.strerror}: make room on this file system (or raise the "
-                "quota or file size limit) and start again; what was acknowledged is safe",
-                str(path),
-            ) from error
-        raise OSError(error.errno, f"cannot {verb}, {error.strerror}", str(path)) from error

@@ -21,7 +21,8 @@ from coordinator.core.storage.backup_format import Backup
 from coordinator.core.storage.snapshot_file import Snapshot
 from coordinator.core.storage.wal_format import WalMetadata
 from coordinator.storage.backup_files import build, held, take_place
-from coordinator.storage.data_dir import DataDir, OsFileSystem, RecoveredState
+from coordinator.storage.data_dir import DataDir, RecoveredState
+from coordinator.storage.file_system import OsFileSystem
 
 _TOKEN_BYTES = 8
 

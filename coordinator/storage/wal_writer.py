@@ -11,64 +11,13 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from threading import Lock
-from typing import Protocol
 
 from coordinator.core.raft.entry import HardState, LogEntry
 from coordinator.core.storage import wal_format
 from coordinator.core.storage.wal_format import Record, SegmentName, SnapshotMarker, WalMetadata
+from coordinator.storage.file_system import FileSystem, fill
 
 SPARE = "spare.tmp"
-_ZEROS = bytes(1 << 20)
-
-
-class File(Protocol):
-    """An open file. Every failure is an OSError that names the file."""
-
-    def write_at(self, offset: int, data: bytes) -> None:
-        """Write all of `data`."""
-        ...
-
-    def sync(self) -> None:
-        """Return when the content is safe from a power cut."""
-        ...
-
-    def close(self) -> None: ...
-
-
-class FileSystem(Protocol):
-    """What the log and the snapshots ask of a file system."""
-
-    def make_directory(self, path: Path) -> None:
-        """Create the directory and those above it, mode 0700, safe from a power cut."""
-        ...
-
-    def names(self, path: Path) -> list[str]:
-        """Return the names in a directory."""
-        ...
-
-    def read(self, path: Path) -> bytes | None:
-        """Return a file's content, None when there is no such file."""
-        ...
-
-    def create(self, path: Path) -> File:
-        """Open a new, empty file, mode 0600."""
-        ...
-
-    def open(self, path: Path) -> File:
-        """Open a file that exists."""
-        ...
-
-    def rename(self, old: Path, new: Path) -> None: ...
-
-    def remove(self, path: Path) -> None: ...
-
-    def sync_directory(self, path: Path) -> None:
-        """Return when the names in the directory are safe from a power cut."""
-        ...
-
-    def lock(self, path: Path) -> File:
-        """Take the lock of that name until it is closed. Raises DirectoryInUse."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,12 +175,6 @@ class WalWriter:
         except OSError as error:
             self._failure = error
             raise
-
-
-def fill(file: File, start: int, end: int) -> None:
-    """Write zeros from `start` to `end`."""
-    for offset in range(start, end, len(_ZEROS)):
-        file.write_at(offset, _ZEROS[: end - offset])
 
 
 def segments(files: FileSystem, directory: Path) -> list[SegmentName]:

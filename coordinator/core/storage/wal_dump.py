@@ -48,7 +48,7 @@ def segment(raw: bytes) -> Iterator[tuple[int, str]]:
     except wal_format.MalformedRecord as malformed:
         yield walk.offset, f"unknown: {malformed}"
         return
-    yield walk.offset, _verdict(torn_write.classify(raw, walk.offset, walk.crc, head_bytes))
+    yield walk.offset, _log_end(torn_write.classify(raw, walk.offset, walk.crc, head_bytes))
 
 
 def snapshot(found: Snapshot) -> Iterator[str]:
@@ -92,15 +92,15 @@ def command(found: Command) -> str:
     assert_never(found)
 
 
-def _verdict(verdict: torn_write.LogEnd) -> str:
-    match verdict:
+def _log_end(found: torn_write.LogEnd) -> str:
+    match found:
         case torn_write.CleanEnd():
             return "end"
         case torn_write.TornWrite(until):
             return f"torn: a write up to byte {until:x} was never synced; a start cuts it off"
         case torn_write.Corruption(finding):
             return f"damaged: {finding}"
-    assert_never(verdict)
+    assert_never(found)
 
 
 def _data(data: bytes) -> str:

@@ -25,7 +25,7 @@ PUT_BACK = "put the file back if somebody moved it; otherwise " + REBUILD
 class WalReplay:
     """The log as the segments read so far leave it.
 
-    `offset` and `crc` are where the records of the last segment, `name`, end, and `verdict` says
+    `offset` and `crc` are where the records of the last segment, `name`, end, and `log_end` says
     what stands there.
     """
 
@@ -37,7 +37,7 @@ class WalReplay:
         self.first = 1
         self.offset = 0
         self.crc = 0
-        self.verdict: torn_write.LogEnd = torn_write.CleanEnd()
+        self.log_end: torn_write.LogEnd = torn_write.CleanEnd()
         self._path = ""
         self.name: SegmentName | None = None
         self._head_bytes = 0
@@ -60,9 +60,9 @@ class WalReplay:
         self.offset, self.crc = records.offset, records.crc
         if self._head_bytes == 0:
             raise DamagedLog(path, 0, f"expected the opening record of segment {name}", FOREIGN)
-        self.verdict = torn_write.classify(raw, self.offset, self.crc, self._head_bytes)
-        if isinstance(self.verdict, torn_write.Corruption):
-            raise DamagedLog(path, self.offset, self.verdict.finding)
+        self.log_end = torn_write.classify(raw, self.offset, self.crc, self._head_bytes)
+        if isinstance(self.log_end, torn_write.Corruption):
+            raise DamagedLog(path, self.offset, self.log_end.finding)
 
     def finish(self) -> None:
         """Check what only the whole log can show."""

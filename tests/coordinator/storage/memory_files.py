@@ -12,8 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coordinator.storage.data_dir import DirectoryInUse
-from coordinator.storage.wal_writer import File
+from coordinator.storage.file_system import DirectoryInUse, File
 
 SECTOR_BYTES = 512
 

@@ -18,7 +18,8 @@ from coordinator.core.store.keyspace import KeySpace
 from coordinator.core.store.watcher_hub import WatchFilter
 from coordinator.storage import backup_files
 from coordinator.storage.backup_files import NotEmpty
-from coordinator.storage.data_dir import DamagedLog, DataDir, DirectoryInUse
+from coordinator.storage.data_dir import DamagedLog, DataDir
+from coordinator.storage.file_system import DirectoryInUse
 
 OLD, REMOVED, NEW = 11, 12, 21
 URLS = ("http://127.0.0.1:2380",)

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from coordinator.core.raft.entry import HardState, LogEntry
+from coordinator.core.storage.storage_errors import DamagedLog
 from coordinator.core.storage.wal_format import WalMetadata
-from coordinator.storage import data_dir as disk_module
-from coordinator.storage.data_dir import DataDir, DirectoryInUse, DiskFull, OsFileSystem, Retention
+from coordinator.storage.data_dir import DataDir, Retention
+from coordinator.storage.file_system import DirectoryInUse, DiskFull, OsFileSystem
 from rig.processes import ROOT
 from tests.coordinator.storage.log_model import ME
 from tests.coordinator.storage.memory_files import MemoryFileSystem
@@ -167,7 +168,7 @@ def test_a_refused_start_gives_the_lock_back(tmp_path: Path) -> None:
     good = segment.read_bytes()
     segment.write_bytes(b"\xff" + good[1:])
     refused = DataDir(tmp_path, SMALL)
-    with pytest.raises(disk_module.DamagedLog):
+    with pytest.raises(DamagedLog):
         refused.open(ME)
     refused.close()
     segment.write_bytes(good)

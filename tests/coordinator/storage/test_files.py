@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.storage.data_dir import DirectoryInUse, OsFileSystem
-from coordinator.storage.wal_writer import FileSystem
+from coordinator.storage.file_system import DirectoryInUse, FileSystem, OsFileSystem
 from tests.coordinator.storage.memory_files import MemoryFileSystem
 
 

@@ -3,7 +3,7 @@
 import msgspec
 
 from coordinator.core.raft.membership import ConfChange
-from coordinator.core.raft.messages import AnyMessage, Message
+from coordinator.core.raft.messages import AnyMessage, RaftMessage
 from coordinator.core.store.commands import NO_TTL, Command
 
 
@@ -15,35 +15,35 @@ class ForwardedCommand(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ttl_ns: int = NO_TTL
 
 
-class ForwardedCommands(Message, frozen=True, tag="Forward"):
+class ForwardedCommands(RaftMessage, frozen=True, tag="Forward"):
     """Writes that clients of another member ask for, in order."""
 
     origin: int
     requests: list[ForwardedCommand]
 
 
-class ForwardedChange(Message, frozen=True, tag="AskChange"):
+class ForwardedChange(RaftMessage, frozen=True, tag="AskChange"):
     """Change the membership. A member that is removed by it sees no more of the log: Decided."""
 
     sequence: int
     change: ConfChange
 
 
-class ForwardedTransfer(Message, frozen=True, tag="AskTransfer"):
+class ForwardedTransfer(RaftMessage, frozen=True, tag="AskTransfer"):
     """Hand leadership to `target`, to any other voter when it is 0."""
 
     sequence: int
     target: int
 
 
-class ForwardedResult(Message, frozen=True, tag="Decided"):
+class ForwardedResult(RaftMessage, frozen=True, tag="Decided"):
     """What came of ForwardedChange or ForwardedTransfer: done, or the reason why not."""
 
     sequence: int
     reason: str
 
 
-class StateHash(Message, frozen=True, tag="Check"):
+class StateHash(RaftMessage, frozen=True, tag="Check"):
     """What the sender's state hashed to when it had applied `index`."""
 
     index: int

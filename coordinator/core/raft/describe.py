@@ -7,13 +7,13 @@ import msgspec
 
 from coordinator.core.raft import membership
 from coordinator.core.raft.entry import LogEntry
-from coordinator.core.raft.messages import Message
+from coordinator.core.raft.messages import RaftMessage
 from coordinator.core.raft.raft_node import RaftNode
 
 _ADDRESS = ("sender", "receiver", "term")
 
 
-def message(said: Message) -> str:
+def message(said: RaftMessage) -> str:
     """Say who tells whom what."""
     words = [f"{said.sender:x}→{said.receiver:x}", type(said).__name__, f"term={said.term}"]
     for name in said.__struct_fields__:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import msgspec
 
 from coordinator.core.raft import quorum
-from coordinator.core.raft.configuration_history import ConfigurationHistory
 from coordinator.core.raft.entry import HardState
 from coordinator.core.raft.leader import Leader
 from coordinator.core.raft.log import Log
+from coordinator.core.raft.membership import ConfigurationHistory
 from coordinator.core.raft.messages import (
     AnyMessage,
     PreVote,
@@ -16,9 +16,8 @@ from coordinator.core.raft.messages import (
     RequestVote,
     VoteReply,
 )
-from coordinator.core.raft.outbox import Outbox
 from coordinator.core.raft.quorum import VoteResult
-from coordinator.core.raft.ready import MAY_BECOME, NotLeader, Role, Timing
+from coordinator.core.raft.ready import MAY_BECOME, NotLeader, Outbox, Role, Timing
 
 # The founders' entries are of this term; the first election is for the next one.
 FOUNDING_TERM = 1

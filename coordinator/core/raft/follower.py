@@ -1,7 +1,7 @@
 """What a follower does with what its leader sends: entries, commits, chunks of a snapshot."""
 
-from coordinator.core.raft.configuration_history import ConfigurationHistory
 from coordinator.core.raft.log import Log
+from coordinator.core.raft.membership import ConfigurationHistory
 from coordinator.core.raft.messages import (
     AppendEntries,
     AppendOk,
@@ -12,7 +12,7 @@ from coordinator.core.raft.messages import (
     InstallSnapshot,
     SnapshotReply,
 )
-from coordinator.core.raft.outbox import Outbox
+from coordinator.core.raft.ready import Outbox
 from coordinator.core.raft.snapshot_transfer import RaftSnapshot, SnapshotAssembly
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from coordinator.core.raft.configuration_history import ConfigurationHistory
 from coordinator.core.raft.entry import LogEntry
 from coordinator.core.raft.log import Log
+from coordinator.core.raft.membership import ConfigurationHistory
 from coordinator.core.raft.messages import (
     AppendOk,
     AppendReject,
@@ -14,9 +14,8 @@ from coordinator.core.raft.messages import (
     SnapshotReply,
     TimeoutNow,
 )
-from coordinator.core.raft.outbox import Outbox
 from coordinator.core.raft.read_index import LEASE_NEVER, ReadIndex
-from coordinator.core.raft.ready import Timing
+from coordinator.core.raft.ready import Outbox, Timing
 from coordinator.core.raft.replication import Replication
 
 FromFollower = AppendOk | AppendReject | HeartbeatOk | SnapshotReply | ReadIndexRequest

@@ -7,9 +7,12 @@ after the leader has committed an entry of its own term (the thesis' erratum); `
 both.
 """
 
+from collections.abc import Sequence
 from typing import assert_never
 
 import msgspec
+
+from coordinator.core.raft.entry import LogEntry
 
 # Never the first byte of a MessagePack document, so no command is taken for a change.
 MARK = b"\xc1"
@@ -100,3 +103,47 @@ def changed(now: Configuration, change: ConfEntry) -> Configuration:
                 raise ChangeRefused(f"member {member:x} is the last voter")
             return Configuration(now.voters - {member}, now.learners - {member})
     assert_never(change)
+
+
+class ConfigurationHistory:
+    """The configurations that a log holds, by the index that made them, from the snapshot's on.
+
+    The last one counts, committed or not. (Thesis, 4.1)
+    """
+
+    def __init__(self, index: int, configuration: Configuration) -> None:
+        self.restart(index, configuration)
+
+    @property
+    def latest(self) -> Configuration:
+        """The configuration that counts."""
+        return self._made[-1][1]
+
+    @property
+    def changed_at(self) -> int:
+        """The index of the entry that made it."""
+        return self._made[-1][0]
+
+    def at(self, index: int) -> Configuration:
+        """Return the configuration as of an index that is not compacted."""
+        return next(made for at, made in reversed(self._made) if at <= index)
+
+    def note(self, entries: Sequence[LogEntry]) -> None:
+        """Follow entries that were appended."""
+        for entry in entries:
+            if (change := decode(entry.data)) is not None:
+                self._made.append((entry.index, changed(self.latest, change)))
+
+    def forget(self, index: int) -> None:
+        """Go back to before the entry at `index`, which was overwritten."""
+        while self._made[-1][0] >= index:
+            self._made.pop()
+
+    def restart(self, index: int, configuration: Configuration) -> None:
+        """Begin anew behind a snapshot."""
+        self._made: list[tuple[int, Configuration]] = [(index, configuration)]
+
+    def compact(self, index: int) -> None:
+        """Forget what an entry behind the snapshot's at `index` cannot need."""
+        while len(self._made) > 1 and self._made[1][0] <= index:
+            del self._made[0]

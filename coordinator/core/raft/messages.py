@@ -8,7 +8,7 @@ import msgspec
 from coordinator.core.raft.entry import LogEntry
 
 
-class Message(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True, tag=True):
+class RaftMessage(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True, tag=True):
     """What all messages have."""
 
     sender: int
@@ -16,20 +16,20 @@ class Message(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=Tr
     term: int
 
 
-class PreVote(Message, frozen=True):
+class PreVote(RaftMessage, frozen=True):
     """Would you vote for me in `term`? Changes nobody's term. (Thesis, 9.6)"""
 
     last_index: int
     last_term: int
 
 
-class PreVoteReply(Message, frozen=True):
+class PreVoteReply(RaftMessage, frozen=True):
     """`term` is the asked one when granted, else the refuser's own."""
 
     granted: bool
 
 
-class RequestVote(Message, frozen=True, tag="Vote"):
+class RequestVote(RaftMessage, frozen=True, tag="Vote"):
     """Vote for me. `forced` by a leadership transfer passes over a leader heard lately."""
 
     last_index: int
@@ -37,13 +37,13 @@ class RequestVote(Message, frozen=True, tag="Vote"):
     forced: bool = False
 
 
-class VoteReply(Message, frozen=True):
+class VoteReply(RaftMessage, frozen=True):
     """The answer to Vote."""
 
     granted: bool
 
 
-class AppendEntries(Message, frozen=True, tag="Append"):
+class AppendEntries(RaftMessage, frozen=True, tag="Append"):
     """Entries behind (`prev_index`, `prev_term`), and how far the leader has committed."""
 
     prev_index: int
@@ -52,13 +52,13 @@ class AppendEntries(Message, frozen=True, tag="Append"):
     entries: tuple[LogEntry, ...] = ()
 
 
-class AppendOk(Message, frozen=True):
+class AppendOk(RaftMessage, frozen=True):
     """The follower's log equals the leader's, and is on its disk, up to `match`."""
 
     match: int
 
 
-class AppendReject(Message, frozen=True):
+class AppendReject(RaftMessage, frozen=True):
     """The follower has no such previous entry.
 
     `rejected` is the refused prev_index; the logs can agree at `hint` at the most, where the
@@ -70,7 +70,7 @@ class AppendReject(Message, frozen=True):
     hint_term: int
 
 
-class Heartbeat(Message, frozen=True):
+class Heartbeat(RaftMessage, frozen=True):
     """The leader lives. `commit` is no higher than what the follower is known to have.
 
     `round` counts heartbeat rounds, so that an answer proves leadership at a time.
@@ -80,19 +80,19 @@ class Heartbeat(Message, frozen=True):
     round: int
 
 
-class HeartbeatOk(Message, frozen=True):
+class HeartbeatOk(RaftMessage, frozen=True):
     """The answer to Heartbeat."""
 
     round: int
 
 
-class Commit(Message, frozen=True):
+class Commit(RaftMessage, frozen=True):
     """The leader has committed up to here, and the follower has all of it. Needs no answer."""
 
     commit: int
 
 
-class InstallSnapshot(Message, frozen=True):
+class InstallSnapshot(RaftMessage, frozen=True):
     """One chunk of a snapshot; the last one carries the checksum of all its bytes.
 
     `voters` and `learners` are the configuration as of (`index`, `index_term`).
@@ -108,24 +108,24 @@ class InstallSnapshot(Message, frozen=True):
     crc: int
 
 
-class SnapshotReply(Message, frozen=True):
+class SnapshotReply(RaftMessage, frozen=True):
     """The receiver has the snapshot at `index` up to `offset`; a refused checksum begins anew."""
 
     index: int
     offset: int
 
 
-class TimeoutNow(Message, frozen=True):
+class TimeoutNow(RaftMessage, frozen=True):
     """Begin an election at once: leadership is handed to you. (Thesis, 3.10)"""
 
 
-class ReadIndexRequest(Message, frozen=True, tag="ReadRequest"):
+class ReadIndexRequest(RaftMessage, frozen=True, tag="ReadRequest"):
     """A follower asks the leader for a read index."""
 
     context: int
 
 
-class ReadIndexReply(Message, frozen=True, tag="ReadReply"):
+class ReadIndexReply(RaftMessage, frozen=True, tag="ReadReply"):
     """Reads under `context` may be served once `index` is applied."""
 
     context: int

@@ -18,13 +18,17 @@ from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from coordinator.core.raft import membership
-from coordinator.core.raft.configuration_history import ConfigurationHistory
 from coordinator.core.raft.election import Election
 from coordinator.core.raft.entry import HardState, LogEntry
 from coordinator.core.raft.follower import Follower
 from coordinator.core.raft.leader import Leader
 from coordinator.core.raft.log import Log
-from coordinator.core.raft.membership import ChangeRefused, ConfChange, Configuration
+from coordinator.core.raft.membership import (
+    ChangeRefused,
+    ConfChange,
+    Configuration,
+    ConfigurationHistory,
+)
 from coordinator.core.raft.messages import (
     AnyMessage,
     AppendEntries,
@@ -43,8 +47,7 @@ from coordinator.core.raft.messages import (
     TimeoutNow,
     VoteReply,
 )
-from coordinator.core.raft.outbox import Outbox
-from coordinator.core.raft.ready import NotLeader, Ready, Role, Timing
+from coordinator.core.raft.ready import NotLeader, Outbox, Ready, Role, Timing
 
 FromLeader = AppendEntries | Heartbeat | Commit | InstallSnapshot
 

@@ -12,8 +12,8 @@ from coordinator.core.raft import quorum
 from coordinator.core.raft.log import Log
 from coordinator.core.raft.membership import Configuration
 from coordinator.core.raft.messages import Heartbeat, ReadIndexReply
-from coordinator.core.raft.outbox import Outbox
 from coordinator.core.raft.progress import FollowerProgress
+from coordinator.core.raft.ready import Outbox
 
 READS_MAX = 10_000
 LEASE_NEVER = -1

@@ -9,8 +9,8 @@ from coordinator.core.raft.messages import (
     Commit,
     SnapshotReply,
 )
-from coordinator.core.raft.outbox import Outbox
 from coordinator.core.raft.progress import FollowerProgress, ProgressState
+from coordinator.core.raft.ready import Outbox
 from coordinator.core.raft.snapshot_transfer import RaftSnapshot, chunk
 
 APPEND_BYTES_MAX = 1 << 20

@@ -78,7 +78,7 @@ class _Id(msgspec.Struct):
     id: str = ""
 
 
-class _Refusal(Exception):  # noqa: N818
+class _Rejection(Exception):  # noqa: N818
     def __init__(self, refusal: Page) -> None:
         super().__init__(refusal.status)
         self.page = refusal
@@ -105,7 +105,7 @@ def parse(
                 return UpdateMember(found.id, _urls(body, content_type, status, but=found.id))
             case b"DELETE", [member] if member:
                 return RemoveMember(_known(member, status).id)
-    except _Refusal as refusal:
+    except _Rejection as refusal:
         return RejectedRequest(refusal.page)
     allow = ((b"Allow", b"HEAD,GET,POST,PUT,DELETE"),)
     return RejectedRequest(Page(405, TEXT, b"Method Not Allowed\n", allow))
@@ -154,8 +154,8 @@ def _known(member: str, status: MemberStatus) -> Member:
         if known.id == number:
             return known
     if number in status.removed:
-        raise _Refusal(message(410, f"Member permanently removed: {member}"))
-    raise _Refusal(message(404, f"No such member: {member}"))
+        raise _Rejection(message(410, f"Member permanently removed: {member}"))
+    raise _Rejection(message(404, f"No such member: {member}"))
 
 
 def _target(body: bytes) -> int:
@@ -163,24 +163,24 @@ def _target(body: bytes) -> int:
         given = msgspec.json.decode(body or b"{}", type=_Id).id
         return int(given or "0", 16)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise _Refusal(message(400, f'expected {{"id": "<hex>"}}: {error}')) from error
+        raise _Rejection(message(400, f'expected {{"id": "<hex>"}}: {error}')) from error
 
 
 def _urls(body: bytes, content_type: bytes, status: MemberStatus, but: int = 0) -> tuple[str, ...]:
     if content_type.partition(b";")[0].strip() != b"application/json":
         named = content_type.decode(errors="replace")
-        raise _Refusal(message(415, f"Bad Content-Type {named}, accept application/json"))
+        raise _Rejection(message(415, f"Bad Content-Type {named}, accept application/json"))
     try:
         urls = msgspec.json.decode(body, type=_PeerUrls).peer_urls
     except msgspec.MsgspecError as error:
-        raise _Refusal(message(400, str(error))) from error
+        raise _Rejection(message(400, str(error))) from error
     if not urls:
-        raise _Refusal(message(400, "no valid URLs given"))
+        raise _Rejection(message(400, "no valid URLs given"))
     for url in urls:
         _check_url(url)
     taken = {u for known in status.members if known.id != but for u in known.peer_urls}
     if taken & set(urls):
-        raise _Refusal(message(409, "membership: peerURL exists"))
+        raise _Rejection(message(409, "membership: peerURL exists"))
     return tuple(sorted(urls))
 
 
@@ -191,8 +191,8 @@ def _check_url(url: str) -> None:
     except ValueError:
         port = None
     if parts.scheme not in {"http", "https"}:
-        raise _Refusal(message(400, f"URL scheme must be http or https: {url}"))
+        raise _Rejection(message(400, f"URL scheme must be http or https: {url}"))
     if port is None or not parts.hostname:
-        raise _Refusal(message(400, f'URL address does not have the form "host:port": {url}'))
+        raise _Rejection(message(400, f'URL address does not have the form "host:port": {url}'))
     if parts.path not in {"", "/"}:
-        raise _Refusal(message(400, f"URL must not contain a path: {url}"))
+        raise _Rejection(message(400, f"URL must not contain a path: {url}"))

@@ -48,7 +48,7 @@ quick: setup
 sim: setup
 	SIM_SEEDS=$(or $(SEEDS),1000) SIM_SECONDS=$(or $(SECONDS),10) $(if $(SEED),SIM_SEED=$(SEED)) \
 	  $(BIN)/pytest --numprocesses auto --quiet --override-ini console_output_style=classic \
-	  tests/coordinator/sim $(ARGS)
+	  tests/coordinator/simulation $(ARGS)
 
 # Real members, each in a network namespace of its own, under load and faults (needs root); it
 # prints its seed. CHAOS="--members 5 --seed 7 --faults kill,partition" for others.

@@ -11,7 +11,8 @@ from coordinator.core.storage import snapshot_file, wal_dump
 from coordinator.core.storage.storage_errors import Damaged
 from coordinator.core.storage.wal_replay import WalReplay
 from coordinator.ctl.api_client import FetchFailed, fetch
-from coordinator.storage.data_dir import OsFileSystem, read_segments
+from coordinator.storage.data_dir import read_segments
+from coordinator.storage.file_system import OsFileSystem
 from coordinator.storage.wal_writer import segments
 from daemonkit.options import Failure
 

@@ -64,7 +64,7 @@ class FleetdSettings:
 
 @dataclass(frozen=True, slots=True)
 class SchedulerSettings:
-    """What a scheduler is told."""
+    """The settings of a scheduler."""
 
     holder: str
     ttl_s: int
@@ -73,7 +73,7 @@ class SchedulerSettings:
 
 @dataclass(frozen=True, slots=True)
 class AgentSettings:
-    """What an agent is told."""
+    """The settings of an agent."""
 
     own: "Facts"
     boot_id: str

@@ -1,4 +1,4 @@
-"""A fleet on real hosts: a store beside them, fleetd on each, and fleetctl from the outside."""
+"""A fleet on real hosts: the store beside them, fleetd on each host, and fleetctl from outside."""
 
 import json
 import subprocess
@@ -26,7 +26,7 @@ Port=auto
 Check=http:/
 Update=surge
 """
-# A server that answers with its host and its pid, and finishes what it has begun.
+# A server that answers with its host and its pid, and finishes requests in flight.
 SCRIPT = (
     "import http.server, os, socket\\n"
     "class H(http.server.BaseHTTPRequestHandler):\\n"
@@ -40,13 +40,13 @@ SCRIPT = (
 
 
 def web(version: str) -> str:
-    """Return a job of three web servers; versions differ in what they answer."""
+    """Return a job of three web servers. Each version answers with its name."""
     body = SCRIPT.replace("{version}", version)
     return WEB.replace("{script}", f"exec('''{body}''')")
 
 
 class HostFleet:
-    """Hosts h1, h2, ... with an agent; the first two stand for scheduler, too."""
+    """Hosts h1, h2, ... with an agent each; the first two have a scheduler, too."""
 
     def __init__(self, directory: Path, rig: Rig, **options: str) -> None:
         self.directory, self.rig = directory, rig
@@ -54,14 +54,14 @@ class HostFleet:
         self.running: list[Running] = []
 
     def beside(self, name: str, *arguments: str) -> Running:
-        """Start one of our programs on the hosts' network, beside them."""
+        """Start one of our programs in the hosts' network, beside the hosts."""
         command = self.rig.beside(sys.executable, "-m", name, *arguments)
         found = Running(command, self.directory / f"{name}.log")
         self.running.append(found)
         return found
 
     def start(self) -> None:
-        """Start the store and fleetd everywhere."""
+        """Start the store, and fleetd on every host."""
         data = str(self.directory / "store")
         urls = ["--listen-client-urls", STORE, "--advertise-client-urls", STORE]
         store = self.beside("coordinator", "--data-dir", data, *urls, "--status-addr", "")
@@ -90,7 +90,7 @@ class HostFleet:
         return done.stdout
 
     def asked(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run fleetctl, whatever its exit code."""
+        """Run fleetctl; any exit code is allowed."""
         program = "from fleet.ctl.app import main; main()"
         return subprocess.run(
             [sys.executable, "-c", program, "--endpoints", f"http://{self.address}", *arguments],
@@ -108,7 +108,7 @@ class HostFleet:
         return str(place)
 
     def active(self, pattern: str) -> dict[str, list[str]]:
-        """Return the running units of a pattern, by host."""
+        """Return the running units that match a pattern, by host."""
         found = {}
         for host in self.rig:
             out = host.shell(f"systemctl list-units --no-legend --plain --state=active '{pattern}'")
@@ -117,11 +117,11 @@ class HostFleet:
         return found
 
     def values(self, prefix: str) -> Mapping[str, dict[str, object]]:
-        """Return what stands below a prefix of the store."""
+        """Return the values below a prefix of the store."""
         return {each.key: json.loads(each.value) for each in self.store.list(prefix).entries}
 
     def close(self) -> None:
-        """End what was started beside the hosts."""
+        """Stop what was started beside the hosts."""
         for each in reversed(self.running):
             each.stop()
 
@@ -139,7 +139,7 @@ def fleet(directory: Path, *names: str, **options: str) -> Iterator[HostFleet]:
 
 
 def body(url: str, host: str = "") -> str:
-    """GET a page; "" when there is none."""
+    """GET a page. Return "" if there is no answer."""
     request = urllib.request.Request(url, headers={"Host": host} if host else {})
     try:
         with urllib.request.urlopen(request, timeout=2) as reply:

@@ -60,7 +60,7 @@ class MemorySystemd:
         self._changed.set()
 
     async def restart_timer(self, name: str) -> None:
-        """Start a timer anew."""
+        """Restart a timer."""
         assert name.startswith(FENCE)
         after_s = self._files[name].partition("OnActiveSec=")[2].partition("s\n")[0]
         self._timers[name] = self._clock() + float(after_s)

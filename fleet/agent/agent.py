@@ -142,7 +142,7 @@ class Agent:
             try:
                 self._follow(decode(entry.value, Plan))
             except InvalidRecord as error:
-                _log.warning("plan-damaged", error=str(error))
+                _log.warning("plan-invalid", error=str(error))
         self._requests.apply(self._view.entries, self._life)
 
     def _follow(self, plan: Plan) -> None:
@@ -238,7 +238,7 @@ class Agent:
         records = endpoint_records(self._reports, own.address, own.id)
         await asyncio.to_thread(host_status.write, status, records)
         if self._store_error:
-            _log.info("store-told", host=own.id)
+            _log.info("status-written", host=own.id)
             self._store_error = ""
         has_exclusive = any(each.exclusive for each in self._plan.allocations)
         if host_status.was_silent or (has_exclusive and not self._lease.confirmed):
@@ -251,7 +251,7 @@ class Agent:
                 self._wake.set()
 
     async def _confirm(self) -> None:
-        """Read the plan after a renewal: whoever acted on our silence wrote it before that."""
+        """Read the plan after a renewal: a scheduler that acted on our silence wrote before it."""
         plan, epoch = await asyncio.to_thread(self._host_status.read_plan)
         self._follow(plan)
         self._host_status.was_silent = False

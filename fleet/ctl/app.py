@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def _json_first(arguments: Sequence[str]) -> list[str]:
-    """Let `--json` stand behind the command, too."""
+    """Accept `--json` after the command, too."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     mine, rest = arguments[:end], arguments[end:]
     given = ["--json"] if "--json" in mine else []

@@ -1,9 +1,9 @@
 """Garbage collection of a destroyed job: its keys, and the units that no other job refers to.
 
-Others write at the same time. Whoever writes a job writes its record, and then its unit once
-more. So if a unit is read before the jobs are listed, and has not changed when it is deleted, no
-job refers to it. The record is deleted last: if the scheduler is killed in between, its successor
-deletes the rest.
+Others write at the same time. `fleetctl` writes a job's record, and then its unit once more. So if
+a unit is read before the jobs are listed, and has not changed when it is deleted, no job refers to
+it. The record is deleted last: if the scheduler is killed in between, its successor deletes the
+rest.
 """
 
 import contextlib

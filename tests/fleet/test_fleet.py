@@ -154,7 +154,7 @@ def test_emptying_the_store_stops_nothing(hosts: HostFleet) -> None:
         plans = [v for k, v in hosts.values("/fleet/v1/hosts").items() if k.endswith("/plan")]
         return sum(len(plan["orders"]) for plan in plans) == 3
 
-    wait_until(adopted, "plans are made anew from what runs", 60)
+    wait_until(adopted, "plans are rebuilt from what runs", 60)
     end_s = time.monotonic() + 3
     while time.monotonic() < end_s:
         assert hosts.active("fleet-keep-*") == before

@@ -130,7 +130,7 @@ def test_locksmith_drains_before_a_reboot_and_waits_until_instances_are_ready(
     assert "h4" in hosts.active("each.service")
     assert "drained" not in hosts.ctl("hosts")
     assert sum(map(len, hosts.active("fleet-busy-*").values())) == 4
-    assert "h4 is drained" in hosts.ctl("events", "--lines", "500")
+    assert "h4 is being drained" in hosts.ctl("events", "--lines", "500")
     hosts.ctl("destroy", "busy.service", "each.service")
 
 

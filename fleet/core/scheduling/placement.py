@@ -210,7 +210,7 @@ class Placer:
             return self._capacity.leftover(job.resources)
         use = self._capacity.utilization()
         if job.placement.strategy is PlacementStrategy.LEAST_LOAD:
-            # The load rises a minute after a start: requests stand for what was placed since.
+            # The load rises a minute after a start: until then, requests count instead.
             busy = self._load * USE + use
         else:
             busy = np.floor(use * USE) + self._load

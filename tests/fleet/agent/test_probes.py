@@ -23,7 +23,7 @@ def allocation(port: int) -> Allocation:
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     line = b""
-    with contextlib.suppress(asyncio.IncompleteReadError):  # who checks tcp says nothing
+    with contextlib.suppress(asyncio.IncompleteReadError):  # a tcp check sends nothing
         line = await reader.readuntil(b"\r\n\r\n")
     writer.write(b"HTTP/1.1 200 OK\r\n\r\n" if b"/good" in line else b"HTTP/1.1 500 No\r\n\r\n")
     writer.close()

@@ -100,11 +100,11 @@ def test_every_listing_prints_columns_and_json(ctl: Caller) -> None:
 def test_explain_and_why_not_print_json(ctl: Caller) -> None:
     text = WEB.replace("Count=2", "Count=2\nConstraint=region=eu")
     ctl("run", ctl.fleet.file("web.service", text))
-    told = json.loads(ctl("explain", "web", "--json"))
-    assert [each["host"] for each in told["placed"]] == ["h1", "h2"]
-    assert (told["next"], told["unplaced"], told["held"]) == ([], [], "")
-    assert [each["host"] for each in told["hosts"] if each["score"] is None] == ["h3"]
-    assert told["hosts"][2]["labels"]["region"] == "us"
+    explained = json.loads(ctl("explain", "web", "--json"))
+    assert [each["host"] for each in explained["placed"]] == ["h1", "h2"]
+    assert (explained["next"], explained["unplaced"], explained["held"]) == ([], [], "")
+    assert [each["host"] for each in explained["hosts"] if each["score"] is None] == ["h3"]
+    assert explained["hosts"][2]["labels"]["region"] == "us"
     why = json.loads(ctl("why-not", "web", "h3", "--json"))["why"]
     assert "region" in why
     assert ctl("why-not", "web", "h3") == f"{why}\n"

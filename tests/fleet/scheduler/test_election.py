@@ -19,7 +19,7 @@ class ElectionOnMemory:
         self.now_s = 100.0
         self.store = MemoryStore(clock=lambda: self.now_s)
 
-    def stand(self, name: str) -> LeaderElection:
+    def candidate(self, name: str) -> LeaderElection:
         return LeaderElection(self.store, name, 15, lambda: self.now_s)
 
     def wait(self, seconds: float) -> None:
@@ -29,7 +29,7 @@ class ElectionOnMemory:
 
 def test_one_of_two_schedulers_is_the_leader() -> None:
     bed = ElectionOnMemory()
-    one, two = bed.stand("one"), bed.stand("two")
+    one, two = bed.candidate("one"), bed.candidate("two")
     assert one.step(0)
     assert not two.step(0)
     assert one.epoch == 1
@@ -37,7 +37,7 @@ def test_one_of_two_schedulers_is_the_leader() -> None:
 
 def test_a_leader_that_renews_keeps_its_epoch() -> None:
     bed = ElectionOnMemory()
-    one, two = bed.stand("one"), bed.stand("two")
+    one, two = bed.candidate("one"), bed.candidate("two")
     for _ in range(20):
         assert one.step(0)
         assert not two.step(0)
@@ -47,7 +47,7 @@ def test_a_leader_that_renews_keeps_its_epoch() -> None:
 
 def test_a_leader_suspended_past_its_lease_is_succeeded_with_a_later_epoch() -> None:
     bed = ElectionOnMemory()
-    one, two = bed.stand("one"), bed.stand("two")
+    one, two = bed.candidate("one"), bed.candidate("two")
     one.step(0)
     bed.wait(16)
     assert not one.is_leader
@@ -59,7 +59,7 @@ def test_a_leader_suspended_past_its_lease_is_succeeded_with_a_later_epoch() -> 
 
 def test_a_leader_stops_acting_before_its_lease_expires_in_the_store() -> None:
     bed = ElectionOnMemory()
-    one, two = bed.stand("one"), bed.stand("two")
+    one, two = bed.candidate("one"), bed.candidate("two")
     one.step(0)
     bed.wait(12.5)
     assert not one.is_leader
@@ -68,7 +68,7 @@ def test_a_leader_stops_acting_before_its_lease_expires_in_the_store() -> None:
 
 def test_a_leader_that_resigns_is_succeeded_at_once() -> None:
     bed = ElectionOnMemory()
-    one, two = bed.stand("one"), bed.stand("two")
+    one, two = bed.candidate("one"), bed.candidate("two")
     one.step(0)
     one.resign()
     assert not one.is_leader
@@ -77,7 +77,7 @@ def test_a_leader_that_resigns_is_succeeded_at_once() -> None:
 
 def test_an_epoch_is_later_than_all_that_hosts_have_seen() -> None:
     bed = ElectionOnMemory()
-    one = bed.stand("one")
+    one = bed.candidate("one")
     one.step(0)
     bed.store.delete("/fleet", recursive=True)
     assert one.step(41)
@@ -87,7 +87,7 @@ def test_an_epoch_is_later_than_all_that_hosts_have_seen() -> None:
 
 def test_a_leader_raises_an_epoch_that_was_raised_without_the_lease() -> None:
     bed = ElectionOnMemory()
-    one = bed.stand("one")
+    one = bed.candidate("one")
     one.step(0)
     bed.store.put(keys.EPOCH, "7")
     assert one.step(7)

@@ -10,10 +10,10 @@ from daemonkit.core.framing import LENGTH_MAX, Fields, RequestHead
 from daemonkit.http.server import Exchange
 from vulcan.core.balancing.exchange import (
     CLIENT_GONE,
+    ENDED,
     Abort,
     Action,
     Connect,
-    ExchangeState,
     ProxyExchange,
     ReportFailure,
     Respond,
@@ -154,7 +154,7 @@ class ForwardedRequest:
         """Use the new connection; if the client has left, keep it for another request."""
         pool = self.exchange.server
         assert pool is not None
-        if self.exchange.state is ExchangeState.ENDED:
+        if self.exchange.state is ENDED:
             pool.give(connection)
         else:
             self._send(pool, connection)
@@ -327,7 +327,7 @@ class Upload:
     def body_data(self, data: bytes) -> None:
         """Send a piece of the body on, or keep it until there is a connection."""
         request, body = self._request, self._body
-        if request.exchange.state is ExchangeState.ENDED:
+        if request.exchange.state is ENDED:
             return
         framed = body.add(data)
         if body.received_bytes > body.bytes_max:
@@ -346,7 +346,7 @@ class Upload:
     def body_end(self) -> None:
         """The body is complete."""
         request, body = self._request, self._body
-        if request.exchange.state is ExchangeState.ENDED:
+        if request.exchange.state is ENDED:
             return
         end, connection = body.end(request.client.trailers), request.connection
         if connection is None:

@@ -49,11 +49,6 @@ class Engine:
         """Render one resource and write nothing. `earlier` are files its for_each made so far."""
         return prepare(self._renderer, resource, keys, earlier)
 
-    def apply(self, unit: Unit, keys: KeySet) -> dict[str, Result]:
-        """Write the files of one unit and run its reloads; return the results by name."""
-        results = self.write(unit, keys)
-        return {**results, **self.reload([unit], results)}
-
     def write(self, unit: Unit, keys: KeySet) -> dict[str, Result]:
         """Write the files of one unit; return the results by name."""
         return self._applier.write(unit, keys)

@@ -5,10 +5,13 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from confd.apply.applier import Unit
 from confd.apply.engine import Engine
 from confd.apply.runner import CommandRunner
 from confd.apply.state_dir import StateDir
+from confd.core.changes.outcome import Result
 from confd.core.config.resource import TemplateResource
+from confd.core.keyspace.key_set import KeySet
 from confd.settings import ApplyOptions, Settings
 from confd.sources import confdir
 
@@ -43,6 +46,12 @@ class Confdir:
         """Return an engine that processes them."""
         settings = Settings(self.path, options or ApplyOptions())
         return Engine(settings, state, CommandRunner(os.environ), clock)
+
+
+def apply(engine: Engine, unit: Unit, keys: KeySet) -> dict[str, Result]:
+    """Write the files of one unit and run its reloads; return the results by name."""
+    results = engine.write(unit, keys)
+    return {**results, **engine.reload([unit], results)}
 
 
 def staged(directory: Path) -> list[Path]:

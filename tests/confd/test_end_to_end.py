@@ -12,7 +12,6 @@ import pytest
 
 from coordinator.client import Store, connect
 from rig.processes import (
-    ROOT,
     STOP_S,
     Coordinator,
     Etcd,
@@ -20,6 +19,7 @@ from rig.processes import (
     Running,
     free_port,
     python,
+    run,
     wait_until,
 )
 from tests.confd.confdir_fixture import Confdir, staged
@@ -54,10 +54,7 @@ class ConfdSite:
         return running
 
     def onetime(self, *flags: str) -> subprocess.CompletedProcess[str]:
-        command = self.command("--onetime", *flags)
-        return subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
-        )
+        return run(self.command("--onetime", *flags), timeout_s=30)
 
     def page(self, name: str) -> str:
         try:
@@ -224,10 +221,7 @@ def test_an_invalid_resource_exits_with_2(tmp_path: Path) -> None:
     site = ConfdSite(tmp_path, f"http://127.0.0.1:{free_port()}")
     site.confdir.add("a", "x", 'mode = "644"')
     for flags in ((), ("--onetime",)):
-        command = site.command(*flags)
-        done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
-        )
+        done = run(site.command(*flags), timeout_s=30)
         assert done.returncode == 2
         assert "conf.d/a.toml:5: mode must be a string of octal digits" in done.stderr
 
@@ -236,8 +230,7 @@ def test_an_invalid_resource_exits_with_2(tmp_path: Path) -> None:
     "flags", [["--confdir", "/no/such"], ["--interval", "-1"], ["--nonsense"], ["extra"]]
 )
 def test_wrong_use_is_reported(flags: list[str], tmp_path: Path) -> None:
-    command = python("confd", "--onetime", *flags)
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run(python("confd", "--onetime", *flags))
     assert done.returncode == 2
     assert flags[0] in done.stderr
 
@@ -351,14 +344,6 @@ def test_without_a_store_keys_come_from_the_environment_and_files(tmp_path: Path
     dest = site.confdir.add("a", "{{ getv('/app/v') }} {{ getv('/app/port') }} {{ ls('/app/up') }}")
     command = site.command("--onetime", "--source", f"file:{keys},env")
     for variables, first in (({}, "file"), ({"APP_V": "env"}, "env")):
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env={**os.environ, **variables},
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
+        done = run(command, timeout_s=30, **variables)
         assert done.returncode == 0, done.stderr
         assert dest.read_text() == f"{first} 80 [0 1]"

@@ -16,7 +16,7 @@ from types import FrameType
 
 from confd.apply import files
 from confd.apply.state_dir import StateDir
-from tests.confd.confdir_fixture import Confdir, seen, staged
+from tests.confd.confdir_fixture import Confdir, apply, seen, staged
 from tests.confd.core.keyspace.key_sets import key_set
 
 ROUNDS_MAX = 200
@@ -69,7 +69,7 @@ def work(conf: Confdir, place: Path) -> bool:
     state = StateDir(place / "state")
     [resource] = conf.resources()
     files.sweep([Path(resource.dest)])
-    result = conf.engine(state).apply([resource], key_set({"/app/v": "new"}))[resource.name]
+    result = apply(conf.engine(state), [resource], key_set({"/app/v": "new"}))[resource.name]
     state.close()
     return not result.outcome.failed
 

@@ -6,7 +6,7 @@ from confd.apply.state_dir import StateDir
 from confd.core.changes.outcome import Outcome
 from confd.core.keyspace.key_set import KeySet
 from confd.settings import ApplyOptions
-from tests.confd.confdir_fixture import Confdir
+from tests.confd.confdir_fixture import Confdir, apply
 from tests.confd.core.keyspace.key_sets import key_set
 
 KEYS = {"/app/v": "1"}
@@ -30,7 +30,7 @@ class OneResource:
     ) -> Outcome:
         known = keys if isinstance(keys, KeySet) else key_set(keys)
         [resource] = self.confdir.resources()
-        self.result = self.confdir.engine(self.state, options).apply([resource], known)[
+        self.result = apply(self.confdir.engine(self.state, options), [resource], known)[
             resource.name
         ]
         return self.result.outcome

@@ -6,7 +6,7 @@ from pathlib import Path
 from confd.apply import files
 from confd.apply.state_dir import StateDir
 from tests.confd.apply.crash_injection import ROUNDS_MAX, forked
-from tests.confd.confdir_fixture import Confdir, staged
+from tests.confd.confdir_fixture import Confdir, apply, staged
 from tests.confd.core.keyspace.key_sets import key_set
 
 # A bundle has more steps than one file; each fifth is killed.
@@ -19,7 +19,7 @@ def work(conf: Confdir, place: Path) -> bool:
     state = StateDir(place / "state")
     resources = conf.resources()
     files.sweep(Path(resource.dest) for resource in resources)
-    results = conf.engine(state).apply(resources, key_set(KEYS))
+    results = apply(conf.engine(state), resources, key_set(KEYS))
     state.close()
     return not any(result.outcome.failed for result in results.values())
 

@@ -7,7 +7,7 @@ import pytest
 from confd.apply.engine import Engine
 from confd.core.changes.outcome import Outcome, Result
 from tests.confd.apply.resource_fixture import OneResource
-from tests.confd.confdir_fixture import staged
+from tests.confd.confdir_fixture import apply, staged
 from tests.confd.core.keyspace.key_sets import key_set
 
 
@@ -24,7 +24,7 @@ def bundle(site: OneResource, *lines: str) -> tuple[Path, Path]:
 
 
 def outcomes(site: OneResource, engine: Engine, keys: dict[str, str]) -> list[Outcome]:
-    found = engine.apply(site.confdir.resources(), key_set(keys))
+    found = apply(engine, site.confdir.resources(), key_set(keys))
     return [found[name].outcome for name in sorted(found)]
 
 
@@ -81,7 +81,7 @@ def test_a_quarantined_text_is_written_again_only_after_a_change_or_a_pass(
     [resource] = site.confdir.resources()
 
     def work(value: str) -> Outcome:
-        return engine.apply([resource], key_set({"/app/v": value}))[resource.name].outcome
+        return apply(engine, [resource], key_set({"/app/v": value}))[resource.name].outcome
 
     assert work("1") is Outcome.WRITTEN
     assert work("bad") is Outcome.RELOAD_FAILED
@@ -132,11 +132,11 @@ def test_a_reload_too_soon_after_another_is_postponed_and_not_dropped(site: OneR
     now_s = [100.0]
     engine = site.confdir.engine(site.state, clock=lambda: now_s[0])
     for value in "123":
-        engine.apply([resource], key_set({"/app/v": value}))
+        apply(engine, [resource], key_set({"/app/v": value}))
     assert site.logged() == "x\n"
     assert engine.next_reload_due_s([resource]) == 130.0
     now_s[0] = 130.0
-    engine.apply([resource], key_set({"/app/v": "3"}))
+    apply(engine, [resource], key_set({"/app/v": "3"}))
     assert site.logged() == "x\n" * 2
     assert engine.next_reload_due_s([resource]) is None
 

@@ -1,13 +1,12 @@
 """The commands beside the daemon, as they are called."""
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from rig.processes import ROOT, free_port, python
+from rig.processes import free_port, python, run
 from tests.confd.confdir_fixture import Confdir
 
 RUN_S = 30
@@ -25,14 +24,7 @@ class CommandSite:
         common = ["--confdir", str(self.confdir.path), "--source", f"env,file:{self.keys}"]
         if name in {"test", "convert"}:
             common = common[:2] if name == "test" else []
-        return subprocess.run(
-            python("confd", name, *common, *arguments),
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=RUN_S,
-            check=False,
-        )
+        return run(python("confd", name, *common, *arguments), timeout_s=RUN_S)
 
 
 @pytest.fixture
@@ -180,7 +172,7 @@ def test_an_invalid_source_exits_with_2(site: CommandSite, source: str, reason: 
 
 def test_daemon_options_in_front_of_a_command_are_rejected(site: CommandSite) -> None:
     command = python("confd", "--confdir", str(site.confdir.path), "noop")
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run(command)
     assert done.returncode == 2
     assert "write the options of noop after its name" in done.stderr
 
@@ -191,8 +183,5 @@ def test_the_configuration_file_of_the_daemon_does_not_reach_a_command(
     (tmp_path / "confd.toml").write_text('noop = true\nconfdir = "/no/such"\n')
     site.confdir.add("a", "x")
     command = python("confd", "graph", "--source", "env", "--confdir", str(site.confdir.path))
-    variables = {**os.environ, "CONFD_CONFIG": str(tmp_path / "confd.toml")}
-    done = subprocess.run(
-        command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False
-    )
+    done = run(command, CONFD_CONFIG=str(tmp_path / "confd.toml"))
     assert (done.returncode, done.stderr) == (0, "")

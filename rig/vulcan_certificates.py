@@ -1,4 +1,4 @@
-"""Certificates that tests sign themselves."""
+"""Self-signed certificates for tests."""
 
 import datetime as dt
 from pathlib import Path
@@ -11,8 +11,8 @@ from cryptography.x509.oid import NameOID
 from vulcan.core.config.secretbox import KeyPair
 
 
-def written(directory: Path, *names: str) -> tuple[Path, Path]:
-    """Files with a certificate for these names and its key."""
+def write_pair(directory: Path, *names: str) -> tuple[Path, Path]:
+    """Write a certificate for some names and its key to files."""
     pair = make_pair(*names)
     cert, key = directory / "cert.pem", directory / "key.pem"
     cert.write_bytes(pair.cert)
@@ -21,7 +21,7 @@ def written(directory: Path, *names: str) -> tuple[Path, Path]:
 
 
 def make_pair(*names: str) -> KeyPair:
-    """A key and a certificate for these names, good for a day."""
+    """Return a key and a certificate for some names, valid for a day."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
     now = dt.datetime.now(dt.UTC)

@@ -1,4 +1,4 @@
-"""Keys and changes of keys, as tests write them."""
+"""Keys of vulcan, and changes of keys, for tests."""
 
 import json
 

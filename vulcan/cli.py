@@ -146,7 +146,7 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
             prefix="/" + prefix.strip("/"),
             bytewise=compat_order == "vulcand",
             aliases=_aliases(aliases),
-            seal=SealKeys(tuple(parse_key(key) for key in seal_key.split(",") if key)),
+            seal_keys=SealKeys(tuple(parse_key(key) for key in seal_key.split(",") if key)),
             access_log=access_log,
             combined=access_log_format == "combined",
             endpoints=endpoints,

@@ -53,7 +53,7 @@ class Vulcand:
     def __init__(self, settings: Settings, store: Store) -> None:
         self._settings = settings
         cache = settings.state_dir / SNAPSHOT if settings.state_dir else None
-        admission = KeyAdmission(settings.prefix, settings.seal)
+        admission = KeyAdmission(settings.prefix, settings.seal_keys)
         table = settings.empty_table()
         self._feed = KeyFeed(store, table, admission, self._keys_applied, cache)
         self._log_level = settings.log_level

@@ -19,7 +19,7 @@ class Settings:
     prefix: str
     bytewise: bool
     aliases: tuple[tuple[str, str], ...]
-    seal: SealKeys
+    seal_keys: SealKeys
     access_log: str
     combined: bool
     endpoints: str
@@ -36,7 +36,9 @@ class Settings:
 
     def empty_table(self) -> Table:
         """Return the table before there are keys."""
-        return Table(self.prefix, bytewise=self.bytewise, seal_keys=self.seal, aliases=self.aliases)
+        return Table(
+            self.prefix, bytewise=self.bytewise, seal_keys=self.seal_keys, aliases=self.aliases
+        )
 
     def for_workers(self) -> WorkerSettings:
         """Return what a worker needs of the settings."""
@@ -49,6 +51,6 @@ class Settings:
             log_format=self.log_format,
             access_log=self.access_log,
             combined=self.combined,
-            seal_keys=self.seal.keys,
+            seal_keys=self.seal_keys.keys,
             client_connections=self.client_connections,
         )

@@ -166,7 +166,7 @@ def test_a_rewrite_of_bodies_is_refused_with_the_reason(vctl: Vctl):
 def test_a_host_with_its_key_pair_serves_tls_on_a_listener_made_by_flags(
     live: Site, vctl: Vctl, tmp_path: Path
 ):
-    cert, key = vulcan_certificates.written(tmp_path, "www.example")
+    cert, key = vulcan_certificates.write_pair(tmp_path, "www.example")
     flags = ["-cert", str(cert), "-privateKey", str(key), "-default"]
     done(vctl("host", "upsert", "-name", "www.example", *flags))
     port = free_port()
@@ -204,7 +204,7 @@ def test_the_proxy_protocol_is_refused_with_the_reason(vctl: Vctl):
 
 
 def test_key_pairs_are_sealed_without_a_running_vulcand(vctl: Vctl, tmp_path: Path):
-    cert, key = vulcan_certificates.written(tmp_path, "www.example")
+    cert, key = vulcan_certificates.write_pair(tmp_path, "www.example")
     secret = done(vctl("secret", "new_key")).strip()
     flags = ["-sealKey", secret, "-cert", str(cert), "-privateKey", str(key)]
     sealed = json.loads(done(vctl("secret", "seal_keypair", *flags)))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.table import Row
 from fleet.core.model import Facts
+from fleet.core.scheduling import placement  # noqa: F401 - not to be imported while we measure
 from fleet.core.scheduling.cluster_state import DesiredJob, HostHealth
 from fleet.core.scheduling.plan_builder import Outcome, build_plans
 from fleet.core.scheduling.reconcile import reconcile

@@ -30,12 +30,12 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     options.run(app, DAEMON, argv)
 
 
-def parse_labels(texts: Sequence[str]) -> dict[str, str]:
+def parse_labels(given: Sequence[str]) -> dict[str, str]:
     """Parse `key=value,key=value`, given once or repeated."""
     from fleet.core.jobs import selector
 
     found = {}
-    for word in (word for text in texts for word in text.split(",") if word):
+    for word in (word for text in given for word in text.split(",") if word):
         key, equals, value = word.partition("=")
         if not equals:
             raise typer.BadParameter(f"{word!r} is not a label: write key=value")

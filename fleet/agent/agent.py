@@ -188,7 +188,7 @@ class Agent:
         observed = Observed(
             now_s=time.monotonic(),
             units=units,
-            texts=self._units.known,
+            unit_texts=self._units.known,
             refused=self._units.refused,
             is_ready=self._prober.is_ready,
             serves=self._prober.serves,

@@ -77,7 +77,7 @@ def request(ctl: Invocation, host: "Host", asked: "RemoteRequest") -> "RemoteRes
 
 def _show_journals(ctl: Invocation, name: str, *, lines: int, follow: bool) -> None:
     from daemonkit.host.author import author
-    from fleet.core.ctl import journal as journals
+    from fleet.core.ctl import journal
     from fleet.core.model import RemoteRequest
     from fleet.ctl.registry import Refused
 
@@ -87,16 +87,16 @@ def _show_journals(ctl: Invocation, name: str, *, lines: int, follow: bool) -> N
         raise Refused(f"{desired.record.name} runs nowhere")
     cursors: dict[tuple[str, str], str] = {}
     while True:
-        texts = []
+        journals = []
         for each in instances:
             unit = each.allocation.name
             cursor = cursors.get((each.host.id, unit), "")
             asked = RemoteRequest(author(), logs=unit, lines=lines, cursor=cursor)
             response = request(ctl, each.host, asked)
             cursors[each.host.id, unit] = response.cursor
-            texts.append(response.out)
-        for entry in journals.merge(texts):
-            ctl.say(journals.as_json(entry) if ctl.as_json else entry)
+            journals.append(response.out)
+        for entry in journal.merge(journals):
+            ctl.say(journal.as_json(entry) if ctl.as_json else entry)
         if not follow:
             return
         time.sleep(FOLLOW_S)

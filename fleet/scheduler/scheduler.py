@@ -60,7 +60,7 @@ class Scheduler:
         self._loop = asyncio.get_running_loop()
         self._life = life
         self._mirror.start()
-        life.spawn(self._run(), "schedule")
+        life.spawn(self._run(), "reconcile")
 
     async def drain(self) -> None:
         """Stop, and let another scheduler become the leader at once."""

@@ -81,7 +81,7 @@ class Observed:
 
     now_s: float
     units: Mapping[str, UnitStatus]
-    texts: Mapping[str, str]
+    unit_texts: Mapping[str, str]
     refused: Mapping[str, str]
     is_ready: Callable[[Allocation], bool]
     may_start_exclusive: bool = True
@@ -200,7 +200,7 @@ def _install(
 ) -> tuple[Phase, str]:
     if allocation.unit in observed.refused:
         return Phase.FAILED, observed.refused[allocation.unit]
-    if allocation.unit not in observed.texts:
+    if allocation.unit not in observed.unit_texts:
         actions.append(FetchUnit(allocation.unit))
         return Phase.WAITING, "its unit is being fetched"
     running = unit.allocation if unit.is_running else None

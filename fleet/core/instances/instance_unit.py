@@ -109,8 +109,8 @@ def _stop_s(text: str) -> float:
     names = [line.partition("=")[0].strip() for line in text.split("\n")]
     after = names.count("ExecStopPost")
     # Each ExecStop=, the signal to the rest, each ExecStopPost=, and the signal to their rest.
-    steps = names.count("ExecStop") + 1 + after + bool(after)
-    return EXCLUSIVE_STOP_S / steps
+    parts = names.count("ExecStop") + 1 + after + bool(after)
+    return EXCLUSIVE_STOP_S / parts
 
 
 def _fence(name: str, fence_s: float) -> dict[str, str]:

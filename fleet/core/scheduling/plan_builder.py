@@ -1,8 +1,13 @@
-"""From actions to what is written: plans, rollouts and job records. Pure, as `reconcile` is."""
+"""From actions to what is written: plans, rollouts and job records. Pure, as `reconcile` is.
+
+Placement, and numpy with it, is imported for the first instance that is placed: a scheduler that
+is no leader never needs it.
+"""
 
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -36,7 +41,9 @@ from fleet.core.scheduling.actions import (
 )
 from fleet.core.scheduling.cluster_state import ClusterState, DesiredJob, Host
 from fleet.core.scheduling.job_reconciler import desired_state_for
-from fleet.core.scheduling.placement import Placer, Unplaced
+
+if TYPE_CHECKING:
+    from fleet.core.scheduling.placement import Unplaced
 
 # The range of Port=auto, below the one that the kernel gives to clients.
 PORTS_FROM, PORTS_TO = 20_000, 30_000
@@ -51,7 +58,7 @@ class Outcome:
     rollouts: dict[str, Rollout] = field(default_factory=dict)
     records: dict[str, JobRecord] = field(default_factory=dict)
     forgotten: list[str] = field(default_factory=list)
-    unplaced: list[Unplaced] = field(default_factory=list)
+    unplaced: list["Unplaced"] = field(default_factory=list)
     # By host: the hosts that must still be silent when its plan is written.
     after: dict[str, frozenset[str]] = field(default_factory=dict)
     decisions: list[str] = field(default_factory=list)
@@ -124,6 +131,8 @@ class _PlanBuilder:
     def _place(self, places: list[Place]) -> None:
         if not places:
             return
+        from fleet.core.scheduling.placement import Placer, Unplaced
+
         decide = self._out.decisions.append
         for placement in Placer(self._cluster).place(places):
             place = placement.place

@@ -34,29 +34,31 @@ class AgentSimulation:
         self.now_s = 0.0
         self.units = MemorySystemd(lambda: self.now_s)
         self.reconciler = InstanceReconciler()
-        self.texts = {digest(text): text for text in (GOOD, BAD)}
+        self.unit_texts = {digest(text): text for text in (GOOD, BAD)}
         self.ready = True
         self.confirmed = True
         self.budget: int | None = None
         self.did: list[str] = []
 
-    def turn(self, *allocations: Allocation) -> dict[int, Report]:
-        return asyncio.run(self._turn(allocations))
+    def run_pass(self, *allocations: Allocation) -> dict[int, Report]:
+        return asyncio.run(self._run_pass(allocations))
 
-    def turns(self, count: int, *allocations: Allocation) -> dict[int, Report]:
+    def passes(self, count: int, *allocations: Allocation) -> dict[int, Report]:
         reports: dict[int, Report] = {}
         for _ in range(count):
-            reports = self.turn(*allocations)
+            reports = self.run_pass(*allocations)
             self.now_s += 1
         return reports
 
     def restart(self) -> None:
         self.reconciler, self.budget = InstanceReconciler(), None
 
-    async def _turn(self, allocations: Iterable[Allocation]) -> dict[int, Report]:
+    async def _run_pass(self, allocations: Iterable[Allocation]) -> dict[int, Report]:
         plan = Plan(1, 1, tuple(allocations))
         seen = await self.units.status([allocation.name for allocation in plan.allocations])
-        observed = Observed(self.now_s, seen, self.texts, {}, lambda _: self.ready, self.confirmed)
+        observed = Observed(
+            self.now_s, seen, self.unit_texts, {}, lambda _: self.ready, self.confirmed
+        )
         actions, reports = self.reconciler.reconcile(plan, observed)
         for action in actions:
             if self.budget is not None:
@@ -71,7 +73,7 @@ class AgentSimulation:
         match action:
             case InstallUnit(allocation):
                 await self.units.install(
-                    unit_files(allocation, self.texts[allocation.unit], fence_s=30)
+                    unit_files(allocation, self.unit_texts[allocation.unit], fence_s=30)
                 )
             case StartUnit(allocation):
                 if allocation.exclusive:
@@ -107,7 +109,7 @@ def stopped(known: Allocation) -> Allocation:
 
 def test_an_allocation_is_installed_started_and_becomes_ready() -> None:
     host = AgentSimulation()
-    reports = host.turns(4, allocation())
+    reports = host.passes(4, allocation())
     assert reports[1].phase is Phase.READY
     assert reports[1].available
     assert host.did == ["InstallUnit", "StartUnit"]
@@ -115,23 +117,23 @@ def test_an_allocation_is_installed_started_and_becomes_ready() -> None:
 
 def test_a_missing_unit_is_fetched() -> None:
     host = AgentSimulation()
-    host.texts.clear()
-    reports = host.turn(allocation())
+    host.unit_texts.clear()
+    reports = host.run_pass(allocation())
     assert (reports[1].phase, host.did) == (Phase.WAITING, [FetchUnit.__name__])
 
 
 def test_a_unit_in_no_plan_is_an_orphan_and_keeps_running() -> None:
     host = AgentSimulation()
-    host.turns(3, allocation())
-    reports = host.turns(3)
+    host.passes(3, allocation())
+    reports = host.passes(3)
     assert reports[1].phase is Phase.ORPHAN
     assert host.running("web.service") == ["web.service"]
 
 
 def test_a_stopped_instance_loses_its_unit_file() -> None:
     host = AgentSimulation()
-    host.turns(3, allocation())
-    reports = host.turns(4, stopped(allocation()))
+    host.passes(3, allocation())
+    reports = host.passes(4, stopped(allocation()))
     assert reports[1].phase is Phase.STOPPED
     assert host.did[-2:] == ["StopUnit", "RemoveUnit"]
 
@@ -139,8 +141,8 @@ def test_a_stopped_instance_loses_its_unit_file() -> None:
 def test_an_instance_leaves_dns_before_it_stops() -> None:
     host = AgentSimulation()
     served = allocation(endpoints=(Endpoint("a.b", 80, 5),))
-    host.turns(3, served)
-    phases = [host.turns(1, stopped(allocation()))[1].phase for _ in range(8)]
+    host.passes(3, served)
+    phases = [host.passes(1, stopped(allocation()))[1].phase for _ in range(8)]
     assert phases[0] is Phase.LEAVING
     assert phases.count(Phase.LEAVING) == 6
     assert phases[6] is Phase.STOPPING
@@ -148,55 +150,55 @@ def test_an_instance_leaves_dns_before_it_stops() -> None:
 
 def test_a_successor_of_the_same_name_waits_for_its_predecessor() -> None:
     host = AgentSimulation()
-    host.turns(3, allocation())
+    host.passes(3, allocation())
     new = allocation(2, BAD + "#\n")
-    host.texts[new.unit] = GOOD
-    reports = host.turn(stopped(allocation()), new)
+    host.unit_texts[new.unit] = GOOD
+    reports = host.run_pass(stopped(allocation()), new)
     assert reports[2].phase is Phase.WAITING
-    reports = host.turns(6, stopped(allocation()), new)
+    reports = host.passes(6, stopped(allocation()), new)
     assert (reports[1].phase, reports[2].phase) == (Phase.STOPPED, Phase.READY)
 
 
 def test_failures_are_counted_and_back_off() -> None:
     host = AgentSimulation()
-    reports = host.turns(30, allocation(text=BAD))
+    reports = host.passes(30, allocation(text=BAD))
     assert 4 <= reports[1].failures <= 5
     assert host.did.count("StartUnit") == reports[1].failures
 
 
 def test_failures_move_with_the_instance() -> None:
     host = AgentSimulation()
-    reports = host.turns(10, allocation(failures=5))
+    reports = host.passes(10, allocation(failures=5))
     assert reports[1].phase is Phase.FAILED
-    reports = host.turns(10, allocation(failures=5))
+    reports = host.passes(10, allocation(failures=5))
     assert reports[1].phase is Phase.READY
 
 
 def test_an_exclusive_unit_waits_until_the_store_confirms_the_plan() -> None:
     host = AgentSimulation()
     host.confirmed = False
-    assert host.turns(5, allocation(exclusive=True))[1].phase is Phase.WAITING
+    assert host.passes(5, allocation(exclusive=True))[1].phase is Phase.WAITING
     host.confirmed = True
-    assert host.turns(2, allocation(exclusive=True))[1].phase is Phase.READY
+    assert host.passes(2, allocation(exclusive=True))[1].phase is Phase.READY
 
 
 def test_an_exclusive_unit_stops_without_an_agent() -> None:
     host = AgentSimulation()
-    host.turns(3, allocation(exclusive=True))
+    host.passes(3, allocation(exclusive=True))
     host.now_s += 31
     assert host.running("web.service") == []
 
 
 def test_a_failing_check_makes_an_instance_unready() -> None:
     host = AgentSimulation()
-    host.turns(3, allocation(check="tcp", port=80))
+    host.passes(3, allocation(check="tcp", port=80))
     host.ready = False
-    assert host.turn(allocation(check="tcp", port=80))[1].phase is Phase.UNREADY
+    assert host.run_pass(allocation(check="tcp", port=80))[1].phase is Phase.UNREADY
 
 
 def test_a_loaded_unit_is_installed_but_does_not_run() -> None:
     host = AgentSimulation()
-    reports = host.turns(3, allocation(desired_state=DesiredState.LOAD))
+    reports = host.passes(3, allocation(desired_state=DesiredState.LOAD))
     assert (reports[1].phase, host.did) == (Phase.LOADED, ["InstallUnit"])
 
 
@@ -204,13 +206,13 @@ def test_a_loaded_unit_is_installed_but_does_not_run() -> None:
 def test_an_agent_killed_between_any_two_actions_goes_on(budget: int) -> None:
     host = AgentSimulation()
     new = allocation(2, GOOD + "# new\n")
-    host.texts[new.unit] = GOOD + "# new\n"
+    host.unit_texts[new.unit] = GOOD + "# new\n"
     acts = itertools.chain([(allocation(),)] * 4, [(stopped(allocation()), new)] * 6)
     host.budget = budget
     reports: dict[int, Report] = {}
     for allocations in acts:
         try:
-            reports = host.turns(1, *allocations)
+            reports = host.passes(1, *allocations)
         except Killed:
             host.restart()
     assert reports[2].phase is Phase.READY

@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -129,7 +129,7 @@ class Running:
 
     def __init__(self, command: Sequence[str], log: Path, **environment: str) -> None:
         self.log = log
-        variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+        variables = variables_of(environment)
         self.process: subprocess.Popen[bytes] | fork_server.ForkedProcess
         with log.open("ab") as out, open(os.devnull, "rb") as nothing:  # noqa: PTH123
             if FORKS and fork_server.can_start(command):
@@ -185,11 +185,21 @@ class Running:
         self.stop()
 
 
+def variables_of(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of our processes: this one, this project's root, and what is given.
+
+    They may keep compiled modules, as an installed program has them.
+    """
+    inherited = {**os.environ, "PYTHONPATH": str(ROOT)}
+    inherited.pop("PYTHONDONTWRITEBYTECODE", None)
+    return {**inherited, **given}
+
+
 def run(
     command: Sequence[str], *, stdin: str = "", timeout_s: float = 60.0, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run one of our programs to its end in this project's root, and return its output."""
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    variables = variables_of(environment)
     if FORKS and fork_server.can_start(command):
         return fork_server.run(command, variables, stdin=stdin, timeout_s=timeout_s)
     return subprocess.run(

@@ -1,4 +1,4 @@
-"""One of several processes that fight for a semaphore: `contender URL NAME ROUNDS SEED`.
+"""One of several processes that compete for a semaphore: `contender URL NAME ROUNDS SEED`.
 
 Prints one JSON line: how many of its operations changed the document, and which of its own
 holders have a slot at the end.

@@ -1,4 +1,4 @@
-"""A `locksmithd` under test, and what stands in its store."""
+"""A `locksmithd` process under test, and the keys in its store."""
 
 import json
 import urllib.error

@@ -1,4 +1,4 @@
-"""Many processes change one semaphore at once; its history shows that no change is lost."""
+"""Many processes update one semaphore at once; its history shows that no update is lost."""
 
 import json
 import subprocess
@@ -60,7 +60,7 @@ def assert_one_step(before: Semaphore, after: Semaphore) -> None:
     assert not came or len(after.holders) <= after.max, f"granted too much: {after}"
 
 
-def test_no_change_of_many_processes_is_lost(url: str) -> None:
+def test_concurrent_processes_lose_no_update(url: str) -> None:
     store = connect(url)
     index = store.list(keys.PREFIX).index
     contenders = [
@@ -69,7 +69,7 @@ def test_no_change_of_many_processes_is_lost(url: str) -> None:
     ]
     # Two more come by the command line. Nobody else sets 11 or 12.
     commands = [started("locksmith", "-endpoint", url, "set-max", slots) for slots in ("11", "12")]
-    told = [json.loads(line) for line in answers_of(contenders)]
+    results = [json.loads(line) for line in answers_of(contenders)]
     printed = list(answers_of(commands))
     last = store.put(KEY, store.get(KEY).value + " ").value  # a mark for the end of the watch
     with store.watch(keys.PREFIX, index) as watch:
@@ -77,7 +77,7 @@ def test_no_change_of_many_processes_is_lost(url: str) -> None:
     states = [ABSENT, *map(assert_sound, history)]
     for before, after in pairwise(states):
         assert_one_step(before, after)
-    assert len(history) == sum(answer["changes"] for answer in told) + len(printed)
-    held = sorted(holder for answer in told for holder in answer["held"])
+    assert len(history) == sum(answer["changes"] for answer in results) + len(printed)
+    held = sorted(holder for answer in results for holder in answer["held"])
     assert list(states[-1].holders) == held
     assert {11, 12} <= {state.max for state in states}

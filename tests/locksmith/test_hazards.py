@@ -1,4 +1,4 @@
-"""What goes wrong around a reboot, with real processes and stores; no slot may be lent twice.
+"""Failures around a reboot, with real processes and stores. No slot may be held twice.
 
 The reboot itself is a command that writes a line: `rebooted` counts the orders.
 """
@@ -45,8 +45,8 @@ def hook(directory: Path, name: str, script: str) -> Path:
     return path
 
 
-def gate_in(directory: Path) -> tuple[Path, Path]:
-    """A drain that says when it has begun and goes on once it is told."""
+def waiting_drain(directory: Path) -> tuple[Path, Path]:
+    """Install a drain hook that creates one file when it begins, and waits for another one."""
     begun, go = directory / "begun", directory / "go"
     hook(directory, "pre-reboot.d/drain", f"touch {begun}; until [ -e {go} ]; do sleep 0.05; done")
     return begun, go
@@ -58,7 +58,7 @@ def record_of(store: Store) -> HolderRecord | None:
     return records.decode(store.get(keys.holder("", OWN)).value, HolderRecord)
 
 
-def needs(directory: Path) -> None:
+def request_reboot(directory: Path) -> None:
     (directory / "reboot-required").write_text("kernel\n")
 
 
@@ -66,11 +66,13 @@ def waits_for(daemon: Locksmithd, text: str) -> None:
     daemon.wait_for(lambda: text in "; ".join(daemon.state()["waits_for"]), f"waits for {text!r}")
 
 
-def test_a_need_ends_in_a_reboot_with_a_slot(url: str, start: Start, tmp_path: Path) -> None:
+def test_host_that_needs_a_reboot_gets_a_slot_and_reboots(
+    url: str, start: Start, tmp_path: Path
+) -> None:
     store = connect(url)
     daemon = start()
     daemon.wait_ready()
-    needs(tmp_path)
+    request_reboot(tmp_path)
     daemon.wait_for(lambda: orders(daemon) == 1, "the reboot is ordered")
     assert holders(store) == [OWN]
     record = record_of(store)
@@ -79,12 +81,10 @@ def test_a_need_ends_in_a_reboot_with_a_slot(url: str, start: Start, tmp_path: P
     assert record.reasons[0].endswith("kernel")
 
 
-def test_a_slot_that_gets_free_is_taken_within_two_seconds(
-    url: str, start: Start, tmp_path: Path
-) -> None:
+def test_freed_slot_is_acquired_within_two_seconds(url: str, start: Start, tmp_path: Path) -> None:
     store = connect(url)
     put_semaphore(store, ["another"], slots=1)
-    needs(tmp_path)
+    request_reboot(tmp_path)
     daemon = start()
     waits_for(daemon, "all slots are taken")
     freed_s = time.monotonic()
@@ -94,19 +94,19 @@ def test_a_slot_that_gets_free_is_taken_within_two_seconds(
 
 
 @pytest.mark.parametrize("strategy", ["etcd-lock", "best-effort", "reboot"])
-def test_without_a_store_only_who_may_goes(strategy: str, tmp_path: Path) -> None:
-    needs(tmp_path)
+def test_without_a_store_the_strategy_decides(strategy: str, tmp_path: Path) -> None:
+    request_reboot(tmp_path)
     arguments = ["--strategy", strategy, "--best-effort-wait", "1s"]
     with Locksmithd(tmp_path, f"http://127.0.0.1:{free_port()}", *arguments) as daemon:
         if strategy == "etcd-lock":
             waits_for(daemon, "store: unreachable; no reboot without a slot")
             assert orders(daemon) == 0
         else:
-            daemon.wait_for(lambda: orders(daemon) == 1, "it goes without a slot")
+            daemon.wait_for(lambda: orders(daemon) == 1, "it reboots without a slot")
 
 
-def test_with_the_strategy_off_nothing_happens(url: str, start: Start, tmp_path: Path) -> None:
-    needs(tmp_path)
+def test_host_with_strategy_off_never_reboots(url: str, start: Start, tmp_path: Path) -> None:
+    request_reboot(tmp_path)
     daemon = start("--strategy", "off")
     daemon.wait_ready()
     wait_until(lambda: daemon.state()["reasons"], "the need is seen")
@@ -114,9 +114,9 @@ def test_with_the_strategy_off_nothing_happens(url: str, start: Start, tmp_path:
     assert not has(connect(url), keys.ticket("", OWN))
 
 
-def test_a_store_that_leaves_between_grant_and_reboot_stops_the_reboot(tmp_path: Path) -> None:
-    port, (begun, go) = free_port(), gate_in(tmp_path)
-    needs(tmp_path)
+def test_store_lost_between_grant_and_reboot_stops_the_reboot(tmp_path: Path) -> None:
+    port, (begun, go) = free_port(), waiting_drain(tmp_path)
+    request_reboot(tmp_path)
     with Coordinator(tmp_path, port=port) as first:
         daemon = Locksmithd(tmp_path, first.url)
         daemon.wait_for(begun.exists, "the drain runs")
@@ -125,12 +125,12 @@ def test_a_store_that_leaves_between_grant_and_reboot_stops_the_reboot(tmp_path:
     waits_for(daemon, "keeping the slot, not rebooting")
     assert orders(daemon) == 0
     with Coordinator(tmp_path, port=port) as second:
-        daemon.wait_for(lambda: orders(daemon) == 1, "it goes once the store is back")
+        daemon.wait_for(lambda: orders(daemon) == 1, "it reboots once the store is back")
         assert holders(connect(second.url)) == [OWN]
         daemon.stop()
 
 
-def test_a_store_that_is_away_after_the_boot_is_waited_for(tmp_path: Path) -> None:
+def test_daemon_waits_for_an_unreachable_store_after_the_boot(tmp_path: Path) -> None:
     port = free_port()
     with Coordinator(tmp_path, port=port) as first:
         store = connect(first.url)
@@ -139,12 +139,12 @@ def test_a_store_that_is_away_after_the_boot_is_waited_for(tmp_path: Path) -> No
     with Locksmithd(tmp_path, f"http://127.0.0.1:{port}", "--healthy-timeout", "1s") as daemon:
         daemon.wait_for(lambda: daemon.state()["release_error"], "the store is missed")
         with Coordinator(tmp_path, port=port) as second:
-            daemon.wait_for(lambda: holders(connect(second.url)) == [], "the slot is given back")
+            daemon.wait_for(lambda: holders(connect(second.url)) == [], "the slot is released")
 
 
-def test_a_daemon_killed_while_it_drains_goes_on(url: str, start: Start, tmp_path: Path) -> None:
-    begun, go = gate_in(tmp_path)
-    needs(tmp_path)
+def test_daemon_killed_while_draining_continues(url: str, start: Start, tmp_path: Path) -> None:
+    begun, go = waiting_drain(tmp_path)
+    request_reboot(tmp_path)
     first = start()
     first.wait_for(begun.exists, "the drain runs")
     first.kill()
@@ -157,10 +157,10 @@ def test_a_daemon_killed_while_it_drains_goes_on(url: str, start: Start, tmp_pat
         second.wait_for(lambda: orders(second) == 1, "the reboot is ordered")
 
 
-def test_a_daemon_killed_after_the_order_orders_again(
+def test_daemon_killed_after_ordering_the_reboot_orders_it_again(
     url: str, start: Start, tmp_path: Path
 ) -> None:
-    needs(tmp_path)
+    request_reboot(tmp_path)
     first = start()
     first.wait_for(lambda: orders(first) == 1, "the reboot is ordered")
     first.kill()
@@ -169,18 +169,20 @@ def test_a_daemon_killed_after_the_order_orders_again(
         assert holders(connect(url)) == [OWN]
 
 
-def test_a_daemon_killed_while_it_acquired_goes_on(url: str, start: Start, tmp_path: Path) -> None:
+def test_daemon_killed_while_acquiring_a_slot_continues(
+    url: str, start: Start, tmp_path: Path
+) -> None:
     store = connect(url)
     half = HolderRecord(HOST.boot_id, HOST.hostname, "2026-01-01T00:00:00Z", Phase.ACQUIRING)
     put_semaphore(store, [OWN], slots=1)
     store.put(keys.holder("", OWN), records.encode(msgspec.structs.replace(half, by=DAEMON)))
-    needs(tmp_path)
+    request_reboot(tmp_path)
     daemon = start()
     daemon.wait_for(lambda: orders(daemon) == 1 or not holders(store), "it went on or gave back")
     daemon.wait_for(lambda: orders(daemon) == 1, "the reboot is ordered")
 
 
-def test_a_daemon_killed_while_it_checked_checks_again(
+def test_daemon_killed_during_the_health_check_checks_again(
     url: str, start: Start, tmp_path: Path
 ) -> None:
     store, good = connect(url), tmp_path / "good"
@@ -192,14 +194,14 @@ def test_a_daemon_killed_while_it_checked_checks_again(
     first.kill()
     good.touch()
     with Locksmithd(tmp_path, url) as second:
-        second.wait_for(lambda: holders(store) == [], "the slot is given back")
+        second.wait_for(lambda: holders(store) == [], "the slot is released")
 
 
-def test_a_daemon_stopped_past_its_deadline_does_not_reboot(
+def test_daemon_stopped_until_after_its_deadline_does_not_reboot(
     url: str, start: Start, tmp_path: Path
 ) -> None:
-    begun, go = gate_in(tmp_path)
-    needs(tmp_path)
+    begun, go = waiting_drain(tmp_path)
+    request_reboot(tmp_path)
     daemon = start("--deadline", "2s")
     daemon.wait_for(begun.exists, "the drain runs")
     daemon.process.send_signal(signal.SIGSTOP)
@@ -208,15 +210,15 @@ def test_a_daemon_stopped_past_its_deadline_does_not_reboot(
     wait_until(lambda: time.monotonic() - stopped_s > 2.5, "the deadline passes")
     daemon.process.send_signal(signal.SIGCONT)
     daemon.wait_for(lambda: "deadline" in daemon.tail(), "it notices")
-    daemon.wait_for(lambda: holders(connect(url)) == [], "the slot is given back")
+    daemon.wait_for(lambda: holders(connect(url)) == [], "the slot is released")
     assert orders(daemon) == 0
 
 
-def test_a_slot_taken_away_and_lent_to_another_stops_the_reboot(
+def test_slot_given_to_another_host_stops_the_reboot(
     url: str, start: Start, tmp_path: Path
 ) -> None:
-    store, (begun, go) = connect(url), gate_in(tmp_path)
-    needs(tmp_path)
+    store, (begun, go) = connect(url), waiting_drain(tmp_path)
+    request_reboot(tmp_path)
     daemon = start()
     daemon.wait_for(begun.exists, "the drain runs")
     daemon.process.send_signal(signal.SIGSTOP)
@@ -228,11 +230,11 @@ def test_a_slot_taken_away_and_lent_to_another_stops_the_reboot(
     assert holders(store) == ["another"]
 
 
-def test_a_grant_to_a_clone_is_not_given_back_by_this_host(
+def test_grant_of_a_clone_is_not_released_by_this_host(
     url: str, start: Start, tmp_path: Path
 ) -> None:
-    store, (begun, go) = connect(url), gate_in(tmp_path)
-    needs(tmp_path)
+    store, (begun, go) = connect(url), waiting_drain(tmp_path)
+    request_reboot(tmp_path)
     daemon = start()
     daemon.wait_for(begun.exists, "the drain runs")
     theirs = HolderRecord("clone-boot", "clone", "2026-01-01T00:00:00Z", Phase.HELD, token=7)
@@ -243,81 +245,89 @@ def test_a_grant_to_a_clone_is_not_given_back_by_this_host(
     assert orders(daemon) == 0
 
 
-def test_a_clone_that_lives_stops_the_reboot(url: str, start: Start, tmp_path: Path) -> None:
+def test_live_host_with_the_same_machine_id_blocks_the_reboot(
+    url: str, start: Start, tmp_path: Path
+) -> None:
     daemon = start()
     daemon.wait_ready()
-    twin = Heartbeat("twin", "boot-of-twin", "", "1")
-    connect(url).put(keys.host(OWN), records.encode(twin), ttl_s=60)
-    wait_until(lambda: "twin" in daemon.state()["machine_id_shared_with"], "the twin is told")
-    needs(tmp_path)
+    other = Heartbeat("twin", "boot-of-twin", "", "1")
+    connect(url).put(keys.host(OWN), records.encode(other), ttl_s=60)
+    wait_until(
+        lambda: "twin" in daemon.state()["machine_id_shared_with"], "the duplicate is reported"
+    )
+    request_reboot(tmp_path)
     waits_for(daemon, "machine-id: shared with twin")
     assert orders(daemon) == 0
 
 
-def test_a_corrupt_semaphore_is_named_and_left(url: str, start: Start, tmp_path: Path) -> None:
+def test_corrupt_semaphore_blocks_the_reboot_and_is_not_changed(
+    url: str, start: Start, tmp_path: Path
+) -> None:
     store = connect(url)
     store.put(keys.semaphore(""), "somebody's notes")
-    needs(tmp_path)
+    request_reboot(tmp_path)
     daemon = start()
     wait_until(lambda: keys.semaphore("") in daemon.tail(), "the key is named")
     assert orders(daemon) == 0
     assert store.get(keys.semaphore("")).value == "somebody's notes"
 
 
-def test_a_failed_drain_gives_the_slot_back(url: str, start: Start, tmp_path: Path) -> None:
+def test_failed_drain_releases_the_slot(url: str, start: Start, tmp_path: Path) -> None:
     undone = tmp_path / "undone"
     hook(tmp_path, "pre-reboot.d/drain", "echo no spare capacity; exit 1")
     hook(tmp_path, "abort.d/undo", f"touch {undone}")
-    needs(tmp_path)
+    request_reboot(tmp_path)
     daemon = start()
-    daemon.wait_for(lambda: "no spare capacity" in daemon.tail(), "the drain's words are told")
-    daemon.wait_for(lambda: holders(connect(url)) == [], "the slot is given back")
+    daemon.wait_for(
+        lambda: "no spare capacity" in daemon.tail(), "the output of the drain is logged"
+    )
+    daemon.wait_for(lambda: holders(connect(url)) == [], "the slot is released")
     assert undone.exists()
     assert orders(daemon) == 0
 
 
-def test_a_drain_that_hangs_is_ended(url: str, start: Start, tmp_path: Path) -> None:
+def test_drain_that_hangs_is_killed(url: str, start: Start, tmp_path: Path) -> None:
     hook(tmp_path, "pre-reboot.d/drain", "sleep 600")
-    needs(tmp_path)
+    request_reboot(tmp_path)
     daemon = start("--hook-timeout", "1s")
     daemon.wait_for(lambda: "timed out" in daemon.tail(), "the drain is ended")
-    daemon.wait_for(lambda: holders(connect(url)) == [], "the slot is given back")
+    daemon.wait_for(lambda: holders(connect(url)) == [], "the slot is released")
 
 
-def test_a_refused_reboot_gives_the_slot_back(url: str, start: Start, tmp_path: Path) -> None:
-    needs(tmp_path)
+def test_refused_reboot_releases_the_slot(url: str, start: Start, tmp_path: Path) -> None:
+    request_reboot(tmp_path)
     daemon = start("--reboot-command", "echo an inhibitor >&2; exit 1")
-    daemon.wait_for(lambda: "reboot was refused" in daemon.tail(), "the refusal is told")
-    daemon.wait_for(lambda: holders(connect(url)) == [], "the slot is given back")
+    daemon.wait_for(lambda: "reboot was refused" in daemon.tail(), "the refusal is logged")
+    daemon.wait_for(lambda: holders(connect(url)) == [], "the slot is released")
 
 
 @pytest.mark.parametrize("key", [keys.PAUSED_FLEET, keys.paused_group(""), keys.paused_host(OWN)])
-def test_a_pause_during_the_drain_stops_the_reboot(
+def test_pause_during_the_drain_stops_the_reboot(
     url: str, start: Start, tmp_path: Path, key: str
 ) -> None:
-    store, (begun, go) = connect(url), gate_in(tmp_path)
-    needs(tmp_path)
+    store, (begun, go) = connect(url), waiting_drain(tmp_path)
+    request_reboot(tmp_path)
     daemon = start()
     daemon.wait_for(begun.exists, "the drain runs")
     pause = Pause("freeze", "me", "2026-01-01T00:00:00Z")
     store.put(key, records.encode(pause))
     go.touch()
-    daemon.wait_for(lambda: holders(store) == [], "the slot is given back")
+    daemon.wait_for(lambda: holders(store) == [], "the slot is released")
     waits_for(daemon, "freeze")
     assert orders(daemon) == 0
 
 
-def test_a_hook_before_the_lock_keeps_the_host_out_of_the_queue(
+def test_failing_pre_lock_hook_keeps_the_host_out_of_the_queue(
     url: str, start: Start, tmp_path: Path
 ) -> None:
     hook(tmp_path, "pre-lock.d/ticket", "echo no change ticket; exit 75")
-    needs(tmp_path)
+    request_reboot(tmp_path)
     daemon = start()
     waits_for(daemon, "no change ticket")
     assert not has(connect(url), keys.ticket("", OWN))
 
 
-def test_a_host_that_is_not_healthy_keeps_its_slot_and_halts_its_group(
+def test_unhealthy_host_keeps_its_slot_and_halts_its_group(
     url: str, start: Start, tmp_path: Path
 ) -> None:
     store, good = connect(url), tmp_path / "good"
@@ -333,24 +343,24 @@ def test_a_host_that_is_not_healthy_keeps_its_slot_and_halts_its_group(
     assert record is not None
     assert record.phase is Phase.FAILED
     assert holders(store) == [OWN]
-    needs(tmp_path)
+    request_reboot(tmp_path)
     waits_for(daemon, "halted")
     good.touch()
     (tmp_path / "reboot-required").unlink()
     ctl = [sys.executable, "-m", "locksmith", "-endpoint", url, "resume"]
     subprocess.run(ctl, cwd=ROOT, check=True, timeout=30, stdout=subprocess.DEVNULL)
-    daemon.wait_for(lambda: holders(store) == [], "the slot is given back")
+    daemon.wait_for(lambda: holders(store) == [], "the slot is released")
 
 
-def test_a_failure_elsewhere_halts_this_host(url: str, start: Start, tmp_path: Path) -> None:
+def test_failure_of_another_host_halts_this_host(url: str, start: Start, tmp_path: Path) -> None:
     failure = Failure("web-7", "boot", "2026-01-01T00:00:00Z", "no disk")
     connect(url).put(keys.failure("", "seven"), records.encode(failure))
-    needs(tmp_path)
+    request_reboot(tmp_path)
     daemon = start()
     waits_for(daemon, "halted: failed hosts: web-7")
 
 
-def test_a_lost_host_is_told_and_reclaimed_only_by_a_budget(
+def test_lost_host_is_reported_and_its_slot_reclaimed_only_within_a_budget(
     url: str, start: Start, tmp_path: Path
 ) -> None:
     store = connect(url)
@@ -360,7 +370,7 @@ def test_a_lost_host_is_told_and_reclaimed_only_by_a_budget(
     put_semaphore(store, ["seven"], slots=1)
     store.put(keys.holder("", "seven"), records.encode(gone))
     holding = start()
-    holding.wait_for(lambda: "event=lost" in holding.tail(), "the loss is told")
+    holding.wait_for(lambda: "event=lost" in holding.tail(), "the loss is logged")
     assert holders(store) == ["seven"]
     holding.stop()
     with Locksmithd(tmp_path, url, "--reclaim-lost", "1") as daemon:
@@ -368,12 +378,12 @@ def test_a_lost_host_is_told_and_reclaimed_only_by_a_budget(
         assert has(store, keys.failure("", "seven"))
 
 
-def test_a_full_disk_costs_nothing_but_memory(url: str, tmp_path: Path) -> None:
+def test_host_with_a_full_disk_still_reboots(url: str, tmp_path: Path) -> None:
     if os.geteuid():
         pytest.skip("a full disk needs a mount, and that needs root")
     state = tmp_path / "state"
     state.mkdir()
-    needs(tmp_path)
+    request_reboot(tmp_path)
     fill = f"mount -t tmpfs -o size=4k tmpfs {state}; head -c 8192 /dev/zero >{state}/x || true"
 
     class OnFullDisk(Locksmithd):
@@ -395,8 +405,8 @@ def test_a_full_disk_costs_nothing_but_memory(url: str, tmp_path: Path) -> None:
         assert holders(connect(url)) == [OWN]
 
 
-def test_what_happened_is_written_down(url: str, start: Start, tmp_path: Path) -> None:
-    needs(tmp_path)
+def test_events_are_written_to_the_history(url: str, start: Start, tmp_path: Path) -> None:
+    request_reboot(tmp_path)
     daemon = start()
     daemon.wait_for(lambda: orders(daemon) == 1, "the reboot is ordered")
     entries = connect(url).list(keys.HISTORY).entries
@@ -404,7 +414,7 @@ def test_what_happened_is_written_down(url: str, start: Start, tmp_path: Path) -
     assert events == ["waiting", "granted", "draining", "rebooting"]
 
 
-def test_a_webhook_gets_each_event(url: str, start: Start, tmp_path: Path) -> None:
+def test_webhook_receives_each_event(url: str, start: Start, tmp_path: Path) -> None:
     posted: list[dict[str, object]] = []
 
     class Webhook(http.server.BaseHTTPRequestHandler):
@@ -419,7 +429,7 @@ def test_a_webhook_gets_each_event(url: str, start: Start, tmp_path: Path) -> No
     with http.server.HTTPServer(("127.0.0.1", 0), Webhook) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        needs(tmp_path)
+        request_reboot(tmp_path)
         daemon = start("--notify-url", f"http://127.0.0.1:{server.server_port}/hook")
         daemon.wait_for(lambda: len(posted) >= 4, "four events are posted")
         server.shutdown()
@@ -429,11 +439,11 @@ def test_a_webhook_gets_each_event(url: str, start: Start, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_a_need_that_goes_away_takes_the_host_out_of_the_queue(kind: str, tmp_path: Path) -> None:
+def test_host_leaves_the_queue_when_it_no_longer_needs_a_reboot(kind: str, tmp_path: Path) -> None:
     with KINDS[kind](tmp_path) as server:
         store = connect(server.url)
         put_semaphore(store, ["another"], slots=1)
-        needs(tmp_path)
+        request_reboot(tmp_path)
         with Locksmithd(tmp_path, server.url) as daemon:
             daemon.wait_for(lambda: has(store, keys.ticket("", OWN)), "it waits in the queue")
             (tmp_path / "reboot-required").unlink()

@@ -1,4 +1,4 @@
-"""`locksmithd` as a process on real stores: its page, its heartbeat, its release after a reboot."""
+"""`locksmithd` as a process on real stores: status page, heartbeat, release after a reboot."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ HOST = identity.read()
 BEFORE = HolderRecord("an-earlier-boot", HOST.hostname, "2026-01-01T00:00:00Z", Phase.HELD)
 
 
-def test_the_page_follows_the_semaphore(url: str, start: Callable[..., Locksmithd]) -> None:
+def test_status_page_follows_the_semaphore(url: str, start: Callable[..., Locksmithd]) -> None:
     store = connect(url)
     daemon = start("-group", "web")
     daemon.wait_ready()
@@ -43,7 +43,7 @@ def test_the_page_follows_the_semaphore(url: str, start: Callable[..., Locksmith
         assert line in metrics.splitlines()
 
 
-def test_a_heartbeat_tells_who_lives(url: str, start: Callable[..., Locksmithd]) -> None:
+def test_live_host_has_a_heartbeat(url: str, start: Callable[..., Locksmithd]) -> None:
     store = connect(url)
     daemon = start("-group", "web", "--strategy", "off")
     daemon.wait_ready()
@@ -53,19 +53,19 @@ def test_a_heartbeat_tells_who_lives(url: str, start: Callable[..., Locksmithd])
     assert (beat.hostname, beat.boot_id, beat.group) == (HOST.hostname, HOST.boot_id, "web")
     assert entry.expires_at is not None
     assert daemon.stop() == 0
-    assert has(store, keys.host(HOST.machine_id)), "a restart is no absence"
+    assert has(store, keys.host(HOST.machine_id)), "a restart is not an absence"
 
 
-def test_a_slot_from_before_the_reboot_is_given_back(
+def test_daemon_releases_the_slot_of_an_earlier_boot(
     url: str, start: Callable[..., Locksmithd]
 ) -> None:
     store = connect(url)
     put_semaphore(store, ["another", HOST.machine_id])
     store.put(keys.holder("", HOST.machine_id), records.encode(BEFORE))
     daemon = start()
-    daemon.wait_for(lambda: holders(store) == ["another"], "the slot is given back")
+    daemon.wait_for(lambda: holders(store) == ["another"], "the slot is released")
     wait_until(lambda: not has(store, keys.holder("", HOST.machine_id)), "the record is gone")
-    wait_until(lambda: "released" in daemon.state()["start_check"], "the verdict is shown")
+    wait_until(lambda: "released" in daemon.state()["start_check"], "the result is shown")
     assert "locksmith_slots_released_total 1.0" in daemon.get("/metrics")[1].splitlines()
 
 
@@ -77,7 +77,7 @@ def test_a_slot_from_before_the_reboot_is_given_back(
         (msgspec.structs.replace(BEFORE, phase=Phase.ACQUIRING), "proves nothing"),
     ],
 )
-def test_any_other_slot_is_left_alone(
+def test_daemon_keeps_every_other_slot(
     url: str, start: Callable[..., Locksmithd], record: HolderRecord | None, why: str
 ) -> None:
     store = connect(url)
@@ -86,11 +86,11 @@ def test_any_other_slot_is_left_alone(
         store.put(keys.holder("", HOST.machine_id), records.encode(record))
     daemon = start()
     daemon.wait_for(lambda: daemon.get("/ready")[0] == 200, "locksmithd ready")
-    wait_until(lambda: why in daemon.state()["start_check"], "the verdict is shown")
+    wait_until(lambda: why in daemon.state()["start_check"], "the result is shown")
     assert holders(store) == [HOST.machine_id]
 
 
-def test_the_record_of_a_slot_that_somebody_took_away_is_forgotten(
+def test_daemon_deletes_the_record_of_a_slot_that_was_taken_away(
     url: str, start: Callable[..., Locksmithd]
 ) -> None:
     store = connect(url)
@@ -104,18 +104,20 @@ def test_the_record_of_a_slot_that_somebody_took_away_is_forgotten(
     wait_until(lambda: not has(store, keys.holder("", HOST.machine_id)), "the record is forgotten")
 
 
-def test_a_host_under_the_same_machine_id_is_told(
+def test_daemon_reports_a_host_with_the_same_machine_id(
     url: str, start: Callable[..., Locksmithd]
 ) -> None:
     daemon = start()
     daemon.wait_ready()
-    twin = Heartbeat("twin", "boot-of-twin", "", "1")
-    connect(url).put(keys.host(HOST.machine_id), records.encode(twin), ttl_s=60)
-    wait_until(lambda: "twin" in daemon.state()["machine_id_shared_with"], "the twin is told")
+    other = Heartbeat("twin", "boot-of-twin", "", "1")
+    connect(url).put(keys.host(HOST.machine_id), records.encode(other), ttl_s=60)
+    wait_until(
+        lambda: "twin" in daemon.state()["machine_id_shared_with"], "the duplicate is reported"
+    )
     assert "event=machine-id-shared" in daemon.tail()
 
 
-def test_a_corrupt_semaphore_is_shown_and_left_alone(
+def test_daemon_shows_a_corrupt_semaphore_and_does_not_change_it(
     url: str, start: Callable[..., Locksmithd]
 ) -> None:
     store = connect(url)
@@ -129,7 +131,7 @@ def test_a_corrupt_semaphore_is_shown_and_left_alone(
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_a_daemon_starts_before_its_store_and_catches_up(kind: str, tmp_path: Path) -> None:
+def test_daemon_starts_without_its_store_and_catches_up(kind: str, tmp_path: Path) -> None:
     with KINDS[kind](tmp_path) as first:
         url = first.url
         connect(url).put(keys.semaphore(""), '{"semaphore":5,"max":5,"holders":null}')
@@ -157,7 +159,7 @@ def test_a_daemon_starts_before_its_store_and_catches_up(kind: str, tmp_path: Pa
         (["-endpoint", "ftp://x"], "ftp://x"),
     ],
 )
-def test_wrong_use_is_named_and_ends_the_start(
+def test_wrong_use_ends_the_daemon_with_a_message(
     tmp_path: Path, arguments: list[str], named: str
 ) -> None:
     with Running(python("locksmith", "daemon", *arguments), tmp_path / "log") as refused:

@@ -1,4 +1,4 @@
-"""The waiting host, as far as a whole daemon would hide it."""
+"""Waiting for a slot."""
 
 import asyncio
 from datetime import timedelta

@@ -6,7 +6,7 @@ from locksmith.core.fleetlock_protocol import Reply, Request
 FIELDS = {b"fleet-lock-protocol": b"true"}
 
 
-def test_the_default_group_is_the_one_without_a_name() -> None:
+def test_default_group_has_no_name_in_the_store() -> None:
     body = b'{"client_params":{"id":"a","group":"default"}, "more": 1}'
     found = fleetlock_protocol.parse(b"POST", b"/base/v1/pre-reboot", FIELDS, body)
     assert isinstance(found, Reply)

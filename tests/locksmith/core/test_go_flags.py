@@ -1,4 +1,4 @@
-"""Go's spellings of flags and variables."""
+"""Flags and variables of Go's locksmith."""
 
 import pytest
 
@@ -25,11 +25,13 @@ from locksmith.core import go_flags
         (["status", "-nonsense"], ["status", "-nonsense"]),
     ],
 )
-def test_global_flags_may_stand_on_either_side(given: list[str], read: list[str]) -> None:
+def test_global_flags_may_come_before_or_after_the_command(
+    given: list[str], read: list[str]
+) -> None:
     assert go_flags.global_flags_first(given) == read
 
 
-def test_the_daemons_flags_stay_in_their_order() -> None:
+def test_flags_of_the_daemon_keep_their_order() -> None:
     given = ["-strategy", "off", "-endpoint", "http://a", "-etcd-certfile=/c", "-debug"]
     ours = ["-strategy", "off", "--endpoints=http://a", "--cert-file=/c", "--log-level=debug"]
     assert go_flags.translated(given) == ours

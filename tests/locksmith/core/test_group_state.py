@@ -1,4 +1,4 @@
-"""What the keys of a group say, as a page, a table and metrics show it."""
+"""The state of a group, built from its keys, and its metrics."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def lines_of(shown: GroupState, machine_id: str) -> list[str]:
     return [f'{one.name}{{group="{one.labels["group"]}"}} {one.value}' for one in found]
 
 
-def test_a_holder_is_known_by_its_record_and_alive_by_its_heartbeat() -> None:
+def test_holder_is_known_by_its_record_and_alive_by_its_heartbeat() -> None:
     first, second = group_state.build(fleet(), "web").holders
     assert (first.id, first.record, first.hostname) == ("aa", RECORD, "alpha")
     assert (second.id, second.record, second.heartbeat) == ("bb", None, None)
@@ -45,12 +45,12 @@ def test_only_hosts_of_the_group_count() -> None:
     assert group_state.build(fleet(), "").hosts == ("cc",)
 
 
-def test_an_absent_semaphore_has_one_free_slot() -> None:
+def test_absent_semaphore_has_one_free_slot() -> None:
     shown = group_state.build({}, "web")
     assert (shown.exists, shown.semaphore, shown.holders) == (False, ABSENT, ())
 
 
-def test_a_corrupt_semaphore_has_nothing_to_give() -> None:
+def test_corrupt_semaphore_has_no_free_slots() -> None:
     shown = group_state.build(entries(**{keys.semaphore(""): "notes"}), "")
     assert shown.exists
     assert shown.corrupt
@@ -59,7 +59,7 @@ def test_a_corrupt_semaphore_has_nothing_to_give() -> None:
 
 
 @pytest.mark.parametrize(("machine_id", "held"), [("aa", 1.0), ("cc", 0.0)])
-def test_the_metrics_count_what_is_held(machine_id: str, held: float) -> None:
+def test_metrics_count_the_held_slots(machine_id: str, held: float) -> None:
     assert lines_of(group_state.build(fleet(), "web"), machine_id) == [
         'locksmith_semaphore_slots{group="web"} 3.0',
         'locksmith_semaphore_available{group="web"} 1.0',

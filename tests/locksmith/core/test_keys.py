@@ -1,4 +1,4 @@
-"""Where locksmith's keys stand."""
+"""The paths of locksmith's keys."""
 
 import pytest
 from hypothesis import given, settings
@@ -25,13 +25,13 @@ NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=2
         ),
     ],
 )
-def test_a_group_is_escaped_as_gos_query_escape_does(group: str, key: str) -> None:
+def test_group_is_escaped_as_by_gos_query_escape(group: str, key: str) -> None:
     assert keys.semaphore(group) == key
 
 
 @settings(deadline=None)
 @given(NAMES)
-def test_a_name_is_one_segment_and_reads_back(name: str) -> None:
+def test_name_is_escaped_into_one_segment_and_back(name: str) -> None:
     key = keys.host(name)
     assert key.startswith(f"{keys.HOSTS}/")
     assert "/" not in key.removeprefix(f"{keys.HOSTS}/")
@@ -40,22 +40,22 @@ def test_a_name_is_one_segment_and_reads_back(name: str) -> None:
 
 @settings(deadline=None)
 @given(NAMES)
-def test_no_group_takes_the_default_groups_records(name: str) -> None:
+def test_no_group_shares_records_with_the_default_group(name: str) -> None:
     assert keys.holder(name, "a") != keys.holder("", "a")
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "x" * 256, "é" * 128, "\udcff"])
-def test_a_group_that_cannot_be_a_segment_is_refused(name: str) -> None:
+def test_group_that_cannot_be_a_path_segment_is_rejected(name: str) -> None:
     with pytest.raises(InvalidName, match="group"):
         keys.checked_group(name)
 
 
 @pytest.mark.parametrize("name", ["...", ".a", "x" * 255, "_hidden", "prod/../database"])
-def test_other_groups_are_let_in(name: str) -> None:
+def test_other_groups_are_accepted(name: str) -> None:
     assert keys.checked_group(name) == name
 
 
 @pytest.mark.parametrize("holder", ["", "a\nb", "\x1b[2J", "x" * 256, "\udcff"])
-def test_a_holder_that_a_table_cannot_show_is_refused(holder: str) -> None:
+def test_holder_id_that_cannot_be_shown_is_rejected(holder: str) -> None:
     with pytest.raises(InvalidName, match="holder id"):
         keys.checked_holder(holder)

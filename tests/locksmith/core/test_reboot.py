@@ -117,7 +117,7 @@ def test_every_state_can_be_left() -> None:
         assert after - {state}
 
 
-def test_the_pause_doubles_up_to_a_bound() -> None:
+def test_pause_doubles_up_to_a_bound() -> None:
     pauses_s = [Reboot(aborts=aborts).pause_s for aborts in range(9)]
     assert pauses_s == [0, 10, 20, 40, 80, 160, 320, 640, PAUSE_MAX_S]
     assert Reboot(aborts=10**6).pause_s == PAUSE_MAX_S

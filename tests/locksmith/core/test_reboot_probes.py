@@ -1,4 +1,4 @@
-"""What other programs say about needed reboots, as they print it."""
+"""The output of programs that know whether a reboot is needed."""
 
 import pytest
 
@@ -17,18 +17,18 @@ DNF = (
 @pytest.mark.parametrize(
     ("state", "needed"), [("0", False), ("1", False), ("2", True), ("3", True)]
 )
-def test_needrestart_tells_of_an_old_kernel(state: str, needed: bool) -> None:
+def test_needrestart_reports_an_outdated_kernel(state: str, needed: bool) -> None:
     why = reboot_probes.needrestart(OUTDATED.format(state))
     assert ("6.1.0-18-amd64" in why) is needed
 
 
-def test_dnf_is_believed_only_with_its_message() -> None:
+def test_dnf_counts_only_with_its_message() -> None:
     assert reboot_probes.dnf(1, DNF) == "dnf: kernel-core, systemd updated since the boot"
     assert reboot_probes.dnf(0, DNF) == ""
     assert reboot_probes.dnf(1, "Error: Failed to download metadata") == ""
 
 
-def test_a_sentinel_names_its_packages_once() -> None:
+def test_sentinel_lists_each_package_once() -> None:
     assert reboot_probes.sentinel("/run/r", "*** restart ***\n", "linux\nlinux\nlibc6\n") == (
         "/run/r: linux, libc6"
     )

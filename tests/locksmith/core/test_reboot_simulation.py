@@ -1,4 +1,4 @@
-"""A fleet on a virtual clock, with the policy that the daemon runs."""
+"""A fleet on a virtual clock, with the policy of the daemon."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The semaphore document and what may be done to it."""
+"""The semaphore document and its operations."""
 
 import json
 
@@ -45,7 +45,7 @@ def unlocked(found: Semaphore, holder: str) -> Semaphore:
         ),
     ],
 )
-def test_a_document_is_written_as_go_writes_it(found: Semaphore, text: str) -> None:
+def test_document_is_encoded_as_in_go(found: Semaphore, text: str) -> None:
     assert semaphore.encode(found) == text
     assert semaphore.decode(text) == found
 
@@ -58,7 +58,9 @@ def test_a_document_is_written_as_go_writes_it(found: Semaphore, text: str) -> N
         ('{"max":2,"holders":["b","a"],"later":{"x":1},"semaphore":0} ', 0, 2, ("a", "b")),
     ],
 )
-def test_what_go_reads_is_read(text: str, free: int, slots: int, holders: tuple[str, ...]) -> None:
+def test_document_that_go_accepts_is_accepted(
+    text: str, free: int, slots: int, holders: tuple[str, ...]
+) -> None:
     found = semaphore.decode(text)
     assert (found.free, found.max, found.holders) == (free, slots, holders)
 
@@ -80,35 +82,35 @@ def test_what_go_reads_is_read(text: str, free: int, slots: int, holders: tuple[
         '{"holders":["\\ud800"]}',
     ],
 )
-def test_what_is_no_semaphore_is_refused(text: str) -> None:
+def test_invalid_document_is_rejected(text: str) -> None:
     with pytest.raises(CorruptSemaphoreText):
         semaphore.decode(text)
 
 
-def test_a_holder_that_locks_again_keeps_its_slot_even_when_all_are_taken() -> None:
+def test_holder_that_acquires_again_keeps_its_slot_even_if_all_are_taken() -> None:
     found = locked(ABSENT, "a")
     assert semaphore.acquire(found, "a") == found
 
 
 @pytest.mark.parametrize(("slots", "text"), [(1, "semaphore is at 0"), (-2, "semaphore is at -3")])
-def test_a_full_semaphore_says_where_it_is(slots: int, text: str) -> None:
+def test_full_semaphore_shows_its_number_of_free_slots(slots: int, text: str) -> None:
     refusal = semaphore.acquire(semaphore.set_max(locked(ABSENT, "a"), slots), "b")
     assert isinstance(refusal, Full)
     assert str(refusal) == text
 
 
-def test_only_a_holder_can_be_unlocked() -> None:
+def test_only_a_holder_can_release() -> None:
     refusal = semaphore.release(locked(ABSENT, "a"), "b")
     assert isinstance(refusal, NotHeld)
     assert str(refusal) == "holder does not exist"
 
 
-def test_holders_stand_in_byte_order() -> None:
+def test_holders_are_in_byte_order() -> None:
     found = locked(Semaphore(max=4), "é", "z", "😀", "\uffee")
     assert found.holders == tuple(sorted(found.holders, key=str.encode))
 
 
-def test_max_and_holders_overrule_a_stored_count_that_somebody_edited() -> None:
+def test_max_and_holders_override_an_edited_number_of_free_slots() -> None:
     found = semaphore.decode('{"semaphore":5,"max":1,"holders":["a","a"]}')
     assert (found.free, found.drift, found.holders) == (0, 5, ("a",))
     assert isinstance(semaphore.acquire(found, "b"), Full)
@@ -117,7 +119,7 @@ def test_max_and_holders_overrule_a_stored_count_that_somebody_edited() -> None:
 
 @settings(deadline=None)
 @given(st.lists(IDS, unique=True, max_size=6), SLOTS)
-def test_what_is_written_reads_back(holders: list[str], slots: int) -> None:
+def test_encoded_document_decodes_to_the_same_semaphore(holders: list[str], slots: int) -> None:
     found = Semaphore(slots, tuple(sorted(holders, key=str.encode)), listed=True)
     text = semaphore.encode(found)
     assert semaphore.decode(text) == found

@@ -1,4 +1,4 @@
-"""Runs `locksmithctl` as a process, and writes what a fleet would."""
+"""Runs `locksmithctl` as a process, and writes heartbeats of other hosts."""
 
 import os
 import subprocess

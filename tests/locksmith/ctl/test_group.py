@@ -11,7 +11,7 @@ from tests.locksmith.ctl.commands import beat, ctl
 from tests.locksmith.locksmithd import put_semaphore
 
 
-def test_the_queue_is_shown_in_order(url: str) -> None:
+def test_queue_is_shown_in_order(url: str) -> None:
     store = connect(url)
     for name, priority in (("a", 0), ("b", 0), ("c", 5)):
         beat(store, name)
@@ -23,7 +23,7 @@ def test_the_queue_is_shown_in_order(url: str) -> None:
     assert [row["host"] for row in rows] == ["c", "a", "b"]
 
 
-def test_history_tells_who_did_what(url: str) -> None:
+def test_history_shows_who_did_what(url: str) -> None:
     ctl(url, "pause", "--reason", "freeze")
     ctl(url, "resume")
     rows = json.loads(ctl(url, "-json", "history").stdout)

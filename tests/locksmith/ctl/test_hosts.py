@@ -9,7 +9,7 @@ from tests.locksmith.ctl.commands import beat, ctl
 from tests.locksmith.locksmithd import has, holders, put_semaphore
 
 
-def test_a_decommissioned_host_is_forgotten_a_living_one_is_not(url: str) -> None:
+def test_forget_deletes_a_silent_host_but_not_a_live_one(url: str) -> None:
     store = connect(url)
     record = HolderRecord("b", "web-7", "2026-01-01T00:00:00Z", Phase.REBOOTING)
     put_semaphore(store, ["id-web-7", "other"])
@@ -25,7 +25,7 @@ def test_a_decommissioned_host_is_forgotten_a_living_one_is_not(url: str) -> Non
     assert ctl(url, "forget", "web-7").returncode == 1
 
 
-def test_why_tells_the_need_and_what_holds_it_up(url: str) -> None:
+def test_why_shows_the_reasons_and_what_the_host_waits_for(url: str) -> None:
     beat(connect(url), "web-7", reasons=("kernel",), waits_for=("window: closed",))
     shown = ctl(url, "why", "web-7").stdout
     assert "Needs reboot: kernel\n" in shown

@@ -1,4 +1,4 @@
-"""`locksmithctl` as it is typed, on real stores: what it prints, exits with, and stores."""
+"""`locksmithctl` on real stores: its output, exit codes, and what it stores."""
 
 import json
 import os
@@ -121,19 +121,19 @@ SESSION = [
 ]
 
 
-def test_a_session_prints_and_stores_what_gos_program_does(url: str, ctl: Ctl) -> None:
+def test_session_prints_and_stores_the_same_as_gos_program(url: str, ctl: Ctl) -> None:
     store = connect(url)
     for arguments, code, out, err, document in SESSION:
         assert ctl("-endpoint", url, *arguments) == Outcome(code, out, err), arguments
         assert stored(store) == document, arguments
 
 
-def test_setting_max_first_creates_the_document_of_go(url: str, ctl: Ctl) -> None:
+def test_set_max_on_an_absent_semaphore_creates_gos_document(url: str, ctl: Ctl) -> None:
     assert ctl("-endpoint", url, "set-max", "1") == Outcome(0, "Old-Max: 1\nMax: 1\n", "")
     assert stored(connect(url)) == '{"semaphore":1,"max":1,"holders":null}'
 
 
-def test_a_group_has_a_semaphore_of_its_own(url: str, ctl: Ctl) -> None:
+def test_each_group_has_its_own_semaphore(url: str, ctl: Ctl) -> None:
     assert ctl("-endpoint", url, "-group", "prod/database", "lock", "a").code == 0
     assert ctl("lock", "b", "--group=prod/database", f"-endpoint={url}").code == 1
     assert ctl("-endpoint", url, "status").out == "Available: 1\nMax: 1\n"
@@ -142,13 +142,15 @@ def test_a_group_has_a_semaphore_of_its_own(url: str, ctl: Ctl) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["LOCKSMITHCTL", "LOCKSMITHD"])
-def test_both_programs_variables_name_the_group_and_the_endpoint(url: str, prefix: str) -> None:
+def test_group_and_endpoint_come_from_the_variables_of_either_program(
+    url: str, prefix: str
+) -> None:
     given = {f"{prefix}_GROUP": "web", f"{prefix}_ENDPOINT": url}
     assert process("lock", "a", **given) == Outcome(0, "", "")
     assert stored(connect(url), "web") == '{"semaphore":0,"max":1,"holders":["a"]}'
 
 
-def test_this_host_is_locked_and_unlocked_without_an_id(url: str, ctl: Ctl) -> None:
+def test_lock_and_unlock_without_an_id_mean_this_host(url: str, ctl: Ctl) -> None:
     store = connect(url)
     assert ctl("-endpoint", url, "lock") == Outcome(0, "", "")
     assert ctl("-endpoint", url, "lock", OWN) == Outcome(0, "", "")
@@ -159,7 +161,7 @@ def test_this_host_is_locked_and_unlocked_without_an_id(url: str, ctl: Ctl) -> N
     assert store.list(f"{keys.PREFIX}/ext").entries == ()
 
 
-def test_json_and_verbose_show_who_holds_and_since_when(url: str, ctl: Ctl) -> None:
+def test_json_and_verbose_show_the_holders_and_since_when(url: str, ctl: Ctl) -> None:
     ctl("-endpoint", url, "set-max", "3")
     ctl("-endpoint", url, "lock")
     answer = ctl("lock", "hand-made", "-json", "-endpoint", url)
@@ -184,7 +186,7 @@ def test_json_and_verbose_show_who_holds_and_since_when(url: str, ctl: Ctl) -> N
 
 
 @pytest.mark.parametrize("command", [["status"], ["lock", "a"], ["unlock", "a"], ["set-max", "2"]])
-def test_a_corrupt_semaphore_is_named_and_left_alone(
+def test_commands_name_a_corrupt_semaphore_and_do_not_change_it(
     url: str, ctl: Ctl, command: list[str]
 ) -> None:
     store = connect(url)
@@ -196,7 +198,7 @@ def test_a_corrupt_semaphore_is_named_and_left_alone(
     assert stored(store, "web") == "somebody's notes"
 
 
-def test_a_count_that_somebody_edited_is_told(url: str, ctl: Ctl) -> None:
+def test_status_warns_about_an_edited_number_of_free_slots(url: str, ctl: Ctl) -> None:
     connect(url).put(keys.semaphore(""), '{"semaphore":9,"max":1,"holders":["a"]}')
     answer = ctl("-endpoint", url, "status")
     assert answer.out == "Available: 0\nMax: 1\n\nMACHINE ID\na\n"
@@ -222,7 +224,7 @@ def test_a_count_that_somebody_edited_is_told(url: str, ctl: Ctl) -> None:
         (["-version"], 0, f"locksmithctl version {options.installed_version()}\n", ""),
     ],
 )
-def test_what_needs_no_store_is_answered_without_one(
+def test_commands_that_need_no_store_work_without_one(
     ctl: Ctl, arguments: list[str], code: int, out: str, err: str
 ) -> None:
     assert ctl("-endpoint", "http://127.0.0.1:1", *arguments) == Outcome(code, out, err)
@@ -237,7 +239,7 @@ def test_help_lists_the_commands(ctl: Ctl, arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["help", "lock"], ["lock", "-h"], ["lock", "--help"]])
-def test_help_of_one_command_is_its_own(ctl: Ctl, arguments: list[str]) -> None:
+def test_help_of_a_command_shows_only_that_command(ctl: Ctl, arguments: list[str]) -> None:
     answer = ctl(*arguments)
     assert (answer.code, answer.err) == (0, "")
     assert "locksmithctl lock" in answer.out
@@ -257,7 +259,7 @@ def test_help_of_one_command_is_its_own(ctl: Ctl, arguments: list[str]) -> None:
         (["-config", "/nonexistent.toml", "status"], "/nonexistent.toml"),
     ],
 )
-def test_wrong_use_exits_with_2_and_names_what_is_wrong(
+def test_wrong_use_exits_with_2_and_names_the_mistake(
     ctl: Ctl, arguments: list[str], named: str
 ) -> None:
     answer = ctl(*arguments)
@@ -265,7 +267,7 @@ def test_wrong_use_exits_with_2_and_names_what_is_wrong(
     assert named in answer.err
 
 
-def test_a_store_that_is_away_is_named(ctl: Ctl) -> None:
+def test_unreachable_store_is_named(ctl: Ctl) -> None:
     endpoint = f"http://127.0.0.1:{free_port()}"
     answer = ctl("-endpoint", endpoint, "status")
     assert (answer.code, answer.out) == (1, "")
@@ -273,14 +275,14 @@ def test_a_store_that_is_away_is_named(ctl: Ctl) -> None:
     assert endpoint in answer.err
 
 
-def test_a_password_is_never_shown(ctl: Ctl) -> None:
+def test_password_is_never_shown(ctl: Ctl) -> None:
     endpoint = f"http://127.0.0.1:{free_port()}"
     answer = ctl("-endpoint", endpoint, "-etcd-username", "u", "-etcd-password", "s3cret", "status")
     assert answer.code == 1
     assert "s3cret" not in answer.err
 
 
-def test_a_file_may_hold_the_options(url: str, ctl: Ctl, tmp_path: Path) -> None:
+def test_options_can_come_from_a_file(url: str, ctl: Ctl, tmp_path: Path) -> None:
     config = tmp_path / "locksmith.toml"
     config.write_text(f'endpoints = "{url}"\ngroup = "web"\n')
     assert ctl("status", "-config", str(config), "-json").code == 0
@@ -288,7 +290,7 @@ def test_a_file_may_hold_the_options(url: str, ctl: Ctl, tmp_path: Path) -> None
     assert stored(connect(url), "web") == '{"semaphore":0,"max":1,"holders":["a"]}'
 
 
-def test_every_global_flag_may_stand_after_the_command() -> None:
+def test_every_global_flag_may_come_after_the_command() -> None:
     from typer.main import get_command
 
     from locksmith.core import go_flags

@@ -7,7 +7,7 @@ from tests.locksmith.ctl.commands import beat, ctl
 from tests.locksmith.locksmithd import has
 
 
-def test_a_pause_has_a_reason_an_author_and_an_end(url: str) -> None:
+def test_pause_has_a_reason_an_author_and_an_end(url: str) -> None:
     store = connect(url)
     assert ctl(url, "pause").returncode == 1
     assert ctl(url, "pause", "--reason", "x", "--for", "soon").returncode == 1
@@ -25,7 +25,7 @@ def test_a_pause_has_a_reason_an_author_and_an_end(url: str) -> None:
     assert ctl(url, "resume", "fleet").returncode == 1
 
 
-def test_a_host_is_paused_by_its_name(url: str) -> None:
+def test_host_can_be_paused_by_its_name(url: str) -> None:
     store = connect(url)
     beat(store, "web-7")
     assert ctl(url, "pause", "web-7", "--reason", "disk").returncode == 0
@@ -34,7 +34,7 @@ def test_a_host_is_paused_by_its_name(url: str) -> None:
     assert ctl(url, "resume", "web-7").returncode == 0
 
 
-def test_resume_forgets_the_groups_failures(url: str) -> None:
+def test_resume_clears_the_failures_of_the_group(url: str) -> None:
     store = connect(url)
     failure = Failure("web-7", "b", "2026-01-01T00:00:00Z", "no disk")
     store.put(keys.failure("", "id-web-7"), records.encode(failure))

@@ -18,20 +18,20 @@ from tests.locksmith.locksmithd import has, holders, put_semaphore
 OWN = identity.read().machine_id
 
 
-def test_a_need_is_sent_by_a_file(tmp_path: Path) -> None:
+def test_send_need_reboot_writes_the_sentinel_file(tmp_path: Path) -> None:
     sentinel = tmp_path / "run" / "reboot-required"
     reboots.request_reboot("new kernel", sentinel)
     assert sentinel.read_text().startswith("new kernel, by ")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="who is root may reboot")
-def test_a_reboot_by_hand_without_a_slot_does_not_happen(url: str) -> None:
+def test_reboot_command_without_a_free_slot_fails(url: str) -> None:
     put_semaphore(connect(url), ["another"], slots=1)
     done = ctl(url, "reboot")
     assert (done.returncode, done.stderr) == (1, "Error locking: semaphore is at 0\n")
 
 
-def test_a_refused_reboot_by_hand_gives_the_slot_back(url: str, tmp_path: Path) -> None:
+def test_refused_reboot_command_releases_the_slot(url: str, tmp_path: Path) -> None:
     if os.geteuid():
         pytest.skip("who is root may reboot")
     # No bus and no systemctl: the reboot cannot be ordered, whatever machine this is.

@@ -5,7 +5,7 @@ from locksmith.ctl import render
 from tests.locksmith.core.test_group_state import fleet
 
 
-def test_the_verbose_table_keeps_the_plain_first_lines() -> None:
+def test_verbose_status_begins_with_the_plain_lines() -> None:
     assert render.status_verbose(group_state.build(fleet(), "web")) == (
         "Available: 1\n"
         "Max: 3\n"

@@ -1,4 +1,4 @@
-"""The FleetLock server as a process on real stores, asked as its clients ask."""
+"""The FleetLock server as a process on real stores, with the requests of its clients."""
 
 import http.client
 import json
@@ -76,7 +76,7 @@ def client_at(url: str, group: str = "") -> SemaphoreClient:
     return SemaphoreClient(connect(url), group, CLOCK)
 
 
-def test_one_slot_is_lent_to_one_host_at_a_time(url: str, serve: Callable[..., Server]) -> None:
+def test_one_slot_is_held_by_one_host_at_a_time(url: str, serve: Callable[..., Server]) -> None:
     server = serve()
     for _ in range(2):
         assert server.ask("/v1/pre-reboot", "a") == (200, "success")
@@ -87,7 +87,7 @@ def test_one_slot_is_lent_to_one_host_at_a_time(url: str, serve: Callable[..., S
     assert client_at(url).read().semaphore.holders == ("b",)
 
 
-def test_what_is_not_the_protocol_is_refused_by_name(serve: Callable[..., Server]) -> None:
+def test_invalid_request_is_rejected_with_its_kind(serve: Callable[..., Server]) -> None:
     server = serve()
     good = '{"client_params":{"id":"a","group":"default"}}'
     marked = {"fleet-lock-protocol": "true"}
@@ -105,7 +105,7 @@ def test_what_is_not_the_protocol_is_refused_by_name(serve: Callable[..., Server
     assert server.ask("/v1/pre-reboot", "a", "typo") == (400, "unknown_group")
 
 
-def test_a_host_with_two_names_holds_one_slot(url: str, serve: Callable[..., Server]) -> None:
+def test_host_with_two_ids_holds_one_slot(url: str, serve: Callable[..., Server]) -> None:
     client, server = client_at(url), serve()
     client.set_max(2)
     assert server.ask("/v1/pre-reboot", ZINCATI) == (200, "success")
@@ -118,7 +118,9 @@ def test_a_host_with_two_names_holds_one_slot(url: str, serve: Callable[..., Ser
     assert client.read().semaphore.holders == ()
 
 
-def test_a_slot_of_locksmithd_waits_for_its_check(url: str, serve: Callable[..., Server]) -> None:
+def test_slot_of_locksmithd_is_not_released_by_fleetlock(
+    url: str, serve: Callable[..., Server]
+) -> None:
     client, server = client_at(url), serve()
     GroupClient(client.store, client.group).write_alias(MACHINE)
     client.acquire_own(MACHINE, datetime.now(UTC), Claim(by=DAEMON))
@@ -126,7 +128,9 @@ def test_a_slot_of_locksmithd_waits_for_its_check(url: str, serve: Callable[...,
     assert client.read().semaphore.holders == (MACHINE.machine_id,)
 
 
-def test_a_pause_and_a_spent_budget_are_no_grant(url: str, serve: Callable[..., Server]) -> None:
+def test_pause_and_used_up_failure_budget_refuse_the_slot(
+    url: str, serve: Callable[..., Server]
+) -> None:
     store, server = connect(url), serve()
     store.put(keys.PAUSED_FLEET, records.encode(Pause("freeze", "me", "2026-01-01T00:00:00Z")))
     assert server.ask("/v1/pre-reboot", "a") == (423, "paused")
@@ -140,7 +144,7 @@ def test_a_pause_and_a_spent_budget_are_no_grant(url: str, serve: Callable[..., 
     assert store.get(keys.semaphore("")).value == "notes"
 
 
-def test_a_token_is_asked_for(serve: Callable[..., Server], tmp_path: Path) -> None:
+def test_token_is_required(serve: Callable[..., Server], tmp_path: Path) -> None:
     (tmp_path / "token").write_text("secret\n")
     server = serve("--token-file", str(tmp_path / "token"))
     assert server.ask("/v1/pre-reboot", "a") == (401, "unauthorized")
@@ -148,7 +152,7 @@ def test_a_token_is_asked_for(serve: Callable[..., Server], tmp_path: Path) -> N
     assert server.ask("/v1/pre-reboot", "a", Authorization="Bearer secret")[0] == 200
 
 
-def test_a_client_without_a_certificate_gets_no_answer(
+def test_client_without_certificate_is_rejected(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
     openssl = require("openssl")

@@ -1,7 +1,7 @@
-"""A service on a test's bus under logind's name that refuses every reboot: `refusing BUS`.
+"""A fake logind on a test's bus that refuses every reboot: `fake_logind BUS`.
 
-`refusing BUS stranger` and `refusing BUS engine` send one StatusUpdate each, without the name of
-update_engine and with it, besides a malformed one.
+`fake_logind BUS stranger` and `fake_logind BUS engine` send one StatusUpdate each, without and with
+update_engine's name, and a malformed one before it.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Blockers against real locks, commands and HTTP servers, and logind's part on a bus of its own."""
+"""Blockers with real locks, commands and HTTP servers, and a fake logind on a private bus."""
 
 import asyncio
 import fcntl
@@ -45,7 +45,7 @@ def web() -> Iterator[str]:
     server.server_close()
 
 
-def test_firing_alerts_close_the_gate_but_for_ignored_ones(
+def test_firing_alerts_block_the_reboot_unless_ignored(
     web: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert blockers.alerts_firing(web, "") == ""
@@ -54,12 +54,12 @@ def test_firing_alerts_close_the_gate_but_for_ignored_ones(
     assert blockers.alerts_firing(web, ".*") == ""
 
 
-def test_a_prometheus_that_does_not_answer_closes_the_gate(web: str) -> None:
+def test_unreachable_prometheus_blocks_the_reboot(web: str) -> None:
     assert "does not answer" in blockers.alerts_firing(f"http://127.0.0.1:{free_port()}", "")
     assert "does not answer" in blockers.alerts_firing(f"{web}/elsewhere", "")
 
 
-def test_commands_and_urls_must_agree(web: str) -> None:
+def test_failing_commands_and_urls_block_the_reboot(web: str) -> None:
     good = Blockers(("true",), (f"{web}/up",), ignore_users=True)
     assert asyncio.run(good.find()) == ()
     bad = Blockers(("echo no capacity; exit 1",), (f"{web}/down",), ignore_users=True)
@@ -68,7 +68,7 @@ def test_commands_and_urls_must_agree(web: str) -> None:
     assert "503" in found
 
 
-def test_a_package_manager_at_work_closes_the_gate(
+def test_running_package_manager_blocks_the_reboot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock = tmp_path / "lock-frontend"
@@ -106,7 +106,7 @@ def login1(bus: str, tmp_path: Path) -> Iterator[Running]:
         yield running
 
 
-def test_without_a_bus_or_a_logind_there_is_no_gate(
+def test_host_without_bus_or_logind_is_not_blocked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path}/none")
@@ -114,23 +114,23 @@ def test_without_a_bus_or_a_logind_there_is_no_gate(
     assert asyncio.run(blockers.users_logged_in()) == ""
 
 
-def test_an_inhibitor_that_blocks_is_named(login1: Running) -> None:
+def test_blocking_inhibitor_is_named(login1: Running) -> None:
     assert asyncio.run(blockers.shutdown_inhibited()) == "inhibited by backup: writes a tape"
 
 
-def test_people_close_the_gate_and_services_do_not(login1: Running) -> None:
+def test_logged_in_people_block_the_reboot_and_services_do_not(login1: Running) -> None:
     assert asyncio.run(blockers.users_logged_in()) == "users: ada"
 
 
-def test_a_refusal_of_logind_is_no_reason_to_try_systemctl(login1: Running) -> None:
+def test_refusal_of_logind_is_final(login1: Running) -> None:
     with pytest.raises(logind.RebootRefused, match="inhibitor lock"):
         asyncio.run(logind.reboot())
 
 
-def test_only_the_owner_of_its_name_speaks_for_update_engine(login1: Running, bus: str) -> None:
+def test_only_signals_of_the_owner_of_update_engines_name_count(login1: Running, bus: str) -> None:
     async def follow() -> list[str]:
-        told: list[str] = []
-        following = asyncio.ensure_future(update_engine.follow(lambda: told.append("need")))
+        reported: list[str] = []
+        following = asyncio.ensure_future(update_engine.follow(lambda: reported.append("need")))
         await asyncio.sleep(0.3)
         for who in ("stranger", "engine"):
             sender = await asyncio.create_subprocess_exec(
@@ -138,12 +138,12 @@ def test_only_the_owner_of_its_name_speaks_for_update_engine(login1: Running, bu
             )
             assert await asyncio.wait_for(sender.wait(), 20) == 0
             if who == "stranger":
-                assert not told
+                assert not reported
         for _ in range(100):
-            if told:
+            if reported:
                 break
             await asyncio.sleep(0.05)
         following.cancel()
-        return told
+        return reported
 
     assert asyncio.run(follow()) == ["need"]

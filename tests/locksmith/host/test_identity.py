@@ -10,7 +10,7 @@ def test_this_host_has_all_ids() -> None:
     assert host.hostname
 
 
-def test_zincatis_id_is_systemds_application_id() -> None:
+def test_zincati_uses_systemds_application_id() -> None:
     for machine_id, expected in (
         ("dfd7882acda64c34aca76193c46f5d4e", "35ba2101ae3f4d45b96e9c51f461bbff"),
         ("37974b3f7dc54f949209b4fd5b3c5704", "f59c4fa7d80e406f83993d64abf922e3"),

@@ -1,4 +1,4 @@
-"""Looking for a need: files are seen at once, and a look does not call for the next one."""
+"""Sentinel files are seen at once, and reading them does not cause another check."""
 
 import asyncio
 from pathlib import Path
@@ -20,7 +20,7 @@ class Counting(RebootRequired):
         super().check_sentinels()
 
 
-def test_a_sentinel_is_seen_at_once_and_not_looked_at_for_ever(tmp_path: Path) -> None:
+def test_sentinel_is_seen_at_once_and_not_checked_in_a_loop(tmp_path: Path) -> None:
     async def watch() -> None:
         changed = asyncio.Event()
         sentinel = tmp_path / "reboot-required"

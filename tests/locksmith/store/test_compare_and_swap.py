@@ -1,4 +1,4 @@
-"""The compare-and-swap loop, against rivals and a store that loses answers."""
+"""The compare-and-swap loop, with competitors and a store that loses answers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -96,34 +96,34 @@ def test_reading_an_absent_semaphore_writes_nothing() -> None:
     assert store.list("/").index == 0
 
 
-def test_the_first_lock_creates_the_semaphore_with_one_slot() -> None:
+def test_first_acquire_creates_the_semaphore_with_one_slot() -> None:
     store = MemoryStore()
     outcome = compare_and_swap.apply(store, KEY, locking("a"), Time().clock())
     assert isinstance(outcome, Updated)
     assert stored(store) == '{"semaphore":0,"max":1,"holders":["a"]}'
 
 
-def test_a_refusal_writes_nothing() -> None:
+def test_refused_update_writes_nothing() -> None:
     store = MemoryStore()
     assert isinstance(compare_and_swap.apply(store, KEY, unlocking("a"), Time().clock()), NotHeld)
     assert store.list("/").index == 0
 
 
-def test_what_stands_there_already_is_not_written_again() -> None:
+def test_unchanged_value_is_not_written_again() -> None:
     store = MemoryStore()
     compare_and_swap.apply(store, KEY, locking("a"), Time().clock())
     compare_and_swap.apply(store, KEY, locking("a"), Time().clock())
     assert store.get(KEY).modified == 1
 
 
-def test_a_touch_writes_what_stands_there_already() -> None:
+def test_forced_write_writes_an_unchanged_value() -> None:
     store = MemoryStore()
     compare_and_swap.apply(store, KEY, locking("a"), Time().clock())
     compare_and_swap.apply(store, KEY, locking("a", force_write=True), Time().clock())
     assert store.get(KEY).modified == 2
 
 
-def test_a_lost_race_is_run_again_on_what_the_rival_left() -> None:
+def test_lost_race_is_retried_on_the_new_value() -> None:
     store = Raced(lambda at: at.put_directly('{"semaphore":1,"max":2,"holders":["r"]}'))
     time = Time()
     assert isinstance(compare_and_swap.apply(store, KEY, locking("a"), time.clock()), Updated)
@@ -131,20 +131,20 @@ def test_a_lost_race_is_run_again_on_what_the_rival_left() -> None:
     assert time.pauses_s == [compare_and_swap.PAUSE_FIRST_S]
 
 
-def test_a_rival_that_took_the_last_slot_is_respected() -> None:
+def test_competitor_that_took_the_last_slot_keeps_it() -> None:
     store = Raced(lambda at: at.put_directly('{"semaphore":0,"max":1,"holders":["r"]}'))
     assert compare_and_swap.apply(store, KEY, locking("a"), Time().clock()) == Full(0)
     assert semaphore.decode(stored(store)).holders == ("r",)
 
 
-def test_a_semaphore_deleted_under_our_hands_is_made_anew() -> None:
+def test_semaphore_deleted_during_an_update_is_created_again() -> None:
     store = Raced(lambda at: at.delete(KEY))
     store.put_directly('{"semaphore":4,"max":5,"holders":["r"]}')
     compare_and_swap.apply(store, KEY, locking("a"), Time().clock())
     assert stored(store) == '{"semaphore":0,"max":1,"holders":["a"]}'
 
 
-def test_an_attempt_ends_when_others_never_stop_writing() -> None:
+def test_attempt_ends_if_others_never_stop_writing() -> None:
     store = Raced(lambda at: at.put_directly('{"semaphore":9,"max":9,"holders":[]}'))
     store.limit = 10**6
     time = Time()
@@ -156,7 +156,7 @@ def test_an_attempt_ends_when_others_never_stop_writing() -> None:
 
 
 @pytest.mark.parametrize("takes_effect", [True, False])
-def test_a_lost_answer_does_not_lose_or_double_a_lock(*, takes_effect: bool) -> None:
+def test_lost_answer_does_not_lose_or_double_an_acquire(*, takes_effect: bool) -> None:
     store = Deaf(takes_effect=takes_effect)
     outcome = compare_and_swap.apply(store, KEY, locking("a"), Time().clock())
     assert isinstance(outcome, Updated)
@@ -165,14 +165,14 @@ def test_a_lost_answer_does_not_lose_or_double_a_lock(*, takes_effect: bool) -> 
 
 
 @pytest.mark.parametrize("takes_effect", [True, False])
-def test_a_lost_answer_to_an_unlock_is_no_failure(*, takes_effect: bool) -> None:
+def test_lost_answer_to_a_release_is_not_a_failure(*, takes_effect: bool) -> None:
     store = Deaf(takes_effect=takes_effect)
     MemoryStore.put(store, KEY, '{"semaphore":0,"max":1,"holders":["a"]}')
     assert isinstance(compare_and_swap.apply(store, KEY, unlocking("a"), Time().clock()), Updated)
     assert stored(store) == '{"semaphore":1,"max":1,"holders":[]}'
 
 
-def test_the_old_max_survives_a_lost_answer() -> None:
+def test_old_max_survives_a_lost_answer() -> None:
     store = Deaf(takes_effect=True)
     outcome = compare_and_swap.apply(store, KEY, resizing(7), Time().clock())
     assert isinstance(outcome, Updated)
@@ -180,7 +180,7 @@ def test_the_old_max_survives_a_lost_answer() -> None:
 
 
 @pytest.mark.parametrize("update", [locking("a"), unlocking("a"), resizing(3)])
-def test_what_is_no_semaphore_is_never_overwritten(update: Update) -> None:
+def test_invalid_semaphore_is_never_overwritten(update: Update) -> None:
     store = MemoryStore()
     store.put(KEY, "somebody's notes")
     with pytest.raises(CorruptSemaphore, match=KEY):
@@ -188,7 +188,7 @@ def test_what_is_no_semaphore_is_never_overwritten(update: Update) -> None:
     assert stored(store) == "somebody's notes"
 
 
-def test_a_write_brings_an_edited_count_back_in_line() -> None:
+def test_write_corrects_an_edited_number_of_free_slots() -> None:
     store = MemoryStore()
     store.put(KEY, '{"semaphore":7,"max":2,"holders":["b","b"]}')
     compare_and_swap.apply(store, KEY, locking("a"), Time().clock())

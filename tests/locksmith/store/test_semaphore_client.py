@@ -71,7 +71,7 @@ def holders_of(store: MemoryStore) -> tuple[str, ...]:
     return client_of(store).read().semaphore.holders
 
 
-def test_a_host_that_locks_itself_leaves_a_record() -> None:
+def test_host_that_acquires_a_slot_writes_a_record() -> None:
     store = MemoryStore()
     assert isinstance(client_of(store, "web").acquire_own(OLD, NOW), Updated)
     assert record_of(store, OLD, "web") == HolderRecord(
@@ -79,20 +79,20 @@ def test_a_host_that_locks_itself_leaves_a_record() -> None:
     )
 
 
-def test_a_lock_in_anothers_name_leaves_none() -> None:
+def test_slot_acquired_for_another_host_has_no_record() -> None:
     store = MemoryStore()
     client_of(store).acquire(OTHER.machine_id)
     assert record_of(store, OTHER) is None
 
 
-def test_a_host_that_finds_no_slot_leaves_no_record() -> None:
+def test_host_that_gets_no_slot_leaves_no_record() -> None:
     store = MemoryStore()
     client_of(store).acquire("someone")
     assert client_of(store).acquire_own(OLD, NOW) == Full(0)
     assert record_of(store, OLD) is None
 
 
-def test_locking_again_in_one_boot_writes_nothing() -> None:
+def test_acquiring_again_in_one_boot_writes_nothing() -> None:
     store = MemoryStore()
     client_of(store).acquire_own(OLD, NOW)
     index = store.list("/").index
@@ -100,21 +100,21 @@ def test_locking_again_in_one_boot_writes_nothing() -> None:
     assert store.list("/").index == index
 
 
-def test_unlocking_takes_the_record_with_it() -> None:
+def test_release_deletes_the_record() -> None:
     store = MemoryStore()
     client_of(store).acquire_own(OLD, NOW)
     assert isinstance(client_of(store).release(OLD.machine_id), Updated)
     assert record_of(store, OLD) is None
 
 
-def test_an_empty_id_that_a_peer_let_in_can_be_unlocked() -> None:
+def test_empty_id_that_a_peer_locked_can_be_released() -> None:
     store = MemoryStore()
     store.put(keys.semaphore(""), '{"semaphore":0,"max":1,"holders":[""]}')
     assert isinstance(client_of(store).release(""), Updated)
     assert holders_of(store) == ()
 
 
-def test_a_slot_of_an_earlier_boot_is_given_back() -> None:
+def test_slot_of_an_earlier_boot_is_released() -> None:
     store = MemoryStore()
     client_of(store).acquire_own(OLD, NOW)
     assert isinstance(client_of(store).release_after_reboot(NEW), Updated)
@@ -122,14 +122,14 @@ def test_a_slot_of_an_earlier_boot_is_given_back() -> None:
     assert record_of(store, OLD) is None
 
 
-def test_a_slot_of_this_boot_is_kept() -> None:
+def test_slot_of_this_boot_is_kept() -> None:
     store = MemoryStore()
     client_of(store).acquire_own(OLD, NOW)
     assert client_of(store).release_after_reboot(OLD) == Skipped("it was locked in this boot")
     assert holders_of(store) == (OLD.machine_id,)
 
 
-def test_a_slot_without_a_record_is_kept() -> None:
+def test_slot_without_a_record_is_kept() -> None:
     store = MemoryStore()
     client_of(store).acquire(OLD.machine_id)
     outcome = client_of(store).release_after_reboot(NEW)
@@ -146,7 +146,7 @@ def test_a_slot_without_a_record_is_kept() -> None:
         "not json",
     ],
 )
-def test_a_slot_whose_record_proves_nothing_is_kept(record: str) -> None:
+def test_slot_whose_record_proves_nothing_is_kept(record: str) -> None:
     store = MemoryStore()
     client_of(store).acquire(OLD.machine_id)
     store.put(keys.holder("", OLD.machine_id), record)
@@ -154,13 +154,13 @@ def test_a_slot_whose_record_proves_nothing_is_kept(record: str) -> None:
     assert holders_of(store) == (OLD.machine_id,)
 
 
-def test_a_host_without_a_slot_has_nothing_to_give_back() -> None:
+def test_host_without_a_slot_releases_nothing() -> None:
     store = MemoryStore()
     assert isinstance(client_of(store).release_after_reboot(NEW), NotHeld)
     assert store.list("/").index == 0
 
 
-def test_a_record_that_outlived_its_slot_does_not_free_a_later_one() -> None:
+def test_record_of_an_older_slot_does_not_release_a_later_one() -> None:
     store = MemoryStore()
     client_of(store).acquire_own(OLD, NOW)
     store.delete(keys.semaphore(""))  # a Go peer's unlock leaves the record behind just so
@@ -168,7 +168,7 @@ def test_a_record_that_outlived_its_slot_does_not_free_a_later_one() -> None:
     assert isinstance(client_of(store).release_after_reboot(NEW), Skipped)
 
 
-def test_only_a_record_without_a_slot_is_forgotten() -> None:
+def test_only_a_record_without_a_slot_is_deleted() -> None:
     store = MemoryStore()
     client_of(store).acquire_own(OLD, NOW)
     assert not client_of(store).delete_stale_record(OLD)
@@ -177,7 +177,7 @@ def test_only_a_record_without_a_slot_is_forgotten() -> None:
     assert record_of(store, OLD) is None
 
 
-def test_a_lock_in_a_new_boot_never_falls_to_the_release_of_the_old_one() -> None:
+def test_release_of_the_old_boot_never_takes_a_slot_acquired_in_the_new_boot() -> None:
     reached = 0
     for number in range(12):
         store = Interrupted()
@@ -194,7 +194,7 @@ def test_a_lock_in_a_new_boot_never_falls_to_the_release_of_the_old_one() -> Non
     assert reached >= 4, "the release was not interrupted at each of its calls"
 
 
-def test_a_release_amid_a_lock_of_the_new_boot_does_not_lose_it() -> None:
+def test_release_during_an_acquire_of_the_new_boot_keeps_the_slot() -> None:
     reached = 0
     for number in range(12):
         store = Interrupted()
@@ -217,7 +217,7 @@ def assert_held_in_the_new_boot(store: MemoryStore) -> None:
     assert (record.boot_id, record.phase) == ("boot-2", Phase.HELD)
 
 
-def test_tidying_amid_a_lock_does_not_take_its_record() -> None:
+def test_cleaning_up_during_an_acquire_does_not_delete_its_record() -> None:
     for number in range(12):
         store = Interrupted()
         slots = client_of(store)
@@ -228,7 +228,7 @@ def test_tidying_amid_a_lock_does_not_take_its_record() -> None:
         assert_held_in_the_new_boot(store)
 
 
-def test_an_unlock_amid_a_new_lock_does_not_take_its_record() -> None:
+def test_release_during_a_new_acquire_does_not_delete_its_record() -> None:
     store = Interrupted()
     slots = client_of(store)
     slots.acquire_own(OLD, NOW)

@@ -1,4 +1,4 @@
-"""A host that runs a member of the store, beside three real members."""
+"""A host with a member of the store, in a cluster of three real members."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
             member.kill()
 
 
-def test_a_member_may_go_only_while_the_others_are_a_quorum(cluster: Cluster) -> None:
+def test_member_may_reboot_only_if_the_others_keep_the_quorum(cluster: Cluster) -> None:
     asks = StoreQuorum(cluster.endpoints, "m1")
     members = asks.list_members()
     assert members.own is not None
@@ -61,28 +61,28 @@ def test_a_member_may_go_only_while_the_others_are_a_quorum(cluster: Cluster) ->
     wait_until(lambda: blocker in asks.blocker(members), "the others elected a leader")
 
 
-def test_leadership_is_asked_to_move_and_a_store_that_cannot_says_so(cluster: Cluster) -> None:
-    told = {}
+def test_leadership_that_cannot_be_moved_is_reported(cluster: Cluster) -> None:
+    moved = {}
     for name in cluster.urls:
         asks = StoreQuorum(cluster.endpoints, name)
-        told[name] = asks.move_leadership(asks.list_members())
-    spoken = [text for text in told.values() if text]
-    assert len(spoken) == 1, told
-    assert "the others will elect" in spoken[0]
+        moved[name] = asks.move_leadership(asks.list_members())
+    reported = [text for text in moved.values() if text]
+    assert len(reported) == 1, moved
+    assert "the others will elect" in reported[0]
 
 
-def test_a_store_that_cannot_be_asked_is_no_yes() -> None:
+def test_unreachable_store_raises() -> None:
     with pytest.raises(MembersUnknown):
         StoreQuorum((f"http://127.0.0.1:{free_port()}",), "m1").list_members()
 
 
-def test_a_host_without_a_member_has_nothing_to_wait_for(cluster: Cluster) -> None:
+def test_host_without_a_member_is_not_blocked(cluster: Cluster) -> None:
     for who in ("no", "m9", "auto"):
         asks = StoreQuorum(cluster.endpoints, who)
         assert asks.blocker(asks.list_members()) == ""
 
 
-def test_a_member_is_found_by_its_address_but_not_by_loopback() -> None:
+def test_member_is_found_by_its_address_but_not_by_loopback() -> None:
     near = Member("1", "a", ("http://10.0.0.7:2379",), ("http://10.0.0.7:2380",))
     assert find_own([near], "auto", {"10.0.0.7"}) == near
     assert find_own([near], "auto", {"10.0.0.8"}) is None
@@ -103,7 +103,7 @@ def test_one_member_in_the_whole_fleet_reboots_at_a_time(cluster: Cluster, tmp_p
         assert holders(store) == [OWN]
 
 
-def test_a_member_does_not_go_while_the_store_is_not_whole(
+def test_member_does_not_reboot_while_another_member_is_down(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     cluster.members["m3"].kill()
@@ -114,9 +114,7 @@ def test_a_member_does_not_go_while_the_store_is_not_whole(
         assert not has(connect(list(cluster.endpoints[:2])), keys.holder("", OWN))
 
 
-def test_the_place_of_a_member_is_free_again_after_its_reboot(
-    cluster: Cluster, tmp_path: Path
-) -> None:
+def test_store_member_key_is_deleted_after_the_reboot(cluster: Cluster, tmp_path: Path) -> None:
     store = connect(list(cluster.endpoints))
     store.put(keys.STORE_MEMBER, OWN)
     put_semaphore(store, [OWN])

@@ -1,4 +1,4 @@
-"""Three hosts with a real systemd: told to reboot at once, they go one at a time."""
+"""Three hosts with a real systemd that all need a reboot: they reboot one at a time."""
 
 import json
 import subprocess
@@ -60,7 +60,7 @@ def back(host: Host, before: str) -> bool:
     return bool(host.leader) and host.boot_id() not in {"", before}
 
 
-def test_three_hosts_told_at_once_reboot_one_at_a_time(rig: Rig, store: Store) -> None:
+def test_three_hosts_reboot_one_at_a_time(rig: Rig, store: Store) -> None:
     before = {host.name: host.boot_id() for host in rig}
     index = store.list(keys.PREFIX).index
     for host in rig:
@@ -90,15 +90,15 @@ def test_three_hosts_told_at_once_reboot_one_at_a_time(rig: Rig, store: Store) -
     assert sorted(granted) == sorted(host.machine_id for host in rig)
     for host in rig:
         assert not host.path("/run/reboot-required").exists()
-        told = host.shell("journalctl --no-pager --output=json LOCKSMITH_EVENT=healthy")
-        assert json.loads(told.splitlines()[-1])["LOCKSMITH_ID"] == host.machine_id
+        entries = host.shell("journalctl --no-pager --output=json LOCKSMITH_EVENT=healthy")
+        assert json.loads(entries.splitlines()[-1])["LOCKSMITH_ID"] == host.machine_id
 
 
 def why(host: Host) -> str:
     return host.run("locksmithctl", "-endpoint", URL, "why", host.name, check=False).stdout
 
 
-def test_an_inhibitor_keeps_a_host_until_it_ends(rig: Rig, store: Store) -> None:
+def test_inhibitor_blocks_a_host_until_it_ends(rig: Rig, store: Store) -> None:
     host = rig["h1"]
     before = host.boot_id()
     inhibit = ["systemd-inhibit", "--what=shutdown", "--mode=block", "--who=tape", "--why=writes"]
@@ -111,7 +111,7 @@ def test_an_inhibitor_keeps_a_host_until_it_ends(rig: Rig, store: Store) -> None
     wait_until(lambda: not holders(store), "the slot is back", ROUND_S)
 
 
-def test_a_service_that_fails_after_the_reboot_keeps_the_slot(rig: Rig, store: Store) -> None:
+def test_host_with_a_failed_service_after_the_reboot_keeps_its_slot(rig: Rig, store: Store) -> None:
     host, other = rig["h2"], rig["h3"]
     before = host.boot_id()
     settings = host.path("/etc/default/locksmithd").read_text()
@@ -123,7 +123,7 @@ def test_a_service_that_fails_after_the_reboot_keeps_the_slot(rig: Rig, store: S
     host.run("systemctl", "restart", "locksmithd")
     host.run("touch", "/run/reboot-required")
     wait_until(lambda: back(host, before), "it reboots", ROUND_S)
-    wait_until(lambda: "Slot: failed" in why(host), "the failure is told", ROUND_S)
+    wait_until(lambda: "Slot: failed" in why(host), "the failure is shown", ROUND_S)
     assert holders(store) == [host.machine_id]
     assert "app.service" in why(host)
     other.run("touch", "/run/reboot-required")

@@ -7,8 +7,6 @@ import http.server
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -23,7 +21,8 @@ from locksmith.core import keys, records
 from locksmith.core.records import Failure, Heartbeat, HolderRecord, Pause, Phase
 from locksmith.host import identity
 from locksmith.store.semaphore_client import DAEMON
-from rig.processes import ROOT, Coordinator, Running, free_port, require, wait_until
+from rig import processes
+from rig.processes import Coordinator, Running, free_port, python, require, wait_until
 from tests.locksmith.locksmithd import Locksmithd, has, holders, put_semaphore
 from tests.locksmith.store_kinds import KINDS
 
@@ -347,8 +346,7 @@ def test_unhealthy_host_keeps_its_slot_and_halts_its_group(
     waits_for(daemon, "halted")
     good.touch()
     (tmp_path / "reboot-required").unlink()
-    ctl = [sys.executable, "-m", "locksmith", "-endpoint", url, "resume"]
-    subprocess.run(ctl, cwd=ROOT, check=True, timeout=30, stdout=subprocess.DEVNULL)
+    assert processes.run(python("locksmith", "-endpoint", url, "resume")).returncode == 0
     daemon.wait_for(lambda: holders(store) == [], "the slot is released")
 
 

@@ -1,25 +1,16 @@
 """Runs `locksmithctl` as a process, and writes heartbeats of other hosts."""
 
-import os
 import subprocess
-import sys
 
 from coordinator.client.core.store_protocol import Store
 from locksmith.core import keys, records
 from locksmith.core.records import Heartbeat
-from rig.processes import ROOT
+from rig import processes
+from rig.processes import python
 
 
 def ctl(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "locksmith", "-endpoint", url, *arguments],
-        cwd=ROOT,
-        env={**os.environ, "SUDO_USER": "ada"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return processes.run(python("locksmith", "-endpoint", url, *arguments), SUDO_USER="ada")
 
 
 def beat(store: Store, name: str, **fields: object) -> None:

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,8 @@ from daemonkit import options
 from locksmith.core import keys
 from locksmith.ctl import app
 from locksmith.host import identity
-from rig.processes import ROOT, free_port
+from rig import processes
+from rig.processes import free_port, python
 
 OWN = identity.read().machine_id
 
@@ -48,14 +47,7 @@ def ctl(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> C
 
 
 def process(*arguments: str, **environment: str) -> Outcome:
-    done = subprocess.run(
-        [sys.executable, "-m", "locksmith", *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = processes.run(python("locksmith", *arguments), **environment)
     return Outcome(done.returncode, done.stdout, done.stderr)
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from daemonkit.host import atomic_file
 from fleet.core.instances.instance_unit import allocation_in
 from fleet.core.model import Allocation
 
@@ -43,9 +44,8 @@ class UnitDirectory:
             if text is None:
                 place.unlink(missing_ok=True)
                 continue
-            draft = self._path / f".{name}.draft"
-            draft.write_text(text)
-            draft.replace(place)
+            # The directory is empty after a boot, so nothing here has to survive one.
+            atomic_file.write(place, text.encode(), mode=0o644, durable=False)
 
 
 def foreign_path(fragment: str, *, is_ours: bool) -> str:

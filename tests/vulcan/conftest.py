@@ -1,4 +1,4 @@
-"""A proxy that the tests of one module share; each test has a host name of its own."""
+"""A proxy that the tests of a module share. Each test uses its own host name."""
 
 import itertools
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A proxy with one worker over our coordinator."""
+    """A proxy with one worker that follows a coordinator."""
     directory = tmp_path_factory.mktemp("vulcan")
     with Coordinator(directory) as store, site(directory, store.url) as running:
         yield running
@@ -29,6 +29,6 @@ def host() -> str:
 
 @pytest.fixture(params=STORES)
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A store of its own, of each kind."""
+    """A new store of each kind."""
     with STORES[request.param](tmp_path) as running:
         yield running.url

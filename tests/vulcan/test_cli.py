@@ -1,4 +1,4 @@
-"""The command line."""
+"""The command line of vulcand."""
 
 import os
 import socket
@@ -8,23 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from rig.processes import ROOT, Coordinator, Running, answers, free_port, python
+from rig.processes import ROOT, Coordinator, Running, answers, free_port, python, run
 from rig.vulcan_site import Client
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        python("vulcan", *arguments),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        env={**os.environ, **environment},
-    )
+def run_vulcand(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return run(python("vulcan", *arguments), timeout_s=30)
 
 
 def test_help_names_the_options_and_exits_with_0():
-    shown = run("--help")
+    shown = run_vulcand("--help")
     assert shown.returncode == 0
     for option in ("--port", "--api-port", "--interface", "--prefix", "--workers", "--endpoints"):
         assert option in shown.stdout
@@ -42,7 +35,7 @@ def test_help_names_the_options_and_exits_with_0():
     ],
 )
 def test_wrong_use_exits_with_2_and_names_the_mistake(arguments, complaint):
-    done = run(*arguments)
+    done = run_vulcand(*arguments)
     assert done.returncode == 2
     assert complaint in done.stderr
     assert "Traceback" not in done.stderr
@@ -54,7 +47,7 @@ def test_a_port_in_use_ends_the_process_with_1_and_the_address(tmp_path: Path):
         taken.listen()
         port = taken.getsockname()[1]
         ends = ["--api-port", "0", "--status-addr", "", "--endpoints", store.url]
-        done = run("--port", str(port), *ends)
+        done = run_vulcand("--port", str(port), *ends)
     assert done.returncode == 1
     assert f"127.0.0.1:{port}" in done.stderr
 
@@ -72,7 +65,7 @@ def test_vulcands_own_flags_have_the_same_meaning(tmp_path: Path):
                 assert client.ask("GET / HTTP/1.1\nHost: h").status == 404
 
 
-# As systemd does: the socket is descriptor 3, and the variables name this very process.
+# What systemd does: the socket is descriptor 3, and the variables name the started process.
 ACTIVATE = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
@@ -104,6 +97,6 @@ def test_it_serves_on_a_socket_that_systemd_passes(tmp_path: Path):
 
 
 def test_an_alias_without_a_replacement_exits_with_2():
-    done = run("--aliases", 'Host("a")')
+    done = run_vulcand("--aliases", 'Host("a")')
     assert done.returncode == 2
     assert "is not TEXT=OTHER" in done.stderr

@@ -1,4 +1,4 @@
-"""Keys in a real store, and what the proxy makes of them while requests come."""
+"""Changes of keys in a real store while the proxy serves requests."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ def live(tmp_path: Path, store_url: str) -> Iterator[Site]:
 
 @dataclass
 class Load:
-    """Clients that ask without a pause until told to stop."""
+    """Clients that send requests without a pause until they are stopped."""
 
     port: int
     answers: list[tuple[int, bytes]] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Load:
     stopping: bool = False
 
     def drive(self, *, keep: bool) -> None:
-        """Ask, on one connection or on one each."""
+        """Send requests, on one connection or on a new one each time."""
         client = Client(self.port)
         try:
             while not self.stopping:
@@ -49,12 +49,12 @@ class Load:
             client.close()
 
     def came(self, count: int) -> None:
-        """Wait for more answers."""
+        """Wait for more responses."""
         wanted = len(self.answers) + count
-        wait_until(lambda: len(self.answers) >= wanted or self.failures, "answers under load")
+        wait_until(lambda: len(self.answers) >= wanted or self.failures, "responses under load")
 
     def bad(self) -> list[object]:
-        """What a client should not have seen."""
+        """Return the responses that a client should not have got."""
         return [answer for answer in self.answers if answer[0] != 200] + list(self.failures)
 
 
@@ -88,30 +88,30 @@ def test_a_key_is_in_force_within_a_second(live: Site):
             spent_s.append(time.monotonic() - began)
         assert min(spent_s) < 1
         live.delete("frontends/f")
-        wait_until(lambda: live.vulcand.get().status == 404, "the frontend gone")
+        wait_until(lambda: live.vulcand.get().status == 404, "the frontend to be gone")
 
 
 def test_keys_may_be_written_in_any_order(live: Site):
     with Origin(tells("here")) as origin:
         live.frontend("f", PATH)
-        wait_until(lambda: live.vulcand.get().status == 503, "the frontend waits")
+        wait_until(lambda: live.vulcand.get().status == 503, "the pending frontend")
         assert live.vulcand.state()["pending_frontends"] == {"f": "backend b is not defined"}
         live.backend("b")
         reason = {"f": "backend b has no servers"}
-        wait_until(lambda: live.vulcand.state()["pending_frontends"] == reason, "half linked")
+        wait_until(lambda: live.vulcand.state()["pending_frontends"] == reason, "the reason")
         live.server("s", origin.url)
-        wait_until(lambda: live.vulcand.get().body == b"here", "linked")
+        wait_until(lambda: live.vulcand.get().body == b"here", "a response")
         live.delete("backends/b")
-        wait_until(lambda: live.vulcand.get().status == 503, "the backend gone")
+        wait_until(lambda: live.vulcand.get().status == 503, "the backend to be gone")
         live.server("s", origin.url)
-        wait_until(lambda: live.vulcand.get().body == b"here", "linked again")
+        wait_until(lambda: live.vulcand.get().body == b"here", "a response again")
 
 
 def test_adding_and_removing_servers_under_load_fails_no_request(live: Site):
     with Origin(tells("a")) as one, Origin(tells("b")) as two:
         live.server("a", one.url)
         live.frontend("f", PATH)
-        wait_until(lambda: live.vulcand.get().status == 200, "routed")
+        wait_until(lambda: live.vulcand.get().status == 200, "the route")
         with load(live.vulcand) as running:
             for _ in range(3):
                 live.server("b", two.url)
@@ -119,7 +119,7 @@ def test_adding_and_removing_servers_under_load_fails_no_request(live: Site):
                 wait_until(lambda n=began: len(two.calls) > n + 20, "the new server in use")
                 live.delete("backends/b/servers/b")
                 live.settle()
-                # Its process may end as soon as its key is gone.
+                # The process of a server may end as soon as its key is removed.
                 two.close()
                 running.came(50)
                 two.start()
@@ -162,7 +162,7 @@ def test_an_invalid_key_is_refused_and_its_last_good_value_stays_in_force(live: 
     with Origin(tells("good")) as origin, Origin(tells("new")) as new:
         live.server("s", origin.url)
         live.frontend("f", PATH)
-        wait_until(lambda: live.vulcand.get().body == b"good", "routed")
+        wait_until(lambda: live.vulcand.get().body == b"good", "the route")
         live.put("backends/b/servers/s", BAD_SERVER)
         live.put("frontends/f/frontend", "{")
         live.put("frontends/g/frontend", {"BackendId": "b", "Route": 'PathRegex("/.*")'})
@@ -194,14 +194,14 @@ def test_an_outage_of_the_store_changes_nothing(tmp_path: Path):
     ):
         live.server("s", one.url)
         live.frontend("f", PATH)
-        wait_until(lambda: live.vulcand.get().body == b"one", "routed")
+        wait_until(lambda: live.vulcand.get().body == b"one", "the route")
         store.kill()
-        wait_until(lambda: not live.vulcand.state()["store"]["connected"], "blind")
+        wait_until(lambda: not live.vulcand.state()["store"]["connected"], "the lost store")
         assert live.vulcand.get().body == b"one"
         with Coordinator(tmp_path, port=int(store.url.rpartition(":")[2])):
-            wait_until(lambda: live.vulcand.state()["store"]["connected"], "back")
+            wait_until(lambda: live.vulcand.state()["store"]["connected"], "the store again")
             live.server("s", two.url)
-            wait_until(lambda: live.vulcand.get().body == b"two", "followed again")
+            wait_until(lambda: live.vulcand.get().body == b"two", "the new server")
 
 
 def test_a_proxy_starts_from_its_snapshot_while_the_store_is_away(tmp_path: Path):
@@ -210,7 +210,7 @@ def test_a_proxy_starts_from_its_snapshot_while_the_store_is_away(tmp_path: Path
         with site(tmp_path, store.url, "--state-dir", kept) as live:
             live.server("s", origin.url)
             live.frontend("f", PATH)
-            wait_until(lambda: live.vulcand.get().body == b"one", "routed")
+            wait_until(lambda: live.vulcand.get().body == b"one", "the route")
         store.kill()
         with Vulcand(tmp_path, store.url, "--state-dir", kept) as again:
             again.serving()
@@ -220,7 +220,7 @@ def test_a_proxy_starts_from_its_snapshot_while_the_store_is_away(tmp_path: Path
 
 def test_a_proxy_without_keys_or_snapshot_accepts_no_connection(tmp_path: Path):
     with Vulcand(tmp_path, "http://127.0.0.1:1") as vulcand:
-        vulcand.wait_for(lambda: "store-away" in vulcand.tail(), "the store missed")
+        vulcand.wait_for(lambda: "store-away" in vulcand.tail(), "the log of the lost store")
         with pytest.raises(ConnectionRefusedError):
             vulcand.get()
         assert vulcand.stop() == 0
@@ -234,18 +234,18 @@ def test_a_killed_worker_is_replaced_while_the_port_keeps_serving(tmp_path: Path
     ):
         live.server("s", origin.url)
         live.frontend("f", PATH)
-        wait_until(lambda: live.vulcand.get().status == 200, "routed")
+        wait_until(lambda: live.vulcand.get().status == 200, "the route")
         before = live.vulcand.state()["workers"]
         assert len(before) == 2
         os.kill(before[0], signal.SIGKILL)
 
         def replaced() -> bool:
-            # The worker that lives takes what comes; only who was with the dead one is cut.
+            # The other worker serves new connections; only the clients of the killed one are cut.
             live.vulcand.get()
             now = live.vulcand.state()["workers"]
             return len(now) == 2 and before[0] not in now
 
-        wait_until(replaced, "a worker in its place")
+        wait_until(replaced, "a new worker")
         live.vulcand.wait_for(lambda: live.vulcand.get().status == 200, "answers")
         wait_until(lambda: live.vulcand.metric("worker_restarts_total") == 1, "a restart counted")
 
@@ -264,10 +264,10 @@ def test_on_sigterm_requests_in_flight_finish_and_the_exit_code_is_0(tmp_path: P
     ):
         live.server("s", origin.url)
         live.frontend("f", PATH)
-        wait_until(lambda: live.routes("h"), "routed")
+        wait_until(lambda: live.routes("h"), "the route")
         with Client(live.vulcand.port) as client:
             client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-            wait_until(lambda: origin.calls, "the request under way")
+            wait_until(lambda: origin.calls, "the request in flight")
             live.vulcand.process.send_signal(signal.SIGTERM)
             wait_until(lambda: refused(live.vulcand), "no more connections")
             release.set()
@@ -295,10 +295,10 @@ def test_a_drain_ends_at_its_deadline(tmp_path: Path):
     ):
         live.server("s", origin.url)
         live.frontend("f", PATH)
-        wait_until(lambda: live.routes("h"), "routed")
+        wait_until(lambda: live.routes("h"), "the route")
         with Client(live.vulcand.port) as client:
             client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-            wait_until(lambda: origin.calls, "the request under way")
+            wait_until(lambda: origin.calls, "the request in flight")
             began = time.monotonic()
             assert live.vulcand.stop() == 0
             assert time.monotonic() - began < 5
@@ -327,7 +327,7 @@ def test_requests_are_counted_by_frontend_and_status(live: Site):
     with Origin(says(OK)) as origin:
         live.server("s", origin.url)
         live.frontend("f", PATH)
-        wait_until(lambda: live.vulcand.get().status == 200, "routed")
+        wait_until(lambda: live.vulcand.get().status == 200, "the route")
         live.vulcand.get("/other")
         name = "vulcand_requests_total"
         wait_until(lambda: live.vulcand.metric(name, code="200", frontend="f") == 1, "a 200")

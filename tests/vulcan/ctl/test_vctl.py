@@ -1,4 +1,4 @@
-"""vctl against a vulcand that runs: vulcand's verbs and flags, and ours."""
+"""vctl with a running vulcand: vulcand's commands and flags, and our own."""
 
 import json
 import socket
@@ -21,14 +21,14 @@ SEAL_KEY = "5c" * 32
 
 @dataclass
 class Said:
-    """How a command ended."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
     err: str
 
     def rows(self, title: str) -> list[list[str]]:
-        """The lines below a table's title, its columns' titles the first."""
+        """Return the rows below a table's title, first the titles of the columns."""
         lines = self.out.split(f"[{title}]\n")[1].split("\n\n")[0].splitlines()
         return [line.split() for line in lines]
 
@@ -40,7 +40,6 @@ Vctl = Callable[..., Said]
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     directory = tmp_path_factory.mktemp("vctl")
     arguments = ("--seal-key", SEAL_KEY, "--node", "one")
-    arguments += ("--access-log", str(directory / "access"), "--access-log-format", "combined")
     with Coordinator(directory) as store, site(directory, store.url, *arguments) as running:
         yield running
 
@@ -64,7 +63,7 @@ def done(said: Said) -> str:
 
 
 def shown(vctl: Vctl, *arguments: str) -> dict:
-    wait_until(lambda: vctl(*arguments).code == 0, "it is shown", 30)
+    wait_until(lambda: vctl(*arguments).code == 0, "the object", 30)
     return json.loads(done(vctl(*arguments)))
 
 
@@ -76,7 +75,7 @@ def test_a_site_built_with_vulcands_own_commands_serves_requests(live: Site, vct
         done(vctl("server", "upsert", "-b", "b1", "-id", "s1", "-url", origin.url, "-ttl", "1h"))
         route = f'Host("{host}") && Path("/<path:any>")'
         done(vctl("frontend", "upsert", "-id", "f1", "-b", "b1", "-route", route))
-        wait_until(lambda: live.vulcand.get("/x", host).body == b"hello", "it serves", 30)
+        wait_until(lambda: live.vulcand.get("/x", host).body == b"hello", "a response", 30)
 
     backends = vctl("backend", "ls").rows("Backends")
     assert backends[0] == ["Id", "Type"]
@@ -92,10 +91,10 @@ def test_a_site_built_with_vulcands_own_commands_serves_requests(live: Site, vct
     used = vctl("backend", "rm", "-id", "b1")
     assert (used.code, used.err) == (1, "vctl: backend b1 is used by frontends: f1\n")
     assert done(vctl("frontend", "rm", "-id", "f1")) == "OK: f1 deleted\n"
-    wait_until(lambda: live.vulcand.get("/x", host).status == 404, "the route is gone", 30)
+    wait_until(lambda: live.vulcand.get("/x", host).status == 404, "the route to be gone", 30)
     done(vctl("server", "rm", "-b", "b1", "-id", "s1"))
     done(vctl("backend", "rm", "-id", "b1"))
-    wait_until(lambda: vctl("backend", "show", "-id", "b1").code == 3, "it is gone", 30)
+    wait_until(lambda: vctl("backend", "show", "-id", "b1").code == 3, "the backend to be gone", 30)
 
 
 def test_the_settings_of_a_frontend_are_flags(vctl: Vctl):
@@ -173,7 +172,7 @@ def test_a_host_with_its_key_pair_serves_tls_on_a_listener_made_by_flags(
     tls = ["-tlsMinV", "VersionTLS12", "-tlsSessionCache", "LRU", "-tlsSessionCacheCapacity", "9"]
     listening = ["-addr", f"127.0.0.1:{port}", "-proto", "https", "-scope", "Path(`/<path:p>`)"]
     done(vctl("listener", "upsert", "-id", "l1", *listening, *tls))
-    wait_until(lambda: handshake(port, cert), "it speaks TLS", 30)
+    wait_until(lambda: handshake(port, cert), "a TLS handshake", 30)
 
     assert vctl("host", "ls").rows("Hosts") == [["Name", "Default"], ["www.example", "True"]]
     assert shown(vctl, "host", "show", "-name", "www.example")["Settings"]["KeyPair"] is None
@@ -257,7 +256,9 @@ def test_status_shows_every_node_with_its_index_and_lag(live: Site, vctl: Vctl):
     assert [row[0] for row in rows[1:]] == ["one", "two"]
     assert rows[1][2] == "0"
     assert rows[2][1:3] == [str(index - 1), "1"]
-    wait_until(lambda: any(e.key.endswith("/one") for e in listed(live)), "it tells", 30)
+    wait_until(
+        lambda: any(e.key.endswith("/one") for e in listed(live)), "the status of this node", 30
+    )
     store.delete(key)
 
 
@@ -267,40 +268,9 @@ def listed(live: Site):
 
 def test_status_shows_keys_that_are_not_in_force(live: Site, vctl: Vctl):
     live.put("frontends/broken/frontend", {"Type": "http", "BackendId": "b", "Route": "Hots(`a`)"})
-    wait_until(lambda: "frontends/broken" in vctl("status").out, "it is refused", 30)
+    wait_until(lambda: "frontends/broken" in vctl("status").out, "the refused key", 30)
     assert "[Refused]" in vctl("status").out
     live.delete("frontends/broken/frontend")
-
-
-TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-
-
-def test_a_trace_continues_with_a_new_span_and_an_invalid_one_is_replaced(live: Site, host: str):
-    with Origin(tells("x")) as origin, Client(live.vulcand.port) as client:
-        live.route(origin, host)
-        for given in (f"00-{TRACE}-{SPAN}-01", f"00-{'0' * 32}-{SPAN}-01", "nonsense"):
-            client.ask(f"GET / HTTP/1.1\nHost: {host}\ntraceparent: {given}\ntracestate: a=b")
-        client.ask(f"GET / HTTP/1.1\nHost: {host}")
-        traces = [str(call.field("traceparent")).split("-") for call in origin.calls]
-    assert [each[0] for each in traces] == ["00"] * 4
-    assert [each[1] == TRACE for each in traces] == [True, False, False, False]
-    assert traces[0][3] == "01"
-    assert len({each[1] for each in traces}) == 4
-    assert len({SPAN, *(each[2] for each in traces)}) == 5
-    assert all(len(each[1]) == 32 and len(each[2]) == 16 for each in traces)
-    assert origin.calls[0].field("tracestate") == "a=b"
-
-
-def test_the_combined_access_log_quotes_what_a_client_sent(live: Site, host: str):
-    with Origin(tells("ok")) as origin, Client(live.vulcand.port) as client:
-        live.route(origin, host)
-        client.ask(f'GET /combined HTTP/1.1\nHost: {host}\nUser-Agent: a"b\\c\nReferer: http://r/')
-        log = live.vulcand.log.parent / "access"
-        wait_until(lambda: "/combined" in log.read_text(), "a line", 30)
-    line = next(each for each in log.read_text().splitlines() if "/combined" in each)
-    assert line.startswith("127.0.0.1 - - [")
-    assert f'"GET /combined HTTP/1.1" 200 2 "http://r/" "a\\x22b\\x5cc" {host} s 0.' in line
-    assert line.endswith(" -")
 
 
 def test_explain_names_the_server_and_why(live: Site, vctl: Vctl, host: str):

@@ -1,4 +1,4 @@
-"""Sealed key pairs and the choice among them."""
+"""Sealed key pairs, and the choice of a certificate."""
 
 import base64
 import json
@@ -44,7 +44,7 @@ def test_key_pairs_are_sealed_in_vulcands_format():
     sealed = json.loads(SealKeys((KEY,)).seal(KeyPair(b"k", b"c"), NONCE))
     assert sealed["Encryption"] == "secretbox.v1"
     assert base64.b64decode(sealed["Value"]["Nonce"]) == NONCE
-    # NaCl's own vector form: 16 bytes of tag, then as many as the plaintext has.
+    # NaCl's secretbox has a tag of 16 bytes before the ciphertext, which is as long as the text.
     plain = '{"Key":"aw==","Cert":"Yw=="}'
     assert len(base64.b64decode(sealed["Value"]["Val"])) == 16 + len(plain)
 

@@ -1,5 +1,4 @@
 import random
-import time
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -114,16 +113,13 @@ def test_a_chain_is_ordered_by_priority_and_then_by_id():
 def test_changing_one_server_among_ten_thousand_frontends_copies_nothing_else():
     keys = [frontend(f"f{n}", f'Host("h{n}.example")', f"b{n}") for n in range(10_000)]
     before = EMPTY.advanced(changes(*keys, reset=True))
-    began = time.perf_counter()
     after = before.advanced(changes(server("s", "http://h:1", "b77")))
-    spent_s = time.perf_counter() - began
     assert after.frontends is before.frontends
     assert after.router is before.router
     assert after.backends is before.backends
-    assert spent_s < 0.05  # it takes less than a millisecond; to load all takes half a second
 
 
-def test_changing_one_frontend_among_ten_thousand_indexes_only_its_host_anew():
+def test_changing_one_frontend_among_ten_thousand_indexes_only_its_host_again():
     keys = [frontend(f"f{n}", f'Host("h{n}.example")') for n in range(1000)]
     before = EMPTY.advanced(changes(*keys, reset=True)).router
     after = EMPTY.advanced(changes(*keys, reset=True)).advanced(

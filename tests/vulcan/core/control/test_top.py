@@ -1,4 +1,4 @@
-"""What happened of late, added up over workers, and which server stands out."""
+"""The latest traffic of all workers, and the servers that differ from the others."""
 
 from daemonkit.core.samples import Sample
 from vulcan.core.balancing.sliding_window import SlidingWindow, bucket_of
@@ -18,7 +18,7 @@ def test_windows_of_several_workers_add_up():
     for status in (200, 200, 502):
         window.record(5.0, status, 0.004)
     status = labels("frontend", "f", window.counts())
-    # Two workers that say the same come as one sample of value two.
+    # Two workers with the same labels make one sample of value two.
     both = merge_windows([Sample("w", "gauge", "", 2, status)])[("frontend", "f")]
     assert both.codes == {200: 4, 502: 2}
     assert both.buckets == {bucket_of(0.004): 6}

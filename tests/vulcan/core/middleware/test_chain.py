@@ -1,4 +1,4 @@
-"""Middlewares, as a request meets them."""
+"""What middlewares do to requests."""
 
 import base64
 import hashlib

@@ -111,7 +111,7 @@ TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 
 
 def quoted(text: str) -> str:
-    """Go's form of a string, by JSON's escapes where both agree."""
+    """Quote a string as in Go; JSON's escapes are the same where they matter here."""
     return "".join(
         f"\\U{ord(c):08x}" if ord(c) > 0xFFFF or ord(c) < 0x20 else json.dumps(c)[1:-1]
         for c in text

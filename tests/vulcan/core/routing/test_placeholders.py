@@ -78,7 +78,7 @@ MODEL = {"string": "[^/]*", "int": r"[0-9]*(?=/|\Z)", "path": "(?s:.*)"}
 
 
 def model(pattern: str) -> re.Pattern[str]:
-    """The placeholders as backtracking expressions, which is what a reader expects of them."""
+    """Translate placeholders to a backtracking expression, the meaning that a reader expects."""
     parts = re.split(r"<([^>]+)>", pattern)
     kinds = [kind.partition(":")[0] if ":" in kind else "string" for kind in parts[1::2]]
     expression = re.escape(parts[0])
@@ -88,7 +88,7 @@ def model(pattern: str) -> re.Pattern[str]:
 
 
 def never_matches(pattern: str) -> bool:
-    """Whether a placeholder leaves nothing that what follows it could take."""
+    """Whether a placeholder matches everything that the text after it would need."""
     after_string = re.search(r"<(?!path:)[^>]+>[^/<]", pattern)
     return after_string is not None or re.search(r"<path:[^>]+>.", pattern) is not None
 

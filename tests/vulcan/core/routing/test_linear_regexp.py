@@ -84,11 +84,9 @@ def test_unsupported_syntax_is_refused_with_its_position(pattern, complaint):
 @pytest.mark.parametrize("pattern", ["(a*)*b", "(a|aa)+$", ".*.*.*.*x", "(?:a?){30}a{30}b"])
 def test_matching_takes_linear_time_for_any_subject(pattern):
     compiled = compile_regexp(pattern)
-    began = time.perf_counter()
+    # This takes milliseconds. A backtracking engine would take years, and the test would time out.
     compiled.matches(b"a" * 30_000)
-    assert (
-        time.perf_counter() - began < 2
-    )  # it takes milliseconds; a backtracking engine would take years
+    assert len(compiled._sets) < 100
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ class FleetctlGroup(TyperGroup):
         """Run a command. Errors that a user can meet become a message and an exit code."""
         try:
             return super().invoke(context)
+        except typer.Exit:  # of --help, too: it needs none of the imports below
+            raise
         except (OSError, UnicodeDecodeError, ValueError) as error:
             raise options.Failure(str(error), EXIT_CANNOT) from None
         except _refusals() as error:

@@ -14,6 +14,7 @@ from locksmith.core import keys as locksmith_keys
 from locksmith.core import records
 from skydns.core.zone.service import ServiceValue
 from vulcan.core.config import documents
+from vulcan.core.control import node_status, revision
 
 Key = tuple[str, str, type[msgspec.Struct] | None]
 
@@ -52,16 +53,18 @@ _SKYDNS: tuple[Key, ...] = (
     ("/skydns/LOCAL/SKYDNS/NAME", "a record; the key is its name, read backwards", ServiceValue),
 )
 _VULCAN: tuple[Key, ...] = (
-    ("/vulcand/hosts/NAME/host", "a host's key pair", documents.HostDocument),
-    ("/vulcand/listeners/ID", "an address to listen on", documents.ListenerDocument),
-    ("/vulcand/backends/ID/backend", "how servers are talked to", documents.BackendDocument),
-    ("/vulcand/backends/ID/servers/SERVER", "one server", documents.ServerDocument),
-    ("/vulcand/frontends/ID/frontend", "what goes where", documents.FrontendDocument),
+    ("/vulcand/hosts/NAME/host", "a host name with its key pair", documents.HostDocument),
+    ("/vulcand/listeners/ID", "a socket that accepts requests", documents.ListenerDocument),
+    ("/vulcand/backends/ID/backend", "a group of servers", documents.BackendDocument),
+    ("/vulcand/backends/ID/servers/SERVER", "a server", documents.ServerDocument),
+    ("/vulcand/frontends/ID/frontend", "a route to a backend", documents.FrontendDocument),
     (
         "/vulcand/frontends/ID/middlewares/MIDDLEWARE",
-        "what is done on the way",
+        "what a frontend does to requests and responses",
         documents.MiddlewareDocument,
     ),
+    ("/vulcand-status/NODE", "the status of a node; with a TTL", node_status.NodeStatus),
+    ("/vulcand-history/NUMBER", "a revision: a recorded set of changes", revision.Revision),
 )
 
 

@@ -130,13 +130,12 @@ class Table:
         notes: dict[str, list[str]] = {}
         for name, host in self.hosts.items():
             if host.notes:
-                notes[f"{self.prefix}/hosts/{name}/host"] = list(host.notes)
+                notes[self._key(ObjectKind.HOST, name)] = list(host.notes)
         for name in self.middlewares.keys() - self.frontends.keys():
             notes[f"{self.prefix}/frontends/{name}/middlewares"] = ["the frontend is not defined"]
         for name, winner in self.router.shadowed().items():
-            key = f"{self.prefix}/{ObjectKey(ObjectKind.FRONTEND, name).path}"
             text = f"gets no requests: frontend {winner} has the same route and goes first"
-            notes.setdefault(key, []).append(text)
+            notes.setdefault(self._key(ObjectKind.FRONTEND, name), []).append(text)
         return notes
 
     def advanced(self, changes: Changes) -> "Table":
@@ -147,6 +146,9 @@ class Table:
         for entry in changes.entries:
             builder.put(entry)
         return builder.table(changes.index)
+
+    def _key(self, kind: ObjectKind, id_: str) -> str:
+        return f"{self.prefix}/{ObjectKey(kind, id_).path}"
 
     def _why_unavailable(self, backend: str) -> str:
         if backend not in self.backends and backend not in self.servers:

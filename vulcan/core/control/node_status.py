@@ -20,7 +20,7 @@ TTL_S = 60
 class NodeStatus(msgspec.Struct, frozen=True, rename="pascal"):
     """What one node reports.
 
-    `index` is the store's index that the node has reached. `changed` is the index of the newest
+    `Index` is the store's index that the node has reached. `Changed` is the index of the newest
     change that it has applied. A node that has just read everything is past the last change.
     """
 

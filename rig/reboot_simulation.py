@@ -1,12 +1,12 @@
-"""A fleet that needs a reboot, on a virtual clock: our policy code, and Go locksmith's algorithm.
+"""A rollout of reboots on a virtual clock: with our policy, and with Go locksmith's algorithm.
 
-Every host comes at its own moment of the first minute, is down for one to three minutes, and
-with 3 % comes up with its services broken until somebody repairs it half an hour later. A broken
-host is as down to its users as one that reboots.
+Every host needs its reboot at its own moment of the first minute, and is down for one to three
+minutes. With a probability of 3 % its services are broken after the reboot, until somebody repairs
+the host half an hour later. To its users a broken host is as down as one that reboots.
 
-Ours: `policy.decide`, `queue` and `semaphore` decide; a watch tells of a change after 5 to
-50 ms; a broken host keeps its slot. Go's: a lock that fails is tried again after 10, 20, 40, ...
-300 s, and a slot is given back five seconds after the daemon starts, whatever else is broken.
+Ours: `policy.decide`, `queue` and `semaphore` decide; a watch reports a change after 5 to 50 ms; a
+broken host keeps its slot. Go's: a lock that fails is tried again after 10, 20, 40, ... 300 s, and
+a slot is released five seconds after the daemon has started, whatever else is broken.
 """
 
 import heapq
@@ -32,14 +32,14 @@ WATCH_S = (0.005, 0.05)
 # Go's daemon: the first pause is doubled before it is used, and the cap is five minutes.
 GO_FIRST_S, GO_MAX_S = 5.0, 300.0
 GO_RELEASE_S = 5.0
-# Who is further back in the line than this does not act before the next change.
-LOOKING = 30
+# Hosts further back in the queue do not act before the next change.
+ACTIVE = 30
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a roll-out went. `idle_s` adds up the free slots' time while somebody waited."""
+    """The result of a rollout. `idle_s` is the total time of free slots while a host waited."""
 
     rolled_out_s: float
     idle_s: float
@@ -49,8 +49,8 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class World:
-    """The clock, the semaphore, and what is counted of them."""
+class Fleet:
+    """The clock, the semaphore, the hosts, and what is measured."""
 
     rng: random.Random
     hosts: int
@@ -68,11 +68,11 @@ class World:
     finished_s: float = 0.0
 
     def at(self, delay_s: float, what: Callable[[], None]) -> None:
-        """Let something happen later."""
+        """Schedule an event."""
         heapq.heappush(self.events, (self.now_s + delay_s, next(self.number), what))
 
     def run(self) -> Outcome:
-        """Let everything happen."""
+        """Run all events; return the result."""
         while self.events:
             then_s, _, what = heapq.heappop(self.events)
             if self.waiting:
@@ -82,12 +82,12 @@ class World:
         return Outcome(self.finished_s, self.idle_s, self.most_down, len(self.done), self.longest_s)
 
     def arrivals(self, arrive: Callable[[str, int], None]) -> None:
-        """Let each host come at its own moment of the first minute."""
+        """Schedule each host's need of a reboot in the first minute."""
         for order in range(self.hosts):
             self.at(self.rng.uniform(0, ARRIVE_S), partial(arrive, f"h{order:04}", order))
 
-    def take(self, name: str) -> bool:
-        """Try to take a slot."""
+    def acquire(self, name: str) -> bool:
+        """Try to acquire a slot."""
         after = semaphore.acquire(self.slots, name)
         if not isinstance(after, Semaphore):
             return False
@@ -98,8 +98,8 @@ class World:
         del self.waiting[name]
         return True
 
-    def give(self, name: str) -> None:
-        """Give a slot back."""
+    def release(self, name: str) -> None:
+        """Release a slot."""
         after = semaphore.release(self.slots, name)
         assert isinstance(after, Semaphore)
         self.slots = after
@@ -107,96 +107,96 @@ class World:
             self.free_since = self.now_s
 
     def goes_down(self, name: str) -> bool:
-        """Begin a reboot; say whether it will fail."""
+        """Begin a reboot; return whether its services will be broken."""
         self.down.add(name)
         self.most_down = max(self.most_down, len(self.down))
         return self.rng.random() < FAILING
 
     def comes_up(self, name: str) -> None:
-        """Be of use again."""
+        """Serve again."""
         self.down.discard(name)
         self.done.add(name)
         self.finished_s = self.now_s
 
 
-def world(seed: int, hosts: int, slots: int) -> World:
+def fleet_of(seed: int, hosts: int, slots: int) -> Fleet:
     """Return a fleet before its first reboot."""
-    return World(random.Random(seed), hosts, Semaphore(max=slots, listed=True))
+    return Fleet(random.Random(seed), hosts, Semaphore(max=slots, listed=True))
 
 
 def ours(seed: int, hosts: int = HOSTS, slots: int = SLOTS) -> Outcome:
-    """Roll out with locksmithd's policy."""
-    it = world(seed, hosts, slots)
+    """Roll out with the policy of locksmithd."""
+    fleet = fleet_of(seed, hosts, slots)
     rules = Rules(Strategy.ETCD_LOCK, failures_max=hosts)
     woken: dict[str, float] = {}
 
     def group_for(ahead: int) -> GroupFacts:
-        seen_s = it.now_s - it.free_since if it.free_since is not None else 0.0
-        return GroupFacts(it.slots.free, ahead, seen_s)
+        seen_s = fleet.now_s - fleet.free_since if fleet.free_since is not None else 0.0
+        return GroupFacts(fleet.slots.free, ahead, seen_s)
 
     def decide(name: str) -> None:
         woken.pop(name, None)
-        if name not in it.waiting:
+        if name not in fleet.waiting:
             return
-        ahead = queue.position(it.waiting.values(), name)
+        ahead = queue.position(fleet.waiting.values(), name)
         assert ahead is not None
-        now = START + timedelta(seconds=it.now_s)
+        now = START + timedelta(seconds=fleet.now_s)
         step = policy.decide(rules, HostFacts(now, ("kernel",), START), group_for(ahead))
-        if step.action is Action.ACQUIRE and it.take(name):
+        if step.action is Action.ACQUIRE and fleet.acquire(name):
             begin(name)
         elif step.action is Action.WAIT_TURN and step.wait_s != float("inf"):
             wake(name, step.wait_s)
 
     def wake(name: str, delay_s: float) -> None:
-        if woken.get(name, float("inf")) > it.now_s + delay_s:
-            woken[name] = it.now_s + delay_s
-            it.at(delay_s, lambda: decide(name))
+        if woken.get(name, float("inf")) > fleet.now_s + delay_s:
+            woken[name] = fleet.now_s + delay_s
+            fleet.at(delay_s, lambda: decide(name))
 
     def changed() -> None:
-        for waiter in queue.ordered(it.waiting.values())[:LOOKING]:
-            wake(waiter.id, it.rng.uniform(*WATCH_S))
+        for waiter in queue.ordered(fleet.waiting.values())[:ACTIVE]:
+            wake(waiter.id, fleet.rng.uniform(*WATCH_S))
 
     def begin(name: str) -> None:
-        fails = it.goes_down(name)
-        down_s = it.rng.uniform(*DOWN_S)
-        it.at(down_s + (REPAIR_S if fails else 0.0), lambda: end(name))
+        fails = fleet.goes_down(name)
+        down_s = fleet.rng.uniform(*DOWN_S)
+        fleet.at(down_s + (REPAIR_S if fails else 0.0), lambda: end(name))
 
     def end(name: str) -> None:
-        it.comes_up(name)
-        it.give(name)
+        fleet.comes_up(name)
+        fleet.release(name)
         changed()
 
     def arrive(name: str, order: int) -> None:
-        it.waiting[name] = Waiter(name, 0, order)
-        if it.free_since is None and it.slots.free > 0:
-            it.free_since = it.now_s
+        fleet.waiting[name] = Waiter(name, 0, order)
+        if fleet.free_since is None and fleet.slots.free > 0:
+            fleet.free_since = fleet.now_s
         changed()
 
-    it.arrivals(arrive)
-    return it.run()
+    fleet.arrivals(arrive)
+    return fleet.run()
 
 
 def go(seed: int, hosts: int = HOSTS, slots: int = SLOTS) -> Outcome:
-    """Roll out as Go's locksmithd does."""
-    it = world(seed, hosts, slots)
+    """Roll out with the algorithm of Go's locksmithd."""
+    fleet = fleet_of(seed, hosts, slots)
 
     def attempt(name: str, pause_s: float) -> None:
-        if it.take(name):
-            fails = it.goes_down(name)
-            it.at(it.rng.uniform(*DOWN_S), lambda: booted(name, fails=fails))
+        if fleet.acquire(name):
+            fails = fleet.goes_down(name)
+            fleet.at(fleet.rng.uniform(*DOWN_S), lambda: booted(name, fails=fails))
             return
         pause_s = min(GO_MAX_S, pause_s * 2)
-        it.at(pause_s, lambda: attempt(name, pause_s))
+        fleet.at(pause_s, lambda: attempt(name, pause_s))
 
     def booted(name: str, *, fails: bool) -> None:
-        it.at(REPAIR_S if fails else 0.0, lambda: it.comes_up(name))
-        it.at(GO_RELEASE_S, lambda: it.give(name))
+        fleet.at(REPAIR_S if fails else 0.0, lambda: fleet.comes_up(name))
+        fleet.at(GO_RELEASE_S, lambda: fleet.release(name))
 
     def arrive(name: str, order: int) -> None:
-        it.waiting[name] = Waiter(name, 0, order)
-        if it.free_since is None and it.slots.free > 0:
-            it.free_since = it.now_s
+        fleet.waiting[name] = Waiter(name, 0, order)
+        if fleet.free_since is None and fleet.slots.free > 0:
+            fleet.free_since = fleet.now_s
         attempt(name, GO_FIRST_S)
 
-    it.arrivals(arrive)
-    return it.run()
+    fleet.arrivals(arrive)
+    return fleet.run()

@@ -1,6 +1,5 @@
 """`locksmithctl reboot` and `send-need-reboot`."""
 
-import asyncio
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +41,8 @@ def request_reboot(reason: str, sentinel: Path = SENTINEL) -> Output:
 
 
 def _reboot(call: Invocation) -> Output:
+    import asyncio
+
     from locksmith.host import logind
 
     if os.geteuid():

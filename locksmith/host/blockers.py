@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import requests
-
 from daemonkit.host.dbus import BusRefused, BusUnavailable
 from locksmith.host import logind, programs
 
@@ -103,6 +101,8 @@ def package_manager_running(locks: Path = Path("/proc/locks")) -> str:
 
 def url_failed(url: str) -> str:
     """Return why a URL does not answer 2xx."""
+    import requests  # a fifth of the daemon's start, and many hosts never need it
+
     try:
         reply = requests.get(url, timeout=URL_S, allow_redirects=False)
     except requests.RequestException as error:
@@ -114,6 +114,8 @@ def url_failed(url: str) -> str:
 
 def alerts_firing(prometheus: str, ignored: str) -> str:
     """Return the alerts that fire, without those whose name matches `ignored`."""
+    import requests
+
     url = f"{prometheus.rstrip('/')}/api/v1/query"
     query = {"query": 'ALERTS{alertstate="firing"}'}
     try:

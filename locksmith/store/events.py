@@ -13,8 +13,6 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
-import requests
-
 from coordinator.client.core.errors import StoreError
 from daemonkit.observe import logs
 from locksmith.core import records
@@ -130,6 +128,8 @@ def to_journal(event: GroupEvent, group: str, path: str = JOURNAL) -> None:
 
 
 def _post_once(url: str, body: dict[str, object]) -> str:
+    import requests  # a fifth of the daemon's start, and only webhooks need it
+
     data = json.dumps(body).encode()
     headers = {"Content-Type": "application/json"}
     try:

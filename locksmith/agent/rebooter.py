@@ -118,7 +118,9 @@ class Rebooter:
                 if self._reboot.grant and self._view.is_revoked(self._reboot.grant):
                     return SlotLost()
         finally:
-            drain.cancel()
+            if not drain.done():
+                drain.cancel()
+                await asyncio.wait({drain})  # abort.d must not run beside a hook that still ends
         return HooksEnded(drain.result())
 
     async def _publish_draining(self) -> None:

@@ -65,7 +65,7 @@ def _load_config(context: typer.Context, path: Path | None) -> Path | None:
     if unknown:
         names = ", ".join(sorted(known))
         raise typer.BadParameter(f"{path}: unknown key {unknown[0]!r}; there are {names}")
-    given = {known[key].name: _given(context, path, known[key], values[key]) for key in values}
+    given = {str(known[key].name): _given(context, path, known[key], values[key]) for key in values}
     context.default_map = {**(context.default_map or {}), **given}
     return path
 

@@ -182,8 +182,8 @@ def test_help_is_on_stdout(world: World, flag: str) -> None:
     ("arguments", "told"),
     [
         (("--wrokers", "2"), "--wrokers"),
-        (("--workers", "many"), "'--workers': Input should be a valid integer"),
-        (("--workers", "65"), "less than or equal to 64"),
+        (("--workers", "many"), "'--workers': 'many' is not a valid int"),
+        (("--workers", "65"), "65 is not in the range 1<=x<=64"),
         (("extra",), "extra"),
         (("--log-level", "loud"), "'loud' is not one of"),
         (("--status-addr", "127.0.0.1"), "'127.0.0.1' is not an address"),

@@ -122,7 +122,6 @@ complete -c coordctl -n '__coordctl_at coordctl dump' -a snapshot -d 'Print each
 complete -c coordctl -n '__coordctl_at coordctl dump' -a state -d 'Print the state of the coordinator whose --status-addr is at URL'
 complete -c coordctl -n '__coordctl_at coordctl dump' -s h -l help -d 'Show this message and exit.'
 complete -c coordctl -n '__coordctl_at coordctl dump wal' -s h -l help -d 'Show this message and exit.'
-complete -c coordctl -n '__coordctl_at coordctl dump wal' -f -a '(__fish_complete_directories)'
 complete -c coordctl -n '__coordctl_at coordctl dump snapshot' -s h -l help -d 'Show this message and exit.'
 complete -c coordctl -n '__coordctl_at coordctl dump snapshot' -F
 complete -c coordctl -n '__coordctl_at coordctl dump state' -s h -l help -d 'Show this message and exit.'

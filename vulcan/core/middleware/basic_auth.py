@@ -34,7 +34,7 @@ class Users:
 
 
 def matches(secret: str, password: bytes) -> bool:
-    """Whether a password belongs to a secret. The time taken does not depend on the password."""
+    """Whether a password belongs to a secret. The time does not tell how much of it is right."""
     if found := _SCRYPT.fullmatch(secret):
         rounds, block, lanes = (int(number) for number in found.groups()[:3])
         try:

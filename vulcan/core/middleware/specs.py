@@ -47,7 +47,7 @@ class RewriteSpec:
 
 @dataclass(frozen=True, slots=True)
 class FallbackResponse:
-    """A response that an open breaker sends instead of a server's."""
+    """A response that a tripped breaker sends instead of a server's."""
 
     status: int
     content_type: str
@@ -56,7 +56,7 @@ class FallbackResponse:
 
 @dataclass(frozen=True, slots=True)
 class FallbackRedirect:
-    """A redirect that an open breaker sends."""
+    """A redirect that a tripped breaker sends."""
 
     url: str
     preserve_path: bool

@@ -1,4 +1,4 @@
-"""A running proxy, servers that do what a test says, and clients that see every byte."""
+"""A running proxy, servers with scripts, and clients that see every byte."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 @dataclass
 class Call:
-    """One request as a server got it. `number` counts those of its connection, from 1."""
+    """One request at a server. `number` counts the requests of its connection, from 1."""
 
     head: bytes
     reader: Reader
@@ -45,7 +45,7 @@ class Call:
                 return value.strip()
         return None
 
-    async def say(self, data: bytes) -> None:
+    async def send(self, data: bytes) -> None:
         """Send bytes as they are."""
         self.writer.write(data)
         await self.writer.drain()
@@ -65,19 +65,19 @@ class Call:
 Script = Callable[[Call], Awaitable[None]]
 
 
-def says(answer: bytes) -> Script:
-    """Answer every request, once its body is there, with these bytes."""
+def respond_with(answer: bytes) -> Script:
+    """Respond to every request, after its body, with these bytes."""
 
     async def script(call: Call) -> None:
         await call.body()
-        await call.say(answer)
+        await call.send(answer)
 
     return script
 
 
-def tells(body: str) -> Script:
-    """Answer with a body."""
-    return says(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+def respond_text(body: str) -> Script:
+    """Respond with a text."""
+    return respond_with(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
 
 
 class Origin:
@@ -95,7 +95,7 @@ class Origin:
 
     @property
     def url(self) -> str:
-        """What a server key says."""
+        """The URL for a server key."""
         return f"http://127.0.0.1:{self.port}"
 
     async def _listen(self) -> None:
@@ -134,11 +134,11 @@ class Origin:
                 await writer.wait_closed()
 
     def start(self) -> None:
-        """Listen, on the port of before when there was one."""
+        """Listen, on the same port as before if there was one."""
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(5)
 
     def close(self) -> None:
-        """Stop listening and cut every connection, as a process that ends does."""
+        """Stop listening and cut every connection, like a process that ends."""
 
         async def close() -> None:
             if self._socket.fileno() >= 0:
@@ -164,8 +164,8 @@ class Origin:
 
 
 @dataclass
-class Answer:
-    """An answer as a client got it; `whole` is False when it broke off."""
+class Response:
+    """A response at a client; `whole` is False when it broke off."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -190,15 +190,15 @@ class Client:
         self.file = self.sock.makefile("rb")
 
     def makefile(self, _mode: str) -> io.BufferedIOBase:
-        """Let answers of one connection share what was read ahead."""
+        """Let the responses of one connection share the read buffer."""
         return _Shared(self.file)
 
     def send(self, text: str | bytes) -> None:
-        """Send bytes; a text's lines are as written."""
+        """Send bytes or a text, unchanged."""
         self.sock.sendall(text.encode() if isinstance(text, str) else text)
 
-    def answer(self, method: str = "GET") -> Answer:
-        """Read one answer."""
+    def response(self, method: str = "GET") -> Response:
+        """Read one response."""
         response = http.client.HTTPResponse(self, method=method)  # type: ignore[arg-type]
         response.begin()
         body, whole = b"", True
@@ -208,12 +208,12 @@ class Client:
             body, whole = short.partial, False
         except ConnectionError:
             whole = False
-        return Answer(response.status, response.headers, body, whole, response.version)
+        return Response(response.status, response.headers, body, whole, response.version)
 
-    def ask(self, head: str, body: bytes = b"") -> Answer:
-        """Send a request, its lines without ends, and read the answer."""
+    def request(self, head: str, body: bytes = b"") -> Response:
+        """Send a request, given as lines, and read the response."""
         self.send("\r\n".join([*head.split("\n"), "", ""]).encode() + body)
-        return self.answer(head.partition(" ")[0])
+        return self.response(head.partition(" ")[0])
 
     @property
     def is_closed(self) -> bool:
@@ -273,25 +273,25 @@ class Vulcand(Running):
         return self
 
     def state(self) -> dict[str, Any]:
-        """What /debug/state shows."""
+        """Return /debug/state."""
         return _json(f"{self.status_url}/debug/state")
 
     def api(self, path: str) -> dict[str, Any]:
-        """What the API answers."""
+        """Return a document of the API."""
         return _json(f"http://127.0.0.1:{self.api_port}{path}")
 
     def metric(self, name: str, **labels: str) -> float:
-        """The value of a metric, 0 while it is not there."""
+        """Return the value of a metric, 0 without one."""
         with urllib.request.urlopen(f"{self.status_url}/metrics", timeout=5) as reply:
             lines = reply.read().decode().splitlines()
         inner = ",".join(f'{label}="{labels[label]}"' for label in sorted(labels))
         wanted = f"{name}{{{inner}}} " if inner else f"{name} "
         return sum(float(line.split()[-1]) for line in lines if line.startswith(wanted))
 
-    def get(self, path: str = "/", host: str = "h") -> Answer:
-        """Ask on a connection of its own."""
+    def get(self, path: str = "/", host: str = "h") -> Response:
+        """Send a GET on a new connection."""
         with Client(self.port) as client:
-            return client.ask(f"GET {path} HTTP/1.1\nHost: {host}\nConnection: close")
+            return client.request(f"GET {path} HTTP/1.1\nHost: {host}\nConnection: close")
 
 
 def _json(url: str) -> dict[str, Any]:
@@ -334,11 +334,11 @@ class Site:
         self.put(entry.key.removeprefix(f"{vulcan_keys.PREFIX}/"), entry.value, ttl_s)
 
     def settle(self) -> None:
-        """Wait until the proxy's supervisor has the last written key."""
+        """Wait until the last written key is in force in the supervisor."""
         wait_until(lambda: self.vulcand.state()["index"] >= self._index, "the keys in force")
 
     def route(self, origin: Origin, host: str, **settings: object) -> None:
-        """Send a host's requests to one origin, and wait until they go there."""
+        """Route a host to one origin, and wait until its requests go there."""
         self.server("s", origin.url, host)
         self.frontend(host, f'Host("{host}")', host, **settings)
         wait_until(lambda: self.routes(host), f"{host} routed", 5)
@@ -346,15 +346,15 @@ class Site:
     def routes(self, host: str) -> bool:
         """Whether requests of a host have a frontend in the workers."""
         with Client(self.vulcand.port) as client:
-            # The Connection field is refused once there is a route, and no server is asked.
+            # With a route, this Connection field is refused before a server gets the request.
             asked = f"GET / HTTP/1.1\nHost: {host}\nConnection: host"
-            return client.ask(asked).status == 400
+            return client.request(asked).status == 400
 
 
 @contextlib.contextmanager
 def site(
     directory: Path, store_url: str, *arguments: str, prefix: str = "vulcand"
 ) -> Iterator[Site]:
-    """Run a proxy over a store that runs."""
+    """Run a proxy over a running store."""
     with Vulcand(directory, store_url, *arguments, prefix=prefix) as vulcand:
         yield Site(vulcand.serving(), connect(store_url), f"/{prefix}")

@@ -1,6 +1,6 @@
-"""Asks one address, each time on a new connection, until its input ends; prints what it got.
+"""Sends requests to one address until its input ends; prints the results.
 
-Run on the network of hosts, where the tests themselves are not.
+Each request has a new connection. It runs on the network of the simulated hosts.
 """
 
 import collections
@@ -11,12 +11,12 @@ import sys
 import time
 
 EVERY_S = 0.02
-# A connection may wait in a socket's queue while a service is replaced on a busy machine.
+# While a service is replaced on a busy machine, a connection may wait in the socket's queue.
 WAIT_S = 60.0
 
 
 def ask(address: str, number: int) -> str:
-    """Return an answer's status, or how the request failed."""
+    """Return the status of a response, or how the request failed."""
     connection = http.client.HTTPConnection(address, timeout=WAIT_S)
     try:
         if number % 2:
@@ -33,7 +33,7 @@ def ask(address: str, number: int) -> str:
 
 
 def main(address: str) -> None:
-    """Ask until nobody wants to know any more."""
+    """Send requests until the input ends."""
     answers: collections.Counter[str] = collections.Counter()
     slowest_s, number = 0.0, 0
     while not select.select([sys.stdin], [], [], EVERY_S)[0]:

@@ -62,7 +62,7 @@ def test_vulcands_own_flags_have_the_same_meaning(tmp_path: Path):
         with Running(command, tmp_path / "vulcand.log", **environment) as running:
             running.wait_for(lambda: answers(f"http://127.0.0.1:{api}/v2/status"), "the API")
             with Client(port) as client:
-                assert client.ask("GET / HTTP/1.1\nHost: h").status == 404
+                assert client.request("GET / HTTP/1.1\nHost: h").status == 404
 
 
 # What systemd does: the socket is descriptor 3, and the variables name the started process.
@@ -89,7 +89,7 @@ def test_it_serves_on_a_socket_that_systemd_passes(tmp_path: Path):
         ) as process:
             try:
                 with Client(listening.getsockname()[1]) as client:
-                    assert client.ask("GET / HTTP/1.1\nHost: h").status == 404
+                    assert client.request("GET / HTTP/1.1\nHost: h").status == 404
             finally:
                 process.terminate()
                 process.communicate(timeout=20)

@@ -1,6 +1,6 @@
-"""Every request is answered once, whatever is done to keys, servers, workers, binary and store.
+"""Every request is answered once while keys, servers, workers, binary and store come and go.
 
-`make ledger MINUTES=n` does it for longer, with the store away for a third of that time.
+`make ledger MINUTES=n` runs for longer; the store is down for a third of that time.
 """
 
 import contextlib
@@ -15,12 +15,18 @@ import pytest
 
 from rig.processes import Coordinator, wait_until
 from rig.vulcan_site import Origin, Site, site
-from tests.vulcan.request_ledger import Asked, Book, Harm, Load, judge
+from tests.vulcan.request_ledger import (
+    InjectedFault,
+    LoadGenerator,
+    RequestLedger,
+    SentRequest,
+    judge,
+)
 
 MINUTES = float(os.environ.get("LEDGER_MINUTES", "0"))
 SEED = int(os.environ.get("LEDGER_SEED", "0")) or random.randrange(1, 1 << 30)
 WORKERS = 2
-# A step's own time; on a busy machine all of them may take far longer.
+# The time of one step. On a busy machine a step may take far longer.
 STEP_S = 0.3
 DEADLINE_S = 60.0
 
@@ -33,64 +39,66 @@ def gone(pid: int) -> bool:
         return True
 
 
-class Troubles:
-    """What is done while requests come."""
+class FaultInjector:
+    """Injects faults and changes while requests come."""
 
-    def __init__(self, live: Site, book: Book, store: Coordinator, directory: Path) -> None:
+    def __init__(
+        self, live: Site, ledger: RequestLedger, store: Coordinator, directory: Path
+    ) -> None:
         self.live = live
-        self.book = book
+        self.ledger = ledger
         self.store = store
         self.directory = directory
         self.pid = live.vulcand.process.pid
         self.upgrades = 0
-        self.outages_s = 0.0
-        self._turns = 0
+        self.store_down_s = 0.0
+        self._rounds = 0
 
-    def keys_churn(self) -> None:
-        """Frontends and settings come, change and go."""
-        self._turns += 1
-        self.live.frontend("other", f'Host("other{self._turns}")')
-        self.live.backend("b", Timeouts={"Dial": f"{5 + self._turns % 5}s"})
-        guard = {"Type": "connlimit", "Middleware": {"Connections": 1000 + self._turns}}
+    def change_keys(self) -> None:
+        """Add, change and remove frontends and settings."""
+        self._rounds += 1
+        self.live.frontend("other", f'Host("other{self._rounds}")')
+        self.live.backend("b", Timeouts={"Dial": f"{5 + self._rounds % 5}s"})
+        guard = {"Type": "connlimit", "Middleware": {"Connections": 1000 + self._rounds}}
         self.live.put("frontends/f/middlewares/guard", guard)
         time.sleep(STEP_S)
         self.live.delete("frontends/f/middlewares/guard")
         self.live.delete("frontends/other")
 
-    def a_server_comes_and_goes(self) -> None:
-        """Its key goes first, and then the server, as a deploy does it."""
-        with Origin(self.book.note) as server:
-            self.live.server("guest", server.url)
-            wait_until(lambda: server.calls, "the guest is asked", DEADLINE_S)
-            self.live.delete("backends/b/servers/guest")
+    def replace_a_server(self) -> None:
+        """Remove the key first and then the server, as a deploy does."""
+        with Origin(self.ledger.note) as server:
+            self.live.server("new", server.url)
+            wait_until(lambda: server.calls, "a request at the new server", DEADLINE_S)
+            self.live.delete("backends/b/servers/new")
             self._wait_for_no_connection(server)
 
-    def a_server_key_expires(self) -> None:
-        with Origin(self.book.note) as server:
-            self.live.server("passing", server.url, ttl_s=1)
-            wait_until(lambda: server.calls, "the passing one is asked", DEADLINE_S)
+    def let_a_server_key_expire(self) -> None:
+        with Origin(self.ledger.note) as server:
+            self.live.server("expiring", server.url, ttl_s=1)
+            wait_until(lambda: server.calls, "a request at the expiring server", DEADLINE_S)
             self._wait_for_no_connection(server)
 
-    def a_server_is_cut_off(self) -> None:
-        """It ends without a word, in the middle of what it does; its key goes later."""
-        with Origin(self.book.note) as server:
+    def cut_a_server_off(self) -> None:
+        """Cut the server off in the middle of requests, and remove its key later."""
+        with Origin(self.ledger.note) as server:
             self.live.server("doomed", server.url)
-            wait_until(lambda: server.calls, "the doomed one is asked", DEADLINE_S)
-            with self.book.harm("server"):
+            wait_until(lambda: server.calls, "a request at the doomed server", DEADLINE_S)
+            with self.ledger.fault("server"):
                 server.close()
             time.sleep(STEP_S)
             self.live.delete("backends/b/servers/doomed")
             time.sleep(STEP_S)
 
-    def a_worker_is_killed(self) -> None:
+    def kill_a_worker(self) -> None:
         state = wait_until(self._settled, "all workers are there", DEADLINE_S)
-        victim = state[self._turns % WORKERS]
-        with self.book.harm("worker"):
+        victim = state[self._rounds % WORKERS]
+        with self.ledger.fault("worker"):
             os.kill(victim, signal.SIGKILL)
             wait_until(lambda: gone(victim), "the worker is gone", DEADLINE_S)
         wait_until(lambda: victim not in (self._settled() or [victim]), "replaced", DEADLINE_S)
 
-    def the_binary_is_upgraded(self) -> None:
+    def upgrade_the_binary(self) -> None:
         before, self.upgrades = self.pid, self.upgrades + 1
         os.kill(before, signal.SIGUSR2)
         wait_until(lambda: len(self._successors()) == self.upgrades, "a successor", DEADLINE_S)
@@ -99,19 +107,21 @@ class Troubles:
             assert self.live.vulcand.process.wait(DEADLINE_S) == 0
         wait_until(lambda: gone(before), "the predecessor ends", DEADLINE_S)
 
-    def the_store_is_away(self, seconds: float, meanwhile: tuple[Callable[[], None], ...]) -> None:
+    def take_the_store_down(
+        self, seconds: float, meanwhile: tuple[Callable[[], None], ...]
+    ) -> None:
         began_s = time.monotonic()
         self.store.kill()
         for step in meanwhile:
             step()
         time.sleep(max(0.0, seconds - (time.monotonic() - began_s)))
-        self.outages_s += time.monotonic() - began_s
+        self.store_down_s += time.monotonic() - began_s
         port = int(self.store.url.rpartition(":")[2])
         self.store = Coordinator(self.directory, port=port)
-        self.a_server_comes_and_goes()
+        self.replace_a_server()
 
     def end(self) -> None:
-        """End the proxy of now, which may be a successor, and the store."""
+        """Stop the current proxy, which may be a successor, and the store."""
         if self.pid != self.live.vulcand.process.pid:
             with contextlib.suppress(ProcessLookupError):  # what failed before says why
                 os.kill(self.pid, signal.SIGTERM)
@@ -131,99 +141,97 @@ class Troubles:
         return [int(line.rpartition("pid=")[2]) for line in found]
 
     def _wait_for_no_connection(self, server: Origin) -> None:
-        """A server without a key is let go by every worker; then it may end."""
+        """Wait until every worker has closed its connections to a server without a key."""
         wait_until(lambda: server.closed == server.connections, "it is let go", DEADLINE_S)
 
 
 @pytest.fixture
-def troubles(tmp_path: Path) -> Iterator[Troubles]:
-    book = Book()
+def injector(tmp_path: Path) -> Iterator[FaultInjector]:
+    ledger = RequestLedger()
     arguments = ("--workers", str(WORKERS), "--state-dir", str(tmp_path / "state"))
     store = Coordinator(tmp_path)
     with (
-        Origin(book.note) as one,
-        Origin(book.note) as two,
+        Origin(ledger.note) as one,
+        Origin(ledger.note) as two,
         site(tmp_path, store.url, *arguments) as live,
     ):
         live.server("one", one.url)
         live.server("two", two.url)
         live.frontend("f", 'PathPrefix("/")')
         wait_until(lambda: live.vulcand.get("/0").status == 200, "routed", DEADLINE_S)
-        running = Troubles(live, book, store, tmp_path)
+        running = FaultInjector(live, ledger, store, tmp_path)
         try:
             yield running
         finally:
             running.end()
 
 
-def judged(load: Load, troubles: Troubles) -> None:
-    counts, wrong = judge(load.asked, troubles.book.seen, troubles.book.harms)
+def assert_all_excused(load: LoadGenerator, injector: FaultInjector) -> None:
+    counts, wrong = judge(load.sent, injector.ledger.seen, injector.ledger.faults)
     report = " · ".join(f"{kind}: {count}" for kind, count in sorted(counts.items()))
-    slowest = max(one.ended_s - one.began_s for one in load.asked if one.status)
-    print(f"\n{len(load.asked)} requests · {report} · slowest {slowest:.2f} s")
-    print(f"{troubles.upgrades} upgrades · {len(troubles.book.harms)} harms · ", end="")
-    print(f"store away {troubles.outages_s:.0f} s · seed {SEED}")
+    slowest = max(one.ended_s - one.began_s for one in load.sent if one.status)
+    print(f"\n{len(load.sent)} requests · {report} · slowest {slowest:.2f} s")
+    print(f"{injector.upgrades} upgrades · {len(injector.ledger.faults)} faults · ", end="")
+    print(f"store down {injector.store_down_s:.0f} s · seed {SEED}")
     assert wrong == []
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.skipif(MINUTES > 0, reason="the long form runs")
-def test_every_request_is_answered_once_whatever_changes(troubles: Troubles):
-    with Load(troubles.live.vulcand.port) as load:
-        troubles.keys_churn()
-        troubles.a_server_comes_and_goes()
-        troubles.a_server_is_cut_off()
-        troubles.a_worker_is_killed()
-        troubles.the_store_is_away(
-            1.0, (troubles.a_worker_is_killed, troubles.the_binary_is_upgraded)
-        )
-    judged(load, troubles)
-    assert len(load.asked) > 100
+def test_every_request_is_answered_once_during_changes_and_faults(injector: FaultInjector):
+    with LoadGenerator(injector.live.vulcand.port) as load:
+        injector.change_keys()
+        injector.replace_a_server()
+        injector.cut_a_server_off()
+        injector.kill_a_worker()
+        injector.take_the_store_down(1.0, (injector.kill_a_worker, injector.upgrade_the_binary))
+    assert_all_excused(load, injector)
+    assert len(load.sent) > 100
 
 
 @pytest.mark.timeout(MINUTES * 60 * 4 + 240)
 @pytest.mark.skipif(MINUTES == 0, reason="make ledger MINUTES=n")
-def test_every_request_is_answered_once_for_minutes(troubles: Troubles):
+def test_every_request_is_answered_once_for_many_minutes(injector: FaultInjector):
     rng = random.Random(SEED)
     steps = (
-        troubles.keys_churn,
-        troubles.a_server_comes_and_goes,
-        troubles.a_server_key_expires,
-        troubles.a_server_is_cut_off,
-        troubles.a_worker_is_killed,
-        troubles.the_binary_is_upgraded,
+        injector.change_keys,
+        injector.replace_a_server,
+        injector.let_a_server_key_expire,
+        injector.cut_a_server_off,
+        injector.kill_a_worker,
+        injector.upgrade_the_binary,
     )
-    away = (troubles.a_worker_is_killed, troubles.the_binary_is_upgraded)
+    meanwhile = (injector.kill_a_worker, injector.upgrade_the_binary)
     end_s = time.monotonic() + MINUTES * 60
-    with Load(troubles.live.vulcand.port) as load:
-        troubles.the_store_is_away(MINUTES * 20, away)
+    with LoadGenerator(injector.live.vulcand.port) as load:
+        injector.take_the_store_down(MINUTES * 20, meanwhile)
         while time.monotonic() < end_s:
             rng.choice(steps)()
-    judged(load, troubles)
+    assert_all_excused(load, injector)
 
 
 GET, POST = "GET", "POST"
-KILL, CUT = Harm("worker", 10.0, 11.0), Harm("server", 20.0, 21.0)
+KILL, CUT = InjectedFault("worker", 10.0, 11.0), InjectedFault("server", 20.0, 21.0)
 
 
 @pytest.mark.parametrize(
-    ("asked", "times", "kind"),
+    ("sent", "times", "kind"),
     [
-        (Asked(1, POST, 0, 1, 200), 1, "POST 200"),
-        (Asked(2, GET, 0, 1, 200), 2, "GET 200 after a second try"),
-        (Asked(1, POST, 0, 1, 200), 2, "wrong: a POST twice"),
-        (Asked(1, POST, 0, 1, 200), 0, "wrong: nobody saw it"),
-        (Asked(97, POST, 0, 1, 503), 1, "POST 503"),
-        (Asked(97, POST, 0, 1, 200), 1, "wrong: status"),
-        (Asked(2, GET, 0, 1, 503), 1, "wrong: status"),
-        (Asked(1, POST, 9, 12, 0), 1, "lost with its worker"),
-        (Asked(1, POST, 11.5, 12, 0), 1, "wrong: no answer"),
-        (Asked(1, POST, 20.5, 20.6, 502), 0, "lost with its server"),
-        (Asked(2, GET, 20.5, 20.6, 502), 0, "wrong: status"),
-        (Asked(1, POST, 10.5, 10.6, 502), 0, "wrong: status"),
+        (SentRequest(1, POST, 0, 1, 200), 1, "POST 200"),
+        (SentRequest(2, GET, 0, 1, 200), 2, "GET 200 after a retry"),
+        (SentRequest(1, POST, 0, 1, 200), 2, "wrong: a POST twice"),
+        (SentRequest(1, POST, 0, 1, 200), 0, "wrong: no server saw it"),
+        (SentRequest(97, POST, 0, 1, 503), 1, "POST 503"),
+        (SentRequest(97, POST, 0, 1, 200), 1, "wrong: status"),
+        (SentRequest(2, GET, 0, 1, 503), 1, "wrong: status"),
+        (SentRequest(1, POST, 9, 12, 0), 1, "lost with its worker"),
+        (SentRequest(1, POST, 11.5, 12, 0), 1, "wrong: no answer"),
+        (SentRequest(1, POST, 20.5, 20.6, 502), 0, "lost with its server"),
+        (SentRequest(2, GET, 20.5, 20.6, 502), 0, "wrong: status"),
+        (SentRequest(1, POST, 10.5, 10.6, 502), 0, "wrong: status"),
     ],
 )
-def test_the_judge_excuses_what_was_done_on_purpose_alone(asked: Asked, times: int, kind: str):
-    counts, wrong = judge([asked], {asked.id: times}, [KILL, CUT])
+def test_the_judge_excuses_only_injected_faults(sent: SentRequest, times: int, kind: str):
+    counts, wrong = judge([sent], {sent.id: times}, [KILL, CUT])
     assert list(counts) == [kind]
     assert bool(wrong) == kind.startswith("wrong")

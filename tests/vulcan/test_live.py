@@ -1,4 +1,4 @@
-"""A running proxy: what middlewares, listeners, TLS, tunnels and upgrades do to real clients."""
+"""A running proxy with real clients: middlewares, listeners, TLS, tunnels and hot upgrades."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ from websockets.sync.server import serve
 
 from rig.processes import Coordinator, free_port, wait_until
 from rig.vulcan_certificates import make_pair
-from rig.vulcan_site import Client, Origin, Site, Vulcand, site, tells
+from rig.vulcan_site import Client, Origin, Site, Vulcand, respond_text, site
 from vulcan.core.config.secretbox import SealKeys
 
 KEY = "6b" * 32
@@ -36,8 +36,8 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield running
 
 
-def test_a_middleware_works_as_soon_as_its_key_is_there(live: Site, host: str):
-    with Origin(tells("in")) as origin:
+def test_a_middleware_works_as_soon_as_its_key_is_written(live: Site, host: str):
+    with Origin(respond_text("in")) as origin:
         live.route(origin, host)
         guard = {"Type": "ipallow", "Middleware": {"Deny": ["127.0.0.0/8"]}}
         live.put(f"frontends/{host}/middlewares/guard", guard)
@@ -46,17 +46,17 @@ def test_a_middleware_works_as_soon_as_its_key_is_there(live: Site, host: str):
         wait_until(lambda: live.vulcand.get(host=host).status == 200, "let in")
 
 
-def test_a_listener_comes_and_goes_with_its_key_and_keeps_to_its_scope(live: Site, host: str):
+def test_a_listener_follows_its_key_and_serves_only_its_scope(live: Site, host: str):
     port = free_port()
     document = {"Protocol": "http", "Address": {"Network": "tcp", "Address": f"127.0.0.1:{port}"}}
-    with Origin(tells("here")) as origin:
+    with Origin(respond_text("here")) as origin:
         live.route(origin, host)
         live.put("listeners/extra", {**document, "Scope": f'Host("{host}")'})
 
         def status(name: str) -> int:
             try:
                 with Client(port) as client:
-                    return client.ask(f"GET / HTTP/1.1\nHost: {name}\nConnection: close").status
+                    return client.request(f"GET / HTTP/1.1\nHost: {name}\nConnection: close").status
             except OSError:
                 return 0
 
@@ -85,7 +85,7 @@ def names_shown(port: int, name: str) -> str:
         return ""
 
 
-def test_tls_shows_the_certificate_of_the_name_and_a_new_one_at_once(live: Site, host: str):
+def test_tls_uses_the_certificate_of_the_name_and_a_new_one_at_once(live: Site, host: str):
     port = free_port()
     address = {"Network": "tcp", "Address": f"127.0.0.1:{port}"}
     live.put("hosts/one.example/host", {"Settings": {"KeyPair": sealed("one.example")}})
@@ -124,8 +124,8 @@ def test_a_websocket_carries_text_bytes_and_large_messages_both_ways(live: Site,
             thread.join(10)
 
 
-def test_a_failing_server_is_left_out_by_its_health_check(live: Site, host: str):
-    with Origin(tells("good")) as good, Origin(tells("bad")) as bad:
+def test_a_server_whose_health_check_fails_gets_no_requests(live: Site, host: str):
+    with Origin(respond_text("good")) as good, Origin(respond_text("bad")) as bad:
         bad.close()
         live.backend(host, HealthCheck={"Path": "/up", "Interval": "50ms", "Fall": 1})
         live.server("good", good.url, host)
@@ -136,8 +136,8 @@ def test_a_failing_server_is_left_out_by_its_health_check(live: Site, host: str)
         assert {live.vulcand.get(host=host).body for _ in range(6)} == {b"good"}
 
 
-def test_the_access_log_has_a_line_for_a_request(live: Site, host: str):
-    with Origin(tells("ok")) as origin:
+def test_the_access_log_has_a_line_for_each_request(live: Site, host: str):
+    with Origin(respond_text("ok")) as origin:
         live.route(origin, host)
         live.vulcand.get("/logged", host)
         log = live.vulcand.log.parent / "access.log"
@@ -155,7 +155,7 @@ def test_a_successor_takes_over_and_no_connection_is_refused(tmp_path: Path):
     with (
         Coordinator(tmp_path) as store,
         site(tmp_path, store.url) as live,
-        Origin(tells("ok")) as origin,
+        Origin(respond_text("ok")) as origin,
     ):
         live.server("s", origin.url)
         live.frontend("f", ANY)
@@ -181,7 +181,7 @@ def test_a_successor_that_does_not_start_changes_nothing(tmp_path: Path):
     with (
         Coordinator(tmp_path) as store,
         site(tmp_path, store.url, "--api-token-file", str(token)) as live,
-        Origin(tells("ok")) as origin,
+        Origin(respond_text("ok")) as origin,
     ):
         live.server("s", origin.url)
         live.frontend("f", ANY)
@@ -207,7 +207,7 @@ def vctl(live: Site, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 
-def test_vctl_writes_shows_explains_and_removes(live: Site, host: str):
+def test_vctl_writes_shows_explains_and_removes_objects(live: Site, host: str):
     made = vctl(live, "upsert", "backend", json.dumps({"Id": host, "Type": "http"}))
     assert (made.returncode, made.stdout) == (0, "OK: backend upserted\n"), made.stderr
     wait_until(lambda: vctl(live, "show", "backend", "--id", host).returncode == 0, "shown")

@@ -13,7 +13,17 @@ from pathlib import Path
 import pytest
 
 from rig.processes import Coordinator, wait_until
-from rig.vulcan_site import OK, Call, Client, Origin, Site, Vulcand, says, site, tells
+from rig.vulcan_site import (
+    OK,
+    Call,
+    Client,
+    Origin,
+    Site,
+    Vulcand,
+    respond_text,
+    respond_with,
+    site,
+)
 
 PATH = 'Path("/")'
 
@@ -38,7 +48,7 @@ class Load:
         client = Client(self.port)
         try:
             while not self.stopping:
-                answer = client.ask("GET / HTTP/1.1\nHost: h")
+                answer = client.request("GET / HTTP/1.1\nHost: h")
                 self.answers.append((answer.status, answer.body))
                 if not keep or answer.headers["Connection"] == "close":
                     client.close()
@@ -77,7 +87,7 @@ def load(vulcand: Vulcand, clients: int = 4) -> Iterator[Load]:
 
 
 def test_a_key_is_in_force_within_a_second(live: Site):
-    with Origin(tells("one")) as one, Origin(tells("two")) as two:
+    with Origin(respond_text("one")) as one, Origin(respond_text("two")) as two:
         assert live.vulcand.get().status == 404
         spent_s = []
         for origin, body in ((one, b"one"), (two, b"two"), (one, b"one")):
@@ -92,7 +102,7 @@ def test_a_key_is_in_force_within_a_second(live: Site):
 
 
 def test_keys_may_be_written_in_any_order(live: Site):
-    with Origin(tells("here")) as origin:
+    with Origin(respond_text("here")) as origin:
         live.frontend("f", PATH)
         wait_until(lambda: live.vulcand.get().status == 503, "the pending frontend")
         assert live.vulcand.state()["pending_frontends"] == {"f": "backend b is not defined"}
@@ -108,7 +118,7 @@ def test_keys_may_be_written_in_any_order(live: Site):
 
 
 def test_adding_and_removing_servers_under_load_fails_no_request(live: Site):
-    with Origin(tells("a")) as one, Origin(tells("b")) as two:
+    with Origin(respond_text("a")) as one, Origin(respond_text("b")) as two:
         live.server("a", one.url)
         live.frontend("f", PATH)
         wait_until(lambda: live.vulcand.get().status == 200, "the route")
@@ -137,9 +147,9 @@ def test_a_server_whose_key_expires_gets_no_new_requests_and_finishes_its_old_on
     async def slow(call: Call) -> None:
         if b"/slow" in call.head:
             await asyncio.to_thread(release.wait, 20)
-        await call.say(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow")
+        await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow")
 
-    with Origin(slow) as leaving, Origin(tells("stay")) as staying:
+    with Origin(slow) as leaving, Origin(respond_text("stay")) as staying:
         live.server("leaving", leaving.url, ttl_s=2)
         live.frontend("f", 'Path("/<x>")')
         wait_until(lambda: live.vulcand.get().body == b"slow", "the server in force")
@@ -151,7 +161,7 @@ def test_a_server_whose_key_expires_gets_no_new_requests_and_finishes_its_old_on
             assert [live.vulcand.get().body for _ in range(4)] == [b"stay"] * 4
             assert len(leaving.calls) == before
             release.set()
-            assert client.answer().body == b"slow"
+            assert client.response().body == b"slow"
 
 
 BAD_SERVER = {"URL": "nowhere"}
@@ -159,7 +169,7 @@ BAD_SERVER = {"URL": "nowhere"}
 
 def test_an_invalid_key_is_refused_and_its_last_good_value_stays_in_force(live: Site):
     key = f"{live.prefix}/backends/b/servers/s"
-    with Origin(tells("good")) as origin, Origin(tells("new")) as new:
+    with Origin(respond_text("good")) as origin, Origin(respond_text("new")) as new:
         live.server("s", origin.url)
         live.frontend("f", PATH)
         wait_until(lambda: live.vulcand.get().body == b"good", "the route")
@@ -187,8 +197,8 @@ def test_an_invalid_key_is_refused_and_its_last_good_value_stays_in_force(live: 
 
 def test_an_outage_of_the_store_changes_nothing(tmp_path: Path):
     with (
-        Origin(tells("one")) as one,
-        Origin(tells("two")) as two,
+        Origin(respond_text("one")) as one,
+        Origin(respond_text("two")) as two,
         Coordinator(tmp_path) as store,
         site(tmp_path, store.url) as live,
     ):
@@ -206,7 +216,7 @@ def test_an_outage_of_the_store_changes_nothing(tmp_path: Path):
 
 def test_a_proxy_starts_from_its_snapshot_while_the_store_is_away(tmp_path: Path):
     kept = str(tmp_path / "state")
-    with Origin(tells("one")) as origin, Coordinator(tmp_path) as store:
+    with Origin(respond_text("one")) as origin, Coordinator(tmp_path) as store:
         with site(tmp_path, store.url, "--state-dir", kept) as live:
             live.server("s", origin.url)
             live.frontend("f", PATH)
@@ -230,7 +240,7 @@ def test_a_killed_worker_is_replaced_while_the_port_keeps_serving(tmp_path: Path
     with (
         Coordinator(tmp_path) as store,
         site(tmp_path, store.url, "--workers", "2") as live,
-        Origin(tells("ok")) as origin,
+        Origin(respond_text("ok")) as origin,
     ):
         live.server("s", origin.url)
         live.frontend("f", PATH)
@@ -255,7 +265,7 @@ def test_on_sigterm_requests_in_flight_finish_and_the_exit_code_is_0(tmp_path: P
 
     async def script(call: Call) -> None:
         await asyncio.to_thread(release.wait, 10)
-        await call.say(OK)
+        await call.send(OK)
 
     with (
         Coordinator(tmp_path) as store,
@@ -271,7 +281,7 @@ def test_on_sigterm_requests_in_flight_finish_and_the_exit_code_is_0(tmp_path: P
             live.vulcand.process.send_signal(signal.SIGTERM)
             wait_until(lambda: refused(live.vulcand), "no more connections")
             release.set()
-            answer = client.answer()
+            answer = client.response()
             assert (answer.body, answer.headers["Connection"]) == (b"ok", "close")
         assert live.vulcand.process.wait(10) == 0  # a second signal would cut the drain
 
@@ -319,12 +329,12 @@ def test_the_api_shows_the_objects_in_force(live: Site):
     (frontend,) = live.vulcand.api("/v2/frontends")["Frontends"]
     assert (frontend["Route"], frontend["Settings"]["PassHostHeader"]) == (PATH, True)
     with Client(live.vulcand.api_port) as client:
-        answer = client.ask("PATCH /v2/backends HTTP/1.1\nHost: h\nContent-Length: 2", b"{}")
+        answer = client.request("PATCH /v2/backends HTTP/1.1\nHost: h\nContent-Length: 2", b"{}")
         assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD, POST, DELETE")
 
 
 def test_requests_are_counted_by_frontend_and_status(live: Site):
-    with Origin(says(OK)) as origin:
+    with Origin(respond_with(OK)) as origin:
         live.server("s", origin.url)
         live.frontend("f", PATH)
         wait_until(lambda: live.vulcand.get().status == 200, "the route")

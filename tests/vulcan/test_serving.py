@@ -1,4 +1,4 @@
-"""What users ask of a proxy in service, with real clients and servers at both ends."""
+"""The features of a running proxy, with real clients and servers at both ends."""
 
 import asyncio
 import base64
@@ -18,7 +18,7 @@ import pytest
 
 from rig.processes import Coordinator, wait_until
 from rig.vulcan_certificates import make_pair
-from rig.vulcan_site import OK, Call, Client, Origin, Site, says, site, tells
+from rig.vulcan_site import OK, Call, Client, Origin, Site, respond_text, respond_with, site
 
 TOKEN = "a token"
 
@@ -39,7 +39,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     ("given", "status"),
     [(None, 401), ("Bearer wrong", 401), (f"Basic {TOKEN}", 401), (f"Bearer {TOKEN}", 200)],
 )
-def test_the_api_answers_who_has_its_token(guarded: Site, given: str | None, status: int):
+def test_the_api_serves_only_requests_with_its_token(guarded: Site, given: str | None, status: int):
     with contextlib.closing(
         http.client.HTTPConnection("127.0.0.1", guarded.vulcand.api_port, timeout=10)
     ) as connection:
@@ -53,9 +53,9 @@ def middleware(site: Site, host: str, kind: str, **settings: object) -> None:
     site.put(f"frontends/{host}/middlewares/m", {"Type": kind, "Middleware": settings})
 
 
-def test_basic_auth_lets_in_who_knows_the_password(shared: Site, host: str):
+def test_basic_auth_admits_only_the_right_password(shared: Site, host: str):
     users = {"ann": "sha256:" + hashlib.sha256(b"secret").hexdigest(), "bob": "plain"}
-    with Origin(says(OK)) as origin:
+    with Origin(respond_with(OK)) as origin:
         shared.route(origin, host)
         middleware(shared, host, "basicauth", Users=users, Realm="here")
         wait_until(lambda: shared.vulcand.get(host=host).status == 401, "guarded")
@@ -66,14 +66,14 @@ def test_basic_auth_lets_in_who_knows_the_password(shared: Site, host: str):
             given = base64.b64encode(f"{name}:{password}".encode()).decode()
             with Client(shared.vulcand.port) as client:
                 head = f"GET / HTTP/1.1\nHost: {host}\nAuthorization: Basic {given}"
-                return client.ask(head).status
+                return client.request(head).status
 
         tries = [("ann", "secret"), ("bob", "plain"), ("ann", "plain"), ("eve", "secret")]
         assert [status(*each) for each in tries] == [200, 200, 401, 401]
 
 
-def test_a_cookie_keeps_a_client_with_its_server_until_that_is_gone(shared: Site, host: str):
-    with Origin(tells("one")) as one, Origin(tells("two")) as two:
+def test_a_sticky_cookie_keeps_a_client_with_its_server_until_it_is_gone(shared: Site, host: str):
+    with Origin(respond_text("one")) as one, Origin(respond_text("two")) as two:
         shared.backend(host, Sticky={"Cookie": "at", "Path": "/", "HttpOnly": True})
         shared.server("one", one.url, host)
         shared.server("two", two.url, host)
@@ -88,7 +88,7 @@ def test_a_cookie_keeps_a_client_with_its_server_until_that_is_gone(shared: Site
 
         def kept(cookie: str) -> tuple[bytes, str | None]:
             with Client(shared.vulcand.port) as client:
-                answer = client.ask(f"GET / HTTP/1.1\nHost: {host}\nCookie: x=y; {cookie}")
+                answer = client.request(f"GET / HTTP/1.1\nHost: {host}\nCookie: x=y; {cookie}")
                 return answer.body, answer.headers["Set-Cookie"]
 
         assert [kept(cookie) for _ in range(5)] == [(first.body, None)] * 5
@@ -99,7 +99,7 @@ def test_a_cookie_keeps_a_client_with_its_server_until_that_is_gone(shared: Site
 
 
 class Told(BaseHTTPRequestHandler):
-    """Keeps what a webhook says."""
+    """Records the calls of webhooks."""
 
     told: list[tuple[str, str, bytes]]
 
@@ -138,11 +138,11 @@ def told() -> Iterator[tuple[str, list[tuple[str, str, bytes]]]]:
         yield f"http://127.0.0.1:{port}", kept
 
 
-def test_a_breaker_trips_tells_so_answers_and_recovers(shared: Site, host: str):
+def test_a_breaker_trips_calls_its_webhook_responds_and_recovers(shared: Site, host: str):
     broken = True
 
     async def script(call: Call) -> None:
-        await call.say(b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n" if broken else OK)
+        await call.send(b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n" if broken else OK)
 
     def hook(url: str, path: str) -> dict:
         action = {"URL": url + path, "Method": "POST", "Headers": {"X-Kind": ["breaker"]}}
@@ -176,7 +176,7 @@ def test_a_breaker_trips_tells_so_answers_and_recovers(shared: Site, host: str):
 
 
 class Secret(Told):
-    """Says what nobody else shall read."""
+    """Responds with a secret text."""
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -196,7 +196,7 @@ def secure(tmp_path: Path) -> Iterator[tuple[int, str]]:
         yield port, pair.cert.decode()
 
 
-def test_a_server_over_tls_is_asked_when_its_certificate_is_the_right_one(
+def test_a_tls_server_gets_requests_only_with_a_valid_certificate(
     shared: Site, host: str, secure: tuple[int, str]
 ):
     port, certificate = secure
@@ -217,11 +217,11 @@ def test_a_server_over_tls_is_asked_when_its_certificate_is_the_right_one(
     wait_until(lambda: answer(InsecureSkipVerify=True)[0] == 200, "not verified")
 
 
-def test_a_listener_may_be_a_unix_socket(shared: Site, host: str, tmp_path: Path):
+def test_a_listener_can_be_a_unix_socket(shared: Site, host: str, tmp_path: Path):
     path = str(tmp_path / "s")
     document = {"Protocol": "http", "Address": {"Network": "unix", "Address": path}}
 
-    def ask() -> int:
+    def fetch() -> int:
         connection = http.client.HTTPConnection(host)
         with contextlib.closing(socket.socket(socket.AF_UNIX)) as sock:
             try:
@@ -234,22 +234,22 @@ def test_a_listener_may_be_a_unix_socket(shared: Site, host: str, tmp_path: Path
             except OSError:
                 return 0
 
-    with Origin(says(OK)) as origin:
+    with Origin(respond_with(OK)) as origin:
         shared.route(origin, host)
         shared.put(f"listeners/{host}", document)
-        wait_until(lambda: ask() == 200, "answers on the path")
+        wait_until(lambda: fetch() == 200, "answers on the path")
         assert origin.calls[-1].field("x-forwarded-for") is not None
         shared.delete(f"listeners/{host}")
-        wait_until(lambda: ask() == 0, "shut")
+        wait_until(lambda: fetch() == 0, "shut")
 
 
-def test_events_arrive_as_they_are_sent(shared: Site, host: str):
+def test_server_sent_events_arrive_at_once(shared: Site, host: str):
     goes_on = threading.Event()
 
     async def script(call: Call) -> None:
-        await call.say(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        await call.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
         for number in range(3):
-            await call.say(b"data: %d\n\n" % number)
+            await call.send(b"data: %d\n\n" % number)
             await asyncio.to_thread(goes_on.wait, 30)
             goes_on.clear()
         call.writer.close()
@@ -260,14 +260,14 @@ def test_events_arrive_as_they_are_sent(shared: Site, host: str):
         request = urllib.request.Request(url, headers={"Host": host})
         with urllib.request.urlopen(request, timeout=30) as reply:
             for number in range(3):
-                # The next one is not sent before this one was read: nothing may hold it back.
+                # The server sends the next event only after this one was read.
                 assert reply.readline() == b"data: %d\n" % number
                 assert reply.readline() == b"\n"
                 goes_on.set()
             assert reply.read() == b""
 
 
-def test_trailers_of_a_request_reach_the_server(shared: Site, host: str):
+def test_trailers_of_a_request_are_passed_on(shared: Site, host: str):
     trailers: list[bytes] = []
 
     async def script(call: Call) -> None:
@@ -275,32 +275,32 @@ def test_trailers_of_a_request_reach_the_server(shared: Site, host: str):
             await call.reader.readline()
         while (line := await call.reader.readline()) != b"\r\n":
             trailers.append(line)
-        await call.say(OK)
+        await call.send(OK)
 
     with Origin(script) as origin:
         shared.route(origin, host)
         with Client(shared.vulcand.port) as client:
             head = f"POST / HTTP/1.1\nHost: {host}\nTransfer-Encoding: chunked\nTrailer: Digest"
-            assert client.ask(head, b"2\r\nab\r\n0\r\nDigest: x\r\nX: y\r\n\r\n").status == 200
+            assert client.request(head, b"2\r\nab\r\n0\r\nDigest: x\r\nX: y\r\n\r\n").status == 200
         assert origin.calls[0].field("trailer") == "Digest"
         assert trailers == [b"Digest: x\r\n", b"X: y\r\n"]
 
 
-def test_early_hints_reach_a_client_that_knows_them_alone(shared: Site, host: str):
+def test_early_hints_reach_only_http_1_1_clients(shared: Site, host: str):
     early = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"
-    with Origin(says(early + OK)) as origin:
+    with Origin(respond_with(early + OK)) as origin:
         shared.route(origin, host)
         with Client(shared.vulcand.port) as client:
-            hint = client.ask(f"GET / HTTP/1.1\nHost: {host}")
+            hint = client.request(f"GET / HTTP/1.1\nHost: {host}")
             assert (hint.status, hint.headers["Link"]) == (103, "</a.css>; rel=preload")
-            assert client.answer().body == b"ok"
+            assert client.response().body == b"ok"
         with Client(shared.vulcand.port) as client:
-            assert client.ask(f"GET / HTTP/1.0\nHost: {host}").status == 200
+            assert client.request(f"GET / HTTP/1.0\nHost: {host}").status == 200
 
 
-def test_a_bad_key_says_why_and_the_api_shows_the_good_one(guarded: Site, host: str):
-    """The whole way of an operator's mistake: refused in the state, the last good in force."""
-    with Origin(says(OK)) as origin:
+def test_a_bad_key_is_reported_and_the_last_good_value_stays(guarded: Site, host: str):
+    """A bad value is listed as refused, and the last good one stays in force."""
+    with Origin(respond_with(OK)) as origin:
         guarded.route(origin, host)
         key = f"frontends/{host}/frontend"
         guarded.put(key, json.dumps({"Type": "http", "BackendId": host, "Route": "Hots(`a`)"}))
@@ -309,18 +309,18 @@ def test_a_bad_key_says_why_and_the_api_shows_the_good_one(guarded: Site, host: 
         assert guarded.vulcand.get(host=host).status == 200
 
 
-def test_the_last_hop_of_a_request_is_here(shared: Site, host: str):
-    with Origin(says(OK)) as origin:
+def test_a_request_with_max_forwards_0_is_answered_by_the_proxy(shared: Site, host: str):
+    with Origin(respond_with(OK)) as origin:
         shared.route(origin, host)
         with Client(shared.vulcand.port) as client:
             for method, status in (("OPTIONS", 200), ("TRACE", 405), ("GET", 200)):
                 client.send(f"{method} / HTTP/1.1\r\nHost: {host}\r\nMax-Forwards: 0\r\n\r\n")
-                answer = client.answer(method)
+                answer = client.response(method)
                 ended = b"ends here" in answer.body
                 assert (answer.status, ended) == (status, method != "GET")
 
 
-def test_a_client_has_so_many_connections(tmp_path: Path):
+def test_the_connections_of_one_client_are_limited(tmp_path: Path):
     with (
         Coordinator(tmp_path) as store,
         site(tmp_path, store.url, "--client-connections", "2") as running,
@@ -328,6 +328,6 @@ def test_a_client_has_so_many_connections(tmp_path: Path):
         Client(running.vulcand.port) as two,
     ):
         for client in (one, two):
-            assert client.ask("GET / HTTP/1.1\nHost: nobody").status == 404
+            assert client.request("GET / HTTP/1.1\nHost: nobody").status == 404
         with Client(running.vulcand.port) as third:
-            assert third.answer().status == 429
+            assert third.response().status == 429

@@ -1,4 +1,4 @@
-"""vulcand's own units under a real systemd: replaced while a client asks, and nobody is refused."""
+"""vulcand's units under a real systemd: no request is refused while the daemon is replaced."""
 
 import contextlib
 import json
@@ -54,7 +54,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
         host.run("systemctl", "start", "vulcand.socket")
         host.run("systemctl", "start", "--no-block", "vulcand.service")
         wait_until(lambda: answers(f"http://{rig.dial(host.address, 80)}/"), "it serves", WAIT_S)
-        # While a unit is being started, a reload is no more than a part of that.
+        # A reload during the start of a unit only becomes a part of that start.
         wait_until(lambda: is_active(host), "it is started", WAIT_S)
         yield rig
 
@@ -68,7 +68,7 @@ def is_active(host: Host) -> bool:
 
 
 def replaced(host: Host, before: int) -> bool:
-    """Whether another process serves, and systemd knows which."""
+    """Whether another process serves, and systemd knows its process id."""
     gone = host.run("kill", "-0", str(before), check=False).returncode != 0
     return is_active(host) and gone and main_pid(host) not in {0, before}
 
@@ -93,5 +93,5 @@ def test_a_reload_and_a_restart_refuse_no_connection(rig: Rig):
     journal = host.journal("vulcand.service")
     assert list(seen["answers"]) == ["200"], journal
     assert seen["answers"]["200"] > 20
-    # systemd waits for a successor that it takes for its own child; another one it kills.
+    # systemd waits for a successor only if it is its own child, and kills any other.
     assert "SIGKILL" not in journal

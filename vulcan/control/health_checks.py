@@ -82,7 +82,7 @@ async def _failure(target: _CheckedServer) -> str:
         async with asyncio.timeout(target.check.timeout_s):
             return await _check(target)
     except TimeoutError:
-        return f"no answer within {target.check.timeout_s:g} s"
+        return f"no response within {target.check.timeout_s:g} s"
     except (OSError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as bad:
         return str(bad) or type(bad).__name__
     except BadMessage as bad:

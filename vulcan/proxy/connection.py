@@ -249,7 +249,7 @@ class UpstreamConnection(asyncio.Protocol):
             return
         receiver = self.receiver
         if receiver is None:
-            self.drop()  # nobody asked: it would be taken for the next request's response
+            self.drop()  # unexpected bytes would be taken for the next response
             return
         try:
             if self._body is None:
@@ -257,7 +257,7 @@ class UpstreamConnection(asyncio.Protocol):
             else:
                 self._read_body(receiver, data)
         except BadMessage as bad:
-            self.fail(f"not an HTTP answer: {bad.reason}")
+            self.fail(f"not an HTTP response: {bad.reason}")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
@@ -274,7 +274,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._body = None
             receiver.response_end(())
         else:
-            self.fail(str(exc) if exc else "closed before the answer was complete")
+            self.fail(str(exc) if exc else "closed before the response was complete")
 
     def pause_writing(self) -> None:
         self.write_paused = True
@@ -293,7 +293,7 @@ class UpstreamConnection(asyncio.Protocol):
             data = self._buffer + data
         end = data.find(HEAD_END)
         if (end if end >= 0 else len(data)) > HEAD_BYTES_MAX:
-            raise BadMessage(502, f"its head is larger than {HEAD_BYTES_MAX} bytes")
+            raise BadMessage(502, f"the response head is larger than {HEAD_BYTES_MAX} bytes")
         if end < 0:
             self._buffer = data
             return
@@ -323,7 +323,7 @@ class UpstreamConnection(asyncio.Protocol):
             receiver.upgraded(switching_head(head), rest)
             return
         if head.status == 101 or self._interims > INTERIM_MAX:
-            raise BadMessage(502, f"an unasked {head.status}")
+            raise BadMessage(502, f"an unexpected {head.status}")
         receiver.interim_response(head.status, interim_head(head))
         if rest:
             self._read_head(receiver, rest)

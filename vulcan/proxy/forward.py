@@ -35,7 +35,7 @@ from vulcan.proxy.tunnel import Tunnel
 
 # Between two pieces of a body, whichever side sends it.
 BODY_IDLE_S = 60.0
-# A server that has not sent 100 by then will not: the client is told to send its body.
+# A server that has not sent 100 by then will not: the proxy sends 100 itself.
 CONTINUE_S = 1.0
 
 
@@ -46,7 +46,7 @@ class ForwardContext:
     now: Callable[[], float]
     groups: Mapping[str, ServerGroup[ConnectionPool]]  # by backend, as they are now
     traceparents: TraceparentSource
-    # Is told of each request that is over: its status, and what went wrong, empty when nothing.
+    # Called when a request is over, with its status and what went wrong (empty: nothing).
     finished: "Callable[[ForwardedRequest, int, str], None]"
 
 
@@ -54,7 +54,6 @@ class ForwardedRequest:
     """One request between a client and a server."""
 
     __slots__ = (
-        "answer_head",
         "began_s",
         "client",
         "connection",
@@ -63,6 +62,7 @@ class ForwardedRequest:
         "middleware_run",
         "plan",
         "sent_bytes",
+        "sent_head",
         "status",
         "trace",
     )
@@ -80,7 +80,7 @@ class ForwardedRequest:
         self.status = 0  # of the response that the client has a part of
         self.sent_bytes = 0
         self.trace = b""
-        self.answer_head = b""
+        self.sent_head = b""
 
     def begin(self) -> None:
         """Send the request to a server, or answer it when that is not possible."""
@@ -200,7 +200,7 @@ class ForwardedRequest:
         exchange.response_came(head.status, now_s)
         if exchange.needs_cookie or self.plan.state.chain is not None:
             head = _edited(self, head)
-        self.answer_head = head.head
+        self.sent_head = head.head
         client.reply(head.head, body, dated=head.dated)
         self._end(head.status, "")
 
@@ -217,7 +217,7 @@ class ForwardedRequest:
         exchange.response_started()
         if exchange.needs_cookie or self.plan.state.chain is not None:
             head = _edited(self, head)
-        self.answer_head = head.head
+        self.sent_head = head.head
         self.client.start(head.head, chunked=head.chunked, dated=head.dated)
         connection.deadline_s = now_s + BODY_IDLE_S
 
@@ -243,7 +243,7 @@ class ForwardedRequest:
         self._end(self.status, "")
 
     def connection_failed(self, connection: UpstreamConnection, failure: UpstreamFailure) -> None:
-        """Ask again where that is safe, else tell the client."""
+        """Retry where that is safe, else send an error to the client."""
         self.connection = None
         actions = self.exchange.connection_failed(
             failure.status,

@@ -98,7 +98,7 @@ class ConnectionPool(ServerState):
         if self._ends_s is not None and self._ends_s <= now_s:
             for connection in tuple(self.connections):
                 if connection.receiver is not None:  # tunnels stay
-                    connection.fail("its key is gone, and the time to finish is over")
+                    connection.fail("the server's key was removed, and its drain time is over")
         while self._idle and self._idle[0].deadline_s <= now_s:
             self._idle.popleft().close()
         for connection in tuple(self.connections):

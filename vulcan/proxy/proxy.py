@@ -118,16 +118,16 @@ class Proxy:
         try:
             plan = self._planner.plan(exchange.head, scope, client, secure=exchange.secure)
         except BadMessage as bad:
-            self._states.unrouted.answer(bad.status)
+            self._states.unrouted.count_response(bad.status)
             exchange.be_last()  # a client that sends a doubtful message has no second request
             send_error(exchange, bad.status, bad.reason)
             return None
         except HopsExhausted as end:
-            self._states.unrouted.answer(end.status)
+            self._states.unrouted.count_response(end.status)
             send_error(exchange, end.status, str(end))
             return None
         if plan is None:
-            self._states.unrouted.answer(404)
+            self._states.unrouted.count_response(404)
             send_error(exchange, 404)
         return plan
 
@@ -136,7 +136,7 @@ class Proxy:
         now_s = self._now()
         latency_s = now_s - request.began_s
         state = request.plan.state
-        state.counters.took(state.window.record(now_s, status, latency_s), latency_s)
+        state.counters.add_latency(state.window.record(now_s, status, latency_s), latency_s)
         run = request.middleware_run
         if run is not None:
             run.finish(now_s, status, latency_s)

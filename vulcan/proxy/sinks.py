@@ -120,7 +120,7 @@ def _record(
     }
     if trace.response_headers:
         response["headers"] = {
-            name.decode(): _field(forwarded.answer_head, name).decode("latin-1")
+            name.decode(): _field(forwarded.sent_head, name).decode("latin-1")
             for name in trace.response_headers
         }
     return {"request": request, "response": response}

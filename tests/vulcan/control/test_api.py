@@ -7,7 +7,7 @@ from rig.processes import wait_until
 from rig.vulcan_site import Site
 
 
-def ask(site: Site, method: str, path: str, body: object = None, **fields: str):
+def fetch(site: Site, method: str, path: str, body: object = None, **fields: str):
     connection = http.client.HTTPConnection("127.0.0.1", site.vulcand.api_port, timeout=30)
     try:
         connection.request(method, path, None if body is None else json.dumps(body), fields)
@@ -20,16 +20,16 @@ def ask(site: Site, method: str, path: str, body: object = None, **fields: str):
 def test_a_write_based_on_an_older_version_is_412(shared: Site):
     backend = {"Backend": {"Id": "cas", "Type": "http"}}
     absent = {"If-None-Match": "*"}
-    assert ask(shared, "POST", "/v2/backends", backend, **absent)[0] == 200
-    assert ask(shared, "POST", "/v2/backends", backend, **absent)[0] == 412
-    wait_until(lambda: ask(shared, "GET", "/v2/backends/cas")[0] == 200, "the backend", 30)
-    etag = ask(shared, "GET", "/v2/backends/cas")[2]["ETag"]
+    assert fetch(shared, "POST", "/v2/backends", backend, **absent)[0] == 200
+    assert fetch(shared, "POST", "/v2/backends", backend, **absent)[0] == 412
+    wait_until(lambda: fetch(shared, "GET", "/v2/backends/cas")[0] == 200, "the backend", 30)
+    etag = fetch(shared, "GET", "/v2/backends/cas")[2]["ETag"]
     changed = {"Backend": {"Id": "cas", "Type": "http", "Settings": {"Balance": "p2c"}}}
-    assert ask(shared, "POST", "/v2/backends", changed, **{"If-Match": etag})[0] == 200
-    status, answer, _ = ask(shared, "POST", "/v2/backends", backend, **{"If-Match": etag})
+    assert fetch(shared, "POST", "/v2/backends", changed, **{"If-Match": etag})[0] == 200
+    status, answer, _ = fetch(shared, "POST", "/v2/backends", backend, **{"If-Match": etag})
     assert status == 412
     assert answer["message"].startswith("the condition of the request does not hold")
-    assert ask(shared, "DELETE", "/v2/backends/cas", **{"If-Match": etag})[0] == 412
-    newer = lambda: ask(shared, "GET", "/v2/backends/cas")[2]["ETag"]  # noqa: E731
+    assert fetch(shared, "DELETE", "/v2/backends/cas", **{"If-Match": etag})[0] == 412
+    newer = lambda: fetch(shared, "GET", "/v2/backends/cas")[2]["ETag"]  # noqa: E731
     wait_until(lambda: newer() != etag, "the newer one", 30)
-    assert ask(shared, "DELETE", "/v2/backends/cas", **{"If-Match": newer()})[0] == 200
+    assert fetch(shared, "DELETE", "/v2/backends/cas", **{"If-Match": newer()})[0] == 200

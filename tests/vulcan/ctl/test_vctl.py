@@ -11,7 +11,7 @@ import pytest
 
 from rig import vulcan_certificates
 from rig.processes import Coordinator, free_port, wait_until
-from rig.vulcan_site import Client, Origin, Site, says, site, tells
+from rig.vulcan_site import Client, Origin, Site, respond_text, respond_with, site
 from vulcan.core.config.secretbox import SealKeys, parse_key
 from vulcan.ctl.app import main
 from vulcan.ctl.go_flags import global_options_first
@@ -68,7 +68,7 @@ def shown(vctl: Vctl, *arguments: str) -> dict:
 
 
 def test_a_site_built_with_vulcands_own_commands_serves_requests(live: Site, vctl: Vctl, host: str):
-    with Origin(tells("hello")) as origin:
+    with Origin(respond_text("hello")) as origin:
         made = ["-readTimeout", "5s", "-dialTimeout", "1s", "-maxIdleConns", "3"]
         assert done(vctl("backend", "upsert", "-id", "b1", *made)) == "OK: backend upserted\n"
         wait_until(lambda: vctl("backend", "show", "-id=b1").code == 0, "the backend", 30)
@@ -225,10 +225,13 @@ def test_the_log_level_is_changed_in_every_process(live: Site, vctl: Vctl):
 
 
 def test_top_shows_rates_latencies_codes_and_network_errors(live: Site, vctl: Vctl, host: str):
-    with Origin(says(b"HTTP/1.1 204 No Content\r\n\r\n")) as origin, Client(live.vulcand.port) as c:
+    with (
+        Origin(respond_with(b"HTTP/1.1 204 No Content\r\n\r\n")) as origin,
+        Client(live.vulcand.port) as c,
+    ):
         live.route(origin, host)
         for _ in range(4):
-            assert c.ask(f"GET / HTTP/1.1\nHost: {host}").status == 204
+            assert c.request(f"GET / HTTP/1.1\nHost: {host}").status == 204
         row: list[str] = []
 
         def counted() -> bool:
@@ -274,7 +277,7 @@ def test_status_shows_keys_that_are_not_in_force(live: Site, vctl: Vctl):
 
 
 def test_explain_names_the_server_and_why(live: Site, vctl: Vctl, host: str):
-    with Origin(tells("x")) as origin:
+    with Origin(respond_text("x")) as origin:
         live.route(origin, host)
         said = json.loads(done(vctl("explain", "GET", f"http://{host}/a", "-H", "X: y")))
         assert (said["Frontend"], said["Server"]) == (host, "s")

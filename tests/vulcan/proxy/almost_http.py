@@ -1,4 +1,4 @@
-"""Bytes that are almost HTTP, both parsers of this project on them, and h11 for an opinion."""
+"""Bytes that are almost HTTP, read by both parsers of this project and by h11."""
 
 import asyncio
 import itertools
@@ -79,18 +79,18 @@ def _mutated(seed: bytes, steps: Sequence[tuple[int, str, bytes, int]]) -> bytes
 
 
 def almost(seeds: Sequence[bytes]) -> st.SearchStrategy[bytes]:
-    """Bytes a few changes away from messages."""
+    """Generate bytes that are a few changes away from valid messages."""
     return st.builds(_mutated, st.sampled_from(seeds), _steps).filter(bool)
 
 
 def pieces(wire: bytes, where: Iterable[int]) -> list[bytes]:
-    """The bytes, cut at these places."""
+    """Split the bytes at these places."""
     edges = sorted({0, len(wire), *(place % len(wire) for place in where)})
     return [wire[start:end] for start, end in itertools.pairwise(edges)]
 
 
 class Pipe(asyncio.Transport):
-    """A transport in memory: what is written is kept, nothing is held back."""
+    """A transport in memory that keeps what is written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -142,7 +142,7 @@ class Request:
 
 
 class _Takes:
-    """An application that answers a request once it has all of it."""
+    """An application that answers a request once all of it has come."""
 
     def __init__(self, exchange: Exchange, seen: list[tuple[RequestHead, Request]]) -> None:
         self._exchange, self._seen, self._body = exchange, seen, b""
@@ -159,7 +159,7 @@ class _Takes:
 
 
 def served(wire: bytes, where: Iterable[int] = ()) -> tuple[list[tuple[RequestHead, Request]], str]:
-    """Return the whole requests in these bytes, and how it ended: waiting, closed, or a status."""
+    """Return the whole requests in these bytes, and the end: waiting, closed, or a status."""
     seen: list[tuple[RequestHead, Request]] = []
 
     def application(exchange: Exchange) -> None:
@@ -183,9 +183,9 @@ def served(wire: bytes, where: Iterable[int] = ()) -> tuple[list[tuple[RequestHe
 
 
 def read_by_h11(wire: bytes) -> list[Request]:
-    """Return the whole requests that h11 finds in front of what it refuses.
+    """Return the whole requests that h11 finds before the first one that it refuses.
 
-    It takes no empty lines in front of a request, which RFC 9112, 2.2 asks servers to skip.
+    Empty lines before a request are removed: h11 does not skip them, as RFC 9112, 2.2 asks.
     """
     found = []
     while wire := _NO_LINES.sub(b"", wire):
@@ -251,7 +251,7 @@ class Heard:
 
 
 def heard(wire: bytes, where: Iterable[int] = (), method: bytes = b"GET") -> tuple[Heard, bool]:
-    """Return what a client hears of a server that says this, and whether it is asked again."""
+    """Return what a client gets when a server sends this, and whether the connection is kept."""
     loop = asyncio.new_event_loop()
     backend, server = (
         model.decode(entry.key.removeprefix(f"{vulcan_keys.PREFIX}/"), entry.value)

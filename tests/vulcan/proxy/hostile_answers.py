@@ -1,4 +1,4 @@
-"""Answers of servers that two parsers could read in two ways, and what a client gets of each."""
+"""Responses that two parsers could read in two ways, and what a client gets for each."""
 
 from dataclasses import dataclass
 
@@ -15,12 +15,12 @@ class Bad:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """An answer that is seen to break off, and the server's connection is closed."""
+    """A response that breaks off, and the server's connection is closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """This answer; `kept` says that the server's connection serves the next request."""
+    """This response; `kept` says that the server's connection serves the next request."""
 
     status: int
     fields: tuple[tuple[bytes, bytes], ...]
@@ -32,7 +32,7 @@ Outcome = Bad | Cut | Given
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HostileResponse:
     """What a server sends, and to which method."""
 
     wire: bytes
@@ -42,7 +42,7 @@ class Answer:
 
 
 def _with(*fields: bytes) -> bytes:
-    """An answer whose framing is in doubt, with one behind it that must reach nobody."""
+    """A response with doubtful framing, followed by one that must reach no client."""
     return b"\r\n".join([b"HTTP/1.1 200 OK", *fields, b"", b"ok"]) + EVIL
 
 
@@ -139,51 +139,59 @@ BROKEN: dict[str, bytes] = {
 
 _CODED = ((b"transfer-encoding", b"chunked"),)
 
-GIVEN: dict[str, Answer] = {
-    "bytes behind a length": Answer(_OK + _LENGTH + b"\r\nok" + EVIL, _OK_ONCE),
-    "bytes behind chunks": Answer(
+GIVEN: dict[str, HostileResponse] = {
+    "bytes behind a length": HostileResponse(_OK + _LENGTH + b"\r\nok" + EVIL, _OK_ONCE),
+    "bytes behind chunks": HostileResponse(
         _chunks(b"2\r\nok\r\n0\r\n\r\n" + EVIL), Given(200, _CODED, b"ok")
     ),
-    "bytes behind 204": Answer(b"HTTP/1.1 204 No Content\r\n\r\n" + EVIL, Given(204, (), b"")),
-    "length in 204": Answer(
+    "bytes behind 204": HostileResponse(
+        b"HTTP/1.1 204 No Content\r\n\r\n" + EVIL, Given(204, (), b"")
+    ),
+    "length in 204": HostileResponse(
         b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok", Given(204, (), b"")
     ),
-    "chunks in 204": Answer(
+    "chunks in 204": HostileResponse(
         b"HTTP/1.1 204 No Content\r\n" + _CHUNKED + b"\r\n2\r\nok\r\n0\r\n\r\n",
         Given(204, (), b""),
     ),
-    "body in 304": Answer(
+    "body in 304": HostileResponse(
         b"HTTP/1.1 304 Not Modified\r\n" + _LENGTH + b"\r\nok",
         Given(304, ((b"content-length", b"2"),), b""),
     ),
-    "body for HEAD": Answer(
+    "body for HEAD": HostileResponse(
         _OK + _LENGTH + b"\r\nok", Given(200, ((b"content-length", b"2"),), b""), "HEAD"
     ),
-    "length for HEAD": Answer(
+    "length for HEAD": HostileResponse(
         _OK + _LENGTH + b"\r\n", Given(200, ((b"content-length", b"2"),), b"", kept=True), "HEAD"
     ),
-    "leading zeros": Answer(_OK + b"Content-Length: 0002\r\n\r\nok", _OK_GIVEN),
-    "no framing": Answer(_OK + b"\r\nok", Given(200, _CODED, b"ok"), closes=True),
-    "HTTP/1.0": Answer(b"HTTP/1.0 200 OK\r\n" + _LENGTH + b"\r\nok", _OK_ONCE),
-    "chunks in capital letters": Answer(
+    "leading zeros": HostileResponse(_OK + b"Content-Length: 0002\r\n\r\nok", _OK_GIVEN),
+    "no framing": HostileResponse(_OK + b"\r\nok", Given(200, _CODED, b"ok"), closes=True),
+    "HTTP/1.0": HostileResponse(b"HTTP/1.0 200 OK\r\n" + _LENGTH + b"\r\nok", _OK_ONCE),
+    "chunks in capital letters": HostileResponse(
         _OK + b"Transfer-Encoding: CHUNKED\r\n\r\n2\r\nok\r\n0\r\n\r\n",
         Given(200, _CODED, b"ok", kept=True),
     ),
-    "extensions": Answer(
+    "extensions": HostileResponse(
         _chunks(b"2;a=b\r\nok\r\n0;c\r\n\r\n"), Given(200, _CODED, b"ok", kept=True)
     ),
-    "fields of one hop": Answer(
+    "fields of one hop": HostileResponse(
         _OK + _LENGTH + b"Connection: x-one\r\nX-One: a\r\nKeep-Alive: b\r\nUpgrade: h2c\r\n\r\nok",
         _OK_GIVEN,
     ),
-    "says that it closes": Answer(_OK + _LENGTH + b"Connection: close\r\n\r\nok", _OK_ONCE),
-    "high bytes in the reason": Answer(_starting("HTTP/1.1 200 Änderung".encode()), _OK_GIVEN),
-    "no reason": Answer(_starting(b"HTTP/1.1 200"), _OK_GIVEN),
+    "says that it closes": HostileResponse(
+        _OK + _LENGTH + b"Connection: close\r\n\r\nok", _OK_ONCE
+    ),
+    "high bytes in the reason": HostileResponse(
+        _starting("HTTP/1.1 200 Änderung".encode()), _OK_GIVEN
+    ),
+    "no reason": HostileResponse(_starting(b"HTTP/1.1 200"), _OK_GIVEN),
 }
 
-ANSWERS: dict[str, Answer] = {
-    **{f"bad {name}": Answer(wire, Bad(), closes=True) for name, wire in HEADS.items()},
-    **{f"chunk {name}": Answer(_chunks(data), Cut()) for name, data in CHUNKS.items()},
-    **{f"broken {name}": Answer(wire, Cut(), closes=True) for name, wire in BROKEN.items()},
+RESPONSES: dict[str, HostileResponse] = {
+    **{f"bad {name}": HostileResponse(wire, Bad(), closes=True) for name, wire in HEADS.items()},
+    **{f"chunk {name}": HostileResponse(_chunks(data), Cut()) for name, data in CHUNKS.items()},
+    **{
+        f"broken {name}": HostileResponse(wire, Cut(), closes=True) for name, wire in BROKEN.items()
+    },
     **{f"given {name}": answer for name, answer in GIVEN.items()},
 }

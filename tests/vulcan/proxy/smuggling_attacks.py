@@ -1,10 +1,10 @@
-"""Requests that two parsers could read in two ways, and what the proxy must make of each.
+"""Requests that two parsers could read in two ways, and what the proxy must do with each.
 
 The numbers are those of the rules: 1 a length beside a coding, 2 several lengths, 3 odd lengths,
 4 odd codings, 5 space around names, 6 folded lines, 7 bare CR and LF, 8 control characters and
 odd names, 9 odd chunks, 10 bytes after the last request, 11 look-alikes of framing fields,
-12 white space that is none, 13 request lines and targets, 14 bodies where few expect them,
-15 Host, 16 fields of one hop and upgrades, 17 sizes.
+12 bytes that look like white space, 13 request lines and targets, 14 bodies of unusual methods,
+15 Host, 16 hop-by-hop fields and upgrades, 17 sizes.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ _CHUNKED = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """One answer with this status, the connection closed, no server asked."""
+    """One response with this status, the connection is closed, and no server gets anything."""
 
     status: int = 400
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """The head was good, the body is not: no complete request at a server, no 200."""
+    """The head is good but the body is not: no server gets a whole request, and no 200 is sent."""
 
 
 @dataclass(frozen=True, slots=True)

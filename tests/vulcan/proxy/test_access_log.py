@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from rig.processes import Coordinator, wait_until
-from rig.vulcan_site import Client, Origin, Site, site, tells
+from rig.vulcan_site import Client, Origin, Site, respond_text, site
 
 
 @pytest.fixture(scope="module")
@@ -20,11 +20,11 @@ TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
 def test_a_trace_continues_with_a_new_span_and_an_invalid_one_is_replaced(live: Site, host: str):
-    with Origin(tells("x")) as origin, Client(live.vulcand.port) as client:
+    with Origin(respond_text("x")) as origin, Client(live.vulcand.port) as client:
         live.route(origin, host)
         for given in (f"00-{TRACE}-{SPAN}-01", f"00-{'0' * 32}-{SPAN}-01", "nonsense"):
-            client.ask(f"GET / HTTP/1.1\nHost: {host}\ntraceparent: {given}\ntracestate: a=b")
-        client.ask(f"GET / HTTP/1.1\nHost: {host}")
+            client.request(f"GET / HTTP/1.1\nHost: {host}\ntraceparent: {given}\ntracestate: a=b")
+        client.request(f"GET / HTTP/1.1\nHost: {host}")
         traces = [str(call.field("traceparent")).split("-") for call in origin.calls]
     assert [each[0] for each in traces] == ["00"] * 4
     assert [each[1] == TRACE for each in traces] == [True, False, False, False]
@@ -36,9 +36,11 @@ def test_a_trace_continues_with_a_new_span_and_an_invalid_one_is_replaced(live: 
 
 
 def test_the_combined_access_log_quotes_what_a_client_sent(live: Site, host: str):
-    with Origin(tells("ok")) as origin, Client(live.vulcand.port) as client:
+    with Origin(respond_text("ok")) as origin, Client(live.vulcand.port) as client:
         live.route(origin, host)
-        client.ask(f'GET /combined HTTP/1.1\nHost: {host}\nUser-Agent: a"b\\c\nReferer: http://r/')
+        client.request(
+            f'GET /combined HTTP/1.1\nHost: {host}\nUser-Agent: a"b\\c\nReferer: http://r/'
+        )
         log = live.vulcand.log.parent / "access"
         wait_until(lambda: "/combined" in log.read_text(), "a line", 30)
     line = next(each for each in log.read_text().splitlines() if "/combined" in each)

@@ -1,4 +1,4 @@
-"""Waits that take a minute in service, made short: the proxy in this process."""
+"""Deadlines of a minute, shortened for the tests: the proxy runs in this process."""
 
 import asyncio
 import socket
@@ -14,7 +14,7 @@ from daemonkit.http.server import Server
 from daemonkit.process.listening_socket import listening_socket
 from rig import vulcan_keys
 from rig.processes import wait_until
-from rig.vulcan_site import OK, Call, Client, Origin, says
+from rig.vulcan_site import OK, Call, Client, Origin, respond_with
 from vulcan.core.config.table import Table
 from vulcan.proxy import forward, pool
 from vulcan.proxy.proxy import Proxy
@@ -85,62 +85,62 @@ async def never(call: Call) -> None:
     await call.reader.read()
 
 
-def test_a_client_that_stops_sending_its_body_is_408(served: Served):
+def test_a_client_that_stops_sending_its_body_gets_408(served: Served):
     with Origin(never) as origin, Client(served.port) as client:
         serve(served, origin)
-        answer = client.ask("POST / HTTP/1.1\nHost: h\nContent-Length: 10", b"abc")
+        answer = client.request("POST / HTTP/1.1\nHost: h\nContent-Length: 10", b"abc")
         assert answer.status == 408
         wait_until(lambda: origin.closed == 1, "the connection to the server cut")
 
 
-def test_a_server_that_stops_in_its_body_cuts_the_client(served: Served):
+def test_the_client_is_cut_when_the_server_stops_in_the_middle_of_a_body(served: Served):
     async def script(call: Call) -> None:
-        await call.say(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+        await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
         await call.reader.read()
 
     with Origin(script) as origin, Client(served.port) as client:
         serve(served, origin)
-        answer = client.ask("GET / HTTP/1.1\nHost: h")
+        answer = client.request("GET / HTTP/1.1\nHost: h")
         assert (answer.status, answer.whole) == (200, False)
         assert served.counted("vulcand_answers_cut_total") == 1
 
 
-def test_a_deadline_holds_for_a_server_whose_key_is_gone(served: Served):
+def test_deadlines_apply_to_a_server_whose_key_was_removed(served: Served):
     async def script(call: Call) -> None:
-        await call.say(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+        await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
         served.write(removed=("backends/b/servers/s",))
         await call.reader.read()
 
     with Origin(script) as origin, Client(served.port) as client:
         serve(served, origin)
-        assert not client.ask("GET / HTTP/1.1\nHost: h").whole
+        assert not client.request("GET / HTTP/1.1\nHost: h").whole
         wait_until(lambda: origin.closed == 1, "the connection to the server cut")
 
 
-def test_a_connection_that_nobody_uses_is_closed(served: Served):
-    with Origin(says(OK)) as origin, Client(served.port) as client:
+def test_an_idle_connection_is_closed(served: Served):
+    with Origin(respond_with(OK)) as origin, Client(served.port) as client:
         serve(served, origin)
-        assert client.ask("GET / HTTP/1.1\nHost: h").body == b"ok"
+        assert client.request("GET / HTTP/1.1\nHost: h").body == b"ok"
         assert served.counted("vulcand_server_connections") == 1
         wait_until(lambda: origin.closed == 1, "the idle connection closed")
         wait_until(lambda: served.counted("vulcand_server_connections") == 0, "it forgotten")
 
 
-def test_a_key_that_goes_closes_the_idle_connections_of_its_server(
+def test_removing_a_server_key_closes_its_idle_connections(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(pool, "IDLE_S", 60.0)
-    with Origin(says(OK)) as origin, Client(served.port) as client:
+    with Origin(respond_with(OK)) as origin, Client(served.port) as client:
         serve(served, origin)
-        assert client.ask("GET / HTTP/1.1\nHost: h").body == b"ok"
+        assert client.request("GET / HTTP/1.1\nHost: h").body == b"ok"
         assert origin.closed == 0
         served.write(removed=("backends/b/servers/s",))
         wait_until(lambda: origin.closed == 1, "the idle connection closed")
-        assert client.ask("GET / HTTP/1.1\nHost: h").status == 503
+        assert client.request("GET / HTTP/1.1\nHost: h").status == 503
 
 
-def test_no_more_connections_are_kept_than_the_backend_says(served: Served):
-    with Origin(says(OK)) as origin:
+def test_the_pool_keeps_at_most_the_configured_idle_connections(served: Served):
+    with Origin(respond_with(OK)) as origin:
         served.write(
             vulcan_keys.backend("b", KeepAlive={"MaxIdleConnsPerHost": 1, "Period": "10s"})
         )
@@ -149,53 +149,53 @@ def test_no_more_connections_are_kept_than_the_backend_says(served: Served):
         for client in clients:
             client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
         for client in clients:
-            assert client.answer().body == b"ok"
+            assert client.response().body == b"ok"
             client.close()
         wait_until(lambda: origin.closed >= origin.connections - 1, "all but one closed")
 
 
-def test_the_counts_of_a_frontend_go_with_its_key(served: Served):
-    with Origin(says(OK)) as origin, Client(served.port) as client:
+def test_the_counters_of_a_frontend_go_with_its_key(served: Served):
+    with Origin(respond_with(OK)) as origin, Client(served.port) as client:
         serve(served, origin)
-        assert client.ask("GET / HTTP/1.1\nHost: h").body == b"ok"
+        assert client.request("GET / HTTP/1.1\nHost: h").body == b"ok"
         assert served.counted("vulcand_requests_total") == 1
         served.write(removed=("frontends/f/frontend",))
         assert served.counted("vulcand_requests_total") == 0
 
 
 async def never_ends(call: Call) -> None:
-    await call.say(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+    await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
     await call.reader.read()
 
 
-def test_a_request_that_outstays_its_servers_key_is_cut(served: Served):
+def test_a_request_is_cut_when_the_drain_time_of_its_removed_server_is_over(served: Served):
     with Origin(never_ends) as origin, Client(served.port) as client:
         served.write(vulcan_keys.backend("b", Drain="400ms"))
         serve(served, origin)
         client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
         wait_until(lambda: origin.calls, "the request at the server")
         served.write(removed=("backends/b/servers/s",))
-        assert not client.answer().whole
+        assert not client.response().whole
         wait_until(lambda: origin.closed == 1, "the connection to the server cut")
 
 
-def test_an_idempotent_request_without_an_answer_leaves_a_removed_server_for_another(
+def test_an_idempotent_request_moves_from_a_removed_server_to_another(
     served: Served,
 ):
-    with Origin(never) as going, Origin(says(OK)) as staying, Client(served.port) as client:
+    with Origin(never) as going, Origin(respond_with(OK)) as staying, Client(served.port) as client:
         served.write(vulcan_keys.backend("b", Drain="100ms"))
         serve(served, going)
         client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
         wait_until(lambda: going.calls, "the request at the server")
         served.write(vulcan_keys.server("new", staying.url), removed=("backends/b/servers/s",))
-        assert client.answer().body == b"ok"
+        assert client.response().body == b"ok"
 
 
-def test_a_tunnel_outlives_its_servers_key(served: Served):
+def test_a_tunnel_stays_open_when_its_server_key_is_removed(served: Served):
     async def upgrade(call: Call) -> None:
-        await call.say(b"HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n")
+        await call.send(b"HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n")
         while data := await call.reader.read(100):
-            await call.say(data)
+            await call.send(data)
 
     with Origin(upgrade) as origin, Client(served.port) as client:
         served.write(vulcan_keys.backend("b", Drain="100ms"))

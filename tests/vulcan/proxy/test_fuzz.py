@@ -1,6 +1,6 @@
-"""Messages that are almost right: what is accepted means to h11 what it means here.
+"""Almost valid messages: what this parser accepts, h11 reads in the same way.
 
-FUZZ_EXAMPLES=n tries more of them than a test run should.
+FUZZ_EXAMPLES=n tries more of them.
 """
 
 import itertools
@@ -37,31 +37,31 @@ assert isinstance(FRONTEND, Frontend)
 
 
 def comparable(seen: list[tuple[RequestHead, Request]]) -> list[Request]:
-    """Those in front of the first whose target h11 refuses for its bytes beyond ASCII."""
+    """Return the requests before the first whose target h11 refuses because it is not ASCII."""
     requests = (request for _, request in seen)
     return list(itertools.takewhile(lambda request: request.target.isascii(), requests))
 
 
 @many
 @given(almost(REQUESTS))
-def test_h11_reads_every_request_that_is_accepted_and_reads_it_alike(wire: bytes):
+def test_h11_reads_every_accepted_request_in_the_same_way(wire: bytes):
     ours = comparable(served_in(wire)[0])
     assert read_by_h11(wire)[: len(ours)] == ours
 
 
 @many
 @given(almost(REQUESTS), cuts)
-def test_any_split_of_requests_gives_the_same_ones(wire: bytes, where: list[int]):
+def test_requests_are_the_same_however_their_bytes_are_split(wire: bytes, where: list[int]):
     whole, whole_end = served_in(wire)
     split, split_end = served_in(wire, where)
     assert [request for _, request in split] == [request for _, request in whole]
-    # A refusal may come before all that it rests on is there, never turn into an answer.
+    # With split bytes a refusal may come later, but it must not become a response.
     assert split_end == whole_end or "waiting" in {split_end, whole_end}
 
 
 @many
 @given(almost(REQUESTS))
-def test_what_leaves_for_a_server_is_one_request_with_the_body_that_came(wire: bytes):
+def test_a_server_gets_one_request_with_the_same_body(wire: bytes):
     for head, request in served_in(wire)[0]:
         try:
             target = parse_target(head)
@@ -90,7 +90,7 @@ methods = st.sampled_from([b"GET", b"HEAD"])
 
 
 def answer_by_h11(wire: bytes, method: bytes) -> Heard | None:
-    """Return the answer that h11 finds; None when it refuses it or it is not whole."""
+    """Return the response that h11 finds; None when it is refused or not whole."""
     connection, found = h11.Connection(h11.CLIENT), Heard()
     connection.send(h11.Request(method=method, target="/", headers=[("Host", "a")]))
     connection.send(h11.EndOfMessage())
@@ -116,7 +116,7 @@ def answer_by_h11(wire: bytes, method: bytes) -> Heard | None:
 
 @many
 @given(almost(ANSWERS), methods)
-def test_h11_reads_every_answer_that_is_accepted_and_reads_it_alike(wire: bytes, method: bytes):
+def test_h11_reads_every_accepted_response_in_the_same_way(wire: bytes, method: bytes):
     ours, _ = heard(wire, method=method)
     if ours.ended != "whole":
         return
@@ -128,7 +128,9 @@ def test_h11_reads_every_answer_that_is_accepted_and_reads_it_alike(wire: bytes,
 
 @many
 @given(almost(ANSWERS), cuts, methods)
-def test_any_split_of_an_answer_gives_the_same_one(wire: bytes, where: list[int], method: bytes):
+def test_a_response_is_the_same_however_its_bytes_are_split(
+    wire: bytes, where: list[int], method: bytes
+):
     whole, _ = heard(wire, method=method)
     split, _ = heard(wire, where, method)
     if whole.ended == "whole":
@@ -140,7 +142,7 @@ def test_any_split_of_an_answer_gives_the_same_one(wire: bytes, where: list[int]
 
 @many
 @given(almost(ANSWERS), st.binary(min_size=1, max_size=20))
-def test_a_connection_with_bytes_that_nobody_asked_for_is_not_used_again(wire: bytes, more: bytes):
+def test_a_connection_with_unexpected_bytes_is_not_reused(wire: bytes, more: bytes):
     asked, kept = heard(wire)
     if kept:
         assert asked.ended == "whole"
@@ -149,7 +151,7 @@ def test_a_connection_with_bytes_that_nobody_asked_for_is_not_used_again(wire: b
 
 @many
 @given(almost(ANSWERS), methods)
-def test_a_head_for_the_client_is_one_that_h11_reads(wire: bytes, method: bytes):
+def test_h11_reads_every_response_head_for_the_client(wire: bytes, method: bytes):
     ours, _ = heard(wire, method=method)
     if not ours.head or ours.status < 200:
         return

@@ -1,4 +1,4 @@
-"""What a server says in doubt reaches no client, and never the next one."""
+"""A doubtful response reaches no client, neither its own nor the next one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import pytest
 
 from rig.processes import wait_until
 from rig.vulcan_site import Call, Client, Origin, Site
-from tests.vulcan.proxy.hostile_answers import ANSWERS, Answer, Bad, Cut, Given
+from tests.vulcan.proxy.hostile_answers import RESPONSES, Bad, Cut, Given, HostileResponse
 
 CLEAN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nclean"
 OURS = {b"date", b"connection", b"content-type"}
@@ -17,11 +17,11 @@ OURS = {b"date", b"connection", b"content-type"}
 
 @dataclass
 class Hostile:
-    """A proxy in front of a server that gives the next of `answers` to `/attack`."""
+    """A proxy in front of a server that sends `answer` to requests for `/attack`."""
 
     proxy: Site
     origin: Origin
-    answer: Answer | None = None
+    answer: HostileResponse | None = None
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +29,9 @@ def hostile(shared: Site) -> Iterator[Hostile]:
     async def script(call: Call) -> None:
         answer = state.answer
         if answer is None or b" /attack " not in call.head:
-            await call.say(CLEAN)
+            await call.send(CLEAN)
             return
-        await call.say(answer.wire)
+        await call.send(answer.wire)
         if answer.closes:
             call.writer.close()
 
@@ -45,7 +45,10 @@ def hostile(shared: Site) -> Iterator[Hostile]:
 
 
 def heard(client: Client, path: str, method: str = "GET") -> tuple[int, list, bytes, bool]:
-    """Ask, and read the answer as h11 does: status, fields but ours, body, whether it ended."""
+    """Send a request and read the response with h11.
+
+    Returns status, fields without ours, body, and whether the response ended.
+    """
     connection = h11.Connection(h11.CLIENT)
     request = h11.Request(method=method, target=path, headers=[("Host", "hostile")])
     client.send(connection.send(request) or b"")
@@ -73,8 +76,8 @@ def heard(client: Client, path: str, method: str = "GET") -> tuple[int, list, by
                 pass
 
 
-@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
-def test_an_answer_in_doubt_reaches_nobody(hostile: Hostile, answer: Answer):
+@pytest.mark.parametrize("answer", RESPONSES.values(), ids=RESPONSES.keys())
+def test_a_doubtful_response_reaches_no_client(hostile: Hostile, answer: HostileResponse):
     hostile.origin.calls.clear()
     hostile.answer = answer
     with Client(hostile.proxy.vulcand.port) as client:

@@ -1,4 +1,4 @@
-"""Messages that two parsers could read in two ways are refused, and none reaches a server."""
+"""Requests that two parsers could read in two ways are refused, and reach no server."""
 
 import re
 import socket
@@ -14,19 +14,19 @@ from rig.vulcan_site import OK, Call, Client, Origin, Site
 from tests.vulcan.proxy.smuggling_attacks import ATTACKS, Broken, Outcome, Passed, Refused
 
 ADDED = (b"via:", b"x-forwarded-", b"x-real-ip:", b"traceparent:")
-# One byte at a time is how a parser that looks at a buffer's end is caught; large ones as a whole.
+# Small messages are also sent byte by byte, which finds errors at the end of a buffer.
 SLOW_BYTES_MAX = 400
 
 
 @dataclass
 class Recorder:
-    """A proxy whose requests all go to one server, which keeps what came, byte by byte."""
+    """A proxy in front of one server that records every byte it gets."""
 
     proxy: Site
     requests: list[bytes]
 
     def send(self, wire: bytes, *, step: int, ends: bool) -> bytes:
-        """Send bytes in pieces; return all that comes back until the connection is closed."""
+        """Send bytes in pieces; return everything until the connection is closed."""
         self.requests.clear()
         with Client(self.proxy.vulcand.port) as client:
             client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -36,7 +36,7 @@ class Recorder:
                 if ends:
                     client.sock.shutdown(socket.SHUT_WR)
             except ConnectionError:
-                pass  # refused before all of it was sent
+                pass  # it was refused before all was sent
             return everything(client)
 
 
@@ -53,7 +53,7 @@ def everything(client: Client) -> bytes:
 
 
 async def whole(call: Call) -> bytes:
-    """Read a body; one in chunks is told as one chunk, with its trailers as they came."""
+    """Read a body. A chunked one is returned as one chunk, with its trailers unchanged."""
     if call.field("transfer-encoding") is None:
         return await call.reader.readexactly(call.length)
     data = b""
@@ -74,7 +74,7 @@ def recorder(shared: Site) -> Iterator[Recorder]:
         raw = await whole(call)
         lines = call.head.split(b"\r\n")
         requests.append(b"\r\n".join(x for x in lines if not x.lower().startswith(ADDED)) + raw)
-        await call.say(OK)
+        await call.send(OK)
 
     with Origin(script) as origin:
         shared.server("recorder", origin.url, "recorder")
@@ -84,12 +84,12 @@ def recorder(shared: Site) -> Iterator[Recorder]:
 
 
 def statuses(answers: bytes) -> list[int]:
-    """The status of each answer."""
+    """Return the status of each response."""
     return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d\d\d) ", answers)]
 
 
 @pytest.mark.parametrize(("wire", "outcome"), ATTACKS.values(), ids=ATTACKS.keys())
-def test_an_attack_is_refused_or_reaches_a_server_in_one_form(
+def test_an_attack_is_refused_or_reaches_a_server_unambiguously(
     recorder: Recorder, wire: bytes, outcome: Outcome
 ):
     for step in (len(wire), 1) if len(wire) <= SLOW_BYTES_MAX else (len(wire),):
@@ -108,20 +108,20 @@ def test_an_attack_is_refused_or_reaches_a_server_in_one_form(
                 assert_never(outcome)
 
 
-def test_the_table_is_as_long_as_it_is_meant_to_be():
+def test_the_table_has_enough_attacks():
     refused = [outcome for _, outcome in ATTACKS.values() if not isinstance(outcome, Passed)]
     assert len(refused) >= 75
 
 
-def test_what_follows_a_refused_request_is_thrown_away(recorder: Recorder):
-    """A request in front is answered, the refused one closes, and what is behind is not read."""
+def test_bytes_after_a_refused_request_are_discarded(recorder: Recorder):
+    """The request before is answered, the refused one closes, and the one after is not read."""
     good = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
     answers = recorder.send(good + b"GET / HTTP/1.1\r\n\r\n" + good, step=1000, ends=False)
     assert statuses(answers) == [200, 400]
     assert len(recorder.requests) == 1
 
 
-def test_a_hundred_fields_pass_and_no_more(recorder: Recorder):
+def test_a_request_has_at_most_a_hundred_fields(recorder: Recorder):
     def asked(count: int) -> bytes:
         fields = "".join(f"X-{number}: y\r\n" for number in range(count))
         return f"GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n".encode()

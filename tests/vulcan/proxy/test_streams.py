@@ -1,6 +1,6 @@
-"""Large bodies, slow sides, and the memory that they may cost.
+"""Large bodies and slow peers need only a constant amount of memory.
 
-STREAM_GB=10 streams so much each time.
+STREAM_GB=10 streams ten gigabytes in each test.
 """
 
 import asyncio
@@ -17,18 +17,18 @@ from rig.vulcan_site import Call, Client, Origin, Site
 
 LARGE_BYTES = int(float(os.environ.get("STREAM_GB", "0.2")) * 1024**3) // 65_536 * 65_536
 PIECE = bytes(range(256)) * 256
-# Buffers of both sockets, one read of each side, and what the allocator keeps.
+# The buffers of both sockets, one read of each side, and memory that the allocator keeps.
 GROWTH_BYTES_MAX = 24 * 1024 * 1024
 
 
 def forget_peak(pid: int) -> int:
-    """Let a process's peak begin anew (proc(5), clear_refs); return what it has now."""
+    """Reset the peak memory of a process (proc(5), clear_refs); return its memory now."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
     return memory_bytes(pid)
 
 
 def memory_bytes(pid: int) -> int:
-    """The most memory that a process has had (VmHWM)."""
+    """Return the peak memory of a process (VmHWM)."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
@@ -36,7 +36,7 @@ def memory_bytes(pid: int) -> int:
 
 
 def grown(site: Site, before: int) -> int:
-    """By how much the peak has grown; `pytest -s` shows it."""
+    """Return by how much the peak has grown; `pytest -s` shows it."""
     peak = memory_bytes(worker(site))
     print(f"\n{LARGE_BYTES} bytes: {before // 1024} KiB before, {peak // 1024} KiB at the most")
     return peak - before
@@ -49,14 +49,14 @@ def worker(site: Site) -> int:
 
 @pytest.mark.timeout(60 + 60 * LARGE_BYTES / 1024**3)
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
-def test_a_large_answer_streams_in_constant_memory(shared: Site, host: str, chunked: bool):
+def test_a_large_response_streams_in_constant_memory(shared: Site, host: str, chunked: bool):
     async def script(call: Call) -> None:
         framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % LARGE_BYTES
-        await call.say(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n")
+        await call.send(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n")
         for _ in range(LARGE_BYTES // len(PIECE)):
-            await call.say(b"%x\r\n%b\r\n" % (len(PIECE), PIECE) if chunked else PIECE)
+            await call.send(b"%x\r\n%b\r\n" % (len(PIECE), PIECE) if chunked else PIECE)
         if chunked:
-            await call.say(b"0\r\n\r\n")
+            await call.send(b"0\r\n\r\n")
 
     with Origin(script) as origin:
         shared.route(origin, host)
@@ -97,7 +97,7 @@ def test_a_large_request_streams_in_constant_memory(shared: Site, host: str, chu
         else:
             while size < LARGE_BYTES:
                 size += len(await call.reader.read(1 << 20))
-        await call.say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%d" % (len(str(size)), size))
+        await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%d" % (len(str(size)), size))
 
     with Origin(script) as origin:
         shared.route(origin, host)
@@ -109,18 +109,18 @@ def test_a_large_request_streams_in_constant_memory(shared: Site, host: str, chu
             for _ in range(LARGE_BYTES // len(PIECE)):
                 client.send(framed)
             client.send(b"0\r\n\r\n" if chunked else b"")
-            assert int(client.answer().body) == LARGE_BYTES
+            assert int(client.response().body) == LARGE_BYTES
         assert grown(shared, before) < GROWTH_BYTES_MAX
 
 
-def test_a_client_that_does_not_read_holds_its_server_back(shared: Site, host: str):
+def test_a_client_that_does_not_read_slows_its_server_down(shared: Site, host: str):
     sent = 0
 
     async def script(call: Call) -> None:
         nonlocal sent
-        await call.say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % LARGE_BYTES)
+        await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % LARGE_BYTES)
         while sent < LARGE_BYTES:
-            await call.say(PIECE)
+            await call.send(PIECE)
             sent += len(PIECE)
 
     with Origin(script) as origin:
@@ -137,7 +137,7 @@ def test_a_client_that_does_not_read_holds_its_server_back(shared: Site, host: s
         wait_until(lambda: origin.closed == 1, "the connection to the server cut")
 
 
-def test_a_server_that_does_not_read_holds_its_client_back(shared: Site, host: str):
+def test_a_server_that_does_not_read_slows_its_client_down(shared: Site, host: str):
     go = threading.Event()
 
     async def script(call: Call) -> None:
@@ -145,7 +145,7 @@ def test_a_server_that_does_not_read_holds_its_client_back(shared: Site, host: s
         left = LARGE_BYTES // 2
         while left:
             left -= len(await call.reader.read(1 << 20))
-        await call.say(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     sent = 0
 
@@ -168,7 +168,7 @@ def test_a_server_that_does_not_read_holds_its_client_back(shared: Site, host: s
             assert held < LARGE_BYTES / 4
             go.set()
             sender.join(30)
-            assert client.answer().status == 200
+            assert client.response().status == 200
         assert grown(shared, before) < GROWTH_BYTES_MAX
 
 
@@ -189,11 +189,11 @@ def still(value) -> int:
 
 def test_a_slow_server_and_a_slow_client_get_all_their_bytes(shared: Site, host: str):
     async def script(call: Call) -> None:
-        await call.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await call.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         for number in range(10):
             await asyncio.sleep(0.05)
-            await call.say(b"1\r\n%d\r\n" % number)
-        await call.say(b"0\r\n\r\n")
+            await call.send(b"1\r\n%d\r\n" % number)
+        await call.send(b"0\r\n\r\n")
 
     with Origin(script) as origin:
         shared.route(origin, host)
@@ -201,14 +201,14 @@ def test_a_slow_server_and_a_slow_client_get_all_their_bytes(shared: Site, host:
             for byte in f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode():
                 client.send(bytes([byte]))
                 time.sleep(0.01)
-            assert client.answer().body == b"0123456789"
+            assert client.response().body == b"0123456789"
 
 
-def test_pieces_of_an_answer_are_passed_on_as_they_come(shared: Site, host: str):
+def test_pieces_of_a_response_are_passed_on_at_once(shared: Site, host: str):
     go = threading.Event()
 
     async def script(call: Call) -> None:
-        await call.say(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
+        await call.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
         await asyncio.to_thread(go.wait, 10)
         call.writer.close()
 

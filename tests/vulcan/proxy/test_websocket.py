@@ -1,7 +1,6 @@
 """WebSockets through the proxy, with the `websockets` library at both ends.
 
-Whatever the server is told must be what the client said, and the other way round: each case runs
-against the server itself, too, and both must end alike.
+Each case runs through the proxy and directly against the server, and both must end alike.
 """
 
 import asyncio
@@ -19,19 +18,19 @@ from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
 
 from rig.processes import wait_until
-from rig.vulcan_site import Call, Client, Origin, Site, says
+from rig.vulcan_site import Call, Client, Origin, Site, respond_with
 
 HOST = "socket.example"
 WAIT_S = 30.0
 LARGE = 1024 * 1024
-# Its words would go to a stream that another test had given to the root logger, and has closed.
+# It would log to a stream that another test gave to the root logger, and has closed.
 logging.getLogger("websockets").propagate = False
 
 
 class Sockets:
-    """A server that echoes; the path says what else it does.
+    """An echo server; the path selects what else it does.
 
-    `heard` is how clients ended, with the path that they asked for.
+    `heard` holds the path and the close code of every client.
     """
 
     def __init__(self) -> None:
@@ -107,7 +106,7 @@ Case = Callable[[ClientConnection], Awaitable[object]]
 
 
 def talk(port: int, path: str, case: Case, **options: object) -> object:
-    """Run a case over a connection that is made for it."""
+    """Run a case over a new connection."""
 
     async def run() -> object:
         async with connect(
@@ -136,7 +135,7 @@ MESSAGES: dict[str, str | bytes] = {
 
 
 @pytest.mark.parametrize("compression", ["deflate", None])
-def test_messages_of_every_size_come_back(port: int, compression: str | None):
+def test_messages_of_every_size_are_echoed(port: int, compression: str | None):
     async def case(client: ClientConnection) -> object:
         for name, message in MESSAGES.items():
             await client.send(message)
@@ -147,7 +146,7 @@ def test_messages_of_every_size_come_back(port: int, compression: str | None):
     assert bool(extensions) == (compression is not None)
 
 
-def test_a_message_in_fragments_stays_whole_both_ways(port: int):
+def test_a_fragmented_message_arrives_whole_both_ways(port: int):
     async def case(client: ClientConnection) -> object:
         assert await client.recv() == "one two three"
         fragments = [fragment async for fragment in client.recv_streaming()]
@@ -172,7 +171,7 @@ def test_control_frames_between_fragments_arrive(port: int):
     assert talk(port, "/", case) == [True] * 3
 
 
-def test_a_ping_of_the_server_is_answered(port: int):
+def test_a_ping_from_the_server_is_answered(port: int):
     async def case(client: ClientConnection) -> object:
         return await client.recv()
 
@@ -180,7 +179,9 @@ def test_a_ping_of_the_server_is_answered(port: int):
 
 
 @pytest.mark.parametrize(("code", "reason"), [(1000, ""), (1001, "going"), (4999, "mine " * 20)])
-def test_a_clients_close_reaches_the_server(port: int, sockets: Sockets, code: int, reason: str):
+def test_the_close_of_a_client_reaches_the_server(
+    port: int, sockets: Sockets, code: int, reason: str
+):
     async def case(client: ClientConnection) -> object:
         await client.close(code, reason)
         return client.close_code, client.close_reason
@@ -190,7 +191,7 @@ def test_a_clients_close_reaches_the_server(port: int, sockets: Sockets, code: i
     wait_until(lambda: sockets.heard.count((path, code, reason)) == 1, "the server heard it")
 
 
-def test_a_servers_close_reaches_the_client(port: int):
+def test_the_close_of_a_server_reaches_the_client(port: int):
     async def case(client: ClientConnection) -> object:
         with pytest.raises(ConnectionClosed):
             await client.recv()
@@ -199,7 +200,7 @@ def test_a_servers_close_reaches_the_client(port: int):
     assert talk(port, "/closes", case) == (4001, "enough")
 
 
-def test_a_server_that_vanishes_is_seen_to(port: int):
+def test_the_client_notices_a_server_that_vanishes(port: int):
     async def case(client: ClientConnection) -> object:
         with pytest.raises(ConnectionClosed):
             await client.recv()
@@ -208,7 +209,7 @@ def test_a_server_that_vanishes_is_seen_to(port: int):
     assert talk(port, "/cuts", case) == 1006
 
 
-def test_a_client_that_vanishes_is_seen_to(port: int, sockets: Sockets):
+def test_the_server_notices_a_client_that_vanishes(port: int, sockets: Sockets):
     async def case(client: ClientConnection) -> object:
         client.transport.abort()
         return None
@@ -218,7 +219,7 @@ def test_a_client_that_vanishes_is_seen_to(port: int, sockets: Sockets):
     wait_until(lambda: sockets.heard.count((path, 1006, "")) == 1, "the server saw it")
 
 
-def test_a_frame_against_the_protocol_is_the_servers_to_judge(port: int):
+def test_an_invalid_frame_is_passed_on_to_the_server(port: int):
     """The proxy passes bytes on and has no opinion: both ends see what they would see alone."""
 
     async def case(client: ClientConnection) -> object:
@@ -230,7 +231,7 @@ def test_a_frame_against_the_protocol_is_the_servers_to_judge(port: int):
     assert talk(port, "/", case) == 1007
 
 
-def test_the_subprotocol_and_fields_of_the_handshake_pass(port: int):
+def test_the_subprotocol_and_fields_of_the_handshake_are_passed_on(port: int):
     async def case(client: ClientConnection) -> object:
         assert client.response is not None
         return client.subprotocol, client.response.headers["Upgrade"].lower()
@@ -239,7 +240,7 @@ def test_the_subprotocol_and_fields_of_the_handshake_pass(port: int):
     assert talk(port, "/", case, **asked) == ("a.chat", "websocket")
 
 
-def test_many_messages_sent_before_any_is_read_all_come_back(port: int):
+def test_many_messages_in_flight_are_all_echoed(port: int):
     async def case(client: ClientConnection) -> object:
         async def send() -> None:
             for number in range(2000):
@@ -253,7 +254,9 @@ def test_many_messages_sent_before_any_is_read_all_come_back(port: int):
     assert talk(port, "/", case)
 
 
-def test_a_key_that_goes_leaves_its_sockets_open(shared: Site, sockets: Sockets, host: str):
+def test_websockets_stay_open_when_the_server_key_is_removed(
+    shared: Site, sockets: Sockets, host: str
+):
     shared.server("s", f"http://127.0.0.1:{sockets.port}", host)
     shared.frontend(host, f'Host("{host}")', host)
     wait_until(lambda: shared.routes(host), "routed")
@@ -285,10 +288,10 @@ def switched(client: Client, host: str) -> None:
         pass
 
 
-def test_a_client_may_end_its_sending_and_still_hear_all(shared: Site, host: str):
+def test_a_half_closed_client_still_receives_everything(shared: Site, host: str):
     async def reads_to_the_end(call: Call) -> None:
-        await call.say(SWITCHES)
-        await call.say(b"got " + await call.reader.read())
+        await call.send(SWITCHES)
+        await call.send(b"got " + await call.reader.read())
         call.writer.close()
 
     with Origin(reads_to_the_end) as origin:
@@ -300,11 +303,11 @@ def test_a_client_may_end_its_sending_and_still_hear_all(shared: Site, host: str
             assert client.file.read() == b"got all of it"
 
 
-def test_a_server_may_end_its_sending_and_still_hear_all(shared: Site, host: str):
+def test_a_half_closed_server_still_receives_everything(shared: Site, host: str):
     told: list[bytes] = []
 
     async def ends_first(call: Call) -> None:
-        await call.say(SWITCHES + b"bye")
+        await call.send(SWITCHES + b"bye")
         call.writer.write_eof()
         told.append(await call.reader.read())
         call.writer.close()
@@ -319,8 +322,8 @@ def test_a_server_may_end_its_sending_and_still_hear_all(shared: Site, host: str
             wait_until(lambda: told == [b"late"], "the server heard it", 30)
 
 
-def test_a_refused_upgrade_is_an_answer_like_others(shared: Site, host: str):
-    with Origin(says(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")) as origin:
+def test_a_refused_upgrade_is_an_ordinary_response(shared: Site, host: str):
+    with Origin(respond_with(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")) as origin:
         shared.route(origin, host)
 
         async def run() -> None:

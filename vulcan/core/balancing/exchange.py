@@ -32,7 +32,7 @@ CLIENT_GONE = 499
 
 
 class ExchangeState(IntEnum):  # IntEnum, because other members hash by a call of Python
-    """Where an exchange stands."""
+    """How far an exchange has come."""
 
     RECEIVED = auto()  # the request is here, nothing was sent
     CONNECTING = auto()  # a connection to `server` is being made
@@ -140,7 +140,7 @@ class ProxyExchange(msgspec.Struct, Generic[S], eq=False):
 
     def response_came(self, status: int, now_s: float) -> None:
         """The server's final response head came, and goes to the client."""
-        self.plan.state.counters.answer(status)
+        self.plan.state.counters.count_response(status)
         server = self.server
         assert server is not None
         server.health.answered()
@@ -155,7 +155,7 @@ class ProxyExchange(msgspec.Struct, Generic[S], eq=False):
         self._become(TUNNELING)
         counters = self.plan.state.counters
         counters.upgrades += 1
-        counters.answer(101)
+        counters.count_response(101)
 
     def finish(self) -> bool:
         """The exchange is over; return False when it was before."""
@@ -170,7 +170,7 @@ class ProxyExchange(msgspec.Struct, Generic[S], eq=False):
 
     def respond(self, status: int, outcome: str = "refused") -> Respond:
         """Count a response of our own, and return it."""
-        self.plan.state.counters.answer(status)
+        self.plan.state.counters.count_response(status)
         return Respond(status, outcome)
 
     def connect_failed(self, status: int, reason: str, now_s: float) -> list[Action[S]]:
@@ -241,7 +241,7 @@ class ProxyExchange(msgspec.Struct, Generic[S], eq=False):
         outcome = "client-timeout" if client_is_slow else "server-timeout"
         actions: list[Action[S]] = []
         if not client_is_slow:
-            actions = self._record_failure(504, "nothing came in time", now_s)
+            actions = self._record_failure(504, "no response in time", now_s)
         if responding:
             return [*actions, self._abort(outcome)]
         if client_is_slow:

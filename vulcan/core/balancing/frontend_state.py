@@ -1,4 +1,4 @@
-"""What one worker remembers of its frontends: turns, counters, and the state of middlewares."""
+"""A worker's state of its frontends: load balancers, counters, and middlewares."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,21 +18,21 @@ COUNTED_FRONTENDS_MAX = 500
 class FrontendCounters:
     """What happened to one frontend's requests."""
 
-    answers: dict[int, int] = field(default_factory=dict)  # by status
+    responses: dict[int, int] = field(default_factory=dict)  # by status
     buckets: dict[int, int] = field(default_factory=dict)  # of latencies, see `sliding_window`
     seconds: float = 0.0  # the sum of all latencies
     dials_failed: int = 0
     retries: int = 0
-    truncated: int = 0  # answers that broke off after their head
-    clients_gone: int = 0  # clients that left before the end of their answer
+    truncated: int = 0  # responses that broke off after their head
+    clients_gone: int = 0  # clients that left before the end of their response
     refused: int = 0  # by middlewares
     upgrades: int = 0
 
-    def answer(self, status: int) -> None:
-        """Count an answer by its status."""
-        self.answers[status] = self.answers.get(status, 0) + 1
+    def count_response(self, status: int) -> None:
+        """Count a response by its status."""
+        self.responses[status] = self.responses.get(status, 0) + 1
 
-    def took(self, bucket: int, seconds: float) -> None:
+    def add_latency(self, bucket: int, seconds: float) -> None:
         """Count how long a request took."""
         self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
         self.seconds += seconds

@@ -71,7 +71,7 @@ class ServerGroup(Generic[S]):
 
 
 def token(server: ServerState) -> str:
-    """Return what stands for a server in cookies, so that they do not reveal its address."""
+    """Return the name of a server in cookies, which does not reveal its address."""
     name = f"{server.server.backend}\0{server.server.address}".encode()
     return hashlib.sha256(name).hexdigest()[:16]
 

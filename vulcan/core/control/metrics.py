@@ -47,7 +47,7 @@ def of_frontends(states: FrontendStates) -> Iterator[Sample]:
 def of_frontend(frontend: str, counters: FrontendCounters) -> Iterator[Sample]:
     """Return a frontend's series."""
     labels = {"frontend": frontend}
-    for status, count in counters.answers.items():
+    for status, count in counters.responses.items():
         code = {**labels, "code": str(status)}
         yield Sample("vulcand_requests_total", "counter", "Requests answered.", count, code)
     for name, text, count in (

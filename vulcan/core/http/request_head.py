@@ -37,8 +37,8 @@ _FORWARDED_LINES = tuple(
 )
 _REAL_IP = b"\r\nX-Real-Ip: "
 _VIA = (b"Via: 1.0 vulcan", b"Via: 1.1 vulcan")  # by the client's minor version
-# Methods whose hops are counted, with our answer at the last hop. We have no options to tell,
-# and a TRACE must not reflect fields that may hold a cookie.
+# Methods whose hops are counted, with our answer at the last hop. We have no options to list,
+# and a response to TRACE must not reveal fields that may hold a cookie.
 _COUNTED = {b"OPTIONS": 200, b"TRACE": 405}
 _HOPS = re.compile(rb"\d{1,9}", re.ASCII)
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))

@@ -17,8 +17,8 @@ from vulcan.core.control import metrics
 def counters(*seconds: float) -> FrontendCounters:
     made = FrontendCounters()
     for each in seconds:
-        made.answer(200)
-        made.took(bucket_of(each), each)
+        made.count_response(200)
+        made.add_latency(bucket_of(each), each)
     return made
 
 
@@ -59,7 +59,7 @@ def test_frontends_beyond_the_maximum_are_counted_together():
     states = FrontendStates(0, lambda: 0.0)
     states.update(table, empty)
     for state in states.by_id.values():
-        state.counters.answer(200)
+        state.counters.count_response(200)
     samples = metrics.of_frontends(states)
     counts = {s.labels["frontend"]: s.value for s in samples if "code" in s.labels}
     assert len(counts) == COUNTED_FRONTENDS_MAX + 1

@@ -228,6 +228,8 @@ def _run(request: Request) -> None:
     sys.stdout = _writer(1, "strict")
     sys.stderr = _writer(2, "backslashreplace")
     sys.argv = [request.module, *request.arguments]
+    # vulcand starts its successor with this command line.
+    sys.orig_argv = [sys.executable, "-m", request.module, *request.arguments]
     sys.modules.pop(request.module, None)  # runpy warns of a module that is imported already
     runpy.run_module(request.module, run_name="__main__", alter_sys=True)
 

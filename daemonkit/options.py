@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_type_hints
 import typer
 
 from daemonkit.core import addresses
-from daemonkit.option_values import convert_plainly
 
 T = TypeVar("T")
 
@@ -238,7 +237,6 @@ def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None) -> NoRet
     Wrong use exits with 2, a Failure with its code; a command says any other code by
     `raise typer.Exit(code)`.
     """
-    convert_plainly()
     command = command_of(app, prog)
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:

@@ -1,8 +1,8 @@
-"""A backup on its way to a client, from a child process that has its own copy of the state.
+"""Sends a backup to a client, from a child process that has its own copy of the state.
 
-The child encodes and writes to a pipe; this process carries what the pipe has, as fast as the
-client takes it, and holds no more than one piece of it. A child that fails or a client that
-leaves cuts the answer, which the client sees: the body is chunked and ends with a checksum.
+The child encodes the state and writes it to a pipe. This process passes it on as fast as the client
+reads it, and holds no more than one piece in memory. If the child fails, the answer ends early, and
+the client sees it: the body is chunked and ends with a checksum.
 """
 
 import asyncio
@@ -17,16 +17,16 @@ from daemonkit.http.server import Exchange
 from daemonkit.observe import logs
 
 PIECE_BYTES = 256 * 1024
-# Each holds a copy of what changes in memory while it lasts.
+# Each one keeps a copy of the memory that changes meanwhile.
 STREAMS_MAX = 2
 
 _log = logs.get("coordinator.backup")
 
 
 class BackupStream:
-    """One backup, from the fork to the last byte. `gone` is told of its end, once.
+    """One backup, from the fork to the last byte. Calls `gone` once, at its end.
 
-    To make one raises OSError when there is no memory or no descriptor left for the child.
+    Raises OSError if there is no memory or no descriptor left for the child.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class BackupStream:
         self._settle()
 
     def _settle(self) -> None:
-        """End the answer when the child has ended and all that it wrote is on its way."""
+        """End the answer once the child has ended and all that it wrote was passed on."""
         if self._code is None or self._pipe >= 0:
             return
         self._gone(self)

@@ -1,8 +1,7 @@
-"""A watch on its connection: events leave while the client takes them.
+"""A watch on its connection: it sends events as long as the client reads them.
 
-A client that does not keep up costs no memory: its watcher stays at its place in the event
-history and goes on from there. When the history no longer reaches back to it, the stream ends
-with an error line that says so, instead of with silence.
+A slow client costs no memory: its watcher keeps its place in the event history and goes on from
+there. If the history no longer reaches back to that place, the stream ends with an error line.
 """
 
 import asyncio
@@ -13,9 +12,9 @@ from coordinator.core.store.watcher_hub import Watcher, WatcherHub
 from coordinator.core.v2api.keys_api import WatchRequest
 from daemonkit.http.server import Exchange
 
-# What is encoded before looking again whether the client still takes it: events can be large.
+# How many events are encoded before a look whether the client still reads: they can be large.
 PIECE_EVENTS_MAX = 16
-# One turn's share of a stream, so that a long replay lets others in.
+# How much of a stream is sent in one turn of the event loop, so that others get their turn too.
 TURN_PIECES_MAX = 32
 
 
@@ -59,7 +58,7 @@ class WatchStream:
         self._pump()
 
     def end(self, last: bytes = b"") -> None:
-        """End the answer: what was waited for is here, or the server stops."""
+        """End the answer, with these last bytes."""
         self._close()
         self._exchange.finish(last=last)
 

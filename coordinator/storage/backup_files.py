@@ -1,4 +1,4 @@
-"""Backups as files: read, kept from a stream, and made into the directory of a new member."""
+"""Backups as files: read, written from a stream, and restored into a new member's directory."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,16 +13,16 @@ from coordinator.core.storage.wal_format import WalMetadata
 from coordinator.storage.data_dir import UNFINISHED, DataDir
 from coordinator.storage.file_system import OsFileSystem
 
-# What a data directory may hold and still be empty to us.
+# A data directory that holds nothing else counts as empty.
 _NOTHING = frozenset({"lock", UNFINISHED, "lost+found"})
 
 
 class NotEmpty(Exception):  # noqa: N818 - states a fact
-    """Something is in the directory that a member is to be made in."""
+    """The directory for a new member is not empty."""
 
 
 def read(path: Path) -> Backup:
-    """Check a backup to the last bit and load its keys. Raises BadBackup, OSError."""
+    """Verify a backup and load its keys. Raises BadBackup, OSError."""
     return backup_format.read(str(path), path.read_bytes())
 
 
@@ -59,31 +59,31 @@ def held(directory: Path) -> Iterator[None]:
 
 
 def check_empty(directory: Path) -> None:
-    """Raise NotEmpty when there is something that a new member would take the place of."""
+    """Raise NotEmpty if a new member would replace anything."""
     if found := sorted({path.name for path in directory.iterdir()} - _NOTHING):
-        raise NotEmpty(f"{directory} is not empty, it has {found[0]}: name another --data-dir")
+        raise NotEmpty(f"{directory} is not empty, it has {found[0]}: choose another --data-dir")
 
 
 def build(directory: Path, metadata: WalMetadata, state: Snapshot) -> Path:
-    """Make the log and snapshot of a member that begins with `state`; return where it is.
+    """Make the log and snapshot of a member that begins with `state`; return where they are.
 
     It takes effect when it is renamed to `member` in the data directory; see `DataDir`.
     """
     unfinished = directory / UNFINISHED
     clear(unfinished)
-    disk = DataDir(unfinished)
-    disk.open(metadata)
+    fresh = DataDir(unfinished)
+    fresh.open(metadata)
     try:
-        disk.save_snapshot(state.index, state.term, state.data)
-        disk.append([], HardState(state.term, 0, state.index))
-        disk.sync()
+        fresh.save_snapshot(state.index, state.term, state.data)
+        fresh.append([], HardState(state.term, 0, state.index))
+        fresh.sync()
     finally:
-        disk.close()
+        fresh.close()
     return unfinished / "member"
 
 
 def take_place(built: Path, directory: Path) -> None:
-    """Let what was built be the member of the data directory."""
+    """Make what was built the member of the data directory."""
     files = OsFileSystem()
     files.rename(built, directory / "member")
     files.sync_directory(directory)

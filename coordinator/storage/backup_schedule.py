@@ -1,8 +1,8 @@
-"""Backups that a member writes by itself: one after each interval, the last ones kept.
+"""Scheduled backups: one after each interval, of which the last ones are kept.
 
-A child process writes the file, reads it back and checks it before it gets its name; then it
-removes the oldest ones. So every named file was good when it was written, and a full disk or a
-failing one leaves those that are there.
+A child process writes the file, reads it back and verifies it before it gets its name. Then it
+removes the oldest backups. So every file with a name was good when it was written, and if the disk
+is full or fails, the old backups stay.
 """
 
 import asyncio
@@ -22,16 +22,16 @@ from coordinator.storage.forked_child import ForkedChild, why
 from daemonkit.core.samples import Sample
 from daemonkit.observe import logs
 
-# A failed one is tried again after so long, or after the interval when that is shorter.
+# A failed backup is tried again after this time, or after the interval if that is shorter.
 RETRY_S = 60.0
-# No backup takes so long: what was begun before then has no writer any more.
+# No backup takes longer: an unfinished file that is older has no writer any more.
 LEFTOVER_S = 3600.0
 
 _log = logs.get("coordinator.backup")
 
 
 class BackupSchedule:
-    """Writes backups of one member for as long as `run` does."""
+    """Writes the backups of one member while `run` runs."""
 
     def __init__(self, settings: BackupSettings, replica: Replica) -> None:
         self._settings = settings
@@ -65,7 +65,7 @@ class BackupSchedule:
         yield Sample("coordinator_backup_failures_total", "counter", about, self._failures)
 
     async def _write(self) -> str:
-        """Write one; say why it could not be done."""
+        """Write a backup; return why it failed, an empty string if it did not."""
         replica = self._replica
         if replica.availability.diverged:
             return replica.availability.diverged
@@ -117,7 +117,7 @@ def _keep(settings: BackupSettings, name: BackupName, pieces: Iterable[bytes]) -
     except BadBackup as bad:
         raise OSError(errno.EBADMSG, str(bad)) from bad
     names = _names(directory)
-    gone = [str(each) for each in backup_format.superfluous(names, settings.keep)]
+    gone = [str(each) for each in backup_format.expired_backups(names, settings.keep)]
     for old in gone + backup_format.leftovers(names, time.time() - LEFTOVER_S):
         (directory / old).unlink(missing_ok=True)
 

@@ -1,11 +1,11 @@
 """A member's directory on disk: its log, its snapshots, its lock.
 
-<data-dir>/lock                                        held while a process serves from here
+<data-dir>/lock                                        locked while a process uses the directory
 <data-dir>/member/wal/<sequence>-<first index>.wal     (format: core.storage.wal_format)
-<data-dir>/member/wal/<segment>.<offset>.broken        a torn tail as it was before its cut
+<data-dir>/member/wal/<segment>.<offset>.broken        a copy of a torn write that was removed
 <data-dir>/member/snap/<index>-<term>.snap             (format: core.storage.snapshot_file)
 <data-dir>/unfinished/                                 a restore or recovery that was cut short
-<data-dir>/member.<time>.kept/                         what a recovery took the place of
+<data-dir>/member.<time>.kept/                         the old data after a recovery
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ FINISH = (
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much of the past stays on disk.
+    """How much of the log and how many snapshots stay on disk.
 
     `entries_kept` stay in the log behind a snapshot, for members that are a little behind.
     """
@@ -45,7 +45,7 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class RecoveredState:
-    """What a member knew when it stopped. `entries` begin behind the snapshot.
+    """What a member knew when it stopped. `entries` begin after the snapshot.
 
     `created`: the directory was empty, and now holds a log that begins with `metadata`.
     """
@@ -59,7 +59,7 @@ class RecoveredState:
 
     @property
     def is_blank(self) -> bool:
-        """Whether nothing was ever agreed on here."""
+        """Whether this member has never taken part in anything."""
         return not self.entries and self.snapshot is None and self.hard_state.term == 0
 
 
@@ -101,7 +101,7 @@ class DataDir:
         return recovered
 
     def read(self) -> RecoveredState:
-        """Return what `open` would, and change nothing; for who holds the lock. Raises Damaged."""
+        """Return what `open` would, and change nothing; the caller has the lock. Raises Damaged."""
         replay, choice, _ = self._replayed()
         return _recovered(replay, choice)
 
@@ -123,7 +123,7 @@ class DataDir:
         self._wal_writer.prepare()
 
     def save_snapshot(self, index: int, term: int, data: bytes) -> None:
-        """Keep the state as of entry `index`, then let go of what is not needed any more."""
+        """Write the state as of entry `index`, then remove what is no longer needed."""
         self.write_snapshot(index, term, data)
         self.mark_snapshot(index, term)
 
@@ -163,7 +163,7 @@ class DataDir:
         return None
 
     def close(self) -> None:
-        """Close the files and give the directory free; harmless when nothing is open."""
+        """Close the files and unlock the directory; harmless when nothing is open."""
         self._held.close()
 
     def _open(self, fresh: WalMetadata) -> RecoveredState:

@@ -1,8 +1,8 @@
-"""When a majority is lost for ever: the survivor alone becomes a new cluster.
+"""When a majority is lost for ever: one survivor becomes a new cluster.
 
-All of its log counts, also entries that it does not know to be committed: an acknowledged write
-may be among them, and one that nobody was told of does no harm. The index jumps and the ids are
-new, for the reasons that `coordinator.core.storage.backup_format` gives.
+The whole log of the survivor counts, also entries that may not be committed: an acknowledged write
+may be among them, and a write that was not acknowledged does no harm. The index jumps and the ids
+are new, for the reasons that `coordinator.core.storage.backup_format` gives.
 """
 
 import secrets
@@ -28,31 +28,31 @@ _TOKEN_BYTES = 8
 
 
 class CannotRecover(Exception):  # noqa: N818 - states a fact about the directory or what was asked
-    """There is nothing to recover, or not what the operator has been shown."""
+    """There is nothing to recover, or something else than the operator has seen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Survivor:
-    """What a member's directory has, all of its log applied."""
+    """What a member's directory holds, with its whole log applied."""
 
     identity: Identity
     state: HardState
-    unproven: int  # so many entries at the log's end are not known to be committed
+    unproven: int  # number of entries at the log's end that may not be committed
     last: Snapshot
     loaded: Backup
 
     @property
     def me(self) -> Member | None:
-        """This member, unless it was not in the cluster any more."""
+        """This member, None if it was no longer in the cluster."""
         return next((m for m in self.loaded.members if m.id == self.identity.member), None)
 
     @property
     def given_up(self) -> tuple[Member, ...]:
-        """The members that will be no more."""
+        """The members that will no longer exist."""
         return tuple(m for m in self.loaded.members if m.id != self.identity.member)
 
     def facts(self) -> dict[str, object]:
-        """Return what an operator must know to decide."""
+        """Return what an operator needs to decide."""
         shown = self.loaded.facts()
         return {
             "member": f"{self.identity.member:x}",
@@ -68,7 +68,7 @@ class Survivor:
 
 @dataclass(frozen=True, slots=True)
 class RecoveryResult:
-    """What a recovery made."""
+    """The new cluster, and where the old data are."""
 
     identity: Identity
     index: int
@@ -99,7 +99,7 @@ def recover(
         if survivor.loaded.index != keep_index:
             raise CannotRecover(
                 f"--keep-index is {keep_index} and the index here is {survivor.loaded.index}: "
-                "look again at what would be kept"
+                "run the command without --keep-index again"
             )
         urls = peer_urls or _own_urls(survivor)
         member = member_id(urls, secrets.token_hex(_TOKEN_BYTES))
@@ -119,7 +119,7 @@ def _check(directory: Path) -> None:
         raise CannotRecover(
             f"{directory}: a recovery was cut short: rename {kept[-1].name} to member first"
         )
-    raise CannotRecover(f"{directory}: no log in member/wal; name a coordinator's --data-dir")
+    raise CannotRecover(f"{directory}: no log in member/wal: give the --data-dir of a coordinator")
 
 
 def _look(directory: Path) -> Survivor:
@@ -137,7 +137,7 @@ def _look(directory: Path) -> Survivor:
 def _state(recovered: RecoveredState, last: int) -> bytes:
     """Return the state as it would be, had the log been committed up to its last entry."""
     known, state = recovered.snapshot, recovered.hard_state
-    birth = StartState(
+    start = StartState(
         member=recovered.metadata.node,
         state=HardState(state.term, state.vote, last),
         entries=recovered.entries,
@@ -147,7 +147,7 @@ def _state(recovered: RecoveredState, last: int) -> bytes:
         now_ns=0,
         wall_ns=time.time_ns(),
     )
-    replica: Replica = Replica(birth)
+    replica: Replica = Replica(start)
     assert replica.node.log.applied == last
     return replica.dump()
 

@@ -16,7 +16,7 @@ _ZEROS = bytes(1 << 20)
 
 
 class DirectoryInUse(Exception):  # noqa: N818 - states a fact
-    """Another process serves from this data directory."""
+    """Another process uses this data directory."""
 
 
 class DiskFull(OSError):  # noqa: N818

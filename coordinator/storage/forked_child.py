@@ -1,4 +1,4 @@
-"""A forked child: a copy of this process' memory that does one thing while the member serves."""
+"""A forked child: it does one thing with a copy of this process' memory while the member serves."""
 
 import asyncio
 import ctypes
@@ -13,10 +13,10 @@ FAILED = 255
 
 
 class ForkedChild:
-    """Runs `work` in a child; `ended` is told its exit code: 0, an OSError's errno, or FAILED.
+    """Runs `work` in a child and calls `ended` with its exit code: 0, an errno, or FAILED.
 
-    `kept` is the one descriptor above the standard ones that the child has: the number that
-    `work` is called with. OSError when there is no memory or no descriptor left for it.
+    `kept` is the only descriptor besides the standard ones that stays open in the child; `work` is
+    called with its number there. OSError when there is no memory or no descriptor left for it.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ def why(code: int) -> str:
 
 
 def _be_child(work: Callable[[int], None], kept: int) -> None:
-    """Be the child: nothing of the parent's but its memory and `kept`, and never its loop."""
+    """Run in the child: with the parent's memory and `kept`, and never with its event loop."""
     code = FAILED
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Snapshots while the member serves: written by a child process that has its own copy."""
+"""Snapshots while the member serves: a child process writes them from its own copy."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from coordinator.storage.forked_child import ForkedChild
 
 
 class SnapshotWriter:
-    """Writes one snapshot at a time. `done(index, term, status)` is told of its end."""
+    """Writes one snapshot at a time, and calls `done(index, term, status)` at its end."""
 
     def __init__(self, data_dir: DataDir, done: Callable[[int, int, int], None]) -> None:
         self._data_dir = data_dir

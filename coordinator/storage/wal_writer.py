@@ -1,8 +1,8 @@
-"""The log being written: one open segment, cut when full. Knows files only through `FileSystem`.
+"""Writes the log: to one open segment, and to the next one when it is full.
 
-Order is what makes it safe. A segment is complete and synced before it gets its name, the name
-is synced before the first record goes in, and old segments go from the oldest on, each removal
-synced, so that a crash between any two steps leaves a log without holes.
+The order of the steps makes it safe. A segment is complete and synced before it gets its name, and
+the name is synced before the first record is written. Old segments are removed from the oldest on,
+and each removal is synced. So a crash between any two steps leaves a log without holes.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ SPARE = "spare.tmp"
 
 @dataclass(frozen=True, slots=True)
 class WalPosition:
-    """Where the log's last segment stands: what a restart finds and a cut makes."""
+    """Where the next record goes: in the last segment, after the last record."""
 
     name: SegmentName
     offset: int
@@ -31,7 +31,7 @@ class WalPosition:
 
 @dataclass(frozen=True, slots=True)
 class SegmentPreamble:
-    """What a new segment repeats in its opening records."""
+    """What each new segment begins with."""
 
     metadata: WalMetadata
     state: HardState
@@ -64,7 +64,7 @@ class WalWriter:
         self._start_segment(SegmentName(0, 1), 0)
 
     def resume(self, place: WalPosition, preamble: SegmentPreamble, last: int) -> None:
-        """Go on behind the last record of an existing segment; `last` is the last index."""
+        """Go on after the last record of an existing segment; `last` is the last index."""
         self.preamble, self.last = preamble, last
         self._name, self._crc = place.name, place.crc
         self._offset = self._synced = place.offset
@@ -106,7 +106,7 @@ class WalWriter:
             self._fill_spare()
 
     def release(self, keep_from: int, markers: Iterable[SnapshotMarker]) -> None:
-        """Remove the segments in front of entry `keep_from`; new ones repeat only `markers`."""
+        """Remove the segments before entry `keep_from`; new segments repeat only `markers`."""
         self.preamble = replace(self.preamble, markers=tuple(markers))
         found = segments(self._files, self._directory)
         with self._final():

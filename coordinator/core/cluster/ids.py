@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a member is. Ids are 64-bit and written in hexadecimal without leading zeros."""
+    """The ids of a member and its cluster: 64 bits, written in hexadecimal."""
 
     member: int
     cluster: int

@@ -1,8 +1,8 @@
-"""The members as the replicated notes tell: who they are, where they listen, who was removed.
+"""The members of the cluster, as the replicated notes describe them.
 
-A member's note `members_in/<id>/raft` has its peer URLs, `members_in/<id>/attributes` its name and
-client URLs, which it tells itself once it runs. An empty note is of a member that was removed,
-for ever. (etcd keeps the same under /0/members and /0/removed_members.)
+The note `members/<id>/raft` has a member's peer URLs. The note `members/<id>/attributes` has its
+name and client URLs, which the member publishes once it runs. An empty note stands for a member
+that was removed for ever. (etcd keeps the same under /0/members and /0/removed_members.)
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,7 +57,7 @@ def peer_urls_note(member: int, peer_urls: Sequence[str]) -> Note:
 
 
 def peer_urls_kind(member: int) -> str:
-    """Return the kind of a member's note; an empty note there is of one that was removed."""
+    """Return the kind of a member's note; the note is empty once the member was removed."""
     return f"{_PREFIX}{member:x}{_RAFT}"
 
 
@@ -67,18 +67,18 @@ def encode_peer_urls(peer_urls: Sequence[str]) -> bytes:
 
 
 def attributes_note(member: int, name: str, client_urls: Sequence[str]) -> Note:
-    """Return the note of what a member tells of itself."""
+    """Return the note of a member's name and client URLs."""
     attributes = {"name": name, "clientURLs": client_urls}
     return Note(f"{_PREFIX}{member:x}{_ATTRIBUTES}", msgspec.json.encode(attributes))
 
 
 def is_removed(notes: Mapping[str, bytes], member: int) -> bool:
-    """Say whether the member was in the cluster and is no more."""
+    """Say whether the member was removed from the cluster."""
     return notes.get(peer_urls_kind(member)) == b""
 
 
 def removed_members(notes: Mapping[str, bytes]) -> frozenset[int]:
-    """Return the members that were in the cluster and are no more."""
+    """Return the members that were removed from the cluster."""
     return frozenset(
         int(kind.split("/")[1], 16)
         for kind, data in notes.items()
@@ -92,7 +92,7 @@ def is_about_member(kind: str) -> bool:
 
 
 def has_run(notes: Mapping[str, bytes], member: int) -> bool:
-    """Say whether the member has told of itself."""
+    """Say whether the member has ever run: then it has published its name."""
     return f"{_PREFIX}{member:x}{_ATTRIBUTES}" in notes
 
 

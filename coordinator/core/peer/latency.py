@@ -1,7 +1,7 @@
-"""How long the other members take to answer a heartbeat, and what was sent to them in vain.
+"""How long the other members take to answer a heartbeat, and how often a message was dropped.
 
-A heartbeat carries its round, and so does the answer: the time between is the way there and back
-and the wait in both processes. It is what etcd shows in `/v2/stats/leader`, in milliseconds, and
+A heartbeat carries the number of its round, and so does the answer. The time between them is the
+round trip and the wait in both processes. etcd shows it in `/v2/stats/leader`, in milliseconds, and
 in `etcd_network_peer_round_trip_time_seconds`.
 """
 
@@ -35,7 +35,7 @@ class PeerLatency:
     squares: float = 0.0
 
     def add(self, took_s: float) -> None:
-        """Take in one."""
+        """Count one round trip."""
         self.counts[bisect_left(EDGES_S, took_s)] += 1
         self.done += 1
         self.last_s = took_s
@@ -60,12 +60,12 @@ class PeerLatency:
         }
 
     def below(self) -> Iterator[tuple[float, int]]:
-        """Yield each upper edge, the last one infinite, and how many took no longer."""
+        """Yield each bucket: its upper edge, the last one infinite, and how many took no longer."""
         return zip((*EDGES_S, math.inf), accumulate(self.counts), strict=True)
 
 
 class PeerLatencies:
-    """Those to all members, and how many Appends went and came."""
+    """The latencies of all members, and the number of AppendEntries sent and received."""
 
     def __init__(self) -> None:
         self.appends_sent = self.appends_received = 0
@@ -73,7 +73,7 @@ class PeerLatencies:
         self._by_member: dict[int, PeerLatency] = {}
 
     def sent(self, messages: Iterable[PeerMessage], now_s: float) -> None:
-        """Note what leaves."""
+        """Note messages that are sent."""
         for message in messages:
             if isinstance(message, Heartbeat):
                 self._sent_s.setdefault((message.term, message.round), now_s)
@@ -83,7 +83,7 @@ class PeerLatencies:
                 self.appends_sent += 1
 
     def received(self, messages: Iterable[PeerMessage], now_s: float) -> None:
-        """Note what has come."""
+        """Note messages that have arrived."""
         for message in messages:
             if isinstance(message, HeartbeatOk):
                 sent_s = self._sent_s.get((message.term, message.round))
@@ -97,7 +97,7 @@ class PeerLatencies:
         self._of(member).failed += 1
 
     def only(self, members: Iterable[int]) -> None:
-        """Forget all but these."""
+        """Forget all members but these."""
         kept = set(members)
         self._by_member = {
             member: each for member, each in self._by_member.items() if member in kept

@@ -1,4 +1,4 @@
-"""What members send each other: Raft's messages, and what is handed to the leader beside them."""
+"""What members send each other: Raft's messages, and requests for the leader."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ from coordinator.core.store.commands import NO_TTL, Command
 
 
 class ForwardedCommand(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A write on its way to the leader, who sets its end: `ttl_ns` from when it has it."""
+    """A write on its way to the leader. Its time to live counts from when the leader has it."""
 
     sequence: int
     command: Command
@@ -16,7 +16,7 @@ class ForwardedCommand(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class ForwardedCommands(RaftMessage, frozen=True, tag="Forward"):
-    """Writes that clients of another member ask for, in order."""
+    """Writes of another member's clients, in order."""
 
     origin: int
     requests: list[ForwardedCommand]
@@ -44,7 +44,7 @@ class ForwardedResult(RaftMessage, frozen=True, tag="Decided"):
 
 
 class StateHash(RaftMessage, frozen=True, tag="Check"):
-    """What the sender's state hashed to when it had applied `index`."""
+    """The hash of the sender's state after it applied `index`."""
 
     index: int
     digest: int

@@ -1,6 +1,6 @@
-"""Messages and members in words, one line each: `2→1 AppendOk term=4 match=17`.
+"""Messages and members as text, one line each: `2→1 AppendOk term=4 match=17`.
 
-Golden transcripts, simulations and whoever reads a running member's state share it.
+The golden transcripts and the simulation share it.
 """
 
 import msgspec
@@ -14,7 +14,7 @@ _ADDRESS = ("sender", "receiver", "term")
 
 
 def message(said: RaftMessage) -> str:
-    """Say who tells whom what."""
+    """Describe a message."""
     words = [f"{said.sender:x}→{said.receiver:x}", type(said).__name__, f"term={said.term}"]
     for name in said.__struct_fields__:
         if name not in _ADDRESS:
@@ -23,12 +23,12 @@ def message(said: RaftMessage) -> str:
 
 
 def entry(one: LogEntry) -> str:
-    """Say where an entry stands and what it is."""
+    """Describe an entry."""
     return f"{one.index}/{one.term} {_content(one.data)}"
 
 
 def member(node: RaftNode) -> str:
-    """Say how a member stands."""
+    """Describe the state of a member."""
     role = node.election.role.name.lower().replace("_", "-")
     voters = ",".join(f"{voter:x}" for voter in sorted(node.configuration.voters))
     learners = "".join(f" learner={each:x}" for each in sorted(node.configuration.learners))

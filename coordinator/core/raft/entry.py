@@ -4,7 +4,7 @@ import msgspec
 
 
 class LogEntry(msgspec.Struct, frozen=True, gc=False):
-    """One place of the replicated log. Empty `data` is a leader's no-op."""
+    """One entry of the replicated log. Empty `data` is a leader's no-op."""
 
     term: int
     index: int

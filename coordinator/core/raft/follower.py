@@ -17,7 +17,7 @@ from coordinator.core.raft.snapshot_transfer import RaftSnapshot, SnapshotAssemb
 
 
 class Follower:
-    """The following part of a node. Answers leave after the next save."""
+    """The part of a node that follows a leader. Its answers leave after the next save."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The log of one member: what it has in memory behind its snapshot, and how much is safe."""
+"""The log of one member: the entries after its snapshot, and how far they are safe."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class Log:
 
     @property
     def base(self) -> int:
-        """The index in front of the first entry that is still here."""
+        """The index before the first entry that is still in memory."""
         return self._base_index
 
     @property
@@ -39,7 +39,7 @@ class Log:
         return self._entries[-1].term if self._entries else self._base_term
 
     def term(self, index: int) -> int | None:
-        """Return the term of the entry at `index`, None where there is none or no more."""
+        """Return the term of the entry at `index`, None if that entry is not in memory."""
         place = index - self._base_index
         if place == 0:
             return self._base_term
@@ -52,10 +52,10 @@ class Log:
         return (last_term, last_index) >= (self.last_term, self.last)
 
     def append(self, entries: Sequence[LogEntry]) -> int | None:
-        """Add entries behind an agreed one; return the first index that was overwritten or new.
+        """Add entries after one that both logs have; return the first index that changed.
 
-        None when all were here. Entries that conflict with existing ones replace them and all
-        behind them. (Raft, figure 2, AppendEntries 3 and 4)
+        None if all were here. Entries that conflict with existing ones replace them and all that
+        follow. (Raft, figure 2, AppendEntries 3 and 4)
         """
         for position, entry in enumerate(entries):
             if self.term(entry.index) != entry.term:
@@ -100,7 +100,7 @@ class Log:
         return at, self.term(at) or 0
 
     def compact(self, index: int) -> None:
-        """Let go of the entries up to `index`."""
+        """Drop the entries up to `index`."""
         term = self.term(index)
         assert term is not None
         if index > self._base_index:
@@ -108,7 +108,7 @@ class Log:
             self._base_index, self._base_term = index, term
 
     def restart(self, index: int, term: int) -> None:
-        """Begin anew behind a snapshot."""
+        """Begin again after a snapshot."""
         self._entries.clear()
         self._base_index, self._base_term = index, term
         self.stable = self.committed = self.applied = index

@@ -1,10 +1,10 @@
-"""Who belongs to the cluster, and how that changes: one member at a time.
+"""The voters and learners of a cluster, and how they change: one member at a time.
 
 A change is a log entry and takes effect when it is appended (thesis, 4.1): a majority of the
 old and of the new configuration always share a member, because they differ by one voter. That
 holds only for changes made one after another from a configuration that is committed, and only
-after the leader has committed an entry of its own term (the thesis' erratum); `node` sees to
-both.
+after the leader has committed an entry of its own term (the erratum of the thesis). `RaftNode`
+checks both.
 """
 
 from collections.abc import Sequence
@@ -19,40 +19,40 @@ MARK = b"\xc1"
 
 
 class Configuration(msgspec.Struct, frozen=True):
-    """Voters decide; learners are sent the log and decide nothing."""
+    """Voters decide; learners receive the log and do not vote."""
 
     voters: frozenset[int]
     learners: frozenset[int] = frozenset()
 
     @property
     def members(self) -> frozenset[int]:
-        """All who are sent the log."""
+        """All members: voters and learners."""
         return self.voters | self.learners
 
 
 class AddFounder(msgspec.Struct, frozen=True, array_like=True, tag="found"):
-    """A voter of the first configuration: every founder begins its log with the same ones."""
+    """Add a voter of the first configuration; all founders begin with the same entries."""
 
     member: int
     context: bytes = b""
 
 
 class AddLearner(msgspec.Struct, frozen=True, array_like=True, tag="add"):
-    """Take in a member that does not vote yet."""
+    """Add a member that does not vote yet."""
 
     member: int
     context: bytes = b""
 
 
 class Promote(msgspec.Struct, frozen=True, array_like=True, tag="promote"):
-    """Give a learner its vote."""
+    """Make a learner a voter."""
 
     member: int
     context: bytes = b""
 
 
 class Remove(msgspec.Struct, frozen=True, array_like=True, tag="remove"):
-    """Let a member go, for ever."""
+    """Remove a member for ever."""
 
     member: int
     context: bytes = b""
@@ -135,15 +135,15 @@ class ConfigurationHistory:
                 self._made.append((entry.index, changed(self.latest, change)))
 
     def forget(self, index: int) -> None:
-        """Go back to before the entry at `index`, which was overwritten."""
+        """Go back to the configuration before the entry at `index`, which was overwritten."""
         while self._made[-1][0] >= index:
             self._made.pop()
 
     def restart(self, index: int, configuration: Configuration) -> None:
-        """Begin anew behind a snapshot."""
+        """Begin again after a snapshot."""
         self._made: list[tuple[int, Configuration]] = [(index, configuration)]
 
     def compact(self, index: int) -> None:
-        """Forget what an entry behind the snapshot's at `index` cannot need."""
+        """Forget configurations that no entry after `index` needs."""
         while len(self._made) > 1 and self._made[1][0] <= index:
             del self._made[0]

@@ -1,4 +1,4 @@
-"""What members say to each other. Every message carries its sender, receiver and term.
+"""The messages of Raft. Every message carries its sender, receiver and term.
 
 `term` 0 is not a term: a message with it (a read's forwarding) is judged without one.
 """
@@ -30,7 +30,7 @@ class PreVoteReply(RaftMessage, frozen=True):
 
 
 class RequestVote(RaftMessage, frozen=True, tag="Vote"):
-    """Vote for me. `forced` by a leadership transfer passes over a leader heard lately."""
+    """Vote for me. `forced`, by a leadership transfer, also if you have just heard a leader."""
 
     last_index: int
     last_term: int
@@ -71,7 +71,7 @@ class AppendReject(RaftMessage, frozen=True):
 
 
 class Heartbeat(RaftMessage, frozen=True):
-    """The leader lives. `commit` is no higher than what the follower is known to have.
+    """The leader is alive. `commit` is no higher than what the follower is known to have.
 
     `round` counts heartbeat rounds, so that an answer proves leadership at a time.
     """
@@ -116,7 +116,7 @@ class SnapshotReply(RaftMessage, frozen=True):
 
 
 class TimeoutNow(RaftMessage, frozen=True):
-    """Begin an election at once: leadership is handed to you. (Thesis, 3.10)"""
+    """Begin an election at once: leadership is transferred to you. (Thesis, 3.10)"""
 
 
 class ReadIndexRequest(RaftMessage, frozen=True, tag="ReadRequest"):

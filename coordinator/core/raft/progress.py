@@ -1,8 +1,8 @@
-"""What a leader believes of one other member, and what it may send to it.
+"""What a leader knows about one follower, and what it may send to it.
 
-PROBE      the logs' agreement is not found: one Append at a time, the next after its answer
-REPLICATE  found: Appends are pipelined, as many as INFLIGHT_MAX and their bytes allow
-SNAPSHOT   what it needs is not in the log any more: nothing but chunks of the snapshot
+PROBE      where the two logs agree is not known: one AppendEntries at a time
+REPLICATE  it is known: AppendEntries are pipelined, up to INFLIGHT_MAX and INFLIGHT_BYTES_MAX
+SNAPSHOT   the entries that it needs are no longer in the log: chunks of a snapshot only
 """
 
 from collections import deque
@@ -27,10 +27,10 @@ class FollowerProgress:
         self.state = ProgressState.PROBE
         self.match = 0
         self.next = next_index
-        self.active = True  # heard of since the last check of the quorum
+        self.active = True  # heard from since the last check of the quorum
         self.was_active = True  # and before it
-        self.waiting = False  # PROBE: an answer is awaited
-        self.forwarded_index = 0  # the last entry that it waits for: of a write that it forwarded
+        self.waiting = False  # PROBE: for an answer
+        self.forwarded_index = 0  # the last entry of a write that it forwarded, and waits for
         self.commit_sent = 0  # the last commit index that it was sent
         self.read_round = 0  # the last heartbeat round that it answered
         self.snapshot_index = 0
@@ -46,14 +46,14 @@ class FollowerProgress:
 
     @property
     def can_send(self) -> bool:
-        """Whether an Append may leave now."""
+        """Whether an AppendEntries may leave now."""
         if self.state is ProgressState.REPLICATE:
             full = len(self._inflight) >= INFLIGHT_MAX or self._inflight_bytes >= INFLIGHT_BYTES_MAX
             return not full
         return self.state is ProgressState.PROBE and not self.waiting
 
     def sent(self, last: int, size_bytes: int) -> None:
-        """Note an Append whose last entry is `last`."""
+        """Note an AppendEntries whose last entry is `last`."""
         if self.state is ProgressState.REPLICATE:
             self._inflight.append((last, size_bytes))
             self._inflight_bytes += size_bytes

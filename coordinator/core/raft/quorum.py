@@ -6,7 +6,7 @@ from enum import Enum, auto
 
 
 class VoteResult(Enum):
-    """Where a vote stands."""
+    """The result of a vote so far."""
 
     WON = auto()
     LOST = auto()
@@ -24,7 +24,7 @@ def has_majority(voters: AbstractSet[int], members: AbstractSet[int]) -> bool:
 
 
 def vote_result(voters: AbstractSet[int], votes: Mapping[int, bool]) -> VoteResult:
-    """Judge the votes so far."""
+    """Count the votes so far."""
     granted = sum(1 for voter in voters if votes.get(voter) is True)
     refused = sum(1 for voter in voters if votes.get(voter) is False)
     need = majority(voters)

@@ -1,4 +1,4 @@
-"""What a member can be, what it is told at its birth, and what it hands out."""
+"""The roles of a member, its timing, and what it hands out."""
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -26,7 +26,7 @@ MAY_BECOME = {
 
 
 class NotLeader(Exception):  # noqa: N818
-    """Only a leader can do this; `leader` is who it should be asked of, 0 when unknown."""
+    """Only a leader can do this. `leader` is the member to ask, 0 if it is unknown."""
 
     def __init__(self, leader: int, why: str = "this member does not lead") -> None:
         super().__init__(why)
@@ -42,7 +42,7 @@ class Timing:
 
     @property
     def guard_ticks(self) -> int:
-        """How long a member votes for nobody after it heard a leader, whatever it suspects.
+        """How long a member does not vote after it has heard a leader, whatever it suspects.
 
         Half an election timeout at least: the first tick may come at once, and does not count.
         """

@@ -1,7 +1,7 @@
-"""Snapshots on their way: cut into chunks by the leader, put together again by a follower.
+"""Sending a snapshot: the leader cuts it into chunks, the follower puts it together again.
 
-The follower says how far it is, so that a transfer goes on where a lost connection left it. The
-checksum of the whole is in every chunk: chunks of two different snapshots are never mixed.
+The follower says how far it is, so that a transfer goes on after a connection was lost. The
+checksum of the whole snapshot is in every chunk, so chunks of two snapshots are never mixed.
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ def chunk(snapshot: RaftSnapshot, offset: int, address: tuple[int, int, int]) ->
 
 
 class SnapshotAssembly:
-    """A snapshot that arrives."""
+    """Puts a snapshot together from its chunks."""
 
     def __init__(self) -> None:
         self._identity = (0, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""What a leader puts in its log: requests, stamped with its time; and what is sent to a leader."""
+"""How requests reach the log: a leader appends them, a follower forwards them to the leader."""
 
 import msgspec
 
@@ -16,12 +16,12 @@ from coordinator.core.replica.pending import PendingProposals
 from coordinator.core.replica.sessions import Proposal
 from coordinator.core.store.commands import NO_TTL, Command, Sync
 
-# Entries that wait for a majority; more would only wait longer.
+# How many entries may wait for a majority; more would only wait longer.
 UNCOMMITTED_MAX = 50_000
 
 
 class Proposer:
-    """Appends to the leader's log, and remembers what it encoded until it is applied."""
+    """Appends to the leader's log, and remembers the proposals until they are applied."""
 
     def __init__(self, node: RaftNode, origin: int) -> None:
         self._node = node
@@ -31,7 +31,7 @@ class Proposer:
 
     @property
     def is_open(self) -> bool:
-        """Whether the leader may append: it knows the time, and has not begun to hand over."""
+        """Whether the leader may append: it knows the time, and no transfer is under way."""
         leading, log = self._node.leading, self._node.log
         return (
             leading is not None
@@ -42,14 +42,14 @@ class Proposer:
 
     @property
     def knows_time(self) -> bool:
-        """Whether this leader has applied all that leaders before it said of the time."""
+        """Whether this leader has applied all Syncs of the leaders before it."""
         leading = self._node.leading
         return leading is not None and self._node.log.applied >= leading.first_index
 
     def put(
         self, proposals: PendingProposals, forwarded: list[ForwardedCommands], cluster_ns: int
     ) -> list[tuple[int, ConfChange | int]]:
-        """Append what waits here and what came from others; return what is no write."""
+        """Append what waits here and what others sent; return the requests that are no write."""
         batch: list[Proposal] = []
         asks: list[tuple[int, ConfChange | int]] = []
         for sequence, pending in proposals.take_unsent():
@@ -81,16 +81,16 @@ class Proposer:
             self._kept.update(enumerate(zip(data, batch, strict=True), first))
 
     def sync(self, cluster_ns: int) -> None:
-        """Append the leader's time."""
+        """Append a Sync: keys expire up to this time."""
         self.append([Proposal(0, 0, Sync(cluster_ns))])
 
     def read(self, index: int, data: bytes) -> Proposal:
-        """Return the request of an entry: what was kept of it, or what its data say."""
+        """Return the proposal of an entry: remembered, or decoded from its data."""
         kept = self._kept.pop(index, None) if self._kept else None
         return kept[1] if kept is not None and kept[0] is data else sessions.decode(data)
 
     def forget(self) -> None:
-        """Note that another term has begun."""
+        """Forget what was appended: another term has begun."""
         self._kept.clear()
 
     def _awaited_by(self, member: int) -> None:
@@ -106,10 +106,10 @@ class Proposer:
         return Proposal(origin, each.sequence, command)
 
     def _anchor(self, cluster_ns: int) -> None:
-        """Tell the followers this leader's time before anything is measured by it.
+        """Append this leader's time before the first expiry that is measured by it.
 
-        Once for all that one moment measures: a follower's clock that ran free since an earlier
-        anchor may be far from this one's, and would end a key by the difference too early.
+        Once for each moment: the clock of a follower that ran free since an earlier anchor may be
+        far from this one, and would expire a key too early by the difference.
         """
         anchored = (self._node.term, cluster_ns)
         if self._anchored != anchored:
@@ -118,7 +118,7 @@ class Proposer:
 
 
 def forwarded(proposals: PendingProposals, origin: int, node: RaftNode) -> list[PeerMessage]:
-    """Return the messages that take what waits here to the leader."""
+    """Return the messages that bring the unsent requests to the leader."""
     messages: list[PeerMessage] = []
     commands = []
     me, leader, term = node.me, node.leader, node.term

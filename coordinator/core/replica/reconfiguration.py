@@ -1,4 +1,4 @@
-"""Changes of membership around Raft's: which are refused, and what they write beside the keys."""
+"""Changes of membership: which ones are refused, and what they write beside the keys."""
 
 import msgspec
 
@@ -25,21 +25,21 @@ from coordinator.core.raft.ready import NotLeader
 from coordinator.core.store.commands import Note
 from coordinator.core.store.keyspace import KeySpace
 
-# A learner that lacks no more entries than this is given its vote.
+# A learner that lacks no more entries than this becomes a voter.
 PROMOTE_LAG_MAX = 100
 
 
 def with_origin(change: ConfChange, origin: int, sequence: int) -> ConfChange:
-    """Return the change with who asked for it."""
+    """Return the change with the origin and number of its request."""
     context = msgspec.msgpack.encode((origin, sequence, change.context))
     return msgspec.structs.replace(change, context=context)
 
 
 def start(ask: ConfChange | int, node: RaftNode, keyspace: KeySpace) -> str:
-    """Put a change in the leader's log, or begin to hand leadership over; say why not."""
+    """Append a change to the log, or begin to transfer leadership; return why not, if refused."""
     try:
         if isinstance(ask, int):
-            node.transfer(ask or _heir(node))
+            node.transfer(ask or _best_target(node))
         else:
             _check(ask, node, keyspace)
             node.change(ask)
@@ -51,7 +51,7 @@ def start(ask: ConfChange | int, node: RaftNode, keyspace: KeySpace) -> str:
 
 
 def record_committed(data: bytes, keyspace: KeySpace) -> tuple[int, int]:
-    """Follow a change that is committed; return the origin and number of who asked for it."""
+    """Record a committed change in the notes; return the origin and number of its request."""
     step = membership.decode(data)
     assert step is not None
     if isinstance(step, AddFounder):
@@ -102,7 +102,7 @@ class ForwardedChanges:
 
 
 def promotable(leading: Leader, node: RaftNode, keyspace: KeySpace) -> list[Promote]:
-    """Return the promotions of learners that run and have caught up."""
+    """Return the promotions of learners that have run and have caught up."""
     return [
         Promote(learner)
         for learner in sorted(node.configuration.learners)
@@ -137,8 +137,8 @@ def _check(change: ConfChange, node: RaftNode, keyspace: KeySpace) -> None:
             )
 
 
-def _heir(node: RaftNode) -> int:
-    """Return the other voter that is furthest."""
+def _best_target(node: RaftNode) -> int:
+    """Return the other voter whose log is the longest."""
     leading = node.leading
     if leading is None:
         raise NotLeader(node.leader)

@@ -1,23 +1,23 @@
-"""A write's entry in the log, and which of them were applied before.
+"""Proposals in the log, and which of them were applied before, so that none is applied twice.
 
-A member numbers the writes of its clients. When the leader that it sent one to dies, it sends it
-to the next one: both may get it into the log. The second is passed over by every member, because
-which were applied is part of the replicated state. (Thesis, 6.3)
+A member numbers the writes of its clients. If a leader dies, the member sends the same write to the
+next leader, and both may have put it into the log. Every member skips the second one, because the
+numbers that were applied are part of the replicated state. (Thesis, 6.3)
 """
 
 import msgspec
 
 from coordinator.core.store.commands import Command
 
-# A member never has two writes on their way that are so many numbers apart, so a number so far
-# behind is not on its way any more.
+# The numbers of two undecided writes of a member are never so far apart: a number that is so far
+# behind was decided.
 SPAN_MAX = 1 << 16
 # Each start of a member is a new origin.
 ORIGINS_MAX = 256
 
 
 class Proposal(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A command with the number that its origin gave it; origin 0: never sent twice."""
+    """A command with the number that its origin gave it. With origin 0 it is never sent twice."""
 
     origin: int
     sequence: int
@@ -40,7 +40,7 @@ def decode(data: bytes) -> Proposal:
 
 
 class Sessions:
-    """The numbers that were applied, by origin: all below `next`, and those in `beyond`."""
+    """The numbers that were applied, by origin: all below the next one, and some beyond it."""
 
     def __init__(self, rows: list[tuple[int, int, list[int]]] | None = None) -> None:
         self._next: dict[int, int] = {}
@@ -54,7 +54,7 @@ class Sessions:
         return [(o, n, sorted(self._beyond[o])) for o, n in self._next.items()]
 
     def is_new(self, origin: int, sequence: int) -> bool:
-        """Note a number; False when it was noted before."""
+        """Note a number as applied; False if it was applied before."""
         following = self._next.get(origin)
         if following == sequence and not self._beyond[origin]:
             self._next[origin] = sequence + 1
@@ -74,7 +74,7 @@ class Sessions:
         return True
 
     def has(self, origin: int, sequence: int) -> bool:
-        """Say whether a number was noted."""
+        """Say whether a number was applied."""
         return sequence < self._next.get(origin, 1) or sequence in self._beyond.get(origin, ())
 
     def _begin(self, origin: int) -> int:

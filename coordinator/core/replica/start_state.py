@@ -1,4 +1,4 @@
-"""What a member begins with."""
+"""What a replica starts from."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from coordinator.core.store.commands import Note
 
 @dataclass(frozen=True, slots=True)
 class StartState:
-    """A member's id, what its disk knows, and what it tells the cluster of itself.
+    """A member's id, what was recovered from its disk, and the notes that it publishes.
 
     `randrange(n)` returns a random number below n. Times are nanoseconds.
     """

@@ -1,4 +1,4 @@
-"""A member's state as bytes: keys, members, which requests were applied, the cluster's time."""
+"""A replica's state as bytes: keys, members, applied proposals, cluster time."""
 
 import msgspec
 
@@ -12,7 +12,7 @@ VERSION = 1
 
 
 class StateSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """All that the log up to one entry amounts to."""
+    """The state after one entry of the log."""
 
     version: int
     voters: list[int]
@@ -34,7 +34,7 @@ def dump(
     configuration: Configuration, applied: Sessions, clock_ns: int, keyspace: KeySpace
 ) -> bytes:
     """Return the bytes of a snapshot."""
-    image = StateSnapshot(
+    state = StateSnapshot(
         VERSION,
         sorted(configuration.voters),
         sorted(configuration.learners),
@@ -42,15 +42,15 @@ def dump(
         clock_ns,
         keyspace_dump.dump(keyspace),
     )
-    return msgspec.msgpack.encode(image)
+    return msgspec.msgpack.encode(state)
 
 
 def load(data: bytes) -> StateSnapshot:
     """Read what `dump` wrote. Raises Unreadable."""
     try:
-        image: StateSnapshot = _decoder.decode(data)
+        state: StateSnapshot = _decoder.decode(data)
     except msgspec.MsgspecError as error:
         raise UnreadableDump(f"a damaged state of a member: {error}") from error
-    if image.version != VERSION:
-        raise UnreadableDump(f"a member's state of version {image.version}; this is for {VERSION}")
-    return image
+    if state.version != VERSION:
+        raise UnreadableDump(f"a member's state of version {state.version}; this is for {VERSION}")
+    return state

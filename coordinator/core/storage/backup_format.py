@@ -1,15 +1,15 @@
-"""Backups: what one holds, what it becomes in a new cluster, which ones are kept. Pure.
+"""Backups: what one holds, how it becomes a new cluster's state, and which ones to delete.
 
-A backup has the format of a snapshot file (coordinator.core.storage.snapshot_file), so that one
-of those can stand in for it. In a new cluster
+A backup has the format of a snapshot file (see snapshot_file), so a snapshot file can be used as a
+backup. In a new cluster
 
 1. the keys, their indexes and their remaining times to live are those of the backup;
 2. the index jumps by a gap: the old cluster went on after the backup, and a client may hold an
-   index that it gave. None of those may ever stand for another change;
-3. the history is empty, so whoever asks for what came after an old index is told 401 and lists
-   again;
-4. the members are new ones, with ids that the old cluster never had, and with them comes a new
-   cluster id: members and links of the old cluster are refused.
+   index from then. No such index may ever be used for another change;
+3. the history is empty, so a client that watches from an old index gets error 401 and lists the
+   keys again;
+4. the members have ids that the old cluster never had, and the cluster has a new id with them:
+   members and connections of the old cluster are refused.
 """
 
 import hashlib
@@ -19,10 +19,16 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from coordinator.core.cluster import members as cluster
-from coordinator.core.replica import state_snapshot as image
+from coordinator.core.cluster.members import (
+    Member,
+    is_about_member,
+    members_in,
+    peer_urls_note,
+    removed_members,
+)
+from coordinator.core.replica import state_snapshot
 from coordinator.core.replica.state_snapshot import StateSnapshot
-from coordinator.core.storage import snapshot_file as snapshot
+from coordinator.core.storage import snapshot_file
 from coordinator.core.storage.snapshot_file import Snapshot
 from coordinator.core.storage.storage_errors import Damaged
 from coordinator.core.store import keyspace_dump
@@ -47,7 +53,7 @@ class Backup:
     """What a backup holds. `snapshot.index` counts the log's entries, `index` changes of keys."""
 
     snapshot: Snapshot
-    image: StateSnapshot
+    state: StateSnapshot
     keyspace: KeySpace
     size_bytes: int = 0
     sha256: str = ""
@@ -58,12 +64,12 @@ class Backup:
         return self.keyspace.index
 
     @property
-    def members(self) -> tuple[cluster.Member, ...]:
+    def members(self) -> tuple[Member, ...]:
         """The members that the cluster had."""
-        return cluster.members_in(self.keyspace.notes, self.image.configuration)
+        return members_in(self.keyspace.notes, self.state.configuration)
 
     def facts(self) -> dict[str, object]:
-        """Return what an operator wants to know of it."""
+        """Return what an operator wants to know about it."""
         return {
             "index": self.index,
             "keys": len(self.keyspace.tree.nodes) - 1,
@@ -76,16 +82,16 @@ class Backup:
         }
 
 
-def described(member: cluster.Member) -> str:
-    """Say a member's name and where the others reach it."""
+def described(member: Member) -> str:
+    """Describe a member: its name and its peer URLs."""
     words = [member.name or "unstarted", *member.peer_urls, *["learner"] * member.learner]
     return " ".join(words)
 
 
 def read(path: str, raw: bytes) -> Backup:
-    """Check a backup to the last bit and load its keys. Raises BadBackup."""
+    """Verify a backup and load its keys. Raises BadBackup."""
     try:
-        found = loaded(snapshot.decode(path, raw))
+        found = loaded(snapshot_file.decode(path, raw))
     except Damaged as damaged:
         raise BadBackup(
             f"{path}: byte {damaged.offset}: {damaged.finding}; use another backup"
@@ -97,7 +103,7 @@ def read(path: str, raw: bytes) -> Backup:
 
 def loaded(state: Snapshot) -> Backup:
     """Load a member's state. Raises Unreadable."""
-    found = image.load(state.data)
+    found = state_snapshot.load(state.data)
     return Backup(state, found, keyspace_dump.load(found.keys))
 
 
@@ -106,16 +112,16 @@ def renewed(state: bytes, founders: Mapping[int, Collection[str]], gap: int) -> 
 
     All members get the same bytes from the same arguments. Raises CannotRenew.
     """
-    before = image.load(state)
+    before = state_snapshot.load(state)
     keys = keyspace_dump.unpack(before.keys)
     if known := sorted(founders.keys() & _members_ever(before, keys.notes)):
         raise CannotRenew(
             f"member {known[0]:x} was in the old cluster, which could be taken for the new one: "
             "give --initial-cluster-token a value that it never had"
         )
-    notes = {kind: data for kind, data in keys.notes.items() if not cluster.is_about_member(kind)}
+    notes = {kind: data for kind, data in keys.notes.items() if not is_about_member(kind)}
     for member, urls in sorted(founders.items()):
-        note = cluster.peer_urls_note(member, sorted(urls))
+        note = peer_urls_note(member, sorted(urls))
         notes[note.kind] = note.data
     index = keys.first + len(keys.events) - 1
     after = msgspec.structs.replace(keys, notes=notes, first=index + gap + 1, events=[], digest=0)
@@ -133,7 +139,7 @@ def renewed(state: bytes, founders: Mapping[int, Collection[str]], gap: int) -> 
 
 
 def _members_ever(state: StateSnapshot, notes: Mapping[str, bytes]) -> frozenset[int]:
-    return state.configuration.members | cluster.removed_members(notes)
+    return state.configuration.members | removed_members(notes)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -166,13 +172,13 @@ def backups(names: Iterable[str]) -> list[BackupName]:
     return sorted(name for name in parsed if name is not None)
 
 
-def superfluous(names: Iterable[str], keep: int) -> list[BackupName]:
-    """Return the backups that go when `keep` of them stay."""
+def expired_backups(names: Iterable[str], keep: int) -> list[BackupName]:
+    """Return the oldest backups, all but the last `keep`."""
     return backups(names)[:-keep]
 
 
 def leftovers(names: Iterable[str], before_s: float) -> list[str]:
-    """Return the files of writers that were killed on the way, if they began before a time."""
+    """Return the unfinished files of writers that were killed, if they began before a time."""
     return [
         name
         for name in names

@@ -1,8 +1,8 @@
-"""Snapshot files: what one holds, whether it is intact, and which one to start from. Pure.
+"""Snapshot files: their format, whether one is intact, and which one to start from.
 
-A file is a head (magic, version, index, term, length), the state as the store encoded it, and
-the CRC32C of both, little endian. Only a snapshot with a marker in the log counts: the marker
-is written after the file is safe, so a file without one may be half of something.
+A file has a head (magic, version, index, term, length), the state as the replica encoded it, and
+the CRC32C of both, little endian. Only a snapshot with a marker in the log counts: the marker is
+written after the file is safe, so a file without a marker may be incomplete.
 """
 
 import struct
@@ -26,7 +26,7 @@ _FOOTER = struct.Struct("<I")
 
 
 class SnapshotName(msgspec.Struct, frozen=True, order=True):
-    """The place in the log that a snapshot file stands for; files sort by index."""
+    """The last entry that a snapshot file contains; files sort by index."""
 
     index: int
     term: int
@@ -63,7 +63,7 @@ class SnapshotChoice:
 
 
 def encode(snapshot: Snapshot) -> tuple[bytes, bytes, bytes]:
-    """Return the parts of the snapshot's file, to be written one behind the other."""
+    """Return the parts of the snapshot's file, to be written one after the other."""
     data = snapshot.data
     head = _HEAD.pack(MAGIC, FORMAT_VERSION, 0, snapshot.index, snapshot.term, len(data))
     return head, data, _FOOTER.pack(extend(extend(0, head), data))
@@ -96,7 +96,7 @@ def choose(
     first: int,
     read: Callable[[SnapshotName], bytes | None],
 ) -> SnapshotChoice:
-    """Return the newest intact snapshot that the log, which begins at entry `first`, continues.
+    """Return the newest intact snapshot that the log continues; the log begins at entry `first`.
 
     `read` returns a snapshot file, None when there is no such file. Raises Damaged when
     no start would have all that was acknowledged.
@@ -129,6 +129,6 @@ def choose(
 def orphans(
     present: Collection[SnapshotName], markers: Iterable[SnapshotMarker]
 ) -> list[SnapshotName]:
-    """Return the snapshot files that no marker vouches for."""
+    """Return the snapshot files that have no marker."""
     marked = {SnapshotName(marker.index, marker.term) for marker in markers}
     return sorted(name for name in present if name not in marked)

@@ -1,4 +1,4 @@
-"""What keeps a member from starting on its own files.
+"""Why a member cannot start from its own files.
 
 Damaged
 ├── DamagedLog         a segment of the write-ahead log cannot be trusted
@@ -14,7 +14,7 @@ REBUILD = (
 
 
 class Damaged(Exception):  # noqa: N818 - states a fact about files, as the field says it
-    """Files hold other bytes than were synced; names file, byte offset, finding and remedy."""
+    """A file does not hold the bytes that were synced: names file, offset, finding and remedy."""
 
     def __init__(self, path: str, offset: int, finding: str, remedy: str = REBUILD) -> None:
         super().__init__(f"{path}: byte {offset}: {finding}; to go on, {remedy}")
@@ -25,7 +25,7 @@ class Damaged(Exception):  # noqa: N818 - states a fact about files, as the fiel
 
 
 class DamagedLog(Damaged):
-    """The log is damaged at a place that had been synced."""
+    """The log is damaged at a place that was synced."""
 
 
 class DamagedSnapshot(Damaged):

@@ -1,15 +1,15 @@
-"""Tells a write that the power cut short from damage to bytes that had been synced.
+"""Tells a torn write, which a power cut has cut short, from damage to bytes that were synced.
 
-The chain of records in the last segment ends somewhere. What stands there decides:
+The chain of records in the last segment ends somewhere. What is there decides:
 
-* the segment's opening records are not over: damage, they were synced before it got its name;
+* the segment's opening records are not complete: damage, they were synced before it got its name;
 * only zeros to the end of the file: the log ends here;
-* an intact record further on says that this place had been synced before: damage;
+* a later, intact record says that this place had been synced before: damage;
 * one flipped bit, put right, would make the record at this place valid: damage. A torn write
   passes for that with a chance of (bits of the record) / 2^32;
 * a record whose head continues the chain, without an unwritten (zero) part, and the checksum does
   not fit: damage, it was written in full;
-* anything else was never synced as a whole, so nobody was told that it is safe: torn.
+* anything else: a torn write. It was never synced as a whole, so nobody was told that it is safe.
 
 Tried and dropped: to call every intact record further on a proof of damage. The sectors of one
 unsynced write reach the disk in any order, so one of its later records may be intact behind a
@@ -45,7 +45,7 @@ class TornWrite:
 
 @dataclass(frozen=True, slots=True)
 class Corruption:
-    """Synced bytes are not what they were."""
+    """Bytes that were synced have changed."""
 
     finding: str
 
@@ -54,7 +54,7 @@ LogEnd = CleanEnd | TornWrite | Corruption
 
 
 def classify(raw: bytes, offset: int, crc: int, head_bytes: int) -> LogEnd:
-    """Say what stands at `offset`, where the chain ended with the checksum `crc`.
+    """Say what is at `offset`, where the chain ended with the checksum `crc`.
 
     `head_bytes` is the length of the segment's opening records.
     """

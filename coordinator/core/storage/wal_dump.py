@@ -1,4 +1,4 @@
-"""The log and snapshots in words, one line a record: `entry term=4 index=17 put /a value="x"`."""
+"""The log and snapshots as text, one line a record: `entry term=4 index=17 put /a value="x"`."""
 
 from collections.abc import Iterator
 from typing import assert_never
@@ -16,12 +16,12 @@ from coordinator.core.store.commands import Command, CreateInOrder, Delete, Note
 from coordinator.core.store.encoding import rfc3339
 from coordinator.core.store.keyspace_dump import NodeRow
 
-# Of a value that fills pages, its beginning says which one it is.
+# The beginning of a long value is enough to recognize it.
 SHOWN_BYTES_MAX = 64
 
 
 def record(record: wal_format.Record) -> str:
-    """Say one record of the log."""
+    """Describe one record of the log."""
     match record:
         case LogEntry(term, index, data):
             return f"entry term={term} index={index} {_data(data)}"
@@ -37,7 +37,7 @@ def record(record: wal_format.Record) -> str:
 
 
 def segment(raw: bytes) -> Iterator[tuple[int, str]]:
-    """Say each record of one segment with its offset, and at the end what stands there."""
+    """Describe each record of a segment with its offset, and then how the segment ends."""
     crc = wal_format.chain_start(raw)
     walk, head_bytes = wal_format.RecordReader(raw, crc or 0), wal_format.HEAD.size
     try:
@@ -52,7 +52,7 @@ def segment(raw: bytes) -> Iterator[tuple[int, str]]:
 
 
 def snapshot(found: Snapshot) -> Iterator[str]:
-    """Say what a snapshot holds, one line a key."""
+    """Describe a snapshot, one line a key."""
     yield f"snapshot index={found.index} term={found.term} state={len(found.data)} bytes"
     try:
         member = state_snapshot.load(found.data)
@@ -72,7 +72,7 @@ def _ids(members: list[int]) -> str:
 
 
 def command(found: Command) -> str:
-    """Say one command, with what differs from the plain form of it."""
+    """Describe one command, without the options that have their default."""
     match found:
         case Put(key, value, directory, expires_ns):
             words = [f"put {_key(key)}", *_content(value, directory, expires_ns)]

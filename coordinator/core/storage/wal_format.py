@@ -14,8 +14,8 @@ A record is a head of 16 bytes, a payload, and zeros up to a multiple of eight:
 3. No kind is 0, so preallocated zeros never look like a record.
 4. A segment opens with CRC, METADATA, STATE and one SNAPSHOT for each snapshot file then kept;
    they are synced before the segment gets its name. Older segments can go without loss.
-5. An ENTRY at or below the last index replaces that entry and all behind it (a new leader's).
-   A SNAPSHOT that the log does not lead up to starts the log anew behind it.
+5. An ENTRY at or below the last index replaces that entry and all after it (a new leader's).
+   A SNAPSHOT that the log does not lead up to restarts the log after it.
 6. A change of any of this is a new FORMAT_VERSION.
 """
 
@@ -60,7 +60,7 @@ class RecordKind(IntEnum):
 
 
 class WalMetadata(msgspec.Struct, frozen=True):
-    """Whose log this is."""
+    """The member and the cluster that a log belongs to."""
 
     node: int
     cluster: int
@@ -68,7 +68,7 @@ class WalMetadata(msgspec.Struct, frozen=True):
 
 
 class SnapshotMarker(msgspec.Struct, frozen=True):
-    """A snapshot of everything up to `index` was synced before this record was written."""
+    """Says that a snapshot up to `index` was synced before this record was written."""
 
     index: int
     term: int
@@ -170,7 +170,7 @@ def _encode_all(crc: int, records: Iterable[Record]) -> tuple[int, bytes]:
 
 
 class MalformedRecord(Exception):  # noqa: N818
-    """A record is intact by its checksum, and yet not one that this version writes."""
+    """A record has the right checksum, and is not one that this version writes."""
 
 
 def record_end(raw: bytes, offset: int) -> int:

@@ -1,8 +1,8 @@
-"""Rebuilds a member's log and hard state from its segments. Pure: bytes in, state out.
+"""Rebuilds a member's log and hard state from its segments: bytes in, state out.
 
-Feed the segments in order, then `finish`. Only the last one may end in a write that a power cut
-tore; an earlier one was synced before its successor was cut, so its chain of checksums must
-lead into the next one's opening record. Whatever does not fit raises DamagedLog.
+Give it the segments in order, then call `finish`. Only the last segment may end in a torn write. An
+earlier one was synced before the next one was begun, so its chain of checksums must continue in the
+next segment's header. Anything else raises DamagedLog.
 """
 
 from typing import assert_never
@@ -23,7 +23,7 @@ PUT_BACK = "put the file back if somebody moved it; otherwise " + REBUILD
 
 
 class WalReplay:
-    """The log as the segments read so far leave it.
+    """The log after the segments that were read so far.
 
     `offset` and `crc` are where the records of the last segment, `name`, end, and `log_end` says
     what stands there.
@@ -120,7 +120,7 @@ class WalReplay:
             self.first, self.entries = entry.index, [entry]
 
     def _start_behind(self, marker: SnapshotMarker) -> None:
-        """Drop the log where it does not lead up to the snapshot: another member sent it."""
+        """Drop a log that does not lead up to the snapshot: another member sent that."""
         place = marker.index - self.first
         if marker.index > self.last or (place >= 0 and self.entries[place].term != marker.term):
             self.first, self.entries = marker.index + 1, []

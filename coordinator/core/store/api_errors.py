@@ -26,7 +26,7 @@ HISTORY_CLEARED = 401
 
 
 class ErrorSpec(NamedTuple):
-    """One row of the table of errors."""
+    """The message and HTTP status of an error code."""
 
     message: str
     status: int
@@ -89,7 +89,7 @@ class ApiError(Exception):
 
 
 class ClusterUnavailable(ApiError):  # noqa: N818 - it says how the cluster is
-    """The cluster cannot decide now: 503, and `cause` says why and for how long it has been so."""
+    """The cluster cannot decide anything now: 503. `cause` says why, and for how long."""
 
     def __init__(self, cause: str) -> None:
         super().__init__(RAFT_INTERNAL, cause)

@@ -1,7 +1,7 @@
-"""What the replicated log says to the key space, and the bytes it travels as.
+"""The commands of the replicated log, and their encoding.
 
-A command is complete: whoever applies it needs no clock and no other state than the key
-space. Times are Unix nanoseconds and 0 means never; keys are absolute, clean paths.
+A command is complete: to apply it takes no clock and no state but the key space. Times are Unix
+nanoseconds, and 0 means never. Keys are absolute, clean paths.
 """
 
 import msgspec
@@ -14,7 +14,7 @@ class Put(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="put"):
     """Write one key; the three `prev_` conditions decide between set, create, update and swap.
 
     `value` None is the empty value. `refresh` keeps the stored value, renews the expiry and
-    tells no watcher.
+    wakes no watcher.
     """
 
     key: bytes
@@ -47,13 +47,13 @@ class Delete(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="delete
 
 
 class Sync(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="sync"):
-    """The leader's clock: everything that expires up to `now_ns` is gone."""
+    """The leader's time: all keys that expire up to `now_ns` are removed."""
 
     now_ns: int
 
 
 class Note(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="note"):
-    """A fact of the cluster that takes an index beside the keys; the latest of a kind counts."""
+    """A fact about the cluster, stored beside the keys. The latest note of a kind counts."""
 
     kind: str
     data: bytes

@@ -1,4 +1,4 @@
-"""What one index did to the key space, as its writer and its watchers are told."""
+"""One change of the key space, as its writer and its watchers see it."""
 
 from collections.abc import Mapping
 from typing import Literal

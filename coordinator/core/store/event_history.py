@@ -1,15 +1,15 @@
-"""The last events by index, within a bound of their number and of their bytes."""
+"""The last events by index; their number and their size are bounded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from coordinator.core.store.event import KeyEvent
 
-# Enough for a watcher to be away for minutes of the busiest cluster; the bytes bound holds
-# when values are large.
+# Enough for a watcher that was away for minutes in a busy cluster. The bound in bytes is for large
+# values.
 SLOTS_MAX = 100_000
 SIZE_BYTES_MAX = 64 * 1024 * 1024
-# What an event takes beside its keys and values: itself, its nodes, their rendered JSON.
+# What an event takes besides its keys and values: itself, its nodes, their rendered JSON.
 EVENT_BYTES = 600
 REMOVED_KEY_BYTES = 100
 
@@ -26,7 +26,7 @@ DEFAULT_BOUNDS = HistoryBounds()
 
 
 class EventHistory:
-    """A ring with one slot for each index; None where the index has nothing to show.
+    """A ring with one slot for each index; None for an index without an event.
 
     `first` is the oldest index kept, `last` the newest; the newest is always kept.
     """
@@ -39,12 +39,12 @@ class EventHistory:
         self._size_bytes = 0
 
     def at(self, index: int) -> KeyEvent | None:
-        """Return what a kept index has to show."""
+        """Return the event of an index that is kept, None if it has none."""
         assert self.first <= index <= self.last
         return self._ring[index % self.bounds.slots]
 
     def append(self, event: KeyEvent | None) -> None:
-        """Take the next index, and let the oldest go as the bounds ask."""
+        """Take the next index, and drop the oldest ones beyond the bounds."""
         if self.last - self.first + 1 == self.bounds.slots:
             self._forget()
         self.last += 1

@@ -1,7 +1,7 @@
-"""The key space: what the log's commands make of the keys, the same on every member.
+"""The key space: the keys after the commands of the log, the same on every member.
 
 1. Only `apply` changes anything. It reads no clock: expiry is an absolute time in the command
-   that writes a key, and a `Sync` command says that a time has come.
+   that writes a key, and a `Sync` command says what time it is.
 2. Every accepted write, every expired key and every note takes the next index and one slot of
    the history. A refused write takes none.
 3. Equal commands from equal states give equal states, equal dumps and equal digests.
@@ -22,7 +22,7 @@ from coordinator.core.store.store_stats import Operation, StoreStats
 from coordinator.core.store.tree import Tree, parent_of
 from coordinator.core.store.watcher_hub import WatcherHub
 
-# 2000-01-01: an earlier end is none, as etcd reads it.
+# 2000-01-01: an earlier expiry counts as none, as in etcd.
 EXPIRES_NS_MIN = 946_684_800 * 1_000_000_000
 DIGEST_MASK = (1 << 64) - 1
 # An odd constant without structure; any does. (Fibonacci hashing, Knuth 6.4)
@@ -235,12 +235,12 @@ class KeySpace:
 
 
 def end_of(expires_ns: int) -> int:
-    """Return the expiry to store, 0 for none."""
+    """Return the expiry to store, 0 for never."""
     return expires_ns if expires_ns >= EXPIRES_NS_MIN else 0
 
 
 def operation_of(command: Command) -> Operation:
-    """Say under which name a write is counted."""
+    """Return the name that a write is counted under."""
     match command:
         case Put(prev_exist=False) | CreateInOrder():
             return "create"

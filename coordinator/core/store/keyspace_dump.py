@@ -9,7 +9,7 @@ from coordinator.core.store.node import Node
 from coordinator.core.store.watcher_hub import WatcherHub
 
 MAGIC = b"etc-keys"
-# Raise it with any change of Image; a reader knows the versions it can read.
+# Raise it with any change of KeyspaceDump.
 VERSION = 1
 HEADER = MAGIC + bytes([VERSION])
 
@@ -17,7 +17,7 @@ NodeRow = tuple[bytes, bytes | None, int, int, int]
 
 
 class EventRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """An event beside its index, which is its place."""
+    """An event without its index, which follows from its place."""
 
     action: Action
     key: bytes
@@ -28,7 +28,7 @@ class EventRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class KeyspaceDump(msgspec.Struct, frozen=True, array_like=True):
-    """All of a key space. `first` is the index of the first of `events`."""
+    """A whole key space. `first` is the index of the first of `events`."""
 
     digest: int
     notes: dict[str, bytes]

@@ -1,4 +1,4 @@
-"""A directory as JSON, put together from the rendered nodes below it."""
+"""A directory as JSON, made of the rendered nodes below it."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ UNDERSCORE = ord("_")
 
 
 class ListingScope(msgspec.Struct, frozen=True):
-    """What of a directory is shown, and the time that remaining TTLs count from."""
+    """Which keys of a directory are shown, and the time that remaining TTLs count from."""
 
     recursive: bool
     hidden: bool

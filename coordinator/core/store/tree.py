@@ -1,4 +1,4 @@
-"""The keys as they stand: files and directories by path, without indexes or conditions.
+"""The present files and directories by path.
 
 A flat dictionary holds every node by its full key, so a lookup costs one hash however deep
 the key is; directories keep the set of their children beside it.
@@ -21,12 +21,12 @@ class Directory:
         self._in_order: list[bytes] | None = None
 
     def add(self, key: bytes) -> None:
-        """Take in a child."""
+        """Add a child."""
         self.children[key] = None
         self._in_order = None
 
     def discard(self, key: bytes) -> None:
-        """Let a child go."""
+        """Remove a child."""
         del self.children[key]
         self._in_order = None
 
@@ -38,7 +38,7 @@ class Directory:
 
 
 class Tree:
-    """Files and directories below the root, and when they end."""
+    """Files and directories below the root, and when they expire."""
 
     def __init__(self) -> None:
         self.nodes: dict[bytes, Node] = {ROOT_KEY: Node(ROOT_KEY, None, 0, 0)}
@@ -46,7 +46,7 @@ class Tree:
         self.ttls = TtlHeap()
 
     def place(self, node: Node) -> None:
-        """Put a node at its key; missing parents come to be at the node's index.
+        """Put a node at its key; missing parents are created at the node's index.
 
         A directory's children stay when a directory takes its place; a file never replaces
         one.
@@ -64,7 +64,7 @@ class Tree:
             self.ttls.drop(key)
 
     def remove(self, key: bytes) -> dict[bytes, None] | None:
-        """Take out a node; of a directory return the keys that went with it."""
+        """Remove a node; for a directory return the keys below it, which go too."""
         self.directories[parent_of(key)].discard(key)
         removed = self._take(key)
         if removed is None:
@@ -80,7 +80,7 @@ class Tree:
         return below
 
     def obstacle(self, key: bytes) -> tuple[int, bytes]:
-        """Say why `key` is not there: the error's code and the path where the way ends."""
+        """Say why `key` is not there: an error code, and the path that is in the way or missing."""
         for path in (*ancestors(key), key):
             node = self.nodes.get(path)
             if node is None:
@@ -96,7 +96,7 @@ class Tree:
         return [(n.key, n.value, n.created, n.modified, n.expires_ns) for n in nodes]
 
     def fill(self, nodes: Iterable[Node]) -> None:
-        """Take in nodes of `rows` order into an empty tree."""
+        """Fill an empty tree with nodes in the order of `rows`."""
         for node in nodes:
             self.place(node)
 

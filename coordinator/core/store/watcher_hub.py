@@ -4,8 +4,8 @@
    began at, in order, each once. Live and from history the same rule decides (`matches`).
 2. A watcher that keeps up gets a matching event put into its queue. When the queue is full it
    falls behind: it remembers how far it was served and later goes on from the history.
-3. When the history no longer reaches back to its place it is told so (401), never skipped on.
-4. An event costs a look at the watchers of its key, of each directory above it, and of the
+3. If the history no longer reaches back to its place, it gets error 401; it never skips events.
+4. An event is compared with the watchers of its key, of each directory above it, and of the
    keys that went with a removed directory; other watchers cost nothing.
 """
 
@@ -93,12 +93,12 @@ class Watcher:
         return [] if self._cursor is None else self._scan(self._cursor, limit)
 
     def close(self) -> None:
-        """Leave; no more wakes, also when an event is being told at this moment."""
+        """Stop watching. `wake` is not called again, not even for an event under way."""
         self._after = INDEX_NEVER
         self._hub.forget(self)
 
     def offer(self, event: KeyEvent) -> None:
-        """Take in a matching event that just happened."""
+        """Take a matching event that just happened."""
         if self._cursor is not None or event.index <= self._after:
             return
         if len(self._queue) == QUEUE_EVENTS_MAX:
@@ -175,7 +175,7 @@ class WatcherHub:
                 watcher.wake()
 
     def forget(self, watcher: Watcher) -> None:
-        """Let a watcher go; nothing happens when it has gone."""
+        """Remove a watcher, if it is still there."""
         watchers = self._by_key.get(watcher.watch_filter.key)
         if watchers is not None and watchers.pop(watcher, self) is None:
             self._count -= 1
@@ -183,7 +183,7 @@ class WatcherHub:
                 del self._by_key[watcher.watch_filter.key]
 
     def clear(self) -> list[dict[Watcher, None]]:
-        """Let all watchers go and return them."""
+        """Remove all watchers and return them."""
         watchers = list(self._by_key.values())
         self._by_key = {}
         self._count = 0
@@ -208,7 +208,7 @@ class WatcherHub:
 
 
 def check_kept(history: EventHistory, index: int) -> None:
-    """Refuse an index that the history has let go."""
+    """Raise ApiError 401 for an index that the history no longer has."""
     if index < history.first:
         cause = f"the requested history has been cleared [{history.first}/{index}]"
         raise ApiError(HISTORY_CLEARED, cause, history.last)

@@ -1,4 +1,4 @@
-"""Urlencoded forms and media types, read as Go's net/http reads them, down to its complaints."""
+"""Urlencoded forms and media types, parsed as Go's net/http does, with the same error messages."""
 
 import re
 from binascii import a2b_qp

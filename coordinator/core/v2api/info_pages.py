@@ -1,6 +1,6 @@
-"""Everything on the client port that is not a key: members, stats, version, health.
+"""The pages beside the keys: members, stats, version, health. Their formats are etcd's.
 
-Pure: each page is made from a `Member` and a `MemberStatus`. Formats are etcd's.
+Each page is made from a `MemberStatus`.
 """
 
 import json
@@ -14,8 +14,8 @@ from coordinator.core.store.encoding import rfc3339
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
-# The API spoken here is the one that etcd 2.3 last had alone; `coordinator` tells our own
-# client that the extensions are there.
+# etcd 2.3 was the last release with this API alone. `coordinator` tells our own client that the
+# extensions are there.
 VERSION = "0.1.0"
 API_SERVER, API_CLUSTER = "2.3.8", "2.3.0"
 _ALLOW = ((b"Allow", b"HEAD,GET,POST,PUT,DELETE"),)
@@ -23,7 +23,7 @@ _ALLOW = ((b"Allow", b"HEAD,GET,POST,PUT,DELETE"),)
 
 @dataclass(frozen=True, slots=True)
 class MemberStatus:
-    """How this member stands now. Times are Unix seconds."""
+    """The state of this member and its cluster. Times are Unix seconds."""
 
     identity: Identity
     name: str

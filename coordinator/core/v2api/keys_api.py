@@ -1,4 +1,4 @@
-"""`/v2/keys`: a request becomes a read, a watch or a command, and what comes of it JSON."""
+"""`/v2/keys`: from a request to a read, a watch or a command, and from its outcome to JSON."""
 
 from functools import lru_cache
 
@@ -16,7 +16,7 @@ from coordinator.core.v2api.request_target import BadTarget, Redirect, RequestTa
 PREFIX = b"/v2/keys"
 CONTENT_TYPE = b"application/json"
 VALUE = b"value="
-# What in a form's value is not the value itself.
+# Bytes that mean something in a form, so that a value with them must be decoded.
 FORM_SPECIAL = b"&;%+"
 # Targets come again and again. Long ones are parsed anew, which bounds the caches' memory.
 CACHED_TARGETS_MAX = 4096
@@ -79,7 +79,7 @@ KeysRequest = GetRequest | WatchRequest | WriteRequest | KeysRefusal
 def parse(
     method: bytes, target: bytes, body: bytes, content_type: bytes, now_ns: int
 ) -> KeysRequest:
-    """Read a request; the ApiError of a bad parameter has index 0."""
+    """Parse a request; the ApiError of a bad parameter has index 0."""
     if method in {b"GET", b"HEAD"}:
         if len(target) > CACHED_TARGET_BYTES_MAX:
             return _query.__wrapped__(method, target)

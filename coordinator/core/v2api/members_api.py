@@ -1,7 +1,8 @@
-"""`/v2/members`: a request becomes a change of the cluster, or the page that refuses it. Pure.
+"""`/v2/members`: from a request to a change of the cluster, or to the page that refuses it.
 
-As in etcd's API; ours are `POST /v2/members/<id>/promote` and `POST /v2/members/leader`, which
-hands leadership to {"id": "<hex>"}, to any other voter when the id is empty.
+This is etcd's API with two extensions: `POST /v2/members/<id>/promote`, and `POST
+/v2/members/leader`, which transfers leadership to {"id": "<hex>"}, or to any other voter if the
+id is empty.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ PREFIX = "/v2/members"
 DONE = Page(204, TEXT, b"")
 ALONE = message(
     409,
-    "this member listens for no others: start it again with --listen-peer-urls and "
+    "this member does not listen for others: start it again with --listen-peer-urls and "
     "--initial-advertise-peer-urls, and give that URL to it with `coordctl member update`",
 )
 
@@ -31,21 +32,21 @@ class RejectedRequest:
 
 @dataclass(frozen=True, slots=True)
 class AddMember:
-    """Take in a member."""
+    """Add a member, as a learner."""
 
     member: Member
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveMember:
-    """Let a member go."""
+    """Remove a member."""
 
     member: int
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateMember:
-    """A member has other peer URLs."""
+    """Give a member other peer URLs."""
 
     member: int
     peer_urls: tuple[str, ...]
@@ -53,14 +54,14 @@ class UpdateMember:
 
 @dataclass(frozen=True, slots=True)
 class PromoteMember:
-    """Give a learner its vote."""
+    """Make a learner a voter."""
 
     member: int
 
 
 @dataclass(frozen=True, slots=True)
 class TransferLeadership:
-    """Hand leadership over; 0 is any other voter."""
+    """Transfer leadership; 0 is any other voter."""
 
     target: int
 
@@ -117,7 +118,7 @@ def added(member: Member) -> Page:
 
 
 def unavailable(why: str) -> Page:
-    """Answer what could not be decided, and why."""
+    """Answer that nothing could be decided, and why."""
     return message(503, why)
 
 
@@ -132,7 +133,7 @@ def bad_size(query: bytes) -> Page:
 
 
 def peer_page(target: bytes, status: MemberStatus) -> Page:
-    """Answer plain HTTP on the peer port: who is here, and whether anybody is."""
+    """Answer plain HTTP on the peer port."""
     path = target.partition(b"?")[0].decode(errors="replace")
     match path:
         case "/members":

@@ -1,4 +1,4 @@
-"""The parameters of `/v2/keys`: from a form's text to typed values, checked in etcd's order."""
+"""The parameters of `/v2/keys`, from text to typed values, checked in the order of etcd."""
 
 import re
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ from coordinator.core.store.commands import NO_TTL
 
 UINT64_MAX = (1 << 64) - 1
 UINT64_DIGITS_MAX = 20
-# The end of what a time in nanoseconds of 64 bits can say, in the year 2262.
+# The last time that 64 bits of nanoseconds can hold, in the year 2262.
 EXPIRES_NS_MAX = (1 << 63) - 1
 NANOSECONDS_PER_SECOND = 1_000_000_000
-# Oftener is noise on every idle stream; an hour without a sign is longer than proxies wait.
+# More often is noise on every idle stream; proxies do not wait longer than an hour.
 PROGRESS_S_MIN, PROGRESS_S_MAX = 1.0, 3600.0
 DECIMAL = re.compile(rb"[0-9]{1,10}(\.[0-9]{1,10})?")
-# What most writes have and no more.
+# Most writes have no other parameters.
 COMMON = frozenset((b"value", b"ttl"))
 TRUTHS = {
     **dict.fromkeys((b"1", b"t", b"T", b"TRUE", b"true", b"True"), True),
@@ -57,7 +57,7 @@ class RequestOptions(msgspec.Struct, frozen=True):
 
 
 def read(form: Mapping[bytes, bytes], method: bytes, now_ns: int) -> RequestOptions:
-    """Type the fields of a request. Raises ApiError 201-203, 209, 211, 212, with index 0."""
+    """Convert the fields of a request. Raises ApiError 201-203, 209, 211, 212, with index 0."""
     if form.keys() <= COMMON:
         return RequestOptions(form.get(b"value"), _ttl_ns(form, now_ns))
     prev_index = _index(form, b"prevIndex")
@@ -129,7 +129,7 @@ def _ttl_ns(form: Mapping[bytes, bytes], now_ns: int) -> int:
     if not raw:
         return NO_TTL
     ttl_s = _uint64(raw)
-    # etcd wraps an end that 64 bits cannot hold around, and the key gets none or a past one.
+    # etcd lets an expiry that 64 bits cannot hold overflow: the key then has none or a past one.
     if ttl_s is None or now_ns + ttl_s * NANOSECONDS_PER_SECOND > EXPIRES_NS_MAX:
         raise ApiError(TTL_NOT_A_NUMBER, 'invalid value for "ttl"')
     return ttl_s * NANOSECONDS_PER_SECOND
@@ -137,7 +137,7 @@ def _ttl_ns(form: Mapping[bytes, bytes], now_ns: int) -> int:
 
 def _uint64(raw: bytes) -> int | None:
     digits = raw.lstrip(b"0")
-    # int() refuses thousands of digits by another error; 20 hold all there is.
+    # int() raises another error for thousands of digits; 20 digits are enough.
     if not raw.isdigit() or len(digits) > UINT64_DIGITS_MAX:
         return None
     number = int(digits or b"0")

@@ -13,12 +13,12 @@ import msgspec
 BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 # RFC 9112, 3.2.2: servers accept the absolute form too.
 ABSOLUTE_FORM = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
-# What Go leaves unescaped in a path beside letters and digits.
+# What Go leaves unescaped in a path besides letters and digits.
 PATH_SAFE = "$&+,/:;=@-_.~"
 
 
 class Redirect(msgspec.Struct, frozen=True):
-    """301 to the clean path. A browser's GET gets a page with the link."""
+    """301 to the clean path. The answer to a GET has a page with the link."""
 
     location: bytes
     body: bytes

@@ -1,4 +1,4 @@
-"""What a member answers on its client port and on its peer port."""
+"""The paths that a member answers on its client port and on its peer port."""
 
 from daemonkit.core.api_routes import ApiRoute
 

@@ -11,7 +11,7 @@
 from typing import TYPE_CHECKING
 
 from coordinator.core.raft.ready import Ready
-from coordinator.core.replica.corruption_check import KEPT
+from coordinator.core.replica.corruption_check import HASHES_MAX
 from coordinator.core.store.event import KeyEvent
 from tests.coordinator.simulation.linearizability import MISSING
 
@@ -98,7 +98,7 @@ class Invariants:
         assert replica is not None
         own, digests = replica.corruption_check._own, self._digests
         for index in range(machine.seen_applied + 1, replica.node.log.applied + 1):
-            noted, digest = own[index % KEPT]
+            noted, digest = own[index % HASHES_MAX]
             if noted == index:
                 assert digests.setdefault(index, digest) == digest, (
                     f"{machine.me} is in another state at entry {index}"

@@ -150,9 +150,9 @@ def test_a_name_says_when_and_at_which_index() -> None:
 
 def test_the_oldest_backups_go_and_nothing_else() -> None:
     names = [str(BackupName(1_800_000_000 + n, n)) for n in range(5)]
-    gone = backup_format.superfluous([*reversed(names), "notes.txt", "half.backup.tmp"], 3)
+    gone = backup_format.expired_backups([*reversed(names), "notes.txt", "half.backup.tmp"], 3)
     assert [str(name) for name in gone] == names[:2]
-    assert backup_format.superfluous(names[:2], 3) == []
+    assert backup_format.expired_backups(names[:2], 3) == []
 
 
 def test_a_backup_that_breaks_off_leaves_the_last_one(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_three_members_begin_with_the_keys_of_a_backup(
         )
 
 
-def test_an_old_wait_index_is_told_to_list_again_and_a_ttl_goes_on(
+def test_an_old_wait_index_gets_error_401_and_a_ttl_goes_on(
     saved: tuple[Path, Place, dict[str, str]], tmp_path: Path
 ) -> None:
     file, _, _ = saved
@@ -123,7 +123,7 @@ def test_a_directory_with_a_member_is_refused(
     assert f"{old.data} is not empty" in got.err
 
 
-def test_flags_that_do_not_fit_each_other_are_refused(
+def test_contradicting_flags_are_refused(
     saved: tuple[Path, Place, dict[str, str]], tmp_path: Path
 ) -> None:
     file, _, _ = saved
@@ -133,7 +133,7 @@ def test_flags_that_do_not_fit_each_other_are_refused(
     assert "--initial-cluster has no member 'new'" in got.err
 
 
-def test_a_damaged_backup_makes_nothing(
+def test_a_damaged_backup_is_not_restored(
     saved: tuple[Path, Place, dict[str, str]], tmp_path: Path
 ) -> None:
     file, _, _ = saved
@@ -147,7 +147,7 @@ def test_a_damaged_backup_makes_nothing(
     assert not place.data.exists()
 
 
-def test_nothing_acknowledged_before_a_backup_is_lost_by_way_of_it(tmp_path: Path) -> None:
+def test_a_restored_backup_has_everything_acknowledged_before_it(tmp_path: Path) -> None:
     old, path = Place("old", tmp_path), tmp_path / "a.backup"
     with running([old], "--snapshot-count", "50"):
         with Writer(old.url) as writer:

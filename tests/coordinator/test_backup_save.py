@@ -79,9 +79,7 @@ def relay(url: str, bytes_max: int) -> Iterator[str]:
             thread.join()
 
 
-def test_a_saved_backup_verifies_and_says_the_same(
-    coordinator: Coordinator, tmp_path: Path
-) -> None:
+def test_a_saved_backup_can_be_verified(coordinator: Coordinator, tmp_path: Path) -> None:
     run_here(coordinator.url, "set", "/a", "1")
     path = tmp_path / "a.backup"
     saved = run_here(coordinator.url, "--json", "backup", "save", str(path))
@@ -93,7 +91,7 @@ def test_a_saved_backup_verifies_and_says_the_same(
     assert json.loads(verified.out) == {n: v for n, v in facts.items() if n != "file"}
 
 
-def test_a_flipped_bit_is_named(coordinator: Coordinator, tmp_path: Path) -> None:
+def test_a_flipped_bit_is_reported(coordinator: Coordinator, tmp_path: Path) -> None:
     path = tmp_path / "a.backup"
     run_here(coordinator.url, "backup", "save", str(path))
     raw = bytearray(path.read_bytes())
@@ -118,7 +116,7 @@ def test_a_backup_under_load_is_the_state_of_one_moment(
             assert len(found) >= before
 
 
-def test_a_follower_hands_out_what_was_acknowledged_by_the_leader(tmp_path: Path) -> None:
+def test_a_backup_of_a_follower_has_everything_acknowledged_by_the_leader(tmp_path: Path) -> None:
     trio = places(tmp_path, "n1", "n2", "n3")
     with running(trio, *initial_cluster(trio)) as members, Writer(members[0].url) as writer:
         writer.reached(50)
@@ -130,7 +128,7 @@ def test_a_follower_hands_out_what_was_acknowledged_by_the_leader(tmp_path: Path
             assert len(numbers(path)) >= before
 
 
-def test_without_a_quorum_only_who_insists_gets_a_backup(tmp_path: Path) -> None:
+def test_without_a_quorum_a_backup_needs_a_flag(tmp_path: Path) -> None:
     trio = places(tmp_path, "n1", "n2", "n3")
     path = tmp_path / "a.backup"
     with running(trio, *initial_cluster(trio)) as members:
@@ -153,7 +151,9 @@ def test_without_a_quorum_only_who_insists_gets_a_backup(tmp_path: Path) -> None
         assert b"/a" in backup_files.read(path).keyspace.tree.nodes
 
 
-def test_a_cut_stream_leaves_the_last_good_file(coordinator: Coordinator, tmp_path: Path) -> None:
+def test_an_interrupted_backup_keeps_the_last_good_file(
+    coordinator: Coordinator, tmp_path: Path
+) -> None:
     path = tmp_path / "a.backup"
     assert run_here(coordinator.url, "backup", "save", str(path)).code == 0
     good = path.read_bytes()
@@ -180,7 +180,7 @@ def test_a_client_that_does_not_read_costs_the_member_nothing(coordinator: Coord
     wait_until(lambda: not process.children(), "the child's end")
 
 
-def test_a_child_that_dies_cuts_the_answer(coordinator: Coordinator) -> None:
+def test_the_answer_ends_early_if_the_child_dies(coordinator: Coordinator) -> None:
     fill(coordinator.url, 300)
     process = psutil.Process(coordinator.process.pid)
     with socket.create_connection(address_of(coordinator.url)) as still:
@@ -192,7 +192,7 @@ def test_a_child_that_dies_cuts_the_answer(coordinator: Coordinator) -> None:
     assert ask(coordinator.url, "PUT", "/v2/keys/after", value="1")[0] == 201
 
 
-def test_without_a_descriptor_left_the_member_goes_on(coordinator: Coordinator) -> None:
+def test_a_member_without_a_free_descriptor_goes_on(coordinator: Coordinator) -> None:
     process = psutil.Process(coordinator.process.pid)
     host = coordinator.url.removeprefix("http://")
     connection = http.client.HTTPConnection(host, timeout=10)
@@ -228,7 +228,9 @@ def test_a_third_backup_at_a_time_is_refused(coordinator: Coordinator, tmp_path:
     wait_until(served, "a backup after the two")
 
 
-def test_a_file_that_cannot_be_written_is_named(coordinator: Coordinator, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_reported(
+    coordinator: Coordinator, tmp_path: Path
+) -> None:
     path = tmp_path / "absent" / "a.backup"
     got = run_here(coordinator.url, "backup", "save", str(path))
     assert got.code == 1
@@ -236,7 +238,7 @@ def test_a_file_that_cannot_be_written_is_named(coordinator: Coordinator, tmp_pa
 
 
 @pytest.mark.parametrize("stopped_by", ["kill", "stop"])
-def test_a_member_that_ends_ends_its_backups(tmp_path: Path, stopped_by: str) -> None:
+def test_a_member_that_stops_ends_its_backups(tmp_path: Path, stopped_by: str) -> None:
     with running(places(tmp_path, "n1")) as [member]:
         fill(member.url, 200)
         with socket.create_connection(("127.0.0.1", member.place.client)) as still:

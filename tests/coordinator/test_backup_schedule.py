@@ -53,7 +53,7 @@ def test_backups_are_written_named_and_the_last_ones_kept(tmp_path: Path) -> Non
     assert abs(named(kept)[-1].time_s - time.time()) < 600
 
 
-def test_a_restart_goes_on_with_the_interval(tmp_path: Path) -> None:
+def test_a_restart_does_not_change_the_schedule(tmp_path: Path) -> None:
     kept = tmp_path / "backups"
     flags = ["--backup-dir", str(kept), "--backup-interval", "3600"]
     with Coordinator(tmp_path, *flags):
@@ -66,7 +66,7 @@ def test_a_restart_goes_on_with_the_interval(tmp_path: Path) -> None:
     assert named(kept) == [first]
 
 
-def test_files_of_others_stay(tmp_path: Path) -> None:
+def test_other_files_are_not_deleted(tmp_path: Path) -> None:
     kept = tmp_path / "backups"
     kept.mkdir()
     (kept / "precious.backup").write_text("mine")
@@ -77,7 +77,7 @@ def test_files_of_others_stay(tmp_path: Path) -> None:
     assert len(named(kept)) == 1
 
 
-def test_a_failure_is_logged_counted_and_ends_nothing(tmp_path: Path) -> None:
+def test_a_failed_backup_is_logged_and_counted_and_the_member_goes_on(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no directory")
     flags = ["--backup-dir", str(tmp_path / "file" / "backups"), *EVERY_SECOND]
     with Coordinator(tmp_path, *flags) as running:
@@ -88,7 +88,7 @@ def test_a_failure_is_logged_counted_and_ends_nothing(tmp_path: Path) -> None:
         assert answers(f"{url}/health")
 
 
-def test_a_member_that_may_be_behind_writes_none(tmp_path: Path) -> None:
+def test_a_member_that_may_be_behind_writes_no_backup(tmp_path: Path) -> None:
     trio, kept = places(tmp_path, "n1", "n2", "n3"), tmp_path / "backups"
     flags = ["--backup-dir", str(kept), *EVERY_SECOND]
     founders = initial_cluster(trio)
@@ -122,7 +122,7 @@ class Confined(Running):
         self.wait_for(lambda: answers(f"{place.url}/health"), "coordinator healthy")
 
 
-def test_a_full_disk_leaves_the_last_ones(tmp_path: Path) -> None:
+def test_a_full_disk_keeps_the_last_backups(tmp_path: Path) -> None:
     place = Place("n1", tmp_path)
     with Confined(place, tmp_path / "backups") as member:
         wait_until(lambda: named(member.inside), "a backup")
@@ -138,7 +138,7 @@ def test_a_full_disk_leaves_the_last_ones(tmp_path: Path) -> None:
         ask(place.url, "DELETE", "/v2/keys/big")
 
 
-def test_what_a_killed_writer_left_goes(tmp_path: Path) -> None:
+def test_the_unfinished_file_of_a_killed_writer_is_deleted(tmp_path: Path) -> None:
     kept = tmp_path / "backups"
     kept.mkdir()
     left, fresh = (f"{BackupName(when, 1)}.tmp" for when in (1_600_000_000, int(time.time())))

@@ -56,7 +56,7 @@ def recover(place: Place, *arguments: str) -> Outcome:
     return run_here("", "--json", "recover", "--data-dir", str(place.data), *arguments)
 
 
-def test_without_the_index_it_only_says_what_would_be(disaster: Disaster) -> None:
+def test_without_keep_index_recover_changes_nothing(disaster: Disaster) -> None:
     place = disaster.survivor
     before = {path: path.stat().st_mtime_ns for path in place.data.rglob("*") if path.is_file()}
     got = recover(place)
@@ -74,7 +74,7 @@ def test_without_the_index_it_only_says_what_would_be(disaster: Disaster) -> Non
     assert {**after, lock: 0} == {**before, lock: 0}
 
 
-def test_all_that_was_acknowledged_to_the_survivor_is_there_and_it_grows(
+def test_a_recovered_member_has_everything_it_acknowledged_and_can_grow(
     disaster: Disaster, tmp_path: Path
 ) -> None:
     place = disaster.survivor
@@ -123,7 +123,7 @@ def test_the_old_members_cannot_come_back(disaster: Disaster) -> None:
         assert ask(place.url, "PUT", "/v2/keys/after", value="1")[0] == 201
 
 
-def test_a_member_that_runs_is_not_recovered(tmp_path: Path) -> None:
+def test_a_running_member_is_not_recovered(tmp_path: Path) -> None:
     place = Place("n1", tmp_path)
     with running([place]):
         got = recover(place)
@@ -131,14 +131,14 @@ def test_a_member_that_runs_is_not_recovered(tmp_path: Path) -> None:
     assert "is in use by process" in got.err
 
 
-def test_a_directory_without_a_log_is_named(tmp_path: Path) -> None:
+def test_a_directory_without_a_log_is_reported(tmp_path: Path) -> None:
     got = recover(Place("absent", tmp_path))
     assert got.code == 1
     assert "no log in member/wal" in got.err
     assert not (tmp_path / "absent").exists()
 
 
-def test_a_recovery_that_was_cut_short_names_what_to_put_back(disaster: Disaster) -> None:
+def test_a_recovery_that_was_cut_short_says_what_to_rename(disaster: Disaster) -> None:
     place = disaster.survivor
     home, kept = place.data / "member", place.data / "member.20270115T080000.000000Z.kept"
     home.rename(kept)

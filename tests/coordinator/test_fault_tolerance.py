@@ -49,7 +49,7 @@ def retried(act: Callable[[], Answer], deadline_s: float = 10.0) -> Answer:
     return wait_until(accepted, "an accepted request", deadline_s)
 
 
-def test_it_works_on_one_node(tmp_path: Path) -> None:
+def test_a_cluster_of_one_works(tmp_path: Path) -> None:
     with Cluster(tmp_path, size=1) as one:
         assert one.write("/a", "1").status == 201
         assert one.read("/a", quorum=True).node["value"] == "1"
@@ -63,7 +63,7 @@ def test_five_members_stay_available_with_one_and_with_two_followers_lost(five: 
         assert five.read(f"/lost{lost}", by=five.followers()[0], quorum=True).status == 200
 
 
-def test_with_the_majority_lost_it_is_unavailable_and_says_so(five: Cluster) -> None:
+def test_a_cluster_without_a_majority_is_unavailable_and_says_so(five: Cluster) -> None:
     five.write("/before", "1")
     five.settle()
     leader = five.leader()
@@ -97,7 +97,7 @@ def test_with_the_majority_lost_it_is_unavailable_and_says_so(five: Cluster) -> 
     watch.close()
 
 
-def test_the_leader_lost_it_is_unavailable_for_a_moment_and_back(five: Cluster) -> None:
+def test_a_cluster_that_loses_its_leader_is_unavailable_for_a_moment(five: Cluster) -> None:
     five.write("/a", "1")
     old = five.leader()
     began = time.monotonic()
@@ -146,7 +146,7 @@ def test_writes_in_flight_when_the_leader_dies_are_carried_out_once_and_soon(
     assert max(answer.took_s for _, answer in answered) < 3
 
 
-def test_what_was_acknowledged_survives_when_all_are_killed_at_once(three: Cluster) -> None:
+def test_acknowledged_writes_survive_when_all_members_are_killed(three: Cluster) -> None:
     for number in range(50):
         assert three.write(f"/k{number}", number).status == 201
     for each in three.running():
@@ -207,7 +207,7 @@ def test_members_are_added_and_removed_live(three: Cluster) -> None:
     old.running = None
 
 
-def test_an_added_member_that_never_comes_costs_no_quorum_and_can_be_undone(
+def test_an_added_member_that_never_starts_does_not_affect_the_quorum(
     tmp_path: Path,
 ) -> None:
     with Cluster(tmp_path, size=1, flags=(*QUICK,)) as one:
@@ -235,14 +235,14 @@ def test_leadership_moves_on_request(three: Cluster) -> None:
     assert three.leader() is not follower
 
 
-def test_fresh_members_find_each_other_by_a_token(tmp_path: Path) -> None:
+def test_new_members_find_each_other_by_a_token(tmp_path: Path) -> None:
     with Coordinator(tmp_path) as service:
         token = ask("GET", f"{service.url}/new?size=3").body["text"]
         assert str(token).startswith(f"{service.url}/")
         discovered(tmp_path, str(token))
 
 
-def test_fresh_members_find_each_other_at_an_etcd(tmp_path: Path) -> None:
+def test_new_members_find_each_other_at_an_etcd(tmp_path: Path) -> None:
     with Etcd(tmp_path) as service:
         token = f"{service.url}/v2/keys/discovery/1234"
         assert ask("PUT", f"{token}/_config/size", "value=3").status == 201
@@ -266,7 +266,7 @@ def discovered(directory: Path, token: str) -> None:
         cluster.start(places[0])
 
 
-def test_a_wrong_token_is_named(tmp_path: Path) -> None:
+def test_a_wrong_token_is_reported(tmp_path: Path) -> None:
     with Coordinator(tmp_path) as service:
         assert ask("GET", f"{service.url}/new?size=x").status == 400
         lost = place("lost")
@@ -277,7 +277,7 @@ def test_a_wrong_token_is_named(tmp_path: Path) -> None:
         assert "no size there; make a token with a GET of /new?size=N" in running.tail()
 
 
-def test_fresh_members_find_each_other_by_dns(tmp_path: Path) -> None:
+def test_new_members_find_each_other_by_dns(tmp_path: Path) -> None:
     require("dnsmasq")
     records = "\n".join(
         f"srv-host=_etcd-server._tcp.example.test,m{n}.example.test,{2380 + 10 * n}\n"
@@ -312,7 +312,7 @@ echo "$members"
     assert [f'"name":"s{n}"' in done.stdout for n in (1, 2, 3)] == [True] * 3, done
 
 
-def test_a_member_of_another_cluster_is_turned_away(three: Cluster, tmp_path: Path) -> None:
+def test_a_member_of_another_cluster_is_refused(three: Cluster, tmp_path: Path) -> None:
     member = ask("GET", f"{three.places[0].url}/v2/stats/self").body["id"]
     parts = urlsplit(three.places[0].peer_url)
     with socket.create_connection((parts.hostname, parts.port), timeout=5) as stranger:
@@ -323,7 +323,7 @@ def test_a_member_of_another_cluster_is_turned_away(three: Cluster, tmp_path: Pa
         assert stranger.recv(64).startswith(b"HTTP/1.1 412 ")
 
 
-def test_keys_with_a_ttl_outlive_a_leader_and_end_in_time(three: Cluster) -> None:
+def test_keys_with_a_ttl_survive_a_change_of_leader_and_expire_in_time(three: Cluster) -> None:
     follower = three.followers()[0]
     began = time.monotonic()
     ask("PUT", f"{follower.url}/v2/keys/lease", "value=x&ttl=4")
@@ -354,7 +354,7 @@ def test_a_watch_on_a_follower_misses_nothing_when_the_leader_dies(three: Cluste
     assert indexes == sorted(set(indexes))
 
 
-def test_a_member_that_was_paused_does_not_answer_from_its_past(three: Cluster) -> None:
+def test_a_paused_member_does_not_answer_with_old_data(three: Cluster) -> None:
     leader, other = three.leader(), three.followers()[0]
     three.write("/a", "1")
     assert leader.running is not None
@@ -365,7 +365,7 @@ def test_a_member_that_was_paused_does_not_answer_from_its_past(three: Cluster) 
     assert answer.node["value"] == "2"
 
 
-def test_a_lone_member_can_be_told_where_it_is_and_grow(tmp_path: Path) -> None:
+def test_a_lone_member_can_become_a_cluster(tmp_path: Path) -> None:
     with Coordinator(tmp_path) as alone:
         add = ask(
             "POST", f"{alone.url}/v2/members", '{"peerURLs":["http://127.0.0.1:2"]}', as_json=True

@@ -17,7 +17,7 @@ def page(url: str) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
         return found
 
 
-def test_the_leader_tells_how_long_its_followers_take(tmp_path: Path) -> None:
+def test_the_leader_shows_the_latency_of_its_followers(tmp_path: Path) -> None:
     with Cluster(tmp_path) as cluster:
         cluster.write("/a", "1")
         leader, (follower, other) = cluster.leader(), cluster.followers()

@@ -111,9 +111,7 @@ def test_a_directory_delete_wakes_only_its_own_watchers(coordinator: Coordinator
     assert beside.line()["action"] == "set"
 
 
-def test_a_reader_that_is_too_slow_is_told_and_not_dropped_silently(
-    coordinator: Coordinator, api: Api
-) -> None:
+def test_a_watch_that_is_too_slow_ends_with_an_error(coordinator: Coordinator, api: Api) -> None:
     host, port = urlsplit(coordinator.url).hostname, urlsplit(coordinator.url).port
     with socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -133,9 +131,7 @@ def test_a_reader_that_is_too_slow_is_told_and_not_dropped_silently(
     assert error["index"] > first
 
 
-def test_a_stream_with_progress_tells_the_index_while_idle(
-    coordinator: Coordinator, api: Api
-) -> None:
+def test_an_idle_stream_with_progress_sends_its_index(coordinator: Coordinator, api: Api) -> None:
     stream = Stream(coordinator.url, "/v2/keys/quiet?wait=true&stream=true&progress=1")
     index = api.put("/elsewhere", value="x")["node"]["modifiedIndex"]
     assert stream.line() == {"action": "progress", "index": index}
@@ -223,7 +219,7 @@ def test_sigterm_ends_watches_and_the_process(tmp_path: Path) -> None:
     assert stream.reply.read() == b""
 
 
-def test_a_second_process_on_the_directory_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_second_process_on_a_data_directory_is_refused(tmp_path: Path) -> None:
     with Coordinator(tmp_path) as running:
         second = subprocess.run(
             [

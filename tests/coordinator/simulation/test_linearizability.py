@@ -29,7 +29,7 @@ def test_reads_may_see_concurrent_writes_in_either_order() -> None:
         [write(0, 1, b"a"), write(2, NEVER, b"b"), read(3, 4, b"b"), read(5, 6, b"a")],
     ],
 )
-def test_what_nothing_explains_is_found(history: list[Operation]) -> None:
+def test_a_history_that_is_not_linearizable_is_found(history: list[Operation]) -> None:
     assert not explained(history)
 
 
@@ -39,5 +39,5 @@ def test_an_unknown_outcome_may_take_effect_late_or_never() -> None:
     assert explained([lost, write(1, 2, b"a"), read(3, 4, b"a"), read(5, 6, b"x")])
 
 
-def test_a_swap_sees_what_it_replaces() -> None:
+def test_a_swap_sees_the_value_that_it_replaces() -> None:
     assert explained([write(0, 1, b"a", MISSING), write(1, 2, b"b", b"a"), read(3, 4, b"b")])

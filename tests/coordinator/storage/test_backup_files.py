@@ -70,7 +70,7 @@ def test_any_flipped_bit_is_found_and_the_file_named() -> None:
                 backup_format.read("the.backup", bytes(bad))
 
 
-def test_any_cut_is_found() -> None:
+def test_a_truncated_backup_is_found() -> None:
     good = raw()
     for length in range(len(good)):
         with pytest.raises(BadBackup):
@@ -79,7 +79,7 @@ def test_any_cut_is_found() -> None:
         backup_format.read("x", good + b"\0")
 
 
-def test_a_sound_file_of_something_else_is_no_backup() -> None:
+def test_an_intact_file_with_other_content_is_not_a_backup() -> None:
     other = b"".join(snapshot_file.encode(Snapshot(1, 1, b"hello")))
     with pytest.raises(BadBackup, match="state of a member"):
         backup_format.read("x", other)
@@ -98,7 +98,7 @@ def test_the_index_jumps_over_what_clients_may_have_seen() -> None:
     assert event.index == before.index + 1001
 
 
-def test_a_watch_from_an_old_index_is_told_to_list_again() -> None:
+def test_a_watch_from_an_old_index_gets_error_401() -> None:
     space = renewed(gap=1000).keyspace
     for old in (1, 10, 11, 1009):
         with pytest.raises(ApiError) as refused:
@@ -110,13 +110,13 @@ def test_a_watch_from_an_old_index_is_told_to_list_again() -> None:
 def test_a_key_keeps_the_time_it_had_left() -> None:
     after = renewed()
     assert after.keyspace.next_expiry_ns == CLOCK_NS + TTL_NS
-    assert after.image.clock_ns == CLOCK_NS
+    assert after.state.clock_ns == CLOCK_NS
 
 
-def test_the_members_are_the_new_ones_alone() -> None:
+def test_only_the_new_members_are_in_the_cluster() -> None:
     after = renewed()
     assert [(each.id, each.peer_urls) for each in after.members] == [(NEW, URLS)]
-    assert after.image.configuration == Configuration(frozenset({NEW}))
+    assert after.state.configuration == Configuration(frozenset({NEW}))
     assert members.removed_members(after.keyspace.notes) == frozenset()
     assert after.keyspace.notes["version"] == b"2.3.0"
 
@@ -140,7 +140,7 @@ def test_members_that_were_restored_differently_do_not_agree() -> None:
     assert len(digests) == 2
 
 
-def test_a_name_says_when_and_at_which_index() -> None:
+def test_a_backup_name_has_the_time_and_the_index() -> None:
     name = BackupName(1_800_000_000, 42)
     assert str(name) == "20270115T080000Z-0000000000000042.backup"
     assert BackupName.parse(str(name)) == name
@@ -148,14 +148,14 @@ def test_a_name_says_when_and_at_which_index() -> None:
         assert BackupName.parse(other) is None
 
 
-def test_the_oldest_backups_go_and_nothing_else() -> None:
+def test_only_the_oldest_backups_are_deleted() -> None:
     names = [str(BackupName(1_800_000_000 + n, n)) for n in range(5)]
     gone = backup_format.expired_backups([*reversed(names), "notes.txt", "half.backup.tmp"], 3)
     assert [str(name) for name in gone] == names[:2]
     assert backup_format.expired_backups(names[:2], 3) == []
 
 
-def test_a_backup_that_breaks_off_leaves_the_last_one(tmp_path: Path) -> None:
+def test_a_backup_that_fails_keeps_the_last_one(tmp_path: Path) -> None:
     path = tmp_path / "x.backup"
     backup_files.write(path, [raw()])
 
@@ -176,7 +176,7 @@ def restore(directory: Path) -> backup_format.Backup:
     return backup_files.restore(source, directory, WalMetadata(NEW, 99), {NEW: URLS}, 1000)
 
 
-def test_a_restored_directory_opens_as_what_was_made(tmp_path: Path) -> None:
+def test_a_restored_directory_holds_what_was_restored(tmp_path: Path) -> None:
     made = restore(tmp_path / "d")
     disk = DataDir(tmp_path / "d")
     recovered = disk.open(WalMetadata(0, 0))
@@ -187,7 +187,7 @@ def test_a_restored_directory_opens_as_what_was_made(tmp_path: Path) -> None:
     assert recovered.hard_state.term == 3
 
 
-def test_a_directory_with_something_in_it_is_refused(tmp_path: Path) -> None:
+def test_a_directory_that_is_not_empty_is_refused(tmp_path: Path) -> None:
     directory = tmp_path / "d"
     directory.mkdir()
     (directory / "lost+found").mkdir()
@@ -196,7 +196,7 @@ def test_a_directory_with_something_in_it_is_refused(tmp_path: Path) -> None:
         restore(directory)
 
 
-def test_a_directory_that_is_served_from_is_refused(tmp_path: Path) -> None:
+def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
     disk = DataDir(tmp_path / "d")
     disk.open(WalMetadata(1, 1))
     with pytest.raises(DirectoryInUse):
@@ -204,7 +204,7 @@ def test_a_directory_that_is_served_from_is_refused(tmp_path: Path) -> None:
     disk.close()
 
 
-def test_a_restore_that_was_cut_short_is_no_empty_directory(tmp_path: Path) -> None:
+def test_a_member_does_not_start_from_a_restore_that_was_cut_short(tmp_path: Path) -> None:
     directory = tmp_path / "d"
     directory.mkdir()
     backup_files.build(directory, WalMetadata(NEW, 99), state())

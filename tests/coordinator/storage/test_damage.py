@@ -73,7 +73,7 @@ def records_end(raw: bytes) -> int:
     return walk.offset
 
 
-def test_each_flipped_bit_of_synced_records_is_named_with_its_place() -> None:
+def test_each_flipped_bit_of_a_synced_record_is_reported_with_its_offset() -> None:
     member, files = a_life()
     promised = member.known().seen()
     rng = random.Random(5)
@@ -116,7 +116,7 @@ def test_a_flipped_bit_in_the_very_last_write_is_damage_too(
     )
 
 
-def test_a_run_of_lost_sectors_in_front_of_a_later_write_is_damage() -> None:
+def test_lost_sectors_before_a_later_write_are_damage() -> None:
     member = ModelMember(files := MemoryFileSystem())
     member.open()
     for _ in range(3):
@@ -133,7 +133,7 @@ def test_a_run_of_lost_sectors_in_front_of_a_later_write_is_damage() -> None:
 
 @settings(deadline=None, max_examples=200)
 @given(cut=st.integers(0, 1200), sizes=st.lists(st.integers(0, 200), max_size=5))
-def test_a_file_cut_short_behind_the_synced_part_opens_with_all_of_it(
+def test_a_file_truncated_after_its_synced_part_opens_with_all_of_that(
     cut: int, sizes: list[int]
 ) -> None:
     member = ModelMember(files := MemoryFileSystem())
@@ -168,7 +168,7 @@ def garbage() -> Iterator[bytes]:
         yield bytes(size) + b"\x80"
 
 
-def test_garbage_behind_the_last_record_is_kept_aside_and_cut_off() -> None:
+def test_garbage_after_the_last_record_is_copied_and_removed() -> None:
     for junk in garbage():
         member = ModelMember(files := MemoryFileSystem())
         member.open()
@@ -205,7 +205,7 @@ def test_broken_copies_do_not_pile_up() -> None:
     assert sum(name.endswith(".broken") for name in files.names(WAL)) == 5
 
 
-def test_a_missing_segment_is_named() -> None:
+def test_a_missing_segment_is_reported() -> None:
     _, files = a_life()
     paths = list(segments(files))
     assert len(paths) >= 3
@@ -230,7 +230,7 @@ def test_a_segment_of_another_log_does_not_fit() -> None:
     assert refusal.value.path == str(first)
 
 
-def test_a_segment_under_a_wrong_name_is_named() -> None:
+def test_a_segment_with_a_wrong_name_is_reported() -> None:
     _, files = a_life()
     first, *_ = segments(files).items()
     wrong = WAL / str(SegmentName(0, 9))
@@ -239,7 +239,7 @@ def test_a_segment_under_a_wrong_name_is_named() -> None:
         ModelMember(changed).open()
 
 
-def test_a_record_taken_out_of_the_middle_breaks_the_chain() -> None:
+def test_a_record_missing_in_the_middle_breaks_the_chain() -> None:
     _, files = a_life()
     path, raw = next(iter(segments(files).items()))
     starts = [offset for offset, _ in wal_format.RecordReader(raw, 0)]
@@ -249,7 +249,7 @@ def test_a_record_taken_out_of_the_middle_breaks_the_chain() -> None:
     assert refusal.value.offset == starts[6]
 
 
-def test_a_hole_in_the_indexes_is_named() -> None:
+def test_a_gap_in_the_indexes_is_reported() -> None:
     crc, head = wal_format.encode_segment_start(0, SegmentName(0, 1), [ME, HardState()])
     _, records = wal_format.encode_entries(crc, [LogEntry(1, 1), LogEntry(1, 3)], len(head))
     files = MemoryFileSystem()
@@ -261,7 +261,7 @@ def test_a_hole_in_the_indexes_is_named() -> None:
     assert refusal.value.offset == len(head) + 32
 
 
-def test_a_commit_index_behind_the_end_of_the_log_is_named() -> None:
+def test_a_commit_index_beyond_the_log_is_reported() -> None:
     crc, head = wal_format.encode_segment_start(0, SegmentName(0, 1), [ME, HardState()])
     _, record = wal_format.encode(crc, HardState(1, 7, 5), len(head))
     path = WAL / str(SegmentName(0, 1))
@@ -269,7 +269,7 @@ def test_a_commit_index_behind_the_end_of_the_log_is_named() -> None:
         ModelMember(with_content(empty(), path, head + record)).open()
 
 
-def test_a_segment_must_begin_with_its_opening_record() -> None:
+def test_a_segment_must_begin_with_its_header() -> None:
     _, record = wal_format.encode(0, ME)
     path = WAL / str(SegmentName(0, 1))
     with pytest.raises(DamagedLog, match="expected the opening record") as refusal:
@@ -305,7 +305,7 @@ def empty() -> MemoryFileSystem:
         ([ME, wal_format.SegmentHeader(0, 1, 60, 0)], "found the opening record of"),
     ],
 )
-def test_opening_records_that_do_not_fit_are_named(
+def test_opening_records_that_do_not_fit_are_reported(
     records: list[wal_format.Record], finding: str
 ) -> None:
     _, head = wal_format.encode_segment_start(0, SegmentName(0, 1), records)
@@ -330,9 +330,7 @@ def sealed(kind: int, payload: bytes) -> bytes:
         (sealed(wal_format.RecordKind.CRC, bytes(36)), "an opening record with the mark"),
     ],
 )
-def test_an_intact_record_that_this_version_does_not_know_is_named(
-    raw: bytes, finding: str
-) -> None:
+def test_an_intact_record_of_an_unknown_kind_is_reported(raw: bytes, finding: str) -> None:
     path = WAL / str(SegmentName(0, 1))
     with pytest.raises(UnknownFormat, match=finding) as refusal:
         ModelMember(with_content(empty(), path, raw)).open()
@@ -346,7 +344,7 @@ def test_a_file_of_another_program_is_not_taken_for_a_log(raw: bytes) -> None:
         ModelMember(with_content(empty(), path, raw)).open()
 
 
-def test_snapshots_without_a_log_are_not_a_new_member() -> None:
+def test_a_member_does_not_start_from_snapshots_without_a_log() -> None:
     _, files = a_life(snapshots=2)
     for path in segments(files):
         files = with_content(files, path, None)
@@ -354,7 +352,7 @@ def test_snapshots_without_a_log_are_not_a_new_member() -> None:
         ModelMember(files).open()
 
 
-def test_each_flipped_bit_of_the_newest_snapshot_is_passed_over_for_the_one_before() -> None:
+def test_a_damaged_newest_snapshot_is_replaced_by_the_one_before() -> None:
     member, files = a_life(snapshots=3)
     promised = member.known()
     *_, (path, raw) = contents(files, SNAP).items()
@@ -376,7 +374,7 @@ def test_each_flipped_bit_of_the_newest_snapshot_is_passed_over_for_the_one_befo
 
 
 @pytest.mark.parametrize("size", range(0, 640, 40))
-def test_wherever_a_segment_ends_the_snapshot_before_can_stand_in(size: int) -> None:
+def test_the_log_always_reaches_back_to_the_snapshot_before_the_newest(size: int) -> None:
     member = ModelMember(files := MemoryFileSystem())
     member.commits = 3
     member.open()
@@ -393,7 +391,7 @@ def test_wherever_a_segment_ends_the_snapshot_before_can_stand_in(size: int) -> 
 
 
 @pytest.mark.parametrize("size", [0, 400, 900, 1500])
-def test_a_log_that_began_anew_behind_a_leaders_snapshot_can_lose_its_old_segments(
+def test_a_log_restarted_after_a_leaders_snapshot_can_lose_its_old_segments(
     size: int,
 ) -> None:
     member = ModelMember(MemoryFileSystem())
@@ -409,7 +407,7 @@ def test_a_log_that_began_anew_behind_a_leaders_snapshot_can_lose_its_old_segmen
         assert remembered(member.open()) == member.known().seen()
 
 
-def test_damage_in_every_snapshot_that_the_log_needs_refuses_the_start() -> None:
+def test_a_member_does_not_start_if_every_snapshot_it_needs_is_damaged() -> None:
     member, files = a_life(snapshots=4)
     for path in contents(files, SNAP):
         files = with_content(files, path, b"not a snapshot")
@@ -418,7 +416,7 @@ def test_damage_in_every_snapshot_that_the_log_needs_refuses_the_start() -> None
     assert f"{member.known().snapshot:016x}" in refusal.value.path
 
 
-def test_a_first_snapshot_that_is_missing_is_made_good_by_the_whole_log() -> None:
+def test_a_missing_first_snapshot_is_replaced_by_the_whole_log() -> None:
     member, files = a_life(snapshots=1)
     [path] = contents(files, SNAP)
     recovered = ModelMember(with_content(files, path, None)).open()
@@ -427,7 +425,7 @@ def test_a_first_snapshot_that_is_missing_is_made_good_by_the_whole_log() -> Non
     assert "the file is missing" in recovered.repairs[0].done
 
 
-def test_a_damaged_snapshot_that_a_leader_sent_cannot_be_made_good() -> None:
+def test_a_damaged_snapshot_of_a_leader_cannot_be_replaced() -> None:
     member, files = a_life(snapshots=1)
     member = ModelMember(files)
     member.open()

@@ -45,7 +45,7 @@ def test_what_was_synced_is_there_after_a_restart(tmp_path: Path) -> None:
     assert again.repairs == ()
 
 
-def test_the_layout_is_for_the_owner_alone(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_data_directory(tmp_path: Path) -> None:
     data_dir = DataDir(tmp_path / "deep" / "data", SMALL)
     data_dir.open(ME)
     data_dir.append(entries(1, 3))
@@ -70,7 +70,7 @@ def test_a_directory_that_the_operator_made_keeps_its_mode(tmp_path: Path) -> No
     assert stat.S_IMODE((tmp_path / "data" / "member").stat().st_mode) == 0o700
 
 
-def test_segments_are_filled_with_zeros_before_their_use(tmp_path: Path) -> None:
+def test_segments_are_filled_with_zeros_before_use(tmp_path: Path) -> None:
     data_dir = DataDir(tmp_path, SMALL)
     data_dir.open(ME)
     for first in range(1, 400, 40):
@@ -82,7 +82,7 @@ def test_segments_are_filled_with_zeros_before_their_use(tmp_path: Path) -> None
     assert all(p.stat().st_blocks * 512 >= SMALL.segment_bytes for p in tmp_path.rglob("*.wal"))
 
 
-def test_a_batch_longer_than_a_segment_has_one_of_its_own(tmp_path: Path) -> None:
+def test_a_batch_longer_than_a_segment_gets_a_segment_of_its_own(tmp_path: Path) -> None:
     data_dir = DataDir(tmp_path, SMALL)
     data_dir.open(ME)
     data_dir.append([LogEntry(1, 1, b"x" * 100_000)])
@@ -94,7 +94,7 @@ def test_a_batch_longer_than_a_segment_has_one_of_its_own(tmp_path: Path) -> Non
     again.close()
 
 
-def test_a_snapshot_lets_old_segments_and_snapshots_go(tmp_path: Path) -> None:
+def test_old_segments_and_snapshots_are_removed_after_a_snapshot(tmp_path: Path) -> None:
     data_dir = DataDir(tmp_path, SMALL)
     data_dir.open(ME)
     for first in range(1, 1200, 40):
@@ -134,7 +134,7 @@ def test_a_prepared_segment_is_the_one_that_is_used(tmp_path: Path) -> None:
     assert newest.stat().st_ino == spare
 
 
-def test_a_second_process_is_told_who_has_the_directory(tmp_path: Path) -> None:
+def test_a_second_process_learns_which_process_uses_the_directory(tmp_path: Path) -> None:
     data_dir = DataDir(tmp_path, SMALL)
     data_dir.open(ME)
     script = (
@@ -160,7 +160,7 @@ def hold_twice(directory: Path) -> None:
         first.close()
 
 
-def test_a_refused_start_gives_the_lock_back(tmp_path: Path) -> None:
+def test_a_start_that_fails_releases_the_lock(tmp_path: Path) -> None:
     data_dir = DataDir(tmp_path, SMALL)
     data_dir.open(ME)
     data_dir.close()
@@ -197,7 +197,7 @@ while True:
 """
 
 
-def test_a_killed_process_has_all_that_it_said_was_safe(tmp_path: Path) -> None:
+def test_a_killed_process_finds_everything_that_it_reported_as_safe(tmp_path: Path) -> None:
     said = 0
     for lines in (3, 60, 150):
         writer = subprocess.Popen(
@@ -234,7 +234,7 @@ def tiny(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(tiny)], check=True)
 
 
-def test_a_full_disk_is_named_and_nothing_acknowledged_is_lost(tiny: Path) -> None:
+def test_a_full_disk_is_reported_and_nothing_acknowledged_is_lost(tiny: Path) -> None:
     limits = Retention(segment_bytes=300 << 10)
     data_dir = DataDir(tiny, limits)
     data_dir.open(ME)
@@ -260,7 +260,7 @@ def fill(data_dir: DataDir, safe: list[LogEntry]) -> None:
         safe += batch
 
 
-def test_a_file_size_limit_is_named(tmp_path: Path) -> None:
+def test_a_file_size_limit_is_reported(tmp_path: Path) -> None:
     script = (
         "import sys, pathlib, resource;"
         "from coordinator.core.storage.wal_format import WalMetadata;"
@@ -288,7 +288,7 @@ class Failing:
 
 
 @pytest.mark.parametrize("kind", ["sync", "write_at"])
-def test_a_failed_write_or_sync_is_never_tried_again(kind: str) -> None:
+def test_a_failed_write_or_sync_is_never_retried(kind: str) -> None:
     files = MemoryFileSystem()
     data_dir = DataDir(Path("/data"), SMALL, files)
     data_dir.open(ME)
@@ -307,7 +307,7 @@ def write(data_dir: DataDir) -> None:
     data_dir.sync()
 
 
-def test_the_operating_systems_errors_say_which_file(tmp_path: Path) -> None:
+def test_errors_of_the_operating_system_name_the_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match=r"cannot create, .*: '.*file/data'"):
         DataDir(tmp_path / "file" / "data").open(ME)

@@ -39,7 +39,7 @@ def test_what_is_written_is_read(files: FileSystem, home: Path) -> None:
     assert files.read(home / "a") == b"help me"
 
 
-def test_a_write_behind_the_end_leaves_zeros_between(files: FileSystem, home: Path) -> None:
+def test_a_write_beyond_the_end_leaves_zeros_between(files: FileSystem, home: Path) -> None:
     file = files.create(home / "a")
     file.write_at(4, b"x")
     file.close()

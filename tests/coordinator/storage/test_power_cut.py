@@ -114,7 +114,7 @@ def restart(member: ModelMember, files: MemoryFileSystem) -> ModelMember:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_every_step_of_a_life_may_be_the_last(seed: int) -> None:
+def test_nothing_synced_is_lost_if_the_power_goes_at_any_step(seed: int) -> None:
     for step in range(10_000):
         member, cut = run(files := MemoryFileSystem(), SCRIPT, step)
         restart(member, files.after_power_cut(seed + step))
@@ -132,7 +132,7 @@ def test_every_step_of_a_life_may_be_the_last(seed: int) -> None:
     cuts=st.tuples(st.integers(0, 150), st.integers(0, 60)),
     seed=st.integers(0, 1 << 32),
 )
-def test_two_cuts_in_a_row_lose_nothing(
+def test_two_power_cuts_in_a_row_lose_nothing(
     script: list[Act], more: list[Act], cuts: tuple[int, int], seed: int
 ) -> None:
     member, _ = run(files := MemoryFileSystem(), script, cuts[0])
@@ -148,7 +148,7 @@ def test_two_cuts_in_a_row_lose_nothing(
     restart(member, files.after_power_cut(seed + 1))
 
 
-def test_a_cut_in_the_first_opening_leaves_nothing_that_looks_like_a_log() -> None:
+def test_a_power_cut_during_the_first_start_leaves_no_log() -> None:
     step = 0
     while True:
         _, cut = run(files := MemoryFileSystem(), [], step)
@@ -161,7 +161,7 @@ def test_a_cut_in_the_first_opening_leaves_nothing_that_looks_like_a_log() -> No
             return
 
 
-def test_what_was_only_written_before_a_crash_is_synced_before_it_counts() -> None:
+def test_entries_that_were_written_but_not_synced_before_a_crash_are_synced_at_the_start() -> None:
     member = ModelMember(files := MemoryFileSystem())
     member.open()
     member.append([10, 20])
@@ -172,7 +172,7 @@ def test_what_was_only_written_before_a_crash_is_synced_before_it_counts() -> No
         assert remembered(ModelMember(after.after_power_cut(seed)).open()) == found
 
 
-def test_sectors_of_an_unsynced_write_in_any_order_are_cut_off() -> None:
+def test_an_unsynced_write_is_removed_whichever_sectors_reached_the_disk() -> None:
     for seed in range(200):
         member = ModelMember(files := MemoryFileSystem())
         member.open()
@@ -199,7 +199,7 @@ def test_a_repaired_log_needs_no_repair_again() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_follows_a_crash_at_any_step_survives_the_next_power_cut(seed: int) -> None:
+def test_a_member_that_starts_after_a_crash_survives_the_next_power_cut(seed: int) -> None:
     for step in range(10_000):
         member, cut = run(files := MemoryFileSystem(), SCRIPT, step)
         member = restart(member, files := files.after_crash())

@@ -18,7 +18,7 @@ def test_the_order_of_urls_and_members_does_not_matter() -> None:
     assert cluster_id([1, 2, 3]) == cluster_id([3, 1, 2])
 
 
-def test_the_token_tells_clusters_of_equal_urls_apart() -> None:
+def test_clusters_with_equal_urls_and_different_tokens_have_different_ids() -> None:
     assert member_id(["http://a:1"], "t") != member_id(["http://a:1"], "u")
 
 

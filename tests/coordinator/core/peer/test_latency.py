@@ -34,7 +34,7 @@ def test_an_answer_is_measured_from_its_own_round() -> None:
     assert dict(far.below())[0.0128] == 1
 
 
-def test_what_was_never_sent_or_long_ago_is_not_measured() -> None:
+def test_an_answer_to_an_unknown_or_old_heartbeat_is_not_measured() -> None:
     trips = PeerLatencies()
     trips.received([answer(7)], 1.0)
     for round_ in range(ROUNDS_MAX + 1):
@@ -45,7 +45,7 @@ def test_what_was_never_sent_or_long_ago_is_not_measured() -> None:
     assert trips.by_member()[NEAR].done == 1
 
 
-def test_losses_and_appends_are_counted_and_who_leaves_is_forgotten() -> None:
+def test_drops_and_append_entries_are_counted_and_removed_members_forgotten() -> None:
     trips = PeerLatencies()
     append = AppendEntries(sender=ME, receiver=NEAR, term=5, prev_index=0, prev_term=0, commit=0)
     trips.sent([append, append], 0.0)

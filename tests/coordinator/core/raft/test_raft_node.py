@@ -133,7 +133,7 @@ def test_5_4_1_a_vote_goes_to_a_log_at_least_as_new(
     assert granted(settle(one)) is expected
 
 
-def test_5_3_an_append_that_does_not_fit_is_refused_with_a_hint() -> None:
+def test_5_3_append_entries_that_do_not_fit_are_refused_with_a_hint() -> None:
     one = node(1, 1, 4, 4, 4)
     one.step(append(6, (5, 3)))
     reply = only(settle(one))
@@ -141,7 +141,7 @@ def test_5_3_an_append_that_does_not_fit_is_refused_with_a_hint() -> None:
     assert (reply.rejected, reply.hint, reply.hint_term) == (5, 2, 1)
 
 
-def test_5_3_conflicting_entries_are_replaced_with_all_behind_them() -> None:
+def test_5_3_a_conflicting_entry_is_replaced_with_all_that_follow() -> None:
     one = node(1, 1, 2, 2)
     one.step(append(3, (2, 1), 3))
     ready = one.ready()
@@ -150,7 +150,7 @@ def test_5_3_conflicting_entries_are_replaced_with_all_behind_them() -> None:
     assert isinstance(only(ready), AppendOk)
 
 
-def test_5_3_entries_that_are_there_are_not_touched_by_an_old_append() -> None:
+def test_5_3_old_append_entries_do_not_change_the_log() -> None:
     one = node(1, 1, 1)
     one.step(append(1, (0, 0), 1))
     assert one.log.last == 3
@@ -174,7 +174,7 @@ def test_5_4_2_entries_of_earlier_terms_are_not_committed_by_counting() -> None:
     assert one.log.committed == 3
 
 
-def test_7_a_snapshot_that_the_log_leads_up_to_drops_nothing_behind_it() -> None:
+def test_7_a_snapshot_drops_no_entries_after_it() -> None:
     one = node(1, 1, 1)
     one.step(
         InstallSnapshot(
@@ -224,7 +224,7 @@ def test_a_change_that_does_not_fit_is_refused(change: AddLearner | Promote | Re
         one.change(change)
 
 
-def test_thesis_4_2_3_who_hears_its_leader_is_not_drawn_into_an_election() -> None:
+def test_thesis_4_2_3_a_member_that_hears_its_leader_ignores_a_vote() -> None:
     one = node(term=3)
     one.step(Heartbeat(sender=2, receiver=1, term=3, commit=0, round=1))
     settle(one)

@@ -74,7 +74,7 @@ def alone_of(members: int) -> StartState:
     )
 
 
-def test_a_leader_that_is_found_after_long_is_told_of_this_member_at_once() -> None:
+def test_a_member_publishes_itself_to_a_leader_that_it_finds_late() -> None:
     replica: Replica = Replica(alone_of(3))
     replica.advance_time(60 * 10**9)
     drive(replica)
@@ -96,7 +96,7 @@ def drive(replica: Replica) -> None:
         waiter.answer(outcome)
 
 
-def test_a_write_in_one_batch_with_a_transfer_goes_first() -> None:
+def test_a_write_in_the_same_batch_as_a_transfer_goes_first() -> None:
     replica = leading(2)
     replica.receive(AppendOk(sender=2, receiver=1, term=2, match=replica.node.log.last))
     drive(replica)

@@ -23,7 +23,7 @@ def test_a_snapshot_comes_back_as_it_was(found: Snapshot) -> None:
 
 
 @given(snapshots, st.data())
-def test_any_flipped_bit_or_missing_end_is_named(found: Snapshot, data: st.DataObject) -> None:
+def test_a_flipped_bit_or_a_missing_end_is_reported(found: Snapshot, data: st.DataObject) -> None:
     raw = bytearray(encoded(found))
     raw[data.draw(st.integers(0, len(raw) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     with pytest.raises(DamagedSnapshot, match="f: byte"):
@@ -49,12 +49,12 @@ def test_a_snapshot_of_a_later_version_asks_for_that_version() -> None:
 
 
 @given(u64, u64)
-def test_names_read_back(index: int, term: int) -> None:
+def test_snapshot_names_can_be_parsed(index: int, term: int) -> None:
     assert SnapshotName.parse(str(SnapshotName(index, term))) == SnapshotName(index, term)
 
 
 @pytest.mark.parametrize("name", ["x.snap", "0-1.snap", f"{'g' * 16}-{'0' * 16}.snap", "a.tmp"])
-def test_other_files_are_no_snapshots(name: str) -> None:
+def test_other_files_are_not_snapshots(name: str) -> None:
     assert SnapshotName.parse(name) is None
 
 
@@ -68,7 +68,7 @@ def test_the_newest_intact_snapshot_is_chosen() -> None:
     assert choose(kept, 5) == snapshot_file.SnapshotChoice(Snapshot(30, 1, b"s30"), ())
 
 
-def test_a_snapshot_under_the_name_of_another_is_refused() -> None:
+def test_a_snapshot_with_the_name_of_another_is_refused() -> None:
     kept = {index: encoded(Snapshot(10, 1, b"s10")) for index in (10, 20, 30)}
     choice = choose(kept, 5)
     assert choice.snapshot == Snapshot(10, 1, b"s10")
@@ -76,7 +76,7 @@ def test_a_snapshot_under_the_name_of_another_is_refused() -> None:
     assert findings == {"found the snapshot of 10 in term 1"}
 
 
-def test_a_snapshot_that_the_log_does_not_continue_is_no_choice() -> None:
+def test_a_snapshot_that_the_log_does_not_continue_is_not_chosen() -> None:
     kept = {10: encoded(Snapshot(10, 1, b"s10"))}
     with pytest.raises(DamagedSnapshot, match="the file is missing"):
         choose(kept, 12)

@@ -39,7 +39,7 @@ from coordinator.core.store.keyspace import KeySpace
         (SegmentHeader(2, 17, 168, 0xABCD), "segment 2 first=17 opening=168 bytes crc=0000abcd"),
     ],
 )
-def test_each_kind_of_record_has_its_line(record: Record, line: str) -> None:
+def test_each_kind_of_record_is_described(record: Record, line: str) -> None:
     assert wal_dump.record(record) == line
 
 
@@ -71,7 +71,7 @@ NOON_NS = 1_700_000_000_000_000_000
         (Note("members", b"{}"), 'note members "{}"'),
     ],
 )
-def test_each_command_is_said_with_what_is_special_about_it(command: Command, line: str) -> None:
+def test_a_command_is_described_with_its_options(command: Command, line: str) -> None:
     assert wal_dump.command(command) == line
 
 
@@ -85,7 +85,7 @@ def a_segment() -> bytes:
     return head + batch + bytes(512)
 
 
-def test_a_segment_is_said_record_by_record_with_offsets() -> None:
+def test_a_segment_is_described_record_by_record() -> None:
     assert list(wal_dump.segment(a_segment())) == [
         (0x00, "segment 0 first=1 opening=136 bytes crc=00000000"),
         (0x38, "metadata member=1 cluster=2 version=2"),
@@ -108,7 +108,7 @@ def test_a_torn_write_and_damage_are_told_apart() -> None:
         assert told.startswith("damaged: ")
 
 
-def test_a_record_of_a_later_version_ends_the_account() -> None:
+def test_a_record_of_a_later_version_ends_the_description() -> None:
     crc, head = wal_format.encode_segment_start(0, SegmentName(0, 1), [WalMetadata(1, 2)])
     body = wal_format.HEAD.pack(0, 0, 99 << 24, len(head))[8:]
     raw = head + wal_format.SUMS.pack(wal_format.extend(crc, body), crc) + body
@@ -116,7 +116,7 @@ def test_a_record_of_a_later_version_ends_the_account() -> None:
     assert list(wal_dump.segment(raw))[-1] == (len(head), told)
 
 
-def test_a_snapshot_is_said_key_by_key() -> None:
+def test_a_snapshot_is_described_key_by_key() -> None:
     space = KeySpace()
     for command in (
         Note("version", b"1"),
@@ -135,7 +135,7 @@ def test_a_snapshot_is_said_key_by_key() -> None:
     ]
 
 
-def test_a_snapshot_of_something_else_says_so() -> None:
+def test_an_unreadable_snapshot_says_so() -> None:
     assert list(wal_dump.snapshot(Snapshot(9, 2, b"other")))[-1].startswith(
         "unreadable: a damaged state"
     )

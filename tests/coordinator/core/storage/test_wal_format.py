@@ -40,9 +40,7 @@ def test_records_come_back_as_they_were(wanted: list[Record], start: int, durabl
 
 
 @given(st.lists(entries, max_size=20), u32)
-def test_a_batch_of_entries_is_what_its_entries_are_one_by_one(
-    batch: list[LogEntry], start: int
-) -> None:
+def test_a_batch_encodes_as_its_entries_do_one_by_one(batch: list[LogEntry], start: int) -> None:
     crc, raw = start, b""
     for entry in batch:
         crc, part = wal_format.encode(crc, entry)
@@ -51,7 +49,7 @@ def test_a_batch_of_entries_is_what_its_entries_are_one_by_one(
 
 
 @given(st.lists(records, min_size=1, max_size=8), u32, st.data())
-def test_a_cut_anywhere_leaves_the_records_that_are_whole(
+def test_a_truncated_log_keeps_its_complete_records(
     wanted: list[Record], start: int, data: st.DataObject
 ) -> None:
     raw, ends = b"", []
@@ -88,7 +86,7 @@ def test_the_checksum_is_crc32c() -> None:
     assert wal_format.extend(0, b"123456789") == 0xE3069283  # the check value of the CRC catalogues
 
 
-def test_an_opening_knows_its_own_length() -> None:
+def test_a_segment_header_has_the_length_of_the_opening_records() -> None:
     _, head = wal_format.encode_segment_start(
         5, SegmentName(0, 1), [WalMetadata(1, 2), HardState()]
     )
@@ -96,7 +94,7 @@ def test_an_opening_knows_its_own_length() -> None:
     assert opening == SegmentHeader(sequence=0, first=1, head_bytes=len(head), crc=5)
 
 
-def test_the_chain_goes_on_into_the_next_segment() -> None:
+def test_the_chain_of_checksums_continues_in_the_next_segment() -> None:
     crc, first = wal_format.encode_segment_start(0, SegmentName(0, 1), [WalMetadata(1, 2)])
     after, second = wal_format.encode_segment_start(crc, SegmentName(1, 9), [WalMetadata(1, 2)])
     assert wal_format.chain_start(first) == 0
@@ -112,19 +110,19 @@ def test_a_file_shorter_than_a_record_ends_at_once() -> None:
     assert wal_format.chain_start(b"short") is None
 
 
-def test_zeros_are_no_record() -> None:
+def test_zeros_are_not_a_record() -> None:
     walk = RecordReader(bytes(4096), 0)
     assert list(walk) == []
     assert wal_format.chain_start(bytes(4096)) is None
 
 
-def test_an_entry_that_the_format_cannot_hold_is_a_bug_of_ours() -> None:
+def test_an_entry_that_is_too_long_for_the_format_fails_an_assertion() -> None:
     with pytest.raises(AssertionError, match="entry 3 has 16777216 bytes"):
         wal_format.encode_entries(0, [LogEntry(1, 3, bytes(1 << 24))])
 
 
 @given(u64, u64)
-def test_segment_names_read_back_and_sort_by_sequence(sequence: int, first: int) -> None:
+def test_segment_names_can_be_parsed_and_sort_by_sequence(sequence: int, first: int) -> None:
     name = SegmentName(sequence, first)
     assert SegmentName.parse(str(name)) == name
     assert len(str(name)) == 37
@@ -141,5 +139,5 @@ def test_segment_names_read_back_and_sort_by_sequence(sequence: int, first: int)
         "0-1.wal",
     ],
 )
-def test_other_files_are_no_segments(name: str) -> None:
+def test_other_files_are_not_segments(name: str) -> None:
     assert SegmentName.parse(name) is None

@@ -33,6 +33,6 @@ def test_a_code_has_its_status(code: int, status: int) -> None:
     assert ApiError(code).status == ERRORS[code].status == status
 
 
-def test_an_unknown_code_is_a_bug() -> None:
+def test_an_unknown_code_fails_an_assertion() -> None:
     with pytest.raises(AssertionError, match="999"):
         ApiError(999)

@@ -14,7 +14,7 @@ def test_a_command_comes_back_as_it_was(command: Command) -> None:
     assert decode(encode(Proposal(7, 9, command))) == Proposal(7, 9, command)
 
 
-def test_bytes_that_are_no_command_are_refused_with_the_place() -> None:
+def test_bytes_that_are_not_a_command_are_refused_with_the_position() -> None:
     with pytest.raises(msgspec.DecodeError):
         decode(encode(Proposal(0, 0, Put(b"/a")))[:-1])
     with pytest.raises(msgspec.ValidationError, match=r"\$\[2\]\[1\]"):

@@ -16,7 +16,7 @@ def test_text_comes_back_as_it_was(value: str) -> None:
 
 
 @given(st.binary())
-def test_any_bytes_are_a_json_string_that_html_cannot_read(raw: bytes) -> None:
+def test_any_bytes_become_a_json_string_that_is_safe_in_html(raw: bytes) -> None:
     quoted = json_string(raw)
     assert json.loads(quoted) == text(raw)
     assert not set(quoted) & set(b"<>&")
@@ -34,7 +34,9 @@ def test_any_bytes_are_a_json_string_that_html_cannot_read(raw: bytes) -> None:
         (b"\xc3\xa9", "é"),
     ],
 )
-def test_each_byte_that_is_no_utf8_is_one_replacement(raw: bytes, shown: str) -> None:
+def test_each_byte_that_is_not_utf8_becomes_one_replacement_character(
+    raw: bytes, shown: str
+) -> None:
     assert text(raw) == shown
 
 

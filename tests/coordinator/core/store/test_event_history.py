@@ -35,7 +35,7 @@ def test_the_oldest_events_go_when_they_are_too_large_and_the_newest_stays() -> 
     assert space.history.first == 32
 
 
-def test_an_event_weighs_its_values_and_the_keys_that_went_with_it() -> None:
+def test_the_size_of_an_event_counts_its_values_and_removed_keys() -> None:
     space = KeySpace()
     space.apply(Put(b"/d/x", b"12345"))
     space.apply(Put(b"/d/x", b"1"))

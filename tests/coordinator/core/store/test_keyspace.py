@@ -44,7 +44,7 @@ def line(event: KeyEvent, now_ns: int = 0) -> str:
     return event.line(now_ns).decode()
 
 
-def test_a_set_makes_missing_parents_at_its_index_and_without_events(space: KeySpace) -> None:
+def test_a_set_creates_missing_parents_at_its_index_and_without_events(space: KeySpace) -> None:
     event = done(space, Put(b"/a/b/c", b"v"))
     assert (event.action, event.index, event.is_creation, event.prev) == ("set", 3, True, None)
     assert shown(space, b"/a/b") == {
@@ -73,7 +73,7 @@ def test_a_set_without_a_ttl_drops_the_old_one(space: KeySpace) -> None:
     assert (space.index, space.next_expiry_ns) == (4, None)
 
 
-def test_a_file_can_become_a_directory_and_not_back(space: KeySpace) -> None:
+def test_a_file_can_become_a_directory_but_a_directory_not_a_file(space: KeySpace) -> None:
     event = done(space, Put(b"/f", b"ignored", directory=True))
     assert line(event) == (
         '{"action":"set","node":{"key":"/f","dir":true,"modifiedIndex":3,"createdIndex":3},'
@@ -104,14 +104,16 @@ def test_the_root_is_read_only_and_takes_children_in_order(space: KeySpace) -> N
     assert done(space, CreateInOrder(b"/", b"v")).key == b"/00000000000000000003"
 
 
-def test_create_wants_the_key_absent_and_looks_at_no_other_condition(space: KeySpace) -> None:
+def test_create_needs_an_absent_key_and_ignores_other_conditions(space: KeySpace) -> None:
     assert refused(space, Put(b"/f", b"v", prev_exist=False)) == (105, "/f")
     assert refused(space, Put(b"/d", b"v", prev_exist=False)) == (105, "/d")
     event = done(space, Put(b"/n", b"v", prev_exist=False, prev_value=b"w", prev_index=9))
     assert (event.action, event.is_creation) == ("create", True)
 
 
-def test_update_keeps_the_creation_and_without_a_value_empties_the_file(space: KeySpace) -> None:
+def test_update_keeps_the_created_index_and_without_a_value_empties_the_file(
+    space: KeySpace,
+) -> None:
     event = done(space, Put(b"/f", prev_exist=True))
     assert line(event) == (
         '{"action":"update","node":{"key":"/f","value":"","modifiedIndex":3,"createdIndex":1},'
@@ -139,7 +141,7 @@ def test_update_of_a_directory_changes_its_ttl_and_index_alone(space: KeySpace) 
     assert refused(space, Delete(b"/d/x")) == (100, "/d")
 
 
-def test_compare_and_swap_tells_value_then_index(space: KeySpace) -> None:
+def test_a_failed_compare_and_swap_names_value_and_index(space: KeySpace) -> None:
     assert refused(space, Put(b"/f", b"v", prev_value=b"1", prev_index=7)) == (
         101,
         "[1 != one] [7 != 1]",
@@ -152,7 +154,7 @@ def test_compare_and_swap_tells_value_then_index(space: KeySpace) -> None:
     assert done(space, Put(b"/f", b"w", prev_exist=True, prev_index=3)).action == "compareAndSwap"
 
 
-def test_a_key_in_order_carries_its_index(space: KeySpace) -> None:
+def test_a_key_created_in_order_is_named_by_its_index(space: KeySpace) -> None:
     event = done(space, CreateInOrder(b"/new/q", b"v"))
     assert (event.action, event.key, event.created) == ("create", b"/new/q/00000000000000000003", 3)
     inner = done(space, CreateInOrder(b"/new/q", directory=True))
@@ -162,7 +164,7 @@ def test_a_key_in_order_carries_its_index(space: KeySpace) -> None:
     assert refused(space, CreateInOrder(b"/new/q", b"v")) == (105, taken)
 
 
-def test_delete_of_a_directory_wants_a_flag_and_without_recursive_an_empty_one(
+def test_delete_of_a_directory_needs_a_flag_and_an_empty_directory(
     space: KeySpace,
 ) -> None:
     space.apply(Put(b"/e/_hidden", b"v"))
@@ -184,7 +186,7 @@ def test_a_recursive_delete_is_one_event(space: KeySpace) -> None:
     assert space.next_expiry_ns is None
 
 
-def test_compare_and_delete_is_for_files(space: KeySpace) -> None:
+def test_compare_and_delete_works_only_on_files(space: KeySpace) -> None:
     assert refused(space, Delete(b"/d", recursive=True, prev_index=2)) == (102, "/d")
     assert refused(space, Delete(b"/f", prev_value=b"x")) == (101, "[x != one]")
     assert refused(space, Delete(b"/n", prev_value=b"x")) == (100, "/n")
@@ -203,7 +205,7 @@ def test_a_refresh_keeps_the_value_and_takes_an_index(space: KeySpace) -> None:
     assert refused(space, Put(b"/d", expires_ns=START_NS, refresh=True)) == (102, "/d")
 
 
-def test_expired_keys_go_in_the_order_of_their_ends(space: KeySpace) -> None:
+def test_keys_expire_in_the_order_of_their_expiry(space: KeySpace) -> None:
     space.apply(Put(b"/late", b"v", expires_ns=START_NS + 2))
     space.apply(Put(b"/b", b"v", expires_ns=START_NS + 1))
     space.apply(Put(b"/a", b"v", expires_ns=START_NS + 1))
@@ -224,27 +226,27 @@ def test_expired_keys_go_in_the_order_of_their_ends(space: KeySpace) -> None:
     assert space.next_expiry_ns == START_NS + 2
 
 
-def test_an_end_before_the_year_2000_is_none(space: KeySpace) -> None:
+def test_an_expiry_before_the_year_2000_means_never(space: KeySpace) -> None:
     space.apply(Put(b"/f", b"v", expires_ns=EXPIRES_NS_MIN - 1))
     assert space.next_expiry_ns is None
     space.apply(Put(b"/f", b"v", expires_ns=EXPIRES_NS_MIN))
     assert space.next_expiry_ns == EXPIRES_NS_MIN
 
 
-def test_the_remaining_time_is_told_afresh(space: KeySpace) -> None:
+def test_the_remaining_ttl_is_computed_at_each_read(space: KeySpace) -> None:
     event = done(space, Put(b"/t", b"v", expires_ns=START_NS))
     for now_ns, ttl in ((START_NS - 3 * SECOND, 3), (START_NS - 1, 1), (START_NS, None)):
         assert shown(space, b"/t", now_ns).get("ttl") == ttl
         assert json.loads(event.line(now_ns))["node"].get("ttl") == ttl
 
 
-def test_a_note_takes_an_index_and_the_latest_of_a_kind_stays(space: KeySpace) -> None:
+def test_a_note_takes_an_index_and_replaces_the_one_of_its_kind(space: KeySpace) -> None:
     assert space.apply(Note("m", b"1")) is None
     space.apply(Note("m", b"2"))
     assert (space.index, space.notes, space.history.at(4)) == (4, {"m": b"2"}, None)
 
 
-def test_the_counters_tell_who_was_served_and_who_refused(space: KeySpace) -> None:
+def test_the_counters_count_successes_and_failures(space: KeySpace) -> None:
     for command in (
         Put(b"/d", b"v"),
         Put(b"/f", b"v", prev_exist=False),
@@ -272,7 +274,7 @@ def test_the_counters_tell_who_was_served_and_who_refused(space: KeySpace) -> No
     assert keyspace_dump.load(keyspace_dump.dump(space)).stats.writes() == space.stats.writes()
 
 
-def test_the_digest_tells_a_refusal_from_an_acceptance() -> None:
+def test_the_digest_differs_between_a_refused_and_an_accepted_write() -> None:
     one, other = KeySpace(), KeySpace()
     for space in (one, other):
         space.apply(Put(b"/f", b"v"))
@@ -281,14 +283,14 @@ def test_the_digest_tells_a_refusal_from_an_acceptance() -> None:
     assert one.digest != before == other.digest
 
 
-def test_finding_a_node_names_the_way_that_ends(space: KeySpace) -> None:
+def test_a_missing_node_names_the_path_that_is_missing(space: KeySpace) -> None:
     assert space.find(b"/f").value == b"one"
     with pytest.raises(ApiError) as missing:
         space.find(b"/d/y/z")
     assert (missing.value.code, missing.value.cause) == (100, "/d/y")
 
 
-def test_what_cannot_be_refused_or_is_not_missing_is_a_bug_to_ask_about(space: KeySpace) -> None:
+def test_questions_that_make_no_sense_fail_an_assertion(space: KeySpace) -> None:
     for command in (Sync(START_NS), Note("m", b"")):
         with pytest.raises(AssertionError, match="never refused"):
             operation_of(command)

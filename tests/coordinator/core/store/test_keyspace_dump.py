@@ -34,7 +34,7 @@ def test_a_dump_holds_keys_history_notes_and_counters() -> None:
         assert (event and event.removed) == (original and original.removed)
 
 
-def test_a_loaded_history_shares_what_a_write_and_the_next_both_show() -> None:
+def test_a_loaded_history_shares_the_nodes_of_neighbouring_events() -> None:
     loaded = keyspace_dump.load(keyspace_dump.dump(filled()))
     first, second = loaded.history.at(3), loaded.history.at(4)
     assert first is not None
@@ -47,7 +47,7 @@ def test_a_smaller_bound_keeps_the_newest_events_of_a_dump() -> None:
     assert (loaded.history.first, loaded.index) == (5, 6)
 
 
-def test_what_is_no_dump_is_refused_by_name() -> None:
+def test_bytes_that_are_not_a_dump_are_refused_with_a_reason() -> None:
     data = keyspace_dump.dump(filled())
     with pytest.raises(
         keyspace_dump.UnreadableDump, match="not a dump of keys: it begins with b'somethin'"
@@ -63,7 +63,7 @@ def test_what_is_no_dump_is_refused_by_name() -> None:
         keyspace_dump.load(keyspace_dump.HEADER + msgspec.msgpack.encode(["x", {}, [], 1, [], []]))
 
 
-def test_a_hundred_thousand_keys_are_dumped_and_loaded_in_a_moment() -> None:
+def test_a_hundred_thousand_keys_are_dumped_and_loaded_quickly() -> None:
     space = KeySpace()
     for number in range(100_000):
         space.apply(Put(b"/d%d/key-%d" % (number % 100, number), b"a value of some length"))

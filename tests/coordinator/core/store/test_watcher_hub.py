@@ -101,9 +101,7 @@ def test_hidden_keys_are_hidden_from_recursive_watches_above_them(live: bool) ->
 
 @pytest.mark.parametrize("live", [True, False])
 @pytest.mark.parametrize("how", ["delete", "expire"])
-def test_a_removed_directory_is_told_once_to_every_key_that_was_below_it(
-    live: bool, how: str
-) -> None:
+def test_each_watcher_below_a_removed_directory_gets_one_event(live: bool, how: str) -> None:
     space = KeySpace()
     space.apply(Put(b"/p", directory=True, expires_ns=START_NS))
     put(space, "/p/x", "/p/_h/y", "/px")
@@ -133,7 +131,7 @@ def test_a_stream_from_an_old_index_replays_and_goes_on() -> None:
     assert reader.take_all() == [(1, "/a"), (3, "/a"), (4, "/a")]
 
 
-def test_an_index_in_the_future_is_waited_for() -> None:
+def test_a_watch_waits_for_an_index_in_the_future() -> None:
     space = KeySpace()
     reader = watch(space, "/a", after=2)
     put(space, "/a", "/a")
@@ -142,7 +140,7 @@ def test_an_index_in_the_future_is_waited_for() -> None:
     assert reader.take_all() == [(3, "/a")]
 
 
-def test_a_refresh_and_a_note_are_told_to_nobody() -> None:
+def test_a_refresh_and_a_note_wake_no_watcher() -> None:
     space = KeySpace()
     put(space, "/a")
     live, past = watch(space, "/", recursive=True), watch(space, "/a", after=1)
@@ -153,7 +151,7 @@ def test_a_refresh_and_a_note_are_told_to_nobody() -> None:
     assert live.watcher.position == past.watcher.position == 3
 
 
-def test_one_wake_stands_for_all_that_waits() -> None:
+def test_a_watcher_is_woken_once_for_all_waiting_events() -> None:
     space = KeySpace()
     reader = watch(space, "/a")
     put(space, "/a", "/a", "/a")
@@ -163,7 +161,7 @@ def test_one_wake_stands_for_all_that_waits() -> None:
     assert reader.watcher.position == 2
 
 
-def test_who_is_woken_may_take_and_leave_at_once() -> None:
+def test_a_woken_watcher_may_take_events_and_close_at_once() -> None:
     space = KeySpace()
     seen: list[int] = []
 
@@ -192,7 +190,7 @@ def test_a_slow_reader_goes_on_from_the_history_and_misses_nothing() -> None:
     assert reader.wakes == 2
 
 
-def test_a_look_through_the_history_is_done_in_steps() -> None:
+def test_the_history_is_searched_in_steps() -> None:
     space = KeySpace()
     for _ in range(2 * SCAN_SLOTS_MAX):
         space.apply(Note("kind", b""))
@@ -216,7 +214,7 @@ def test_a_watch_from_before_the_history_is_refused() -> None:
     assert watch(space, "/a", after=15).take_all()[0] == (16, "/a")
 
 
-def test_a_reader_that_the_history_left_behind_is_told_after_what_it_has() -> None:
+def test_a_reader_that_is_too_slow_gets_its_queued_events_and_then_error_401() -> None:
     space = KeySpace(HistoryBounds(slots=10))
     reader = watch(space, "/a")
     put(space, *["/a"] * (QUEUE_EVENTS_MAX + 11))
@@ -238,7 +236,7 @@ def test_a_closed_watcher_is_not_woken_and_closing_twice_is_harmless() -> None:
     assert len(space.hub) == 0
 
 
-def test_watchers_go_on_in_the_key_space_that_replaces_theirs() -> None:
+def test_watchers_continue_in_the_key_space_that_replaces_theirs() -> None:
     space, ahead = KeySpace(), KeySpace()
     slow, keen, future = watch(space, "/a"), watch(space, "/a"), watch(space, "/a", after=4)
     for one in (space, ahead):
@@ -337,7 +335,7 @@ class World:
 
 @settings(deadline=None, max_examples=200)
 @given(st.lists(steps, max_size=30), st.sampled_from([50, 1000]))
-def test_what_is_taken_is_what_happened(script: list[Step], slots: int) -> None:
+def test_watchers_get_exactly_the_events_that_match(script: list[Step], slots: int) -> None:
     world = World(HistoryBounds(slots=slots))
     for step in script:
         world.do(step)

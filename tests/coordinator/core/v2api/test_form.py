@@ -29,13 +29,13 @@ def test_a_form_comes_back_as_it_was(form: dict[bytes, bytes]) -> None:
 
 
 @given(st.lists(st.sampled_from([b"%41", b"%3d", b"%0A", b"%fF", b"=", b"\n", b"\r", b" ", b"a"])))
-def test_escapes_are_decoded_wherever_they_stand(parts: list[bytes]) -> None:
+def test_escapes_are_decoded_everywhere(parts: list[bytes]) -> None:
     raw = b"".join(parts)
     assert unescape(raw) == unquote_to_bytes(raw)
 
 
 @given(st.lists(st.sampled_from([b"%", b"%4", b"%41", b"=", b"\n", b"\r", b"g"])).map(b"".join))
-def test_a_bad_escape_never_passes(raw: bytes) -> None:
+def test_a_bad_escape_is_always_refused(raw: bytes) -> None:
     bad = any(not is_escape(raw[at : at + 3]) for at, byte in enumerate(raw) if byte == 0x25)
     if bad:
         assert complaint(raw.replace(b"=", b"")).startswith("invalid URL escape")
@@ -49,7 +49,7 @@ def is_escape(piece: bytes) -> bool:
     return len(piece) == 3 and all(byte in b"0123456789abcdefABCDEF" for byte in piece[1:])
 
 
-def test_the_first_of_one_name_counts_and_empty_pieces_do_not() -> None:
+def test_the_first_field_of_a_name_counts_and_empty_ones_are_ignored() -> None:
     assert parsed(b"&a=1&&a=2&b&=c") == {b"a": b"1", b"b": b"", b"": b"c"}
     assert parsed(b"v=a+b%2Bc=d") == {b"v": b"a b+c=d"}
 
@@ -66,7 +66,7 @@ def test_the_first_of_one_name_counts_and_empty_pieces_do_not() -> None:
         (b"a=1;b=2", "invalid semicolon separator in query"),
     ],
 )
-def test_a_bad_form_is_refused_with_the_place(form: bytes, cause: str) -> None:
+def test_a_bad_form_is_refused_with_the_position(form: bytes, cause: str) -> None:
     assert complaint(form) == cause
 
 
@@ -88,7 +88,7 @@ def test_a_form_is_known_by_its_media_type(content_type: bytes) -> None:
 
 
 @pytest.mark.parametrize("content_type", [b"", b"text/plain", b"form", b"application/json; a=b"])
-def test_other_media_types_are_no_form(content_type: bytes) -> None:
+def test_other_media_types_are_not_a_form(content_type: bytes) -> None:
     assert not is_form(content_type)
 
 
@@ -105,7 +105,7 @@ def test_other_media_types_are_no_form(content_type: bytes) -> None:
         (b"a/b; c=d; C=e", "mime: duplicate parameter name"),
     ],
 )
-def test_what_is_no_media_type_is_refused(content_type: bytes, cause: str) -> None:
+def test_an_invalid_media_type_is_refused(content_type: bytes, cause: str) -> None:
     with pytest.raises(ApiError) as refused:
         is_form(content_type)
     assert (refused.value.code, refused.value.cause) == (210, cause)

@@ -66,12 +66,12 @@ def test_stats_of_this_member() -> None:
     assert own["leaderInfo"]["uptime"] == "1h1m1.25s"
 
 
-def test_without_a_leader_the_election_is_named() -> None:
+def test_without_a_leader_the_leader_page_answers_503() -> None:
     found = page("GET", "/v2/members/leader", member_status(leader=0))
     assert (found.status, json.loads(found.body)) == (503, {"message": "During election"})
 
 
-def test_who_does_not_lead_has_no_followers_to_show() -> None:
+def test_a_follower_has_no_leader_stats() -> None:
     found = page("GET", "/v2/stats/leader", member_status(leader=OTHER.id))
     assert (found.status, json.loads(found.body)) == (403, {"message": "not current leader"})
 

@@ -58,7 +58,7 @@ def test_a_target_names_a_key(target: str, key: bytes) -> None:
     assert send(b"PUT", target) == Put(key)
 
 
-def test_what_is_no_clean_key_is_turned_away_whatever_the_method() -> None:
+def test_a_path_that_is_not_a_clean_key_is_refused_for_every_method() -> None:
     for method in (b"GET", b"PUT", b"PATCH"):
         assert isinstance(get("/v2/keys//a", method), Redirect)
         assert isinstance(get("/v2/keys/../keys" + "/x" * 300, method), Redirect)
@@ -75,7 +75,7 @@ def test_a_get_carries_its_flags_and_a_head_is_never_a_quorum_read() -> None:
     )
 
 
-def test_a_watch_begins_at_its_index_or_at_the_stores() -> None:
+def test_a_watch_begins_at_its_index_or_at_the_present_one() -> None:
     watch = get("/v2/keys/a?wait=true&recursive=true&waitIndex=7")
     assert watch == WatchRequest(WatchFilter(b"/a", recursive=True), stream=False, wait_index=7)
     assert isinstance(watch, WatchRequest)
@@ -92,7 +92,7 @@ def test_progress_is_for_streams_and_a_quorum_wait_is_a_read() -> None:
     assert get("/v2/keys/a?wait=true&quorum=true") == GetRequest(b"/a", quorum=True)
 
 
-def test_a_put_carries_all_that_decides() -> None:
+def test_a_put_has_all_its_conditions() -> None:
     form = b"value=v%2B+1&ttl=10&dir=true&prevExist=true&prevValue=w&prevIndex=3"
     put = Put(b"/a", b"v+ 1", True, prev_exist=True, prev_value=b"w", prev_index=3)
     assert write(b"PUT", "/v2/keys/a", form) == WriteRequest(put, TEN_S_NS)

@@ -41,7 +41,7 @@ def test_the_first_bad_parameter_in_etcds_order_is_refused(place: int) -> None:
     assert refusal(form) == (code, cause, 0)
 
 
-def test_nothing_given_is_nothing_asked() -> None:
+def test_a_request_without_parameters_has_the_defaults() -> None:
     assert read({}, b"GET", NOW_NS) == RequestOptions()
     assert read({b"unknown": b"x"}, b"GET", NOW_NS) == RequestOptions()
 
@@ -74,7 +74,7 @@ def test_a_ttl_counts_from_now_and_an_empty_one_is_none() -> None:
     assert read({b"ttl": b""}, b"PUT", NOW_NS).ttl_ns == NO_TTL
 
 
-def test_a_ttl_past_the_end_of_time_is_refused() -> None:
+def test_a_ttl_that_would_overflow_is_refused() -> None:
     longest_s = (EXPIRES_NS_MAX - NOW_NS) // 1_000_000_000
     ttl_ns = read({b"ttl": b"%d" % longest_s}, b"PUT", NOW_NS).ttl_ns
     assert NOW_NS + ttl_ns <= EXPIRES_NS_MAX
@@ -83,13 +83,13 @@ def test_a_ttl_past_the_end_of_time_is_refused() -> None:
     assert refusal({b"ttl": b"9" * 5000}) == wanted
 
 
-def test_wait_is_for_get_alone() -> None:
+def test_wait_is_only_for_get() -> None:
     assert read({b"wait": b"true"}, b"GET", NOW_NS).wait
     cause = '"wait" can only be used with GET requests'
     assert refusal({b"wait": b"true"}, b"HEAD") == (209, cause, 0)
 
 
-def test_a_refresh_wants_a_ttl_and_no_value() -> None:
+def test_a_refresh_needs_a_ttl_and_no_value() -> None:
     assert refusal({b"refresh": b"1", b"value": b"x"})[:2] == (
         211,
         "A value was provided on a refresh",
@@ -100,10 +100,10 @@ def test_a_refresh_wants_a_ttl_and_no_value() -> None:
 
 
 @pytest.mark.parametrize("value", [b"1", b"3600", b"2.5"])
-def test_progress_is_asked_for_in_seconds(value: bytes) -> None:
+def test_progress_is_a_number_of_seconds(value: bytes) -> None:
     assert read({b"progress": value}, b"GET", NOW_NS).progress_s == float(value)
 
 
 @pytest.mark.parametrize("value", [b"0.9", b"3600.1", b"nan", b"inf", b"1e3", b"-5", b"", b" 5"])
-def test_other_seconds_are_refused(value: bytes) -> None:
+def test_a_progress_interval_out_of_range_is_refused(value: bytes) -> None:
     assert refusal({b"progress": value})[0] == 209

@@ -51,7 +51,7 @@ def test_half_an_escape_in_a_path_is_a_bad_target(target: bytes) -> None:
     assert split(target) == BadTarget()
 
 
-def test_a_browser_gets_a_page_and_others_only_the_place() -> None:
+def test_a_get_is_redirected_with_a_page_and_other_methods_without() -> None:
     target = RequestTarget(b"/v2/keys//a '<", b"x=<y>&z='\"\xff")
     location = b"/v2/keys/a%20%27%3C?x=<y>&z='\"%ff"
     page = (

@@ -1,0 +1,38 @@
+"""Frames between members, however the network cuts them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.core.peer import frames
+from coordinator.core.peer.frames import FRAME_BYTES_MAX, BadFrame, FrameReader
+from coordinator.core.peer.peer_messages import PeerMessage
+from coordinator.core.raft.messages import AppendOk, HeartbeatOk
+
+BATCHES: list[list[PeerMessage]] = [
+    [HeartbeatOk(sender=2, receiver=1, term=4, round=7)],
+    [AppendOk(sender=2, receiver=1, term=4, match=match) for match in (17, 18)],
+]
+
+
+@given(st.lists(st.integers(1, 40), max_size=10))
+def test_frames_arrive_whole_however_they_are_cut(cuts: list[int]) -> None:
+    data, reader, arrived = b"".join(map(frames.encode, BATCHES)), FrameReader(), []
+    for cut in [*cuts, len(data)]:
+        piece, data = data[:cut], data[cut:]
+        arrived += list(reader.feed(piece))
+    assert arrived == BATCHES
+
+
+def test_a_frame_that_is_too_long_is_refused() -> None:
+    head = (FRAME_BYTES_MAX + 1).to_bytes(4, "little")
+    with pytest.raises(BadFrame, match="a frame of"):
+        list(FrameReader().feed(head))
+
+
+def test_a_frame_that_is_no_message_is_refused_after_the_good_ones() -> None:
+    arrived = []
+    with pytest.raises(BadFrame):
+        for messages in FrameReader().feed(frames.encode(BATCHES[0]) + b"\x01\0\0\0\xc1"):
+            arrived.append(messages)
+    assert arrived == BATCHES[:1]

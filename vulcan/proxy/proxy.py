@@ -112,11 +112,11 @@ class Proxy:
     def _plan(self, exchange: Exchange, scope: Route | None) -> RequestPlan | None:
         """Make a request's plan; return None when it is answered here."""
 
-        def client() -> bytes:
+        def peer() -> bytes:
             return client_address(exchange.peer[0])
 
         try:
-            plan = self._planner.plan(exchange.head, scope, client, secure=exchange.secure)
+            plan = self._planner.plan(exchange.head, scope, peer, secure=exchange.secure)
         except BadMessage as bad:
             self._states.unrouted.count_response(bad.status)
             exchange.be_last()  # a client that sends a doubtful message has no second request

@@ -214,12 +214,13 @@ class ProxyExchange(msgspec.Struct, Generic[S], eq=False):
         `network` says that the attempt ended without a response.
         """
         group = self.group
-        if group is None or not wants_failover(self, status, network=network):
+        assert group is not None
+        if not wants_failover(self, status, network=network):
             return None
         if not group.budget.withdraw() or not (rotation := group.rotation(now_s)):
             return None
-        if self.server is not None:
-            self.tried += (self.server,)
+        assert self.server is not None
+        self.tried += (self.server,)
         if self.body is not None:
             self.body.replay()
         server = self._untried_server(now_s)
@@ -256,7 +257,9 @@ class ProxyExchange(msgspec.Struct, Generic[S], eq=False):
     def _repeat(self, now_s: float, *, stale: bool) -> S | None:
         """Return the server to send an idempotent request to again, of whose response none came."""
         group, server = self.group, self.server
-        if group is None or server is None or not is_repeatable(self.plan, self.attempts):
+        assert group is not None
+        assert server is not None
+        if not is_repeatable(self.plan, self.attempts):
             return None
         self.tried += (server,)
         other = self._untried_server(now_s)
@@ -274,9 +277,9 @@ class ProxyExchange(msgspec.Struct, Generic[S], eq=False):
 
     def _retry_at(self, server: S) -> S:
         """Choose a server for another attempt."""
+        assert self.server is not None
         self.plan.state.counters.retries += 1
-        if self.server is not None:
-            self.server.in_flight -= 1
+        self.server.in_flight -= 1
         server.in_flight += 1
         self.server = server
         return server
@@ -290,11 +293,11 @@ class ProxyExchange(msgspec.Struct, Generic[S], eq=False):
         return self.plan.state.balancer.pick_other(rotation, self.tried, group.backend.balance)
 
     def _record_failure(self, status: int, reason: str, now_s: float) -> list[Action[S]]:
-        server = self.server
+        group, server = self.group, self.server
+        assert group is not None
         assert server is not None
         server.window.record(now_s, status, now_s - self.sent_s)
-        if self.group is not None:
-            self.group.failed(server, now_s)
+        group.failed(server, now_s)
         return [ReportFailure(server, reason)]
 
     def _abort(self, outcome: str) -> Abort:

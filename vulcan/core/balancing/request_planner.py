@@ -38,14 +38,14 @@ class RequestPlanner:
         self.table = table
         self.states = states
         self.generation = object()  # changes with the keys that plans are made of
-        self.needs_client = False  # whether a route asks for the client's address
+        self.needs_peer = False  # whether a route asks for the client's address
 
     def follow(self, table: Table) -> None:
         """Put a table in force."""
         before, self.table = self.table, table
         if table.frontends is not before.frontends or table.middlewares is not before.middlewares:
             self.generation = object()
-            self.needs_client = table.needs_peer()
+            self.needs_peer = table.needs_peer()
             self.states.update(table, before)
 
     def cached(self, head: RequestHead, *, secure: bool) -> RequestPlan | None:
@@ -56,7 +56,7 @@ class RequestPlanner:
         return None
 
     def plan(
-        self, head: RequestHead, scope: Route | None, client: Callable[[], bytes], *, secure: bool
+        self, head: RequestHead, scope: Route | None, peer: Callable[[], bytes], *, secure: bool
     ) -> RequestPlan | None:
         """Make a request's plan, and cache it where it depends on the head alone.
 
@@ -64,8 +64,8 @@ class RequestPlanner:
         """
         target = parse_target(head)
         view = target.view
-        if self.needs_client or scope is not None:
-            view = view.with_peer(client())
+        if self.needs_peer or scope is not None:
+            view = view.with_peer(peer())
         if scope is not None and not scope.holds(view):
             return None
         frontend = self.table.find(view)
@@ -84,6 +84,6 @@ class RequestPlanner:
             has_body=head.chunked or head.length > 0,
             secure=secure,
         )
-        if scope is None and not self.needs_client:
+        if scope is None and not self.needs_peer:
             head.memo["plan-tls" if secure else "plan"] = plan
         return plan

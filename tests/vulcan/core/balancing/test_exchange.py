@@ -1,6 +1,6 @@
 """Exchanges as transcripts: what happens, and all that the exchange decides.
 
-    servers a b              give the backend these servers
+    servers a b              give the backend these servers; `no-servers`: none
     backend JSON             give the backend these settings
     frontend JSON            give the frontend these settings
     idle a                   keep a connection to a server in its pool
@@ -81,6 +81,9 @@ class Script:
         wanted = [server(name, f"http://{name}:80") for name in names.split()]
         gone = {*self.planner.table.servers.get("b", {})} - {*names.split()}
         self._put(*wanted, removed=tuple(f"backends/b/servers/{name}" for name in gone))
+
+    def do_no_servers(self, _: str) -> None:
+        self.groups.clear()
 
     def do_backend(self, settings: str) -> None:
         self._put(backend("b", **json.loads(settings)))

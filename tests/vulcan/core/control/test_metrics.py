@@ -64,3 +64,39 @@ def test_frontends_beyond_the_maximum_are_counted_together():
     counts = {s.labels["frontend"]: s.value for s in samples if "code" in s.labels}
     assert len(counts) == COUNTED_FRONTENDS_MAX + 1
     assert counts[metrics.OTHERS] == 3
+
+
+def test_a_backend_has_series_for_its_connections_and_servers():
+    status = metrics.BackendStatus("b", 2, 1, {"one": True, "two": False})
+    found = {(s.name, *sorted(s.labels.values())): s.value for s in metrics.of_backends([status])}
+    assert found == {
+        ("vulcand_server_connections", "b", "idle"): 2,
+        ("vulcand_server_connections", "b", "busy"): 1,
+        ("vulcand_server_healthy", "b", "one"): 1.0,
+        ("vulcand_server_healthy", "b", "two"): 0.0,
+    }
+
+
+def test_the_series_of_servers_are_bounded():
+    small = metrics.BackendStatus("a", 0, 0, {"s": True})
+    large = metrics.BackendStatus("b", 0, 0, dict.fromkeys(map(str, range(2_000)), True))
+    assert {s.labels["backend"] for s in metrics.of_backends([small, large])} == {"a"}
+
+
+def test_counters_that_are_zero_have_no_series():
+    made = FrontendCounters(retries=2)
+    assert [s.name for s in metrics.of_frontend("f", made)] == ["vulcand_retries_total"]
+
+
+def test_the_table_and_the_store_have_series():
+    table = Table(PREFIX).advanced(changes(server("s", "http://h:1"), reset=True, index=7))
+    samples = [*metrics.of_table(table, 3), *metrics.of_store(connected=True, age_s=1.5)]
+    assert {s.name.removeprefix("vulcand_"): s.value for s in samples} == {
+        "frontends": 0,
+        "backends": 1,
+        "refused_keys": 3,
+        "store_index": 7,
+        "store_connected": 1,
+        "store_age_seconds": 1.5,
+    }
+    assert len(list(metrics.of_store(connected=False, age_s=None))) == 1

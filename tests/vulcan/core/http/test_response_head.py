@@ -1,8 +1,15 @@
 import pytest
 
-from daemonkit.core.framing import BadMessage, parse_response_head
+from daemonkit.core.framing import BadMessage, ResponseHead, parse_response_head
 from vulcan.core.http.fields import trailer_section
-from vulcan.core.http.response_head import ClientHead, client_head
+from vulcan.core.http.response_head import (
+    ClientHead,
+    client_head,
+    edit_head,
+    interim_head,
+    switching_head,
+)
+from vulcan.core.middleware.specs import HeadersSpec
 
 
 def answered(*lines: str, status: str = "200 OK", method: bytes = b"GET") -> ClientHead:
@@ -68,3 +75,40 @@ def test_repeated_fields_are_kept_apart_and_in_order():
 def test_a_trailer_section_has_no_fields_that_trailers_must_not_have():
     fields = ((b"X-Sum", b"1"), (b"Authorization", b"x"), (b"Connection", b"close"))
     assert trailer_section(fields) == b"X-Sum: 1\r\n"
+
+
+def parsed(*lines: str) -> ResponseHead:
+    return parse_response_head(("\r\n".join(lines) + "\r\n\r\n").encode())
+
+
+def test_an_interim_head_has_no_hop_by_hop_fields():
+    head = parsed("HTTP/1.1 103 Early Hints", "Link: </a>", "Connection: X-Mine", "X-Mine: 1")
+    assert interim_head(head) == b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n"
+
+
+def test_a_switching_head_names_the_new_protocol():
+    fields = ["Connection: upgrade", "Upgrade: chat", "X: y"]
+    made = switching_head(parsed("HTTP/1.1 101 S", *fields))
+    assert made.split(b"\r\n") == [
+        b"HTTP/1.1 101 Switching Protocols",
+        b"X: y",
+        b"Connection: Upgrade",
+        b"Upgrade: chat",
+        b"",
+    ]
+
+
+@pytest.mark.parametrize("fields", [[], ["Upgrade: chat"], ["Connection: upgrade"]])
+def test_a_101_without_a_protocol_is_refused(fields):
+    with pytest.raises(BadMessage, match="does not name the new protocol"):
+        switching_head(parsed("HTTP/1.1 101 S", *fields))
+
+
+def test_a_head_is_edited_as_the_operator_says():
+    head = answered("X-A: 1", "X-B: 2", "Content-Length: 0")
+    edits = HeadersSpec((), ((b"X-C", b"3"),), frozenset(), frozenset((b"x-a", b"x-c")))
+    made = edit_head(head, edits, b"Set-Cookie: s=1\r\n")
+    assert made.head == (
+        b"HTTP/1.1 200 OK\r\nX-B: 2\r\nContent-Length: 0\r\nX-C: 3\r\nSet-Cookie: s=1\r\n"
+    )
+    assert edit_head(head, None, b"") is head

@@ -6,8 +6,6 @@ Each is sent once. Results are logged, and no request waits for them.
 import asyncio
 import os
 import socket
-import urllib.error
-import urllib.request
 
 from daemonkit.observe import logs
 from vulcan.core.middleware import syslog
@@ -65,6 +63,10 @@ class Sinks:
 
 
 def _call(webhook: WebhookSpec) -> None:
+    # Loaded for the first webhook only: few workers ever call one.
+    import urllib.error
+    import urllib.request
+
     request = urllib.request.Request(  # noqa: S310 - http and https alone, by its compiler
         webhook.url,
         data=webhook.body or None,

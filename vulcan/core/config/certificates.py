@@ -1,12 +1,12 @@
 """Certificates: whether one belongs to its key, its names, and when it expires."""
 
 from dataclasses import dataclass
-
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
+from typing import TYPE_CHECKING
 
 from vulcan.core.config.secretbox import KeyPair
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 
 class CertificateError(ValueError):
@@ -23,6 +23,11 @@ class Certificate:
 
 def inspect(pair: KeyPair) -> Certificate:
     """Check that key and certificate belong together. Raises CertificateError."""
+    # Loaded for the first key pair only: it takes a tenth of the daemon's start.
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+
     try:
         chain = x509.load_pem_x509_certificates(pair.cert)
     except ValueError as error:
@@ -38,12 +43,16 @@ def inspect(pair: KeyPair) -> Certificate:
 
 
 def _public(key: object) -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
     encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     encoded: bytes = key.public_bytes(encoding, form)  # type: ignore[attr-defined]
     return encoded
 
 
-def _names(certificate: x509.Certificate) -> tuple[str, ...]:
+def _names(certificate: "x509.Certificate") -> tuple[str, ...]:
+    from cryptography import x509
+
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from nacl.exceptions import CryptoError
-from nacl.secret import SecretBox
 
-NONCE_BYTES = SecretBox.NONCE_SIZE
-KEY_BYTES = SecretBox.KEY_SIZE
+# Of XSalsa20-Poly1305. The library itself is loaded for the first key pair only.
+NONCE_BYTES = 24
+KEY_BYTES = 32
 _ENCRYPTION = "secretbox.v1"
 
 
@@ -62,6 +61,8 @@ class SealKeys:
         """Return the sealed JSON. Raises SealError without a key."""
         if not self.keys:
             raise SealError("no seal key: start vulcand with --seal-key")
+        from nacl.secret import SecretBox
+
         plain = msgspec.json.encode(_Plain(pair.key, pair.cert))
         box = SecretBox(self.keys[0]).encrypt(plain, nonce)
         return msgspec.json.encode(_Sealed(_ENCRYPTION, _Value(box.ciphertext, nonce)))
@@ -82,6 +83,9 @@ class SealKeys:
         return self._opened(box.value)
 
     def _opened(self, value: _Value) -> KeyPair:
+        from nacl.exceptions import CryptoError
+        from nacl.secret import SecretBox
+
         for key in self.keys:
             try:
                 plain = SecretBox(key).decrypt(value.val, value.nonce)

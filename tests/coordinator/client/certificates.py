@@ -7,7 +7,7 @@ from rig.processes import require
 
 
 class CertificateFiles:
-    """Keys and certificates in a directory: an authority, a server's, a client's, a stranger."""
+    """PEM files of an authority, a server, a client and a foreign authority, in a directory."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

@@ -1,4 +1,4 @@
-"""A store of each kind; servers are shared by the tests of one process, each in its own place."""
+"""A store of each kind. The tests of one process share the servers, each with its own prefix."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,7 +24,7 @@ def etcd_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def etcd3_url(etcd_url: str) -> str:
-    """The other half of the same server: its v3 keys."""
+    """The v3 keys of the same server."""
     return f"v3+{etcd_url}"
 
 
@@ -47,34 +47,34 @@ def coordinator_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(params=("memory", *SERVERS, *TRIOS))
-def world(request: pytest.FixtureRequest) -> Iterator[StoreUnderTest]:
+def subject(request: pytest.FixtureRequest) -> Iterator[StoreUnderTest]:
     if request.param == "memory":
         yield in_memory()
         return
-    yield from _world(request)
+    yield from _subject(request)
 
 
 @pytest.fixture(params=SERVERS)
 def served(request: pytest.FixtureRequest) -> Iterator[StoreUnderTest]:
-    """A world behind a real server."""
-    yield from _world(request)
+    """A store on a real server."""
+    yield from _subject(request)
 
 
 @pytest.fixture(params=("etcd", "coordinator"))
 def v2_served(request: pytest.FixtureRequest) -> Iterator[StoreUnderTest]:
-    """A world behind a real server of the v2 API."""
-    yield from _world(request)
+    """A store on a real server of the v2 API."""
+    yield from _subject(request)
 
 
-def _world(request: pytest.FixtureRequest) -> Iterator[StoreUnderTest]:
+def _subject(request: pytest.FixtureRequest) -> Iterator[StoreUnderTest]:
     url = request.getfixturevalue(f"{request.param}_url")
     with connect(url) as store:
         # Of several members any serves; helpers that speak HTTP themselves take the first.
-        world = StoreUnderTest(request.param.removesuffix("_trio"), store, url.split(",")[0])
-        yield world
+        subject = StoreUnderTest(request.param.removesuffix("_trio"), store, url.split(",")[0])
+        yield subject
         # No TTL of this test may take an index in the middle of another.
         with suppress(KeyNotFound):
-            store.delete(world.place, recursive=True)
+            store.delete(subject.prefix, recursive=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What stands between a client and its servers in tests: cables to cut, servers to start anew."""
+"""Faults between a client and its servers: links that break, servers that restart or misbehave."""
 
 import select
 import socket
@@ -20,7 +20,7 @@ NO_V2_KEY = (404, b'{"errorCode":100,"message":"Key not found","index":1}', {})
 
 
 class FaultyLink:
-    """A TCP line to a server that can be cut, mended, and made to pass nothing on."""
+    """A TCP proxy to a server that can be cut, restored, and made to forward nothing."""
 
     def __init__(self, url: str) -> None:
         api, plus, _ = url.partition("+")
@@ -35,10 +35,10 @@ class FaultyLink:
         self._is_deaf = False
         self._threads: list[threading.Thread] = []
         self.url = f"{api + plus if plus else ''}{target.scheme}://127.0.0.1:{self._port}"
-        self.mend()
+        self.restore()
 
-    def mend(self) -> None:
-        """Take connections again, on the same port."""
+    def restore(self) -> None:
+        """Accept connections again, on the same port."""
         self._listener = socket.create_server(("127.0.0.1", self._port))
         self._run(self._accept, self._listener)
 
@@ -53,11 +53,11 @@ class FaultyLink:
                 _shut(end)
 
     def freeze(self) -> None:
-        """Take bytes and connections, and pass nothing on, as a host that hangs."""
+        """Accept bytes and connections, but forward nothing, as a host that hangs does."""
         self._passing.clear()
 
     def lose_answers(self) -> None:
-        """Pass requests on, and break the connection when an answer comes."""
+        """Forward requests, but break the connection when an answer comes."""
         self._is_deaf = True
 
     def __enter__(self) -> Self:
@@ -103,7 +103,7 @@ class FaultyLink:
 
 
 class ScriptedServer:
-    """An HTTP server that gives prepared answers: status, body, headers by path and query."""
+    """An HTTP server with prepared answers: status, body and headers by path and query."""
 
     def __init__(self, prepared: dict[str, tuple[int, bytes, dict[str, str]]]) -> None:
         self.asked: list[str] = []
@@ -145,7 +145,7 @@ class ScriptedServer:
 
 
 class StoreProcess:
-    """One life of a store at a fixed address; `directory` is what it remembers."""
+    """A store at a fixed address, whose process can be started again and again."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -154,7 +154,7 @@ class StoreProcess:
         self.url = f"{prefix}http://127.0.0.1:{self._client}"
 
     def begin(self, directory: Path, *, token: str = "first") -> Running:
-        """Start the server; another `token` makes another cluster of the same address."""
+        """Start the server on its directory. Another `token` makes another cluster there."""
         directory.mkdir(parents=True, exist_ok=True)
         if self.kind == "coordinator":
             return Coordinator(directory, "--initial-cluster-token", token, port=self._client)
@@ -163,7 +163,7 @@ class StoreProcess:
 
 
 class EtcdMember:
-    """An etcd by its ports, which its peers must know before it runs."""
+    """An etcd member by its ports, which its peers must know before it runs."""
 
     def __init__(self, name: str, client: int, peer: int, scheme: str = "http") -> None:
         self.name = name
@@ -173,7 +173,7 @@ class EtcdMember:
     def begin(
         self, directory: Path, members: Sequence["EtcdMember"], token: str = "first", *flags: str
     ) -> Running:
-        """Start it as one of `members`; for one alone, wait until it serves."""
+        """Start it as one of `members`. If it is the only one, wait until it serves."""
         flags = flags or ("--enable-v2",)
         command = [require("etcd"), *flags, "--name", self.name, "--log-level", "error"]
         command += ["--data-dir", str(directory / self.name), "--initial-cluster-token", token]

@@ -1,4 +1,4 @@
-"""The stores that the client is held to: in memory, a real etcd, our coordinator."""
+"""The stores with which the client is tested: in memory, a real etcd, our coordinator."""
 
 import base64
 import itertools
@@ -16,7 +16,7 @@ from rig.processes import wait_until
 PIPELINED_MAX = 200
 # The coordinator keeps 64 MiB of events, etcd 1000 of them, the store in memory as many.
 LARGE = "x" * 4_000_000
-_places = itertools.count(1)
+_prefixes = itertools.count(1)
 
 
 @dataclass
@@ -29,39 +29,39 @@ class ManualClock:
 
 @dataclass
 class StoreUnderTest:
-    """One store, and a place in it that no other test has."""
+    """One store, and a prefix in it that no other test uses."""
 
     kind: str
     store: Store
     url: str = ""
     clock: ManualClock = field(default_factory=ManualClock)
-    place: str = field(default_factory=lambda: f"/test-{next(_places)}")
+    prefix: str = field(default_factory=lambda: f"/test-{next(_prefixes)}")
 
     @property
     def has_directories(self) -> bool:
-        """Whether a directory is a thing of its own, or only where files are below."""
+        """Whether directories exist by themselves, and not only where files are below."""
         return self.kind != "etcd3"
 
     @property
     def shortest_s(self) -> int:
-        """The shortest TTL that is kept: etcd's leases last two election timeouts at least."""
+        """The shortest TTL that is possible: etcd's leases last at least two election timeouts."""
         return 3 if self.kind == "etcd3" else 1
 
     def key(self, name: str) -> str:
-        return f"{self.place}/{name}"
+        return f"{self.prefix}/{name}"
 
     def another(self) -> Store:
         """A second client of the same store."""
         return connect(self.url) if self.url else self.store
 
     def let_expire(self, ttl_s: float) -> None:
-        """Let a TTL run out: a server does it in its own time, memory is told."""
+        """Let a TTL expire. A server does it by itself; the store in memory is told to."""
         if isinstance(self.store, MemoryStore):
             self.clock.now_s += ttl_s
             self.store.expire()
 
     def overrun_history(self) -> None:
-        """Make history shorter than any watcher may be behind."""
+        """Write so much that the history no longer reaches back to the present index."""
         if self.kind == "etcd3":
             self.store.put("/elsewhere", "v")
             compact(self.url, self.store.put("/elsewhere", "v").modified)
@@ -83,7 +83,7 @@ def in_memory() -> StoreUnderTest:
 
 
 def fill(url: str, keys: Iterable[str]) -> None:
-    """Write many keys over one connection, many requests at a time; each has its key as value."""
+    """Write many keys over one connection with pipelining. The value of each is its key."""
     host = urlsplit(url.removeprefix("v3+"))
     put = _put if url == host.geturl() else _put_v3
     assert host.hostname
@@ -110,7 +110,7 @@ def _put_v3(host: str, key: str) -> bytes:
 
 
 def compact(url: str, revision: int) -> None:
-    """Make an etcd forget what its v3 keys were before a revision."""
+    """Compact the v3 keys of an etcd up to a revision."""
     body = f'{{"revision":{revision}}}'.encode()
     asked = urllib.request.Request(f"{url.removeprefix('v3+')}/v3/kv/compaction", data=body)
     urllib.request.urlopen(asked, timeout=10).close()
@@ -128,7 +128,7 @@ def _read_answer(line: Callable[[], bytes], read: Callable[[int], bytes]) -> Non
 
 
 class MirrorReceiver:
-    """What a mirror delivers to, with a view of it."""
+    """Receives a mirror's deliveries and keeps a view of them."""
 
     def __init__(self) -> None:
         self.changes: list[Changes] = []
@@ -153,7 +153,7 @@ class MirrorReceiver:
 
 
 def events(watch: Watch, count: int, deadline_s: float = 30.0) -> list[Event]:
-    """Take so many events from a watch, or what came until the deadline."""
+    """Return `count` events of a watch, or those that came until the deadline."""
     found: list[Event] = []
     timer = threading.Timer(deadline_s, watch.close)
     timer.start()

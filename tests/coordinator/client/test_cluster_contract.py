@@ -1,4 +1,4 @@
-"""What a client of three members relies on when a member, the leader or all of them go."""
+"""What a client of three members can rely on when the leader or all members are lost."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +30,7 @@ def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ThreeMem
 
 
 def write_on(store: Store) -> None:
-    """Count on ten keys; a count is written again until it is known to be there."""
+    """Increment ten keys. Each write is repeated until it is known to be stored."""
     for number in range(WRITES):
         wait_until(lambda number=number: is_put(store, number), "a majority takes the write")
 
@@ -47,7 +47,7 @@ def agrees(store: Store, receiver: MirrorReceiver) -> bool:
     return receiver.entries() == {entry.key: entry for entry in store.list("/app").entries}
 
 
-def test_a_watch_goes_on_when_the_leader_is_lost(cluster: ThreeMembers) -> None:
+def test_a_watch_continues_after_the_leader_is_lost(cluster: ThreeMembers) -> None:
     receiver = MirrorReceiver()
     with connect(cluster.endpoints) as store, ThreadPoolExecutor(1) as threads:
         mirror = Mirror(connect(cluster.endpoints), "/app", receiver)
@@ -72,7 +72,7 @@ def test_a_watch_goes_on_when_the_leader_is_lost(cluster: ThreeMembers) -> None:
     assert not any(changes.reset for changes in receiver.changes[1:])
 
 
-def test_a_watch_goes_on_when_all_members_start_again(cluster: ThreeMembers) -> None:
+def test_a_watch_continues_after_all_members_restart(cluster: ThreeMembers) -> None:
     receiver = MirrorReceiver()
     with connect(cluster.endpoints) as store:
         store.put("/app/a", "1")
@@ -93,7 +93,7 @@ def test_a_watch_goes_on_when_all_members_start_again(cluster: ThreeMembers) -> 
     assert not any(changes.reset for changes in receiver.changes[1:])
 
 
-def test_without_a_majority_nothing_is_written_and_the_last_state_holds(
+def test_without_a_majority_writes_fail_and_the_mirror_keeps_its_state(
     cluster: ThreeMembers,
 ) -> None:
     receiver = MirrorReceiver()

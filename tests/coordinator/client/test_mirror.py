@@ -58,90 +58,92 @@ def away(mirror: Mirror) -> str:
     return mirror.status().error
 
 
-def test_the_first_changes_reset_and_hold_everything(world: StoreUnderTest, follow: Follow) -> None:
-    entries = tuple(world.store.put(world.key(name), name) for name in ("a", "b/c"))
-    mirror, receiver = follow(world.store, world.place)
+def test_the_first_changes_have_reset_and_everything(
+    subject: StoreUnderTest, follow: Follow
+) -> None:
+    entries = tuple(subject.store.put(subject.key(name), name) for name in ("a", "b/c"))
+    mirror, receiver = follow(subject.store, subject.prefix)
     receiver.wait_for({entry.key: entry.value for entry in entries})
     index = entries[-1].modified
-    cluster = world.store.list(world.place).cluster
+    cluster = subject.store.list(subject.prefix).cluster
     assert receiver.changes == [Changes(cluster, index, entries, reset=True)]
     connected(mirror)
     status = mirror.status()
     assert (status.connected, status.index, status.error) == (True, index, "")
 
 
-def test_the_first_changes_come_also_for_an_empty_prefix(
-    world: StoreUnderTest, follow: Follow
+def test_an_empty_prefix_also_delivers_first_changes(
+    subject: StoreUnderTest, follow: Follow
 ) -> None:
-    _, receiver = follow(world.store, world.place)
+    _, receiver = follow(subject.store, subject.prefix)
     wait_until(lambda: receiver.changes, "the reset has come")
     assert receiver.changes[0].reset
     assert receiver.values() == {}
 
 
-def test_each_change_arrives_as_a_difference(world: StoreUnderTest, follow: Follow) -> None:
-    world.store.put(world.key("a"), "1")
-    _, receiver = follow(world.store, world.place)
-    receiver.wait_for({world.key("a"): "1"})
+def test_each_change_arrives_as_a_difference(subject: StoreUnderTest, follow: Follow) -> None:
+    subject.store.put(subject.key("a"), "1")
+    _, receiver = follow(subject.store, subject.prefix)
+    receiver.wait_for({subject.key("a"): "1"})
     for name, value in (("a", "2"), ("b", "3")):
-        entry = world.store.put(world.key(name), value)
-        receiver.wait_for(receiver.values() | {world.key(name): value})
+        entry = subject.store.put(subject.key(name), value)
+        receiver.wait_for(receiver.values() | {subject.key(name): value})
         assert receiver.changes[-1].entries == (entry,)
         assert not receiver.changes[-1].reset
-    world.store.delete(world.key("a"))
-    receiver.wait_for({world.key("b"): "3"})
-    assert receiver.changes[-1].touched() == (world.key("a"),)
+    subject.store.delete(subject.key("a"))
+    receiver.wait_for({subject.key("b"): "3"})
+    assert receiver.changes[-1].touched() == (subject.key("a"),)
 
 
-def test_a_prefix_is_whole_segments(world: StoreUnderTest, follow: Follow) -> None:
-    world.store.put(world.key("app2/x"), "other")
-    world.store.put(world.key("app/x"), "1")
-    _, receiver = follow(world.store, world.key("app"))
-    receiver.wait_for({world.key("app/x"): "1"})
-    world.store.put(world.key("app2/y"), "other")
-    world.store.put(world.key("app/y"), "2")
-    receiver.wait_for({world.key("app/x"): "1", world.key("app/y"): "2"})
+def test_a_prefix_is_whole_segments(subject: StoreUnderTest, follow: Follow) -> None:
+    subject.store.put(subject.key("app2/x"), "other")
+    subject.store.put(subject.key("app/x"), "1")
+    _, receiver = follow(subject.store, subject.key("app"))
+    receiver.wait_for({subject.key("app/x"): "1"})
+    subject.store.put(subject.key("app2/y"), "other")
+    subject.store.put(subject.key("app/y"), "2")
+    receiver.wait_for({subject.key("app/x"): "1", subject.key("app/y"): "2"})
 
 
-def test_a_prefix_that_names_nothing_is_refused_at_once() -> None:
+def test_a_bad_prefix_is_refused_at_once() -> None:
     with pytest.raises(BadRequest, match="/app/"):
         Mirror(MemoryStore(), "/app/", MirrorReceiver())
 
 
-def test_a_deleted_directory_takes_all_below_in_one_change(
-    world: StoreUnderTest, follow: Follow
-) -> None:
-    names = [world.key(f"dir/{number}/x") for number in range(20)]
+def test_a_deleted_directory_is_one_delivery(subject: StoreUnderTest, follow: Follow) -> None:
+    names = [subject.key(f"dir/{number}/x") for number in range(20)]
     for name in names:
-        world.store.put(name, "v")
-    world.store.put(world.key("dir2"), "stays")
-    _, receiver = follow(world.store, world.place)
+        subject.store.put(name, "v")
+    subject.store.put(subject.key("dir2"), "stays")
+    _, receiver = follow(subject.store, subject.prefix)
     wait_until(lambda: len(receiver.values()) == 21, "all keys are here")
-    world.store.delete(world.key("dir"), recursive=True)
-    receiver.wait_for({world.key("dir2"): "stays"})
+    subject.store.delete(subject.key("dir"), recursive=True)
+    receiver.wait_for({subject.key("dir2"): "stays"})
     assert set(receiver.changes[-1].removed) == set(names)
 
 
-def test_a_directory_deleted_above_the_prefix_takes_it_all(
-    world: StoreUnderTest, follow: Follow
+def test_a_directory_deleted_above_the_prefix_removes_everything(
+    subject: StoreUnderTest, follow: Follow
 ) -> None:
-    world.store.put(world.key("above/app/x"), "v")
-    _, receiver = follow(world.store, world.key("above/app"))
-    receiver.wait_for({world.key("above/app/x"): "v"})
-    world.store.delete(world.key("above"), recursive=True)
+    subject.store.put(subject.key("above/app/x"), "v")
+    _, receiver = follow(subject.store, subject.key("above/app"))
+    receiver.wait_for({subject.key("above/app/x"): "v"})
+    subject.store.delete(subject.key("above"), recursive=True)
     receiver.wait_for({})
-    world.store.put(world.key("above/app/y"), "again")
-    receiver.wait_for({world.key("above/app/y"): "again"})
+    subject.store.put(subject.key("above/app/y"), "again")
+    receiver.wait_for({subject.key("above/app/y"): "again"})
 
 
-def test_many_changes_arrive_in_few_deliveries(world: StoreUnderTest, follow: Follow) -> None:
-    _, receiver = follow(world.store, world.place)
+def test_a_transaction_of_many_changes_arrives_in_few_deliveries(
+    subject: StoreUnderTest, follow: Follow
+) -> None:
+    _, receiver = follow(subject.store, subject.prefix)
     wait_until(lambda: receiver.changes, "the reset has come")
-    if world.url:
-        fill(world.url, [world.key(str(number)) for number in range(900)])
+    if subject.url:
+        fill(subject.url, [subject.key(str(number)) for number in range(900)])
     else:
         for number in range(900):
-            world.store.put(world.key(str(number)), "v")
+            subject.store.put(subject.key(str(number)), "v")
     wait_until(lambda: len(receiver.values()) == 900, "all changes are here")
     written = [entry.key for changes in receiver.changes for entry in changes.entries]
     assert len(written) == len(set(written)) == 900
@@ -152,7 +154,7 @@ def test_many_changes_arrive_in_few_deliveries(world: StoreUnderTest, follow: Fo
 def test_a_stream_of_changes_is_delivered_in_batches(
     coordinator_url: str, follow: Follow, tmp_path: Path
 ) -> None:
-    world = StoreUnderTest("coordinator", connect(coordinator_url), coordinator_url)
+    subject = StoreUnderTest("coordinator", connect(coordinator_url), coordinator_url)
     gate = threading.Event()
     receiver = MirrorReceiver()
 
@@ -160,10 +162,10 @@ def test_a_stream_of_changes_is_delivered_in_batches(
         receiver(changes)
         gate.wait(30)
 
-    mirror = Mirror(world.store, world.place, slow)
+    mirror = Mirror(subject.store, subject.prefix, slow)
     mirror.start()
     wait_until(lambda: receiver.changes, "the reset has come")
-    fill(world.url, [world.key(str(number)) for number in range(5000)])
+    fill(subject.url, [subject.key(str(number)) for number in range(5000)])
     gate.set()
     wait_until(lambda: len(receiver.values()) == 5000, "all changes are here")
     mirror.stop()
@@ -171,21 +173,21 @@ def test_a_stream_of_changes_is_delivered_in_batches(
     assert max(len(changes.entries) for changes in receiver.changes) <= mirror_module.BATCH_MAX
 
 
-def test_a_cleared_index_leads_to_a_listing_and_its_difference(
+def test_a_cleared_index_leads_to_a_listing_and_one_difference(
     served: StoreUnderTest, follow: Follow
 ) -> None:
-    with FaultyLink(served.url) as cable:
+    with FaultyLink(served.url) as link:
         for name in ("same", "other", "gone"):
             served.store.put(served.key(name), "1")
-        mirror, receiver = follow(connect(cable.url), served.place)
+        mirror, receiver = follow(connect(link.url), served.prefix)
         wait_until(lambda: len(receiver.values()) == 3, "all keys are here")
-        cable.cut()
+        link.cut()
         away(mirror)
         served.store.delete(served.key("gone"))
         changed = served.store.put(served.key("other"), "2")
         new = served.store.put(served.key("new"), "3")
         served.overrun_history()
-        cable.mend()
+        link.restore()
         receiver.wait_for({served.key("same"): "1", changed.key: "2", new.key: "3"})
         connected(mirror)
         (difference,) = receiver.changes[1:]
@@ -194,7 +196,7 @@ def test_a_cleared_index_leads_to_a_listing_and_its_difference(
         assert difference.removed == (served.key("gone"),)
 
 
-def test_an_index_that_went_back_leads_to_a_listing_and_its_difference(
+def test_an_index_that_went_back_leads_to_a_listing_and_one_difference(
     life: StoreProcess, follow: Follow, runs: ExitStack, tmp_path: Path
 ) -> None:
     first = runs.enter_context(life.begin(tmp_path / "first"))
@@ -217,25 +219,25 @@ def test_an_index_that_went_back_leads_to_a_listing_and_its_difference(
     assert not any(changes.reset for changes in after)
 
 
-def test_another_cluster_leads_to_a_listing_and_its_difference(
+def test_another_cluster_leads_to_a_listing_and_one_difference(
     life: StoreProcess, follow: Follow, runs: ExitStack, tmp_path: Path
 ) -> None:
     first = runs.enter_context(life.begin(tmp_path / "first"))
-    cable = runs.enter_context(FaultyLink(life.url))
+    link = runs.enter_context(FaultyLink(life.url))
     store = runs.enter_context(connect(life.url))
     store.put("/app/a", "old")
     gone = store.put("/app/gone", "v")
-    mirror, receiver = follow(connect(cable.url), "/app")
+    mirror, receiver = follow(connect(link.url), "/app")
     receiver.wait_for({"/app/a": "old", "/app/gone": "v"})
     cluster = receiver.view.cluster
-    cable.cut()
+    link.cut()
     away(mirror)
     first.kill()
     runs.enter_context(life.begin(tmp_path / "second", token="second"))
     # Its index must be the higher one: only the id tells them apart.
     while (entry := store.put("/app/a", "new")).modified <= gone.modified:
         pass
-    cable.mend()
+    link.restore()
     receiver.wait_for({"/app/a": "new"})
     assert receiver.view.cluster == store.list("/").cluster != cluster
     (difference,) = receiver.changes[1:]
@@ -243,7 +245,7 @@ def test_another_cluster_leads_to_a_listing_and_its_difference(
     assert not difference.reset
 
 
-def test_a_mirror_goes_on_at_another_endpoint(
+def test_a_mirror_fails_over_to_another_endpoint(
     follow: Follow, runs: ExitStack, tmp_path: Path
 ) -> None:
     members = [EtcdMember(f"m{number}", free_port(), free_port()) for number in range(3)]
@@ -262,7 +264,7 @@ def test_a_mirror_goes_on_at_another_endpoint(
     assert not any(changes.reset for changes in receiver.changes[1:])
 
 
-def test_an_endpoint_that_hangs_is_left_for_another(
+def test_a_mirror_fails_over_from_an_endpoint_that_hangs(
     served: StoreUnderTest, follow: Follow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for follower in (v2_watch, v3_watch):
@@ -272,7 +274,7 @@ def test_an_endpoint_that_hangs_is_left_for_another(
     monkeypatch.setattr(server_probe, "PROBE_S", 1.0)
     served.store.put(served.key("a"), "1")
     with FaultyLink(served.url) as first, FaultyLink(served.url) as second:
-        mirror, receiver = follow(connect([first.url, second.url]), served.place)
+        mirror, receiver = follow(connect([first.url, second.url]), served.prefix)
         receiver.wait_for({served.key("a"): "1"})
         first.freeze()
         served.store.put(served.key("b"), "2")
@@ -280,24 +282,24 @@ def test_an_endpoint_that_hangs_is_left_for_another(
         connected(mirror)
 
 
-def test_a_store_away_leaves_the_last_state_in_force(
+def test_the_last_state_stays_in_force_while_the_store_is_away(
     served: StoreUnderTest, follow: Follow
 ) -> None:
-    with FaultyLink(served.url) as cable:
+    with FaultyLink(served.url) as link:
         served.store.put(served.key("lasting"), "1")
         brief = served.store.put(served.key("brief"), "2", ttl_s=1)
-        mirror, receiver = follow(connect(cable.url), served.place)
+        mirror, receiver = follow(connect(link.url), served.prefix)
         receiver.wait_for({served.key("lasting"): "1", brief.key: "2"})
-        cable.cut()
+        link.cut()
         error = away(mirror)
-        assert cable.url in error
+        assert link.url in error
         wait_until(lambda: served.gone(brief.key), "the server has expired the key")
         aged = mirror.status().age_s
         assert aged is not None
         wait_until(lambda: (mirror.status().age_s or 0) > aged + 0.5, "the view's age is seen")
         assert receiver.values() == {served.key("lasting"): "1", brief.key: "2"}
         assert len(receiver.changes) == 1
-        cable.mend()
+        link.restore()
         receiver.wait_for({served.key("lasting"): "1"})
         connected(mirror)
         assert mirror.status().error == ""
@@ -329,25 +331,25 @@ def test_a_mirror_starts_from_disk_while_the_store_is_away(
     cache = tmp_path / "state" / "mirror"
     for name in ("same", "other", "gone"):
         served.store.put(served.key(name), "1")
-    with FaultyLink(served.url) as cable:
-        earlier, receiver = follow(connect(cable.url), served.place, cache)
+    with FaultyLink(served.url) as link:
+        earlier, receiver = follow(connect(link.url), served.prefix, cache)
         wait_until(lambda: len(receiver.values()) == 3, "all keys are here")
         earlier.stop()
         last = receiver.values()
-        cable.cut()
+        link.cut()
         changed = served.store.put(served.key("other"), "2")
         served.store.delete(served.key("gone"))
 
-        mirror, receiver = follow(connect(cable.url), served.place, cache)
+        mirror, receiver = follow(connect(link.url), served.prefix, cache)
         receiver.wait_for(last)
-        wait_until(lambda: cable.url in mirror.status().error, "the status names the endpoint")
+        wait_until(lambda: link.url in mirror.status().error, "the status names the endpoint")
         status = mirror.status()
         assert (status.connected, status.from_cache) == (False, True)
         assert status.age_s is not None
         assert 0 <= status.age_s < 60
         assert [changes.reset for changes in receiver.changes] == [True]
 
-        cable.mend()
+        link.restore()
         receiver.wait_for({served.key("same"): "1", changed.key: "2"})
         (difference,) = receiver.changes[1:]
         assert difference.entries == (changed,)
@@ -357,28 +359,28 @@ def test_a_mirror_starts_from_disk_while_the_store_is_away(
         assert not mirror.status().from_cache
 
 
-def test_a_snapshot_is_kept_for_its_owner_alone(
-    world: StoreUnderTest, follow: Follow, tmp_path: Path
+def test_a_snapshot_is_readable_by_its_owner_only(
+    subject: StoreUnderTest, follow: Follow, tmp_path: Path
 ) -> None:
-    world.store.put(world.key("secret"), "1")
-    mirror, receiver = follow(world.store, world.place, tmp_path / "mirror")
-    receiver.wait_for({world.key("secret"): "1"})
+    subject.store.put(subject.key("secret"), "1")
+    mirror, receiver = follow(subject.store, subject.prefix, tmp_path / "mirror")
+    receiver.wait_for({subject.key("secret"): "1"})
     mirror.stop()
     assert (tmp_path / "mirror").stat().st_mode & 0o777 == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["mirror"]
 
 
-def test_a_stop_keeps_what_came_since_the_last_snapshot(
-    world: StoreUnderTest, follow: Follow, tmp_path: Path
+def test_a_stop_saves_the_changes_since_the_last_snapshot(
+    subject: StoreUnderTest, follow: Follow, tmp_path: Path
 ) -> None:
-    mirror, receiver = follow(world.store, world.place, tmp_path / "mirror")
+    mirror, receiver = follow(subject.store, subject.prefix, tmp_path / "mirror")
     wait_until(lambda: receiver.changes, "the reset has come")
     for number in range(10):
-        world.store.put(world.key("a"), str(number))
-    receiver.wait_for({world.key("a"): "9"})
+        subject.store.put(subject.key("a"), str(number))
+    receiver.wait_for({subject.key("a"): "9"})
     mirror.stop()
-    saved = decode((tmp_path / "mirror").read_bytes(), world.place)
-    assert saved.entries == (world.store.get(world.key("a")),)
+    saved = decode((tmp_path / "mirror").read_bytes(), subject.prefix)
+    assert saved.entries == (subject.store.get(subject.key("a")),)
 
 
 @pytest.mark.parametrize(
@@ -394,7 +396,7 @@ def test_a_stop_keeps_what_came_since_the_last_snapshot(
     ],
     ids=["empty", "short", "long", "flipped", "later-format", "foreign", "other-prefix"],
 )
-def test_a_damaged_or_foreign_snapshot_is_passed_over_with_a_warning(
+def test_a_damaged_or_foreign_snapshot_is_ignored_with_a_warning(
     damage: Callable[[bytes], bytes],
     follow: Follow,
     tmp_path: Path,
@@ -414,7 +416,7 @@ def test_a_damaged_or_foreign_snapshot_is_passed_over_with_a_warning(
     assert decode(cache.read_bytes(), "/app").entries == store.list("/app").entries
 
 
-def test_a_disk_that_takes_no_snapshot_stops_nobody(
+def test_a_mirror_works_without_a_writable_snapshot(
     follow: Follow, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
@@ -427,22 +429,22 @@ def test_a_disk_that_takes_no_snapshot_stops_nobody(
     assert warnings[-1] == "cache-not-written"
 
 
-def test_nothing_is_delivered_after_a_stop(world: StoreUnderTest, follow: Follow) -> None:
-    mirror, receiver = follow(world.store, world.place)
+def test_nothing_is_delivered_after_a_stop(subject: StoreUnderTest, follow: Follow) -> None:
+    mirror, receiver = follow(subject.store, subject.prefix)
     wait_until(lambda: receiver.changes, "the reset has come")
     began_s = time.monotonic()
     mirror.stop()
     assert time.monotonic() - began_s < mirror_module.STOP_S
-    world.store.put(world.key("a"), "1")
-    assert not any(thread.name == f"mirror {world.place}" for thread in threading.enumerate())
+    subject.store.put(subject.key("a"), "1")
+    assert not any(thread.name == f"mirror {subject.prefix}" for thread in threading.enumerate())
     assert receiver.values() == {}
 
 
 def test_a_stop_does_not_wait_for_a_store_that_hangs(served: StoreUnderTest) -> None:
-    with FaultyLink(served.url) as cable:
-        cable.freeze()
+    with FaultyLink(served.url) as link:
+        link.freeze()
         receiver = MirrorReceiver()
-        mirror = Mirror(connect(cable.url), served.place, receiver)
+        mirror = Mirror(connect(link.url), served.prefix, receiver)
         mirror.start()
         began_s = time.monotonic()
         mirror.stop()

@@ -1,4 +1,4 @@
-"""Stores of three members, to lose one or all of."""
+"""Clusters of three members, of which tests kill one or all."""
 
 import json
 import urllib.request
@@ -13,20 +13,20 @@ from tests.coordinator.client.faulty_network import EtcdMember
 
 
 class ThreeMembers(Protocol):
-    """What the tests of clusters need of one, whatever its members are."""
+    """A cluster of either kind, as the tests need it."""
 
     endpoints: str
 
     def kill_leader(self) -> int:
-        """End the leader as a power cut would; return its number."""
+        """Kill the leader, and return its number."""
         ...
 
     def kill(self, number: int) -> None:
-        """End a member as a power cut would."""
+        """Kill a member."""
         ...
 
     def start(self, number: int) -> None:
-        """Start a member again with what it remembers."""
+        """Start a member again on its data directory."""
         ...
 
 
@@ -66,7 +66,7 @@ class EtcdCluster:
 
 
 class CoordinatorCluster:
-    """Three of our coordinators, driven the same way."""
+    """Three of our coordinators."""
 
     def __init__(self, running: cluster.Cluster) -> None:
         self._running = running

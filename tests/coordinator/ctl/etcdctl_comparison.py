@@ -1,4 +1,4 @@
-"""The two programs, ours and Debian's, run on servers of their own and compared."""
+"""Runs coordctl and Debian's etcdctl on servers of their own, and compares them."""
 
 import io
 import os
@@ -32,7 +32,7 @@ VARIABLE = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command did."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -92,7 +92,7 @@ def run_here(url: str, *arguments: str, stdin: bytes = b"") -> Outcome:
 
 
 class Watching:
-    """A program that follows keys of a server, with what it has printed so far."""
+    """A program that watches keys of a server, and what it has printed so far."""
 
     def __init__(self, program: Sequence[str], url: str, log: Path, *arguments: str) -> None:
         self.url = url

@@ -11,7 +11,7 @@ Page = tuple[int, str]
 
 @contextmanager
 def listening(meet: Callable[[socket.socket], None]) -> Iterator[str]:
-    """Give each connection to `meet`, then close it; yield the server's URL."""
+    """Pass each connection to `meet`, then close it; yield the server's URL."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def accept() -> None:

@@ -1,4 +1,4 @@
-"""Members and their health, with members that are away."""
+"""`coordctl cluster-health` and `member list`, also with unreachable members."""
 
 import json
 from pathlib import Path

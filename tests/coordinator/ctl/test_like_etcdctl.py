@@ -1,4 +1,4 @@
-"""Command by command the same output and exit code as Debian's etcdctl, on either server."""
+"""Each command prints and exits as Debian's etcdctl does, on an etcd and on a coordinator."""
 
 import shlex
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The mirror's core against a plain model, for any history a store can have."""
+"""MirrorState against a plain model, for any history of a store."""
 
 from collections.abc import Iterator
 
@@ -61,7 +61,7 @@ def told(steps: list[tuple[str, str]]) -> Iterator[tuple[Changes | None, dict[st
 
 
 @given(STEPS)
-def test_a_view_that_applies_the_changes_is_the_store(steps: list[tuple[str, str]]) -> None:
+def test_a_view_that_applies_all_changes_equals_the_store(steps: list[tuple[str, str]]) -> None:
     view = View()
     for changes, files in told(steps):
         if changes is not None:
@@ -70,7 +70,7 @@ def test_a_view_that_applies_the_changes_is_the_store(steps: list[tuple[str, str
 
 
 @given(STEPS)
-def test_a_change_holds_each_key_once_and_nothing_that_stayed(
+def test_a_delivery_has_each_changed_key_once(
     steps: list[tuple[str, str]],
 ) -> None:
     before: dict[str, Entry] = {}
@@ -84,32 +84,32 @@ def test_a_change_holds_each_key_once_and_nothing_that_stayed(
         before = files
 
 
-def test_the_first_listing_resets_also_when_it_is_empty() -> None:
+def test_the_first_listing_resets_even_if_it_is_empty() -> None:
     assert MirrorState().listed(listing(index=3)) == Changes("c", 3, reset=True)
 
 
-def test_a_listing_that_changes_nothing_says_nothing() -> None:
+def test_a_listing_that_changes_nothing_delivers_nothing() -> None:
     replay = MirrorState()
     replay.listed(listing(entry("/a", 1), index=1))
     assert replay.listed(listing(entry("/a", 1), index=9)) is None
     assert replay.index == 9
 
 
-def test_events_that_a_listing_holds_already_are_passed_over() -> None:
+def test_events_older_than_the_listing_are_ignored() -> None:
     replay = MirrorState()
     replay.listed(listing(entry("/a", 5), index=5))
     assert replay.followed([Event(4, "/a", None), Event(5, "/a", None), Progress(3)]) is None
     assert replay.index == 5
 
 
-def test_a_key_that_came_and_went_in_one_batch_is_not_mentioned() -> None:
+def test_a_key_created_and_deleted_in_one_batch_is_not_delivered() -> None:
     replay = MirrorState()
     replay.listed(listing(index=1))
     assert replay.followed([Event(2, "/a", entry("/a", 2)), Event(3, "/a", None)]) is None
     assert replay.index == 3
 
 
-def test_a_key_written_again_after_its_directory_went_is_written() -> None:
+def test_a_key_written_after_its_directory_was_deleted_is_delivered() -> None:
     replay = MirrorState()
     replay.listed(listing(entry("/d/a", 1), entry("/d/b", 1), index=1))
     new = entry("/d/a", 3)
@@ -117,7 +117,7 @@ def test_a_key_written_again_after_its_directory_went_is_written() -> None:
     assert changes == Changes("c", 3, (new,), ("/d/b",))
 
 
-def test_another_cluster_at_a_lower_index_is_believed() -> None:
+def test_a_listing_of_another_cluster_at_a_lower_index_is_taken_over() -> None:
     replay = MirrorState()
     replay.listed(listing(entry("/a", 90), entry("/b", 91), index=91))
     changes = replay.listed(listing(entry("/a", 2), index=2, cluster="d"))
@@ -125,7 +125,7 @@ def test_another_cluster_at_a_lower_index_is_believed() -> None:
     assert replay.followed([Event(3, "/a", None)]) == Changes("d", 3, removed=("/a",))
 
 
-def test_marks_move_the_index_and_say_nothing() -> None:
+def test_progress_marks_move_the_index_and_deliver_nothing() -> None:
     replay = MirrorState()
     replay.listed(listing(index=1))
     assert replay.followed([Progress(7)]) is None

@@ -1,4 +1,4 @@
-"""HttpStore against what networks, operators and other servers do."""
+"""HttpStore against faulty networks, mistakes of operators and other servers."""
 
 import base64
 import json
@@ -52,7 +52,7 @@ def runs() -> Iterator[ExitStack]:
 
 
 def nobody() -> str:
-    """A URL where nobody listens."""
+    """A URL with no server."""
     return f"http://127.0.0.1:{free_port()}"
 
 
@@ -94,7 +94,7 @@ def test_nothing_is_asked_before_the_first_call() -> None:
         assert server.asked == []
 
 
-def test_each_endpoint_that_cannot_serve_is_named_with_its_reason() -> None:
+def test_the_error_names_each_endpoint_and_its_reason() -> None:
     refusing, odd = nobody(), "http://nowhere.invalid:2379"
     with (
         ScriptedServer({"/version": (404, b"not here", {})}) as other,
@@ -122,7 +122,7 @@ def test_each_endpoint_that_cannot_serve_is_named_with_its_reason() -> None:
         ((200, b'{"node":' + b'{"nodes":[' * 5000, {"X-Etcd-Index": "1"}), "not the v2 API"),
     ],
 )
-def test_an_endpoint_that_serves_no_key_is_left_for_the_next(
+def test_an_endpoint_that_cannot_serve_is_skipped(
     v2_served: StoreUnderTest, answer: tuple[int, bytes, dict[str, str]], told: str
 ) -> None:
     entry = v2_served.store.put(v2_served.key("a"), "1")
@@ -139,7 +139,7 @@ def test_an_endpoint_that_serves_no_key_is_left_for_the_next(
 
 
 @pytest.mark.parametrize("version", [b"<html>", b"[]", b'{"server":"other"}', b"\xff"])
-def test_a_server_of_another_kind_is_told_by_its_version(version: bytes) -> None:
+def test_a_server_of_another_kind_is_recognized_by_its_version(version: bytes) -> None:
     with (
         ScriptedServer({"/version": (200, version, {})}) as other,
         HttpStore(other.url) as store,
@@ -149,7 +149,7 @@ def test_a_server_of_another_kind_is_told_by_its_version(version: bytes) -> None
     assert other.url in str(failed.value)
 
 
-def test_a_real_etcd_without_the_v2_api_is_told_with_its_remedy(
+def test_the_error_about_an_etcd_without_the_v2_api_has_a_remedy(
     tmp_path: Path, runs: ExitStack
 ) -> None:
     member = EtcdMember("m", free_port(), free_port())
@@ -162,7 +162,7 @@ def test_a_real_etcd_without_the_v2_api_is_told_with_its_remedy(
             assert "--enable-v2" in str(failed.value)
 
 
-def test_a_listing_without_its_index_is_not_believed() -> None:
+def test_a_listing_without_an_index_is_an_error() -> None:
     prepared = {"/version": ETCD, "/v2/keys": (200, b'{"action":"get","node":{"dir":true}}', {})}
     with (
         ScriptedServer(prepared) as server,
@@ -172,7 +172,7 @@ def test_a_listing_without_its_index_is_not_believed() -> None:
         store.list("/")
 
 
-def test_a_conditional_write_goes_on_where_it_was_surely_not_seen(
+def test_a_conditional_write_is_repeated_if_no_server_saw_it(
     v2_served: StoreUnderTest,
 ) -> None:
     with HttpStore([nobody(), v2_served.url]) as store:
@@ -181,39 +181,39 @@ def test_a_conditional_write_goes_on_where_it_was_surely_not_seen(
         store.delete(v2_served.key("a"), when=AtIndex(entry.modified))
 
 
-def test_a_conditional_write_that_may_have_been_seen_is_not_repeated(
+def test_a_conditional_write_is_not_repeated_if_a_server_may_have_seen_it(
     v2_served: StoreUnderTest,
 ) -> None:
-    with FaultyLink(v2_served.url) as cable, HttpStore([cable.url, v2_served.url]) as store:
+    with FaultyLink(v2_served.url) as link, HttpStore([link.url, v2_served.url]) as store:
         with pytest.raises(KeyNotFound):
             store.get(v2_served.key("count"))
-        cable.lose_answers()
+        link.lose_answers()
         with pytest.raises(Unavailable, match="unknown") as failed:
             store.put(v2_served.key("count"), "1", when=Absent())
-        assert cable.url in str(failed.value)
+        assert link.url in str(failed.value)
         # It had its effect; the next call goes to the other endpoint.
         wait_until(lambda: not v2_served.gone(v2_served.key("count")), "the write is there")
         assert store.put(v2_served.key("count"), "2", when=Present()).value == "2"
 
 
-def test_a_delete_that_may_have_been_seen_is_not_repeated(v2_served: StoreUnderTest) -> None:
-    with FaultyLink(v2_served.url) as cable, HttpStore([cable.url, v2_served.url]) as store:
+def test_a_delete_is_not_repeated_if_a_server_may_have_seen_it(v2_served: StoreUnderTest) -> None:
+    with FaultyLink(v2_served.url) as link, HttpStore([link.url, v2_served.url]) as store:
         store.put(v2_served.key("a"), "1")
-        cable.lose_answers()
+        link.lose_answers()
         with pytest.raises(Unavailable, match="unknown"):
             store.delete(v2_served.key("a"))
         wait_until(lambda: v2_served.gone(v2_served.key("a")), "the delete is done")
 
 
-def test_a_plain_write_is_repeated_at_the_next_endpoint(v2_served: StoreUnderTest) -> None:
-    with FaultyLink(v2_served.url) as cable, HttpStore([cable.url, v2_served.url]) as store:
+def test_an_unconditional_write_is_repeated_at_the_next_endpoint(v2_served: StoreUnderTest) -> None:
+    with FaultyLink(v2_served.url) as link, HttpStore([link.url, v2_served.url]) as store:
         store.put(v2_served.key("a"), "1")
-        cable.lose_answers()
+        link.lose_answers()
         entry = store.put(v2_served.key("a"), "2")
         assert v2_served.store.get(v2_served.key("a")) == entry
 
 
-def test_an_endpoint_that_takes_no_connection_has_surely_not_seen_a_write(
+def test_an_endpoint_without_a_connection_has_not_seen_the_write(
     v2_served: StoreUnderTest, monkeypatch: pytest.MonkeyPatch, runs: ExitStack
 ) -> None:
     monkeypatch.setattr(connection_pool, "CONNECT_S", 0.5)
@@ -230,7 +230,7 @@ def test_an_endpoint_that_takes_no_connection_has_surely_not_seen_a_write(
 
 
 class StoreWithARival(HttpStore):
-    """A store where somebody writes between a read of this client and its next step."""
+    """A store that another client writes to between a read of this one and its next request."""
 
     times = 0
 
@@ -242,7 +242,7 @@ class StoreWithARival(HttpStore):
         return entry
 
 
-def test_an_empty_value_is_compared_also_while_others_write(v2_served: StoreUnderTest) -> None:
+def test_an_empty_value_is_compared_while_others_write(v2_served: StoreUnderTest) -> None:
     with StoreWithARival(v2_served.url) as store:
         store.put(v2_served.key("a"), "")
         store.times = 3
@@ -258,16 +258,16 @@ def test_an_endpoint_that_hangs_costs_one_timeout(
 ) -> None:
     monkeypatch.setattr("coordinator.client.http.endpoint_pool.ANSWER_S", 1.0)
     entry = v2_served.store.put(v2_served.key("a"), "1")
-    with FaultyLink(v2_served.url) as cable, HttpStore([cable.url, v2_served.url]) as store:
+    with FaultyLink(v2_served.url) as link, HttpStore([link.url, v2_served.url]) as store:
         store.get(v2_served.key("a"))
-        cable.freeze()
+        link.freeze()
         assert store.get(v2_served.key("a")) == entry
         began_s = time.monotonic()
         assert store.get(v2_served.key("a")) == entry
         assert time.monotonic() - began_s < 1.0
 
 
-def test_a_store_serves_again_after_its_server_did(tmp_path: Path, runs: ExitStack) -> None:
+def test_a_store_recovers_when_its_server_does(tmp_path: Path, runs: ExitStack) -> None:
     life = StoreProcess("coordinator")
     store = runs.enter_context(HttpStore(life.url))
     with life.begin(tmp_path):
@@ -278,7 +278,7 @@ def test_a_store_serves_again_after_its_server_did(tmp_path: Path, runs: ExitSta
     assert store.get("/a") == entry
 
 
-def test_the_environment_of_a_user_is_not_followed(
+def test_proxy_variables_and_netrc_are_ignored(
     v2_served: StoreUnderTest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
@@ -325,7 +325,7 @@ def send_auth(url: str, path: str, body: object = None, user: str = "") -> None:
         reply.read()
 
 
-def test_the_authority_alone_is_enough_for_tls(
+def test_a_ca_file_is_enough_for_tls(
     certificates: CertificateFiles, tmp_path: Path, runs: ExitStack
 ) -> None:
     member = EtcdMember("m", free_port(), free_port(), "https")
@@ -348,7 +348,7 @@ def test_the_authority_alone_is_enough_for_tls(
             wary.get("/a")
 
 
-def test_a_client_certificate_is_shown_when_asked_for(
+def test_a_client_certificate_is_sent_when_required(
     certificates: CertificateFiles, tmp_path: Path, runs: ExitStack
 ) -> None:
     member = EtcdMember("m", free_port(), free_port(), "https")
@@ -367,7 +367,7 @@ def test_a_client_certificate_is_shown_when_asked_for(
         stranger.get("/a")
 
 
-def test_a_tls_file_that_cannot_be_read_is_named_at_once(tmp_path: Path) -> None:
+def test_an_unreadable_tls_file_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match=r"missing\.pem"):
         Tls(str(tmp_path / "missing.pem"))
     with pytest.raises(BadRequest, match="--key-file"):

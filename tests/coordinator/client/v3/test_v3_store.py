@@ -1,4 +1,4 @@
-"""What is particular to etcd's v3 API: its users, leases, pages, foreign keys; and detection."""
+"""What is special about etcd's v3 API: users, leases, pages, foreign keys, and its detection."""
 
 import base64
 import itertools
@@ -64,22 +64,22 @@ def nobody() -> str:
     return f"http://127.0.0.1:{free_port()}"
 
 
-def test_the_kind_is_found_out(etcd: Etcd, etcd_url: str, coordinator_url: str, runs) -> None:
+def test_the_kind_of_a_server_is_detected(
+    etcd: Etcd, etcd_url: str, coordinator_url: str, runs
+) -> None:
     kinds = {etcd.url: ServerKind.ETCD, coordinator_url: ServerKind.COORDINATOR}
     kinds |= {f"v3+{etcd_url}": ServerKind.ETCD3, f"v2+{etcd_url}": ServerKind.ETCD}
     for url, kind in kinds.items():
         assert runs.enter_context(connect(url)).kind() is kind
 
 
-def test_an_etcd_without_the_v2_api_is_asked_by_the_v3_api(etcd3: Etcd3) -> None:
+def test_an_etcd_without_the_v2_api_is_used_by_the_v3_api(etcd3: Etcd3) -> None:
     with connect([nobody(), etcd3.url]) as store:
         assert store.kind() is ServerKind.ETCD3
         assert store.put("/a", "1") == store.get("/a")
 
 
-def test_a_mixed_set_is_refused_with_each_endpoint_named(
-    etcd3: Etcd3, coordinator_url: str
-) -> None:
+def test_endpoints_of_different_kinds_are_refused(etcd3: Etcd3, coordinator_url: str) -> None:
     away = nobody()
     with (
         connect([coordinator_url, etcd3.url, away]) as store,
@@ -92,14 +92,14 @@ def test_a_mixed_set_is_refused_with_each_endpoint_named(
     assert f"{away} fails: Connection refused" in message
 
 
-def test_an_unreachable_set_is_one_error_that_names_each_endpoint() -> None:
+def test_the_error_of_unreachable_endpoints_names_each_one() -> None:
     urls = [nobody(), nobody()]
     with connect(urls) as store, pytest.raises(Unavailable) as failed:
         store.get("/a")
     assert all(f"{url} fails: Connection refused" in str(failed.value) for url in urls)
 
 
-def test_a_member_of_another_kind_that_comes_later_is_refused(
+def test_an_endpoint_of_another_kind_that_appears_later_is_refused(
     etcd3: Etcd3, tmp_path: Path, runs: ExitStack
 ) -> None:
     port = free_port()
@@ -113,7 +113,7 @@ def test_a_member_of_another_kind_that_comes_later_is_refused(
     assert f"{late} is a coordinator" in str(refused.value)
 
 
-def test_a_refresh_of_the_same_length_is_no_write(etcd3: Etcd3) -> None:
+def test_a_refresh_with_the_same_ttl_is_no_write(etcd3: Etcd3) -> None:
     with connect(etcd3.url) as store:
         entry = store.put("/a", "1", ttl_s=3)
         for _ in range(4):
@@ -128,7 +128,7 @@ def test_a_refresh_of_the_same_length_is_no_write(etcd3: Etcd3) -> None:
         wait_until(lambda: not store.list("/a").entries, "it ends when nobody refreshes it")
 
 
-def test_leases_of_keys_that_went_are_ended(etcd3: Etcd3) -> None:
+def test_leases_of_deleted_keys_are_revoked(etcd3: Etcd3) -> None:
     with connect(etcd3.url) as store:
         for _ in range(3):
             store.put("/a", "1", ttl_s=600)
@@ -141,7 +141,7 @@ def test_leases_of_keys_that_went_are_ended(etcd3: Etcd3) -> None:
         assert "leases" not in ask(etcd3.url, "/v3/lease/leases", {})
 
 
-def test_foreign_leases_tell_their_ends_and_are_left_alone(etcd3: Etcd3) -> None:
+def test_foreign_leases_show_their_expiry_and_are_never_revoked(etcd3: Etcd3) -> None:
     lease = int(str(ask(etcd3.url, "/v3/lease/grant", {"TTL": 100})["ID"]))
     with connect(etcd3.url) as store:
         after = store.list("/").index
@@ -159,7 +159,7 @@ def test_foreign_leases_tell_their_ends_and_are_left_alone(etcd3: Etcd3) -> None
         assert int(str(ask(etcd3.url, "/v3/lease/timetolive", {"ID": lease})["TTL"])) > 90
 
 
-def test_what_is_no_path_or_no_text_is_not_in_the_tree(etcd3: Etcd3) -> None:
+def test_keys_that_are_not_paths_and_values_that_are_not_text_are_left_out(etcd3: Etcd3) -> None:
     for key in ("no-slash", "/a//b", "/dir/", "/./x", b"/bad\xff"):
         put_foreign(etcd3.url, key, "1")
     with connect(etcd3.url) as store:
@@ -176,7 +176,7 @@ def test_what_is_no_path_or_no_text_is_not_in_the_tree(etcd3: Etcd3) -> None:
         assert store.put("/good", "again").value == "again"
 
 
-def test_a_foreign_transaction_is_seen_whole(etcd3: Etcd3) -> None:
+def test_the_events_of_a_foreign_transaction_are_marked_as_more(etcd3: Etcd3) -> None:
     steps = [{"requestPut": {"key": b64(f"/app/{n}"), "value": b64("v")}} for n in range(100)]
     receiver = MirrorReceiver()
     with connect(etcd3.url) as store:
@@ -189,7 +189,9 @@ def test_a_foreign_transaction_is_seen_whole(etcd3: Etcd3) -> None:
     assert [len(changes.entries) for changes in receiver.changes] == [0, 100]
 
 
-def test_pages_are_of_one_revision(etcd3: Etcd3, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_pages_of_a_listing_have_one_revision(
+    etcd3: Etcd3, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(v3_paging, "FIRST_PAGE_KEYS", 7)
     monkeypatch.setattr(v3_paging, "PAGE_KEYS_MAX", 5)
     with connect(etcd3.url) as store, ThreadPoolExecutor(1) as threads:
@@ -209,7 +211,7 @@ def test_pages_are_of_one_revision(etcd3: Etcd3, monkeypatch: pytest.MonkeyPatch
         writing.result()
 
 
-def test_a_listing_that_a_compaction_overtakes_begins_anew(
+def test_a_listing_starts_again_after_a_compaction(
     etcd3: Etcd3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(v3_paging, "FIRST_PAGE_KEYS", 2)
@@ -232,7 +234,7 @@ def test_a_listing_that_a_compaction_overtakes_begins_anew(
     assert [e.value for e in listing.entries] == ["later", "later", "0", "0", "0"]
 
 
-def test_a_quiet_watch_is_opened_anew_and_loses_nothing(
+def test_an_idle_watch_is_reopened_and_loses_nothing(
     etcd3: Etcd3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(v3_watch, "SILENCE_S", 0.5)
@@ -259,7 +261,7 @@ def test_a_member_without_a_leader_ends_its_watches(tmp_path: Path) -> None:
                     next(changes)
 
 
-def test_a_compaction_leaves_a_watch_that_keeps_up_alone(etcd3: Etcd3) -> None:
+def test_a_compaction_does_not_disturb_a_watch_that_keeps_up(etcd3: Etcd3) -> None:
     with connect(etcd3.url) as store, ThreadPoolExecutor(1) as threads:
         after = store.put("/app/a", "0").modified
 
@@ -279,7 +281,7 @@ def test_a_compaction_leaves_a_watch_that_keeps_up_alone(etcd3: Etcd3) -> None:
     assert [event.entry for event in found] == writing.result()
 
 
-def test_a_large_delete_comes_in_fragments_and_is_applied_at_once(etcd3: Etcd3) -> None:
+def test_a_fragmented_delete_is_delivered_at_once(etcd3: Etcd3) -> None:
     names = [f"/app/{'long' * 20}/{number:05}" for number in range(20_000)]
     fill(f"v3+{etcd3.url}", names)
     receiver = MirrorReceiver()
@@ -303,7 +305,7 @@ def test_a_large_delete_comes_in_fragments_and_is_applied_at_once(etcd3: Etcd3) 
         b"",
     ],
 )
-def test_a_member_that_cannot_watch_is_left_for_the_next(etcd3: Etcd3, line: bytes) -> None:
+def test_a_member_that_cannot_serve_a_watch_is_skipped(etcd3: Etcd3, line: bytes) -> None:
     with (
         ScriptedServer({"/v3/watch": (200, line, {})}) as broken,
         connect([f"v3+{broken.url}", f"v3+{etcd3.url}"]) as store,
@@ -315,7 +317,7 @@ def test_a_member_that_cannot_watch_is_left_for_the_next(etcd3: Etcd3, line: byt
 
 
 def enable_auth(url: str) -> str:
-    """Make root and a user confined to /app; return root's token."""
+    """Create root and a user who may use only /app; return root's token."""
     ask(url, "/v3/auth/user/add", {"name": "root", "password": "pa:ss@wörd"})
     ask(url, "/v3/auth/user/grant", {"user": "root", "role": "root"})
     ask(url, "/v3/auth/user/add", {"name": "app", "password": "secret"})
@@ -328,9 +330,7 @@ def enable_auth(url: str) -> str:
     return str(ask(url, "/v3/auth/authenticate", login)["token"])
 
 
-def test_a_mirror_outlives_the_tokens_of_a_member_that_starts_again(
-    tmp_path: Path, runs: ExitStack
-) -> None:
+def test_a_mirror_survives_stale_tokens_after_a_restart(tmp_path: Path, runs: ExitStack) -> None:
     member = EtcdMember("m", free_port(), free_port())
     first = runs.enter_context(member.begin(tmp_path, [member], "t", "--enable-v2=false"))
     enable_auth(member.url)
@@ -353,7 +353,7 @@ def with_user(url: str, user: str) -> str:
     return url.replace("//", f"//{user}@")
 
 
-def test_users_tokens_are_got_used_and_renewed(tmp_path: Path, runs: ExitStack) -> None:
+def test_tokens_are_obtained_used_and_renewed(tmp_path: Path, runs: ExitStack) -> None:
     member = EtcdMember("m", free_port(), free_port())
     runs.enter_context(member.begin(tmp_path, [member], "t", "--enable-v2=false"))
     early = runs.enter_context(connect(with_user(member.url, "app:secret")))
@@ -388,7 +388,7 @@ def test_users_tokens_are_got_used_and_renewed(tmp_path: Path, runs: ExitStack) 
         assert "secret" not in str(denied.value)
 
 
-def test_both_sides_show_certificates(
+def test_both_sides_verify_certificates(
     certificates: CertificateFiles, tmp_path: Path, runs: ExitStack
 ) -> None:
     member = EtcdMember("m", free_port(), free_port(), "https")
@@ -410,6 +410,6 @@ def test_both_sides_show_certificates(
         stranger.get("/a")
 
 
-def test_a_server_without_the_gateway_is_named(coordinator_url: str) -> None:
+def test_the_error_names_a_server_without_the_gateway(coordinator_url: str) -> None:
     with EtcdStore(coordinator_url) as store, pytest.raises(Unavailable, match="v3 API"):
         store.get("/a")

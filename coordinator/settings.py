@@ -43,7 +43,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """The settings as they stand on the command line."""
+    """The settings as given on the command line."""
 
     name: str
     data_dir: Path

@@ -15,7 +15,7 @@ from daemonkit.observe import logs
 
 # A daemon that is killed starts from a snapshot at most this old, and then catches up.
 SAVE_PAUSE_S = 5.0
-# Writing a large snapshot takes at most one part in so many of its writer's time.
+# Writing snapshots takes at most 1/SAVE_REST of the mirror's time.
 SAVE_REST = 20
 
 log = logs.get("mirror")

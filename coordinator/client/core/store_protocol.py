@@ -30,7 +30,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All files below a prefix, sorted by key, as they stood at `index` in one cluster."""
+    """All files below a prefix, sorted by key, as they were at `index` in one cluster."""
 
     cluster: str
     index: int

@@ -1,4 +1,4 @@
-"""The options of coordctl that stand before a command."""
+"""The options of coordctl that come before a command."""
 
 from dataclasses import dataclass
 

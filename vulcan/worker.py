@@ -70,8 +70,8 @@ class ProxyWorker:
         access_log = None
         if given.access_log:
             access_log = AccessLog(given.access_log, loop, combined=given.combined)
-        first_turn = random.randrange(1 << 16)
-        self._proxy = Proxy(loop, table, first_turn=first_turn, access_log=access_log)
+        first_pick = random.randrange(1 << 16)
+        self._proxy = Proxy(loop, table, first_pick=first_pick, access_log=access_log)
 
     def receive(self, payload: bytes) -> None:
         """Take the table, or changes of it."""

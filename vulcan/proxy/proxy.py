@@ -33,13 +33,13 @@ class Proxy:
         loop: asyncio.AbstractEventLoop,
         table: Table,
         *,
-        first_turn: int,
+        first_pick: int,
         access_log: AccessLog | None,
     ) -> None:
         self._now = loop.time
         self._access_log = access_log
         self._sinks = Sinks(loop)
-        self._states = FrontendStates(first_turn, random.random)
+        self._states = FrontendStates(first_pick, random.random)
         self._planner = RequestPlanner(table, self._states)
         self._pools = BackendPools(loop)
         self._context = ForwardContext(

@@ -32,7 +32,7 @@ class Served:
     async def _live(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._end = asyncio.Event()
-        self.proxy = Proxy(self._loop, Table(vulcan_keys.PREFIX), first_turn=0, access_log=None)
+        self.proxy = Proxy(self._loop, Table(vulcan_keys.PREFIX), first_pick=0, access_log=None)
         server = Server(self.proxy, buffered=False)
         sock = listening_socket(("127.0.0.1", 0), socket.SOCK_STREAM)
         await server.listen(sock)

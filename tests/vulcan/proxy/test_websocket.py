@@ -27,7 +27,7 @@ LARGE = 1024 * 1024
 logging.getLogger("websockets").propagate = False
 
 
-class Sockets:
+class WebSocketServer:
     """An echo server; the path selects what else it does.
 
     `heard` holds the path and the close code of every client.
@@ -84,22 +84,22 @@ def chosen(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol |
 
 
 @pytest.fixture(scope="module")
-def sockets() -> Iterator[Sockets]:
-    with Sockets() as running:
+def server() -> Iterator[WebSocketServer]:
+    with WebSocketServer() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def routed(shared: Site, sockets: Sockets) -> Site:
-    shared.server("s", f"http://127.0.0.1:{sockets.port}", HOST)
+def routed(shared: Site, server: WebSocketServer) -> Site:
+    shared.server("s", f"http://127.0.0.1:{server.port}", HOST)
     shared.frontend(HOST, f'Host("{HOST}")', HOST)
     wait_until(lambda: shared.routes(HOST), "routed")
     return shared
 
 
 @pytest.fixture(params=["direct", "through the proxy"])
-def port(request: pytest.FixtureRequest, routed: Site, sockets: Sockets) -> int:
-    return sockets.port if request.param == "direct" else routed.vulcand.port
+def port(request: pytest.FixtureRequest, routed: Site, server: WebSocketServer) -> int:
+    return server.port if request.param == "direct" else routed.vulcand.port
 
 
 Case = Callable[[ClientConnection], Awaitable[object]]
@@ -180,7 +180,7 @@ def test_a_ping_from_the_server_is_answered(port: int):
 
 @pytest.mark.parametrize(("code", "reason"), [(1000, ""), (1001, "going"), (4999, "mine " * 20)])
 def test_the_close_of_a_client_reaches_the_server(
-    port: int, sockets: Sockets, code: int, reason: str
+    port: int, server: WebSocketServer, code: int, reason: str
 ):
     async def case(client: ClientConnection) -> object:
         await client.close(code, reason)
@@ -188,7 +188,7 @@ def test_the_close_of_a_client_reaches_the_server(
 
     path = f"/{port}/{code}"
     assert talk(port, path, case) == (code, reason)
-    wait_until(lambda: sockets.heard.count((path, code, reason)) == 1, "the server heard it")
+    wait_until(lambda: server.heard.count((path, code, reason)) == 1, "the server heard it")
 
 
 def test_the_close_of_a_server_reaches_the_client(port: int):
@@ -209,14 +209,14 @@ def test_the_client_notices_a_server_that_vanishes(port: int):
     assert talk(port, "/cuts", case) == 1006
 
 
-def test_the_server_notices_a_client_that_vanishes(port: int, sockets: Sockets):
+def test_the_server_notices_a_client_that_vanishes(port: int, server: WebSocketServer):
     async def case(client: ClientConnection) -> object:
         client.transport.abort()
         return None
 
     path = f"/{port}/vanishes"
     talk(port, path, case)
-    wait_until(lambda: sockets.heard.count((path, 1006, "")) == 1, "the server saw it")
+    wait_until(lambda: server.heard.count((path, 1006, "")) == 1, "the server saw it")
 
 
 def test_an_invalid_frame_is_passed_on_to_the_server(port: int):
@@ -255,9 +255,9 @@ def test_many_messages_in_flight_are_all_echoed(port: int):
 
 
 def test_websockets_stay_open_when_the_server_key_is_removed(
-    shared: Site, sockets: Sockets, host: str
+    shared: Site, server: WebSocketServer, host: str
 ):
-    shared.server("s", f"http://127.0.0.1:{sockets.port}", host)
+    shared.server("s", f"http://127.0.0.1:{server.port}", host)
     shared.frontend(host, f'Host("{host}")', host)
     wait_until(lambda: shared.routes(host), "routed")
 

@@ -52,9 +52,9 @@ class FrontendState:
 class FrontendStates:
     """The states of all frontends of a worker."""
 
-    def __init__(self, first_turn: int, draw: Callable[[], float]) -> None:
-        """`first_turn` and `draw` are for the load balancers."""
-        self._first_turn = first_turn
+    def __init__(self, first_pick: int, draw: Callable[[], float]) -> None:
+        """`first_pick` and `draw` are for the load balancers."""
+        self._first_pick = first_pick
         self._draw = draw
         self.by_id: dict[str, FrontendState] = {}
         self.unrouted = FrontendCounters()  # of requests without a frontend
@@ -69,7 +69,7 @@ class FrontendStates:
         for name, frontend in table.frontends.items():
             state = states.get(name)
             if state is None:
-                balancer = LoadBalancer(self._first_turn, self._draw)
+                balancer = LoadBalancer(self._first_pick, self._draw)
                 state = states[name] = FrontendState(frontend, balancer)
                 counted += 1
                 if counted > COUNTED_FRONTENDS_MAX:

@@ -8,6 +8,7 @@ not repeat are the imports. `FRESH=1` starts each of them in a fresh interpreter
 
 import atexit
 import contextlib
+import functools
 import gc
 import importlib
 import io
@@ -24,10 +25,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
+PROGRAMS = Path(sys.executable).parent
 PACKAGES = ("coordinator", "daemonkit", "locksmith", "skydns", "confd", "vulcan", "fleet")
 REQUEST_BYTES_MAX = 1 << 20
 _STATUS = struct.Struct("!i")
@@ -35,9 +38,9 @@ _FIRST_FD = 3
 
 
 class Request(NamedTuple):
-    """A program to start: its module, arguments, environment and working directory."""
+    """A program to start: a module or a console script, with what it is given."""
 
-    module: str
+    program: str
     arguments: list[str]
     environment: dict[str, str]
     directory: str
@@ -132,17 +135,32 @@ def start(
     environment: Mapping[str, str],
     directory: str = str(ROOT),
 ) -> ForkedProcess:
-    """Start `[sys.executable, "-m", module, *arguments]` by this process's fork server."""
+    """Start a command that `can_start` accepts by this process's fork server."""
     global _server  # noqa: PLW0603 - one for each test process
     if _server is None:
         _server = ForkServer()
-    request = Request(command[2], list(command[3:]), dict(environment), directory)
-    return _server.start(request, streams)
+    program, *arguments = command if _is_script(command[0]) else command[2:]
+    return _server.start(Request(program, arguments, dict(environment), directory), streams)
 
 
 def can_start(command: Sequence[str]) -> bool:
-    """Return whether a command line is one that a fork server can start."""
-    return list(command[:2]) == [sys.executable, "-m"] and not os.environ.get("FRESH")
+    """Return whether a command line is one that a fork server can start.
+
+    These are `python -m MODULE` and the console scripts of our packages.
+    """
+    is_ours = list(command[:2]) == [sys.executable, "-m"] or _is_script(command[0])
+    return is_ours and not os.environ.get("FRESH")
+
+
+def _is_script(path: str) -> bool:
+    return Path(path).parent == PROGRAMS and Path(path).name in _scripts()
+
+
+@functools.cache
+def _scripts() -> dict[str, metadata.EntryPoint]:
+    """Return our console scripts and where each begins."""
+    found = metadata.entry_points(group="console_scripts")
+    return {each.name: each for each in found if each.module.partition(".")[0] in PACKAGES}
 
 
 def run(
@@ -212,13 +230,15 @@ def _report(pidfd: int, pid: int, status: socket.socket) -> None:
 def _become(streams: Sequence[int]) -> None:
     """Make a fork look like a new process: its own session, standard streams and nothing else."""
     os.setsid()
+    # A shell makes what it runs in the background ignore it, and so would all our programs.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, file in enumerate(streams):
         os.dup2(file, number)
     os.closerange(_FIRST_FD, os.sysconf("SC_OPEN_MAX"))
 
 
 def _run(request: Request) -> None:
-    """Run the module as `python -m` does."""
+    """Run the module as `python -m` does, or the console script as its wrapper does."""
     os.environ.clear()
     os.environ.update(request.environment)
     time.tzset()
@@ -227,11 +247,14 @@ def _run(request: Request) -> None:
     sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8")
     sys.stdout = _writer(1, "strict")
     sys.stderr = _writer(2, "backslashreplace")
-    sys.argv = [request.module, *request.arguments]
+    sys.argv = [request.program, *request.arguments]
+    is_script = _is_script(request.program)
     # vulcand starts its successor with this command line.
-    sys.orig_argv = [sys.executable, "-m", request.module, *request.arguments]
-    sys.modules.pop(request.module, None)  # runpy warns of a module that is imported already
-    runpy.run_module(request.module, run_name="__main__", alter_sys=True)
+    sys.orig_argv = [sys.executable, *([] if is_script else ["-m"]), *sys.argv]
+    if is_script:
+        sys.exit(_scripts()[Path(request.program).name].load()())
+    sys.modules.pop(request.program, None)  # runpy warns of a module that is imported already
+    runpy.run_module(request.program, run_name="__main__", alter_sys=True)
 
 
 def _writer(file: int, errors: str) -> io.TextIOWrapper:

@@ -105,7 +105,7 @@ def isolated(script: str, directory: Path, timeout_s: float) -> subprocess.Compl
         pytest.skip("a network of its own, with every port free, needs root")
     isolate = [require("unshare"), "--net", "--mount", "--pid", "--mount-proc"]
     isolate += ["--fork", "--kill-child"]
-    programs = Path(sys.executable).parent
+    programs = fork_server.PROGRAMS
     steps = ["set -eu"]
     for needed in (ROOT, programs.parent):
         if needed.is_relative_to("/tmp"):
@@ -217,6 +217,11 @@ def run(
 def python(module: str, *arguments: str) -> list[str]:
     """Return the command line that runs one of our modules."""
     return [sys.executable, "-m", module, *arguments]
+
+
+def script(name: str, *arguments: str) -> list[str]:
+    """Return the command line of one of our console scripts."""
+    return [str(fork_server.PROGRAMS / name), *arguments]
 
 
 class Etcd(Running):

@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from rig.processes import Coordinator, Running, answers, free_port, python, wait_until
+from rig.processes import Coordinator, Running, answers, free_port, python, run, wait_until
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _connections: list[http.client.HTTPConnection] = []
@@ -221,16 +221,9 @@ def test_sigterm_ends_watches_and_the_process(tmp_path: Path) -> None:
 
 def test_a_second_process_on_a_data_directory_is_refused(tmp_path: Path) -> None:
     with Coordinator(tmp_path) as running:
-        second = subprocess.run(
-            [
-                *python("coordinator", "--data-dir", str(tmp_path / "coordinator")),
-                *("--status-addr", "", "--listen-client-urls", f"http://127.0.0.1:{free_port()}"),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
+        command = python("coordinator", "--data-dir", str(tmp_path / "coordinator"))
+        command += ["--status-addr", "", "--listen-client-urls", f"http://127.0.0.1:{free_port()}"]
+        second = run(command)
         assert second.returncode == 1
         assert f"in use by process {running.process.pid}" in second.stderr
         assert "Traceback" not in second.stderr
@@ -251,13 +244,7 @@ def test_a_second_process_on_a_data_directory_is_refused(tmp_path: Path) -> None
 def test_wrong_use_names_the_option_and_exits_2(
     tmp_path: Path, arguments: list[str], said: str
 ) -> None:
-    done = subprocess.run(
-        python("coordinator", "--data-dir", str(tmp_path / "d"), *arguments),
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    done = run(python("coordinator", "--data-dir", str(tmp_path / "d"), *arguments))
     assert done.returncode == 2
     assert said in done.stderr
     assert not (tmp_path / "d").exists()
@@ -324,10 +311,6 @@ def test_tls_asks_for_a_client_certificate_and_sighup_loads_a_new_one(tmp_path: 
         certificate(tmp_path, "server")
         running.process.send_signal(1)
         running.wait_for(lambda: run(shown).stdout == '{"health":"true"}', "the new certificate")
-
-
-def run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
 
 
 def certificate(directory: Path, name: str) -> None:

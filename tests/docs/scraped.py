@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -18,7 +17,7 @@ from fleet.core.model import Facts
 from fleet.settings import AgentSettings
 from rig.cluster import Cluster, Place, place
 from rig.memory_systemd import MemorySystemd
-from rig.processes import Running, answers, free_port, wait_until
+from rig.processes import Running, answers, free_port, script, wait_until
 
 _FAMILY = re.compile(
     r"^# HELP (?P<name>\S+) (?P<help>.*)\n# TYPE \S+ (?P<kind>\w+)\n(?P<samples>(?:[^#\n].*\n)*)",
@@ -77,12 +76,12 @@ def _daemons(directory: Path, stack: ExitStack) -> Iterator[tuple[str, str]]:
     (directory / "conf.d/a.toml").write_text(resource)
     state = ["--state-dir", str(directory / "state")]
     started = {
-        "locksmithd": _program("locksmithd", "--strategy", "off", *state),
-        "locksmith-fleetlock": _program("locksmith-fleetlock", "--listen", lock_address),
-        "skydns": _program("skydns", "--addr", f"127.0.0.1:{dns}", *state),
-        "confd": _program("confd", "--confdir", str(directory), "--watch", *state),
-        "vulcand": _program("vulcand", "--port", str(site), "--api-port", str(free_port()), *state),
-        "fleetd --scheduler": _program("fleetd", "--scheduler", *state),
+        "locksmithd": script("locksmithd", "--strategy", "off", *state),
+        "locksmith-fleetlock": script("locksmith-fleetlock", "--listen", lock_address),
+        "skydns": script("skydns", "--addr", f"127.0.0.1:{dns}", *state),
+        "confd": script("confd", "--confdir", str(directory), "--watch", *state),
+        "vulcand": script("vulcand", "--port", str(site), "--api-port", str(free_port()), *state),
+        "fleetd --scheduler": script("fleetd", "--scheduler", *state),
     }
     urls = {}
     for name, command in started.items():
@@ -100,10 +99,6 @@ def _daemons(directory: Path, stack: ExitStack) -> Iterator[tuple[str, str]]:
     for name, sample in LATE.items():
         wait_until(lambda name=name, sample=sample: sample in _text(urls[name]), sample)
     yield from urls.items()
-
-
-def _program(name: str, *arguments: str) -> list[str]:
-    return [str(Path(sys.executable).parent / name), *arguments]
 
 
 def _text(url: str, path: str = "/metrics") -> str:

@@ -13,6 +13,7 @@ if wish == "facts":
         json.dumps(
             {
                 "arguments": sys.argv[1:],
+                "command": sys.orig_argv,
                 "name": __name__,
                 # An interpreter in the C locale sets LC_CTYPE. (PEP 538)
                 "environment": sorted(set(os.environ.items()) - {("LC_CTYPE", "C.UTF-8")}),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rig import fork_server
-from rig.processes import ROOT, Running, python
+from rig.processes import ROOT, Running, python, run, script
 
 CHILD = "tests.rig.child"
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "TZ": "UTC", "GREETING": "hi"}
@@ -41,6 +41,13 @@ def test_its_output_and_exit_code_are_those_of_a_fresh_interpreter(wish: str) ->
     assert forked.stderr.splitlines()[-1:] == fresh.stderr.splitlines()[-1:]
 
 
+def test_a_console_script_runs_as_its_module_does() -> None:
+    by_script = run(script("skydnsctl", "--help"), NO_COLOR="1")
+    by_module = run(python("skydns.ctl", "--help"), NO_COLOR="1")
+    assert by_script.returncode == 0, by_script.stderr
+    assert by_script.stdout == by_module.stdout
+
+
 def test_a_signal_ends_it_and_its_exit_code_says_so(tmp_path: Path) -> None:
     with Running(python(CHILD, "sleep"), tmp_path / "log") as running:
         assert isinstance(running.process, fork_server.ForkedProcess) or os.environ.get("FRESH")
@@ -61,3 +68,4 @@ def test_only_our_modules_are_started_so() -> None:
         os.environ.get("FRESH")
     )
     assert not fork_server.can_start(["etcd"])
+    assert not fork_server.can_start(script("pytest"))

@@ -7,7 +7,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from websockets.sync.client import connect as websocket
 from websockets.sync.server import serve
 
-from rig.processes import Coordinator, free_port, wait_until
+from rig.processes import Coordinator, free_port, run, script, wait_until
 from rig.vulcan_certificates import make_pair
 from rig.vulcan_site import Client, Origin, Site, Vulcand, respond_text, site
 from vulcan.core.config.secretbox import SealKeys
@@ -202,9 +201,7 @@ def gone(pid: int) -> bool:
 
 
 def vctl(live: Site, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from vulcan.ctl.app import main; main()", *arguments]
-    command += ["--vulcan", f"http://127.0.0.1:{live.vulcand.api_port}"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return run(script("vctl", *arguments, "--vulcan", f"http://127.0.0.1:{live.vulcand.api_port}"))
 
 
 def test_vctl_writes_shows_explains_and_removes_objects(live: Site, host: str):

@@ -2,13 +2,12 @@
 
 import json
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rig.processes import ROOT, python
+from rig.processes import python, run
 
 NEW = {"content": "v=new", "mode": 0o640}
 OLD = {"content": "old", "mode": 0o604}
@@ -20,14 +19,8 @@ STEPS_MIN = 40
 @pytest.fixture(scope="module")
 def rounds(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     directory = tmp_path_factory.mktemp("killed")
-    done = subprocess.run(
-        python("tests.confd.apply.crash_injection", str(directory)),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=True,
-    )
+    done = run(python("tests.confd.apply.crash_injection", str(directory)), timeout_s=100)
+    assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

@@ -1,9 +1,8 @@
 """What every Store does: reads, writes, conditions and their errors."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -23,7 +22,7 @@ from coordinator.client import (
     WithValue,
     connect,
 )
-from rig.processes import LONG, ROOT, wait_until
+from rig.processes import LONG, Running, python, wait_until
 from tests.coordinator.client.cas_contender import increment
 from tests.coordinator.client.faulty_network import FaultyLink
 from tests.coordinator.client.stores_under_test import StoreUnderTest, fill
@@ -424,12 +423,15 @@ def test_eight_threads_that_swap_lose_no_increment(
 
 
 @pytest.mark.timeout(400)
-def test_sixteen_processes_that_swap_lose_no_increment(served: StoreUnderTest) -> None:
+def test_sixteen_processes_that_swap_lose_no_increment(
+    served: StoreUnderTest, tmp_path: Path
+) -> None:
     served.store.put(served.key("count"), "0")
-    command = [sys.executable, "-m", "tests.coordinator.client.cas_contender"]
-    command += [served.url, served.key("count"), str(PROCESS_INCREMENTS)]
-    contenders = [subprocess.Popen(command, cwd=ROOT) for _ in range(PROCESSES)]
-    assert [contender.wait(350) for contender in contenders] == [0] * PROCESSES
+    contender = "tests.coordinator.client.cas_contender"
+    command = python(contender, served.url, served.key("count"), str(PROCESS_INCREMENTS))
+    contenders = [Running(command, tmp_path / str(number)) for number in range(PROCESSES)]
+    codes = [contender.process.wait(350) for contender in contenders]
+    assert codes == [0] * PROCESSES, [contender.tail() for contender in contenders]
     assert served.store.get(served.key("count")).value == str(PROCESSES * PROCESS_INCREMENTS)
 
 

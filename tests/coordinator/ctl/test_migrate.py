@@ -15,7 +15,7 @@ import pytest
 from coordinator.client import DetectedStore, KeyNotFound, Listing, Store, connect
 from coordinator.core.ctl.migration_plan import is_same_expiry
 from coordinator.ctl.migration import Migration, NotIdentical, StorePair
-from rig.processes import ROOT, Coordinator, Etcd, Etcd3, Running, python, wait_until
+from rig.processes import Coordinator, Etcd, Etcd3, Running, python, run, wait_until
 
 KINDS = {"etcd": Etcd, "etcd3": Etcd3, "coordinator": Coordinator}
 WAYS = [("coordinator", "etcd3"), ("etcd", "etcd3"), ("etcd3", "coordinator"), ("etcd", "etcd")]
@@ -39,9 +39,7 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
 
 def ctl(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = python("coordinator.ctl", "migrate", *arguments)
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
-    )
+    return run(command, timeout_s=100)
 
 
 def values(store: Store, prefix: str = "/") -> dict[str, str]:

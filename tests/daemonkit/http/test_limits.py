@@ -1,9 +1,6 @@
 """What one client may cost, and how it is told."""
 
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +9,7 @@ import pytest
 from daemonkit.core import framing
 from daemonkit.http import server
 from daemonkit.http.server import Exchange, Limits
-from rig.processes import ROOT, wait_until
+from rig.processes import python, run, wait_until
 from tests.daemonkit.http.live_server import OK, Echo, Live, get, post, reply
 
 TIGHT = Limits(
@@ -299,13 +296,5 @@ def test_a_refusal_arrives_although_the_client_sends_on(live: Live) -> None:
 
 
 def test_a_server_out_of_descriptors_serves_on_and_recovers(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.daemonkit.http.starved_server"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run(python("tests.daemonkit.http.starved_server"))
     assert done.returncode == 0, done.stderr

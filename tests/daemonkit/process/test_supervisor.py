@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from rig.processes import ROOT, Running, python, wait_until
+from rig.processes import Running, python, run, wait_until
 from tests.daemonkit.http.live_server import Client, get, post
 from tests.daemonkit.process.supervising_daemon import Plan
 
@@ -342,13 +341,6 @@ def test_who_has_nothing_to_do_does_nothing(daemon: Callable[..., SupervisingDae
 
 
 def test_a_worker_is_not_started_by_hand() -> None:
-    done = subprocess.run(
-        python("tests.daemonkit.process.counting_worker"),
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run(python("tests.daemonkit.process.counting_worker"))
     assert done.returncode == 2
     assert "started by its daemon" in done.stderr

@@ -49,7 +49,7 @@ Wait = Annotated[
         "--wait",
         metavar="MIN[:MAX]",
         callback=_wait,
-        help="How long keys must be quiet before a change is rendered, and at most how long.",
+        help="Wait until keys have not changed for MIN, but at most MAX, before rendering.",
     ),
 ]
 Onetime = Annotated[bool, typer.Option("--onetime", help="Process every resource once and exit.")]

@@ -67,7 +67,7 @@ Identity = Annotated[
         "--identity",
         metavar="TEXT",
         show_default="this host's name",
-        help="Text for id.server and NSID; empty to tell nothing.",
+        help="Text to send for id.server and NSID; empty to send none.",
     ),
 ]
 Nameservers = Annotated[
@@ -90,7 +90,9 @@ Ndots = Annotated[
 AllowQuery = Annotated[
     str,
     typer.Option(
-        "--allow-query", metavar="NETWORK,...", help="Networks that are answered; empty for all."
+        "--allow-query",
+        metavar="NETWORK,...",
+        help="Networks whose queries are answered; empty for all.",
     ),
 ]
 AllowRecursion = Annotated[
@@ -108,7 +110,7 @@ RateLimit = Annotated[
         metavar="N",
         min=0,
         max=1_000_000,
-        help="Equal answers a second to one network over UDP; 0 for no limit.",
+        help="Limit of equal answers a second to one network over UDP; 0 for none.",
     ),
 ]
 LameDuck = Annotated[
@@ -118,7 +120,7 @@ LameDuck = Annotated[
         metavar="SECONDS",
         min=0.0,
         max=60.0,
-        help="How long to answer after /ready says no.",
+        help="How long to keep answering after /ready fails, before exit.",
     ),
 ]
 

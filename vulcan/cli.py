@@ -53,7 +53,7 @@ AccessLog = Annotated[
     typer.Option(
         "--access-log",
         metavar="FILE",
-        help="File for one line for each request; - is standard output.",
+        help="File to log requests to, one per line; - is standard output.",
     ),
 ]
 AccessLogFormat = Annotated[

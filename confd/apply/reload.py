@@ -96,10 +96,10 @@ class Reloader:
         self, unit: list[Destinations], error: str, results: Mapping[str, Result]
     ) -> dict[str, Result]:
         if all(each.resource.restore for each in unit) and self._restore(unit):
-            error += "; the file before is back"
+            error += "; the previous file is restored"
             for command in self._due(unit):
                 if again := self._run(command):
-                    error += f", and with it: {again}"
+                    error += f", and reload_cmd failed with it too: {again}"
         else:
             self.ledger.release(unit[0].resource.unit)
         found = {}

@@ -16,7 +16,7 @@ def convert(path: GoTemplate) -> None:
 
     Lines that must be converted by hand are listed on stderr.
 
-    Exit codes: 0 everything was converted, 1 some lines need a hand.
+    Exit codes: 0 everything was converted, 1 some lines must be converted by hand.
     """
     from confd.core.templates.go_converter import converted
     from confd.settings import EXIT_FAILED

@@ -41,6 +41,7 @@ Source = Annotated[
 StateDirectory = Annotated[
     Path | None,
     typer.Option(
-        "--state-dir", help="Directory that keeps owed reloads and the last keys across restarts."
+        "--state-dir",
+        help="Directory that keeps pending reloads and the last keys across restarts.",
     ),
 ]

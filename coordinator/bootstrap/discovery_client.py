@@ -74,7 +74,7 @@ class _TokenDirectory:
         answer = self._call("GET", "/_config/size")
         if answer.status_code != _OK:
             raise DiscoveryError(
-                f"{self._url}: no size there; make a token with a GET of /new?size=N"
+                f"{self._url}: there is no size; create a token with GET /new?size=N"
             )
         text = msgspec.json.decode(answer.content, type=RegistryResponse).node.value
         if not text.isdigit() or int(text) < 1:
@@ -117,7 +117,7 @@ class _TokenDirectory:
                     return answer
                 reason = answer.text.strip()
             time.sleep(RETRY_S * min(2**attempt, 16))
-        raise DiscoveryError(f"{self._url} cannot be asked: {reason}")
+        raise DiscoveryError(f"{self._url} cannot be reached: {reason}")
 
 
 def _name(node: RegistryNode) -> str:

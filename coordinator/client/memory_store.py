@@ -205,7 +205,7 @@ def _compared(entry: Entry, when: AtIndex | WithValue) -> Entry:
         case _:
             assert_never(when)
     if not holds:
-        raise CompareFailed(f"{entry.key} has index {entry.modified}, and {when} was asked")
+        raise CompareFailed(f"{entry.key} has index {entry.modified}, but the condition is {when}")
     return entry
 
 

@@ -129,7 +129,7 @@ class ApiClient:
         try:
             yield from response.chunks()
         except EndpointFailed as failure:
-            reasons = [f"the answer was cut: {failure}"]
+            reasons = [f"the response was cut short: {failure}"]
             raise ClusterUnreachable(reasons, connection=False) from failure
 
     def get(self, url: str) -> bytes:

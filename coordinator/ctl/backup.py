@@ -19,7 +19,7 @@ Gap = Annotated[
         "--index-gap",
         min=0,
         metavar="N",
-        help="How far indexes jump. Must exceed the changes made after the kept state.",
+        help="How far indexes jump. Must exceed the number of changes since the kept state.",
     ),
 ]
 # More changes than a cluster makes between a backup and its loss: a quarter of an hour at 1,000 a
@@ -41,7 +41,7 @@ def save(
     *,
     without_quorum: Annotated[
         bool,
-        typer.Option("--without-quorum", help="Save the state of one member, which may be old."),
+        typer.Option("--without-quorum", help="Save the state of one member, even if outdated."),
     ] = False,
 ) -> None:
     """Write all keys of the running cluster to FILE."""
@@ -91,7 +91,7 @@ def recover(
     initial_advertise_peer_urls: PeerUrls = "",
     index_gap: Gap = INDEX_GAP,
 ) -> None:
-    """Make a stopped member a cluster of its own, after a majority is lost for ever.
+    """Make a stopped member a cluster of its own, after a majority is lost permanently.
 
     Without --keep-index, print what would be kept and which members given up, and change nothing.
     """

@@ -89,7 +89,7 @@ def look(context: typer.Context, data_dir: Path) -> None:
         survivor = disaster_recovery.look(data_dir)
     invocation(context).print_state(survivor.facts())
     typer.echo(
-        "Nothing was changed. If the other members are lost for ever and none of them has a higher "
+        "Nothing was changed. If the other members are lost permanently and none has a higher "
         f"log_index, recover here: --keep-index {survivor.loaded.index}",
         err=True,
     )

@@ -46,7 +46,7 @@ def add(context: typer.Context, words: NameUrl = None) -> None:
 
 @app.command("remove", cls=GoCommand)
 def remove(context: typer.Context, words: MemberId = None) -> None:
-    """Remove a member for ever. Its process ends."""
+    """Remove a member permanently. Its process exits."""
     if words is None or len(words) != 1:
         fail("Provide a single member ID", BAD_ARGUMENTS)
     _commands(context).remove(*words)

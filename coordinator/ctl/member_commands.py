@@ -66,7 +66,7 @@ class MemberCommands:
         typer.echo('ETCD_INITIAL_CLUSTER_STATE="existing"')
 
     def remove(self, member: str) -> None:
-        """Remove a member for ever."""
+        """Remove a member permanently."""
         client = self._invocation.client()
         _require(client, member)
         _change(client, "DELETE", f"{MEMBERS}/{member}")

@@ -15,15 +15,18 @@ def samples(telemetry: Telemetry) -> Iterable[Sample]:
     diverged = bool(replica.availability.diverged)
     gauges = {
         "etcd_server_has_leader": ("Whether a leader is known.", int(bool(node.leader))),
-        "etcd_server_is_leader": ("Whether this member leads.", int(node.leading is not None)),
+        "etcd_server_is_leader": (
+            "Whether this member is the leader.",
+            int(node.leading is not None),
+        ),
         "etcd_server_proposals_pending": (
-            "Committed and not applied.",
+            "Log entries that are not committed yet.",
             node.log.last - node.log.committed,
         ),
-        "etcd_network_active_peers": ("Open links to members.", len(transport.connected())),
+        "etcd_network_active_peers": ("Open connections to members.", len(transport.connected())),
         "etcd_debugging_store_watchers": ("Open watches.", len(keyspace.hub)),
-        "coordinator_raft_term": ("The term.", node.term),
-        "coordinator_diverged": ("Whether the state differs.", int(diverged)),
+        "coordinator_raft_term": ("Raft term.", node.term),
+        "coordinator_diverged": ("Whether this member's state differs.", int(diverged)),
         "coordinator_store_index": ("Index of the last change.", keyspace.index),
         "coordinator_store_keys": ("Files and directories.", len(keyspace.tree.nodes) - 1),
         "coordinator_history_oldest_index": ("Oldest watchable index.", keyspace.history.first),
@@ -32,9 +35,9 @@ def samples(telemetry: Telemetry) -> Iterable[Sample]:
     counters = {
         "etcd_server_proposals_committed_total": ("Committed entries.", node.log.committed),
         "etcd_server_proposals_applied_total": ("Applied entries.", node.log.applied),
-        "etcd_network_peer_sent_bytes_total": ("Bytes to members.", transport.sent_bytes),
-        "coordinator_fsyncs_total": ("Batches synced to the log.", loop.fsyncs),
-        "coordinator_fsync_seconds_total": ("Time in those syncs.", loop.fsync_s),
+        "etcd_network_peer_sent_bytes_total": ("Bytes sent to members.", transport.sent_bytes),
+        "coordinator_fsyncs_total": ("Syncs of the log to disk.", loop.fsyncs),
+        "coordinator_fsync_seconds_total": ("Time spent in these syncs.", loop.fsync_s),
     }
     for name, (about, value) in gauges.items():
         yield Sample(name, "gauge", about, value)
@@ -51,7 +54,10 @@ def samples(telemetry: Telemetry) -> Iterable[Sample]:
 
 
 def _round_trips(member: str, latency: PeerLatency) -> Iterator[Sample]:
-    name, about = "etcd_network_peer_round_trip_time_seconds", "From a heartbeat to its answer."
+    name, about = (
+        "etcd_network_peer_round_trip_time_seconds",
+        "Time from a heartbeat to its response.",
+    )
     for edge_s, count in latency.below():
         labels = {"To": member, "le": "+Inf" if edge_s == math.inf else f"{edge_s:g}"}
         yield Sample(f"{name}_bucket", "histogram", about, count, labels)

@@ -88,7 +88,7 @@ class BackupSchedule:
             child.kill()
             raise
         if code == errno.EBADMSG:
-            return "what was written reads back otherwise"
+            return "the backup differs from what was written"
         if code:
             return why(code)
         self._last_s = time.time()

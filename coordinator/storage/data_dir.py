@@ -169,7 +169,7 @@ class DataDir:
     def _open(self, fresh: WalMetadata) -> RecoveredState:
         files = self._files
         if not self.has_log and UNFINISHED in files.names(self._directory):
-            finding = "no log, and a restore or a recovery that was cut short"
+            finding = "no log: a restore or a recovery was cut short"
             raise DamagedLog(str(self._directory / UNFINISHED), 0, finding, FINISH)
         for directory in (self._wal.parent, self._wal, self._snap):
             files.make_directory(directory)

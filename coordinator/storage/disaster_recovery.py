@@ -98,8 +98,8 @@ def recover(
         survivor = _look(directory)
         if survivor.loaded.index != keep_index:
             raise CannotRecover(
-                f"--keep-index is {keep_index} and the index here is {survivor.loaded.index}: "
-                "run the command without --keep-index again"
+                f"--keep-index is {keep_index}, but the index here is {survivor.loaded.index}: "
+                "run the command again without --keep-index"
             )
         urls = peer_urls or _own_urls(survivor)
         member = member_id(urls, secrets.token_hex(_TOKEN_BYTES))

@@ -30,7 +30,7 @@ def set_aside(files: FileSystem, directory: Path, choice: SnapshotChoice) -> Ite
         path = Path(refused.path)
         if path.name in present:
             files.rename(path, path.with_suffix(".snap.broken"))
-        yield Repair(path, refused.offset, f"passed over: {refused.finding}")
+        yield Repair(path, refused.offset, f"skipped: {refused.finding}")
 
 
 def mend(

@@ -56,5 +56,5 @@ def add(  # noqa: PLR0913 - typer reads options from parameters
 
 
 def remove(context: typer.Context, fqdn: Fqdn) -> None:
-    """Remove a service. Its instances run on."""
+    """Remove a service. Its instances keep running."""
     invocation(context).registry.remove_service(fqdn)

@@ -123,7 +123,7 @@ def list_units(
     context: typer.Context,
     *,
     fields: Annotated[
-        str, typer.Option("--fields", help=f"Columns, of {','.join(UNIT_FIELDS)}.")
+        str, typer.Option("--fields", help=f"Columns to print, from {','.join(UNIT_FIELDS)}.")
     ] = "unit,machine,active,sub",
     full: Full = False,
     no_legend: NoLegend = False,
@@ -140,7 +140,7 @@ def list_unit_files(
     context: typer.Context,
     *,
     fields: Annotated[
-        str, typer.Option("--fields", help=f"Columns, of {','.join(FILE_FIELDS)}.")
+        str, typer.Option("--fields", help=f"Columns to print, from {','.join(FILE_FIELDS)}.")
     ] = "unit,hash,dstate,state,target",
     full: Full = False,
     no_legend: NoLegend = False,
@@ -157,7 +157,7 @@ def list_machines(
     context: typer.Context,
     *,
     fields: Annotated[
-        str, typer.Option("--fields", help=f"Columns, of {','.join(MACHINE_FIELDS)}.")
+        str, typer.Option("--fields", help=f"Columns to print, from {','.join(MACHINE_FIELDS)}.")
     ] = "machine,ip,metadata",
     full: Full = False,
     no_legend: NoLegend = False,

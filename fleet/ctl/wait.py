@@ -27,8 +27,8 @@ def wait_for_jobs(ctl: Invocation, names: list[str], timeout_s: float) -> None:
             if time.monotonic() >= end_s:
                 waiting = [desired.record.name for desired in pending]
                 raise Refused(
-                    f"{', '.join(waiting)}: not finished after {timeout_s:g} s. The fleet goes on: "
-                    f"`fleetctl status {waiting[0]}` shows how far it is"
+                    f"{', '.join(waiting)}: not finished after {timeout_s:g} s. The fleet "
+                    f"continues: `fleetctl status {waiting[0]}` shows its progress"
                 )
             wait_for_change()
 

@@ -38,7 +38,7 @@ def of_group(state: GroupState, machine_id: str) -> Iterator[Sample]:
         ("semaphore_available", "Free slots; negative after max was lowered.", found.free),
         ("semaphore_holders", "Holders of a slot.", len(holders)),
         ("semaphore_holders_unknown", "Holders without a record.", unknown),
-        ("semaphore_drift", "Stored number of free slots, less the real one.", found.drift),
+        ("semaphore_drift", "Stored number of free slots minus the real number.", found.drift),
         ("semaphore_corrupt", "1 if the key does not hold a semaphore.", bool(state.corrupt)),
         ("semaphore_held", "1 if this host holds a slot.", mine),
         ("hosts", "Hosts of the group whose locksmithd is alive.", len(state.hosts)),

@@ -35,7 +35,7 @@ def responder_samples(responder: Responder) -> Iterable[Sample]:
         ("truncated", counts.truncated, "Answers that were too long for their packet."),
         ("unanswered", counts.unanswered, "Packets that are not a query and get no reply."),
         ("faults", counts.faults, "Questions that failed because of a bug in skydns."),
-        ("prohibited", counts.prohibited, "Packets from clients that may not ask."),
+        ("prohibited", counts.prohibited, "Packets from clients that are not allowed to ask."),
         ("limited", counts.limited, "Replies over the rate limit."),
     )
     for name, value, text in totals:
@@ -55,7 +55,7 @@ def upstream_samples(upstream: UpstreamClient) -> Iterable[Sample]:
     totals = (
         ("asked", counts.asked, "Questions sent to other servers."),
         ("failed", counts.failed, "Questions that other servers did not answer."),
-        ("forged", counts.forged, "Packets from upstream that answer no question."),
+        ("forged", counts.forged, "Packets from other servers that match no question."),
         ("turned_away", counts.rejected, "Queries refused because too many were in flight."),
     )
     for name, value, text in totals:
@@ -76,7 +76,7 @@ def server_samples(udp: Iterable[UdpServer], tcp: Iterable[TcpServer]) -> Iterab
     rejected = sum(server.counts.rejected for server in tcp)
     timed_out = sum(server.counts.timed_out for server in tcp)
     totals = (
-        ("udp_unsent", unsent, "Replies that the kernel did not take."),
+        ("udp_unsent", unsent, "Replies that the kernel did not accept."),
         ("tcp_opened", opened, "TCP connections accepted."),
         ("tcp_turned_away", rejected, "TCP connections closed because there were too many."),
         ("tcp_timed_out", timed_out, "TCP connections closed as idle, slow or not read."),

@@ -68,7 +68,7 @@ def test_without_keep_index_recover_changes_nothing(disaster: Disaster) -> None:
     assert f"--keep-index {facts['index']}" in got.err
     wrong = recover(place, "--keep-index", str(facts["index"] + 1))
     assert wrong.code == 1
-    assert "look again" in wrong.err
+    assert "again without --keep-index" in wrong.err
     after = {path: path.stat().st_mtime_ns for path in place.data.rglob("*") if path.is_file()}
     lock = place.data / "lock"
     assert {**after, lock: 0} == {**before, lock: 0}

@@ -274,7 +274,7 @@ def test_a_wrong_token_is_reported(tmp_path: Path) -> None:
         cluster = Cluster(tmp_path, places=[lost])
         running = cluster.begin(lost)
         assert running.process.wait(15) == 1
-        assert "no size there; make a token with a GET of /new?size=N" in running.tail()
+        assert "there is no size; create a token with GET /new?size=N" in running.tail()
 
 
 def test_new_members_find_each_other_by_dns(tmp_path: Path) -> None:

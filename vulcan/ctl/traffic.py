@@ -17,7 +17,7 @@ _TRAFFIC = ("R/sec", "50ile[ms]", "95ile[ms]", "99ile[ms]", "Status codes %", "N
 def explain(
     context: typer.Context,
     method: Annotated[str, typer.Argument(help="The method, such as GET.")],
-    url: Annotated[str, typer.Argument(help="The URL as a client asks for it.")],
+    url: Annotated[str, typer.Argument(help="The URL as a client requests it.")],
     *,
     header: Annotated[
         list[str] | None, typer.Option("--header", "-H", help="'Name: value'. Repeatable.")

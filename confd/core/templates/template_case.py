@@ -111,7 +111,7 @@ def _difference(expected: str, text: str) -> str:
     lines = difflib.unified_diff(
         expected.splitlines(), text.splitlines(), "expected", "rendered", lineterm=""
     )
-    return "\n".join(lines) or "the line ends differ"
+    return "\n".join(lines) or "the line endings differ"
 
 
 def summary(failures: Mapping[str, str]) -> str:

@@ -97,7 +97,7 @@ class V2Response(msgspec.Struct, frozen=True, rename="camel"):
             case "delete" | "expire" | "compareAndDelete":
                 event = Event(self.node.modified_index, self.node.key, None)
             case _:
-                raise errors.HistoryCleared(f"event {self.action!r} is unknown here: list again")
+                raise errors.HistoryCleared(f"event {self.action!r} is unknown: list again")
         return _scoped(event, prefix, hidden=hidden)
 
 

@@ -114,7 +114,7 @@ def refusal(key: str, response: TxnResponse, when: PutCondition | None) -> error
         found = at.kvs[0]
         shown = found.value[:80].decode(errors="replace")
         return errors.CompareFailed(
-            f"{key} has index {found.mod_revision} and value {shown!r}, and {when} was asked"
+            f"{key} has index {found.mod_revision} and value {shown!r}, but the condition is {when}"
         )
     return not_found(key, response) if not at.kvs or under.kvs or above.kvs else _raced(key)
 

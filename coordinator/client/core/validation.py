@@ -33,6 +33,6 @@ def checked_condition(when: PutCondition | None, key: str) -> None:
             # A server takes index 0 for no condition.
             raise BadRequest(f"index {modified} as a condition for {key}: indexes begin with 1")
         case WithValue(value):
-            checked_text(value, f"value asked of {key}")
+            checked_text(value, f"expected value of {key}")
         case _:
             pass

@@ -42,7 +42,7 @@ class ConnectionPool:
             connection.connect()
         except TimeoutError as error:
             raise EndpointFailed(
-                f"takes no connection within {CONNECT_S:g} s", seen=False, answered=False
+                f"did not accept a connection within {CONNECT_S:g} s", seen=False, answered=False
             ) from error
         except (OSError, UnicodeError) as error:
             reason = f"fails: {error_text(error)}"

@@ -168,7 +168,9 @@ def decode(body: bytes) -> v2_responses.V2Response:
     try:
         return v2_responses.decode(body)
     except MalformedResponse as error:
-        raise EndpointFailed(f"answers what is not the v2 API: {error}", seen=True) from error
+        raise EndpointFailed(
+            f"sent a response that is not of the v2 API: {error}", seen=True
+        ) from error
 
 
 def cluster_of(response: OpenResponse) -> str:

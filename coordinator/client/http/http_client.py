@@ -18,7 +18,7 @@ from coordinator.client.http.tls_files import Tls
 
 # A v2 server gives up a write after 5 s and two election timeouts: 7 s unless configured.
 ANSWER_S = 10.0
-NO_V2_API = "serves no v2 API: start etcd (2.1 to 3.5) with --enable-v2, or ask it by the v3 API"
+NO_V2_API = "serves no v2 API: start etcd (2.1 to 3.5) with --enable-v2, or use its v3 API"
 CHUNK_BYTES_MAX = 2**20
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _FORM = "application/x-www-form-urlencoded"
@@ -155,7 +155,7 @@ def _failures() -> Iterator[None]:
     try:
         yield
     except TimeoutError as error:
-        reason = "takes the request and does not answer in time"
+        reason = "accepted the request but did not answer in time"
         raise EndpointSilent(reason, seen=True, answered=False) from error
     except (OSError, HTTPException) as error:
         reason = f"fails: {error_text(error)}"

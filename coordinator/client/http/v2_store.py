@@ -76,7 +76,9 @@ class HttpStore:
         if reply.response.error_code:
             raise reply.response.error(f"list {prefix}")
         if reply.index is None:
-            raise Unavailable(f"list {prefix}: the response has lost its X-Etcd-Index on the way")
+            raise Unavailable(
+                f"list {prefix}: the response lost its X-Etcd-Index header on the way"
+            )
         # Sorted by path segment already, which is nearly the order of whole keys.
         entries = sorted(reply.response.node.files(), key=lambda entry: entry.key)
         return Listing(reply.cluster, reply.index, tuple(entries))

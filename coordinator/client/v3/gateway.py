@@ -99,7 +99,7 @@ class Gateway:
         if v3_responses.NO_AUTH in error.message:
             return ""
         if error.is_endpoint_failure():
-            raise EndpointFailed(f"gives no token: {error.message}", seen=False)
+            raise EndpointFailed(f"refused a token: {error.message}", seen=False)
         raise Unauthorized(f"{endpoint}: {error.message}")
 
 
@@ -108,7 +108,9 @@ def _decoded(response: OpenResponse, form: type[T]) -> T:
     try:
         return v3_responses.decode(body, form)
     except MalformedResponse as error:
-        raise EndpointFailed(f"answers what is not the v3 API: {error}", seen=True) from error
+        raise EndpointFailed(
+            f"sent a response that is not of the v3 API: {error}", seen=True
+        ) from error
 
 
 def _error(response: OpenResponse) -> v3_responses.GatewayError:

@@ -150,7 +150,9 @@ def _messages(response: OpenResponse) -> Iterator[v3_responses.WatchResponse]:
                 v3_responses.decode(text, v3_responses.WatchLine) for text in lines.feed(chunk)
             ]
         except MalformedResponse as error:
-            raise EndpointFailed(f"answers what is not the v3 API: {error}", seen=True) from error
+            raise EndpointFailed(
+                f"sent a response that is not of the v3 API: {error}", seen=True
+            ) from error
         for line in found:
             if line.error is None:
                 yield line.result

@@ -28,7 +28,7 @@ MAY_BECOME = {
 class NotLeader(Exception):  # noqa: N818
     """Only a leader can do this. `leader` is the member to ask, 0 if it is unknown."""
 
-    def __init__(self, leader: int, why: str = "this member does not lead") -> None:
+    def __init__(self, leader: int, why: str = "this member is not the leader") -> None:
         super().__init__(why)
         self.leader = leader
 

@@ -46,7 +46,7 @@ def start(ask: ConfChange | int, node: RaftNode, keyspace: KeySpace) -> str:
     except ChangeRefused as refusal:
         return str(refusal)
     except NotLeader as refusal:
-        return f"{refusal}: ask again"
+        return f"{refusal}: try again"
     return ""
 
 
@@ -121,7 +121,7 @@ def _check(change: ConfChange, node: RaftNode, keyspace: KeySpace) -> None:
     if leading is None:
         raise NotLeader(node.leader)
     if isinstance(change, AddLearner) and members.is_removed(keyspace.notes, change.member):
-        raise ChangeRefused(f"member {change.member:x} was removed for ever")
+        raise ChangeRefused(f"member {change.member:x} was removed permanently")
     if isinstance(change, Promote) and not (
         change.member not in node.configuration.learners
         or _is_current(leading, node, change.member)
@@ -132,7 +132,7 @@ def _check(change: ConfChange, node: RaftNode, keyspace: KeySpace) -> None:
         alive = [m for m in left if m == node.me or leading.progress[m].recently_active]
         if left and 2 * len(alive) <= len(left):
             raise ChangeRefused(
-                f"of the {len(left)} voters that would be left {len(alive)} answer: "
+                f"only {len(alive)} of the {len(left)} remaining voters answer: "
                 "bring one back first"
             )
 

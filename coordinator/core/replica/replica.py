@@ -141,7 +141,7 @@ class Replica:
         self.availability.check()
         if self._proposals.is_full:
             waiting = len(self._proposals.by_sequence)
-            raise ClusterUnavailable(f"{waiting} writes wait for the leader already")
+            raise ClusterUnavailable(f"{waiting} writes are already waiting for the leader")
         self._proposals.add(request, waiter, self.clock.monotonic_ns, ttl_ns)
 
     def read(self, waiter: Waiter) -> None:
@@ -294,7 +294,7 @@ class Replica:
         self.clock.set(loaded.clock_ns)
         # What the leader put into the log meanwhile is in the snapshot, and its outcome is lost.
         lost = ClusterUnavailable(
-            "this member fell behind: the write was carried out, its answer is lost"
+            "this member fell behind: the write took effect, but its result is lost"
         )
         for sequence in list(self._proposals.by_sequence):
             if self.sessions.has(self.origin, sequence):
@@ -308,7 +308,7 @@ class Replica:
             self.availability.leader_seen()
             self._publish()
         before_ns, why = self.availability.overdue()
-        unknown = ClusterUnavailable(f"{why}; what was asked for may still be carried out")
+        unknown = ClusterUnavailable(f"{why}; the request may still take effect")
         self._proposals.expire(before_ns, unknown)
         self._reads.expire(before_ns, ClusterUnavailable(why))
         self._duties.tick(self.keyspace)

@@ -50,7 +50,7 @@ def load(data: bytes) -> StateSnapshot:
     try:
         state: StateSnapshot = _decoder.decode(data)
     except msgspec.MsgspecError as error:
-        raise UnreadableDump(f"a damaged state of a member: {error}") from error
+        raise UnreadableDump(f"the state snapshot is damaged: {error}") from error
     if state.version != VERSION:
-        raise UnreadableDump(f"a member's state of version {state.version}; this is for {VERSION}")
+        raise UnreadableDump(f"a state snapshot of version {state.version}, not {VERSION}")
     return state

@@ -116,7 +116,7 @@ def renewed(state: bytes, founders: Mapping[int, Collection[str]], gap: int) -> 
     keys = keyspace_dump.unpack(before.keys)
     if known := sorted(founders.keys() & _members_ever(before, keys.notes)):
         raise CannotRenew(
-            f"member {known[0]:x} was in the old cluster, which could be taken for the new one: "
+            f"member {known[0]:x} was in the old cluster, so the two could be confused: "
             "give --initial-cluster-token a value that it never had"
         )
     notes = {kind: data for kind, data in keys.notes.items() if not is_about_member(kind)}

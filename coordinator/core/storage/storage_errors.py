@@ -9,7 +9,7 @@ Damaged
 NEWER = "start the version of this program that wrote it, and leave the files as they are"
 REBUILD = (
     "move the data directory away (do not delete it) and bring this member back empty: in a "
-    "cluster remove it and add it again, alone restore a backup"
+    "cluster, remove it and add it again; a lone member restores a backup"
 )
 
 

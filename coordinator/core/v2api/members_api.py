@@ -18,8 +18,8 @@ PREFIX = "/v2/members"
 DONE = Page(204, TEXT, b"")
 ALONE = message(
     409,
-    "this member does not listen for others: start it again with --listen-peer-urls and "
-    "--initial-advertise-peer-urls, and give that URL to it with `coordctl member update`",
+    "this member has no peer URL: restart it with --listen-peer-urls and "
+    "--initial-advertise-peer-urls, then set that URL with `coordctl member update`",
 )
 
 

@@ -11,11 +11,13 @@ CLIENT = (
     ApiRoute("DELETE", "/v2/keys/KEY", "delete: `recursive dir prevValue prevIndex`"),
     ApiRoute("GET", "/v2/members", "the members"),
     ApiRoute("POST", "/v2/members", 'add a member: `{"peerURLs": [...]}`; it joins as a learner'),
-    ApiRoute("PUT", "/v2/members/ID", 'other peer URLs: `{"peerURLs": [...]}`'),
+    ApiRoute("PUT", "/v2/members/ID", 'change its peer URLs: `{"peerURLs": [...]}`'),
     ApiRoute("DELETE", "/v2/members/ID", "remove a member"),
-    ApiRoute("POST", "/v2/members/ID/promote", "give a learner its vote; ours"),
+    ApiRoute("POST", "/v2/members/ID/promote", "promote a learner; ours"),
     ApiRoute("GET", "/v2/members/leader", "the leader; 503 during an election"),
-    ApiRoute("POST", "/v2/members/leader", 'hand it over: `{"id": "HEX"}`, empty for any; ours'),
+    ApiRoute(
+        "POST", "/v2/members/leader", 'transfer leadership: `{"id": "HEX"}`, empty for any; ours'
+    ),
     ApiRoute("GET", "/v2/machines", "all client URLs"),
     ApiRoute("GET", "/v2/stats/self", "this member"),
     ApiRoute("GET", "/v2/stats/leader", "the leader's view; 403 elsewhere"),
@@ -31,5 +33,5 @@ PEER = (
     ApiRoute("GET", "/members", "the members, as etcd shows them to members"),
     ApiRoute("GET", "/version", "versions"),
     ApiRoute("GET", "/health", "200 while there is a leader, else 503"),
-    ApiRoute("GET", "/raft/probing", "that there is somebody"),
+    ApiRoute("GET", "/raft/probing", "200 while the member runs"),
 )

@@ -17,7 +17,7 @@ def explain(question: Question, snapshot: Snapshot, *, cached: bool, forwarded_t
     """
     lines = [f"question: {names.text(question.name)} {type_name(question.type)}"]
     domain = domain_of(question.name, snapshot.config.domains)
-    where = "none of ours" if domain is None else names.text(domain)
+    where = "none of this server's" if domain is None else names.text(domain)
     lines.append(f"domain: {where}, at index {snapshot.zone.index}")
     if snapshot.store_down:
         lines.append("store: down; this may be out of date, and no TTL is above 30")

@@ -65,7 +65,7 @@ def test_a_silent_server_is_given_up_after_the_timeout(etcd: Etcd) -> None:
         assert time.monotonic() - began < 5
         got = run_here(etcd.url, "--no-sync", "--timeout", "200ms", "--endpoints", silent, "ls")
         assert got.code == 4
-        assert f"{silent} takes the request and does not answer in time" in got.err
+        assert f"{silent} accepted the request but did not answer in time" in got.err
 
 
 def test_a_server_without_a_leader_is_skipped(etcd: Etcd) -> None:

@@ -55,7 +55,7 @@ def of_frontend(frontend: str, counters: FrontendCounters) -> Iterator[Sample]:
         ("retries", "Requests sent a second time.", counters.retries),
         ("answers_cut", "Answers that broke off in their body.", counters.truncated),
         ("refused", "Requests that a middleware answered.", counters.refused),
-        ("upgrades", "Connections that left HTTP.", counters.upgrades),
+        ("upgrades", "Connections upgraded from HTTP.", counters.upgrades),
         ("clients_gone", "Clients that left before their answer ended.", counters.clients_gone),
     ):
         if count:
@@ -102,7 +102,7 @@ def of_table(table: Table, refused_keys: int) -> Iterator[Sample]:
             yield Sample(
                 "vulcand_certificate_not_after_seconds",
                 "gauge",
-                "When a host's certificate ends, in Unix time.",
+                "When a host's certificate expires, in Unix time.",
                 host.certificate.not_after_s,
                 {"host": host.name},
             )
@@ -121,5 +121,5 @@ def of_store(*, connected: bool, age_s: float | None) -> Iterator[Sample]:
     text = "Whether the daemon follows the store."
     yield Sample("vulcand_store_connected", "gauge", text, connected)
     if age_s is not None:
-        text = "How long ago the store was last heard."
+        text = "Time since the store was last heard from."
         yield Sample("vulcand_store_age_seconds", "gauge", text, age_s)

@@ -48,7 +48,7 @@ def upsert_host(  # noqa: PLR0913 - one parameter a flag
     key: Annotated[Path | None, typer.Option("--privateKey", help="Private key, PEM.")] = None,
     default: Annotated[
         bool,
-        typer.Option("--default", help="Use this certificate when no host has the asked name."),
+        typer.Option("--default", help="Use this certificate when no host has the requested name."),
     ] = False,
     ocsp: Annotated[
         bool, typer.Option("--ocsp", help="Stored, but has no effect: OCSP is not supported.")

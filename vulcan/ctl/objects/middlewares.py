@@ -187,7 +187,7 @@ def upsert_basic_auth(  # noqa: PLR0913 - one parameter a flag
     priority: Priority = 1,
     ttl: Ttl = "",
 ) -> None:
-    """Ask for a user name and a password; ours."""
+    """Ask for a user name and a password. Not in Go's vulcand."""
     try:
         passwords = parse_json(users.read_text(), str(users))
     except OSError as error:
@@ -221,7 +221,7 @@ def upsert_headers(  # noqa: PLR0913 - one parameter a flag
     priority: Priority = 1,
     ttl: Ttl = "",
 ) -> None:
-    """Set and remove header fields; ours."""
+    """Set and remove header fields. Not in Go's vulcand."""
     settings: dict[str, Any] = {"Request": _fields(request), "Response": _fields(response)}
     settings |= {"RemoveRequest": remove_request or [], "RemoveResponse": remove_response or []}
     _upsert(context, "headers", (frontend, id_, priority, ttl), settings)
@@ -242,7 +242,7 @@ def upsert_ip_allow(  # noqa: PLR0913 - one parameter a flag
     priority: Priority = 1,
     ttl: Ttl = "",
 ) -> None:
-    """Allow or deny requests by network; ours."""
+    """Allow or deny requests by network. Not in Go's vulcand."""
     settings = {"Allow": allow or [], "Deny": deny or []}
     _upsert(context, "ipallow", (frontend, id_, priority, ttl), settings)
 

@@ -137,5 +137,5 @@ def test_a_snapshot_is_described_key_by_key() -> None:
 
 def test_an_unreadable_snapshot_says_so() -> None:
     assert list(wal_dump.snapshot(Snapshot(9, 2, b"other")))[-1].startswith(
-        "unreadable: a damaged state"
+        "unreadable: the state snapshot is damaged"
     )

@@ -1,4 +1,4 @@
-"""One option, four places to give it; and what wrong use is told."""
+"""An option may be set in four places, and the errors for wrong use."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-class World:
-    """A program, what its command got, and how it ended."""
+class Program:
+    """A program, the values its command got, and its output."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.got: dict[str, object] = {}
@@ -56,8 +56,8 @@ class World:
 
 
 @pytest.fixture
-def world(capsys: pytest.CaptureFixture[str]) -> World:
-    return World(capsys)
+def program(capsys: pytest.CaptureFixture[str]) -> Program:
+    return Program(capsys)
 
 
 def toml(tmp_path: Path, text: str) -> str:
@@ -66,30 +66,30 @@ def toml(tmp_path: Path, text: str) -> str:
     return str(path)
 
 
-def test_a_flag_wins_over_the_environment_over_toml_over_the_default(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_flag_overrides_the_environment_which_overrides_toml(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert world.run() == 0
-    assert world.got["workers"] == 1
+    assert program.run() == 0
+    assert program.got["workers"] == 1
     path = toml(tmp_path, "workers = 2")
-    assert world.run("--config", path) == 0
-    assert world.got["workers"] == 2
+    assert program.run("--config", path) == 0
+    assert program.got["workers"] == 2
     monkeypatch.setenv("PROG_WORKERS", "3")
-    assert world.run("--config", path) == 0
-    assert world.got["workers"] == 3
-    assert world.run("--config", path, "--workers", "4") == 0
-    assert world.got["workers"] == 4
+    assert program.run("--config", path) == 0
+    assert program.got["workers"] == 3
+    assert program.run("--config", path, "--workers", "4") == 0
+    assert program.got["workers"] == 4
 
 
-def test_the_place_of_the_file_may_come_from_the_environment(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_environment_may_name_the_configuration_file(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PROG_CONFIG", toml(tmp_path, "workers = 2"))
-    assert world.run() == 0
-    assert world.got["workers"] == 2
+    assert program.run() == 0
+    assert program.got["workers"] == 2
 
 
-def test_all_kinds_of_values_come_from_toml(world: World, tmp_path: Path) -> None:
+def test_toml_can_set_every_kind_of_value(program: Program, tmp_path: Path) -> None:
     text = """
         endpoints = ["http://a", "http://b"]
         data-dir = "/var/lib/ü"
@@ -99,8 +99,8 @@ def test_all_kinds_of_values_come_from_toml(world: World, tmp_path: Path) -> Non
         quiet = true
         tag = ["x", "y"]
     """
-    assert world.run("--config", toml(tmp_path, text)) == 0
-    assert world.got | {"config": None} == {
+    assert program.run("--config", toml(tmp_path, text)) == 0
+    assert program.got | {"config": None} == {
         "endpoints": "http://a,http://b",
         "workers": 1,
         "data_dir": Path("/var/lib/ü"),
@@ -115,7 +115,7 @@ def test_all_kinds_of_values_come_from_toml(world: World, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("worker = 2", "unknown key 'worker'; there are data-dir"),
         ("data_dir = '/x'", "unknown key 'data_dir'"),
@@ -134,27 +134,27 @@ def test_all_kinds_of_values_come_from_toml(world: World, tmp_path: Path) -> Non
         ("workers =", "Invalid value (at end of document)"),
     ],
 )
-def test_a_wrong_file_is_told_with_the_place(
-    world: World, tmp_path: Path, text: str, told: str
+def test_the_error_for_a_wrong_file_names_the_file_and_the_key(
+    program: Program, tmp_path: Path, text: str, expected: str
 ) -> None:
-    assert world.run("--config", path := toml(tmp_path, text)) == options.EXIT_USAGE
-    message = " ".join(world.err.split())
-    assert told in message
+    assert program.run("--config", path := toml(tmp_path, text)) == options.EXIT_USAGE
+    message = " ".join(program.err.split())
+    assert expected in message
     assert path in message
-    assert world.got == {}
+    assert program.got == {}
 
 
-def test_a_missing_file_is_named(world: World, tmp_path: Path) -> None:
-    assert world.run("--config", str(tmp_path / "none.toml")) == options.EXIT_USAGE
-    assert "none.toml: No such file or directory" in world.err
-    assert world.run("--config", str(tmp_path)) == options.EXIT_USAGE
-    assert "Is a directory" in world.err
+def test_the_error_names_a_missing_file(program: Program, tmp_path: Path) -> None:
+    assert program.run("--config", str(tmp_path / "none.toml")) == options.EXIT_USAGE
+    assert "none.toml: No such file or directory" in program.err
+    assert program.run("--config", str(tmp_path)) == options.EXIT_USAGE
+    assert "Is a directory" in program.err
 
 
-def test_a_file_that_is_no_text_is_refused(world: World, tmp_path: Path) -> None:
+def test_a_file_that_is_not_utf_8_is_refused(program: Program, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"\xff\xfe")
-    assert world.run("--config", str(tmp_path / "x")) == options.EXIT_USAGE
-    assert "utf-8" in world.err
+    assert program.run("--config", str(tmp_path / "x")) == options.EXIT_USAGE
+    assert "utf-8" in program.err
 
 
 @pytest.mark.parametrize(
@@ -166,20 +166,20 @@ def test_a_file_that_is_no_text_is_refused(world: World, tmp_path: Path) -> None
         ("--data-dir=/x",),
     ],
 )
-def test_a_long_flag_may_have_one_dash(world: World, arguments: tuple[str, ...]) -> None:
-    assert world.run(*arguments, "-loud") == 0
-    assert world.got["data_dir"] == Path("/x")
+def test_a_long_flag_may_start_with_one_dash(program: Program, arguments: tuple[str, ...]) -> None:
+    assert program.run(*arguments, "-loud") == 0
+    assert program.got["data_dir"] == Path("/x")
 
 
 @pytest.mark.parametrize("flag", ["-h", "-help", "--help"])
-def test_help_is_on_stdout(world: World, flag: str) -> None:
-    assert world.run(flag) == 0
-    assert "A program." in world.out
-    assert world.err == ""
+def test_help_is_printed_on_stdout(program: Program, flag: str) -> None:
+    assert program.run(flag) == 0
+    assert "A program." in program.out
+    assert program.err == ""
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         (("--wrokers", "2"), "--wrokers"),
         (("--workers", "many"), "'--workers': 'many' is not a valid int"),
@@ -191,30 +191,34 @@ def test_help_is_on_stdout(world: World, flag: str) -> None:
         (("-x",), "-x"),
     ],
 )
-def test_wrong_use_is_told_on_stderr(world: World, arguments: tuple[str, ...], told: str) -> None:
-    assert world.run(*arguments) == options.EXIT_USAGE
-    assert told in " ".join(world.err.split())
-    assert world.out == ""
+def test_a_usage_error_is_printed_on_stderr(
+    program: Program, arguments: tuple[str, ...], expected: str
+) -> None:
+    assert program.run(*arguments) == options.EXIT_USAGE
+    assert expected in " ".join(program.err.split())
+    assert program.out == ""
 
 
-def test_a_wrong_variable_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_a_wrong_environment_variable(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PROG_WORKERS", "many")
-    assert world.run() == options.EXIT_USAGE
-    assert "PROG_WORKERS" in world.err or "--workers" in world.err
+    assert program.run() == options.EXIT_USAGE
+    assert "PROG_WORKERS" in program.err or "--workers" in program.err
 
 
-def test_a_failure_is_told_on_stderr_with_its_code(world: World) -> None:
-    assert world.run("--fail", "1") == options.EXIT_NO
-    assert world.err == "prog: the lock is held by another host\n"
-    assert world.run("--fail", "7") == 7
+def test_a_failure_is_printed_on_stderr_and_sets_the_exit_code(program: Program) -> None:
+    assert program.run("--fail", "1") == options.EXIT_NO
+    assert program.err == "prog: the lock is held by another host\n"
+    assert program.run("--fail", "7") == 7
 
 
-def test_a_failure_without_a_message_is_silent(world: World) -> None:
-    assert world.run("--fail", "-1") == 1
-    assert (world.out, world.err) == ("", "")
+def test_a_failure_without_a_message_prints_nothing(program: Program) -> None:
+    assert program.run("--fail", "-1") == 1
+    assert (program.out, program.err) == ("", "")
 
 
-def test_sub_commands_share_the_programs_variables(
+def test_subcommands_share_the_environment_variables_of_the_program(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = options.program("Commands.")
@@ -265,7 +269,7 @@ def test_an_address_is_a_host_and_a_port(text: str, address: tuple[str, int]) ->
         "a b:53",
     ],
 )
-def test_what_is_no_address_is_named(text: str) -> None:
+def test_the_error_names_a_malformed_address(text: str) -> None:
     with pytest.raises(typer.BadParameter) as refusal:
         options.parse_address(text)
     assert repr(text) in str(refusal.value)

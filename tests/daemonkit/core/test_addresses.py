@@ -1,4 +1,4 @@
-"""Sockets behind addresses."""
+"""Listening sockets of addresses."""
 
 import socket
 
@@ -9,7 +9,7 @@ from daemonkit.process.listening_socket import listening_socket
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
-def test_a_socket_is_bound_where_it_was_asked_for(host: str, kind: socket.SocketKind) -> None:
+def test_a_socket_is_bound_to_the_given_address(host: str, kind: socket.SocketKind) -> None:
     with listening_socket((host, 0), kind) as sock:
         assert sock.type == kind
         assert sock.getsockname()[0] == {"::1": "::1"}.get(host, "127.0.0.1")
@@ -20,13 +20,13 @@ def test_a_socket_is_bound_where_it_was_asked_for(host: str, kind: socket.Socket
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
-def test_an_address_that_is_taken_is_named(kind: socket.SocketKind) -> None:
+def test_the_error_names_an_address_in_use(kind: socket.SocketKind) -> None:
     with listening_socket(("127.0.0.1", 0), kind) as sock:
         port = sock.getsockname()[1]
         with pytest.raises(OSError, match=f"in use: '127.0.0.1:{port}'"):
             listening_socket(("127.0.0.1", port), kind)
 
 
-def test_a_host_that_is_unknown_is_named() -> None:
+def test_the_error_names_an_unknown_host() -> None:
     with pytest.raises(OSError, match="'no such host:80'"):
         listening_socket(("no such host", 80), socket.SOCK_STREAM)

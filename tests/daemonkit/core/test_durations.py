@@ -20,19 +20,19 @@ from daemonkit.core import durations
         ("10μs", 1e-5),
     ],
 )
-def test_a_duration_is_read_in_seconds(text: str, seconds: float) -> None:
+def test_a_duration_is_parsed_to_seconds(text: str, seconds: float) -> None:
     assert durations.parse(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
     "text", ["", "5", "-5s", "+5s", "5 s", "s", "1h30", "inf", "nan", "٣s", "5S"]
 )
-def test_what_is_no_duration_is_refused_with_the_right_form(text: str) -> None:
+def test_the_error_for_a_malformed_duration_shows_the_right_form(text: str) -> None:
     with pytest.raises(ValueError, match='is not a duration: write it like "500ms"'):
         durations.parse(text)
 
 
-def test_a_plain_number_is_seconds_only_where_that_is_asked_for() -> None:
+def test_a_number_without_a_unit_is_accepted_only_with_bare_seconds() -> None:
     assert durations.parse("2.5", bare_seconds=True) == 2.5
     assert durations.parse("1m", bare_seconds=True) == 60.0
     with pytest.raises(ValueError, match="5"):

@@ -1,4 +1,4 @@
-"""Heads and bodies: strict, and the same whatever way the bytes are split."""
+"""The HTTP/1 parser is strict, and any split of the bytes gives the same result."""
 
 import itertools
 import time
@@ -48,7 +48,7 @@ def test_repeated_fields_are_joined() -> None:
         (b"GET / HTTP/1.0", b"Keep-Alive", True),
     ],
 )
-def test_persistence_follows_version_and_connection(
+def test_the_version_and_the_connection_field_decide_keep_alive(
     line: bytes, connection: bytes, expected: bool
 ) -> None:
     lines = [line, b"Host: a"] + ([b"Connection: " + connection] if connection else [])
@@ -86,7 +86,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("fields", REFUSED.values(), ids=REFUSED)
-def test_a_head_that_two_parsers_could_read_in_two_ways_is_refused(
+def test_an_ambiguous_head_is_refused(
     fields: tuple[bytes, ...],
 ) -> None:
     with pytest.raises(BadMessage) as refusal:
@@ -117,13 +117,13 @@ def test_a_malformed_request_line_is_refused(line: bytes) -> None:
 
 
 @pytest.mark.parametrize("version", [b"HTTP/2.0", b"HTTP/0.9", b"HTTP/1.2", b"HTTP/1.10"])
-def test_another_version_is_named_so(version: bytes) -> None:
+def test_an_unsupported_version_gets_status_505(version: bytes) -> None:
     with pytest.raises(BadMessage) as refusal:
         parse_request_head(head_of(b"GET / " + version, b"Host: a"))
     assert refusal.value.status == 505
 
 
-def test_a_coding_in_an_old_request_is_refused() -> None:
+def test_a_transfer_coding_in_an_http_1_0_request_is_refused() -> None:
     with pytest.raises(BadMessage):
         parse_request_head(head_of(b"POST / HTTP/1.0", b"Transfer-Encoding: chunked"))
 
@@ -146,14 +146,14 @@ def test_some_responses_have_no_body(status: int, method: bytes, framed: bool) -
 @pytest.mark.parametrize(
     "line", [b"HTTP/2 200 OK", b"HTTP/1.1 20 OK", b"HTTP/1.1 2000", b"ICY 200"]
 )
-def test_a_malformed_status_line_is_the_servers_fault(line: bytes) -> None:
+def test_a_malformed_status_line_gets_status_502(line: bytes) -> None:
     with pytest.raises(BadMessage) as refusal:
         parse_response_head(head_of(line))
     assert refusal.value.status == 502
 
 
 def feed(body: LengthBody | ChunkedBody, data: bytes, cuts: list[int]) -> tuple[bytes, bytes]:
-    """Feed `data` cut at `cuts`; return the body and what follows it."""
+    """Feed `data` cut at `cuts`; return the body and the bytes after it."""
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     out = b""
     for start, end in itertools.pairwise(edges):
@@ -174,7 +174,7 @@ def chunked(pieces: list[bytes]) -> bytes:
 
 
 @given(st.binary(min_size=1, max_size=200), st.binary(max_size=50), cuts)
-def test_a_length_body_is_the_same_for_any_split(
+def test_a_body_with_a_length_is_the_same_for_any_split(
     body: bytes, rest: bytes, where: list[int]
 ) -> None:
     assert feed(LengthBody(len(body)), body + rest, where) == (body, rest)
@@ -215,7 +215,7 @@ sloppy_chunks = st.lists(
 @given(sloppy_chunks, cuts)
 def test_a_bad_chunked_body_is_refused_for_any_split(data: bytes, where: list[int]) -> None:
     whole, split = outcome(data, []), outcome(data, where)
-    # A refusal may come one piece later than with everything at hand, never turn into a body.
+    # With split bytes the refusal may come one piece later, but never a body instead of it.
     assert split == whole or {str(whole), str(split)} == {"refused", "waiting"}
 
 
@@ -247,8 +247,8 @@ def cpu_s(data: bytes, piece_bytes: int) -> float:
     return time.process_time() - began_s
 
 
-def test_many_small_chunks_at_once_cost_no_more_than_one_by_one() -> None:
-    """Work that grows with the square of what one client sends would stop all others."""
+def test_parsing_many_small_chunks_takes_linear_time() -> None:
+    """Quadratic work on the bytes of one client would block all others."""
     data = b"1\r\na\r\n" * 170_000
     assert cpu_s(data, len(data)) < 5 * cpu_s(data, 4096)
 
@@ -312,7 +312,7 @@ BASE = head_of(b"POST /a HTTP/1.1", b"Host: a", b"X-Y: z", b"Content-Length: 3")
 
 
 @given(mutations)
-def test_what_h11_refuses_in_a_mutated_head_is_refused_here(
+def test_every_mutated_head_that_h11_refuses_is_refused(
     where: list[tuple[int, bytes]],
 ) -> None:
     wire = BASE

@@ -13,7 +13,7 @@ from daemonkit.core.program_result import Cause, ProgramResult
         (ProgramResult(Cause.CANCELLED, -15, b"\xff"), "cancelled: \ufffd"),
     ],
 )
-def test_an_end_is_told_in_one_line(result: ProgramResult, line: str) -> None:
+def test_a_result_is_shown_in_one_line(result: ProgramResult, line: str) -> None:
     assert str(result) == line
 
 

@@ -7,12 +7,12 @@ from daemonkit.core import sizes
     ("text", "size_bytes"),
     [("0", 0), ("512", 512), ("64K", 65536), ("64KB", 65536), ("512M", 1 << 29), ("2G", 1 << 31)],
 )
-def test_a_size_is_read_in_bytes(text: str, size_bytes: int) -> None:
+def test_a_size_is_parsed_to_bytes(text: str, size_bytes: int) -> None:
     assert sizes.parse(text) == size_bytes
 
 
 @pytest.mark.parametrize("text", ["", "M", "1.5G", "-1", "5m", "2 G", "٣M"])
-def test_what_is_no_size_is_refused_with_the_right_form(text: str) -> None:
+def test_the_error_for_a_malformed_size_shows_the_right_form(text: str) -> None:
     with pytest.raises(ValueError, match='is not a size: write it like "512M"'):
         sizes.parse(text)
 

@@ -6,6 +6,6 @@ def test_columns_are_as_wide_as_their_widest_cell() -> None:
     assert text_table.lines(rows) == ["NAME      STATE", "webapp@1  ready", "db"]
 
 
-def test_a_table_ends_in_a_line_end_and_no_rows_are_no_text() -> None:
+def test_a_table_ends_with_a_newline_and_an_empty_table_is_empty() -> None:
     assert text_table.show([("a", "b")]) == "a  b\n"
     assert text_table.show([]) == ""

@@ -19,7 +19,9 @@ def narrow_umask():
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o644, 0o666, 0o4755])
-def test_a_file_has_its_content_and_its_mode_whatever_the_umask(tmp_path: Path, mode: int) -> None:
+def test_a_written_file_has_the_given_content_and_mode_under_any_umask(
+    tmp_path: Path, mode: int
+) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old and longer")
     atomic_file.write(path, b"new", mode=mode)
@@ -28,7 +30,7 @@ def test_a_file_has_its_content_and_its_mode_whatever_the_umask(tmp_path: Path, 
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_a_killed_writer_left_is_replaced(tmp_path: Path) -> None:
+def test_the_staged_file_of_a_killed_writer_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "file"
     (tmp_path / ".file.staged").write_bytes(b"half")
     atomic_file.write(path, b"whole", durable=False)
@@ -36,7 +38,7 @@ def test_what_a_killed_writer_left_is_replaced(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_file_that_cannot_be_replaced_stays_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_staged_file(tmp_path: Path) -> None:
     path = tmp_path / "directory"
     path.mkdir()
     with pytest.raises(OSError, match="directory"):
@@ -44,15 +46,15 @@ def test_a_file_that_cannot_be_replaced_stays_and_nothing_is_left_beside_it(tmp_
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_staged_file_that_exists_is_not_touched(tmp_path: Path) -> None:
+def test_staging_does_not_overwrite_an_existing_file(tmp_path: Path) -> None:
     staged = tmp_path / "staged"
-    staged.write_bytes(b"somebody's")
+    staged.write_bytes(b"another program's")
     with pytest.raises(FileExistsError):
         atomic_file.stage(staged, b"ours")
-    assert staged.read_bytes() == b"somebody's"
+    assert staged.read_bytes() == b"another program's"
 
 
-def test_a_disk_that_is_full_leaves_no_staged_file(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_no_staged_file(tmp_path: Path) -> None:
     staged = tmp_path / "staged"
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -69,6 +71,6 @@ def test_a_disk_that_is_full_leaves_no_staged_file(tmp_path: Path) -> None:
     assert not staged.exists()
 
 
-def test_removing_a_file_that_is_gone_is_no_error(tmp_path: Path) -> None:
+def test_removing_a_missing_file_is_no_error(tmp_path: Path) -> None:
     atomic_file.remove(tmp_path / "file")
     atomic_file.remove(tmp_path / "no" / "file")

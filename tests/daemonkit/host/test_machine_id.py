@@ -5,21 +5,21 @@ import pytest
 from daemonkit.host import machine_id
 
 
-def test_the_id_is_the_text_of_the_file(tmp_path: Path) -> None:
+def test_the_id_is_the_content_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "machine-id"
     path.write_text("de35106b6ec24688b63afddaa156679b\n")
     assert machine_id.read(path) == "de35106b6ec24688b63afddaa156679b"
 
 
 @pytest.mark.parametrize("text", ["", "\n", "uninitialized\n"])
-def test_a_file_without_an_id_is_refused_with_the_remedy(tmp_path: Path, text: str) -> None:
+def test_the_error_for_a_file_without_an_id_names_the_remedy(tmp_path: Path, text: str) -> None:
     path = tmp_path / "machine-id"
     path.write_text(text)
     with pytest.raises(machine_id.NoMachineId, match="run systemd-machine-id-setup"):
         machine_id.read(path)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_the_error_names_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(machine_id.NoMachineId, match="machine-id: No such file"):
         machine_id.read(tmp_path / "machine-id")
 

@@ -1,4 +1,4 @@
-"""A server on a real uvloop in a thread, and a client that shows every byte."""
+"""A server on a uvloop in a thread, and a client that sends and shows raw bytes."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from daemonkit.process.listening_socket import listening_socket
 
 T = TypeVar("T")
 WAIT_S = 10.0
-# A socket that takes nothing for so long is not being read.
+# The peer of a socket that accepts no bytes for this long has stopped reading.
 STUCK_S = 0.5
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -34,33 +34,33 @@ def get(target: bytes = b"/", *fields: bytes, version: bytes = b"1.1") -> bytes:
 
 
 def post(body: bytes, *fields: bytes, target: bytes = b"/") -> bytes:
-    """Return a POST request with a length."""
+    """Return a POST request with a Content-Length."""
     lines = (b"POST " + target + b" HTTP/1.1", b"Host: a", *fields)
     return b"\r\n".join((*lines, b"Content-Length: %d" % len(body), b"", body))
 
 
 class Echo:
-    """Answers with what was asked; `/later` is kept, `/size/N` answers N bytes."""
+    """Answers with the request; `/later` is left pending, `/size/N` answers N bytes."""
 
     def __init__(self) -> None:
-        self.kept: list[Exchange] = []
+        self.pending: list[Exchange] = []
         self.lost: list[bytes] = []
-        self.asked = 0
+        self.requests = 0
 
     def __call__(self, exchange: Exchange) -> None:
-        self.asked += 1
+        self.requests += 1
         head = exchange.head
         if head.target.startswith(b"/later"):
             exchange.lost = lambda: self.lost.append(head.target)
-            self.kept.append(exchange)
+            self.pending.append(exchange)
         elif head.target.startswith(b"/size/"):
             reply(exchange, b"x" * int(head.target[6:]))
         else:
             reply(exchange, b"%b %b %b" % (head.method, head.target, exchange.body))
 
 
-class Live:
-    """One `Server` that listens on a free port. What its loop complains of fails the test."""
+class LiveServer:
+    """One `Server` that listens on a free port. An error on its loop fails the test."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Live:
     ) -> None:
         self.server = Server(application, buffered=buffered, limits=limits)
         self.port = 0
-        self.complaints: list[dict[str, Any]] = []
+        self.loop_errors: list[dict[str, Any]] = []
         self._tls = tls
         self._loop: asyncio.AbstractEventLoop
         self._listening = threading.Event()
@@ -80,13 +80,13 @@ class Live:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._loop.set_exception_handler(lambda _, context: self.complaints.append(context))
-        self._over = asyncio.Event()
+        self._loop.set_exception_handler(lambda _, context: self.loop_errors.append(context))
+        self._stop = asyncio.Event()
         sock = listening_socket(("127.0.0.1", 0), socket.SOCK_STREAM)
         self.port = sock.getsockname()[1]
         await self.server.listen(sock, tls=self._tls)
         self._listening.set()
-        await self._over.wait()
+        await self._stop.wait()
         await self.server.drain(0.0)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -101,8 +101,8 @@ class Live:
 
         return self.run(called())
 
-    def turn(self) -> None:
-        """Let the server take what has been sent to it."""
+    def settle(self) -> None:
+        """Let the server read what was sent to it."""
         for _ in range(2):
             self.run(asyncio.sleep(0))
 
@@ -112,10 +112,10 @@ class Live:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._over.set)
+        self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(WAIT_S)
         assert not self._thread.is_alive()
-        assert not self.complaints
+        assert not self.loop_errors
 
     def client(self, **options: Any) -> "Client":
         """Connect."""
@@ -124,7 +124,7 @@ class Live:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer, in pieces."""
+    """The parts of one response."""
 
     status: int
     head: bytes
@@ -137,7 +137,7 @@ class Answer:
 
 
 class Client:
-    """A TCP client without opinions."""
+    """A TCP client that sends any bytes."""
 
     def __init__(
         self, port: int, *, receive_bytes: int = 0, tls: ssl.SSLContext | None = None
@@ -163,7 +163,7 @@ class Client:
         self.sock.sendall(data)
 
     def send_until_stuck(self, data: bytes) -> bytes:
-        """Send until nobody takes any more; return what is left."""
+        """Send until the server stops reading; return the unsent bytes."""
         left = memoryview(data)
         self.sock.settimeout(STUCK_S)
         with contextlib.suppress(TimeoutError):
@@ -176,7 +176,7 @@ class Client:
         self.sock.shutdown(socket.SHUT_WR)
 
     def answer(self, *, to_head: bool = False) -> Answer:
-        """Read one answer, framed by its length or its chunks."""
+        """Read one response, framed by its length or its chunks."""
         head = self._until(b"\r\n\r\n")
         status = int(head.split(b" ", 2)[1])
         bodiless = to_head or status < 200 or status in {204, 304}
@@ -194,18 +194,18 @@ class Client:
         return self.answer(to_head=request.startswith(b"HEAD"))
 
     def rest(self) -> bytes:
-        """Read up to the end of the connection; a reset is an error."""
+        """Read to the end of the connection; a reset is an error."""
         while piece := self.sock.recv(65536):
             self._buffer += piece
         rest, self._buffer = self._buffer, b""
         return rest
 
     def ended(self) -> bool:
-        """Wait for the end of the connection, which must come without another byte."""
+        """Wait for the end of the connection; say whether no byte came before it."""
         return self.rest() == b""
 
-    def cut(self) -> bool:
-        """Wait for the end of the connection, whichever way."""
+    def closed_or_reset(self) -> bool:
+        """Wait until the connection is closed or reset."""
         with contextlib.suppress(ConnectionResetError):
             self.rest()
         return True

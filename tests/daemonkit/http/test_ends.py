@@ -1,4 +1,4 @@
-"""How connections end: half-closed, vanished, drained, cut."""
+"""How connections end: half-closed, lost, drained, aborted."""
 
 import asyncio
 import socket
@@ -12,7 +12,7 @@ import pytest
 from daemonkit.http import connection, server
 from daemonkit.http.server import Exchange, Limits
 from rig.processes import wait_until
-from tests.daemonkit.http.live_server import OK, Client, Echo, Live, get, post, reply
+from tests.daemonkit.http.live_server import OK, Client, Echo, LiveServer, get, post, reply
 
 
 @pytest.fixture(autouse=True)
@@ -27,76 +27,78 @@ def echo() -> Echo:
 
 
 @pytest.fixture
-def live(echo: Echo) -> Iterator[Live]:
-    with Live(echo, limits=Limits(linger_s=0.3)) as running:
+def live(echo: Echo) -> Iterator[LiveServer]:
+    with LiveServer(echo, limits=Limits(linger_s=0.3)) as running:
         yield running
 
 
-def kept(echo: Echo, count: int) -> None:
-    wait_until(lambda: len(echo.kept) >= count, f"{count} requests arrive")
+def wait_for_pending(echo: Echo, count: int) -> None:
+    wait_until(lambda: len(echo.pending) >= count, f"{count} requests arrive")
 
 
 def reset(client: Client) -> None:
-    """Vanish as a process that is killed with unread data does."""
+    """Reset the connection, as the kernel does for a killed process with unread data."""
     client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.sock.close()
 
 
-def test_a_half_closed_client_gets_its_answer(live: Live, echo: Echo) -> None:
+def test_a_half_closed_client_gets_its_response(live: LiveServer, echo: Echo) -> None:
     with live.client() as client:
         client.send(get(b"/later"))
         client.half_close()
-        kept(echo, 1)
-        live.turn()
-        live.call(lambda: reply(echo.kept[0], b"late"))
+        wait_for_pending(echo, 1)
+        live.settle()
+        live.call(lambda: reply(echo.pending[0], b"late"))
         answer = client.answer()
         assert (answer.body, answer.fields[b"connection"]) == (b"late", b"close")
         assert client.ended()
 
 
-def test_a_half_closed_client_gets_all_its_answers(live: Live, echo: Echo) -> None:
+def test_a_half_closed_client_gets_all_its_responses(live: LiveServer, echo: Echo) -> None:
     with live.client() as client:
         client.send(get(b"/later/0") + get(b"/now") + get(b"/later/1"))
         client.half_close()
         for number in range(2):
-            kept(echo, number + 1)
-            live.turn()
-            live.call(lambda each=echo.kept[number]: reply(each, b"late"))
+            wait_for_pending(echo, number + 1)
+            live.settle()
+            live.call(lambda each=echo.pending[number]: reply(each, b"late"))
         assert [client.answer().body for _ in range(3)] == [b"late", b"GET /now ", b"late"]
         assert client.ended()
 
 
-def test_a_half_closed_client_that_reads_late_gets_all_its_answers(live: Live) -> None:
+def test_a_half_closed_client_that_reads_late_gets_all_its_responses(live: LiveServer) -> None:
     with live.client(receive_bytes=4096) as client:
         client.send(get(b"/size/500000") * 20)
         client.half_close()
-        live.turn()
+        live.settle()
         for _ in range(20):
             assert len(client.answer().body) == 500_000
         assert client.ended()
 
 
-def test_half_a_request_and_its_end_is_no_request(live: Live, echo: Echo) -> None:
+def test_a_truncated_request_never_reaches_the_application(live: LiveServer, echo: Echo) -> None:
     for wire in (get()[:-2], post(b"abc")[:-1]):
         with live.client() as client:
             client.send(wire)
             client.half_close()
             assert client.ended()
-    assert echo.asked == 0
+    assert echo.requests == 0
 
 
-def test_half_a_request_after_a_later_answer_ends_with_it(live: Live, echo: Echo) -> None:
+def test_a_truncated_request_behind_a_pending_one_ends_the_connection_after_its_response(
+    live: LiveServer, echo: Echo
+) -> None:
     with live.client() as client:
         client.send(get(b"/later") + b"GET /half")
         client.half_close()
-        kept(echo, 1)
-        live.turn()
-        live.call(lambda: reply(echo.kept[0], b"late"))
+        wait_for_pending(echo, 1)
+        live.settle()
+        live.call(lambda: reply(echo.pending[0], b"late"))
         assert client.answer().body == b"late"
         assert client.ended()
 
 
-def test_a_watch_ends_with_its_client() -> None:
+def test_a_watch_ends_when_its_client_half_closes() -> None:
     lost = threading.Event()
 
     def watch(exchange: Exchange) -> None:
@@ -105,21 +107,21 @@ def test_a_watch_ends_with_its_client() -> None:
         exchange.start(OK, chunked=True)
         exchange.write(b"first")
 
-    with Live(watch) as live, live.client() as client:
+    with LiveServer(watch) as live, live.client() as client:
         client.send(get())
-        live.turn()
+        live.settle()
         assert not lost.is_set()
         client.half_close()
         assert lost.wait(5)
 
 
-def test_a_client_that_vanishes_is_reported_once(live: Live, echo: Echo) -> None:
+def test_a_lost_client_is_reported_once(live: LiveServer, echo: Echo) -> None:
     with live.client() as client:
         client.send(get(b"/later"))
-        kept(echo, 1)
+        wait_for_pending(echo, 1)
         reset(client)
-        wait_until(lambda: echo.lost, "the loss is told")
-        exchange = echo.kept[0]
+        wait_until(lambda: echo.lost, "the loss is reported")
+        exchange = echo.pending[0]
         assert exchange.finished
         live.call(lambda: (exchange.start(OK, chunked=True), exchange.write(b"x")))
         live.call(lambda: (exchange.finish(), exchange.abort(), exchange.resume()))
@@ -127,28 +129,28 @@ def test_a_client_that_vanishes_is_reported_once(live: Live, echo: Echo) -> None
 
 
 @pytest.mark.parametrize("wire", [b"", b"GET ", post(b"abc")[:-1], get(b"/size/9999999")])
-def test_a_client_may_vanish_anywhere(live: Live, wire: bytes) -> None:
+def test_a_client_may_disconnect_at_any_point(live: LiveServer, wire: bytes) -> None:
     with live.client(receive_bytes=4096) as client:
         client.send(wire)
-        live.turn()
+        live.settle()
         reset(client)
         wait_until(lambda: not live.server.connections, "the connection is gone")
 
 
-def test_an_exchange_that_ended_has_no_say_over_the_next(live: Live, echo: Echo) -> None:
+def test_a_finished_exchange_does_not_affect_the_next_one(live: LiveServer, echo: Echo) -> None:
     with live.client() as client:
         client.send(get(b"/later/0"))
-        kept(echo, 1)
-        live.call(lambda: reply(echo.kept[0]))
+        wait_for_pending(echo, 1)
+        live.call(lambda: reply(echo.pending[0]))
         client.answer()
-        live.call(lambda: (echo.kept[0].pause(), echo.kept[0].abort()))
+        live.call(lambda: (echo.pending[0].pause(), echo.pending[0].abort()))
         assert client.ask(get(b"/on")).status == 200
 
 
 class Drain:
-    """A drain under way."""
+    """A running drain of a server."""
 
-    def __init__(self, live: Live, deadline_s: float, *, grace_s: float = 0.0) -> None:
+    def __init__(self, live: LiveServer, deadline_s: float, *, grace_s: float = 0.0) -> None:
         self.took_s = -1.0
         self._grace_s = grace_s
         self._live = live
@@ -163,16 +165,17 @@ class Drain:
         self.took_s = time.monotonic() - began_s
 
     def done(self) -> float:
+        """Wait for the end of the drain; return how long it took."""
         self._thread.join(10)
         assert self.took_s >= 0
         return self.took_s
 
 
-def test_a_drain_without_connections_is_over_at_once(live: Live) -> None:
+def test_a_drain_without_connections_ends_at_once(live: LiveServer) -> None:
     assert Drain(live, 5.0).done() < 1.0
 
 
-def test_a_drain_closes_idle_connections_at_once(live: Live) -> None:
+def test_a_drain_closes_idle_connections_at_once(live: LiveServer) -> None:
     with live.client() as client:
         client.ask(get())
         drain = Drain(live, 5.0)
@@ -180,7 +183,7 @@ def test_a_drain_closes_idle_connections_at_once(live: Live) -> None:
         assert drain.done() < 2.0
 
 
-def test_a_drain_with_grace_answers_who_asks_once_more(live: Live) -> None:
+def test_a_drain_with_grace_answers_one_more_request_per_connection(live: LiveServer) -> None:
     with live.client() as busy, live.client() as idle:
         for client in (busy, idle):
             client.ask(get())
@@ -192,31 +195,31 @@ def test_a_drain_with_grace_answers_who_asks_once_more(live: Live) -> None:
         assert drain.done() < 20.0
 
 
-def test_a_drain_accepts_no_more(live: Live) -> None:
+def test_a_draining_server_accepts_no_connections(live: LiveServer) -> None:
     Drain(live, 5.0).done()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", live.port))
 
 
-def test_a_drain_waits_for_exchanges_under_way(live: Live, echo: Echo) -> None:
+def test_a_drain_waits_for_exchanges_in_flight(live: LiveServer, echo: Echo) -> None:
     with live.client() as client, live.client() as slow:
         client.send(get(b"/later"))
         slow.send(post(b"abc")[:-1])
-        kept(echo, 1)
+        wait_for_pending(echo, 1)
         drain = Drain(live, 5.0)
         slow.send(b"c")
         assert slow.answer().fields[b"connection"] == b"close"
         assert slow.ended()
         assert drain.took_s < 0
-        live.call(lambda: reply(echo.kept[0], b"done"))
+        live.call(lambda: reply(echo.pending[0], b"done"))
         answer = client.answer()
         assert (answer.body, answer.fields[b"connection"]) == (b"done", b"close")
         client.sock.close()
         drain.done()
 
 
-def test_a_drain_answers_a_request_that_is_on_its_way(live: Live) -> None:
-    """Closing a connection that has just been opened would fail a request in flight."""
+def test_a_drain_answers_the_first_request_of_a_new_connection(live: LiveServer) -> None:
+    """The first request of a new connection may be in flight: closing would fail it."""
     with live.client() as client:
         wait_until(lambda: live.server.connections, "the connection is open")
         drain = Drain(live, 5.0)
@@ -225,7 +228,7 @@ def test_a_drain_answers_a_request_that_is_on_its_way(live: Live) -> None:
         drain.done()
 
 
-def test_a_drain_does_not_wait_long_for_a_first_request(live: Live) -> None:
+def test_a_drain_waits_only_briefly_for_a_first_request(live: LiveServer) -> None:
     with live.client() as client:
         wait_until(lambda: live.server.connections, "the connection is open")
         drain = Drain(live, 5.0)
@@ -233,8 +236,8 @@ def test_a_drain_does_not_wait_long_for_a_first_request(live: Live) -> None:
         assert drain.done() < 3.0
 
 
-def test_a_drain_reads_what_has_arrived(live: Live) -> None:
-    """The loop is busy while two requests arrive; then it is told to drain, not to read."""
+def test_a_drain_answers_requests_that_arrived_before_it(live: LiveServer) -> None:
+    """The loop is busy while two requests arrive, and the drain starts before it reads them."""
     with live.client() as client:
         client.ask(get())
         busy = threading.Event()
@@ -242,31 +245,33 @@ def test_a_drain_reads_what_has_arrived(live: Live) -> None:
 
         async def drain_after_work() -> None:
             busy.set()
-            release.wait(5)  # what a long callback does
+            release.wait(5)  # block the loop, as a long callback does
             await live.server.drain(5.0)
 
         drain = asyncio.run_coroutine_threadsafe(drain_after_work(), live._loop)
         assert busy.wait(5)
         with live.client() as new:
             new.send(get(b"/new"))
-            client.send(get(b"/kept"))
+            client.send(get(b"/old"))
             release.set()
             assert new.answer().body == b"GET /new "
-            assert client.answer().body == b"GET /kept "
+            assert client.answer().body == b"GET /old "
         client.sock.close()
         drain.result(10)
 
 
-def test_the_deadline_cuts_what_is_left(live: Live, echo: Echo) -> None:
+def test_a_drain_closes_the_remaining_connections_at_its_deadline(
+    live: LiveServer, echo: Echo
+) -> None:
     with live.client() as client:
         client.send(get(b"/later"))
-        kept(echo, 1)
+        wait_for_pending(echo, 1)
         assert Drain(live, 0.2).done() < 2.0
-        assert client.cut()
+        assert client.closed_or_reset()
     assert echo.lost == [b"/later"]
 
 
-def test_a_listener_is_free_after_a_drain(live: Live, echo: Echo) -> None:
+def test_the_port_is_free_after_a_drain(live: LiveServer, echo: Echo) -> None:
     Drain(live, 1.0).done()
     with socket.create_server(("127.0.0.1", live.port)) as again:
         assert again.getsockname()[1] == live.port

@@ -1,4 +1,4 @@
-"""What one client may cost, and how it is told."""
+"""The limits on a client, and the responses of the server at each of them."""
 
 import socket
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from daemonkit.core import framing
 from daemonkit.http import server
 from daemonkit.http.server import Exchange, Limits
 from rig.processes import python, run, wait_until
-from tests.daemonkit.http.live_server import OK, Echo, Live, get, post, reply
+from tests.daemonkit.http.live_server import OK, Echo, LiveServer, get, post, reply
 
 TIGHT = Limits(
     head_bytes_max=1000,
@@ -35,13 +35,13 @@ def echo() -> Echo:
 
 
 @pytest.fixture
-def live(echo: Echo) -> Iterator[Live]:
-    with Live(echo, limits=TIGHT) as running:
+def live(echo: Echo) -> Iterator[LiveServer]:
+    with LiveServer(echo, limits=TIGHT) as running:
         yield running
 
 
 @pytest.mark.parametrize("end", [b"", b"\r\n\r\n"], ids=["endless", "whole"])
-def test_a_large_head_is_refused(live: Live, end: bytes) -> None:
+def test_a_head_over_its_limit_is_refused(live: LiveServer, end: bytes) -> None:
     with live.client() as client:
         answer = client.ask(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 1000 + end)
         assert (answer.status, answer.fields[b"connection"]) == (431, b"close")
@@ -49,8 +49,8 @@ def test_a_large_head_is_refused(live: Live, end: bytes) -> None:
 
 
 @pytest.mark.parametrize("end", [b"", b" HTTP/1.1\r\nHost: a\r\n\r\n"], ids=["endless", "whole"])
-def test_a_long_target_is_refused(echo: Echo, end: bytes) -> None:
-    with Live(echo, limits=Limits(head_bytes_max=1000, target_bytes_max=100)) as live:
+def test_a_target_over_its_limit_is_refused(echo: Echo, end: bytes) -> None:
+    with LiveServer(echo, limits=Limits(head_bytes_max=1000, target_bytes_max=100)) as live:
         with live.client() as client:
             answer = client.ask(b"GET /" + b"a" * (100 if end else 1000) + end)
             assert (answer.status, answer.fields[b"connection"]) == (414, b"close")
@@ -59,7 +59,7 @@ def test_a_long_target_is_refused(echo: Echo, end: bytes) -> None:
             assert client.ask(get(b"/" + b"a" * 99)).status == 200
 
 
-def test_more_than_a_hundred_fields_are_refused(live: Live) -> None:
+def test_more_than_a_hundred_fields_are_refused(live: LiveServer) -> None:
     fields = [b"A: %d" % number for number in range(framing.FIELDS_MAX)]
     with live.client() as client:
         assert client.ask(get(b"/", *fields[:-1])).status == 200  # Host is one of them
@@ -67,15 +67,15 @@ def test_more_than_a_hundred_fields_are_refused(live: Live) -> None:
         assert client.ended()
 
 
-def test_one_address_has_so_many_connections_and_each_that_ends_makes_room(echo: Echo) -> None:
-    with Live(echo, limits=Limits(client_connections_max=2)) as live:
+def test_connections_of_one_address_are_limited_until_one_ends(echo: Echo) -> None:
+    with LiveServer(echo, limits=Limits(client_connections_max=2)) as live:
         with live.client() as one, live.client() as two:
             assert one.ask(get()).status == two.ask(get()).status == 200
             with live.client() as third:
                 assert third.answer().status == 429
             wait_until(lambda: not live.server._refused, "the refused connection is gone")
             assert one.ask(get()).status == 200
-        wait_until(lambda: not live.server.connections, "room")
+        wait_until(lambda: not live.server.connections, "both connections end")
         assert not live.server._by_client
         with live.client() as again:
             assert again.ask(get()).status == 200
@@ -94,28 +94,28 @@ def test_an_ipv6_network_counts_as_one_client(address: str, client: str) -> None
     assert server.client_of(address) == client
 
 
-def test_a_head_up_to_its_bound_is_taken(live: Live) -> None:
+def test_a_head_up_to_its_limit_is_accepted(live: LiveServer) -> None:
     request = get(b"/", b"X: " + b"a" * 900)
     with live.client() as client:
         assert client.ask(request * 2).status == 200
         assert client.answer().status == 200
 
 
-def test_all_bodies_together_are_bounded_and_the_room_comes_back(echo: Echo) -> None:
+def test_the_total_size_of_bodies_is_limited_until_some_are_finished(echo: Echo) -> None:
     half = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4000\r\n\r\n" + b"x" * 2000
-    with Live(echo, limits=Limits(bodies_bytes_max=6000)) as live:
+    with LiveServer(echo, limits=Limits(bodies_bytes_max=6000)) as live:
         with live.client() as first, live.client() as second:
             first.send(half)
             second.send(half)
-            wait_until(lambda: live.server.gathered_bytes == 4000, "two halves", 5)
+            wait_until(lambda: live.server.gathered_bytes == 4000, "both halves arrive", 5)
             with live.client() as third:
                 assert third.ask(half + b"x").status == 503
-            wait_until(lambda: live.server.gathered_bytes == 4000, "the third's room", 5)
+            wait_until(lambda: live.server.gathered_bytes == 4000, "the third body is freed", 5)
             assert first.ask(b"x" * 2000).status == 200
-        wait_until(lambda: live.server.gathered_bytes == 0, "all room", 5)
+        wait_until(lambda: live.server.gathered_bytes == 0, "all bodies are freed", 5)
 
 
-def test_a_body_announced_too_large_is_refused_at_once(live: Live) -> None:
+def test_a_body_whose_length_is_over_its_limit_is_refused_at_once(live: LiveServer) -> None:
     with live.client() as client:
         assert (
             client.ask(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5001\r\n\r\n").status == 413
@@ -123,7 +123,7 @@ def test_a_body_announced_too_large_is_refused_at_once(live: Live) -> None:
         assert client.ended()
 
 
-def test_a_chunked_body_that_grows_too_large_is_refused(live: Live) -> None:
+def test_a_chunked_body_that_grows_over_its_limit_is_refused(live: LiveServer) -> None:
     with live.client() as client:
         client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
         answer = client.ask(b"100\r\n" + b"a" * 256 + b"\r\n" + b"ffff\r\n" + b"a" * 5000)
@@ -131,18 +131,18 @@ def test_a_chunked_body_that_grows_too_large_is_refused(live: Live) -> None:
         assert client.ended()
 
 
-def test_a_body_up_to_its_bound_is_taken(live: Live) -> None:
+def test_a_body_up_to_its_limit_is_accepted(live: LiveServer) -> None:
     with live.client() as client:
         assert client.ask(post(b"a" * 5000)).status == 200
 
 
-def test_a_head_that_does_not_end_is_refused_in_time(live: Live) -> None:
+def test_an_unfinished_head_times_out(live: LiveServer) -> None:
     with live.client() as client:
         assert client.ask(b"GET / HTTP/1.1\r\nHo").status == 408
         assert client.ended()
 
 
-def test_a_head_has_no_longer_for_coming_in_drops(live: Live) -> None:
+def test_a_head_sent_byte_by_byte_times_out_as_early(live: LiveServer) -> None:
     with live.client() as client:
         client.sock.settimeout(0.05)
         client.send(b"GET / HTTP/1.1\r\nX: ")
@@ -157,93 +157,97 @@ def test_a_head_has_no_longer_for_coming_in_drops(live: Live) -> None:
         wait_until(refused, "the head is refused", 5.0)
 
 
-def test_a_body_that_stops_coming_is_refused_in_time(live: Live, echo: Echo) -> None:
+def test_an_unfinished_body_times_out(live: LiveServer, echo: Echo) -> None:
     with live.client() as client:
         client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc")
         assert client.answer().status == 408
         assert client.ended()
-    assert echo.asked == 0
+    assert echo.requests == 0
 
 
-def test_an_idle_connection_is_closed(live: Live) -> None:
+def test_an_idle_connection_is_closed(live: LiveServer) -> None:
     with live.client() as fresh, live.client() as used:
         assert used.ask(get()).status == 200
         assert used.ended()
         assert fresh.ended()
 
 
-def test_an_answer_may_take_its_time(live: Live, echo: Echo) -> None:
+def test_a_slow_response_does_not_time_out(live: LiveServer, echo: Echo) -> None:
     with live.client() as idle, live.client() as client:
         client.send(get(b"/later"))
-        assert idle.ended()  # the bounds have passed
-        live.call(lambda: reply(echo.kept[0], b"late"))
+        assert idle.ended()  # the time limits have passed
+        live.call(lambda: reply(echo.pending[0], b"late"))
         assert client.answer().body == b"late"
 
 
-def test_a_slow_reader_of_a_last_answer_gets_all_of_it(echo: Echo) -> None:
-    """A client that takes some of its answer now and then is slow, not gone."""
+def test_a_slow_reader_gets_the_whole_last_response(echo: Echo) -> None:
+    """A client that reads some bytes now and then is slow, not lost."""
     size = 8_000_000
     limits = Limits(linger_s=0.1, idle_s=0.1)
-    with Live(echo, limits=limits) as live, live.client(receive_bytes=4096) as client:
+    with LiveServer(echo, limits=limits) as live, live.client(receive_bytes=4096) as client:
         client.send(get(b"/size/%d" % size, b"Connection: close"))
         for _ in range(3):
             with live.client() as idle:
-                assert idle.ended()  # longer than the client may linger
+                assert idle.ended()  # this takes longer than linger_s
             assert client.sock.recv(1000)
         assert len(client.rest()) > size - 3000
 
 
-def test_a_client_that_takes_nothing_is_cut(live: Live, echo: Echo) -> None:
+def test_a_client_that_reads_nothing_is_disconnected(live: LiveServer, echo: Echo) -> None:
     with live.client(receive_bytes=4096) as client:
         client.send(get(b"/size/20000000"))
-        wait_until(lambda: echo.asked, "the request arrives")
-        wait_until(lambda: not live.server.connections, "the connection is cut")
+        wait_until(lambda: echo.requests, "the request arrives")
+        wait_until(lambda: not live.server.connections, "the connection is closed")
         with pytest.raises((EOFError, ConnectionResetError)):
             client.answer()
 
 
-def test_a_client_that_is_gone_without_a_word_is_looked_for(live: Live, echo: Echo) -> None:
-    """A silent watch of a host that lost its power would stay for ever."""
+def test_a_waiting_connection_has_tcp_keepalive(live: LiveServer, echo: Echo) -> None:
+    """Without keepalive, the watch of a host that lost its power would never end."""
     with live.client() as client:
         client.send(get(b"/later"))
-        (exchange,) = wait_until(lambda: list(echo.kept), "the request arrives")
+        (exchange,) = wait_until(lambda: list(echo.pending), "the request arrives")
         sock = exchange._connection._transport.get_extra_info("socket")
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
         live.call(lambda: reply(exchange))
 
 
-def test_a_client_that_never_closes_does_not_stay(live: Live) -> None:
+def test_a_client_that_does_not_close_its_connection_is_disconnected(live: LiveServer) -> None:
     with live.client() as client:
         client.ask(get(b"/", b"Connection: close"))
         wait_until(lambda: not live.server.connections, "the connection is gone")
 
 
-def test_too_many_connections_are_told_so_and_let_go(live: Live, echo: Echo) -> None:
+def test_a_connection_over_the_limit_gets_status_503_and_is_closed(
+    live: LiveServer, echo: Echo
+) -> None:
     with live.client() as one, live.client() as two, live.client() as three:
         for held in (one, two, three):
             held.send(get(b"/later"))
         wait_until(lambda: len(live.server.connections) == 3, "three connections")
         with live.client() as fourth:
             assert fourth.answer().status == 503
-            # It does not close, and is not kept for that.
+            # The server closes the connection although the client does not.
             wait_until(lambda: not live.server._refused, "the refused connection is gone")
         assert len(live.server.connections) == 3
-        for exchange in echo.kept:
+        for exchange in echo.pending:
             live.call(lambda each=exchange: reply(each))
-    wait_until(lambda: not live.server.connections, "room")
+    wait_until(lambda: not live.server.connections, "all connections end")
     with live.client() as fifth:
         assert fifth.ask(get()).status == 200
 
 
-def test_what_is_refused_is_bounded_too(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_refused_connections_is_limited(
+    live: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(server, "REFUSED_MAX", 0)
     with live.client() as one, live.client() as two, live.client() as three:
         for held in (one, two, three):
             held.send(get(b"/later"))
         wait_until(lambda: len(live.server.connections) == 3, "three connections")
         with live.client() as fourth:
-            assert fourth.cut()
+            assert fourth.closed_or_reset()
 
 
 BAD = {
@@ -257,7 +261,7 @@ BAD = {
 
 @pytest.mark.parametrize("buffered", [True, False], ids=["buffered", "streaming"])
 @pytest.mark.parametrize("wire", BAD.values(), ids=BAD)
-def test_a_bad_message_is_refused_and_nothing_after_it_is_read(wire: bytes, buffered: bool) -> None:
+def test_the_server_reads_nothing_after_a_bad_message(wire: bytes, buffered: bool) -> None:
     asked: list[Exchange] = []
     lost: list[bool] = []
 
@@ -265,7 +269,7 @@ def test_a_bad_message_is_refused_and_nothing_after_it_is_read(wire: bytes, buff
         asked.append(exchange)
         exchange.lost = lambda: lost.append(True)
 
-    with Live(application, buffered=buffered, limits=TIGHT) as live, live.client() as client:
+    with LiveServer(application, buffered=buffered, limits=TIGHT) as live, live.client() as client:
         client.send(wire + get(b"/smuggled"))
         answer = client.answer()
         assert (answer.status, answer.fields[b"connection"]) == (400, b"close")
@@ -274,24 +278,24 @@ def test_a_bad_message_is_refused_and_nothing_after_it_is_read(wire: bytes, buff
     assert len(lost) == len(asked)
 
 
-def test_a_bad_body_cuts_an_answer_that_has_begun() -> None:
+def test_a_bad_body_aborts_a_response_that_has_started() -> None:
     def application(exchange: Exchange) -> None:
         exchange.start(OK, chunked=True)
         exchange.write(b"begun")
 
-    with Live(application, buffered=False) as live, live.client() as client:
+    with LiveServer(application, buffered=False) as live, live.client() as client:
         client.send(BAD["bad chunk"])
         with pytest.raises((EOFError, ConnectionResetError)):
             client.answer()
 
 
-def test_a_refusal_arrives_although_the_client_sends_on(live: Live) -> None:
-    """A reset would take the answer out of the client's hands."""
+def test_an_error_response_arrives_while_the_client_still_sends(live: LiveServer) -> None:
+    """A reset would delete the response from the client's receive buffer."""
     with live.client() as client:
         client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n")
         for _ in range(20):
             client.send(b"a" * 4096)
-            live.turn()
+            live.settle()
         assert client.answer().status == 413
 
 

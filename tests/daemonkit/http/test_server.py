@@ -1,4 +1,4 @@
-"""Requests in, answers out: order, persistence, bodies, and what the split of the bytes is not."""
+"""Requests and responses: order, keep-alive, bodies, and any split of the bytes."""
 
 import asyncio
 import itertools
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from daemonkit.http.connection import AHEAD_BYTES_MAX
 from daemonkit.http.server import Exchange
 from rig.processes import wait_until
-from tests.daemonkit.http.live_server import OK, WAIT_S, Client, Echo, Live, get, post, reply
+from tests.daemonkit.http.live_server import OK, WAIT_S, Client, Echo, LiveServer, get, post, reply
 
 
 @pytest.fixture
@@ -24,13 +24,13 @@ def echo() -> Echo:
 
 
 @pytest.fixture
-def live(echo: Echo) -> Iterator[Live]:
-    with Live(echo) as running:
+def live(echo: Echo) -> Iterator[LiveServer]:
+    with LiveServer(echo) as running:
         yield running
 
 
 @pytest.fixture
-def client(live: Live) -> Iterator[Client]:
+def client(live: LiveServer) -> Iterator[Client]:
     with live.client() as connected:
         yield connected
 
@@ -42,23 +42,23 @@ def test_one_connection_serves_many_requests(client: Client) -> None:
         assert b"connection" not in answer.fields
 
 
-def test_an_answer_carries_the_date(client: Client) -> None:
+def test_a_response_has_a_date(client: Client) -> None:
     assert re.fullmatch(
         rb"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", client.ask(get()).fields[b"date"]
     )
 
 
-def test_close_is_said_and_done(client: Client) -> None:
+def test_a_request_with_connection_close_is_the_last_of_its_connection(client: Client) -> None:
     assert client.ask(get(b"/", b"Connection: close")).fields[b"connection"] == b"close"
     assert client.ended()
 
 
-def test_an_old_client_gets_one_answer(client: Client) -> None:
+def test_an_http_1_0_connection_ends_after_one_response(client: Client) -> None:
     assert client.ask(get(version=b"1.0")).fields[b"connection"] == b"close"
     assert client.ended()
 
 
-def test_an_old_client_may_ask_to_stay(client: Client) -> None:
+def test_an_http_1_0_client_may_ask_for_keep_alive(client: Client) -> None:
     for _ in range(2):
         answer = client.ask(get(b"/", b"Connection: keep-alive", version=b"1.0"))
         assert answer.fields[b"connection"] == b"keep-alive"
@@ -69,13 +69,13 @@ def test_empty_lines_before_a_request_are_skipped(client: Client) -> None:
     assert client.ask(b"\r\n" * 30_000 + get(b"/a")).status == 200
 
 
-def test_head_is_answered_by_a_head_alone(client: Client) -> None:
+def test_the_response_to_head_has_no_body(client: Client) -> None:
     client.send(b"HEAD /abc HTTP/1.1\r\nHost: a\r\n\r\n" + get(b"/next"))
     assert client.answer(to_head=True).fields[b"content-length"] == b"10"
     assert client.answer().body == b"GET /next "
 
 
-def test_a_body_of_known_length_arrives_whole(client: Client) -> None:
+def test_a_body_with_a_length_arrives_whole(client: Client) -> None:
     body = bytes(range(256)) * 4000
     assert client.ask(post(body)).body == b"POST / " + body
 
@@ -93,37 +93,41 @@ def test_pipelined_requests_are_answered_in_order(client: Client) -> None:
     assert [client.answer().body.split()[1] for _ in names] == names
 
 
-def test_a_later_answer_keeps_its_place(live: Live, echo: Echo, client: Client) -> None:
+def test_responses_keep_the_order_of_their_requests(
+    live: LiveServer, echo: Echo, client: Client
+) -> None:
     client.send(get(b"/later/1") + get(b"/now") + get(b"/later/2") + get(b"/end"))
     for body in (b"first", b"second"):
-        (exchange,) = wait_until(lambda: list(echo.kept), "the request arrives")
-        echo.kept.clear()
+        (exchange,) = wait_until(lambda: list(echo.pending), "the request arrives")
+        echo.pending.clear()
         live.call(partial(reply, exchange, body))
     bodies = [client.answer().body for _ in range(4)]
     assert bodies == [b"first", b"GET /now ", b"second", b"GET /end "]
 
 
-def test_an_answer_given_twice_is_given_once(live: Live, echo: Echo, client: Client) -> None:
+def test_a_second_response_to_a_request_is_ignored(
+    live: LiveServer, echo: Echo, client: Client
+) -> None:
     client.send(get(b"/later"))
-    (exchange,) = wait_until(lambda: list(echo.kept), "the request arrives")
+    (exchange,) = wait_until(lambda: list(echo.pending), "the request arrives")
     live.call(lambda: (reply(exchange, b"1"), reply(exchange, b"2"), exchange.finish()))
     assert exchange.finished
     assert (client.answer().body, client.ask(get(b"/a")).body) == (b"1", b"GET /a ")
 
 
-def test_the_client_is_told_to_go_on_when_its_body_is_not_there(client: Client) -> None:
+def test_a_client_that_expects_100_continue_gets_it(client: Client) -> None:
     client.send(b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
     assert client.answer().status == 100
     assert client.ask(b"abc").body == b"POST / abc"
 
 
-def test_a_client_whose_body_is_there_is_not_told_to_go_on(client: Client) -> None:
+def test_no_100_continue_is_sent_when_the_body_has_started(client: Client) -> None:
     assert client.ask(post(b"abc", b"Expect: 100-continue")).status == 200
     chunked = b"Host: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab"
     assert client.ask(b"POST / HTTP/1.1\r\n" + chunked + b"c\r\n0\r\n\r\n").status == 200
 
 
-def test_a_refused_body_is_not_asked_for(client: Client) -> None:
+def test_no_100_continue_is_sent_for_a_refused_body(client: Client) -> None:
     client.send(
         b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n"
     )
@@ -142,29 +146,29 @@ def chunks(exchange: Exchange) -> None:
     exchange.finish(b"Checksum: 1\r\n" if exchange.head.minor else b"")
 
 
-def test_an_answer_of_unknown_length_is_chunked() -> None:
-    with Live(chunks) as live, live.client() as client:
+def test_a_response_without_a_length_is_chunked() -> None:
+    with LiveServer(chunks) as live, live.client() as client:
         assert client.ask(get()).body == b"onetwo"
         assert client.trailers == b"Checksum: 1\r\n"
         assert b"transfer-encoding" in client.ask(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").fields
         assert client.ask(get()).body == b"onetwo"
 
 
-def test_an_old_client_gets_it_unframed() -> None:
-    with Live(chunks) as live, live.client() as client:
+def test_an_http_1_0_client_gets_a_response_without_chunks() -> None:
+    with LiveServer(chunks) as live, live.client() as client:
         answer = client.ask(get(b"/", b"Connection: keep-alive", version=b"1.0"))
         assert answer.body == b"onetwo"
         assert b"transfer-encoding" not in answer.fields
 
 
-def test_a_cut_answer_does_not_look_whole() -> None:
+def test_an_aborted_response_looks_incomplete() -> None:
     def half(exchange: Exchange) -> None:
         exchange.start(OK, chunked=True)
         exchange.write(b"half")
         asyncio.get_running_loop().call_soon(exchange.abort)
 
     with (
-        Live(half) as live,
+        LiveServer(half) as live,
         live.client() as client,
         pytest.raises((EOFError, ConnectionResetError)),
     ):
@@ -172,28 +176,30 @@ def test_a_cut_answer_does_not_look_whole() -> None:
 
 
 def test_nothing_happens_to_an_exchange_after_its_abort() -> None:
-    def cut(exchange: Exchange) -> None:
+    def abort(exchange: Exchange) -> None:
         exchange.start(OK, chunked=True)
         exchange.abort()
         exchange.write(b"x")
         exchange.finish()
         exchange.reply(OK)
 
-    with Live(cut) as live, live.client() as client:
+    with LiveServer(abort) as live, live.client() as client:
         client.send(get() * 3)
-        assert client.cut()
+        assert client.closed_or_reset()
 
 
-def test_what_is_sent_ahead_is_bounded(live: Live, echo: Echo, client: Client) -> None:
+def test_buffered_pipelined_requests_are_limited(
+    live: LiveServer, echo: Echo, client: Client
+) -> None:
     client.send(get(b"/later"))
-    wait_until(lambda: echo.kept, "the request arrives")
+    wait_until(lambda: echo.pending, "the request arrives")
     ahead = get(b"/" + b"a" * 8000)
     left = client.send_until_stuck(ahead * 5000)
     assert left
     (connection,) = live.server.connections
     # One read of the loop, at most 256 KB, may pass the bound before reading stops.
     assert len(connection._buffer) < AHEAD_BYTES_MAX + 256 * 1024
-    live.call(lambda: reply(echo.kept[0]))
+    live.call(lambda: reply(echo.pending[0]))
     assert client.answer().body == b""
     sender = threading.Thread(target=client.send, args=(left,), daemon=True)
     sender.start()
@@ -202,12 +208,12 @@ def test_what_is_sent_ahead_is_bounded(live: Live, echo: Echo, client: Client) -
     sender.join(WAIT_S)
 
 
-def test_a_client_that_reads_no_answers_gets_no_more_of_them(live: Live, echo: Echo) -> None:
+def test_requests_wait_while_the_client_reads_no_responses(live: LiveServer, echo: Echo) -> None:
     with live.client(receive_bytes=4096) as client:
         client.send(get(b"/size/500000") * 60)
-        wait_until(lambda: live.call(lambda: echo.asked), "the first request arrives")
-        live.turn()
-        assert live.call(lambda: echo.asked) < 20
+        wait_until(lambda: live.call(lambda: echo.requests), "the first request arrives")
+        live.settle()
+        assert live.call(lambda: echo.requests) < 20
         client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         for _ in range(60):
             assert len(client.answer().body) == 500_000
@@ -215,7 +221,7 @@ def test_a_client_that_reads_no_answers_gets_no_more_of_them(live: Live, echo: E
 
 
 class Mixed:
-    """Answers some requests at once and some a turn of the loop later."""
+    """Answers some requests at once and some in the next iteration of the loop."""
 
     def __call__(self, exchange: Exchange) -> None:
         head, hexed = exchange.head, exchange.body.hex().encode()
@@ -227,7 +233,7 @@ class Mixed:
 
 
 class Piecewise:
-    """Takes the body piece by piece, and answers at its end."""
+    """Receives the body piece by piece and answers at its end."""
 
     def __call__(self, exchange: Exchange) -> None:
         if exchange.head.chunked or exchange.head.length:
@@ -250,9 +256,9 @@ class Collect:
 
 
 @pytest.fixture(scope="module", params=["buffered", "streaming"])
-def mixed(request: pytest.FixtureRequest) -> Iterator[Live]:
+def mixed(request: pytest.FixtureRequest) -> Iterator[LiveServer]:
     buffered = request.param == "buffered"
-    with Live(Mixed() if buffered else Piecewise(), buffered=buffered) as running:
+    with LiveServer(Mixed() if buffered else Piecewise(), buffered=buffered) as running:
         yield running
 
 
@@ -275,12 +281,12 @@ requests = st.one_of(
 lasts = st.sampled_from([get(b"/last", b"Connection: close"), b"GET / HTTP/1.1\r\n\r\n"])
 
 
-def conversation(live: Live, wire: bytes, cuts: list[int]) -> bytes:
+def conversation(live: LiveServer, wire: bytes, cuts: list[int]) -> bytes:
     edges = sorted({0, len(wire), *(cut % len(wire) for cut in cuts)})
     with live.client() as client:
         for start, end in itertools.pairwise(edges):
             client.send(wire[start:end])
-            live.turn()
+            live.settle()
         return re.sub(rb"Date: [^\r]*\r\n", b"", client.rest())
 
 
@@ -288,8 +294,8 @@ def conversation(live: Live, wire: bytes, cuts: list[int]) -> bytes:
 @given(
     st.lists(requests, max_size=6), lasts, st.lists(st.integers(0, 2000), min_size=1, max_size=12)
 )
-def test_any_split_of_the_bytes_gives_the_same_answers(
-    mixed: Live, pipelined: list[bytes], last: bytes, cuts: list[int]
+def test_any_split_of_the_bytes_gives_the_same_responses(
+    mixed: LiveServer, pipelined: list[bytes], last: bytes, cuts: list[int]
 ) -> None:
     wire = b"".join(pipelined) + last
     whole = conversation(mixed, wire, [])

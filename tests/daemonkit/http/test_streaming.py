@@ -1,4 +1,4 @@
-"""Bodies that are passed on piece by piece, both ways, in bounded memory."""
+"""Request and response bodies are streamed in bounded memory."""
 
 import asyncio
 import threading
@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from daemonkit.http.server import Exchange
 from rig.processes import wait_until
-from tests.daemonkit.http.live_server import OK, Live, get, post, reply
+from tests.daemonkit.http.live_server import OK, LiveServer, get, post, reply
 
 CHUNKED = b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 class Upload:
-    """Counts a body, and answers with the count at its end."""
+    """Counts the bytes of a body and answers with their number."""
 
     def __init__(self, *, paused: bool = False) -> None:
         self.paused = paused
@@ -39,9 +39,9 @@ class Upload:
         reply(self.exchange, b"%d" % self.taken)
 
 
-def test_a_body_is_handed_over_as_it_arrives() -> None:
+def test_the_application_gets_a_body_as_it_arrives() -> None:
     upload = Upload()
-    with Live(upload, buffered=False) as live, live.client() as client:
+    with LiveServer(upload, buffered=False) as live, live.client() as client:
         client.send(CHUNKED + b"3\r\nabc\r\n")
         wait_until(lambda: upload.taken == 3, "the first piece arrives")
         assert not upload.ended
@@ -50,10 +50,10 @@ def test_a_body_is_handed_over_as_it_arrives() -> None:
         assert client.ask(get()).status == 200
 
 
-def test_a_paused_body_waits_in_the_network() -> None:
+def test_a_paused_exchange_stops_reading_its_body() -> None:
     upload = Upload(paused=True)
     size = 50_000_000
-    with Live(upload, buffered=False) as live, live.client() as client:
+    with LiveServer(upload, buffered=False) as live, live.client() as client:
         client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
         left = client.send_until_stuck(b"a" * size)
         assert left
@@ -64,9 +64,9 @@ def test_a_paused_body_waits_in_the_network() -> None:
         assert client.answer().body == b"%d" % size
 
 
-def test_the_client_is_told_to_go_on_when_the_application_wants_its_body() -> None:
+def test_100_continue_is_sent_when_the_application_wants_the_body() -> None:
     upload = Upload()
-    with Live(upload, buffered=False) as live, live.client() as client:
+    with LiveServer(upload, buffered=False) as live, live.client() as client:
         client.send(post(b"abc", b"Expect: 100-continue")[:-3])
         wait_until(lambda: hasattr(upload, "exchange"), "the head arrives")
         live.call(lambda: (upload.exchange.proceed(), upload.exchange.proceed()))
@@ -74,9 +74,9 @@ def test_the_client_is_told_to_go_on_when_the_application_wants_its_body() -> No
         assert client.ask(b"abc").body == b"3"
 
 
-def test_an_answer_before_the_body_ends_the_connection() -> None:
-    """What follows would be read as the next request."""
-    with Live(lambda exchange: reply(exchange, b"no"), buffered=False) as live:
+def test_a_response_before_the_end_of_the_body_closes_the_connection() -> None:
+    """The rest of the body would be read as the next request."""
+    with LiveServer(lambda exchange: reply(exchange, b"no"), buffered=False) as live:
         with live.client() as client:
             client.send(post(b"abc", b"Expect: 100-continue")[:-3])
             assert client.answer().fields[b"connection"] == b"close"
@@ -96,28 +96,28 @@ class Impatient(Upload):
         reply(self.exchange, b"enough")
 
 
-def test_a_receiver_hears_nothing_after_its_answer() -> None:
+def test_a_receiver_gets_no_data_after_its_response() -> None:
     upload = Impatient()
-    with Live(upload, buffered=False) as live, live.client() as client:
+    with LiveServer(upload, buffered=False) as live, live.client() as client:
         client.send(CHUNKED + b"3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n" + get(b"/next"))
         assert client.answer().body == b"enough"
-        live.turn()
+        live.settle()
     assert (upload.taken, upload.ended) == (3, False)
 
 
-def test_a_client_that_vanishes_in_its_body_is_reported() -> None:
+def test_a_client_lost_within_its_body_is_reported() -> None:
     upload = Upload()
-    with Live(upload, buffered=False) as live, live.client() as client:
+    with LiveServer(upload, buffered=False) as live, live.client() as client:
         client.send(CHUNKED + b"3\r\nabc\r\n")
         wait_until(lambda: upload.taken, "the first piece arrives")
-        client.half_close()  # a body that ends early is as good as none
+        client.half_close()  # a truncated body is a lost request
         assert upload.lost.wait(5)
-        assert client.cut()
+        assert client.closed_or_reset()
     assert not upload.ended
 
 
 class Download:
-    """Writes `size` bytes as long as the client takes them."""
+    """Writes `size` bytes as fast as the client reads them."""
 
     def __init__(self, size: int) -> None:
         self.left = size
@@ -144,10 +144,10 @@ class Download:
             self.exchange.finish()
 
 
-def test_a_slow_reader_holds_the_writer_up() -> None:
+def test_a_slow_reader_slows_the_writer_down() -> None:
     size = 20_000_000
     download = Download(size)
-    with Live(download) as live, live.client(receive_bytes=65536) as client:
+    with LiveServer(download) as live, live.client(receive_bytes=65536) as client:
         client.send(get())
         wait_until(lambda: live.call(lambda: download.pauses), "the writer waits")
         assert len(client.answer().body) == size
@@ -156,7 +156,7 @@ def test_a_slow_reader_holds_the_writer_up() -> None:
 
 
 class Relay:
-    """Sends a body back as it arrives, reading no faster than the client takes it."""
+    """Sends a body back as it arrives, and reads no faster than the client does."""
 
     def __init__(self) -> None:
         self.waiting_bytes_max = 0
@@ -178,10 +178,10 @@ class Relay:
         self.exchange.finish()
 
 
-def test_a_relay_keeps_little_of_what_passes_through() -> None:
+def test_a_relay_buffers_little_data() -> None:
     relay = Relay()
     size = 20_000_000
-    with Live(relay, buffered=False) as live, live.client(receive_bytes=65536) as client:
+    with LiveServer(relay, buffered=False) as live, live.client(receive_bytes=65536) as client:
         wire = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + b"a" * size
         sender = threading.Thread(target=client.send, args=(wire,), daemon=True)
         sender.start()
@@ -194,21 +194,21 @@ def later(application: Callable[[Exchange], None]) -> Callable[[Exchange], None]
     return lambda exchange: asyncio.get_running_loop().call_soon(application, exchange)
 
 
-def test_pipelined_requests_follow_a_streamed_body() -> None:
+def test_pipelined_requests_after_a_streamed_body_are_answered() -> None:
     upload = Upload()
     upload.body_end = lambda: later(  # type: ignore[method-assign]
         lambda exchange: reply(exchange, b"%d" % upload.taken)
     )(upload.exchange)
-    with Live(upload, buffered=False) as live, live.client() as client:
+    with LiveServer(upload, buffered=False) as live, live.client() as client:
         client.send(post(b"abc") + CHUNKED + b"1\r\na\r\n0\r\n\r\n" + get(b"/last"))
         assert [client.answer().body for _ in range(3)] == [b"3", b"4", b""]
 
 
-def test_what_is_sent_ahead_of_a_streamed_body_does_not_stop_it() -> None:
-    """The connection is not read while much is sent ahead; the next body needs it to be."""
+def test_many_pipelined_requests_before_a_streamed_body_do_not_block_it() -> None:
+    """The server stops reading while many requests are buffered; the body needs it to resume."""
     upload = Upload()
     ahead = get() * 5000
-    with Live(upload, buffered=False) as live, live.client() as client:
+    with LiveServer(upload, buffered=False) as live, live.client() as client:
         sender = threading.Thread(
             target=client.send, args=(ahead + post(b"a" * 1_000_000),), daemon=True
         )

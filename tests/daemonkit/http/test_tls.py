@@ -1,4 +1,4 @@
-"""The same over TLS, with a certificate of our own."""
+"""The HTTP server over TLS, with a self-signed certificate."""
 
 import contextlib
 import ssl
@@ -10,7 +10,7 @@ import pytest
 from daemonkit.http import server, tls
 from daemonkit.http.server import Limits
 from rig.processes import require, wait_until
-from tests.daemonkit.http.live_server import Echo, Live, get, post, reply
+from tests.daemonkit.http.live_server import Echo, LiveServer, get, post, reply
 
 LIMITS = Limits(head_s=0.5, linger_s=0.3, idle_s=2.0)
 
@@ -22,10 +22,10 @@ def quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tls.TlsFiles:
-    return made(tmp_path_factory.mktemp("tls"), "localhost")
+    return new_certificate(tmp_path_factory.mktemp("tls"), "localhost")
 
 
-def made(directory: Path, name: str) -> tls.TlsFiles:
+def new_certificate(directory: Path, name: str) -> tls.TlsFiles:
     command = [require("openssl"), "req", "-x509", "-newkey", "ec", "-nodes", "-days", "1"]
     command += ["-pkeyopt", "ec_paramgen_curve:P-256", "-subj", f"/CN={name}"]
     command += ["-addext", f"subjectAltName=DNS:{name}", "-keyout", "key.pem", "-out", "cert.pem"]
@@ -46,7 +46,7 @@ def test_requests_are_answered_over_tls(files: tls.TlsFiles) -> None:
         echo(exchange)
 
     with (
-        Live(application, tls=tls.server_context(files)) as live,
+        LiveServer(application, tls=tls.server_context(files)) as live,
         live.client(tls=trusting(files)) as client,
     ):
         assert client.ask(get(b"/a")).body == b"GET /a "
@@ -56,99 +56,99 @@ def test_requests_are_answered_over_tls(files: tls.TlsFiles) -> None:
     assert secure == [True] * 3
 
 
-def test_a_refusal_arrives_over_tls_although_the_client_sends_on(files: tls.TlsFiles) -> None:
+def test_an_error_response_arrives_over_tls_while_the_client_still_sends(
+    files: tls.TlsFiles,
+) -> None:
     with (
-        Live(Echo(), tls=tls.server_context(files), limits=LIMITS) as live,
+        LiveServer(Echo(), tls=tls.server_context(files), limits=LIMITS) as live,
         live.client(tls=trusting(files)) as client,
     ):
         client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n")
         for _ in range(20):
             client.send(b"a" * 4096)
-            live.turn()
+            live.settle()
         assert client.answer().status == 413
 
 
-def test_a_slow_reader_over_tls_gets_all_of_its_last_answer(files: tls.TlsFiles) -> None:
+def test_a_slow_reader_over_tls_gets_the_whole_last_response(files: tls.TlsFiles) -> None:
     size = 8_000_000
     with (
-        Live(Echo(), tls=tls.server_context(files), limits=LIMITS) as live,
+        LiveServer(Echo(), tls=tls.server_context(files), limits=LIMITS) as live,
         live.client(tls=trusting(files), receive_bytes=4096) as client,
     ):
         client.send(get(b"/size/%d" % size, b"Connection: close"))
         for _ in range(2):
             with live.client() as stranger:
-                assert stranger.cut()  # longer than the client may linger
+                assert stranger.closed_or_reset()  # this takes longer than linger_s
             assert client.sock.recv(100)
         assert len(client.rest()) > size - 200
 
 
-def test_who_does_not_speak_tls_is_cut_and_troubles_nobody(files: tls.TlsFiles) -> None:
-    with Live(Echo(), tls=tls.server_context(files), limits=LIMITS) as live:
+def test_a_client_without_tls_is_disconnected_and_others_are_served(files: tls.TlsFiles) -> None:
+    with LiveServer(Echo(), tls=tls.server_context(files), limits=LIMITS) as live:
         with live.client() as plain, live.client() as silent:
             plain.send(get() * 10)
-            assert plain.cut()
-            assert silent.cut()  # the handshake has its time
+            assert plain.closed_or_reset()
+            assert silent.closed_or_reset()  # the handshake times out
         with live.client(tls=trusting(files)) as client:
             assert client.ask(get()).status == 200
 
 
-def test_a_client_that_vanishes_without_goodbye_is_let_go(files: tls.TlsFiles) -> None:
+def test_a_client_that_closes_without_close_notify_is_reported_lost(files: tls.TlsFiles) -> None:
     echo = Echo()
-    with Live(echo, tls=tls.server_context(files), limits=LIMITS) as live:
+    with LiveServer(echo, tls=tls.server_context(files), limits=LIMITS) as live:
         with live.client(tls=trusting(files)) as client:
             client.send(get(b"/later"))
-            wait_until(lambda: echo.kept, "the request arrives")
-        wait_until(lambda: echo.lost, "the loss is told")
-        live.call(lambda: reply(echo.kept[0]))
+            wait_until(lambda: echo.pending, "the request arrives")
+        wait_until(lambda: echo.lost, "the loss is reported")
+        live.call(lambda: reply(echo.pending[0]))
         wait_until(lambda: not live.server.connections, "the connection is gone")
 
 
-def test_a_client_that_says_goodbye_with_an_answer_due_is_no_trouble(
+def test_a_client_that_sends_close_notify_before_its_response_causes_no_warning(
     files: tls.TlsFiles, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """TLS knows no half-closed connection; asyncio warns who tries to keep one."""
+    """TLS has no half-closed connections, and asyncio warns when a server keeps one."""
     echo = Echo()
-    with Live(echo, tls=tls.server_context(files), limits=LIMITS) as live:
+    with LiveServer(echo, tls=tls.server_context(files), limits=LIMITS) as live:
         with live.client(tls=trusting(files)) as client:
             client.send(get(b"/later"))
-            wait_until(lambda: echo.kept, "the request arrives")
+            wait_until(lambda: echo.pending, "the request arrives")
             assert isinstance(client.sock, ssl.SSLSocket)
-            with contextlib.suppress(OSError):  # how the goodbye is taken is not the question
+            with contextlib.suppress(OSError):  # the reply to close_notify does not matter
                 client.sock.unwrap()
-            wait_until(lambda: echo.lost, "the loss is told")
-            live.call(lambda: reply(echo.kept[0]))
+            wait_until(lambda: echo.lost, "the loss is reported")
+            live.call(lambda: reply(echo.pending[0]))
         wait_until(lambda: not live.server.connections, "the connection is gone")
     assert not caplog.records
 
 
-def test_a_drain_ends_tls_connections_too(files: tls.TlsFiles) -> None:
+def test_a_drain_closes_tls_connections(files: tls.TlsFiles) -> None:
     with (
-        Live(Echo(), tls=tls.server_context(files), limits=LIMITS) as live,
+        LiveServer(Echo(), tls=tls.server_context(files), limits=LIMITS) as live,
         live.client(tls=trusting(files)) as client,
     ):
         client.ask(get())
         live.run(live.server.drain(5.0))
-        assert client.cut()
+        assert client.closed_or_reset()
 
 
-def test_certificates_loaded_again_are_shown_to_new_clients(
-    files: tls.TlsFiles, tmp_path: Path
-) -> None:
+def test_new_clients_see_reloaded_certificates(files: tls.TlsFiles, tmp_path: Path) -> None:
     context = tls.server_context(files)
-    with Live(Echo(), tls=context) as live, live.client(tls=trusting(files)) as old:
-        other = made(tmp_path, "localhost")
+    with LiveServer(Echo(), tls=context) as live, live.client(tls=trusting(files)) as old:
+        other = new_certificate(tmp_path, "localhost")
         live.call(lambda: tls.load(context, other))
         with live.client(tls=trusting(other)) as new:
             assert new.ask(get()).status == 200
         assert old.ask(get()).status == 200
 
 
-def test_a_client_without_the_asked_certificate_is_refused(
+def test_a_client_without_a_required_certificate_is_refused(
     files: tls.TlsFiles, tmp_path: Path
 ) -> None:
-    mine = made(tmp_path, "client")
+    mine = new_certificate(tmp_path, "client")
     asking = tls.TlsFiles(files.cert, files.key, ca=mine.cert, require_client=True)
-    with Live(Echo(), tls=tls.server_context(asking)) as live:
+    with LiveServer(Echo(), tls=tls.server_context(asking)) as live:
         known = trusting(files)
         known.load_cert_chain(mine.cert, mine.key)
         with live.client(tls=known) as client:
@@ -161,16 +161,16 @@ def test_a_client_without_the_asked_certificate_is_refused(
 
 
 @pytest.mark.parametrize("missing", ["cert", "key"])
-def test_a_missing_file_is_named(files: tls.TlsFiles, missing: str) -> None:
+def test_the_error_names_a_missing_file(files: tls.TlsFiles, missing: str) -> None:
     paths = {"cert": files.cert, "key": files.key, missing: Path("/nonexistent/file.pem")}
     with pytest.raises(OSError, match=r"/nonexistent/file\.pem"):
         tls.server_context(tls.TlsFiles(**paths))
 
 
-def test_a_connection_is_made_with_a_modern_version_alone(files: tls.TlsFiles) -> None:
+def test_a_client_limited_to_tls_1_2_is_served(files: tls.TlsFiles) -> None:
     old = trusting(files)
     old.maximum_version = ssl.TLSVersion.TLSv1_2
-    with Live(Echo(), tls=tls.server_context(files)) as live, live.client(tls=old) as client:
+    with LiveServer(Echo(), tls=tls.server_context(files)) as live, live.client(tls=old) as client:
         assert isinstance(client.sock, ssl.SSLSocket)
         assert client.sock.version() == "TLSv1.2"
         assert client.ask(get()).status == 200

@@ -1,4 +1,4 @@
-"""Lines an operator can read, a machine can parse, and a client cannot forge."""
+"""Log lines are readable, can be parsed, and cannot be forged by a client."""
 
 import io
 import json
@@ -32,7 +32,7 @@ def stream() -> io.StringIO:
     return io.StringIO()
 
 
-def test_a_line_is_time_level_component_event_and_fields(stream: io.StringIO) -> None:
+def test_a_line_has_time_level_component_event_and_fields(stream: io.StringIO) -> None:
     logs.configure("info", "text", stream)
     log.info("zone-loaded", keys=12, index=40, took_s=0.12345678, name="a.b")
     pattern = (
@@ -62,7 +62,7 @@ def test_a_line_is_time_level_component_event_and_fields(stream: io.StringIO) ->
         (Path("/a"), "/a"),
     ],
 )
-def test_values_are_quoted_where_they_must(
+def test_a_value_is_quoted_when_it_must_be(
     stream: io.StringIO, value: object, written: str
 ) -> None:
     logs.configure("info", "text", stream)
@@ -71,7 +71,7 @@ def test_values_are_quoted_where_they_must(
 
 
 @given(st.text(max_size=30))
-def test_whatever_a_client_sends_is_one_line(text: str) -> None:
+def test_any_text_is_logged_in_one_line(text: str) -> None:
     for form in ("text", "json"):
         written = io.StringIO()
         logs.configure("info", form, written)
@@ -85,7 +85,7 @@ def test_whatever_a_client_sends_is_one_line(text: str) -> None:
 @pytest.mark.parametrize(
     ("level", "count"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)]
 )
-def test_what_is_below_the_level_is_not_written(
+def test_records_below_the_level_are_not_written(
     stream: io.StringIO, level: str, count: int
 ) -> None:
     logs.configure(level, "text", stream)
@@ -103,7 +103,7 @@ def failure() -> ValueError:
         return error
 
 
-def test_an_exception_brings_its_traceback(stream: io.StringIO) -> None:
+def test_an_exception_is_logged_with_its_traceback(stream: io.StringIO) -> None:
     logs.configure("info", "text", stream)
     log.error("failed", exc=failure(), worker=1)
     first, second, *_ = stream.getvalue().splitlines()
@@ -111,7 +111,7 @@ def test_an_exception_brings_its_traceback(stream: io.StringIO) -> None:
     assert second == "Traceback (most recent call last):"
 
 
-def test_json_is_one_object_a_line(stream: io.StringIO) -> None:
+def test_json_output_has_one_object_per_line(stream: io.StringIO) -> None:
     logs.configure("info", "json", stream)
     log.info("zone-loaded", keys=12, path=Path("/a"), ratio=0.5)
     log.error("failed", exc=failure())
@@ -129,7 +129,7 @@ def test_json_is_one_object_a_line(stream: io.StringIO) -> None:
     assert "Traceback" in second["traceback"]
 
 
-def test_a_field_does_not_take_the_place_of_a_lines_own(stream: io.StringIO) -> None:
+def test_a_field_named_like_a_standard_one_is_renamed(stream: io.StringIO) -> None:
     logs.configure("info", "json", stream)
     log.info("elected", time=3, level=7, component="x")
     line = json.loads(stream.getvalue())
@@ -137,7 +137,7 @@ def test_a_field_does_not_take_the_place_of_a_lines_own(stream: io.StringIO) -> 
     assert (line["component"], line["component_"]) == ("part", "x")
 
 
-def test_journald_gets_priorities_on_each_line(
+def test_journald_gets_a_priority_on_each_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with (tmp_path / "journal").open("w+") as journal:
@@ -160,7 +160,7 @@ def test_journald_gets_priorities_on_each_line(
     assert all(line.startswith("<3>") for line in lines[3:])
 
 
-def test_a_stream_that_is_not_the_journal_keeps_its_times(
+def test_lines_for_another_stream_than_the_journal_keep_their_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JOURNAL_STREAM", "1:1")
@@ -171,13 +171,13 @@ def test_a_stream_that_is_not_the_journal_keeps_its_times(
         assert file.read().startswith("2")
 
 
-def test_logs_of_libraries_come_in_the_same_form(stream: io.StringIO) -> None:
+def test_logs_of_libraries_have_the_same_format(stream: io.StringIO) -> None:
     logs.configure("info", "text", stream)
     logging.getLogger("library").warning("%d of %s", 3, "five things")
     assert stream.getvalue().endswith('warning library event="3 of five things"\n')
 
 
-def test_stderr_is_where_logs_go(capsys: pytest.CaptureFixture[str]) -> None:
+def test_logs_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("info", "text", sys.stderr)
     log.info("here")
     out, err = capsys.readouterr()

@@ -1,4 +1,4 @@
-"""Samples as Prometheus reads them, and their sums."""
+"""The Prometheus text of samples, and their sums."""
 
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
@@ -25,7 +25,7 @@ def parsed(samples: list[Sample]) -> dict[tuple[str, tuple[tuple[str, str], ...]
     }
 
 
-def test_the_exposition_is_what_prometheus_reads() -> None:
+def test_prometheus_reads_the_exposition() -> None:
     nasty = 'a"b\\c\nd'
     found = parsed([counter(3, code="200"), counter(1, code=nasty), gauge(2.5)])
     assert found[("app_requests_total", (("code", "200"),))] == 3
@@ -33,7 +33,7 @@ def test_the_exposition_is_what_prometheus_reads() -> None:
     assert found[("app_open", ())] == 2.5
 
 
-def test_help_and_type_are_said_once_a_name() -> None:
+def test_help_and_type_are_written_once_per_name() -> None:
     text = metrics.exposition([counter(1, code="a"), counter(2, code="b"), gauge(1)]).decode()
     assert text.count("# TYPE app_requests_total counter") == 1
     assert text.count("# HELP app_requests_total Requests.") == 1
@@ -53,14 +53,14 @@ def test_a_histogram_is_one_family() -> None:
     assert found[("app_seconds_sum", ())] == 4.5
 
 
-def test_labels_are_known_by_name_not_by_place() -> None:
+def test_the_order_of_labels_does_not_matter() -> None:
     found = parsed([counter(1, a="1", b="2"), counter(2, b="1", a="2"), counter(3, c="x")])
     assert found[("app_requests_total", (("a", "1"), ("b", "2")))] == 1
     assert found[("app_requests_total", (("a", "2"), ("b", "1")))] == 2
     assert found[("app_requests_total", (("c", "x"),))] == 3
 
 
-def test_the_process_shows_itself() -> None:
+def test_metrics_of_the_process_are_included() -> None:
     found = parsed([])
     assert found[("process_resident_memory_bytes", ())] > 0
     assert found[("process_open_fds", ())] > 0
@@ -80,11 +80,11 @@ def test_equal_samples_add_up() -> None:
     }
 
 
-def test_nothing_adds_up_to_nothing() -> None:
+def test_the_sum_of_no_samples_is_empty() -> None:
     assert samples.total([[], []]) == []
 
 
-def test_a_sample_is_a_number_whatever_it_was_made_from() -> None:
+def test_the_value_of_a_sample_is_always_a_float() -> None:
     for value in (True, float("inf"), 3):
         sample = Sample("up", "gauge", "Whether.", value)
         sent = msgspec.msgpack.decode(msgspec.msgpack.encode(sample), type=Sample)

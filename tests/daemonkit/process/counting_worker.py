@@ -1,4 +1,4 @@
-"""A worker of `daemon`: serves on the shared socket and writes down what it was told."""
+"""A worker of `SupervisingDaemon`: it serves the shared socket and records what it receives."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from tests.daemonkit.http.live_server import reply
 
 
 class CountingWorker:
-    """One worker. Its notes are in a file named after its process id."""
+    """One worker. It records what it receives in a file named after its process id."""
 
     def __init__(self) -> None:
         self._requests = 0
@@ -30,13 +30,13 @@ class CountingWorker:
         self,
         sockets: Mapping[str, socket.socket],
         settings: bytes,
-        life: Lifecycle,  # noqa: ARG002 - the protocol's
+        life: Lifecycle,  # noqa: ARG002 - the protocol has it
     ) -> None:
         self._settings = json.loads(settings)
         logs.configure("info", "text")
         lifecycle.DRAIN_S = 0.5
         self._mode = self._settings["mode"]
-        if self._mode == "dies":
+        if self._mode == "exits":
             os._exit(3)
         await self._server.listen(sockets["web"])
         self._note()
@@ -55,10 +55,10 @@ class CountingWorker:
         self._note()
 
     def samples(self) -> Iterable[Sample]:
-        if self._mode == "babbles" and self._requests:
+        if self._mode == "sends-garbage" and self._requests:
             yield cast("Sample", {"name": 7})
-        yield Sample("hand_requests_total", "counter", "Requests.", self._requests)
-        yield Sample("hand_workers", "gauge", "Workers.", 1)
+        yield Sample("test_requests_total", "counter", "Requests.", self._requests)
+        yield Sample("test_workers", "gauge", "Workers.", 1)
 
     async def drain(self) -> None:
         if self._mode == "drain-hangs":
@@ -69,7 +69,7 @@ class CountingWorker:
         self._requests += 1
         match exchange.head.target:
             case b"/hang":
-                time.sleep(3600)  # a loop that does not turn
+                time.sleep(3600)  # block the event loop
             case _:
                 reply(exchange, b"%d" % os.getpid())
 

@@ -1,4 +1,4 @@
-"""A daemon that lives, fails and ends as its argument says; run as a process by its tests."""
+"""A daemon that runs, fails and ends as its argument says. Its tests run it as a process."""
 
 import asyncio
 import os
@@ -13,13 +13,13 @@ from daemonkit.process.lifecycle import CannotServe, Lifecycle
 
 
 def say(text: str) -> None:
-    """Tell the test where we are."""
+    """Print a step, so that the test can wait for it."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
-class Living:
-    """Does what its name says at the step its name says."""
+class ExampleDaemon:
+    """A daemon that does at each step what its name says."""
 
     def __init__(self, name: str, gate: Path) -> None:
         self._name = name
@@ -38,7 +38,7 @@ class Living:
             case "start-hangs":
                 await asyncio.Event().wait()
             case "start-waits":
-                while not self._gate.exists():  # noqa: ASYNC110 - another process opens it
+                while not self._gate.exists():  # noqa: ASYNC110 - another process creates it
                     await asyncio.sleep(0.01)
             case "task-fails":
                 life.spawn(self._broken(), "broken")
@@ -104,4 +104,4 @@ class Living:
 if __name__ == "__main__":
     logs.configure("info", "text")
     name, drain_s, gate = sys.argv[1:]
-    sys.exit(lifecycle.run(Living(name, Path(gate)), drain_s=float(drain_s)))
+    sys.exit(lifecycle.run(ExampleDaemon(name, Path(gate)), drain_s=float(drain_s)))

@@ -1,4 +1,4 @@
-"""A daemon with workers, run as a process by its tests and steered over HTTP."""
+"""A daemon with workers. Its tests run it as a process and control it over HTTP."""
 
 import json
 import socket
@@ -15,8 +15,8 @@ from daemonkit.process.listening_socket import listening_socket
 from tests.daemonkit.http.live_server import reply
 
 
-class Plan(msgspec.Struct):
-    """What the test wants."""
+class DaemonOptions(msgspec.Struct):
+    """The options that a test sets."""
 
     notes: str
     port: int = 0
@@ -33,23 +33,23 @@ class Plan(msgspec.Struct):
 class SupervisingDaemon:
     """Publishes numbers to its workers."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, options: DaemonOptions) -> None:
+        self._options = options
         self._numbers = 0
         self._control = Server(self._answer)
 
     async def start(self, life: Lifecycle) -> None:
-        plan = self._plan
-        self._sock = listening_socket(("127.0.0.1", plan.port), socket.SOCK_STREAM)
+        options = self._options
+        self._sock = listening_socket(("127.0.0.1", options.port), socket.SOCK_STREAM)
         self._workers = supervisor.Supervisor(
             "tests.daemonkit.process.counting_worker",
-            plan.count,
+            options.count,
             sockets={"web": self._sock},
             catch_up=self._catch_up,
-            settings=json.dumps({"notes": plan.notes, "mode": plan.mode}).encode(),
+            settings=json.dumps({"notes": options.notes, "mode": options.mode}).encode(),
         )
         control = listening_socket(("127.0.0.1", 0), socket.SOCK_STREAM)
-        self._tell(web=self._sock.getsockname()[1], control=control.getsockname()[1])
+        self._write_ports(web=self._sock.getsockname()[1], control=control.getsockname()[1])
         await self._control.listen(control)
         await self._workers.start(life)
 
@@ -60,14 +60,14 @@ class SupervisingDaemon:
     def reload(self) -> None:
         pass
 
-    def _tell(self, **ports: int) -> None:
-        path = Path(self._plan.notes, "ports")
+    def _write_ports(self, **ports: int) -> None:
+        path = Path(self._options.notes, "ports")
         path.with_suffix(".new").write_text(json.dumps(ports))
         path.with_suffix(".new").rename(path)
 
     def _catch_up(self) -> bytes:
         numbers = json.dumps(list(range(self._numbers)), separators=(",", ":"))
-        return b"all %b %b" % (numbers.encode(), bytes(self._plan.state_bytes))
+        return b"all %b %b" % (numbers.encode(), bytes(self._options.state_bytes))
 
     def _answer(self, exchange: Exchange) -> None:
         _, what, *rest = exchange.head.target.decode().split("/")
@@ -92,8 +92,11 @@ class SupervisingDaemon:
 
 
 if __name__ == "__main__":
-    plan = msgspec.json.decode(sys.argv[1], type=Plan)
-    supervisor.POLL_S, supervisor.HANG_S = plan.poll_s, plan.hang_s
-    supervisor.RESTART_S_MIN, supervisor.BEHIND_BYTES_MAX = plan.restart_s, plan.behind_bytes_max
+    options = msgspec.json.decode(sys.argv[1], type=DaemonOptions)
+    supervisor.POLL_S, supervisor.HANG_S = options.poll_s, options.hang_s
+    supervisor.RESTART_S_MIN, supervisor.BEHIND_BYTES_MAX = (
+        options.restart_s,
+        options.behind_bytes_max,
+    )
     logs.configure("info", "text")
-    sys.exit(lifecycle.run(SupervisingDaemon(plan), drain_s=plan.drain_s))
+    sys.exit(lifecycle.run(SupervisingDaemon(options), drain_s=options.drain_s))

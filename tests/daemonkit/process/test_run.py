@@ -19,23 +19,23 @@ def shell(line: str) -> list[str]:
 
 
 def both(line: str, limits: RunLimits):
-    """Return the result of both runners, the blocking one and the one beside the loop."""
+    """Return the results of both runners, the blocking one and the asynchronous one."""
     yield run(shell(line), limits, environment=ENVIRONMENT)
     yield asyncio.run(run_async(shell(line), limits, environment=ENVIRONMENT))
 
 
-def test_a_program_ends_with_its_code_and_the_end_of_its_output() -> None:
+def test_the_result_has_the_exit_code_and_the_end_of_the_output() -> None:
     for result in both("echo out; echo err >&2; exit 3", LONG):
         assert (result.cause, result.code) == (Cause.EXITED, 3)
         assert result.tail == b"out\nerr\n"
 
 
-def test_only_the_end_of_much_output_is_kept() -> None:
+def test_long_output_is_reduced_to_its_end() -> None:
     for result in both("yes | head -c 3000000; echo end", RunLimits(30.0, tail_bytes=10)):
         assert result.tail == b"y\ny\ny\nend\n"[-10:]
 
 
-def test_a_program_that_takes_too_long_is_ended_with_its_children(tmp_path: Path) -> None:
+def test_a_program_that_times_out_is_killed_with_its_children(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     line = f"trap '' TERM; sleep 100 & echo $! > {pid}; wait; sleep 100"
     for result in both(line, SOON):
@@ -43,24 +43,24 @@ def test_a_program_that_takes_too_long_is_ended_with_its_children(tmp_path: Path
         assert not alive(int(pid.read_text()))
 
 
-def test_a_daemon_that_is_left_behind_holds_nobody_up() -> None:
+def test_a_background_process_does_not_delay_the_result() -> None:
     for result in both("sleep 5 & exit 0", LONG):
         assert result.ok
 
 
-def test_a_program_killed_by_a_signal_says_which() -> None:
+def test_the_result_names_the_signal_that_killed_the_program() -> None:
     for result in both("kill -9 $$", LONG):
         assert result.code == -9
 
 
-def test_a_program_that_is_not_there_raises() -> None:
+def test_a_missing_program_raises() -> None:
     with pytest.raises(FileNotFoundError):
         run(["/no/such/program"], LONG, environment={})
     with pytest.raises(FileNotFoundError):
         asyncio.run(run_async(["/no/such/program"], LONG))
 
 
-def test_a_descriptor_cancels_the_running_program_and_those_to_come() -> None:
+def test_a_readable_cancel_descriptor_cancels_every_program() -> None:
     cancel = os.eventfd(1, os.EFD_CLOEXEC)
     began = time.monotonic()
     for _ in range(2):
@@ -70,7 +70,7 @@ def test_a_descriptor_cancels_the_running_program_and_those_to_come() -> None:
     assert time.monotonic() - began < 10
 
 
-def test_a_cancelled_caller_ends_the_program(tmp_path: Path) -> None:
+def test_cancelling_the_caller_kills_the_program(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
 
     async def cancelled() -> None:
@@ -85,7 +85,7 @@ def test_a_cancelled_caller_ends_the_program(tmp_path: Path) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Say whether a process runs; one that was killed may still have to be reaped."""
+    """Say whether a process still runs. A killed process gets five seconds to be reaped."""
     end = time.monotonic() + 5
     while time.monotonic() < end:
         try:

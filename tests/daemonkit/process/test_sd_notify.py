@@ -1,4 +1,4 @@
-"""What the service manager's protocol means to the process that speaks it."""
+"""The notification protocol of the service manager."""
 
 import os
 import socket
@@ -15,10 +15,10 @@ def test_without_a_service_manager_nothing_is_sent(monkeypatch: pytest.MonkeyPat
     sd_notify.notify(READY="1")
 
 
-def test_a_service_manager_that_reads_nothing_stops_nobody(
+def test_a_service_manager_that_reads_nothing_does_not_block_the_daemon(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """PID 1 freezes after a crash: its socket is there, and full."""
+    """After a crash PID 1 freezes: its socket still exists, and its buffer is full."""
     address = f"\0slashetc-test-{os.getpid()}-frozen"
     with (
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as frozen,
@@ -32,7 +32,7 @@ def test_a_service_manager_that_reads_nothing_stops_nobody(
         began_s = time.monotonic()
         for _ in range(20):
             sd_notify.notify(STATUS="well", WATCHDOG="1")
-        assert time.monotonic() - began_s < 0.9  # less than a single wait
+        assert time.monotonic() - began_s < 0.9  # less than one wait for READY
         assert len(caplog.records) == 20
         sd_notify.notify(READY="1")
         assert time.monotonic() - began_s >= sd_notify._READY_S
@@ -54,7 +54,7 @@ def fill(sock: socket.socket, address: str) -> None:
         ("3000000", "1", None),
     ],
 )
-def test_the_watchdog_is_fed_twice_as_often_as_it_bites(
+def test_the_watchdog_interval_is_half_its_timeout(
     monkeypatch: pytest.MonkeyPatch, usec: str, pid: str, interval_s: float | None
 ) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", usec)

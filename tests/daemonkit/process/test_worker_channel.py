@@ -1,4 +1,4 @@
-"""Frames come out as they went in, however the stream is cut."""
+"""Any split of the stream gives the same frames."""
 
 import itertools
 
@@ -23,7 +23,7 @@ def test_frames_arrive_whole_and_in_order(
     assert taken == sent
 
 
-def test_a_channel_that_is_not_there_takes_everything_and_keeps_nothing() -> None:
+def test_a_channel_without_a_transport_discards_what_is_sent() -> None:
     channel = Frames(lambda *_: None, lambda: None)
     channel.send(FrameKind.PAYLOAD, b"x")
     channel.close()

@@ -17,7 +17,7 @@ from coordinator.transport.transport import Transport
 from daemonkit.observe import logs
 from daemonkit.process.lifecycle import Lifecycle
 
-# Followers learn the commit index from the next AppendEntries; where none comes, after this time.
+# Followers learn the commit index from the next AppendEntries, or, if none comes, after this time.
 ANNOUNCE_S = 0.002
 
 _log = logs.get("coordinator")
@@ -66,7 +66,7 @@ class DriveLoop:
             self.driver.drive(monotonic_ns())
 
     def tick(self) -> None:
-        """Drive, and do what only time brings."""
+        """Drive, and check what changes with time."""
         if self._life.failure is None:
             self.driver.tick(monotonic_ns())
 

@@ -1,4 +1,4 @@
-"""Every request on the client port: which service answers it."""
+"""Passes each request on the client port to the service that answers it."""
 
 from collections.abc import Callable
 from typing import NamedTuple

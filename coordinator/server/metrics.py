@@ -29,8 +29,11 @@ def samples(telemetry: Telemetry) -> Iterable[Sample]:
         "coordinator_diverged": ("Whether this member's state differs.", int(diverged)),
         "coordinator_store_index": ("Index of the last change.", keyspace.index),
         "coordinator_store_keys": ("Files and directories.", len(keyspace.tree.nodes) - 1),
-        "coordinator_history_oldest_index": ("Oldest watchable index.", keyspace.history.first),
-        "coordinator_connections": ("Open connections.", len(telemetry.connections)),
+        "coordinator_history_oldest_index": (
+            "The oldest index that a watch can begin at.",
+            keyspace.history.first,
+        ),
+        "coordinator_connections": ("Open client connections.", len(telemetry.connections)),
     }
     counters = {
         "etcd_server_proposals_committed_total": ("Committed entries.", node.log.committed),

@@ -29,7 +29,7 @@ class PeerEvents:
         self._loop.wake()
 
     def connection_refused(self, member: int) -> None:
-        """Suspect that the member's process has ended: no new leader need wait for a time-out."""
+        """Suspect that the member's process has ended, so that an election begins sooner."""
         self._replica.node.election.suspect(member)
 
     def peer_connected(self, member: int) -> None:

@@ -32,7 +32,7 @@ from daemonkit.process.lifecycle import Lifecycle
 from daemonkit.process.listening_socket import listening_socket
 
 DRAIN_S = 5.0
-# A leader that ends transfers leadership first; then the others need not wait for a time-out.
+# A leader that stops transfers leadership first, so that the others need not wait for a timeout.
 TRANSFER_S = 1.0
 POLL_S = 0.005
 # Above the form's own limit, so that its error and not a bare 413 is the answer.

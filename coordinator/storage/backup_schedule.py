@@ -56,10 +56,10 @@ class BackupSchedule:
 
     def samples(self) -> Iterable[Sample]:
         """Return the metrics; the age is infinite while there is no backup."""
-        about = "Since the last backup that was written and read back."
+        about = "Time since the last backup that was written and verified."
         age_s = max(0.0, time.time() - self._last_s)
         yield Sample("coordinator_backup_age_seconds", "gauge", about, age_s)
-        about = "Backups written and read back."
+        about = "Backups that were written and verified."
         yield Sample("coordinator_backups_total", "counter", about, self._written)
         about = "Backups that could not be written."
         yield Sample("coordinator_backup_failures_total", "counter", about, self._failures)

@@ -13,7 +13,7 @@ _LENGTH_BYTES = 4
 
 
 class BadFrame(Exception):  # noqa: N818 - states a fact about what came
-    """The bytes are not of a member; the connection is of no use any more."""
+    """The bytes do not come from a member; the connection cannot be used any more."""
 
 
 def encode(messages: list[PeerMessage]) -> bytes:

@@ -23,21 +23,21 @@ class ForwardedCommands(RaftMessage, frozen=True, tag="Forward"):
 
 
 class ForwardedChange(RaftMessage, frozen=True, tag="AskChange"):
-    """Change the membership. A member that is removed by it sees no more of the log: Decided."""
+    """Change the membership. The answer is a ForwardedResult: a removed member gets no more log."""
 
     sequence: int
     change: ConfChange
 
 
 class ForwardedTransfer(RaftMessage, frozen=True, tag="AskTransfer"):
-    """Hand leadership to `target`, to any other voter when it is 0."""
+    """Transfer leadership to `target`, or to any other voter if it is 0."""
 
     sequence: int
     target: int
 
 
 class ForwardedResult(RaftMessage, frozen=True, tag="Decided"):
-    """What came of ForwardedChange or ForwardedTransfer: done, or the reason why not."""
+    """The answer to ForwardedChange or ForwardedTransfer: done, or the reason why not."""
 
     sequence: int
     reason: str

@@ -51,7 +51,7 @@ class Election:
         self._elapsed = 0
         self._timeout = 0
         self._suspects_leader = False
-        # Who was in an election before may have promised a leader its lease. (Thesis, 6.4.1)
+        # A member that took part in an election before may have promised a lease. (Thesis, 6.4.1)
         self._guard_until = timing.guard_ticks if state.term > FOUNDING_TERM else 0
         self.become(Role.FOLLOWER)
 
@@ -73,7 +73,7 @@ class Election:
             self._campaign(Role.PRE_CANDIDATE)
 
     def campaign_by_force(self) -> None:
-        """Begin an election because the leader hands over. (Thesis, 3.10)"""
+        """Begin an election because the leader transfers leadership. (Thesis, 3.10)"""
         if self._me in self._configurations.latest.voters and self.role is Role.FOLLOWER:
             self._campaign(Role.CANDIDATE, forced=True)
 
@@ -152,7 +152,7 @@ class Election:
         )
 
     def count_vote(self, message: PreVoteReply | VoteReply) -> None:
-        """Take in a vote for this member."""
+        """Count an answer to this member's request for a vote."""
         if isinstance(message, PreVoteReply):
             if self.role is not Role.PRE_CANDIDATE:
                 return
@@ -178,7 +178,7 @@ class Election:
 
     @property
     def _may_campaign(self) -> bool:
-        """Whether it can lead, also with its removal in its log, uncommitted. (Thesis, 4.2.2)"""
+        """Whether it can lead; it can until its removal is committed. (Thesis, 4.2.2)"""
         configurations = self._configurations
         committed = configurations.at(self._log.committed)  # what the others can elect by
         return self._me in configurations.latest.voters | committed.voters

@@ -52,7 +52,7 @@ class Follower:
     def _take_entries(self, message: AppendEntries) -> None:
         log, last = self._log, message.prev_index + len(message.entries)
         if last <= log.committed:
-            # What is committed is equal everywhere; the leader's belief is out of date.
+            # What is committed is equal everywhere: the leader just does not know it yet.
             self._acknowledge(message, log.committed)
             return
         agreed = log.term(message.prev_index) == message.prev_term
@@ -88,7 +88,7 @@ class Follower:
             self._acknowledge(message, log.committed)
             return
         if log.term(message.index) == message.index_term:
-            # The log leads up to the snapshot; what is behind may have been acknowledged. (7)
+            # The log leads up to the snapshot; the entries after it may have been acknowledged. (7)
             log.committed = message.index
             self._acknowledge(message, message.index)
             return

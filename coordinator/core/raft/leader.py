@@ -1,4 +1,4 @@
-"""What only a leader does: it appends, commits, proves that it leads, and hands leadership over."""
+"""What only a leader does: append, commit, prove that it leads, and transfer leadership."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -130,9 +130,9 @@ class Leader:
         return is_voter or configurations.changed_at > committed
 
     def begin_transfer(self, target: int) -> None:
-        """Hand leadership to another voter as soon as it has the whole log."""
+        """Transfer leadership to another voter as soon as that has the whole log."""
         self.transfer = LeadershipTransfer(target, self._timing.election_ticks)
-        # A forced election passes over the guards that a lease rests on.
+        # A forced election ignores the guards that a lease rests on.
         self.read_index.lease_until = LEASE_NEVER
         self._advance_transfer()
 

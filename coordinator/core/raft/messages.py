@@ -24,7 +24,7 @@ class PreVote(RaftMessage, frozen=True):
 
 
 class PreVoteReply(RaftMessage, frozen=True):
-    """`term` is the asked one when granted, else the refuser's own."""
+    """`term` is that of the request if granted, else the sender's own."""
 
     granted: bool
 
@@ -44,7 +44,7 @@ class VoteReply(RaftMessage, frozen=True):
 
 
 class AppendEntries(RaftMessage, frozen=True, tag="Append"):
-    """Entries behind (`prev_index`, `prev_term`), and how far the leader has committed."""
+    """Entries after (`prev_index`, `prev_term`), and the leader's commit index."""
 
     prev_index: int
     prev_term: int
@@ -109,7 +109,7 @@ class InstallSnapshot(RaftMessage, frozen=True):
 
 
 class SnapshotReply(RaftMessage, frozen=True):
-    """The receiver has the snapshot at `index` up to `offset`; a refused checksum begins anew."""
+    """The sender has the snapshot at `index` up to `offset`, which is 0 after a wrong checksum."""
 
     index: int
     offset: int

@@ -13,7 +13,7 @@ INFLIGHT_BYTES_MAX = 16 << 20
 
 
 class ProgressState(Enum):
-    """How a follower is sent the log."""
+    """How the log is sent to a follower."""
 
     PROBE = auto()
     REPLICATE = auto()
@@ -41,7 +41,7 @@ class FollowerProgress:
 
     @property
     def recently_active(self) -> bool:
-        """Whether the follower was heard of within two election timeouts."""
+        """Whether the follower was heard from within two election timeouts."""
         return self.active or self.was_active
 
     @property

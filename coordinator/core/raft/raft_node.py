@@ -94,7 +94,7 @@ class RaftNode:
 
     @property
     def configuration(self) -> Configuration:
-        """The members by the last word of the log."""
+        """The members by the last configuration in the log."""
         return self.configurations.latest
 
     # Inputs.
@@ -107,7 +107,7 @@ class RaftNode:
         """Append commands to the log; return the first one's index. Raises NotLeader."""
         leading = self.election.leadership()
         if leading.transfer is not None:
-            raise NotLeader(leading.transfer.target, "leadership is being handed over")
+            raise NotLeader(leading.transfer.target, "leadership is being transferred")
         first, term = self.log.last + 1, self.election.term
         leading.append([LogEntry(term, first + n, data) for n, data in enumerate(commands)])
         return first
@@ -139,7 +139,7 @@ class RaftNode:
             raise NotLeader(0, "no leader is known")
 
     def transfer(self, target: int) -> None:
-        """Hand leadership to a voter. Raises NotLeader, ChangeRefused."""
+        """Transfer leadership to a voter. Raises NotLeader, ChangeRefused."""
         leading = self.election.leadership()
         if target not in self.configuration.voters or target == self.me:
             raise ChangeRefused(f"member {target:x} is not another voter")

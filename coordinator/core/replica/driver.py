@@ -62,7 +62,7 @@ class Environment(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SnapshotPolicy:
-    """How many entries are between two snapshots, and how many stay in memory behind one.
+    """How many entries are between two snapshots, and how many stay in memory after one.
 
     Those that stay are for members that are a little behind.
     """
@@ -91,14 +91,14 @@ class Driver:
         self._run()
 
     def saved(self) -> None:
-        """Go on after a save that took its time."""
+        """Go on after a save that took a while."""
         ready, self._saving = self._saving, None
         assert ready is not None
         self._finish(ready)
         self._run()
 
     def tick(self, now_ns: int) -> None:
-        """Drive, and do what only time brings. Call it once a heartbeat interval."""
+        """Drive, and check what changes with time. Call it once a heartbeat interval."""
         self.drive(now_ns)
         if self._saving is not None:
             return
@@ -135,7 +135,7 @@ class Driver:
         return index >= self.replica.node.log.base
 
     def compact(self, index: int) -> None:
-        """Drop the log that the snapshot at `index` stands for, but for what is kept behind it."""
+        """Drop the log up to the snapshot at `index`, but for the last `entries_kept` entries."""
         first = max(0, index - self._policy.entries_kept)
         if first > self.replica.node.log.base:
             self.replica.node.compact(first)

@@ -1,4 +1,4 @@
-"""What waits in a replica: proposals for their entry to be applied, reads for their read index."""
+"""What waits in a replica: proposals to be applied, and reads for their read index."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from coordinator.core.store.event import KeyEvent
 
 # A command, a change of membership, or the member that leadership goes to (0: any other).
 LeaderRequest = Command | ConfChange | int
-# The event of a write, the refusal of anything, None for whatever else is done.
+# The event of a write, an error, or None when something else is done.
 Outcome = KeyEvent | ApiError | None
 
 
@@ -87,7 +87,7 @@ class PendingProposals:
             self._outcomes.append((pending.waiter, outcome))
 
     def finish_transfers(self) -> None:
-        """Note that leadership has moved, which is all that a transfer asked for."""
+        """Note that leadership has moved: transfers are done."""
         by_sequence = self.by_sequence
         for sequence in [s for s, each in by_sequence.items() if isinstance(each.request, int)]:
             self.finish(sequence, None)

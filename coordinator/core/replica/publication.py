@@ -1,4 +1,4 @@
-"""What a member tells the cluster about itself: its name and client URLs, as notes in the log."""
+"""How a member publishes its name and client URLs: as notes in the log."""
 
 from collections.abc import Iterator, Mapping
 
@@ -15,13 +15,13 @@ class Publication:
         self._notes = notes
 
     def is_done(self, known: Mapping[str, bytes]) -> bool:
-        """Whether the cluster knows what this member tells about itself."""
+        """Whether the cluster knows all notes of this member."""
         return all(known.get(note.kind) == note.data for note in self._notes)
 
     def missing(
         self, known: Mapping[str, bytes], pending: PendingProposals, *, is_leader: bool
     ) -> Iterator[Note]:
-        """Yield what is to be proposed. The leader also tells what all members have in common."""
+        """Yield the notes to propose. The leader also publishes the version of the cluster."""
         for note in (*self._notes, VERSION_NOTE) if is_leader else self._notes:
             if known.get(note.kind) == note.data or is_removed(known, self._member):
                 continue

@@ -118,7 +118,7 @@ class Replica:
         """Take what another member sent."""
         match message:
             case ForwardedCommands():
-                # If this member is no leader any more, the sender finds the next one by itself.
+                # If this member is no longer the leader, the sender finds the next one by itself.
                 if self.node.election.role is Role.LEADER:
                     self._forwarded.append(message)
             case ForwardedChange() | ForwardedTransfer():
@@ -210,7 +210,7 @@ class Replica:
     # On the way to the log.
 
     def _follow_new_leader(self) -> None:
-        """Send to a new leader all that no leader has been seen to decide."""
+        """Send everything undecided to a new leader."""
         node = self.node
         if not node.leader:
             return

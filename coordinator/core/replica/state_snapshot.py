@@ -46,7 +46,7 @@ def dump(
 
 
 def load(data: bytes) -> StateSnapshot:
-    """Read what `dump` wrote. Raises Unreadable."""
+    """Read what `dump` wrote. Raises UnreadableDump."""
     try:
         state: StateSnapshot = _decoder.decode(data)
     except msgspec.MsgspecError as error:

@@ -41,11 +41,11 @@ UNFINISHED_SUFFIX = ".tmp"
 
 
 class BadBackup(Exception):  # noqa: N818 - states a fact about a file
-    """The file is no backup, or not what was written; the message names the finding."""
+    """The file is not a backup, or was damaged; the message says what is wrong."""
 
 
 class CannotRenew(Exception):  # noqa: N818 - states a fact about what was asked for
-    """The new members would be taken for old ones; the message says what to change."""
+    """The new members would have ids of old ones; the message says what to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def read(path: str, raw: bytes) -> Backup:
 
 
 def loaded(state: Snapshot) -> Backup:
-    """Load a member's state. Raises Unreadable."""
+    """Load a member's state. Raises UnreadableDump."""
     found = state_snapshot.load(state.data)
     return Backup(state, found, keyspace_dump.load(found.keys))
 

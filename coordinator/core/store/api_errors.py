@@ -1,4 +1,4 @@
-"""What a client of the v2 API is refused with: `ApiError`, its codes and their HTTP status."""
+"""The errors of the v2 API: `ApiError`, its codes and their HTTP status."""
 
 from typing import NamedTuple
 
@@ -32,7 +32,7 @@ class ErrorSpec(NamedTuple):
     status: int
 
 
-# The codes of etcd's v2 API that a server can still send; it lists more that nothing sends.
+# The codes of etcd's v2 API that a server can still send. etcd lists more, which it never sends.
 ERRORS = {
     KEY_NOT_FOUND: ErrorSpec("Key not found", 404),
     COMPARE_FAILED: ErrorSpec("Compare failed", 412),
@@ -57,7 +57,7 @@ ERRORS = {
 
 
 class ApiError(Exception):
-    """A refusal with its API code; `index` is the store's index when it was decided."""
+    """An error with its API code; `index` is the store's index at that moment."""
 
     def __init__(self, code: int, cause: str = "", index: int = 0) -> None:
         assert code in ERRORS, f"error code {code} has no row in the table"
@@ -96,5 +96,5 @@ class ClusterUnavailable(ApiError):  # noqa: N818 - it says how the cluster is
 
     @property
     def status(self) -> int:
-        """Not a fault of the server: ask again, or another member."""
+        """503: the client should try again, or ask another member."""
         return 503

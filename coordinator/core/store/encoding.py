@@ -1,4 +1,4 @@
-"""Bytes as the v2 API's clients see them: JSON strings and times the way etcd writes them."""
+"""JSON strings and times as etcd writes them for clients of the v2 API."""
 
 import re
 from datetime import datetime, timedelta
@@ -32,7 +32,7 @@ def json_string(raw: bytes) -> bytes:
 
 
 def text(raw: bytes) -> str:
-    """Decode UTF-8; each byte that is none becomes one U+FFFD, as in Go."""
+    """Decode UTF-8; each byte that is not UTF-8 becomes one U+FFFD, as in Go."""
     try:
         return raw.decode()
     except UnicodeDecodeError:
@@ -51,7 +51,7 @@ def remaining_s(expires_ns: int, now_ns: int) -> int:
     return -((now_ns - expires_ns) // NANOSECONDS_PER_SECOND)
 
 
-# Heartbeats of many hosts end in the same few seconds.
+# The heartbeat keys of many hosts expire in the same few seconds.
 @lru_cache(1024)
 def _stamp(seconds: int) -> str:
     return (EPOCH + timedelta(seconds=seconds)).isoformat()

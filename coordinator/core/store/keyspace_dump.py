@@ -77,12 +77,12 @@ def load(data: bytes, bounds: HistoryBounds = DEFAULT_BOUNDS) -> KeySpace:
 
 
 def pack(dumped: KeyspaceDump) -> bytes:
-    """Return the dumped's bytes."""
+    """Return the dump as bytes."""
     return HEADER + _encoder.encode(dumped)
 
 
 def unpack(data: bytes) -> KeyspaceDump:
-    """Read what `pack` wrote. Raises Unreadable."""
+    """Read what `pack` wrote. Raises UnreadableDump."""
     if not data.startswith(MAGIC):
         raise UnreadableDump(f"not a dump of keys: it begins with {data[: len(MAGIC)]!r}")
     if not data.startswith(HEADER):

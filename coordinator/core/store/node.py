@@ -21,7 +21,7 @@ class Node(msgspec.Struct, gc=False, eq=False):
     rendered: bytes = b""
 
     def json(self, now_ns: int) -> bytes:
-        """Return the node as a JSON object, a directory without what is in it."""
+        """Return the node as a JSON object, a directory without its children."""
         if self.expires_ns:
             return self.head(now_ns) + self.tail()
         if not self.rendered:
@@ -38,7 +38,7 @@ class Node(msgspec.Struct, gc=False, eq=False):
         return b'%b,"ttl":%d' % (self.rendered, ttl_s) if ttl_s else self.rendered
 
     def tail(self) -> bytes:
-        """Return the object's end, from behind `nodes` on."""
+        """Return the object's end, after `nodes`."""
         if not self.modified:
             return b"}"
         return b',"modifiedIndex":%d,"createdIndex":%d}' % (self.modified, self.created)

@@ -13,7 +13,7 @@ Operation = Literal[
     "compareAndSwap",
     "compareAndDelete",
 ]
-# The names on the wire are not all formed alike.
+# Two names on the wire are in the plural.
 WIRE_NAMES = {"get": "gets", "set": "sets"}
 
 

@@ -22,12 +22,12 @@ from coordinator.core.store.node import ROOT_KEY
 QUEUE_EVENTS_MAX = 64
 # About a third of a millisecond of work, so that an old cursor cannot hold up everybody.
 SCAN_SLOTS_MAX = 2000
-# Above every index, which 64 bits hold.
+# Above every index: an index has 64 bits.
 INDEX_NEVER = 1 << 64
 
 
 class WatchFilter(msgspec.Struct, frozen=True):
-    """What a watcher wants: a key, with `recursive` all below it, with `hidden` also `_` names.
+    """What to watch: a key; with `recursive` all below it; with `hidden` also names with `_`.
 
     A key that does not exist can be watched. The removal of a directory concerns every key
     that existed below it.

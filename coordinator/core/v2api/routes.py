@@ -19,19 +19,19 @@ CLIENT = (
         "POST", "/v2/members/leader", 'transfer leadership: `{"id": "HEX"}`, empty for any; ours'
     ),
     ApiRoute("GET", "/v2/machines", "all client URLs"),
-    ApiRoute("GET", "/v2/stats/self", "this member"),
-    ApiRoute("GET", "/v2/stats/leader", "the leader's view; 403 elsewhere"),
-    ApiRoute("GET", "/v2/stats/store", "counts of operations"),
-    ApiRoute("GET", "/v2/backup", "a backup, for `coordctl backup save`: `quorum`; ours"),
-    ApiRoute("GET PUT", "/new", "a new discovery token: `size`"),
-    ApiRoute("GET PUT DELETE", "/TOKEN", "discovery: what is below a token"),
-    ApiRoute("GET", "/version", "versions"),
+    ApiRoute("GET", "/v2/stats/self", "state of this member"),
+    ApiRoute("GET", "/v2/stats/leader", "latencies of the followers; only at the leader, else 403"),
+    ApiRoute("GET", "/v2/stats/store", "counters of operations"),
+    ApiRoute("GET", "/v2/backup", "a backup, for `coordctl backup save`: `quorum` (extension)"),
+    ApiRoute("GET PUT", "/new", "create a discovery token: `size`"),
+    ApiRoute("GET PUT DELETE", "/TOKEN", "the keys below a discovery token"),
+    ApiRoute("GET", "/version", "the versions"),
     ApiRoute("GET", "/health", "200 while there is a leader, else 503"),
     ApiRoute("GET", "/metrics", "Prometheus text"),
 )
 PEER = (
-    ApiRoute("GET", "/members", "the members, as etcd shows them to members"),
-    ApiRoute("GET", "/version", "versions"),
+    ApiRoute("GET", "/members", "the members, for other members"),
+    ApiRoute("GET", "/version", "the versions"),
     ApiRoute("GET", "/health", "200 while there is a leader, else 503"),
     ApiRoute("GET", "/raft/probing", "200 while the member runs"),
 )

@@ -1,4 +1,4 @@
-"""Real members of real clusters, and what a client says to them."""
+"""Real members of real clusters, and a client of theirs."""
 
 import http.client
 import json
@@ -40,7 +40,7 @@ class Place:
 
     @property
     def founding(self) -> list[str]:
-        """The flags that say who it is, for the daemon and for a restore."""
+        """The flags of its identity, for the daemon and for a restore."""
         return ["--name", self.name, "--initial-advertise-peer-urls", self.peer_url]
 
 
@@ -69,7 +69,7 @@ class Member(Running):
 
 @contextmanager
 def running(members: Sequence[Place], *arguments: str) -> Iterator[list[Member]]:
-    """Run members at the same time until the end, and wait until each of them is well."""
+    """Run members at the same time until the end, and wait until each of them is healthy."""
     with ExitStack() as held:
         processes = [held.enter_context(Member(each, *arguments)) for each in members]
         for process in processes:

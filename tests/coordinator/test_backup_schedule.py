@@ -1,4 +1,4 @@
-"""Backups that a member writes by itself."""
+"""Scheduled backups."""
 
 import os
 import shlex

@@ -106,7 +106,7 @@ def test_members_and_clients_show_each_other_certificates(tmp_path: Path) -> Non
 
 
 def is_turned_away(one: Place, context: ssl.SSLContext) -> bool:
-    """Whether a member hangs up on who shows no certificate, in TLS 1.3 after the handshake."""
+    """Whether a member hangs up without a certificate; in TLS 1.3 this is after the handshake."""
     parts = urlsplit(one.url)
     try:
         with (

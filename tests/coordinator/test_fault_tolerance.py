@@ -1,4 +1,4 @@
-"""What the talk promises of a cluster, slide by slide. ("Fault Tolerant Infrastructure", 2014)"""
+"""What the talk "Fault Tolerant Infrastructure" (2014) promises of a cluster, slide by slide."""
 
 import json
 import signal
@@ -261,7 +261,7 @@ def discovered(directory: Path, token: str) -> None:
         late = cluster.begin(places[3])
         assert late.process.wait(15) == 1
         assert "the cluster of 3 is full" in late.tail()
-        # Who has a log does not need the service any more.
+        # A member with a log does not need the service any more.
         cluster.kill(places[0])
         cluster.start(places[0])
 

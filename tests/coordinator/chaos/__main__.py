@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def _isolate() -> None:
-    """Go on as process 1 of new namespaces, with a /run that no one else sees."""
+    """Run as process 1 of new namespaces, with a private /run."""
     unshare = [require("unshare"), "--net", "--mount", "--pid", "--mount-proc"]
     unshare += ["--fork", "--kill-child"]
     script = 'mount -t tmpfs tmpfs /run && mkdir /run/netns && exec "$@"'
@@ -88,7 +88,7 @@ class Run:
         return found
 
     def round(self, prefix: str, end: float) -> list[str]:
-        """Load and faults, then peace, then the verdict."""
+        """Load and faults, then a calm time, then the check."""
         after = self.members.write(f"{prefix}/first", "x").index
         urls = [each.url for each in self.members.places]
         turned = [urls[n:] + urls[:n] for n in range(len(urls))]
@@ -141,7 +141,7 @@ class Run:
     def _verdict(
         self, history: Sequence[Seen], watchers: Sequence[Watcher], applied: int
     ) -> list[str]:
-        """Judge a round."""
+        """Check a round."""
         keys: dict[str, list[Operation]] = defaultdict(list)
         for seen in history:
             keys[seen.key].append(operation(seen))

@@ -1,4 +1,4 @@
-"""What goes wrong: each fault is a context; inside it the fault holds, afterwards it is healed.
+"""The faults: each one is a context manager that heals the fault at its end.
 
 The seed draws which faults come, how long they hold and by which rule their victims are chosen;
 who leads at that moment is up to the processes, so a schedule comes again but not every step.
@@ -75,7 +75,7 @@ class Nemesis:
 
     @contextmanager
     def muted(self) -> Iterator[None]:
-        """Cut one direction: a member is not heard by some or all others, or does not hear them."""
+        """Cut one direction: some or all others do not hear a member, or it does not hear them."""
         victim = self.victim()
         others = [each for each in self.members.places if each is not victim]
         others = self.rng.sample(others, self.rng.randint(1, len(others)))

@@ -1,4 +1,4 @@
-"""Clients that write, swap and read a few keys, and write down what they saw.
+"""Clients that write, swap and read a few keys, and record what they see.
 
     python -m tests.coordinator.chaos.load NAME SEED PREFIX FILE URL...
 

@@ -55,7 +55,7 @@ class Members(Cluster):
         self.signal(one, signal.SIGSTOP)
 
     def resume(self, one: Place) -> None:
-        """Let it go on, unaware."""
+        """Let it go on."""
         self.signal(one, signal.SIGCONT)
 
     def signal(self, one: Place, number: signal.Signals) -> None:
@@ -88,7 +88,7 @@ class Members(Cluster):
         return str(ask("GET", f"{one.url}/v2/stats/self").body["id"])
 
     def _until(self, act: Callable[[], Answer], what: str) -> None:
-        """Ask again until it is so; that it was so already is as good."""
+        """Repeat a request until it is done, or was done already."""
         last: list[Answer] = []
 
         def done() -> bool:
@@ -106,7 +106,7 @@ class Members(Cluster):
             raise
 
     def fill(self, one: Place) -> None:
-        """Leave no byte free on a member's disk."""
+        """Fill a member's disk."""
         ballast = self.directory / one.directory_name / "ballast"
         with ballast.open("wb", buffering=0) as file:
             try:
@@ -116,7 +116,7 @@ class Members(Cluster):
                 return
 
     def free(self, one: Place) -> None:
-        """Give the room back."""
+        """Free the space again."""
         (self.directory / one.directory_name / "ballast").unlink()
 
     def bring_back(self) -> None:

@@ -1,4 +1,4 @@
-"""A network of our own: a namespace for each host, all on one bridge, and frames that get lost.
+"""A virtual network: a namespace for each host, all on one bridge, that can lose frames.
 
 Neighbours are entered by hand and never asked for, so a frame that is addressed to NOBODY is lost
 without an error, as on a broken line: each direction of each pair can be cut by itself, with
@@ -25,7 +25,7 @@ def _hardware(number: int) -> str:
 
 
 class Network:
-    """Hosts by their numbers; we are on the bridge and reach all of them always."""
+    """Hosts by their numbers. The test itself is on the bridge and always reaches all of them."""
 
     def __init__(self) -> None:
         self._ip_program = require("ip")
@@ -63,7 +63,7 @@ class Network:
         self._teach(sender, receiver, NOBODY)
 
     def restore(self, sender: int, receiver: int) -> None:
-        """Carry again what one host sends to another."""
+        """Deliver again what one host sends to another."""
         self._teach(sender, receiver)
 
     def part(self, one: Iterable[int], other: Iterable[int]) -> None:
@@ -73,7 +73,7 @@ class Network:
             self.cut(there, here)
 
     def heal(self) -> None:
-        """Carry everything again."""
+        """Deliver everything again."""
         for sender, receiver in itertools.permutations(self._hosts, 2):
             self.restore(sender, receiver)
 

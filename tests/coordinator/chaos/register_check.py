@@ -1,4 +1,4 @@
-"""Is what clients saw of one register explained by some order of their operations?
+"""Is the history of one register linearizable?
 
 A depth-first search after Wing and Gong. An operation may go next when no other undone one had
 ended before it began, and when the value it saw is the value held. Every value is written once,
@@ -47,7 +47,7 @@ def unexplained(history: Sequence[Operation]) -> list[Operation]:
 
 
 def _that_matter(history: Sequence[Operation]) -> list[Operation]:
-    """Leave out what may never have happened and nobody saw: it explains nothing."""
+    """Leave out operations that may never have happened and that nobody saw."""
     seen = {each.sees for each in history}
     return sorted(
         (each for each in history if each.end < math.inf or each.leaves in seen),

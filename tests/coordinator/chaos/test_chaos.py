@@ -1,4 +1,4 @@
-"""A short run of the chaos, and what it must leave behind: nothing."""
+"""A short run of the chaos test. It must leave nothing behind."""
 
 import os
 import re

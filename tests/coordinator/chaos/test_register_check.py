@@ -1,4 +1,4 @@
-"""The judge of the histories: what it must accept, and what it must not."""
+"""The check of the histories: what it must accept, and what it must reject."""
 
 import math
 import random

@@ -1,4 +1,4 @@
-"""Watchers that follow a prefix through every fault, and what their streams must have in common."""
+"""Watchers that follow a prefix through every fault, and a check of their streams."""
 
 import http.client
 import json

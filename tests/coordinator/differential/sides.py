@@ -1,4 +1,4 @@
-"""Those who answer: the key space in this process, and servers behind a socket."""
+"""What is compared: the key space in this process, and servers behind a socket."""
 
 import contextlib
 import http.client
@@ -46,7 +46,7 @@ class Answer:
 
 
 class InProcess:
-    """Ours without a server: parse, apply, render. It keeps every event it made."""
+    """Our implementation without a server: parse, apply, render. It keeps every event."""
 
     def __init__(self, index: int) -> None:
         self.space = KeySpace(ETCD_HISTORY)
@@ -94,7 +94,7 @@ class InProcess:
             return self._json(refusal.status, refusal.index, refusal.body())
 
     def expire(self) -> int:
-        """End all that ends within the hour; return how many keys ever ended."""
+        """Expire all keys with a short TTL; return how many keys have ever expired."""
         first = self.space.index + 1
         self.space.apply(Sync(time.time_ns() + 100 * 10**9))
         kept = (self.space.history.at(index) for index in range(first, self.space.index + 1))

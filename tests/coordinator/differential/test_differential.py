@@ -1,4 +1,4 @@
-"""Ours and etcd are asked the same and must answer the same.
+"""The coordinator and etcd must give the same answers to the same requests.
 
 DIFFERENTIAL_SEEDS and DIFFERENTIAL_STEPS ask for more than the default; DIFFERENTIAL_FIRST is
 the first seed. A failure names its seed, and one seed alone can be run again with them.
@@ -271,7 +271,7 @@ class Comparison:
 
 
 def near(ours: dict[str, object], theirs: dict[str, object], timed: bool) -> bool:
-    """Say whether two nodes end at about the same time."""
+    """Say whether two nodes expire at about the same time."""
     ends = [node.get("expiration") for node in (ours, theirs)]
     if ends[0] is None or ends[1] is None:
         return ends[0] == ends[1]

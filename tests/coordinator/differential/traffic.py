@@ -1,4 +1,4 @@
-"""Requests by chance: few key names, every verb and flag, right and wrong values."""
+"""Random requests: few key names, every method and flag, right and wrong values."""
 
 import random
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Which events a watch should bring, by brute force, and which ones etcd 3.4 brings instead.
+"""Which events a watch should return, by brute force, and which ones etcd 3.4 returns instead.
 
 Where the two differ stands here, and only here:
 

@@ -1,4 +1,4 @@
-"""Clients: they write, read and watch at any member, and remember what they were told."""
+"""Clients that write, read and watch at any member, and remember the answers."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,7 +33,7 @@ FASTEST_CLOCK = 125
 
 @dataclass(eq=False, slots=True)
 class ClientRequest:
-    """One request of a client, or of whoever runs the cluster when `client` is None."""
+    """One request of a client, or of the operator if `client` is None."""
 
     client: "Client | None"
     key: bytes = b""
@@ -50,7 +50,7 @@ class ClientRequest:
 
 
 class Client:
-    """One request at a time, each at the member that it likes."""
+    """Sends one request at a time, each to any member."""
 
     def __init__(self, clients: "Clients", name: int) -> None:
         self.clients = clients
@@ -62,7 +62,7 @@ class Client:
         self.world.after(self.world.some(300_000_000), self.act)
 
     def act(self) -> None:
-        """Ask something, and give up on it after a while."""
+        """Send a request, and give up after a while."""
         world = self.world
         if not world.clients.active:
             return
@@ -75,7 +75,7 @@ class Client:
         machine.do(lambda: self.clients.put(machine, ask))
 
     def hear(self, _: ClientRequest) -> None:
-        """Note that the request is decided; wonder what to ask next."""
+        """Note that the request is decided, and send another one later."""
         self.asked = None
         self._pause()
 
@@ -126,7 +126,7 @@ class Client:
 
 
 class Clients:
-    """All clients and what they were told."""
+    """All clients and the answers they got."""
 
     def __init__(self, world: "World") -> None:
         self.world = world
@@ -167,7 +167,7 @@ class Clients:
         self._ended(ask, outcome)
 
     def rush(self, leader: "Machine") -> None:
-        """Read again and again where one leads, and write everywhere, for a while."""
+        """Read many times at a leader, and write at all members, for a while."""
         world, first = self.world, self.all[0]
 
         def look(key: bytes) -> None:
@@ -188,7 +188,7 @@ class Clients:
                 world.after(n * RUSH_EVERY_NS, lambda: change(key))
 
     def judge(self) -> None:
-        """Say whether the histories have an explanation.
+        """Check that the histories are linearizable.
 
         What came of a write that nobody answered is looked up in what was committed.
         """
@@ -236,7 +236,7 @@ class Clients:
 
 
 class WatchingClient:
-    """A watching client that goes on at another member where one leaves it."""
+    """A watching client that goes on at another member when it loses one."""
 
     def __init__(self, world: "World", watch_filter: WatchFilter) -> None:
         self.world = world

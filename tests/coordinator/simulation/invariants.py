@@ -1,4 +1,4 @@
-"""What must hold after every step, and the memory of the world that it is held against.
+"""What must hold after every step, and what is remembered to check it.
 
 1. One leader a term, and it has all that was committed before. (Raft 5.2, 5.4)
 2. Two logs with the same entry are the same up to it; what is committed never changes. (5.3)
@@ -31,7 +31,7 @@ def happening(event: KeyEvent) -> Happening:
 
 
 class Invariants:
-    """All that any member has ever shown."""
+    """Everything that any member has ever shown."""
 
     def __init__(self, world: "World") -> None:
         self.world = world

@@ -1,4 +1,4 @@
-"""Is a history of operations on one key explained by some order of them?
+"""Is the history of operations on one key linearizable?
 
 The search of Wing and Gong with the memory of Lowe: of the operations that began before any
 undone one ended, one whose sight fits the state goes next; a set of done ones in a state is

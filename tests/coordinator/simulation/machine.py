@@ -50,8 +50,8 @@ class SimDisk:
         if ready.snapshot is not None:
             if records == 0:
                 return
-            image = ready.snapshot
-            self.snapshot, self.entries = (image.index, image.term, image.data), []
+            sent = ready.snapshot
+            self.snapshot, self.entries = (sent.index, sent.term, sent.data), []
             records -= 1
         for entry in ready.entries[:records]:
             self.entries[entry.index - self.base - 1 :] = [entry]
@@ -133,7 +133,7 @@ class Machine:
         self._tick(self.lives)
 
     def crash(self, how: str) -> None:
-        """End the process at once; of what it was saving a beginning survives."""
+        """End the process at once; a part of what it was saving survives."""
         ready, world = self.saving, self.world
         if ready is not None:
             self.disk.save(ready, world.rng.randrange(records_of(ready)))
@@ -218,7 +218,7 @@ class Machine:
         self._later(ANNOUNCE_NS, lambda: self.do(announce))
 
     def leader_changed(self, leader: int) -> None:
-        """Not of interest here: the invariants look at every leader."""
+        """Ignored: the invariants look at every leader."""
 
     def removed(self) -> None:
         """End for ever."""

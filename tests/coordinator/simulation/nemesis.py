@@ -1,9 +1,9 @@
-"""What goes wrong, and when."""
+"""The faults, and when they happen."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from coordinator.core.cluster import members as cluster
+from coordinator.core.cluster.members import encode_peer_urls, is_removed
 from coordinator.core.raft import quorum
 from coordinator.core.raft.membership import AddLearner, ConfChange, Promote, Remove
 from tests.coordinator.simulation.clients import ClientRequest
@@ -17,7 +17,7 @@ MEMBERS_MAX = 7
 
 
 class Nemesis:
-    """Draws one trouble after another."""
+    """Draws one fault after another."""
 
     def __init__(self, world: "World") -> None:
         self.world = world
@@ -56,7 +56,7 @@ class Nemesis:
         self._next()
 
     def elected(self, machine: "Machine") -> None:
-        """Strike a new leader sometimes, when its term has hardly begun."""
+        """Sometimes harm a new leader, when its term has just begun."""
         world = self.world
         awaited, self._awaited = self._awaited, None
         if awaited is not None and world.faulty:
@@ -66,7 +66,7 @@ class Nemesis:
             world.after(world.some(50_000_000), lambda: blow(machine))
 
     def voted(self, machine: "Machine") -> None:
-        """Strike a voter sometimes, when its vote has hardly left."""
+        """Sometimes harm a voter, when its vote has just left."""
         world = self.world
         if world.faulty and world.rng.random() < world.options.strike_voters:
             world.after(1, lambda: self._blink(machine))
@@ -309,7 +309,7 @@ class Nemesis:
 
     def _newcomer(self) -> AddLearner:
         member = self.world.next_member
-        return AddLearner(member, cluster.encode_peer_urls((f"http://{member}",)))
+        return AddLearner(member, encode_peer_urls((f"http://{member}",)))
 
     def _change(self, machine: "Machine", change: ConfChange) -> None:
         world = self.world
@@ -343,7 +343,7 @@ class Nemesis:
         machine = world.some_machine()
         replica = machine.replica
         is_out = replica is not None and lost not in replica.node.configuration.members
-        if replica is not None and is_out and cluster.is_removed(replica.keyspace.notes, lost):
+        if replica is not None and is_out and is_removed(replica.keyspace.notes, lost):
             world.replacing = 0
             world.machines.pop(lost)
             self._change(machine, self._newcomer())

@@ -1,4 +1,4 @@
-"""How bad a world is: some things never happen in it, some much oftener than usual."""
+"""The options of a world: some faults never happen in it, some much more often than usual."""
 
 import random
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The judge of histories must itself be right."""
+"""The check of histories must itself be right."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Seeds of a world in which everything fails; each must be safe, and serve once it is healed."""
+"""Worlds in which everything fails: each must be safe, and serve after the faults."""
 
 import os
 import random
@@ -44,7 +44,7 @@ def test_a_seed_replays_exactly(seed: int) -> None:
 
 
 def test_the_worlds_do_everything_that_they_should() -> None:
-    """They elect, answer, read, lose leaders, install snapshots, change members, end keys."""
+    """They elect, answer, read, lose leaders, install snapshots, change members, expire keys."""
     worlds = [live(seed) for seed in range(20)]
     assert sum(world.clients.answered for world in worlds) > 1000
     assert sum(len(world.invariants.leaders) for world in worlds) > 40

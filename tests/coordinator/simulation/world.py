@@ -1,4 +1,4 @@
-"""A seeded world of members that run the production `Replica`, and everything that can fail.
+"""A seeded world of members that run the production `Driver`, and everything that can fail.
 
 Time is simulated and true; every member has a clock of its own that goes too fast or too slow.
 The same seed gives the same world, event for event. A failure prints its seed and the last
@@ -29,7 +29,7 @@ CALM_S_MAX = 30
 
 
 class World:
-    """Members, their machines and links, their clients, and what is known of it all."""
+    """Members, their machines and links, their clients, and the invariants."""
 
     def __init__(self, seed: int, options: WorldOptions | None = None) -> None:
         self.seed = seed
@@ -69,11 +69,11 @@ class World:
         self.at(self.now_ns + delay_ns, what)
 
     def some(self, most_ns: int) -> int:
-        """Return a time up to `most_ns`, oftener a short one."""
+        """Return a time up to `most_ns`, more often a short one."""
         return int(most_ns * self.rng.random() ** 2) + 1
 
     def some_machine(self) -> Machine:
-        """Return any machine, oftener the leader's than chance would."""
+        """Return any machine, more often the leader's than by chance."""
         if self.rng.random() < 0.3 and (leader := self.leader()) is not None:
             return leader
         return self.rng.choice(list(self.machines.values()))

@@ -1,4 +1,4 @@
-"""A model of what a log must remember: the list of its records, folded."""
+"""A model of what a log must remember: the list of its records."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -18,7 +18,7 @@ SECTOR_BYTES = 512
 
 
 class PowerCut(BaseException):
-    """The power went; nothing of the program runs on."""
+    """The power is off: nothing of the program runs any more."""
 
 
 @dataclass

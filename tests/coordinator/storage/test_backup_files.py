@@ -1,4 +1,4 @@
-"""What a backup is and what it becomes, without a process."""
+"""Backups as files, and what they are restored to."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Synced bytes that changed are found and named, and never taken for a torn write."""
+"""Damage to synced bytes is found and reported, and never taken for a torn write."""
 
 import random
 from collections.abc import Iterator

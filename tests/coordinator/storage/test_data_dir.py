@@ -1,4 +1,4 @@
-"""The member's directory on a real file system."""
+"""The data directory on a real file system."""
 
 import os
 import signal

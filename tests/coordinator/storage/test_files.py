@@ -1,4 +1,4 @@
-"""The real files and the ones of memory keep the same promises."""
+"""The real file system and the one in memory behave alike."""
 
 from pathlib import Path
 

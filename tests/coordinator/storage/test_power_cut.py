@@ -1,4 +1,4 @@
-"""Whatever the moment at which the power goes, a member remembers all that it promised."""
+"""Whenever the power is cut, a member remembers everything that it has promised."""
 
 import random
 from collections.abc import Callable

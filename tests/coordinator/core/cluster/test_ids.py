@@ -1,4 +1,4 @@
-"""Identities are etcd's."""
+"""The ids of members and clusters are those of etcd."""
 
 import pytest
 

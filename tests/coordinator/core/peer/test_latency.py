@@ -1,4 +1,4 @@
-"""What is measured of the other members."""
+"""How latencies to the other members are measured."""
 
 import math
 

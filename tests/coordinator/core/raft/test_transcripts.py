@@ -1,4 +1,4 @@
-"""Consensus as transcripts: what happens, and every line that it makes members say.
+"""Raft as transcripts: commands, and every message that they cause.
 
 A file is blocks of commands, `----`, and what comes of them; a block ends at an empty line.
 

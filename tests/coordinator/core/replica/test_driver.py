@@ -26,7 +26,7 @@ from coordinator.core.store.commands import Put
 
 
 class Recorder:
-    """An environment that writes down what it is asked for; also the client that waits."""
+    """An environment that records what it is asked for, and a client that waits."""
 
     def __init__(self) -> None:
         self.log: list[str] = []

@@ -1,10 +1,10 @@
-"""Rules of a replica that need no world to be seen."""
+"""Rules of a replica that need no simulation."""
 
 import random
 
 import pytest
 
-from coordinator.core.cluster import members as cluster
+from coordinator.core.cluster.members import attributes_note, encode_peer_urls
 from coordinator.core.peer.peer_messages import ForwardedCommands
 from coordinator.core.raft import membership
 from coordinator.core.raft.entry import HardState, LogEntry
@@ -33,10 +33,10 @@ def leading(*others: int) -> Replica:
     """Return member 1 as the leader of itself and others, elected by member 2 if there is one."""
     founders = [1, *others]
     entries = [
-        LogEntry(1, n, membership.encode(AddFounder(n, cluster.encode_peer_urls((f"http://{n}",)))))
+        LogEntry(1, n, membership.encode(AddFounder(n, encode_peer_urls((f"http://{n}",)))))
         for n in founders
     ]
-    birth = StartState(
+    start = StartState(
         member=1,
         state=HardState(1, 0, len(entries)),
         entries=entries,
@@ -46,7 +46,7 @@ def leading(*others: int) -> Replica:
         now_ns=0,
         wall_ns=0,
     )
-    replica: Replica = Replica(birth)
+    replica: Replica = Replica(start)
     if others:
         replica.node.election.campaign()
         replica.receive(PreVoteReply(sender=2, receiver=1, term=2, granted=True))
@@ -56,10 +56,10 @@ def leading(*others: int) -> Replica:
     return replica
 
 
-def alone_of(members: int) -> StartState:
-    """Return the birth of member 1, which knows of others and has something to tell of itself."""
+def start_state(members: int) -> StartState:
+    """Return the start of member 1, which has other members and publishes a note."""
     entries = [
-        LogEntry(1, n, membership.encode(AddFounder(n, cluster.encode_peer_urls((f"http://{n}",)))))
+        LogEntry(1, n, membership.encode(AddFounder(n, encode_peer_urls((f"http://{n}",)))))
         for n in range(1, members + 1)
     ]
     return StartState(
@@ -67,7 +67,7 @@ def alone_of(members: int) -> StartState:
         state=HardState(1, 0, len(entries)),
         entries=entries,
         snapshot=None,
-        published=(cluster.attributes_note(1, "one", ("http://1:2379",)),),
+        published=(attributes_note(1, "one", ("http://1:2379",)),),
         randrange=random.Random(1).randrange,
         now_ns=0,
         wall_ns=0,
@@ -75,7 +75,7 @@ def alone_of(members: int) -> StartState:
 
 
 def test_a_member_publishes_itself_to_a_leader_that_it_finds_late() -> None:
-    replica: Replica = Replica(alone_of(3))
+    replica: Replica = Replica(start_state(3))
     replica.advance_time(60 * 10**9)
     drive(replica)
     with pytest.raises(ClusterUnavailable, match="no leader for 60"):
@@ -84,7 +84,7 @@ def test_a_member_publishes_itself_to_a_leader_that_it_finds_late() -> None:
     replica.receive(Heartbeat(sender=2, receiver=1, term=term, commit=0, round=1))
     drive(replica)
     (forward,) = [each for each in replica.take_messages() if isinstance(each, ForwardedCommands)]
-    assert [each.command for each in forward.requests] == list(alone_of(3).published)
+    assert [each.command for each in forward.requests] == list(start_state(3).published)
     replica.propose(Put(b"/a", b"1"))
 
 

@@ -1,4 +1,4 @@
-"""Snapshot files: intact or named, and the right one is chosen."""
+"""Snapshot files: damage is reported, and the right file is chosen."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The log and snapshots in words."""
+"""The log and snapshots as text."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The key space's rules told once more, slowly: every question walks all keys."""
+"""A slow model of the key space: every question walks all keys."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Refused(Exception):  # noqa: N818 - it says what the write is
 
 @dataclass(frozen=True)
 class Fact:
-    """What stands at a key; a directory has no value."""
+    """The content of a key; a directory has no value."""
 
     value: bytes | None
     created: int

@@ -1,4 +1,4 @@
-"""Commands by chance on few keys, for hypothesis."""
+"""Random commands on few keys, for hypothesis."""
 
 from hypothesis import strategies as st
 

@@ -1,4 +1,4 @@
-"""Refusals as clients see them."""
+"""Errors as clients see them."""
 
 import pytest
 

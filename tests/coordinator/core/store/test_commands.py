@@ -1,4 +1,4 @@
-"""Commands on their way through the log."""
+"""The encoding of commands."""
 
 import msgspec
 import pytest

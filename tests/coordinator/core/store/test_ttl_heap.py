@@ -1,4 +1,4 @@
-"""The order of ends."""
+"""The order in which keys expire."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Watchers: the events of their watch_filter, in order, each once, or a word that some are gone."""
+"""Watchers get the events of their filter in order, each once, or an error if some are gone."""
 
 from dataclasses import dataclass, field
 
@@ -23,7 +23,7 @@ from tests.coordinator.core.store.strategies import START_NS, commands, keys, pa
 
 @dataclass
 class Reader:
-    """A watcher and what it was told."""
+    """A watcher and the events that it got."""
 
     watcher: Watcher
     after: int

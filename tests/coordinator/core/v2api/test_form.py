@@ -1,4 +1,4 @@
-"""Forms and media types, with etcd's complaints about bad ones."""
+"""Forms and media types, with etcd's errors for bad ones."""
 
 from urllib.parse import unquote_to_bytes, urlencode
 

@@ -1,4 +1,4 @@
-"""The pages beside the keys, from facts to bytes."""
+"""The pages beside the keys."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Targets, and where unclean ones are sent."""
+"""Request targets, and the redirect of unclean ones."""
 
 import pytest
 from hypothesis import given

@@ -10,10 +10,26 @@ from daemonkit.core.samples import Sample
 
 def samples(telemetry: Telemetry) -> Iterable[Sample]:
     """Return all of them."""
-    replica, loop = telemetry.replica, telemetry.loop
-    node, keyspace, transport = replica.node, replica.keyspace, loop.transport
+    for name, (about, value) in _gauges(telemetry).items():
+        yield Sample(name, "gauge", about, value)
+    for name, (about, count) in _counters(telemetry).items():
+        yield Sample(name, "counter", about, count)
+    if telemetry.backups is not None:
+        yield from telemetry.backups.samples()
+    for member, latency in telemetry.loop.transport.latencies.by_member().items():
+        yield from _round_trips(f"{member:x}", latency)
+    for method, requests in telemetry.requests.items():
+        labels = {"method": method.decode()}
+        about = "Requests on the client port."
+        yield Sample("etcd_http_received_total", "counter", about, requests, labels)
+
+
+def _gauges(telemetry: Telemetry) -> dict[str, tuple[str, int]]:
+    replica, transport = telemetry.replica, telemetry.loop.transport
+    node, keyspace = replica.node, replica.keyspace
     diverged = bool(replica.availability.diverged)
-    gauges = {
+    history = keyspace.history
+    return {
         "etcd_server_has_leader": ("Whether a leader is known.", int(bool(node.leader))),
         "etcd_server_is_leader": (
             "Whether this member is the leader.",
@@ -31,29 +47,24 @@ def samples(telemetry: Telemetry) -> Iterable[Sample]:
         "coordinator_store_keys": ("Files and directories.", len(keyspace.tree.nodes) - 1),
         "coordinator_history_oldest_index": (
             "The oldest index that a watch can begin at.",
-            keyspace.history.first,
+            history.first,
         ),
         "coordinator_connections": ("Open client connections.", len(telemetry.connections)),
     }
-    counters = {
-        "etcd_server_proposals_committed_total": ("Committed entries.", node.log.committed),
-        "etcd_server_proposals_applied_total": ("Applied entries.", node.log.applied),
-        "etcd_network_peer_sent_bytes_total": ("Bytes sent to members.", transport.sent_bytes),
-        "coordinator_fsyncs_total": ("Syncs of the log to disk.", loop.fsyncs),
-        "coordinator_fsync_seconds_total": ("Time spent in these syncs.", loop.fsync_s),
+
+
+def _counters(telemetry: Telemetry) -> dict[str, tuple[str, float]]:
+    loop, log = telemetry.loop, telemetry.replica.node.log
+    return {
+        "etcd_server_proposals_committed_total": ("Committed entries.", log.committed),
+        "etcd_server_proposals_applied_total": ("Applied entries.", log.applied),
+        "etcd_network_peer_sent_bytes_total": (
+            "Bytes sent to other members.",
+            loop.transport.sent_bytes,
+        ),
+        "coordinator_fsyncs_total": ("Syncs of the log.", loop.fsyncs),
+        "coordinator_fsync_seconds_total": ("Time spent in syncs of the log.", loop.fsync_s),
     }
-    for name, (about, value) in gauges.items():
-        yield Sample(name, "gauge", about, value)
-    for name, (about, count) in counters.items():
-        yield Sample(name, "counter", about, count)
-    if telemetry.backups is not None:
-        yield from telemetry.backups.samples()
-    for member, latency in transport.latencies.by_member().items():
-        yield from _round_trips(f"{member:x}", latency)
-    for method, requests in telemetry.requests.items():
-        labels = {"method": method.decode()}
-        about = "Requests on the client port."
-        yield Sample("etcd_http_received_total", "counter", about, requests, labels)
 
 
 def _round_trips(member: str, latency: PeerLatency) -> Iterator[Sample]:

@@ -81,7 +81,7 @@ def test_a_truncated_backup_is_found() -> None:
 
 def test_an_intact_file_with_other_content_is_not_a_backup() -> None:
     other = b"".join(snapshot_file.encode(Snapshot(1, 1, b"hello")))
-    with pytest.raises(BadBackup, match="state of a member"):
+    with pytest.raises(BadBackup, match="state snapshot is damaged"):
         backup_format.read("x", other)
 
 

@@ -72,9 +72,9 @@ class Coordinator:
         loop = DriveLoop(replica, self._data_dir, policy, life)
         loop.on_removed, loop.on_broken = self._removed, self._broken
         events = PeerEvents(loop)
-        address = PeerAddress(metadata.cluster, metadata.node)
+        address = PeerAddress(metadata.cluster, metadata.member)
         loop.transport = Transport(address, events, self._tls.client(settings.peer_tls))
-        identity = Identity(metadata.node, metadata.cluster)
+        identity = Identity(metadata.member, metadata.cluster)
         self._telemetry = Telemetry(identity, settings.name, loop)
         self._handler = HttpHandler(loop, self._telemetry, grows=bool(settings.listen_peer))
         self._policy = AcceptPolicy(address, self._is_removed, events)
@@ -91,7 +91,7 @@ class Coordinator:
         _log.info(
             "serving",
             name=settings.name,
-            member=f"{metadata.node:x}",
+            member=f"{metadata.member:x}",
             cluster=f"{metadata.cluster:x}",
             index=replica.keyspace.index,
             term=replica.node.term,
@@ -129,7 +129,7 @@ class Coordinator:
         context, policy = self._tls.server(settings.peer_tls), self._policy
         for address in settings.listen_peer:
             sock = listening_socket(address, socket.SOCK_STREAM)
-            await server.listen(sock, tls=context, door=lambda each: Acceptor(each, policy))
+            await server.listen(sock, tls=context, acceptor=lambda each: Acceptor(each, policy))
 
     async def _listen_to_clients(self) -> None:
         settings = self._settings

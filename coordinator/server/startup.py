@@ -52,9 +52,9 @@ async def open_data_dir(data_dir: DataDir, settings: Settings) -> Opened:
         return Opened(recovered, {})
     # A start that ended between the log's first record and its first entries is begun anew.
     initial = initial or await _initial_membership(settings)
-    if initial.member != recovered.metadata.node:
+    if initial.member != recovered.metadata.member:
         raise CannotServe(
-            f"{settings.data_dir} belongs to member {recovered.metadata.node:x}, and these flags "
+            f"{settings.data_dir} belongs to member {recovered.metadata.member:x}, and these flags "
             f"make it member {initial.member:x}: use the flags that it was started with, or "
             "another --data-dir"
         )
@@ -65,7 +65,7 @@ async def open_data_dir(data_dir: DataDir, settings: Settings) -> Opened:
 
 def start_replica(recovered: RecoveredState, settings: Settings) -> Replica:
     """Make the replica that goes on from what was recovered."""
-    snapshot, me = recovered.snapshot, recovered.metadata.node
+    snapshot, me = recovered.snapshot, recovered.metadata.member
     start = StartState(
         member=me,
         state=recovered.hard_state,

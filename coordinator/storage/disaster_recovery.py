@@ -129,7 +129,7 @@ def _look(directory: Path) -> Survivor:
         raise CannotRecover(f"{directory}: the log is empty, so there is nothing to keep")
     last = Snapshot(known.index, known.term, _state(recovered, known.index))
     state, metadata = recovered.hard_state, recovered.metadata
-    identity = Identity(metadata.node, metadata.cluster)
+    identity = Identity(metadata.member, metadata.cluster)
     unproven = last.index - min(state.commit, last.index)
     return Survivor(identity, state, unproven, last, backup_format.loaded(last))
 
@@ -138,7 +138,7 @@ def _state(recovered: RecoveredState, last: int) -> bytes:
     """Return the state as it would be, had the log been committed up to its last entry."""
     known, state = recovered.snapshot, recovered.hard_state
     start = StartState(
-        member=recovered.metadata.node,
+        member=recovered.metadata.member,
         state=HardState(state.term, state.vote, last),
         entries=recovered.entries,
         snapshot=(known.index, known.term, known.data) if known else None,

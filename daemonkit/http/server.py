@@ -80,11 +80,11 @@ class Server:
         sock: socket.socket,
         *,
         tls: ssl.SSLContext | None = None,
-        door: Callable[[Connection], asyncio.Protocol] | None = None,
+        acceptor: Callable[[Connection], asyncio.Protocol] | None = None,
     ) -> None:
         """Accept connections on a listening socket.
 
-        `door` may put another protocol in front of each connection.
+        `acceptor` may put another protocol in front of each connection.
         """
         if sock.family in {socket.AF_INET, socket.AF_INET6}:
             for level, option, value in KEEPALIVE:  # connections inherit them
@@ -96,7 +96,7 @@ class Server:
 
         def accept() -> asyncio.Protocol:
             connection = Connection(self, secure=tls is not None)
-            return connection if door is None else door(connection)
+            return connection if acceptor is None else acceptor(connection)
 
         unix = sock.family == socket.AF_UNIX
         listener = await (self._loop.create_unix_server if unix else self._loop.create_server)(

@@ -20,7 +20,7 @@ WRITERS = 4
 
 
 @dataclass
-class Ledger:
+class WriteLog:
     """What the writers know: the value they sent, and the index that acknowledged it."""
 
     acknowledged: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -33,18 +33,18 @@ class Ledger:
             return f"value-{self.sent}"
 
 
-def write_until_cut(url: str, ledger: Ledger) -> None:
+def write_until_cut(url: str, write_log: WriteLog) -> None:
     """Create in-order keys, each with a value of its own, until the server is gone."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     try:
         while True:
-            value = ledger.next_value()
+            value = write_log.next_value()
             connection.request("POST", "/v2/keys/log", urlencode({"value": value}), headers)
             reply = connection.getresponse()
             node = json.loads(reply.read())["node"]
             assert reply.status == 201
-            ledger.acknowledged[value] = (node["key"], node["createdIndex"])
+            write_log.acknowledged[value] = (node["key"], node["createdIndex"])
     except (OSError, http.client.HTTPException, json.JSONDecodeError):
         return
     finally:
@@ -72,12 +72,12 @@ def test_a_killed_coordinator_has_every_acknowledged_write_once(tmp_path: Path) 
     seed = int(os.environ.get("SEED", str(random.randrange(1 << 32))))
     print(f"SEED={seed}")
     rng = random.Random(seed)
-    ledger, port, index_before = Ledger(), free_port(), 0
+    write_log, port, index_before = WriteLog(), free_port(), 0
     for _ in range(KILLS):
         with Coordinator(tmp_path, "--snapshot-count", "200", port=port) as running:
             assert store_index(running.url) >= index_before, "the index went backwards"
             writers = [
-                threading.Thread(target=write_until_cut, args=(running.url, ledger))
+                threading.Thread(target=write_until_cut, args=(running.url, write_log))
                 for _ in range(WRITERS)
             ]
             for writer in writers:
@@ -86,12 +86,12 @@ def test_a_killed_coordinator_has_every_acknowledged_write_once(tmp_path: Path) 
             running.kill()
             for writer in writers:
                 writer.join()
-        with_ack = max((index for _, index in ledger.acknowledged.values()), default=0)
+        with_ack = max((index for _, index in write_log.acknowledged.values()), default=0)
         index_before = max(index_before, with_ack)
     with Coordinator(tmp_path, port=port) as running:
         found, index = stored(running.url)
-    lost = [value for value, place in ledger.acknowledged.items() if found.get(value) != place]
+    lost = [value for value, place in write_log.acknowledged.items() if found.get(value) != place]
     assert not lost, f"{len(lost)} acknowledged writes lost or moved, first {lost[0]}"
     assert index >= index_before
     assert list(tmp_path.glob("coordinator/member/snap/*.snap")), "no snapshot was taken"
-    assert len(ledger.acknowledged) > KILLS, "there was no load"
+    assert len(write_log.acknowledged) > KILLS, "there was no load"

@@ -29,8 +29,8 @@ def record(record: wal_format.Record) -> str:
             return f"state term={term} vote={vote:x} commit={commit}"
         case SnapshotMarker(index, term):
             return f"snapshot index={index} term={term}"
-        case WalMetadata(node, cluster, version):
-            return f"metadata member={node:x} cluster={cluster:x} version={version}"
+        case WalMetadata(member, cluster, version):
+            return f"metadata member={member:x} cluster={cluster:x} version={version}"
         case SegmentHeader(sequence, first, head_bytes, crc):
             return f"segment {sequence} first={first} opening={head_bytes} bytes crc={crc:08x}"
     assert_never(record)

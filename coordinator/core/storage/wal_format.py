@@ -62,7 +62,7 @@ class RecordKind(IntEnum):
 class WalMetadata(msgspec.Struct, frozen=True):
     """The member and the cluster that a log belongs to."""
 
-    node: int
+    member: int
     cluster: int
     version: int = FORMAT_VERSION
 
@@ -138,8 +138,8 @@ def encode(crc: int, record: Record, durable: int = 0) -> tuple[int, bytes]:
             kind, payload = RecordKind.STATE, _STATE.pack(term, vote, commit)
         case SnapshotMarker(index, term):
             kind, payload = RecordKind.SNAPSHOT, _NUMBERS.pack(index, term)
-        case WalMetadata(node, cluster, version):
-            kind, payload = RecordKind.METADATA, _METADATA.pack(node, cluster, version)
+        case WalMetadata(member, cluster, version):
+            kind, payload = RecordKind.METADATA, _METADATA.pack(member, cluster, version)
         case SegmentHeader(sequence, first, head_bytes, before):
             kind = RecordKind.CRC
             payload = _OPENING.pack(MAGIC, sequence, first, head_bytes, before)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from tests.coordinator.simulation.world import World
 
 KEYS = [b"/k0", b"/k1", b"/k2"]
-PATIENCE_NS = 1_500_000_000
-# Fifty of these are long enough for an election by the shortest patience.
+CLIENT_TIMEOUT_NS = 1_500_000_000
+# Fifty of these are long enough for an election by the shortest timeout.
 RUSH_EVERY_NS = 12_000_000
 # How much faster than true time a member's clock may run, in hundredths.
 FASTEST_CLOCK = 125
@@ -71,7 +71,7 @@ class Client:
         if ask is None:
             self._pause()
             return
-        world.after(PATIENCE_NS, lambda: self._give_up(ask))
+        world.after(CLIENT_TIMEOUT_NS, lambda: self._give_up(ask))
         machine.do(lambda: self.clients.put(machine, ask))
 
     def hear(self, _: ClientRequest) -> None:

@@ -45,7 +45,7 @@ class SimNetwork:
         options, draw = world.options, world.rng.random
         target = world.machines.get(receiver)
         if target is None or target.replica is None or link in self.cuts:
-            if draw() < options.told_of_loss:
+            if draw() < options.loss_reported:
                 world.after(world.some(20_000_000), lambda: _lose(sender, receiver))
             return
         if world.faulty and draw() < options.drop:

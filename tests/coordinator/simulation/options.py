@@ -37,7 +37,7 @@ class WorldOptions:
     drop: float = 0.02
     duplicate: float = 0.02
     reorder: float = 0.05
-    told_of_loss: float = 0.5
+    loss_reported: float = 0.5
     delay_ns: int = 20_000_000
     slow_save: float = 0.02
     slow_save_ns: int = 400_000_000

@@ -193,11 +193,11 @@ class World:
             f"{when / 1e9:9.4f} {line if isinstance(line, str) else describe.message(line)}"
             for when, line in self.lines
         ]
-        standing = [
+        states = [
             describe.member(m.replica.node) if m.replica else f"{m.me} down"
             for m in self.machines.values()
         ]
-        return "\n".join([*lines, *standing, str(self.options), f"SEED={self.seed}: {failure}"])
+        return "\n".join([*lines, *states, str(self.options), f"SEED={self.seed}: {failure}"])
 
 
 def _sees_end(machine: Machine, ended: int) -> None:

@@ -8,7 +8,7 @@ from coordinator.core.storage.wal_format import SnapshotMarker, WalMetadata
 from coordinator.storage.data_dir import DataDir, RecoveredState, Retention
 from coordinator.storage.file_system import FileSystem
 
-ME = WalMetadata(node=0x8E9E05C52164694D, cluster=0xCDF818194E3A8C32)
+ME = WalMetadata(member=0x8E9E05C52164694D, cluster=0xCDF818194E3A8C32)
 SMALL = Retention(segment_bytes=1536, entries_kept=3, snapshots_kept=3)
 HOME = Path("/data")
 

@@ -37,7 +37,7 @@ def test_what_was_synced_is_there_after_a_restart(tmp_path: Path) -> None:
     data_dir.sync()
     data_dir.close()
     data_dir = DataDir(tmp_path / "data")
-    again = data_dir.open(WalMetadata(node=5, cluster=6))
+    again = data_dir.open(WalMetadata(member=5, cluster=6))
     data_dir.close()
     assert (again.created, again.metadata) == (False, ME)
     assert again.entries == entries(1, 64)

@@ -49,13 +49,13 @@ def test_a_member_that_dials_in_is_dialed_at_once(monkeypatch: pytest.MonkeyPatc
         transport.follow({OTHER: (f"http://127.0.0.1:{port}",)})
         await asyncio.wait_for(told.refused.wait(), DEADLINE_S)
 
-        async def welcome(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             with suppress(ConnectionError):
                 assert (await reader.readline()).startswith(b"GET /raft ")
                 dialed.set()
                 writer.close()
 
-        async with await asyncio.start_server(welcome, "127.0.0.1", port):
+        async with await asyncio.start_server(accept, "127.0.0.1", port):
             await asyncio.sleep(0)
             transport.hurry(OTHER)
             await asyncio.wait_for(dialed.wait(), DEADLINE_S)

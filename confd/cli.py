@@ -73,13 +73,13 @@ KeepStage = Annotated[
 CheckTimeout = Annotated[
     float,
     typer.Option(
-        "--check-cmd-timeout", metavar="SECONDS", min=0.1, help="Time-out of each check_cmd."
+        "--check-cmd-timeout", metavar="SECONDS", min=0.1, help="Time limit of each check_cmd."
     ),
 ]
 ReloadTimeout = Annotated[
     float,
     typer.Option(
-        "--reload-cmd-timeout", metavar="SECONDS", min=0.1, help="Time-out of each reload_cmd."
+        "--reload-cmd-timeout", metavar="SECONDS", min=0.1, help="Time limit of each reload_cmd."
     ),
 ]
 

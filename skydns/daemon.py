@@ -230,8 +230,8 @@ class DnsDaemon:
             ("skydns_keys", len(self._view.entries), "Keys below the prefix."),
             ("skydns_bad_records", len(self._invalid), "Keys that are not served."),
             ("skydns_config_refused", bool(self._config_error), "Whether the config key is wrong."),
-            ("skydns_store_connected", status.connected, "Whether the store is followed."),
-            ("skydns_store_index", self._view.index, "The store's index of the zone."),
+            ("skydns_store_connected", status.connected, "Whether the daemon follows the store."),
+            ("skydns_store_index", self._view.index, "Index of the store that the zone is from."),
         )
         yield from (sample for sample in self._workers.samples() if sample.name != TOP)
         for name, value, text in gauges:

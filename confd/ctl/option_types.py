@@ -42,6 +42,6 @@ StateDirectory = Annotated[
     Path | None,
     typer.Option(
         "--state-dir",
-        help="Directory that keeps pending reloads and the last keys across restarts.",
+        help="Directory that keeps the last keys and owed reloads across restarts.",
     ),
 ]

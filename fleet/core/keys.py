@@ -38,7 +38,7 @@ def signature(digest: str) -> str:
 
 
 def facts(host: str) -> str:
-    """What a host has. Written by its agent; stays when the host is gone."""
+    """The resources and labels of a host. Written by its agent; kept when the host is gone."""
     return f"{PREFIX}/hosts/{host}/facts"
 
 
@@ -53,7 +53,7 @@ def inbox(host: str) -> str:
 
 
 def plan(host: str) -> str:
-    """What a host should run. Written by the leading scheduler."""
+    """What a host should run. Written by the scheduler that is the leader."""
     return f"{inbox(host)}/plan"
 
 

@@ -47,7 +47,7 @@ class Phase(Enum):
 
 
 class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What should run. `rev` grows with each change and never starts again under the same name."""
+    """What should run. `rev` grows with each change and never restarts for the same name."""
 
     name: str
     version: int
@@ -79,7 +79,7 @@ class UnitReferences(msgspec.Struct, frozen=True):
 
 
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the newest version is. Times are those of the scheduler that wrote them."""
+    """The progress of the newest version. Times are those of the scheduler that wrote them."""
 
     version: int
     began_s: float
@@ -182,7 +182,7 @@ class HostStatus(msgspec.Struct, frozen=True):
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What a host has. `cpu` is in thousandths of a processor, `memory` in bytes."""
+    """A host's resources and labels. `cpu` is in thousandths of a processor, `memory` in bytes."""
 
     id: str
     hostname: str
@@ -202,7 +202,7 @@ class Cordon(msgspec.Struct, frozen=True):
 
 
 class Drain(msgspec.Struct, frozen=True):
-    """A host that all instances leave, and why. The rest is stopped after `deadline_s`."""
+    """A host that all instances leave, and why. After `deadline_s` the rest is stopped."""
 
     by: str = ""
     at: str = ""

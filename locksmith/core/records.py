@@ -45,7 +45,7 @@ class HolderRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A host whose locksmithd runs; the key expires when it no longer does.
+    """A host whose locksmithd runs; the key expires when locksmithd stops.
 
     `reasons` say why the host needs a reboot, and `waits_for` what the reboot waits for.
     """

@@ -44,10 +44,10 @@ _LOCKSMITH: dict[str, type[msgspec.Struct]] = {
 }
 # Constants have no docstring.
 _ABOUT = {
-    "PAUSED_FLEET": "Stops everybody.",
+    "PAUSED_FLEET": "Pauses the reboots of the whole fleet.",
     "STORE_MEMBER": "The one member of the store that reboots.",
-    "LEADER": "Which scheduler leads, under a TTL.",
-    "EPOCH": "The newest leader's number: a plan of an older one is refused.",
+    "LEADER": "Which scheduler is the leader. Has a TTL.",
+    "EPOCH": "The number of the newest leadership. Agents refuse plans with an older one.",
 }
 _SKYDNS: tuple[Key, ...] = (
     ("/skydns/LOCAL/SKYDNS/NAME", "a record; the key is its name, read backwards", ServiceValue),

@@ -29,15 +29,19 @@ def commands() -> str:
 def keys() -> str:
     """Return the page of all keys."""
     about = (
-        "What each daemon keeps in the store. A capital word in a key varies; a document is JSON.\n"
-        "confd reads whatever its templates ask for."
+        "What each daemon keeps in the store. Words in capitals stand for values; documents are\n"
+        "JSON. confd reads the keys that its templates name. An *extension* is a field that the\n"
+        "original program does not have."
     )
     return f"{_opened('Keys', about)}\n{documents.page()}"
 
 
 def http() -> str:
     """Return the page of all HTTP servers."""
-    about = "A capital word in a path varies. What an option does is in the pages of the programs."
+    about = (
+        "Words in capitals stand for values. The page of each program describes its options. "
+        "An *extension* is a path that the original program does not have."
+    )
     servers = (
         ("coordinator, client port", routes.CLIENT),
         ("coordinator, peer port", routes.PEER),
@@ -52,8 +56,8 @@ def http() -> str:
 def metrics(families: dict[str, list[scraped.Family]]) -> str:
     """Return the page of all metrics."""
     about = (
-        "At `/metrics` of each status page, beside `process_*` and `python_*` of the process.\n"
-        "A family whose labels have no value yet is not shown by the daemon."
+        "Each status page serves these at `/metrics`, with the `process_*` and `python_*` metrics\n"
+        "of the process. A metric with labels appears once its labels have a value."
     )
     parts = [_opened("Metrics", about)]
     for daemon, found in families.items():

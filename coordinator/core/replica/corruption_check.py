@@ -59,6 +59,7 @@ class CorruptionCheck:
             return ""
         others = ", ".join(f"{member:x} at entry {index}" for member, index in differ.items())
         return (
-            f"this member's state differs from that of {others}: it serves nothing any more. Keep "
-            "its data directory to find out why, remove the member, and add it again empty"
+            f"this member's state differs from that of {others}: it stops serving. "
+            "Keep its data directory to find out why, remove the member, and add it again with an "
+            "empty one"
         )

@@ -13,10 +13,12 @@ CLIENT = (
     ApiRoute("POST", "/v2/members", 'add a member: `{"peerURLs": [...]}`; it joins as a learner'),
     ApiRoute("PUT", "/v2/members/ID", 'change its peer URLs: `{"peerURLs": [...]}`'),
     ApiRoute("DELETE", "/v2/members/ID", "remove a member"),
-    ApiRoute("POST", "/v2/members/ID/promote", "promote a learner; ours"),
+    ApiRoute("POST", "/v2/members/ID/promote", "promote a learner (extension)"),
     ApiRoute("GET", "/v2/members/leader", "the leader; 503 during an election"),
     ApiRoute(
-        "POST", "/v2/members/leader", 'transfer leadership: `{"id": "HEX"}`, empty for any; ours'
+        "POST",
+        "/v2/members/leader",
+        'transfer leadership: `{"id": "HEX"}`, empty for any (extension)',
     ),
     ApiRoute("GET", "/v2/machines", "all client URLs"),
     ApiRoute("GET", "/v2/stats/self", "state of this member"),

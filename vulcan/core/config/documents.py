@@ -59,7 +59,7 @@ class SessionCacheDocument(Document, frozen=True, kw_only=True):
 
 
 class TlsDocument(Document, frozen=True, kw_only=True):
-    """TLS of a listener, or of connections to servers. CA and ServerName are ours."""
+    """TLS of a listener, or of connections to servers. CA and ServerName are extensions."""
 
     prefer_server_cipher_suites: bool = False
     insecure_skip_verify: bool = False
@@ -73,7 +73,7 @@ class TlsDocument(Document, frozen=True, kw_only=True):
 
 
 class HealthCheckDocument(Document, frozen=True, kw_only=True):
-    """Health checks of servers; ours. Without a path, a connection is enough."""
+    """Health checks of servers (extension). Without a path, a connection is enough."""
 
     path: str = ""
     method: str = "GET"
@@ -86,7 +86,7 @@ class HealthCheckDocument(Document, frozen=True, kw_only=True):
 
 
 class PassiveDocument(Document, frozen=True, kw_only=True):
-    """Ejecting a server after failed requests; ours."""
+    """When to eject a server after failed requests (extension)."""
 
     failures: int = 0
     penalty: str = ""
@@ -94,7 +94,7 @@ class PassiveDocument(Document, frozen=True, kw_only=True):
 
 
 class StickyDocument(Document, frozen=True, kw_only=True):
-    """A cookie that binds a client to one server; ours."""
+    """A cookie that binds a client to one server (extension)."""
 
     cookie: str
     path: str = "/"
@@ -105,7 +105,7 @@ class StickyDocument(Document, frozen=True, kw_only=True):
 
 
 class BackendSettingsDocument(Document, frozen=True, kw_only=True):
-    """`Settings` of a backend. Those from Balance on are ours; vulcand skips them."""
+    """`Settings` of a backend. Those from Balance on are extensions; Go's vulcand skips them."""
 
     timeouts: TimeoutsDocument = TimeoutsDocument()
     keep_alive: KeepAliveDocument = KeepAliveDocument()
@@ -127,7 +127,7 @@ class BackendDocument(Document, frozen=True, kw_only=True):
 
 
 class ServerDocument(Document, frozen=True, kw_only=True, omit_defaults=True):
-    """The value of `backends/ID/servers/ID`. Weight is ours; 0 drains the server."""
+    """The value of `backends/ID/servers/ID`. Weight is an extension; 0 drains the server."""
 
     id: str = ""
     url: str
@@ -142,7 +142,7 @@ class LimitsDocument(Document, frozen=True, kw_only=True):
 
 
 class FrontendSettingsDocument(Document, frozen=True, kw_only=True):
-    """`Settings` of a frontend. Priority is ours; vulcand skips it."""
+    """`Settings` of a frontend. Priority is an extension; Go's vulcand skips it."""
 
     limits: LimitsDocument = LimitsDocument()
     failover_predicate: str = ""
@@ -248,7 +248,7 @@ class ConnLimitDocument(Document, frozen=True, kw_only=True):
 
 
 class RewriteDocument(Document, frozen=True, kw_only=True):
-    """`rewrite`. Code is ours."""
+    """`rewrite`. Code is an extension."""
 
     regexp: str
     replacement: str

@@ -111,28 +111,30 @@ OPERATIONS = (
     Operation(
         "GET",
         "/v2/explain",
-        "where a request would go, and why: `method url header peer`; ours",
+        "where a request would go, and why: `method url header peer` (extension)",
         read_explain,
     ),
     Operation(
         "GET",
         "/v2/nodes",
-        "every node: its index, its lag, its refused keys; ours",
+        "every node: its index, its lag, its refused keys (extension)",
         _fixed(GetNodes()),
     ),
     Operation(
         "GET",
         "/v2/node",
-        "this node: its index, and the keys that are not in force; ours",
+        "this node: its index, and the keys that are not in force (extension)",
         _fixed(Inspect.NODE),
     ),
     Operation(
         "GET", "/v2/log/severity", "the lowest level that is logged", _fixed(Inspect.LOG_LEVEL)
     ),
     Operation("PUT", "/v2/log/severity", "change it: `severity`", read_log_level),
-    Operation("POST", "/v2/apply", "check, plan and write a set of keys; ours", read_apply),
-    Operation("POST", "/v2/rollback", "undo the changes after a revision; ours", read_rollback),
-    Operation("POST", "/v2/history", "the recorded revisions; ours", _fixed(GetHistory())),
+    Operation("POST", "/v2/apply", "check, plan and write a set of keys (extension)", read_apply),
+    Operation(
+        "POST", "/v2/rollback", "undo the changes after a revision (extension)", read_rollback
+    ),
+    Operation("POST", "/v2/history", "the recorded revisions (extension)", _fixed(GetHistory())),
 )
 
 ROUTES = tuple(ApiRoute(each.method, each.path, each.about) for each in OPERATIONS)

@@ -81,7 +81,7 @@ def of_backends(backends: Iterable[BackendStatus]) -> Iterator[Sample]:
 
 
 def _histogram(labels: dict[str, str], counters: FrontendCounters) -> Iterator[Sample]:
-    name, text = f"{SECONDS}_bucket", "How long requests took, to the end of their answers."
+    name, text = f"{SECONDS}_bucket", "How long requests took, to the end of the response."
     counts = [0] * (len(_EDGES) + 1)
     for bucket, count in counters.buckets.items():
         counts[_EDGE_OF_BUCKET[bucket]] += count

@@ -1,7 +1,8 @@
 """Checks the settings and runs the daemon."""
 
+from coordinator.flags import Flags
 from coordinator.server.server import Coordinator
-from coordinator.settings import Flags, checked
+from coordinator.settings import checked
 from daemonkit.options import EXIT_USAGE, Failure
 from daemonkit.process import lifecycle
 

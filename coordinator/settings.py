@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from coordinator.core.cluster.ids import parse_initial_cluster
+from coordinator.flags import Flags
 from daemonkit.http.tls import TlsFiles
 
 
@@ -41,30 +42,6 @@ class Settings:
     status_addr: str
 
 
-@dataclass(frozen=True, slots=True)
-class Flags:
-    """The settings as given on the command line."""
-
-    name: str
-    data_dir: Path
-    listen_client_urls: str
-    advertise_client_urls: str
-    listen_peer_urls: str
-    peer_urls: str
-    initial_cluster: str
-    initial_cluster_state: str
-    token: str
-    discovery: str
-    discovery_srv: str
-    heartbeat_ms: int
-    election_ms: int
-    snapshot_count: int
-    tls: TlsFiles | None
-    peer_tls: TlsFiles | None
-    backups: BackupSettings | None
-    status_addr: str
-
-
 ALONE_URL = "http://localhost:2380"
 # A heartbeat needs time to arrive, and one that is lost must not cause an election.
 ELECTION_HEARTBEATS_MIN = 5
@@ -72,7 +49,42 @@ STATES = ("new", "existing")
 
 
 def checked(flags: Flags) -> Settings:
-    """Check the settings. ValueError names the option, the value and the remedy."""
+    """Check the options. ValueError names the option, the value and the remedy."""
+    _check_bootstrap(flags)
+    if flags.election_timeout < ELECTION_HEARTBEATS_MIN * flags.heartbeat_interval:
+        raise ValueError(
+            f"--election-timeout {flags.election_timeout} is less than {ELECTION_HEARTBEATS_MIN} "
+            f"times --heartbeat-interval {flags.heartbeat_interval}"
+        )
+    advertised_peers = flags.initial_advertise_peer_urls
+    peer_urls = advertised(advertised_peers or ALONE_URL, "initial-advertise-peer-urls")
+    can_grow = bool(advertised_peers or flags.listen_peer_urls)
+    listen_peer = flags.listen_peer_urls or (",".join(peer_urls) if can_grow else "")
+    advertise_client = flags.advertise_client_urls or flags.listen_client_urls
+    tls, peer_tls = _client_tls(flags), _peer_tls(flags)
+    return Settings(
+        name=flags.name,
+        data_dir=flags.data_dir or Path(f"{flags.name}.etcd"),
+        listen_client=listening(flags.listen_client_urls, tls, "client"),
+        advertise_client=advertised(advertise_client, "advertise-client-urls"),
+        listen_peer=listening(listen_peer, peer_tls, "peer") if listen_peer else (),
+        peer_urls=peer_urls,
+        initial_cluster=_initial_cluster(flags, peer_urls),
+        existing=flags.initial_cluster_state == "existing",
+        token=flags.initial_cluster_token,
+        discovery=flags.discovery,
+        discovery_srv=flags.discovery_srv,
+        heartbeat_ms=flags.heartbeat_interval,
+        election_ms=flags.election_timeout,
+        snapshot_count=flags.snapshot_count,
+        tls=tls,
+        peer_tls=peer_tls,
+        backups=_backups(flags),
+        status_addr=flags.status_addr,
+    )
+
+
+def _check_bootstrap(flags: Flags) -> None:
     sources = [flags.initial_cluster, flags.discovery, flags.discovery_srv]
     if sum(map(bool, sources)) > 1:
         raise ValueError("give only one of --initial-cluster, --discovery and --discovery-srv")
@@ -80,34 +92,34 @@ def checked(flags: Flags) -> Settings:
         raise ValueError(
             f"--initial-cluster-state is {flags.initial_cluster_state!r}: give new or existing"
         )
-    if flags.election_ms < ELECTION_HEARTBEATS_MIN * flags.heartbeat_ms:
-        raise ValueError(
-            f"--election-timeout {flags.election_ms} is less than {ELECTION_HEARTBEATS_MIN} times "
-            f"--heartbeat-interval {flags.heartbeat_ms}"
-        )
-    peer_urls = advertised(flags.peer_urls or ALONE_URL, "initial-advertise-peer-urls")
-    grows = bool(flags.peer_urls or flags.listen_peer_urls)
-    listen_peer = flags.listen_peer_urls or (",".join(peer_urls) if grows else "")
-    return Settings(
-        name=flags.name,
-        data_dir=flags.data_dir,
-        listen_client=listening(flags.listen_client_urls, flags.tls, "client"),
-        advertise_client=advertised(flags.advertise_client_urls, "advertise-client-urls"),
-        listen_peer=listening(listen_peer, flags.peer_tls, "peer") if listen_peer else (),
-        peer_urls=peer_urls,
-        initial_cluster=_initial_cluster(flags, peer_urls),
-        existing=flags.initial_cluster_state == "existing",
-        token=flags.token,
-        discovery=flags.discovery,
-        discovery_srv=flags.discovery_srv,
-        heartbeat_ms=flags.heartbeat_ms,
-        election_ms=flags.election_ms,
-        snapshot_count=flags.snapshot_count,
-        tls=flags.tls,
-        peer_tls=flags.peer_tls,
-        backups=flags.backups,
-        status_addr=flags.status_addr,
-    )
+
+
+def _client_tls(flags: Flags) -> TlsFiles | None:
+    asking = flags.trusted_ca_file, flags.client_cert_auth
+    return _tls("", flags.cert_file, flags.key_file, asking)
+
+
+def _peer_tls(flags: Flags) -> TlsFiles | None:
+    asking = flags.peer_trusted_ca_file, flags.peer_client_cert_auth
+    return _tls("peer-", flags.peer_cert_file, flags.peer_key_file, asking)
+
+
+def _tls(
+    prefix: str, cert: Path | None, key: Path | None, asking: tuple[Path | None, bool]
+) -> TlsFiles | None:
+    """Return the files. `asking` is the CA of certificates that are required, and whether so."""
+    ca, require_client = asking
+    if (cert is None) != (key is None):
+        raise ValueError(f"--{prefix}cert-file and --{prefix}key-file go together")
+    if require_client and ca is None:
+        raise ValueError(f"--{prefix}client-cert-auth needs --{prefix}trusted-ca-file")
+    return None if cert is None or key is None else TlsFiles(cert, key, ca, require_client)
+
+
+def _backups(flags: Flags) -> BackupSettings | None:
+    if flags.backup_dir is None:
+        return None
+    return BackupSettings(flags.backup_dir, flags.backup_interval, flags.backup_keep)
 
 
 def listening(urls: str, tls: TlsFiles | None, whom: str) -> tuple[tuple[str, int], ...]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from coordinator.cli import InitialCluster, Name, PeerUrls, Token
+from coordinator.flags import InitialCluster, Name, PeerUrls, Token
 from daemonkit import options
 
 app = options.program("Back up all keys, and make new clusters from backups.")

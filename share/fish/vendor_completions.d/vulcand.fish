@@ -32,7 +32,7 @@ complete -c vulcand -n '__vulcand_at vulcand' -l default-listener -l no-default-
 complete -c vulcand -n '__vulcand_at vulcand' -l compat-order -r -f -a 'specific vulcand' -d 'Which of several matching routes wins: the most specific, or as in vulcand.'
 complete -c vulcand -n '__vulcand_at vulcand' -l aliases -x -d 'A route with TEXT also matches with OTHER in its place.'
 complete -c vulcand -n '__vulcand_at vulcand' -l sealKey -l seal-key -x -d 'Keys that open the key pairs of hosts; the first one seals. Better set VULCAND_SEAL_KEY, since other users can read a command line.'
-complete -c vulcand -n '__vulcand_at vulcand' -l access-log -x -d 'File for one line for each request; - is standard output.'
+complete -c vulcand -n '__vulcand_at vulcand' -l access-log -x -d 'File to log requests to, one per line; - is standard output.'
 complete -c vulcand -n '__vulcand_at vulcand' -l access-log-format -r -f -a 'json combined' -d 'Format of the access log; combined is Apache\'s.'
 complete -c vulcand -n '__vulcand_at vulcand' -l endpoints -x -d 'Client URLs of the store, separated by commas.'
 complete -c vulcand -n '__vulcand_at vulcand' -l ca-file -r -F -d 'CA certificates that verify the store\'s certificate.'

@@ -1,0 +1,155 @@
+"""The options of the `coordinator` daemon. They have etcd's names where they mean the same."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daemonkit import options
+
+Name = Annotated[str, typer.Option("--name", help="Name of this member.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Directory of the log and the snapshots. [NAME.etcd]"),
+]
+ListenClient = Annotated[
+    str,
+    typer.Option("--listen-client-urls", metavar="URL,URL", help="URLs on which to serve clients."),
+]
+AdvertiseClient = Annotated[
+    str,
+    typer.Option(
+        "--advertise-client-urls", metavar="URL,URL", help="URLs that clients are told to use."
+    ),
+]
+PeerUrls = Annotated[
+    str,
+    typer.Option(
+        "--initial-advertise-peer-urls",
+        metavar="URL,URL",
+        help="URLs that the other members use; part of this member's id.",
+    ),
+]
+ListenPeer = Annotated[
+    str,
+    typer.Option(
+        "--listen-peer-urls",
+        metavar="URL,URL",
+        help="URLs on which to serve other members. [the advertised ones; none for one member]",
+    ),
+]
+ClusterState = Annotated[
+    str,
+    typer.Option(
+        "--initial-cluster-state",
+        metavar="new|existing",
+        help="Start a new cluster, or join one after `coordctl member add`.",
+    ),
+]
+Discovery = Annotated[
+    str,
+    typer.Option(
+        "--discovery", metavar="URL", help="Find the first members with a discovery token."
+    ),
+]
+DiscoverySrv = Annotated[
+    str,
+    typer.Option(
+        "--discovery-srv", metavar="DOMAIN", help="Find the first members by DNS SRV records."
+    ),
+]
+Heartbeat = Annotated[
+    int,
+    typer.Option("--heartbeat-interval", min=1, metavar="MS", help="Time between two heartbeats."),
+]
+Election = Annotated[
+    int,
+    typer.Option(
+        "--election-timeout",
+        min=10,
+        max=50_000,
+        metavar="MS",
+        help="Time without a leader after which a member starts an election.",
+    ),
+]
+PeerCert = Annotated[
+    Path | None,
+    typer.Option("--peer-cert-file", help="Certificate for connections with other members."),
+]
+PeerKey = Annotated[
+    Path | None, typer.Option("--peer-key-file", help="Private key of --peer-cert-file.")
+]
+PeerCa = Annotated[
+    Path | None,
+    typer.Option("--peer-trusted-ca-file", help="CA that signed the members' certificates."),
+]
+PeerCertAuth = Annotated[
+    bool, typer.Option("--peer-client-cert-auth", help="Require a certificate from every member.")
+]
+BackupDir = Annotated[
+    Path | None, typer.Option("--backup-dir", help="Write scheduled backups to this directory.")
+]
+BackupInterval = Annotated[
+    float, typer.Option("--backup-interval", min=1.0, metavar="S", help="Time between two backups.")
+]
+BackupKeep = Annotated[
+    int, typer.Option("--backup-keep", min=1, help="How many of the newest backups to keep.")
+]
+InitialCluster = Annotated[
+    str,
+    typer.Option(
+        "--initial-cluster",
+        metavar="NAME=URL,...",
+        help="The first members and their peer URLs. [NAME=peer URLs]",
+    ),
+]
+Token = Annotated[
+    str, typer.Option("--initial-cluster-token", help="Distinguishes clusters with the same URLs.")
+]
+SnapshotCount = Annotated[
+    int, typer.Option("--snapshot-count", min=1, help="Log entries between two snapshots.")
+]
+ServerCert = Annotated[Path | None, typer.Option("--cert-file", help="Certificate for clients.")]
+ServerKey = Annotated[Path | None, typer.Option("--key-file", help="Private key of --cert-file.")]
+TrustedCa = Annotated[
+    Path | None, typer.Option("--trusted-ca-file", help="CA that signed the clients' certificates.")
+]
+ClientCertAuth = Annotated[
+    bool, typer.Option("--client-cert-auth", help="Require a certificate from every client.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """The options as they were given."""
+
+    name: Name = "default"
+    data_dir: DataDir = None
+    listen_client_urls: ListenClient = "http://127.0.0.1:2379"
+    advertise_client_urls: AdvertiseClient = ""
+    listen_peer_urls: ListenPeer = ""
+    initial_advertise_peer_urls: PeerUrls = ""
+    initial_cluster: InitialCluster = ""
+    initial_cluster_state: ClusterState = "new"
+    initial_cluster_token: Token = "etcd-cluster"  # noqa: S105 - a name, not a secret
+    discovery: Discovery = ""
+    discovery_srv: DiscoverySrv = ""
+    heartbeat_interval: Heartbeat = 100
+    election_timeout: Election = 1000
+    snapshot_count: SnapshotCount = 100_000
+    cert_file: ServerCert = None
+    key_file: ServerKey = None
+    trusted_ca_file: TrustedCa = None
+    client_cert_auth: ClientCertAuth = False
+    peer_cert_file: PeerCert = None
+    peer_key_file: PeerKey = None
+    peer_trusted_ca_file: PeerCa = None
+    peer_client_cert_auth: PeerCertAuth = False
+    backup_dir: BackupDir = None
+    backup_interval: BackupInterval = 3600.0
+    backup_keep: BackupKeep = 24
+    status_addr: options.StatusAddr = "127.0.0.1:2381"
+    config: options.Config = None
+    log_level: options.LogLevel = "info"
+    log_format: options.LogFormat = "text"

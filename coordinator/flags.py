@@ -20,7 +20,9 @@ ListenClient = Annotated[
 AdvertiseClient = Annotated[
     str,
     typer.Option(
-        "--advertise-client-urls", metavar="URL,URL", help="URLs that clients are told to use."
+        "--advertise-client-urls",
+        metavar="URL,URL",
+        help="URLs that the cluster tells clients to use.",
     ),
 ]
 PeerUrls = Annotated[

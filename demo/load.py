@@ -35,7 +35,7 @@ KEYS = {
 }
 
 NEXT = f"""
-Everything runs. In another terminal, from this folder:
+Everything is running. In another terminal, from this directory:
 
   dig @127.0.0.1 -p 1053 web.slashetc.local A +short
   dig @127.0.0.1 -p 1053 web.slashetc.local SRV +short
@@ -50,7 +50,7 @@ Change a key, and ask again:
   {PUT} /app/title 'A new title'
   .venv/bin/locksmithctl lock this-host
 
-Ctrl-C ends it all.
+Ctrl-C stops everything.
 """
 
 

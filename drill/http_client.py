@@ -107,7 +107,7 @@ class Client:
                     return await asyncio.open_connection(address, self.port)
             except OSError:
                 self.counted["next address"] += 1
-        raise Wrong(f"none of {', '.join(found)} takes the connection")
+        raise Wrong(f"none of {', '.join(found)} accepts a connection")
 
     async def _ask(self, streams: Streams, path: str, *, keep: bool) -> None:
         reader, writer = streams

@@ -138,7 +138,7 @@ class Settings(StoreOptions):
         str,
         _text(
             "--users",
-            "Whether to wait until nobody is logged in, or to ignore users.",
+            "Whether to wait until no user is logged in, or to ignore users.",
             "wait|ignore",
         ),
     ] = "wait"

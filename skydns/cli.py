@@ -55,7 +55,8 @@ MinTtl = Annotated[
     ),
 ]
 Local = Annotated[
-    str, typer.Option("--local", metavar="NAME", help="Name that local.dns.DOMAIN stands for.")
+    str,
+    typer.Option("--local", metavar="NAME", help="Name whose records local.dns.DOMAIN returns."),
 ]
 ApexSweep = Annotated[
     bool,

@@ -79,7 +79,7 @@ SpansByAddress = Mapping[tuple[str, str], RecordSpans]  # by name and address
 def wrong_answers(said: Iterable[DnsAnswer], presences: SpansByAddress) -> list[str]:
     """Return a line for each wrong answer."""
     return [
-        f"{each.at_s:.3f} {each.server} said of {each.name}: {why}"
+        f"{each.at_s:.3f} {each.server} answered for {each.name}: {why}"
         for each in said
         if (why := _fault(each, presences))
     ]

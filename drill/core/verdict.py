@@ -38,7 +38,7 @@ class Verdict(msgspec.Struct, frozen=True):
             lines += self._requests(way, seen)
         lines += [*self._names(), *self._writes()]
         lines.append(f"total      {self.seconds:.0f} s")
-        return "\n".join([*lines, "PASSED" if self.passed else "NOT PASSED"])
+        return "\n".join([*lines, "PASSED" if self.passed else "FAILED"])
 
     def numbers(self) -> dict[str, object]:
         """Return the result for programs, to be encoded as JSON."""
@@ -61,7 +61,7 @@ class Verdict(msgspec.Struct, frozen=True):
             f"           {seen.next_address} connected to a next address",
             f"latency    median {seen.median_ms:.1f} ms, p99 {seen.p99_ms:.0f} ms",
             f"           longest {seen.longest_ms:.0f} ms at {at_s:.1f}s",
-            f"           of it the client's own lateness: at most {seen.behind_ms:.0f} ms",
+            f"           including the client's own delay: at most {seen.behind_ms:.0f} ms",
             *(f"failed     {each}" for each in seen.failures[:SHOWN_MAX]),
         ]
 

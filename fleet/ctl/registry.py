@@ -240,7 +240,7 @@ class Registry:
             self.store.put(key, encode(record), when=AtIndex(modified) if modified else Absent())
         except (CompareFailed, KeyExists, KeyNotFound):
             raise Refused(
-                f"somebody else changed {record.name} at the same time: check it and try again"
+                f"another user changed {record.name} at the same time: check it and try again"
             ) from None
 
 

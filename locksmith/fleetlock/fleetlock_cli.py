@@ -92,7 +92,7 @@ def _token(path: Path | None) -> bytes:
     if path is None:
         return b""
     if not (token := path.read_bytes().strip()):
-        raise options.Failure(f"{path} is empty: an empty token would let everybody in")
+        raise options.Failure(f"{path} is empty: an empty token would admit every client")
     return token
 
 

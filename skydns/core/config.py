@@ -14,7 +14,7 @@ class Config(msgspec.Struct, frozen=True):
     *   `hostmaster`: the mailbox in the SOA record, as a name; () for `hostmaster` in each domain.
     *   `ttl_s`: the TTL of services that have none. `negative_ttl_s`: the TTL of NODATA and
         NXDOMAIN.
-    *   `local`: the name that `local.dns.DOMAIN` stands for.
+    *   `local`: the name whose records `local.dns.DOMAIN` returns.
     *   `apex_sweep`: whether a domain itself is answered with all its services instead of those at
         `apex.dns`.
     *   `identity`: the name of this server, for `id.server` and NSID.

@@ -24,7 +24,7 @@ def explain(server: ServerAddress, name: Name, rtype: int) -> list[str]:
         if record.rtype == RRType.TXT:
             return b"".join(record.rdata.data).decode(errors="replace").splitlines()
     raise Failure(
-        f"{server[0]}:{server[1]} gives no reasons: it tells only clients on its own host"
+        f"{server[0]}:{server[1]} refused to explain: it does so only for clients on its own host"
     )
 
 

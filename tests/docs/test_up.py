@@ -24,8 +24,8 @@ put() { $PUT "$@" >/dev/null; }
 set -m
 make --no-print-directory up RUN=/tmp/run >/tmp/up.log 2>&1 &
 up=$!
-for _ in $(seq 300); do grep -q 'Ctrl-C ends it all' /tmp/up.log && break; sleep 0.1; done
-grep -q 'Ctrl-C ends it all' /tmp/up.log || fail 'not ready'
+for _ in $(seq 300); do grep -q 'Ctrl-C stops everything' /tmp/up.log && break; sleep 0.1; done
+grep -q 'Ctrl-C stops everything' /tmp/up.log || fail 'not ready'
 
 ask() { dig @127.0.0.1 -p 1053 +short +tries=1 +time=1 "$@" | sort | tr '\n' ' '; }
 get() { curl -s -H 'Host: web.slashetc.local' http://127.0.0.1:8181/; }

@@ -17,7 +17,7 @@ class Damaged(Exception):  # noqa: N818 - states a fact about files, as the fiel
     """A file does not hold the bytes that were synced: names file, offset, finding and remedy."""
 
     def __init__(self, path: str, offset: int, finding: str, remedy: str = REBUILD) -> None:
-        super().__init__(f"{path}: byte {offset}: {finding}; to go on, {remedy}")
+        super().__init__(f"{path}: byte {offset}: {finding}; to continue, {remedy}")
         self.path = path
         self.offset = offset
         self.finding = finding

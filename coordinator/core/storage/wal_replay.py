@@ -19,7 +19,7 @@ from coordinator.core.storage.wal_format import (
 )
 
 FOREIGN = "check that --data-dir names a directory of this program; if it does, " + REBUILD
-PUT_BACK = "put the file back if somebody moved it; otherwise " + REBUILD
+PUT_BACK = "put the file back if it was moved; otherwise " + REBUILD
 
 
 class WalReplay:

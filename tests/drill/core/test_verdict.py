@@ -32,7 +32,7 @@ def test_one_failed_request_one_wrong_answer_or_one_lost_write_fails_it() -> Non
         msgspec.structs.replace(GOOD, lost=[2]),
     ):
         assert not worse.passed
-        assert worse.text().endswith("NOT PASSED")
+        assert worse.text().endswith("FAILED")
 
 
 def test_a_drill_in_which_nobody_asked_proves_nothing() -> None:

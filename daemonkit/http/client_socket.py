@@ -26,6 +26,10 @@ class State(Enum):
     CLOSED = auto()
 
 
+# In Python 3.11 a member costs 200 ns each time it is looked up in its class.
+FRESH, IDLE, HEAD, BODY, ANSWER, TUNNEL, LINGER, CLOSED = State
+
+
 class Listener(Protocol):
     """What the connections of one listener share: `daemonkit.http.server.Server`."""
 
@@ -65,7 +69,7 @@ class ClientSocket(asyncio.Protocol):
         self.peer = ("", 0)
         self.write_paused = False
         self._transport: asyncio.Transport | None = None
-        self._state = State.FRESH
+        self._state = FRESH
         self._since = 0.0
         self._paused = False
         self._written_bytes = 0
@@ -78,7 +82,7 @@ class ClientSocket(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         if isinstance(peer, tuple):
             self.peer = (peer[0], peer[1])
-        self._enter(State.FRESH)
+        self._enter(FRESH)
         self._taken_since = self._since
         self.server.opened(self)
 
@@ -96,7 +100,7 @@ class ClientSocket(asyncio.Protocol):
             self._transport.pause_reading()
 
     def read_on(self) -> None:
-        if self._paused and self._transport is not None and self._state is not State.CLOSED:
+        if self._paused and self._transport is not None and self._state is not CLOSED:
             self._paused = False
             self._transport.resume_reading()
 
@@ -106,7 +110,7 @@ class ClientSocket(asyncio.Protocol):
 
     def reset(self) -> None:
         """Reset, so that an unfinished answer does not look complete even if close would end it."""
-        if self._transport is not None and self._state is not State.CLOSED:
+        if self._transport is not None and self._state is not CLOSED:
             sock = self._transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._transport.abort()
@@ -122,7 +126,7 @@ class ClientSocket(asyncio.Protocol):
     def close(self) -> None:
         """Close once everything is out."""
         assert self._transport is not None
-        self._enter(State.LINGER)
+        self._enter(LINGER)
         self._transport.close()
 
     def _takes_nothing(self, now: float) -> bool:
@@ -134,7 +138,7 @@ class ClientSocket(asyncio.Protocol):
             self._taken_bytes, self._taken_since = taken_bytes, now
         elif now - self._taken_since > self.server.limits.write_s:
             return True
-        if pending_bytes and self._state in {State.IDLE, State.LINGER}:
+        if pending_bytes and self._state in {IDLE, LINGER}:
             self._since = now  # the answer is still being sent
         return False
 

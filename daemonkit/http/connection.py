@@ -4,7 +4,7 @@ A connection has one exchange at a time.
 """
 
 from daemonkit.core.framing import BadMessage, RequestHead
-from daemonkit.http.client_socket import Listener, State
+from daemonkit.http.client_socket import ANSWER, CLOSED, IDLE, LINGER, TUNNEL, Listener, State
 from daemonkit.http.exchange import Exchange, Tunnel
 from daemonkit.http.request_reader import RequestReader
 
@@ -27,7 +27,7 @@ class Connection(RequestReader):
 
     def data_received(self, data: bytes) -> None:
         state = self._state
-        if state is State.LINGER or state is State.CLOSED:
+        if state is LINGER or state is CLOSED:
             return
         if self._body is not None:
             self._advance_body(data)
@@ -59,11 +59,11 @@ class Connection(RequestReader):
             self._half_closed = True
             return True
         if exchange is None:
-            self._enter(State.LINGER)
+            self._enter(LINGER)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        self._state = State.CLOSED
+        self._state = CLOSED
         self._buffer = b""
         self._body = None
         self._tunnel = None
@@ -83,7 +83,7 @@ class Connection(RequestReader):
     # for Exchange
 
     def dispatch(self, head: RequestHead, body: bytes) -> None:
-        self._state = State.ANSWER
+        self._state = ANSWER
         self.exchange = exchange = Exchange(self, head, body)
         self.server.application(exchange)
 
@@ -100,17 +100,17 @@ class Connection(RequestReader):
 
     def answered(self) -> None:
         self.exchange = None
-        if self._body is not None and self._state is State.ANSWER:
+        if self._body is not None and self._state is ANSWER:
             self.close_after = True
         if self.close_after:
             self._last_words()
             return
-        self._enter(State.IDLE)
+        self._enter(IDLE)
         self._continued = False
         self._go_on()
 
     def switch(self, tunnel: Tunnel) -> None:
-        self._state = State.TUNNEL
+        self._state = TUNNEL
         self._tunnel = tunnel
         ahead, self._buffer = self._buffer, b""
         self.read_on()
@@ -137,7 +137,7 @@ class Connection(RequestReader):
     def close_if_idle(self) -> None:
         """Close between two requests; a request in flight is the last one."""
         self.close_after = True
-        if self._state is State.IDLE and not self._buffer:
+        if self._state is IDLE and not self._buffer:
             self.close()
 
     def sweep(self, now: float) -> None:

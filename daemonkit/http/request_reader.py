@@ -17,7 +17,7 @@ from daemonkit.core.framing import (
     parse_request_head,
     request_body,
 )
-from daemonkit.http.client_socket import ClientSocket, Listener, State
+from daemonkit.http.client_socket import BODY, HEAD, LINGER, ClientSocket, Listener
 from daemonkit.http.exchange import Exchange
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -75,7 +75,7 @@ class RequestReader(ClientSocket):
             self._refuse(refusal)
         finally:
             self._parsing = False
-        if self.exchange is not None or self.write_paused or self._state is State.LINGER:
+        if self.exchange is not None or self.write_paused or self._state is LINGER:
             return
         if self._half_closed:
             self._last_words()
@@ -84,7 +84,7 @@ class RequestReader(ClientSocket):
 
     def _next_request(self) -> bool:
         """Take one request from the buffer; False if it is incomplete or has to wait."""
-        if self.exchange is not None or self.write_paused or self._state is State.LINGER:
+        if self.exchange is not None or self.write_paused or self._state is LINGER:
             return False
         buffer = self._buffer
         if buffer.startswith(b"\r\n"):  # RFC 9112, 2.2: empty lines before a request
@@ -113,8 +113,8 @@ class RequestReader(ClientSocket):
             raise BadMessage(431, "the request head is too large")
         if b"\n" in buffer and b"\r\n" not in buffer:
             raise BadMessage(400, "a line ends with a bare LF")
-        if self._state is not State.HEAD:
-            self._enter(State.HEAD)
+        if self._state is not HEAD:
+            self._enter(HEAD)
 
     def _begin_body(self, head: RequestHead, rest: bytes) -> bool:
         if not self.server.buffered:
@@ -133,7 +133,7 @@ class RequestReader(ClientSocket):
             return True
         self._buffer = b""
         self._head, self._body = head, request_body(head)
-        self._enter(State.BODY)
+        self._enter(BODY)
         if rest:
             self._advance_body(rest)
         else:
@@ -174,7 +174,7 @@ class RequestReader(ClientSocket):
         for piece in pieces:
             self._gathered += piece
             server.gathered_bytes += len(piece)
-        self._enter(State.BODY)
+        self._enter(BODY)
         if len(self._gathered) > server.limits.body_bytes_max:
             self._refuse(BadMessage(413, "the request body is too large"))
             return
@@ -218,6 +218,6 @@ class RequestReader(ClientSocket):
         self._buffer = b""
         self._body = None
         self._take_gathered()
-        self._enter(State.LINGER)
+        self._enter(LINGER)
         self.read_on()
         self.end_writing()

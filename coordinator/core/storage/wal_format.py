@@ -4,16 +4,15 @@ A record is a head of 16 bytes, a payload, and zeros up to a multiple of eight:
 
     crc u32 | before u32 | kind u8, length u24 | durable u32 | payload | zeros     little endian
 
-1. `crc` is the CRC32C of everything behind `before`, continued from `before`, and `before` is
-   the `crc` of the record in front, across segments. So a record proves itself on its own, and
+1. `crc` is the CRC32C of everything after `before`, continued from `before`, and `before` is the
+   `crc` of the previous record, across segments. So a record proves itself on its own, and
    all records up to it once the chain is followed.
 2. `durable` is how far the segment was known to be synced when the record was encoded. A valid
-   record thereby proves that whatever stood below its `durable` had reached the disk: damage
-   there is damage, and damage above may be a write that the power cut short
-   (coordinator.core.storage.torn_write).
+   record proves that everything below its `durable` was on the disk: what is wrong below is damage,
+   and what is wrong above may be a torn write (see torn_write).
 3. No kind is 0, so preallocated zeros never look like a record.
-4. A segment opens with CRC, METADATA, STATE and one SNAPSHOT for each snapshot file then kept;
-   they are synced before the segment gets its name. Older segments can go without loss.
+4. A segment opens with CRC, METADATA, STATE and one SNAPSHOT for each snapshot file that is kept;
+   they are synced before the segment gets its name. Older segments can be removed without loss.
 5. An ENTRY at or below the last index replaces that entry and all after it (a new leader's).
    A SNAPSHOT that the log does not lead up to restarts the log after it.
 6. A change of any of this is a new FORMAT_VERSION.

@@ -54,7 +54,7 @@ Wait = Annotated[
 ]
 Onetime = Annotated[bool, typer.Option("--onetime", help="Process every resource once and exit.")]
 Watch = Annotated[
-    bool, typer.Option("--watch", help="Render changes as they happen, besides the interval.")
+    bool, typer.Option("--watch", help="Follow the keys, and render changes as they happen.")
 ]
 Interval = Annotated[
     float,

@@ -11,7 +11,9 @@ from daemonkit import options
 Name = Annotated[str, typer.Option("--name", help="Name of this member.")]
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", help="Directory of the log and the snapshots. [NAME.etcd]"),
+    typer.Option(
+        "--data-dir", show_default="NAME.etcd", help="Directory of the log and the snapshots."
+    ),
 ]
 ListenClient = Annotated[
     str,
@@ -22,6 +24,7 @@ AdvertiseClient = Annotated[
     typer.Option(
         "--advertise-client-urls",
         metavar="URL,URL",
+        show_default="the listen URLs",
         help="URLs that the cluster tells clients to use.",
     ),
 ]
@@ -30,7 +33,7 @@ PeerUrls = Annotated[
     typer.Option(
         "--initial-advertise-peer-urls",
         metavar="URL,URL",
-        help="URLs that the other members use; part of this member's id.",
+        help="URLs at which other members reach this one; its id is computed from them.",
     ),
 ]
 ListenPeer = Annotated[
@@ -38,7 +41,8 @@ ListenPeer = Annotated[
     typer.Option(
         "--listen-peer-urls",
         metavar="URL,URL",
-        help="URLs on which to serve other members. [the advertised ones; none for one member]",
+        show_default="the advertised ones; none for one member",
+        help="URLs on which to serve other members.",
     ),
 ]
 ClusterState = Annotated[
@@ -52,18 +56,23 @@ ClusterState = Annotated[
 Discovery = Annotated[
     str,
     typer.Option(
-        "--discovery", metavar="URL", help="Find the first members with a discovery token."
+        "--discovery", metavar="URL", help="URL of a discovery token, to find the first members."
     ),
 ]
 DiscoverySrv = Annotated[
     str,
     typer.Option(
-        "--discovery-srv", metavar="DOMAIN", help="Find the first members by DNS SRV records."
+        "--discovery-srv", metavar="DOMAIN", help="Domain whose SRV records name the first members."
     ),
 ]
 Heartbeat = Annotated[
     int,
-    typer.Option("--heartbeat-interval", min=1, metavar="MS", help="Time between two heartbeats."),
+    typer.Option(
+        "--heartbeat-interval",
+        min=1,
+        metavar="MS",
+        help="Time between two heartbeats, in milliseconds.",
+    ),
 ]
 Election = Annotated[
     int,
@@ -72,7 +81,7 @@ Election = Annotated[
         min=10,
         max=50_000,
         metavar="MS",
-        help="Time without a leader after which a member starts an election.",
+        help="Milliseconds without a leader after which a member starts an election.",
     ),
 ]
 PeerCert = Annotated[
@@ -93,7 +102,8 @@ BackupDir = Annotated[
     Path | None, typer.Option("--backup-dir", help="Write scheduled backups to this directory.")
 ]
 BackupInterval = Annotated[
-    float, typer.Option("--backup-interval", min=1.0, metavar="S", help="Time between two backups.")
+    float,
+    typer.Option("--backup-interval", min=1.0, metavar="SECONDS", help="Time between two backups."),
 ]
 BackupKeep = Annotated[
     int, typer.Option("--backup-keep", min=1, help="How many of the newest backups to keep.")
@@ -103,11 +113,15 @@ InitialCluster = Annotated[
     typer.Option(
         "--initial-cluster",
         metavar="NAME=URL,...",
-        help="The first members and their peer URLs. [NAME=peer URLs]",
+        show_default="this member alone",
+        help="The first members and their peer URLs.",
     ),
 ]
 Token = Annotated[
-    str, typer.Option("--initial-cluster-token", help="Distinguishes clusters with the same URLs.")
+    str,
+    typer.Option(
+        "--initial-cluster-token", help="Token that distinguishes clusters with the same URLs."
+    ),
 ]
 SnapshotCount = Annotated[
     int, typer.Option("--snapshot-count", min=1, help="Log entries between two snapshots.")

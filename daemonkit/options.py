@@ -157,7 +157,7 @@ DrainS = Annotated[
         "--drain-timeout",
         metavar="SECONDS",
         min=0.0,
-        help="Longest time to finish what is in flight before exit.",
+        help="Time limit for finishing work in flight before exit.",
     ),
 ]
 

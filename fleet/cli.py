@@ -61,11 +61,14 @@ def _check_grace(seconds: float) -> float:
 
 
 AgentRole = Annotated[
-    bool, typer.Option("--agent", help="Run the agent: it runs this host's plan. Needs root.")
+    bool,
+    typer.Option(
+        "--agent", help="Run the agent, which makes this host follow its plan. Needs root."
+    ),
 ]
 SchedulerRole = Annotated[
     bool,
-    typer.Option("--scheduler", help="Run a scheduler. One of all schedulers is the leader."),
+    typer.Option("--scheduler", help="Run a scheduler. Only one scheduler, the leader, is active."),
 ]
 Metadata = Annotated[
     list[str] | None,
@@ -108,7 +111,7 @@ Grace = Annotated[
         "--grace",
         metavar="SECONDS",
         callback=_check_grace,
-        help="A host that stays suspect for this long is lost; 20 at least.",
+        help="A host that stays suspect for this long is lost; at least 20.",
     ),
 ]
 

@@ -119,8 +119,8 @@ class Settings(StoreOptions):
     probe: Annotated[
         str,
         typer.Option(
-            help="Programs to ask, if installed, whether a reboot is needed; "
-            "separate with commas, or none."
+            help="Installed programs to ask whether a reboot is needed, "
+            "separated by commas; or none."
         ),
     ] = ",".join(PROBES)
     need_command: Annotated[
@@ -159,11 +159,14 @@ class Settings(StoreOptions):
         str, typer.Option(help="Prometheus server whose firing alerts block reboots.")
     ] = ""
     ignore_alerts: Annotated[
-        str, typer.Option(metavar="REGEX", help="Names of alerts that do not block reboots.")
+        str,
+        typer.Option(
+            metavar="REGEX", help="Pattern for names of alerts that do not block reboots."
+        ),
     ] = ""
-    deadline: Annotated[str, _duration("--deadline", "Time limit from the slot to the reboot.")] = (
-        "30m"
-    )
+    deadline: Annotated[
+        str, _duration("--deadline", "Time limit from the grant of a slot to the reboot.")
+    ] = "30m"
     healthy_timeout: Annotated[
         str,
         _duration(
@@ -184,7 +187,8 @@ class Settings(StoreOptions):
         str,
         typer.Option(
             metavar="auto|no|NAME",
-            help="The store's member on this host; auto finds it by its addresses.",
+            help="Name of the store's member on this host; "
+            "auto finds it by its addresses, no means none.",
         ),
     ] = "auto"
     state_dir: options.StateDir = None

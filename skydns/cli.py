@@ -30,7 +30,7 @@ Hostmaster = Annotated[
     typer.Option(
         "--hostmaster",
         metavar="MAILBOX",
-        help="Mailbox in the SOA record; hostmaster@DOMAIN if not given.",
+        help="Mailbox in the SOA record; the default is hostmaster@DOMAIN.",
     ),
 ]
 PathPrefix = Annotated[
@@ -76,7 +76,7 @@ Nameservers = Annotated[
     typer.Option(
         "--nameservers",
         metavar="HOST:PORT,...",
-        help="Servers to forward all other names to; none if not given.",
+        help="DNS servers to forward all other names to; by default none.",
     ),
 ]
 NsRotate = Annotated[

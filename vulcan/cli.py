@@ -44,8 +44,8 @@ SealKey = Annotated[
         "--seal-key",
         "--sealKey",
         metavar="HEX,...",
-        help="Keys that open the key pairs of hosts; the first one seals. Better set "
-        "VULCAND_SEAL_KEY, since other users can read a command line.",
+        help="Keys that open the key pairs of hosts; the first one seals. Prefer "
+        "VULCAND_SEAL_KEY: other users can read a command line.",
     ),
 ]
 AccessLog = Annotated[
@@ -97,7 +97,7 @@ CompatOrder = Annotated[
     Literal["specific", "vulcand"],
     typer.Option(
         "--compat-order",
-        help="Which of several matching routes wins: the most specific, or as in vulcand.",
+        help="Which of several matching routes wins: the most specific, or as in Go's vulcand.",
     ),
 ]
 

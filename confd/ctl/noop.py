@@ -11,7 +11,7 @@ from daemonkit import options
 
 Colour = Annotated[
     bool | None,
-    typer.Option("--color/--no-color", help="Use colours; the default is to, on a terminal."),
+    typer.Option("--color/--no-color", help="Use colours; by default only on a terminal."),
 ]
 
 

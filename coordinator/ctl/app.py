@@ -24,7 +24,8 @@ Endpoints = Annotated[
         "--endpoints",
         metavar="URL,URL",
         envvar=_variables("ENDPOINTS"),
-        help=f"Client URLs of the cluster. [{ENDPOINTS}]",
+        show_default=ENDPOINTS,
+        help="Client URLs of the cluster.",
     ),
 ]
 Endpoint = Annotated[

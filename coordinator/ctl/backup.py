@@ -19,7 +19,7 @@ Gap = Annotated[
         "--index-gap",
         min=0,
         metavar="N",
-        help="How far indexes jump. Must exceed the number of changes since the kept state.",
+        help="How much to raise the index. Must exceed the number of changes since the kept state.",
     ),
 ]
 # More changes than a cluster makes between a backup and its loss: a quarter of an hour at 1,000 a
@@ -86,7 +86,9 @@ def recover(
     *,
     keep_index: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Recover, if this is the index that would be kept."),
+        typer.Option(
+            metavar="N", help="Recover, but only if this is the index that would be kept."
+        ),
     ] = None,
     initial_advertise_peer_urls: PeerUrls = "",
     index_gap: Gap = INDEX_GAP,

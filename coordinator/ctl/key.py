@@ -18,10 +18,13 @@ KeyValue = Annotated[list[str] | None, typer.Argument(metavar="KEY VALUE", show_
 KeyProgram = Annotated[
     list[str] | None, typer.Argument(metavar="KEY [--] COMMAND [ARGS]", show_default=False)
 ]
-Ttl = Annotated[int, typer.Option("--ttl", metavar="SECONDS", help="Time until the key expires.")]
+Ttl = Annotated[
+    int, typer.Option("--ttl", metavar="SECONDS", help="Time until the key expires; 0 means never.")
+]
 Sort = Annotated[bool, typer.Option("--sort", help="Sort by key.")]
 Quorum = Annotated[
-    bool, typer.Option("--quorum", "-q", help="Read the latest value that a majority has.")
+    bool,
+    typer.Option("--quorum", "-q", help="Read the latest value that is confirmed by a majority."),
 ]
 Recursive = Annotated[
     bool, typer.Option("--recursive", "-r", help="Include everything below the key.")
@@ -30,8 +33,10 @@ AfterIndex = Annotated[
     int, typer.Option("--after-index", min=0, help="Start after this index; 0 starts now.")
 ]
 Forever = Annotated[bool, typer.Option("--forever", "-f", help="Continue until interrupted.")]
-IfValue = Annotated[str, typer.Option(help="Only if this is the current value.")]
-IfIndex = Annotated[int, typer.Option(min=0, help="Only if this is the modified index.")]
+IfValue = Annotated[str, typer.Option(help="Succeed only if this is the current value.")]
+IfIndex = Annotated[
+    int, typer.Option(min=0, help="Succeed only if this is the modified index; 0 means any.")
+]
 
 
 @app.command("get", cls=GoCommand)

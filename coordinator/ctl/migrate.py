@@ -13,8 +13,12 @@ app = options.program("Copy keys between stores.")
 @app.command("migrate")
 def migrate(  # noqa: PLR0913 - one parameter an option
     context: typer.Context,
-    source: Annotated[str, typer.Option("--from", metavar="URL,URL", help="The store to copy.")],
-    target: Annotated[str, typer.Option("--to", metavar="URL,URL", help="The store to fill.")],
+    source: Annotated[
+        str, typer.Option("--from", metavar="URL,URL", help="URLs of the store to copy from.")
+    ],
+    target: Annotated[
+        str, typer.Option("--to", metavar="URL,URL", help="URLs of the store to copy to.")
+    ],
     prefix: Annotated[str, typer.Option(metavar="KEY", help="Copy only keys below KEY.")] = "/",
     *,
     run: Annotated[

@@ -18,7 +18,10 @@ def rollout(  # noqa: PLR0913 - typer reads options from parameters
     what: Annotated[str, typer.Argument(metavar="status|pause|resume|undo", help="What to do.")],
     name: JobName,
     *,
-    to: Annotated[int, typer.Option("--to", help="Version that `undo` goes back to instead.")] = 0,
+    to: Annotated[
+        int,
+        typer.Option("--to", help="Version that `undo` goes back to; 0 means the last stable one."),
+    ] = 0,
     no_block: NoBlock = False,
     timeout: Timeout = WAIT_S,
 ) -> None:

@@ -32,14 +32,12 @@ def add(  # noqa: PLR0913 - typer reads options from parameters
     ],
     *,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of the service; by default the job's Port=.")
+        int, typer.Option(min=0, max=65535, help="Port of the service; 0 means the job's Port=.")
     ] = 0,
     ttl: Annotated[int, typer.Option(min=1, max=3600, help="TTL in DNS, in seconds.")] = 5,
     check: Annotated[
         str,
-        typer.Option(
-            help="Check that an instance must pass besides its job's own: tcp or http:/path."
-        ),
+        typer.Option(help="Additional check that an instance must pass: tcp or http:/path."),
     ] = "",
     no_proxy: Annotated[
         bool, typer.Option("--no-proxy", help="Publish in DNS only, not in the proxy.")

@@ -50,7 +50,7 @@ class GlobalOptions(StoreOptions):
         bool, typer.Option("--json", envvar="LOCKSMITHCTL_JSON", help="Print JSON.")
     ] = False
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Show more than Go's program does.")
+        bool, typer.Option("--verbose", "-v", help="Show more than Go's locksmithctl does.")
     ] = False
     debug: Annotated[bool, typer.Option("--debug", help="Log debug messages to stderr.")] = False
     config: options.Config = None

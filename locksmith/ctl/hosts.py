@@ -29,7 +29,7 @@ def forget(
     context: typer.Context,
     host: HostName,
     force: Annotated[  # noqa: FBT002 - the form of typer's flags
-        bool, typer.Option("--force", help="Even if the host is alive.")
+        bool, typer.Option("--force", help="Forget the host even if it is alive.")
     ] = False,
 ) -> None:
     """Delete everything of a decommissioned host, including its slot."""

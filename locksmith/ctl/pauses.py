@@ -27,11 +27,13 @@ def pause(
     context: typer.Context,
     scope: Scope = "group",
     reason: Annotated[
-        str, typer.Option("--reason", help="Why; shown for every host that waits.")
+        str, typer.Option("--reason", help="Reason, shown for every host that waits.")
     ] = "",
     lasting: Annotated[
         str,
-        typer.Option("--for", metavar="DURATION", help="End the pause after this time: 8h, 14d."),
+        typer.Option(
+            "--for", metavar="DURATION", help="End the pause after this time, such as 8h or 14d."
+        ),
     ] = "",
 ) -> None:
     """Start no more reboots. A reboot that has begun continues."""

@@ -23,7 +23,9 @@ def reboot(context: typer.Context) -> None:
 
 
 def send_need_reboot(
-    reason: Annotated[str, typer.Option("--reason", help="Why; shown while the host waits.")] = "",
+    reason: Annotated[
+        str, typer.Option("--reason", help="Reason, shown while the host waits.")
+    ] = "",
 ) -> None:
     """Tell the locksmithd of this host that a reboot is needed."""
     invocation.run(lambda: request_reboot(reason))

@@ -12,7 +12,7 @@ TypeArgument = Annotated[
     str, typer.Argument(metavar="[TYPE]", help="A type, such as A, SRV or TYPE65.")
 ]
 Server = Annotated[
-    str, typer.Option("--server", metavar="HOST:PORT", help="Where skydns answers, on this host.")
+    str, typer.Option("--server", metavar="HOST:PORT", help="Address of skydns, on this host.")
 ]
 
 

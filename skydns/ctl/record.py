@@ -32,15 +32,32 @@ KeyTtl = Annotated[
     int | None,
     typer.Option("--key-ttl", metavar="SECONDS", min=1, help="Remove the key after this time."),
 ]
-Host = Annotated[str, typer.Option("--host", help="An address or a name.")]
-Port = Annotated[int, typer.Option("--port", min=0, max=65_535, help="Port, for SRV.")]
+Host = Annotated[str, typer.Option("--host", help="Address or name that the record points to.")]
+Port = Annotated[int, typer.Option("--port", min=0, max=65_535, help="Port in the SRV record.")]
 Priority = Annotated[
-    int, typer.Option("--priority", min=0, max=65_535, help="Priority, for SRV and MX.")
+    int,
+    typer.Option(
+        "--priority",
+        min=0,
+        max=65_535,
+        help="Priority in SRV and MX records; 0 means the server's default.",
+    ),
 ]
-Weight = Annotated[int, typer.Option("--weight", min=0, max=65_535, help="Weight, for SRV.")]
-Text = Annotated[str, typer.Option("--text", help="Text, for TXT.")]
-Mail = Annotated[bool, typer.Option("--mail", help="Make it an MX record too.")]
-Ttl = Annotated[int, typer.Option("--ttl", min=0, max=86_400, help="TTL in seconds.")]
+Weight = Annotated[
+    int,
+    typer.Option(
+        "--weight",
+        min=0,
+        max=65_535,
+        help="Weight in the SRV record; 0 means the server's default.",
+    ),
+]
+Text = Annotated[str, typer.Option("--text", help="Text of the TXT record.")]
+Mail = Annotated[bool, typer.Option("--mail", help="Also make it an MX record.")]
+Ttl = Annotated[
+    int,
+    typer.Option("--ttl", min=0, max=86_400, help="TTL in seconds; 0 means the server's default."),
+]
 TargetStrip = Annotated[
     int,
     typer.Option(

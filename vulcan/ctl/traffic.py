@@ -36,7 +36,9 @@ def explain(
 def top(
     context: typer.Context,
     *,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Rows of each table.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="Number of rows in each table.")
+    ] = 20,
     refresh: Annotated[
         int | None,
         typer.Option(

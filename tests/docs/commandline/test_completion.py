@@ -91,7 +91,7 @@ def test_fish_offers_the_matching_words_with_their_help() -> None:
     assert offered("confd --prefix test gr") == ["graph\tShow which keys each file depends on"]
     assert offered("confd --log-level w") == ["warning\tLowest level to log."]
     assert offered("confd --wat") == [
-        "--watch\tRender changes as they happen, besides the interval."
+        "--watch\tFollow the keys, and render changes as they happen."
     ]
 
 

@@ -55,7 +55,11 @@ def upsert_backend(  # noqa: PLR0913 - one parameter a flag
     ] = "",
     max_idle: Annotated[
         int,
-        typer.Option("--maxIdleConns", min=0, help="Idle connections to keep for each server."),
+        typer.Option(
+            "--maxIdleConns",
+            min=0,
+            help="Idle connections to keep for each server; 0 means the default.",
+        ),
     ] = 0,
     balance: Annotated[
         str, typer.Option("--balance", help="Load balancing: rr, p2c or leastconn.")

@@ -43,17 +43,21 @@ def upsert_frontend(  # noqa: PLR0913 - one parameter a flag
     *,
     id_: Id,
     backend: BackendId,
-    route: Annotated[str, typer.Option("--route", help="The requests that it matches.")],
+    route: Annotated[str, typer.Option("--route", help="Route: which requests the frontend gets.")],
     ttl: Ttl = "",
     mem_body_kb: Annotated[
         int,
         typer.Option(
-            "--maxMemBodyKB", min=0, help="Largest body to keep for sending it a second time."
+            "--maxMemBodyKB",
+            min=0,
+            help="Largest body to keep for a second attempt, in KiB; 0 means the default.",
         ),
     ] = 0,
     body_kb: Annotated[
         int,
-        typer.Option("--maxBodyKB", min=0, help="Refuse larger bodies with 413; 0 means no limit."),
+        typer.Option(
+            "--maxBodyKB", min=0, help="Largest body to accept, in KiB; 0 means no limit."
+        ),
     ] = 0,
     failover: Annotated[
         str, typer.Option("--failoverPredicate", help="When to send a request to another server.")

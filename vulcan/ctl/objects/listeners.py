@@ -48,7 +48,7 @@ def upsert_listener(  # noqa: PLR0913 - one parameter a flag
         str, typer.Option("--scope", help="Accept only requests that match this route.")
     ] = "",
     proxy_header: Annotated[
-        str, typer.Option("--proxy-header", help="Only none: PROXY protocol is not supported.")
+        str, typer.Option("--proxy-header", help="Must be none: PROXY protocol is not supported.")
     ] = "none",
     skip_verify: tls_flags.SkipVerify = False,
     prefer_server: tls_flags.PreferServer = False,

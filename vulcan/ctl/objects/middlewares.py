@@ -50,14 +50,18 @@ def upsert_rate_limit(  # noqa: PLR0913 - one parameter a flag
     *,
     frontend: FrontendId,
     id_: Id,
-    period: Annotated[int, typer.Option("--period", min=1, help="Length in seconds.")] = 1,
-    requests: Annotated[
-        int, typer.Option("--requests", min=1, help="Requests in each period.")
+    period: Annotated[
+        int, typer.Option("--period", min=1, help="Length of the period, in seconds.")
     ] = 1,
-    burst: Annotated[int, typer.Option("--burst", min=0, help="Requests at one moment.")] = 1,
+    requests: Annotated[
+        int, typer.Option("--requests", min=1, help="Number of requests allowed in each period.")
+    ] = 1,
+    burst: Annotated[
+        int, typer.Option("--burst", min=0, help="Number of requests allowed at one moment.")
+    ] = 1,
     variable: Variable = "client.ip",
     rate_var: Annotated[
-        str, typer.Option("--rateVar", help="Header field in which a request brings its rates.")
+        str, typer.Option("--rateVar", help="Header field of a request that contains its rates.")
     ] = "",
     priority: Priority = 1,
     ttl: Ttl = "",
@@ -75,7 +79,10 @@ def upsert_connection_limit(  # noqa: PLR0913 - one parameter a flag
     frontend: FrontendId,
     id_: Id,
     connections: Annotated[
-        int, typer.Option("--connections", "--conns", min=0, help="Requests in flight.")
+        int,
+        typer.Option(
+            "--connections", "--conns", min=0, help="Number of requests allowed in flight."
+        ),
     ] = 1,
     variable: Variable = "client.ip",
     priority: Priority = 1,
@@ -92,12 +99,14 @@ def upsert_rewrite(  # noqa: PLR0913 - one parameter a flag
     *,
     frontend: FrontendId,
     id_: Id,
-    regexp: Annotated[str, typer.Option("--regexp", help="The URLs to rewrite.")],
+    regexp: Annotated[
+        str, typer.Option("--regexp", help="Regular expression for the URLs to rewrite.")
+    ],
     replacement: Annotated[
         str, typer.Option("--replacement", help="The new URL; $1 is the first group.")
     ],
     rewrite_body: Annotated[
-        bool, typer.Option("--rewriteBody", help="Refused: not supported.")
+        bool, typer.Option("--rewriteBody", help="Not supported: vulcand refuses it.")
     ] = False,
     redirect: Annotated[
         bool, typer.Option("--redirect", help="Redirect the client to the new URL.")
@@ -117,7 +126,9 @@ def upsert_circuit_breaker(  # noqa: PLR0913 - one parameter a flag
     *,
     frontend: FrontendId,
     id_: Id,
-    condition: Annotated[str, typer.Option("--condition", help="When the breaker trips.")],
+    condition: Annotated[
+        str, typer.Option("--condition", help="Condition on which the breaker trips.")
+    ],
     fallback: Annotated[
         str, typer.Option("--fallback", help="JSON of the response while it is tripped.")
     ] = "",

@@ -174,7 +174,7 @@ class Cluster:
 
     def state(self, one: Place) -> dict[str, object]:
         """Return what a member believes."""
-        return ask("GET", f"http://{one.status}/debug/state", timeout_s=2).body
+        return ask("GET", f"http://{one.status}/debug/state", timeout_s=5).body
 
     def leader(self) -> Place:
         """Return the leader, once there is one."""
@@ -234,7 +234,7 @@ class EtcdCluster(Cluster):
         def find() -> Place | None:
             for each in self.running():
                 try:
-                    own = ask("GET", f"{each.url}/v2/stats/self", timeout_s=2)
+                    own = ask("GET", f"{each.url}/v2/stats/self", timeout_s=5)
                     if own.body["state"] == "StateLeader":
                         return each
                 except OSError:

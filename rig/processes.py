@@ -22,10 +22,10 @@ from rig import fork_server
 
 ROOT = fork_server.ROOT
 T = TypeVar("T")
-START_S = 20.0
+START_S = 40.0
 # LONG=1 for the counts that a release is tested with; without it, some that fit a coffee break.
 LONG = bool(os.environ.get("LONG"))
-STOP_S = 15.0
+STOP_S = 30.0
 # Whether our programs are started by a fork server; the tests' conftest says so.
 FORKS = False
 
@@ -77,7 +77,7 @@ def wait_until(condition: Callable[[], T | None], what: str, deadline_s: float =
 def answers(url: str) -> bool:
     """Say whether a GET of `url` answers 200."""
     try:
-        with urllib.request.urlopen(url, timeout=1) as reply:
+        with urllib.request.urlopen(url, timeout=5) as reply:
             return bool(reply.status == 200)
     except urllib.error.HTTPError as refusal:
         refusal.close()

@@ -282,7 +282,7 @@ class Vulcand(Running):
 
     def metric(self, name: str, **labels: str) -> float:
         """Return the value of a metric, 0 without one."""
-        with urllib.request.urlopen(f"{self.status_url}/metrics", timeout=5) as reply:
+        with urllib.request.urlopen(f"{self.status_url}/metrics", timeout=20) as reply:
             lines = reply.read().decode().splitlines()
         inner = ",".join(f'{label}="{labels[label]}"' for label in sorted(labels))
         wanted = f"{name}{{{inner}}} " if inner else f"{name} "
@@ -295,7 +295,7 @@ class Vulcand(Running):
 
 
 def _json(url: str) -> dict[str, Any]:
-    with urllib.request.urlopen(url, timeout=5) as reply:
+    with urllib.request.urlopen(url, timeout=20) as reply:
         document: dict[str, Any] = json.load(reply)
     return document
 
@@ -341,7 +341,7 @@ class Site:
         """Route a host to one origin, and wait until its requests go there."""
         self.server("s", origin.url, host)
         self.frontend(host, f'Host("{host}")', host, **settings)
-        wait_until(lambda: self.routes(host), f"{host} routed", 5)
+        wait_until(lambda: self.routes(host), f"{host} routed")
 
     def routes(self, host: str) -> bool:
         """Whether requests of a host have a frontend in the workers."""

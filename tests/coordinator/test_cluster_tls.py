@@ -68,7 +68,7 @@ def test_members_and_clients_show_each_other_certificates(tmp_path: Path) -> Non
     cluster = Cluster(tmp_path, flags=flags, places=places)
 
     def healthy(one: Place, how: ssl.SSLContext) -> int:
-        with urllib.request.urlopen(f"{one.url}/health", timeout=2, context=how) as reply:
+        with urllib.request.urlopen(f"{one.url}/health", timeout=10, context=how) as reply:
             return int(reply.status)
 
     def serves(one: Place) -> bool:
@@ -110,7 +110,7 @@ def is_turned_away(one: Place, context: ssl.SSLContext) -> bool:
     parts = urlsplit(one.url)
     try:
         with (
-            socket.create_connection((parts.hostname, parts.port), timeout=5) as plain,
+            socket.create_connection((parts.hostname, parts.port), timeout=10) as plain,
             context.wrap_socket(plain, server_hostname="127.0.0.1") as secure,
         ):
             secure.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -124,7 +124,7 @@ def serial(one: Place, context: ssl.SSLContext) -> object:
     parts = urlsplit(one.url)
     try:
         with (
-            socket.create_connection((parts.hostname, parts.port), timeout=2) as plain,
+            socket.create_connection((parts.hostname, parts.port), timeout=10) as plain,
             context.wrap_socket(plain, server_hostname="127.0.0.1") as secure,
         ):
             shown = secure.getpeercert()

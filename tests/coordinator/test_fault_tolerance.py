@@ -84,8 +84,9 @@ def test_a_cluster_without_a_majority_is_unavailable_and_says_so(five: Cluster) 
     assert answer.body["errorCode"] == 300
     assert "no leader for " in str(answer.body["cause"])
     assert "a majority of the 5 voting members must be up" in str(answer.body["cause"])
-    at_once = five.write("/during", "2", to=survivor)
-    assert (at_once.status, at_once.took_s < 0.5) == (503, True)
+    later = [five.write("/during", "2", to=survivor) for _ in range(5)]
+    assert {answer.status for answer in later} == {503}
+    assert min(answer.took_s for answer in later) < 0.5, "no refusal came at once"
     assert five.read("/before", by=survivor, quorum=True).status == 503
     assert five.read("/before", by=survivor).node["value"] == "1"
     assert ask("GET", f"{survivor.url}/health").status == 503
@@ -198,12 +199,12 @@ def test_members_are_added_and_removed_live(three: Cluster) -> None:
     member = ask("GET", f"{old.url}/v2/stats/self").body["id"]
     assert ask("DELETE", f"{new.url}/v2/members/{member}").status == 204
     assert old.running is not None
-    assert old.running.process.wait(10) == 0
+    assert old.running.process.wait(30) == 0
     old.running = None
     assert ask("DELETE", f"{new.url}/v2/members/{member}").status == 410
     assert three.write("/b", "2", to=new).status == 201
     again = three.begin(old)
-    assert again.process.wait(15) == 0
+    assert again.process.wait(30) == 0
     old.running = None
 
 
@@ -259,7 +260,7 @@ def discovered(directory: Path, token: str) -> None:
         assert isinstance(members, list)
         assert {member["name"] for member in members} == {"d0", "d1", "d2"}
         late = cluster.begin(places[3])
-        assert late.process.wait(15) == 1
+        assert late.process.wait(30) == 1
         assert "the cluster of 3 is full" in late.tail()
         # A member with a log does not need the service any more.
         cluster.kill(places[0])
@@ -273,7 +274,7 @@ def test_a_wrong_token_is_reported(tmp_path: Path) -> None:
         lost.flags = ("--discovery", f"{service.url}/{'0' * 32}")
         cluster = Cluster(tmp_path, places=[lost])
         running = cluster.begin(lost)
-        assert running.process.wait(15) == 1
+        assert running.process.wait(30) == 1
         assert "there is no size; create a token with GET /new?size=N" in running.tail()
 
 
@@ -371,5 +372,5 @@ def test_a_lone_member_can_become_a_cluster(tmp_path: Path) -> None:
             "POST", f"{alone.url}/v2/members", '{"peerURLs":["http://127.0.0.1:2"]}', as_json=True
         )
         assert add.status == 409
-        assert "start it again with --listen-peer-urls" in str(add.body["message"])
+        assert "restart it with --listen-peer-urls" in str(add.body["message"])
         assert answers(f"{alone.url}/health")

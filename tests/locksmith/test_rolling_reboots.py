@@ -43,7 +43,7 @@ def store(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]
         yield connect(near)
     finally:
         process.terminate()
-        process.wait(15)
+        process.wait(30)
 
 
 def holders(store: Store) -> list[str]:

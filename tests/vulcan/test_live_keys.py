@@ -283,7 +283,7 @@ def test_on_sigterm_requests_in_flight_finish_and_the_exit_code_is_0(tmp_path: P
             release.set()
             answer = client.response()
             assert (answer.body, answer.headers["Connection"]) == (b"ok", "close")
-        assert live.vulcand.process.wait(10) == 0  # a second signal would cut the drain
+        assert live.vulcand.process.wait(30) == 0  # a second signal would cut the drain
 
 
 def refused(vulcand: Vulcand) -> bool:

@@ -33,7 +33,7 @@ def test_an_interrupted_run_leaves_nothing_behind(tmp_path: Path) -> None:
     members = _children(running.process.pid)
     assert len(members) >= 3
     os.killpg(running.process.pid, signal.SIGINT)
-    running.process.wait(20)
+    running.process.wait(30)
     wait_until(lambda: not any(Path(f"/proc/{each}").exists() for each in members), "all ended")
     assert "/run/chaos" not in Path("/proc/mounts").read_text()
     assert "h1" not in subprocess.check_output([require("ip"), "netns", "list"], text=True).split()

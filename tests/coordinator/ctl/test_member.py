@@ -49,7 +49,7 @@ def test_a_member_is_added_started_promoted_and_removed(three: Cluster) -> None:
         "",
     )
     assert new.running is not None
-    assert new.running.process.wait(10) == 0
+    assert new.running.process.wait(30) == 0
     new.running = None
 
 

@@ -107,12 +107,12 @@ def test_the_total_size_of_bodies_is_limited_until_some_are_finished(echo: Echo)
         with live.client() as first, live.client() as second:
             first.send(half)
             second.send(half)
-            wait_until(lambda: live.server.gathered_bytes == 4000, "both halves arrive", 5)
+            wait_until(lambda: live.server.gathered_bytes == 4000, "both halves arrive")
             with live.client() as third:
                 assert third.ask(half + b"x").status == 503
-            wait_until(lambda: live.server.gathered_bytes == 4000, "the third body is freed", 5)
+            wait_until(lambda: live.server.gathered_bytes == 4000, "the third body is freed")
             assert first.ask(b"x" * 2000).status == 200
-        wait_until(lambda: live.server.gathered_bytes == 0, "all bodies are freed", 5)
+        wait_until(lambda: live.server.gathered_bytes == 0, "all bodies are freed")
 
 
 def test_a_body_whose_length_is_over_its_limit_is_refused_at_once(live: LiveServer) -> None:
@@ -154,7 +154,7 @@ def test_a_head_sent_byte_by_byte_times_out_as_early(live: LiveServer) -> None:
             except TimeoutError:
                 return False
 
-        wait_until(refused, "the head is refused", 5.0)
+        wait_until(refused, "the head is refused")
 
 
 def test_an_unfinished_body_times_out(live: LiveServer, echo: Echo) -> None:

@@ -263,7 +263,7 @@ def test_a_worker_without_a_supervisor_cuts_its_own_drain_short(
 
 def refuses(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        socket.create_connection(("127.0.0.1", port), timeout=10).close()
     except ConnectionRefusedError:
         return True
     return False
@@ -286,7 +286,7 @@ def test_a_drain_waits_for_the_requests_of_its_workers(
         # A new connection in the backlog of a draining daemon would hang and then fail.
         running.wait_for(lambda: refuses(running.port), "new connections are refused")
         assert int(client.ask(b"abc").body) in pids
-    assert running.process.wait(10) == 0
+    assert running.process.wait(30) == 0
     assert all(map(gone, pids))
     assert "worker-ended" not in running.tail()
 

@@ -43,4 +43,4 @@ def test_watch_shows_each_change(url: str, tmp_path: Path) -> None:
         put_semaphore(store, [], slots=3)
         wait_until(lambda: "a: slot released" in watching.tail(), "the free slot")
         watching.process.kill()
-        watching.process.wait(15)
+        watching.process.wait(30)

@@ -93,9 +93,10 @@ def recover(
     initial_advertise_peer_urls: PeerUrls = "",
     index_gap: Gap = INDEX_GAP,
 ) -> None:
-    """Make a stopped member a cluster of its own, after a majority is lost permanently.
+    """Make a stopped member a cluster of its own.
 
-    Without --keep-index, print what would be kept and which members given up, and change nothing.
+    Use it after a majority is lost permanently. Without --keep-index, print what would be kept and
+    which members given up, and change nothing.
     """
     from coordinator.ctl import backup_commands
 

@@ -85,7 +85,7 @@ def make(
         bool, typer.Option("--in-order", help="Create a key below KEY, named in ascending order.")
     ] = False,
 ) -> None:
-    """Create KEY with VALUE. It must not exist."""
+    """Create KEY with VALUE; fail if it exists."""
     if in_order:
         _commands(context).create_in_order(words, ttl)
     else:
@@ -94,19 +94,19 @@ def make(
 
 @app.command("update", cls=GoCommand)
 def update(context: typer.Context, words: KeyValue = None, ttl: Ttl = 0) -> None:
-    """Set KEY to VALUE. It must exist."""
+    """Set KEY to VALUE; fail if it does not exist."""
     _commands(context).put(words, ttl, prevExist="true")
 
 
 @app.command("mkdir", cls=GoCommand)
 def make_directory(context: typer.Context, words: Key = None, ttl: Ttl = 0) -> None:
-    """Create directory KEY. It must not exist."""
+    """Create directory KEY; fail if it exists."""
     _commands(context).put_directory(words, ttl, "false")
 
 
 @app.command("setdir", cls=GoCommand)
 def set_directory(context: typer.Context, words: Key = None, ttl: Ttl = 0) -> None:
-    """Create directory KEY. A file of that name becomes a directory."""
+    """Create directory KEY, also in the place of a file."""
     _commands(context).put_directory(words, ttl)
 
 
@@ -165,7 +165,10 @@ def exec_watch(
     *,
     recursive: Recursive = False,
 ) -> None:
-    """Run COMMAND [ARGS] for each change of KEY, with the change in ETCD_WATCH_ variables."""
+    """Run COMMAND [ARGS] for each change of KEY.
+
+    The variables ETCD_WATCH_ACTION, _KEY, _VALUE and _MODIFIED_INDEX describe the change.
+    """
     _commands(context).exec_watch(words, after_index, recursive=recursive)
 
 

@@ -76,7 +76,10 @@ def cluster_health(context: typer.Context, _: Ignored = None, *, forever: Foreve
 
 @cluster_app.command("move-leader", cls=GoCommand)
 def move_leader(context: typer.Context, words: MemberId = None) -> None:
-    """Transfer leadership to a member, or to any other member if none is named."""
+    """Transfer leadership to a member.
+
+    Without ID, any other member becomes the leader.
+    """
     _commands(context).move_leader(*(words or [""])[:1])
 
 

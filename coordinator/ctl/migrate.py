@@ -32,7 +32,7 @@ def migrate(  # noqa: PLR0913 - one parameter an option
         typer.Option(metavar="DURATION", help="How long to wait until the source stops changing."),
     ] = "60s",
 ) -> None:
-    """Copy a tree of keys between two stores that are in use, and verify the copy."""
+    """Copy keys between two stores in use, and verify the copy."""
     from coordinator.ctl import migrate_commands
 
     request = migrate_commands.MigrationRequest(source, target, prefix, run=run)

@@ -22,15 +22,15 @@ function __fleetd_at
 end
 
 complete -c fleetd -f
-complete -c fleetd -n '__fleetd_at fleetd' -l agent -d 'Run the agent: it runs this host\'s plan. Needs root.'
-complete -c fleetd -n '__fleetd_at fleetd' -l scheduler -d 'Run a scheduler. One of all schedulers is the leader.'
+complete -c fleetd -n '__fleetd_at fleetd' -l agent -d 'Run the agent, which makes this host follow its plan. Needs root.'
+complete -c fleetd -n '__fleetd_at fleetd' -l scheduler -d 'Run a scheduler. Only one scheduler, the leader, is active.'
 complete -c fleetd -n '__fleetd_at fleetd' -l metadata -x -d 'Labels of this host, such as region=eu.'
 complete -c fleetd -n '__fleetd_at fleetd' -l public-ip -x -d 'Address at which others reach this host; by default the one towards the store.'
 complete -c fleetd -n '__fleetd_at fleetd' -l driver -r -f -a 'dbus systemctl' -d 'How the agent talks to systemd.'
 complete -c fleetd -n '__fleetd_at fleetd' -l trusted-keys -r -F -d 'Directory of PEM public keys: run only units that one of these keys signed.'
 complete -c fleetd -n '__fleetd_at fleetd' -l no-exec -d 'Refuse to run commands of `fleetctl exec`.'
 complete -c fleetd -n '__fleetd_at fleetd' -l agent-ttl -x -d 'A host that is silent for this long is suspect.'
-complete -c fleetd -n '__fleetd_at fleetd' -l grace -x -d 'A host that stays suspect for this long is lost; 20 at least.'
+complete -c fleetd -n '__fleetd_at fleetd' -l grace -x -d 'A host that stays suspect for this long is lost; at least 20.'
 complete -c fleetd -n '__fleetd_at fleetd' -l endpoints -x -d 'Client URLs of the store, separated by commas.'
 complete -c fleetd -n '__fleetd_at fleetd' -l ca-file -r -F -d 'CA certificates that verify the store\'s certificate.'
 complete -c fleetd -n '__fleetd_at fleetd' -l cert-file -r -F -d 'Client certificate to present to the store.'
@@ -39,7 +39,7 @@ complete -c fleetd -n '__fleetd_at fleetd' -l state-dir -r -f -a '(__fish_comple
 complete -c fleetd -n '__fleetd_at fleetd' -l status-addr -x -d 'Address that serves /health, /ready, /metrics and /debug/state; empty for none.'
 complete -c fleetd -n '__fleetd_at fleetd' -l log-level -r -f -a 'debug info warning error' -d 'Lowest level to log.'
 complete -c fleetd -n '__fleetd_at fleetd' -l log-format -r -f -a 'text json' -d 'Format of log lines.'
-complete -c fleetd -n '__fleetd_at fleetd' -l drain-timeout -x -d 'Longest time to finish what is in flight before exit.'
+complete -c fleetd -n '__fleetd_at fleetd' -l drain-timeout -x -d 'Time limit for finishing work in flight before exit.'
 complete -c fleetd -n '__fleetd_at fleetd' -l config -r -F -d 'TOML file whose keys are long option names.'
 complete -c fleetd -n '__fleetd_at fleetd' -l version -d 'Print the version and exit.'
 complete -c fleetd -n '__fleetd_at fleetd' -s h -l help -d 'Show this message and exit.'

@@ -31,7 +31,7 @@ complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock
 complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l status-addr -x -d 'Address that serves /health, /ready, /metrics and /debug/state; empty for none.'
 complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l log-level -r -f -a 'debug info warning error' -d 'Lowest level to log.'
 complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l log-format -r -f -a 'text json' -d 'Format of log lines.'
-complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l drain-timeout -x -d 'Longest time to finish what is in flight before exit.'
+complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l drain-timeout -x -d 'Time limit for finishing work in flight before exit.'
 complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l config -r -F -d 'TOML file whose keys are long option names.'
 complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l version -d 'Print the version and exit.'
 complete -c locksmith-fleetlock -n '__locksmith_fleetlock_at locksmith-fleetlock' -l endpoints -x -d 'Client URLs of the store, separated by commas.'

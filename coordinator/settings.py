@@ -90,7 +90,7 @@ def _check_bootstrap(flags: Flags) -> None:
         raise ValueError("give only one of --initial-cluster, --discovery and --discovery-srv")
     if flags.initial_cluster_state not in STATES:
         raise ValueError(
-            f"--initial-cluster-state is {flags.initial_cluster_state!r}: give new or existing"
+            f"--initial-cluster-state is {flags.initial_cluster_state!r}: use new or existing"
         )
 
 

@@ -63,7 +63,7 @@ def _load_config(context: typer.Context, path: Path | None) -> Path | None:
     unknown = sorted(set(values) - set(known))
     if unknown:
         names = ", ".join(sorted(known))
-        raise typer.BadParameter(f"{path}: unknown key {unknown[0]!r}; there are {names}")
+        raise typer.BadParameter(f"{path}: unknown key {unknown[0]!r}; the keys are {names}")
     given = {str(known[key].name): _given(context, path, known[key], values[key]) for key in values}
     context.default_map = {**(context.default_map or {}), **given}
     return path

@@ -36,7 +36,7 @@ def migrate(
     for facts in _steps(request, run.tls(), until, patience_s):
         run.print_state(facts)
     if not request.run:
-        typer.echo("Nothing was written: --run copies.", err=True)
+        typer.echo("Nothing was written. Use --run to copy.", err=True)
 
 
 def interrupted() -> threading.Event:

@@ -155,7 +155,7 @@ def _parse_request(head: bytes) -> RequestHead:
 
 def _refuse_request_line(line: bytes) -> NoReturn:
     if re.search(rb" HTTP/[0-9.]+$", line) and not re.search(rb" HTTP/1\.[01]$", line):
-        raise BadMessage(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+        raise BadMessage(505, "only HTTP/1.0 and HTTP/1.1 are supported")
     raise BadMessage(400, "malformed request line")
 
 
@@ -328,7 +328,7 @@ class ChunkedBody:
         block, self._at = self._buffer[self._at : end + 4], end + 4
         self.trailers, fields = _parse_fields(block, self._status)
         if fields.keys() & {b"content-length", b"transfer-encoding", b"host"}:
-            raise BadMessage(self._status, "a trailer may not frame or route a message")
+            raise BadMessage(self._status, "a trailer field must not frame or route a message")
         self._state = self._done
         return True
 

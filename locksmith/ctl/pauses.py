@@ -56,7 +56,7 @@ def record_event(store: Store, group: str, event: str, detail: str, host_id: str
 
 def _pause(call: Invocation, scope: str, reason: str, lasting: str) -> Output:
     if not reason.strip():
-        raise CommandFailed("Error pausing: say why, with --reason")
+        raise CommandFailed("Error pausing: give a reason with --reason")
     now = datetime.now(UTC)
     try:
         span = window.parse_duration(lasting) if lasting else None

@@ -117,7 +117,7 @@ def test_toml_can_set_every_kind_of_value(program: Program, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("worker = 2", "unknown key 'worker'; there are data-dir"),
+        ("worker = 2", "unknown key 'worker'; the keys are data-dir"),
         ("data_dir = '/x'", "unknown key 'data_dir'"),
         ("workers = 'two'", "workers = 'two':"),
         ("workers = 2.5", "workers = 2.5:"),

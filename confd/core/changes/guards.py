@@ -34,5 +34,5 @@ def check_content(guard: Guard, content: bytes, current: bytes | None) -> None:
     if len(content) < len(current) * (1 - guard.shrink_max):
         raise GuardFailed(
             f"max_shrink: from {len(current)} to {len(content)} bytes is more than"
-            f" {guard.shrink_max:.0%}: remove the file if you want this"
+            f" {guard.shrink_max:.0%}: if this is intended, remove the file"
         )

@@ -54,7 +54,7 @@ def unknown(key: str, names: tuple[str, ...]) -> str:
     """Return the error for an unknown key, with the key that was perhaps meant."""
     if close := difflib.get_close_matches(key, names, n=1):
         return f"unknown key {key!r}: did you mean {close[0]!r}?"
-    return f"unknown key {key!r}: there are {' '.join(names)}"
+    return f"unknown key {key!r}: the keys are {' '.join(names)}"
 
 
 def line_of(text: str, *path: str) -> int:

@@ -58,7 +58,7 @@ class _Expression:
             return value
         if isinstance(head, Token) and head.kind in {"field", "variable"}:
             raise NotUnderstood(f"a method with arguments: {head.text}")
-        raise NotUnderstood("arguments for what is no function")
+        raise NotUnderstood("arguments after something that is not a function")
 
     def _operand(self, found: Token | Pipeline) -> str:
         if isinstance(found, Pipeline):

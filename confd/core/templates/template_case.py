@@ -90,7 +90,7 @@ def failure_of(
             return ""
         return str(error)
     if case.error is not None:
-        return f"it renders; the error {case.error!r} was expected"
+        return f"it rendered, but the error {case.error!r} was expected"
     if case.matches is not None:
         try:
             is_found = re.search(case.matches, text, re.MULTILINE)

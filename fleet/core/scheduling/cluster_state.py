@@ -104,7 +104,7 @@ class Host:
 
     @property
     def is_ahead_of_store(self) -> bool:
-        """Whether its plan is later than the store's: the store was restored from a backup."""
+        """Whether its plan is newer than the store's: the store was restored from a backup."""
         return self.status is not None and self.status.generation > self.plan.generation
 
     @property

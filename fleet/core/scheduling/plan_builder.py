@@ -176,7 +176,7 @@ class _PlanBuilder:
             port = PORTS_FROM + (first + step) % span
             if port not in taken:
                 return port
-        raise AssertionError("more instances on a host than ports")
+        raise AssertionError("the host has more instances than ports")
 
     def _replace(self, action: Replace) -> None:
         desired, host = self._cluster.jobs[action.job], self._cluster.hosts[action.host]

@@ -32,7 +32,7 @@ def reconcile(cluster: ClusterState) -> list[Action]:
     """Return what brings the fleet nearer to what is wanted."""
     # The plans of a store that was restored mean nothing: first they are made true again.
     if ahead := [host for host in cluster.hosts.values() if host.is_ahead_of_store]:
-        return [Adopt(host.id, "its plan is later than the store's") for host in ahead]
+        return [Adopt(host.id, "its plan is newer than the store's") for host in ahead]
     instances = cluster.instances_by_job()
     is_troubled = any(
         host.drain is not None or host.health is HostHealth.LOST for host in cluster.hosts.values()
@@ -90,7 +90,7 @@ def _reconcile_job(
     latest = max((each.allocation.rev for each in instances), default=0)
     should_run = record.target in (TargetState.LAUNCHED, TargetState.LOADED)
     if latest > record.rev:
-        yield Hold(record.name, f"what runs is of a later record ({latest}) than the store's")
+        yield Hold(record.name, f"what runs is from a newer record ({latest}) than the store's")
     elif desired.job is not None and should_run:
         excluded = anti_affinity.of(desired.job)
         yield from JobReconciler(cluster, desired, desired.job, instances, excluded).actions()

@@ -79,9 +79,9 @@ def _service(service: Service, config: Config) -> Iterator[str]:
     if domain_of(service.name, (*config.domains, *REVERSE_DOMAINS)) is None:
         yield "is in none of the domains that skydns answers for"
     if not value.host and not value.text:
-        yield "has neither host nor text: its name exists and has no data"
+        yield "has neither host nor text: its name exists without data"
     if value.mail and not value.host:
-        yield "has mail set and no host"
+        yield "has mail set but no host"
     if value.ttl > TTL_S_MAX:
         yield f"has the ttl {value.ttl}, which is lowered to a day"
     if value.targetstrip >= len(service.name) and value.targetstrip:
@@ -89,7 +89,7 @@ def _service(service: Service, config: Config) -> Iterator[str]:
     if any(label in WILDCARDS for label in service.name):
         yield "has a label `*` or `any`, which in a question matches every label"
     if any(is_within(service.name, domain) for domain in REVERSE_DOMAINS) and not service.host:
-        yield "is a reverse name, and its host is not a name"
+        yield "is a reverse name, but its host is not a name"
 
 
 def _alias(service: Service, zone: Zone, config: Config) -> Iterator[str]:

@@ -142,6 +142,6 @@ def _address_and_host(host: str) -> tuple[bytes, Name]:
 def _host_name(host: str) -> Name:
     if ":" in host:
         raise ValueError(
-            f"{host!r} is neither an address nor a name; a port has a field of its own"
+            f"{host!r} is neither an address nor a name; write a port in the field `port`"
         )
     return names.parse(host)

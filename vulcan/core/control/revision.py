@@ -74,7 +74,9 @@ def check_undo(
         if not _same(current.get(key, (None, 0))[0], newest)
     ]
     if changed:
-        raise RevisionConflict(f"changed since without a record: {', '.join(sorted(changed))}")
+        raise RevisionConflict(
+            f"changed since then without a recorded revision: {', '.join(sorted(changed))}"
+        )
 
 
 def expired(revisions: Sequence[Revision]) -> list[int]:

@@ -138,6 +138,6 @@ _SPOKEN = {int: "an integer", float: "a number with a point", str: "a string"}
 
 def _typed(literal: Literal, wanted: type, at: int) -> Literal:
     if wanted is bool or type(literal) is not wanted:
-        what = _SPOKEN.get(wanted, "no comparison at all")
+        what = _SPOKEN.get(wanted, "no comparison")
         raise ExpressionError(f"{literal!r} at character {at}: expected {what}")
     return literal

@@ -79,7 +79,7 @@ def test_a_mode_that_is_not_an_octal_string_is_rejected(mode: str) -> None:
     ("text", "message"),
     [
         (LEAST + 'ownr = "root"', "4: unknown key 'ownr': did you mean 'owner'?"),
-        (LEAST + "\n\nzzz = 1", "6: unknown key 'zzz': there are src dest keys prefix"),
+        (LEAST + "\n\nzzz = 1", "6: unknown key 'zzz': the keys are src dest keys prefix"),
         (LEAST + "[backend]\nx = 1", "4: unknown table or key 'backend': only [template]"),
         ("src = 'a'\n" + LEAST, "1: unknown table or key 'src': only [template]"),
         ("", "1: no [template] table"),

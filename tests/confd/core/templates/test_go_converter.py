@@ -60,7 +60,7 @@ def test_a_converted_template_renders_what_the_original_did(go: str, output: str
         ('{{$x := 1}}{{range ls "/"}}\n{{$x = 2}}{{end}}', 2, "inside a loop: use namespace()"),
         ("\n{{if true}}", 2, "if has no end"),
         ("{{end}}", 1, "end closes nothing"),
-        ('{{(datetime).Format "2006"}}', 1, "arguments for what is no function"),
+        ('{{(datetime).Format "2006"}}', 1, "arguments after something that is not a function"),
         ('{{getv "/a"', 0, ""),
         ("{{(1}}", 1, "a parenthesis is not closed"),
         ("{{range $a, $b := .x}}{{end}}", 1, "a dot outside"),

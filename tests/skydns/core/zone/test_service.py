@@ -71,7 +71,7 @@ def test_an_address_is_read_as_octets(host: str, address: bytes) -> None:
         ('{"weight": -1}', "$.weight"),
         ('{"ttl": 4294967296}', "$.ttl"),
         ('{"targetstrip": 128}', "$.targetstrip"),
-        ('{"host": "10.0.0.1:80"}', "a port has a field of its own"),
+        ('{"host": "10.0.0.1:80"}', "write a port in the field"),
         ('{"host": "fe80::1%eth0"}', "has a zone"),
         ('{"host": "a..b"}', "host: 'a..b' is not a domain name"),
         ('{"host": "grün.local"}', "xn--"),

@@ -93,7 +93,7 @@ class MemberCommands:
             leader = client.leader()
         except ClusterUnreachable as failure:
             client.fail(failure, SERVER_ERROR)
-        typer.echo(f"{leader.name or leader.id} ({leader.id}) leads")
+        typer.echo(f"{leader.name or leader.id} ({leader.id}) is the leader")
 
     def health(self, *, forever: bool) -> int:
         """Print the health of each member, and return the exit code."""

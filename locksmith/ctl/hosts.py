@@ -88,7 +88,7 @@ def _forget(call: Invocation, host: str, *, force: bool) -> Output:
             )
         had_slot, deleted = _delete(client, machine_id)
         if not (had_slot or deleted):
-            raise CommandFailed(f"Error forgetting: nothing is known of {host}")
+            raise CommandFailed(f"Error forgetting: {host} is not a known host")
         pauses.record_event(store, call.group, "forgotten", host, machine_id)
     return Output(f"Forgotten: {machine_id}{' and its slot' if had_slot else ''}\n")
 

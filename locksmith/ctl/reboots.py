@@ -35,7 +35,7 @@ def request_reboot(reason: str, sentinel: Path = SENTINEL) -> Output:
     """Write the sentinel file that asks this host's locksmithd for a reboot."""
     try:
         sentinel.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        sentinel.write_text(f"{reason or 'asked for by hand'}, by {author()}\n")
+        sentinel.write_text(f"{reason or 'requested by hand'}, by {author()}\n")
     except OSError as error:
         message = f"Error sending: {sentinel}: {error.strerror}; are you root?"
         raise CommandFailed(message) from error

@@ -8,8 +8,8 @@ Damaged
 
 NEWER = "start the version of this program that wrote it, and leave the files as they are"
 REBUILD = (
-    "move the data directory away (do not delete it) and bring this member back empty: in a "
-    "cluster, remove it and add it again; a lone member restores a backup"
+    "move the data directory away (do not delete it); then, in a cluster, remove this member and "
+    "add it again with an empty directory, or, if it is alone, restore a backup"
 )
 
 

@@ -69,7 +69,7 @@ def test_move_leader_transfers_leadership(three: Cluster) -> None:
     follower = three.followers()[0]
     target = str(ask("GET", f"{follower.url}/v2/stats/self").body["id"])
     moved = run_here(three.places[0].url, "move-leader", target)
-    assert (moved.code, moved.out) == (0, f"{follower.name} ({target}) leads\n")
+    assert (moved.code, moved.out) == (0, f"{follower.name} ({target}) is the leader\n")
     nobody = run_here(three.places[0].url, "move-leader", "abc")
     assert (nobody.code, "member abc is not another voter" in nobody.err) == (1, True)
 

@@ -1,1 +1,1 @@
-"""Measurements of our programs beside their peers, in turn, in one run; medians."""
+"""Measure our programs and their peers in turn, in one run, and compare the medians."""

@@ -88,9 +88,9 @@ def _one_range(url: str) -> float:
 
 
 def _flood(url: str) -> tuple[float, float]:
-    """Write a little more than the target; return the changes applied a second, and the last lag.
+    """Write faster than the target; return the changes applied per second and the last lag.
 
-    Many are written in one transaction, so that the Mirror is what is measured and not etcd.
+    A transaction has many writes, so that the Mirror is the bottleneck and not etcd.
     """
     seen: list[tuple[float, int]] = []
     ready = threading.Event()

@@ -1,7 +1,7 @@
 """Three coordinators compared with three real etcds 3.4 (v2 API) on this machine, with fsync.
 
-Both clusters run at the same time and are driven in turn, so a moment's mood hits both; who is
-not driven only sends its heartbeats.
+Both clusters run at the same time and get load in turn, so other work on the machine affects both.
+The cluster without load only sends its heartbeats.
 """
 
 import os
@@ -103,7 +103,7 @@ def _watchers(pair: Pair) -> Row:
 def wake(leader: Place) -> float:
     """Return the milliseconds from a write until the last watcher has its event.
 
-    Who reads does as little as it can, for it shares the processors with the server.
+    The readers do as little as possible, because they share the processors with the server.
     """
     host, port = leader.url.removeprefix("http://").split(":")
     request = b"GET /v2/keys/watched?wait=true HTTP/1.1\r\nHost: x\r\n\r\n"

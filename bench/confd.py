@@ -1,4 +1,4 @@
-"""confd: from the acknowledged write of a key to the renamed file, synced; alone and at scale."""
+"""confd: the time from an acknowledged write of a key to the renamed, synced file."""
 
 import os
 import statistics
@@ -20,7 +20,7 @@ KEYS_EACH = 100
 NOISE_PER_S = 5000
 LOST_S = 10.0
 START_S = 100.0
-# Short compared with milliseconds, and it leaves the processor to the programs under test.
+# Much shorter than a millisecond, and it leaves the processor to the measured programs.
 LOOK_EVERY_S = 0.0001
 RESOURCE = """\
 [template]

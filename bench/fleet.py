@@ -1,4 +1,4 @@
-"""fleet: placement of 100,000 instances, an idle round, lost hosts; and from a job to an answer."""
+"""fleet: placement of 100,000 instances, idle rounds, lost hosts, and the start of a job."""
 
 import gc
 import random
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.table import Row
 from fleet.core.model import Facts
-from fleet.core.scheduling import placement  # noqa: F401 - not to be imported while we measure
+from fleet.core.scheduling import placement  # noqa: F401 - its import must not be measured
 from fleet.core.scheduling.cluster_state import DesiredJob, HostHealth
 from fleet.core.scheduling.plan_builder import Outcome, build_plans
 from fleet.core.scheduling.reconcile import reconcile
@@ -26,7 +26,7 @@ LOST_SHARE = 0.05
 SEED = 1
 TICKS = 5
 STARTS = 7
-# What Nomad placed in its million-container challenge, on as many hosts.
+# The placements per second of Nomad in its million-container challenge, on as many hosts.
 NOMAD_PER_S = 3_750.0
 SERVICE = "bench.example.com"
 
@@ -41,7 +41,7 @@ def _row(name: str, unit: str, ours: float, target: float, *, at_most: bool = Tr
 
 
 def _fleet() -> tuple[Simulator, float]:
-    """Return a fleet with its jobs, and the lowest number of hosts that could run them."""
+    """Return a fleet with its jobs, and the lowest number of hosts that can run them."""
     rng = random.Random(SEED)
     hosts = [
         Facts(
@@ -131,9 +131,11 @@ def _real() -> list[Row]:
         store = f"http://{GATEWAY}:2379"
         away = ["--endpoints", store, "--status-addr", ""]
         listen = ["--interface", GATEWAY, "--port", "8181", "--api-port", "0", "--workers", "1"]
-        hosts.beside("vulcan", *away, *listen)
-        hosts.beside("skydns", *away, "--addr", f"{GATEWAY}:5353", "--domain", "example.com",
-                     "--nameservers", "", "--workers", "1")  # fmt: skip
+        hosts.start_on_network("vulcan", *away, *listen)
+        hosts.start_on_network(
+            "skydns", *away, "--addr", f"{GATEWAY}:5353", "--domain", "example.com",
+            "--nameservers", "", "--workers", "1",
+        )  # fmt: skip
         hosts.ctl("services", "add", SERVICE, "app=web", "--ttl", "1")
         times = [_start(hosts, number) for number in range(STARTS)]
     return [
@@ -148,7 +150,7 @@ def _real() -> list[Row]:
 
 def _start(hosts: HostFleet, number: int) -> float:
     file = hosts.file("web.service", web(f"n{number}"))
-    proxy = f"http://{hosts.rig.dial(GATEWAY, 8181)}/"
+    proxy = f"http://{hosts.rig.forward(GATEWAY, 8181)}/"
     began_s = time.perf_counter()
     hosts.ctl("run", file, "--no-block")
     wait_until(lambda: _resolved(hosts) == 3, "three in DNS")
@@ -168,7 +170,7 @@ def _resolved(hosts: HostFleet) -> int:
     """Ask skydns, on the hosts' network, for addresses; return how many it knows."""
     labels = b"".join(bytes([len(word)]) + word.encode() for word in SERVICE.split("."))
     query = struct.pack(">HHHHHH", 7, 0, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">HH", 1, 1)
-    with socket.create_connection(_split(hosts.rig.dial(GATEWAY, 5353)), timeout=2) as link:
+    with socket.create_connection(_split(hosts.rig.forward(GATEWAY, 5353)), timeout=2) as link:
         link.sendall(struct.pack(">H", len(query)) + query)
         reply = link.recv(4096)
     return int(struct.unpack(">H", reply[8:10])[0]) if len(reply) > 14 else 0

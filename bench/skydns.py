@@ -1,4 +1,4 @@
-"""skydns compared with real servers that have the same names, one thread each; and alone."""
+"""skydns compared with other servers that have the same names and one thread each."""
 
 import json
 import os
@@ -27,9 +27,9 @@ MANY = 100_000
 UNCACHED, MB = 12_000, 150
 # `BENCH_GARBAGE` sends fewer packets.
 GARBAGE = int(os.environ.get("BENCH_GARBAGE", "1000000"))
-# A burst that fits a socket's default buffer: packets that the kernel drops prove nothing.
+# A burst that fits into a socket's default buffer, so that the kernel drops no packets.
 GARBAGE_EVERY = 100
-# Memory that an allocator keeps.
+# Memory that an allocator does not give back.
 GROWTH = 8
 CANARY_S = 1.0
 NOWHERE = "http://127.0.0.1:1"

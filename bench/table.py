@@ -1,4 +1,4 @@
-"""Rows of measurements: how they are taken and shown."""
+"""Rows of measurements, and the table that shows them."""
 
 import json
 import os
@@ -18,10 +18,10 @@ ROUND_S = float(os.environ.get("BENCH_SECONDS", "4"))
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One measurement. `ratio` is ours to the peer's; `target` is the bound it should keep.
+    """One measurement. `ratio` is our value divided by the peer's; `target` is its bound.
 
-    `at_most` says that less is better (a time, a size); else the ratio should be at least the
-    target. A row without a peer has `peer` None and its target is in the row's unit.
+    With `at_most` the target is an upper bound (of a time, a size), otherwise a lower bound. In a
+    row without a peer, `peer` is None and the target has the unit of the row.
     """
 
     area: str
@@ -49,7 +49,7 @@ class Row(msgspec.Struct, frozen=True):
 def alternate(
     ours: Callable[[], float], peer: Callable[[], float], rounds: int = ROUNDS
 ) -> tuple[float, float]:
-    """Measure both in turn, so that other load hits both; return the medians."""
+    """Measure both in turn, so that other load affects both; return the medians."""
     pairs = [(ours(), peer()) for _ in range(rounds)]
     return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
 

@@ -1,6 +1,6 @@
 """vulcand compared with nginx, HAProxy and Caddy, on one core each, in front of the same origin.
 
-All are measured in turn, round after round, so that the machine's mood hits all of them.
+All are measured in turn, round after round, so that other load affects all of them.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ SMALL_BYTES = 512
 LARGE_BYTES = 64 * 1024
 FEW, MANY = 10, 10_000
 CHANGES = 40
-# Changes of one burst are handled together; these are single changes.
+# vulcand handles the changes of one burst together; here each change is a single one.
 APART_S = 0.05
 OURS = "vulcand"
 NOTE = f"{CONNECTIONS} connections, one core for each proxy"

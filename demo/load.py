@@ -16,7 +16,7 @@ from coordinator.client.core.errors import KeyExists, StoreError
 STORE = os.environ.get("ENDPOINTS", "http://127.0.0.1:2379")
 PROXY = "http://127.0.0.1:8181"
 BACKEND = os.environ.get("BACKEND", "coordinator")
-# How the reader writes a key: etcdctl for a real etcd, whose keys here are those of its v3 API.
+# The command to write a key. The demo uses the v3 API of a real etcd, so it needs etcdctl.
 PUT = {"coordinator": ".venv/bin/coordctl set", "etcd": "ETCDCTL_API=3 etcdctl put"}[BACKEND]
 RENDERED = Path(os.environ.get("RUN", "run")) / "app.conf"
 START_S = 30.0

@@ -1,4 +1,4 @@
-"""A web server that says its name: `python demo/web.py PORT NAME`."""
+"""A web server that answers with its name: `python demo/web.py PORT NAME`."""
 
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

@@ -28,8 +28,8 @@ Hosts = Annotated[int, typer.Option(min=3, max=20, help="Number of hosts.")]
 @app.command("fleet")
 def fleet_command(*, hosts: Hosts = 5) -> None:
     """Boot a fleet, print where to look, and keep it until Ctrl-C."""
-    with _running_fleet(hosts) as (fleet, _, tell):
-        tell(_where(fleet))
+    with _running_fleet(hosts) as (fleet, _, progress):
+        progress(_where(fleet))
         signal.pause()
 
 
@@ -46,8 +46,8 @@ def reboot_command(
     ] = None,
 ) -> None:
     """Reboot every host of a fleet under load; exit with 0 only if no client noticed."""
-    with _running_fleet(hosts) as (fleet, directory, tell):
-        verdict = rebooted(fleet, directory, tell, DrillOptions(rate, fault))
+    with _running_fleet(hosts) as (fleet, directory, progress):
+        verdict = rebooted(fleet, directory, progress, DrillOptions(rate, fault))
     print(verdict.text())
     if report is not None:
         report.write_bytes(msgspec.json.format(msgspec.json.encode(verdict.numbers())))
@@ -58,7 +58,7 @@ def reboot_command(
 def _running_fleet(count: int) -> Iterator[tuple[Fleet, Path, Report]]:
     began_s = time.monotonic()
 
-    def tell(text: str) -> None:
+    def progress(text: str) -> None:
         print(f"{time.monotonic() - began_s:6.1f}s  {text}", flush=True)
 
     # The log lines of the store's clients do not belong to the report.
@@ -67,14 +67,14 @@ def _running_fleet(count: int) -> Iterator[tuple[Fleet, Path, Report]]:
     directory = Path(tempfile.mkdtemp(prefix="slashetc-drill-"))
     with Sweeper(directory):
         package = installed(directory)
-        tell("the wheel is built")
-        with RunningFleet(count, directory, package, tell) as fleet:
-            yield fleet, directory, tell
+        progress("the wheel is built")
+        with RunningFleet(count, directory, package, progress) as fleet:
+            yield fleet, directory, progress
 
 
 def _where(fleet: Fleet) -> str:
     first = fleet.hosts[0]
-    inside = f"nsenter -t {first.leader} --all --wd=/"
+    inside = f"nsenter -t {first.init_pid} --all --wd=/"
     net = f"nsenter -t {fleet.rig.spaces.pid} --net"
     servers = " ".join(f"{host.name}={host.address}" for host in fleet.hosts)
     return f"""the fleet runs: {servers}

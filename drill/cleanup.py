@@ -36,7 +36,7 @@ class Sweeper:
 def sweep(pid: str, directory: Path) -> None:
     """Remove the directory and what is left of the rigs of a process."""
     end_s = time.monotonic() + SWEEP_S
-    while not groups.removed(f"slashetc-{pid}") and time.monotonic() < end_s:
+    while not groups.remove(f"slashetc-{pid}") and time.monotonic() < end_s:
         time.sleep(0.1)
     shutil.rmtree(directory, ignore_errors=True)
 

@@ -34,8 +34,8 @@ class Faults:
         self._victim: Host | None = None
         self._until_s = 0.0
 
-    def look(self) -> None:
-        """Begin or end the fault if it is time."""
+    def update(self) -> None:
+        """Begin or end the fault when it is due."""
         if not self._begun and self._is_due():
             self._begin()
         elif self._begun and not self._over and time.monotonic() > self._until_s:
@@ -56,31 +56,31 @@ class Faults:
                 self._victim = self._leader()
                 self._victim.unplug()
                 self._until_s = time.monotonic() + PARTITION_S
-                self._say(self._victim, f"its cable is pulled for {PARTITION_S:g} s")
+                self._note(self._victim, f"its cable is pulled for {PARTITION_S:g} s")
             case Fault.LOST_HOST:
                 self._victim = self._fleet.rig[rebooting]
                 self._victim.stay_off()
                 self._until_s = time.monotonic() + LOST_S
-                self._say(self._victim, f"it does not come back for {LOST_S:g} s")
+                self._note(self._victim, f"it does not come back for {LOST_S:g} s")
 
     def _end(self) -> None:
         self._over = True
         assert self._victim is not None
         if self._fault is Fault.PARTITION:
             self._victim.plug()
-            self._say(self._victim, "its cable is back")
+            self._note(self._victim, "its cable is back")
             return
         granted = {each.host for each in self._observer.events if each.what is HostEvent.GRANTED}
         assert len(granted) == 2, f"{sorted(granted)} had a slot while a host did not come back"
-        self._victim.ended()
+        self._victim.wait_until_off()
         self._victim.power_on()
-        self._say(self._victim, "nobody else has rebooted; its power is back")
+        self._note(self._victim, "no other host has rebooted; its power is back")
 
     def _kill_leader(self) -> None:
         self._over = True
         leader = self._leader()
         leader.run("systemctl", "kill", f"--signal={signal.SIGKILL.name}", "coordinator")
-        self._say(leader, "the store's leader is killed")
+        self._note(leader, "the store's leader is killed")
 
     def _leader(self) -> Host:
         """Return the host of the current leader."""
@@ -93,5 +93,5 @@ class Faults:
                 continue
         raise AssertionError("no member leads")
 
-    def _say(self, host: Host, detail: str) -> None:
+    def _note(self, host: Host, detail: str) -> None:
         self._observer.note(host.name, HostEvent.FAULT, detail)

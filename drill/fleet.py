@@ -17,7 +17,7 @@ from rig.hosts.tree import SHIPPED
 from rig.processes import Running, answers, wait_until
 
 FILES = Path(__file__).resolve().parent / "files"
-# Five hosts start fifty interpreters at once, which takes long on a slow machine.
+# Five hosts start fifty interpreters at once. This takes long on a slow machine.
 UP_S = 180.0
 JOBS = ("com.example.webapp.service", "com.example.edge.service", "com.example.nginx.service")
 SERVICES = (
@@ -35,11 +35,12 @@ Report = Callable[[str], None]
 class Fleet:
     """The hosts of a rig, and the store whose members run on some of them."""
 
-    def __init__(self, rig: Rig, directory: Path, tell: Report) -> None:
-        self.rig, self._directory, self._tell = rig, directory, tell
+    def __init__(self, rig: Rig, directory: Path, report: Report) -> None:
+        self.rig, self._directory, self._report = rig, directory, report
         self.site = Site(tuple(Member(host.name, host.address) for host in rig))
         self.endpoints = [
-            f"http://{rig.dial(each.address, host_setup.CLIENT_PORT)}" for each in self.site.members
+            f"http://{rig.forward(each.address, host_setup.CLIENT_PORT)}"
+            for each in self.site.members
         ]
 
     @property
@@ -56,20 +57,20 @@ class Fleet:
         """Configure all hosts, start what their presets enable, and run the jobs."""
         members = len(self.site.members)
         with self._discovery(members) as token:
-            self.together(lambda host: self._configure(host, token))
-            self._tell(f"{members} members find each other at {token}")
+            self.on_all_hosts(lambda host: self._configure(host, token))
+            self._report(f"{members} members find each other at {token}")
             wait_until(
                 lambda: all(answers(f"{url}/health") for url in self.endpoints), "the store", UP_S
             )
         wait_until(self._all_ready, "all agents are ready", UP_S)
-        self._tell("all agents are ready")
+        self._report("all agents are ready")
         for fqdn, *rest in SERVICES:
             self.ctl("fleetctl", "services", "add", fqdn, *rest, "--ttl", str(host_setup.TTL_S))
         self.store.put(f"/vulcand/frontends/{host_setup.WWW}/frontend", FRONTEND)
         for job in JOBS:
             self.ctl("fleetctl", "run", f"/etc/jobs/{job}", "--no-block")
         wait_until(self.is_whole, "all jobs are ready", UP_S)
-        self._tell("all jobs are ready")
+        self._report("all jobs are ready")
 
     def is_whole(self) -> bool:
         """Return whether every expected instance is in DNS."""
@@ -85,18 +86,18 @@ class Fleet:
     def ctl(self, *command: str) -> str:
         """Run one of our commands on a host, as an operator would."""
         variable = f"{command[0].upper()}_ENDPOINTS={self.site.endpoints()}"
-        host = next(each for each in self.hosts if each.leader)
+        host = next(each for each in self.hosts if each.init_pid)
         return host.run("env", variable, *command).stdout
 
-    def beside(self, module: str, *arguments: str) -> list[str]:
+    def on_network(self, module: str, *arguments: str) -> list[str]:
         """Return a command line that runs one of our modules on the hosts' network.
 
         The process ends with the thread that starts it, even if that is killed.
         """
-        mortal = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", module]
-        return self.rig.beside(*mortal, *arguments)
+        command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", module]
+        return self.rig.on_network(*command, *arguments)
 
-    def together(self, work: Callable[[Host], object]) -> None:
+    def on_all_hosts(self, work: Callable[[Host], object]) -> None:
         """Call a function for all hosts at the same time."""
         with ThreadPoolExecutor(len(self.hosts)) as pool:
             list(pool.map(work, self.hosts))
@@ -111,8 +112,8 @@ class Fleet:
         command = ["coordinator", "--status-addr", ""]
         command += ["--data-dir", str(self._directory / "discovery")]
         command += ["--listen-client-urls", url, "--advertise-client-urls", url]
-        near = f"http://{self.rig.dial(GATEWAY, host_setup.CLIENT_PORT)}"
-        with Running(self.beside(*command), self._directory / "discovery.log") as service:
+        near = f"http://{self.rig.forward(GATEWAY, host_setup.CLIENT_PORT)}"
+        with Running(self.on_network(*command), self._directory / "discovery.log") as service:
             service.wait_for(lambda: answers(f"{near}/health"), "the discovery service")
             with urllib.request.urlopen(f"{near}/new?size={size}", timeout=30) as reply:
                 token = str(reply.read().decode()).strip().rpartition("/")[2]
@@ -139,15 +140,15 @@ class Fleet:
 class RunningFleet:
     """A context manager that boots a fleet and shuts it down."""
 
-    def __init__(self, count: int, directory: Path, package: Path, tell: Report) -> None:
+    def __init__(self, count: int, directory: Path, package: Path, report: Report) -> None:
         self._rig = Rig(directory, *host_setup.names(count), package=package)
-        self._directory, self._tell = directory, tell
+        self._directory, self._report = directory, report
 
     def __enter__(self) -> Fleet:
         self._rig.__enter__()
         try:
-            self._tell(f"{len(self._rig.hosts)} hosts have booted")
-            fleet = Fleet(self._rig, self._directory, self._tell)
+            self._report(f"{len(self._rig.hosts)} hosts have booted")
+            fleet = Fleet(self._rig, self._directory, self._report)
             fleet.start()
         except BaseException:
             self._rig.close()

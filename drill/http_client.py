@@ -1,6 +1,6 @@
 """Send HTTP requests at a fixed rate to a name that the client resolves itself.
 
-`python -m drill.http_client RATE URL NAMESERVER...` runs until SIGTERM, then prints what it saw.
+`python -m drill.http_client RATE URL NAMESERVER...` runs until SIGTERM, then prints its results.
 
 Each request starts at its time, whatever happened to earlier ones. Half of the requests open a new
 connection; the others reuse an open one, as HTTP libraries do. Beyond that, the client does two
@@ -50,7 +50,7 @@ class Stale(Exception):  # noqa: N818 - what a client meets
 
 @dataclass(slots=True)
 class Client:
-    """An HTTP client: its resolver, its open connections, and what it saw."""
+    """An HTTP client: its resolver, its open connections, and its measurements."""
 
     name: str
     port: int

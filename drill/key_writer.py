@@ -32,7 +32,7 @@ def write(rate: float, prefix: str, endpoints: str, stop: threading.Event) -> Wr
             acknowledged.append(number)
         took_ms = (time.monotonic() - sent_s) * 1000
         longest = max(longest, (took_ms, sent_s))
-        if took_ms > 1000 / rate:  # what was missed is not made up for
+        if took_ms > 1000 / rate:  # missed writes are not made up for
             began_s = time.monotonic() - number / rate
     return Writes(tuple(acknowledged), tuple(refusals), longest[0], longest[1])
 

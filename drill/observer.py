@@ -15,7 +15,7 @@ from locksmith.core.records import GroupEvent
 from rig.hosts.host import Host
 
 RECORDS = "/skydns/" + "/".join(reversed(host_setup.DOMAIN.split(".")))
-LOOK_EVERY_S = 0.1
+POLL_S = 0.1
 EVENT_NAMES = frozenset(each.value for each in HostEvent)
 
 
@@ -39,18 +39,18 @@ class Observer:
         )
         self._boots = {host.name: host.boot_id() for host in hosts}
         self._closing = threading.Event()
-        self._looks = threading.Thread(target=self._look, daemon=True)
+        self._poller = threading.Thread(target=self._poll_boots, daemon=True)
 
     def start(self) -> None:
         """Start the threads."""
         for mirror in self._mirrors:
             mirror.start()
-        self._looks.start()
+        self._poller.start()
 
     def close(self) -> None:
         """Stop the threads."""
         self._closing.set()
-        self._looks.join()
+        self._poller.join()
         for mirror in self._mirrors:
             mirror.stop()
 
@@ -76,12 +76,12 @@ class Observer:
         for named in after - before:
             self.spans.setdefault(named, RecordSpans()).appeared(now_s)
             if not changes.reset:
-                self._noted(named, HostEvent.IN_DNS)
+                self._note_proxy(named, HostEvent.IN_DNS)
         for named in before - after:
             self.spans.setdefault(named, RecordSpans()).vanished(now_s)
-            self._noted(named, HostEvent.OUT_OF_DNS)
+            self._note_proxy(named, HostEvent.OUT_OF_DNS)
 
-    def _noted(self, named: tuple[str, str], what: HostEvent) -> None:
+    def _note_proxy(self, named: tuple[str, str], what: HostEvent) -> None:
         name, address = named
         if name == host_setup.WWW and address in self._names:
             self.note(self._names[address], what)
@@ -95,8 +95,8 @@ class Observer:
             if found.event in EVENT_NAMES:
                 self.note(found.host, HostEvent(found.event), found.detail)
 
-    def _look(self) -> None:
-        while not self._closing.wait(LOOK_EVERY_S):
+    def _poll_boots(self) -> None:
+        while not self._closing.wait(POLL_S):
             for host in self._hosts:
                 boot = _boot_id(host)
                 if boot and boot != self._boots[host.name]:
@@ -105,7 +105,7 @@ class Observer:
 
 
 def _boot_id(host: Host) -> str:
-    if not host.leader:
+    if not host.init_pid:
         return ""
     try:
         return host.path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -23,12 +23,12 @@ T = TypeVar("T")
 RATE, WRITE_RATE = 250.0, 20.0
 WRITES = "/drill/writes"
 # The proxies that requests go through: URL, and share of the request rate.
-WAYS = {
+PROXIES = {
     "vulcand": (f"http://{host_setup.WWW}:{host_setup.PROXY_PORT}", 1.0),
     "nginx": (f"http://{host_setup.NGINX}:{host_setup.NGINX_PORT}", 0.2),
 }
-# Questions to each name server for each name, per request.
-LOOKS = 0.04
+# Queries to each name server for each name, per HTTP request.
+QUERIES_PER_REQUEST = 0.04
 # Quiet time before the first reboot and after the last one.
 CALM_S = 3.0
 # A reboot takes about 20 s; a slow machine or a fault makes it longer.
@@ -40,8 +40,8 @@ class Instrument:
     """A client program on the hosts' network, which prints its result when it ends."""
 
     def __init__(self, fleet: Fleet, directory: Path, module: str, *arguments: str) -> None:
-        # A client that waits for a processor would measure itself.
-        command = ["nice", "-n", "-15", *fleet.beside(f"drill.{module}", *arguments)]
+        # Otherwise a client that waits for a processor would measure its own delay.
+        command = ["nice", "-n", "-15", *fleet.on_network(f"drill.{module}", *arguments)]
         with (directory / f"{module}.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
@@ -52,8 +52,8 @@ class Instrument:
     def result(self, kind: type[T]) -> T:
         """Stop the program and return its result."""
         self._process.terminate()
-        said, _ = self._process.communicate(timeout=END_S)
-        return msgspec.json.decode(said, type=kind)
+        output, _ = self._process.communicate(timeout=END_S)
+        return msgspec.json.decode(output, type=kind)
 
     def __enter__(self) -> Self:
         return self
@@ -72,7 +72,7 @@ class DrillOptions(msgspec.Struct, frozen=True):
     rebooting: int = 0
 
 
-def drill(fleet: Fleet, directory: Path, tell: Report, options: DrillOptions) -> Verdict:
+def drill(fleet: Fleet, directory: Path, report: Report, options: DrillOptions) -> Verdict:
     """Reboot the hosts of a fleet, with a fault in the middle, and return the verdict."""
     rate, marked = options.rate, fleet.hosts[: options.rebooting or None]
     servers = [host.address for host in fleet.hosts]
@@ -82,36 +82,36 @@ def drill(fleet: Fleet, directory: Path, tell: Report, options: DrillOptions) ->
     try:
         with ExitStack() as running:
 
-            def beside(module: str, *arguments: object) -> Instrument:
+            def start(module: str, *arguments: object) -> Instrument:
                 words = [str(each) for each in arguments]
                 return running.enter_context(Instrument(fleet, directory, module, *words))
 
             clients = {
-                way: beside("client", rate * share, url, *servers)
-                for way, (url, share) in WAYS.items()
+                proxy: start("http_client", rate * share, url, *servers)
+                for proxy, (url, share) in PROXIES.items()
             }
-            names = beside(
-                "names",
-                rate * LOOKS,
+            dns_watch = start(
+                "dns_watch",
+                rate * QUERIES_PER_REQUEST,
                 f"{host_setup.WWW},{host_setup.APP},{host_setup.NGINX}",
                 *servers,
             )
-            writer = beside("writer", WRITE_RATE, WRITES, fleet.site.endpoints())
+            writer = start("key_writer", WRITE_RATE, WRITES, fleet.site.endpoints())
             time.sleep(CALM_S)
             need = ("locksmithctl", "send-need-reboot", "--reason", "drill")
-            fleet.together(lambda host: host in marked and host.run(*need))
-            tell(f"{len(marked)} hosts need a reboot")
+            fleet.on_all_hosts(lambda host: host in marked and host.run(*need))
+            report(f"{len(marked)} hosts need a reboot")
             faults = Faults(fleet, observer, options.fault)
-            _until_rebooted(marked, observer, faults, tell)
+            _until_rebooted(marked, observer, faults, report)
             time.sleep(CALM_S)
-            requests = {way: client.result(Requests) for way, client in clients.items()}
-            said, writes = names.result(list[DnsAnswer]), writer.result(Writes)
+            requests = {proxy: client.result(Requests) for proxy, client in clients.items()}
+            answers, writes = dns_watch.result(list[DnsAnswer]), writer.result(Writes)
     finally:
         observer.close()
     return Verdict(
         requests=requests,
-        wrong=observations.wrong_answers(said, observer.spans),
-        asked=len(said),
+        wrong=observations.wrong_answers(answers, observer.spans),
+        asked=len(answers),
         writes=writes,
         lost=_lost(fleet, writes),
         timeline=timeline.table(observer.events, [host.name for host in marked], began_s),
@@ -121,15 +121,15 @@ def drill(fleet: Fleet, directory: Path, tell: Report, options: DrillOptions) ->
     )
 
 
-def _until_rebooted(hosts: list[Host], observer: Observer, faults: Faults, tell: Report) -> None:
-    told = 0
+def _until_rebooted(hosts: list[Host], observer: Observer, faults: Faults, report: Report) -> None:
+    reported = 0
 
     def all_healthy() -> bool:
-        nonlocal told
-        for each in observer.events[told:]:
-            tell(f"{each.host} {each.what.value} {each.detail}".strip())
-            told += 1
-        faults.look()
+        nonlocal reported
+        for each in observer.events[reported:]:
+            report(f"{each.host} {each.what.value} {each.detail}".strip())
+            reported += 1
+        faults.update()
         return all(observer.has(host.name, HostEvent.HEALTHY) for host in hosts)
 
     wait_until(all_healthy, "every host has rebooted", ROUND_S * len(hosts))

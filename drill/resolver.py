@@ -1,7 +1,7 @@
 """A client's resolver: it asks up to three name servers at once and keeps answers for their TTL.
 
-resolv.conf(5) allows this and musl does it: the first answer counts. A question that nobody
-answers is sent again after a second, and fails after five.
+resolv.conf(5) allows this and musl does it: the first answer counts. A query without an
+answer is sent again after a second, and fails after five.
 """
 
 import asyncio

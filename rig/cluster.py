@@ -1,4 +1,4 @@
-"""Clusters of real processes on loopback: our coordinators, or real etcds beside them."""
+"""Clusters of real processes on loopback: our coordinators, or real etcds."""
 
 import json
 import signal
@@ -12,13 +12,13 @@ from typing import Self
 
 from rig.processes import Running, answers, free_port, python, require, wait_until
 
-# Where the timing itself is not what is tested: an election takes half a second.
+# For tests that do not test the timing: an election takes half a second.
 QUICK = ("--heartbeat-interval", "50", "--election-timeout", "500")
 
 
 @dataclass(eq=False)
 class Place:
-    """Where one member lives, whether it runs or not."""
+    """The name, URLs and process of one member, whether it runs or not."""
 
     name: str
     url: str
@@ -41,7 +41,7 @@ def place(name: str, scheme: str = "http") -> Place:
 
 @dataclass
 class Answer:
-    """What a member said, and when."""
+    """The response of a member, and how long it took."""
 
     status: int
     body: dict[str, object]
@@ -50,7 +50,7 @@ class Answer:
 
     @property
     def node(self) -> dict[str, object]:
-        """The key that the answer is about."""
+        """The key in the response."""
         node = self.body["node"]
         assert isinstance(node, dict)
         return node
@@ -64,7 +64,7 @@ def ask(
     timeout_s: float = 15.0,
     as_json: bool = False,
 ) -> Answer:
-    """Send one request; the answer of whatever status. OSError when there is none."""
+    """Send one request; return its response of any status. Raises OSError without a response."""
     kind = "application/json" if as_json else "application/x-www-form-urlencoded"
     data = None if form is None else form.encode()
     request = urllib.request.Request(url, data, {"Content-Type": kind}, method=method)
@@ -85,7 +85,7 @@ def ask(
 
 @dataclass
 class Cluster:
-    """Coordinators that found a cluster together; a context that ends them all."""
+    """Coordinators that bootstrap one cluster. At its exit the context kills them all."""
 
     directory: Path
     size: int = 3
@@ -138,12 +138,12 @@ class Cluster:
         one.running.wait_for(lambda: answers(f"{one.url}/health"), f"{one.name} healthy")
 
     def start(self, one: Place) -> None:
-        """Start a member again with what it remembers, and wait for it."""
+        """Start a member again with its data directory, and wait for it."""
         self.begin(one)
         self.wait_for(one)
 
     def kill(self, one: Place) -> None:
-        """End a member as a power cut would."""
+        """Kill a member with SIGKILL."""
         assert one.running is not None
         one.running.kill()
         one.running = None
@@ -173,7 +173,7 @@ class Cluster:
         return [each for each in self.places if each.running is not None]
 
     def state(self, one: Place) -> dict[str, object]:
-        """Return what a member believes."""
+        """Return the /debug/state of a member."""
         return ask("GET", f"http://{one.status}/debug/state", timeout_s=5).body
 
     def leader(self) -> Place:
@@ -181,7 +181,7 @@ class Cluster:
         return wait_until(self.leader_now, "a leader")
 
     def leader_now(self) -> Place | None:
-        """Return a member that believes to lead, if there is one."""
+        """Return a member whose role is leader, if there is one."""
         for each in self.running():
             try:
                 if self.state(each)["role"] == "leader":
@@ -196,17 +196,17 @@ class Cluster:
         return [each for each in self.running() if each is not leader]
 
     def write(self, key: str, value: object, *, to: Place | None = None) -> Answer:
-        """Write a key, by the first running member unless told which."""
+        """Write a key through `to`, by default the first running member."""
         url = (to or self.running()[0]).url
         return ask("PUT", f"{url}/v2/keys{key}", f"value={value}")
 
     def read(self, key: str, *, by: Place | None = None, quorum: bool = False) -> Answer:
-        """Read a key, by the first running member unless told which."""
+        """Read a key from `by`, by default the first running member."""
         url = (by or self.running()[0]).url
         return ask("GET", f"{url}/v2/keys{key}?quorum={'true' if quorum else 'false'}")
 
     def settle(self) -> None:
-        """Wait until all running members have applied the same and hold the same state."""
+        """Wait until all running members have the same applied index and the same state."""
 
         def same() -> bool:
             states = [self.state(each) for each in self.running()]
@@ -216,7 +216,7 @@ class Cluster:
 
 
 class EtcdCluster(Cluster):
-    """Real etcds, driven the same way."""
+    """Real etcds with the same methods."""
 
     def command(self, one: Place, *more: str) -> list[str]:
         """Return the command line of a member."""

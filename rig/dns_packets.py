@@ -1,4 +1,4 @@
-"""DNS queries as bytes, and a zone to answer them from, without sockets and store."""
+"""DNS queries as bytes, and a zone for their answers, without sockets and without a store."""
 
 from collections.abc import Iterable
 
@@ -43,7 +43,7 @@ def ask(asked: Snapshot, text: str, rtype: str = "A", rotation: int = 0) -> Answ
 
 
 def packet(text: str, rtype: int = 1, *, edns: bytes = b"", flags: int = 0x0100) -> bytes:
-    """A query as a client writes it; `text` keeps its case."""
+    """Return a query as a client sends it. The name keeps its case."""
     labels = [] if text in {"", "."} else text.removesuffix(".").encode().split(b".")
     name = b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
     counts = b"\0\1\0\0\0\0" + (b"\0\1" if edns else b"\0\0")

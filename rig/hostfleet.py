@@ -1,4 +1,4 @@
-"""A fleet on real hosts: the store beside them, fleetd on each host, and fleetctl from outside."""
+"""A fleet on real hosts: fleetd on each host, and a store and fleetctl on this machine."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ from rig.hosts.network import Rig
 from rig.processes import ROOT, Running, answers, wait_until
 
 STORE = f"http://{GATEWAY}:2379"
-PATIENT = "[Service]\nWatchdogSec=5min\n"
+LONG_WATCHDOG = "[Service]\nWatchdogSec=5min\n"
 WEB = """\
 [Service]
 ExecStart=/usr/bin/python3 -u -c "{script}"
@@ -26,7 +26,7 @@ Port=auto
 Check=http:/
 Update=surge
 """
-# A server that answers with its host and its pid, and finishes requests in flight.
+# A web server that answers with its host name and process id.
 SCRIPT = (
     "import http.server, os, socket\\n"
     "class H(http.server.BaseHTTPRequestHandler):\\n"
@@ -40,7 +40,7 @@ SCRIPT = (
 
 
 def web(version: str) -> str:
-    """Return a job of three web servers. Each version answers with its name."""
+    """Return the unit file of three web servers that answer with this version."""
     body = SCRIPT.replace("{version}", version)
     return WEB.replace("{script}", f"exec('''{body}''')")
 
@@ -53,9 +53,9 @@ class HostFleet:
         self._options = options
         self.running: list[Running] = []
 
-    def beside(self, name: str, *arguments: str) -> Running:
-        """Start one of our programs in the hosts' network, beside the hosts."""
-        command = self.rig.beside(sys.executable, "-m", name, *arguments)
+    def start_on_network(self, name: str, *arguments: str) -> Running:
+        """Start one of our programs on the host network, with this machine's files."""
+        command = self.rig.on_network(sys.executable, "-m", name, *arguments)
         found = Running(command, self.directory / f"{name}.log")
         self.running.append(found)
         return found
@@ -64,8 +64,8 @@ class HostFleet:
         """Start the store, and fleetd on every host."""
         data = str(self.directory / "store")
         urls = ["--listen-client-urls", STORE, "--advertise-client-urls", STORE]
-        store = self.beside("coordinator", "--data-dir", data, *urls, "--status-addr", "")
-        self.address = self.rig.dial(GATEWAY, 2379)
+        store = self.start_on_network("coordinator", "--data-dir", data, *urls, "--status-addr", "")
+        self.address = self.rig.forward(GATEWAY, 2379)
         store.wait_for(lambda: answers(f"http://{self.address}/health"), "the store")
         self.store: Store = connect([f"http://{self.address}"])
         for host in self.rig:
@@ -77,20 +77,20 @@ class HostFleet:
             lines += [f"FLEETD_{name.upper()}={value}" for name, value in self._options.items()]
             host.write("/etc/default/fleetd", "\n".join([*lines, ""]))
             host.write("/etc/default/locksmithd", f"LOCKSMITHD_ENDPOINTS={STORE}\n")
-            # A test that stops fleetd does not mean it to be killed for that.
-            host.write("/etc/systemd/system/fleetd.service.d/rig.conf", PATIENT)
+            # A test may stop fleetd with SIGSTOP; the watchdog must not kill it then.
+            host.write("/etc/systemd/system/fleetd.service.d/rig.conf", LONG_WATCHDOG)
             host.run("systemctl", "daemon-reload")
             host.run("systemctl", "start", "--no-block", "fleetd")
         wait_until(lambda: self.ctl("hosts").count("ready") == len(list(self.rig)), "all hosts", 60)
 
     def ctl(self, *arguments: str, check: bool = True) -> str:
         """Run fleetctl and return what it printed."""
-        done = self.asked(*arguments)
+        done = self.try_ctl(*arguments)
         assert not check or done.returncode == 0, done.stderr + done.stdout
         return done.stdout
 
-    def asked(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run fleetctl; any exit code is allowed."""
+    def try_ctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run fleetctl, which may fail; return its result."""
         program = "from fleet.ctl.app import main; main()"
         return subprocess.run(
             [sys.executable, "-c", program, "--endpoints", f"http://{self.address}", *arguments],
@@ -103,9 +103,9 @@ class HostFleet:
 
     def file(self, name: str, text: str) -> str:
         """Write a unit file for fleetctl."""
-        place = self.directory / name
-        place.write_text(text)
-        return str(place)
+        path = self.directory / name
+        path.write_text(text)
+        return str(path)
 
     def active(self, pattern: str) -> dict[str, list[str]]:
         """Return the running units that match a pattern, by host."""
@@ -121,7 +121,7 @@ class HostFleet:
         return {each.key: json.loads(each.value) for each in self.store.list(prefix).entries}
 
     def close(self) -> None:
-        """Stop what was started beside the hosts."""
+        """Stop the programs that were started on the host network."""
         for each in reversed(self.running):
             each.stop()
 

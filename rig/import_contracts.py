@@ -1,7 +1,7 @@
 """The two kinds of import rule that `pyproject.toml` states and import-linter checks.
 
 A pattern is a dotted name in which `*` stands for one part and `**` for any number of them. It
-matches the modules that bear the name and everything inside them.
+matches the modules of that name and everything inside them.
 """
 
 import re
@@ -63,7 +63,7 @@ class Allowed(Contract):
 
 
 class Acyclic(Contract):
-    """No module of ours imports itself by way of others."""
+    """No module of ours imports itself through others."""
 
     type_name = "acyclic"
 

@@ -1,4 +1,4 @@
-"""systemd in memory: behaves as the real drivers do, without processes."""
+"""A fake systemd in memory that behaves like the real drivers, without processes."""
 
 import asyncio
 import itertools
@@ -11,7 +11,7 @@ from fleet.core.instances.instance_unit import FENCE, IS_ARMED, STOP, UnitStatus
 class MemorySystemd:
     """Every unit starts at once, except those with ExecStart=/bin/false, which fail.
 
-    Timers elapse when somebody asks, if `clock` says that they are due.
+    Timers elapse at the next call after `clock` has reached their time.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -26,13 +26,13 @@ class MemorySystemd:
         """Do nothing."""
 
     async def status(self, names: Iterable[str]) -> dict[str, UnitStatus]:
-        """Return these units and every other that is ours."""
+        """Return the status of these units and of every unit of ours."""
         self._elapse()
         ours = {name for name, text in self._files.items() if allocation_in(text) is not None}
         return {name: self._one(name) for name in {*names, *ours}}
 
     async def install(self, files: Mapping[str, str | None]) -> None:
-        """Write files. What runs goes on."""
+        """Write unit files. Running units are not restarted."""
         for name, text in files.items():
             if text is None:
                 self._files.pop(name, None)
@@ -73,7 +73,7 @@ class MemorySystemd:
             self._changed.set()
 
     def command_in_unit(self, command: Sequence[str], within_s: float) -> list[str]:  # noqa: ARG002
-        """Return the command itself: there is nothing here to run it in."""
+        """Return the command unchanged."""
         return list(command)
 
     async def wait_for_change(self, timeout_s: float) -> None:
@@ -89,7 +89,7 @@ class MemorySystemd:
         """Do nothing."""
 
     def known(self) -> dict[str, UnitStatus]:
-        """Return every unit that was ever started."""
+        """Return the status of every unit that was ever started."""
         return dict(self._units)
 
     def crash(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Real processes for tests: started on free ports, waited for with deadlines, ended by id."""
+"""Start real processes for tests on free ports, wait for them with deadlines, and end them."""
 
 import fcntl
 import os
@@ -23,22 +23,22 @@ from rig import fork_server
 ROOT = fork_server.ROOT
 T = TypeVar("T")
 START_S = 40.0
-# LONG=1 for the counts that a release is tested with; without it, some that fit a coffee break.
+# With LONG=1 tests use the large counts of a release test.
 LONG = bool(os.environ.get("LONG"))
 STOP_S = 30.0
-# Whether our programs are started by a fork server; the tests' conftest says so.
+# Whether a fork server starts our programs; tests/conftest.py sets it.
 FORKS = False
 
 
-# Below those that Linux gives to outgoing connections, one of which could take the port first.
+# Below the ports that Linux gives to outgoing connections, which could take a port first.
 PORTS = range(10_000, 32_000)
-# The number of the next one, for all test processes of this machine: what one was told may wait
-# for its server a while, so no other is told the same.
+# The next port for all test processes of this machine. A port stays free until its server starts,
+# so it must not be given to two tests.
 NEXT_PORT = Path(tempfile.gettempdir()) / "slashetc-tests-next-port"
 
 
 def free_port() -> int:
-    """Return a TCP and UDP port of 127.0.0.1 that nobody has, and no other test was told of."""
+    """Return a TCP and UDP port of 127.0.0.1 that is free and was not given to another test."""
     with NEXT_PORT.open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
@@ -65,7 +65,7 @@ def _is_free(port: int) -> bool:
 
 
 def wait_until(condition: Callable[[], T | None], what: str, deadline_s: float = START_S) -> T:
-    """Return the first true value of `condition`, or fail the test naming `what`."""
+    """Return the first true value of `condition`, or fail the test and name `what`."""
     end = time.monotonic() + deadline_s
     while not (value := condition()):
         if time.monotonic() > end:
@@ -75,7 +75,7 @@ def wait_until(condition: Callable[[], T | None], what: str, deadline_s: float =
 
 
 def answers(url: str) -> bool:
-    """Say whether a GET of `url` answers 200."""
+    """Return whether a GET of `url` has status 200."""
     try:
         with urllib.request.urlopen(url, timeout=5) as reply:
             return bool(reply.status == 200)
@@ -87,7 +87,7 @@ def answers(url: str) -> bool:
 
 
 def require(program: str) -> str:
-    """Return the program's path; skip the test when it is missing, fail it in CI."""
+    """Return the path of a program. Without it, skip the test, or fail it in CI."""
     if found := shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin"):
         return found
     reason = f"{program} is not installed: .ci/run names its Debian package"

@@ -1,12 +1,12 @@
 """A rollout of reboots on a virtual clock: with our policy, and with Go locksmith's algorithm.
 
 Every host needs its reboot at its own moment of the first minute, and is down for one to three
-minutes. With a probability of 3 % its services are broken after the reboot, until somebody repairs
-the host half an hour later. To its users a broken host is as down as one that reboots.
+minutes. With a probability of 3 % its services are broken after the reboot, until the host is
+repaired half an hour later. For users a broken host is down, like one that reboots.
 
 Ours: `policy.decide`, `queue` and `semaphore` decide; a watch reports a change after 5 to 50 ms; a
-broken host keeps its slot. Go's: a lock that fails is tried again after 10, 20, 40, ... 300 s, and
-a slot is released five seconds after the daemon has started, whatever else is broken.
+broken host keeps its slot. Go's: a failed lock is tried again after 10, 20, 40, ... 300 s, and a
+slot is released five seconds after the daemon has started, even if the host is broken.
 """
 
 import heapq
@@ -82,7 +82,7 @@ class Fleet:
         return Outcome(self.finished_s, self.idle_s, self.most_down, len(self.done), self.longest_s)
 
     def arrivals(self, arrive: Callable[[str, int], None]) -> None:
-        """Schedule each host's need of a reboot in the first minute."""
+        """Make each host need a reboot at a random time of the first minute."""
         for order in range(self.hosts):
             self.at(self.rng.uniform(0, ARRIVE_S), partial(arrive, f"h{order:04}", order))
 
@@ -113,7 +113,7 @@ class Fleet:
         return self.rng.random() < FAILING
 
     def comes_up(self, name: str) -> None:
-        """Serve again."""
+        """End a reboot: the host serves again."""
         self.down.discard(name)
         self.done.add(name)
         self.finished_s = self.now_s

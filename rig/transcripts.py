@@ -1,7 +1,7 @@
-"""Golden transcripts: files of commands, and of the lines that they make a pure core say.
+"""Golden transcripts: files of commands and of the lines that a pure core prints for them.
 
-A file is blocks of commands, `----`, and the lines that come of them. A block ends at an empty
-line; a command that begins with `#` is a comment. `pytest --rewrite` records the lines anew.
+Each block has commands, `----`, and their lines, and ends with an empty line. A command that begins
+with `#` is a comment. `pytest --rewrite` records the lines again.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def replay(text: str, run: Callable[[str], list[str]]) -> str:
-    """Run every command; return the file as it would be with the lines that come now."""
+    """Run every command; return the file with the lines that the commands print now."""
     blocks = []
     for block in text.strip().split("\n\n"):
         commands = block.partition("\n----")[0].splitlines()
@@ -19,7 +19,7 @@ def replay(text: str, run: Callable[[str], list[str]]) -> str:
 
 
 def check(path: Path, run: Callable[[str], list[str]], *, rewrite: bool) -> None:
-    """Compare a transcript with what its commands do now, or record it anew."""
+    """Compare a transcript with the lines that its commands print now, or record it again."""
     recorded = path.read_text()
     now = replay(recorded, run)
     if rewrite:

@@ -1,4 +1,4 @@
-"""A running proxy, servers with scripts, and clients that see every byte."""
+"""A running proxy, servers with scripts, and clients that send and see raw bytes."""
 
 import asyncio
 import contextlib
@@ -81,7 +81,7 @@ def respond_text(body: str) -> Script:
 
 
 class Origin:
-    """A server behind the proxy, on a thread and event loop of its own."""
+    """A server behind the proxy, with its own thread and event loop."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -102,7 +102,7 @@ class Origin:
         self._socket = socket.create_server(("127.0.0.1", self.port), backlog=1024)
         self._socket.setblocking(False)
         self.port = self._socket.getsockname()[1]
-        # asyncio's own server leaks what it accepts while it is being closed.
+        # asyncio's own server leaks connections that it accepts while it is being closed.
         self._loop.add_reader(self._socket, self._accept)
 
     def _accept(self) -> None:
@@ -138,7 +138,7 @@ class Origin:
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(5)
 
     def close(self) -> None:
-        """Stop listening and cut every connection, like a process that ends."""
+        """Stop listening and close every connection, like a process that ends."""
 
         async def close() -> None:
             if self._socket.fileno() >= 0:
@@ -315,7 +315,7 @@ class Site:
         self._index = self.store.put(f"{self.prefix}/{path}", text, ttl_s=ttl_s).modified
 
     def delete(self, path: str) -> None:
-        """Remove a key, or all below it."""
+        """Remove a key and all keys below it."""
         self.store.delete(f"{self.prefix}/{path}", recursive=True)
 
     def frontend(self, name: str, route: str, backend: str = "b", **settings: object) -> None:
@@ -347,8 +347,8 @@ class Site:
         """Whether requests of a host have a frontend in the workers."""
         with Client(self.vulcand.port) as client:
             # With a route, this Connection field is refused before a server gets the request.
-            asked = f"GET / HTTP/1.1\nHost: {host}\nConnection: host"
-            return client.request(asked).status == 400
+            request = f"GET / HTTP/1.1\nHost: {host}\nConnection: host"
+            return client.request(request).status == 400
 
 
 @contextlib.contextmanager

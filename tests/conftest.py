@@ -11,7 +11,8 @@ import pytest
 from rig import processes
 from rig.processes import Coordinator, Etcd, Etcd3
 
-# Their daemons know the Store protocol alone, and tests/client holds its adapters to one contract.
+# These daemons use only the Store protocol. Contract tests in tests/coordinator/client check that
+# all of its adapters behave the same.
 ON_ANY_STORE = ("tests/confd/", "tests/locksmith/", "tests/skydns/", "tests/vulcan/")
 STORE = re.compile(r"(?<=[\[-])(coordinator|etcd3?)(?=[\]-])")
 
@@ -20,7 +21,7 @@ processes.FORKS = True
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--rewrite", action="store_true", help="Record the golden files anew.")
+    parser.addoption("--rewrite", action="store_true", help="Record the golden files again.")
     parser.addoption(
         "--all-stores",
         action="store_true",
@@ -29,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave each test of a daemon one kind of store, and every kind about as many tests."""
+    """Keep each test of a daemon on one kind of store, so that all kinds get as many tests."""
     if config.getoption("--all-stores"):
         return
     groups: dict[str, list[pytest.Item]] = defaultdict(list)

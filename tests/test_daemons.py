@@ -1,4 +1,4 @@
-"""What every daemon owes its service manager, whichever it is."""
+"""What a service manager expects of every daemon."""
 
 import socket
 import subprocess
@@ -30,7 +30,9 @@ def run(program: str, *arguments: str, directory: Path) -> subprocess.CompletedP
 
 
 @pytest.mark.parametrize("program", DAEMONS)
-def test_a_daemon_that_cannot_serve_exits_1_and_says_why(program: str, tmp_path: Path) -> None:
+def test_a_daemon_that_cannot_start_exits_with_1_and_logs_the_reason(
+    program: str, tmp_path: Path
+) -> None:
     (tmp_path / "confdir/conf.d").mkdir(parents=True)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -44,7 +46,7 @@ def test_a_daemon_that_cannot_serve_exits_1_and_says_why(program: str, tmp_path:
 
 
 @pytest.mark.parametrize("program", DAEMONS)
-def test_a_wrong_flag_exits_2_and_is_named(program: str, tmp_path: Path) -> None:
+def test_an_unknown_flag_exits_with_2_and_is_named(program: str, tmp_path: Path) -> None:
     done = run(program, "--no-such-flag", directory=tmp_path)
     assert done.returncode == 2
     assert "--no-such-flag" in done.stderr

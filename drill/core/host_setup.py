@@ -1,4 +1,4 @@
-"""What an operator would configure on the hosts: addresses, options, presets, hooks."""
+"""The configuration of the hosts, as an operator writes it: addresses, options, hooks."""
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -8,7 +8,7 @@ APP, WWW, NGINX = f"app.{DOMAIN}", f"www.{DOMAIN}", f"nginx.{DOMAIN}"
 CLIENT_PORT, PEER_PORT = 2379, 2380
 PROXY_PORT, NGINX_PORT = 80, 8080
 # With five members two hosts may be down; with fewer, one.
-FIVE = 5
+FIVE_MEMBERS_HOSTS_MIN = 5
 # Clients resolve again after a second, so all of them leave a host within two.
 TTL_S = 1
 # A silent host is suspected after this time, which is longer than an election takes.
@@ -37,7 +37,9 @@ class Site:
     @property
     def members(self) -> tuple[Member, ...]:
         """The hosts that run a member of the store."""
-        return self.hosts[: FIVE if len(self.hosts) >= FIVE else 3]
+        return self.hosts[
+            : FIVE_MEMBERS_HOSTS_MIN if len(self.hosts) >= FIVE_MEMBERS_HOSTS_MIN else 3
+        ]
 
     def endpoints(self, first: Member | None = None) -> str:
         """Return the store's client URLs, beginning with that of `first`."""

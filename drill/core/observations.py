@@ -1,8 +1,8 @@
 """What the clients observed, and what counts as a wrong answer or a lost write.
 
-fleet removes a record, waits for its TTL and half a second more, and then stops what the record
-names. From then on the address is gone. A DNS answer is wrong if it names an address that is gone,
-or will be gone before the TTL of the answer has passed, because a client could then reach nobody.
+fleet removes a record, waits for its TTL and half a second more, and then stops the instance of
+the record. From then on the address is gone. A DNS answer is wrong if it names an address that is
+gone, or will be gone before the TTL of the answer has passed, because no instance would answer.
 An answer without any address is wrong as well, and so is one with an address that no host has.
 """
 
@@ -12,12 +12,12 @@ import msgspec
 
 # fleet's margin between the end of a record's TTL and the stop.
 MARGIN_S = 0.5
-# A server may see a record before our own watch does.
+# A server may see a record before our watch does.
 SKEW_S = 0.5
 
 
 class Requests(msgspec.Struct, frozen=True):
-    """What an HTTP client saw. All times here are of the monotonic clock."""
+    """The measurements of an HTTP client. All times here are of the monotonic clock."""
 
     seconds: float
     sent: int
@@ -76,12 +76,12 @@ FOREVER_S = float("inf")
 SpansByAddress = Mapping[tuple[str, str], RecordSpans]  # by name and address
 
 
-def wrong_answers(said: Iterable[DnsAnswer], presences: SpansByAddress) -> list[str]:
+def wrong_answers(answers: Iterable[DnsAnswer], spans_by_address: SpansByAddress) -> list[str]:
     """Return a line for each wrong answer."""
     return [
         f"{each.at_s:.3f} {each.server} answered for {each.name}: {why}"
-        for each in said
-        if (why := _fault(each, presences))
+        for each in answers
+        if (why := _fault(each, spans_by_address))
     ]
 
 
@@ -90,13 +90,13 @@ def lost_writes(acknowledged: Iterable[int], found: Collection[int]) -> list[int
     return sorted(set(acknowledged).difference(found))
 
 
-def _fault(said: DnsAnswer, presences: SpansByAddress) -> str:
-    if said.rcode != "NOERROR" or not said.addresses:
-        return f"{said.rcode} without an address"
-    for address in said.addresses:
-        presence = presences.get((said.name, address))
-        if presence is None:
-            return f"{address}, which no record ever named"
-        if not presence.covers(said.at_s):
+def _fault(answer: DnsAnswer, spans_by_address: SpansByAddress) -> str:
+    if answer.rcode != "NOERROR" or not answer.addresses:
+        return f"{answer.rcode} without an address"
+    for address in answer.addresses:
+        spans = spans_by_address.get((answer.name, address))
+        if spans is None:
+            return f"{address}, which never had a record"
+        if not spans.covers(answer.at_s):
             return f"{address}, which is gone"
     return ""

@@ -7,7 +7,7 @@ import msgspec
 
 
 class HostEvent(Enum):
-    """What can happen to a host. Some values are the names of locksmith's events."""
+    """An event of a host. Some values are the names of events of locksmith."""
 
     GRANTED = "granted"
     DRAINING = "draining"
@@ -39,21 +39,21 @@ COLUMNS = (
     ("healthy", HostEvent.HEALTHY),
 )
 # These events have no column; each gets a line below the table.
-APART = (HostEvent.ABORTED, HostEvent.FAILED, HostEvent.FAULT)
+WITHOUT_COLUMN = (HostEvent.ABORTED, HostEvent.FAILED, HostEvent.FAULT)
 
 
-def table(moments: Iterable[TimelineEvent], hosts: Sequence[str], began_s: float) -> str:
+def table(events: Iterable[TimelineEvent], hosts: Sequence[str], began_s: float) -> str:
     """Return a row for each host, in the order of their reboots, in seconds since the start."""
-    moments = sorted(moments, key=lambda each: each.at_s)
-    rows = {host: [_at(moments, host, what, began_s) for _, what in COLUMNS] for host in hosts}
+    events = sorted(events, key=lambda each: each.at_s)
+    rows = {host: [_at(events, host, what, began_s) for _, what in COLUMNS] for host in hosts}
     lines = ["host  " + "".join(f"{title:>12}" for title, _ in COLUMNS)]
     for host in sorted(hosts, key=lambda host: rows[host][0]):
         cells = [f"{at_s:11.1f}s" if at_s < _NEVER_S else f"{'-':>12}" for at_s in rows[host]]
         lines.append(f"{host:6}" + "".join(cells))
     lines += [
         f"{each.at_s - began_s:6.1f}s  {each.host} {each.what.value}: {each.detail}"
-        for each in moments
-        if each.what in APART
+        for each in events
+        if each.what in WITHOUT_COLUMN
     ]
     return "\n".join(lines)
 
@@ -61,9 +61,9 @@ def table(moments: Iterable[TimelineEvent], hosts: Sequence[str], began_s: float
 _NEVER_S = float("inf")
 
 
-def _at(moments: Iterable[TimelineEvent], host: str, what: HostEvent, began_s: float) -> float:
-    """Return when an event first happened to a host; for IN_DNS, first after its boot."""
-    mine = [each for each in moments if each.host == host]
+def _at(events: Iterable[TimelineEvent], host: str, what: HostEvent, began_s: float) -> float:
+    """Return the time of the first such event of a host; for IN_DNS, the first after its boot."""
+    mine = [each for each in events if each.host == host]
     after_s = began_s
     if what is HostEvent.IN_DNS:
         after_s = next((each.at_s for each in mine if each.what is HostEvent.NEW_BOOT), _NEVER_S)

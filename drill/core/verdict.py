@@ -8,9 +8,9 @@ SHOWN_MAX = 10
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """The result of a drill. `requests` are by the proxy that they went through.
+    """The result of a drill.
 
-    `asked` counts the answers of name servers.
+    The keys of `requests` are the proxies. `asked` is the number of DNS answers.
     """
 
     requests: dict[str, Requests]
@@ -34,8 +34,8 @@ class Verdict(msgspec.Struct, frozen=True):
     def text(self) -> str:
         """Return the result as text."""
         lines = [self.timeline, ""]
-        for way, seen in self.requests.items():
-            lines += self._requests(way, seen)
+        for proxy, seen in self.requests.items():
+            lines += self._requests(proxy, seen)
         lines += [*self._names(), *self._writes()]
         lines.append(f"total      {self.seconds:.0f} s")
         return "\n".join([*lines, "PASSED" if self.passed else "FAILED"])
@@ -53,10 +53,10 @@ class Verdict(msgspec.Struct, frozen=True):
             "seconds": self.seconds,
         }
 
-    def _requests(self, way: str, seen: Requests) -> list[str]:
+    def _requests(self, proxy: str, seen: Requests) -> list[str]:
         at_s, rate = seen.longest_at_s - self.began_s, seen.sent / seen.seconds
         return [
-            f"requests   through {way}: {seen.sent} sent ({rate:.0f}/s), {seen.failed} failed",
+            f"requests   through {proxy}: {seen.sent} sent ({rate:.0f}/s), {seen.failed} failed",
             f"           {seen.resent} sent again on a new connection",
             f"           {seen.next_address} connected to a next address",
             f"latency    median {seen.median_ms:.1f} ms, p99 {seen.p99_ms:.0f} ms",

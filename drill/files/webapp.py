@@ -1,4 +1,4 @@
-"""A small web application: says which host answers, and ends when it has answered."""
+"""A small web application: it answers with the name of its host, and drains at SIGTERM."""
 
 import http.server
 import os
@@ -8,26 +8,26 @@ import threading
 
 
 class Answer(http.server.BaseHTTPRequestHandler):
-    """Any GET is answered with the host's name."""
+    """Answers every GET with the name of the host."""
 
     protocol_version = "HTTP/1.1"
-    # Head and body go out as one: in two, the second would wait for the first one's ACK.
+    # Head and body are sent together. Otherwise the body would wait for the ACK of the head.
     wbufsize = 8192
 
     def do_GET(self) -> None:
-        """Answer."""
+        """Answer with the name of the host."""
         body = f"webapp on {socket.gethostname()} {self.path}\n".encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        """Say nothing."""
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in http.server
+        """Log nothing."""
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Holds what arrives at once."""
+    """A server with a long queue for connections that arrive at the same time."""
 
     request_queue_size = 256
 

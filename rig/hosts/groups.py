@@ -10,20 +10,20 @@ OURS = re.compile(r"slashetc-(\d+)-\d+-")
 
 
 def hierarchies() -> list[Path]:
-    """Return where systemd keeps its groups: two places with version 1, one with version 2."""
+    """Return the roots of systemd's control groups: two with version 1, one with version 2."""
     mixed = [ROOT / name for name in ("systemd", "unified") if (ROOT / name).is_dir()]
     return mixed or [ROOT]
 
 
-def entering(name: str) -> str:
-    """Return shell code that puts the shell into the group `name`."""
+def enter_script(name: str) -> str:
+    """Return shell code that moves the shell into the group `name`."""
     return "\n".join(
         f"mkdir -p {place}/{name}; echo 0 >{place}/{name}/cgroup.procs" for place in hierarchies()
     )
 
 
-def removed(prefix: str) -> bool:
-    """Remove what groups a rig had; say whether none is left."""
+def remove(prefix: str) -> bool:
+    """Remove the groups of a rig; return whether all are gone."""
     left = [group for place in hierarchies() for group in place.glob(f"{prefix}-*")]
     for group in left:
         _remove(group)
@@ -41,5 +41,5 @@ def sweep() -> None:
 
 def _remove(group: Path) -> None:
     for directory, _, _ in os.walk(group, topdown=False):
-        with suppress(OSError):  # a process in it is about to end
+        with suppress(OSError):  # one of its processes has not ended yet
             Path(directory).rmdir()

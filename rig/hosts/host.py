@@ -1,4 +1,4 @@
-"""One host of a rig, from its first boot to the end of its power."""
+"""One host of a rig: boots, commands, files, network and power."""
 
 import os
 import signal
@@ -13,12 +13,12 @@ from rig.hosts import groups
 from rig.hosts.namespaces import Namespaces
 from rig.processes import wait_until
 
-# A boot takes about a second of one core; a machine whose cores are all taken needs its time.
+# A boot takes about a second of one core, and longer on a busy machine.
 BOOT_S = 60.0
 COMMAND_S = 60.0
-# A command that says nothing for so long may have been stopped.
+# A command without output for this long may have been stopped.
 STOPPED_S = 2.0
-# What nspawn exits with when a host that it boots with --keep-unit asks for a reboot.
+# The exit code of nspawn with --keep-unit when its host asks for a reboot.
 REBOOTED = 133
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -35,16 +35,16 @@ class Host:
         self._stays_off = spaces.logs / f"{name}.stays-off"
 
     def power_on(self) -> None:
-        """Begin to boot."""
+        """Start to boot; do not wait."""
         assert self._nspawn is None or self._nspawn.poll() is not None, f"{self.name} is on"
         options = ["--register=no", "--keep-unit", "--link-journal=no", "--settings=no"]
         options += ["--resolv-conf=off", "--timezone=off", "--console=pipe", "--quiet"]
         options += [f"--machine={self.name}", f"--directory={self._spaces.state / self.name}"]
         options += ["--network-bridge=br0", *self.binds]
-        enter = groups.entering(f"{self._spaces.name}-{self.name}")
+        enter = groups.enter_script(f"{self._spaces.name}-{self.name}")
         self._stays_off.unlink(missing_ok=True)
-        goes_on = f"[ $code = {REBOOTED} ] && [ ! -e {self._stays_off} ]"
-        script = f"set -u\ncode={REBOOTED}\nwhile {goes_on}; do\n{enter}\n"
+        reboots = f"[ $code = {REBOOTED} ] && [ ! -e {self._stays_off} ]"
+        script = f"set -u\ncode={REBOOTED}\nwhile {reboots}; do\n{enter}\n"
         script += 'systemd-nspawn --boot "$@"; code=$?\ndone\nexit $code'
         with self.log.open("ab") as console:
             self._nspawn = subprocess.Popen(
@@ -57,27 +57,27 @@ class Host:
             )
 
     @property
-    def leader(self) -> int:
-        """The process id of the host's systemd as this machine sees it; 0 when there is none."""
+    def init_pid(self) -> int:
+        """The process id of the host's systemd on this machine; 0 when it does not run."""
         if self._nspawn is None:
             return 0
-        # nsenter waits for the shell, that for nspawn, and that for the host's first process.
+        # The parents of the host's first process are nspawn, the shell, and nsenter.
         below = [self._nspawn.pid]
         for _ in range(3):
             below = [child for pid in below for child in _children(pid)]
         return next(filter(_is_first, below), 0)
 
     def is_on(self) -> bool:
-        """Say whether the host has power: booting, up, or between two boots."""
+        """Return whether the host has power: it boots, is up, or is between two boots."""
         return self._nspawn is not None and self._nspawn.poll() is None
 
     def command(self, *command: str) -> list[str]:
         """Return a command line that runs on the host, as root."""
-        enter = ["nsenter", "-t", str(self.leader), "--all", "--wd=/"]
+        enter = ["nsenter", "-t", str(self.init_pid), "--all", "--wd=/"]
         return [*enter, "env", "-i", f"PATH={PATH}", "LANG=C.UTF-8", *command]
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command on the host; a failure fails the test, unless `check` is off."""
+        """Run a command on the host. With `check`, a failure fails the test."""
         done = _finished(self.command(*command))
         if check and done.returncode:
             pytest.fail(f"{self.name}: {' '.join(command)}: {done.stdout}{done.stderr}")
@@ -88,30 +88,30 @@ class Host:
         return self.run("bash", "-c", script, check=check).stdout.rstrip("\n")
 
     def path(self, path: str) -> Path:
-        """Return where this machine sees a file of the running host."""
-        return Path(f"/proc/{self.leader}/root/{path.lstrip('/')}")
+        """Return the path on this machine of a file of the running host."""
+        return Path(f"/proc/{self.init_pid}/root/{path.lstrip('/')}")
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
         """Write a file of the running host, and its directories."""
-        place = self.path(path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text)
-        place.chmod(mode)
+        target = self.path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+        target.chmod(mode)
 
     def boot_id(self) -> str:
-        """Return which life of the host this is; "" while there is none."""
+        """Return the boot id of the running host, or ""."""
         try:
             return self.path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        except OSError:  # its last process ended
+        except OSError:  # the host does not run
             return ""
 
     def wait_booted(self, *, since: str = "") -> str:
-        """Wait until the host is up, in another life than `since`; return which."""
+        """Wait until the host is up after another boot than `since`; return its boot id."""
 
         def booted() -> str:
             if not self.is_on():
                 pytest.fail(f"{self.name} has no power\n{self.console()}")
-            if not self.leader or (boot := self.boot_id()) in {"", since}:
+            if not self.init_pid or (boot := self.boot_id()) in {"", since}:
                 return ""
             state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
             return boot if state in {"running", "degraded"} else ""
@@ -121,20 +121,20 @@ class Host:
     def reboot(self) -> str:
         """Reboot the host from inside, wait, and return its new boot id."""
         before = self.boot_id()
-        self.run("systemctl", "reboot", check=False)  # the way back may be cut already
+        self.run("systemctl", "reboot", check=False)  # the reply may be lost in the shutdown
         return self.wait_booted(since=before)
 
     def cut_power(self) -> None:
-        """End everything on the host at once; its disk keeps what was written."""
-        if leader := self.leader:
-            os.kill(leader, signal.SIGKILL)
-        self.ended()
+        """Kill all processes of the host at once. Its files stay."""
+        if pid := self.init_pid:
+            os.kill(pid, signal.SIGKILL)
+        self.wait_until_off()
 
     def stay_off(self) -> None:
-        """Let the host's next reboot be its end, until `power_on`."""
+        """Keep the host off after its next shutdown, until `power_on`."""
         self._stays_off.touch()
 
-    def ended(self) -> None:
+    def wait_until_off(self) -> None:
         """Wait until the host's last process has ended."""
         if self._nspawn is None:
             return
@@ -143,7 +143,7 @@ class Host:
         except subprocess.TimeoutExpired:
             self._nspawn.kill()
             self._nspawn.wait(10)
-        if self._rig_lives():
+        if self._rig_is_open():
             self._wait_group_empty()
 
     def unplug(self) -> None:
@@ -155,30 +155,30 @@ class Host:
         self._link("up")
 
     def console(self) -> str:
-        """Return the end of what the host printed while it booted."""
+        """Return the last console output of the host."""
         return self.log.read_text(errors="replace")[-4000:]
 
     def journal(self, unit: str) -> str:
-        """Return the end of what a unit logged."""
+        """Return the last log lines of a unit."""
         return self.run("journalctl", "--no-pager", "--lines=60", f"--unit={unit}").stdout
 
     def _link(self, to: str) -> None:
         name = f"vb-{self.name}"
         subprocess.run(self._spaces.inside("ip", "link", "set", name, to), check=True, timeout=10)
 
-    def _rig_lives(self) -> bool:
+    def _rig_is_open(self) -> bool:
         return self._spaces.is_held()
 
     def _wait_group_empty(self) -> None:
         name = f"{self._spaces.name}-{self.name}"
-        wait_until(lambda: groups.removed(name), f"{self.name}'s control groups are empty")
+        wait_until(lambda: groups.remove(name), f"{self.name}'s control groups are empty")
 
 
 def _finished(command: list[str]) -> subprocess.CompletedProcess[str]:
     """Run a command of nsenter to its end.
 
-    systemd stops all processes of a host before it ends them. nsenter stops with its child then,
-    and nobody on the host can let it go on.
+    At shutdown systemd sends SIGSTOP to all processes of a host. nsenter stops together with its
+    child, and no process of the host can continue it: SIGCONT must come from here.
     """
     process = subprocess.Popen(
         command,
@@ -209,7 +209,7 @@ def _children(pid: int) -> Sequence[int]:
 
 
 def _is_first(pid: int) -> bool:
-    """Say whether this is process 1 of the innermost namespace, and systemd already."""
+    """Return whether this is process 1 of its innermost namespace and already runs systemd."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:

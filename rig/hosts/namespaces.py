@@ -1,4 +1,4 @@
-"""Mounts, a network and processes of a rig's own, which vanish together with their holder."""
+"""Namespaces for mounts, network and processes of a rig, held by one process."""
 
 import contextlib
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 NETWORK = "10.77.0"
 GATEWAY = f"{NETWORK}.254"
 
-# The first line on stdout says that the namespaces are ready; the end of stdin ends everything.
+# It prints a line when the namespaces are ready, and ends with its standard input.
 SET_UP = """
 mount --make-rprivate /
 mount -t tmpfs -o mode=0755 tmpfs {state}
@@ -26,8 +26,8 @@ read -r _ || true
 class Namespaces:
     """The namespaces of one rig, held by a process.
 
-    What is mounted at `state` is seen inside them alone. `package` is the prefix to which pip
-    installed the wheel; without it the hosts get this tree.
+    Mounts at `state` are visible only inside. `package` is the prefix to which pip installed the
+    wheel; without it the hosts get this tree.
     """
 
     def __init__(self, name: str, directory: Path, package: Path | None) -> None:
@@ -56,14 +56,14 @@ class Namespaces:
         return int(children.split()[0])
 
     def is_held(self) -> bool:
-        """Say whether the namespaces still stand."""
+        """Return whether the namespaces still exist."""
         return self._holder.poll() is None
 
     def inside(self, *command: str) -> list[str]:
-        """Return a command line that runs in the namespaces, beside the hosts."""
+        """Return a command line that runs in all namespaces of the rig."""
         return ["nsenter", "-t", str(self.pid), "--mount", "--net", "--pid", "--", *command]
 
-    def beside(self, *command: str) -> list[str]:
+    def on_network(self, *command: str) -> list[str]:
         """Return a command line that runs on the hosts' network, with this machine's files.
 
         Its own address there is GATEWAY.

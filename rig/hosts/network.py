@@ -1,13 +1,14 @@
-"""Hosts with a systemd of their own: booted, rebooted, cut off and thrown away within a test.
+"""Hosts with their own systemd, which a test boots, reboots, unplugs and removes.
 
-Each host is a `systemd-nspawn --boot` on an overlay of this machine's root directory, so that
-nothing has to be fetched; its changes live in memory and survive its reboots. All hosts of a rig
-hang on one bridge, in namespaces of the rig's own: mounts, network and processes vanish with
-them, also when the test process is killed. What namespaces do not hold are control groups; they
-are removed at the end, and those of a rig that was killed by the next rig.
+Each host is a `systemd-nspawn --boot` on an overlay of this machine's root directory, so nothing
+has to be downloaded. Its changes are in memory and survive its reboots. All hosts of a rig are on
+one bridge, in namespaces of the rig. Mounts, network and processes end with the namespaces, even
+if the test process is killed. Control groups do not: `close` removes them, and the next rig removes
+those of a killed one.
 
-With `--keep-unit` nspawn puts what it boots below its own group: hosts in one group would share
-the groups of units, and stopping a unit on one would stop it on the other. So each gets a group.
+With `--keep-unit` nspawn creates the groups of a host below its own group. Two hosts in one group
+would share the groups of their units, and stopping a unit on one host would stop it on the other.
+So each host gets its own group.
 
     with Rig(tmp_path, "h1", "h2") as rig:
         rig["h1"].run("systemctl", "start", "locksmithd")
@@ -23,18 +24,18 @@ from typing import Self
 import pytest
 
 from rig.hosts import groups, tree
-from rig.hosts.dial import Dial
 from rig.hosts.host import Host
 from rig.hosts.namespaces import NETWORK, Namespaces
+from rig.hosts.port_forwarder import PortForwarder
 from rig.processes import require, wait_until
 
 _numbers = itertools.count(1)
 
 
 class Rig:
-    """A few booted hosts; `install` puts our programs and units on them.
+    """A few booted hosts. With `install`, they have our programs and units.
 
-    They are of this tree, or of the wheel that pip installed to the prefix `package`.
+    These come from this tree, or from the wheel that pip installed to the prefix `package`.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Rig:
         self._install = install
         self._package = package
         self.hosts: dict[str, Host] = {}
-        self._dial: Dial | None = None
+        self._forwarder: PortForwarder | None = None
 
     def __getitem__(self, name: str) -> Host:
         return self.hosts[name]
@@ -71,25 +72,25 @@ class Rig:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def beside(self, *command: str) -> list[str]:
+    def on_network(self, *command: str) -> list[str]:
         """Return a command line that runs on the hosts' network, with this machine's files.
 
         Its own address there is GATEWAY.
         """
-        return self.spaces.beside(*command)
+        return self.spaces.on_network(*command)
 
     def inside(self, *command: str) -> list[str]:
-        """Return a command line that runs in the rig's namespaces, beside the hosts."""
+        """Return a command line that runs in all namespaces of the rig."""
         return self.spaces.inside(*command)
 
-    def dial(self, address: str, port: int) -> str:
-        """Return an address of ours, HOST:PORT, that leads to one on the hosts' network."""
-        if self._dial is None:
-            self._dial = Dial(Path(f"/proc/{self.spaces.pid}/ns/net"))
-        return self._dial.forward(address, port)
+    def forward(self, address: str, port: int) -> str:
+        """Return a HOST:PORT on this machine that forwards to an address of the host network."""
+        if self._forwarder is None:
+            self._forwarder = PortForwarder(Path(f"/proc/{self.spaces.pid}/ns/net"))
+        return self._forwarder.forward(address, port)
 
     def add(self, name: str, machine_id: str | None = None) -> Host:
-        """Prepare one more host, not booted; `machine_id` makes it a clone of another."""
+        """Prepare one more host, but do not boot it. `machine_id` makes it a clone."""
         number = len(self.hosts) + 1
         own_id = machine_id or tree.machine_id(self.name, name)
         binds = tree.binds(self.spaces) if self._install else []
@@ -101,12 +102,12 @@ class Rig:
 
     def close(self) -> None:
         """End all processes, and with them namespaces, mounts and groups."""
-        if self._dial is not None:
-            self._dial.close()
+        if self._forwarder is not None:
+            self._forwarder.close()
         self.spaces.close()
         for host in self:
-            host.ended()
-        wait_until(lambda: groups.removed(self.name), "the rig's control groups are gone")
+            host.wait_until_off()
+        wait_until(lambda: groups.remove(self.name), "the rig's control groups are gone")
 
     def _boot(self) -> None:
         tree.share(self.spaces, install=self._install)

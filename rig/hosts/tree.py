@@ -1,4 +1,4 @@
-"""What stands on a host's disk before its first boot."""
+"""The files of a host before its first boot."""
 
 import hashlib
 import shlex
@@ -13,7 +13,7 @@ from rig.hosts.host import Host
 from rig.hosts.namespaces import Namespaces
 from rig.processes import ROOT
 
-# Units with ProtectHome= see no checkout and no interpreter below /root or /home.
+# A unit with ProtectHome= cannot see a checkout or an interpreter below /root or /home.
 SHIPPED = "/opt/slashetc"
 
 SITE = "lib/python{}.{}/site-packages".format(*sys.version_info)
@@ -33,7 +33,7 @@ ExecStart=/bin/ip addr replace {address}/24 dev host0
 WantedBy=multi-user.target
 """
 
-# Where a package puts what stands below systemd/, from /usr/lib on.
+# The directories below /usr/lib where a package puts the directories of systemd/.
 DATA = {
     "system": "systemd/system",
     "system-preset": "systemd/system-preset",
@@ -41,7 +41,7 @@ DATA = {
     "tmpfiles.d": "tmpfiles.d",
 }
 
-# Work of this machine that its copy must not do, and what has no meaning there.
+# Units of this machine that must not run, or cannot work, on a copy of it.
 MASKED = (
     "apt-daily.timer", "apt-daily-upgrade.timer", "console-getty.service", "dpkg-db-backup.timer",
     "e2scrub_all.timer", "fstrim.timer", "getty@tty1.service",
@@ -51,12 +51,12 @@ MASKED = (
 
 
 def machine_id(rig: str, name: str) -> str:
-    """Return a host's machine-id, another in each rig."""
+    """Return a machine-id for a host, different in each rig."""
     return hashlib.sha256(f"{rig}/{name}".encode()).hexdigest()[:32]
 
 
 def share(spaces: Namespaces, *, install: bool) -> None:
-    """Make what all hosts have in common: our tree and its libraries."""
+    """Prepare what all hosts share: our tree and its libraries."""
     if not install:
         return
     _inside(
@@ -106,7 +106,7 @@ def prepare(spaces: Namespaces, hosts: Sequence[Host], *, install: bool) -> None
 
 
 def binds(spaces: Namespaces) -> list[str]:
-    """Return nspawn's arguments that show our tree, its libraries and the interpreter on a host."""
+    """Return the arguments of nspawn that mount our tree, its libraries and the interpreter."""
     places: dict[str, Path | str] = {"venv": spaces.state / "venv", "python": sys.base_prefix}
     if spaces.package is None:
         places["tree"] = ROOT

@@ -1,4 +1,4 @@
-"""Each import contract is broken by a violation that is planted in a copy of the project."""
+"""A violation planted in a copy of the project breaks each import contract."""
 
 import shutil
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 from rig.processes import ROOT
 
-# The contract, the module to plant in, and a line that breaks the contract and names no other.
+# For each contract: the modules to plant, and lines that break this contract and no other.
 PLANTED = {
     "core is pure": (
         ("locksmith.core.planted_clock", "import time"),
@@ -38,7 +38,7 @@ CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["im
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return what import-linter says of a copy of the project with every violation in it."""
+    """Return the report of import-linter on a copy of the project with all violations."""
     copy = tmp_path_factory.mktemp("copy")
     shutil.copy(ROOT / "pyproject.toml", copy)
     for package in CONFIGURATION["root_packages"]:
@@ -62,7 +62,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     return found.stdout
 
 
-def test_every_contract_has_a_violation_here() -> None:
+def test_every_contract_has_a_planted_violation() -> None:
     assert set(PLANTED) == {contract["name"] for contract in CONFIGURATION["contracts"]}
 
 

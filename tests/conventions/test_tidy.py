@@ -1,4 +1,4 @@
-"""The rules of style that a program can check."""
+"""The style rules that a program can check."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ METHODS_MAX = 20
 FOLDER_MODULES_MAX = 16
 # A command's options are its parameters; its body is a few lines.
 COMMAND_PARAMETERS_MIN = 12
-# Classes with more methods than the rest may have, each with its reason.
+# Classes that may have more methods, each with its reason.
 MANY_METHODS: dict[str, str] = {}
 EMPTY_NAMES = re.compile(r"manager|helper|util|common|misc|handler|impl|factory|(^|_)base(_|$)")
 LEFTOVERS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|unittest\.mock|MagicMock")
@@ -73,7 +73,7 @@ def test_a_function_is_short(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=name_of)
-def test_a_class_has_a_graspable_number_of_methods(path: Path) -> None:
+def test_a_class_has_at_most_twenty_methods(path: Path) -> None:
     many = {}
     for node in classes(path):
         methods = [
@@ -84,7 +84,7 @@ def test_a_class_has_a_graspable_number_of_methods(path: Path) -> None:
     assert not many
 
 
-def test_every_exception_to_the_number_of_methods_is_needed() -> None:
+def test_every_class_with_a_named_exception_needs_it() -> None:
     for place in MANY_METHODS:
         name, _, wanted = place.partition(":")
         (found,) = [node for node in classes(ROOT / name) if node.name == wanted]
@@ -107,7 +107,7 @@ def test_a_public_name_has_a_docstring(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=name_of)
-def test_a_module_is_named_after_what_it_is(path: Path) -> None:
+def test_a_module_has_no_empty_name(path: Path) -> None:
     if path.stem == "http_handler":  # the term for what answers requests
         return
     assert not EMPTY_NAMES.search(path.stem)
@@ -121,7 +121,7 @@ def test_a_folder_holds_few_modules() -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_a_file_name_stands_once_in_a_package(package: str) -> None:
+def test_a_file_name_is_unique_in_its_package(package: str) -> None:
     places = defaultdict(list)
     for path in SHIPPED:
         if path.relative_to(ROOT).parts[0] == package and not path.stem.startswith("__"):
@@ -130,7 +130,7 @@ def test_a_file_name_stands_once_in_a_package(package: str) -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_a_class_name_stands_once_in_a_package(package: str) -> None:
+def test_a_class_name_is_unique_in_its_package(package: str) -> None:
     places = defaultdict(list)
     for path in SHIPPED:
         if path.relative_to(ROOT).parts[0] == package:
@@ -140,7 +140,7 @@ def test_a_class_name_stands_once_in_a_package(package: str) -> None:
 
 
 @pytest.mark.parametrize("path", CORE, ids=name_of)
-def test_pure_code_knows_paths_only_as_values(path: Path) -> None:
+def test_pure_code_opens_no_files(path: Path) -> None:
     for node in ast.walk(TREES[path]):
         if isinstance(node, ast.ImportFrom) and node.module == "pathlib":
             assert {alias.name for alias in node.names} <= {"PurePath", "PurePosixPath"}
@@ -151,7 +151,7 @@ def test_pure_code_knows_paths_only_as_values(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_nothing_is_left_over(path: Path) -> None:
+def test_a_module_has_no_leftovers(path: Path) -> None:
     if path == Path(__file__):
         return
     lines = path.read_text().splitlines()
@@ -160,7 +160,7 @@ def test_nothing_is_left_over(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=name_of)
-def test_a_broad_except_raises_on_or_says_why_not(path: Path) -> None:
+def test_a_broad_except_raises_again_or_gives_its_reason(path: Path) -> None:
     lines = path.read_text().splitlines()
     for node in ast.walk(TREES[path]):
         if not isinstance(node, ast.ExceptHandler):

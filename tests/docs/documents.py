@@ -1,4 +1,4 @@
-"""The keys of every daemon and what stands in them, as Markdown."""
+"""The keys of every daemon and their documents, as Markdown."""
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
@@ -80,7 +80,7 @@ def page() -> str:
 
 
 def _of_module(module: ModuleType, structs: dict[str, type[msgspec.Struct]]) -> Iterator[Key]:
-    """Yield the keys that a module of keys names; a capital word in a key varies."""
+    """Yield the keys of a keys module. A word in capitals stands for a name."""
     for name, value in vars(module).items():
         if name in _ABOUT:
             yield value, _ABOUT[name], structs.get(name)
@@ -106,11 +106,11 @@ def _group(keys: Iterable[Key]) -> str:
             shown[struct.__name__] = struct
         first = about.partition("\n")[0]
         lines.append(f"| `{key}` | {first} | {f'`{struct.__name__}`' if struct else 'text'} |")
-    return "\n".join(lines) + "\n\n" + "\n".join(_document(each) for each in _whole(shown))
+    return "\n".join(lines) + "\n\n" + "\n".join(_document(each) for each in _with_nested(shown))
 
 
-def _whole(shown: dict[str, type[msgspec.Struct]]) -> list[type[msgspec.Struct]]:
-    """Return the structs and those within them, each once."""
+def _with_nested(shown: dict[str, type[msgspec.Struct]]) -> list[type[msgspec.Struct]]:
+    """Return the structs and the structs in their fields, each once."""
     pending, found = list(shown.values()), dict[str, type[msgspec.Struct]]()
     while pending:
         struct = pending.pop(0)
@@ -150,7 +150,7 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
 
 
 def _kind(hint: Any) -> str:
-    """Name a type as JSON has it."""
+    """Return the JSON name of a type."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in {Union, UnionType}:
         return " or ".join(_kind(each) for each in arguments if each is not NoneType)

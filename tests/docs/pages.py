@@ -1,4 +1,4 @@
-"""The pages of the documentation, and what in them is run."""
+"""The pages of the documentation, and the blocks in them that tests run."""
 
 import re
 from collections.abc import Iterator
@@ -9,15 +9,15 @@ from rig.processes import ROOT
 
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 DOCS = ROOT / "docs"
-# Pages whose blocks stand alone.
+# Pages whose blocks are independent examples.
 PAGES = [
     page
     for page in (ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("howto/*.md")))
     if page != TUTORIAL
 ]
-# A block marked `sh` is a complete example; the others need something of the reader's.
+# A block marked `sh` is a complete example; other blocks need something that the reader has.
 EXAMPLE = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# In a session the text behind a block is what the block prints; without one it prints nothing.
+# In a session, the text after a block is its output; without a text there is no output.
 STEP = re.compile(
     r"^```sh\n(?P<block>.*?)^```\n(?:\n```text\n(?P<text>.*?)^```$)?", re.MULTILINE | re.DOTALL
 )
@@ -25,25 +25,25 @@ STEP = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A block of a session, and what it shall print."""
+    """A block of a session, and its expected output."""
 
     block: str
     text: str
 
     def fits(self, printed: str) -> bool:
-        """Say whether this was printed: `…` is anything within a line, alone on one any lines."""
+        """Return whether the output matches. `…` is any text, and any lines if alone on a line."""
         pattern = re.escape(self.text.rstrip("\n"))
         pattern = re.sub(r"(?m)^…\\?\n", r"(?:.*\\n)*?", pattern).replace("…", ".*")
         return bool(re.fullmatch(pattern, printed.rstrip("\n")))
 
 
 def examples(page: Path) -> list[str]:
-    """Return the blocks of a page that are examples of their own."""
+    """Return the examples of a page."""
     return EXAMPLE.findall(page.read_text())
 
 
 def session(page: Path) -> list[Step]:
-    """Return the blocks of a page that is one session."""
+    """Return the blocks of a page that is one session, with their output."""
     return list(_steps(page.read_text()))
 
 

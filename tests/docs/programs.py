@@ -1,4 +1,4 @@
-"""The `--help` of every program and command, as it prints it."""
+"""The printed `--help` of every program and command."""
 
 import contextlib
 import io
@@ -11,20 +11,20 @@ from importlib import import_module
 
 from rig.processes import ROOT
 
-# What click takes a terminal for, so that a page is the same wherever it is made.
+# The width of the terminal for click, so that the page is the same on every machine.
 COLUMNS = "90"
 _COMMANDS = re.compile(r"^Commands:\n((?:  .*\n?)+)", re.MULTILINE)
 
 
 def programs() -> dict[str, str]:
-    """Return the console scripts of the wheel, and where each begins."""
+    """Return the console scripts of the wheel and the entry point of each."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     found: dict[str, str] = project["scripts"]
     return found
 
 
 def helps(program: str) -> Iterator[tuple[str, str]]:
-    """Yield each command line of a program and its help, commands below commands too."""
+    """Yield each command line of a program and its help, including subcommands."""
     pending: list[list[str]] = [[]]
     while pending:
         words = pending.pop(0)

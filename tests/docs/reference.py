@@ -1,4 +1,4 @@
-"""`python -m tests.docs.reference`: write docs/reference/ anew from the code."""
+"""`python -m tests.docs.reference`: generate docs/reference/ from the code."""
 
 import tempfile
 from collections.abc import Iterable

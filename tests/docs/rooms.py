@@ -1,4 +1,4 @@
-"""The rooms of each package as docs/design.md shows them, written anew by `make reference`."""
+"""The folders and modules of each package in docs/design.md, which `make reference` writes."""
 
 import re
 import textwrap
@@ -29,7 +29,7 @@ def _lines(folder: Path, depth: int) -> Iterator[str]:
 
 
 def page() -> str:
-    """Return the page with all rooms as they are now."""
+    """Return the page with the current folders and modules."""
 
     def block(match: re.Match[str]) -> str:
         return f"<!-- rooms {match[1]} -->\n```text\n{shown(match[1])}```\n"

@@ -1,4 +1,4 @@
-"""The map in docs/design.md names what is there, and all of it."""
+"""The map in docs/design.md is complete and names only what exists."""
 
 import ast
 import re
@@ -30,16 +30,16 @@ def definitions(path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("file", "name"), HOP.findall(PAGE))
-def test_a_hop_of_a_walk_is_there(file: str, name: str) -> None:
+def test_every_function_in_a_walk_exists(file: str, name: str) -> None:
     assert name in set(definitions(ROOT / file))
 
 
-def test_there_are_three_walks() -> None:
+def test_the_page_has_three_walks() -> None:
     walks = WALK.split(PAGE)[1:]
     assert len(walks) == 3
     assert all(len(HOP.findall(walk)) >= 8 for walk in walks)
 
 
-def test_the_page_shows_the_rooms_of_every_package() -> None:
+def test_the_page_shows_the_modules_of_every_package() -> None:
     assert {match[1] for match in rooms.BLOCK.finditer(PAGE)} == set(PACKAGES)
-    assert rooms.page() == PAGE, "make reference writes them anew"
+    assert rooms.page() == PAGE, "make reference writes them again"

@@ -1,4 +1,4 @@
-"""The shell blocks of README and docs, run as they are written."""
+"""Run the shell blocks of README and docs as they are written."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from rig.processes import ROOT, isolated, require
 from tests.docs.pages import PAGES, examples
 
-# What an example may call that is not ours; elsewhere than in CI a missing one skips it.
+# Programs of others that an example may call. Without one, the example is skipped, except in CI.
 FOREIGN = re.compile(r"^\s*(?:until )?(curl|dig|etcd|nginx|openssl)\b|\"(nginx)\b", re.MULTILINE)
 EXAMPLES = [
     pytest.param(block, id=f"{page.relative_to(ROOT)}-{number}")
@@ -17,13 +17,13 @@ EXAMPLES = [
 ]
 
 
-# Seconds on a machine of its own; some start a program twenty times, and others may share it.
+# An example takes seconds on an idle machine. Some start twenty programs on a busy one.
 EXAMPLE_S = 150.0
 
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("block", EXAMPLES)
-def test_an_example_works_as_it_is_written(block: str, tmp_path: Path) -> None:
+def test_an_example_works_as_written(block: str, tmp_path: Path) -> None:
     for names in FOREIGN.findall(block):
         require("".join(names))
     done = isolated(block, tmp_path, timeout_s=EXAMPLE_S)

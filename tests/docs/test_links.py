@@ -1,4 +1,4 @@
-"""Links between the pages lead somewhere."""
+"""Every link between the pages has a target."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
 def anchor(heading: str) -> str:
-    """Return the name that a forge gives to a heading."""
+    """Return the anchor that GitHub and others give to a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
@@ -23,7 +23,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", [*PAGES, TUTORIAL], ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_leads_to_a_page_and_its_heading(page: Path) -> None:
+def test_every_link_has_a_target(page: Path) -> None:
     for link in LINK.findall(FENCE.sub("", page.read_text())):
         if "://" in link:
             continue

@@ -1,4 +1,4 @@
-"""Metrics that the documentation names are metrics that daemons have."""
+"""The documentation names only metrics that a daemon has."""
 
 import re
 

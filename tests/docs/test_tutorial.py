@@ -1,4 +1,4 @@
-"""The tutorial is one session: its blocks run in order, in one shell, and print what they say."""
+"""The blocks of the tutorial run in order in one shell and print the text that it shows."""
 
 from pathlib import Path
 
@@ -8,16 +8,16 @@ from rig.processes import isolated, require
 from tests.docs.pages import TUTORIAL, Step, session
 
 MARK = "-- the next block --"
-# Half a minute on a machine of its own; the rest is for others that share it.
+# The tutorial takes half a minute on an idle machine, and longer on a busy one.
 SESSION_S = 240.0
 
 
 @pytest.mark.timeout(300)
-def test_the_tutorial_prints_what_it_says(tmp_path: Path) -> None:
+def test_the_tutorial_prints_what_it_shows(tmp_path: Path) -> None:
     for program in ("curl", "dig"):
         require(program)
     steps = session(TUTORIAL)
-    # As at a terminal: a command that fails ends nothing, and errors stand where they come.
+    # As at a terminal: a failed command does not end the shell, and errors appear in the output.
     script = "set +eu\nexec 2>&1\n" + f"echo '{MARK}'\n".join(step.block for step in steps)
     printed = isolated(script, tmp_path, SESSION_S).stdout.split(f"{MARK}\n")
     for step, text in zip(steps, printed, strict=True):
@@ -36,5 +36,5 @@ def test_the_tutorial_prints_what_it_says(tmp_path: Path) -> None:
         ("a.c\n", "abc\n", False),
     ],
 )
-def test_dots_stand_for_what_differs(text: str, printed: str, fits: bool) -> None:
+def test_an_ellipsis_matches_any_text(text: str, printed: str, fits: bool) -> None:
     assert Step("", text).fits(printed) == fits

@@ -1,4 +1,4 @@
-"""`make up`: one command starts it all, a changed key shows within a second, Ctrl-C ends it."""
+"""`make up` starts the demo, a changed key takes effect within a second, Ctrl-C ends it all."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ within_a_second 'hello from web2' get
 put /app/title 'A new title'
 within_a_second '1' grep -c 'A new title' /tmp/run/app.conf
 if [ "$CLUSTER" = 3 ]; then
-  # The leader dies; nobody who rests on the store notices.
+  # Kill the leader: the daemons must go on without a failure.
   for port in 2381 2481 2581; do
     curl -sf "http://127.0.0.1:$port/debug/state" | grep -q '"role": "leader"' && leader=$port
   done
@@ -61,7 +61,7 @@ kill -INT -- "-$up"
 for _ in $(seq 150); do kill -0 "$up" 2>/dev/null || break; sleep 0.1; done
 kill -0 "$up" 2>/dev/null && fail 'Ctrl-C did not end it'
 ours='[e]tcd --data|[c]oordinator|[l]ocksmithd|[s]kydns|[c]onfd|[v]ulcand|[d]emo/'
-# This script names them all, and is in the arguments of its own shell.
+# The arguments of this shell contain the script, and so the names of all programs.
 left=$(ps -e -o args= | grep -E "$ours" | grep -v '^bash -c' || true)
 [ -z "$left" ] || fail "left behind: $left"
 """
@@ -71,7 +71,7 @@ left=$(ps -e -o args= | grep -E "$ours" | grep -v '^bash -c' || true)
 @pytest.mark.parametrize(
     ("backend", "members"), [("coordinator", 1), ("coordinator", 3), ("etcd", 1)]
 )
-def test_make_up_shows_all_of_it_live(
+def test_make_up_starts_a_working_demo(
     tmp_path: Path, backend: str, members: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     require("dig")

@@ -1,4 +1,4 @@
-"""Real hosts reboot under load; and what a killed drill leaves behind."""
+"""Real hosts reboot under load, and a killed drill leaves nothing behind."""
 
 import os
 import signal
@@ -17,11 +17,11 @@ from rig.processes import LONG, ROOT, wait_until
 
 # Three hosts boot, two of them reboot: a minute on an idle machine.
 pytestmark = pytest.mark.timeout(600)
-# `make reboot-drill` asks more, and of every host, on a machine of its own.
+# `make reboot-drill` sends more requests and reboots every host.
 SHORT = DrillOptions(rate=50.0, rebooting=2 if LONG else 1)
 
 
-def test_hosts_reboot_and_nobody_notices(tmp_path: Path) -> None:
+def test_hosts_reboot_without_a_failed_request(tmp_path: Path) -> None:
     package = installed(tmp_path)
     with RunningFleet(3, tmp_path, package, print) as fleet:
         before = {host.name: host.boot_id() for host in fleet.hosts}
@@ -37,21 +37,21 @@ def test_hosts_reboot_and_nobody_notices(tmp_path: Path) -> None:
     assert verdict.passed
 
 
-def test_a_fleet_that_is_killed_while_it_boots_leaves_nothing(tmp_path: Path) -> None:
-    doomed = subprocess.Popen(
+def test_a_fleet_killed_while_it_boots_leaves_nothing_behind(tmp_path: Path) -> None:
+    killed = subprocess.Popen(
         [sys.executable, "-m", "drill", "fleet", "--hosts", "3"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(tmp_path)},
     )
-    assert doomed.stdout is not None
-    with doomed, doomed.stdout:
-        while "have booted" not in doomed.stdout.readline():
-            assert doomed.poll() is None
+    assert killed.stdout is not None
+    with killed, killed.stdout:
+        while "have booted" not in killed.stdout.readline():
+            assert killed.poll() is None
         assert list(tmp_path.iterdir())
-        os.kill(doomed.pid, signal.SIGKILL)
-    prefix = f"slashetc-{doomed.pid}-"
+        os.kill(killed.pid, signal.SIGKILL)
+    prefix = f"slashetc-{killed.pid}-"
 
     def gone() -> bool:
         left = [one for place in groups.hierarchies() for one in place.glob(f"{prefix}*")]

@@ -27,7 +27,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostFleet]:
 def test_three_instances_answer_by_dns_and_proxy_through_an_update(
     hosts: HostFleet,
 ) -> None:
-    hosts.beside("vulcan", "--endpoints", "http://10.77.0.254:2379", "--port", "8181",
+    hosts.start_on_network("vulcan", "--endpoints", "http://10.77.0.254:2379", "--port", "8181",
                  "--interface", GATEWAY, "--api-port", "0", "--status-addr", "", "--workers", "1",
                  )  # fmt: skip
     hosts.ctl("services", "add", "app.example.com", "env=test,app=web OR app in (web)")
@@ -39,7 +39,7 @@ def test_three_instances_answer_by_dns_and_proxy_through_an_update(
         "10.77.0.3",
     }
     assert len(hosts.values("/vulcand/backends/app.example.com/servers")) == 3
-    proxy = f"http://{hosts.rig.dial(GATEWAY, 8181)}/"
+    proxy = f"http://{hosts.rig.forward(GATEWAY, 8181)}/"
 
     def answering() -> set[str]:
         return {body(proxy, "app.example.com").partition(" ")[0] for _ in range(12)}

@@ -124,7 +124,7 @@ def test_locksmith_drains_before_a_reboot_and_waits_until_instances_are_ready(
     host.run("touch", "/run/reboot-required")
     wait_until(lambda: bool(_holders(hosts)), "it has the slot", 60)
     wait_until(lambda: "h4" not in hosts.active("fleet-busy-*"), "it is drained", 90)
-    wait_until(lambda: host.leader and host.boot_id() not in ("", before), "it rebooted", 120)
+    wait_until(lambda: host.init_pid and host.boot_id() not in ("", before), "it rebooted", 120)
     assert _holders(hosts)
     wait_until(lambda: not _holders(hosts), "the slot is back", 120)
     assert "h4" in hosts.active("each.service")

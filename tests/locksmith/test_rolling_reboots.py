@@ -32,9 +32,9 @@ def store(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]
     data = tmp_path_factory.mktemp("store")
     command = [sys.executable, "-m", "coordinator", "--data-dir", str(data)]
     command += ["--listen-client-urls", URL, "--advertise-client-urls", URL, "--status-addr", ""]
-    process = subprocess.Popen(rig.beside(*command), cwd=ROOT, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(rig.on_network(*command), cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
-        near = f"http://{rig.dial(GATEWAY, 2379)}"
+        near = f"http://{rig.forward(GATEWAY, 2379)}"
         wait_until(lambda: answers(f"{near}/health"), "the store is reached")
         for host in rig:
             settings = f"LOCKSMITHD_ENDPOINTS={URL}\nLOCKSMITHD_SETTLE=1s\n"
@@ -57,7 +57,7 @@ def history(store: Store) -> list[GroupEvent]:
 
 
 def back(host: Host, before: str) -> bool:
-    return bool(host.leader) and host.boot_id() not in {"", before}
+    return bool(host.init_pid) and host.boot_id() not in {"", before}
 
 
 def test_three_hosts_reboot_one_at_a_time(rig: Rig, store: Store) -> None:

@@ -1,4 +1,4 @@
-"""What the fork server's tests start: it shows what a process can see of itself."""
+"""The program that the fork server's tests start: it prints what a process can see of itself."""
 
 import atexit
 import json

@@ -33,7 +33,7 @@ def both(*arguments: str, stdin: str = "") -> Sequence[subprocess.CompletedProce
 
 
 @pytest.mark.parametrize("wish", ["facts", "exit 3", "raise", "sys.exit text", "atexit"])
-def test_its_output_and_exit_code_are_those_of_a_fresh_interpreter(wish: str) -> None:
+def test_a_forked_process_has_the_output_and_exit_code_of_a_fresh_one(wish: str) -> None:
     fresh, forked = both(*wish.split(), stdin="from stdin")
     assert forked.returncode == fresh.returncode
     assert forked.stdout == fresh.stdout
@@ -48,7 +48,7 @@ def test_a_console_script_runs_as_its_module_does() -> None:
     assert by_script.stdout == by_module.stdout
 
 
-def test_a_signal_ends_it_and_its_exit_code_says_so(tmp_path: Path) -> None:
+def test_the_exit_code_of_a_killed_process_names_the_signal(tmp_path: Path) -> None:
     with Running(python(CHILD, "sleep"), tmp_path / "log") as running:
         assert isinstance(running.process, fork_server.ForkedProcess) or os.environ.get("FRESH")
         running.wait_for(lambda: "sleeping" in running.tail(), "the child sleeps")
@@ -58,7 +58,7 @@ def test_a_signal_ends_it_and_its_exit_code_says_so(tmp_path: Path) -> None:
         assert running.process.wait(30) == -signal.SIGKILL
 
 
-def test_a_command_that_takes_too_long_is_killed() -> None:
+def test_a_command_that_times_out_is_killed() -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         fork_server.run(python(CHILD, "sleep"), ENVIRONMENT, timeout_s=0.5)
 

@@ -1,4 +1,4 @@
-"""The rig itself: hosts that boot, reboot, lose their power or their cable, and leave nothing."""
+"""The rig: hosts boot, reboot, lose power and network, and leave nothing behind."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def groups_of(rig_name: str) -> list[Path]:
     return [one for place in groups.hierarchies() for one in place.glob(f"{rig_name}-*")]
 
 
-def test_every_host_is_a_machine_of_its_own(rig: Rig) -> None:
+def test_every_host_has_its_own_boot_id_machine_id_and_name(rig: Rig) -> None:
     seen = {
         (host.boot_id(), host.shell("cat /etc/machine-id"), host.shell("hostname")) for host in rig
     }
@@ -42,7 +42,7 @@ def test_every_host_is_a_machine_of_its_own(rig: Rig) -> None:
         assert host.shell("cat /etc/machine-id") == host.machine_id
 
 
-def test_a_host_that_reboots_has_a_new_boot_id_and_its_old_disk(rig: Rig) -> None:
+def test_a_rebooted_host_has_a_new_boot_id_and_its_old_files(rig: Rig) -> None:
     host, other = rig["h1"], rig["h2"].boot_id()
     before = host.boot_id()
     host.write("/var/lib/kept", "yes")
@@ -51,7 +51,7 @@ def test_a_host_that_reboots_has_a_new_boot_id_and_its_old_disk(rig: Rig) -> Non
     assert rig["h2"].boot_id() == other
 
 
-def test_a_host_that_lost_its_power_boots_again(rig: Rig) -> None:
+def test_a_host_boots_again_after_a_power_cut(rig: Rig) -> None:
     host = rig["h1"]
     before = host.boot_id()
     host.cut_power()
@@ -60,7 +60,7 @@ def test_a_host_that_lost_its_power_boots_again(rig: Rig) -> None:
     assert host.wait_booted() != before
 
 
-def test_a_unit_that_stops_on_one_host_runs_on_the_other(rig: Rig) -> None:
+def test_stopping_a_unit_on_one_host_does_not_stop_it_on_another(rig: Rig) -> None:
     for host in rig:
         host.run("systemd-run", "--unit=sleeper", "sleep", "600")
     rig["h1"].run("systemctl", "stop", "sleeper")
@@ -68,10 +68,10 @@ def test_a_unit_that_stops_on_one_host_runs_on_the_other(rig: Rig) -> None:
     assert rig["h2"].shell("systemctl is-active sleeper") == "active"
 
 
-def test_hosts_reach_each_other_until_the_cable_is_pulled(rig: Rig) -> None:
+def test_an_unplugged_host_cannot_be_reached(rig: Rig) -> None:
     one, other = rig["h1"], rig["h2"]
     other.run("systemd-run", "--unit=web", "python3", "-m", "http.server", "8000")
-    address = rig.dial(other.address, 8000)
+    address = rig.forward(other.address, 8000)
     wait_until(lambda: answers(f"http://{address}/"), "the test reaches the host")
     ask = f"exec timeout 2 bash -c 'exec 3<>/dev/tcp/{other.address}/8000'"
     assert one.run("bash", "-c", ask, check=False).returncode == 0
@@ -81,7 +81,7 @@ def test_hosts_reach_each_other_until_the_cable_is_pulled(rig: Rig) -> None:
     wait_until(lambda: one.run("bash", "-c", ask, check=False).returncode == 0, "plugged again")
 
 
-def test_our_programs_and_units_are_on_every_host(rig: Rig) -> None:
+def test_every_host_has_our_programs_and_units(rig: Rig) -> None:
     for host in rig:
         assert "locksmithctl version" in host.shell("locksmithctl --version")
         assert "/usr/bin/locksmithd" in host.shell("systemctl cat locksmithd")
@@ -90,13 +90,15 @@ def test_our_programs_and_units_are_on_every_host(rig: Rig) -> None:
         assert "version" in host.run(*sealed, "locksmithctl", "--version").stdout
 
 
-def test_a_store_beside_the_hosts_serves_them_and_the_test(rig: Rig, tmp_path: Path) -> None:
+def test_a_store_on_the_host_network_serves_the_hosts_and_the_test(
+    rig: Rig, tmp_path: Path
+) -> None:
     url = f"http://{GATEWAY}:2379"
     command = [sys.executable, "-m", "coordinator", "--data-dir", str(tmp_path / "data")]
     command += ["--listen-client-urls", url, "--advertise-client-urls", url, "--status-addr", ""]
-    store = subprocess.Popen(rig.beside(*command), cwd=ROOT, stderr=subprocess.DEVNULL)
+    store = subprocess.Popen(rig.on_network(*command), cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
-        near = rig.dial(GATEWAY, 2379)
+        near = rig.forward(GATEWAY, 2379)
         wait_until(lambda: answers(f"http://{near}/health"), "the store is reached")
         rig["h1"].run("coordctl", "--endpoints", url, "set", "/greeting", "hello")
         with urllib.request.urlopen(f"http://{near}/v2/keys/greeting", timeout=5) as reply:
@@ -106,35 +108,35 @@ def test_a_store_beside_the_hosts_serves_them_and_the_test(rig: Rig, tmp_path: P
         store.wait(15)
 
 
-def test_a_rig_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_closed_rig_leaves_no_process_group_file_or_mount(tmp_path: Path) -> None:
     before = mounts()
     with Rig(tmp_path, "h1", install=False) as rig:
-        leader, state = rig["h1"].leader, rig.spaces.state
+        pid, state = rig["h1"].init_pid, rig.spaces.state
         assert groups_of(rig.name)
-    assert not Path(f"/proc/{leader}").exists()
+    assert not Path(f"/proc/{pid}").exists()
     assert not list(state.iterdir())
     assert not groups_of(rig.name)
     assert mounts() == before
 
 
-def test_a_rig_whose_test_was_killed_is_cleared_away(tmp_path: Path) -> None:
+def test_the_rig_of_a_killed_test_is_cleaned_up(tmp_path: Path) -> None:
     script = (
         "import sys, time, pathlib; from rig.hosts.network import Rig\n"
         "with Rig(pathlib.Path(sys.argv[1]), 'h1', install=False) as rig:\n"
-        "    print(rig.name, rig['h1'].leader, rig.spaces.state, flush=True); time.sleep(600)\n"
+        "    print(rig.name, rig['h1'].init_pid, rig.spaces.state, flush=True); time.sleep(600)\n"
     )
-    doomed = subprocess.Popen(
+    killed = subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
-    assert doomed.stdout is not None
-    with doomed, doomed.stdout:
-        name, leader, state = doomed.stdout.readline().split()
-        os.kill(doomed.pid, signal.SIGKILL)
-    wait_until(lambda: not Path(f"/proc/{leader}").exists(), "the host ended")
+    assert killed.stdout is not None
+    with killed, killed.stdout:
+        name, pid, state = killed.stdout.readline().split()
+        os.kill(killed.pid, signal.SIGKILL)
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the host ended")
 
-    def swept() -> bool:
+    def removed() -> bool:
         groups.sweep()
         return not groups_of(name)
 
-    wait_until(swept, "its groups are removed")
+    wait_until(removed, "its groups are removed")
     assert not list(Path(state).iterdir())

@@ -1,4 +1,4 @@
-"""The unit files and what stands beside them, judged by systemd's own programs."""
+"""The unit files, presets, users and directories, checked by systemd's own programs."""
 
 import os
 import re
@@ -13,9 +13,9 @@ from rig.processes import ROOT, require
 SYSTEMD = ROOT / "systemd"
 UNITS = sorted((SYSTEMD / "system").iterdir())
 SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
-# The scale of `systemd-analyze security`: 0 is a closed box, 10 has no walls.
+# The scale of `systemd-analyze security`: 0 is a full sandbox, 10 is none.
 EXPOSURE_MAX = 2.5
-# Services whose task is the host itself. They are verified, but not measured.
+# Services that must change the host. They are verified, but their exposure is not limited.
 PRIVILEGED = {
     "confd.service": "writes files anywhere in /etc and reloads their programs",
     "fleetd.service": "writes units of any kind and starts them",
@@ -25,7 +25,7 @@ PROGRAM = re.compile(r"^(Exec\w+=[-@:+!|]*)(\S+)", re.MULTILINE)
 
 
 def settings(unit: Path) -> dict[str, list[str]]:
-    """Return a unit's settings, each with all values that it is given."""
+    """Return the settings of a unit, each with all its values."""
     found: dict[str, list[str]] = {}
     for line in unit.read_text().splitlines():
         name, equals, value = line.partition("=")
@@ -47,7 +47,7 @@ def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
-    """A copy of all units whose programs exist: systemd looks for them."""
+    """Copy all units and make their programs exist, because systemd looks for them."""
     program = tmp_path / "program"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
@@ -70,7 +70,7 @@ def test_systemd_finds_no_fault_in_any_unit(units: Path) -> None:
     [unit for unit in SERVICES if unit.name not in PRIVILEGED],
     ids=lambda unit: str(unit.name),
 )
-def test_an_unprivileged_service_is_walled_in(unit: Path, units: Path) -> None:
+def test_an_unprivileged_service_is_sandboxed(unit: Path, units: Path) -> None:
     verdict = run(
         "systemd-analyze",
         "security",
@@ -87,9 +87,7 @@ def test_an_unprivileged_service_is_walled_in(unit: Path, units: Path) -> None:
     [unit for unit in SERVICES if unit.name not in PRIVILEGED],
     ids=lambda unit: str(unit.name),
 )
-def test_what_an_unprivileged_service_may_do_has_its_reason_in_the_unit(
-    unit: Path, units: Path
-) -> None:
+def test_a_unit_gives_the_reason_for_each_missing_restriction(unit: Path, units: Path) -> None:
     verdict = run("systemd-analyze", "security", "--offline=true", str(units / unit.name))
     missing = set(re.findall(r"^✗ (\w+)", verdict.stdout, re.MULTILINE))
     assert "RestrictAddressFamilies" in missing, verdict.stdout
@@ -101,7 +99,7 @@ def test_what_an_unprivileged_service_may_do_has_its_reason_in_the_unit(
 
 
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: str(unit.name))
-def test_a_service_that_runs_as_root_says_why(unit: Path) -> None:
+def test_a_unit_gives_the_reason_for_running_as_root(unit: Path) -> None:
     users = settings(unit).get("User", ["root"])
     assert (users == ["root"]) == (unit.name in PRIVILEGED)
     if unit.name in PRIVILEGED:
@@ -109,7 +107,7 @@ def test_a_service_that_runs_as_root_says_why(unit: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: str(unit.name))
-def test_no_secret_stands_on_a_command_line_or_in_a_unit(unit: Path) -> None:
+def test_no_unit_contains_a_secret(unit: Path) -> None:
     secret = re.compile(r"password|passwd|token=|secret|seal[-_]key", re.IGNORECASE)
     given = settings(unit)
     lines = [line for name in given if name.startswith("Exec") for line in given[name]]
@@ -117,7 +115,7 @@ def test_no_secret_stands_on_a_command_line_or_in_a_unit(unit: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: str(unit.name))
-def test_what_a_service_keeps_is_in_a_directory_that_systemd_made_for_it(unit: Path) -> None:
+def test_a_service_with_state_has_a_state_directory(unit: Path) -> None:
     given = settings(unit)
     if "${STATE_DIRECTORY}" in given["ExecStart"][-1]:
         assert given["StateDirectory"]
@@ -127,7 +125,7 @@ def test_what_a_service_keeps_is_in_a_directory_that_systemd_made_for_it(unit: P
 @pytest.mark.parametrize(
     "socket", [unit for unit in UNITS if unit.suffix == ".socket"], ids=lambda unit: str(unit.name)
 )
-def test_a_low_port_is_bound_by_systemd_for_a_service_without_the_capability(socket: Path) -> None:
+def test_systemd_binds_low_ports_for_services_without_the_capability(socket: Path) -> None:
     listens = [each for name in ("ListenStream", "ListenDatagram")
                for each in settings(socket).get(name, [])]  # fmt: skip
     assert all(int(each.rpartition(":")[2]) < 1024 for each in listens)
@@ -138,7 +136,7 @@ def test_a_low_port_is_bound_by_systemd_for_a_service_without_the_capability(soc
 
 
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: str(unit.name))
-def test_a_service_keeps_the_suites_conventions(unit: Path) -> None:
+def test_a_service_follows_the_conventions(unit: Path) -> None:
     given = settings(unit)
     name = unit.stem
     assert given["Type"] == ["notify"]
@@ -151,7 +149,7 @@ def test_a_service_keeps_the_suites_conventions(unit: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: str(unit.name))
-def test_a_service_starts_a_program_that_the_package_installs(unit: Path) -> None:
+def test_a_service_starts_an_installed_program(unit: Path) -> None:
     scripts = (ROOT / "pyproject.toml").read_text()
     program = Path(settings(unit)["ExecStart"][-1].split()[0]).name
     assert f"\n{program} = " in scripts
@@ -159,7 +157,7 @@ def test_a_service_starts_a_program_that_the_package_installs(unit: Path) -> Non
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A root directory with the users that the package creates."""
+    """Create a root directory with the users of the package."""
     (tmp_path / "etc").mkdir()
     made = run("systemd-sysusers", f"--root={tmp_path}", str(SYSTEMD / "sysusers.d/slashetc.conf"))
     assert (made.returncode, "rror" in made.stderr) == (0, False), made.stderr
@@ -172,7 +170,7 @@ def test_every_user_of_a_service_is_created(root: Path) -> None:
     assert wanted <= users
 
 
-def test_the_directories_can_be_created(root: Path) -> None:
+def test_systemd_tmpfiles_creates_the_directories(root: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("giving directories to users needs root")
     config = str(SYSTEMD / "tmpfiles.d/slashetc.conf")

@@ -37,9 +37,9 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     with Rig(tmp_path, "h1") as rig, contextlib.ExitStack() as stack:
         arguments = ["--data-dir", str(tmp_path / "store"), "--status-addr", ""]
         arguments += ["--listen-client-urls", STORE, "--advertise-client-urls", STORE]
-        command = rig.beside(sys.executable, "-m", "coordinator", *arguments)
+        command = rig.on_network(sys.executable, "-m", "coordinator", *arguments)
         store = stack.enter_context(Running(command, tmp_path / "store.log"))
-        address = rig.dial(GATEWAY, 2379)
+        address = rig.forward(GATEWAY, 2379)
         store.wait_for(lambda: answers(f"http://{address}/health"), "the store")
         written = connect([f"http://{address}"])
         for entry in (
@@ -53,7 +53,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
         host.write("/etc/default/vulcand", f"VULCAND_ENDPOINTS={STORE}\nVULCAND_WORKERS=2\n")
         host.run("systemctl", "start", "vulcand.socket")
         host.run("systemctl", "start", "--no-block", "vulcand.service")
-        wait_until(lambda: answers(f"http://{rig.dial(host.address, 80)}/"), "it serves", WAIT_S)
+        wait_until(lambda: answers(f"http://{rig.forward(host.address, 80)}/"), "it serves", WAIT_S)
         # A reload during the start of a unit only becomes a part of that start.
         wait_until(lambda: is_active(host), "it is started", WAIT_S)
         yield rig
@@ -76,7 +76,7 @@ def replaced(host: Host, before: int) -> bool:
 def test_a_reload_and_a_restart_refuse_no_connection(rig: Rig):
     host = rig["h1"]
     asking = subprocess.Popen(
-        rig.beside(sys.executable, "-m", "tests.vulcan.request_loop", host.address),
+        rig.on_network(sys.executable, "-m", "tests.vulcan.request_loop", host.address),
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

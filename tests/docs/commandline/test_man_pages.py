@@ -1,4 +1,4 @@
-"""The man pages and completions in share/ say what the code says, and the man pages are valid."""
+"""The man pages and completions in share/ are up to date, and the man pages are valid."""
 
 import os
 import re
@@ -11,20 +11,20 @@ from rig.processes import require
 from tests.docs.commandline import generate
 from tests.docs.programs import programs
 
-REMEDY = "share/ is not what the code says: run `make reference`"
+REMEDY = "share/ is out of date: run `make reference`"
 PAGES = sorted((generate.SHARE / "man").glob("man?/*"))
 SECTIONS = ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "ENVIRONMENT", "EXIT STATUS", "SEE ALSO"]
 
 
-def test_the_generated_files_are_what_the_code_says() -> None:
-    made = generate.files()
-    kept = {
+def test_the_generated_files_are_up_to_date() -> None:
+    generated = generate.files()
+    written = {
         path.relative_to(generate.SHARE): path.read_text()
         for path in generate.SHARE.rglob("*")
         if path.is_file()
     }
-    assert kept.keys() == made.keys(), REMEDY
-    assert [path for path in made if made[path] != kept[path]] == [], REMEDY
+    assert written.keys() == generated.keys(), REMEDY
+    assert [path for path in generated if generated[path] != written[path]] == [], REMEDY
 
 
 def test_every_program_has_a_page() -> None:

@@ -1,7 +1,7 @@
-"""From this machine's loopback to the network of a rig's hosts.
+"""Forward ports from this machine's loopback to the network of a rig's hosts.
 
-A socket belongs to the network its creator stood in. One thread stands in the rig's network and
-makes the sockets that connect; the bytes are moved by whoever has both ends.
+A socket belongs to the network namespace of the thread that creates it. One thread is in the rig's
+namespace and connects; threads outside of it copy the bytes.
 """
 
 import contextlib
@@ -14,32 +14,32 @@ from pathlib import Path
 
 CLONE_NEWNET = 0x40000000
 CHUNK_BYTES = 65536
-# As long as a connection attempt to a host may hang, for example one that is unplugged.
+# A connection attempt to an unplugged host would hang.
 CONNECT_S = 5.0
 
-_Asked = tuple[tuple[str, int], "queue.SimpleQueue[socket.socket | OSError]"]
+_Request = tuple[tuple[str, int], "queue.SimpleQueue[socket.socket | OSError]"]
 
 
-class Dial:
+class PortForwarder:
     """Forwards loopback ports into one network namespace."""
 
     def __init__(self, namespace: Path) -> None:
         self._namespace = os.open(namespace, os.O_RDONLY)
-        self._asked: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._open: set[socket.socket] = set()
         self._thread = threading.Thread(target=self._connect, daemon=True)
         self._thread.start()
 
     def forward(self, address: str, port: int) -> str:
         """Return HOST:PORT on loopback that leads to `address` and `port`."""
-        door = socket.create_server(("127.0.0.1", 0))
-        self._open.add(door)
-        threading.Thread(target=self._serve, args=(door, (address, port)), daemon=True).start()
-        return f"127.0.0.1:{door.getsockname()[1]}"
+        listener = socket.create_server(("127.0.0.1", 0))
+        self._open.add(listener)
+        threading.Thread(target=self._serve, args=(listener, (address, port)), daemon=True).start()
+        return f"127.0.0.1:{listener.getsockname()[1]}"
 
     def close(self) -> None:
         """Close every port and connection."""
-        self._asked.put(None)
+        self._requests.put(None)
         self._thread.join()
         for one in list(self._open):
             self._drop(one)
@@ -49,14 +49,14 @@ class Dial:
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.setns(self._namespace, CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), "setns")
-        while (asked := self._asked.get()) is not None:
-            target, answer = asked
-            threading.Thread(target=_dialled, args=(target, answer), daemon=True).start()
+        while (request := self._requests.get()) is not None:
+            target, answer = request
+            threading.Thread(target=_connect_to, args=(target, answer), daemon=True).start()
 
-    def _serve(self, door: socket.socket, target: tuple[str, int]) -> None:
+    def _serve(self, listener: socket.socket, target: tuple[str, int]) -> None:
         while True:
             try:
-                near, _ = door.accept()
+                near, _ = listener.accept()
             except OSError:  # closed
                 return
             self._open.add(near)
@@ -64,7 +64,7 @@ class Dial:
 
     def _join(self, near: socket.socket, target: tuple[str, int]) -> None:
         answer: queue.SimpleQueue[socket.socket | OSError] = queue.SimpleQueue()
-        self._asked.put((target, answer))
+        self._requests.put((target, answer))
         far = answer.get()
         if isinstance(far, OSError):
             self._drop(near)
@@ -84,8 +84,10 @@ class Dial:
         one.close()
 
 
-def _dialled(target: tuple[str, int], answer: "queue.SimpleQueue[socket.socket | OSError]") -> None:
-    """Connect; a thread inherits the network of the thread that made it."""
+def _connect_to(
+    target: tuple[str, int], answer: "queue.SimpleQueue[socket.socket | OSError]"
+) -> None:
+    """Connect. A thread inherits the network namespace of the thread that started it."""
     try:
         far = socket.create_connection(target, timeout=CONNECT_S)
     except OSError as error:
@@ -96,7 +98,7 @@ def _dialled(target: tuple[str, int], answer: "queue.SimpleQueue[socket.socket |
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # either end may go at any time
+    with contextlib.suppress(OSError):  # either end may close at any time
         while data := source.recv(CHUNK_BYTES):
             sink.sendall(data)
     with contextlib.suppress(OSError):

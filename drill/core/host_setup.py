@@ -83,7 +83,7 @@ def placed(names: list[str]) -> dict[str, str]:
         "nginx.conf": "/etc/nginx/nginx.conf",
         "nginx.toml": "/etc/confd/conf.d/nginx.toml",
         "nginx.conf.j2": "/etc/confd/templates/nginx.conf.j2",
-        "50-host_setup.preset": "/etc/systemd/system-preset/50-host_setup.preset",
+        "50-site.preset": "/etc/systemd/system-preset/50-site.preset",
     }
     return {name: places.get(PurePosixPath(name).name, f"/etc/jobs/{name}") for name in names}
 

@@ -31,4 +31,5 @@ def test_every_file_has_its_own_path_on_a_host() -> None:
     files = [path.name for path in FILES.rglob("*") if path.is_file()]
     places = placed(files)
     assert len(set(places.values())) == len(files)
+    assert places["50-site.preset"].startswith("/etc/systemd/system-preset/")
     assert places["com.example.webapp.service"] == "/etc/jobs/com.example.webapp.service"

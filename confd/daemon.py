@@ -28,8 +28,8 @@ from daemonkit.observe.status_page import Probe, StatusPage
 from daemonkit.process import lifecycle
 from daemonkit.process.lifecycle import Lifecycle
 
-# The daemon is ready after this time even without its first pass: a host must be able to boot
-# while the store is away and no keys are cached.
+# The daemon is ready after this time even without its first pass: a host must be able to boot while
+# the store is down and no keys are cached.
 FIRST_PASS_S = 10.0
 # The part of the drain time that is kept for ending a command: its grace period and a little.
 CANCEL_S = 3.0

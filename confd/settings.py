@@ -15,7 +15,7 @@ EXIT_CHANGES = 4
 
 @dataclass(frozen=True, slots=True)
 class ApplyOptions:
-    """How resources are processed: which steps are left out, and the commands' time-outs."""
+    """How resources are processed: the steps to skip, and the time-outs of commands."""
 
     noop: bool = False
     sync_only: bool = False
@@ -26,7 +26,7 @@ class ApplyOptions:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the configuration is, and how it is carried out.
+    """Where the configuration is, and how its resources are processed.
 
     `interval_s` 0 turns off periodic passes. Without `watch`, only a pass renders. `wait` is the
     shortest and the longest wait of resources that set none. A later source of keys overrides

@@ -48,7 +48,7 @@ def parse_labels(given: Sequence[str]) -> dict[str, str]:
 
 
 def _check_grace(seconds: float) -> float:
-    """Refuse a grace that an exclusive unit on a host that is cut off could outlive."""
+    """Refuse a grace shorter than an exclusive unit may run on a partitioned host."""
     from fleet.core.instances.instance_unit import GRACE_MIN_S
 
     if seconds < GRACE_MIN_S:

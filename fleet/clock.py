@@ -1,4 +1,4 @@
-"""The time of day, as records in the store have it."""
+"""The current time, in the format of the records in the store."""
 
 import time
 

@@ -37,15 +37,15 @@ class Role(Protocol):
 
     @property
     def is_ready(self) -> bool:
-        """Whether it does its work."""
+        """Whether the role is ready."""
         ...
 
     def state(self) -> object:
-        """Return its state, for /debug/state."""
+        """Return the state of the role, for /debug/state."""
         ...
 
     def samples(self) -> Iterator[Sample]:
-        """Yield its metrics."""
+        """Yield the metrics of the role."""
         ...
 
 

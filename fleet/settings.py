@@ -1,4 +1,4 @@
-"""The options of fleetd as one value, and what its two roles take of them."""
+"""The options of fleetd as one value, and the settings of its two roles."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 ENDPOINTS = "http://127.0.0.1:2379"
 STATE_DIR = Path("/var/lib/fleet")
-# A host's status key lives this long without its agent; the scheduler's lease half of it.
+# The TTL of a host's status key. The TTL of the scheduler's lease is half of it.
 AGENT_TTL_S, AGENT_TTL_MIN_S, AGENT_TTL_MAX_S = 30, 5, 3600
 GRACE_S = 60.0
 LEASE_S = 15
@@ -46,7 +46,7 @@ class StoreSettings:
 
 @dataclass(frozen=True, slots=True)
 class FleetdSettings:
-    """What the options of fleetd say."""
+    """The options of fleetd."""
 
     store: StoreSettings
     has_agent: bool

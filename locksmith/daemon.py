@@ -82,7 +82,7 @@ class LocksmithDaemon:
         )
 
     async def drain(self) -> None:
-        """Stop. The heartbeat stays until it expires: a restart is not an absence."""
+        """Stop. The heartbeat stays until it expires: a restarting host is not a lost one."""
         self._stopping.set()
         self._required.stop()
         await asyncio.to_thread(self._mirror.stop)
@@ -93,7 +93,7 @@ class LocksmithDaemon:
         self._required.check_sentinels()
 
     def _deliver(self, changes: Changes) -> None:
-        """Take changes in the mirror's thread."""
+        """Receive changes in the mirror's thread."""
         self._loop.call_soon_threadsafe(self._apply, changes)
 
     def _apply(self, changes: Changes) -> None:
@@ -133,7 +133,7 @@ class LocksmithDaemon:
         return proven and not held and not now.corrupt and not busy
 
     async def _delete_stale_record(self) -> None:
-        """Delete the record of a slot that somebody took away from this host."""
+        """Delete the record of a slot that was taken away from this host."""
         try:
             if await asyncio.to_thread(self._client.delete_stale_record, self._host):
                 _log.info("record-deleted", machine_id=self._host.machine_id)

@@ -1,4 +1,4 @@
-"""The daemon: it follows the store, feeds the workers, and shows the status page."""
+"""The daemon: it follows the store, sends changes to the workers, and serves the status page."""
 
 import asyncio
 import secrets
@@ -26,7 +26,8 @@ from skydns.core.zone.service import InvalidKey, read
 from skydns.io.listeners import open_sockets
 from skydns.settings import Settings
 
-# A reconnect takes less. Short TTLs make every client ask more often, so they must be worth it.
+# A reconnect takes less. Short TTLs make every client ask more often, so a short outage must not
+# cause them.
 STORE_DOWN_AFTER_S = 10.0
 STORE_CHECK_S = 1.0
 # The status page shows more of them.
@@ -52,7 +53,7 @@ def run(settings: Settings, *, drain_s: float) -> int:
 
 
 class DnsDaemon:
-    """Feeds worker processes with the keys below the prefix."""
+    """Sends the keys below the prefix to worker processes."""
 
     def __init__(
         self, settings: Settings, store: Store, sockets: Mapping[str, socket.socket]
@@ -94,7 +95,7 @@ class DnsDaemon:
         )
 
     async def start(self, life: Lifecycle) -> None:
-        """Answer from now on: from the snapshot, from the store, or with SERVFAIL until then."""
+        """Start to answer: from the snapshot, from the store, or with SERVFAIL until then."""
         self._loop = asyncio.get_running_loop()
         self._mirror.start()
         await self._workers.start(life)
@@ -103,7 +104,7 @@ class DnsDaemon:
         _log.info("serving", sockets=" ".join(self._sockets))
 
     async def drain(self) -> None:
-        """Say that clients should ask others, answer until they do, and release the store."""
+        """Tell clients to use other servers, answer until they do, and release the store."""
         self._draining = True
         await asyncio.sleep(self._lame_duck_s)
         await self._workers.drain()
@@ -111,10 +112,10 @@ class DnsDaemon:
         await asyncio.to_thread(self._mirror.stop)
 
     def reload(self) -> None:
-        """Do nothing: what can change while the daemon runs is in keys."""
+        """Do nothing: the settings that can change while the daemon runs are in keys."""
 
     def _deliver(self, changes: Changes) -> None:
-        """Take changes on the mirror's thread, where reading many keys delays nobody."""
+        """Receive changes on the mirror's thread, where parsing many keys delays no answer."""
         prefix = self._flags.prefix
         leaves = (read(e, prefix) for e in changes.entries if not is_config(e.key, prefix))
         invalid = {leaf.key: leaf for leaf in leaves if isinstance(leaf, InvalidKey)}
@@ -154,7 +155,7 @@ class DnsDaemon:
         return config
 
     def _without_self(self, config: Config) -> Config:
-        """Leave out nameservers that are this server, which would forward to itself for ever."""
+        """Leave out nameservers that are this server: it would forward to itself forever."""
         others = tuple(each for each in config.nameservers if not self._is_self(each))
         if len(others) < len(config.nameservers):
             _log.error("nameserver-is-self", left=len(others))

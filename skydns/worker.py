@@ -44,13 +44,13 @@ class DnsWorker:
 
     @property
     def responder(self) -> Responder:
-        """What answers. There is none before `start`."""
+        """The responder. There is none before `start`."""
         assert self._responder is not None
         return self._responder
 
     @property
     def upstream(self) -> UpstreamClient:
-        """What asks other servers. There is none before `start`."""
+        """The client of other servers. There is none before `start`."""
         assert self._upstream is not None
         return self._upstream
 
@@ -93,14 +93,14 @@ class DnsWorker:
             self.responder.apply(update.changes)
 
     def samples(self) -> Iterable[Sample]:
-        """Count what was asked and answered."""
+        """Return the metrics of this worker."""
         yield from worker_metrics.responder_samples(self.responder)
         yield from worker_metrics.server_samples(self._udp, self._tcp)
         yield from worker_metrics.upstream_samples(self.upstream)
         yield from worker_metrics.top_samples(self._questions, self._clients)
 
     async def drain(self) -> None:
-        """Answer what has arrived."""
+        """Answer the queries that have arrived, and stop."""
         for udp in self._udp:
             udp.stop()
         await self.upstream.stop()
@@ -109,8 +109,8 @@ class DnsWorker:
         await asyncio.gather(*(tcp.stop() for tcp in self._tcp))
 
     def _load(self, changes: Changes) -> None:
-        # The objects of a zone stay. To collect garbage while they are made, or ever again among
-        # them, costs pauses and finds nothing.
+        # The objects of a zone stay. Garbage collection among them, now or later, would only cost
+        # pauses.
         gc.disable()
         self.responder.apply(changes)
         if self._hidden_keys is not None:
@@ -142,7 +142,7 @@ class DnsWorker:
                 await asyncio.sleep(TICK_S)
                 continue
             break
-        # A store of the other kind has other endpoints, and then the daemon is started anew.
+        # A store of the other kind has other endpoints, so the daemon must be restarted for it.
         if shows_all:
             self.responder.hidden = None
         else:

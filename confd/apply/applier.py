@@ -50,7 +50,7 @@ class Applier:
     ledger: ReloadLedger
 
     def write(self, unit: Unit, keys: KeySet) -> dict[str, Result]:
-        """Do everything but the reloads; return the results by resource name."""
+        """Write the files without the reloads; return the results by resource name."""
         candidates = [
             prepare(self.renderer, resource, keys, self.state.outputs(resource.name))
             for resource in unit
@@ -155,7 +155,7 @@ class Applier:
                 for file in each.changed:
                     self.state.owe_reload(file.dest)
                 if each.stale:
-                    # The file goes, but its reload stays owed, under the dest of all items.
+                    # The file is removed, but its reload stays owed, under the dest of all items.
                     self.state.owe_reload(each.resource.dest)
 
     def _clear(self, file: CandidateFile) -> None:
@@ -191,7 +191,7 @@ def _failure(candidate: Candidate) -> tuple[Outcome, str]:
 
 
 def os_reason(error: OSError) -> str:
-    """Return what the system says, with the path."""
+    """Return the system's reason, with the path."""
     if error.strerror is None:
         return str(error)
     place = f"{error.filename}: " if error.filename else ""

@@ -66,7 +66,7 @@ class Engine:
         return self._reloader.reload(units, results, go_on)
 
     def is_reload_owed(self, resource: TemplateResource) -> bool:
-        """Say whether the resource's reload has yet to succeed."""
+        """Return whether the resource's reload has yet to succeed."""
         return self._reloader.is_owed(resource)
 
     def next_reload_due_s(self, unit: Unit) -> float | None:
@@ -78,7 +78,7 @@ class Engine:
         self._ledger.release_all()
 
     def reload_templates(self, resources: Iterable[TemplateResource]) -> None:
-        """Read changed templates again, unless one that a resource names is malformed.
+        """Read changed templates again, unless a template of a resource is malformed.
 
         Raises RenderError; the earlier templates stay in force.
         """

@@ -50,7 +50,7 @@ def read_state(dest: Path) -> FileState | None:
 
 
 def resolved(dest: Path, placement: Placement) -> Path:
-    """Return the path to write: where a link leads if links are followed, else `dest`."""
+    """Return the path to write: the target of a link if links are followed, else `dest`."""
     return dest.resolve() if placement.follow_symlinks and dest.is_symlink() else dest
 
 
@@ -125,7 +125,7 @@ def kept_path(dest: Path) -> Path:
 
 
 def sweep(dests: Iterable[Path]) -> int:
-    """Remove what killed runs left staged for these destinations; return the number of files.
+    """Remove the staged files that killed runs left for these destinations; return their number.
 
     A directory that cannot be read is skipped: a later write there will report the error.
     """
@@ -143,7 +143,7 @@ def sweep(dests: Iterable[Path]) -> int:
 
 
 def _staged_start(dest: Path) -> str:
-    # A hash, so that the name is never too long where the name of the destination is not.
+    # A hash, so that the name is never longer than the system allows.
     return f".confd-{hashlib.sha256(os.fsencode(dest)).hexdigest()[:12]}-"
 
 

@@ -22,7 +22,7 @@ from coordinator.client.core.view import Changes
 def run(
     settings: Settings, resources: Iterable[TemplateResource], store: Store, state: StateDir
 ) -> bool:
-    """Process each resource once; say whether all succeeded. Raises StoreError."""
+    """Process each resource once; return whether all succeeded. Raises StoreError."""
     units = group_units(resources)
     keys = read_keys(settings, [each for unit in units.values() for each in unit], store)
     if not settings.options.noop:

@@ -34,7 +34,8 @@ from coordinator.client.core.store_protocol import Store
 from coordinator.client.core.view import Changes
 from daemonkit.observe import logs
 
-# How many messages are taken before rendering goes on; the others wait for the next round.
+# The number of messages that are taken before rendering continues; the others wait for the next
+# round.
 BATCH_MAX = 1000
 # An editor or a package manager writes several files; one pass serves all of them.
 EDIT_QUIET_S = 0.2
@@ -70,7 +71,7 @@ Message = KeysDelivered | PassRequested | ConfigEdited | StopRequested
 
 
 class Processor:
-    """Owns the keys and decides what is rendered when; only its own thread touches them.
+    """Owns the keys and decides what is rendered and when; only its own thread changes them.
 
     Other threads may read the public attributes: each is replaced whole, or a counter.
     """
@@ -136,7 +137,7 @@ class Processor:
         self._inbox.put(StopRequested())
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the thread to end; say whether it did."""
+        """Wait for the thread to end; return whether it did."""
         if self._thread is None:
             return True
         self._thread.join(timeout_s)

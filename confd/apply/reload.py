@@ -1,8 +1,8 @@
 """Runs the reloads that are owed, and restores the earlier files when one fails.
 
-Each different command runs once, for all files that it is owed for. When it fails and there were
-files before, those come back, the command runs again with them, and the texts are quarantined:
-they are not written again until they change or a pass asks for them.
+Each different command runs once, for all files that it is owed for. When it fails and earlier files
+exist, they are restored, the command runs again with them, and the new texts are quarantined: they
+are not written again until they change or a pass asks for them.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -65,7 +65,7 @@ class Reloader:
         return self.ledger.next_due_s(map(self.destinations, unit), self.state.is_reload_owed)
 
     def is_owed(self, resource: TemplateResource) -> bool:
-        """Say whether the resource's reload has yet to succeed."""
+        """Return whether the resource's reload has yet to succeed."""
         dests = (resource.dest, *self.state.outputs(resource.name))
         return resource.reload is not None and any(map(self.state.is_reload_owed, dests))
 

@@ -1,4 +1,4 @@
-"""Renders every resource once and writes nothing, for the commands that show what confd sees."""
+"""Renders every resource once and writes nothing, for the commands that only show something."""
 
 import os
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ class StoreOptions:
 
 
 def settings_of(confdir: Path, prefix: str, source: str, state_dir: Path | None) -> Settings:
-    """Return the settings of a command that only looks."""
+    """Return the settings of a command that changes nothing."""
     return Settings(
         confdir=confdir.absolute(),
         options=ApplyOptions(noop=True),

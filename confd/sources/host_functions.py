@@ -11,7 +11,7 @@ from pathlib import Path
 from confd.core.templates import functions
 from confd.core.templates.functions import Function, FunctionError
 
-# For one question to a resolver, because rendering waits for the answer.
+# The time for one query to a resolver, because rendering waits for the answer.
 DNS_TIMEOUT_S = 3.0
 _RESOLV_CONF = Path("/etc/resolv.conf")
 _DNS_PORT = 53
@@ -112,7 +112,7 @@ def _of_interface(name: str, family: socket.AddressFamily) -> str:
 
 
 def file_exists(path: str) -> bool:
-    """Say whether a path exists."""
+    """Return whether a path exists."""
     return Path(path).exists() if path and "\0" not in path else False
 
 

@@ -68,7 +68,7 @@ class StoreWatcher:
             mirror.stop()
 
     def is_synced(self, root: str) -> bool:
-        """Say whether the root's keys are known well enough to render from."""
+        """Return whether the root's keys are current enough to render from."""
         return root not in self._usable_at_s
 
     def received(self, root: str, now_s: float) -> None:
@@ -82,8 +82,8 @@ class StoreWatcher:
         fresh = {root for root in received if not self._mirrors[root].status().from_cache}
         found = []
         for root, usable_at_s in received.items():
-            # A mirror calls itself fresh just before it delivers what changed since the cache,
-            # so only a root that was fresh at the previous check has been delivered.
+            # A mirror is marked fresh just before it delivers the changes since the cache. So only
+            # a root that was fresh at the previous check has been delivered.
             if root in fresh & self._fresh or now_s >= usable_at_s:
                 del self._usable_at_s[root]
                 _log.info("keys-known", root=root or "/", cached=root not in fresh)
@@ -108,5 +108,5 @@ class StoreWatcher:
 
 
 def needs(resource: TemplateResource, root: str) -> bool:
-    """Say whether a resource reads keys below a root."""
+    """Return whether a resource reads keys below a root."""
     return any(inside(subtree, root) for subtree in resource.scope.subtrees)

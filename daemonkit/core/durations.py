@@ -1,7 +1,7 @@
 """Durations as people write them: `250ms`, `30s`, `1h30m`, `1.5s`, `7d`.
 
-The grammar is that of Go's time.ParseDuration without a sign, and two units of systemd.time(7)
-beside Go's: `min` and `d`.
+The grammar is that of Go's time.ParseDuration without a sign, with two more units from
+systemd.time(7): `min` and `d`.
 """
 
 import re

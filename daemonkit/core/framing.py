@@ -18,18 +18,18 @@ STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in 
 Fields = tuple[tuple[bytes, bytes], ...]
 _Head = TypeVar("_Head", "RequestHead", "ResponseHead")
 
-# Of one chunk-size line. 16 hex digits reach 2^64; extensions are skipped.
+# The limit of one chunk-size line. 16 hex digits reach 2^64; extensions are skipped.
 CHUNK_LINE_BYTES_MAX = 256
-# Of chunk extensions beyond the data of their chunks. Signatures of chunks are fine, but a body
-# made of extensions is endless work that no limit of the body's size stops.
+# The limit of chunk extensions beyond the data of their chunks. Signatures of chunks are fine, but
+# a body of extensions alone would be endless work that no limit of the body's size stops.
 EXTENSION_BYTES_MAX = 16 * 1024
 TRAILER_BYTES_MAX = 8192
 FIELDS_MAX = 100
 # Clients repeat their heads byte for byte on one connection, so parsed heads are cached.
 MEMO_HEADS_MAX = 1024
 MEMO_HEAD_BYTES_MAX = 1024
-# How many heads are recognised as seen before: four times as many as are cached, 8 bytes each.
-MEMO_MET = 4096
+# The number of heads that are recognised as seen before: four times the cache, 8 bytes each.
+SEEN_ONCE_MAX = 4096
 
 _REQUEST_LINE = re.compile(
     rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}) ([^\x00-\x20\x7f]+) HTTP/1\.([01])", re.ASCII
@@ -62,7 +62,7 @@ class RequestHead(msgspec.Struct, frozen=True, eq=False):
     fields: dict[bytes, bytes]  # lower-case names; repeated fields joined by ", " (RFC 9110, 5.3)
     keep_alive: bool
     chunked: bool
-    length: int  # of the body; 0 without one, meaningless when chunked
+    length: int  # of the body: 0 without a body, meaningless when chunked
     expects_continue: bool
     memo: dict[str, object] = msgspec.field(default_factory=dict)
     """A cache for results of pure functions of this head."""
@@ -94,7 +94,7 @@ def parse_response_head(head: bytes) -> ResponseHead:
 
 _REQUESTS: dict[bytes, RequestHead] = {}
 _RESPONSES: dict[bytes, ResponseHead] = {}
-_met = [0] * MEMO_MET  # hashes of heads that came once, each at its place
+_seen_once = [0] * SEEN_ONCE_MAX  # hashes of heads that came once
 
 
 def _remember(memo: dict[bytes, _Head], head: bytes, parse: Callable[[bytes], _Head]) -> _Head:
@@ -108,9 +108,9 @@ def _remember(memo: dict[bytes, _Head], head: bytes, parse: Callable[[bytes], _H
         parsed = parse(head)
         if len(head) <= MEMO_HEAD_BYTES_MAX:
             hashed = hash(head)
-            place = hashed % MEMO_MET
-            if _met[place] != hashed:
-                _met[place] = hashed
+            place = hashed % SEEN_ONCE_MAX
+            if _seen_once[place] != hashed:
+                _seen_once[place] = hashed
                 return parsed
             if len(memo) >= MEMO_HEADS_MAX:
                 memo.clear()
@@ -359,14 +359,14 @@ Body = LengthBody | ChunkedBody | CloseBody
 
 
 def request_body(head: RequestHead) -> LengthBody | ChunkedBody | None:
-    """Return what frames the request's body; None without one (RFC 9112, 6.3)."""
+    """Return the framing of the request's body, or None without a body (RFC 9112, 6.3)."""
     if head.chunked:
         return ChunkedBody()
     return LengthBody(head.length) if head.length else None
 
 
 def response_body(head: ResponseHead, method: bytes) -> Body | None:
-    """Return what frames the response's body to a `method` request; None without one."""
+    """Return the framing of the body of a response to `method`, or None without a body."""
     if method == b"HEAD" or head.status in {204, 304} or head.status < 200:
         return None
     if head.chunked:

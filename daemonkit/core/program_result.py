@@ -1,4 +1,4 @@
-"""How a program ended, and how to say so in one line."""
+"""How a program ended, also as one line of text."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,7 +7,7 @@ _LINE_CHARACTERS_MAX = 200
 
 
 class Cause(Enum):
-    """Why a program is not running any more."""
+    """Why a program ended."""
 
     EXITED = "exited"
     TIMED_OUT = "timed out"
@@ -16,7 +16,7 @@ class Cause(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ProgramResult:
-    """A program's end.
+    """How a program ended.
 
     `code` is its exit code, or the negative number of the signal that killed it. `tail` is the
     last part of its standard output and error.

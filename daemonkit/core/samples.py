@@ -23,7 +23,7 @@ class Sample(msgspec.Struct, frozen=True):
     labels: dict[str, str] = {}
 
     def __post_init__(self) -> None:
-        # Python takes True for a number; the decoder of a worker's samples does not.
+        # Python accepts True as a number; the decoder of a worker's samples does not.
         if isinstance(self.value, bool):
             msgspec.structs.force_setattr(self, "value", float(self.value))
 

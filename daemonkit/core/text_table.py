@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 def lines(rows: Iterable[Sequence[str]]) -> list[str]:
     """Return one line for each row, its cells padded to the width of their column.
 
-    All rows have the same number of cells; the first one is often the head. Two spaces separate
+    All rows have the same number of cells; the first row is often the head. Two spaces separate
     columns and no line ends in a space.
     """
     cells = [tuple(row) for row in rows]
@@ -18,5 +18,5 @@ def lines(rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def show(rows: Iterable[Sequence[str]]) -> str:
-    """Return the lines as one text; nothing for no rows."""
+    """Return the lines as one text, empty without rows."""
     return "".join(f"{line}\n" for line in lines(rows))

@@ -4,8 +4,8 @@ The new content is staged in a second file in the same directory and then rename
 has its owner and mode before its first byte, so that no content is ever readable under the wrong
 ones. A process that is killed between two steps leaves at most a staged file behind.
 
-The owner and mode are given, whatever the umask says. All errors are the OSError of the system
-call, which names the path.
+The caller gives the owner and mode; the umask does not matter. All errors are the OSError of the
+system call, which names the path.
 """
 
 import os
@@ -20,7 +20,7 @@ _STAGED_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOE
 def write(path: Path, content: bytes, *, mode: int = PRIVATE_MODE, durable: bool = True) -> None:
     """Replace a file. With `durable` it also survives a power cut from when this returns.
 
-    One process at a time may write a path: what one that was killed has staged is replaced.
+    Only one process at a time may write a path: a staged file that another one left is replaced.
     """
     staged = path.with_name(f".{path.name}.staged")
     staged.unlink(missing_ok=True)
@@ -58,7 +58,7 @@ def stage(
 def fill(
     descriptor: int, content: bytes, *, mode: int, owner: tuple[int, int] | None = None
 ) -> None:
-    """Give an open file its owner and mode, then the content from where it stands."""
+    """Give an open file its owner and mode, then write the content at its position."""
     if owner is not None:
         found = os.fstat(descriptor)
         if (found.st_uid, found.st_gid) != owner:
@@ -87,7 +87,7 @@ def remove(path: Path) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Make what was created, renamed and removed in a directory survive a power cut."""
+    """Make the changes of a directory (created, renamed and removed files) survive a power cut."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

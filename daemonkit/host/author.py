@@ -1,4 +1,4 @@
-"""Who gives an order at a terminal, for the records of who changed what."""
+"""The author of a command at a terminal, for records of changes."""
 
 import getpass
 import os

@@ -1,4 +1,4 @@
-"""Calls and signals on a D-Bus bus, by way of dbus-fast."""
+"""Calls and signals on a D-Bus bus, with dbus-fast."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -12,7 +12,7 @@ from dbus_fast.errors import DBusError
 
 CALL_S = 30.0
 _PROPERTIES = "org.freedesktop.DBus.Properties"
-# What a bus answers when nobody owns the name, or its program cannot be started.
+# The errors of a bus when a name has no owner, or its program cannot be started.
 _NO_OWNER = (
     "org.freedesktop.DBus.Error.ServiceUnknown",
     "org.freedesktop.DBus.Error.NameHasNoOwner",
@@ -26,11 +26,11 @@ class BusError(OSError):
 
 
 class BusUnavailable(BusError):  # noqa: N818 - a fact about the host
-    """There is no bus, it does not answer, or nobody on it owns the name."""
+    """There is no bus, it does not answer, or the name has no owner."""
 
 
 class BusRefused(BusError):  # noqa: N818 - a clean "no"
-    """Whoever owns the name answered with an error."""
+    """The owner of the name answered with an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class BusConnection:
 
     @property
     def connected(self) -> bool:
-        """Whether the connection stands."""
+        """Whether the connection is open."""
         return self._bus is not None and self._bus.connected
 
     async def open(self) -> None:
@@ -85,7 +85,7 @@ class BusConnection:
         bus.add_message_handler(self._dispatch)
 
     async def call(self, target: Target, member: str, signature: str = "", *body: Any) -> list[Any]:
-        """Call a method and return what it answers. Raises BusUnavailable or BusRefused."""
+        """Call a method and return its result. Raises BusUnavailable or BusRefused."""
         message = Message(
             destination=target.name,
             path=target.path,
@@ -133,7 +133,7 @@ class BusConnection:
         self._handlers.append(handler)
 
     async def wait_closed(self) -> None:
-        """Return when the bus is gone."""
+        """Wait until the bus has closed the connection."""
         assert self._bus is not None
         await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 MACHINE_ID = Path("/etc/machine-id")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-# What the file holds before the first boot has chosen an id.
+# The content of the file before the first boot has chosen an id.
 _UNSET = "uninitialized"
 
 

@@ -21,7 +21,7 @@ class State(Enum):
     HEAD = auto()  # part of a head has arrived
     BODY = auto()  # a buffered body is arriving
     ANSWER = auto()  # the application has the request
-    TUNNEL = auto()  # no HTTP any more; the application bounds its time
+    TUNNEL = auto()  # no longer HTTP; the application limits its time
     LINGER = auto()  # the last answer is written; more input is thrown away
     CLOSED = auto()
 
@@ -109,14 +109,14 @@ class ClientSocket(asyncio.Protocol):
             self._transport.abort()
 
     def reset(self) -> None:
-        """Reset, so that an unfinished answer does not look complete even if close would end it."""
+        """Reset, so that an unfinished answer looks incomplete, even if a close ends its body."""
         if self._transport is not None and self._state is not CLOSED:
             sock = self._transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._transport.abort()
 
     def end_writing(self) -> None:
-        """End our side once everything is out; TLS knows no half-closed connection."""
+        """End our side once everything is sent; TLS has no half-closed connections."""
         assert self._transport is not None
         if self._transport.can_write_eof():
             self._transport.write_eof()
@@ -124,13 +124,13 @@ class ClientSocket(asyncio.Protocol):
             self._transport.close()
 
     def close(self) -> None:
-        """Close once everything is out."""
+        """Close once everything is sent."""
         assert self._transport is not None
         self._enter(LINGER)
         self._transport.close()
 
     def _takes_nothing(self, now: float) -> bool:
-        """Whether the client has not read one byte of its answer for too long."""
+        """Return whether the client has read no byte of its answer for too long."""
         assert self._transport is not None
         pending_bytes = self._transport.get_write_buffer_size()
         taken_bytes = self._written_bytes - pending_bytes

@@ -1,4 +1,4 @@
-"""One client's connection: requests, answers, and a bound on each wait.
+"""One client's connection: requests, answers, and a limit for each wait.
 
 A connection has one exchange at a time.
 """
@@ -8,7 +8,7 @@ from daemonkit.http.client_socket import ANSWER, CLOSED, IDLE, LINGER, TUNNEL, L
 from daemonkit.http.exchange import Exchange, Tunnel
 from daemonkit.http.request_reader import RequestReader
 
-# How much a client may send ahead of its answer before its socket is no longer read.
+# The bytes of pipelined requests that are buffered before the socket is no longer read.
 AHEAD_BYTES_MAX = 64 * 1024
 # While the server drains, a new connection may still have a request on its way.
 FRESH_S = 1.0
@@ -88,7 +88,7 @@ class Connection(RequestReader):
         self.server.application(exchange)
 
     def persistence(self, head: RequestHead) -> bytes:
-        """Return the Connection field of an answer, and remember whether it announces the end."""
+        """Return the Connection field of an answer; note if it says that the connection ends."""
         if self._body is not None and not self.server.buffered:
             self.close_after = True  # the rest of the body would be read as the next request
         if self._half_closed and not self._buffer:
@@ -124,7 +124,7 @@ class Connection(RequestReader):
         self.close()
 
     def resume(self) -> None:
-        # What follows the body is read only as far as it fits.
+        # The bytes after the body are read only as far as they fit.
         if len(self._buffer) <= AHEAD_BYTES_MAX:
             self.read_on()
 

@@ -29,13 +29,13 @@ class Tunnel(Protocol):
 
 
 class Dated(Protocol):
-    """Knows the time, as the complete line of a Date field."""
+    """Returns the time as the complete line of a Date field."""
 
     date: bytes
 
 
 class ClientConnection(Protocol):
-    """What an exchange asks of the connection it happens on."""
+    """What an exchange needs of its connection."""
 
     peer: tuple[str, int]
     secure: bool
@@ -68,7 +68,7 @@ class ClientConnection(Protocol):
 
 
 class Exchange:
-    """One request and its answer. Heads that you pass end without the empty line."""
+    """One request and its answer. Pass heads without their final empty line."""
 
     __slots__ = (
         "_chunked",
@@ -92,8 +92,8 @@ class Exchange:
         # Called when the answer cannot end: the client went away or its body was malformed.
         self.lost: Callable[[], None] | None = None
         self.resumed: Callable[[], None] | None = None  # the client takes bytes again
-        # A client that half-closes may still wait for its answer. Where an answer may take for
-        # ever (a watch), a half-close counts as the end of the client.
+        # A client that half-closes may still wait for its answer. If an answer may never end (a
+        # watch), set this: a half-close then counts as the end of the client.
         self.ends_with_client = False
         self.trailers: Fields = ()  # of the request's body, once it has ended
         self.begun = False  # whether a byte of the answer has been written
@@ -124,7 +124,7 @@ class Exchange:
         self._connection.close_after = True
 
     def reply(self, head: bytes, body: bytes = b"", *, dated: bool = False) -> None:
-        """Answer at once: status line and fields, Content-Length among them, and the body.
+        """Answer at once: status line and fields, including Content-Length, and the body.
 
         `dated` says that the head has its own Date field.
         """
@@ -196,7 +196,7 @@ class Exchange:
             self._connection.write(head + b"\r\n")
 
     def switch(self, head: bytes, tunnel: Tunnel) -> None:
-        """Answer with 101 and leave HTTP: `tunnel` gets what the client sends from now on."""
+        """Answer with 101 and leave HTTP: `tunnel` gets all further bytes of the client."""
         connection = self._connection
         if connection.exchange is not self:
             return

@@ -1,4 +1,4 @@
-"""From a client's bytes to requests: heads and bodies, one request at a time.
+"""Parse a client's bytes into requests: heads and bodies, one request at a time.
 
 Pipelined requests wait in the buffer, so answers leave in order. A connection does not take the
 next request while an answer is unfinished, or while the client does not read its answers. Then the
@@ -25,7 +25,7 @@ _EMPTY_LINES = re.compile(rb"(?:\r\n)*")
 
 
 class RequestReader(ClientSocket):
-    """Takes requests from what a client sends, and refuses what must not be acted on."""
+    """Takes requests from a client's bytes, and refuses bad ones."""
 
     __slots__ = (
         "_body",
@@ -62,7 +62,7 @@ class RequestReader(ClientSocket):
             self.write(_CONTINUE)
 
     def _go_on(self) -> None:
-        """Take the next requests: those in the buffer, then those to come."""
+        """Take the next requests from the buffer, then from the socket."""
         if not self._parsing and (self._buffer or self._paused or self._half_closed):
             self._parse()
 

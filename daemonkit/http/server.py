@@ -35,9 +35,9 @@ __all__ = [
 ]
 
 SWEEP_S = 1.0
-# Connections that are being refused with an answer; more are cut off without one.
+# The number of connections that are refused with an answer; more are closed without one.
 REFUSED_MAX = 1000
-# How long a slow reader may take for its last answer over TLS; the sweep ends a stalled one sooner.
+# The time for a slow reader to get its last answer over TLS; the sweep closes a stalled one sooner.
 TLS_CLOSE_S = 3600.0
 # A client that disappeared, for example in a power cut, is noticed within two minutes, even if
 # nothing is written to it. A watch may be silent for days.
@@ -47,12 +47,12 @@ KEEPALIVE = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
 )
-# Turns of the event loop that accept and read what has already reached our sockets.
+# Iterations of the event loop that accept and read what has already reached our sockets.
 ARRIVED_TURNS = 2
 
 
 class Server:
-    """Accepts connections, and holds what they share."""
+    """Accepts connections, and has the state that they share."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class Server:
             await self._idle.wait()
 
     async def _emptied(self, seconds: float) -> bool:
-        """Wait at most this long until no connection is left; return whether none is."""
+        """Wait at most this long for all connections to end; return whether they have."""
         if not self.connections:
             return True
         self._idle.clear()
@@ -166,7 +166,7 @@ class Server:
             self._idle.set()
 
     def _client(self, connection: Connection) -> str:
-        """Return which client a connection counts for; empty if unbounded or on a Unix socket."""
+        """Return the client that a connection counts for; "" if unlimited or on a Unix socket."""
         bounded = self.limits.client_connections_max and connection.peer[0]
         return client_of(connection.peer[0]) if bounded else ""
 
@@ -188,7 +188,7 @@ class Server:
 
 
 def client_of(address: str) -> str:
-    """Return what connections are counted by: an address, or an IPv6 network of 64 bits."""
+    """Return the client that connections count for: an address, or an IPv6 network of 64 bits."""
     address = address.partition("%")[0]
     if ":" not in address:
         return address

@@ -1,4 +1,4 @@
-"""Prometheus' text format, by way of prometheus-client. Import it when the page is asked for."""
+"""Prometheus' text format, with prometheus-client. Import it only for a scrape."""
 
 from collections.abc import Callable, Iterable, Iterator
 

@@ -1,23 +1,23 @@
-"""Listening sockets handed to a running process, over a Unix socket that passes descriptors."""
+"""Pass listening sockets to a running process, over a Unix socket that passes descriptors."""
 
 import asyncio
 import os
 import socket
 from typing import Protocol
 
-# Of the name that goes with a socket.
+# The limit of the name that is sent with a socket.
 NAME_BYTES_MAX = 1024
 
 
 class SocketReceiver(Protocol):
-    """Serves on sockets that come and go while it runs."""
+    """Serves on sockets that are opened and closed while it runs."""
 
     def open(self, name: str, sock: socket.socket) -> None:
-        """Serve on one more socket."""
+        """Start to serve on a socket."""
         ...
 
     def shut(self, name: str) -> None:
-        """Serve on a socket no longer."""
+        """Stop serving on a socket."""
         ...
 
 

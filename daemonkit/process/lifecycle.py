@@ -24,7 +24,7 @@ from daemonkit.process.sd_notify import activated_sockets
 __all__ = ["CannotServe", "Daemon", "Lifecycle", "activated_sockets", "run"]
 
 DRAIN_S = 10.0
-# A cancelled task needs a few turns of the event loop to end.
+# A cancelled task needs a few iterations of the event loop to end.
 CANCEL_S = 1.0
 ENDING = (signal.SIGTERM, signal.SIGINT)
 
@@ -36,7 +36,7 @@ class CannotServe(Exception):  # noqa: N818 - a fact that an operator must act o
 
 
 class Daemon(Protocol):
-    """What a daemon does in the life of its process."""
+    """The steps of a daemon in the lifecycle of its process."""
 
     async def start(self, life: "Lifecycle") -> None:
         """Return when the daemon is ready to serve. An exception ends the process with code 1.
@@ -228,7 +228,7 @@ async def _beat() -> None:
 
 
 async def _reload(daemon: Daemon, life: Lifecycle, hangup: asyncio.Event) -> None:
-    """Reload at each SIGHUP, also at one that came before the daemon was ready."""
+    """Reload at each SIGHUP, even if it came before the daemon was ready."""
     while True:
         await hangup.wait()
         hangup.clear()

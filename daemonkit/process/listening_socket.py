@@ -1,4 +1,4 @@
-"""Sockets that a daemon listens on."""
+"""Create the sockets that a daemon listens on."""
 
 import socket
 

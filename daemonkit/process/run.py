@@ -1,8 +1,8 @@
-"""Run other programs: a deadline, a bounded tail of the output, and no process left behind.
+"""Run other programs with a deadline, keep the end of their output, and leave no process behind.
 
-A program runs in a session of its own. At its deadline, or when it is cancelled, the whole process
-group gets SIGTERM and, after a grace, SIGKILL. The program's exit is what counts, not the end of
-its output: a daemon that it left behind may hold the pipe open.
+A program runs in its own session. At its deadline, or when it is cancelled, the whole process group
+gets SIGTERM and, after a grace period, SIGKILL. The run ends with the program, not with its output:
+a daemon that the program started may keep the pipe open.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _PIPE_BYTES = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class RunLimits:
-    """What a program may take: time to its end, and the end of its output that is kept."""
+    """The limits of a program: its time, and how much of its output is kept."""
 
     timeout_s: float
     tail_bytes: int = TAIL_BYTES_MAX
@@ -43,9 +43,9 @@ def run(
 ) -> ProgramResult:
     """Run a program to its end and return how it ended.
 
-    `environment` is all that the program sees. Its standard input is empty; its standard output
-    and error are one stream. `cancel` is a descriptor, such as an eventfd, that ends the program
-    when it can be read. Raises OSError when the program cannot be started.
+    `environment` is the whole environment of the program. Its standard input is empty; its standard
+    output and error are one stream. `cancel` is a descriptor, such as an eventfd, that ends the
+    program when it can be read. Raises OSError when the program cannot be started.
     """
     process = subprocess.Popen(
         command,
@@ -60,7 +60,8 @@ def run(
     try:
         cause, tail = _wait(_stdout(process).fileno(), exited, limits, cancel)
     finally:
-        # Until it is waited for, nobody else gets its id, so the group can be signalled safely.
+        # Until we wait for the process, no other one can get its id, so the group can be signalled
+        # safely.
         if not _readable(exited, 0):
             _end_group(process.pid, exited, limits.grace_s)
         process.wait()
@@ -72,10 +73,10 @@ def run(
 async def run_async(
     command: Sequence[str], limits: RunLimits, *, environment: Mapping[str, str] | None = None
 ) -> ProgramResult:
-    """Run a program to its end beside the event loop; a cancelled caller ends it, too.
+    """Run a program to its end without blocking the event loop. Cancelling the caller ends it, too.
 
-    Without an `environment` the program has this process's. Raises OSError when the program cannot
-    be started.
+    Without an `environment` the program inherits that of this process. Raises OSError when the
+    program cannot be started.
     """
     output, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     os.set_blocking(theirs, True)
@@ -105,7 +106,7 @@ async def run_async(
         if process.returncode is None:
             await _end_group_async(process, limits.grace_s)
         loop.remove_reader(output)
-        tail += _read(output)  # what the program wrote last
+        tail += _read(output)  # the last output of the program
         os.close(output)
     assert process.returncode is not None
     return ProgramResult(cause, process.returncode, bytes(tail[-limits.tail_bytes :]))

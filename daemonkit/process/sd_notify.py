@@ -16,7 +16,7 @@ _log = logs.get("notify")
 def notify(**fields: str) -> None:
     """Send `READY="1"`, `STATUS="..."` and the like to the service manager, if there is one.
 
-    A service manager that cannot be reached is logged; the daemon goes on.
+    An unreachable service manager is logged, and the daemon keeps running.
     """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:

@@ -25,14 +25,14 @@ from daemonkit.process.worker import VARIABLE
 from daemonkit.process.worker_channel import FrameKind, Frames
 
 POLL_S = 1.0
-# A worker that leaves polls unanswered for so long hangs: no step of its work takes a tenth of it.
+# A worker that answers no poll for this long hangs: no step of its work takes a tenth of this.
 HANG_S = 30.0
 # A worker that is not ready yet may be loading a large state on a busy machine.
 START_S = 120.0
-# A worker that is this far behind is brought up to date by the whole state, which is cheaper.
+# A worker that is this far behind gets the whole state again, which is cheaper.
 BEHIND_BYTES_MAX = 64 * 1024 * 1024
 RESTART_S_MIN, RESTART_S_MAX = 0.1, 5.0
-# After a worker has lived this long, the restart delay begins at its minimum again.
+# After a worker has run this long, the restart delay is back at its minimum.
 PROVEN_S = 10.0
 
 _log = logs.get("workers")
@@ -41,7 +41,7 @@ _samples = msgspec.msgpack.Decoder(list[Sample])
 
 
 class WorkerSlot:
-    """The place of one worker; its processes come and go."""
+    """The slot of one worker. Its processes are replaced when they end."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -62,7 +62,7 @@ class WorkerSlot:
         self.samples: list[Sample] = []
 
     def send_socket(self, name: str, sock: socket.socket | None) -> None:
-        """Pass a socket to the process, or take it back when there is none."""
+        """Pass a socket to the process. Without a socket, take the socket of that name back."""
         if self.fd_channel is None:
             return
         try:
@@ -101,7 +101,7 @@ class Supervisor:
         self._all_ready = asyncio.Event()
 
     async def start(self, life: Lifecycle) -> None:
-        """Start the workers; return when each has said that it is ready."""
+        """Start the workers; return when all of them are ready."""
         for slot in self._slots:
             self._tasks.append(life.spawn(self._keep(slot), f"worker {slot.number}"))
         life.spawn(self._poll(), "worker samples")
@@ -118,7 +118,7 @@ class Supervisor:
                 slot.frames.send(FrameKind.PAYLOAD, payload)
 
     def open(self, name: str, sock: socket.socket) -> None:
-        """Give every worker one more listening socket, those that come later too."""
+        """Give every worker one more listening socket, also workers that start later."""
         self._sockets[name] = sock
         for slot in self._slots:
             slot.send_socket(name, sock)
@@ -155,7 +155,7 @@ class Supervisor:
         for slot in self._slots:
             if slot.frames is not None:
                 slot.frames.send(FrameKind.DRAIN)
-        # Nobody would accept connections on these sockets any more.
+        # No worker accepts connections on these sockets any more.
         for sock in self._sockets.values():
             sock.close()
         if not self._tasks:
@@ -232,8 +232,8 @@ class Supervisor:
             try:
                 slot.samples = _samples.decode(payload)
             except msgspec.MsgspecError as error:
-                # The program on disk may be newer than this process: the next one says it again,
-                # until an upgrade, and nobody but this worker has to end.
+                # The program on disk may be newer than this process. Only this worker ends: its
+                # successor logs the same again until the daemon is restarted.
                 _log.error("worker-not-understood", worker=slot.number, error=str(error))
                 slot.kill()
 
@@ -243,7 +243,8 @@ class Supervisor:
             for slot in self._slots:
                 if slot.frames is None:
                     continue
-                # Counted in polls: after a stall of the supervisor all workers would seem to hang.
+                # Counted in polls, not in time: after a stall of the supervisor all workers would
+                # seem to hang.
                 silent_s = slot.unanswered_polls * POLL_S
                 if silent_s > (HANG_S if slot.ready else START_S):
                     _log.error("worker-hangs", worker=slot.number, silent_s=silent_s)

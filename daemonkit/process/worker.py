@@ -35,7 +35,7 @@ class Worker(Protocol):
         ...
 
     def receive(self, payload: bytes) -> None:
-        """Take the whole state, or a change of it."""
+        """Apply the whole state, or a change of it."""
         ...
 
     def samples(self) -> Iterable[Sample]:
@@ -50,7 +50,7 @@ class Worker(Protocol):
 def serve(worker: Worker, receiver: SocketReceiver | None = None) -> int:
     """Run as a worker process; the body of `python -m MODULE`. Returns the exit code.
 
-    `receiver` gets the sockets that come and go later.
+    `receiver` gets the sockets that are opened and closed later.
     """
     text = os.environ.pop(VARIABLE, "")
     if not text:
@@ -83,8 +83,8 @@ class _WorkerDaemon:
 
     async def start(self, life: Lifecycle) -> None:
         loop = asyncio.get_running_loop()
-        # The supervisor decides when its workers stop, by the channel or by its own end. A terminal
-        # and systemd signal the workers, too.
+        # The supervisor stops its workers, over the channel or by its own end. Signals are ignored,
+        # because a terminal and systemd send them to the workers, too.
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, lambda: None)
         settings: asyncio.Future[bytes] = loop.create_future()

@@ -12,7 +12,7 @@ FRAME_BYTES_MAX = 1 << 30
 
 
 class FrameKind(IntEnum):
-    """What a frame is."""
+    """The kinds of frames."""
 
     SETTINGS = 0  # supervisor → worker, once, first
     PAYLOAD = 1  # supervisor → worker: the state, or a change of it

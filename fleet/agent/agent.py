@@ -33,9 +33,9 @@ from fleet.core.model import HostStatus, InvalidRecord, Phase, Plan, Report, dec
 from fleet.settings import AgentSettings
 from fleet.systemd.driver import SystemdDriver
 
-# A pass follows each change that systemd reports. This heals what it did not report.
+# A pass follows each change that systemd reports. These passes find changes that it did not report.
 RECONCILE_EVERY_S = 2.0
-# While something is on its way: back-offs, leaves and readiness depend on time alone.
+# While instances change: back-offs, leaves and readiness depend only on time.
 TICK_S = 0.25
 # Changes within this time share a write.
 WRITE_DEBOUNCE_S = 0.05
@@ -44,7 +44,7 @@ _log = logs.get("agent")
 
 
 class Agent:
-    """Runs in the daemon's event loop; only the loop's thread changes it."""
+    """Runs in the daemon's event loop; only the thread of the loop changes it."""
 
     def __init__(self, store: Store, driver: SystemdDriver, settings: AgentSettings) -> None:
         self._driver, self._settings = driver, settings
@@ -96,7 +96,7 @@ class Agent:
         return not self._store_error and self._mirror.status().connected
 
     def state(self) -> object:
-        """Return its state, for /debug/state."""
+        """Return the agent's state, for /debug/state."""
         return {
             "host": self._settings.own,
             "plan": self._plan,
@@ -107,7 +107,7 @@ class Agent:
         }
 
     def samples(self) -> Iterator[Sample]:
-        """Yield the agent's metrics."""
+        """Yield the metrics of the agent."""
         for phase in Phase:
             count = sum(each.phase is phase for each in self._reports)
             text = "Instances on this host, by phase."
@@ -119,7 +119,7 @@ class Agent:
         yield Sample("fleet_agent_connected", "gauge", text, connected)
 
     def _load_state(self) -> None:
-        """Go on where the last agent was; after a boot, start from its plan alone."""
+        """Continue from the state of the last agent; after a boot, start from its plan only."""
         self._saved = self._state.load()
         self._plan = self._saved.plan
         self._units.load(self._planned_units())
@@ -255,7 +255,8 @@ class Agent:
         plan, epoch = await asyncio.to_thread(self._host_status.read_plan)
         self._follow(plan)
         self._host_status.was_silent = False
-        # A deposed scheduler may have written last; the present leader confirms or corrects it.
+        # A scheduler that lost its lease may have written last; the present leader confirms or
+        # corrects the plan.
         is_newest = plan.generation >= self._plan.generation and plan.epoch >= epoch
         self._lease.confirmed = is_newest
         self._wake.set()

@@ -20,7 +20,7 @@ _log = logs.get("agent")
 
 
 class ExclusiveLease:
-    """Says whether exclusive units may start, and restarts their timers."""
+    """Decides whether exclusive units may start, and restarts their timers."""
 
     def __init__(self, driver: SystemdDriver, host_status: HostStatusWriter, ttl_s: int) -> None:
         self._driver, self._host_status = driver, host_status

@@ -1,4 +1,4 @@
-"""What this host has, and how busy it is."""
+"""The resources of this host, and its load."""
 
 import os
 import socket
@@ -11,7 +11,7 @@ from daemonkit.host import machine_id
 from fleet.core.model import Facts, HostLoad
 
 PRESSURE = Path("/proc/pressure/cpu")
-# What the host needs for itself. Jobs get the rest.
+# The memory that the host needs for itself. Jobs get the rest.
 RESERVED_CPU, RESERVED_MEMORY = 100, 128 << 20
 
 
@@ -54,7 +54,7 @@ def load() -> HostLoad:
 
 
 def differs(before: HostLoad, after: HostLoad) -> bool:
-    """Say whether a change of the load is worth a write: the store keeps a history of writes."""
+    """Return whether a change of the load is worth a write: the store keeps a history of writes."""
     pairs = ((before.load, after.load), (before.memory, after.memory))
     return any(abs(one - other) > 0.1 for one, other in pairs)
 

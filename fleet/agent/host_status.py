@@ -1,7 +1,7 @@
-"""What an agent writes to the store: its facts, its status, and the records of ready endpoints.
+"""Writes an agent's keys to the store: its facts, its status, and the records of ready endpoints.
 
-All calls block, and one thread makes them, one after the other. If a key is gone although nobody
-removed it, the store was emptied or restored: then everything is written again.
+All calls block, and one thread makes them, one after the other. If a key is missing although the
+agent did not remove it, the store was emptied or restored: then everything is written again.
 """
 
 import contextlib
@@ -22,9 +22,10 @@ class HostStatusWriter:
         self._status: HostStatus | None = None
         self._records: dict[str, str] = {}
         self._renewed_s = 0.0
-        # When the last renewal that the store confirmed was sent; monotonic, 0 for never.
+        # The time when the last confirmed renewal was sent; monotonic, 0 for never.
         self.sent_s = 0.0
-        # Whether the key was written after a silence in which others may have acted.
+        # Whether the key had expired before the last write, so that others may have acted
+        # meanwhile.
         self.was_silent = False
 
     def write(self, status: HostStatus, records: Mapping[str, str]) -> None:
@@ -97,7 +98,7 @@ class HostStatusWriter:
 
 
 def _is_same(was: HostStatus, now: HostStatus) -> bool:
-    """Whether two statuses differ in their load alone, and only a little."""
+    """Whether two statuses differ only in their load, and only a little."""
     no_load = HostLoad()
     one = HostStatus(was.boot_id, was.epoch, was.gen, was.reports, no_load, was.note)
     other = HostStatus(now.boot_id, now.epoch, now.gen, now.reports, no_load, now.note)

@@ -31,7 +31,7 @@ class Prober:
         self._tasks: dict[Probe, asyncio.Task[None]] = {}
 
     def is_ready(self, allocation: Allocation) -> bool:
-        """Return the result of an instance's own check; True if it has none besides systemd's."""
+        """Return the result of an instance's own check; True if it has only systemd's."""
         if allocation.check == "active" or not allocation.port:
             return True
         return self._ready.get(Probe(allocation.key, allocation.check, allocation.port), False)

@@ -1,4 +1,4 @@
-"""Requests to an agent: the journal of a unit, or a command to run. The responses are bounded."""
+"""Requests to an agent: for the journal of a unit, or to run a command. Responses are bounded."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,10 @@ from fleet.core.model import InvalidRecord, RemoteRequest, RemoteResponse, decod
 from fleet.systemd.driver import SystemdDriver
 
 TTL_S = 60
-# systemd ends a command after the first time, and the agent gives up after the second.
+# systemd ends a command after the first of these times; the agent gives up after the second.
 COMMAND_S = 48.0
 WAIT_S = 50.0
-# The store is no place for more output than this.
+# The limit of the output, because it is stored in the store.
 OUT_BYTES_MAX = 128 << 10
 LINES_MAX = 2000
 CURSOR = "-- cursor: "
@@ -33,7 +33,7 @@ class RemoteRequests:
         self._answered: set[str] = set()
 
     def apply(self, entries: Mapping[str, Entry], life: Lifecycle) -> None:
-        """Start to answer the requests among these keys that are new."""
+        """Start to answer the new requests among these keys."""
         requests = {
             key.removeprefix(self._prefix): each.value
             for key, each in entries.items()

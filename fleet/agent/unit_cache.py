@@ -1,8 +1,8 @@
 """The units that a host may run: fetched from the store, checked, and kept on disk.
 
-Whoever can write to the store can write anything there, so every unit is checked on the host
+Anyone who can write to the store can write anything there. So every unit is checked on the host
 where it runs: its digest, its signatures, and that fleet can parse it. A refused unit is fetched
-again from time to time: somebody may sign it, or correct it.
+again from time to time, because it may be signed or corrected later.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -39,7 +39,7 @@ class UnitCache:
         self.refused: dict[str, str] = {}
 
     def load(self, planned: Collection[str]) -> None:
-        """Load the units of a plan from disk, if the trusted keys of today allow them."""
+        """Load the units of a plan from disk, if the currently trusted keys allow them."""
         for unit in planned:
             text, signatures = self._state.load_unit(unit)
             if digest(text) == unit and not self._refusal(text, signatures):

@@ -52,7 +52,7 @@ class UnitOperator:
                     self._wake()
                 case InstallUnit(allocation):
                     text = self._units.known.get(allocation.unit)
-                    if text is None:  # a newer plan came meanwhile, and does not name it
+                    if text is None:  # a newer plan came meanwhile, without this instance
                         continue
                     changed |= unit_files(allocation, text, fence_s=self._fence_s)
                 case RemoveUnit(allocation):

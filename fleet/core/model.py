@@ -158,7 +158,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class HostLoad(msgspec.Struct, frozen=True):
-    """How busy a host is: load average per processor; CPU pressure and memory as shares."""
+    """The load of a host: load average per processor; CPU pressure and memory as shares."""
 
     load: float = 0.0
     pressure: float = 0.0

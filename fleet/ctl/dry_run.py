@@ -1,4 +1,4 @@
-"""What the scheduler would do: the same code as in production, on the fleet as it was read.
+"""Shows what the scheduler would do: the production code, on the fleet as it was read.
 
 This module imports numpy, so import it only in a command that needs it.
 """
@@ -19,13 +19,13 @@ from fleet.core.scheduling.placement import Placer
 from fleet.core.scheduling.plan_builder import build_plans
 from fleet.core.scheduling.reconcile import reconcile
 
-# Of a record and of plans that are never written: later than any that is.
+# The revision and epoch of records that are never written: later than any written one.
 IMAGINARY = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedChanges:
-    """What a unit would change, one line each."""
+    """The changes that a unit would make, one line each."""
 
     actions: list[Action]
     lines: list[str]
@@ -34,7 +34,7 @@ class PlannedChanges:
 def planned_changes(
     cache: ClusterCache, name: str, text: str, count: int | None
 ) -> PlannedChanges | None:
-    """Return what running a unit would change; None if it already runs like this."""
+    """Return the changes of running a unit; None if it already runs like this."""
     known = cache.cluster.jobs.get(name)
     old = known.record if known else None
     is_new = old is None or old.unit != digest(text)

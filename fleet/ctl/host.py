@@ -11,9 +11,9 @@ from fleet.ctl.invocation import Invocation, invocation
 if TYPE_CHECKING:
     from fleet.core.scheduling.cluster_state import Host
 
-# The hook that asked is to ask again (EX_TEMPFAIL).
+# The exit code that makes the calling hook try again (EX_TEMPFAIL).
 EXIT_RETRY = 75
-# What is stopped at the deadline of a drain takes a while to end.
+# Instances that are stopped at the deadline of a drain take a while to end.
 STOP_S = 60.0
 
 

@@ -1,6 +1,6 @@
 """One run of fleetctl: the store it works on, and how it prints.
 
-What is slow to import is imported where a command needs it: hooks call `fleetctl` each second.
+Slow imports happen where a command needs them, because hooks call `fleetctl` each second.
 """
 
 import sys
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Invocation:
-    """What every command of fleetctl works with."""
+    """The options and connections of one run of fleetctl."""
 
     def __init__(self, connect: Callable[[], "Store"], *, as_json: bool) -> None:
         self._connect = connect

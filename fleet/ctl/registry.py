@@ -1,4 +1,4 @@
-"""What users change in the store: jobs and their versions, services, cordons, drains."""
+"""Changes that users make in the store: jobs and their versions, services, cordons, drains."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ from fleet.core.model import (
 from fleet.core.scheduling.cluster_cache import ClusterCache
 from fleet.core.scheduling.cluster_state import DesiredJob, Host, HostHealth
 
-# A command that waits looks at its clock this often.
+# A waiting command checks its deadline this often.
 LOOK_S = 0.2
 
 
@@ -59,7 +59,7 @@ class Registry:
 
     @contextmanager
     def following(self) -> Iterator[Callable[[], None]]:
-        """Keep the cache up to date. The function it gives waits for a change, or for a moment."""
+        """Keep the cache up to date. The yielded function waits for a change, or for a moment."""
         arrived: Queue[Changes] = Queue()
         mirror = Mirror(self.store, keys.PREFIX, arrived.put)
         mirror.start()
@@ -138,7 +138,8 @@ class Registry:
             version = JobVersion(number=number, unit=unit, by=record.by, at=record.at, note=note)
             self.store.put(keys.version(name, number), encode(version))
         self._swap(record)
-        # A scheduler that removes another job now, and saw no use of this unit, finds it changed.
+        # If a scheduler is deleting this unit with another job, it sees this write and keeps the
+        # unit.
         self._put_unit(unit, text, signature, again=True)
         self.refresh()
         return record
@@ -245,7 +246,7 @@ class Registry:
 
 
 def has_converged(desired: DesiredJob, hosts: list[Host]) -> bool:
-    """Say whether a job is as wanted everywhere."""
+    """Return whether a job has its desired state everywhere."""
     record = desired.record
     instances = [
         each for host in hosts for each in host.instances if each.allocation.job == record.name

@@ -1,4 +1,4 @@
-"""fleetctl logs, journal, exec: what an agent does for you on its host."""
+"""fleetctl logs, journal, exec: requests to the agent of a host."""
 
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fleet.core.model import RemoteRequest, RemoteResponse
     from fleet.core.scheduling.cluster_state import Host
 
-# A request that nobody has answered by then is gone from the store.
+# An unanswered request expires in the store after this time.
 REQUEST_TTL_S = 60
 RESPONSE_WAIT_S = 55.0
 POLL_S = 0.05

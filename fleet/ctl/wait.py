@@ -1,4 +1,4 @@
-"""Commands that wait: they print progress until the fleet is as you asked, or cannot be."""
+"""Waits for the result of a command and prints progress, until it is reached or impossible."""
 
 import time
 from collections import Counter
@@ -11,7 +11,7 @@ from fleet.ctl.registry import Refused, has_converged
 
 
 def wait_for_jobs(ctl: Invocation, names: list[str], timeout_s: float) -> None:
-    """Print progress until all jobs are as wanted. Raises Refused when one cannot be."""
+    """Print progress until all jobs have their desired state. Raises Refused if they cannot."""
     end_s = time.monotonic() + timeout_s
     printed: dict[str, str] = {}
     versions = {name: each.record.version for name, each in ctl.cluster.jobs.items()}

@@ -3,7 +3,7 @@
 A scheduler acts only within its lease, which it counts on its own monotonic clock from when it
 sent the renewal. A scheduler that was suspended finds its lease expired. Its writes that were on
 the way carry an old epoch, and fail where its successor has written the plan. The epoch outlives
-the lease. If somebody raises it without the lease, the leader raises it further at its next step.
+the lease. If it is raised without the lease, the leader raises it further at its next step.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ class LeaderElection:
         self._renewed_s = 0.0
         self._asked_s = -ASK_EVERY_S
         self.epoch = 0
-        # There was no leader in this store before: it is new, or it was emptied.
+        # Whether the store had no leader before: it is new, or it was emptied.
         self.is_first = False
 
     @property
@@ -75,8 +75,8 @@ class LeaderElection:
     def _acquire(self, seen_epoch: int) -> None:
         """Take the lease if it is free, or if it is our own and the response was lost.
 
-        The epoch is read before the lease is taken, and raised from what was read. A scheduler
-        that is suspended in between, and has a successor by then, cannot raise it.
+        The epoch is read before the lease is taken, and raised from what was read. A scheduler that
+        was suspended in between, and has a successor, cannot raise it.
         """
         self._entry = None
         before = self._epoch()
@@ -101,7 +101,7 @@ class LeaderElection:
             return None
 
     def _raise_epoch(self, before: Entry | None, seen: int) -> bool:
-        """Raise the epoch above all earlier ones; return False if somebody else changed it."""
+        """Raise the epoch above all earlier ones; return False if it was changed meanwhile."""
         stored = int(before.value) if before and before.value.isdigit() else 0
         number = max(stored, seen) + 1
         when = AtIndex(before.modified) if before else Absent()

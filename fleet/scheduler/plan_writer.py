@@ -1,4 +1,4 @@
-"""Writes what a pass of the scheduler decided: within the lease, by compare-and-swap."""
+"""Writes the decisions of a pass of the scheduler: within the lease, by compare-and-swap."""
 
 import asyncio
 import functools
@@ -26,9 +26,9 @@ from fleet.core.scheduling.plan_builder import Outcome
 from fleet.scheduler import job_gc
 from fleet.scheduler.election import LeaderElection
 
-# Writes go out in parallel: the store commits together what waits at the same time.
+# Writes are sent in parallel: the store commits concurrent writes together.
 WRITERS = 16
-# A store that was restored to an older state never shows what was written before.
+# A store that was restored to an older state never shows the last write; give up after this time.
 SEEN_WITHIN_S = 2.0
 _log = logs.get("scheduler")
 
@@ -49,13 +49,13 @@ class PlanWriter:
     def is_seen(self, index: int) -> bool:
         """Whether the cache has the last write; before that, a pass would decide it again.
 
-        Our writes reach the cache through the mirror alone. If we put them there ourselves, one
-        could stay in the cache though somebody has removed it from the store meanwhile.
+        Our writes reach the cache only through the mirror. If we put them there ourselves, one
+        could stay in the cache although it has been removed from the store meanwhile.
         """
         return index >= self._written_index or time.monotonic() >= self._seen_by_s
 
     async def write(self, outcome: Outcome) -> bool:
-        """Write an outcome. Return False if somebody else wrote one of the keys meanwhile."""
+        """Write an outcome. Return False if one of the keys has changed meanwhile."""
         writes: list[Callable[[], Entry | None]] = []
         for name, plan in outcome.plans.items():
             modified = self._cache.cluster.hosts[name].plan_modified

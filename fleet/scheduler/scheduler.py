@@ -1,8 +1,8 @@
 """The scheduler. While it is the leader: plans = build_plans(reconcile(desired, current)).
 
-A mirror of /fleet/v1 feeds a cache of the fleet's state. What a pass decides is written with
-compare-and-swap: if somebody else wrote a plan meanwhile, that plan stays and the next pass sees
-it. While the store is down nothing is judged, and afterwards every host gets a new grace.
+A mirror of /fleet/v1 feeds a cache of the fleet's state. The decisions of a pass are written with
+compare-and-swap: if a plan has changed meanwhile, it stays and the next pass sees it. While the
+store is down nothing is decided, and afterwards every host gets a new grace.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from fleet.scheduler.event_log import EventLog
 from fleet.scheduler.plan_writer import PlanWriter
 from fleet.settings import SchedulerSettings
 
-# A change starts a pass. This often one starts without a change: graces and deadlines pass.
+# A change starts a pass. Without a change, a pass starts this often, for graces and deadlines.
 RECONCILE_EVERY_S = 1.0
 # Changes within this time share a pass.
 DEBOUNCE_S = 0.02
@@ -36,7 +36,7 @@ _log = logs.get("scheduler")
 
 
 class Scheduler:
-    """Runs in the daemon's event loop; only the loop's thread changes it."""
+    """Runs in the daemon's event loop; only the thread of the loop changes it."""
 
     def __init__(self, store: Store, settings: SchedulerSettings) -> None:
         self._settings = settings
@@ -145,7 +145,7 @@ class Scheduler:
         is_leader = await asyncio.to_thread(self._election.step, latest)
         if is_leader != self._was_leader:
             self._become(is_leader=is_leader)
-        # Once our own epoch has come back, the last writes of the leader before have come, too.
+        # Once we have seen our own epoch, we have seen the last writes of the previous leader, too.
         sees_epoch = self._cache.cluster.epoch >= self._election.epoch
         if is_leader and sees_epoch and self._writer.is_seen(self._mirror.status().index):
             await self._reconcile()
@@ -212,7 +212,7 @@ class Scheduler:
                 _log.info("host", host=host.name(), id=host.id, health=host.health.value)
 
     def _is_drain_overdue(self, now_s: float, name: str) -> bool:
-        """Say whether a drain has taken longer than its deadline, by this scheduler's clock."""
+        """Return whether a drain has taken longer than its deadline, by this scheduler's clock."""
         drain = self._cache.cluster.hosts[name].drain
         assert drain is not None
         began_s = self._drains.setdefault((name, drain.at), now_s)

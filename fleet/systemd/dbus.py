@@ -20,7 +20,7 @@ _log = logs.get("dbus")
 
 @dataclass(frozen=True, slots=True)
 class _UnitDetails:
-    """What ListUnitsByNames does not return. Valid as long as the unit's state is the same."""
+    """Properties that ListUnitsByNames does not return. Valid until the unit's state changes."""
 
     state: tuple[str, str, str]
     result: str = ""
@@ -30,7 +30,7 @@ class _UnitDetails:
 
 
 class DBusDriver:
-    """Talks to systemd over one connection. `address` is that of another bus than the host's."""
+    """Talks to systemd over one connection. `address` is used instead of the host's system bus."""
 
     def __init__(self, directory: UnitDirectory | None = None, address: str | None = None) -> None:
         self._directory = directory or UnitDirectory()

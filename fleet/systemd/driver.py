@@ -1,4 +1,4 @@
-"""What an agent asks of systemd. Three drivers do it: D-Bus, systemctl, and one in memory."""
+"""The interface between an agent and systemd. Its drivers: D-Bus, systemctl, and one in memory."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
@@ -47,7 +47,7 @@ class SystemdDriver(Protocol):
 
 
 def systemd_run(command: Sequence[str], within_s: float) -> list[str]:
-    """Return the line of systemd-run for a command: it passes on the output and the exit code.
+    """Return a command line of systemd-run, which passes on the output and the exit code.
 
     The command is no child of the agent. It ends within its time with all that it started, and
     none of the agent's limits apply to it.

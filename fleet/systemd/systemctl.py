@@ -13,7 +13,7 @@ from fleet.systemd.unit_dir import UnitDirectory, foreign_path
 
 LIMITS = RunLimits(timeout_s=30.0, tail_bytes=4 << 20)
 PROPERTIES = "Id,LoadState,ActiveState,SubState,Result,InvocationID,NRestarts,FragmentPath"
-# systemctl reports no changes: this often it is asked.
+# systemctl reports no changes, so it is polled this often.
 POLL_S = 0.5
 _log = logs.get("systemctl")
 
@@ -94,7 +94,7 @@ class SystemctlDriver:
 
     async def _run(self, *arguments: str) -> str:
         command = [*self._command, *arguments]
-        # Without warnings, what a command prints when it succeeds is only its answer.
+        # Without warnings, a successful command prints only its result.
         environment = {**os.environ, "SYSTEMD_LOG_LEVEL": "err"}
         result = await run_async(command, LIMITS, environment=environment)
         if result.cause is Cause.TIMED_OUT:

@@ -1,4 +1,4 @@
-"""Asks everything that may block this host's reboot, the quick facts first."""
+"""Checks everything that may block this host's reboot, the quick checks first."""
 
 import asyncio
 import time
@@ -9,12 +9,12 @@ from locksmith.host import hooks
 from locksmith.host.blockers import join_reasons
 from locksmith.store.store_quorum import MemberList, MembersUnknown
 
-# For how long the answers of slow blockers are used again.
+# How long the results of slow blockers are used again.
 FRESH_S = 15.0
 
 
 class BlockerCheck:
-    """The blockers of one host, and the answers of those that take time."""
+    """The blockers of one host, and the results of the slow ones."""
 
     def __init__(self, view: HostView) -> None:
         self._view = view
@@ -30,11 +30,11 @@ class BlockerCheck:
 
     @property
     def pause_left_s(self) -> float:
-        """What is left of the pause after an aborted reboot."""
+        """The rest of the pause after an aborted reboot."""
         return max(0.0, self._not_before_s - time.monotonic())
 
     def pause(self, pause_s: float) -> None:
-        """Begin a pause after an aborted reboot. All blockers are asked again after it."""
+        """Begin a pause after an aborted reboot. All blockers are checked again after it."""
         self._not_before_s = time.monotonic() + pause_s
         self._asked_at_s = -FRESH_S
 
@@ -43,7 +43,7 @@ class BlockerCheck:
         return self._view.host_facts(self._quick())
 
     def facts(self) -> policy.HostFacts:
-        """Return the facts of this host with all blockers, as last asked."""
+        """Return the facts of this host with all blockers, as checked last."""
         return self._view.host_facts(self._quick() + self._slow)
 
     def forbidden(self) -> tuple[str, ...]:
@@ -52,7 +52,7 @@ class BlockerCheck:
         return policy.blocked(rules, self.quick_facts(), self._view.group_facts())
 
     async def ask(self) -> None:
-        """Ask the blockers that take time, if nothing quicker forbids the reboot."""
+        """Check the slow blockers, if no quick one forbids the reboot."""
         if not self._view.reasons or self._view.check_pending:
             return
         if self.forbidden() or time.monotonic() - self._asked_at_s < FRESH_S:
@@ -64,7 +64,7 @@ class BlockerCheck:
         self._asked_at_s = time.monotonic()
 
     async def ask_again(self) -> tuple[str, ...]:
-        """Return what blocks the reboot now, by asking every blocker but the hooks."""
+        """Check every blocker except the hooks; return what blocks the reboot now."""
         config = self._view.config
         overdue = policy.is_overdue(config.rules, self.quick_facts())
         found = await config.blockers.find(overdue=overdue)
@@ -103,7 +103,7 @@ class BlockerCheck:
         return found
 
     def _own_knowledge(self) -> tuple[str, ...]:
-        """Return what forbids this host to acquire a slot, as far as the store is followed."""
+        """Return what forbids this host to acquire a slot, as far as the store is known."""
         view = self._view
         if view.store_away_s is not None:
             return ()

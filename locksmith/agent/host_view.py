@@ -1,4 +1,4 @@
-"""What this host knows: the facts that decide about its reboot, kept in one place.
+"""What this host knows: all facts that decide about its reboot.
 
 The daemon and its parts write here what they learn, and read from here what they need. Everything
 runs in the event loop.
@@ -55,7 +55,7 @@ class HostView:
 
     @property
     def store_away_s(self) -> float | None:
-        """For how long the store has been unreachable; None while it is followed."""
+        """How long the store has been unreachable; None while it is reachable."""
         if self._is_connected():
             self._away_since_s = None
             return None
@@ -64,7 +64,7 @@ class HostView:
         return time.monotonic() - self._away_since_s
 
     def update_group(self, group: GroupState) -> None:
-        """Take a new state of the group."""
+        """Set the state of the group."""
         if group.semaphore.free <= 0 or group.corrupt:
             self._free_since_s = None
         elif self._free_since_s is None:
@@ -73,13 +73,13 @@ class HostView:
         self.changed.set()
 
     def update_reasons(self, reasons: tuple[str, ...], since: datetime | None) -> None:
-        """Take why a reboot is needed, and since when."""
+        """Set why a reboot is needed, and since when."""
         self.reasons, self.needed_since = reasons, since
         self.changed.set()
         self.heartbeat_due.set()
 
     def update_waits_for(self, waits_for: tuple[str, ...]) -> None:
-        """Take what the reboot waits for; log and publish it if it is new."""
+        """Set what the reboot waits for; log and publish it if it is new."""
         if waits_for == self.waits_for:
             return
         self.waits_for = waits_for
@@ -123,7 +123,7 @@ class HostView:
         )
 
     def foreign_slot(self) -> str:
-        """Return who holds a slot in this host's name, if it was not this daemon; or ""."""
+        """Return another program that holds a slot in this host's name, or ""."""
         names = {self.host.machine_id, self.host.fleetlock_id} - {""}
         for holder in self.group.holders if self.group else ():
             record = holder.record

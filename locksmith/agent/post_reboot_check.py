@@ -1,4 +1,4 @@
-"""After a start: releases the slot that this host acquired before its reboot, once it is healthy.
+"""After a reboot: releases the slot that this host acquired before it, once the host is healthy.
 
 A host that is not healthy in time is FAILED: the slot stays taken, the failure counts against the
 group's budget, and after `locksmithctl resume` the host is checked again.
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 class PostRebootCheck:
-    """Decides once, after a start, about the slot that the store shows for this host."""
+    """Decides once, after a start, about the slot of this host in the store."""
 
     def __init__(self, view: HostView, client: SemaphoreClient, recorder: EventRecorder) -> None:
         self._view, self._client, self._recorder = view, client, recorder
@@ -85,7 +85,7 @@ class PostRebootCheck:
         self._recorder.record_own("healthy", "slot released", held_s)
 
     async def _until_healthy(self, failed_before: tuple[str, ...]) -> str:
-        """Wait until the host was healthy for the settle time; return what is wrong if too late."""
+        """Wait until the host was healthy for the settle time; if too late, return its problem."""
         end_s = time.monotonic() + self._options.healthy_timeout_s
         healthy_since_s: float | None = None
         while True:
@@ -138,7 +138,7 @@ class PostRebootCheck:
                 await asyncio.sleep(self.retry.failed(error))
 
     async def _write_phase(self, phase: Phase, detail: str) -> None:
-        """Show the phase to others; a record that somebody has deleted meanwhile stays deleted."""
+        """Publish the phase. A record that was deleted meanwhile stays deleted."""
         seen = await self._until_answered(self._client.read_holder, self._host.machine_id)
         if seen.record is None:
             return
@@ -174,7 +174,7 @@ class PostRebootCheck:
         self._view.changed.set()
 
     async def _until_answered(self, call: Callable[..., T], *arguments: object) -> T:
-        """Call the store until it answers: a host that is up must not keep its slot for ever."""
+        """Call the store until it answers: a host that is up must not keep its slot forever."""
         while True:
             try:
                 answer = await asyncio.to_thread(call, *arguments)

@@ -36,7 +36,7 @@ from locksmith.store.group_client import GroupClient
 from locksmith.store.retry import Retry
 from locksmith.store.semaphore_client import SemaphoreClient
 
-# After the order to reboot, a host is gone within a minute or two. Later, the order has failed.
+# After the order to reboot, a host goes down within a minute or two. Later, the order has failed.
 ORDER_LIMIT_S = 300.0
 FLUSH_S = 2.0
 FENCE_RETRY_MAX_S = 2.0
@@ -57,7 +57,7 @@ class Rebooter:
         self._reboot = Reboot()
 
     async def run(self) -> None:
-        """Reboot whenever that is needed and allowed, for as long as the daemon runs."""
+        """Reboot when needed and allowed, as long as the daemon runs."""
         while True:
             self._advance(await self._act())
 
@@ -120,11 +120,11 @@ class Rebooter:
         finally:
             if not drain.done():
                 drain.cancel()
-                await asyncio.wait({drain})  # abort.d must not run beside a hook that still ends
+                await asyncio.wait({drain})  # abort.d must not run while a hook is still ending
         return HooksEnded(drain.result())
 
     async def _publish_draining(self) -> None:
-        """Show the phase to others; only the fence depends on the record."""
+        """Publish the phase. Only the fence depends on the record."""
         grant, host = self._reboot.grant, self._view.host
         if grant is None:
             return
@@ -146,7 +146,7 @@ class Rebooter:
         return Announced(units[:FAILED_UNITS_MAX])
 
     async def _check_fence(self) -> Event:
-        """Say whether the host may reboot at this very moment."""
+        """Return whether the host may reboot at this moment."""
         begun_s, grant = clock_s(), self._reboot.grant
         if blockers := self._blockers.forbidden():
             return FenceChecked(Objection(join_reasons(blockers), is_ours=True))

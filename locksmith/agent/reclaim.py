@@ -1,4 +1,4 @@
-"""Holders that are lost: reported once, and their slots reclaimed within a budget.
+"""Reports each lost holder once, and reclaims their slots within a budget.
 
 Every host sees a lost holder; the live host with the lowest machine-id reports and acts for all. A
 reclaimed slot counts as a failure, which is written before the slot is released: if two hosts
@@ -37,7 +37,7 @@ class Reclaimer:
         self._reported: set[tuple[str, str]] = set()
 
     async def run(self) -> None:
-        """Watch for as long as the daemon runs."""
+        """Watch as long as the daemon runs."""
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
             group = self._view.group

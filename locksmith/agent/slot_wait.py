@@ -1,4 +1,4 @@
-"""Waits until this host may reboot: blocked, in the queue, and at last with a slot."""
+"""Waits until this host may reboot: first for its blockers, then in the queue for a slot."""
 
 import asyncio
 import random
@@ -21,7 +21,7 @@ from locksmith.store.group_client import GroupClient
 from locksmith.store.retry import Retry
 from locksmith.store.semaphore_client import DAEMON, Claim, SemaphoreClient
 
-# A wait without an event ends after about this time, to check what no watch reports.
+# A wait without an event ends after about this time, to check facts that no watch reports.
 POLL_S = 15.0
 # The mirror shows a ticket or a slot within this time.
 MIRROR_S = 1.0
@@ -68,7 +68,7 @@ class SlotWait:
                 return granted
 
     async def poll(self) -> None:
-        """Read the semaphore itself: a watch that is silently stuck must not cost the turn."""
+        """Read the semaphore itself: a silently stuck watch must not cost the host its turn."""
         group = self._view.group
         if group is None or self._view.store_away_s is not None:
             return
@@ -144,5 +144,5 @@ class SlotWait:
 
 
 def clock_s() -> float:
-    """Return a time that nobody sets and that runs on while the host is suspended."""
+    """Return a time that cannot be set and that continues while the host is suspended."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

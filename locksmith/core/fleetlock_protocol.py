@@ -1,4 +1,4 @@
-"""The FleetLock protocol: requests are parsed and replies are named here.
+"""The FleetLock protocol: parsed requests, and the replies by name.
 
 Clients differ: some read only the status and take any 2xx for a grant, others parse JSON in every
 reply. So every reply has a JSON body, and every refusal is 4xx or 5xx.

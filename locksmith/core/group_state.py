@@ -142,7 +142,7 @@ def _waiters_of(entries: Mapping[str, Entry], group: str) -> tuple[Waiter, ...]:
 
 
 def _pauses_of(entries: Mapping[str, Entry], group: str) -> Iterator[tuple[str, Pause]]:
-    """Yield each pause that concerns the group, with its scope: `fleet`, `group` or a host's id."""
+    """Yield each pause of the group, with its scope: `fleet`, `group` or a host's id."""
     for scope, key in (("fleet", keys.PAUSED_FLEET), ("group", keys.paused_group(group))):
         if (pause := _at(entries, key, Pause)) is not None:
             yield scope, pause

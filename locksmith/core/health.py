@@ -1,4 +1,4 @@
-"""Whether a host is healthy after its reboot: facts in, problems out."""
+"""Whether a host is healthy after its reboot: its problems, found from facts."""
 
 from dataclasses import dataclass, field
 

@@ -6,12 +6,12 @@ from enum import Enum
 from locksmith.core import records
 from locksmith.core.records import Heartbeat, HolderRecord, Phase
 
-# Clocks of hosts differ; a holder is not called lost for a minute of that.
+# Clocks of hosts differ by up to a minute; a holder does not count as lost for that.
 SKEW = timedelta(minutes=1)
 
 
 class HolderStatus(Enum):
-    """What a holder is doing, or what happened to it."""
+    """The state of a holder's reboot, or its failure."""
 
     UNKNOWN = "unknown"  # no record: another program or an operator took the slot
     PREPARING = "preparing"  # alive, before its reboot

@@ -1,4 +1,4 @@
-"""What a host that needs a reboot does next. The daemon and the simulation run this code.
+"""The next step of a host that needs a reboot. The daemon and the simulation run this code.
 
 The rules, in order:
  1. Without a reason to reboot, or with the strategy `off`, nothing happens.
@@ -30,7 +30,7 @@ class Strategy(Enum):
 
 
 class Action(Enum):
-    """What a host without a slot does now."""
+    """The next step of a host without a slot."""
 
     IDLE = "idle"
     LEAVE_QUEUE = "leave the queue"
@@ -63,7 +63,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class GroupFacts:
-    """What the store says about the group, as this host knows it."""
+    """The state of the group in the store, as far as this host knows it."""
 
     free: int
     ahead: int | None = None  # hosts before this one in the queue; None outside of it
@@ -75,7 +75,7 @@ class GroupFacts:
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """What the host says: why it needs a reboot, since when, and what blocks the reboot."""
+    """The facts of the host: why it needs a reboot, since when, and what blocks the reboot."""
 
     now: datetime
     reasons: tuple[str, ...]
@@ -102,7 +102,7 @@ def decide(rules: Rules, host: HostFacts, group: GroupFacts) -> Decision:
 
 
 def blocked(rules: Rules, host: HostFacts, group: GroupFacts) -> tuple[str, ...]:
-    """Return everything that forbids a reboot now. Asked again right before the reboot."""
+    """Return everything that forbids a reboot now. Checked again right before the reboot."""
     found: list[str] = []
     opening = rules.calendar.at(host.now, rules.share)
     if isinstance(opening, Closed) and not is_overdue(rules, host):

@@ -1,4 +1,4 @@
-"""One reboot as a state machine: what happened goes in, the next state comes out.
+"""One reboot as a state machine: an event leads from one state to the next.
 
     WAITING → HELD → DRAINING → RECHECKING → ANNOUNCING → FENCING → ORDERING → ORDERED
        ↑                              │ anything fails
@@ -29,10 +29,10 @@ class State(Enum):
     """What a host does now about its reboot."""
 
     WAITING = "waiting"  # without a slot: blocked, or in the queue
-    HELD = "held"  # a slot was granted; the ticket in the queue goes
+    HELD = "held"  # a slot was granted; the ticket in the queue is deleted
     DRAINING = "draining"  # the hooks of pre-reboot.d run
     RECHECKING = "rechecking"  # the blockers are asked once more
-    ANNOUNCING = "announcing"  # the store moves its leadership, and everybody is told
+    ANNOUNCING = "announcing"  # the store moves its leadership, and the reboot is announced
     FENCING = "fencing"  # a quorum read must confirm the grant
     ORDERING = "ordering"  # logind is asked to reboot
     ORDERED = "ordered"  # the host goes down any moment
@@ -53,7 +53,7 @@ MAY_BECOME = {
     State.RELEASING: {State.WAITING},
 }
 
-# What others are shown. A host that waits or aborts shows none.
+# The published phases. A host that waits or aborts publishes none.
 PHASES = {
     State.HELD: Phase.HELD,
     State.DRAINING: Phase.DRAINING,
@@ -79,7 +79,7 @@ class NotNeeded:
 
 @dataclass(frozen=True, slots=True)
 class SlotLost:
-    """Somebody took the slot away while the host drained."""
+    """The slot was taken away while the host drained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class Reboot:
 
     @property
     def phase(self) -> Phase | None:
-        """What others are shown."""
+        """The published phase."""
         return PHASES.get(self.state)
 
     @property

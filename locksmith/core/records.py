@@ -68,7 +68,7 @@ class Ticket(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Pause(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Somebody paused reboots; with `until` the key also has a TTL."""
+    """A pause of reboots; with `until` the key also has a TTL."""
 
     reason: str
     author: str

@@ -6,8 +6,8 @@ Invariants of every document that we write:
  3. A grant never makes the number of free slots negative; lowering `max` may.
 
 Go's locksmith stores the number of free slots beside `max` and trusts it. Here `max` and the
-holders decide, so a document that somebody edited by hand never grants too many slots. Its `drift`
-is shown, and the next write corrects the stored number.
+holders decide, so a document that was edited by hand never grants too many slots. Its `drift` is
+shown, and the next write corrects the stored number.
 """
 
 import json

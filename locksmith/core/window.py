@@ -64,7 +64,7 @@ class Calendar:
     spread: timedelta = timedelta()
 
     def at(self, now: datetime, share: float = 0.0) -> Open | Closed:
-        """Say whether a host may reboot at `now`; `share` is its position in the spread, 0 to 1."""
+        """Return whether a host may reboot at `now`; `share` is its place in the spread, 0 to 1."""
         today = now.astimezone(self.zone).date()
         if self._is_excluded(today):
             return Closed(f"{today} is excluded", self._next_opening(now, share))

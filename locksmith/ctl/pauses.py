@@ -46,7 +46,7 @@ def resume(context: typer.Context, scope: Scope = "group") -> None:
 
 
 def record_event(store: Store, group: str, event: str, detail: str, host_id: str = "") -> None:
-    """Append what an operator did to the history; if that fails, the act itself still stands."""
+    """Append an operator's action to the history. The action stands even if that fails."""
     now = records.format_time(datetime.now(UTC))
     with suppress(StoreError):
         GroupClient(store, group).append_history(

@@ -16,7 +16,7 @@ from locksmith.host import logind, programs
 COMMAND_S = 60.0
 URL_S = 10.0
 SHOWN_MAX = 5
-# Package managers hold these locks (fcntl) while they work; /proc/locks shows them to anybody.
+# Package managers hold these locks (fcntl) while they work; every user can see them in /proc/locks.
 PACKAGE_LOCKS = (
     "/var/lib/dpkg/lock-frontend",
     "/var/lib/dpkg/lock",

@@ -9,7 +9,7 @@ from locksmith.host import programs
 
 # sysexits.h EX_TEMPFAIL: "not now", which is not a failure.
 TRY_LATER = 75
-# run-parts(8): what editors and packages leave behind is not a script.
+# run-parts(8): files with other names are left by editors and packages, and are not scripts.
 IGNORED = (".dpkg-old", ".dpkg-dist", ".dpkg-new", ".dpkg-tmp", ".rpmsave", ".rpmnew", "~", ".bak")
 
 

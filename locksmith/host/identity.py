@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from daemonkit.host import machine_id
 
-# The application id with which zincati asks systemd for an id of its own (sd-id128).
+# The application id from which systemd derives zincati's own id (sd-id128).
 ZINCATI_APP = bytes.fromhex("de35106b6ec24688b63afddaa156679b")
 
 

@@ -1,6 +1,6 @@
 """Asks logind on D-Bus to reboot, for shutdown inhibitors, and for logged-in users.
 
-Each call opens a connection of its own: reboots are rare, and so a restarted bus needs no special
+Each call opens its own connection, because reboots are rare. So a restarted bus needs no special
 treatment.
 """
 
@@ -31,7 +31,7 @@ class Inhibitor:
 
 
 async def reboot(command: str = "") -> str:
-    """Order a reboot; return by which way. Raises RebootRefused.
+    """Order a reboot; return how it was ordered. Raises RebootRefused.
 
     An operator's `command` replaces logind. Without logind, systemctl gets the order.
     """

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from daemonkit.core.program_result import Cause, ProgramResult
 from daemonkit.process.run import RunLimits, run_async
 
-# What a shell answers for a program that it cannot execute.
+# The exit code of a shell for a program that it cannot execute.
 _CANNOT_EXECUTE = 126
 
 
@@ -24,5 +24,5 @@ async def run(
 
 
 def is_installed(program: str) -> bool:
-    """Say whether a program is installed."""
+    """Return whether a program is installed."""
     return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is not None

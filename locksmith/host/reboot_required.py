@@ -1,4 +1,4 @@
-"""Whether this host needs a reboot, and why. All sources are asked; one is enough."""
+"""Whether this host needs a reboot, and why. One of the sources is enough."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -25,7 +25,7 @@ PROBE_EVERY_S = 1800.0
 # Sentinel files are also checked without an event: their directory may not have existed.
 CHECK_EVERY_S = 30.0
 PROBE_S = 120.0
-# Our own reading of a sentinel file is an event too: acting on it would never end.
+# Reading a sentinel file is an event, too: reacting to it would never end.
 READS = (EVENT_TYPE_OPENED, EVENT_TYPE_CLOSED_NO_WRITE)
 
 _log = logs.get("locksmith")
@@ -98,7 +98,7 @@ class RebootRequired:
             for directory in directories:
                 self._observer.schedule(handler, str(directory))
             self._observer.start()
-        except OSError as error:  # out of inotify watches: polling goes on
+        except OSError as error:  # out of inotify watches: polling continues
             _log.warning("sentinels-not-watched", error=str(error))
             self._observer = None
 

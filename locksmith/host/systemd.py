@@ -1,4 +1,4 @@
-"""What systemd says about this host: whether the boot is complete, and which units failed."""
+"""The state of systemd on this host: whether the boot is complete, and which units failed."""
 
 from pathlib import Path
 
@@ -6,17 +6,17 @@ from daemonkit.process.run import RunLimits, run_async
 
 # sd_booted(3): this directory exists if systemd runs the host.
 SYSTEMD = Path("/run/systemd/system")
-# Thousands of failed units.
+# Room for thousands of failed units.
 LIMITS = RunLimits(timeout_s=20.0, tail_bytes=1 << 20)
 
 
 def runs_systemd() -> bool:
-    """Say whether systemd runs this host."""
+    """Return whether systemd runs this host."""
     return SYSTEMD.is_dir()
 
 
 async def boot_complete() -> bool:
-    """Say whether the boot is complete.
+    """Return whether the boot is complete.
 
     systemd starts boot-complete.target only if a unit is ordered after it. On other hosts the end
     of the boot's own jobs counts.

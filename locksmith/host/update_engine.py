@@ -52,7 +52,7 @@ async def follow(report: Callable[[], None]) -> None:
 
 
 def _needs_reboot(signal: Signal) -> bool:
-    """Say whether a signal is a StatusUpdate that needs a reboot; malformed ones do not."""
+    """Return whether a signal is a StatusUpdate that needs a reboot; malformed ones do not."""
     return (
         signal.interface == MANAGER.interface
         and signal.member == "StatusUpdate"

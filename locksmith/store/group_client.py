@@ -1,4 +1,4 @@
-"""The keys of a group beside its slots: queue, pauses, failures, history, the store's member."""
+"""The keys of a group besides its slots: queue, pauses, failures, history, the store's member."""
 
 import secrets
 from contextlib import suppress
@@ -44,7 +44,7 @@ class GroupClient:
         return tuple(f"paused by {pause.author}: {pause.reason}" for pause in pauses if pause)
 
     def write_alias(self, host: Host) -> None:
-        """Write that zincati's id is of this host too, so that both share a slot."""
+        """Record that zincati's id belongs to this host, so that both share a slot."""
         if host.fleetlock_id:
             with suppress(KeyExists):
                 self.store.put(keys.alias(host.fleetlock_id), host.machine_id, when=Absent())
@@ -65,7 +65,7 @@ class GroupClient:
         return True
 
     def release_store_member(self, machine_id: str) -> None:
-        """Let another host with a member reboot, if it was this host's turn."""
+        """Let another host with a member reboot, if this host had the turn."""
         with suppress(KeyNotFound, CompareFailed):
             self.store.delete(keys.STORE_MEMBER, when=WithValue(machine_id))
 

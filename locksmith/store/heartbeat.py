@@ -14,14 +14,14 @@ from locksmith.store.retry import Retry
 # and etcd keeps the last 1000 events: more heartbeats would only make watchers list again.
 TTL_S = 180
 EVERY_S = 60.0
-# What a host waits for may change every second; others need not know it that often.
+# What a host waits for may change every second; other hosts need it less often.
 UPDATE_EVERY_S = 3.0
 
 
 class HeartbeatWriter:
     """Keeps the host's heartbeat in the store.
 
-    `content` returns what it says now; `due` is set when that may have changed.
+    `content` returns the present heartbeat; `due` is set when that may have changed.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class HeartbeatWriter:
         return f"{beat.hostname} boot {beat.boot_id}"
 
     async def run(self) -> None:
-        """Keep the heartbeat alive for as long as the daemon runs."""
+        """Renew the heartbeat as long as the daemon runs."""
         while True:
             try:
                 await asyncio.to_thread(self._write)

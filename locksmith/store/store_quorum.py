@@ -37,7 +37,7 @@ class _Stats(msgspec.Struct):
 
 
 class _NoAnswer(Exception):  # noqa: N818 - a fact about a member
-    """A member did not answer, or not with success; the message says how."""
+    """A member did not answer, or answered with an error; the message says which."""
 
 
 class MembersUnknown(Exception):  # noqa: N818 - a fact, and a reason not to reboot
@@ -54,7 +54,10 @@ class MemberList:
 
 @dataclass(frozen=True, slots=True)
 class StoreQuorum:
-    """Asks the members. `own_name` is that of this host's, `auto` (by its addresses), or `no`."""
+    """Asks the members.
+
+    `own_name` is the name of this host's member, `auto` (found by its addresses), or `no`.
+    """
 
     endpoints: tuple[str, ...]
     own_name: str = "auto"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-# How many clients the verdict is remembered for.
+# The number of clients whose result is cached.
 KNOWN_MAX = 10_000
 V4_MAPPED = bytes(10) + b"\xff\xff"
 

@@ -1,8 +1,7 @@
 """Packed answers, cached by the bytes of their query. Nearly every query is answered from here.
 
-The key of a query is its flags, counts and question in lower case, and what OPT says about the size
-of a reply. Queries with equal keys have equal answers. The key is cut out of the packet without
-parsing:
+The key of a query is its flags, counts and question in lower case, and the reply size from OPT.
+Queries with equal keys have equal answers. The key is cut out of the packet without parsing:
 
 *   A name ends at the first zero octet. If a label contains a zero octet, the octets before it are
     not the name, and no answer is ever cached under such a key.
@@ -24,7 +23,7 @@ from skydns.core.dns.name import Name
 from skydns.core.dns.packer import Packed
 from skydns.core.dns.query_parser import QueryRefused, special_options
 
-# What one rotation takes beside its bytes: objects and dictionary slots.
+# The memory of one rotation besides its bytes: objects and dictionary slots.
 ROTATION_OVERHEAD_BYTES = 600
 _OPT_HEAD = b"\0\0\x29"
 _DO = 0x80
@@ -37,7 +36,7 @@ NextRotation = Callable[[], Packed]
 def key(data: bytes, end: int, *, tcp: bool, recursive: bool = False) -> bytes | None:
     """Return the key of a query whose question ends at `end`; None if it must not be cached.
 
-    `recursive` says that the client may have names looked up at other servers, which replies tell.
+    `recursive` says that the client may use recursion, which replies show in their flags.
     """
     tail = data[end:]
     if not tail:
@@ -55,7 +54,7 @@ def key(data: bytes, end: int, *, tcp: bool, recursive: bool = False) -> bytes |
 
 
 def _is_special(options: bytes) -> bool:
-    """Say whether an option asks for a reply of its own. dig sends a cookie alone."""
+    """Return whether an option needs its own reply. dig sends only a cookie."""
     if options[:2] == _COOKIE and len(options) - 4 == int.from_bytes(options[2:4], "big"):
         return False
     try:
@@ -85,8 +84,8 @@ class AnswerCache:
         self._count_max = count_max
         self._size_bytes_max = size_bytes_max
         self._rotations: dict[bytes, NextRotation] = {}
-        # Not a dict: when a dict loses its first item again and again, finding the first one
-        # becomes ever slower.
+        # Not a dict: finding the first item of a dict becomes slower each time the first item is
+        # removed.
         self._answers: OrderedDict[bytes, _CachedAnswer] = OrderedDict()
         self._dependents: dict[Name, set[bytes]] = {}
         self._volatile: set[bytes] = set()

@@ -1,4 +1,4 @@
-"""What an operator decides about answers: by flags, or by the key `/skydns/config`."""
+"""The options for answers, set by flags or by the key `/skydns/config`."""
 
 import msgspec
 
@@ -17,12 +17,12 @@ class Config(msgspec.Struct, frozen=True):
     *   `local`: the name whose records `local.dns.DOMAIN` returns.
     *   `apex_sweep`: whether a domain itself is answered with all its services instead of those at
         `apex.dns`.
-    *   `identity`: the name of this server, for `id.server` and NSID.
+    *   `identity`: the name of this server in answers to `id.server` and NSID.
     *   `nameservers`: the servers that all other names are forwarded to, for clients within the
         networks of `recursion`. A name with fewer labels than `ndots` is not forwarded.
     *   `clients`: the networks that are answered; () for all.
     *   `rate`: how many equal answers a second one network gets over UDP; 0 for any number.
-    *   `loop_tag`: what marks our queries to nameservers, so that we know them when they come back.
+    *   `loop_tag`: the tag of our queries to nameservers, so that we recognize them in a loop.
     """
 
     domains: tuple[Name, ...]

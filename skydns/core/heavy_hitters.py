@@ -26,5 +26,5 @@ class HeavyHitters:
         return sorted(self._counts.items(), key=lambda pair: (-pair[1], pair[0]))[:number]
 
     def halve(self) -> None:
-        """Halve all counts, so that what is recent counts more."""
+        """Halve all counts, so that recent items count more."""
         self._counts = {key: half for key, n in self._counts.items() if (half := n // 2)}

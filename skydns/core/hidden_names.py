@@ -1,9 +1,9 @@
 """Names with labels that begin with `_`, on a store that hides their keys.
 
-etcd leaves such keys out of listings and watches of everything above them, and shows them to a
-listing of themselves. So the first question for such a name waits until the store was asked for it,
-and while clients ask for the name it is asked for again every second. What was found stays when the
-store is down.
+etcd leaves such keys out of listings and watches of all directories above them, and shows them only
+to a listing of the key itself. So the first question for such a name waits for a listing, and the
+listing is repeated every second while clients ask for the name. Its result stays when the store is
+down.
 """
 
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ from coordinator.client.core.store_protocol import Entry
 from coordinator.client.core.view import Changes
 from skydns.core.dns.name import Name
 
-# A name that nobody has asked for in this time is forgotten; its next question waits again.
+# A name without a question in this time is forgotten; its next question waits again.
 FORGET_S = 600.0
-# As many listings of the store a second for each worker, even for clients that make up names.
+# The listings of the store per second and worker, even if clients ask for random names.
 NAMES_MAX = 200
 
 
 @dataclass(slots=True)
 class _HiddenName:
-    """The entries at a name. `asked` says that a client has asked for it since the last poll."""
+    """The entries at a name. `asked` says that there was a question for it since the last poll."""
 
     entries: Mapping[str, Entry]
     asked_s: float
@@ -29,7 +29,7 @@ class _HiddenName:
 
 
 class HiddenNames:
-    """The names that the store was asked for. Each method returns the changes that it causes."""
+    """The names that were listed. Each method returns the changes that it causes."""
 
     def __init__(self, names_max: int = NAMES_MAX) -> None:
         self._names_max = names_max
@@ -41,7 +41,7 @@ class HiddenNames:
         return name in self._names
 
     def knows(self, name: Name) -> bool:
-        """Say whether the store was asked for the name, and note that a client asks for it."""
+        """Return whether the name was listed, and note that a client asks for it."""
         hidden = self._names.pop(name, None)
         if hidden is None:
             return False
@@ -50,11 +50,11 @@ class HiddenNames:
         return True
 
     def names(self) -> tuple[Name, ...]:
-        """Return the names that the store should be asked for again."""
+        """Return the names to list again."""
         return tuple(self._names)
 
     def learn(self, name: Name, entries: Mapping[str, Entry], now_s: float) -> Changes:
-        """Take what the store has at a name."""
+        """Store the listing of a name."""
         removed: list[str] = []
         hidden = self._names.get(name)
         if hidden is None:
@@ -68,7 +68,7 @@ class HiddenNames:
         return Changes("", self._index, written, tuple(removed))
 
     def expire(self, now_s: float) -> Changes:
-        """Forget the names that nobody has asked for in FORGET_S."""
+        """Forget the names without a question in FORGET_S."""
         removed: list[str] = []
         for name, hidden in tuple(self._names.items()):
             if hidden.asked:
@@ -78,7 +78,7 @@ class HiddenNames:
         return Changes("", self._index, removed=tuple(removed))
 
     def reload(self, index: int) -> Changes:
-        """Return everything that was found, for a zone that was loaded anew at `index`."""
+        """Return all listed entries, for a zone that was loaded again at `index`."""
         self._index = index
         entries = tuple(e for hidden in self._names.values() for e in hidden.entries.values())
         return Changes("", index, entries)

@@ -1,4 +1,4 @@
-"""What the daemon sends to its workers, as bytes on their channel."""
+"""The messages of the daemon to its workers, as bytes."""
 
 import msgspec
 

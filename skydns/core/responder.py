@@ -1,4 +1,4 @@
-"""From the bytes of a query to the bytes of its reply: cache, parser, answer, packer.
+"""Turn the bytes of a query into the bytes of its reply: cache, parser, answer, packer.
 
 The responder does no I/O. When a reply needs another server or the store first, `reply` returns a
 `Pending` that says so.
@@ -45,7 +45,7 @@ _PLAIN_OPT = b"\0\0\x29" + edns.UDP_BYTES_MAX.to_bytes(2, "big") + bytes(6)
 
 @dataclass(slots=True)
 class ResponderCounts:
-    """What happened since the start. `rcodes` counts replies by the code in their header."""
+    """Counts since the start. `rcodes` counts replies by the code in their header."""
 
     rcodes: list[int] = field(default_factory=lambda: [0] * 16)
     computed: int = 0
@@ -70,7 +70,7 @@ class _Packet:
 
 @dataclass(frozen=True, slots=True)
 class PendingLookup:
-    """A query that waits until the store was asked for `name`. See `Responder.resume`."""
+    """A query that waits for a listing of `name` in the store. See `Responder.resume`."""
 
     name: Name
     packet: _Packet
@@ -143,7 +143,7 @@ class Responder:
                 return computed
 
     def resume(self, pending: PendingLookup, *, found: bool) -> Reply:
-        """Return the reply once the store was asked. `found` is False if it did not answer."""
+        """Return the reply after the listing. `found` is False if the store did not answer."""
         packet = pending.packet
         if found:
             return self._compute(packet)
@@ -154,7 +154,7 @@ class Responder:
         return packer.reply(not_ready, query, packet.data, size_bytes_max)
 
     def apply(self, changes: Changes) -> None:
-        """Apply changes of the store. Answers that depend on them are computed anew."""
+        """Apply changes of the store. Answers that depend on them are computed again."""
         changed = self.zone.apply(changes, self._clock())
         for cache in (self._answers, self._denials):
             if changes.reset:
@@ -168,7 +168,7 @@ class Responder:
                 self._clear()
 
     def set_store_down(self, *, store_down: bool) -> None:
-        """Say whether the store is down. While it is, answers have short TTLs (RFC 8767)."""
+        """Set whether the store is down. While it is, answers have short TTLs (RFC 8767)."""
         if store_down != self.store_down:
             self.store_down = store_down
             self._clear()
@@ -223,7 +223,7 @@ class Responder:
         return packer.reply(prohibited, query, data, size_bytes_max)
 
     def _parse(self, data: bytes, *, recursive: bool) -> Query | bytes | None:
-        """Return the query, or the reply to a packet that is none."""
+        """Return the query, or the reply to a packet that is not one."""
         try:
             return query_parser.parse(data, recursive=recursive)
         except QueryRefused as refused:
@@ -274,7 +274,7 @@ class Responder:
         return self._own_answer(query, snapshot, size_bytes_max, packet)
 
     def _is_hidden(self, name: Name, hidden: HiddenNames) -> bool:
-        """Say whether the store may have keys for the name that it has not shown us."""
+        """Return whether the store may have hidden keys for the name that were not listed."""
         fixed = split(name)[0]
         if not any(label[0] == HIDDEN for label in fixed) or hidden.knows(fixed):
             return False
@@ -303,7 +303,7 @@ class Responder:
         return made.rotations[0]
 
     def _is_cached(self, packet: _Packet, end: int) -> bool:
-        """Say whether the same question, as dig sends it over UDP, is answered from the cache."""
+        """Return whether the same question from dig over UDP is answered from the cache."""
         head = packet.data[:2] + b"\x01\x20\0\1\0\0\0\0\0\1"
         plain = head + packet.data[HEADER_BYTES:end] + _PLAIN_OPT
         key = answer_cache.key(plain, end, tcp=False, recursive=packet.recursive)

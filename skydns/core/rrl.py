@@ -14,7 +14,7 @@ from skydns.core.acl import V4_MAPPED
 
 # The hosts of one network share a limit. A site usually gets a /24 or a /56.
 V4_BITS, V6_BITS = 24, 56
-# How long a flood is remembered. It must pause as long to be answered in full again.
+# How long a flood is remembered. After a pause of this length it is answered in full again.
 WINDOW_S = 15
 # About 30 MB. The sources of a flood are forged, so the oldest are dropped first.
 BUCKETS_MAX = 100_000
@@ -22,7 +22,7 @@ SLIP = 2
 
 
 class Verdict(Enum):
-    """What to do with a reply."""
+    """The decision about a reply."""
 
     SEND = auto()
     SLIP = auto()
@@ -31,7 +31,7 @@ class Verdict(Enum):
 
 @dataclass(slots=True)
 class _Bucket:
-    """The replies that are left; below zero during a flood."""
+    """The number of replies that may still be sent; below zero during a flood."""
 
     left: float
     at_s: float

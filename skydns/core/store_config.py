@@ -19,10 +19,10 @@ DNS_PORT = 53
 SECONDS_MAX = 86_400
 # One string of a TXT record.
 IDENTITY_CHARACTERS_MAX = 63
-# SkyDNS writes a duration as a whole number of nanoseconds. Nobody waits a million seconds, so a
+# SkyDNS writes a duration as a whole number of nanoseconds. No duration has a million seconds, so a
 # number from here on is nanoseconds, and a smaller one seconds.
 NANOSECONDS_FROM = 1_000_000
-# Settings of SkyDNS that are flags here, or that nothing here needs.
+# Settings of SkyDNS that are flags here, or that are not needed here.
 IGNORED = frozenset(
     {"dns_addr", "dnssec", "scache", "rcache", "rcache_ttl", "systemd", "path_prefix"}
 )

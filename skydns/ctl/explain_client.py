@@ -18,7 +18,7 @@ TIMEOUT_S = 5.0
 
 
 def explain(server: ServerAddress, name: Name, rtype: int) -> list[str]:
-    """Ask the daemon at `server` for its reasons. It tells only clients on its own host."""
+    """Ask the daemon at `server` for its reasons. It answers only clients on its own host."""
     data = _ask(server, _query(name, rtype))
     for record in dnslib.DNSRecord.parse(data).rr:
         if record.rtype == RRType.TXT:

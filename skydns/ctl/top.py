@@ -1,4 +1,4 @@
-"""`skydnsctl top`: what is asked most, and by which clients."""
+"""`skydnsctl top`: the most frequent questions and clients."""
 
 import json
 from typing import Annotated

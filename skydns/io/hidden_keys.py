@@ -19,7 +19,7 @@ _log = logs.get("hidden")
 
 
 class HiddenKeyReader:
-    """Reads the keys of one name after the other. What it finds is applied as Changes."""
+    """Reads the keys of one name after the other, and applies them as Changes."""
 
     def __init__(self, store: Store, prefix: str, apply: Callable[[Changes], None]) -> None:
         self.names = HiddenNames()
@@ -40,7 +40,7 @@ class HiddenKeyReader:
         task.add_done_callback(lambda done: then(not done.cancelled() and done.result()))
 
     async def poll(self) -> None:
-        """Read the names that clients ask for again and again, for ever."""
+        """Read the names that clients ask for, again and again."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(POLL_S)

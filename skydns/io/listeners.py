@@ -1,4 +1,4 @@
-"""The sockets that queries arrive on: from systemd, or bound to addresses."""
+"""The sockets for queries: from systemd, or bound to addresses."""
 
 import socket
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ RECEIVE_BYTES = 4 * 1024 * 1024
 
 
 def open_sockets(addresses: Iterable[tuple[str, int]]) -> dict[str, socket.socket]:
-    """Take the sockets that systemd passes, or bind UDP and TCP of each address.
+    """Return the sockets that systemd passes, or bind UDP and TCP of each address.
 
     Each address has sockets of its own, so that a reply comes from where its query went to.
     """

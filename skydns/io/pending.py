@@ -13,7 +13,7 @@ Resolve = Callable[[Pending, Send], None]
 
 
 class PendingReplies:
-    """Gets what replies wait for, and sends them."""
+    """Waits for other servers or the store, then sends the replies."""
 
     def __init__(
         self, responder: Responder, upstream: UpstreamClient, hidden_keys: HiddenKeyReader

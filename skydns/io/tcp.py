@@ -43,7 +43,7 @@ TCP_LIMITS = TcpLimits()
 
 @dataclass(slots=True)
 class TcpCounts:
-    """What happened since the start."""
+    """Counts since the start."""
 
     opened: int = 0
     received: int = 0
@@ -55,7 +55,7 @@ class TcpCounts:
 class TcpServer:
     """Answers on one listening socket. Several queries of a connection may be in flight.
 
-    `respond` gets each message and its client. `resolve` gets what must wait.
+    `respond` gets each message and its client, `resolve` each reply that must wait.
     """
 
     def __init__(
@@ -195,7 +195,7 @@ class _Connection(asyncio.Protocol):
         reply = server.respond(bytes(buffer[2:end]), self._address)
         del buffer[:end]
         if reply is None:
-            # Such a message gets no reply: its sender does not speak DNS.
+            # Such a message gets no reply, because its sender does not speak DNS.
             self.abort()
             return False
         self._set_deadline(self._limits.message_s if buffer else self._limits.idle_s)

@@ -1,8 +1,8 @@
 """A UDP server that works in batches, by recvmmsg(2) and sendmmsg(2).
 
-Python's socket module does not offer these calls. One call receives what has arrived, one sends the
-replies, and the clients' addresses stay as the kernel wrote them. That makes two system calls for a
-batch instead of two for each query.
+Python's socket module does not offer these calls. One call receives all packets that have arrived,
+one sends the replies, and the clients' addresses stay as the kernel wrote them. That makes two
+system calls for a batch instead of two for each query.
 """
 
 import asyncio
@@ -18,15 +18,15 @@ from skydns.core.responder import Reply
 from skydns.io.pending import Resolve, Send
 
 BATCH = 64
-# After these the event loop runs, for TCP, the changes of the store and the clock.
+# After this many batches the event loop runs, for TCP, changes of the store and timers.
 BATCHES_PER_CALL = 4
 # A query is a name, a question and some options. A larger packet is not a query.
 QUERY_BYTES_MAX = 4096
-# The packer makes no longer reply for UDP.
+# The packer never makes a longer reply for UDP.
 REPLY_BYTES_MAX = 1280
 _NAME_BYTES = {socket.AF_INET: 16, socket.AF_INET6: 28}  # sockaddr_in, sockaddr_in6
 _NAME_SLOT_BYTES = 32
-# Where the port and the address are in them.
+# The positions of the port and the address in them.
 _PORT = slice(2, 4)
 _ADDRESS = {socket.AF_INET: slice(4, 8), socket.AF_INET6: slice(8, 24)}
 
@@ -99,8 +99,8 @@ class _MessageSlots:
 class UdpServer:
     """Answers datagrams on one bound socket, from the address that they were sent to.
 
-    `respond` gets each packet and its client. `resolve` gets what must wait. `sample` gets the
-    first packet of each batch, its client and the size of the batch: each packet has the same
+    `respond` gets each packet and its client, `resolve` each reply that must wait. `sample` gets
+    the first packet of each batch, its client and the size of the batch: each packet has the same
     chance to be a sample, and the busier the server, the less a sample costs.
     """
 
@@ -193,8 +193,8 @@ class UdpServer:
         while first < end:
             sent = _send(self._fd, self._replies.address + first * _STRIDE, end - first, 0)
             if sent < 0:
-                # A client without a reply asks again. A full buffer takes none of the rest; any
-                # other error is about the first address only.
+                # A client without a reply asks again. With a full buffer the rest cannot be sent
+                # either; any other error is about the first address only.
                 sent = end - first if ctypes.get_errno() == errno.EAGAIN else 1
                 self.unsent += sent
             first += sent

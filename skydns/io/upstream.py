@@ -29,7 +29,7 @@ Send = Callable[[bytes], None]
 
 @dataclass(slots=True)
 class UpstreamCounts:
-    """What happened since the start."""
+    """Counts since the start."""
 
     asked: int = 0
     failed: int = 0

@@ -1,4 +1,4 @@
-"""The metrics of a worker: what was asked, answered and forwarded."""
+"""The metrics of a worker: questions, answers and forwards."""
 
 from collections.abc import Iterable
 from ipaddress import ip_address
@@ -19,7 +19,7 @@ TOP_SHOWN = 30
 
 
 def responder_samples(responder: Responder) -> Iterable[Sample]:
-    """Count replies, and what is cached."""
+    """Count replies, and cached answers."""
     counts = responder.counts
     for rcode in Rcode:
         if rcode < len(counts.rcodes):

@@ -63,7 +63,10 @@ _ALLOW = b"Allow: GET, HEAD, POST, DELETE\r\n"
 
 @dataclass(frozen=True, slots=True)
 class ApiContext:
-    """What the API needs of the daemon. Without a token, everyone who can reach it may use it."""
+    """What the API needs from the daemon.
+
+    Without a token, everyone who can reach the API may use it.
+    """
 
     table: Callable[[], Table]
     store: Store

@@ -1,4 +1,4 @@
-"""Hot upgrade: a successor takes the sockets over, and the predecessor drains.
+"""Hot upgrade: a successor takes over the sockets, and the predecessor drains.
 
 The successor starts with the same command line, and finds what it inherits in the environment
 variable VARIABLE. When it serves, it writes its process id to a pipe. A successor that ends
@@ -28,7 +28,7 @@ _log = logs.get("vulcand")
 
 
 class Inheritance:
-    """What a predecessor left; empty without one."""
+    """The sockets and keys of a predecessor; empty without one."""
 
     def __init__(self) -> None:
         given = json.loads(os.environ.pop(VARIABLE, "{}"))

@@ -1,4 +1,4 @@
-"""The daemon's copy of the keys: what comes from the store, what of it is good, and the table.
+"""The daemon's copy of the keys: changes from the store, their admission, and the table.
 
 Keys of one deploy come in a burst. The first ones are applied at once, and those that follow
 shortly after as one change.
@@ -51,7 +51,7 @@ class KeyFeed:
         self._mirror.start()
 
     def stop(self) -> None:
-        """Let the store go; blocks until it is done."""
+        """Stop following the store; blocks until it is done."""
         self._mirror.stop()
 
     def everything(self) -> Changes:
@@ -70,7 +70,7 @@ class KeyFeed:
         return self.table.index if self._batch else max(self.table.index, self.store.index)
 
     def _deliver(self, changes: Changes) -> None:
-        """Take changes on the mirror's thread."""
+        """Receive changes on the mirror's thread."""
         self._loop.call_soon_threadsafe(self._gather, changes)
 
     def _gather(self, changes: Changes) -> None:

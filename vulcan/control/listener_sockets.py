@@ -40,7 +40,7 @@ class ListenerSockets:
         self.failed: dict[str, str] = {}  # by listener, why it is not bound
 
     def add_default(self, address: tuple[str, int], passed: list[socket.socket]) -> None:
-        """Take systemd's sockets, or bind the address, unless a predecessor left sockets."""
+        """Use systemd's sockets, or bind the address, unless a predecessor passed sockets."""
         if any(listener_of(name) == "" for name in self.open):
             for sock in passed:
                 sock.close()
@@ -49,7 +49,7 @@ class ListenerSockets:
             self.open[f"{_SEPARATOR}{address_of(sock)}"] = sock
 
     def follow(self, listeners: Mapping[str, Listener], user: SocketUser | None) -> None:
-        """Open and close sockets as the keys say. `user` is None before the workers start."""
+        """Open and close sockets to match the keys. `user` is None before the workers start."""
         wanted = {f"{each.id}{_SEPARATOR}{each.address}": each for each in listeners.values()}
         self.failed = {name: why for name, why in self.failed.items() if name in listeners}
         gone = [n for n in self.open if listener_of(n) and n not in wanted]
@@ -95,7 +95,7 @@ def listener_of(name: str) -> str:
 
 
 def address_of(sock: socket.socket) -> str:
-    """Return where a socket listens."""
+    """Return the address of a socket."""
     if sock.family == socket.AF_UNIX:
         return str(sock.getsockname())
     host, port = sock.getsockname()[:2]

@@ -1,4 +1,4 @@
-"""What a resource's files should contain, beside what is on disk now. Nothing is written here."""
+"""The desired files of a resource and the files on disk. Nothing is written here."""
 
 import re
 from collections.abc import Iterator

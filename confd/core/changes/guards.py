@@ -1,4 +1,4 @@
-"""Checks on a rendered text that confd makes itself, before any check_cmd runs."""
+"""Checks of a rendered text by confd itself, before any check_cmd runs."""
 
 from confd.core.config.resource import Guard
 from confd.core.keyspace.reader import Reader

@@ -7,7 +7,7 @@ from confd.core.keyspace.reader import ReadSet
 
 
 class Outcome(enum.Enum):
-    """How far the processing of a resource got."""
+    """The step at which the processing of a resource ended."""
 
     UNCHANGED = "unchanged"
     WRITTEN = "written"

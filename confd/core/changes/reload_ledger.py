@@ -1,8 +1,8 @@
 """Which reloads are still owed, and when each may run.
 
 A reload is owed for a destination from just before its file changes until its reload_cmd has
-succeeded. The set of owed destinations lives on disk (`apply/state_dir.py`); this module decides
-what to run for it. It never reads a clock: times are arguments.
+succeeded. The owed destinations are recorded on disk (`apply/state_dir.py`); this module decides
+what to run for them. It never reads a clock: times are arguments.
 """
 
 import hashlib
@@ -89,7 +89,7 @@ class ReloadLedger:
         self._quarantine[unit] = _digest(texts)
 
     def is_quarantined(self, unit: str, texts: Mapping[str, FileState]) -> bool:
-        """Say whether exactly these texts made the unit's reload fail."""
+        """Return whether exactly these texts made the unit's reload fail."""
         return unit in self._quarantine and self._quarantine[unit] == _digest(texts)
 
     def release(self, unit: str) -> None:

@@ -1,4 +1,4 @@
-"""A template resource: which template and keys make which file, and what runs for it."""
+"""A template resource: the template and keys of a file, and the commands for it."""
 
 import re
 import shlex
@@ -94,7 +94,7 @@ class TemplateResource:
 
     @property
     def unit(self) -> str:
-        """The name of what is processed together: the bundle, or this resource alone."""
+        """The name of the unit that is processed together: the bundle, or this resource."""
         return f"bundle {self.bundle}" if self.bundle else self.name
 
 

@@ -42,7 +42,7 @@ ID_MAX = 2**32 - 2
 BYTES_MAX = 64 << 10
 # Each backup is a whole old file beside the new one.
 BACKUPS_MAX = 100
-# Jinja recognizes tags by these marks; longer ones make no template clearer.
+# The limit of a delimiter of Jinja's tags; a longer one would make no template clearer.
 DELIMITER_LENGTH_MAX = 8
 
 

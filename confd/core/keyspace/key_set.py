@@ -33,7 +33,7 @@ class KeySet:
         self.index = 0
 
     def apply(self, root: str, changes: Changes, layer: int = 0) -> KeyChanges:
-        """Apply a change of one layer below `root`; a reset replaces all that it has there."""
+        """Apply a change of one layer below `root`; a reset replaces all of its keys there."""
         own = self._layers[layer]
         new = {entry.key: entry.value for entry in changes.entries}
         gone = {key for key in changes.removed if key in own and key not in new}

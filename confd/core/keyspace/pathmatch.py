@@ -27,7 +27,7 @@ class Pattern:
     _regex: re.Pattern[str]
 
     def matches(self, name: str) -> bool:
-        """Say whether the pattern matches the whole of `name`."""
+        """Return whether the pattern matches the whole of `name`."""
         return self._regex.fullmatch(name) is not None
 
 

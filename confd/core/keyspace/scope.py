@@ -19,7 +19,7 @@ class Scope:
     subtrees: tuple[str, ...]
 
     def covers(self, key: str) -> bool:
-        """Say whether the resource may read `key`."""
+        """Return whether the resource may read `key`."""
         return any(inside(key, top) for top in self.subtrees)
 
     def name_of(self, key: str) -> str:
@@ -43,7 +43,7 @@ def segments(path: str) -> list[str]:
 
 
 def inside(key: str, base: str) -> bool:
-    """Say whether `key` is `base` or below it, comparing whole segments."""
+    """Return whether `key` is `base` or below it, comparing whole segments."""
     return key == base or key.startswith(base + "/")
 
 

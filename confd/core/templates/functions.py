@@ -171,7 +171,7 @@ def to_lower(text: str) -> str:
 
 
 def contains(text: str, part: str) -> bool:
-    """Say whether the text contains `part`."""
+    """Return whether the text contains `part`."""
     return part in text
 
 

@@ -1,4 +1,4 @@
-"""Test cases of a resource: keys in, the text of its file out, without a store.
+"""Test cases of a resource: its keys and the expected text of its file, without a store.
 
     [[case]]
     name = "two servers"

@@ -1,7 +1,7 @@
 """Template functions for text, lists and maps, with the names they have in Go templates.
 
-Where a Go template pipes a value in as the last argument, these take it last too. The filters
-take it first.
+Where a Go template pipes in a value as the last argument, these functions take it last, too.
+Filters take it first.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ def default(fallback: object, value: object = "") -> object:
 
 
 def is_empty(value: object) -> bool:
-    """Say whether a value is false, zero, null or empty."""
+    """Return whether a value is false, zero, null or empty."""
     return not value
 
 
@@ -100,7 +100,7 @@ def squote(text: object) -> str:
 
 
 def regex_match(pattern: str, text: str) -> bool:
-    """Say whether the text contains a match of the pattern."""
+    """Return whether the text contains a match of the pattern."""
     return _regex(pattern).search(text) is not None
 
 
@@ -172,7 +172,7 @@ def make_list(*items: object) -> list[object]:
 
 
 def has_key(found: Mapping[str, object], name: str) -> bool:
-    """Say whether a map has a key."""
+    """Return whether a map has a key."""
     return name in found
 
 

@@ -190,7 +190,7 @@ def _serves(instance: Instance, endpoint: Endpoint) -> bool:
     is_heard = instance.host.status is not None and should_run
     if report is None or not is_heard or report.phase is not Phase.READY:
         return False
-    # A report that is older than the service says nothing about its check.
+    # A report that is older than the service has no result of its check.
     return endpoint in report.allocation.endpoints and endpoint.service not in report.unserved
 
 
@@ -210,7 +210,7 @@ def _running(host: Host) -> int:
 
 
 def _current(instances: list[Instance]) -> str:
-    """Return a job's present state, in the words of fleet."""
+    """Return a job's current state, in fleet's words."""
     if any(each.report and each.report.active == "active" for each in instances):
         return TargetState.LAUNCHED.value
     return TargetState.LOADED.value if instances else TargetState.INACTIVE.value

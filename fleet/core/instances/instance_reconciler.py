@@ -1,7 +1,7 @@
-"""What an agent does next: from its plan and from what systemd shows, to actions and reports. Pure.
+"""Decides an agent's next actions and reports, from its plan and the state of systemd. Pure.
 
-Each pass looks at the whole plan and at all units, so an agent that was killed between any two
-actions goes on where it was. Only an allocation that says "stop" stops a unit.
+Each pass looks at the whole plan and at all units. So an agent that was killed between any two
+actions continues where it stopped. Only an allocation that says "stop" stops a unit.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +18,7 @@ BACKOFF_S, BACKOFF_MAX_S = 1.0, 300.0
 STEADY_S = 600.0
 # Load states of a unit that systemd can never start.
 UNUSABLE = ("bad-setting", "error", "masked")
-# Resolvers count the TTL from when they asked. Proxies hear of a change at once.
+# Resolvers count the TTL from their query. Proxies see a change at once.
 LEAVE_MARGIN_S = 0.5
 
 
@@ -63,7 +63,7 @@ Key = tuple[str, int, int]
 
 @dataclass(slots=True)
 class InstanceState:
-    """What is remembered of one instance between passes."""
+    """The state of one instance that is kept between passes."""
 
     failures: int = 0
     restarts: int = 0
@@ -77,7 +77,7 @@ class InstanceState:
 
 @dataclass(slots=True)
 class Observed:
-    """What a pass sees besides the plan."""
+    """The facts that a pass uses besides the plan."""
 
     now_s: float
     units: Mapping[str, UnitStatus]
@@ -101,7 +101,7 @@ class InstanceReconciler:
     def reconcile(
         self, plan: Plan, observed: Observed
     ) -> tuple[list[UnitAction], tuple[Report, ...]]:
-        """Return what to do now, and the report on every allocation."""
+        """Return the actions to do now, and the report on every allocation."""
         keys = {allocation.key for allocation in plan.allocations}
         for key in self.instances.keys() - keys:
             del self.instances[key]
@@ -161,7 +161,7 @@ class InstanceReconciler:
 
 
 def leave_s(allocation: Allocation) -> float:
-    """Return how long an instance goes on serving after its DNS records are removed."""
+    """Return how long an instance keeps serving after its DNS records are removed."""
     ttl_s = max((each.ttl_s for each in allocation.endpoints), default=0)
     return ttl_s + LEAVE_MARGIN_S if ttl_s else 0.0
 
@@ -174,7 +174,7 @@ def backoff_s(failures: int) -> float:
 def _predecessor(
     allocation: Allocation, allocations: Iterable[Allocation], units: Mapping[str, UnitStatus]
 ) -> Allocation | None:
-    """Return an instance that has to stop first: of the same slot, or with the same unit name."""
+    """Return an instance that must stop first: of the same slot, or with the same unit name."""
     for other in allocations:
         if other.desired_state is not DesiredState.STOP or other.key == allocation.key:
             continue
@@ -306,7 +306,7 @@ def _unserved(report: Report, observed: Observed) -> tuple[str, ...]:
 
 
 def _orphans(allocations: Iterable[Allocation], units: Mapping[str, UnitStatus]) -> list[Report]:
-    """Report what runs here and is in no plan. It is left alone."""
+    """Report the instances that run here and are in no plan. They are not touched."""
     known = {allocation.key for allocation in allocations}
     return [
         Report(each.allocation, Phase.ORPHAN, load=each.load, active=each.active, sub=each.sub)

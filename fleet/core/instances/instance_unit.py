@@ -1,7 +1,7 @@
 """The unit files of an instance, and the status of its unit.
 
 A unit file that fleet wrote ends with a section that systemd skips and that no job may have. The
-section holds the allocation, so an agent that has lost its memory knows what it finds.
+section contains the allocation, so an agent without its state still recognizes its units.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from fleet.core.model import Allocation, DesiredState
 MARK = "[X-FleetInstance]"
 PREFIX = "fleet-"
 FENCE = "fleet-fence-"
-# An exclusive unit has this long to stop. Then systemd kills it.
+# The time for an exclusive unit to stop. After it systemd kills the unit.
 EXCLUSIVE_STOP_S = 10.0
 # Its timer is restarted at most this long after the renewal was sent; systemd takes this long.
 LATE_MAX_S, ARM_MAX_S = 5.0, 2.5
@@ -89,7 +89,7 @@ def _instance(allocation: Allocation, text: str) -> str:
         if allocation.port:
             parts += [f'Environment="PORT={allocation.port}"']
         if allocation.exclusive:
-            # However late the start is: once the timer has elapsed, systemd refuses it.
+            # A late start is safe: once the timer has elapsed, systemd refuses the start.
             armed = f"{IS_ARMED}{_word(fence_of(allocation.name))}"
             parts += [f"TimeoutStopSec={_stop_s(text):g}", armed]
     return "\n".join([*parts, MARK, f"Order={about}", ""])

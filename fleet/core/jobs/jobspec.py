@@ -1,4 +1,4 @@
-"""A job: what the [X-Fleet] section of a unit says about where and how it runs."""
+"""A job: where and how a unit runs, parsed from its [X-Fleet] section."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -16,7 +16,7 @@ COUNT_MAX = 100_000
 PRIORITY_MAX = 100
 PRIORITY = 50
 PORTS_MAX = 16
-# What an idle service takes: the requests of a job that has no CPU= and Memory=.
+# The requests of a job without CPU= and Memory=: the needs of an idle service.
 CPU_DEFAULT = 10
 MEMORY_DEFAULT = 16 << 20
 TRUE = frozenset({"true", "yes", "1", "on", "t"})
@@ -45,7 +45,7 @@ class UpdateStrategy(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ReadinessCheck:
-    """When an instance is ready: `active` as systemd says, `tcp`, or `http` with a path."""
+    """When an instance is ready: `active` in systemd, `tcp`, or `http` with a path."""
 
     kind: str = "active"
     path: str = ""
@@ -65,7 +65,7 @@ class UpdatePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What an instance requests from its host. `port` -1 is any free one, given in $PORT."""
+    """The resources that an instance requests. `port` -1 is any free port, passed in $PORT."""
 
     cpu: int = CPU_DEFAULT
     memory: int = MEMORY_DEFAULT
@@ -110,7 +110,7 @@ class Job:
 
     @property
     def counted(self) -> bool:
-        """Whether it has Count=: then its instances have names of their own."""
+        """Whether it has Count=: then each instance has its own name."""
         return self.count is not None
 
 

@@ -7,7 +7,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-# A signature of a unit is not valid for anything else that has the same bytes.
+# A prefix, so that a signature of a unit is not valid for other data with the same bytes.
 _CONTEXT = b"slashetc fleet unit\n"
 
 

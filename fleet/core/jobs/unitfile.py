@@ -1,10 +1,10 @@
 """The parser of systemd units, stricter than systemd so that both read a unit in the same way.
 
-Whoever can write a job can run programs as root: that is what a job is. But a unit must not mean
-one thing to fleet and another to systemd. So everything that the two could read differently is
-refused, with its line: control characters, other line ends, a continuation at the end of the
-text, an option before the first section, sections that units do not have, and the section that
-marks the unit files of fleet.
+Anyone who can write a job can run programs as root: that is the purpose of a job. But fleet and
+systemd must not read a unit in different ways. So everything that they could read differently is
+refused, with its line: control characters, other line ends, a continuation at the end of the text,
+an option before the first section, sections that units do not have, and the section that marks the
+unit files of fleet.
 """
 
 import re
@@ -33,7 +33,7 @@ _NAME = re.compile(r"[A-Za-z0-9:_.\\@-]+", re.ASCII)
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 
 
-class UnitRefused(ValueError):  # noqa: N818 - a verdict on somebody's file
+class UnitRefused(ValueError):  # noqa: N818 - what is wrong with a file
     """The text is not a valid unit. The message starts with the line."""
 
     def __init__(self, line: int, reason: str) -> None:
@@ -91,7 +91,7 @@ def template_of(name: str) -> str | None:
 
 
 def is_template(name: str) -> bool:
-    """Say whether this is the name of a template. A template itself cannot run."""
+    """Return whether this is the name of a template. A template itself cannot run."""
     return name.rpartition(".")[0].endswith("@")
 
 

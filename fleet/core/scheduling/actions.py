@@ -1,4 +1,4 @@
-"""What the reconciler decides. Each action carries its reason."""
+"""The actions that the reconciler decides, each with its reason."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from fleet.core.model import DesiredState, Endpoint
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Place an instance on a host, but not on one of `avoid`, which have it already.
+    """Place an instance on a host, except those in `avoid`, which already have one.
 
     The hosts in `after` must still be silent when the plan is written: an exclusive instance ran
     there.

@@ -10,12 +10,12 @@ from fleet.core.scheduling.cluster_state import Host
 
 Column = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-# Of instances whose job has no record any more.
+# The requests of instances whose job has no record any more.
 UNKNOWN = Resources()
 
 
 class Capacity:
-    """What is free at one moment. A row is a host; what is taken is subtracted at once."""
+    """The free resources at one moment. A row is a host; each placement is subtracted at once."""
 
     def __init__(self, hosts: Sequence[Host], resources: Mapping[str, Resources]) -> None:
         facts = [host.facts for host in hosts if host.facts]
@@ -64,14 +64,14 @@ class Capacity:
         return cpu * cpu + memory * memory
 
     def utilization(self) -> Column:
-        """Return the share that is taken of each host's scarcer resource."""
+        """Return the used share of each host's scarcer resource."""
         use: Column = 1 - np.minimum(self.cpu / self.cpu_all, self.memory / self.memory_all)
         return use
 
     def _subtract_allocations(
         self, host: Host, row: int, resources: Mapping[str, Resources]
     ) -> None:
-        """Subtract what is on a host; stopping instances need their room until they end."""
+        """Subtract the instances on a host; stopping ones count until they end."""
         cpu = memory = 0
         for each in host.instances:
             needs = resources.get(each.allocation.job, UNKNOWN)

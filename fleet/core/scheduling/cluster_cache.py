@@ -1,4 +1,4 @@
-"""Keeps the state of the fleet up to date from changes of its keys. Reads only what changed."""
+"""Keeps the state of the fleet up to date from changes of its keys. Parses only changed keys."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class ClusterCache:
-    """The state of the fleet, and what it was made from. One thread applies and reads."""
+    """The state of the fleet, and the keys it was made from. One thread applies and reads."""
 
     def __init__(self) -> None:
         self.cluster = ClusterState()

@@ -1,4 +1,4 @@
-"""The fleet at one moment, as the scheduler sees it: what should run, and what runs where."""
+"""The fleet at one moment, as the scheduler sees it: desired jobs and running instances."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,12 +33,12 @@ class HostHealth(Enum):
     READY = "ready"
     SUSPECT = "suspect"  # silent, within its grace
     LOST = "lost"  # its instances are started elsewhere
-    FLAPPING = "flapping"  # comes and goes: gets no new instances for a while
+    FLAPPING = "flapping"  # alternates between silent and heard: gets no new instances for a while
 
 
 @dataclass(slots=True)
 class Instance:
-    """An allocation on its host, with what the agent reports of it."""
+    """An allocation on its host, with the agent's report on it."""
 
     host: "Host"
     allocation: Allocation
@@ -51,7 +51,7 @@ class Instance:
 
     @property
     def is_available(self) -> bool:
-        """Whether it has been ready for long enough, on a host that is heard."""
+        """Whether it has been ready for long enough, on a host that is not silent."""
         return (
             self.report is not None
             and self.report.available
@@ -66,7 +66,7 @@ class Instance:
 
 @dataclass(slots=True)
 class Host:
-    """One host: its plan, and what its agent reports."""
+    """One host: its plan, and its agent's report."""
 
     id: str
     facts: Facts | None = None
@@ -119,7 +119,7 @@ class Host:
 
 @dataclass(slots=True)
 class DesiredJob:
-    """One job: what is wanted of it, and what its unit says."""
+    """One job: its desired state, and its parsed unit."""
 
     record: JobRecord
     job: Job | None  # None: the unit is missing or invalid, and `fault` says why

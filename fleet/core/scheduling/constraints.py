@@ -1,4 +1,4 @@
-"""Which hosts a job may run on, whatever room they have. The same code decides and explains."""
+"""The hosts that a job may run on, regardless of free room. The same code decides and explains."""
 
 from collections.abc import Iterable, Mapping
 
@@ -13,8 +13,8 @@ SHORT_ID = 8
 class AntiAffinity:
     """Which jobs must not share a host.
 
-    A conflict holds both ways, whichever job names it. A job conflicts with the one that it
-    replaces, too: the replaced job has to leave.
+    A conflict works both ways, no matter which job names it. A job also conflicts with the job that
+    it replaces: the replaced one has to leave.
     """
 
     def __init__(self, cluster: ClusterState) -> None:
@@ -34,7 +34,7 @@ class AntiAffinity:
         ]
 
     def is_replaced(self, name: str) -> bool:
-        """Say whether another job replaces this one."""
+        """Return whether another job replaces this one."""
         return any(other != name and conflicting(globs, name) for other, globs in self._replaced_by)
 
     def of(self, job: Job) -> frozenset[str]:

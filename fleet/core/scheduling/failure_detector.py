@@ -1,9 +1,9 @@
 """The health of hosts: ready, suspect, lost or flapping. Time is an argument.
 
-A host is suspect when its status key has expired, and lost after a grace. To lose a host moves
-its instances, so three rules limit it: hosts are lost at a bounded rate; no host is lost while
-many are silent at once, because then the network or the store is at fault; and a host that comes
-and goes gets no new instances until its penalty has decayed.
+A host is suspect when its status key has expired, and lost after a grace. The instances of a lost
+host move, so three rules limit this: hosts are lost at a bounded rate; no host is lost while many
+are silent at once, because then the network or the store is at fault; and a flapping host gets no
+new instances until its penalty has decayed.
 """
 
 import math
@@ -16,7 +16,7 @@ GRACE_S = 60.0
 # A tenth of the fleet may be lost at once, then one host in this many seconds.
 BURST_SHARE = 0.1
 REFILL_S = 10.0
-# If more than this share of the hosts is silent, and at least two, the hosts are not at fault.
+# If more than this share of the hosts, and at least two, are silent, the hosts are not at fault.
 STORM_SHARE = 1 / 3
 STORM_LEAST = 2
 # Hosts that fell silent within this time of each other count as silent at once.
@@ -64,7 +64,7 @@ class FailureDetector:
         return {name: self._health_of(record) for name, record in self._hosts.items()}
 
     def penalty(self, name: str, now_s: float) -> float:
-        """Return a host's penalty for coming and going."""
+        """Return a host's flapping penalty."""
         record = self._hosts.get(name)
         return self._decayed(record, now_s) if record else 0.0
 

@@ -19,7 +19,7 @@ from fleet.core.scheduling.rollout_progress import is_up
 
 @dataclass(slots=True)
 class JobReconciler:
-    """Compares what one job should run with its instances."""
+    """Compares the instances of a job with those that it should have."""
 
     cluster: ClusterState
     desired: DesiredJob
@@ -36,7 +36,7 @@ class JobReconciler:
     residents: dict[str, set[str]] = field(default_factory=dict)
 
     def actions(self) -> Iterator[Action]:
-        """Yield what this job needs."""
+        """Yield the actions that this job needs."""
         self._prepare()
         slots, is_global = self.slots, self.job.is_global
         for each in self.instances:
@@ -67,7 +67,7 @@ class JobReconciler:
                 self.residents[host.id] = {each.allocation.job for each in running}
 
     def _is_at_rest(self, own: list[Instance]) -> bool:
-        """Say quickly that a slot needs nothing; most do not, when a few hosts are lost."""
+        """Return quickly whether a slot needs nothing, as most do when a few hosts are lost."""
         if len(own) != 1 or not self.any_host_will_do:
             return False
         allocation, host, desired = own[0].allocation, own[0].host, self.desired
@@ -148,7 +148,7 @@ class JobReconciler:
             yield self._place(name, own, "it runs nowhere")
 
     def _exclusive_first(self, own: list[Instance]) -> list[Action]:
-        """Return what must happen before an exclusive instance may start."""
+        """Return the actions before an exclusive instance may start."""
         lost = [each for each in own if each.host.health is HostHealth.LOST]
         if running := [each for each in lost if not each.is_stopping]:
             reason = "its host is lost: it must not start there again"
@@ -206,12 +206,12 @@ class JobReconciler:
         yield Replace(*where, reason)
 
     def _update_strategy(self) -> UpdateStrategy:
-        """Only instances with names of their own can run beside their successor."""
+        """Return the strategy: only instances with their own names can run next to a successor."""
         can_surge = self.job.counted and not self.job.is_global and not self.job.exclusive
         return self.job.update.strategy if can_surge else UpdateStrategy.ROLLING
 
     def _move(self, name: int | str, live: list[Instance]) -> Iterator[Action]:
-        """Move a slot of which every instance has to leave its host."""
+        """Move a slot whose instances must all leave their hosts."""
         is_overdue = any(each.host.drain_overdue for each in live)
         reason = self._leave_reason(live[0])
         if self.job.exclusive:
@@ -240,7 +240,7 @@ class JobReconciler:
 
 
 def has_ended(instance: Instance) -> bool:
-    """Say whether a stop is done, as reported by a host that knows of the order to stop."""
+    """Return whether a stop is done, reported by a host that follows the plan with the stop."""
     if not instance.is_stopping or instance.host.health is HostHealth.LOST:
         return False
     if instance.report is None:
@@ -249,7 +249,7 @@ def has_ended(instance: Instance) -> bool:
 
 
 def desired_state_for(target: TargetState) -> DesiredState:
-    """Return what an instance of a job with this target state should do."""
+    """Return the desired state of an instance of a job with this target state."""
     return DesiredState.LOAD if target is TargetState.LOADED else DesiredState.RUN
 
 

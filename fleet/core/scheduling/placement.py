@@ -1,4 +1,4 @@
-"""Which host an instance goes to: feasibility, then a score, over all hosts at once with numpy.
+"""Chooses the host of an instance: feasibility, then a score, over all hosts at once with numpy.
 
 Every host is considered for every instance. For a run of instances of one job the score of every
 host is computed once, and after each placement only that of the chosen host changes. The runs of
@@ -26,13 +26,13 @@ from fleet.core.scheduling.constraints import AntiAffinity
 RUN_MAX = 4
 # Weights of `Placement=spread`: an instance in the zone, one on the host, a tenth of its use.
 ZONE, HOST, USE = 1e6, 1e3, 10.0
-# Load of a host that has not reported any.
+# The load of a host that has not reported one.
 LOAD_DEFAULT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """An instance goes to a host."""
+    """A chosen host for an instance."""
 
     place: Place
     host: str
@@ -188,7 +188,7 @@ class Placer:
         return self._hosts_by_job.get(name, ())
 
     def _is_superseded(self, allocation: Allocation) -> bool:
-        """Whether an instance stops once its successor, on any host, is ready.
+        """Return whether an instance stops once its successor, on any host, is ready.
 
         Successors spread among themselves. If the old instances counted, they would push the new
         ones together.
@@ -233,7 +233,7 @@ class Placer:
         return capacity.leftover_at(needs, row)
 
     def _summary(self, desired: DesiredJob, place: Place) -> str:
-        """Say how many hosts were refused for which reason."""
+        """Return the number of refused hosts for each reason."""
         if place.host and place.host in self._row:
             return self.why_not(desired, self.hosts[self._row[place.host]]) or "it is full"
         hosts = self._cluster.hosts

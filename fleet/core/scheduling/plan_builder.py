@@ -1,7 +1,7 @@
-"""From actions to what is written: plans, rollouts and job records. Pure, as `reconcile` is.
+"""Turns actions into plans, rollouts and job records to write. Pure, like `reconcile`.
 
-Placement, and numpy with it, is imported for the first instance that is placed: a scheduler that
-is no leader never needs it.
+Placement, which needs numpy, is imported for the first placed instance: a scheduler that is not the
+leader never needs it.
 """
 
 import zlib
@@ -52,7 +52,7 @@ BAD_MAX = 10
 
 @dataclass(slots=True)
 class Outcome:
-    """What is to be written, and the decisions behind it."""
+    """The records to write, and the decisions behind them."""
 
     plans: dict[str, Plan] = field(default_factory=dict)
     rollouts: dict[str, Rollout] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Outcome:
 
 
 def build_plans(cluster: ClusterState, actions: Iterable[Action], epoch: int) -> Outcome:
-    """Return what the actions change. Hosts that no action touches get no new plan."""
+    """Return the changes of the actions. Hosts without an action get no new plan."""
     return _PlanBuilder(cluster, epoch).build(actions)
 
 
@@ -196,7 +196,7 @@ class _PlanBuilder:
         allocations[key] = msgspec.structs.replace(old, why=action.why, rev=rev, **fields)
 
     def _adopt(self, host: Host) -> None:
-        """Allocate what runs, as the host reports it. What is stopping goes on stopping."""
+        """Allocate the instances that the host reports. Stopping ones continue to stop."""
         assert host.status is not None
         adopted = {}
         for each in host.status.reports:

@@ -1,4 +1,4 @@
-"""reconcile(cluster): what is to be done, each action with its reason. A pure function.
+"""reconcile(cluster): the actions to take, each with its reason. A pure function.
 
 The rules, most important first:
 
@@ -29,8 +29,8 @@ from fleet.core.scheduling.job_reconciler import (
 
 
 def reconcile(cluster: ClusterState) -> list[Action]:
-    """Return what brings the fleet nearer to what is wanted."""
-    # The plans of a store that was restored mean nothing: first they are made true again.
+    """Return the actions that bring the fleet closer to its desired state."""
+    # The plans of a restored store are out of date: first they are rebuilt.
     if ahead := [host for host in cluster.hosts.values() if host.is_ahead_of_store]:
         return [Adopt(host.id, "its plan is newer than the store's") for host in ahead]
     instances = cluster.instances_by_job()
@@ -49,7 +49,7 @@ def reconcile(cluster: ClusterState) -> list[Action]:
 
 
 def _is_at_rest(desired: DesiredJob, instances: list[Instance]) -> bool:
-    """Say quickly that a job needs nothing. Of 100,000 instances nearly all are at rest."""
+    """Return quickly whether a job needs nothing: of 100,000 instances nearly all do not."""
     job, rollout, record = desired.job, desired.rollout, desired.record
     if job is None or job.is_global or rollout is None or rollout.state != "stable":
         return False

@@ -16,7 +16,7 @@ from fleet.core.scheduling.cluster_state import DesiredJob, Instance
 def judge(
     now_s: float, desired: DesiredJob, instances: Iterable[Instance], wanted: int
 ) -> Iterator[Action]:
-    """Yield what happens to a job's rollout. It is stable once `wanted` instances are available."""
+    """Yield the actions on a job's rollout. It is stable once `wanted` instances are available."""
     record, rollout = desired.record, desired.rollout
     if record.target not in (TargetState.LAUNCHED, TargetState.LOADED) or desired.job is None:
         return
@@ -42,7 +42,7 @@ def judge(
 
 
 def is_up(instance: Instance) -> bool:
-    """Say whether an instance is as its allocation asks: loaded, or ready for long enough."""
+    """Return whether an instance has its desired state: loaded, or ready for long enough."""
     if instance.allocation.desired_state is DesiredState.LOAD:
         return instance.report is not None and instance.report.phase is Phase.LOADED
     return instance.is_available

@@ -13,7 +13,7 @@ TCP_BYTES_MAX = 65_535
 # The root, type, size, extended RCODE, version, flags and length of an OPT record.
 OPT_BYTES = 11
 DO = 0x8000
-# Asks which of several servers this is (RFC 5001).
+# Asks for the name of this server (RFC 5001).
 NSID = 3
 # An extended error (RFC 8914, 2).
 EDE = 15
@@ -31,7 +31,7 @@ _OPTION = struct.Struct("!HH")
 
 @dataclass(frozen=True, slots=True)
 class Edns:
-    """What a client's OPT record says. `options` holds only SPECIAL_OPTIONS, by code."""
+    """The content of a client's OPT record. `options` holds only SPECIAL_OPTIONS, by code."""
 
     size_bytes: int
     version: int

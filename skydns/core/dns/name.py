@@ -16,7 +16,7 @@ _LABEL = re.compile(r"[!-\[\]-~]+")
 
 
 def parse(text: str) -> Name:
-    """Read `app.skydns.local` or `app.skydns.local.`; ValueError says what is wrong with it."""
+    """Parse `app.skydns.local` or `app.skydns.local.`; ValueError says what is wrong."""
     labels = text.removesuffix(".").lower().split(".")
     for label in labels:
         if not label:
@@ -33,7 +33,7 @@ def parse(text: str) -> Name:
 
 
 def length_error(name: Name) -> str:
-    """Say what makes the name too long for a message, or return an empty text."""
+    """Return why the name is too long for a message, or an empty text."""
     for label in name:
         if len(label) > LABEL_BYTES_MAX:
             return f"the label {label.decode()!r} is longer than {LABEL_BYTES_MAX} bytes"
@@ -48,7 +48,7 @@ def text(name: Name) -> str:
 
 
 def is_within(name: Name, domain: Name) -> bool:
-    """Say whether `name` is `domain` or below it."""
+    """Return whether `name` is `domain` or below it."""
     return name[max(0, len(name) - len(domain)) :] == domain
 
 

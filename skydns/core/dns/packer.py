@@ -1,8 +1,8 @@
 """Responses as bytes.
 
 A reply is the query's id, `head` (flags and counts), the question as the client wrote it, and
-`body`. Neither `head` nor `body` depends on the id or on the letter case of the question, so both
-serve every client that asks the same question: the pointers in `body` lead into its own question.
+`body`. Neither `head` nor `body` depends on the id or on the letter case of the question. So both
+are used for every client with the same question: the pointers in `body` lead into its question.
 """
 
 import struct
@@ -40,7 +40,7 @@ class Packed:
     truncated: bool = False
 
     def reply_to(self, data: bytes, end: int) -> bytes:
-        """Put the parts around the question of the query `data`, which ends at `end`."""
+        """Return the reply: the parts around the question of the query `data`, up to `end`."""
         return data[:2] + self.head + data[HEADER_BYTES:end] + self.body
 
 
@@ -91,7 +91,7 @@ class _MessageWriter:
         self.start = len(self.data)
 
     def fill(self, response: Response) -> tuple[tuple[int, int, int], bool]:
-        """Add what fits; return the counts of the sections, and whether an answer did not fit."""
+        """Add the records that fit; return the section counts, and if an answer was left out."""
         answers = self._add(response.answer)
         if answers < sum(len(rrset.data) for rrset in response.answer):
             return (answers, 0, 0), True

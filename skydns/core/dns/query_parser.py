@@ -1,9 +1,8 @@
-"""The bytes of a query, read as a value. Anyone may have sent these bytes.
+"""Parse the bytes of a query. Anyone may have sent these bytes.
 
-A query is a header, exactly one question, and at most a few records behind it, of which only
-OPT means something. Everything else is refused here, so that no other module sees it. dnslib's
-parser is not used: it recurses on chained pointers, and it accepts labels of 65 octets and any
-number of records.
+A query is a header, exactly one question, and at most a few records after it, of which only OPT has
+a meaning. Everything else is refused here, so that no other module sees it. dnslib's parser is not
+used: it recurses on chained pointers, and it accepts labels of 65 octets and any number of records.
 """
 
 from skydns.core.dns.edns import DO, SPECIAL_OPTIONS, Edns
@@ -19,7 +18,7 @@ POINTERS_MAX = 128
 
 
 class QueryRefused(Exception):  # noqa: N818 - a reply, not an error of ours
-    """A message that is answered with `rcode` and nothing else. None means no reply at all."""
+    """A message whose reply is only `rcode`. None means no reply at all."""
 
     def __init__(self, rcode: Rcode | None, reason: str) -> None:
         super().__init__(reason)
@@ -27,7 +26,7 @@ class QueryRefused(Exception):  # noqa: N818 - a reply, not an error of ours
 
 
 def parse(data: bytes, *, recursive: bool = False) -> Query:
-    """Read a query. QueryRefused says why a message is none."""
+    """Parse a query. Raises QueryRefused for anything else."""
     if len(data) < HEADER_BYTES:
         raise QueryRefused(None, "shorter than a header")
     if data[2] & 0x80:
@@ -47,7 +46,7 @@ def parse(data: bytes, *, recursive: bool = False) -> Query:
 
 
 def _question_name(data: bytes) -> tuple[Name, int]:
-    """Read the name behind the header, in lower case; return it and where it ends.
+    """Read the name after the header, in lower case; return it and where it ends.
 
     It has no pointers, because no name comes before it.
     """
@@ -105,8 +104,8 @@ def special_options(data: bytes) -> dict[int, bytes]:
 def skip_name(data: bytes, at: int) -> int:
     """Follow the name at `at` to its end; return where the next field begins.
 
-    Each pointer must lead to before everything that was read of the name, so that no chain of
-    pointers is a loop.
+    Each pointer must lead to a position before all parts of the name that were read, so that
+    pointers cannot form a loop.
     """
     after, first, length, pointers = 0, at, 0, 0
     while at < len(data) and (octet := data[at]):

@@ -21,7 +21,7 @@ class Question:
 class Query:
     """A parsed query. `flags` are those of its header; its question ends before octet `end`.
 
-    `recursive` says that this client may have names looked up at other servers.
+    `recursive` says that this client may use recursion: other names are forwarded for it.
     """
 
     flags: int

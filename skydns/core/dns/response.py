@@ -7,7 +7,7 @@ from skydns.core.dns.rr import ExtendedError, Rcode, RRset
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The code and sections of a reply. `extended_error` tells people why it is as it is."""
+    """The code and sections of a reply. `extended_error` gives people the reason for it."""
 
     rcode: Rcode
     authoritative: bool = False

@@ -35,7 +35,7 @@ CLASS_CHAOS = 3
 
 # A key's TTL that was meant for its lease must not stay in caches for years.
 TTL_S_MAX = 86_400
-# How long others may cache what may be out of date (RFC 8767, 4).
+# How long others may cache data that may be out of date (RFC 8767, 4).
 STALE_TTL_S = 30
 
 
@@ -52,7 +52,7 @@ class Rcode(IntEnum):
 
 
 class ExtendedError(IntEnum):
-    """The codes that tell people why an answer is as it is (RFC 8914, 4)."""
+    """The codes that give people the reason for an answer (RFC 8914, 4)."""
 
     STALE = 3
     NOT_READY = 14

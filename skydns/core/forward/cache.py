@@ -1,4 +1,4 @@
-"""The replies of other servers, cached as long as they say, and longer when no server answers."""
+"""The replies of other servers, cached for their TTL, and longer when no server answers."""
 
 from dataclasses import dataclass
 
@@ -6,22 +6,22 @@ from skydns.core.forward.message import ReplyAge, UpstreamReply
 
 COUNT_MAX = 10_000
 SIZE_BYTES_MAX = 16 * 1024 * 1024
-# What an entry takes beside its bytes: objects and dictionary slots.
+# The memory of an entry besides its bytes: objects and dictionary slots.
 OVERHEAD_BYTES = 700
 # RFC 8767, 5 suggests one to three days for data that is served only when no server answers.
 STALE_S_MAX = 86_400
-# A reply is prefetched in the last tenth of its TTL, if it was of use since it came and its TTL is
-# long enough for that to be cheaper than to wait.
+# A reply is prefetched in the last tenth of its TTL, if it was used since it came and its TTL is
+# long enough to make this worth its cost.
 PREFETCH_SHARE = 0.1
 PREFETCH_TTL_S_MIN = 10
 
 
 @dataclass(slots=True)
 class CachedReply:
-    """A reply, and when it came. `hits` is how often it was of use.
+    """A reply, and when it came. `hits` is how often it was used.
 
-    `prefetching` says that it is being asked for again. Until `retry_at_s` no server is asked,
-    because none answered.
+    `prefetching` says that a query for a new reply is in flight. Until `retry_at_s` no server is
+    asked, because none answered.
     """
 
     upstream: UpstreamReply
@@ -35,11 +35,11 @@ class CachedReply:
         return ReplyAge(max(0, int(now_s - self.came_s)), not self.is_fresh(now_s))
 
     def is_fresh(self, now_s: float) -> bool:
-        """Say whether its TTL is not over."""
+        """Return whether its TTL has not passed."""
         return now_s - self.came_s < self.upstream.ttl_s
 
     def is_prefetch_due(self, now_s: float) -> bool:
-        """Say whether it should be asked for again now."""
+        """Return whether a new reply should be asked for now."""
         ttl_s = self.upstream.ttl_s
         if self.prefetching or self.hits < 2 or ttl_s < PREFETCH_TTL_S_MIN:
             return False

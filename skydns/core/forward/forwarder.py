@@ -1,8 +1,8 @@
-"""Which queries are forwarded, to which servers, and what clients get from their replies.
+"""Which queries are forwarded to which servers, and the replies that clients get.
 
-The forwarder sends nothing. It returns a reply that it has, or a `PendingForward`; whoever holds
-that asks the servers, tells the forwarder what came (`learn`), and sends what it makes of that
-(`finish`).
+The forwarder sends nothing. It returns a reply from its cache or a `PendingForward`. For the
+latter, its caller asks the servers, passes their reply to `learn`, and sends the result of `finish`
+to the client.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ from skydns.core.forward.message import FAILURE_TTL_S, FRESH, ReplyAge, Upstream
 from skydns.core.zone.answer import Answer, is_reverse
 from skydns.core.zone.zone import Zone
 
-# Transfers are ours to refuse, and ANY serves amplification attacks.
+# Transfers are refused here, and ANY helps amplification attacks.
 _NEVER_FORWARDED = frozenset({RRType.AXFR, RRType.IXFR, RRType.ANY})
 _UNREACHABLE = ExtendedError.NO_REACHABLE_AUTHORITY
 
@@ -31,8 +31,8 @@ _UNREACHABLE = ExtendedError.NO_REACHABLE_AUTHORITY
 class PendingForward:
     """A client's query that waits for the reply of one of `servers` to `question`.
 
-    `alias` is the part of the answer that is ours already, when the question is about the target
-    of an alias. Pending forwards with the same `key` need the same reply.
+    `alias` is our part of the answer, when the question is about the target of an alias. Pending
+    forwards with the same `key` need the same reply.
     """
 
     data: bytes
@@ -82,7 +82,7 @@ class Forwarder:
 
     @property
     def is_on(self) -> bool:
-        """Whether there is any server to ask."""
+        """Whether any server is configured."""
         return bool(self._config.nameservers or self._stub_zones)
 
     def configure(
@@ -104,7 +104,7 @@ class Forwarder:
     def forward(
         self, query: Query, data: bytes, size_bytes_max: int, zone: Zone
     ) -> Forwarded | None:
-        """Forward a query, or return None for a question that is ours."""
+        """Forward a query, or return None for a question that we answer ourselves."""
         question = query.question
         if not query.recursive or question.rclass != CLASS_IN or question.type in _NEVER_FORWARDED:
             return None
@@ -121,7 +121,7 @@ class Forwarder:
     def follow(
         self, query: Query, data: bytes, size_bytes_max: int, alias: Answer
     ) -> Forwarded | None:
-        """Follow an alias that leads outside, or return None when no server may be asked."""
+        """Forward an alias's target outside our domains; None when no server may be asked."""
         question = Question(alias.external_target, query.question.type)
         servers, loop_option = self._servers(question, None)
         if not servers or not query.recursive or not query.flags & RD:
@@ -133,7 +133,7 @@ class Forwarder:
     def learn(self, pending: PendingForward, upstream: UpstreamReply | None) -> None:
         """Cache the servers' reply. None of them answered when it is None.
 
-        A failure is cached for a moment, and only where there is nothing better.
+        A failure is cached for a moment, and never replaces a reply.
         """
         now_s, key = self._clock(), pending.key
         if upstream is not None and upstream.is_final and not upstream.truncated:
@@ -201,7 +201,7 @@ def _reply(pending: PendingForward, upstream: UpstreamReply, age: ReplyAge) -> b
         if upstream.rcode == Rcode.SERVFAIL and not upstream.body:
             return _failure(pending)
         return message.write_reply(upstream, query, data, pending.size_bytes_max, age)
-    # Without an address the client gets the alias alone, and may follow it itself.
+    # Without an address the client gets only the alias, and may follow it itself.
     rest = message.addresses(upstream, pending.question, age.age_s)
     return _own_reply(pending, replace(pending.alias, answer=(*pending.alias.answer, *rest)))
 

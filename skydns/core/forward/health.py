@@ -1,4 +1,4 @@
-"""Which of several servers to ask first: in rotation, those that do not answer last."""
+"""The order in which servers are asked: in rotation, with those that do not answer at the end."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from skydns.core.config import ServerAddress
 
 FAILURES_MAX = 2
 BACKOFF_S_MIN, BACKOFF_S_MAX = 1.0, 30.0
-# The flags and the stub zones name a handful of servers. Beyond this, all failures are forgotten.
+# The flags and stub zones name a few servers. With more than this, all failures are forgotten.
 SERVERS_MAX = 1000
 
 
@@ -26,11 +26,11 @@ class UpstreamHealth:
         return sorted(rotated, key=lambda server: self.in_backoff(server, now_s))
 
     def in_backoff(self, server: ServerAddress, now_s: float) -> bool:
-        """Say whether a server has failed too often lately."""
+        """Return whether a server has failed too often lately."""
         return self._backoff_until_s.get(server, 0.0) > now_s
 
     def answered(self, server: ServerAddress) -> None:
-        """Take a server for healthy."""
+        """Note that a server answered: it is healthy."""
         self._failures.pop(server, None)
         self._backoff_until_s.pop(server, None)
 

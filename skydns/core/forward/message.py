@@ -1,9 +1,9 @@
 """Queries to other servers and their replies, as bytes.
 
-A reply is believed when it is a reply, and its id and question are those that were sent; the socket
-checks its source. Its records stay the bytes that they were. Only their TTLs count down, and OPT,
-which is between two neighbours (RFC 6891, 6.1.1), is taken out and written anew. The name in a
-question has no pointers and keeps its length, so the pointers of the records stay right.
+A message is accepted if it is a reply and has the id and question that were sent; the socket checks
+its source. The bytes of its records are kept. Only their TTLs count down, and OPT, which is only
+for the next hop (RFC 6891, 6.1.1), is removed and written again. The name in a question has no
+pointers and keeps its length, so the pointers of the records stay right.
 """
 
 import struct
@@ -34,7 +34,7 @@ FAILURE_TTL_S = 5
 
 
 class ReplyMismatch(Exception):  # noqa: N818 - a datagram to ignore, not an error of ours
-    """A message that is not the reply to what was asked."""
+    """A message that is not the reply to the query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,13 @@ class UpstreamReply:
 
     @property
     def is_final(self) -> bool:
-        """Whether the server knew: the name's data, or that there is none."""
+        """Whether the server knew the answer: the name's data, or that there is none."""
         return self.rcode in {Rcode.NOERROR, Rcode.NXDOMAIN}
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyAge:
-    """How long ago a reply came, and whether that is longer than it said."""
+    """The age of a reply, and whether its TTL has passed."""
 
     age_s: int = 0
     stale: bool = False
@@ -107,8 +107,8 @@ def _read_records(data: bytes, start: int, flags: int, counts: list[int]) -> Ups
                 raise ReplyMismatch("a record is truncated")
             if rtype == RRType.OPT:
                 rcode |= ttl_s >> 24 << 4
-                # The records after OPT would move, and pointers into them would be wrong. They
-                # are left out: a client can do without them.
+                # The records after OPT would move, and pointers into them would be wrong. They are
+                # left out, because a client does not need them.
                 end = begin if end is None else end
             if end is not None:
                 continue
@@ -173,7 +173,7 @@ def addresses(upstream: UpstreamReply, question: Question, age_s: int = 0) -> tu
     try:
         records = dnslib.DNSRecord.parse(head + question_bytes(question) + upstream.body).rr
         return _follow_aliases(records, question, age_s)
-    except Exception:  # noqa: BLE001 - dnslib fails in many ways on what others send
+    except Exception:  # noqa: BLE001 - dnslib fails in many ways on bad input
         return ()
 
 

@@ -1,9 +1,9 @@
-"""From a question to its answer. This module alone decides what a name means.
+"""Answers questions. Only this module decides what a name means.
 
 The rules, in the order in which they are applied:
 
 1.  We answer class IN, for names in our domains, and for reverse names that have a key. Class
-    CHAOS tells the name of this server (RFC 4892).
+    CHAOS returns the name of this server (RFC 4892).
 2.  Before the first data of the store, every answer is SERVFAIL.
 3.  A name has all services of its subtree (`Zone.below`), except those of other groups. A domain
     itself has the services at `apex.dns`, because its subtree is everything.
@@ -42,7 +42,7 @@ from skydns.core.zone.lookup import Lookup, Snapshot, TooManyServicesError
 from skydns.core.zone.service import Service, in_group
 from skydns.core.zone.zone import split
 
-# A longer chain of aliases is taken for a mistake. Resolvers give up after 8 to 16.
+# A longer chain of aliases is a mistake. Resolvers give up after 8 to 16.
 ALIASES_MAX = 8
 # How many names one answer may look up. This bounds the work that one packet can cause.
 LOOKUPS_MAX = 256
@@ -53,7 +53,7 @@ _OCTETS = {RRType.A: 4, RRType.AAAA: 16}
 
 @dataclass(frozen=True, slots=True)
 class Answer(Response):
-    """A response, and what a cache must know about it.
+    """A response, and the facts about it that a cache needs.
 
     It depends on the subtrees of the names in `dependencies`. `rotations` is how many orders it
     has. `volatile` says that it changes with time alone, because a key is about to expire.
@@ -74,7 +74,7 @@ def answer(
 ) -> Answer:
     """Answer a question. `rotation` chooses an order of a round robin.
 
-    Each step and its reason are added to `notes`, if someone asks for them.
+    Each step and its reason are added to `notes`, if given.
     """
     if question.rclass == CLASS_CHAOS:
         return _identity(question, snapshot.config.identity)
@@ -241,7 +241,7 @@ class _Resolution:
     def _followed(
         self, target: Name, rtype: RRType, chain: tuple[Name, ...]
     ) -> tuple[RRset, ...] | None:
-        """Return what an alias to `target` leads to, or None when it leads to nothing.
+        """Return the data behind an alias to `target`, or None without any.
 
         A name outside of our domains leads to no data of ours: ().
         """
@@ -290,7 +290,7 @@ class _Resolution:
         return self.lookup.rrset(domain, RRType.NS, [(s, Host(s.name)) for s in servers])
 
     def _add_targets(self, hosts: Sequence[Service]) -> None:
-        """Add the addresses of the services' targets, which spares the client more questions."""
+        """Add the addresses of the services' targets, which saves the client more questions."""
         own: dict[Name, list[Service]] = {}
         for service in hosts:
             if service.address:

@@ -1,4 +1,4 @@
-"""Why an answer is as it is: the steps of the code that answers, as lines of a TXT record."""
+"""The explanation of an answer: the steps of the code that answers, as lines of a TXT record."""
 
 from skydns.core.dns import name as names
 from skydns.core.dns.name import domain_of

@@ -1,6 +1,7 @@
-"""What is wrong with the keys below the prefix, each with the reason.
+"""Finds wrong keys below the prefix, each with the reason.
 
-An error is a key that is not served. A warning is a key that is served, and probably not as meant.
+An error is a key that is not served. A warning is a key that is served, but probably not as
+intended.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What the answer to one question looks up, and what a cache must know about that answer."""
+"""The lookups for one question, and the facts about its answer that a cache needs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,10 +13,10 @@ from skydns.core.zone.zone import SERVICES_MAX, Services, Zone, split
 
 # Orders of one answer: enough to spread clients, and few enough to cache them all.
 ROTATIONS_MAX = 8
-# The store removes an expired key within a second or so. A key that is still there after that was
-# refreshed without an event, and nobody knows when it expires now.
+# The store removes an expired key within a second or so. A key that still exists after that was
+# refreshed without an event, and its new expiry is unknown.
 EXPIRY_GRACE_S = 2.0
-# SkyDNS counts whole hours, so that servers side by side agree.
+# SkyDNS counts whole hours, so that several servers agree.
 SERIAL_STEP_S = 3600
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What an answer is made from. When the store is down, the zone may be out of date."""
+    """The input of an answer. When the store is down, the zone may be out of date."""
 
     zone: Zone
     config: Config
@@ -42,7 +42,7 @@ class Lookup:
 
     `names` are the names whose subtrees the answer depends on. `rotations` is how many orders the
     answer has. `volatile` says that it changes with time alone, because a key is about to expire.
-    `notes` are the steps so far, or None when nobody asks for them.
+    `notes` are the steps so far, or None when they are not needed.
     """
 
     snapshot: Snapshot
@@ -56,11 +56,11 @@ class Lookup:
 
     @property
     def config(self) -> Config:
-        """What the operator decided."""
+        """The options for answers."""
         return self.snapshot.config
 
     def note(self, *lines: str) -> None:
-        """Write down a step and its reason, if someone asks for them."""
+        """Record a step and its reason, if there are notes."""
         if self.notes is not None:
             self.notes.extend(lines)
 
@@ -92,7 +92,7 @@ class Lookup:
         return services.found
 
     def rotated(self, items: list[T]) -> list[T]:
-        """Return the items, beginning with the one whose turn it is."""
+        """Return the items, beginning with the one at the rotation."""
         if len(items) < 2 or not (self.rotates and self.config.round_robin):
             return items
         rotations = min(len(items), ROTATIONS_MAX)

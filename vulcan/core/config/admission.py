@@ -51,7 +51,7 @@ class KeyAdmission:
         return max((*good, *(why.modified for why in self._refused.values())), default=0)
 
     def everything(self) -> Changes:
-        """Return all keys in force, for a worker that starts."""
+        """Return all keys in force, for a starting worker."""
         good = self._good
         return Changes(good.cluster, good.index, tuple(good.entries.values()), reset=True)
 

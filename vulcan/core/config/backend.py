@@ -20,7 +20,7 @@ from vulcan.core.config.tls_settings import TlsSettings
 
 DIAL_S = 5.0
 READ_S = 60.0
-# Much longer than systemd lets a service take to stop: it cuts only streams that never end.
+# Much longer than systemd's stop time-out: it ends only streams that would never end.
 DRAIN_S = 300.0
 # Go keeps two idle connections for each host, which hardly pools at all; this many cost 1 MiB.
 IDLE_CONNECTIONS = 256
@@ -90,7 +90,7 @@ class Server:
 
     @property
     def authority(self) -> str:
-        """Return `host:port` as a Host header has it."""
+        """Return `host:port`, as in a Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 

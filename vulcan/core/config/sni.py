@@ -1,8 +1,8 @@
 """Which host's certificate a TLS client gets, by the server name that it asks for.
 
 In this order: the host of that name; the host entry `*.rest`; a host whose certificate has the
-name, or a wildcard for it; the default host. vulcand looks at the certificates alone, and so gives
-one certificate to two hosts when each of two certificates names both.
+name, or a wildcard for it; the default host. vulcand looks only at the certificates. So when two
+certificates both name two hosts, it uses one of them for both.
 """
 
 from collections.abc import Mapping

@@ -126,7 +126,7 @@ class Table:
         }
 
     def notes(self) -> dict[str, list[str]]:
-        """Return what an operator should know about keys that are in force, by key."""
+        """Return notes for the operator about keys that are in force, by key."""
         notes: dict[str, list[str]] = {}
         for name, host in self.hosts.items():
             if host.notes:

@@ -30,7 +30,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """The parts of an HTTP request that say what is asked."""
+    """The parts of an HTTP request that determine the operation."""
 
     names: tuple[str, ...]  # the values of the capital words in the path
     query: tuple[tuple[str, str], ...]
@@ -43,7 +43,7 @@ class HttpRequest:
 
 
 class Inspect(Enum):
-    """Requests for something that the daemon knows by itself."""
+    """Requests that the daemon answers from its own state."""
 
     STATUS = auto()
     NODE = auto()

@@ -1,4 +1,4 @@
-"""The messages of the supervisor to its workers."""
+"""The messages from the supervisor to its workers."""
 
 import msgspec
 
@@ -28,11 +28,11 @@ class SetLogLevel(msgspec.Struct, frozen=True, tag=True):
 
 
 class SendWindows(msgspec.Struct, frozen=True, tag=True):
-    """Send the sliding windows for a while: somebody looks at the traffic."""
+    """Send the sliding windows for a while, because an operator looks at the traffic."""
 
 
 class InitialState(msgspec.Struct, frozen=True, tag=True):
-    """All that a starting worker has to know."""
+    """Everything that a starting worker needs."""
 
     changes: Changes
     failing: tuple[tuple[str, str], ...]

@@ -1,8 +1,7 @@
 """A worker's counters as metrics whose labels are bounded.
 
-Labels come from keys, never from requests. The first frontends have series of their own. Beyond
-them all are counted together: of ten thousand, a scrape would be larger than any Prometheus
-wants to keep.
+Labels come from keys, never from requests. The first frontends have series of their own. The others
+are counted together: with series for ten thousand, a scrape would be too large for Prometheus.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What the API writes to the store for one object, checked by the code that will use it."""
+"""The writes of the API for one object, checked by the code that uses the object."""
 
 import base64
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ def plan_write(request: PutObject, table: Table, nonce: bytes) -> ObjectWrite:
 
 
 def check_delete(key: ObjectKey, table: Table) -> None:
-    """Refuse to remove what is not there or still in use. Raises ApiError."""
+    """Refuse to remove an object that does not exist or is still in use. Raises ApiError."""
     if key.kind is ObjectKind.BACKEND:
         users = sorted(each.id for each in table.frontends.values() if each.backend == key.id)
         if users:
@@ -52,7 +52,7 @@ def check_delete(key: ObjectKey, table: Table) -> None:
 
 
 def _sealed(document: dict[str, Any], seal_keys: SealKeys, nonce: bytes) -> dict[str, Any]:
-    """Seal a key pair that came in clear; a sealed one stays as it is."""
+    """Seal a plain key pair; a sealed one is not changed."""
     settings = document.get("Settings") or {}
     pair = settings.get("KeyPair")
     if not isinstance(pair, dict) or "Key" not in pair:

@@ -17,7 +17,7 @@ from vulcan.core.balancing.sliding_window import (
 
 PERIOD_NS = int(SLICES * SLICE_S * 1e9)
 # Up to this many frontends, workers report their windows each second. With more, they report only
-# while somebody looks: ten thousand windows a second cost a tenth of a core.
+# while an operator looks: ten thousand windows a second cost a tenth of a core.
 FREE_MAX = 500
 WATCHED_S = 10.0
 _APPLICATION_ERRORS = frozenset((500,))

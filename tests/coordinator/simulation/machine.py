@@ -91,7 +91,7 @@ class Machine:
         self.seen_applied = self.seen_commit = 0
         self.recorder: Watcher
         self._backlog: list[Callable[[], None]] = []
-        self._catching_up = self._tick_is_due = False
+        self._catching_up = self._tick_is_due = self._is_writing_snapshot = False
 
     def clock_ns(self) -> int:
         """Return its monotonic time."""
@@ -109,7 +109,7 @@ class Machine:
         world, disk, options = self.world, self.disk, self.world.options
         self.lives += 1
         self.saving, self.is_paused, self._backlog = None, False, []
-        self._catching_up = self._tick_is_due = False
+        self._catching_up = self._tick_is_due = self._is_writing_snapshot = False
         start = StartState(
             member=self.me,
             state=disk.state,
@@ -190,11 +190,15 @@ class Machine:
         return True
 
     def begin_snapshot(self, index: int, term: int) -> bool:
-        """Write a snapshot beside the process, in a moment."""
+        """Write a snapshot beside the process, in a moment; one at a time."""
+        if self._is_writing_snapshot:
+            return False
+        self._is_writing_snapshot = True
         assert self.replica is not None
         data = self.replica.dump()
 
         def written() -> None:
+            self._is_writing_snapshot = False
             if self.driver.is_current(index):
                 self.disk.mark(index, term, data)
                 self.driver.compact(index)

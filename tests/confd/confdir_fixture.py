@@ -60,7 +60,7 @@ def staged(directory: Path) -> list[Path]:
 
 
 def seen(path: Path) -> Mapping[str, object]:
-    """Return what another process sees of a file."""
+    """Return the content and metadata of a file, as another process sees them."""
     found = path.lstat()
     return {
         "content": path.read_text(),

@@ -1,4 +1,4 @@
-"""A real nginx whose upstreams are rendered and which is reloaded under load drops nothing."""
+"""A real nginx drops no request while its upstreams are rendered and it is reloaded."""
 
 import http.server
 import os
@@ -64,7 +64,7 @@ def origins() -> Iterator[list[str]]:
 
 
 class Load:
-    """Asks without a pause on connections of its own, and counts what was not well."""
+    """Sends requests without a pause on new connections, and counts failures."""
 
     def __init__(self, url: str) -> None:
         self.url, self.well, self.failures = url, 0, list[str]()

@@ -42,7 +42,7 @@ class MemoryFleet:
         return str(place)
 
     def running(self, pattern: str) -> list[str]:
-        """Return the hosts where units run whose names begin so."""
+        """Return the hosts on which units with this prefix run."""
         return [
             host
             for host, units in self.units.items()
@@ -93,7 +93,7 @@ class Caller:
         self.code, self.progress = 0, ""
 
     def __call__(self, *arguments: str, code: int | None = 0) -> str:
-        """Return what it printed; another exit code than this one fails the test."""
+        """Return the output; another exit code than this one fails the test."""
         self._capture.readouterr()
         with pytest.raises(SystemExit) as end:
             app.main(["--endpoints", self.fleet.url, *arguments])
@@ -103,7 +103,7 @@ class Caller:
         return out
 
     def json(self, *arguments: str) -> list[dict[str, object]]:
-        """Return what it printed as JSON."""
+        """Return the output, parsed as JSON."""
         found: list[dict[str, object]] = json.loads(self(*arguments, "--json"))
         return found
 

@@ -103,7 +103,8 @@ def test_killing_agents_again_and_again_touches_no_unit(hosts: HostFleet) -> Non
     hosts.ctl("run", hosts.file("calm.service", SLEEPER + "[X-Fleet]\nCount=6\n"))
     show = "systemctl show -p InvocationID,NRestarts --value 'fleet-calm-*'"
     before = {host.name: host.shell(show) for host in hosts.rig}
-    # A start before systemd knows of the death does nothing, and the next kill would hit nobody.
+    # A start before systemd notices the death does nothing, and the next kill would find no
+    # process.
     again = (
         "for n in 1 2 3 4; do pid=$(systemctl show -p MainPID --value fleetd); [ $pid -gt 1 ]; "
         "kill -KILL $pid; tail --pid=$pid -s 0.02 -f /dev/null; "

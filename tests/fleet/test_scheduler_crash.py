@@ -1,4 +1,4 @@
-"""Schedulers killed between writes, and a store whose leader changes: nothing moves."""
+"""No instance moves when schedulers are killed between writes or the store's leader changes."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from tests.fleet.memory_fleet import Caller, MemoryFleet, memory_fleet
 
 pytestmark = pytest.mark.timeout(240)
 # Each scheduler dies one write later than the one before it. With FLEET_DEATHS=25 a dozen die
-# before the job's whole life is over.
+# before the job ends.
 DEATHS = int(os.environ.get("FLEET_DEATHS", "5"))
 JOB = "[Service]\nExecStart=/bin/sleep 600\n[X-Fleet]\nCount=3\nUpdate=surge\nUpdateReady=0\n"
 
@@ -32,7 +32,7 @@ def test_a_job_is_finished_though_schedulers_are_killed_between_any_two_writes(
     last = [Running(_mortal(fleet, next(lives)), fleet.directory / "mortal.log")]
 
     def relieved() -> None:
-        """Put another one in the place of one that has died; the last lives for ever."""
+        """Replace a scheduler that has died; the last one never dies."""
         if last[0].process.poll() is not None:
             assert last[0].process.returncode == -signal.SIGKILL, last[0].tail()
             last[0] = Running(_mortal(fleet, next(lives, -1)), fleet.directory / "mortal.log")

@@ -52,7 +52,7 @@ def assert_sound(text: str) -> Semaphore:
 
 
 def assert_one_step(before: Semaphore, after: Semaphore) -> None:
-    """One write is one operation on what the last write left: a lost update would be two."""
+    """Each write is one operation on the document before it: a lost update would look like two."""
     came = set(after.holders) - set(before.holders)
     went = set(before.holders) - set(after.holders)
     changed = len(came) + len(went) + (before.max != after.max)

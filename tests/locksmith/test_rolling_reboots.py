@@ -28,7 +28,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 @pytest.fixture(scope="module")
 def store(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """A coordinator beside the hosts; its URL there is URL."""
+    """A coordinator on the host network; the hosts reach it at URL."""
     data = tmp_path_factory.mktemp("store")
     command = [sys.executable, "-m", "coordinator", "--data-dir", str(data)]
     command += ["--listen-client-urls", URL, "--advertise-client-urls", URL, "--status-addr", ""]

@@ -22,7 +22,7 @@ class Skydns(Running):
         self.status_url = f"http://127.0.0.1:{status}"
         command = python("skydns", "--addr", f"127.0.0.1:{self.port},127.0.0.2:{self.port}")
         command += ["--status-addr", f"127.0.0.1:{status}", "--endpoints", endpoints]
-        # A test has nobody who would have to be told to ask elsewhere.
+        # The clients of a test need no time to move to another server.
         command += ["--lame-duck", "0"]
         super().__init__([*command, *arguments], directory / f"skydns-{self.port}.log")
         self.wait_for(lambda: answers(f"{self.status_url}/health"), "skydns healthy")

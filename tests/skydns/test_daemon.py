@@ -215,7 +215,7 @@ def test_without_the_store_answers_continue_with_short_ttls(
         )
 
 
-def test_before_any_data_answers_are_servfail_and_ready_says_no(tmp_path: Path) -> None:
+def test_before_any_data_answers_are_servfail_and_the_daemon_is_not_ready(tmp_path: Path) -> None:
     with Skydns(tmp_path, NOWHERE) as skydns:
         wait_until(lambda: "SERVFAIL" in skydns.dig("canary.skydns.local"), "an answer")
         with pytest.raises(urllib.error.HTTPError) as unready:

@@ -18,7 +18,7 @@ from tests.skydns.skydns_process import D, Skydns
 
 
 class Unbound(Running):
-    """A real server with a few names of its own."""
+    """A real Unbound that has a few names."""
 
     def __init__(self, directory: Path, port: int | None = None) -> None:
         self.port = port or free_port()

@@ -1,4 +1,4 @@
-"""Sends requests with unique ids at a constant rate, records what servers saw, and judges.
+"""Sends requests with unique ids at a constant rate, and compares what clients and servers saw.
 
 Only these failures are excused:
 - no response, while the worker that had the connection was killed;

@@ -123,7 +123,7 @@ class FaultInjector:
     def end(self) -> None:
         """Stop the current proxy, which may be a successor, and the store."""
         if self.pid != self.live.vulcand.process.pid:
-            with contextlib.suppress(ProcessLookupError):  # what failed before says why
+            with contextlib.suppress(ProcessLookupError):  # the earlier failure is reported
                 os.kill(self.pid, signal.SIGTERM)
             wait_until(lambda: gone(self.pid), "the successor ends", DEADLINE_S)
         self.store.stop()

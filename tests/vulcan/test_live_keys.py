@@ -214,7 +214,7 @@ def test_an_outage_of_the_store_changes_nothing(tmp_path: Path):
             wait_until(lambda: live.vulcand.get().body == b"two", "the new server")
 
 
-def test_a_proxy_starts_from_its_snapshot_while_the_store_is_away(tmp_path: Path):
+def test_a_proxy_starts_from_its_snapshot_while_the_store_is_down(tmp_path: Path):
     kept = str(tmp_path / "state")
     with Origin(respond_text("one")) as origin, Coordinator(tmp_path) as store:
         with site(tmp_path, store.url, "--state-dir", kept) as live:
@@ -250,7 +250,8 @@ def test_a_killed_worker_is_replaced_while_the_port_keeps_serving(tmp_path: Path
         os.kill(before[0], signal.SIGKILL)
 
         def replaced() -> bool:
-            # The other worker serves new connections; only the clients of the killed one are cut.
+            # The other worker serves new connections; only the clients of the killed one are
+            # disconnected.
             live.vulcand.get()
             now = live.vulcand.state()["workers"]
             return len(now) == 2 and before[0] not in now
@@ -283,7 +284,7 @@ def test_on_sigterm_requests_in_flight_finish_and_the_exit_code_is_0(tmp_path: P
             release.set()
             answer = client.response()
             assert (answer.body, answer.headers["Connection"]) == (b"ok", "close")
-        assert live.vulcand.process.wait(30) == 0  # a second signal would cut the drain
+        assert live.vulcand.process.wait(30) == 0  # a second signal would cut the drain short
 
 
 def refused(vulcand: Vulcand) -> bool:

@@ -25,7 +25,7 @@ TOKEN = "a token"
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A proxy whose API asks for a token."""
+    """A proxy whose API requires a token."""
     directory = tmp_path_factory.mktemp("guarded")
     (directory / "token").write_text(f"{TOKEN}\n")
     with (
@@ -72,7 +72,9 @@ def test_basic_auth_admits_only_the_right_password(shared: Site, host: str):
         assert [status(*each) for each in tries] == [200, 200, 401, 401]
 
 
-def test_a_sticky_cookie_keeps_a_client_with_its_server_until_it_is_gone(shared: Site, host: str):
+def test_a_sticky_cookie_keeps_a_client_with_its_server_until_the_server_is_removed(
+    shared: Site, host: str
+):
     with Origin(respond_text("one")) as one, Origin(respond_text("two")) as two:
         shared.backend(host, Sticky={"Cookie": "at", "Path": "/", "HttpOnly": True})
         shared.server("one", one.url, host)

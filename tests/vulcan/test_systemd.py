@@ -33,7 +33,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", 9000), Handler).serve_forever()
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
-    """A host on which vulcand serves port 80, from a store beside it."""
+    """A host on which vulcand serves port 80, and a store on the host network."""
     with Rig(tmp_path, "h1") as rig, contextlib.ExitStack() as stack:
         arguments = ["--data-dir", str(tmp_path / "store"), "--status-addr", ""]
         arguments += ["--listen-client-urls", STORE, "--advertise-client-urls", STORE]

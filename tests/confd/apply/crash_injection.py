@@ -1,4 +1,4 @@
-"""Kills a run before each of its system calls, and prints what it left behind.
+"""Kills a run before each of its system calls, and prints the files that it left.
 
     python -m tests.confd.apply.crash_injection DIRECTORY
 
@@ -37,7 +37,7 @@ def main(directory: Path) -> None:
 
 
 def killed_before(step: int, place: Path) -> dict[str, object]:
-    """Return what a run killed before its n-th step left, and what the next one made of it."""
+    """Return the files after a run that was killed before its n-th step, and after the next run."""
     conf = Confdir(place)
     log = place / "reloaded"
     dest = conf.add(
@@ -65,7 +65,7 @@ def killed_before(step: int, place: Path) -> dict[str, object]:
 
 
 def work(conf: Confdir, place: Path) -> bool:
-    """Do what `confd --onetime` does with its resource; say whether it went well."""
+    """Process the resource as `confd --onetime` does; return whether that succeeded."""
     state = StateDir(place / "state")
     [resource] = conf.resources()
     files.sweep([Path(resource.dest)])

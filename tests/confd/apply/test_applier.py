@@ -19,7 +19,7 @@ def site(tmp_path: Path) -> OneResource:
     return OneResource(tmp_path)
 
 
-def test_a_file_is_written_once_and_then_left_alone(site: OneResource) -> None:
+def test_an_unchanged_file_is_not_written_again(site: OneResource) -> None:
     dest = site.add()
     assert site.work() is Outcome.WRITTEN
     first = dest.stat()
@@ -351,7 +351,7 @@ def test_commands_find_their_paths_in_the_environment(site: OneResource) -> None
     assert site.logged() == f"{dest}\n"
 
 
-def test_a_resource_has_its_own_time_outs(site: OneResource) -> None:
+def test_a_resource_can_set_its_own_time_outs(site: OneResource) -> None:
     site.add('check_cmd = "sleep 300"', 'check_cmd_timeout = "200ms"')
     assert site.work() is Outcome.CHECK_FAILED
     assert "timed out after 0.2 s" in site.result.error

@@ -1,4 +1,4 @@
-"""Files as they are put in place."""
+"""How files are put in place."""
 
 import os
 import subprocess
@@ -58,7 +58,7 @@ def test_only_a_regular_file_has_a_state(tmp_path: Path) -> None:
     assert [files.read_state(tmp_path / name) for name in names] == [None] * 5
 
 
-def test_a_link_is_replaced_and_its_target_is_left_alone(tmp_path: Path) -> None:
+def test_a_link_is_replaced_without_touching_its_target(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("theirs")
     (tmp_path / "link").symlink_to("real")
     put(tmp_path / "link", desired())

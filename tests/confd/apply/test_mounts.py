@@ -1,4 +1,4 @@
-"""A destination that is a mount of its own: refused, unless written in place on purpose."""
+"""A destination that is a mount point: it is written only with write_in_place."""
 
 from pathlib import Path
 

@@ -89,7 +89,7 @@ def test_only_the_resources_that_read_a_key_are_processed(site: ProcessorSite) -
     assert sum(processor.outcomes.values()) == 4
 
 
-def test_what_changes_while_a_reload_runs_is_not_lost(site: ProcessorSite, tmp_path: Path) -> None:
+def test_a_change_during_a_reload_is_not_lost(site: ProcessorSite, tmp_path: Path) -> None:
     gate, begun, log = (tmp_path / name for name in ("gate", "begun", "log"))
     reload = (
         f"touch {begun}; while ! test -e {gate}; do sleep 0.02; done; cat {{{{ dest }}}} >> {log}"
@@ -304,7 +304,9 @@ def test_only_trigger_keys_render_a_file_that_has_them(site: ProcessorSite) -> N
     wait_until(holds(dest, "1"), "the trigger")
 
 
-def test_a_postponed_reload_runs_on_its_own(site: ProcessorSite, tmp_path: Path) -> None:
+def test_a_postponed_reload_runs_without_another_change(
+    site: ProcessorSite, tmp_path: Path
+) -> None:
     log = tmp_path / "log"
     site.confdir.add(
         "a",
@@ -319,7 +321,7 @@ def test_a_postponed_reload_runs_on_its_own(site: ProcessorSite, tmp_path: Path)
     wait_until(holds(log, "12"), "the deferred reload")
 
 
-def test_after_a_cleared_history_only_what_changed_is_rendered(site: ProcessorSite) -> None:
+def test_after_a_cleared_history_only_changed_files_are_rendered(site: ProcessorSite) -> None:
     store = MemoryStore(history_max=1)
     site.store = store
     one = site.confdir.add("one", "{{ getv('/app/one', '') }}")

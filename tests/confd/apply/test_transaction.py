@@ -19,7 +19,7 @@ from confd.core.changes.candidate import FileState
 
 @dataclass
 class RecordedChange:
-    """A change that only writes down what is done to it."""
+    """A change that only records its calls."""
 
     name: str
     log: list[str] = field(repr=False)

@@ -1,4 +1,4 @@
-"""The commands beside the daemon, as they are called."""
+"""The commands of `confd` besides the daemon."""
 
 import json
 import subprocess
@@ -46,7 +46,7 @@ def test_noop_shows_a_diff_and_exits_4_until_nothing_would_change(site: CommandS
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_noop_reports_what_cannot_be_rendered(site: CommandSite) -> None:
+def test_noop_reports_a_resource_that_cannot_be_rendered(site: CommandSite) -> None:
     site.confdir.add("a", "{{ getv('/app/none') }}")
     done = site.run("noop")
     assert done.returncode == 1
@@ -60,7 +60,7 @@ def test_noop_without_its_store_exits_3(site: CommandSite) -> None:
     assert done.returncode == 3
 
 
-def test_why_names_what_a_file_depends_on_and_no_value(site: CommandSite) -> None:
+def test_why_shows_the_keys_of_a_file_but_no_values(site: CommandSite) -> None:
     dest = site.confdir.add("a", "{{ getv('/app/v') }}{{ getv('/app/n', '') }}{{ ls('/app') }}")
     done = site.run("why", str(dest))
     assert done.stdout.splitlines() == [
@@ -147,7 +147,7 @@ def test_invalid_cases_are_reported(site: CommandSite, text: str, reason: str) -
     assert reason in done.stderr
 
 
-def test_convert_prints_the_template_and_lists_what_it_cannot_convert(
+def test_convert_prints_the_template_and_lists_the_lines_it_cannot_convert(
     site: CommandSite, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.tmpl"

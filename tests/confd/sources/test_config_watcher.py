@@ -9,7 +9,7 @@ from rig.processes import wait_until
 from tests.confd.confdir_fixture import Confdir
 
 
-def test_other_files_beside_the_configuration_are_not_edits(tmp_path: Path) -> None:
+def test_changes_of_other_files_in_the_directory_are_not_edits(tmp_path: Path) -> None:
     calls: list[bool] = []
     watcher = ConfigWatcher(tmp_path, lambda: calls.append(True))
     watcher.on_any_event(FileModifiedEvent(str(tmp_path / "confd.log")))

@@ -207,7 +207,7 @@ def test_exclusive_units_wait_for_the_grace_in_a_new_store(
     play(tmp_path, story)
 
 
-def test_the_leader_raises_an_epoch_that_somebody_else_raised(tmp_path: Path) -> None:
+def test_the_leader_raises_an_epoch_that_was_raised_without_its_lease(tmp_path: Path) -> None:
     async def story(bed: AgentOnMemory) -> None:
         agent, scheduler = await bed.agent(), await bed.scheduler()
         await bed.until(lambda: "'is_leader': True" in str(scheduler.state()))

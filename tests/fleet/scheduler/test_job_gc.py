@@ -15,7 +15,7 @@ UNIT = keys.unit(digest(TEXT))
 
 
 class Interrupted(MemoryStore):
-    """A store at which somebody else acts, once, right before a certain call."""
+    """A store that runs another client's action once, right before a certain call."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The reboot's state machine: golden transcripts, and what holds in every transcript.
+"""The state machine of a reboot: golden transcripts, and invariants of all of them.
 
 A transcript is a sequence of events; the golden file shows the state after each of them. Record the
 files again with `pytest --rewrite`.

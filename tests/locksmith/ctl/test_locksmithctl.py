@@ -58,7 +58,7 @@ def stored(store: Store, group: str = "") -> str | None:
         return None
 
 
-# Arguments, exit code, stdout, stderr, and the document that stands afterwards.
+# Arguments, exit code, stdout, stderr, and the stored document afterwards.
 SESSION = [
     (["status"], 0, "Available: 1\nMax: 1\n", "", None),
     (["unlock", "a"], 1, "", "Error unlocking: holder does not exist\n", None),

@@ -34,7 +34,7 @@ def test_reboot_command_without_a_free_slot_fails(url: str) -> None:
 def test_refused_reboot_command_releases_the_slot(url: str, tmp_path: Path) -> None:
     if os.geteuid():
         pytest.skip("who is root may reboot")
-    # No bus and no systemctl: the reboot cannot be ordered, whatever machine this is.
+    # No bus and no systemctl: the reboot cannot be ordered on any machine.
     nowhere = {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={tmp_path}/none", "PATH": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-m", "locksmith", "-endpoint", url, "reboot"],

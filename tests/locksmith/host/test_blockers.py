@@ -82,7 +82,7 @@ def test_running_package_manager_blocks_the_reboot(
 
 @pytest.fixture
 def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A bus of its own, on which nobody is logind yet."""
+    """A separate bus, on which there is no logind yet."""
     address = f"unix:path={tmp_path}/bus"
     config = tmp_path / "bus.conf"
     config.write_text(
@@ -99,7 +99,7 @@ def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def login1(bus: str, tmp_path: Path) -> Iterator[Running]:
-    """A service under logind's name that says no to everything."""
+    """A service with logind's name that answers every call with an error."""
     command = [sys.executable, "-m", "tests.locksmith.host.fake_logind", bus]
     with Running(command, tmp_path / "login1.log") as running:
         running.wait_for(lambda: "ready" in running.tail(), "the service owns its names")

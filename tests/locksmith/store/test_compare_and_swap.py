@@ -25,7 +25,7 @@ KEY = "/coreos.com/updateengine/rebootlock/semaphore"
 
 @dataclass
 class Time:
-    """A clock that only sleeping moves, and the pauses that were taken."""
+    """A clock that advances only by sleeping, and the pauses so far."""
 
     now_s: float = 0.0
     pauses_s: list[float] = field(default_factory=list)

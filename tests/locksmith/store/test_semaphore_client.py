@@ -1,4 +1,4 @@
-"""Slots and the records beside them, in every order that two programs of a host can run in."""
+"""Slots and their records, in every order of the steps of two programs on one host."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

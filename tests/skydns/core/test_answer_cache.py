@@ -30,7 +30,7 @@ def test_the_key_keeps_type_and_class_as_they_are() -> None:
     assert key_of(packet("a", 0x41)) != key_of(packet("a", 0x61))
 
 
-def test_what_changes_a_reply_changes_the_key() -> None:
+def test_queries_with_different_replies_have_different_keys() -> None:
     queries = [
         packet("a"),
         packet("b"),
@@ -47,7 +47,7 @@ def test_what_changes_a_reply_changes_the_key() -> None:
     assert len(set(keys)) == len(keys) - 2
 
 
-def test_what_does_not_change_a_reply_does_not_change_the_key() -> None:
+def test_queries_with_equal_replies_have_equal_keys() -> None:
     plain = key_of(packet("a", edns=opt(1232)))
     assert key_of(packet("a", edns=opt(4096, options=b"\0\x0a\0\x0812345678"))) == plain
     assert key_of(packet("a", edns=opt(1232, flags=0x7FFF))) == plain

@@ -21,14 +21,14 @@ def test_only_differences_are_changes() -> None:
     assert (changes.entries, changes.removed) == ((SECOND,), (FIRST.key,))
 
 
-def test_a_zone_that_is_loaded_anew_gets_everything_again() -> None:
+def test_a_zone_that_is_loaded_again_gets_all_hidden_names() -> None:
     hidden = HiddenNames()
     hidden.learn(NAME, {FIRST.key: FIRST}, 0.0)
     changes = hidden.reload(7)
     assert (changes.index, changes.entries, changes.reset) == (7, (FIRST,), False)
 
 
-def test_a_name_that_nobody_asks_for_is_forgotten() -> None:
+def test_a_name_without_questions_is_forgotten() -> None:
     hidden = HiddenNames()
     hidden.learn(NAME, {FIRST.key: FIRST}, 0.0)
     assert hidden.expire(FORGET_S - 1).removed == ()

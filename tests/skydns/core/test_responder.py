@@ -267,7 +267,7 @@ NAMES = st.lists(st.sampled_from(["a", "A", "b", "*", "_x"]), max_size=3)
 
 
 class CachedAndFresh(RuleBasedStateMachine):
-    """Whatever changes, a kept answer is one that would be made now."""
+    """After any change, a cached answer equals a new one."""
 
     @initialize()
     def start(self) -> None:

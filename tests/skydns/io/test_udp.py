@@ -28,7 +28,7 @@ def test_a_datagram_is_answered_from_the_address_it_was_sent_to() -> None:
             each.start()
         loop = asyncio.get_running_loop()
         for sock in socks:
-            # A connected socket takes replies from the asked address only.
+            # A connected socket receives replies only from the address of the server.
             with socket.socket(type=socket.SOCK_DGRAM) as client:
                 client.setblocking(False)
                 client.connect(sock.getsockname())

@@ -325,5 +325,5 @@ def test_without_a_running_vulcand_a_command_exits_with_4(capsys: pytest.Capture
         (["-h"], ["-h"]),
     ],
 )
-def test_global_options_may_stand_anywhere(given, wanted):
+def test_global_options_may_be_given_anywhere(given, wanted):
     assert global_options_first(given) == wanted

@@ -90,7 +90,7 @@ def pieces(wire: bytes, where: Iterable[int]) -> list[bytes]:
 
 
 class Pipe(asyncio.Transport):
-    """A transport in memory that keeps what is written."""
+    """A transport in memory that records the written bytes."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Responses that two parsers could read in two ways, and what a client gets for each."""
+"""Responses that two parsers could read in two ways, and the client's response for each."""
 
 from dataclasses import dataclass
 

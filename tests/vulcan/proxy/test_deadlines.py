@@ -93,7 +93,7 @@ def test_a_client_that_stops_sending_its_body_gets_408(served: Served):
         wait_until(lambda: origin.closed == 1, "the connection to the server cut")
 
 
-def test_the_client_is_cut_when_the_server_stops_in_the_middle_of_a_body(served: Served):
+def test_the_client_is_disconnected_when_the_server_stops_in_the_middle_of_a_body(served: Served):
     async def script(call: Call) -> None:
         await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
         await call.reader.read()
@@ -168,7 +168,7 @@ async def never_ends(call: Call) -> None:
     await call.reader.read()
 
 
-def test_a_request_is_cut_when_the_drain_time_of_its_removed_server_is_over(served: Served):
+def test_a_request_is_aborted_when_the_drain_time_of_its_removed_server_is_over(served: Served):
     with Origin(never_ends) as origin, Client(served.port) as client:
         served.write(vulcan_keys.backend("b", Drain="400ms"))
         serve(served, origin)

@@ -78,7 +78,7 @@ def test_a_body_larger_than_the_replay_limit_is_sent_once(shared: Site, host: st
         assert len(busy.bodies) == 2
 
 
-def test_a_cut_connection_is_a_network_error(shared: Site, host: str):
+def test_a_closed_connection_is_a_network_error(shared: Site, host: str):
     async def script(call: Call) -> None:
         await call.body()
         if len(origin.calls) == 1:

@@ -113,7 +113,7 @@ def test_a_client_sees_that_a_response_broke_off(
         assert shared.vulcand.process.poll() is None
 
 
-def test_a_body_that_ends_with_the_connection_is_cut_when_the_server_resets(
+def test_a_body_that_ends_with_the_connection_is_incomplete_when_the_server_resets(
     shared: Site, host: str
 ):
     async def script(call: Call) -> None:

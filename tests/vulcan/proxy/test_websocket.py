@@ -200,7 +200,7 @@ def test_the_close_of_a_server_reaches_the_client(port: int):
     assert talk(port, "/closes", case) == (4001, "enough")
 
 
-def test_the_client_notices_a_server_that_vanishes(port: int):
+def test_the_client_is_disconnected_when_the_server_disappears(port: int):
     async def case(client: ClientConnection) -> object:
         with pytest.raises(ConnectionClosed):
             await client.recv()
@@ -209,7 +209,7 @@ def test_the_client_notices_a_server_that_vanishes(port: int):
     assert talk(port, "/cuts", case) == 1006
 
 
-def test_the_server_notices_a_client_that_vanishes(port: int, server: WebSocketServer):
+def test_the_server_is_disconnected_when_the_client_disappears(port: int, server: WebSocketServer):
     async def case(client: ClientConnection) -> object:
         client.transport.abort()
         return None

@@ -1,4 +1,4 @@
-"""Template resources: what is taken, and what is refused where."""
+"""Template resources: valid files, and the line of each error."""
 
 import pytest
 

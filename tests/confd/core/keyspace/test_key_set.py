@@ -1,4 +1,4 @@
-"""The key set, and what a change changes."""
+"""The key set, and the keys that a change affects."""
 
 from hypothesis import given
 from hypothesis import strategies as st

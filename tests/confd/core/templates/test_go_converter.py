@@ -1,4 +1,4 @@
-"""Converted Go templates render what the original did, or the line is reported."""
+"""A converted Go template renders the same text as the original, or its lines are reported."""
 
 import pytest
 
@@ -66,7 +66,7 @@ def test_a_converted_template_renders_what_the_original_did(go: str, output: str
         ("{{range $a, $b := .x}}{{end}}", 1, "a dot outside"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_converted_is_listed_with_its_line(go: str, line: int, why: str) -> None:
+def test_a_line_that_cannot_be_converted_is_listed(go: str, line: int, why: str) -> None:
     problems = converted(go).problems
     if line:
         assert problems[0][0] == line

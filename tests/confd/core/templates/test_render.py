@@ -1,4 +1,4 @@
-"""TemplateLoader: what they print, what they read, and errors that keep values to themselves."""
+"""Rendering: the printed text, the keys that are read, and errors without values."""
 
 import jinja2
 import pytest

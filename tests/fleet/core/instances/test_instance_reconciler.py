@@ -203,7 +203,7 @@ def test_a_loaded_unit_is_installed_but_does_not_run() -> None:
 
 
 @pytest.mark.parametrize("budget", range(8))
-def test_an_agent_killed_between_any_two_actions_goes_on(budget: int) -> None:
+def test_an_agent_killed_between_any_two_actions_continues(budget: int) -> None:
     host = AgentSimulation()
     new = allocation(2, GOOD + "# new\n")
     host.unit_texts[new.unit] = GOOD + "# new\n"

@@ -1,4 +1,4 @@
-"""Selectors: what they match, how they are printed, what they refuse."""
+"""Selectors: matching, printing, and errors."""
 
 import pytest
 

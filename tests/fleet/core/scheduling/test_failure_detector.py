@@ -42,7 +42,7 @@ def test_no_host_is_lost_while_more_than_a_third_are_silent() -> None:
     assert health.storm
 
 
-def test_a_host_that_comes_and_goes_is_flapping_until_its_penalty_decays() -> None:
+def test_a_host_is_flapping_until_its_penalty_decays() -> None:
     health = FailureDetector(60)
     seen(health, 0)
     for now_s in (10, 30, 50):

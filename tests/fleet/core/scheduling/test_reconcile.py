@@ -233,7 +233,7 @@ def test_a_drain_moves_instances_and_keeps_min_available() -> None:
     assert leaving in sim.running("log.service")
 
 
-def test_a_drain_stops_what_cannot_move_at_its_deadline() -> None:
+def test_a_drain_stops_instances_that_cannot_move_at_its_deadline() -> None:
     sim = fleet("h1")
     sim.submit("web.service", unit())
     sim.run(10)
@@ -315,7 +315,7 @@ def test_a_replaced_unit_moves_to_another_host() -> None:
     assert reconcile(sim.cluster) == []
 
 
-def test_a_unit_with_machine_of_runs_beside_the_other_unit() -> None:
+def test_a_unit_with_machine_of_runs_on_the_host_of_the_other_unit() -> None:
     sim = fleet("h1", "h2", "h3")
     sim.submit("web.service", unit())
     sim.submit("side.service", unit(MachineOf="web.service"))

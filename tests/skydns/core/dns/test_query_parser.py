@@ -148,7 +148,7 @@ def test_a_chain_of_thousands_of_pointers_is_refused_early() -> None:
     assert refusal(with_counts(data, 1, 0, 0, 2)).rcode is Rcode.FORMERR
 
 
-def test_records_beside_opt_are_skipped() -> None:
+def test_records_other_than_opt_are_skipped() -> None:
     signature = b"\xc0\x0c\0\xfa\0\xff\0\0\0\0\0\3abc"
     data = with_counts(packet("a.b", edns=ROOT_RR + opt(4096) + signature), 1, 0, 1, 2)
     assert parse(data).edns == Edns(4096, 0, do=False)

@@ -68,7 +68,7 @@ def test_only_recursive_queries_for_names_of_others_are_forwarded() -> None:
     assert site.forward(packet("short")) is None
 
 
-def test_a_query_of_our_own_that_comes_back_is_refused() -> None:
+def test_our_own_query_in_a_loop_is_refused() -> None:
     site = Site()
     own = packet("www.example.org", edns=opt(options=option(NAMESERVER_LOOP, b"tag")))
     assert parsed(site.forward(own)).header.rcode == Rcode.REFUSED

@@ -45,7 +45,7 @@ def test_the_ttls_of_a_reply_count_down_and_its_shortest_is_the_cache_time() -> 
     assert made.q.qname.label[0] == b"WWW"
 
 
-def test_a_stale_reply_has_ttls_of_30_seconds_and_says_that_it_is_stale() -> None:
+def test_a_stale_reply_has_ttls_of_30_seconds_and_the_stale_answer_code() -> None:
     reply = message.read_reply(upstream(), 7, ASKED)
     data = packet("www.example.org", edns=opt())
     query = query_parser.parse(data, recursive=True)

@@ -26,7 +26,7 @@ def test_other_classes_are_refused() -> None:
         assert answer(Question(DOMAIN, RRType.A, rclass=rclass), snapshot([])) == REFUSED
 
 
-def test_class_chaos_tells_the_name_of_the_server_but_not_its_version() -> None:
+def test_class_chaos_returns_the_name_of_the_server_but_not_its_version() -> None:
     named = snapshot([], msgspec.structs.replace(CONFIG, identity="node7"))
     for name in ("id.server", "hostname.bind"):
         reply = answer(Question(names.parse(name), RRType.TXT, CLASS_CHAOS), named)

@@ -3,7 +3,7 @@
 A file consists of blocks: commands, `----`, and the lines that they print. An empty line ends a
 block. The commands are `set KEY VALUE`, `expire KEY SECONDS` (from now), `del KEY`,
 `dig NAME TYPE [ROTATION]`, `invalid`, `store down`, `store up` and `option NAME VALUE`.
-`pytest --rewrite` records the lines anew.
+`pytest --rewrite` records the lines again.
 """
 
 import json

@@ -24,7 +24,7 @@ def keys_below(zone: Zone, text: str) -> list[str]:
 
 
 @given(st.lists(st.tuples(st.dictionaries(KEYS, VALUES, max_size=3), st.sets(KEYS, max_size=2))))
-def test_a_zone_updated_by_changes_equals_one_loaded_anew(
+def test_a_zone_updated_by_changes_equals_a_newly_loaded_one(
     steps: list[tuple[dict[str, str], set[str]]],
 ) -> None:
     moved, view = Zone("/skydns"), View()
@@ -99,7 +99,7 @@ def test_a_broken_value_keeps_its_name_and_harms_no_other_service() -> None:
     assert sorted(zone.invalid_keys) == ["/skydns/d/a", "/skydns/e"]
 
 
-def test_a_name_goes_with_its_last_key() -> None:
+def test_a_name_is_removed_with_its_last_key() -> None:
     zone = snapshot([("/skydns/a/b/c", SERVICE), ("/skydns/a", SERVICE)]).zone
     zone.apply(change(2, {}, {"/skydns/a/b/c", "/skydns/a/x"}))
     assert not zone.exists((b"b", b"a"))

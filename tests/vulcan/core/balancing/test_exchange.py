@@ -1,4 +1,4 @@
-"""Exchanges as transcripts: what happens, and all that the exchange decides.
+"""Exchanges as transcripts: the events, and all decisions of the exchange.
 
     servers a b              give the backend these servers; `no-servers`: none
     backend JSON             give the backend these settings
@@ -19,7 +19,7 @@
     counters                 show the frontend's counters
     health                   show the servers
 
-`pytest --rewrite` records the lines anew.
+`pytest --rewrite` records the lines again.
 """
 
 import json

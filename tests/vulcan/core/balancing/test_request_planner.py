@@ -1,4 +1,4 @@
-"""Which frontend serves a request head, and when its plan is made anew."""
+"""The frontend of a request head, and when its plan is computed again."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def no_peer() -> bytes:
     raise AssertionError("nobody needs the client's address")
 
 
-def test_a_plan_is_cached_beside_its_head():
+def test_a_plan_is_cached_in_its_request_head():
     made, asked = planner(frontend("f", 'Host("h")')), head()
     plan = made.plan(asked, None, no_peer, secure=False)
     assert plan is not None

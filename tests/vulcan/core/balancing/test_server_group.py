@@ -1,4 +1,4 @@
-"""The rotation of a backend: what is computed anew, and when."""
+"""The rotation of a backend: what is computed again, and when."""
 
 from rig.vulcan_keys import PREFIX, backend, changes, server
 from vulcan.core.balancing.retry_budget import RetryBudget

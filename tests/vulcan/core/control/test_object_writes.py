@@ -1,4 +1,4 @@
-"""What the API writes for one object, and what it refuses."""
+"""The writes of the API for one object, and its errors."""
 
 import base64
 import json

@@ -24,6 +24,6 @@ def test_a_body_is_replayable_up_to_its_limit():
     assert body.replayable is None
 
 
-def test_bodies_do_not_share_what_is_pending():
+def test_bodies_do_not_share_pending_bytes():
     RequestBody(chunked=False).pending.append(b"x")
     assert RequestBody(chunked=False).pending == []

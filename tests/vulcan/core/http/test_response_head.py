@@ -104,7 +104,7 @@ def test_a_101_without_a_protocol_is_refused(fields):
         switching_head(parsed("HTTP/1.1 101 S", *fields))
 
 
-def test_a_head_is_edited_as_the_operator_says():
+def test_the_edits_of_a_headers_middleware_are_applied():
     head = answered("X-A: 1", "X-B: 2", "Content-Length: 0")
     edits = HeadersSpec((), ((b"X-C", b"3"),), frozenset(), frozenset((b"x-a", b"x-c")))
     made = edit_head(head, edits, b"Set-Cookie: s=1\r\n")

@@ -123,6 +123,6 @@ def test_our_own_matchers_and_all_operators_work(text, view, expected):
     assert holds(text, **view) is expected
 
 
-def test_a_route_tells_whether_it_needs_the_address_of_the_client():
+def test_a_route_knows_whether_it_needs_the_address_of_the_client():
     assert compile_route('Host("a") || ClientIP("::1")').needs_peer
     assert not compile_route('Host("a")').needs_peer

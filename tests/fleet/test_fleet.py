@@ -46,7 +46,7 @@ def test_three_instances_answer_by_dns_and_proxy_through_an_update(
 
     wait_until(lambda: answering() >= {"h1", "h2", "h3"}, "all answer through the proxy", 20)
     text = hosts.file("web.service", web("two"))
-    assert hosts.asked("plan", text).returncode == 1
+    assert hosts.try_ctl("plan", text).returncode == 1
     hosts.ctl("run", text, "--no-block")
     missed = 0
 
@@ -59,7 +59,7 @@ def test_three_instances_answer_by_dns_and_proxy_through_an_update(
     wait_until(updated, "version 2 is stable", 90)
     assert missed == 0
     wait_until(lambda: body(proxy, "app.example.com").endswith("two"), "version 2 answers")
-    assert hosts.asked("plan", text).returncode == 0
+    assert hosts.try_ctl("plan", text).returncode == 0
     assert "version 2" in hosts.ctl("explain", "web") or hosts.ctl("events")
     hosts.ctl("destroy", "web.service")
     assert not hosts.active("fleet-web-*")
@@ -95,7 +95,7 @@ def test_logs_and_exec_reach_every_host(hosts: HostFleet) -> None:
     assert "hello from fleet" in hosts.ctl("journal", "hello", "--lines", "5")
     assert hosts.ctl("exec", "h2", "hostname").strip() == "h2"
     assert "fleet.slice/run-" in hosts.ctl("exec", "h2", "--", "cat", "/proc/self/cgroup")
-    assert hosts.asked("exec", "h2", "false").returncode == 1
+    assert hosts.try_ctl("exec", "h2", "false").returncode == 1
     hosts.ctl("destroy", "hello.service")
 
 
@@ -128,7 +128,7 @@ def test_killing_agents_again_and_again_touches_no_unit(hosts: HostFleet) -> Non
 
 def test_a_crash_loop_backs_off_and_status_shows_it(hosts: HostFleet) -> None:
     text = "[Service]\nExecStart=/bin/false\n[X-Fleet]\nCount=1\n"
-    done = hosts.asked("run", hosts.file("bad.service", text), "--timeout", "40")
+    done = hosts.try_ctl("run", hosts.file("bad.service", text), "--timeout", "40")
     assert done.returncode == 1
     assert "died again and again" in done.stderr
     assert "failures:" in hosts.ctl("status", "bad")

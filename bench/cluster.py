@@ -96,7 +96,7 @@ def _quorum_reads(pair: Pair) -> Row:
 def _watchers(pair: Pair) -> Row:
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     measured = alternate(lambda: wake(pair[0].leader()), lambda: wake(pair[1].leader()))
-    name = f"a write wakes {WATCHERS} watchers, the last"
+    name = f"a write wakes {WATCHERS} watchers, until the last"
     return _row(name, "ms", measured, WATCHERS_TARGET, at_most=True)
 
 
@@ -133,8 +133,10 @@ def _failovers(pair: Pair) -> list[Row]:
     )
     blocked = alternate(lambda: blocked_s(pair[0]), lambda: blocked_s(pair[1]), max(3, ROUNDS))
     return [
-        _row("failover, SIGKILL to a write", "s", medians, FAILOVER_TARGET, at_most=True),
-        _row("one write sent right behind the SIGKILL", "s", blocked, 1.0, at_most=True),
+        _row(
+            "failover, from SIGKILL to the first write", "s", medians, FAILOVER_TARGET, at_most=True
+        ),
+        _row("one write sent right after the SIGKILL", "s", blocked, 1.0, at_most=True),
     ]
 
 

@@ -66,7 +66,7 @@ def _many(directory: Path, url: str) -> list[Row]:
         delay = _delay_row("key to file at scale, median", connect(url), dests[-1:], 15.0)
         return [
             _row("first render at scale", "s", first_s, 20.0, size),
-            _row("memory after it", "MB", peak_mb, 300.0, size),
+            _row("memory after that render", "MB", peak_mb, 300.0, size),
             delay,
             _noise_row(running.process.pid, url, dests),
         ]
@@ -120,7 +120,7 @@ def _noise_row(pid: int, url: str, dests: list[Path]) -> Row:
         per_s = writer.paced(noise, NOISE_PER_S, ROUND_S)
         share = (_processor_s(pid) - used_s) / (time.perf_counter() - begun_s)
     assert before == [dest.stat().st_mtime_ns for dest in dests]
-    name = "of a core, unread key changes"
+    name = "processor use for changes of unread keys"
     return _row(name, "%", 100 * share, 40.0, f"{per_s:,.0f} changes/s")
 
 

@@ -22,11 +22,13 @@ def rows() -> list[Row]:
 
     most = max(run.most_down for run in ours)
     longest = max(run.longest_handover_s for run in ours)
-    handover = "slot idle at a hand-over, worst"
+    handover = "longest idle time of a slot between two hosts"
     return [
-        Row("locksmith", "hosts down, most", "", most, None, "", simulation.SLOTS, True, note),
+        Row(
+            "locksmith", "most hosts down at once", "", most, None, "", simulation.SLOTS, True, note
+        ),
         Row("locksmith", handover, "s", longest, None, "", queue.HEAD_START_S + 1, True, note),
-        row("hosts down, most, beside Go", "", "most_down", 1.0),
-        row("roll-out of 1,000 hosts", "s", "rolled_out_s", 1.0),
-        row("slots idle while hosts wait", "s", "idle_s", 0.1),
+        row("most hosts down at once, compared with Go", "", "most_down", 1.0),
+        row("rollout to 1,000 hosts", "s", "rolled_out_s", 1.0),
+        row("idle time of slots while hosts wait", "s", "idle_s", 0.1),
     ]

@@ -69,7 +69,16 @@ def _beside_peers(directory: Path) -> list[Row]:
     return [
         Row("skydns", name, "/s", *by_unbound, "unbound", TARGET_UNBOUND),
         Row("skydns", name, "/s", *by_dnsmasq, "dnsmasq", TARGET_DNSMASQ),
-        Row("skydns", "change to answer, median", "ms", delay_ms, None, "", CHANGE_MS, True),
+        Row(
+            "skydns",
+            "from a change to its answer, median",
+            "ms",
+            delay_ms,
+            None,
+            "",
+            CHANGE_MS,
+            True,
+        ),
     ]
 
 
@@ -98,12 +107,26 @@ def _many_names(directory: Path) -> list[Row]:
     return [
         Row("skydns", what, "/s", rate, None, "", UNCACHED, note=f"{computed:.0%} computed"),
         Row(
-            "skydns", f"resident, largest process, {MANY:,} keys", "MB", memory, None, "", MB, True
+            "skydns",
+            f"memory of the largest process, {MANY:,} keys",
+            "MB",
+            memory,
+            None,
+            "",
+            MB,
+            True,
         ),
         Row(
-            "skydns", f"{GARBAGE:,} malformed packets: growth", "MB", grown, None, "", GROWTH, True
+            "skydns",
+            f"memory growth over {GARBAGE:,} malformed packets",
+            "MB",
+            grown,
+            None,
+            "",
+            GROWTH,
+            True,
         ),
-        Row("skydns", "canary meanwhile, slowest", "s", slowest_s, None, "", CANARY_S, True),
+        Row("skydns", "slowest good answer meanwhile", "s", slowest_s, None, "", CANARY_S, True),
     ]
 
 

@@ -143,7 +143,17 @@ def _change(ours: Site) -> Row:
             time.sleep(APART_S)
     median = statistics.median(took_ms)
     note = f"{CHANGES} changes of a frontend, from the store's answer to the first request by it"
-    return Row("vulcan", "a key in force", "ms", median, None, "", 10, at_most=True, note=note)
+    return Row(
+        "vulcan",
+        "from a write to the key in force",
+        "ms",
+        median,
+        None,
+        "",
+        10,
+        at_most=True,
+        note=note,
+    )
 
 
 def _status(asking: http.client.HTTPConnection, path: str) -> int:

@@ -102,13 +102,7 @@ def _simulated() -> list[Row]:
     gc.unfreeze()
     count = JOBS * EACH
     nomad = Row(
-        "fleet",
-        "placement, compared with Nomad's C1M",
-        "/s",
-        count / full_s,
-        NOMAD_PER_S,
-        "published",
-        5.0,
+        "fleet", "placement vs. Nomad's C1M", "/s", count / full_s, NOMAD_PER_S, "published", 5.0
     )
     return [
         _row("placement of 100,000 on 5,000 hosts", "/s", count / full_s, 20_000, at_most=False),
@@ -146,7 +140,7 @@ def _real() -> list[Row]:
         times = [_start(hosts, number) for number in range(STARTS)]
     return [
         _row(
-            "from run of 3 instances to answers by DNS and proxy, median",
+            "run of 3 instances to answers by DNS and proxy, median",
             "s",
             statistics.median(times),
             3.0,

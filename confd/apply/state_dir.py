@@ -60,7 +60,7 @@ class StateDir:
         return self._directory / "compiled" if self._directory else None
 
     def is_reload_owed(self, dest: str) -> bool:
-        """Say whether a reload for `dest` has yet to succeed."""
+        """Return whether a reload for `dest` has yet to succeed."""
         path = self._owed_path(dest)
         return path.exists() if path else dest in self._owed
 

@@ -97,7 +97,7 @@ class StoreWatcher:
         return CHECK_EVERY_S if is_waiting else float("inf")
 
     def is_waiting_for(self, resources: Iterable[TemplateResource]) -> bool:
-        """Say whether one of the resources needs a root that is not in sync."""
+        """Return whether one of the resources needs a root that is not in sync."""
         return any(needs(each, root) for each in resources for root in self._usable_at_s)
 
     def _mirror(self, root: str) -> Mirror:

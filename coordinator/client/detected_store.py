@@ -1,4 +1,4 @@
-"""The store at some endpoints, of whatever kind: the first call asks the servers for their kind."""
+"""The store at some endpoints, of any kind: the first call asks the servers for their kind."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -40,7 +40,7 @@ class DetectedStore:
         return self._endpoints.kind()
 
     def shows_hidden(self) -> bool:
-        """Say whether listings and watches have keys with a segment that begins with `_`."""
+        """Return whether listings and watches have keys with a segment that begins with `_`."""
         return self._store.shows_hidden()
 
     def get(self, key: str, *, quorum: bool = True) -> Entry:

@@ -233,7 +233,7 @@ class MemoryWatch:
                 yield self._ahead.popleft()
 
     def pending(self) -> bool:
-        """Say whether the next change is already here."""
+        """Return whether the next change is already here."""
         if not self._ahead:
             for event in self._store.after(self._after):
                 self._after = event.index

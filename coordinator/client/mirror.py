@@ -1,7 +1,7 @@
-"""A daemon's own copy of a prefix: listed once, then followed, whatever the store does.
+"""A daemon's own copy of a prefix: listed once, then followed through all failures of the store.
 
 The thread here moves bytes and waits; `mirror_state` decides what each listing and event changes.
-While the store is away the last state stays in force, and `status` tells how old it is.
+While the store is down the last state stays in use, and `status` contains its age.
 """
 
 import random
@@ -58,7 +58,7 @@ class _Freshness:
 
 
 class Mirror:
-    """Calls `deliver` with every change below `prefix`, on a thread of its own.
+    """Calls `deliver` with every change below `prefix`, on its own thread.
 
     The first Changes has `reset` set and comes from the store or from the snapshot at `cache`. The
     later ones are differences, in the order in which they happened.
@@ -120,7 +120,8 @@ class Mirror:
                 except StoreError as error:
                     self._store_failed(error)
         except Exception as error:
-            # A receiver that raises may have a wrong view. A dead mirror that says so is better.
+            # A receiver that raises may have a wrong view. It is better to stop and report the
+            # error.
             self._freshness = replace(self._freshness, connected=False, error=repr(error))
             log.error("mirror-broken", exc=error, prefix=self._prefix)  # noqa: TRY400 - our Log
             raise

@@ -43,7 +43,7 @@ class MirrorCache:
             return None
 
     def is_due(self) -> bool:
-        """Say whether it is time to write a new snapshot, if anything changed."""
+        """Return whether it is time to write a new snapshot, if anything changed."""
         return self._path is not None and time.monotonic() >= self._due_s
 
     def save(self, snapshot: Callable[[], MirrorSnapshot]) -> bool:

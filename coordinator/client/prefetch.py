@@ -45,7 +45,7 @@ class PrefetchedWatch:
             yield change
 
     def pending(self) -> bool:
-        """Say whether the next change is already here."""
+        """Return whether the next change is already here."""
         return bool(self._ahead)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Changes of the cluster, discovery tokens and backups: what waits for a decision beside keys."""
+"""Requests that are not about keys: changes of the cluster, discovery tokens and backups."""
 
 import secrets
 import time

@@ -24,7 +24,7 @@ _log = logs.get("coordinator")
 
 
 def monotonic_ns() -> int:
-    """Return the time since boot, which goes on while the machine sleeps."""
+    """Return the time since boot, which advances while the machine is suspended."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
@@ -127,7 +127,7 @@ class DriveLoop:
         self._loop.call_later(ANNOUNCE_S, self._announce)
 
     def leader_changed(self, leader: int) -> None:
-        """Log it, and tell systemd."""
+        """Log the new leader, and show it in systemd's status."""
         self.leader_since_s = time.time()
         node = self.replica.node
         role = "leader" if node.election.role is Role.LEADER else "follower"

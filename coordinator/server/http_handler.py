@@ -28,7 +28,7 @@ class Route(NamedTuple):
     below: bool = False
 
     def matches(self, method: bytes, path: str) -> bool:
-        """Say whether a request is for this route."""
+        """Return whether a request is for this route."""
         if method not in self.methods:
             return False
         return path.startswith(self.path) if self.below else path == self.path

@@ -110,7 +110,7 @@ class PendingRead:
         self._request = request
 
     def answer(self, outcome: Outcome) -> None:
-        """Read, unless nobody could say the index."""
+        """Read, unless no leader could confirm the index."""
         service = self._service
         try:
             if isinstance(outcome, ApiError):

@@ -37,5 +37,5 @@ class PeerEvents:
         self._loop.transport.hurry(member)
 
     def removed(self) -> None:
-        """End: another member says that this one was removed."""
+        """Stop: another member reports that this one was removed."""
         self._loop.on_removed()

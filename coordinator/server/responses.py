@@ -46,7 +46,7 @@ class Responses:
         )
 
     def refusal(self, exchange: Exchange, refused: KeysRefusal) -> None:
-        """Answer a request that HTTP alone turns away."""
+        """Answer a request that is refused for its HTTP alone."""
         match refused:
             case Redirect():
                 extra = b"Location: %b\r\n" % refused.location

@@ -195,11 +195,12 @@ class Coordinator:
         notes = replica.keyspace.notes
         members = members_in(notes, replica.node.configuration)
         known = {each.id: each.peer_urls for each in members if each.peer_urls}
-        # Until the log has told who the members are, those of the first start are.
+        # Until the log contains the members, those of the first start count.
         others = {**(self._initial_peers if replica.me not in known else {}), **known}
         others.pop(replica.me, None)
         transport.follow(others)
-        # A member that was removed learns it when it dials again: nobody sends it the log.
+        # A removed member learns this when it connects again, because no member sends it the log
+        # any more.
         self._policy.close(removed_members(notes))
 
     def _is_removed(self, member: int) -> bool:

@@ -32,7 +32,7 @@ _log = logs.get("coordinator")
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What the data directory holds, and the members that are known before the log tells them."""
+    """The content of the data directory, and the members that are known before the log is read."""
 
     recovered: RecoveredState
     peers: dict[int, tuple[str, ...]]
@@ -50,7 +50,7 @@ async def open_data_dir(data_dir: DataDir, settings: Settings) -> Opened:
         _log.warning("repaired", path=repair.path, offset=repair.offset, done=repair.done)
     if not recovered.is_blank:
         return Opened(recovered, {})
-    # A start that ended between the log's first record and its first entries is begun anew.
+    # A start that ended between the log's first record and its first entries is repeated.
     initial = initial or await _initial_membership(settings)
     if initial.member != recovered.metadata.member:
         raise CannotServe(
@@ -64,7 +64,7 @@ async def open_data_dir(data_dir: DataDir, settings: Settings) -> Opened:
 
 
 def start_replica(recovered: RecoveredState, settings: Settings) -> Replica:
-    """Make the replica that goes on from what was recovered."""
+    """Make the replica that continues from the recovered state."""
     snapshot, me = recovered.snapshot, recovered.metadata.member
     start = StartState(
         member=me,

@@ -1,6 +1,6 @@
 """A watch on its connection: it sends events as long as the client reads them.
 
-A slow client costs no memory: its watcher keeps its place in the event history and goes on from
+A slow client costs no memory: its watcher keeps its place in the event history and continues from
 there. If the history no longer reaches back to that place, the stream ends with an error line.
 """
 

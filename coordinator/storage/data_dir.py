@@ -214,7 +214,7 @@ class DataDir:
         assert replay.name is not None
         for orphan in snapshot_file.orphans(self._snapshots(), replay.markers):
             self._files.remove(self._snap / str(orphan))
-        # A process that died between a rename and its sync left a name that can vanish.
+        # A process that died between a rename and its sync left a name that a power cut can undo.
         self._files.sync_directory(self._wal)
         present = self._snapshots()
         kept = [mark for mark in replay.markers if SnapshotName(mark.index, mark.term) in present]

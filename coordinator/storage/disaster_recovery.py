@@ -1,4 +1,4 @@
-"""When a majority is lost for ever: one survivor becomes a new cluster.
+"""Disaster recovery after a majority is lost: one survivor becomes a new cluster.
 
 The whole log of the survivor counts, also entries that may not be committed: an acknowledged write
 may be among them, and a write that was not acknowledged does no harm. The index jumps and the ids
@@ -89,7 +89,7 @@ def look(directory: Path) -> Survivor:
 def recover(
     directory: Path, keep_index: int, peer_urls: tuple[str, ...], gap: int
 ) -> RecoveryResult:
-    """Make the member a cluster of its own, if its index is `keep_index`.
+    """Make the member a new one-member cluster, if its index is `keep_index`.
 
     Without `peer_urls` it keeps those that it had. Raises as `look` does.
     """

@@ -10,7 +10,7 @@ from coordinator.core.storage.torn_write import TornWrite
 from coordinator.core.storage.wal_replay import WalReplay
 from coordinator.storage.file_system import FileSystem, fill
 
-# Evidence for whoever looks into a crash; more of it tells nothing new.
+# Files kept for the analysis of a crash; more of them add nothing.
 BROKEN_COPIES_MAX = 5
 
 
@@ -24,7 +24,7 @@ class Repair:
 
 
 def set_aside(files: FileSystem, directory: Path, choice: SnapshotChoice) -> Iterator[Repair]:
-    """Rename the damaged snapshots that an older one stands in for."""
+    """Rename damaged snapshots, if an older one can replace them."""
     present = files.names(directory)
     for refused in choice.refused:
         path = Path(refused.path)

@@ -1,6 +1,6 @@
 """The connection to one other member: dialed again and again until it is closed.
 
-What it cannot send now it drops, and says so: Raft sends again what matters.
+Messages that cannot be sent now are dropped and reported: Raft sends important ones again.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _log = logs.get("coordinator.peers")
 
 
 class TransportEvents(Protocol):
-    """Who is told what happens between the members."""
+    """The receiver of events between the members."""
 
     def received(self, messages: list[PeerMessage]) -> None:
         """Messages have come."""
@@ -45,7 +45,7 @@ class TransportEvents(Protocol):
         ...
 
     def removed(self) -> None:
-        """Another member says that this one is no longer in the cluster."""
+        """Another member reports that this one is no longer in the cluster."""
         ...
 
 
@@ -133,7 +133,7 @@ class PeerConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self.is_open:
-            return  # nothing is said on this side any more
+            return  # this side sends nothing any more
         self._head += data
         if handshake.HEAD_END in self._head or len(self._head) > handshake.HEAD_BYTES_MAX:
             if handshake.status_code(self._head) == b"101":

@@ -43,7 +43,7 @@ def key_of(name: Name, prefix: str) -> str:
 
 
 def can_be_key(name: Name) -> bool:
-    """Say whether every label of the name can be a segment of a key."""
+    """Return whether every label of the name can be a segment of a key."""
     return all(_SEGMENT.fullmatch(label) for label in name)
 
 
@@ -53,6 +53,6 @@ def config_key(prefix: str) -> str:
 
 
 def is_config(key: str, prefix: str) -> bool:
-    """Say whether the key holds settings instead of a service."""
+    """Return whether the key holds settings instead of a service."""
     config = f"{prefix}/{CONFIG_SEGMENT}"
     return key == config or key.startswith(config + "/")

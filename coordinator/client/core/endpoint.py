@@ -1,4 +1,4 @@
-"""What `--endpoints` says: where the servers of a store are, and what they are."""
+"""The value of `--endpoints`: the addresses of a store's servers, and their kind."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -38,7 +38,7 @@ class HttpRequest:
 class EndpointFailed(Exception):  # noqa: N818 - what happened, never shown by this name
     """This endpoint cannot serve the request; the message continues a sentence about it.
 
-    `seen` says that the server may have carried the request out; `answered`, that it answered.
+    `seen` says that the server may have carried out the request; `answered`, that it answered.
     """
 
     def __init__(self, reason: str, *, seen: bool, answered: bool = True) -> None:

@@ -35,12 +35,12 @@ def url_path(key: str) -> str:
 
 
 def holds(prefix: str, key: str) -> bool:
-    """Say whether `key` is `prefix` or below it, by whole segments."""
+    """Return whether `key` is `prefix` or below it, by whole segments."""
     return prefix in (ROOT, key) or key.startswith(f"{prefix}/")
 
 
 def is_hidden(prefix: str, key: str) -> bool:
-    """Say whether a segment of `key` below `prefix` begins with `_`, as etcd hides keys."""
+    """Return whether a segment of `key` below `prefix` begins with `_`, as etcd hides keys."""
     return "/_" in (key if prefix == ROOT else key[len(prefix) :])
 
 

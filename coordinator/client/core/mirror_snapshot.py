@@ -15,7 +15,7 @@ _FORMAT = b"1"
 
 
 class MirrorSnapshot(msgspec.Struct, frozen=True):
-    """A prefix as it was at `index`. `confirmed_at` is when the store last said so (Unix s)."""
+    """A prefix as it was at `index`. `confirmed_at` is the store's last confirmation (Unix s)."""
 
     prefix: str
     cluster: str
@@ -29,7 +29,7 @@ class MirrorSnapshot(msgspec.Struct, frozen=True):
 
 
 class UnusableSnapshot(Exception):  # noqa: N818 - names the file's state
-    """The file cannot serve as a snapshot of this prefix; the message says why."""
+    """The file is not a usable snapshot of this prefix; the message says why."""
 
 
 def encode(snapshot: MirrorSnapshot) -> bytes:

@@ -1,4 +1,4 @@
-"""The Store protocol: what every daemon may ask of a key-value store, whatever its server.
+"""The Store protocol: the operations of a key-value store that daemons use, on any server.
 
 Keys are absolute paths (`/skydns/local/app`), values are text. A store keeps one
 increasing index for all keys; an entry's `modified` is the index of its last write.
@@ -39,7 +39,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One change. `entry` is the new file. None says that `key` and all below it is gone.
+    """One change. `entry` is the new file. None means that `key` and all below it was removed.
 
     `more` says that another event of the same index follows at once: etcd's v3 transactions
     change several keys at one index.
@@ -98,7 +98,7 @@ class Watch(Protocol):
         ...
 
     def pending(self) -> bool:
-        """Say whether the next change is already here, for a caller that collects several."""
+        """Return whether the next change is already here, for a caller that collects several."""
         ...
 
     def close(self) -> None:

@@ -30,7 +30,7 @@ def entry(pair: KeyValue, expiries: Mapping[int, float]) -> Entry | None:
 
 
 def foreign_leases(pairs: Iterable[KeyValue]) -> set[int]:
-    """Return the leases whose ids do not tell when they expire."""
+    """Return the leases whose ids do not contain their expiry."""
     return {pair.lease for pair in pairs if pair.lease and not v3_lease_ids.is_ours(pair.lease)}
 
 

@@ -1,11 +1,11 @@
-"""Ids of leases that tell when their key expires.
+"""Lease ids that contain the expiry of their key.
 
 A key's pair has the id of its lease and not its expiry. To ask for the expiry of each lease would
 make a listing of 100,000 keys 100,000 requests. So we choose the ids of our leases, each of which
 is for one key: 35 bits of expiry (Unix time in eighths of a second, until 2106), a bit that says
-that a refresh wrote the pair, 12 bits that tell our ids from those of others, and 15 random bits.
+that a refresh wrote the pair, 12 bits that mark our ids, and 15 random bits.
 
-A keep-alive moves the expiry but not the id: the id tells the expiry as it was granted.
+A keep-alive moves the expiry but not the id: the id contains the expiry of the grant.
 """
 
 UNITS_A_SECOND = 8
@@ -24,15 +24,15 @@ def lease_id(expires_at: float, random_bits: int, *, refresh: bool = False) -> i
 
 
 def is_ours(lease: int) -> bool:
-    """Say whether the id tells its expiry. One of 4,096 foreign ids seems to."""
+    """Return whether the id contains its expiry. One of 4,096 foreign ids seems to."""
     return lease >> _RANDOM_BITS & ((1 << _MARK_BITS) - 1) == _MARK
 
 
 def expires_at(lease: int) -> float:
-    """Return the expiry (Unix time) that one of our ids tells."""
+    """Return the expiry (Unix time) in one of our ids."""
     return (lease >> _EXPIRY_SHIFT) / UNITS_A_SECOND
 
 
 def is_refresh(lease: int) -> bool:
-    """Say whether the pair was written to give an unchanged value a new lease."""
+    """Return whether the pair was written to give an unchanged value a new lease."""
     return is_ours(lease) and bool(lease & _REFRESH)

@@ -10,11 +10,11 @@ import msgspec
 from coordinator.client.core import errors
 from coordinator.client.core.json_lines import MalformedResponse
 
-# gRPC's status codes, as far as they tell what to do next.
+# The gRPC status codes that decide what to do next.
 _DEADLINE_EXCEEDED, _RESOURCE_EXHAUSTED, _INTERNAL, _UNAVAILABLE = 4, 8, 13, 14
 _PERMISSION_DENIED, _UNAUTHENTICATED = 7, 16
 _ENDPOINT_FAILURES = frozenset({_DEADLINE_EXCEEDED, _RESOURCE_EXHAUSTED, _INTERNAL, _UNAVAILABLE})
-# A server says this before it passes the request on, so the request had no effect.
+# A server answers this before it passes on the request, so the request had no effect.
 _UNSEEN = ("no leader", "too many requests", "not capable")
 _LOGIN = ("authentication failed", "user name is empty", "password is")
 # A token expires after five minutes without use, when its member restarts and when users change.
@@ -121,7 +121,7 @@ class WatchResponse(msgspec.Struct, frozen=True):
     events: tuple[WatchEvent, ...] = ()
 
     def is_token_stale(self) -> bool:
-        """Say whether the watch was refused for its token, as a restarted member does."""
+        """Return whether the watch was refused for its token, as a restarted member does."""
         return self.canceled and _is_token_stale(self.cancel_reason)
 
 
@@ -133,15 +133,15 @@ class GatewayError(msgspec.Struct, frozen=True):
     grpc_code: int = 0
 
     def is_endpoint_failure(self) -> bool:
-        """Say whether another endpoint may serve the request."""
+        """Return whether another endpoint may serve the request."""
         return self.status in _ENDPOINT_FAILURES
 
     def is_unseen(self) -> bool:
-        """Say whether the request certainly had no effect."""
+        """Return whether the request certainly had no effect."""
         return any(words in self.message for words in _UNSEEN)
 
     def is_token_stale(self) -> bool:
-        """Say whether a new token would help."""
+        """Return whether a new token would help."""
         return _is_token_stale(self.message)
 
     @property

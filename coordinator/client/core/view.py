@@ -15,7 +15,7 @@ from coordinator.client.core.store_protocol import Entry
 class Changes(msgspec.Struct, frozen=True):
     """What brings a view to `index`: the entries written and the keys removed since the last one.
 
-    `reset` says that `entries` is everything, and replaces what the view has. The first Changes
+    With `reset`, `entries` is everything and replaces the content of the view. The first Changes
     after a start has it set. A later listing arrives as the difference that it made.
     """
 

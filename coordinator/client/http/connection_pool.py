@@ -99,7 +99,7 @@ def error_text(error: BaseException) -> str:
 
 
 def _is_stale(connection: HTTPConnection) -> bool:
-    """Say whether an idle connection was closed by the server, or has bytes nobody asked for."""
+    """Return whether the server has closed an idle connection, or sent bytes without a request."""
     waiting = poll()
     waiting.register(connection.sock, POLLIN)
     return bool(waiting.poll(0))

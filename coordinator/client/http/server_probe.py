@@ -10,7 +10,7 @@ from coordinator.client.http.http_client import HttpClient, OpenResponse
 
 # /version is answered from memory; a server that is slower with it is stuck.
 PROBE_S = 3.0
-# A key that nobody has. A server of the v2 API answers in JSON that it is missing.
+# A key that does not exist. A server of the v2 API answers in JSON that it is missing.
 NO_KEY = "/v2/keys/_slashetc_probe"
 
 

@@ -51,7 +51,7 @@ class HttpStore:
         self.close()
 
     def shows_hidden(self) -> bool:
-        """Say whether listings and watches have keys with a segment that begins with `_`."""
+        """Return whether listings and watches have keys with a segment that begins with `_`."""
         return self._endpoints.kind() is ServerKind.COORDINATOR
 
     def get(self, key: str, *, quorum: bool = True) -> Entry:

@@ -31,7 +31,7 @@ LISTINGS_MAX = 3
 ATTEMPTS_MAX = 32
 # Ids of leases that are known to be of one key. Forgotten leases expire by themselves.
 GRANTED_MAX = 10_000
-# The server tells whole seconds, and the two clocks differ. Within this, the lease's id is more
+# The server returns whole seconds, and the two clocks differ. Within this, the lease's id is more
 # exact than the server.
 ROUNDING_S = 1.5
 
@@ -57,7 +57,7 @@ class EtcdStore:
         self.close()
 
     def shows_hidden(self) -> bool:
-        """Say whether listings and watches have keys with a segment that begins with `_`."""
+        """Return whether listings and watches have keys with a segment that begins with `_`."""
         return True
 
     def get(self, key: str, *, quorum: bool = True) -> Entry:

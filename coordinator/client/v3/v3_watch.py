@@ -109,7 +109,7 @@ class V3ChangeStream:
         raise EndpointFailed(reason, seen=True)
 
     def _has_begun(self, endpoint: Endpoint, message: v3_responses.WatchResponse) -> bool:
-        """Say whether the server is of the cluster we follow, and no less far than we are."""
+        """Return whether the server is of the cluster we follow, and no less far than we are."""
         cluster = message.header.cluster_id
         self._cluster = self._cluster or cluster
         if cluster != self._cluster:

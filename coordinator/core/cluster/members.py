@@ -2,7 +2,7 @@
 
 The note `members/<id>/raft` has a member's peer URLs. The note `members/<id>/attributes` has its
 name and client URLs, which the member publishes once it runs. An empty note stands for a member
-that was removed for ever. (etcd keeps the same under /0/members and /0/removed_members.)
+that was removed forever. (etcd keeps the same under /0/members and /0/removed_members.)
 """
 
 from collections.abc import Mapping, Sequence
@@ -73,7 +73,7 @@ def attributes_note(member: int, name: str, client_urls: Sequence[str]) -> Note:
 
 
 def is_removed(notes: Mapping[str, bytes], member: int) -> bool:
-    """Say whether the member was removed from the cluster."""
+    """Return whether the member was removed from the cluster."""
     return notes.get(peer_urls_kind(member)) == b""
 
 
@@ -87,12 +87,12 @@ def removed_members(notes: Mapping[str, bytes]) -> frozenset[int]:
 
 
 def is_about_member(kind: str) -> bool:
-    """Say whether a note is about one member."""
+    """Return whether a note is about one member."""
     return kind.startswith(_PREFIX)
 
 
 def has_run(notes: Mapping[str, bytes], member: int) -> bool:
-    """Say whether the member has ever run: then it has published its name."""
+    """Return whether the member has ever run: then it has published its name."""
     return f"{_PREFIX}{member:x}{_ATTRIBUTES}" in notes
 
 

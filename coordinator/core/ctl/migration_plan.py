@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from coordinator.client.core.store_protocol import Entry, Listing
 
-# Two stores count whole seconds on clocks of their own, and etcd looks for expired leases twice a
-# second. Expiries that are this near to each other are the same.
+# Two stores count whole seconds on their own clocks, and etcd looks for expired leases twice a
+# second. Expiries this close to each other count as equal.
 EXPIRY_SLACK_S = 3.0
 
 
@@ -48,21 +48,21 @@ def plan(source: Iterable[Entry], target: Iterable[Entry]) -> MigrationPlan:
 
 
 def is_same(one: Entry, other: Entry) -> bool:
-    """Say whether two keys have the same value and expiry."""
+    """Return whether two keys have the same value and expiry."""
     return one.value == other.value and is_same_expiry(one.expires_at, other.expires_at)
 
 
 def is_same_expiry(one: float | None, other: float | None) -> bool:
-    """Say whether two expiries are the same, allowing for the difference of clocks."""
+    """Return whether two expiries are the same, allowing for the difference of clocks."""
     if one is None or other is None:
         return one is other
     return abs(one - other) <= EXPIRY_SLACK_S
 
 
 def may_be_one_store(before: Listing, other: Listing, after: Listing) -> bool:
-    """Say whether `other`, listed between the two, may be of the same store as they.
+    """Return whether `other`, listed between these two lists, may come from the same store.
 
-    The cluster id alone does not tell: it is computed from settings, which two stores may share.
+    The cluster id does not prove it: it is computed from settings, which two stores may share.
     """
     if before.cluster != other.cluster or not before.index <= other.index <= after.index:
         return False

@@ -24,7 +24,7 @@ class PeerAddress:
 
 
 def request(host: bytes, sender: PeerAddress, receiver: int) -> bytes:
-    """Return what a member says first on a connection that it made."""
+    """Return the first bytes of a member on its outgoing connection."""
     return (
         REQUEST_START + b"HTTP/1.1\r\nHost: %b\r\nConnection: Upgrade\r\nUpgrade: %b\r\n"
         b"X-Etcd-Cluster-ID: %x\r\nX-Server-From: %x\r\nX-Raft-To: %x\r\n\r\n"
@@ -33,7 +33,7 @@ def request(host: bytes, sender: PeerAddress, receiver: int) -> bytes:
 
 
 def is_request(head: bytes) -> bool:
-    """Say whether these bytes are, or may become, the request of a member."""
+    """Return whether these bytes are, or may become, the request of a member."""
     return REQUEST_START.startswith(head[: len(REQUEST_START)])
 
 

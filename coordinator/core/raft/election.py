@@ -1,4 +1,4 @@
-"""Terms, votes and roles: who leads, and whether to stand for election. (Raft, 5.2)"""
+"""Leader election: terms, votes and roles. (Raft, 5.2)"""
 
 from collections.abc import Callable
 
@@ -68,7 +68,7 @@ class Election:
             self._campaign(Role.PRE_CANDIDATE)
 
     def campaign(self) -> None:
-        """Begin an election at once: for a member alone, and for tests."""
+        """Begin an election at once: for a single member, and for tests."""
         if self.leading is None and self._may_campaign:
             self._campaign(Role.PRE_CANDIDATE)
 
@@ -122,7 +122,7 @@ class Election:
     # Votes.
 
     def is_disturbance(self, message: AnyMessage) -> bool:
-        """Say whether to ignore a vote: a member that hears its leader stays out of elections.
+        """Return whether to ignore a vote: a member that hears its leader stays out of elections.
 
         (Thesis, 4.2.3)
         """

@@ -92,7 +92,7 @@ class Leader:
         self.read_index.advance(self._configurations.latest, ticks, self.progress)
 
     def receive(self, message: FromFollower, ticks: int) -> bool:
-        """Take what a follower says; False when this member must step down."""
+        """Process a follower's message; return False when this member must step down."""
         if isinstance(message, ReadIndexRequest):
             self.read(message.sender, message.context, ticks)
             return True

@@ -48,7 +48,7 @@ class Log:
         return None
 
     def is_current(self, last_index: int, last_term: int) -> bool:
-        """Say whether a log that ends so is at least as new as this one. (Raft, 5.4.1)"""
+        """Return whether a log with this end is at least as new as this one. (Raft, 5.4.1)"""
         return (last_term, last_index) >= (self.last_term, self.last)
 
     def append(self, entries: Sequence[LogEntry]) -> int | None:

@@ -14,7 +14,7 @@ import msgspec
 
 from coordinator.core.raft.entry import LogEntry
 
-# Never the first byte of a MessagePack document, so no command is taken for a change.
+# Never the first byte of a MessagePack document, so a command cannot look like a change.
 MARK = b"\xc1"
 
 
@@ -52,7 +52,7 @@ class Promote(msgspec.Struct, frozen=True, array_like=True, tag="promote"):
 
 
 class Remove(msgspec.Struct, frozen=True, array_like=True, tag="remove"):
-    """Remove a member for ever."""
+    """Remove a member forever."""
 
     member: int
     context: bytes = b""
@@ -75,7 +75,7 @@ def encode(change: ConfEntry) -> bytes:
 
 
 def decode(data: bytes) -> ConfEntry | None:
-    """Return the change that an entry's data stands for, None for anything else."""
+    """Return the change in an entry's data, None for anything else."""
     if not data.startswith(MARK):
         return None
     change: ConfEntry = _decoder.decode(data[1:])

@@ -17,7 +17,7 @@ class RaftMessage(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_onl
 
 
 class PreVote(RaftMessage, frozen=True):
-    """Would you vote for me in `term`? Changes nobody's term. (Thesis, 9.6)"""
+    """Would you vote for me in `term`? This changes no member's term. (Thesis, 9.6)"""
 
     last_index: int
     last_term: int

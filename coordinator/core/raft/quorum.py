@@ -19,7 +19,7 @@ def majority(voters: Collection[int]) -> int:
 
 
 def has_majority(voters: AbstractSet[int], members: AbstractSet[int]) -> bool:
-    """Say whether `members` hold more than half of the votes."""
+    """Return whether `members` hold more than half of the votes."""
     return len(voters & members) >= majority(voters)
 
 

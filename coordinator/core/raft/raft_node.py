@@ -1,7 +1,7 @@
 """One member's consensus: time, messages and proposals in; what to save, send and apply out.
 
-Sans-IO. `tick` is told of time, `step` of messages, `propose` of commands; `ready` says what to
-do, `saved` that it is on the disk. Randomness is given. Paragraphs are of "In Search of an
+Sans-IO. `tick` is called for time, `step` for messages, `propose` for commands; `ready` says what
+to do, `saved` that it is on the disk. Randomness is given. Paragraphs are of "In Search of an
 Understandable Consensus Algorithm" (Raft) and of its author's thesis.
 
 Invariants:
@@ -178,7 +178,8 @@ class RaftNode:
         )
         state = HardState(self.election.term, self.election.vote, log.committed)
         saved = self._saved_state
-        # The commit index is found again after a crash: it is saved beside what must be.
+        # The commit index can be found again after a crash, so it is only saved together with other
+        # state.
         if (state.term, state.vote) != (saved.term, saved.vote) or (
             (ready.entries or ready.snapshot) and state != saved
         ):
@@ -247,7 +248,7 @@ class RaftNode:
 
 
 def _keeps_term(message: AnyMessage) -> bool:
-    """Say whether a higher term in this message does not concern the receiver's term."""
+    """Return whether a higher term in this message does not concern the receiver's term."""
     match message:
         case PreVote():
             return True

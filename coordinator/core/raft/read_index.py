@@ -2,7 +2,7 @@
 
 A read gets the commit index as its read index, and is released once a majority has answered a
 round that began after it. (Thesis, 6.4) A round that a majority has answered also gives a lease,
-within which reads need no round of their own. (Thesis, 6.4.1)
+within which reads need no extra round. (Thesis, 6.4.1)
 """
 
 from collections.abc import Mapping

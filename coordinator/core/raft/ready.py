@@ -42,7 +42,7 @@ class Timing:
 
     @property
     def guard_ticks(self) -> int:
-        """How long a member does not vote after it has heard a leader, whatever it suspects.
+        """How long a member does not vote after it has heard from a leader.
 
         Half an election timeout at least: the first tick may come at once, and does not count.
         """
@@ -50,7 +50,7 @@ class Timing:
 
     @property
     def lease_ticks(self) -> int:
-        """How long an answered heartbeat lets a leader serve reads alone.
+        """How long after an answered heartbeat a leader may serve reads without another round.
 
         It ends before any voter's guard does, also when clocks run at rates 1.6 to 1 apart.
         """
@@ -105,7 +105,8 @@ class Outbox:
 
     def send_as_leader(self, message: AnyMessage) -> None:
         """Send a message that needs nothing on the disk but the leader's term."""
-        # A voter alone leads before its term is saved, and could begin the same term again.
+        # A single voter becomes leader before its term is saved, and could begin the same term
+        # again.
         is_saved = self.saved_term == message.term
         (self.before_save if is_saved else self.after_save).append(message)
 

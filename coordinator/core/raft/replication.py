@@ -59,9 +59,9 @@ class Replication:
         return any(map(self._is_news, self.progress.values()))
 
     def heard(self, member: int) -> None:
-        """Note a sign of life, which comes once a heartbeat."""
+        """Note that the follower is alive; called once per heartbeat."""
         progress = self.progress[member]
-        # An answer that got lost would block a probe for ever.
+        # A lost answer would block a probe forever.
         progress.waiting = progress.snapshot_waiting = False
         if progress.match < self._log.last:
             if progress.state is ProgressState.REPLICATE and not progress.can_send:
@@ -111,7 +111,7 @@ class Replication:
         return index if is_new else log.committed
 
     def has_quorum(self, configuration: Configuration) -> bool:
-        """Say whether a majority was heard since the last time this was asked."""
+        """Return whether a majority was heard since the last call."""
         active = {member for member, p in self.progress.items() if p.active} | {self._me}
         for progress in self.progress.values():
             progress.was_active, progress.active = progress.active, False

@@ -1,6 +1,6 @@
 """Sending a snapshot: the leader cuts it into chunks, the follower puts it together again.
 
-The follower says how far it is, so that a transfer goes on after a connection was lost. The
+The follower reports its progress, so that a transfer continues after a lost connection. The
 checksum of the whole snapshot is in every chunk, so chunks of two snapshots are never mixed.
 """
 

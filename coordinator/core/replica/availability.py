@@ -11,7 +11,7 @@ REQUEST_NS = 5_000_000_000
 
 
 class Availability:
-    """One member's view. `diverged` says how its state differs from the others', or nothing."""
+    """One member's view. `diverged` says how its state differs from the others', if it does."""
 
     def __init__(self, node: RaftNode, clock: ClusterClock, election_ns: int) -> None:
         self.diverged = ""

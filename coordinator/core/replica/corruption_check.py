@@ -1,4 +1,4 @@
-"""Do the members hold the same state? Each tells the others a hash of its state at an index.
+"""Checks that the members have the same state: each sends the others a hash of it at an index.
 
 A member is corrupt if a majority of the voters agrees on another hash at the same index, or if it
 differs from its leader while no majority agrees with it.
@@ -27,7 +27,7 @@ class CorruptionCheck:
         self._last = index
 
     def hashes(self, me: int, others: Collection[int]) -> list[StateHash]:
-        """Return the messages that tell the others the last index and its hash."""
+        """Return the messages to the others with the last index and its hash."""
         if not self._last:
             return []
         index, digest = self._own[self._last % HASHES_MAX]

@@ -35,7 +35,7 @@ class Environment(Protocol):
     def save(self, ready: Ready) -> bool:
         """Write and sync `snapshot`, `entries` and `state`, in this order.
 
-        False stops the loop here: nothing goes on before `Driver.saved` is called.
+        False stops the loop here: it continues only after `Driver.saved`.
         """
         ...
 
@@ -116,7 +116,7 @@ class Driver:
             self._environment.read_snapshot()
 
     def announce_commit(self) -> None:
-        """Tell the followers what is committed, unless an AppendEntries has told them."""
+        """Send the commit index to the followers, unless an AppendEntries has sent it."""
         self._announcing = False
         if (leading := self.replica.node.leading) is not None:
             leading.replication.announce_commit(urgently=False)

@@ -107,7 +107,7 @@ class ReadIndexQueue:
     """Reads that wait for the leader's read index, and then for that index to be applied here.
 
     A context is one question to the leader for all reads that wait then. The first one is drawn,
-    so that no answer to an earlier start of this member is taken for one of its own.
+    so that an answer to an earlier run of this member is not taken for an answer to this one.
     """
 
     def __init__(self, context: int, outcomes: Outcomes) -> None:
@@ -124,7 +124,7 @@ class ReadIndexQueue:
         return self._context
 
     def ask_again(self) -> None:
-        """Note that nobody will answer what was asked."""
+        """Put the reads in flight back into the queue: they will not be answered."""
         self.waiting += [each for asked in self._asked.values() for each in asked]
         self._asked.clear()
 

@@ -1,4 +1,4 @@
-"""Changes of membership: which ones are refused, and what they write beside the keys."""
+"""Changes of membership: which ones are refused, and the notes that they write."""
 
 import msgspec
 

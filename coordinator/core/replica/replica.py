@@ -9,7 +9,7 @@ Invariants:
  1. What has been answered is committed, and synced on a majority. (A lone member commits at the
     append in etcd's raft; answering then lost acknowledged writes, etcd issue 14370.)
  2. Entries are applied in index order, each once, and only from the log.
- 3. A key expires by the leader's time alone: the leader stamps every TTL and proposes every Sync.
+ 3. A key expires only by the leader's time: the leader stamps every TTL and proposes every Sync.
  4. A member whose state differs from a majority's answers nothing any more.
 """
 
@@ -191,7 +191,7 @@ class Replica:
         self._reads.release(self.node.log.applied)
 
     def take_messages(self) -> list[PeerMessage]:
-        """Take what is to be sent beside consensus."""
+        """Take the messages to send besides those of Raft."""
         messages = self._outgoing.copy()
         self._outgoing.clear()
         return messages
@@ -253,7 +253,7 @@ class Replica:
         read, mine, outcomes = self._proposer.read, self.origin, self._outcomes
         keyspace, is_new, pending = self.keyspace, self.sessions.is_new, self._proposals.by_sequence
         record = self.corruption_check.record
-        # A leader's own time goes on by itself; it follows what earlier leaders said.
+        # A leader's own time advances by itself, from the time of earlier leaders.
         own_time_from = node.log.last + 1 if node.leading is None else node.leading.first_index
         for entry in entries:
             data = entry.data

@@ -74,7 +74,7 @@ class Sessions:
         return True
 
     def has(self, origin: int, sequence: int) -> bool:
-        """Say whether a number was applied."""
+        """Return whether a number was applied."""
         return sequence < self._next.get(origin, 1) or sequence in self._beyond.get(origin, ())
 
     def _begin(self, origin: int) -> int:

@@ -45,7 +45,7 @@ class BadBackup(Exception):  # noqa: N818 - states a fact about a file
 
 
 class CannotRenew(Exception):  # noqa: N818 - states a fact about what was asked for
-    """The new members would have ids of old ones; the message says what to change."""
+    """The new members would have the ids of old ones; the message says what to change."""
 
 
 @dataclass(frozen=True, slots=True)

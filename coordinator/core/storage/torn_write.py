@@ -9,7 +9,7 @@ The chain of records in the last segment ends somewhere. What is there decides:
   passes for that with a chance of (bits of the record) / 2^32;
 * a record whose head continues the chain, without an unwritten (zero) part, and the checksum does
   not fit: damage, it was written in full;
-* anything else: a torn write. It was never synced as a whole, so nobody was told that it is safe.
+* anything else: a torn write. It was never synced as a whole, so it was never acknowledged.
 
 Tried and dropped: to call every intact record further on a proof of damage. The sectors of one
 unsynced write reach the disk in any order, so one of its later records may be intact behind a
@@ -102,7 +102,7 @@ def _witness(raw: bytes, offset: int, until: int) -> int:
 
 
 def one_bit_off(raw: bytes, offset: int, crc: int) -> bool:
-    """Say whether the record at `offset` would continue `crc` with one of its bits flipped."""
+    """Return whether the record at `offset` would continue `crc` with one of its bits flipped."""
     if offset + wal_format.HEAD.size > len(raw):
         return False
     for bit in range(8 * 3):  # the bits of the length
@@ -136,7 +136,7 @@ def _content_one_bit_off(record: bytes, crc: int) -> bool:
 
 
 def _is_one_flip(difference: int, bits: int) -> bool:
-    """Say whether one of the last `bits` bits, flipped, changes a CRC32C by `difference`.
+    """Return whether one of the last `bits` bits, flipped, changes a CRC32C by `difference`.
 
     The checksum is linear: the last bit changes it by the polynomial, and each bit in front by
     one more step of the shift register.

@@ -183,7 +183,7 @@ def record_end(raw: bytes, offset: int) -> int:
 
 
 def proves_itself(raw: bytes, offset: int) -> bool:
-    """Say whether an intact record stands at `offset`, whatever came before it."""
+    """Return whether an intact record is at `offset`, regardless of the bytes before it."""
     crc, before, word, _ = HEAD.unpack_from(raw, offset)
     end = record_end(raw, offset)
     return bool(word >> _KIND_SHIFT and end) and extend(before, raw[offset + 8 : end]) == crc

@@ -53,7 +53,7 @@ class Sync(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="sync"):
 
 
 class Note(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="note"):
-    """A fact about the cluster, stored beside the keys. The latest note of a kind counts."""
+    """A fact about the cluster, stored outside of the keys. The latest note of a kind counts."""
 
     kind: str
     data: bytes

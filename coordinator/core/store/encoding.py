@@ -8,8 +8,8 @@ import msgspec
 
 NANOSECONDS_PER_SECOND = 1_000_000_000
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - always UTC; the zone is written as a constant
-# What cannot stand in a JSON string as it is: controls, quote and backslash, the three that
-# HTML would read, and all that is not ASCII and so may be invalid or a line separator.
+# The characters that a JSON string must escape: controls, quote and backslash, the three that HTML
+# would interpret, and everything that is not ASCII, because it may be invalid or a line separator.
 SPECIAL = bytes([*range(0x20), *b'"\\<>&', *range(0x80, 0x100)])
 HTML_ESCAPES = (
     (b"<", b"\\u003c"),

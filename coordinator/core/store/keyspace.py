@@ -56,7 +56,7 @@ class KeySpace:
         return None if first is None else first[0]
 
     def apply(self, command: Command) -> KeyEvent | None:
-        """Carry out a committed command; a note and a sync have no event of their own.
+        """Carry out a committed command; a note and a sync have no event.
 
         Raises ApiError for a write that is refused; its index is the unchanged one.
         """

@@ -37,7 +37,7 @@ def shown(tree: Tree, node: Node, scope: ListingScope) -> list[Node]:
 
 
 def _deep(tree: Tree, top: Node, scope: ListingScope) -> bytes:
-    # A stack of its own: a key can have more segments than Python allows calls.
+    # An explicit stack: a key can have more segments than Python allows nested calls.
     way: list[tuple[Node, Iterator[Node], list[bytes]]] = []
     node, todo, done = top, iter(shown(tree, top, scope)), list[bytes]()
     while True:

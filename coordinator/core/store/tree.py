@@ -1,7 +1,7 @@
 """The present files and directories by path.
 
 A flat dictionary holds every node by its full key, so a lookup costs one hash however deep
-the key is; directories keep the set of their children beside it.
+the key is; directories also have the set of their children.
 """
 
 from collections.abc import Iterable

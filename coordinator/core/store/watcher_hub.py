@@ -3,7 +3,7 @@
 1. A watcher's events are those of the history that its watch_filter matches, after the index it
    began at, in order, each once. Live and from history the same rule decides (`matches`).
 2. A watcher that keeps up gets a matching event put into its queue. When the queue is full it
-   falls behind: it remembers how far it was served and later goes on from the history.
+   falls behind: it remembers its position and later continues from the history.
 3. If the history no longer reaches back to its place, it gets error 401; it never skips events.
 4. An event is compared with the watchers of its key, of each directory above it, and of the
    keys that went with a removed directory; other watchers cost nothing.
@@ -38,7 +38,7 @@ class WatchFilter(msgspec.Struct, frozen=True):
     hidden: bool = False
 
     def matches(self, event: KeyEvent) -> bool:
-        """Say whether the event is for this watcher."""
+        """Return whether the event is for this watcher."""
         key = self.key
         if event.key == key:
             return True
@@ -161,7 +161,7 @@ class WatcherHub:
         if not self._by_key:
             return
         for key in self._concerned(event):
-            # A copy: whoever is woken may leave.
+            # A copy, because a woken watcher may remove itself.
             for watcher in tuple(self._by_key.get(key, ())):
                 if watcher.watch_filter.matches(event):
                     watcher.offer(event)

@@ -58,7 +58,7 @@ def unescape(raw: bytes) -> bytes:
 
 
 def is_form(content_type: bytes) -> bool:
-    """Say whether a body of this media type is a form. Raises ApiError 210 for no media type."""
+    """Return whether a body of this media type is a form. Raises ApiError 210 for no media type."""
     if content_type == FORM_TYPE:
         return True
     if not content_type:

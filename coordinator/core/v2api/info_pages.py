@@ -1,4 +1,4 @@
-"""The pages beside the keys: members, stats, version, health. Their formats are etcd's.
+"""The pages besides the keys: members, stats, version, health. Their formats are etcd's.
 
 Each page is made from a `MemberStatus`.
 """
@@ -14,8 +14,8 @@ from coordinator.core.store.encoding import rfc3339
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
-# etcd 2.3 was the last release with this API alone. `coordinator` tells our own client that the
-# extensions are there.
+# etcd 2.3 was the last release with only this API. `coordinator` tells our own client that the
+# extensions are available.
 VERSION = "0.1.0"
 API_SERVER, API_CLUSTER = "2.3.8", "2.3.0"
 _ALLOW = ((b"Allow", b"HEAD,GET,POST,PUT,DELETE"),)

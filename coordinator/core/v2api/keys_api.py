@@ -18,7 +18,7 @@ CONTENT_TYPE = b"application/json"
 VALUE = b"value="
 # Bytes that mean something in a form, so that a value with them must be decoded.
 FORM_SPECIAL = b"&;%+"
-# Targets come again and again. Long ones are parsed anew, which bounds the caches' memory.
+# Targets repeat, so they are cached. Long ones are not, which limits the memory of the caches.
 CACHED_TARGETS_MAX = 4096
 CACHED_TARGET_BYTES_MAX = 512
 
@@ -42,7 +42,7 @@ class WatchRequest(msgspec.Struct, frozen=True):
     progress_s: float = 0.0
 
     def after(self, index: int) -> int:
-        """Return where the watch begins when the store stands at `index`."""
+        """Return the first index of the watch when the store is at `index`."""
         return self.wait_index - 1 if self.wait_index else index
 
 

@@ -1,6 +1,6 @@
 """Request targets: percent-decoding, clean paths, and the redirect to one.
 
-An unclean path is answered with a redirect before anything else, whatever the method, as Go's
+An unclean path is answered with a redirect before anything else, for every method, as Go's
 HTTP multiplexer does for etcd.
 """
 

@@ -138,7 +138,7 @@ def _refuse_unstoppable(name: str, options: Iterable[UnitOption]) -> None:
 
 
 def conflicting(globs: Iterable[str], name: str) -> bool:
-    """Say whether one of the globs matches a unit's name."""
+    """Return whether one of the globs matches a unit's name."""
     return any(re.fullmatch(translate(glob), name) for glob in globs)
 
 

@@ -54,7 +54,7 @@ class Requirement:
         return Operator(self.operator_name)
 
     def holds(self, labels: Labels) -> bool:
-        """Say whether the labels satisfy this requirement."""
+        """Return whether the labels satisfy this requirement."""
         value = labels.get(self.key)
         match self.operator:
             case Operator.IN:
@@ -103,7 +103,7 @@ class Selector:
     any_of: tuple[tuple[Requirement, ...], ...]
 
     def matches(self, labels: Labels) -> bool:
-        """Say whether a thing with these labels matches."""
+        """Return whether a thing with these labels matches."""
         return any(all(each.holds(labels) for each in conjunction) for conjunction in self.any_of)
 
     def __str__(self) -> str:

@@ -40,7 +40,7 @@ def load_public_key(public_pem: bytes) -> Ed25519PublicKey:
 def has_trusted_signature(
     text: str, signatures: Iterable[str], keys: Iterable[Ed25519PublicKey]
 ) -> bool:
-    """Say whether one of the signatures was made with one of the keys."""
+    """Return whether one of the signatures was made with one of the keys."""
     data, good = _CONTEXT + text.encode(), list(keys)
     return any(_is_by(key, each, data) for each in signatures for key in good)
 

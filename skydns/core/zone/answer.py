@@ -321,5 +321,5 @@ class _Resolution:
 
 
 def is_reverse(name: Name) -> bool:
-    """Say whether the name stands for an address (RFC 1035, 3.5; RFC 3596, 2.5)."""
+    """Return whether the name stands for an address (RFC 1035, 3.5; RFC 3596, 2.5)."""
     return any(is_within(name, domain) for domain in REVERSE_DOMAINS)

@@ -69,7 +69,7 @@ class Lookup:
         return service.value.priority or self.config.priority
 
     def exists(self, name: Name) -> bool:
-        """Say whether there is a key at the name or below it."""
+        """Return whether there is a key at the name or below it."""
         self.names.add(split(name)[0])
         exists = self.snapshot.zone.exists(name)
         self.note(f"name: {text(name)} {'exists' if exists else 'does not exist'}")

@@ -100,7 +100,7 @@ class Zone:
         return node.leaf if node is not None and isinstance(node.leaf, Service) else None
 
     def exists(self, name: Name) -> bool:
-        """Say whether there is a key at or below the name, up to its last wildcard label."""
+        """Return whether there is a key at or below the name, up to its last wildcard label."""
         return self._node(split(name)[0]) is not None
 
     def below(self, name: Name) -> Services:

@@ -271,7 +271,7 @@ class Comparison:
 
 
 def near(ours: dict[str, object], theirs: dict[str, object], timed: bool) -> bool:
-    """Say whether two nodes expire at about the same time."""
+    """Return whether two nodes expire at about the same time."""
     ends = [node.get("expiration") for node in (ours, theirs)]
     if ends[0] is None or ends[1] is None:
         return ends[0] == ends[1]

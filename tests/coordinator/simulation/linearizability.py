@@ -28,7 +28,7 @@ class Operation:
 
 
 def explained(history: Sequence[Operation]) -> bool:
-    """Say whether there is an order; the key is MISSING at first."""
+    """Return whether there is an order; the key is MISSING at first."""
     operations = sorted(_relevant(history), key=lambda each: each.start)
     must = sum(1 << n for n, each in enumerate(operations) if each.end < NEVER)
     tried: set[tuple[int, bytes]] = set()

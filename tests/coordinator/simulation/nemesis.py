@@ -320,7 +320,7 @@ class Nemesis:
         machine.do(lambda: world.clients.put(machine, ClientRequest(None, change=change)))
 
     def _can_spare(self, machine: "Machine") -> bool:
-        """Say whether the cluster can lose this disk, whatever is on its way now."""
+        """Return whether the cluster can lose this disk, whatever is on its way now."""
         world = self.world
         running = [m.replica for m in world.machines.values() if m.replica is not None]
         if world.replacing or len(running) < len(world.machines) or machine.replica is None:

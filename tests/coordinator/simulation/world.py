@@ -163,7 +163,7 @@ class World:
             machine.do(lambda m=machine, a=ask: self.clients.put(m, a))
 
     def _serves(self, machine: Machine) -> bool:
-        """Say whether it knows of what was written at every member since the faults are gone."""
+        """Return whether it knows of what was written at every member since the faults are gone."""
         assert machine.replica is not None
         nodes = machine.replica.keyspace.tree.nodes
         return all(b"/probe/%d" % member.me in nodes for member in self.members)

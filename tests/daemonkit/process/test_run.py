@@ -85,7 +85,7 @@ def test_cancelling_the_caller_kills_the_program(tmp_path: Path) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Say whether a process still runs. A killed process gets five seconds to be reaped."""
+    """Return whether a process still runs. A killed process gets five seconds to be reaped."""
     end = time.monotonic() + 5
     while time.monotonic() < end:
         try:

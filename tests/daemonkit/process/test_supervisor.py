@@ -94,7 +94,7 @@ class SupervisorProcess(Running):
 
 
 def gone(pid: int) -> bool:
-    """Say whether a process has ended and was reaped."""
+    """Return whether a process has ended and was reaped."""
     return not Path(f"/proc/{pid}").exists()
 
 

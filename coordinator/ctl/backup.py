@@ -70,7 +70,7 @@ def restore(  # noqa: PLR0913 - one parameter an option
     initial_cluster_token: Token = "restored",  # noqa: S107 - a name, not a secret
     index_gap: Gap = INDEX_GAP,
 ) -> None:
-    """Create the data directory of a member of a new cluster with the keys of FILE."""
+    """Create a member of a new cluster from FILE. Writes the member's data directory."""
     from coordinator.ctl import backup_commands
 
     new = backup_commands.NewMember(

@@ -33,7 +33,7 @@ def history(
 
 
 def watch(context: typer.Context) -> None:
-    """Show each change of the group as it happens, until interrupted."""
+    """Show each change of the group as it happens. Runs until interrupted."""
     try:
         for line in _watch(invocation.given(context)):
             sys.stdout.write(f"{records.format_time(datetime.now(UTC))}  {line}\n")

@@ -21,7 +21,7 @@ HostName = Annotated[str, typer.Argument(metavar="HOST", help="Name or machine-i
 
 
 def why(context: typer.Context, host: HostName) -> None:
-    """Show why a host needs a reboot, and what the reboot waits for."""
+    """Show why a host needs a reboot. Also shows what the reboot waits for."""
     invocation.run(lambda: _why(invocation.given(context), host))
 
 
@@ -32,7 +32,7 @@ def forget(
         bool, typer.Option("--force", help="Forget the host even if it is alive.")
     ] = False,
 ) -> None:
-    """Delete everything of a decommissioned host, including its slot."""
+    """Delete a decommissioned host's records and slot."""
     invocation.run(lambda: _forget(invocation.given(context), host, force=force))
 
 

@@ -18,7 +18,7 @@ SENTINEL = Path("/run/locksmith/reboot-required")
 
 
 def reboot(context: typer.Context) -> None:
-    """Acquire a slot and reboot this host now, regardless of its strategy and windows."""
+    """Acquire a slot and reboot this host now. Ignores its strategy and windows."""
     invocation.run(lambda: _reboot(invocation.given(context)))
 
 
@@ -27,7 +27,7 @@ def send_need_reboot(
         str, typer.Option("--reason", help="Reason, shown while the host waits.")
     ] = "",
 ) -> None:
-    """Tell the locksmithd of this host that a reboot is needed."""
+    """Tell this host's locksmithd that a reboot is needed."""
     invocation.run(lambda: request_reboot(reason))
 
 

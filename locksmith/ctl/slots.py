@@ -24,7 +24,7 @@ Holder = Annotated[
 
 
 def status(context: typer.Context) -> None:
-    """Show how many slots are free, how many there are, and their holders. Writes nothing."""
+    """Show the slots and their holders. Writes nothing."""
     invocation.run(lambda: _status(invocation.given(context)))
 
 

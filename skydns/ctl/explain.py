@@ -23,7 +23,7 @@ def explain(
     json_: Json = False,
     server: Server = "127.0.0.1:53",
 ) -> None:
-    """Show why skydns answers as it does: the keys it uses, those it skips, and each TTL."""
+    """Show why skydns answers as it does. Names the keys used and skipped, and each TTL."""
     from skydns.ctl import explain_client
 
     lines = explain_client.explain(_server(server), read_name(name), _type(type_))

@@ -172,7 +172,7 @@ def lint(  # noqa: PLR0913 - one parameter an option
     cert_file: options.CertFile = None,
     key_file: options.KeyFile = None,
 ) -> None:
-    """List keys that are wrong, each with the reason; exit with 1 if there are any."""
+    """List keys that are wrong, with the reasons. Exits with 1 if there are any."""
     import msgspec
 
     from skydns.core.config import Config

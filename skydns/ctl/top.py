@@ -17,7 +17,10 @@ StatusAddress = Annotated[
 
 
 def top(*, json_: Json = False, status_addr: StatusAddress = "127.0.0.1:2383") -> None:
-    """Show the most frequent questions and clients: weighted samples, halved every minute."""
+    """Show the most frequent questions and clients.
+
+    Counts are weighted samples, halved every minute.
+    """
     rows = _state(status_addr)["top"]
     if json_:
         typer.echo(json.dumps(rows, indent=2))

@@ -28,7 +28,7 @@ def apply(
     dry_run: DryRun = False,
     message: Message = "",
 ) -> None:
-    """Write the keys that a directory holds, after checking all of them.
+    """Check the keys that a directory holds, then write them.
 
     The file DIR/backends/b/backend.json holds the key backends/b/backend.
     """

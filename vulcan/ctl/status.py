@@ -18,7 +18,7 @@ _NODES = {
 
 
 def status(context: typer.Context) -> None:
-    """Show the index and lag of every node, and the keys that are not in force."""
+    """Show all nodes, and keys that are not in force. Each node has its index and lag."""
     client = client_of(context)
     node, nodes = client.call("GET", "/v2/node"), client.call("GET", "/v2/nodes")
     if client.as_json:

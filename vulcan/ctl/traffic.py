@@ -24,7 +24,7 @@ def explain(
     ] = None,
     peer: Annotated[str, typer.Option("--peer", help="The client's address.")] = "",
 ) -> None:
-    """Explain which frontend and server get a request, and why the others do not."""
+    """Explain which frontend and server get a request. Also says why others do not."""
     query = [("method", method), ("url", url), ("peer", peer)]
     query += [("header", each) for each in header or []]
     explanation = client_of(context).call("GET", f"/v2/explain?{urlencode(query)}")
@@ -51,7 +51,7 @@ def top(
         str, typer.Option("--backend", "-b", help="Show only this backend's traffic.")
     ] = "",
 ) -> None:
-    """Show the traffic of the last ten seconds, frontends and servers with errors first."""
+    """Show the traffic of the last ten seconds. Those with errors come first."""
     client = client_of(context)
     refresh_s = (1 if sys.stdout.isatty() else 0) if refresh is None else refresh
     query = urlencode({"limit": limit, "backendId": backend})

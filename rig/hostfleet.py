@@ -12,7 +12,7 @@ from coordinator.client import connect
 from coordinator.client.core.store_protocol import Store
 from rig.hosts.namespaces import GATEWAY
 from rig.hosts.network import Rig
-from rig.processes import ROOT, Running, answers, wait_until
+from rig.processes import Running, answers, run, script, wait_until
 
 STORE = f"http://{GATEWAY}:2379"
 LONG_WATCHDOG = "[Service]\nWatchdogSec=5min\n"
@@ -91,15 +91,8 @@ class HostFleet:
 
     def try_ctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run fleetctl, which may fail; return its result."""
-        program = "from fleet.ctl.app import main; main()"
-        return subprocess.run(
-            [sys.executable, "-c", program, "--endpoints", f"http://{self.address}", *arguments],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
+        endpoints = ["--endpoints", f"http://{self.address}"]
+        return run(script("fleetctl", *endpoints, *arguments), timeout_s=90)
 
     def file(self, name: str, text: str) -> str:
         """Write a unit file for fleetctl."""

@@ -130,7 +130,7 @@ def test_a_crash_loop_backs_off_and_status_shows_it(hosts: HostFleet) -> None:
     text = "[Service]\nExecStart=/bin/false\n[X-Fleet]\nCount=1\n"
     done = hosts.try_ctl("run", hosts.file("bad.service", text), "--timeout", "40")
     assert done.returncode == 1
-    assert "died again and again" in done.stderr
+    assert "failed again and again on h" in done.stderr
     assert "failures:" in hosts.ctl("status", "bad")
     hosts.ctl("destroy", "bad.service")
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bench.load import PUT, requests_per_second
 from bench.table import ROUNDS, Row, alternate
-from rig.cluster import Cluster, EtcdCluster, Place, ask
+from rig.cluster import Cluster, ClusterMember, EtcdCluster, ask
 from rig.processes import wait_until
 
 LEADER_TARGETS = {1: 0.9, 64: 1.6, 256: 2.0}
@@ -66,9 +66,9 @@ def _row(name: str, unit: str, measured: tuple[float, float], target: float, **m
 
 
 def _rates(
-    places: tuple[Place, Place], connections: int, path: str, script: str
+    members: tuple[ClusterMember, ClusterMember], connections: int, path: str, script: str
 ) -> tuple[float, float]:
-    ours, etcd = (f"{place.url}/v2/keys{path}" for place in places)
+    ours, etcd = (f"{member.url}/v2/keys{path}" for member in members)
     return alternate(
         lambda: requests_per_second(ours, connections, script),
         lambda: requests_per_second(etcd, connections, script),
@@ -100,7 +100,7 @@ def _watchers(pair: Pair) -> Row:
     return _row(name, "ms", measured, WATCHERS_TARGET, at_most=True)
 
 
-def wake(leader: Place) -> float:
+def wake(leader: ClusterMember) -> float:
     """Return the milliseconds from a write until the last watcher has its event.
 
     The readers do as little as possible, because they share the processors with the server.
@@ -180,7 +180,7 @@ def _full(pair: Pair) -> list[Row]:
     ]
 
 
-def fill(leader: Place) -> None:
+def fill(leader: ClusterMember) -> None:
     """Write the keys over a few pipelined connections."""
 
     def write(part: int, parts: int) -> None:

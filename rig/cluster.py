@@ -17,7 +17,7 @@ QUICK = ("--heartbeat-interval", "50", "--election-timeout", "500")
 
 
 @dataclass(eq=False)
-class Place:
+class ClusterMember:
     """The name, URLs and process of one member, whether it runs or not."""
 
     name: str
@@ -33,10 +33,12 @@ class Place:
         return f"{self.name}.data"
 
 
-def place(name: str, scheme: str = "http") -> Place:
-    """Return a new member's place, on free ports."""
+def new_member(name: str, scheme: str = "http") -> ClusterMember:
+    """Return a new member, on free ports."""
     host = f"{scheme}://127.0.0.1"
-    return Place(name, f"{host}:{free_port()}", f"{host}:{free_port()}", f"127.0.0.1:{free_port()}")
+    return ClusterMember(
+        name, f"{host}:{free_port()}", f"{host}:{free_port()}", f"127.0.0.1:{free_port()}"
+    )
 
 
 @dataclass
@@ -90,14 +92,16 @@ class Cluster:
     directory: Path
     size: int = 3
     flags: Sequence[str] = QUICK
-    places: list[Place] = field(default_factory=list)
+    members: list[ClusterMember] = field(default_factory=list)
 
     def __enter__(self) -> Self:
-        self.places = self.places or [place(f"m{number}") for number in range(1, self.size + 1)]
+        self.members = self.members or [
+            new_member(f"m{number}") for number in range(1, self.size + 1)
+        ]
         try:
-            for each in self.places:
+            for each in self.members:
                 self.begin(each)
-            for each in self.places:
+            for each in self.members:
                 self.wait_for(each)
         except BaseException:
             self.__exit__()
@@ -105,7 +109,7 @@ class Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for each in self.places:
+        for each in self.members:
             if each.running is not None:
                 each.running.process.send_signal(signal.SIGCONT)
                 each.running.process.kill()
@@ -114,11 +118,11 @@ class Cluster:
     @property
     def endpoints(self) -> str:
         """The client URLs of all members."""
-        return ",".join(each.url for each in self.places)
+        return ",".join(each.url for each in self.members)
 
-    def command(self, one: Place, *more: str) -> list[str]:
+    def command(self, one: ClusterMember, *more: str) -> list[str]:
         """Return the command line of a member."""
-        initial = ",".join(f"{each.name}={each.peer_url}" for each in self.places)
+        initial = ",".join(f"{each.name}={each.peer_url}" for each in self.members)
         command = python("coordinator", "--name", one.name, "--status-addr", one.status)
         command += ["--data-dir", str(self.directory / one.directory_name)]
         command += ["--listen-client-urls", one.url, "--advertise-client-urls", one.url]
@@ -127,34 +131,34 @@ class Cluster:
             command += ["--initial-cluster", initial]
         return [*command, *self.flags, *one.flags, *more]
 
-    def begin(self, one: Place, *more: str) -> Running:
+    def begin(self, one: ClusterMember, *more: str) -> Running:
         """Start a member and do not wait for it."""
         one.running = Running(self.command(one, *more), self.directory / f"{one.name}.log")
         return one.running
 
-    def wait_for(self, one: Place) -> None:
+    def wait_for(self, one: ClusterMember) -> None:
         """Wait until a member serves and knows a leader."""
         assert one.running is not None
         one.running.wait_for(lambda: answers(f"{one.url}/health"), f"{one.name} healthy")
 
-    def start(self, one: Place) -> None:
+    def start(self, one: ClusterMember) -> None:
         """Start a member again with its data directory, and wait for it."""
         self.begin(one)
         self.wait_for(one)
 
-    def kill(self, one: Place) -> None:
+    def kill(self, one: ClusterMember) -> None:
         """Kill a member with SIGKILL."""
         assert one.running is not None
         one.running.kill()
         one.running = None
 
-    def new_place(self, name: str) -> Place:
-        """Return a place for one more member."""
-        return place(name)
+    def new_member(self, name: str) -> ClusterMember:
+        """Return one more member."""
+        return new_member(name)
 
-    def add(self, name: str, *flags: str) -> Place:
+    def add(self, name: str, *flags: str) -> ClusterMember:
         """Add a member to the running cluster and start it."""
-        new = self.new_place(name)
+        new = self.new_member(name)
         new.flags = ("--initial-cluster-state", "existing", *flags)
         added = ask(
             "POST",
@@ -163,24 +167,24 @@ class Cluster:
             as_json=True,
         )
         assert added.status == 201, added
-        self.places.append(new)
+        self.members.append(new)
         self.begin(new)
         self.wait_for(new)
         return new
 
-    def running(self) -> list[Place]:
+    def running(self) -> list[ClusterMember]:
         """Return the members that run."""
-        return [each for each in self.places if each.running is not None]
+        return [each for each in self.members if each.running is not None]
 
-    def state(self, one: Place) -> dict[str, object]:
+    def state(self, one: ClusterMember) -> dict[str, object]:
         """Return the /debug/state of a member."""
         return ask("GET", f"http://{one.status}/debug/state", timeout_s=5).body
 
-    def leader(self) -> Place:
+    def leader(self) -> ClusterMember:
         """Return the leader, once there is one."""
         return wait_until(self.leader_now, "a leader")
 
-    def leader_now(self) -> Place | None:
+    def leader_now(self) -> ClusterMember | None:
         """Return a member whose role is leader, if there is one."""
         for each in self.running():
             try:
@@ -190,17 +194,17 @@ class Cluster:
                 continue
         return None
 
-    def followers(self) -> list[Place]:
+    def followers(self) -> list[ClusterMember]:
         """Return the running members that do not lead."""
         leader = self.leader()
         return [each for each in self.running() if each is not leader]
 
-    def write(self, key: str, value: object, *, to: Place | None = None) -> Answer:
+    def write(self, key: str, value: object, *, to: ClusterMember | None = None) -> Answer:
         """Write a key through `to`, by default the first running member."""
         url = (to or self.running()[0]).url
         return ask("PUT", f"{url}/v2/keys{key}", f"value={value}")
 
-    def read(self, key: str, *, by: Place | None = None, quorum: bool = False) -> Answer:
+    def read(self, key: str, *, by: ClusterMember | None = None, quorum: bool = False) -> Answer:
         """Read a key from `by`, by default the first running member."""
         url = (by or self.running()[0]).url
         return ask("GET", f"{url}/v2/keys{key}?quorum={'true' if quorum else 'false'}")
@@ -218,9 +222,9 @@ class Cluster:
 class EtcdCluster(Cluster):
     """Real etcds with the same methods."""
 
-    def command(self, one: Place, *more: str) -> list[str]:
+    def command(self, one: ClusterMember, *more: str) -> list[str]:
         """Return the command line of a member."""
-        initial = ",".join(f"{each.name}={each.peer_url}" for each in self.places)
+        initial = ",".join(f"{each.name}={each.peer_url}" for each in self.members)
         command = [require("etcd"), "--enable-v2", "--name", one.name, "--log-level", "error"]
         command += ["--data-dir", str(self.directory / f"{one.name}.etcd")]
         command += ["--listen-client-urls", one.url, "--advertise-client-urls", one.url]
@@ -228,10 +232,10 @@ class EtcdCluster(Cluster):
         command += ["--initial-advertise-peer-urls", one.peer_url, "--initial-cluster", initial]
         return [*command, *self.flags, *one.flags, *more]
 
-    def leader(self) -> Place:
+    def leader(self) -> ClusterMember:
         """Return the leader, once there is one."""
 
-        def find() -> Place | None:
+        def find() -> ClusterMember | None:
             for each in self.running():
                 try:
                     own = ask("GET", f"{each.url}/v2/stats/self", timeout_s=5)

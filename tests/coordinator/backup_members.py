@@ -18,8 +18,8 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 @dataclass
-class Place:
-    """Where a member is: its name, its directory and its ports, which it keeps."""
+class MemberConfig:
+    """The name, directory and ports of a member, the same at each of its starts."""
 
     name: str
     directory: Path
@@ -44,11 +44,11 @@ class Place:
         return ["--name", self.name, "--initial-advertise-peer-urls", self.peer_url]
 
 
-def places(directory: Path, *names: str) -> list[Place]:
-    return [Place(name, directory) for name in names]
+def member_configs(directory: Path, *names: str) -> list[MemberConfig]:
+    return [MemberConfig(name, directory) for name in names]
 
 
-def initial_cluster(members: Sequence[Place]) -> list[str]:
+def initial_cluster(members: Sequence[MemberConfig]) -> list[str]:
     joined = ",".join(f"{each.name}={each.peer_url}" for each in members)
     return ["--initial-cluster", joined]
 
@@ -56,19 +56,19 @@ def initial_cluster(members: Sequence[Place]) -> list[str]:
 class Member(Running):
     """A member's process; `healthy` waits for it."""
 
-    def __init__(self, place: Place, *arguments: str) -> None:
-        self.place, self.url = place, place.url
-        command = python("coordinator", *place.founding, "--data-dir", str(place.data))
-        command += ["--listen-client-urls", place.url, "--advertise-client-urls", place.url]
+    def __init__(self, config: MemberConfig, *arguments: str) -> None:
+        self.config, self.url = config, config.url
+        command = python("coordinator", *config.founding, "--data-dir", str(config.data))
+        command += ["--listen-client-urls", config.url, "--advertise-client-urls", config.url]
         command += ["--status-addr", "", "--heartbeat-interval", "50", "--election-timeout", "500"]
-        super().__init__([*command, *arguments], place.directory / f"{place.name}.log")
+        super().__init__([*command, *arguments], config.directory / f"{config.name}.log")
 
     def healthy(self) -> None:
-        self.wait_for(lambda: answers(f"{self.url}/health"), f"{self.place.name} healthy")
+        self.wait_for(lambda: answers(f"{self.url}/health"), f"{self.config.name} healthy")
 
 
 @contextmanager
-def running(members: Sequence[Place], *arguments: str) -> Iterator[list[Member]]:
+def running(members: Sequence[MemberConfig], *arguments: str) -> Iterator[list[Member]]:
     """Run members at the same time until the end, and wait until each of them is healthy."""
     with ExitStack() as held:
         processes = [held.enter_context(Member(each, *arguments)) for each in members]
@@ -104,9 +104,9 @@ def index_of(url: str) -> int:
     return int(ask(url, "GET", "/v2/keys/")[1]["x-etcd-index"])
 
 
-def handshake(place: Place, cluster: str, sender: str, receiver: str) -> int:
+def handshake(config: MemberConfig, cluster: str, sender: str, receiver: str) -> int:
     """Dial a peer URL as a member would; return the status that answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", place.peer, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", config.peer, timeout=10)
     fields = {"X-Etcd-Cluster-ID": cluster, "X-Server-From": sender, "X-Raft-To": receiver}
     try:
         connection.request(

@@ -7,13 +7,13 @@ import pytest
 
 from rig.processes import wait_until
 from tests.coordinator.backup_members import (
-    Place,
+    MemberConfig,
     Writer,
     ask,
     handshake,
     index_of,
     initial_cluster,
-    places,
+    member_configs,
     running,
     values,
 )
@@ -22,15 +22,15 @@ from tests.coordinator.ctl.etcdctl_comparison import Outcome, run_here
 GAP = 1_000_000
 
 
-def restore(file: Path, place: Place, *arguments: str) -> Outcome:
-    words = ["--json", "backup", "restore", str(file), "--data-dir", str(place.data)]
-    return run_here("", *words, *place.founding, *arguments)
+def restore(file: Path, config: MemberConfig, *arguments: str) -> Outcome:
+    words = ["--json", "backup", "restore", str(file), "--data-dir", str(config.data)]
+    return run_here("", *words, *config.founding, *arguments)
 
 
 @pytest.fixture
-def saved(tmp_path: Path) -> tuple[Path, Place, dict[str, str]]:
+def saved(tmp_path: Path) -> tuple[Path, MemberConfig, dict[str, str]]:
     """A backup of a member that then went on, and is stopped; and what it had."""
-    path, old = tmp_path / "a.backup", Place("old", tmp_path)
+    path, old = tmp_path / "a.backup", MemberConfig("old", tmp_path)
     with running([old]):
         for number in range(20):
             ask(old.url, "PUT", f"/v2/keys/app/{number:02d}", value=f"v{number}")
@@ -43,20 +43,20 @@ def saved(tmp_path: Path) -> tuple[Path, Place, dict[str, str]]:
 
 
 def test_three_members_begin_with_the_keys_of_a_backup(
-    saved: tuple[Path, Place, dict[str, str]], tmp_path: Path
+    saved: tuple[Path, MemberConfig, dict[str, str]], tmp_path: Path
 ) -> None:
     file, _, had = saved
-    trio = places(tmp_path, "n1", "n2", "n3")
+    trio = member_configs(tmp_path, "n1", "n2", "n3")
     flags = [*initial_cluster(trio), "--initial-cluster-token", "second"]
-    made = [restore(file, place, *flags) for place in trio]
+    made = [restore(file, config, *flags) for config in trio]
     assert [got.code for got in made] == [0, 0, 0], made
     facts = [json.loads(got.out) for got in made]
     assert {each["index"] for each in facts} == {facts[0]["index_before"] + GAP}
     assert len({each["member"] for each in facts}) == 3
     with running(trio) as members:
-        for place in trio:
-            assert values(place.url, "/app") == had
-            assert ask(place.url, "GET", "/v2/keys/later?quorum=true")[0] == 404
+        for config in trio:
+            assert values(config.url, "/app") == had
+            assert ask(config.url, "GET", "/v2/keys/later?quorum=true")[0] == 404
         status, fields, wrote = ask(trio[1].url, "PUT", "/v2/keys/app/new", value="1")
         assert status == 201
         assert wrote["node"]["createdIndex"] > facts[0]["index"]
@@ -68,46 +68,46 @@ def test_three_members_begin_with_the_keys_of_a_backup(
         )
 
 
-def test_an_old_wait_index_gets_error_401_and_a_ttl_goes_on(
-    saved: tuple[Path, Place, dict[str, str]], tmp_path: Path
+def test_after_a_restore_an_old_wait_index_gets_error_401_and_a_ttl_continues(
+    saved: tuple[Path, MemberConfig, dict[str, str]], tmp_path: Path
 ) -> None:
     file, _, _ = saved
-    place = Place("new", tmp_path)
-    got = restore(file, place)
+    config = MemberConfig("new", tmp_path)
+    got = restore(file, config)
     assert got.code == 0, got.err
     before = json.loads(got.out)["index_before"]
-    with running([place]):
+    with running([config]):
         for seen in (before, before + 5, before + GAP // 2):
-            status, _, refused = ask(place.url, "GET", f"/v2/keys/app?wait=true&waitIndex={seen}")
+            status, _, refused = ask(config.url, "GET", f"/v2/keys/app?wait=true&waitIndex={seen}")
             assert (status, refused["errorCode"]) == (400, 401)
-        assert index_of(place.url) > before + GAP
-        node = ask(place.url, "GET", "/v2/keys/lock")[2]["node"]
+        assert index_of(config.url) > before + GAP
+        node = ask(config.url, "GET", "/v2/keys/lock")[2]["node"]
         assert 590 <= node["ttl"] <= 600
         assert node["modifiedIndex"] <= before
 
 
 def test_the_old_members_are_refused_by_the_new_cluster(
-    saved: tuple[Path, Place, dict[str, str]], tmp_path: Path
+    saved: tuple[Path, MemberConfig, dict[str, str]], tmp_path: Path
 ) -> None:
     file, old, _ = saved
     # The new member has the old one's addresses, as after a lost machine.
-    place = Place("new", tmp_path, old.client, old.peer)
-    got = restore(file, place)
+    config = MemberConfig("new", tmp_path, old.client, old.peer)
+    got = restore(file, config)
     facts = json.loads(got.out)
     with running([old]):
         known = ask(old.url, "GET", "/v2/members")
         cluster, [member] = known[1]["x-etcd-cluster-id"], known[2]["members"]
     assert facts["cluster"] != cluster
     assert facts["member"] != member["id"]
-    with running([place]):
-        assert handshake(place, cluster, "1", facts["member"]) == 412
+    with running([config]):
+        assert handshake(config, cluster, "1", facts["member"]) == 412
 
 
 def test_ids_of_the_old_cluster_are_refused(
-    saved: tuple[Path, Place, dict[str, str]], tmp_path: Path
+    saved: tuple[Path, MemberConfig, dict[str, str]], tmp_path: Path
 ) -> None:
     file, old, _ = saved
-    same = Place("other", tmp_path, old.client, old.peer)
+    same = MemberConfig("other", tmp_path, old.client, old.peer)
     got = restore(file, same, "--initial-cluster-token", "etcd-cluster")
     assert got.code == 1
     assert "give --initial-cluster-token a value that it never had" in got.err
@@ -115,7 +115,7 @@ def test_ids_of_the_old_cluster_are_refused(
 
 
 def test_a_directory_with_a_member_is_refused(
-    saved: tuple[Path, Place, dict[str, str]], tmp_path: Path
+    saved: tuple[Path, MemberConfig, dict[str, str]], tmp_path: Path
 ) -> None:
     file, old, _ = saved
     got = restore(file, old)
@@ -124,38 +124,38 @@ def test_a_directory_with_a_member_is_refused(
 
 
 def test_contradicting_flags_are_refused(
-    saved: tuple[Path, Place, dict[str, str]], tmp_path: Path
+    saved: tuple[Path, MemberConfig, dict[str, str]], tmp_path: Path
 ) -> None:
     file, _, _ = saved
-    place = Place("new", tmp_path)
-    got = restore(file, place, "--initial-cluster", "other=http://127.0.0.1:1")
+    config = MemberConfig("new", tmp_path)
+    got = restore(file, config, "--initial-cluster", "other=http://127.0.0.1:1")
     assert got.code == 2
     assert "--initial-cluster has no member 'new'" in got.err
 
 
 def test_a_damaged_backup_is_not_restored(
-    saved: tuple[Path, Place, dict[str, str]], tmp_path: Path
+    saved: tuple[Path, MemberConfig, dict[str, str]], tmp_path: Path
 ) -> None:
     file, _, _ = saved
     raw = bytearray(file.read_bytes())
     raw[100] ^= 1
     file.write_bytes(raw)
-    place = Place("new", tmp_path)
-    got = restore(file, place)
+    config = MemberConfig("new", tmp_path)
+    got = restore(file, config)
     assert got.code == 1
     assert "expected the checksum" in got.err
-    assert not place.data.exists()
+    assert not config.data.exists()
 
 
 def test_a_restored_backup_has_everything_acknowledged_before_it(tmp_path: Path) -> None:
-    old, path = Place("old", tmp_path), tmp_path / "a.backup"
+    old, path = MemberConfig("old", tmp_path), tmp_path / "a.backup"
     with running([old], "--snapshot-count", "50"):
         with Writer(old.url) as writer:
             writer.reached(120)
             before = writer.acknowledged
             assert run_here(old.url, "backup", "save", str(path)).code == 0
         went_on_to = index_of(old.url)
-    new = Place("new", tmp_path)
+    new = MemberConfig("new", tmp_path)
     assert restore(path, new).code == 0
     with running([new]):
         found = values(new.url, "/load")

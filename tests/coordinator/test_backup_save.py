@@ -22,7 +22,7 @@ from tests.coordinator.backup_members import (
     ask,
     index_of,
     initial_cluster,
-    places,
+    member_configs,
     running,
 )
 from tests.coordinator.ctl.etcdctl_comparison import run_here
@@ -117,19 +117,19 @@ def test_a_backup_under_load_is_the_state_of_one_moment(
 
 
 def test_a_backup_of_a_follower_has_everything_acknowledged_by_the_leader(tmp_path: Path) -> None:
-    trio = places(tmp_path, "n1", "n2", "n3")
+    trio = member_configs(tmp_path, "n1", "n2", "n3")
     with running(trio, *initial_cluster(trio)) as members, Writer(members[0].url) as writer:
         writer.reached(50)
-        for place in trio:
+        for config in trio:
             before = writer.acknowledged
-            path = tmp_path / f"{place.name}.backup"
-            got = run_here(place.url, "--no-sync", "backup", "save", str(path))
+            path = tmp_path / f"{config.name}.backup"
+            got = run_here(config.url, "--no-sync", "backup", "save", str(path))
             assert got.code == 0, got.err
             assert len(numbers(path)) >= before
 
 
 def test_without_a_quorum_a_backup_needs_a_flag(tmp_path: Path) -> None:
-    trio = places(tmp_path, "n1", "n2", "n3")
+    trio = member_configs(tmp_path, "n1", "n2", "n3")
     path = tmp_path / "a.backup"
     with running(trio, *initial_cluster(trio)) as members:
         run_here(trio[0].url, "set", "/a", "1")
@@ -192,7 +192,7 @@ def test_the_answer_ends_early_if_the_child_dies(coordinator: Coordinator) -> No
     assert ask(coordinator.url, "PUT", "/v2/keys/after", value="1")[0] == 201
 
 
-def test_a_member_without_a_free_descriptor_goes_on(coordinator: Coordinator) -> None:
+def test_a_member_without_a_free_descriptor_keeps_running(coordinator: Coordinator) -> None:
     process = psutil.Process(coordinator.process.pid)
     host = coordinator.url.removeprefix("http://")
     connection = http.client.HTTPConnection(host, timeout=10)
@@ -239,9 +239,9 @@ def test_a_file_that_cannot_be_written_is_reported(
 
 @pytest.mark.parametrize("stopped_by", ["kill", "stop"])
 def test_a_member_that_stops_ends_its_backups(tmp_path: Path, stopped_by: str) -> None:
-    with running(places(tmp_path, "n1")) as [member]:
+    with running(member_configs(tmp_path, "n1")) as [member]:
         fill(member.url, 200)
-        with socket.create_connection(("127.0.0.1", member.place.client)) as still:
+        with socket.create_connection(("127.0.0.1", member.config.client)) as still:
             still.sendall(b"GET /v2/backup HTTP/1.1\r\nHost: x\r\n\r\n")
             process = psutil.Process(member.process.pid)
             [child] = wait_until(process.children, "a child")

@@ -12,7 +12,14 @@ from coordinator.core.storage import backup_format
 from coordinator.core.storage.backup_format import BackupName
 from coordinator.storage import backup_files
 from rig.processes import Coordinator, Running, answers, python, require, wait_until
-from tests.coordinator.backup_members import Place, ask, index_of, initial_cluster, places, running
+from tests.coordinator.backup_members import (
+    MemberConfig,
+    ask,
+    index_of,
+    initial_cluster,
+    member_configs,
+    running,
+)
 
 EVERY_SECOND = ("--backup-interval", "1")
 
@@ -77,7 +84,7 @@ def test_other_files_are_not_deleted(tmp_path: Path) -> None:
     assert len(named(kept)) == 1
 
 
-def test_a_failed_backup_is_logged_and_counted_and_the_member_goes_on(tmp_path: Path) -> None:
+def test_a_failed_backup_is_logged_and_counted_and_does_not_stop_the_member(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no directory")
     flags = ["--backup-dir", str(tmp_path / "file" / "backups"), *EVERY_SECOND]
     with Coordinator(tmp_path, *flags) as running:
@@ -89,7 +96,7 @@ def test_a_failed_backup_is_logged_and_counted_and_the_member_goes_on(tmp_path: 
 
 
 def test_a_member_that_may_be_behind_writes_no_backup(tmp_path: Path) -> None:
-    trio, kept = places(tmp_path, "n1", "n2", "n3"), tmp_path / "backups"
+    trio, kept = member_configs(tmp_path, "n1", "n2", "n3"), tmp_path / "backups"
     flags = ["--backup-dir", str(kept), *EVERY_SECOND]
     founders = initial_cluster(trio)
     with running(trio[1:], *founders) as others, running(trio[:1], *founders, *flags):
@@ -106,36 +113,36 @@ def test_a_member_that_may_be_behind_writes_no_backup(tmp_path: Path) -> None:
 class Confined(Running):
     """A coordinator whose backup directory is a small file system of its own."""
 
-    def __init__(self, place: Place, backups: Path) -> None:
+    def __init__(self, config: MemberConfig, backups: Path) -> None:
         if os.geteuid():
             pytest.skip("a mount needs root")
         backups.mkdir()
-        serve = python("coordinator", "--data-dir", str(place.data))
-        serve += ["--listen-client-urls", place.url, "--status-addr", ""]
+        serve = python("coordinator", "--data-dir", str(config.data))
+        serve += ["--listen-client-urls", config.url, "--status-addr", ""]
         serve += ["--backup-dir", str(backups), *EVERY_SECOND]
         mount = f"mount -t tmpfs -o size=64k tmpfs {shlex.quote(str(backups))}"
         command = [require("unshare"), "--mount", "sh", "-c"]
         super().__init__(
-            [*command, f"{mount} && exec {shlex.join(serve)}"], place.directory / "confined.log"
+            [*command, f"{mount} && exec {shlex.join(serve)}"], config.directory / "confined.log"
         )
         self.inside = Path(f"/proc/{self.process.pid}/root{backups}")
-        self.wait_for(lambda: answers(f"{place.url}/health"), "coordinator healthy")
+        self.wait_for(lambda: answers(f"{config.url}/health"), "coordinator healthy")
 
 
 def test_a_full_disk_keeps_the_last_backups(tmp_path: Path) -> None:
-    place = Place("n1", tmp_path)
-    with Confined(place, tmp_path / "backups") as member:
+    config = MemberConfig("n1", tmp_path)
+    with Confined(config, tmp_path / "backups") as member:
         wait_until(lambda: named(member.inside), "a backup")
-        ask(place.url, "PUT", "/v2/keys/big", value="x" * 100_000)
+        ask(config.url, "PUT", "/v2/keys/big", value="x" * 100_000)
         failed = "coordinator_backup_failures_total"
-        wait_until(lambda: metric(place.url, failed) >= 2, "two failures")
+        wait_until(lambda: metric(config.url, failed) >= 2, "two failures")
         assert "No space left on device" in member.log.read_text()
         for name in named(member.inside):
             backup_files.read(member.inside / str(name))
         assert named(member.inside)
         assert not list(member.inside.glob("*.tmp"))
-        assert ask(place.url, "PUT", "/v2/keys/after", value="1")[0] == 201
-        ask(place.url, "DELETE", "/v2/keys/big")
+        assert ask(config.url, "PUT", "/v2/keys/after", value="1")[0] == 201
+        ask(config.url, "DELETE", "/v2/keys/big")
 
 
 def test_the_unfinished_file_of_a_killed_writer_is_deleted(tmp_path: Path) -> None:

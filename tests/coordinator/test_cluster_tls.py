@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rig.cluster import QUICK, Cluster, Place, place
+from rig.cluster import QUICK, Cluster, ClusterMember, new_member
 from rig.processes import require, wait_until
 
 
@@ -64,14 +64,14 @@ def test_members_and_clients_show_each_other_certificates(tmp_path: Path) -> Non
         flags += [f"--{prefix}trusted-ca-file", files["ca"], f"--{prefix}client-cert-auth"]
     context = ssl.create_default_context(cafile=files["ca"])
     context.load_cert_chain(files["cert"], files["key"])
-    places = [place(f"t{number}", "https") for number in range(3)]
-    cluster = Cluster(tmp_path, flags=flags, places=places)
+    members = [new_member(f"t{number}", "https") for number in range(3)]
+    cluster = Cluster(tmp_path, flags=flags, members=members)
 
-    def healthy(one: Place, how: ssl.SSLContext) -> int:
+    def healthy(one: ClusterMember, how: ssl.SSLContext) -> int:
         with urllib.request.urlopen(f"{one.url}/health", timeout=10, context=how) as reply:
             return int(reply.status)
 
-    def serves(one: Place) -> bool:
+    def serves(one: ClusterMember) -> bool:
         try:
             return healthy(one, context) == 200
         except urllib.error.HTTPError as refusal:
@@ -81,31 +81,31 @@ def test_members_and_clients_show_each_other_certificates(tmp_path: Path) -> Non
             return False
 
     try:
-        for each in places:
+        for each in members:
             cluster.begin(each)
-        for each in places:
+        for each in members:
             wait_until(lambda one=each: serves(one), "served over TLS")  # type: ignore[misc]
         stranger = ssl.create_default_context(cafile=files["ca"])
-        assert is_turned_away(places[0], stranger)
-        before = serial(places[0], context)
+        assert is_turned_away(members[0], stranger)
+        before = serial(members[0], context)
         certificates(tmp_path)  # a new CA and new certificates at the same paths
-        for each in places:
+        for each in members:
             assert each.running is not None
             each.running.process.send_signal(signal.SIGHUP)
         renewed = ssl.create_default_context(cafile=files["ca"])
         renewed.load_cert_chain(files["cert"], files["key"])
-        wait_until(lambda: serial(places[0], renewed) not in {None, before}, "the new certificate")
+        wait_until(lambda: serial(members[0], renewed) not in {None, before}, "the new certificate")
         # A link that is made anew uses the new ones on both sides.
-        cluster.kill(places[1])
-        cluster.begin(places[1])
+        cluster.kill(members[1])
+        cluster.begin(members[1])
         context = renewed
-        wait_until(lambda: serves(places[1]), "served with the new certificate")
-        assert cluster.state(places[1])["links"]
+        wait_until(lambda: serves(members[1]), "served with the new certificate")
+        assert cluster.state(members[1])["links"]
     finally:
         cluster.__exit__()
 
 
-def is_turned_away(one: Place, context: ssl.SSLContext) -> bool:
+def is_turned_away(one: ClusterMember, context: ssl.SSLContext) -> bool:
     """Whether a member hangs up without a certificate; in TLS 1.3 this is after the handshake."""
     parts = urlsplit(one.url)
     try:
@@ -119,7 +119,7 @@ def is_turned_away(one: Place, context: ssl.SSLContext) -> bool:
         return True
 
 
-def serial(one: Place, context: ssl.SSLContext) -> object:
+def serial(one: ClusterMember, context: ssl.SSLContext) -> object:
     """Return the serial number of a member's certificate, None when it cannot be verified."""
     parts = urlsplit(one.url)
     try:

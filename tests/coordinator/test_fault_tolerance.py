@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from rig.cluster import QUICK, Answer, Cluster, ask, place
+from rig.cluster import QUICK, Answer, Cluster, ask, new_member
 from rig.processes import Coordinator, Etcd, answers, isolated, require, wait_until
 
 PUT = """
@@ -63,7 +63,7 @@ def test_five_members_stay_available_with_one_and_with_two_followers_lost(five: 
         assert five.read(f"/lost{lost}", by=five.followers()[0], quorum=True).status == 200
 
 
-def test_a_cluster_without_a_majority_is_unavailable_and_says_so(five: Cluster) -> None:
+def test_a_cluster_without_a_majority_answers_that_it_is_unavailable(five: Cluster) -> None:
     five.write("/before", "1")
     five.settle()
     leader = five.leader()
@@ -152,9 +152,9 @@ def test_acknowledged_writes_survive_when_all_members_are_killed(three: Cluster)
         assert three.write(f"/k{number}", number).status == 201
     for each in three.running():
         three.kill(each)
-    for each in three.places:
+    for each in three.members:
         three.begin(each)
-    for each in three.places:
+    for each in three.members:
         three.wait_for(each)
     for number in range(50):
         assert three.read(f"/k{number}", quorum=True).node["value"] == str(number)
@@ -183,7 +183,7 @@ def test_a_member_that_was_away_long_is_sent_a_snapshot(tmp_path: Path) -> None:
         assert "snapshot-received" in (tmp_path / f"{away.name}.log").read_text()
 
 
-def test_members_are_added_and_removed_live(three: Cluster) -> None:
+def test_members_are_added_and_removed_while_the_cluster_runs(three: Cluster) -> None:
     three.write("/a", "1")
     new = three.add("m4")
     three.settle()
@@ -212,7 +212,7 @@ def test_an_added_member_that_never_starts_does_not_affect_the_quorum(
     tmp_path: Path,
 ) -> None:
     with Cluster(tmp_path, size=1, flags=(*QUICK,)) as one:
-        url = one.places[0].url
+        url = one.members[0].url
         dead = json.dumps({"peerURLs": ["http://127.0.0.1:1"]})
         added = ask("POST", f"{url}/v2/members", dead, as_json=True)
         assert (added.status, added.body["isLearner"]) == (201, True)
@@ -251,28 +251,28 @@ def test_new_members_find_each_other_at_an_etcd(tmp_path: Path) -> None:
 
 
 def discovered(directory: Path, token: str) -> None:
-    places = [place(f"d{number}") for number in range(4)]
-    for each in places:
+    founders = [new_member(f"d{number}") for number in range(4)]
+    for each in founders:
         each.flags = ("--discovery", token)
-    with Cluster(directory, places=places[:3]) as cluster:
+    with Cluster(directory, members=founders[:3]) as cluster:
         assert cluster.write("/a", "1").status == 201
-        members = ask("GET", f"{places[2].url}/v2/members").body["members"]
+        members = ask("GET", f"{founders[2].url}/v2/members").body["members"]
         assert isinstance(members, list)
         assert {member["name"] for member in members} == {"d0", "d1", "d2"}
-        late = cluster.begin(places[3])
+        late = cluster.begin(founders[3])
         assert late.process.wait(30) == 1
         assert "the cluster of 3 is full" in late.tail()
         # A member with a log does not need the service any more.
-        cluster.kill(places[0])
-        cluster.start(places[0])
+        cluster.kill(founders[0])
+        cluster.start(founders[0])
 
 
 def test_a_wrong_token_is_reported(tmp_path: Path) -> None:
     with Coordinator(tmp_path) as service:
         assert ask("GET", f"{service.url}/new?size=x").status == 400
-        lost = place("lost")
+        lost = new_member("lost")
         lost.flags = ("--discovery", f"{service.url}/{'0' * 32}")
-        cluster = Cluster(tmp_path, places=[lost])
+        cluster = Cluster(tmp_path, members=[lost])
         running = cluster.begin(lost)
         assert running.process.wait(30) == 1
         assert "there is no size; create a token with GET /new?size=N" in running.tail()
@@ -314,8 +314,8 @@ echo "$members"
 
 
 def test_a_member_of_another_cluster_is_refused(three: Cluster, tmp_path: Path) -> None:
-    member = ask("GET", f"{three.places[0].url}/v2/stats/self").body["id"]
-    parts = urlsplit(three.places[0].peer_url)
+    member = ask("GET", f"{three.members[0].url}/v2/stats/self").body["id"]
+    parts = urlsplit(three.members[0].peer_url)
     with socket.create_connection((parts.hostname, parts.port), timeout=5) as stranger:
         stranger.sendall(
             b"GET /raft HTTP/1.1\r\nHost: x\r\nUpgrade: slashetc-raft/1\r\nX-Server-From: 1\r\n"
@@ -366,7 +366,7 @@ def test_a_paused_member_does_not_answer_with_old_data(three: Cluster) -> None:
     assert answer.node["value"] == "2"
 
 
-def test_a_lone_member_can_become_a_cluster(tmp_path: Path) -> None:
+def test_a_single_member_can_become_a_cluster(tmp_path: Path) -> None:
     with Coordinator(tmp_path) as alone:
         add = ask(
             "POST", f"{alone.url}/v2/members", '{"peerURLs":["http://127.0.0.1:2"]}', as_json=True

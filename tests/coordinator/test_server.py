@@ -137,7 +137,7 @@ def test_an_idle_stream_with_progress_sends_its_index(coordinator: Coordinator, 
     assert stream.line() == {"action": "progress", "index": index}
 
 
-def test_a_client_that_goes_away_leaves_no_watcher(coordinator: Coordinator, api: Api) -> None:
+def test_a_client_that_disconnects_leaves_no_watcher(coordinator: Coordinator, api: Api) -> None:
     stream = Stream(coordinator.url, "/v2/keys/gone?wait=true&stream=true")
     assert b'"watchers":1' in api.ask("GET", "/v2/stats/store")[2]
     stream.reply.close()

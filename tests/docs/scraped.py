@@ -15,7 +15,7 @@ from daemonkit.observe import metrics
 from fleet.agent.agent import Agent
 from fleet.core.model import Facts
 from fleet.settings import AgentSettings
-from rig.cluster import Cluster, Place, place
+from rig.cluster import Cluster, ClusterMember, new_member
 from rig.memory_systemd import MemorySystemd
 from rig.processes import Running, answers, free_port, script, wait_until
 
@@ -49,12 +49,12 @@ def _of_agent(directory: Path) -> str:
     return metrics.exposition(agent.samples()).decode()
 
 
-def _leader(directory: Path, stack: ExitStack) -> Place:
+def _leader(directory: Path, stack: ExitStack) -> ClusterMember:
     """Return one of two members that has measured the other one."""
-    places = [place("m1"), place("m2")]
-    for each in places:
+    members = [new_member("m1"), new_member("m2")]
+    for each in members:
         each.flags = ("--backup-dir", str(directory / f"{each.name}.backups"))
-    leader = stack.enter_context(Cluster(directory, places=places)).leader()
+    leader = stack.enter_context(Cluster(directory, members=members)).leader()
     shown = "etcd_network_peer_round_trip_time_seconds_count"
     wait_until(lambda: shown in _text(f"http://{leader.status}"), "an answered heartbeat", 20)
     return leader

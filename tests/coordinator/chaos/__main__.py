@@ -24,7 +24,7 @@ from rig.processes import Running, python, require, wait_until
 from tests.coordinator.chaos import watch_check
 from tests.coordinator.chaos.faults import FAULTS, Nemesis
 from tests.coordinator.chaos.load import KEYS, Seen
-from tests.coordinator.chaos.member_hosts import Members
+from tests.coordinator.chaos.member_hosts import HostCluster
 from tests.coordinator.chaos.register_check import KEPT, UNSEEN, Operation, unexplained
 from tests.coordinator.chaos.watch_check import Event, Watcher
 
@@ -48,8 +48,8 @@ def main() -> None:
         _isolate()
     print(f"seed {chosen.seed}, {chosen.members} members: --seed {chosen.seed} again", flush=True)
     DIRECTORY.mkdir()
-    with Members(DIRECTORY, size=chosen.members) as members:
-        found = Run(members, chosen.seed, chosen.faults.split(",")).rounds(chosen.minutes * 60)
+    with HostCluster(DIRECTORY, size=chosen.members) as cluster:
+        found = Run(cluster, chosen.seed, chosen.faults.split(",")).rounds(chosen.minutes * 60)
     if found:
         _show_logs()
     sys.exit("\n".join(["FAILED", *found]) if found else 0)
@@ -68,11 +68,11 @@ def _isolate() -> None:
 class Run:
     """Rounds of load and faults on one cluster."""
 
-    def __init__(self, members: Members, seed: int, faults: Sequence[str]) -> None:
-        self.members, self.seed, self.faults = members, seed, faults
+    def __init__(self, cluster: HostCluster, seed: int, faults: Sequence[str]) -> None:
+        self.cluster, self.seed, self.faults = cluster, seed, faults
         self.rng = random.Random(seed)
         self.began = time.monotonic()
-        self.nemesis = Nemesis(members, self.rng, self.say)
+        self.nemesis = Nemesis(cluster, self.rng, self.say)
         self.due: list[str] = []
 
     def say(self, text: str) -> None:
@@ -89,8 +89,8 @@ class Run:
 
     def round(self, prefix: str, end: float) -> list[str]:
         """Load and faults, then a calm time, then the check."""
-        after = self.members.write(f"{prefix}/first", "x").index
-        urls = [each.url for each in self.members.places]
+        after = self.cluster.write(f"{prefix}/first", "x").index
+        urls = [each.url for each in self.cluster.members]
         turned = [urls[n:] + urls[:n] for n in range(len(urls))]
         watchers = [Watcher(each, prefix, after) for each in turned]
         threads = watch_check.start(watchers)
@@ -103,9 +103,9 @@ class Run:
         self.say("peace")
         history = [seen for n in range(LOADS) for seen in self._seen(f"c{n}")]
         history += [self._final(f"{prefix}/k{n}") for n in range(KEYS)]
-        wait_until(lambda: self.members.write(f"{prefix}/last", "x").status < 300, "a last write")
-        applied = self.members.converge()
-        replays = [Watcher([each.url], prefix, after) for each in self.members.places]
+        wait_until(lambda: self.cluster.write(f"{prefix}/last", "x").status < 300, "a last write")
+        applied = self.cluster.converge()
+        replays = [Watcher([each.url], prefix, after) for each in self.cluster.members]
         threads += watch_check.start(replays)
         for thread in threads:
             thread.join(CAUGHT_UP_S)
@@ -118,12 +118,12 @@ class Run:
         return self.due.pop()
 
     def _load(self, name: str, prefix: str, urls: list[str]) -> Running:
-        seed, file = f"{self.seed}{prefix}", self.members.directory / f"{name}.json"
+        seed, file = f"{self.seed}{prefix}", self.cluster.directory / f"{name}.json"
         command = python("tests.coordinator.chaos.load", name, seed, prefix, str(file), *urls)
-        return Running(command, self.members.directory / f"{name}.log")
+        return Running(command, self.cluster.directory / f"{name}.log")
 
     def _seen(self, name: str) -> list[Seen]:
-        lines = (self.members.directory / f"{name}.json").read_text().splitlines()
+        lines = (self.cluster.directory / f"{name}.json").read_text().splitlines()
         return [Seen(**json.loads(line)) for line in lines]
 
     def _final(self, key: str) -> Seen:
@@ -131,7 +131,7 @@ class Run:
 
         def read() -> Seen | None:
             seen = Seen(key, time.monotonic(), None)
-            answer = ask("GET", f"{self.members.places[0].url}/v2/keys{key}?quorum=true")
+            answer = ask("GET", f"{self.cluster.members[0].url}/v2/keys{key}?quorum=true")
             seen.end, seen.status = time.monotonic(), answer.status
             seen.found = str(answer.node["value"]) if answer.status == 200 else None
             return seen if answer.status in {200, 404} else None

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from rig.cluster import Place
-from tests.coordinator.chaos.member_hosts import Members, number_of
+from rig.cluster import ClusterMember
+from tests.coordinator.chaos.member_hosts import HostCluster, number_of
 
 HELD_S = (0.5, 3.5)
 # Half of the faults are aimed at the leader, where they hurt most.
@@ -20,8 +20,10 @@ AIMED = 0.5
 class Nemesis:
     """Draws faults for a cluster and carries them out, one or two at a time."""
 
-    def __init__(self, members: Members, rng: random.Random, say: Callable[[str], None]) -> None:
-        self.members, self.rng, self.say = members, rng, say
+    def __init__(
+        self, cluster: HostCluster, rng: random.Random, say: Callable[[str], None]
+    ) -> None:
+        self.cluster, self.rng, self.say = cluster, rng, say
 
     def strike(self, name: str) -> None:
         """Let one fault come and go, sometimes with a second one inside it."""
@@ -31,68 +33,68 @@ class Nemesis:
                 second = self.rng.choice([each for each in FAULTS if each not in ALONE])
                 both.enter_context(FAULTS[second](self))
             time.sleep(self.rng.uniform(*HELD_S))
-        self.members.bring_back()
+        self.cluster.bring_back()
 
-    def victim(self) -> Place:
+    def victim(self) -> ClusterMember:
         """Draw a member: the leader, if there is one, or any."""
-        any_one = self.rng.choice(self.members.places)
+        any_one = self.rng.choice(self.cluster.members)
         if self.rng.random() < AIMED:
-            return self.members.leader_now() or any_one
+            return self.cluster.leader_now() or any_one
         return any_one
 
     @contextmanager
     def killed(self) -> Iterator[None]:
         """Kill -9 of one member, or of all at once."""
-        dead = self.members.places if self.rng.random() < 0.2 else [self.victim()]
+        dead = self.cluster.members if self.rng.random() < 0.2 else [self.victim()]
         self.say(f"kill -9 {_names(dead)}")
         for each in dead:
             if each.running is not None:
-                self.members.kill(each)
+                self.cluster.kill(each)
         yield
-        self.members.bring_back()
+        self.cluster.bring_back()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """SIGSTOP: a process that does not know how long it was away."""
         victim = self.victim()
         self.say(f"SIGSTOP {victim.name}")
-        self.members.pause(victim)
+        self.cluster.pause(victim)
         yield
-        self.members.resume(victim)
+        self.cluster.resume(victim)
 
     @contextmanager
     def parted(self) -> Iterator[None]:
         """Cut a minority off from the others, in both directions."""
         first = self.victim()
-        others = [each for each in self.members.places if each is not first]
+        others = [each for each in self.cluster.members if each is not first]
         more = self.rng.randint(0, (len(others) - 1) // 2)
         minority = [first, *self.rng.sample(others, more)]
         rest = [each for each in others if each not in minority]
         self.say(f"partition {_names(minority)} | {_names(rest)}")
-        self.members.network.part(map(number_of, minority), [number_of(each) for each in rest])
+        self.cluster.network.part(map(number_of, minority), [number_of(each) for each in rest])
         yield
-        self.members.network.heal()
+        self.cluster.network.heal()
 
     @contextmanager
     def muted(self) -> Iterator[None]:
         """Cut one direction: some or all others do not hear a member, or it does not hear them."""
         victim = self.victim()
-        others = [each for each in self.members.places if each is not victim]
+        others = [each for each in self.cluster.members if each is not victim]
         others = self.rng.sample(others, self.rng.randint(1, len(others)))
         deaf = self.rng.random() < 0.5
         self.say(f"one-way {victim.name} {'from' if deaf else 'to'} {_names(others)}")
         for each in others:
             ends = (number_of(each), number_of(victim))
-            self.members.network.cut(*(ends if deaf else reversed(ends)))
+            self.cluster.network.cut(*(ends if deaf else reversed(ends)))
         yield
-        self.members.network.heal()
+        self.cluster.network.heal()
 
     @contextmanager
     def rolled(self) -> Iterator[None]:
         """Restart all members, one after the other."""
         self.say("rolling restart")
-        for each in list(self.members.places):
-            self.members.restart(each)
+        for each in list(self.cluster.members):
+            self.cluster.restart(each)
         yield
 
     @contextmanager
@@ -100,7 +102,7 @@ class Nemesis:
         """Add a new member and remove an old one."""
         old = self.victim()
         self.say(f"replace {old.name}")
-        new = self.members.replace(old)
+        new = self.cluster.replace(old)
         self.say(f"replaced {old.name} by {new.name}")
         yield
 
@@ -110,12 +112,12 @@ class Nemesis:
         victim = self.victim()
         killed = self.rng.random() < 0.5
         self.say(f"disk full {victim.name}{', kill -9' if killed else ''}")
-        self.members.fill(victim)
+        self.cluster.fill(victim)
         if killed and victim.running is not None:
-            self.members.kill(victim)
-            self.members.begin(victim)
+            self.cluster.kill(victim)
+            self.cluster.begin(victim)
         yield
-        self.members.free(victim)
+        self.cluster.free(victim)
 
 
 FAULTS = {
@@ -131,5 +133,5 @@ FAULTS = {
 ALONE = {"rolling", "replace"}
 
 
-def _names(places: list[Place]) -> str:
-    return ",".join(each.name for each in places)
+def _names(members: list[ClusterMember]) -> str:
+    return ",".join(each.name for each in members)

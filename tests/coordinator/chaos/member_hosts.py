@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rig.cluster import Answer, Cluster, Place, ask
+from rig.cluster import Answer, Cluster, ClusterMember, ask
 from rig.processes import require, wait_until
 from tests.coordinator.chaos.namespaces import Network, address
 
@@ -19,22 +19,22 @@ CONVERGED_S = 45.0
 
 
 @dataclass
-class Members(Cluster):
-    """Members on hosts 1, 2, 3 and so on; `places` are those that belong to the cluster now."""
+class HostCluster(Cluster):
+    """A cluster whose members run on hosts 1, 2, 3 and so on; `members` are the present ones."""
 
     network: Network = field(default_factory=Network)
     joined: int = 0
 
     def __post_init__(self) -> None:
         self.flags = (*self.flags, "--snapshot-count", str(SNAPSHOT_COUNT))
-        self.places = [self.new_place(f"m{number}") for number in range(1, self.size + 1)]
+        self.members = [self.new_member(f"m{number}") for number in range(1, self.size + 1)]
 
-    def new_place(self, name: str) -> Place:
-        """Return a place on a new host, with an empty disk."""
+    def new_member(self, name: str) -> ClusterMember:
+        """Return a member on a new host, with an empty disk."""
         self.joined += 1
         host = f"http://{address(self.joined)}"
         self.network.join(self.joined)
-        new = Place(
+        new = ClusterMember(
             name,
             f"{host}:{CLIENT_PORT}",
             f"{host}:{PEER_PORT}",
@@ -46,37 +46,37 @@ class Members(Cluster):
         subprocess.run(mount, check=True)
         return new
 
-    def command(self, one: Place, *more: str) -> list[str]:
+    def command(self, one: ClusterMember, *more: str) -> list[str]:
         """Return the command line of a member, on its host."""
         return self.network.inside(number_of(one), super().command(one, *more))
 
-    def pause(self, one: Place) -> None:
+    def pause(self, one: ClusterMember) -> None:
         """Stop a member's process where it is."""
         self.signal(one, signal.SIGSTOP)
 
-    def resume(self, one: Place) -> None:
+    def resume(self, one: ClusterMember) -> None:
         """Let it go on."""
         self.signal(one, signal.SIGCONT)
 
-    def signal(self, one: Place, number: signal.Signals) -> None:
+    def signal(self, one: ClusterMember, number: signal.Signals) -> None:
         """Send a signal to a member, if it runs."""
         if one.running is not None and one.running.process.poll() is None:
             one.running.process.send_signal(number)
 
-    def restart(self, one: Place) -> None:
+    def restart(self, one: ClusterMember) -> None:
         """End a member as an operator does, and start it again."""
         if one.running is not None:
             one.running.stop()
         self.start(one)
 
-    def replace(self, old: Place) -> Place:
+    def replace(self, old: ClusterMember) -> ClusterMember:
         """Add a new member, then remove an old one for ever; its process ends by itself."""
         new = self.add(f"m{self.joined + 1}")
         own = f"/v2/members/{self._identity(new)}"
         self._until(lambda: ask("POST", f"{new.url}{own}/promote"), f"{new.name} votes")
         member = f"/v2/members/{self._identity(old)}"
         self._until(lambda: ask("DELETE", f"{new.url}{member}"), f"{old.name} is removed")
-        self.places.remove(old)
+        self.members.remove(old)
         if (running := old.running) is not None:
             wait_until(lambda: running.process.poll() is not None, f"{old.name} ends")
         disk = self.directory / old.directory_name
@@ -84,7 +84,7 @@ class Members(Cluster):
         disk.rmdir()
         return new
 
-    def _identity(self, one: Place) -> str:
+    def _identity(self, one: ClusterMember) -> str:
         return str(ask("GET", f"{one.url}/v2/stats/self").body["id"])
 
     def _until(self, act: Callable[[], Answer], what: str) -> None:
@@ -105,7 +105,7 @@ class Members(Cluster):
             print(last[-1:], flush=True)
             raise
 
-    def fill(self, one: Place) -> None:
+    def fill(self, one: ClusterMember) -> None:
         """Fill a member's disk."""
         ballast = self.directory / one.directory_name / "ballast"
         with ballast.open("wb", buffering=0) as file:
@@ -115,18 +115,18 @@ class Members(Cluster):
             except OSError:
                 return
 
-    def free(self, one: Place) -> None:
+    def free(self, one: ClusterMember) -> None:
         """Free the space again."""
         (self.directory / one.directory_name / "ballast").unlink()
 
     def bring_back(self) -> None:
         """End every fault: all hosts reach each other, all members run and know a leader."""
         self.network.heal()
-        for each in self.places:
+        for each in self.members:
             self.resume(each)
             if each.running is None or each.running.process.poll() is not None:
                 self.begin(each)
-        for each in self.places:
+        for each in self.members:
             self.wait_for(each)
 
     def converge(self) -> int:
@@ -134,7 +134,7 @@ class Members(Cluster):
 
         def same() -> int | None:
             try:
-                states = [self.state(each) for each in self.places]
+                states = [self.state(each) for each in self.members]
             except OSError:
                 return None
             seen = {(int(str(each["applied"])), each.get("digest")) for each in states}
@@ -143,11 +143,11 @@ class Members(Cluster):
         try:
             return wait_until(same, "all members equal", CONVERGED_S)
         except BaseException:
-            for each in self.places:
+            for each in self.members:
                 print(json.dumps(self.state(each))[:1500], flush=True)
             raise
 
 
-def number_of(one: Place) -> int:
+def number_of(one: ClusterMember) -> int:
     """Return the number of a member's host."""
     return int(one.status.split(":")[0].rsplit(".", 1)[1])

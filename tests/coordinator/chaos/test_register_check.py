@@ -14,7 +14,7 @@ def read(start: float, end: float, value: str | None) -> Operation:
     return Operation(start, end, value, KEPT)
 
 
-def test_reads_beside_a_write_may_see_either_value_but_not_go_back() -> None:
+def test_reads_during_a_write_may_see_either_value_but_not_go_back() -> None:
     during = [write(0, 1, "a"), write(2, 9, "b")]
     assert not unexplained([*during, read(3, 4, "a"), read(5, 6, "b")])
     assert unexplained([*during, read(3, 4, "b"), read(5, 6, "a")])

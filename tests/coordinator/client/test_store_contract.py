@@ -340,7 +340,7 @@ def test_a_condition_never_removes_a_directory(subject: StoreUnderTest) -> None:
             subject.store.delete(subject.key("dir"), recursive=True, when=when)
 
 
-def test_a_recursive_delete_removes_exactly_what_is_below(subject: StoreUnderTest) -> None:
+def test_a_recursive_delete_removes_exactly_the_keys_below(subject: StoreUnderTest) -> None:
     for name in ("dir/a", "dir/b/c", "dir/_hidden", "dir2"):
         subject.store.put(subject.key(name), name)
     subject.store.delete(subject.key("dir"), recursive=True)

@@ -275,7 +275,7 @@ def test_an_index_beyond_the_store_raises_history_cleared(subject: StoreUnderTes
         events(watch, 1)
 
 
-def test_pending_says_whether_the_next_change_is_here(subject: StoreUnderTest) -> None:
+def test_pending_returns_whether_the_next_change_has_arrived(subject: StoreUnderTest) -> None:
     after = now(subject)
     for number in range(3):
         subject.store.put(subject.key("a"), str(number))

@@ -75,13 +75,13 @@ class CoordinatorCluster:
     def kill_leader(self) -> int:
         leader = self._running.leader()
         self._running.kill(leader)
-        return self._running.places.index(leader)
+        return self._running.members.index(leader)
 
     def kill(self, number: int) -> None:
-        self._running.kill(self._running.places[number])
+        self._running.kill(self._running.members[number])
 
     def start(self, number: int) -> None:
-        self._running.begin(self._running.places[number])
+        self._running.begin(self._running.members[number])
 
 
 @contextmanager

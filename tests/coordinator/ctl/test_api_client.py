@@ -26,7 +26,7 @@ RAFT_ERROR = (500, '{"errorCode":300,"message":"Raft Internal Error","cause":"la
 VALUE = '{"action":"get","node":{"key":"/a","value":"1","modifiedIndex":4,"createdIndex":4}}'
 
 
-def test_a_repeatable_request_goes_to_the_next_server_after_a_hang_up(etcd: Etcd) -> None:
+def test_a_repeatable_request_is_sent_to_the_next_server_after_a_disconnect(etcd: Etcd) -> None:
     with listening(hangs_up) as bad:
         urls = ["--no-sync", "--endpoints", f"{bad},{etcd.url}"]
         assert run_here(etcd.url, *urls, "set", "/a", "1").out == "1\n"
@@ -52,7 +52,7 @@ def test_a_request_that_is_not_repeatable_is_sent_once(etcd: Etcd, command: list
     assert "whether the request took effect is unknown" in got.err
 
 
-def test_a_request_that_was_never_sent_goes_to_the_next_server(etcd: Etcd) -> None:
+def test_a_request_that_was_never_sent_is_sent_to_the_next_server(etcd: Etcd) -> None:
     got = run_here(etcd.url, "--no-sync", "--endpoints", f"{DEAD},{etcd.url}", "mk", "/a", "1")
     assert (got.code, got.out) == (0, "1\n")
 

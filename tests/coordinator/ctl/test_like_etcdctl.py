@@ -245,7 +245,7 @@ def compared(outcome: Outcome) -> tuple[int, str]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("script", [FILES, DIRECTORIES, CLUSTER], ids=["files", "dirs", "cluster"])
 @pytest.mark.parametrize("kind", [Etcd, Coordinator])
-def test_commands_print_what_etcdctl_prints(tmp_path: Path, script: str, kind: Server) -> None:
+def test_commands_print_the_same_as_etcdctl(tmp_path: Path, script: str, kind: Server) -> None:
     with serving(tmp_path / "theirs", Etcd) as url:
         expected = play(run_etcdctl, url, script)
     with serving(tmp_path / "ours", kind) as url:
@@ -290,7 +290,7 @@ WATCHES: list[tuple[list[str], list[str], int]] = [
 
 @pytest.mark.parametrize(("command", "acts", "lines"), WATCHES)
 @pytest.mark.parametrize("kind", [Etcd, Coordinator])
-def test_a_watch_prints_what_etcdctl_prints(
+def test_a_watch_prints_the_same_as_etcdctl(
     tmp_path: Path, command: list[str], acts: list[str], lines: int, kind: Server
 ) -> None:
     printed = []

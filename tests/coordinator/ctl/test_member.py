@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rig.cluster import Cluster, ask, place
+from rig.cluster import Cluster, ask, new_member
 from rig.processes import require, wait_until
 from tests.coordinator.ctl.etcdctl_comparison import run_here
 
@@ -19,8 +19,8 @@ def three(tmp_path: Path) -> Iterator[Cluster]:
 
 
 def test_a_member_is_added_started_promoted_and_removed(three: Cluster) -> None:
-    url = three.places[0].url
-    new = place("m4")
+    url = three.members[0].url
+    new = new_member("m4")
     added = run_here(url, "member", "add", "m4", new.peer_url)
     assert added.code == 0
     first, _, *rest = added.out.splitlines()
@@ -32,7 +32,7 @@ def test_a_member_is_added_started_promoted_and_removed(three: Cluster) -> None:
     early = run_here(url, "member", "promote", member)
     assert (early.code, "has not caught up yet" in early.err) == (1, True)
     new.flags = ("--initial-cluster-state", "existing")
-    three.places.append(new)
+    three.members.append(new)
     three.begin(new)
     three.wait_for(new)
 
@@ -54,7 +54,7 @@ def test_a_member_is_added_started_promoted_and_removed(three: Cluster) -> None:
 
 
 def test_wrong_use_is_reported_as_etcdctl_does(three: Cluster) -> None:
-    url = three.places[0].url
+    url = three.members[0].url
     assert "Provide a name and a single member peerURL" in run_here(url, "member", "add", "x").err
     for words, told in (
         (["add", "x", "notaurl"], "URL scheme must be http or https: notaurl"),
@@ -68,9 +68,9 @@ def test_wrong_use_is_reported_as_etcdctl_does(three: Cluster) -> None:
 def test_move_leader_transfers_leadership(three: Cluster) -> None:
     follower = three.followers()[0]
     target = str(ask("GET", f"{follower.url}/v2/stats/self").body["id"])
-    moved = run_here(three.places[0].url, "move-leader", target)
+    moved = run_here(three.members[0].url, "move-leader", target)
     assert (moved.code, moved.out) == (0, f"{follower.name} ({target}) is the leader\n")
-    nobody = run_here(three.places[0].url, "move-leader", "abc")
+    nobody = run_here(three.members[0].url, "move-leader", "abc")
     assert (nobody.code, "member abc is not another voter" in nobody.err) == (1, True)
 
 

@@ -52,7 +52,7 @@ def renewed(gap: int = 1000) -> backup_format.Backup:
     return backup_format.loaded(Snapshot(40, 3, data))
 
 
-def test_a_backup_says_what_it_holds() -> None:
+def test_a_backup_describes_its_content() -> None:
     found = backup_format.read("x", raw())
     facts = found.facts()
     assert (facts["index"], facts["keys"], facts["log_index"], facts["term"]) == (10, 5, 40, 3)
@@ -90,7 +90,7 @@ def test_keys_keep_their_values_and_indexes() -> None:
     assert after.tree.rows() == before.tree.rows()
 
 
-def test_the_index_jumps_over_what_clients_may_have_seen() -> None:
+def test_a_restored_store_skips_the_indexes_that_clients_may_have_seen() -> None:
     before, after = backup_format.loaded(state()), renewed(gap=1000)
     assert after.index == before.index + 1000
     event = after.keyspace.apply(Put(b"/next", b"x"))
@@ -176,7 +176,7 @@ def restore(directory: Path) -> backup_format.Backup:
     return backup_files.restore(source, directory, WalMetadata(NEW, 99), {NEW: URLS}, 1000)
 
 
-def test_a_restored_directory_holds_what_was_restored(tmp_path: Path) -> None:
+def test_a_restored_directory_has_the_content_of_the_backup(tmp_path: Path) -> None:
     made = restore(tmp_path / "d")
     disk = DataDir(tmp_path / "d")
     recovered = disk.open(WalMetadata(0, 0))

@@ -29,7 +29,7 @@ def entries(first: int, count: int, size: int = 100) -> list[LogEntry]:
     ]
 
 
-def test_what_was_synced_is_there_after_a_restart(tmp_path: Path) -> None:
+def test_synced_entries_are_there_after_a_restart(tmp_path: Path) -> None:
     data_dir = DataDir(tmp_path / "data")
     first = data_dir.open(ME)
     assert (first.created, first.metadata, first.entries) == (True, ME, [])
@@ -82,7 +82,7 @@ def test_segments_are_filled_with_zeros_before_use(tmp_path: Path) -> None:
     assert all(p.stat().st_blocks * 512 >= SMALL.segment_bytes for p in tmp_path.rglob("*.wal"))
 
 
-def test_a_batch_longer_than_a_segment_gets_a_segment_of_its_own(tmp_path: Path) -> None:
+def test_a_batch_longer_than_a_segment_gets_its_own_segment(tmp_path: Path) -> None:
     data_dir = DataDir(tmp_path, SMALL)
     data_dir.open(ME)
     data_dir.append([LogEntry(1, 1, b"x" * 100_000)])

@@ -30,7 +30,7 @@ def test_a_missing_file_reads_as_none(files: FileSystem, home: Path) -> None:
     assert files.read(home / "nothing") is None
 
 
-def test_what_is_written_is_read(files: FileSystem, home: Path) -> None:
+def test_written_bytes_are_read_back(files: FileSystem, home: Path) -> None:
     file = files.create(home / "a")
     file.write_at(0, b"hello")
     file.write_at(3, b"p me")
@@ -46,7 +46,7 @@ def test_a_write_beyond_the_end_leaves_zeros_between(files: FileSystem, home: Pa
     assert files.read(home / "a") == b"\0\0\0\0x"
 
 
-def test_an_existing_file_is_opened_as_it_is_and_created_anew_empty(
+def test_opening_a_file_keeps_its_content_and_creating_it_again_empties_it(
     files: FileSystem, home: Path
 ) -> None:
     file = files.create(home / "a")
@@ -76,7 +76,7 @@ def test_a_rename_replaces(files: FileSystem, home: Path) -> None:
     assert files.read(home / "b") == b"a"
 
 
-def test_a_removed_file_is_gone(files: FileSystem, home: Path) -> None:
+def test_a_removed_file_does_not_exist(files: FileSystem, home: Path) -> None:
     files.create(home / "a").close()
     files.remove(home / "a")
     assert files.names(home) == []

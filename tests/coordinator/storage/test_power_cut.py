@@ -114,7 +114,7 @@ def restart(member: ModelMember, files: MemoryFileSystem) -> ModelMember:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_nothing_synced_is_lost_if_the_power_goes_at_any_step(seed: int) -> None:
+def test_no_synced_entry_is_lost_by_a_power_cut_at_any_step(seed: int) -> None:
     for step in range(10_000):
         member, cut = run(files := MemoryFileSystem(), SCRIPT, step)
         restart(member, files.after_power_cut(seed + step))

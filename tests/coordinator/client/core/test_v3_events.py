@@ -45,5 +45,5 @@ def test_a_refresh_is_not_an_event() -> None:
     assert shown(message) == [("", 5, False)]
 
 
-def test_a_pair_whose_lease_has_no_known_expiry_becomes_an_entry_without_one() -> None:
+def test_an_entry_has_no_expiry_if_that_of_its_lease_is_unknown() -> None:
     assert v3_events.entry(KeyValue(b"/a", b"v", 1, 2, 77), {}) == Entry("/a", "v", 1, 2)

@@ -3,7 +3,7 @@
 from coordinator.client.core import v3_lease_ids
 
 
-def test_a_lease_id_tells_its_expiry_and_that_it_is_ours() -> None:
+def test_a_lease_id_contains_its_expiry_and_a_mark_that_it_is_ours() -> None:
     lease = v3_lease_ids.lease_id(1_700_000_000.26, v3_lease_ids.RANDOM_MAX - 1)
     assert 0 < lease < 2**63
     assert v3_lease_ids.is_ours(lease)

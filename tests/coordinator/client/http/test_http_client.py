@@ -145,7 +145,7 @@ def test_a_response_that_is_cut_off_or_malformed_fails_the_endpoint(
 
 
 @pytest.mark.parametrize("content", [b"", CHUNKED + b"2\r\nok\r\n"])
-def test_a_server_that_is_silent_for_too_long_is_told_apart(content: bytes) -> None:
+def test_a_server_that_times_out_gets_its_own_error(content: bytes) -> None:
     with serving(hangs_after(content)) as (server, client), pytest.raises(EndpointSilent):
         list(client.open(server.endpoint, GET, 0.3).chunks())
 

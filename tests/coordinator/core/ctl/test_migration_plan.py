@@ -9,7 +9,7 @@ from coordinator.core.ctl.migration_plan import (
 )
 
 
-def test_two_stores_with_the_same_cluster_id_are_told_apart() -> None:
+def test_two_stores_with_the_same_cluster_id_are_distinguished() -> None:
     file = Entry("/a", "1", 3, 3)
     full, empty = Listing("c", 3, (file,)), Listing("c", 3, ())
     assert not may_be_one_store(full, empty, full)

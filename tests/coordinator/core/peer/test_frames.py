@@ -16,7 +16,7 @@ BATCHES: list[list[PeerMessage]] = [
 
 
 @given(st.lists(st.integers(1, 40), max_size=10))
-def test_frames_arrive_whole_however_they_are_cut(cuts: list[int]) -> None:
+def test_any_split_of_the_bytes_gives_the_same_frames(cuts: list[int]) -> None:
     data, reader, arrived = b"".join(map(frames.encode, BATCHES)), FrameReader(), []
     for cut in [*cuts, len(data)]:
         piece, data = data[:cut], data[cut:]

@@ -38,14 +38,14 @@ def test_a_request_without_the_upgrade_or_with_bad_ids_is_refused() -> None:
     assert judged(request.replace(b"X-Server-From: b", b"X-Server-From: me"))[0].startswith(b"400")
 
 
-def test_the_first_bytes_tell_a_member_from_plain_http() -> None:
+def test_the_first_bytes_distinguish_a_member_from_plain_http() -> None:
     assert handshake.is_request(b"GET /ra")
     assert handshake.is_request(b"GET /raft HTTP")
     assert not handshake.is_request(b"GET /rafting")
     assert not handshake.is_request(b"GET /members")
 
 
-def test_an_answer_says_what_became_of_the_request() -> None:
+def test_an_answer_accepts_or_refuses_the_connection() -> None:
     assert handshake.status_code(handshake.response(ACCEPTED, 0xC)) == b"101"
     refused = handshake.response(REMOVED, 0xC)
     assert handshake.status_code(refused) == b"410"

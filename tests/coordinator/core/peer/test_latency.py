@@ -16,7 +16,7 @@ def answer(round_: int, sender: int = NEAR, term: int = 5) -> HeartbeatOk:
     return HeartbeatOk(sender=sender, receiver=ME, term=term, round=round_)
 
 
-def test_an_answer_is_measured_from_its_own_round() -> None:
+def test_the_latency_of_an_answer_is_measured_from_its_own_round() -> None:
     trips = PeerLatencies()
     trips.sent([heartbeat(1), heartbeat(1, FAR)], 10.0)
     trips.sent([heartbeat(2), heartbeat(2, FAR)], 10.5)

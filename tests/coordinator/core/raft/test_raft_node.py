@@ -93,7 +93,7 @@ def only(ready: Ready) -> AnyMessage:
     return message
 
 
-def test_5_2_a_follower_that_hears_nobody_asks_before_it_campaigns() -> None:
+def test_5_2_a_follower_without_a_leader_asks_for_pre_votes_before_it_campaigns() -> None:
     one = node(term=4)
     for _ in range(20):
         one.tick()
@@ -125,7 +125,7 @@ def test_5_2_a_vote_leaves_only_with_its_term_and_itself_saved() -> None:
     ("last_index", "last_term", "expected"),
     [(3, 2, True), (1, 3, True), (2, 2, False), (9, 1, False)],
 )
-def test_5_4_1_a_vote_goes_to_a_log_at_least_as_new(
+def test_5_4_1_a_vote_is_granted_to_a_log_at_least_as_new(
     last_index: int, last_term: int, expected: bool
 ) -> None:
     one = node(1, 2, 2)
@@ -156,7 +156,7 @@ def test_5_3_old_append_entries_do_not_change_the_log() -> None:
     assert one.log.last == 3
 
 
-def test_5_3_a_leader_commits_what_a_majority_has_on_disk() -> None:
+def test_5_3_a_leader_commits_entries_that_a_majority_has_on_disk() -> None:
     one = elect(node(1))
     one.ready()
     one.step(AppendOk(sender=2, receiver=1, term=one.term, match=2))
@@ -194,7 +194,7 @@ def test_7_a_snapshot_drops_no_entries_after_it() -> None:
     assert (one.log.last, one.log.committed) == (3, 2)
 
 
-def test_thesis_3_10_leadership_goes_only_to_a_voter() -> None:
+def test_thesis_3_10_leadership_is_transferred_only_to_a_voter() -> None:
     one = elect(node())
     with pytest.raises(ChangeRefused):
         one.transfer(9)
@@ -268,7 +268,7 @@ def test_a_stuck_leader_learns_the_newer_term_from_an_answer() -> None:
     assert reply.term == 5
 
 
-def test_one_member_alone_elects_itself_and_commits_what_it_saved() -> None:
+def test_a_single_member_elects_itself_and_commits_saved_entries() -> None:
     one = node(configuration=Configuration(frozenset({1})))
     one.election.campaign()
     one.propose([b"x"])
@@ -277,7 +277,7 @@ def test_one_member_alone_elects_itself_and_commits_what_it_saved() -> None:
     assert [entry.data for entry in one.to_apply()] == [b"", b"x"]
 
 
-def test_a_lone_voter_tells_learners_of_its_term_only_when_that_is_saved() -> None:
+def test_a_single_voter_sends_its_term_to_learners_only_after_saving_it() -> None:
     one = node(1, configuration=Configuration(frozenset({1}), frozenset({2})))
     one.election.campaign()
     ready = one.ready()

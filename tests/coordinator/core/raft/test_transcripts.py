@@ -210,7 +210,7 @@ def replay(text: str) -> str:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_transcript_goes_as_it_was_recorded(
+def test_a_transcript_has_the_recorded_lines(
     path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(snapshot_transfer, "CHUNK_BYTES", CHUNK_BYTES)

@@ -127,7 +127,7 @@ def test_an_append_leaves_before_the_leader_saves_and_the_answer_after_a_majorit
     assert recorder.take()[:2] == ["answer KeyEvent", "answer KeyEvent"]
 
 
-def test_followers_are_told_of_a_commit_soon() -> None:
+def test_followers_soon_learn_of_a_commit() -> None:
     recorder = Recorder()
     driver = leading(recorder)
     driver.replica.propose(Put(b"/a", b"1"))

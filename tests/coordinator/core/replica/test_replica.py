@@ -96,7 +96,7 @@ def drive(replica: Replica) -> None:
         waiter.answer(outcome)
 
 
-def test_a_write_in_the_same_batch_as_a_transfer_goes_first() -> None:
+def test_a_write_in_the_same_batch_as_a_transfer_is_proposed_first() -> None:
     replica = leading(2)
     replica.receive(AppendOk(sender=2, receiver=1, term=2, match=replica.node.log.last))
     drive(replica)

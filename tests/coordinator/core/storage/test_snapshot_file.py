@@ -18,7 +18,7 @@ def encoded(found: Snapshot) -> bytes:
 
 
 @given(snapshots)
-def test_a_snapshot_comes_back_as_it_was(found: Snapshot) -> None:
+def test_a_decoded_snapshot_equals_the_encoded_one(found: Snapshot) -> None:
     assert snapshot_file.decode("f", encoded(found)) == found
 
 

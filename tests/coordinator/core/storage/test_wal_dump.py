@@ -96,7 +96,7 @@ def test_a_segment_is_described_record_by_record() -> None:
     ]
 
 
-def test_a_torn_write_and_damage_are_told_apart() -> None:
+def test_a_torn_write_and_damage_are_distinguished() -> None:
     raw = a_segment()
     torn = raw[:0xD8] + bytes(8) + raw[0xE0:]
     told = "torn: a write up to byte d8 was never synced; a start cuts it off"
@@ -135,7 +135,7 @@ def test_a_snapshot_is_described_key_by_key() -> None:
     ]
 
 
-def test_an_unreadable_snapshot_says_so() -> None:
+def test_an_unreadable_snapshot_is_reported() -> None:
     assert list(wal_dump.snapshot(Snapshot(9, 2, b"other")))[-1].startswith(
         "unreadable: the state snapshot is damaged"
     )

@@ -10,7 +10,7 @@ from tests.coordinator.core.store.strategies import commands
 
 
 @given(commands)
-def test_a_command_comes_back_as_it_was(command: Command) -> None:
+def test_a_decoded_command_equals_the_encoded_one(command: Command) -> None:
     assert decode(encode(Proposal(7, 9, command))) == Proposal(7, 9, command)
 
 

@@ -10,7 +10,7 @@ from coordinator.core.store.encoding import json_string, remaining_s, rfc3339, t
 
 
 @given(st.text())
-def test_text_comes_back_as_it_was(value: str) -> None:
+def test_decoded_text_equals_the_encoded_one(value: str) -> None:
     raw = value.encode(errors="replace")
     assert json.loads(json_string(raw)) == raw.decode()
 

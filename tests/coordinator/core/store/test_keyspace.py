@@ -122,7 +122,7 @@ def test_update_keeps_the_created_index_and_without_a_value_empties_the_file(
     assert refused(space, Put(b"/n/m", b"v", prev_exist=True)) == (100, "/n")
 
 
-def test_update_of_a_directory_changes_its_ttl_and_index_alone(space: KeySpace) -> None:
+def test_update_of_a_directory_changes_only_its_ttl_and_index(space: KeySpace) -> None:
     event = done(space, Put(b"/d", prev_exist=True, expires_ns=START_NS))
     assert event.node is not None
     assert (event.index, event.created) == (3, 2)

@@ -23,7 +23,7 @@ def filled() -> KeySpace:
     return space
 
 
-def test_a_dump_holds_keys_history_notes_and_counters() -> None:
+def test_a_dump_contains_keys_history_notes_and_counters() -> None:
     space = filled()
     loaded = keyspace_dump.load(keyspace_dump.dump(space), HistoryBounds(slots=8))
     assert loaded.tree.rows() == space.tree.rows() == [(b"/e", None, 6, 6, 0)]

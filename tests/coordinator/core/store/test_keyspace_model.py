@@ -99,7 +99,7 @@ def test_a_recursive_listing_with_hidden_keys_shows_every_key(script: list[Comma
 
 @settings(deadline=None)
 @given(scripts, scripts)
-def test_a_loaded_dump_goes_on_like_the_original(
+def test_a_loaded_dump_behaves_like_the_original(
     before: list[Command], after: list[Command]
 ) -> None:
     space = played(before)

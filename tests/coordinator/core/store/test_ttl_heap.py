@@ -29,7 +29,7 @@ def test_the_last_expiry_of_a_key_counts(told: list[tuple[bytes, int]]) -> None:
     assert drained(expiry) == sorted((end, key) for key, end in expected.items())
 
 
-def test_a_key_refreshed_for_ever_takes_bounded_memory() -> None:
+def test_a_key_refreshed_again_and_again_takes_bounded_memory() -> None:
     expiry = TtlHeap()
     expiry.put(b"other", 1)
     for end in range(1, 10 * STALE_ENTRIES_MAX):

@@ -121,7 +121,7 @@ def test_each_watcher_below_a_removed_directory_gets_one_event(live: bool, how: 
     assert [reader.take_all() for reader in silent] == [[]] * len(silent)
 
 
-def test_a_stream_from_an_old_index_replays_and_goes_on() -> None:
+def test_a_stream_from_an_old_index_replays_and_continues() -> None:
     space = KeySpace()
     put(space, "/a", "/b", "/a")
     reader = watch(space, "/a", after=0)
@@ -180,7 +180,7 @@ def test_a_woken_watcher_may_take_events_and_close_at_once() -> None:
     assert len(space.hub) == 0
 
 
-def test_a_slow_reader_goes_on_from_the_history_and_misses_nothing() -> None:
+def test_a_slow_reader_continues_from_the_history_and_misses_nothing() -> None:
     space = KeySpace()
     reader = watch(space, "/a")
     put(space, *["/a"] * (3 * QUEUE_EVENTS_MAX))

@@ -24,7 +24,7 @@ def complaint(form: bytes) -> str:
 
 
 @given(st.dictionaries(st.binary(), st.binary()))
-def test_a_form_comes_back_as_it_was(form: dict[bytes, bytes]) -> None:
+def test_a_decoded_form_equals_the_encoded_one(form: dict[bytes, bytes]) -> None:
     assert parsed(urlencode(form).encode()) == form
 
 
@@ -70,7 +70,7 @@ def test_a_bad_form_is_refused_with_the_position(form: bytes, cause: str) -> Non
     assert complaint(form) == cause
 
 
-def test_go_quotes_what_does_not_print() -> None:
+def test_go_quotes_characters_that_are_not_printable() -> None:
     assert quoted("\n\u00ad\U000e0001".encode()) == r'"\n\u00ad\U000e0001"'
 
 

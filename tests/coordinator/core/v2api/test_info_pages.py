@@ -93,5 +93,5 @@ def test_other_requests_get_the_status_they_should(method: str, path: str, statu
     assert page(method, path, member_status()).status == status
 
 
-def test_an_unhealthy_member_says_so() -> None:
+def test_the_health_page_of_an_unhealthy_member_has_status_503() -> None:
     assert page("GET", "/health", member_status(healthy=False)).status == 503

@@ -39,7 +39,7 @@ def test_a_clean_path_is_clean(path: bytes) -> None:
     assert clean(clean(path)) == clean(path)
 
 
-def test_a_target_is_decoded_once_and_its_query_is_left_alone() -> None:
+def test_a_target_is_decoded_once_and_its_query_is_not_changed() -> None:
     assert split(b"/a%2Fb%252f?x=%2F?y") == RequestTarget(b"/a/b%2f", b"x=%2F?y")
     assert split(b"http://host:1/a?b") == RequestTarget(b"/a", b"b")
     assert split(b"HTTPS://host") == RequestTarget(b"", b"")

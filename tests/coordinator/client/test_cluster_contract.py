@@ -64,10 +64,10 @@ def test_a_watch_continues_after_the_leader_is_lost(cluster: ThreeMembers) -> No
         finally:
             mirror.stop()
     # A write whose answer was lost is in history twice, at two indexes.
-    told = [entry for changes in receiver.changes for entry in changes.entries]
-    assert len({entry.modified for entry in told}) == len(told), "each change once"
+    entries = [entry for changes in receiver.changes for entry in changes.entries]
+    assert len({entry.modified for entry in entries}) == len(entries), "each change once"
     for key in range(10):
-        numbers = [int(entry.value) for entry in told if entry.key == f"/app/{key}"]
+        numbers = [int(entry.value) for entry in entries if entry.key == f"/app/{key}"]
         assert numbers == sorted(numbers), "in order"
     assert not any(changes.reset for changes in receiver.changes[1:])
 

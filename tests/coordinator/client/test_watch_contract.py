@@ -166,16 +166,16 @@ def test_a_directory_deleted_above_the_prefix_names_the_prefix(
     subject: StoreUnderTest, threads: ThreadPoolExecutor, *, live: bool
 ) -> None:
     after = subject.store.put(subject.key("dir/b/c"), "v").modified
-    told = subject.key("dir/b" if subject.has_directories else "dir/b/c")
+    reported = subject.key("dir/b" if subject.has_directories else "dir/b/c")
     with subject.store.watch(subject.key("dir/b"), after) as watch:
         if live:
             opened = iter(watch)
             assert next(opened) == Progress(after)
             threads.submit(subject.store.delete, subject.key("dir"), recursive=True).result()
-            assert next(opened) == Event(after + 1, told, None)
+            assert next(opened) == Event(after + 1, reported, None)
         else:
             subject.store.delete(subject.key("dir"), recursive=True)
-            assert events(watch, 1) == [Event(after + 1, told, None)]
+            assert events(watch, 1) == [Event(after + 1, reported, None)]
 
 
 def test_deleting_a_directory_with_a_longer_name_is_no_event(subject: StoreUnderTest) -> None:

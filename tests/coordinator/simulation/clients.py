@@ -1,4 +1,4 @@
-"""Clients that write, read and watch at any member, and remember the answers."""
+"""Clients that write, read and watch at any member, and record the answers."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from tests.coordinator.simulation.linearizability import (
 
 if TYPE_CHECKING:
     from tests.coordinator.simulation.machine import Machine
-    from tests.coordinator.simulation.world import World
+    from tests.coordinator.simulation.simulator import Simulator
 
 KEYS = [b"/k0", b"/k1", b"/k2"]
 CLIENT_TIMEOUT_NS = 1_500_000_000
@@ -44,9 +44,9 @@ class ClientRequest:
     machine: "Machine | None" = None
 
     def answer(self, outcome: Outcome) -> None:
-        """Take the member's answer."""
+        """Receive the member's answer."""
         assert self.machine is not None
-        self.machine.world.clients.answer(self.machine, self, outcome)
+        self.machine.sim.clients.answer(self.machine, self, outcome)
 
 
 class Client:
@@ -54,24 +54,24 @@ class Client:
 
     def __init__(self, clients: "Clients", name: int) -> None:
         self.clients = clients
-        self.world = clients.world
+        self.sim = clients.sim
         self.name = name
         self.asked: ClientRequest | None = None
         self._written = 0
         self._seen = MISSING
-        self.world.after(self.world.some(300_000_000), self.act)
+        self.sim.after(self.sim.some(300_000_000), self.act)
 
     def act(self) -> None:
         """Send a request, and give up after a while."""
-        world = self.world
-        if not world.clients.active:
+        sim = self.sim
+        if not sim.clients.active:
             return
-        machine = world.some_machine()
+        machine = sim.some_machine()
         ask = self.asked = self._draw()
         if ask is None:
             self._pause()
             return
-        world.after(CLIENT_TIMEOUT_NS, lambda: self._give_up(ask))
+        sim.after(CLIENT_TIMEOUT_NS, lambda: self._give_up(ask))
         machine.do(lambda: self.clients.put(machine, ask))
 
     def hear(self, _: ClientRequest) -> None:
@@ -85,13 +85,13 @@ class Client:
             self.act()
 
     def _pause(self) -> None:
-        self.world.after(self.world.some(self.world.options.think_ns), self.act)
+        self.sim.after(self.sim.some(self.sim.options.think_ns), self.act)
 
     def _draw(self) -> ClientRequest | None:
-        rng = self.world.rng
+        rng = self.sim.rng
         self._written += 1
         value = b"%d.%d" % (self.name, self._written)
-        if rng.random() < self.world.options.short_lived:
+        if rng.random() < self.sim.options.short_lived:
             return self._short_lived(value)
         key, chance = rng.choice(KEYS), rng.random()
         if chance < 0.3:
@@ -109,15 +109,15 @@ class Client:
         self, key: bytes, command: Command | None, sees: bytes, leaves: bytes | None
     ) -> ClientRequest:
         """Begin an operation on a key."""
-        operation = Operation(self.world.now_ns, NEVER, sees, leaves)
+        operation = Operation(self.sim.now_ns, NEVER, sees, leaves)
         self.clients.histories[key].append(operation)
         return ClientRequest(self, key, command, operation=operation)
 
     def _short_lived(self, value: bytes) -> ClientRequest:
-        world = self.world
-        ttl_ns = world.rng.choice([300, 1000, 3000, 6000]) * 1_000_000
+        sim = self.sim
+        ttl_ns = sim.rng.choice([300, 1000, 3000, 6000]) * 1_000_000
         key = b"/t/" + value
-        world.invariants.ends_after[key] = world.now_ns + ttl_ns * 100 // FASTEST_CLOCK
+        sim.invariants.ends_after[key] = sim.now_ns + ttl_ns * 100 // FASTEST_CLOCK
         return ClientRequest(self, key, Put(key, value), ttl_ns)
 
     def learn(self, value: bytes) -> None:
@@ -128,20 +128,20 @@ class Client:
 class Clients:
     """All clients and the answers they got."""
 
-    def __init__(self, world: "World") -> None:
-        self.world = world
+    def __init__(self, sim: "Simulator") -> None:
+        self.sim = sim
         self.active = True
         self.histories: dict[bytes, list[Operation]] = {key: [] for key in KEYS}
         self.answered = 0
         self._rushed = 0
-        self.all = [Client(self, n) for n in range(world.options.clients)]
+        self.all = [Client(self, n) for n in range(sim.options.clients)]
         self.watchers = [
-            WatchingClient(world, watch_filter)
+            WatchingClient(sim, watch_filter)
             for watch_filter in (WatchFilter(b"/", recursive=True), WatchFilter(KEYS[0]))
         ]
 
     def put(self, machine: "Machine", ask: ClientRequest) -> None:
-        """Hand a request to a member, as its listener does."""
+        """Pass a request to a member, as its listener does."""
         replica = machine.replica
         assert replica is not None
         ask.machine = machine
@@ -154,13 +154,13 @@ class Clients:
             else:
                 replica.read(ask)
         except ClusterUnavailable as refusal:
-            if ask.operation is not None:  # nothing was begun
+            if ask.operation is not None:  # no operation was begun
                 self.histories[ask.key].remove(ask.operation)
             self._ended(ask, refusal)
         machine.drive()
 
     def answer(self, machine: "Machine", ask: ClientRequest, outcome: Outcome) -> None:
-        """Take a member's answer to a request."""
+        """Receive a member's answer to a request."""
         operation = ask.operation
         if operation is not None and not isinstance(outcome, ClusterUnavailable):
             self._decided(machine, ask, operation, outcome)
@@ -168,7 +168,7 @@ class Clients:
 
     def rush(self, leader: "Machine") -> None:
         """Read many times at a leader, and write at all members, for a while."""
-        world, first = self.world, self.all[0]
+        sim, first = self.sim, self.all[0]
 
         def look(key: bytes) -> None:
             ask = first.ask(key, None, ANY, None)
@@ -178,21 +178,21 @@ class Clients:
             self._rushed += 1
             value = b"rush.%d" % self._rushed
             ask = first.ask(key, Put(key, value), ANY, value)
-            machine = world.some_machine()
+            machine = sim.some_machine()
             machine.do(lambda: self.put(machine, ask))
 
-        key = world.rng.choice(KEYS)
-        for n in range(world.options.rush):
-            world.after(n * RUSH_EVERY_NS, lambda: look(key))
+        key = sim.rng.choice(KEYS)
+        for n in range(sim.options.rush):
+            sim.after(n * RUSH_EVERY_NS, lambda: look(key))
             if n % 2 == 0:
-                world.after(n * RUSH_EVERY_NS, lambda: change(key))
+                sim.after(n * RUSH_EVERY_NS, lambda: change(key))
 
     def judge(self) -> None:
         """Check that the histories are linearizable.
 
-        What came of a write that nobody answered is looked up in what was committed.
+        The outcome of an unanswered write is looked up in the committed entries.
         """
-        before = {shown[2]: shown[3] for shown in self.world.invariants.events.values()}
+        before = {shown[2]: shown[3] for shown in self.sim.invariants.events.values()}
         for key, history in self.histories.items():
             for each in history:
                 if each.end == NEVER and each.leaves not in {None, MISSING}:
@@ -210,13 +210,13 @@ class Clients:
     ) -> None:
         assert machine.replica is not None
         keyspace = machine.replica.keyspace
-        operation.end = self.world.now_ns
+        operation.end = self.sim.now_ns
         match outcome:
             case KeyEvent():
                 shown = happening(outcome)
                 assert shown[1] == ask.key
                 operation.sees = shown[3]
-                self.world.after(1, lambda: self._still_there(outcome.index, shown))
+                self.sim.after(1, lambda: self._still_there(outcome.index, shown))
             case ApiError(code=code):
                 before = outcome.cause
                 operation.leaves = None
@@ -224,7 +224,7 @@ class Clients:
                 if code == COMPARE_FAILED:
                     operation.sees = before.split(" != ")[1].rstrip("]").encode()
                 elif isinstance(ask.command, Put) and ask.command.prev_exist is False:
-                    self.histories[ask.key].remove(operation)  # some value; it does not say which
+                    self.histories[ask.key].remove(operation)  # the answer does not say which value
             case None:
                 node = keyspace.tree.nodes.get(ask.key)
                 operation.sees = MISSING if node is None else node.value or b""
@@ -232,36 +232,36 @@ class Clients:
             ask.client.learn(operation.sees if operation.leaves is None else operation.leaves)
 
     def _still_there(self, index: int, shown: tuple[str, bytes, bytes, bytes]) -> None:
-        assert self.world.invariants.events.get(index) == shown, f"told {shown} at {index}: gone"
+        assert self.sim.invariants.events.get(index) == shown, f"told {shown} at {index}: gone"
 
 
 class WatchingClient:
-    """A watching client that goes on at another member when it loses one."""
+    """A watching client that continues at another member when it loses one."""
 
-    def __init__(self, world: "World", watch_filter: WatchFilter) -> None:
-        self.world = world
+    def __init__(self, sim: "Simulator", watch_filter: WatchFilter) -> None:
+        self.sim = sim
         self.watch_filter = watch_filter
         self.position = 0
         self._at: tuple[Machine, int] | None = None
         self._watcher: Watcher
-        world.after(world.some(100_000_000), self.look)
+        sim.after(sim.some(100_000_000), self.look)
 
     def look(self) -> None:
-        """Take what has come; go to another member now and then."""
-        world = self.world
+        """Read the events so far; move to another member now and then."""
+        sim = self.sim
         at = self._at
         gone = at is None or at[0].replica is None or at[0].lives != at[1]
-        if gone or world.rng.random() < 0.05:
+        if gone or sim.rng.random() < 0.05:
             self._move()
         elif at is not None and not at[0].blocked:
             self._take()
-        world.after(20_000_000 + world.some(200_000_000), self.look)
+        sim.after(20_000_000 + sim.some(200_000_000), self.look)
 
     def _move(self) -> None:
         at, self._at = self._at, None
         if at is not None and at[0].replica is not None and at[0].lives == at[1]:
             self._watcher.close()
-        machine = self.world.some_machine()
+        machine = self.sim.some_machine()
         if machine.replica is not None and not machine.blocked:
             hub = machine.replica.keyspace.hub
             self._watcher = hub.watch(self.watch_filter, self.position, lambda: None)
@@ -274,7 +274,7 @@ class WatchingClient:
                 self.position = event.index
 
     def _check(self, event: KeyEvent) -> None:
-        events, matches = self.world.invariants.events, self.watch_filter.matches
+        events, matches = self.sim.invariants.events, self.watch_filter.matches
         assert event.index > self.position, f"{event.index} came after {self.position}"
         assert events.get(event.index) == happening(event), f"an unknown event {event.index}"
         for index in range(self.position + 1, event.index):

@@ -1,7 +1,7 @@
-"""What must hold after every step, and what is remembered to check it.
+"""The invariants after every step, and the state to check them.
 
-1. One leader a term, and it has all that was committed before. (Raft 5.2, 5.4)
-2. Two logs with the same entry are the same up to it; what is committed never changes. (5.3)
+1. One leader per term, and it has all entries that were committed before. (Raft 5.2, 5.4)
+2. Two logs with the same entry are the same up to it; a committed entry never changes. (5.3)
 3. Members that have applied the same entry are in the same state.
 4. An index of the store is the same event everywhere, a write has one index, and what a client
    was told is there.
@@ -17,24 +17,24 @@ from tests.coordinator.simulation.linearizability import MISSING
 
 if TYPE_CHECKING:
     from tests.coordinator.simulation.machine import Machine
-    from tests.coordinator.simulation.world import World
+    from tests.coordinator.simulation.simulator import Simulator
 
 Happening = tuple[str, bytes, bytes, bytes]
 TAKE_EVENTS = 1000
 
 
 def happening(event: KeyEvent) -> Happening:
-    """Return what an event says: action, key, the value now and the one before."""
+    """Return the content of an event: action, key, the new value and the previous one."""
     now, before = event.node, event.prev
     after = MISSING if now is None else now.value or b""
     return event.action, event.key, after, MISSING if before is None else before.value or b""
 
 
 class Invariants:
-    """Everything that any member has ever shown."""
+    """The history of all members, and its checks."""
 
-    def __init__(self, world: "World") -> None:
-        self.world = world
+    def __init__(self, sim: "Simulator") -> None:
+        self.sim = sim
         self.top = 0
         self.events: dict[int, Happening] = {}
         self.committed: dict[int, tuple[int, bytes]] = {}
@@ -45,7 +45,7 @@ class Invariants:
         self._written: dict[bytes, int] = {}
 
     def saved(self, machine: "Machine", ready: Ready) -> None:
-        """Look at entries that a disk has got."""
+        """Check entries that were saved to a disk."""
         assert machine.replica is not None
         log = machine.replica.node.log
         for entry in ready.entries:
@@ -57,7 +57,7 @@ class Invariants:
             )
 
     def look(self, machine: "Machine") -> None:
-        """Look at a member after it did something."""
+        """Check a member after one of its steps."""
         replica = machine.replica
         assert replica is not None
         node = replica.node
@@ -74,12 +74,12 @@ class Invariants:
         node = machine.replica.node
         other = self.leaders.setdefault(node.term, machine.me)
         assert other == machine.me, f"{other} and {machine.me} lead in term {node.term}"
-        self.world.note(f"{machine.me} leads in term {node.term}")
+        self.sim.note(f"{machine.me} leads in term {node.term}")
         for index in range(node.log.base + 1, max(self.committed, default=0) + 1):
             if index in self.committed:
                 term = self.committed[index][0]
                 assert node.log.term(index) == term, f"{machine.me} leads without entry {index}"
-        self.world.nemesis.elected(machine)
+        self.sim.nemesis.elected(machine)
 
     def _look_at_commits(self, machine: "Machine") -> None:
         assert machine.replica is not None
@@ -122,5 +122,5 @@ class Invariants:
             twice = self._written.setdefault(after, event.index)
             assert twice == event.index, f"{after!r} was written at {twice} and {event.index}"
         if action == "expire":
-            early_ns = self.ends_after[key] - self.world.now_ns
+            early_ns = self.ends_after[key] - self.sim.now_ns
             assert early_ns <= 0, f"{key!r} ended {early_ns / 1e6:.1f} ms too early"

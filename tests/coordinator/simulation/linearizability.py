@@ -1,8 +1,9 @@
-"""Is the history of operations on one key linearizable?
+"""Checks that the history of operations on one key is linearizable.
 
-The search of Wing and Gong with the memory of Lowe: of the operations that began before any
-undone one ended, one whose sight fits the state goes next; a set of done ones in a state is
-tried once. An operation whose outcome is unknown never ends, and may never have happened.
+The search of Wing and Gong with the cache of Lowe. The candidates for the next operation are those
+that began before any remaining one ended and whose reads match the state. Each set of done
+operations in a state is tried once. An operation with an unknown outcome never ends, and may never
+have happened.
 """
 
 from collections.abc import Sequence
@@ -16,9 +17,10 @@ NEVER = 1 << 62
 
 @dataclass(slots=True)
 class Operation:
-    """Between `start` and `end` it saw the key hold `sees` and left it with `leaves`.
+    """An operation between `start` and `end`: it read the value `sees` and wrote the value
+    `leaves`.
 
-    `sees` ANY saw nothing; `leaves` None changed nothing.
+    `sees` ANY: it read nothing; `leaves` None: it wrote nothing.
     """
 
     start: int
@@ -44,7 +46,7 @@ def explained(history: Sequence[Operation]) -> bool:
 
 
 def _next(operations: Sequence[Operation], done: int, state: bytes) -> list[tuple[int, bytes]]:
-    """Return where one more operation can lead."""
+    """Return the states after one more operation."""
     ready, first_end = [], NEVER
     for n, each in enumerate(operations):
         if each.start > first_end:
@@ -58,7 +60,7 @@ def _next(operations: Sequence[Operation], done: int, state: bytes) -> list[tupl
         if each.leaves is None:
             return [(done | 1 << n, state)]  # it changes nothing: no order is worse for it
     wanted = {each.sees for _, each in ready}
-    # One that need not have happened has happened only if what comes next saw it.
+    # An operation with an unknown outcome counts as done only if the next one read its value.
     return [
         (done | 1 << n, each.leaves or b"")
         for n, each in fit
@@ -67,9 +69,9 @@ def _next(operations: Sequence[Operation], done: int, state: bytes) -> list[tupl
 
 
 def _relevant(history: Sequence[Operation]) -> list[Operation]:
-    """Leave out what has an unknown outcome and left nothing that anybody saw.
+    """Leave out operations with an unknown outcome whose value no operation read.
 
-    Every operation that is known sees the state before it, so none can rest on such a one.
+    Every known operation reads the state before it, so none can depend on such a one.
     """
     seen = {each.sees for each in history}
     return [each for each in history if each.end < NEVER or each.leaves in seen]

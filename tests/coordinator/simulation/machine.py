@@ -1,6 +1,6 @@
 """One member's machine: its disk, its clocks, and a process that runs the production driver.
 
-The process is blocked while it saves and while it is paused; what comes meanwhile waits.
+The process is blocked while it saves and while it is paused; input waits meanwhile.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from coordinator.core.replica.start_state import StartState
 from coordinator.core.store.watcher_hub import Watcher, WatchFilter
 
 if TYPE_CHECKING:
-    from tests.coordinator.simulation.world import World
+    from tests.coordinator.simulation.simulator import Simulator
 
 TICK_NS = 100_000_000
 RATE_UNIT = 100
@@ -29,7 +29,7 @@ EVERYTHING = WatchFilter(b"/", recursive=True, hidden=True)
 
 @dataclass
 class SimDisk:
-    """What survives the process."""
+    """The state that survives the process."""
 
     state: HardState = field(default_factory=HardState)
     entries: list[LogEntry] = field(default_factory=list)
@@ -37,7 +37,7 @@ class SimDisk:
 
     @classmethod
     def founded(cls, founders: list[bytes]) -> "SimDisk":
-        """Return a founder's: each begins with the same entries."""
+        """Return the disk of a founder: all founders begin with the same entries."""
         entries = [LogEntry(FOUNDING_TERM, n, data) for n, data in enumerate(founders, 1)]
         return cls(HardState(FOUNDING_TERM, 0, len(entries)), entries)
 
@@ -46,7 +46,7 @@ class SimDisk:
         return self.snapshot[0] if self.snapshot else 0
 
     def save(self, ready: Ready, records: int) -> None:
-        """Write the first `records` of what is to be saved, in the order of the real log."""
+        """Write the first `records` records of a save, in the order of the real log."""
         if ready.snapshot is not None:
             if records == 0:
                 return
@@ -59,7 +59,7 @@ class SimDisk:
             self.state = ready.state
 
     def mark(self, index: int, term: int, data: bytes) -> None:
-        """Begin with this snapshot from now on."""
+        """Set the snapshot that the next start uses."""
         del self.entries[: index - self.base]
         self.snapshot = (index, term, data)
 
@@ -70,21 +70,21 @@ def records_of(ready: Ready) -> int:
 
 
 class Machine:
-    """A member that starts, ends, sleeps and starts again: the environment of its driver."""
+    """A member that starts, ends, pauses and starts again: the environment of its driver."""
 
-    def __init__(self, world: "World", me: int, disk: SimDisk) -> None:
-        self.world = world
+    def __init__(self, sim: "Simulator", me: int, disk: SimDisk) -> None:
+        self.sim = sim
         self.me = me
         self.disk = disk
-        rng = world.rng
-        self.rate = rng.choice(world.options.rates)  # hundredths: 80 is slow, 125 is fast
+        rng = sim.rng
+        self.rate = rng.choice(sim.options.rates)  # hundredths: 80 is slow, 125 is fast
         self._offset_ns = rng.randrange(10**15)
-        # Up to a day wrong, and it need not go at any rate that means something.
+        # The wall clock is up to a day wrong, and its rate means nothing.
         self.wall_ns = 1_700_000_000 * 10**9 + rng.randrange(-86_400, 86_400) * 10**9
         self.replica: Replica | None = None
         self.driver: Driver
         self.lives = 0
-        self.is_gone = False  # removed for ever, or its disk is damaged
+        self.is_gone = False  # removed forever, or its disk is damaged
         self.is_paused = False
         self.saving: Ready | None = None
         self.slow_until = 0
@@ -95,18 +95,18 @@ class Machine:
 
     def clock_ns(self) -> int:
         """Return its monotonic time."""
-        return self._offset_ns + self.world.now_ns * self.rate // RATE_UNIT
+        return self._offset_ns + self.sim.now_ns * self.rate // RATE_UNIT
 
     @property
     def blocked(self) -> bool:
-        """Whether the process does nothing now."""
+        """Whether the process is down, paused or saving."""
         return self.is_paused or self.saving is not None
 
     # The process.
 
     def start(self) -> None:
-        """Start the process from what the disk kept."""
-        world, disk, options = self.world, self.disk, self.world.options
+        """Start the process from the state on the disk."""
+        sim, disk, options = self.sim, self.disk, self.sim.options
         self.lives += 1
         self.saving, self.is_paused, self._backlog = None, False, []
         self._catching_up = self._tick_is_due = self._is_writing_snapshot = False
@@ -116,7 +116,7 @@ class Machine:
             entries=list(disk.entries),
             snapshot=disk.snapshot,
             published=(attributes_note(self.me, f"m{self.me}", ("http://c",)),),
-            randrange=world.rng.randrange,
+            randrange=sim.rng.randrange,
             now_ns=self.clock_ns(),
             wall_ns=self.wall_ns,
             tick_ns=TICK_NS,
@@ -126,22 +126,22 @@ class Machine:
         self.driver = Driver(replica, self, policy)
         self.seen_applied = self.seen_commit = disk.base
         keyspace = replica.keyspace
-        known = min(keyspace.index, world.invariants.top)
+        known = min(keyspace.index, sim.invariants.top)
         self.recorder = keyspace.hub.watch(EVERYTHING, known, lambda: None)
         applied = replica.node.log.applied
-        world.note(f"{self.me} starts: term={replica.node.term} applied={applied}")
+        sim.note(f"{self.me} starts: term={replica.node.term} applied={applied}")
         self._tick(self.lives)
 
     def crash(self, how: str) -> None:
-        """End the process at once; a part of what it was saving survives."""
-        ready, world = self.saving, self.world
+        """End the process at once; a part of its last save survives."""
+        ready, sim = self.saving, self.sim
         if ready is not None:
-            self.disk.save(ready, world.rng.randrange(records_of(ready)))
-        world.note(f"{self.me} {how}")
+            self.disk.save(ready, sim.rng.randrange(records_of(ready)))
+        sim.note(f"{self.me} {how}")
         self.replica, self.saving, self._backlog = None, None, []
 
     def do(self, work: Callable[[], None]) -> None:
-        """Let the process do this when it can; nothing when it is down."""
+        """Let the process do this when it is not blocked; do nothing when it is down."""
         if self.replica is None:
             return
         if self.blocked:
@@ -150,7 +150,7 @@ class Machine:
             work()
 
     def pause(self, for_ns: int) -> None:
-        """Stop the process for a while; its clock goes on."""
+        """Stop the process for a while; its clock continues."""
         self.is_paused = True
 
         def resume() -> None:
@@ -160,17 +160,17 @@ class Machine:
         self._later(for_ns, resume)
 
     def receive(self, frame: bytes) -> None:
-        """Take what came on a link."""
+        """Receive messages from a link."""
         replica = self.replica
         assert replica is not None
         replica.advance_time(self.clock_ns())
         for message in peer_messages.decode(frame):
-            self.world.say(message)
+            self.sim.say(message)
             replica.receive(message)
         self.drive()
 
     def drive(self) -> None:
-        """Drive the replica, at the end of this turn of the loop."""
+        """Drive the replica, at the end of this iteration of the loop."""
         if not self._catching_up:
             self.driver.drive(self.clock_ns())
             self._look()
@@ -180,17 +180,17 @@ class Machine:
     def send(self, messages: Sequence[PeerMessage]) -> None:
         """Put messages on the links."""
         if messages:
-            self.world.network.send(self, messages)
+            self.sim.network.send(self, messages)
 
     def save(self, ready: Ready) -> bool:
-        """Save at once, or let it take its time, or fail."""
+        """Save at once, or later, or fail."""
         if self._is_held_up(ready):
             return False
         self._write(ready)
         return True
 
     def begin_snapshot(self, index: int, term: int) -> bool:
-        """Write a snapshot beside the process, in a moment; one at a time."""
+        """Write a snapshot in the background, one at a time."""
         if self._is_writing_snapshot:
             return False
         self._is_writing_snapshot = True
@@ -202,9 +202,9 @@ class Machine:
             if self.driver.is_current(index):
                 self.disk.mark(index, term, data)
                 self.driver.compact(index)
-                self.world.note(f"{self.me} has a snapshot at {index}")
+                self.sim.note(f"{self.me} has a snapshot at {index}")
 
-        self._later(self.world.some(50_000_000), lambda: self.do(written))
+        self._later(self.sim.some(50_000_000), lambda: self.do(written))
         return True
 
     def read_snapshot(self) -> None:
@@ -213,7 +213,7 @@ class Machine:
         self.drive()
 
     def announce_soon(self) -> None:
-        """Tell the followers of the commit index in a moment."""
+        """Send the commit index to the followers in a moment."""
 
         def announce() -> None:
             self.driver.announce_commit()
@@ -222,11 +222,11 @@ class Machine:
         self._later(ANNOUNCE_NS, lambda: self.do(announce))
 
     def leader_changed(self, leader: int) -> None:
-        """Ignored: the invariants look at every leader."""
+        """Do nothing: the invariants check every leader."""
 
     def removed(self) -> None:
-        """End for ever."""
-        self.world.dismiss(self)
+        """End the process forever."""
+        self.sim.dismiss(self)
 
     def _later(self, delay_ns: int, work: Callable[[], None]) -> None:
         """Do something in a while, unless the process has ended by then."""
@@ -236,16 +236,16 @@ class Machine:
             if self.lives == life and self.replica is not None:
                 work()
 
-        self.world.after(delay_ns, due)
+        self.sim.after(delay_ns, due)
 
     def _is_held_up(self, ready: Ready) -> bool:
-        world, options = self.world, self.world.options
-        chance = world.rng.random()
-        if chance < options.fail_save and world.faulty:
+        sim, options = self.sim, self.sim.options
+        chance = sim.rng.random()
+        if chance < options.fail_save and sim.faulty:
             self.saving = ready
-            world.fell(self, "loses its disk in the middle of a save")
+            sim.fell(self, "loses its disk in the middle of a save")
             return True
-        slow = world.now_ns < self.slow_until or chance > 1 - options.slow_save
+        slow = sim.now_ns < self.slow_until or chance > 1 - options.slow_save
         if not slow:
             return False
         self.saving = ready
@@ -257,24 +257,25 @@ class Machine:
             self._look()
             self._catch_up()
 
-        self._later(world.some(options.slow_save_ns), done)
+        self._later(sim.some(options.slow_save_ns), done)
         return True
 
     def _write(self, ready: Ready) -> None:
         assert self.replica is not None
         self.disk.save(ready, records_of(ready))
-        self.world.invariants.saved(self, ready)
+        self.sim.invariants.saved(self, ready)
         if ready.snapshot is not None:
-            self.world.note(f"{self.me} installs the snapshot at {ready.snapshot.index}")
+            self.sim.note(f"{self.me} installs the snapshot at {ready.snapshot.index}")
         if ready.state is not None and self.replica.node.election.vote not in {0, self.me}:
-            self.world.nemesis.voted(self)
+            self.sim.nemesis.voted(self)
 
     def _look(self) -> None:
         if self.replica is not None and self.saving is None:
-            self.world.invariants.look(self)
+            self.sim.invariants.look(self)
 
     def _catch_up(self) -> None:
-        """Take all that came meanwhile in one turn of the loop: sockets, the log, then timers."""
+        """Process all input that waited in one iteration of the loop: sockets, the log, then
+        timers."""
         if self.blocked or self.replica is None:
             return
         self._catching_up = True
@@ -291,7 +292,7 @@ class Machine:
     def _tick(self, life: int) -> None:
         if life != self.lives or self.replica is None:
             return
-        self.world.after(TICK_NS * RATE_UNIT // self.rate, lambda: self._tick(life))
+        self.sim.after(TICK_NS * RATE_UNIT // self.rate, lambda: self._tick(life))
         if self.blocked:
             self._tick_is_due = True
         else:

@@ -8,16 +8,16 @@ from coordinator.core.peer.peer_messages import PeerMessage
 
 if TYPE_CHECKING:
     from tests.coordinator.simulation.machine import Machine
-    from tests.coordinator.simulation.world import World
+    from tests.coordinator.simulation.simulator import Simulator
 
 FASTEST_NS = 100_000
 
 
 class SimNetwork:
-    """Frames on their way."""
+    """Frames in flight."""
 
-    def __init__(self, world: "World") -> None:
-        self.world = world
+    def __init__(self, sim: "Simulator") -> None:
+        self.sim = sim
         self.cuts: set[tuple[int, int]] = set()
         self._last: dict[tuple[int, int], int] = {}
 
@@ -30,28 +30,28 @@ class SimNetwork:
             self._send_frame(sender, receiver, peer_messages.encode(batch))
 
     def cut(self, one: int, other: int) -> None:
-        """Let nothing pass from one member to the other."""
+        """Block all messages from one member to the other."""
         self.cuts.add((one, other))
-        self.world.note(f"cut {one}→{other}")
+        self.sim.note(f"cut {one}→{other}")
 
     def heal(self, one: int, other: int) -> None:
-        """Let it pass again."""
+        """Let messages pass again."""
         if (one, other) in self.cuts:
             self.cuts.remove((one, other))
-            self.world.note(f"healed {one}→{other}")
+            self.sim.note(f"healed {one}→{other}")
 
     def _send_frame(self, sender: "Machine", receiver: int, frame: bytes) -> None:
-        world, link = self.world, (sender.me, receiver)
-        options, draw = world.options, world.rng.random
-        target = world.machines.get(receiver)
+        sim, link = self.sim, (sender.me, receiver)
+        options, draw = sim.options, sim.rng.random
+        target = sim.machines.get(receiver)
         if target is None or target.replica is None or link in self.cuts:
             if draw() < options.loss_reported:
-                world.after(world.some(20_000_000), lambda: _lose(sender, receiver))
+                sim.after(sim.some(20_000_000), lambda: _lose(sender, receiver))
             return
-        if world.faulty and draw() < options.drop:
+        if sim.faulty and draw() < options.drop:
             return
-        arrival = world.now_ns + FASTEST_NS + world.some(options.delay_ns)
-        if not (world.faulty and draw() < options.reorder):
+        arrival = sim.now_ns + FASTEST_NS + sim.some(options.delay_ns)
+        if not (sim.faulty and draw() < options.reorder):
             arrival = max(arrival, self._last.get(link, 0))
             self._last[link] = arrival
 
@@ -59,10 +59,10 @@ class SimNetwork:
             if link not in self.cuts:
                 target.do(lambda: target.receive(frame))
 
-        world.at(arrival, arrive)
-        if world.faulty and draw() < options.duplicate:
-            later = arrival + world.some(10 * options.delay_ns)
-            world.at(later, arrive)
+        sim.at(arrival, arrive)
+        if sim.faulty and draw() < options.duplicate:
+            later = arrival + sim.some(10 * options.delay_ns)
+            sim.at(later, arrive)
 
 
 def _lose(sender: "Machine", receiver: int) -> None:

@@ -1,4 +1,4 @@
-"""The options of a world: some faults never happen in it, some much more often than usual."""
+"""The options of a simulation: some faults never happen in it, some much more often than usual."""
 
 import random
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ USUAL_TROUBLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class WorldOptions:
+class SimulatorOptions:
     """Chances are of one event; times are nanoseconds of true time."""
 
     members: int = 3
@@ -56,9 +56,9 @@ class WorldOptions:
     troubles: dict[str, float] = field(default_factory=lambda: dict(USUAL_TROUBLES))
 
 
-def drawn(rng: random.Random) -> WorldOptions:
-    """Return the options of one world."""
-    usual = WorldOptions()
+def drawn(rng: random.Random) -> SimulatorOptions:
+    """Return random options for one simulation."""
+    usual = SimulatorOptions()
     much = (0.0, 0.3, 1.0, 1.0, 3.0)
     troubles = {name: weight * rng.choice(much) for name, weight in USUAL_TROUBLES.items()}
     troubles["crash"] += 0.1
@@ -84,8 +84,8 @@ def drawn(rng: random.Random) -> WorldOptions:
 
 
 @contextmanager
-def bounds(options: WorldOptions) -> Iterator[None]:
-    """Make the product's bounds as small as this world wants them."""
+def bounds(options: SimulatorOptions) -> Iterator[None]:
+    """Set the limits of the production code to the small ones of this simulation."""
     before = replication.APPEND_BYTES_MAX, snapshot_transfer.CHUNK_BYTES, progress.INFLIGHT_MAX
     replication.APPEND_BYTES_MAX = options.append_bytes
     snapshot_transfer.CHUNK_BYTES = options.chunk_bytes

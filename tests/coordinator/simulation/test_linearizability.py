@@ -1,4 +1,4 @@
-"""The check of histories must itself be right."""
+"""The check of histories is itself correct."""
 
 import pytest
 

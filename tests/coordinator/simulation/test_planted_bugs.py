@@ -1,4 +1,4 @@
-"""Would the simulation notice? Each test breaks one rule and expects a seed to show it."""
+"""The simulation finds planted bugs: each test breaks one rule and expects a seed to fail."""
 
 import random
 import re
@@ -20,8 +20,8 @@ from coordinator.core.replica.replica import Replica
 from coordinator.core.replica.sessions import Sessions
 from coordinator.core.replica.start_state import StartState
 from coordinator.core.store.commands import NO_TTL, Put
-from tests.coordinator.simulation.options import WorldOptions, drawn
-from tests.coordinator.simulation.world import SECOND, World
+from tests.coordinator.simulation.options import SimulatorOptions, drawn
+from tests.coordinator.simulation.simulator import SECOND, Simulator
 
 SEEDS_MAX = 250
 SECONDS = 12.0
@@ -151,14 +151,14 @@ def acknowledged_before_it_is_saved(patch: Patch) -> None:
     patch.setattr(RaftNode, "ready", hasty)
 
 
-def as_drawn(options: WorldOptions) -> WorldOptions:
+def as_drawn(options: SimulatorOptions) -> SimulatorOptions:
     return options
 
 
-def only(*names: str, **others: object) -> Callable[[WorldOptions], WorldOptions]:
-    """Return a world with these troubles alone."""
+def only(*names: str, **others: object) -> Callable[[SimulatorOptions], SimulatorOptions]:
+    """Return a simulator with only these troubles."""
 
-    def sharpened(options: WorldOptions) -> WorldOptions:
+    def sharpened(options: SimulatorOptions) -> SimulatorOptions:
         troubles = dict.fromkeys(names, 1.0)
         return replace(options, troubles=troubles, **others)  # type: ignore[arg-type]
 
@@ -213,7 +213,7 @@ PLANTED = [
 )
 def test_a_broken_rule_is_found(
     plant: Callable[[Patch], None],
-    sharpen: Callable[[WorldOptions], WorldOptions],
+    sharpen: Callable[[SimulatorOptions], SimulatorOptions],
     shows: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -221,9 +221,9 @@ def test_a_broken_rule_is_found(
     others = set()
     for seed in range(SEEDS_MAX):
         try:
-            world = World(seed, sharpen(drawn(random.Random(seed))))
-            world.run(SECONDS)
-            world.converge()
+            sim = Simulator(seed, sharpen(drawn(random.Random(seed))))
+            sim.run(SECONDS)
+            sim.converge()
         except AssertionError as failure:
             last = str(failure).splitlines()[-1]
             if re.search(shows, last):

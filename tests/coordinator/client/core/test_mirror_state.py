@@ -30,7 +30,7 @@ def listing(*entries: Entry, index: int, cluster: str = "c") -> Listing:
     return Listing(cluster, index, entries)
 
 
-def told(steps: list[tuple[str, str]]) -> Iterator[tuple[Changes | None, dict[str, Entry]]]:
+def deliveries(steps: list[tuple[str, str]]) -> Iterator[tuple[Changes | None, dict[str, Entry]]]:
     """Play steps to a MirrorState; yield what it says beside what the store has."""
     replay, files, index, cluster = MirrorState(), dict[str, Entry](), 0, "c"
     batch: list[Event | Progress] = []
@@ -63,7 +63,7 @@ def told(steps: list[tuple[str, str]]) -> Iterator[tuple[Changes | None, dict[st
 @given(STEPS)
 def test_a_view_that_applies_all_changes_equals_the_store(steps: list[tuple[str, str]]) -> None:
     view = View()
-    for changes, files in told(steps):
+    for changes, files in deliveries(steps):
         if changes is not None:
             view.apply(changes)
         assert dict(view.entries) == files
@@ -74,7 +74,7 @@ def test_a_delivery_has_each_changed_key_once(
     steps: list[tuple[str, str]],
 ) -> None:
     before: dict[str, Entry] = {}
-    for number, (changes, files) in enumerate(told(steps)):
+    for number, (changes, files) in enumerate(deliveries(steps)):
         if changes is not None:
             assert changes.reset == (number == 0)
             assert len(set(changes.touched())) == len(changes.touched())

@@ -57,7 +57,7 @@ def nobody() -> str:
 
 
 @pytest.mark.parametrize(
-    ("endpoints", "told"),
+    ("endpoints", "message"),
     [
         ("", "http://127.0.0.1:2379"),
         ([], "no endpoint"),
@@ -70,10 +70,10 @@ def nobody() -> str:
         ("http://a,,http://b", "''"),
     ],
 )
-def test_a_bad_endpoint_is_refused_by_name(endpoints: str | list[str], told: str) -> None:
+def test_a_bad_endpoint_is_refused_by_name(endpoints: str | list[str], message: str) -> None:
     with pytest.raises(BadRequest) as refused:
         connect(endpoints)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_a_password_is_never_shown() -> None:
@@ -110,7 +110,7 @@ def test_the_error_names_each_endpoint_and_its_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "message"),
     [
         ((503, b"leaving", {}), "503: leaving"),
         ((500, b'{"errorCode":300,"message":"Raft","cause":"timeout","index":0}', {}), "timeout"),
@@ -119,11 +119,11 @@ def test_the_error_names_each_endpoint_and_its_reason() -> None:
         ((404, b'{"detail":"Not Found"}', {}), "404"),
         ((200, b"<html>", {"X-Etcd-Index": "1"}), "html"),
         ((200, b'{"node":{"modifiedIndex":"x"}}', {"X-Etcd-Index": "1"}), "modifiedIndex"),
-        ((200, b'{"node":' + b'{"nodes":[' * 5000, {"X-Etcd-Index": "1"}), "not the v2 API"),
+        ((200, b'{"node":' + b'{"nodes":[' * 5000, {"X-Etcd-Index": "1"}), "not of the v2 API"),
     ],
 )
 def test_an_endpoint_that_cannot_serve_is_skipped(
-    v2_served: StoreUnderTest, answer: tuple[int, bytes, dict[str, str]], told: str
+    v2_served: StoreUnderTest, answer: tuple[int, bytes, dict[str, str]], message: str
 ) -> None:
     entry = v2_served.store.put(v2_served.key("a"), "1")
     path = f"/v2/keys{v2_served.key('a')}"
@@ -134,7 +134,7 @@ def test_an_endpoint_that_cannot_serve_is_skipped(
             assert broken.asked.count(f"GET {path}?quorum=true") == 1, "it is asked only once"
         with HttpStore(broken.url) as store, pytest.raises(Unavailable) as failed:
             store.get(v2_served.key("a"))
-        assert told in str(failed.value)
+        assert message in str(failed.value)
         assert broken.url in str(failed.value)
 
 

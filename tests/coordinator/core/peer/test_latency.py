@@ -26,9 +26,9 @@ def test_the_latency_of_an_answer_is_measured_from_its_own_round() -> None:
     assert (near.done, far.done) == (2, 1)
     assert math.isclose(near.last_s, 0.003, abs_tol=1e-9)
     assert math.isclose(near.most_s, 0.503, abs_tol=1e-9)
-    told = far.as_json()
-    assert told["counts"] == {"fail": 0, "success": 1}
-    assert math.isclose(told["latency"]["average"], 7.0, abs_tol=1e-6)  # type: ignore[index]
+    document = far.as_json()
+    assert document["counts"] == {"fail": 0, "success": 1}
+    assert math.isclose(document["latency"]["average"], 7.0, abs_tol=1e-6)  # type: ignore[index]
     assert list(near.below())[-1] == (math.inf, 2)
     assert dict(far.below())[0.0064] == 0
     assert dict(far.below())[0.0128] == 1

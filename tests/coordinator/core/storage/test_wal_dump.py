@@ -99,21 +99,21 @@ def test_a_segment_is_described_record_by_record() -> None:
 def test_a_torn_write_and_damage_are_distinguished() -> None:
     raw = a_segment()
     torn = raw[:0xD8] + bytes(8) + raw[0xE0:]
-    told = "torn: a write up to byte d8 was never synced; a start cuts it off"
-    assert list(wal_dump.segment(torn))[-1] == (0xA8, told)
+    line = "torn: a write up to byte d8 was never synced; a start cuts it off"
+    assert list(wal_dump.segment(torn))[-1] == (0xA8, line)
     damaged = raw[:0xB8] + b"\xff" + raw[0xB9:]
     for raw, place in ((damaged, 0xA8), (b"not a log at all", 0)):
-        offset, told = list(wal_dump.segment(raw))[-1]
+        offset, line = list(wal_dump.segment(raw))[-1]
         assert offset == place
-        assert told.startswith("damaged: ")
+        assert line.startswith("damaged: ")
 
 
 def test_a_record_of_a_later_version_ends_the_description() -> None:
     crc, head = wal_format.encode_segment_start(0, SegmentName(0, 1), [WalMetadata(1, 2)])
     body = wal_format.HEAD.pack(0, 0, 99 << 24, len(head))[8:]
     raw = head + wal_format.SUMS.pack(wal_format.extend(crc, body), crc) + body
-    told = "unknown: a record of the unknown kind 99"
-    assert list(wal_dump.segment(raw))[-1] == (len(head), told)
+    line = "unknown: a record of the unknown kind 99"
+    assert list(wal_dump.segment(raw))[-1] == (len(head), line)
 
 
 def test_a_snapshot_is_described_key_by_key() -> None:

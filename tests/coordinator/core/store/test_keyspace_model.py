@@ -77,8 +77,8 @@ def test_the_key_space_decides_as_the_model_does(script: list[Command]) -> None:
         assert space.index == model.index
         assert facts_of(space) == model.facts
     shown = [space.history.at(index) for index in range(1, space.index + 1)]
-    told = [change_of(event) for event in shown if event is not None]
-    assert told == [change for change in model.changes if not change.refresh]
+    reported = [change_of(event) for event in shown if event is not None]
+    assert reported == [change for change in model.changes if not change.refresh]
 
 
 @settings(deadline=None)

@@ -15,10 +15,10 @@ def drained(expiry: TtlHeap) -> list[tuple[int, bytes]]:
 
 
 @given(st.lists(st.tuples(st.binary(min_size=1, max_size=1), st.integers(0, 5))))
-def test_the_last_expiry_of_a_key_counts(told: list[tuple[bytes, int]]) -> None:
+def test_the_last_expiry_of_a_key_counts(expiries: list[tuple[bytes, int]]) -> None:
     expiry = TtlHeap()
     expected: dict[bytes, int] = {}
-    for key, end in told:
+    for key, end in expiries:
         if end:
             expiry.put(key, end)
             expected[key] = end

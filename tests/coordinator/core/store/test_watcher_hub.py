@@ -31,14 +31,14 @@ class Reader:
     taken: list[KeyEvent] = field(default_factory=list)
 
     @property
-    def told(self) -> list[tuple[int, str]]:
+    def received(self) -> list[tuple[int, str]]:
         return [(event.index, event.key.decode()) for event in self.taken]
 
     def take_all(self) -> list[tuple[int, str]]:
         while True:
             self.taken += self.watcher.take(5)
             if not self.watcher.more:
-                return self.told
+                return self.received
 
 
 def watch(
@@ -110,14 +110,16 @@ def test_each_watcher_below_a_removed_directory_gets_one_event(live: bool, how: 
     command = Delete(b"/p", recursive=True) if how == "delete" else Sync(START_NS)
     if not live:
         space.apply(command)
-    told = [watch(space, key, after=4, recursive=deep) for key in keys for deep in (True, False)]
-    told.append(watch(space, "/", after=4, recursive=True))
+    readers = [
+        watch(space, key, after=4, recursive=deep) for key in keys for deep in (True, False)
+    ]
+    readers.append(watch(space, "/", after=4, recursive=True))
     silent = [
         watch(space, key, after=4, recursive=deep) for key in others for deep in (True, False)
     ]
     if live:
         space.apply(command)
-    assert [reader.take_all() for reader in told] == [[(5, "/p")]] * len(told)
+    assert [reader.take_all() for reader in readers] == [[(5, "/p")]] * len(readers)
     assert [reader.take_all() for reader in silent] == [[]] * len(silent)
 
 
@@ -201,7 +203,7 @@ def test_the_history_is_searched_in_steps() -> None:
         reader.taken += reader.watcher.take(5)
         places.append(reader.watcher.position)
     assert places == [SCAN_SLOTS_MAX, 2 * SCAN_SLOTS_MAX, 2 * SCAN_SLOTS_MAX + 1]
-    assert reader.told == [(2 * SCAN_SLOTS_MAX + 1, "/a")]
+    assert reader.received == [(2 * SCAN_SLOTS_MAX + 1, "/a")]
 
 
 def test_a_watch_from_before_the_history_is_refused() -> None:
@@ -220,7 +222,7 @@ def test_a_reader_that_is_too_slow_gets_its_queued_events_and_then_error_401() -
     put(space, *["/a"] * (QUEUE_EVENTS_MAX + 11))
     with pytest.raises(ApiError) as refused:
         reader.take_all()
-    assert [index for index, _ in reader.told] == list(range(1, QUEUE_EVENTS_MAX + 1))
+    assert [index for index, _ in reader.received] == list(range(1, QUEUE_EVENTS_MAX + 1))
     assert refused.value.code == 401
 
 
@@ -264,8 +266,8 @@ steps = st.one_of(
 Step = Command | tuple[str, object, int]
 
 
-class World:
-    """A key space with readers, and all that ever happened beside it."""
+class WatchedKeySpace:
+    """A key space with readers, and a record of all its events."""
 
     def __init__(self, bounds: HistoryBounds) -> None:
         self.bounds = bounds
@@ -336,7 +338,7 @@ class World:
 @settings(deadline=None, max_examples=200)
 @given(st.lists(steps, max_size=30), st.sampled_from([50, 1000]))
 def test_watchers_get_exactly_the_events_that_match(script: list[Step], slots: int) -> None:
-    world = World(HistoryBounds(slots=slots))
+    world = WatchedKeySpace(HistoryBounds(slots=slots))
     for step in script:
         world.do(step)
     for reader in tuple(world.readers):

@@ -1,26 +1,26 @@
-"""Worlds in which everything fails: each must be safe, and serve after the faults."""
+"""Simulations in which everything fails: each must be safe, and serve after the faults."""
 
 import os
 import random
 
 import pytest
 
-from tests.coordinator.simulation.options import WorldOptions
-from tests.coordinator.simulation.world import World
+from tests.coordinator.simulation.options import SimulatorOptions
+from tests.coordinator.simulation.simulator import Simulator
 
 SEEDS = int(os.environ.get("SIM_SEEDS", "1000"))
 SECONDS = float(os.environ.get("SIM_SECONDS", "10"))
-# Seeds in one test: a test by itself costs as much as a fifth of a seed.
+# The seeds in one test: the overhead of a test is a fifth of a seed.
 BATCH = 20
 FRESH = random.SystemRandom().randrange(1 << 32)
 ONLY = os.environ.get("SIM_SEED")
 
 
-def live(seed: int) -> World:
-    world = World(seed)
-    world.run(SECONDS)
-    world.converge()
-    return world
+def live(seed: int) -> Simulator:
+    sim = Simulator(seed)
+    sim.run(SECONDS)
+    sim.converge()
+    return sim
 
 
 @pytest.mark.skipif(ONLY is not None, reason="one seed is asked for")
@@ -43,26 +43,26 @@ def test_a_seed_replays_exactly(seed: int) -> None:
     assert list(live(seed).lines) == list(live(seed).lines)
 
 
-def test_the_worlds_do_everything_that_they_should() -> None:
+def test_the_simulations_cover_everything_that_they_should() -> None:
     """They elect, answer, read, lose leaders, install snapshots, change members, expire keys."""
-    worlds = [live(seed) for seed in range(20)]
-    assert sum(world.clients.answered for world in worlds) > 1000
-    assert sum(len(world.invariants.leaders) for world in worlds) > 40
-    actions = [shown[0] for world in worlds for shown in world.invariants.events.values()]
+    sims = [live(seed) for seed in range(20)]
+    assert sum(sim.clients.answered for sim in sims) > 1000
+    assert sum(len(sim.invariants.leaders) for sim in sims) > 40
+    actions = [shown[0] for sim in sims for shown in sim.invariants.events.values()]
     assert {"set", "create", "compareAndSwap", "delete", "expire"} <= set(actions)
-    assert any(world.next_member > world.options.members + 1 for world in worlds)
+    assert any(sim.next_member > sim.options.members + 1 for sim in sims)
 
 
 def test_without_faults_nothing_is_lost_and_one_leader_stays() -> None:
-    calm = WorldOptions(
+    calm = SimulatorOptions(
         drop=0, duplicate=0, reorder=0, slow_save=0, fail_save=0, strike_leaders=0,
         troubles={"wrong_sign": 0.0, "slow_disk": 1.0}, trouble_ns=1 << 60,
     )  # fmt: skip
-    world = World(1, calm)
-    world.run(10)
+    sim = Simulator(1, calm)
+    sim.run(10)
     unknown = [
-        each for each in world.clients.histories.values() for each in each if each.end > 1 << 61
+        each for each in sim.clients.histories.values() for each in each if each.end > 1 << 61
     ]
-    assert len(world.invariants.leaders) == 1
+    assert len(sim.invariants.leaders) == 1
     assert len(unknown) < 20
-    world.converge()
+    sim.converge()

@@ -1,8 +1,7 @@
-"""A seeded world of members that run the production `Driver`, and everything that can fail.
+"""A seeded simulation of members that run the production `Driver`, and of everything that can fail.
 
-Time is simulated and true; every member has a clock of its own that goes too fast or too slow.
-The same seed gives the same world, event for event. A failure prints its seed and the last
-lines.
+The simulator has the true time; every member has its own clock, which is too fast or too slow. The
+same seed gives the same simulation, event for event. A failure prints its seed and the last lines.
 """
 
 import heapq
@@ -20,18 +19,18 @@ from tests.coordinator.simulation.invariants import Invariants
 from tests.coordinator.simulation.machine import Machine, SimDisk
 from tests.coordinator.simulation.nemesis import Nemesis
 from tests.coordinator.simulation.network import SimNetwork
-from tests.coordinator.simulation.options import WorldOptions, bounds, drawn
+from tests.coordinator.simulation.options import SimulatorOptions, bounds, drawn
 
 LINES_KEPT = 50
 SECOND = 1_000_000_000
-# With all faults gone: elections, a snapshot, and learners that grow up take seconds.
+# The time to converge without faults: elections, a snapshot and promoted learners take seconds.
 CALM_S_MAX = 30
 
 
-class World:
+class Simulator:
     """Members, their machines and links, their clients, and the invariants."""
 
-    def __init__(self, seed: int, options: WorldOptions | None = None) -> None:
+    def __init__(self, seed: int, options: SimulatorOptions | None = None) -> None:
         self.seed = seed
         self.rng = random.Random(seed)
         self.options = options or drawn(self.rng)
@@ -60,12 +59,12 @@ class World:
     # What its parts need.
 
     def at(self, when_ns: int, what: Callable[[], None]) -> None:
-        """Let something happen at a true time."""
+        """Schedule a call at a true time."""
         self._made += 1
         heapq.heappush(self._events, (when_ns, self._made, what))
 
     def after(self, delay_ns: int, what: Callable[[], None]) -> None:
-        """Let something happen in a while."""
+        """Schedule a call after a delay."""
         self.at(self.now_ns + delay_ns, what)
 
     def some(self, most_ns: int) -> int:
@@ -88,7 +87,7 @@ class World:
         return max(leaders, key=lambda m: m.replica.node.term if m.replica else 0, default=None)
 
     def fell(self, machine: Machine, how: str, *, restarts: bool = True, after_ns: int = 0) -> None:
-        """Let a process end, and others see signs of that; start it again in a while."""
+        """End a process, let others notice it, and start it again after a while."""
         machine.crash(how)
         for other in self.machines.values():
             if (machine.me, other.me) not in self.network.cuts and self.rng.random() < 0.7:
@@ -98,7 +97,7 @@ class World:
             self.after(after_ns or self.some(3 * SECOND), lambda: self._restart(machine, life))
 
     def dismiss(self, machine: Machine) -> None:
-        """End a member that was removed, for ever."""
+        """End a removed member forever."""
         machine.crash("was removed and ends")
         machine.is_gone = True
         if machine.me != self.replacing:
@@ -112,17 +111,17 @@ class World:
         machine.start()
 
     def note(self, line: str) -> None:
-        """Remember what happened."""
+        """Record an event for the report of a failure."""
         self.lines.append((self.now_ns, line))
 
     def say(self, message: PeerMessage) -> None:
-        """Remember a message that arrived."""
+        """Record a message for the report of a failure."""
         self.lines.append((self.now_ns, message))
 
     # How it goes.
 
     def run(self, seconds: float) -> None:
-        """Let time pass; a failure names the seed and what came before."""
+        """Let time pass; a failure names the seed and shows the last events."""
         end = self.now_ns + int(seconds * SECOND)
         with bounds(self.options):
             try:
@@ -136,7 +135,7 @@ class World:
         self.now_ns = end
 
     def converge(self) -> None:
-        """With all faults gone the cluster must serve at every member, and all must agree."""
+        """Without faults the cluster must serve at every member, and all must agree."""
         self.note("all faults are gone")
         self.faulty = self.clients.active = False
         self.network.cuts.clear()
@@ -163,7 +162,7 @@ class World:
             machine.do(lambda m=machine, a=ask: self.clients.put(m, a))
 
     def _serves(self, machine: Machine) -> bool:
-        """Return whether it knows of what was written at every member since the faults are gone."""
+        """Return whether it has the writes of every member since the end of the faults."""
         assert machine.replica is not None
         nodes = machine.replica.keyspace.tree.nodes
         return all(b"/probe/%d" % member.me in nodes for member in self.members)

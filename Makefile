@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PACKAGES := coordinator daemonkit locksmith skydns confd vulcan fleet
+JOBS ?= $(shell echo $$((2 * $$(nproc))))
 RUN ?= run
 # The store of `make up`: coordinator, or a real etcd (Debian's etcd-server); CLUSTER=3 starts three
 # coordinators.
@@ -36,9 +37,10 @@ up: setup
 	  $(BIN)/honcho --procfile Procfile start --concurrency $(IDLE)
 
 # ARGS=--all-stores runs every daemon's tests on every kind of store; LONG=1 uses larger counts;
-# FRESH=1 starts every process in a fresh interpreter.
+# FRESH=1 starts every process in a fresh interpreter. Most tests wait for processes most of the
+# time, so JOBS is twice the number of cores.
 test: setup
-	$(BIN)/pytest --numprocesses auto $(ARGS)
+	$(BIN)/pytest --numprocesses $(JOBS) $(ARGS)
 
 # The tests of the pure code, in less than a minute. Run these while you write code.
 quick: setup

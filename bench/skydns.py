@@ -44,10 +44,10 @@ def rows() -> list[Row]:
     """Measure answers per second over UDP, the delay of a change, memory, and malformed packets."""
     with tempfile.TemporaryDirectory() as text:
         directory = Path(text)
-        return [*_beside_peers(directory), *_many_names(directory)]
+        return [*_compared_with_peers(directory), *_many_names(directory)]
 
 
-def _beside_peers(directory: Path) -> list[Row]:
+def _compared_with_peers(directory: Path) -> list[Row]:
     questions = directory / "questions"
     questions.write_text("".join(f"{_name(at)} A\n" for at in range(NAMES)))
     with (
@@ -215,10 +215,10 @@ def _queries_per_second(port: int, questions: Path) -> float:
     command = [require("dnsperf"), "-s", "127.0.0.1", "-p", str(port), "-d", str(questions)]
     # Eight clients on one thread with 200 questions in flight; the answers set the pace.
     command += ["-c", "8", "-T", "1", "-q", "200", "-l", f"{ROUND_S:g}"]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    rate, lost, codes = (pattern.search(said) for pattern in (_RATE, _LOST, _CODES))
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    rate, lost, codes = (pattern.search(output) for pattern in (_RATE, _LOST, _CODES))
     if rate is None or lost is None or codes is None or "100.00%" not in codes[1]:
-        raise RuntimeError(f"dnsperf: not every answer is NOERROR\n{said}")
+        raise RuntimeError(f"dnsperf: not every answer is NOERROR\n{output}")
     if float(lost[1]) > 100 * LOST_SHARE_MAX:
         raise RuntimeError(f"dnsperf: {lost[0]}")
     return float(rate[1])

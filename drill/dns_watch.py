@@ -46,5 +46,5 @@ async def _ask(every_s: float, server: str, name: str, found: list[DnsAnswer]) -
 
 
 if __name__ == "__main__":
-    said = asyncio.run(watch(float(sys.argv[1]), sys.argv[2].split(","), sys.argv[3:]))
-    print(msgspec.json.encode(said).decode())
+    answers = asyncio.run(watch(float(sys.argv[1]), sys.argv[2].split(","), sys.argv[3:]))
+    print(msgspec.json.encode(answers).decode())

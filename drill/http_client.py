@@ -56,7 +56,7 @@ class Client:
     port: int
     resolver: Resolver
     kept: deque[Streams] = field(default_factory=deque)
-    turn: int = 0
+    rotation: int = 0
     sent: int = 0
     latencies_ms: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -99,8 +99,8 @@ class Client:
 
     async def _connect(self) -> Streams:
         found = await self.resolver.addresses(self.name)
-        self.turn += 1
-        first = self.turn % len(found)
+        self.rotation += 1
+        first = self.rotation % len(found)
         for address in found[first:] + found[:first]:
             try:
                 async with asyncio.timeout(CONNECT_S):

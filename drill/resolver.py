@@ -59,19 +59,19 @@ class Resolver:
 
     async def _first_answer(self, name: str) -> Answer:
         asked = [asyncio.create_task(_asked_again(each, name)) for each in self._nameservers]
-        said = []
+        results = []
         try:
             for done in asyncio.as_completed(asked, timeout=TIMEOUT_S):
                 answer = await done
                 if answer.rcode in {RCODE[code] for code in FINAL}:
                     return answer
-                said.append(answer.rcode)
+                results.append(answer.rcode)
         except TimeoutError:
-            said.append("silence")
+            results.append("silence")
         finally:
             for each in asked:
                 each.cancel()
-        raise Unresolved(f"{name}: {', '.join(said)}")
+        raise Unresolved(f"{name}: {', '.join(results)}")
 
 
 async def _asked_again(server: str, name: str) -> Answer:

@@ -23,9 +23,9 @@ def find_unit(ctl: Invocation, path: str) -> tuple[str, str]:
     template = unitfile.template_of(name)
     if template is None:
         raise Refused(f"no file {path} exists, and the store has no unit {name}")
-    beside = place.with_name(template)
-    if beside.is_file():
-        return name, _read(beside)
+    template_file = place.with_name(template)
+    if template_file.is_file():
+        return name, _read(template_file)
     known = ctl.cluster.jobs.get(template)
     if known is None or not known.text:
         raise Refused(

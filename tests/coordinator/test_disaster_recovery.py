@@ -64,7 +64,7 @@ def test_without_keep_index_recover_changes_nothing(disaster: Disaster) -> None:
     facts = json.loads(got.out)
     assert (facts["member"], facts["cluster"]) == (disaster.member, disaster.cluster)
     assert facts["index"] >= disaster.index
-    assert sorted(said.split()[0] for said in facts["given_up"].values()) == ["n2", "n3"]
+    assert sorted(reason.split()[0] for reason in facts["given_up"].values()) == ["n2", "n3"]
     assert f"--keep-index {facts['index']}" in got.err
     wrong = recover(config, "--keep-index", str(facts["index"] + 1))
     assert wrong.code == 1

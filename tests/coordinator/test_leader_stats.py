@@ -23,8 +23,8 @@ def test_the_leader_shows_the_latency_of_its_followers(tmp_path: Path) -> None:
         leader, (follower, other) = cluster.leader(), cluster.followers()
 
         def measured() -> bool:
-            told = page(leader.url)["followers"].values()
-            return len(told) == 2 and all(each["counts"]["success"] >= 3 for each in told)
+            followers = page(leader.url)["followers"].values()
+            return len(followers) == 2 and all(each["counts"]["success"] >= 3 for each in followers)
 
         wait_until(measured, "both answer", 20)
         for each in page(leader.url)["followers"].values():

@@ -104,11 +104,11 @@ def test_a_directory_delete_wakes_only_its_own_watchers(coordinator: Coordinator
     api.put("/p/a", value="1")
     api.put("/px", value="1")
     inside = Stream(coordinator.url, "/v2/keys/p/a?wait=true&stream=true")
-    beside = Stream(coordinator.url, "/v2/keys/px?wait=true&stream=true")
+    sibling = Stream(coordinator.url, "/v2/keys/px?wait=true&stream=true")
     api.ask("DELETE", "/v2/keys/p?recursive=true")
     api.put("/px", value="2")
     assert inside.line()["action"] == "delete"
-    assert beside.line()["action"] == "set"
+    assert sibling.line()["action"] == "set"
 
 
 def test_a_watch_that_is_too_slow_ends_with_an_error(coordinator: Coordinator, api: Api) -> None:
@@ -230,7 +230,7 @@ def test_a_second_process_on_a_data_directory_is_refused(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--listen-client-urls", "http://example.org:1"], "listen on an IP address"),
         (["--listen-client-urls", "127.0.0.1:1"], "http://HOST:PORT"),
@@ -242,11 +242,11 @@ def test_a_second_process_on_a_data_directory_is_refused(tmp_path: Path) -> None
     ],
 )
 def test_wrong_use_names_the_option_and_exits_2(
-    tmp_path: Path, arguments: list[str], said: str
+    tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     done = run(python("coordinator", "--data-dir", str(tmp_path / "d"), *arguments))
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert not (tmp_path / "d").exists()
 
 

@@ -11,6 +11,6 @@ def test_a_grace_that_is_too_short_for_exclusive_units_is_refused(
     with pytest.raises(SystemExit) as end:
         cli.main(["--grace", "19", "--scheduler"])
     assert end.value.code == 2
-    said = " ".join(capsys.readouterr().err.split())
-    assert "19 s is too short" in said
-    assert "--agent-ttl" in said
+    message = " ".join(capsys.readouterr().err.split())
+    assert "19 s is too short" in message
+    assert "--agent-ttl" in message

@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-wish = " ".join(sys.argv[1:])
-if wish == "facts":
+task = " ".join(sys.argv[1:])
+if task == "facts":
     print(
         json.dumps(
             {
@@ -27,13 +27,13 @@ if wish == "facts":
             }
         )
     )
-elif wish.startswith("exit"):
+elif task.startswith("exit"):
     sys.exit(int(sys.argv[2]))
-elif wish == "raise":
+elif task == "raise":
     raise RuntimeError("as asked")
-elif wish.startswith("sys.exit"):
+elif task.startswith("sys.exit"):
     sys.exit("text")
-elif wish == "atexit":
+elif task == "atexit":
     atexit.register(print, "the end")
 else:
     print("sleeping", flush=True)

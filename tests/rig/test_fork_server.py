@@ -32,9 +32,9 @@ def both(*arguments: str, stdin: str = "") -> Sequence[subprocess.CompletedProce
     return fresh, fork_server.run(command, ENVIRONMENT, stdin=stdin, timeout_s=30)
 
 
-@pytest.mark.parametrize("wish", ["facts", "exit 3", "raise", "sys.exit text", "atexit"])
-def test_a_forked_process_has_the_output_and_exit_code_of_a_fresh_one(wish: str) -> None:
-    fresh, forked = both(*wish.split(), stdin="from stdin")
+@pytest.mark.parametrize("task", ["facts", "exit 3", "raise", "sys.exit text", "atexit"])
+def test_a_forked_process_has_the_output_and_exit_code_of_a_fresh_one(task: str) -> None:
+    fresh, forked = both(*task.split(), stdin="from stdin")
     assert forked.returncode == fresh.returncode
     assert forked.stdout == fresh.stdout
     # The traceback of a fork has the frames of the fork server, too.

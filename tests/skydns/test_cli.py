@@ -35,8 +35,8 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_a_wrong_value_is_named_in_the_error(
     capsys: pytest.CaptureFixture[str], arguments: list[str], reason: str
 ) -> None:
-    said = refused(capsys, *arguments)
-    assert reason in " ".join(said.replace("│", " ").split())
+    message = refused(capsys, *arguments)
+    assert reason in " ".join(message.replace("│", " ").split())
 
 
 def test_an_address_in_use_is_named_with_a_remedy(
@@ -47,8 +47,8 @@ def test_an_address_in_use_is_named_with_a_remedy(
         with pytest.raises(SystemExit) as ended:
             options.run(cli.app, "skydns", ["--addr", address])
     assert ended.value.code == 1
-    said = capsys.readouterr().err
-    assert said.startswith(f"skydns: {address}: Address already in use; name another address")
+    message = capsys.readouterr().err
+    assert message.startswith(f"skydns: {address}: Address already in use; name another address")
 
 
 def test_a_long_option_may_have_one_dash(capsys: pytest.CaptureFixture[str]) -> None:

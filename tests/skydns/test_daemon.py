@@ -71,8 +71,8 @@ def test_removing_a_directory_removes_its_names(skydns: Skydns, store: Store) ->
 def test_each_address_answers_over_udp_and_tcp(skydns: Skydns) -> None:
     for server in ("127.0.0.1", "127.0.0.2"):
         for transport in ("+notcp", "+tcp"):
-            said = skydns.dig("+short", transport, "canary.skydns.local", server=server)
-            assert said.split() == ["10.0.0.1"]
+            output = skydns.dig("+short", transport, "canary.skydns.local", server=server)
+            assert output.split() == ["10.0.0.1"]
     assert skydns.dig("+tcp", "+keepopen", "canary.skydns.local", "skydns.local", "SOA").count(
         "status: NOERROR"
     ) in {1, 2}
@@ -126,10 +126,10 @@ EDNS_COMPLIANCE = {
 def test_the_edns_compliance_queries_get_the_replies_of_rfc_8906(skydns: Skydns) -> None:
     for name, (arguments, wanted, unwanted) in EDNS_COMPLIANCE.items():
         kind = [] if "-t" in arguments else ["SOA"]
-        said = skydns.dig(*arguments.split(), "skydns.local", *kind)
-        header = said.partition("\n;; Query time")[0].partition("Got answer:")[2]
-        assert all(text in header for text in wanted), (name, said)
-        assert not any(text in header for text in unwanted), (name, said)
+        output = skydns.dig(*arguments.split(), "skydns.local", *kind)
+        header = output.partition("\n;; Query time")[0].partition("Got answer:")[2]
+        assert all(text in header for text in wanted), (name, output)
+        assert not any(text in header for text in unwanted), (name, output)
 
 
 def test_a_burst_of_garbage_loses_no_answer(skydns: Skydns) -> None:
@@ -255,9 +255,9 @@ def test_hidden_names_outlive_the_store(tmp_path: Path, request: pytest.FixtureR
         assert len(skydns.short("_http._tcp.app.skydns.local", "SRV")) == 4
         etcd.kill()
         assert len(skydns.short("_http._tcp.app.skydns.local", "SRV")) == 4
-        said = skydns.dig("_other._tcp.app.skydns.local", "SRV")
-        assert "SERVFAIL" in said
-        assert "EDE: 14" in said
+        output = skydns.dig("_other._tcp.app.skydns.local", "SRV")
+        assert "SERVFAIL" in output
+        assert "EDE: 14" in output
 
 
 LAUNCHER = """
@@ -283,14 +283,14 @@ def test_sockets_from_systemd_are_used(tmp_path: Path) -> None:
     with Running(command, tmp_path / "skydns.log") as running:
         running.wait_for(lambda: answers(f"http://127.0.0.1:{status}/health"), "skydns healthy")
         for transport in ("+tcp", "+notcp"):
-            said = subprocess.run(
+            output = subprocess.run(
                 [require("dig"), "@127.0.0.1", "-p", str(port), transport, "skydns.local", "SOA"],
                 capture_output=True,
                 text=True,
                 timeout=30,
                 check=True,
             )
-            assert "SERVFAIL" in said.stdout
+            assert "SERVFAIL" in output.stdout
 
 
 def test_answers_are_right_within_seconds_after_the_store_returns(tmp_path: Path) -> None:
@@ -301,9 +301,9 @@ def test_answers_are_right_within_seconds_after_the_store_returns(tmp_path: Path
         skydns.ready()
     with skydns:
         wait_until(lambda: skydns.state()["store_down"], "store down", deadline_s=40)
-        said = skydns.dig("canary.skydns.local")
-        assert "EDE: 3 " in said
-        assert "10.0.0.1" in said
+        output = skydns.dig("canary.skydns.local")
+        assert "EDE: 3 " in output
+        assert "10.0.0.1" in output
         with Coordinator(tmp_path, port=port) as coordinator:
             began = time.monotonic()
             connect(coordinator.url).put(f"{D}/canary", '{"host": "10.0.0.2"}')

@@ -71,7 +71,7 @@ def test_a_forwarded_reply_is_cached_and_its_ttl_counts_down(skydns: Skydns) -> 
     assert str(first.rr[0].rdata) == "192.0.2.80"
     assert (first.header.ra, first.header.aa, first.rr[0].ttl) == (1, 0, 120)
     later = wait_until(
-        lambda: (said := skydns.ask(packet("WWW.example.org"))).rr[0].ttl < 120 and said, "age"
+        lambda: (reply := skydns.ask(packet("WWW.example.org"))).rr[0].ttl < 120 and reply, "age"
     )
     assert later.q.qname.label[0] == b"WWW"
     metrics = wait_until(
@@ -88,9 +88,9 @@ def test_a_reply_too_long_for_udp_comes_over_tcp(skydns: Skydns) -> None:
 
 
 def test_an_alias_to_another_domain_is_followed(skydns: Skydns) -> None:
-    said = ["www.example.org.", "192.0.2.80"]
-    assert skydns.short("out.skydns.local") == said
-    assert skydns.short("+tcp", "out.skydns.local") == said
+    reply = ["www.example.org.", "192.0.2.80"]
+    assert skydns.short("out.skydns.local") == reply
+    assert skydns.short("+tcp", "out.skydns.local") == reply
     assert skydns.short("+norec", "out.skydns.local") == ["www.example.org."]
     assert skydns.short("out.skydns.local", "AAAA")[-1] == "2001:db8::80"
 
@@ -114,15 +114,15 @@ def test_only_allowed_networks_are_answered_and_forwarded(
     options = ["--nameservers", f"127.0.0.1:{unbound.port}", "--allow-recursion", "10.0.0.0/8"]
     with Skydns(tmp_path, coordinator.url, *options) as skydns:
         skydns.ready()
-        said = skydns.dig("www.example.org")
-        assert "REFUSED" in said
-        assert " ra" not in said
+        reply = skydns.dig("www.example.org")
+        assert "REFUSED" in reply
+        assert " ra" not in reply
         assert skydns.short("a.skydns.local") == ["10.0.0.1"]
     with Skydns(tmp_path, coordinator.url, "--allow-query", "10.0.0.0/8") as skydns:
         skydns.ready()
-        said = skydns.dig("a.skydns.local")
-        assert "REFUSED" in said
-        assert "EDE: 18" in said
+        reply = skydns.dig("a.skydns.local")
+        assert "REFUSED" in reply
+        assert "EDE: 18" in reply
 
 
 def test_a_key_adds_and_removes_a_stub_zone(
@@ -154,8 +154,8 @@ def test_a_loop_of_two_servers_ends_at_once(tmp_path: Path, coordinator: Coordin
         one.ready()
         other.ready()
         began = time.monotonic()
-        said = one.ask(packet("www.example.org", edns=opt()))
-        assert said.header.rcode == 2
+        reply = one.ask(packet("www.example.org", edns=opt()))
+        assert reply.header.rcode == 2
         assert time.monotonic() - began < 3, "the query went round until it timed out"
         asked = [
             wait_until(

@@ -100,14 +100,14 @@ def test_a_sticky_cookie_keeps_a_client_with_its_server_until_the_server_is_remo
         assert kept(other.partition(";")[0])[1] is None
 
 
-class Told(BaseHTTPRequestHandler):
+class WebhookReceiver(BaseHTTPRequestHandler):
     """Records the calls of webhooks."""
 
-    told: list[tuple[str, str, bytes]]
+    webhooks: list[tuple[str, str, bytes]]
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"] or 0))
-        self.told.append((self.path, self.headers["X-Kind"] or "", body))
+        self.webhooks.append((self.path, self.headers["X-Kind"] or "", body))
         self.send_response(204)
         self.end_headers()
 
@@ -133,10 +133,10 @@ def threaded(
 
 
 @contextlib.contextmanager
-def told() -> Iterator[tuple[str, list[tuple[str, str, bytes]]]]:
+def webhooks() -> Iterator[tuple[str, list[tuple[str, str, bytes]]]]:
     """Run a server for webhooks."""
     kept: list[tuple[str, str, bytes]] = []
-    with threaded(type("Telling", (Told,), {"told": kept})) as port:
+    with threaded(type("Telling", (WebhookReceiver,), {"webhooks": kept})) as port:
         yield f"http://127.0.0.1:{port}", kept
 
 
@@ -150,7 +150,7 @@ def test_a_breaker_trips_calls_its_webhook_responds_and_recovers(shared: Site, h
         action = {"URL": url + path, "Method": "POST", "Headers": {"X-Kind": ["breaker"]}}
         return {"Type": "webhook", "Action": {**action, "Form": {"a": ["b c"]}}}
 
-    with Origin(script) as origin, told() as (url, kept):
+    with Origin(script) as origin, webhooks() as (url, kept):
         shared.route(origin, host)
         middleware(
             shared,
@@ -177,7 +177,7 @@ def test_a_breaker_trips_calls_its_webhook_responds_and_recovers(shared: Site, h
         assert shared.vulcand.get(host=host).status == 200
 
 
-class Secret(Told):
+class Secret(WebhookReceiver):
     """Responds with a secret text."""
 
     def do_GET(self) -> None:

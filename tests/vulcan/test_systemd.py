@@ -88,8 +88,8 @@ def test_a_reload_and_a_restart_refuse_no_connection(rig: Rig):
             host.run("systemctl", verb, "vulcand.service")
             wait_until(lambda pid=before: replaced(host, pid), f"{verb}: another process", WAIT_S)
     finally:
-        told, _ = asking.communicate(timeout=WAIT_S)
-    seen = json.loads(told)
+        output, _ = asking.communicate(timeout=WAIT_S)
+    seen = json.loads(output)
     journal = host.journal("vulcand.service")
     assert list(seen["answers"]) == ["200"], journal
     assert seen["answers"]["200"] > 20

@@ -13,12 +13,12 @@ from coordinator.core.raft.raft_node import RaftNode
 _ADDRESS = ("sender", "receiver", "term")
 
 
-def message(said: RaftMessage) -> str:
+def message(sent: RaftMessage) -> str:
     """Describe a message."""
-    words = [f"{said.sender:x}→{said.receiver:x}", type(said).__name__, f"term={said.term}"]
-    for name in said.__struct_fields__:
+    words = [f"{sent.sender:x}→{sent.receiver:x}", type(sent).__name__, f"term={sent.term}"]
+    for name in sent.__struct_fields__:
         if name not in _ADDRESS:
-            words += _field(name, getattr(said, name))
+            words += _field(name, getattr(sent, name))
     return " ".join(words)
 
 

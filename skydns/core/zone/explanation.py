@@ -24,16 +24,16 @@ def explain(question: Question, snapshot: Snapshot, *, cached: bool, forwarded_t
     lines.append(f"cache: the answer is {'cached' if cached else 'not cached'}")
     if forwarded_to:
         lines.append(f"forward: to {forwarded_to}")
-    said = answer(question, snapshot, notes=lines)
-    if said.rotations > 1:
-        lines.append(f"order: the first of {said.rotations} rotations")
-    if said.external_target:
-        lines.append(f"alias: leads outside, to {names.text(said.external_target)}")
-    error = said.extended_error
+    result = answer(question, snapshot, notes=lines)
+    if result.rotations > 1:
+        lines.append(f"order: the first of {result.rotations} rotations")
+    if result.external_target:
+        lines.append(f"alias: leads outside, to {names.text(result.external_target)}")
+    error = result.extended_error
     why = f" ({error.name.lower().replace('_', ' ')})" if error else ""
-    lines.append(f"rcode: {said.rcode.name}{why}")
+    lines.append(f"rcode: {result.rcode.name}{why}")
     for section in ("answer", "authority", "additional"):
-        rrsets: tuple[RRset, ...] = getattr(said, section)
+        rrsets: tuple[RRset, ...] = getattr(result, section)
         lines += [f"{section}: {line}" for rrset in rrsets for line in describe(rrset)]
     text = "\n".join(lines).encode()[:TEXT_BYTES_MAX]
     return Response(Rcode.NOERROR, answer=(RRset(question.name, RRType.TXT, 0, (Txt(text),)),))

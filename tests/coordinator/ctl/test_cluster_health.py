@@ -29,9 +29,9 @@ def test_one_healthy_member_makes_a_degraded_cluster() -> None:
         ours = run_here(url, "cluster-health")
         theirs = run(etcdctl(), url, "cluster-health")
     assert ours.code == theirs.code == 5
-    told = [line for line in ours.out.splitlines() if not line.startswith("failed to check")]
+    lines = [line for line in ours.out.splitlines() if not line.startswith("failed to check")]
     wanted = [line for line in theirs.out.splitlines() if not line.startswith("failed to check")]
-    assert told == wanted
+    assert lines == wanted
     assert len(ours.out.splitlines()) == len(theirs.out.splitlines())
     wanted_line = f"failed to check the health of member a on {DEAD}: Connection refused"
     assert wanted_line in ours.out.splitlines()

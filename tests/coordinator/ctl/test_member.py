@@ -56,13 +56,13 @@ def test_a_member_is_added_started_promoted_and_removed(three: Cluster) -> None:
 def test_wrong_use_is_reported_as_etcdctl_does(three: Cluster) -> None:
     url = three.members[0].url
     assert "Provide a name and a single member peerURL" in run_here(url, "member", "add", "x").err
-    for words, told in (
+    for words, message in (
         (["add", "x", "notaurl"], "URL scheme must be http or https: notaurl"),
         (["remove", "abc"], "Couldn't find a member in the cluster with an ID of abc."),
         (["update", "abc", "http://a:1"], "No such member: abc"),
     ):
         got = run_here(url, "member", *words)
-        assert (got.code, told in got.err) == (1, True), got
+        assert (got.code, message in got.err) == (1, True), got
 
 
 def test_move_leader_transfers_leadership(three: Cluster) -> None:
@@ -70,8 +70,8 @@ def test_move_leader_transfers_leadership(three: Cluster) -> None:
     target = str(ask("GET", f"{follower.url}/v2/stats/self").body["id"])
     moved = run_here(three.members[0].url, "move-leader", target)
     assert (moved.code, moved.out) == (0, f"{follower.name} ({target}) is the leader\n")
-    nobody = run_here(three.members[0].url, "move-leader", "abc")
-    assert (nobody.code, "member abc is not another voter" in nobody.err) == (1, True)
+    refused = run_here(three.members[0].url, "move-leader", "abc")
+    assert (refused.code, "member abc is not another voter" in refused.err) == (1, True)
 
 
 def test_debians_etcdctl_changes_our_members(three: Cluster) -> None:

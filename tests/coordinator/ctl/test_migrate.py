@@ -130,9 +130,9 @@ def test_other_keys_of_the_target_are_reported_and_removed(begin: Begin) -> None
     connect(target).put("/app/a", "old")
     connect(target).put("/app/extra/x", "old")
     connect(target).put("/elsewhere", "stays")
-    told = ctl("--from", source, "--to", target, "--prefix", "/app").stdout
-    assert "overwrite=1" in told
-    assert "remove=1" in told
+    output = ctl("--from", source, "--to", target, "--prefix", "/app").stdout
+    assert "overwrite=1" in output
+    assert "remove=1" in output
     assert ctl("--from", source, "--to", target, "--prefix", "/app", "--run").returncode == 0
     assert values(connect(target)) == {"/app/a": "1", "/elsewhere": "stays"}
 

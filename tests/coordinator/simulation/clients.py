@@ -232,7 +232,9 @@ class Clients:
             ask.client.learn(operation.sees if operation.leaves is None else operation.leaves)
 
     def _still_there(self, index: int, shown: tuple[str, bytes, bytes, bytes]) -> None:
-        assert self.sim.invariants.events.get(index) == shown, f"told {shown} at {index}: gone"
+        assert self.sim.invariants.events.get(index) == shown, (
+            f"{shown} was sent to a client for index {index}, and is gone"
+        )
 
 
 class WatchingClient:

@@ -3,8 +3,8 @@
 1. One leader per term, and it has all entries that were committed before. (Raft 5.2, 5.4)
 2. Two logs with the same entry are the same up to it; a committed entry never changes. (5.3)
 3. Members that have applied the same entry are in the same state.
-4. An index of the store is the same event everywhere, a write has one index, and what a client
-   was told is there.
+4. An index of the store is the same event at every member, a write has one index, and every event
+   that a client received is there.
 5. No key ends before its time by the fastest clock that is allowed.
 """
 

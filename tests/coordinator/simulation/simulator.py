@@ -130,7 +130,7 @@ class Simulator:
                     what()
             except Exception as failure:
                 raise AssertionError(
-                    self._told(f"{type(failure).__name__}: {failure}")
+                    self._report(f"{type(failure).__name__}: {failure}")
                 ) from failure
         self.now_ns = end
 
@@ -150,11 +150,11 @@ class Simulator:
                     break
                 self._probe()
         else:
-            raise AssertionError(self._told("no convergence"))
+            raise AssertionError(self._report("no convergence"))
         try:
             self.clients.judge()
         except AssertionError as failure:
-            raise AssertionError(self._told(str(failure))) from failure
+            raise AssertionError(self._report(str(failure))) from failure
 
     def _probe(self) -> None:
         for machine in self.members:
@@ -187,7 +187,7 @@ class Simulator:
         if machine.replica is None and not machine.is_gone and machine.lives == life:
             machine.start()
 
-    def _told(self, failure: str) -> str:
+    def _report(self, failure: str) -> str:
         lines = [
             f"{when / 1e9:9.4f} {line if isinstance(line, str) else describe.message(line)}"
             for when, line in self.lines

@@ -32,10 +32,10 @@ def vote_not_saved(patch: Patch) -> None:
     ready = RaftNode.ready
 
     def forgetful(self: RaftNode) -> Ready:
-        said = ready(self)
-        if said.state is not None:
-            said.state = HardState(said.state.term, 0, said.state.commit)
-        return said
+        result = ready(self)
+        if result.state is not None:
+            result.state = HardState(result.state.term, 0, result.state.commit)
+        return result
 
     patch.setattr(RaftNode, "ready", forgetful)
 
@@ -114,7 +114,7 @@ def time_anchored_once_a_term(patch: Patch) -> None:
     patch.setattr(Proposer, "_anchor", rarely)
 
 
-def time_told_before_it_is_known(patch: Patch) -> None:
+def a_leader_proposes_before_it_knows_the_time(patch: Patch) -> None:
     patch.setattr(Proposer, "knows_time", property(lambda _: True))
 
 
@@ -144,9 +144,9 @@ def acknowledged_before_it_is_saved(patch: Patch) -> None:
     ready = RaftNode.ready
 
     def hasty(self: RaftNode) -> Ready:
-        said = ready(self)
-        said.before_save, said.after_save = [*said.before_save, *said.after_save], []
-        return said
+        result = ready(self)
+        result.before_save, result.after_save = [*result.before_save, *result.after_save], []
+        return result
 
     patch.setattr(RaftNode, "ready", hasty)
 
@@ -201,7 +201,7 @@ PLANTED = [
     (nothing_is_applied_twice_by_chance, as_drawn, "was written at"),
     (ends_by_the_wall_clock, as_drawn, EARLY),
     (time_anchored_once_a_term, DRIFT, EARLY),
-    (time_told_before_it_is_known, REPLAY, EARLY),
+    (a_leader_proposes_before_it_knows_the_time, REPLAY, EARLY),
     (reads_without_lease_or_round, as_drawn, STALE),
     (change_before_the_terms_no_op, RIVALS, LOST),
     (acknowledged_before_it_is_saved, as_drawn, LOST),

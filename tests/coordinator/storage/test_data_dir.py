@@ -198,25 +198,25 @@ while True:
 
 
 def test_a_killed_process_finds_everything_that_it_reported_as_safe(tmp_path: Path) -> None:
-    said = 0
+    acknowledged = 0
     for lines in (3, 60, 150):
         writer = subprocess.Popen(
             [sys.executable, "-c", WRITER, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE
         )
         assert writer.stdout is not None
         for _ in range(lines):
-            said = int(writer.stdout.readline())
+            acknowledged = int(writer.stdout.readline())
         writer.send_signal(signal.SIGKILL)
         rest = writer.stdout.read().split()
-        said = int(rest[-1]) if rest else said
+        acknowledged = int(rest[-1]) if rest else acknowledged
         writer.wait()
         writer.stdout.close()
         data_dir = DataDir(tmp_path)
         recovered = data_dir.open(ME)
         data_dir.close()
         last = recovered.entries[-1].index if recovered.entries else recovered.hard_state.commit
-        assert last >= said
-        assert recovered.hard_state.commit in (said, last)
+        assert last >= acknowledged
+        assert recovered.hard_state.commit in (acknowledged, last)
 
 
 @pytest.fixture

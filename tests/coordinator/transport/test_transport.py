@@ -15,7 +15,7 @@ OTHER = 2
 DEADLINE_S = 30.0
 
 
-class Told:
+class RecordedEvents:
     """What the transport tells."""
 
     def __init__(self) -> None:
@@ -44,10 +44,10 @@ def test_a_member_that_dials_in_is_dialed_at_once(monkeypatch: pytest.MonkeyPatc
     port = free_port()
 
     async def story() -> None:
-        told, dialed = Told(), asyncio.Event()
-        transport = Transport(PeerAddress(7, 1), told, None)
+        events, dialed = RecordedEvents(), asyncio.Event()
+        transport = Transport(PeerAddress(7, 1), events, None)
         transport.follow({OTHER: (f"http://127.0.0.1:{port}",)})
-        await asyncio.wait_for(told.refused.wait(), DEADLINE_S)
+        await asyncio.wait_for(events.refused.wait(), DEADLINE_S)
 
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             with suppress(ConnectionError):

@@ -261,7 +261,7 @@ def test_run_signs_a_unit(ctl: Caller, tmp_path: Path) -> None:
 
 
 def test_errors_say_what_is_wrong_and_what_to_do(ctl: Caller) -> None:
-    for arguments, said, code in (
+    for arguments, message, code in (
         (("run", ctl.fleet.file("bad.service", "[Service]\nExecStart=/a\rb\n")), "line 2", 2),
         (("run", "/none/there.service"), "no file", 1),
         (("status", "nobody"), "`fleetctl list-unit-files` lists all jobs", 1),
@@ -271,4 +271,4 @@ def test_errors_say_what_is_wrong_and_what_to_do(ctl: Caller) -> None:
         (("start", ctl.fleet.file("t@.service", SLEEPER)), "is a template", 1),
     ):
         ctl(*arguments, code=code)
-        assert said in ctl.progress, arguments
+        assert message in ctl.progress, arguments

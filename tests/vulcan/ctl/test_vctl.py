@@ -20,7 +20,7 @@ SEAL_KEY = "5c" * 32
 
 
 @dataclass
-class Said:
+class Outcome:
     """The exit code and the output of a command."""
 
     code: int
@@ -33,7 +33,7 @@ class Said:
         return [line.split() for line in lines]
 
 
-Vctl = Callable[..., Said]
+Vctl = Callable[..., Outcome]
 
 
 @pytest.fixture(scope="module")
@@ -46,20 +46,20 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture
 def vctl(live: Site, capsys: pytest.CaptureFixture[str]) -> Vctl:
-    def run(*arguments: str) -> Said:
+    def run(*arguments: str) -> Outcome:
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main([*arguments, "-vulcan", f"http://127.0.0.1:{live.vulcand.api_port}"])
         captured = capsys.readouterr()
-        return Said(int(str(ended.value.code)), captured.out, captured.err)
+        return Outcome(int(str(ended.value.code)), captured.out, captured.err)
 
     return run
 
 
-def done(said: Said) -> str:
-    assert said.code == 0, said.err
-    assert said.err == ""
-    return said.out
+def done(outcome: Outcome) -> str:
+    assert outcome.code == 0, outcome.err
+    assert outcome.err == ""
+    return outcome.out
 
 
 def shown(vctl: Vctl, *arguments: str) -> dict:
@@ -157,9 +157,9 @@ def test_a_middleware_is_written_listed_and_removed_by_its_command(vctl: Vctl, k
 
 def test_a_rewrite_of_bodies_is_refused_with_the_reason(vctl: Vctl):
     flags = ["-regexp", "a", "-replacement", "b", "-rewriteBody"]
-    said = vctl("rewrite", "upsert", "-f", "f", "-id", "r", *flags)
-    assert said.code == 1
-    assert "RewriteBody" in said.err
+    outcome = vctl("rewrite", "upsert", "-f", "f", "-id", "r", *flags)
+    assert outcome.code == 1
+    assert "RewriteBody" in outcome.err
 
 
 def test_a_host_with_its_key_pair_serves_tls_on_a_listener_made_by_flags(
@@ -197,9 +197,9 @@ def handshake(port: int, trusted: Path) -> bool:
 
 def test_the_proxy_protocol_is_refused_with_the_reason(vctl: Vctl):
     flags = ["-addr", "127.0.0.1:0", "-proxy-header", "PROXY_V1"]
-    said = vctl("listener", "upsert", "-id", "p", *flags)
-    assert said.code == 1
-    assert 'ProxyProtocol is "PROXY_V1": it is not supported' in said.err
+    outcome = vctl("listener", "upsert", "-id", "p", *flags)
+    assert outcome.code == 1
+    assert 'ProxyProtocol is "PROXY_V1": it is not supported' in outcome.err
 
 
 def test_key_pairs_are_sealed_without_a_running_vulcand(vctl: Vctl, tmp_path: Path):
@@ -216,8 +216,8 @@ def test_key_pairs_are_sealed_without_a_running_vulcand(vctl: Vctl, tmp_path: Pa
 
 def test_the_log_level_is_changed_in_every_process(live: Site, vctl: Vctl):
     assert done(vctl("log", "get_severity")) == "OK: severity: info\n"
-    said = done(vctl("log", "set_severity", "-s", "error"))
-    assert said == "OK: Severity has been updated to error\n"
+    outcome = done(vctl("log", "set_severity", "-s", "error"))
+    assert outcome == "OK: Severity has been updated to error\n"
     assert done(vctl("log", "get_severity", "--json")) == '{\n  "severity": "error"\n}\n'
     assert vctl("log", "set_severity", "-s", "loud").code == 1
     assert live.vulcand.api("/v2/log/severity") == {"severity": "error"}
@@ -279,10 +279,10 @@ def test_status_shows_keys_that_are_not_in_force(live: Site, vctl: Vctl):
 def test_explain_names_the_server_and_why(live: Site, vctl: Vctl, host: str):
     with Origin(respond_text("x")) as origin:
         live.route(origin, host)
-        said = json.loads(done(vctl("explain", "GET", f"http://{host}/a", "-H", "X: y")))
-        assert (said["Frontend"], said["Server"]) == (host, "s")
-        assert said["Why"] == "the only available server"
-        assert said["Index"] > 0
+        outcome = json.loads(done(vctl("explain", "GET", f"http://{host}/a", "-H", "X: y")))
+        assert (outcome["Frontend"], outcome["Server"]) == (host, "s")
+        assert outcome["Why"] == "the only available server"
+        assert outcome["Index"] > 0
         live.server("t", "http://127.0.0.1:1", host)
         live.settle()
         assert json.loads(vctl("explain", "GET", f"http://{host}/a").out)["Why"].startswith(
@@ -303,9 +303,9 @@ def test_explain_names_the_server_and_why(live: Site, vctl: Vctl, host: str):
     ],
 )
 def test_a_failed_command_exits_with_its_code_and_the_reason_on_stderr(vctl: Vctl, arguments, code):
-    said = vctl(*arguments)
-    assert (said.code, said.out) == (code, "")
-    assert said.err
+    outcome = vctl(*arguments)
+    assert (outcome.code, outcome.out) == (code, "")
+    assert outcome.err
 
 
 def test_without_a_running_vulcand_a_command_exits_with_4(capsys: pytest.CaptureFixture[str]):

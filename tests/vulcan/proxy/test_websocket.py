@@ -304,12 +304,12 @@ def test_a_half_closed_client_still_receives_everything(shared: Site, host: str)
 
 
 def test_a_half_closed_server_still_receives_everything(shared: Site, host: str):
-    told: list[bytes] = []
+    received: list[bytes] = []
 
     async def ends_first(call: Call) -> None:
         await call.send(SWITCHES + b"bye")
         call.writer.write_eof()
-        told.append(await call.reader.read())
+        received.append(await call.reader.read())
         call.writer.close()
 
     with Origin(ends_first) as origin:
@@ -319,7 +319,7 @@ def test_a_half_closed_server_still_receives_everything(shared: Site, host: str)
             assert client.file.read() == b"bye"
             client.send(b"late")
             client.sock.shutdown(socket.SHUT_WR)
-            wait_until(lambda: told == [b"late"], "the server heard it", 30)
+            wait_until(lambda: received == [b"late"], "the server heard it", 30)
 
 
 def test_a_refused_upgrade_is_an_ordinary_response(shared: Site, host: str):

@@ -153,9 +153,9 @@ def test_a_server_that_times_out_gets_its_own_error(content: bytes) -> None:
 def test_a_request_that_reached_no_server_was_not_seen() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        nobody = Endpoint(f"http://127.0.0.1:{unused.getsockname()[1]}")
+        endpoint = Endpoint(f"http://127.0.0.1:{unused.getsockname()[1]}")
         with pytest.raises(EndpointFailed, match="Connection refused") as raised:
-            HttpClient(Tls()).open(nobody, GET, 5.0)
+            HttpClient(Tls()).open(endpoint, GET, 5.0)
     assert not raised.value.seen
 
 

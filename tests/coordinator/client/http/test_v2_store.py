@@ -51,7 +51,7 @@ def runs() -> Iterator[ExitStack]:
         yield stack
 
 
-def nobody() -> str:
+def unused_url() -> str:
     """A URL with no server."""
     return f"http://127.0.0.1:{free_port()}"
 
@@ -81,7 +81,7 @@ def test_a_password_is_never_shown() -> None:
         with pytest.raises(BadRequest) as refused:
             connect(endpoints)
         assert "geheim" not in str(refused.value)
-    with connect(nobody().replace("//", "//user:geheim@")) as store:
+    with connect(unused_url().replace("//", "//user:geheim@")) as store:
         with pytest.raises(Unavailable) as failed:
             store.get("/a")
         assert "geheim" not in str(failed.value)
@@ -95,7 +95,7 @@ def test_nothing_is_asked_before_the_first_call() -> None:
 
 
 def test_the_error_names_each_endpoint_and_its_reason() -> None:
-    refusing, odd = nobody(), "http://nowhere.invalid:2379"
+    refusing, odd = unused_url(), "http://nowhere.invalid:2379"
     with (
         ScriptedServer({"/version": (404, b"not here", {})}) as other,
         HttpStore([refusing, odd, other.url]) as store,
@@ -175,9 +175,9 @@ def test_a_listing_without_an_index_is_an_error() -> None:
 def test_a_conditional_write_is_repeated_if_no_server_saw_it(
     v2_served: StoreUnderTest,
 ) -> None:
-    with HttpStore([nobody(), v2_served.url]) as store:
+    with HttpStore([unused_url(), v2_served.url]) as store:
         entry = store.put(v2_served.key("a"), "1", when=Absent())
-    with HttpStore([nobody(), v2_served.url]) as store:
+    with HttpStore([unused_url(), v2_served.url]) as store:
         store.delete(v2_served.key("a"), when=AtIndex(entry.modified))
 
 
@@ -282,7 +282,7 @@ def test_proxy_variables_and_netrc_are_ignored(
     v2_served: StoreUnderTest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, nobody())
+        monkeypatch.setenv(name, unused_url())
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login x password y\n")
     monkeypatch.setenv("HOME", str(tmp_path))
     with HttpStore(v2_served.url) as store:

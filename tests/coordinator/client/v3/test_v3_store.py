@@ -60,7 +60,7 @@ def put_foreign(url: str, key: str | bytes, value: str | bytes, lease: int = 0) 
     ask(url, "/v3/kv/put", {"key": b64(key), "value": b64(value), "lease": lease})
 
 
-def nobody() -> str:
+def unused_url() -> str:
     return f"http://127.0.0.1:{free_port()}"
 
 
@@ -74,13 +74,13 @@ def test_the_kind_of_a_server_is_detected(
 
 
 def test_an_etcd_without_the_v2_api_is_used_by_the_v3_api(etcd3: Etcd3) -> None:
-    with connect([nobody(), etcd3.url]) as store:
+    with connect([unused_url(), etcd3.url]) as store:
         assert store.kind() is ServerKind.ETCD3
         assert store.put("/a", "1") == store.get("/a")
 
 
 def test_endpoints_of_different_kinds_are_refused(etcd3: Etcd3, coordinator_url: str) -> None:
-    away = nobody()
+    away = unused_url()
     with (
         connect([coordinator_url, etcd3.url, away]) as store,
         pytest.raises(BadRequest) as refused,
@@ -93,7 +93,7 @@ def test_endpoints_of_different_kinds_are_refused(etcd3: Etcd3, coordinator_url:
 
 
 def test_the_error_of_unreachable_endpoints_names_each_one() -> None:
-    urls = [nobody(), nobody()]
+    urls = [unused_url(), unused_url()]
     with connect(urls) as store, pytest.raises(Unavailable) as failed:
         store.get("/a")
     assert all(f"{url} fails: Connection refused" in str(failed.value) for url in urls)

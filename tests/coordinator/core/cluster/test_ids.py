@@ -30,9 +30,9 @@ def test_a_member_with_several_urls_is_named_several_times() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [("a", "'a' is not"), ("a=", "'a='"), ("=http://x", "NAME=URL"), ("a=x,b=x", "given twice")],
 )
-def test_a_malformed_initial_cluster_is_named(text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_a_malformed_initial_cluster_is_named(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         parse_initial_cluster(text)

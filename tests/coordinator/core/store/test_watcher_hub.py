@@ -110,9 +110,7 @@ def test_each_watcher_below_a_removed_directory_gets_one_event(live: bool, how: 
     command = Delete(b"/p", recursive=True) if how == "delete" else Sync(START_NS)
     if not live:
         space.apply(command)
-    readers = [
-        watch(space, key, after=4, recursive=deep) for key in keys for deep in (True, False)
-    ]
+    readers = [watch(space, key, after=4, recursive=deep) for key in keys for deep in (True, False)]
     readers.append(watch(space, "/", after=4, recursive=True))
     silent = [
         watch(space, key, after=4, recursive=deep) for key in others for deep in (True, False)

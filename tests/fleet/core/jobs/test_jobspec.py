@@ -57,7 +57,7 @@ def test_all_options_of_a_job_are_parsed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[Service]\nExecStart=/bin/a\x00b\n", "line 2: the character U+0000"),
         ("[Service]\nExecStart=/bin/a\rUser=root\n", "line 2: the character U+000D"),
@@ -77,8 +77,8 @@ def test_all_options_of_a_job_are_parsed() -> None:
         ("", "line 1: the unit is empty"),
     ],
 )
-def test_ambiguous_text_is_refused_with_its_line(text: str, said: str) -> None:
-    assert said in refused(text)
+def test_ambiguous_text_is_refused_with_its_line(text: str, message: str) -> None:
+    assert message in refused(text)
 
 
 @pytest.mark.parametrize(

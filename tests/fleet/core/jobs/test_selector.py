@@ -33,7 +33,7 @@ def test_a_selector_matches_labels(text: str, chosen: list[dict[str, str]]) -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("a=b=c", "column 4"),
         ("!a=b", "column 3"),
@@ -44,6 +44,6 @@ def test_a_selector_matches_labels(text: str, chosen: list[dict[str, str]]) -> N
         ("a>x", "column 3"),
     ],
 )
-def test_an_invalid_selector_is_refused_with_its_column(text: str, said: str) -> None:
-    with pytest.raises(SelectorError, match=said):
+def test_an_invalid_selector_is_refused_with_its_column(text: str, message: str) -> None:
+    with pytest.raises(SelectorError, match=message):
         selector.parse(text)

@@ -29,7 +29,7 @@ class Allowed(Contract):
 
     def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:  # noqa: ARG002, FBT001
         """List the imports that the rule does not allow."""
-        wrong = sorted(self._wrong(graph))
+        wrong = sorted(self._violations(graph))
         return ContractCheck(kept=not wrong, metadata={"wrong": wrong})
 
     def render_broken_contract(self, check: ContractCheck) -> None:
@@ -38,7 +38,7 @@ class Allowed(Contract):
             output.print_error(f"{importer} may not import {imported}", bold=False)
         output.new_line()
 
-    def _wrong(self, graph: ImportGraph) -> Iterator[tuple[str, str]]:
+    def _violations(self, graph: ImportGraph) -> Iterator[tuple[str, str]]:
         patterns: tuple[Any, Any, Any] = (self.importers, self.judged, self.allowed)
         importers, judged, allowed = map(_matcher, patterns)
         for importer in graph.modules:

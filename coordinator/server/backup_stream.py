@@ -70,14 +70,14 @@ class BackupStream:
     def _read(self) -> None:
         if not self._reading and self._pipe >= 0 and self._exchange.writable:
             self._reading = True
-            self._loop.add_reader(self._pipe, self._carry)
+            self._loop.add_reader(self._pipe, self._relay)
 
     def _pause(self) -> None:
         if self._reading:
             self._reading = False
             self._loop.remove_reader(self._pipe)
 
-    def _carry(self) -> None:
+    def _relay(self) -> None:
         piece = os.read(self._pipe, PIECE_BYTES)
         if not piece:
             self._close()

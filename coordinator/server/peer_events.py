@@ -34,7 +34,7 @@ class PeerEvents:
 
     def peer_connected(self, member: int) -> None:
         """Dial a member that has come back."""
-        self._loop.transport.hurry(member)
+        self._loop.transport.reconnect_now(member)
 
     def removed(self) -> None:
         """Stop: another member reports that this one was removed."""

@@ -150,7 +150,7 @@ class Coordinator:
         telemetry, replica = self._telemetry, self._replica
         self._status = StatusPage(
             self._settings.status_addr,
-            health=lambda: Probe(ok=telemetry.healthy, detail=telemetry.trouble()),
+            health=lambda: Probe(ok=telemetry.healthy, detail=telemetry.health_detail()),
             ready=lambda: Probe(ok=telemetry.healthy, detail={"index": replica.keyspace.index}),
             state=telemetry.debug_state,
             samples=lambda: samples(telemetry),

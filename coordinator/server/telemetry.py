@@ -54,7 +54,7 @@ class Telemetry:
             latencies=loop.transport.latencies,
         )
 
-    def trouble(self) -> dict[str, object]:
+    def health_detail(self) -> dict[str, object]:
         """Return what keeps the member from deciding, for /health."""
         availability = self.replica.availability
         if availability.diverged:

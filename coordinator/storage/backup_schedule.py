@@ -74,12 +74,12 @@ class BackupSchedule:
         name = BackupName(int(time.time()), replica.keyspace.index)
         ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
-        def tell(code: int) -> None:
+        def child_ended(code: int) -> None:
             if not ended.done():
                 ended.set_result(code)
 
         try:
-            child = ForkedChild(self._work(name), tell)
+            child = ForkedChild(self._work(name), child_ended)
         except OSError as error:
             return f"cannot begin: {error.strerror}"
         try:

@@ -21,7 +21,7 @@ from coordinator.core.storage.wal_format import SegmentName, SnapshotMarker, Wal
 from coordinator.core.storage.wal_replay import PUT_BACK, WalReplay
 from coordinator.storage import wal_writer
 from coordinator.storage.file_system import FileSystem, OsFileSystem
-from coordinator.storage.repairs import Repair, mend, set_aside
+from coordinator.storage.repairs import Repair, repair_log_end, set_aside
 from coordinator.storage.wal_writer import SegmentPreamble, WalPosition, WalWriter
 
 UNFINISHED = "unfinished"
@@ -193,7 +193,7 @@ class DataDir:
         segment_bytes = self._limits.segment_bytes
         repairs = (
             *set_aside(self._files, self._snap, choice),
-            *mend(self._files, self._wal, replay, raw, segment_bytes),
+            *repair_log_end(self._files, self._wal, replay, raw, segment_bytes),
         )
         self._resume(replay)
         return _recovered(replay, choice, repairs)

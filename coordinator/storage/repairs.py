@@ -33,7 +33,7 @@ def set_aside(files: FileSystem, directory: Path, choice: SnapshotChoice) -> Ite
         yield Repair(path, refused.offset, f"skipped: {refused.finding}")
 
 
-def mend(
+def repair_log_end(
     files: FileSystem, directory: Path, replay: WalReplay, raw: bytes, segment_bytes: int
 ) -> Iterator[Repair]:
     """Copy a torn write away and overwrite it with zeros; give the last segment its full size.

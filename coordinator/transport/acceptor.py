@@ -63,7 +63,7 @@ class Acceptor(asyncio.Protocol):
 
     def _answer(self, transport: asyncio.Transport, head: bytes, rest: bytes) -> None:
         policy = self._policy
-        status, sender = handshake.judge(head, policy.address, policy.is_removed)
+        status, sender = handshake.check_request(head, policy.address, policy.is_removed)
         transport.write(handshake.response(status, policy.address.cluster))
         if status != handshake.ACCEPTED:
             transport.close()

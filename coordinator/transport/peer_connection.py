@@ -107,7 +107,7 @@ class PeerConnection(asyncio.Protocol):
         if frame:
             transport.write(frame)
 
-    def hurry(self) -> None:
+    def reconnect_now(self) -> None:
         """Dial now instead of later."""
         if self._pausing and self._dialing is not None:
             self._dialing.cancel()

@@ -56,10 +56,10 @@ class Transport:
             if (connection := self._connections.get(receiver)) is not None:
                 connection.send(batch)
 
-    def hurry(self, member: int) -> None:
+    def reconnect_now(self, member: int) -> None:
         """Dial a member that has just dialed this one, if the next attempt would be later."""
         if (connection := self._connections.get(member)) is not None:
-            connection.hurry()
+            connection.reconnect_now()
 
     def connected(self) -> list[int]:
         """Return the members that a connection is open to."""

@@ -147,7 +147,7 @@ async def _live(daemon: Daemon, drain_s: float | None) -> int:
     clean = await _start(daemon, life)
     if not life.stopping:
         sd_notify.notify(READY="1")
-        life.spawn(_beat(), "watchdog")
+        life.spawn(_feed_watchdog(), "watchdog")
         life.spawn(_reload(daemon, life, hangup), "reload")
         await life.ended()
     sd_notify.notify(STOPPING="1")
@@ -155,12 +155,12 @@ async def _live(daemon: Daemon, drain_s: float | None) -> int:
     clean &= await life.cancel_tasks()
     code = 0 if life.failure is None else 1
     if not clean:
-        _leave(code)
-    _keep_code(loop, code)
+        _exit_now(code)
+    _keep_exit_code(loop, code)
     return code
 
 
-def _keep_code(loop: asyncio.AbstractEventLoop, code: int) -> None:
+def _keep_exit_code(loop: asyncio.AbstractEventLoop, code: int) -> None:
     """Let a late signal end the process at once, without a change of its exit code."""
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     for number in ENDING:
@@ -213,13 +213,13 @@ async def _cancelled(tasks: Iterable[asyncio.Task[Any]]) -> bool:
     return not stuck
 
 
-def _leave(code: int) -> NoReturn:
+def _exit_now(code: int) -> NoReturn:
     """Exit now: a normal exit would wait for threads and tasks that do not end."""
     logging.shutdown()
     os._exit(code)
 
 
-async def _beat() -> None:
+async def _feed_watchdog() -> None:
     """Tell systemd's watchdog that the event loop runs."""
     interval_s = sd_notify.watchdog_interval_s()
     while interval_s is not None:

@@ -88,15 +88,15 @@ class SlotWait:
                 await self._join_queue()
             case Action.LEAVE_QUEUE:
                 await asyncio.to_thread(self._group.leave_queue, self._view.host.machine_id)
-                await self._rest(MIRROR_S)
+                await self._wait_for_event(MIRROR_S)
             case Action.WAIT_TURN:
-                if not await self._rest(decision.wait_s):
+                if not await self._wait_for_event(decision.wait_s):
                     await self.poll()
             case Action.IDLE:
-                await self._rest(POLL_S)
+                await self._wait_for_event(POLL_S)
         return None
 
-    async def _rest(self, wait_s: float) -> bool:
+    async def _wait_for_event(self, wait_s: float) -> bool:
         """Wait for an event, or for a bounded time; return whether there was an event."""
         limits_s = [wait_s, random.uniform(0.5, 1.0) * POLL_S]
         if pause_left_s := self._blockers.pause_left_s:
@@ -113,14 +113,14 @@ class SlotWait:
         ticket = Ticket(host.hostname, host.boot_id, now, priority)
         if await asyncio.to_thread(self._group.join_queue, host.machine_id, ticket):
             self._recorder.record_own("waiting", join_reasons(self._view.reasons))
-        await self._rest(MIRROR_S)
+        await self._wait_for_event(MIRROR_S)
 
     async def _acquire(self) -> Granted | None:
         view, host = self._view, self._view.host
         if self._blockers.is_store_member and not await asyncio.to_thread(
             self._group.acquire_store_member, host
         ):
-            await self._rest(MIRROR_S)
+            await self._wait_for_event(MIRROR_S)
             return None
         now, limit = datetime.now(UTC), view.config.reboot.deadline
         claim = Claim(DAEMON, records.format_time(now + limit), view.reasons)
@@ -128,7 +128,7 @@ class SlotWait:
         outcome = await asyncio.to_thread(self._client.acquire_own, host, now, claim)
         if not isinstance(outcome, Updated):
             await asyncio.to_thread(self._group.release_store_member, host.machine_id)
-            await self._rest(MIRROR_S)
+            await self._wait_for_event(MIRROR_S)
             return None
         view.counts.granted += 1
         self._recorder.record_own(

@@ -180,28 +180,28 @@ class Reboot:
 def advance(now: Reboot, event: Event) -> Reboot:
     """Return the reboot after an event. An event that its state cannot meet is our mistake."""
     if (objection := _objection(event)) is not None:
-        return _to(now, State.ABORTING, abort=objection, aborts=now.aborts + 1)
+        return _in_state(now, State.ABORTING, abort=objection, aborts=now.aborts + 1)
     match now.state, event:
         case State.WAITING, Granted(grant):
-            return _to(now, State.DRAINING if grant is None else State.HELD, grant=grant)
+            return _in_state(now, State.DRAINING if grant is None else State.HELD, grant=grant)
         case State.HELD, Succeeded():
-            return _to(now, State.DRAINING)
+            return _in_state(now, State.DRAINING)
         case State.DRAINING, HooksEnded():
-            return _to(now, State.RECHECKING)
+            return _in_state(now, State.RECHECKING)
         case State.RECHECKING, BlockersChecked():
-            return _to(now, State.ANNOUNCING)
+            return _in_state(now, State.ANNOUNCING)
         case State.ANNOUNCING, Announced(failed_units):
-            return _to(now, State.FENCING, failed_units=failed_units)
+            return _in_state(now, State.FENCING, failed_units=failed_units)
         case State.FENCING, FenceUnknown():
-            return _to(now, State.FENCING)
+            return _in_state(now, State.FENCING)
         case State.FENCING, FenceChecked():
-            return _to(now, State.ORDERING)
+            return _in_state(now, State.ORDERING)
         case State.ORDERING, Succeeded():
-            return _to(now, State.ORDERED)
+            return _in_state(now, State.ORDERED)
         case State.ABORTING, Succeeded():
-            return _to(now, State.RELEASING)
+            return _in_state(now, State.RELEASING)
         case State.RELEASING, Succeeded():
-            return _to(now, State.WAITING, grant=None, failed_units=(), abort=None)
+            return _in_state(now, State.WAITING, grant=None, failed_units=(), abort=None)
     raise AssertionError(f"{event} in {now.state}")
 
 
@@ -227,6 +227,6 @@ def _objection(event: Event) -> Objection | None:
             return None
 
 
-def _to(now: Reboot, state: State, **changes: object) -> Reboot:
+def _in_state(now: Reboot, state: State, **changes: object) -> Reboot:
     assert state in MAY_BECOME[now.state], f"{now.state} to {state}"
     return replace(now, state=state, **changes)  # type: ignore[arg-type]

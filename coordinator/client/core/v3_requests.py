@@ -116,7 +116,7 @@ def refusal(key: str, response: TxnResponse, when: PutCondition | None) -> error
         return errors.CompareFailed(
             f"{key} has index {found.mod_revision} and value {shown!r}, but the condition is {when}"
         )
-    return not_found(key, response) if not at.kvs or under.kvs or above.kvs else _raced(key)
+    return not_found(key, response) if not at.kvs or under.kvs or above.kvs else _race_error(key)
 
 
 def not_found(key: str, response: TxnResponse) -> errors.StoreError:
@@ -129,7 +129,7 @@ def not_found(key: str, response: TxnResponse) -> errors.StoreError:
     return errors.KeyNotFound(f"{key} does not exist")
 
 
-def _raced(key: str) -> errors.StoreError:
+def _race_error(key: str) -> errors.StoreError:
     return errors.Unavailable(f"{key}: the server refused a write that meets its conditions")
 
 

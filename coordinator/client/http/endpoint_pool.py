@@ -74,7 +74,7 @@ class EndpointPool:
             try:
                 return call(endpoint, self._kind(endpoint))
             except EndpointFailed as failure:
-                self.distrust(endpoint)
+                self.mark_failed(endpoint)
                 reasons.append(f"{endpoint} {failure}")
                 if request.once and failure.seen:
                     raise Unavailable(
@@ -94,7 +94,7 @@ class EndpointPool:
         """Send the request as it is, and return any response: see `HttpClient.open`."""
         return self._client.open(endpoint, request, silence_s)
 
-    def distrust(self, endpoint: Endpoint) -> None:
+    def mark_failed(self, endpoint: Endpoint) -> None:
         """Ask the others first from now on, and probe this endpoint again before its next use."""
         self._kinds.pop(endpoint, None)
         if self._endpoints[self._first] == endpoint:

@@ -61,7 +61,7 @@ class V2ChangeStream:
                     case _:
                         assert_never(kind)
             except EndpointFailed as failure:
-                self._endpoints.distrust(endpoint)
+                self._endpoints.mark_failed(endpoint)
                 raise Unavailable(f"watch {self._prefix}: {endpoint} {failure}") from failure
             endpoint, kind, response = self._open()
 

@@ -54,7 +54,7 @@ class V3ChangeStream:
                 if not self._is_whole:
                     raise self._ended(endpoint, silence) from silence
             except EndpointFailed as failure:
-                self._gateway.endpoints.distrust(endpoint)
+                self._gateway.endpoints.mark_failed(endpoint)
                 raise self._ended(endpoint, failure) from failure
 
     def interrupt(self) -> None:

@@ -37,7 +37,7 @@ def is_request(head: bytes) -> bool:
     return REQUEST_START.startswith(head[: len(REQUEST_START)])
 
 
-def judge(
+def check_request(
     head: bytes, receiver: PeerAddress, is_removed: Callable[[int], bool]
 ) -> tuple[bytes, int]:
     """Return the status that answers a request's head, and the sender's id if it is accepted."""

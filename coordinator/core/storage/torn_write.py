@@ -63,10 +63,10 @@ def classify(raw: bytes, offset: int, crc: int, head_bytes: int) -> LogEnd:
     until = written_until(raw, offset)
     if until == offset:
         return CleanEnd()
-    if witness := _witness(raw, offset, until):
+    if later_record := _later_record(raw, offset, until):
         return Corruption(
             f"expected a record that continues checksum {crc:08x}; the intact record at byte "
-            f"{witness} was written after this place had been synced"
+            f"{later_record} was written after this place had been synced"
         )
     if one_bit_off(raw, offset, crc):
         return Corruption("one flipped bit in the last synced write")
@@ -84,7 +84,7 @@ def written_until(raw: bytes, start: int) -> int:
     return chunk_start + len(raw[chunk_start:end].rstrip(b"\0"))
 
 
-def _witness(raw: bytes, offset: int, until: int) -> int:
+def _later_record(raw: bytes, offset: int, until: int) -> int:
     """Return the place of a later record that knows `offset` to be synced, or 0."""
     candidate = offset
     while (found := _WRITTEN.search(raw, candidate, until)) is not None:

@@ -66,7 +66,7 @@ def load(data: bytes, bounds: HistoryBounds = DEFAULT_BOUNDS) -> KeySpace:
     space = KeySpace(bounds)
     space.digest = dumped.digest
     space.notes = dumped.notes
-    events, nodes = _revive(dumped)
+    events, nodes = _rebuild(dumped)
     space.history = EventHistory(bounds, before=dumped.first - 1)
     for event in events:
         space.history.append(event)
@@ -108,7 +108,7 @@ def _row(event: KeyEvent | None) -> EventRow | None:
     )
 
 
-def _revive(dumped: KeyspaceDump) -> tuple[list[KeyEvent | None], list[Node]]:
+def _rebuild(dumped: KeyspaceDump) -> tuple[list[KeyEvent | None], list[Node]]:
     """Make the events and nodes; those that show the same write are one object again."""
     latest: dict[bytes, Node] = {}
 

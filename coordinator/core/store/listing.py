@@ -23,7 +23,7 @@ def listing(tree: Tree, node: Node, scope: ListingScope) -> bytes:
     if not scope.recursive:
         children = [child.json(scope.now_ns) for child in shown(tree, node, scope)]
         return _object(node, children, scope.now_ns)
-    return _deep(tree, node, scope)
+    return _recursive(tree, node, scope)
 
 
 def shown(tree: Tree, node: Node, scope: ListingScope) -> list[Node]:
@@ -36,7 +36,7 @@ def shown(tree: Tree, node: Node, scope: ListingScope) -> list[Node]:
     return [nodes[key] for key in keys if key[name_at] != UNDERSCORE]
 
 
-def _deep(tree: Tree, top: Node, scope: ListingScope) -> bytes:
+def _recursive(tree: Tree, top: Node, scope: ListingScope) -> bytes:
     # An explicit stack: a key can have more segments than Python allows nested calls.
     way: list[tuple[Node, Iterator[Node], list[bytes]]] = []
     node, todo, done = top, iter(shown(tree, top, scope)), list[bytes]()

@@ -160,7 +160,7 @@ class WatcherHub:
         """Hand an event, already in the history, to the watchers it is for."""
         if not self._by_key:
             return
-        for key in self._concerned(event):
+        for key in self._watched_keys(event):
             # A copy, because a woken watcher may remove itself.
             for watcher in tuple(self._by_key.get(key, ())):
                 if watcher.watch_filter.matches(event):
@@ -193,7 +193,7 @@ class WatcherHub:
         self._by_key.setdefault(watcher.watch_filter.key, {})[watcher] = None
         self._count += 1
 
-    def _concerned(self, event: KeyEvent) -> Iterator[bytes]:
+    def _watched_keys(self, event: KeyEvent) -> Iterator[bytes]:
         by_key = self._by_key
         path = event.key
         while len(path) > 1:

@@ -110,11 +110,11 @@ def _stats_self(status: MemberStatus) -> Page:
             "name": status.name,
             "id": f"{status.identity.member:x}",
             "state": status.state,
-            "startTime": _moment(status.started_s),
+            "startTime": _timestamp(status.started_s),
             "leaderInfo": {
                 "leader": f"{status.leader:x}",
                 "uptime": go_duration(leading_s),
-                "startTime": _moment(status.leading_since_s),
+                "startTime": _timestamp(status.leading_since_s),
             },
             "recvAppendRequestCnt": status.latencies.appends_received,
             "sendAppendRequestCnt": status.latencies.appends_sent,
@@ -146,7 +146,7 @@ _PAGES: dict[str, Callable[[MemberStatus], Page]] = {
 }
 
 
-def _moment(unix_s: float) -> str:
+def _timestamp(unix_s: float) -> str:
     return rfc3339(int(unix_s * 1e9)).decode()
 
 

@@ -26,7 +26,7 @@ PROGRESS_S_MIN, PROGRESS_S_MAX = 1.0, 3600.0
 DECIMAL = re.compile(rb"[0-9]{1,10}(\.[0-9]{1,10})?")
 # Most writes have no other parameters.
 COMMON = frozenset((b"value", b"ttl"))
-TRUTHS = {
+BOOLEANS = {
     **dict.fromkeys((b"1", b"t", b"T", b"TRUE", b"true", b"True"), True),
     **dict.fromkeys((b"0", b"f", b"F", b"FALSE", b"false", b"False"), False),
 }
@@ -80,7 +80,7 @@ def read(form: Mapping[bytes, bytes], method: bytes, now_ns: int) -> RequestOpti
         directory=directory,
         prev_value=form.get(b"prevValue"),
         prev_index=prev_index,
-        prev_exist=_truth(form, b"prevExist"),
+        prev_exist=_optional_flag(form, b"prevExist"),
         refresh=_refresh(form, has_ttl=ttl_ns != NO_TTL),
         recursive=recursive,
         sorted=in_order,
@@ -108,20 +108,20 @@ def _flag(form: Mapping[bytes, bytes], name: bytes) -> bool:
     raw = form.get(name)
     if raw is None:
         return False
-    truth = TRUTHS.get(raw)
-    if truth is None:
+    value = BOOLEANS.get(raw)
+    if value is None:
         raise ApiError(INVALID_FIELD, f'invalid value for "{name.decode()}"')
-    return truth
+    return value
 
 
-def _truth(form: Mapping[bytes, bytes], name: bytes) -> bool | None:
+def _optional_flag(form: Mapping[bytes, bytes], name: bytes) -> bool | None:
     raw = form.get(name)
     if raw is None:
         return None
-    truth = TRUTHS.get(raw)
-    if truth is None:
+    value = BOOLEANS.get(raw)
+    if value is None:
         raise ApiError(INVALID_FIELD, f"invalid value for {name.decode()}")
-    return truth
+    return value
 
 
 def _ttl_ns(form: Mapping[bytes, bytes], now_ns: int) -> int:
@@ -145,7 +145,7 @@ def _uint64(raw: bytes) -> int | None:
 
 
 def _refresh(form: Mapping[bytes, bytes], *, has_ttl: bool) -> bool:
-    if not _truth(form, b"refresh"):
+    if not _optional_flag(form, b"refresh"):
         return False
     if form.get(b"value"):
         raise ApiError(VALUE_ON_REFRESH, "A value was provided on a refresh")

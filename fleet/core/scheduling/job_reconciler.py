@@ -44,7 +44,7 @@ class JobReconciler:
         names = self._global_hosts() if is_global else range(self.desired.count)
         self.wanted = len(names)
         now_s = self.cluster.now_s
-        yield from rollout_progress.judge(now_s, self.desired, self.instances, self.wanted)
+        yield from rollout_progress.actions(now_s, self.desired, self.instances, self.wanted)
         for name in names:
             own = slots.get(name, [])
             if not self._is_at_rest(own):

@@ -13,7 +13,7 @@ from fleet.core.scheduling.actions import Action, Advance, Begin, Fail, Revert, 
 from fleet.core.scheduling.cluster_state import DesiredJob, Instance
 
 
-def judge(
+def actions(
     now_s: float, desired: DesiredJob, instances: Iterable[Instance], wanted: int
 ) -> Iterator[Action]:
     """Yield the actions on a job's rollout. It is stable once `wanted` instances are available."""

@@ -57,7 +57,7 @@ def test_a_member_that_dials_in_is_dialed_at_once(monkeypatch: pytest.MonkeyPatc
 
         async with await asyncio.start_server(accept, "127.0.0.1", port):
             await asyncio.sleep(0)
-            transport.hurry(OTHER)
+            transport.reconnect_now(OTHER)
             await asyncio.wait_for(dialed.wait(), DEADLINE_S)
             transport.close()
 

@@ -221,10 +221,10 @@ def _token(text: str, at: int) -> tuple[_Token, int]:
     if number := _NUMBER.match(text, at):
         parsed = float(number[1]) if number[1] else int(number[2])
         return _Token(_Kind.LITERAL, number[0], at + 1, parsed), number.end()
-    raise ExpressionError(_complaint(text, at))
+    raise ExpressionError(_error_text(text, at))
 
 
-def _complaint(text: str, at: int) -> str:
+def _error_text(text: str, at: int) -> str:
     place = f"at character {at + 1}"
     if text[at] in '"`':
         return f"the string that begins {place} has no end"

@@ -92,10 +92,10 @@ class _RegexpParser:
     def parse(self) -> Tree:
         tree = self._choice(0)
         if self._at < len(self._text):
-            raise self._wrong("a ) without its (")
+            raise self._error("a ) without its (")
         return tree
 
-    def _wrong(self, what: str) -> ExpressionError:
+    def _error(self, what: str) -> ExpressionError:
         return ExpressionError(f"{what} at character {self._at + 1} of {self._text!r}")
 
     def _peek(self, text: str) -> bool:
@@ -109,7 +109,7 @@ class _RegexpParser:
 
     def _choice(self, depth: int) -> Tree:
         if depth > NESTING_MAX:
-            raise self._wrong(f"more than {NESTING_MAX} nested groups")
+            raise self._error(f"more than {NESTING_MAX} nested groups")
         outer = self._fold, self._dot
         parts = [self._series(depth)]
         while self._skip("|"):
@@ -129,7 +129,7 @@ class _RegexpParser:
             return atom
         self._skip("?")  # a search finds the same whether lazy or not
         if self._times() is not None:
-            raise self._wrong("a repetition of a repetition")
+            raise self._error("a repetition of a repetition")
         return Repeat(atom, *times)
 
     def _times(self) -> tuple[int, int | None] | None:
@@ -142,7 +142,7 @@ class _RegexpParser:
         least = int(match[1])
         most = int(match[3]) if match[3] else None if match[2] else least
         if max(least, most or 0) > REPEAT_MAX or (most is not None and most < least):
-            raise self._wrong(f"a bad repetition {match[0]}")
+            raise self._error(f"a bad repetition {match[0]}")
         self._at = match.end()
         return least, most
 
@@ -157,7 +157,7 @@ class _RegexpParser:
         if self._skip("\\"):
             return self._escaped()
         if self._text[self._at] in "*+?":
-            raise self._wrong("nothing to repeat")
+            raise self._error("nothing to repeat")
         self._at += 1
         return self._literal(self._text[self._at - 1])
 
@@ -165,7 +165,7 @@ class _RegexpParser:
         if self._skip("?"):
             match = re.compile(r"P?<\w+>|([ims]*)(?:-[imsU]+)?([:)])").match(self._text, self._at)
             if match is None:
-                raise self._wrong("an unsupported group (use (?:...) or (?i))")
+                raise self._error("an unsupported group (use (?:...) or (?i))")
             self._at = match.end()
             if match[1] and "i" in match[1]:
                 self._fold = True
@@ -175,12 +175,12 @@ class _RegexpParser:
                 return Series(())
         inner = self._choice(depth + 1)
         if not self._skip(")"):
-            raise self._wrong("a ( without its )")
+            raise self._error("a ( without its )")
         return inner
 
     def _escaped(self) -> Tree:
         if self._at >= len(self._text):
-            raise self._wrong("a backslash at the end")
+            raise self._error("a backslash at the end")
         if self._skip("A"):
             return Leaf(BEGIN)
         if self._skip("z"):
@@ -205,7 +205,7 @@ class _RegexpParser:
             self._at += 1
             return chr(_ESCAPES[letter])
         if letter.isalnum():
-            raise self._wrong(f"\\{letter} is not supported")
+            raise self._error(f"\\{letter} is not supported")
         self._at += 1
         return letter
 
@@ -222,7 +222,7 @@ class _RegexpParser:
         mask, first = 0, True
         while first or not self._skip("]"):
             if self._at >= len(self._text):
-                raise self._wrong("a [ without its ]")
+                raise self._error("a [ without its ]")
             mask |= self._bracketed()
             first = False
         mask = self._folded(mask)
@@ -231,7 +231,7 @@ class _RegexpParser:
     def _bracketed(self) -> int:
         if match := re.compile(r"\[:(\^?)(\w+):\]").match(self._text, self._at):
             if match[2] not in _POSIX:
-                raise self._wrong(f"unknown class {match[0]}")
+                raise self._error(f"unknown class {match[0]}")
             self._at = match.end()
             return _ALL & ~_POSIX[match[2]] if match[1] else _POSIX[match[2]]
         if self._peek("\\") and self._text[self._at + 1 : self._at + 2].lower() in _CLASSES:
@@ -245,17 +245,17 @@ class _RegexpParser:
             self._at += 1
             high = self._single()
         if high < low:
-            raise self._wrong("a range in the wrong order")
+            raise self._error("a range in the wrong order")
         return sum(1 << byte for byte in range(low, high + 1))
 
     def _single(self) -> int:
         if self._skip("\\"):
             if self._at >= len(self._text):
-                raise self._wrong("a [ without its ]")
+                raise self._error("a [ without its ]")
             char = self._escape()
         else:
             char = self._text[self._at]
             self._at += 1
         if ord(char) > 127:
-            raise self._wrong("only ASCII is supported in brackets")
+            raise self._error("only ASCII is supported in brackets")
         return ord(char)

@@ -11,7 +11,7 @@ OTHER = PeerAddress(cluster=0xC, member=0xB)
 
 def judged(request: bytes, *, removed: bool = False) -> tuple[bytes, int]:
     head = request.removesuffix(handshake.HEAD_END)
-    return handshake.judge(head, ME, lambda member: removed and member == OTHER.member)
+    return handshake.check_request(head, ME, lambda member: removed and member == OTHER.member)
 
 
 def test_a_member_of_the_cluster_is_accepted() -> None:

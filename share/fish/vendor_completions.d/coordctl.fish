@@ -127,7 +127,7 @@ complete -c coordctl -n '__coordctl_at coordctl dump snapshot' -F
 complete -c coordctl -n '__coordctl_at coordctl dump state' -s h -l help -d 'Show this message and exit.'
 complete -c coordctl -n '__coordctl_at coordctl backup' -a save -d 'Write all keys of the running cluster to FILE'
 complete -c coordctl -n '__coordctl_at coordctl backup' -a verify -d 'Check the integrity of FILE, and print what it contains'
-complete -c coordctl -n '__coordctl_at coordctl backup' -a restore -d 'Create the data directory of a member of a new cluster with the keys of FILE'
+complete -c coordctl -n '__coordctl_at coordctl backup' -a restore -d 'Create a member of a new cluster from FILE'
 complete -c coordctl -n '__coordctl_at coordctl backup' -s h -l help -d 'Show this message and exit.'
 complete -c coordctl -n '__coordctl_at coordctl backup save' -l without-quorum -d 'Save the state of one member, even if outdated.'
 complete -c coordctl -n '__coordctl_at coordctl backup save' -s h -l help -d 'Show this message and exit.'

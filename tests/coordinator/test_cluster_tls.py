@@ -95,7 +95,7 @@ def test_members_and_clients_show_each_other_certificates(tmp_path: Path) -> Non
         renewed = ssl.create_default_context(cafile=files["ca"])
         renewed.load_cert_chain(files["cert"], files["key"])
         wait_until(lambda: serial(members[0], renewed) not in {None, before}, "the new certificate")
-        # A link that is made anew uses the new ones on both sides.
+        # A new connection uses the new certificates on both sides.
         cluster.kill(members[1])
         cluster.begin(members[1])
         context = renewed

@@ -1,4 +1,4 @@
-"""A majority is lost for ever, under load, and the survivor becomes a new cluster."""
+"""A majority is lost forever, under load, and the survivor becomes a new cluster."""
 
 import http.client
 import json

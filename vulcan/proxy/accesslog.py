@@ -72,7 +72,7 @@ class AccessLog:
             self._loop.call_later(FLUSH_S, self._flush)
 
     def reopen(self) -> None:
-        """Open the file anew, after the old one was moved away."""
+        """Open a new file, after the old one was moved away."""
         old, self._file = self._file, self._opened()
         if old != 1:
             self._loop.call_later(FLUSH_S * 2, os.close, old)

@@ -70,7 +70,7 @@ class HostCluster(Cluster):
         self.start(one)
 
     def replace(self, old: ClusterMember) -> ClusterMember:
-        """Add a new member, then remove an old one for ever; its process ends by itself."""
+        """Add a new member, then remove an old one forever; its process ends by itself."""
         new = self.add(f"m{self.joined + 1}")
         own = f"/v2/members/{self._identity(new)}"
         self._until(lambda: ask("POST", f"{new.url}{own}/promote"), f"{new.name} votes")

@@ -50,7 +50,7 @@ class ServerGroup(Generic[S]):
         self._valid_until_s = 0.0
 
     def changed(self) -> None:
-        """Compute the rotation anew: a health check or a key has changed."""
+        """Compute the rotation again: a health check or a key has changed."""
         self._valid_until_s = 0.0
 
     def sticky_server(self, cookies: bytes, now_s: float) -> S | None:

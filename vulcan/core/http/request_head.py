@@ -1,6 +1,6 @@
 """A request head as a server gets it: what the proxy removes, passes on, and adds.
 
-A head is written anew from its parsed fields, never passed on as bytes.
+A head is written again from its parsed fields, never passed on as bytes.
 """
 
 import re

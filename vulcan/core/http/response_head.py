@@ -1,6 +1,6 @@
 """A server's response head as the client gets it.
 
-A head is written anew from its parsed fields, never passed on as bytes.
+A head is written again from its parsed fields, never passed on as bytes.
 """
 
 from dataclasses import dataclass, replace

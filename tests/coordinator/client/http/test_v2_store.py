@@ -268,13 +268,13 @@ def test_an_endpoint_that_hangs_costs_one_timeout(
 
 
 def test_a_store_recovers_when_its_server_does(tmp_path: Path, runs: ExitStack) -> None:
-    life = StoreProcess("coordinator")
-    store = runs.enter_context(HttpStore(life.url))
-    with life.begin(tmp_path):
+    server_process = StoreProcess("coordinator")
+    store = runs.enter_context(HttpStore(server_process.url))
+    with server_process.begin(tmp_path):
         entry = store.put("/a", "1")
     with pytest.raises(Unavailable):
         store.get("/a")
-    runs.enter_context(life.begin(tmp_path))
+    runs.enter_context(server_process.begin(tmp_path))
     assert store.get("/a") == entry
 
 
@@ -297,16 +297,16 @@ def test_a_value_too_large_for_the_server_is_a_bad_request(v2_served: StoreUnder
 
 
 def test_credentials_of_the_url_are_used(tmp_path: Path, runs: ExitStack) -> None:
-    life = StoreProcess("etcd")
-    runs.enter_context(life.begin(tmp_path))
+    server_process = StoreProcess("etcd")
+    runs.enter_context(server_process.begin(tmp_path))
     root = "root:pa:ss@wörd"
-    send_auth(life.url, "users/root", {"user": "root", "password": "pa:ss@wörd"})
-    send_auth(life.url, "enable")
+    send_auth(server_process.url, "users/root", {"user": "root", "password": "pa:ss@wörd"})
+    send_auth(server_process.url, "enable")
     guest = {"role": "guest", "revoke": {"kv": {"read": ["/*"], "write": ["/*"]}}}
-    send_auth(life.url, "roles/guest", guest, root)
-    with HttpStore(life.url.replace("//", "//root:pa%3Ass%40w%C3%B6rd@")) as store:
+    send_auth(server_process.url, "roles/guest", guest, root)
+    with HttpStore(server_process.url.replace("//", "//root:pa%3Ass%40w%C3%B6rd@")) as store:
         assert store.put("/a", "1").value == "1"
-    for wrong in (life.url, life.url.replace("//", "//root:wrong@")):
+    for wrong in (server_process.url, server_process.url.replace("//", "//root:wrong@")):
         with HttpStore(wrong) as store:
             with pytest.raises(Unauthorized):
                 store.get("/a")

@@ -12,14 +12,14 @@ A file is blocks of commands, `----`, and what comes of them; a block ends at an
     transfer M X             ask a leader to hand over
     read M X                 ask member M for a read index under context X
     deliver N                let the next N messages arrive; `stabilize`: all, and theirs
-    drop N                   lose the next N messages on their way
-    partition A,B | C        let nothing pass between groups; `heal` ends it
-    log M TERM,TERM,...      begin member M anew with entries of these terms
+    drop N                   lose the next N messages in flight
+    partition A,B | C        block messages between groups; `heal` ends it
+    log M TERM,TERM,...      start member M with a log of these terms
     compact M                let a leader forget what it has applied, and offer it as a snapshot
     restart M                start a member again from its disk
-    show [M]                 how members stand
+    show [M]                 show the state of members
 
-`pytest --rewrite` records the lines anew.
+`pytest --rewrite` records the lines again.
 """
 
 import random

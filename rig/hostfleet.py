@@ -109,6 +109,11 @@ class HostFleet:
                 found[host.name] = names
         return found
 
+    def with_processes(self, pattern: str) -> dict[str, list[str]]:
+        """Return the units with processes that match a pattern, by host; at little cost."""
+        found = {host.name: host.units_with_processes(pattern) for host in self.rig}
+        return {name: units for name, units in found.items() if units}
+
     def values(self, prefix: str) -> Mapping[str, dict[str, object]]:
         """Return the values below a prefix of the store."""
         return {each.key: json.loads(each.value) for each in self.store.list(prefix).entries}

@@ -22,6 +22,19 @@ def enter_script(name: str) -> str:
     )
 
 
+def units_with_processes(name: str, pattern: str) -> list[str]:
+    """Return the units of the host in the group `name` that have processes."""
+    found = (hierarchies()[0] / name / "payload").glob(f"*.slice/{pattern}")
+    return [group.name for group in found if _has_processes(group)]
+
+
+def _has_processes(group: Path) -> bool:
+    try:
+        return bool((group / "cgroup.procs").read_text())
+    except OSError:  # it has just been removed
+        return False
+
+
 def remove(prefix: str) -> bool:
     """Remove the groups of a rig; return whether all are gone."""
     left = [group for place in hierarchies() for group in place.glob(f"{prefix}-*")]

@@ -32,6 +32,7 @@ class Host:
         self.binds: list[str] = []  # arguments of nspawn
         self._nspawn: subprocess.Popen[bytes] | None = None
         self.log = spaces.logs / f"{name}.console"
+        self._group = f"{spaces.name}-{name}"
         self._stays_off = spaces.logs / f"{name}.stays-off"
 
     def power_on(self) -> None:
@@ -41,7 +42,7 @@ class Host:
         options += ["--resolv-conf=off", "--timezone=off", "--console=pipe", "--quiet"]
         options += [f"--machine={self.name}", f"--directory={self._spaces.state / self.name}"]
         options += ["--network-bridge=br0", *self.binds]
-        enter = groups.enter_script(f"{self._spaces.name}-{self.name}")
+        enter = groups.enter_script(self._group)
         self._stays_off.unlink(missing_ok=True)
         reboots = f"[ $code = {REBOOTED} ] && [ ! -e {self._stays_off} ]"
         script = f"set -u\ncode={REBOOTED}\nwhile {reboots}; do\n{enter}\n"
@@ -86,6 +87,10 @@ class Host:
     def shell(self, script: str, *, check: bool = True) -> str:
         """Run a shell script on the host and return what it printed, without the last newline."""
         return self.run("bash", "-c", script, check=check).stdout.rstrip("\n")
+
+    def units_with_processes(self, pattern: str) -> list[str]:
+        """Return the services that have processes. No command runs on the host for it."""
+        return groups.units_with_processes(self._group, pattern)
 
     def path(self, path: str) -> Path:
         """Return the path on this machine of a file of the running host."""
@@ -170,8 +175,7 @@ class Host:
         return self._spaces.is_held()
 
     def _wait_group_empty(self) -> None:
-        name = f"{self._spaces.name}-{self.name}"
-        wait_until(lambda: groups.remove(name), f"{self.name}'s control groups are empty")
+        wait_until(lambda: groups.remove(self._group), f"{self.name}'s control groups are empty")
 
 
 def _finished(command: list[str]) -> subprocess.CompletedProcess[str]:

@@ -35,8 +35,8 @@ class Witness:
         self._thread = threading.Thread(target=self._watch)
 
     def _watch(self) -> None:
-        while not self._end.is_set():
-            self.most = max(self.most, len(self._hosts.active(ONLY)))
+        while not self._end.wait(0.005):
+            self.most = max(self.most, len(self._hosts.with_processes(ONLY)))
             self.looks += 1
 
     def __enter__(self) -> Self:
@@ -68,8 +68,8 @@ def _cut_off(hosts: HostFleet, here: Host, *, kills_agent: bool) -> None:
         if kills_agent:
             here.shell("systemctl kill -s KILL fleetd; systemctl mask --runtime --now fleetd")
         here.unplug()
-        wait_until(lambda: here.name not in hosts.active(ONLY), "its timer stops it", 40)
-        there = wait_until(lambda: hosts.active(ONLY), "it runs elsewhere", 60)
+        wait_until(lambda: here.name not in hosts.with_processes(ONLY), "its timer stops it", 40)
+        there = wait_until(lambda: hosts.with_processes(ONLY), "it runs elsewhere", 60)
         assert here.name not in there
         here.plug()
         if kills_agent:
@@ -77,7 +77,7 @@ def _cut_off(hosts: HostFleet, here: Host, *, kills_agent: bool) -> None:
         heard = ("list-machines", "--no-legend", "--fields", "hostname")
         wait_until(lambda: here.name in hosts.ctl(*heard).split(), "it is back", 30)
         looks = witness.looks
-        wait_until(lambda: witness.looks > looks + 8, "it stays as it is")
+        wait_until(lambda: witness.looks > looks + 600, "it stays as it is")
     assert witness.most == 1
 
 

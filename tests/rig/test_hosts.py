@@ -42,6 +42,14 @@ def test_every_host_has_its_own_boot_id_machine_id_and_name(rig: Rig) -> None:
         assert host.shell("cat /etc/machine-id") == host.machine_id
 
 
+def test_a_unit_has_processes_while_it_runs(rig: Rig) -> None:
+    host = rig["h1"]
+    host.shell("systemd-run --quiet --unit=sleeper /bin/sleep 1000")
+    assert host.units_with_processes("sleep*") == ["sleeper.service"]
+    host.shell("systemctl stop sleeper")
+    assert host.units_with_processes("sleep*") == []
+
+
 def test_a_rebooted_host_has_a_new_boot_id_and_its_old_files(rig: Rig) -> None:
     host, other = rig["h1"], rig["h2"].boot_id()
     before = host.boot_id()

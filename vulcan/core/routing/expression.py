@@ -77,7 +77,7 @@ def parse(text: str, *, example: str = 'Host("www.example.com")') -> Node:
     return _ExpressionParser(text).parse(example)
 
 
-class _Kind(Enum):
+class _TokenKind(Enum):
     NAME = auto()
     LITERAL = auto()
     AND = auto()
@@ -92,13 +92,13 @@ class _Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    kind: _Kind
+    kind: _TokenKind
     text: str
     at: int
     value: Literal = ""
 
     def __str__(self) -> str:
-        return "the end" if self.kind is _Kind.END else repr(self.text)
+        return "the end" if self.kind is _TokenKind.END else repr(self.text)
 
 
 class _ExpressionParser:
@@ -109,62 +109,62 @@ class _ExpressionParser:
         self._next = next(self._tokens)
 
     def parse(self, example: str) -> Node:
-        if self._next.kind is _Kind.END:
+        if self._next.kind is _TokenKind.END:
             raise ExpressionError(f"empty: write for example {example}")
         node = self._expression(0)
-        self._take(_Kind.END, "&&, || or the end")
+        self._take(_TokenKind.END, "&&, || or the end")
         return node
 
     def _expression(self, depth: int) -> Node:
         if depth > NESTING_MAX:
             raise ExpressionError(f"more than {NESTING_MAX} nested parentheses")
         terms = [self._conjunction(depth)]
-        while self._next.kind is _Kind.OR:
-            self._take(_Kind.OR, "||")
+        while self._next.kind is _TokenKind.OR:
+            self._take(_TokenKind.OR, "||")
             terms.append(self._conjunction(depth))
         return terms[0] if len(terms) == 1 else AnyOf(tuple(terms))
 
     def _conjunction(self, depth: int) -> Node:
         terms = [self._term(depth)]
-        while self._next.kind is _Kind.AND:
-            self._take(_Kind.AND, "&&")
+        while self._next.kind is _TokenKind.AND:
+            self._take(_TokenKind.AND, "&&")
             terms.append(self._term(depth))
         return terms[0] if len(terms) == 1 else AllOf(tuple(terms))
 
     def _term(self, depth: int) -> Node:
         if depth > NESTING_MAX:
             raise ExpressionError(f"more than {NESTING_MAX} nested parentheses")
-        if self._next.kind is _Kind.NOT:
-            at = self._take(_Kind.NOT, "!").at
+        if self._next.kind is _TokenKind.NOT:
+            at = self._take(_TokenKind.NOT, "!").at
             return Not(self._term(depth + 1), at)
-        if self._next.kind is _Kind.OPEN:
-            self._take(_Kind.OPEN, "(")
+        if self._next.kind is _TokenKind.OPEN:
+            self._take(_TokenKind.OPEN, "(")
             inner = self._expression(depth + 1)
-            self._take(_Kind.CLOSE, ")")
+            self._take(_TokenKind.CLOSE, ")")
             return inner
-        name = self._take(_Kind.NAME, 'a call such as Path("/a")')
-        self._take(_Kind.OPEN, f"( after {name.text}")
+        name = self._take(_TokenKind.NAME, 'a call such as Path("/a")')
+        self._take(_TokenKind.OPEN, f"( after {name.text}")
         call = Call(name.text, self._arguments(), name.at)
-        if self._next.kind is not _Kind.COMPARISON:
+        if self._next.kind is not _TokenKind.COMPARISON:
             return call
-        operator = self._take(_Kind.COMPARISON, "a comparison")
-        literal = self._take(_Kind.LITERAL, f"a number or a string after {operator.text}")
+        operator = self._take(_TokenKind.COMPARISON, "a comparison")
+        literal = self._take(_TokenKind.LITERAL, f"a number or a string after {operator.text}")
         return Compare(call, operator.text, literal.value, operator.at)
 
     def _arguments(self) -> tuple[Literal, ...]:
         found: list[Literal] = []
-        while self._next.kind is not _Kind.CLOSE:
+        while self._next.kind is not _TokenKind.CLOSE:
             if found:
-                self._take(_Kind.COMMA, ", or )")
-            found.append(self._take(_Kind.LITERAL, "a quoted string or a number").value)
-        self._take(_Kind.CLOSE, ")")
+                self._take(_TokenKind.COMMA, ", or )")
+            found.append(self._take(_TokenKind.LITERAL, "a quoted string or a number").value)
+        self._take(_TokenKind.CLOSE, ")")
         return tuple(found)
 
-    def _take(self, kind: _Kind, expected: str) -> _Token:
+    def _take(self, kind: _TokenKind, expected: str) -> _Token:
         token = self._next
         if token.kind is not kind:
             raise ExpressionError(f"expected {expected} at character {token.at}, found {token}")
-        if kind is not _Kind.END:
+        if kind is not _TokenKind.END:
             self._next = next(self._tokens)
         return token
 
@@ -176,18 +176,18 @@ _QUOTED = re.compile(r'"((?:[^"\\\n]|\\[^\n])*)"')
 _NUMBER = re.compile(r"([0-9]{1,18}\.[0-9]{0,18})|([0-9]{1,18})")
 _OPERATOR = re.compile(r"[<>|&+*/%^.\-=]")
 _SIGNS = {
-    "&&": _Kind.AND,
-    "||": _Kind.OR,
-    "==": _Kind.COMPARISON,
-    "!=": _Kind.COMPARISON,
-    "<=": _Kind.COMPARISON,
-    ">=": _Kind.COMPARISON,
-    "<": _Kind.COMPARISON,
-    ">": _Kind.COMPARISON,
-    "!": _Kind.NOT,
-    "(": _Kind.OPEN,
-    ")": _Kind.CLOSE,
-    ",": _Kind.COMMA,
+    "&&": _TokenKind.AND,
+    "||": _TokenKind.OR,
+    "==": _TokenKind.COMPARISON,
+    "!=": _TokenKind.COMPARISON,
+    "<=": _TokenKind.COMPARISON,
+    ">=": _TokenKind.COMPARISON,
+    "<": _TokenKind.COMPARISON,
+    ">": _TokenKind.COMPARISON,
+    "!": _TokenKind.NOT,
+    "(": _TokenKind.OPEN,
+    ")": _TokenKind.CLOSE,
+    ",": _TokenKind.COMMA,
 }
 
 
@@ -197,7 +197,7 @@ def _tokens(text: str) -> Iterator[_Token]:
         token, at = _token(text, at)
         yield token
         at = _skip_space(text, at)
-    yield _Token(_Kind.END, "", at + 1)
+    yield _Token(_TokenKind.END, "", at + 1)
 
 
 def _skip_space(text: str, at: int) -> int:
@@ -210,17 +210,17 @@ def _token(text: str, at: int) -> tuple[_Token, int]:
         if text.startswith(sign, at):
             return _Token(kind, sign, at + 1), at + len(sign)
     if name := _NAME.match(text, at):
-        return _Token(_Kind.NAME, name[0], at + 1), name.end()
+        return _Token(_TokenKind.NAME, name[0], at + 1), name.end()
     if raw := _RAW.match(text, at):
         # Go drops carriage returns from raw strings.
         value = raw[1].replace("\r", "")
-        return _Token(_Kind.LITERAL, value, at + 1, value), raw.end()
+        return _Token(_TokenKind.LITERAL, value, at + 1, value), raw.end()
     if quoted := _QUOTED.match(text, at):
         value = _unquote(quoted[1], at)
-        return _Token(_Kind.LITERAL, value, at + 1, value), quoted.end()
+        return _Token(_TokenKind.LITERAL, value, at + 1, value), quoted.end()
     if number := _NUMBER.match(text, at):
         parsed = float(number[1]) if number[1] else int(number[2])
-        return _Token(_Kind.LITERAL, number[0], at + 1, parsed), number.end()
+        return _Token(_TokenKind.LITERAL, number[0], at + 1, parsed), number.end()
     raise ExpressionError(_error_text(text, at))
 
 

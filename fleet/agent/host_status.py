@@ -8,7 +8,7 @@ import contextlib
 import time
 from collections.abc import Mapping
 
-from coordinator.client import KeyNotFound, Store
+from coordinator.client import KeyNotFound, Present, Store
 from fleet.agent import facts
 from fleet.core import keys
 from fleet.core.model import Facts, HostLoad, HostStatus, InvalidRecord, Plan, decode, encode
@@ -56,19 +56,26 @@ class HostStatusWriter:
         return plan, epoch
 
     def _write_status(self, status: HostStatus, *, is_due: bool) -> bool:
-        """Write the status if it has changed, else renew it. Return whether its TTL was renewed."""
+        """Write the status if it has changed, else renew it. Return whether its TTL was renewed.
+
+        If the key is gone, somebody may have removed more than this key. Then everything is
+        written again, the facts of the host included.
+        """
         key = keys.status(self._facts.id)
-        if self._status is not None and _is_same(self._status, status):
-            if not is_due:
-                return False
+        if self._status is not None:
             try:
-                self._store.refresh(key, self._ttl_s)
+                if not _is_same(self._status, status):
+                    self._store.put(key, encode(status), ttl_s=self._ttl_s, when=Present())
+                    self._status = status
+                elif is_due:
+                    self._store.refresh(key, self._ttl_s)
+                else:
+                    return False
             except KeyNotFound:
                 self._forget()
             else:
                 return True
-        if self._status is None:
-            self._store.put(keys.facts(self._facts.id), encode(self._facts))
+        self._store.put(keys.facts(self._facts.id), encode(self._facts))
         self._store.put(key, encode(status), ttl_s=self._ttl_s)
         self._status = status
         return True

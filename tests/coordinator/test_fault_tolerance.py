@@ -86,7 +86,8 @@ def test_a_cluster_without_a_majority_answers_that_it_is_unavailable(five: Clust
     assert "a majority of the 5 voting members must be up" in str(answer.body["cause"])
     later = [five.write("/during", "2", to=survivor) for _ in range(5)]
     assert {answer.status for answer in later} == {503}
-    assert min(answer.took_s for answer in later) < 0.5, "no refusal came at once"
+    median_s = sorted(answer.took_s for answer in later)[2]
+    assert median_s < 0.5, "the refusals do not come at once"
     assert five.read("/before", by=survivor, quorum=True).status == 503
     assert five.read("/before", by=survivor).node["value"] == "1"
     assert ask("GET", f"{survivor.url}/health").status == 503

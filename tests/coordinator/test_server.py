@@ -146,8 +146,14 @@ def test_a_client_that_disconnects_leaves_no_watcher(coordinator: Coordinator, a
 
 
 def test_keys_with_a_ttl_expire(api: Api) -> None:
-    api.put("/t/k", value="x", ttl=1)
-    wait_until(lambda: api.ask("GET", "/v2/keys/t/k")[0] == 404, "expired")
+    def expires_in_s() -> float:
+        api.put("/t/k", value="x", ttl=1)
+        begun_s = time.monotonic()
+        wait_until(lambda: api.ask("GET", "/v2/keys/t/k")[0] == 404, "expired")
+        return time.monotonic() - begun_s
+
+    # A machine that stalls may be late for it now and then.
+    assert any(expires_in_s() < 4 for _ in range(3))
 
 
 @pytest.mark.parametrize(

@@ -285,6 +285,7 @@ def test_on_sigterm_requests_in_flight_finish_and_the_exit_code_is_0(tmp_path: P
             answer = client.response()
             assert (answer.body, answer.headers["Connection"]) == (b"ok", "close")
         assert live.vulcand.process.wait(30) == 0  # a second signal would cut the drain short
+        assert "drain-cut" not in live.vulcand.tail()
 
 
 def refused(vulcand: Vulcand) -> bool:

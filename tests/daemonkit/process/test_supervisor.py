@@ -289,6 +289,7 @@ def test_a_drain_waits_for_the_requests_of_its_workers(
     assert running.process.wait(30) == 0
     assert all(map(gone, pids))
     assert "worker-ended" not in running.tail()
+    assert "drain-cut" not in running.tail()
 
 
 def test_workers_that_do_not_drain_are_killed_at_the_deadline(

@@ -80,7 +80,13 @@ def parse(given: Settings, machine_id: str) -> Configuration:
             ignore_users=given.users == "ignore",
         ),
         reboot=reboot,
-        quorum=StoreQuorum(given.urls, given.store_member, _addresses(), given.tls_files),
+        quorum=StoreQuorum(
+            given.urls,
+            given.store_member,
+            _addresses(),
+            given.tls,
+            (given.etcd_username, given.etcd_password),
+        ),
         webhooks=split_list(given.notify_url),
     )
 

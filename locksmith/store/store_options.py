@@ -10,7 +10,7 @@ from daemonkit import options
 from locksmith.core import keys
 
 if TYPE_CHECKING:
-    from coordinator.client import Store
+    from coordinator.client import Store, Tls
 
 # Go's locksmith also tries port 4001, where etcd has not listened by default since 2.0.
 ENDPOINTS = "http://127.0.0.1:2379"
@@ -41,17 +41,18 @@ class StoreOptions:
         return tuple(url.strip() for url in self.endpoints.split(","))
 
     @property
-    def tls_files(self) -> tuple[str, str, str]:
-        """The PEM files: CA, certificate and key; "" for none."""
-        ca, cert, key = (str(p or "") for p in (self.ca_file, self.cert_file, self.key_file))
-        return ca, cert, key
+    def tls(self) -> "Tls":
+        """The TLS files. Raises BadRequest."""
+        from coordinator.client import Tls
+
+        return Tls(*(str(path or "") for path in (self.ca_file, self.cert_file, self.key_file)))
 
     def open(self) -> "Store":
         """Return the store; no request is sent yet. Raises BadRequest."""
-        from coordinator.client import Tls, connect
+        from coordinator.client import connect
 
         urls = [with_credentials(url, self.etcd_username, self.etcd_password) for url in self.urls]
-        return connect(urls, tls=Tls(*self.tls_files))
+        return connect(urls, tls=self.tls)
 
 
 def with_credentials(url: str, username: str, password: str) -> str:

@@ -1,31 +1,44 @@
 """Whether the store keeps its quorum while this host, with its member of the store, reboots.
 
-Asks etcd's v2 API: /v2/members, /v2/stats/self and /health of each member. Leadership is moved by
-`POST /v2/members/leader` with {"id": ""}, meaning any other member. The coordinator has this call.
-The v2 API of etcd does not; there the next election moves the leadership.
+A coordinator and an etcd with the v2 API list their members at /v2/members, an etcd with the v3 API
+alone lists them by that. Only a leader is asked to move the leadership: a coordinator by
+`POST /v2/members/leader` with {"id": ""}, meaning any other member, and an etcd by its v3 API.
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
+
+from coordinator.client.core import endpoint
+from coordinator.client.core.endpoint import Endpoint, ServerKind
+from coordinator.client.core.errors import StoreError
+from coordinator.client.core.http_request import EndpointFailed, HttpRequest
+from coordinator.client.http.endpoint_pool import EndpointPool
+from coordinator.client.http.http_client import HttpClient
+from coordinator.client.http.tls_files import Tls
+from locksmith.store import etcd_members
+from locksmith.store.etcd_members import Member
+from locksmith.store.store_options import with_credentials
 
 ASK_S = 5.0
 # The coordinator elects a leader within a second; etcd takes one to two by default.
 MOVE_S = 10.0
 
-TlsFiles = tuple[str, str, str]  # CA, certificate, key; "" for none
-
-
-class Member(msgspec.Struct, frozen=True):
-    """A member of the store, as /v2/members lists it."""
-
-    id: str
-    name: str = ""
-    client_urls: tuple[str, ...] = msgspec.field(name="clientURLs", default=())
-    peer_urls: tuple[str, ...] = msgspec.field(name="peerURLs", default=())
+LIST = HttpRequest("GET", "/v2/members")
+STATS = HttpRequest("GET", "/v2/stats/self")
+HEALTH = HttpRequest("GET", "/health")
+MOVE = HttpRequest(
+    "POST",
+    "/v2/members/leader",
+    json=b'{"id": ""}',
+    headers={"Content-Type": "application/json"},
+    once=True,
+)
+T = TypeVar("T")
 
 
 class _Listed(msgspec.Struct):
@@ -34,10 +47,6 @@ class _Listed(msgspec.Struct):
 
 class _Stats(msgspec.Struct):
     state: str = ""
-
-
-class _NoAnswer(Exception):  # noqa: N818 - a fact about a member
-    """A member did not answer, or answered with an error; the message says which."""
 
 
 class MembersUnknown(Exception):  # noqa: N818 - a fact, and a reason not to reboot
@@ -52,101 +61,114 @@ class MemberList:
     own: Member | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StoreQuorum:
     """Asks the members.
 
-    `own_name` is the name of this host's member, `auto` (found by its addresses), or `no`.
+    `own_name` is the name of this host's member, `auto` (found by its addresses), or `no`. `login`
+    is the user name and the password for endpoints without their own.
     """
 
     endpoints: tuple[str, ...]
     own_name: str = "auto"
     addresses: frozenset[str] = frozenset()
-    tls: TlsFiles = ("", "", "")
+    tls: Tls = field(default_factory=Tls)
+    login: tuple[str, str] = ("", "")
 
     def list_members(self) -> MemberList:
         """List the members and find the one on this host. Raises MembersUnknown."""
         if self.own_name == "no":
             return MemberList((), None)
-        why = "no endpoint is given"
-        for endpoint in self.endpoints:
-            try:
-                body = self._get(f"{endpoint}/v2/members")
-                found = msgspec.json.decode(body, type=_Listed).members
-            except (_NoAnswer, msgspec.DecodeError) as error:
-                why = f"{endpoint}: {error}"
-                continue
-            return MemberList(found, find_own(found, self.own_name, self.addresses))
-        raise MembersUnknown(f"the members of the store cannot be listed: {why}")
+        try:
+            found = self._listed()
+        except StoreError as error:
+            raise MembersUnknown(f"the members of the store cannot be listed: {error}") from error
+        return MemberList(found, find_own(found, self.own_name, self.addresses))
 
     def blocker(self, members: MemberList) -> str:
         """Return why this host's member must keep running; "" if the others keep the quorum."""
-        if members.own is None:
+        own = members.own
+        if own is None or own.is_learner:
             return ""
-        others = [one for one in members.all if one.id != members.own.id]
+        voters = [one for one in members.all if not one.is_learner]
+        others = [one for one in voters if one.id != own.id]
         healthy = [one for one in others if self._is_healthy(one)]
-        quorum = len(members.all) // 2 + 1
+        quorum = len(voters) // 2 + 1
         if len(healthy) >= quorum:
             return ""
         return (
-            f"store member {members.own.name}: {len(healthy)} of {len(others)} other "
+            f"store member {own.name}: {len(healthy)} of {len(others)} other "
             f"members are healthy, a quorum is {quorum}"
         )
 
     def move_leadership(self, members: MemberList) -> str:
         """Move the leadership away from this host's member; return what happened, if anything."""
         own = members.own
-        if own is None or not self._is_leader(own):
+        if own is None or not own.client_urls:
             return ""
-        url = f"{own.client_urls[0]}/v2/members/leader"
         try:
-            status, _ = self._request("POST", url, MOVE_S, b'{"id": ""}')
-        except _NoAnswer as error:
-            return f"leadership not moved: {error}"
-        if status < 400:
-            return "leadership moved"
-        return f"leadership not moved (status {status}), the others will elect a leader"
+            if self._pool.kind() is not ServerKind.COORDINATOR:
+                return self._move_in_etcd(own)
+            server = self._server(own.client_urls[0])
+            if self._ask(server, STATS, _Stats).state != "StateLeader":
+                return ""
+            self._send(server, MOVE, MOVE_S)
+        except (EndpointFailed, StoreError) as error:
+            return f"leadership not moved ({error}); the others will elect a leader if it is here"
+        return "leadership moved"
 
-    def _is_leader(self, member: Member) -> bool:
-        try:
-            body = self._get(f"{member.client_urls[0]}/v2/stats/self")
-            return msgspec.json.decode(body, type=_Stats).state == "StateLeader"
-        except (_NoAnswer, msgspec.DecodeError, IndexError):
-            return False
+    @cached_property
+    def _pool(self) -> EndpointPool:
+        return self._pool_of(self.endpoints)
+
+    @cached_property
+    def _client(self) -> HttpClient:
+        return HttpClient(self.tls)
+
+    def _pool_of(self, urls: Iterable[str]) -> EndpointPool:
+        return EndpointPool([with_credentials(url, *self.login) for url in urls], self.tls)
+
+    def _server(self, url: str) -> Endpoint:
+        return endpoint.parse(with_credentials(url, *self.login))[0]
+
+    def _listed(self) -> tuple[Member, ...]:
+        if self._pool.kind() is ServerKind.ETCD3:
+            return etcd_members.listed(self._pool)
+        return self._pool.attempt(lambda server, _: self._ask(server, LIST, _Listed).members, LIST)
+
+    def _move_in_etcd(self, own: Member) -> str:
+        pool = self._pool_of(own.client_urls)
+        if not etcd_members.is_leader(pool):
+            return ""
+        for other in etcd_members.listed(pool):
+            voter = not other.is_learner and other.client_urls != own.client_urls
+            if voter and self._is_healthy(other):
+                etcd_members.move_leadership(pool, other)
+                return f"leadership moved to {other.name}"
+        return "leadership not moved: no other member is healthy"
 
     def _is_healthy(self, member: Member) -> bool:
         for url in member.client_urls:
             try:
-                self._get(f"{url}/health")
-            except _NoAnswer:
+                self._send(self._server(url), HEALTH, ASK_S)
+            except (EndpointFailed, StoreError):
                 continue
             return True
         return False
 
-    def _get(self, url: str) -> bytes:
-        status, body = self._request("GET", url, ASK_S)
-        if status >= 400:
-            raise _NoAnswer(f"status {status}")
-        return body
-
-    def _request(
-        self, method: str, url: str, timeout_s: float, body: bytes = b""
-    ) -> tuple[int, bytes]:
-        import requests  # a fifth of the daemon's start, and only hosts with a member need it
-
-        ca, cert, key = self.tls
-        tls: dict[str, Any] = {
-            "verify": ca or True,
-            "cert": (cert, key) if cert and key else None,
-        }
-        headers = {"Content-Type": "application/json"} if body else {}
+    def _ask(self, server: Endpoint, request: HttpRequest, form: type[T]) -> T:
+        body = self._send(server, request, ASK_S)
         try:
-            reply = requests.request(
-                method, url, data=body, headers=headers, timeout=timeout_s, **tls
-            )
-        except requests.RequestException as error:
-            raise _NoAnswer(type(error).__name__) from error
-        return reply.status_code, reply.content
+            return msgspec.json.decode(body, type=form)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise EndpointFailed(f"answers {body[:80]!r} to {request}", seen=True) from error
+
+    def _send(self, server: Endpoint, request: HttpRequest, silence_s: float) -> bytes:
+        response = self._client.open(server, request, silence_s)
+        body = response.read()
+        if response.status >= 300:
+            raise EndpointFailed(f"answers {response.status} to {request}", seen=True)
+        return body
 
 
 def find_own(members: Iterable[Member], own_name: str, addresses: Collection[str]) -> Member | None:

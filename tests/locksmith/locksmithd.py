@@ -22,7 +22,7 @@ class Locksmithd(Running):
         self.sentinel, self.rebooted = directory / "reboot-required", directory / "rebooted"
         self.hooks = directory / "hooks"
         safe = ["--sentinel", str(self.sentinel), "--probe", "none", "--users", "ignore"]
-        safe += ["--hooks-dir", str(self.hooks), "--store-member", "no", "--settle", "0s"]
+        safe += ["--hooks-dir", str(self.hooks), "--settle", "0s"]
         safe += ["--reboot-command", f"echo once >>{self.rebooted}"]
         safe += ["--status-addr", self.page.removeprefix("http://")]
         super().__init__([*command, *safe, *arguments], directory / "locksmithd.log")

@@ -1,6 +1,7 @@
 """DNS queries as bytes, and a zone for their answers, without sockets and without a store."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import dnslib
 
@@ -39,7 +40,9 @@ def type_number(rtype: str) -> int:
 
 
 def ask(asked: Snapshot, text: str, rtype: str = "A", rotation: int = 0) -> Answer:
-    return answer(Question(names.parse(text), type_number(rtype)), asked, rotation)
+    """Ask, and return the answer in one of its orders."""
+    made = answer(Question(names.parse(text), type_number(rtype)), asked)
+    return replace(made, answer=made.orders[rotation % len(made.orders)])
 
 
 def packet(text: str, rtype: int = 1, *, edns: bytes = b"", flags: int = 0x0100) -> bytes:

@@ -1,12 +1,14 @@
 """Packed answers, cached by the bytes of their query. Nearly every query is answered from here.
 
-The key of a query is its flags, counts and question in lower case, and the reply size from OPT.
-Queries with equal keys have equal answers. The key is cut out of the packet without parsing:
+The key of a query is its counts, its question in lower case, and one octet for all that its reply
+depends on besides. Queries with equal keys have equal answers, and equal answers have few keys: a
+client that varies its flags or the size in OPT causes no more look-ups. The key is cut out of the
+packet without parsing:
 
 *   A name ends at the first zero octet. If a label contains a zero octet, the octets before it are
     not the name, and no answer is ever cached under such a key.
-*   Lower case never changes a length octet (at most 63; `A` is 65), nor a count or flag of a query
-    that is answered. The type and the class are left as they are.
+*   Lower case never changes a length octet (at most 63; `A` is 65), nor a count of a query that is
+    answered. The type and the class are left as they are.
 
 An answer stays until the subtree of a name that it depends on changes. A change of a key costs as
 many lookups as the key has segments, however many answers there are.
@@ -17,8 +19,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import cycle
 
-from skydns.core.dns.edns import OPT_BYTES, UDP_BYTES_MAX, UDP_BYTES_MIN
-from skydns.core.dns.header import HEADER_BYTES
+from skydns.core.dns.edns import DO, OPT_BYTES, UDP_BYTES_MAX
+from skydns.core.dns.header import CD, HEADER_BYTES, OPCODE, QR, RD
 from skydns.core.dns.name import Name
 from skydns.core.dns.packer import Packed
 from skydns.core.dns.query_parser import QueryRefused, special_options
@@ -26,9 +28,14 @@ from skydns.core.dns.query_parser import QueryRefused, special_options
 # The memory of one rotation besides its bytes: objects and dictionary slots.
 ROTATION_OVERHEAD_BYTES = 600
 _OPT_HEAD = b"\0\0\x29"
-_DO = 0x80
+# Bits of the first octets of the flags, in a header and in OPT.
+_NO_QUERY = (QR | OPCODE) >> 8
+_RD = RD >> 8
+_DO = DO >> 8
 _COOKIE = b"\0\x0a"
-_PLAIN = (b"\0", b"\1", b"\2", b"\3")
+# The bits of a key's last octet; RD and CD keep their places.
+_TCP, _RECURSIVE, _EDNS, _LARGE, _DNSSEC = 2, 4, 8, 32, 64
+_OCTETS = tuple(bytes((octet,)) for octet in range(256))
 
 NextRotation = Callable[[], Packed]
 
@@ -38,19 +45,22 @@ def key(data: bytes, end: int, *, tcp: bool, recursive: bool = False) -> bytes |
 
     `recursive` says that the client may use recursion, which replies show in their flags.
     """
+    if end < HEADER_BYTES + 5 or len(data) < end or data[2] & _NO_QUERY:
+        return None
     tail = data[end:]
+    kind = data[2] & _RD | data[3] & CD | tcp * _TCP | recursive * _RECURSIVE
     if not tail:
-        suffix = _PLAIN[tcp | recursive << 1]
+        pass
     elif len(tail) >= OPT_BYTES and tail[:3] == _OPT_HEAD and not tail[6]:
         if len(tail) != OPT_BYTES + (tail[9] << 8 | tail[10]):
             return None
         if len(tail) > OPT_BYTES and _is_special(tail[OPT_BYTES:]):
             return None
-        room = 0 if tcp else max(UDP_BYTES_MIN, min(tail[3] << 8 | tail[4], UDP_BYTES_MAX))
-        suffix = bytes((room >> 8, room & 255, tail[7] & _DO, tcp | recursive << 1))
+        is_large = tail[3] << 8 | tail[4] >= UDP_BYTES_MAX and not tcp
+        kind |= _EDNS | is_large * _LARGE | (tail[7] & _DO and _DNSSEC)
     else:
         return None
-    return data[2 : end - 4].lower() + data[end - 4 : end] + suffix
+    return data[4 : end - 4].lower() + data[end - 4 : end] + _OCTETS[kind]
 
 
 def _is_special(options: bytes) -> bool:

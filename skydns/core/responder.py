@@ -284,23 +284,23 @@ class Responder:
     def _own_answer(
         self, query: Query, snapshot: Snapshot, size_bytes_max: int, packet: _Packet
     ) -> Packed | Forwarded:
-        made = _pack_rotations(query, snapshot, size_bytes_max, tcp=packet.tcp)
-        if made.answer.external_target:
-            forwarded = self.forwarder.follow(query, packet.data, size_bytes_max, made.answer)
+        made, packed = _pack_rotations(query, snapshot, size_bytes_max, tcp=packet.tcp)
+        if made.external_target:
+            forwarded = self.forwarder.follow(query, packet.data, size_bytes_max, made)
             if forwarded is not None:
                 return forwarded
-        self.counts.truncated += made.rotations[0].truncated
+        self.counts.truncated += packed[0].truncated
         # Where the ends differ, a label contains a zero octet, and the key is not the question's.
         if packet.key is not None and query.end == packet.end and made.dependencies:
-            is_denial = not made.answer.answer or bool(split(query.question.name)[1])
+            is_denial = not made.answer or bool(split(query.question.name)[1])
             cache = self._denials if is_denial else self._answers
             # This reply is the first rotation, so the next one comes from the second.
-            rotations = made.rotations[1:] + made.rotations[:1]
+            rotations = packed[1:] + packed[:1]
             cache.put(packet.key, rotations, made.dependencies, volatile=made.volatile)
         elif query.edns is not None and NSID in query.edns.options and self._config.identity:
             nsid = edns.option(NSID, self._config.identity.encode())
-            return packer.pack(made.answer, query, size_bytes_max, nsid)
-        return made.rotations[0]
+            return packer.pack(made, query, size_bytes_max, nsid)
+        return packed[0]
 
     def _is_cached(self, packet: _Packet, end: int) -> bool:
         """Return whether the same question from dig over UDP is answered from the cache."""
@@ -310,32 +310,19 @@ class Responder:
         return key is not None and bool(self._find_answer(key) or self._find_denial(key))
 
 
-@dataclass(frozen=True, slots=True)
-class _PackedAnswer:
-    """An answer, its bytes in all rotations, and what they depend on."""
-
-    answer: Answer
-    rotations: list[Packed]
-    dependencies: frozenset[Name]
-    volatile: bool
-
-
 def _pack_rotations(
     query: Query, snapshot: Snapshot, size_bytes_max: int, *, tcp: bool
-) -> _PackedAnswer:
+) -> tuple[Answer, list[Packed]]:
+    """Return the answer, and its bytes in each order."""
     first = answer(query.question, snapshot)
     packed = packer.pack(first, query, size_bytes_max)
     if packed.truncated and tcp:
         # The client cannot ask for a larger message.
         packed = packer.pack(Response(Rcode.SERVFAIL), query, size_bytes_max)
-    dependencies, volatile, rotations = first.dependencies, first.volatile, [packed]
     # All rotations of a truncated answer are the same, and those of a long one cost too much.
-    count = 1
-    if not packed.truncated:
-        count = min(first.rotations, ROTATIONS_BYTES_MAX // (len(packed.body) + 1))
-    for rotation in range(1, count):
-        other = answer(query.question, snapshot, rotation)
-        rotations.append(packer.pack(other, query, size_bytes_max))
-        dependencies |= other.dependencies
-        volatile = volatile or other.volatile
-    return _PackedAnswer(first, rotations, dependencies, volatile)
+    others = 0 if packed.truncated else ROTATIONS_BYTES_MAX // (len(packed.body) + 1)
+    rotations = [
+        packer.pack(replace(first, answer=order), query, size_bytes_max)
+        for order in first.rotations[:others]
+    ]
+    return first, [packed, *rotations]

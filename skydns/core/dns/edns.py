@@ -40,11 +40,14 @@ class Edns:
 
 
 def reply_bytes_max(edns: Edns | None, *, tcp: bool) -> int:
-    """Return the size limit of a reply."""
+    """Return the size limit of a reply.
+
+    There are two for UDP, whatever size a client names, so that it needs at most two answers.
+    """
     if tcp:
         return TCP_BYTES_MAX
-    client_bytes_max = edns.size_bytes if edns is not None else UDP_BYTES_MIN
-    return max(UDP_BYTES_MIN, min(client_bytes_max, UDP_BYTES_MAX))
+    is_large = edns is not None and edns.size_bytes >= UDP_BYTES_MAX
+    return UDP_BYTES_MAX if is_large else UDP_BYTES_MIN
 
 
 def option(code: int, data: bytes) -> bytes:

@@ -18,7 +18,8 @@ The rules, in the order in which they are applied:
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import cycle, islice
 
 from skydns.core.dns.name import Name, domain_of, is_within, text
 from skydns.core.dns.question import Question
@@ -50,32 +51,34 @@ REVERSE_DOMAINS: tuple[Name, ...] = ((b"in-addr", b"arpa"), (b"ip6", b"arpa"))
 IDENTITY_NAMES = frozenset({(b"id", b"server"), (b"hostname", b"bind")})
 _OCTETS = {RRType.A: 4, RRType.AAAA: 16}
 
+Section = tuple[RRset, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Answer(Response):
     """A response, and the facts about it that a cache needs.
 
-    It depends on the subtrees of the names in `dependencies`. `rotations` is how many orders it
-    has. `volatile` says that it changes with time alone, because a key is about to expire.
+    It depends on the subtrees of the names in `dependencies`. `rotations` are the other orders of
+    its `answer`. `volatile` says that it changes with time alone, because a key is about to expire.
     `external_target` is the name outside of our domains that its alias leads to.
     """
 
     dependencies: frozenset[Name] = frozenset()
-    rotations: int = 1
+    rotations: tuple[Section, ...] = ()
     volatile: bool = False
     external_target: Name = ()
+
+    @property
+    def orders(self) -> tuple[Section, ...]:
+        """Its answer in all orders."""
+        return (self.answer, *self.rotations)
 
 
 REFUSED = Answer(Rcode.REFUSED, extended_error=ExtendedError.NOT_AUTHORITATIVE)
 
 
-def answer(
-    question: Question, snapshot: Snapshot, rotation: int = 0, notes: list[str] | None = None
-) -> Answer:
-    """Answer a question. `rotation` chooses an order of a round robin.
-
-    Each step and its reason are added to `notes`, if given.
-    """
+def answer(question: Question, snapshot: Snapshot, notes: list[str] | None = None) -> Answer:
+    """Answer a question. Each step and its reason are added to `notes`, if given."""
     if question.rclass == CLASS_CHAOS:
         return _identity(question, snapshot.config.identity)
     if question.rclass != CLASS_IN:
@@ -87,7 +90,7 @@ def answer(
         return REFUSED
     if not snapshot.zone.loaded:
         return Answer(Rcode.SERVFAIL, extended_error=ExtendedError.NOT_READY)
-    lookup = Lookup(snapshot, rotation, question.type in _OCTETS, notes=notes)
+    lookup = Lookup(snapshot, question.type in _OCTETS, notes=notes)
     return _Resolution(question, domain, lookup).run()
 
 
@@ -110,7 +113,6 @@ class _Resolution:
     domain: Name | None
     lookup: Lookup
     additional: dict[tuple[Name, RRType], RRset] = field(default_factory=dict)
-    external_target: Name = ()
 
     @property
     def name(self) -> Name:
@@ -127,11 +129,11 @@ class _Resolution:
     def run(self) -> Answer:
         """Look the name up; answer with data, NODATA or NXDOMAIN."""
         try:
-            data = self._apex() or self._data()
+            orders = self._orders()
         except TooManyServicesError:
             return Answer(Rcode.SERVFAIL, dependencies=frozenset(self.lookup.names))
-        if data:
-            return self._positive(data)
+        if orders:
+            return self._positive(orders)
         if self.domain is None:
             return REFUSED
         rcode = Rcode.NOERROR if self._exists() else Rcode.NXDOMAIN
@@ -151,18 +153,37 @@ class _Resolution:
     def _exists(self) -> bool:
         return self.question.name == self.domain or self.lookup.exists(self.name)
 
-    def _positive(self, data: tuple[RRset, ...]) -> Answer:
+    def _positive(self, orders: Sequence[Section]) -> Answer:
+        data, *rotations = orders
         return Answer(
             Rcode.NOERROR,
             authoritative=self.domain is not None,
             answer=data,
             additional=tuple(self.additional.values()),
             dependencies=frozenset(self.lookup.names),
-            rotations=self.lookup.rotations,
+            rotations=tuple(rotations),
             volatile=self.lookup.volatile,
             extended_error=self._stale(Rcode.NOERROR),
-            external_target=self.external_target,
+            external_target=self._external_target(data[-1]),
         )
+
+    def _external_target(self, last: RRset) -> Name:
+        """Return where the client has to go on, if the last record is an alias."""
+        match last:
+            case RRset(type=RRType.CNAME, data=(Host(target),)) if (
+                self.question.type != RRType.CNAME
+            ):
+                return target
+            case _:
+                return ()
+
+    def _orders(self) -> Sequence[Section]:
+        """Return the data of the question in each of its orders; nothing if there is none."""
+        if self.question.type in _OCTETS:
+            rtype = RRType(self.question.type)
+            return self._addresses(self.question.name, self._services(self.name), rtype, ())
+        data = self._apex() or self._data()
+        return [data] if data else []
 
     def _apex(self) -> tuple[RRset, ...]:
         if self.domain is None or self.question.name != self.domain:
@@ -181,7 +202,7 @@ class _Resolution:
                 return self._any()
             case RRType.CNAME:
                 return self._cname()
-            case RRType.A | RRType.AAAA | RRType.SRV | RRType.MX | RRType.TXT | RRType.PTR as rtype:
+            case RRType.SRV | RRType.MX | RRType.TXT | RRType.PTR as rtype:
                 return self._of_services(RRType(rtype), self._services(self.name))
             case _:
                 return ()
@@ -204,12 +225,10 @@ class _Resolution:
             case RRType.TXT:
                 texts = [(s, Txt(s.text)) for s in services if s.text]
                 return self.lookup.rrset(name, rtype, texts)
-            case RRType.PTR:
+            case _:
                 single = is_reverse(name) and not split(name)[1]
                 hosts = [(s, Host(s.host)) for s in services if s.host and single]
-                return self.lookup.rrset(name, rtype, hosts)
-            case _:
-                return self._addresses(name, services, rtype, ())
+                return self.lookup.rrset(name, RRType.PTR, hosts)
 
     def _any(self) -> tuple[RRset, ...]:
         if not self._exists():
@@ -225,37 +244,44 @@ class _Resolution:
 
     def _addresses(
         self, name: Name, services: Sequence[Service], rtype: RRType, chain: tuple[Name, ...]
-    ) -> tuple[RRset, ...]:
+    ) -> Sequence[Section]:
         """Return the addresses of a name, or one of its aliases and where that leads."""
         if any(service.address for service in services):
             own = [(s, Address(s.address)) for s in services if len(s.address) == _OCTETS[rtype]]
-            rotated = self.lookup.rotated(own)
-            return self.lookup.rrset(name, rtype, rotated)
-        for service in self.lookup.rotated([service for service in services if service.host]):
-            rest = self._followed(service.host, rtype, (*chain, name))
-            if rest is not None:
-                alias = [(service, Host(service.host))]
-                return (*self.lookup.rrset(name, RRType.CNAME, alias), *rest)
-        return ()
+            return [
+                (replace(rrset, data=tuple(data)),)
+                for rrset in self.lookup.rrset(name, rtype, own)
+                for data in self.lookup.rotations(rrset.data)
+            ]
+        followed: dict[Name, Sequence[Section]] = {}
+        chosen = []
+        for aliases in self.lookup.rotations([service for service in services if service.host]):
+            for alias in aliases:
+                if alias.host not in followed:
+                    followed[alias.host] = self._followed(alias.host, rtype, (*chain, name))
+                if rest := followed[alias.host]:
+                    data = [(alias, Host(alias.host))]
+                    chosen.append((self.lookup.rrset(name, RRType.CNAME, data), rest))
+                    break
+        count = max((len(rest) for _, rest in chosen), default=0)
+        turns = islice(cycle(chosen), max(count, len(chosen)))
+        return [(*alias, *rest[turn % len(rest)]) for turn, (alias, rest) in enumerate(turns)]
 
-    def _followed(
-        self, target: Name, rtype: RRType, chain: tuple[Name, ...]
-    ) -> tuple[RRset, ...] | None:
-        """Return the data behind an alias to `target`, or None without any.
+    def _followed(self, target: Name, rtype: RRType, chain: tuple[Name, ...]) -> Sequence[Section]:
+        """Return the data behind an alias to `target` in each order; nothing if there is none.
 
-        A name outside of our domains leads to no data of ours: ().
+        A name outside of our domains leads to one order without data of ours.
         """
         if target in chain or len(chain) > ALIASES_MAX or self.lookup.count >= LOOKUPS_MAX:
             self.lookup.note(f"skip: the alias to {text(target)} is a loop, or one too many")
-            return None
-        if rrsets := self._addresses(target, self._services(target), rtype, chain):
-            return rrsets
+            return []
+        if orders := self._addresses(target, self._services(target), rtype, chain):
+            return orders
         inside = domain_of(target, self.lookup.config.domains) is not None
         if inside or self.lookup.exists(target):
             self.lookup.note(f"skip: the alias to {text(target)} leads to no {rtype.name} record")
-            return None
-        self.external_target = target
-        return ()
+            return []
+        return [()]
 
     def _srv(self, services: Sequence[Service]) -> tuple[RRset, ...]:
         hosts = [service for service in services if service.address or service.host]
@@ -308,12 +334,11 @@ class _Resolution:
     def _add_followed(self, target: Name) -> None:
         if domain_of(target, self.lookup.config.domains) is None:
             return
-        external_target = self.external_target
         for rtype in _OCTETS:
             # A target with too many services is left out; the client can ask for it.
             with suppress(TooManyServicesError):
-                self._add(self._followed(target, rtype, ()) or ())
-        self.external_target = external_target
+                for rrsets in self._followed(target, rtype, ())[:1]:
+                    self._add(rrsets)
 
     def _add(self, rrsets: Iterable[RRset]) -> None:
         for rrset in rrsets:

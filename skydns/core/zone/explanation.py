@@ -25,8 +25,8 @@ def explain(question: Question, snapshot: Snapshot, *, cached: bool, forwarded_t
     if forwarded_to:
         lines.append(f"forward: to {forwarded_to}")
     result = answer(question, snapshot, notes=lines)
-    if result.rotations > 1:
-        lines.append(f"order: the first of {result.rotations} rotations")
+    if result.rotations:
+        lines.append(f"order: the first of {len(result.orders)} rotations")
     if result.external_target:
         lines.append(f"alias: leads outside, to {names.text(result.external_target)}")
     error = result.extended_error

@@ -38,21 +38,21 @@ class TooManyServicesError(Exception):
 
 @dataclass(slots=True)
 class Lookup:
-    """The lookups for one question. `rotation` chooses an order of what `rotates`.
+    """The lookups for one question. Each name is looked up once.
 
-    `names` are the names whose subtrees the answer depends on. `rotations` is how many orders the
-    answer has. `volatile` says that it changes with time alone, because a key is about to expire.
-    `notes` are the steps so far, or None when they are not needed.
+    `rotates` says that the answer has several orders. `names` are the names whose subtrees the
+    answer depends on. `count` is how often a name was asked for. `volatile` says that the answer
+    changes with time alone, because a key is about to expire. `notes` are the steps so far, or None
+    when they are not needed.
     """
 
     snapshot: Snapshot
-    rotation: int
     rotates: bool
     count: int = 0
     names: set[Name] = field(default_factory=set)
-    rotations: int = 1
     volatile: bool = False
     notes: list[str] | None = None
+    _found: dict[Name, tuple[Service, ...]] = field(default_factory=dict)
 
     @property
     def config(self) -> Config:
@@ -83,22 +83,24 @@ class Lookup:
     def services(self, name: Name) -> tuple[Service, ...]:
         """Return all services of a name, or raise TooManyServicesError."""
         self.count += 1
+        if (known := self._found.get(name)) is not None:
+            return known
         self.names.add(split(name)[0])
         services = self.snapshot.zone.below(name)
         if self.notes is not None:
             self._note_services(name, services)
         if services.too_many:
             raise TooManyServicesError
+        self._found[name] = services.found
         return services.found
 
-    def rotated(self, items: list[T]) -> list[T]:
-        """Return the items, beginning with the one at the rotation."""
+    def rotations(self, items: Sequence[T]) -> list[Sequence[T]]:
+        """Return the items in each order: as they are, or each time from another one on."""
         if len(items) < 2 or not (self.rotates and self.config.round_robin):
-            return items
-        rotations = min(len(items), ROTATIONS_MAX)
-        self.rotations = max(self.rotations, rotations)
-        shift = self.rotation % rotations * len(items) // rotations
-        return items[shift:] + items[:shift]
+            return [items]
+        count = min(len(items), ROTATIONS_MAX)
+        starts = [number * len(items) // count for number in range(count)]
+        return [(*items[start:], *items[:start]) for start in starts]
 
     def rrset(
         self, name: Name, rtype: RRType, data: Sequence[tuple[Service, Rdata]]

@@ -40,6 +40,29 @@ def parsed_reply(made: Responder, data: bytes, *, tcp: bool = False) -> dnslib.D
     return dnslib.DNSRecord.parse(reply)
 
 
+class CountingZone(Zone):
+    """A zone that counts its look-ups."""
+
+    lookups = 0
+
+    def below(self, name: Name) -> Services:
+        self.lookups += 1
+        return super().below(name)
+
+
+def test_all_orders_of_an_answer_cost_one_lookup_of_each_name() -> None:
+    made = Responder(CONFIG, Clock())
+    zone = made.zone = CountingZone("/skydns")
+    addresses = [(f"{D}/web/{at}", f'{{"host": "10.0.0.{at}"}}') for at in range(8)]
+    aliases = [(f"{D}/www/{at}", '{"host": "web.skydns.local"}') for at in range(8)]
+    made.apply(reset_to([*addresses, *aliases]))
+    zone.lookups = 0
+    data = packet("www.skydns.local")
+    orders = {made.reply(data) for _ in range(9)}
+    assert len(orders) == 8
+    assert zone.lookups == 2
+
+
 def test_a_cached_reply_has_the_id_and_letter_case_of_its_query() -> None:
     made = responder([(f"{D}/web", '{"host": "10.0.0.1"}')])
     first = made.reply(packet("web.skydns.local"))

@@ -22,14 +22,14 @@ from skydns.core.dns.question import Query
 from skydns.core.dns.response import Response
 from skydns.core.dns.rr import ExtendedError, Rcode
 from skydns.core.forward.forwarder import Forwarded, Forwarder, PendingForward, Prefetch
-from skydns.core.hidden_names import HiddenNames
+from skydns.core.hidden_names import HiddenNames, hidden_root
 from skydns.core.keys import STUB_LABEL, can_be_key
 from skydns.core.rrl import ResponseRateLimiter, Verdict
 from skydns.core.zone.answer import Answer, answer
 from skydns.core.zone.explanation import explain
 from skydns.core.zone.lookup import SERIAL_STEP_S, Snapshot
 from skydns.core.zone.stub_zones import stub_zones
-from skydns.core.zone.zone import HIDDEN, Zone, split
+from skydns.core.zone.zone import Zone, split
 
 ANSWERS_MAX = 10_000
 ANSWERS_BYTES_MAX = 32 * 1024 * 1024
@@ -266,24 +266,26 @@ class Responder:
             forwarded_to = self.forwarder.describe(query)
             why = explain(query.question, snapshot, cached=cached, forwarded_to=forwarded_to)
             return packer.pack(why, query, size_bytes_max)
-        if self.hidden is not None and self._is_hidden(query.question.name, self.hidden):
-            return PendingLookup(split(query.question.name)[0], packet)
+        hidden = self._hidden_root(query.question.name)
+        if hidden and self.hidden is not None and not self.hidden.knows(hidden):
+            return PendingLookup(hidden, packet)
         forwarded = self.forwarder.forward(query, packet.data, size_bytes_max, self.zone)
         if forwarded is not None:
             return forwarded
-        return self._own_answer(query, snapshot, size_bytes_max, packet)
+        return self._own_answer(query, snapshot, packet, polled=bool(hidden))
 
-    def _is_hidden(self, name: Name, hidden: HiddenNames) -> bool:
-        """Return whether the store may have hidden keys for the name that were not listed."""
-        fixed = split(name)[0]
-        if not any(label[0] == HIDDEN for label in fixed) or hidden.knows(fixed):
-            return False
-        ours = domain_of(fixed, self._config.domains) is not None
-        return ours and can_be_key(fixed) and not self.zone.exists(fixed)
+    def _hidden_root(self, name: Name) -> Name:
+        """Return the name that must be listed for the keys of `name`; () if the zone has them."""
+        if self.hidden is None:
+            return ()
+        root = hidden_root(split(name)[0])
+        ours = domain_of(root, self._config.domains) is not None
+        return root if ours and can_be_key(root) else ()
 
     def _own_answer(
-        self, query: Query, snapshot: Snapshot, size_bytes_max: int, packet: _Packet
+        self, query: Query, snapshot: Snapshot, packet: _Packet, *, polled: bool
     ) -> Packed | Forwarded:
+        size_bytes_max = edns.reply_bytes_max(query.edns, tcp=packet.tcp)
         made, packed = _pack_rotations(query, snapshot, size_bytes_max, tcp=packet.tcp)
         if made.external_target:
             forwarded = self.forwarder.follow(query, packet.data, size_bytes_max, made)
@@ -296,7 +298,9 @@ class Responder:
             cache = self._denials if is_denial else self._answers
             # This reply is the first rotation, so the next one comes from the second.
             rotations = packed[1:] + packed[:1]
-            cache.put(packet.key, rotations, made.dependencies, volatile=made.volatile)
+            # The keys of a hidden name are polled only while the name's questions are seen here.
+            volatile = made.volatile or polled
+            cache.put(packet.key, rotations, made.dependencies, volatile=volatile)
         elif query.edns is not None and NSID in query.edns.options and self._config.identity:
             nsid = edns.option(NSID, self._config.identity.encode())
             return packer.pack(made, query, size_bytes_max, nsid)

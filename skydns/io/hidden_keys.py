@@ -1,17 +1,20 @@
 """Reads the keys that the store hides from listings; see `skydns.core.hidden_names`."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from coordinator.client import Changes, Entry, Store, StoreError
 from daemonkit.observe import logs
 from skydns.core.dns.name import Name
-from skydns.core.hidden_names import HiddenNames
+from skydns.core.hidden_names import HiddenNames, visible_part
 from skydns.core.keys import key_of
 
 POLL_S = 1.0
 IN_FLIGHT_MAX = 64
+# Random names below one visible name leave the rest of the look-ups to all others.
+IN_FLIGHT_PER_NAME_MAX = 16
 READ_S = 2.0
 THREADS = 4
 
@@ -25,18 +28,26 @@ class HiddenKeyReader:
         self.names = HiddenNames()
         self._store, self._prefix, self._apply = store, prefix, apply
         self._in_flight: dict[Name, asyncio.Task[bool]] = {}
+        self._in_flight_below: Counter[Name] = Counter()
         self._threads = ThreadPoolExecutor(THREADS, "hidden")
+        # The names that clients know must not wait behind those that they make up.
+        self._poll_thread = ThreadPoolExecutor(1, "hidden poll")
 
     def read(self, name: Name, then: Callable[[bool], None]) -> None:
         """Read the keys of a name, then say whether the store answered."""
         task = self._in_flight.get(name)
         if task is None:
-            if len(self._in_flight) >= IN_FLIGHT_MAX:
+            above = visible_part(name)
+            if (
+                len(self._in_flight) >= IN_FLIGHT_MAX
+                or self._in_flight_below[above] >= IN_FLIGHT_PER_NAME_MAX
+            ):
                 then(False)
                 return
             task = asyncio.get_running_loop().create_task(self._read(name))
             self._in_flight[name] = task
-            task.add_done_callback(lambda _: self._in_flight.pop(name, None))
+            self._in_flight_below[above] += 1
+            task.add_done_callback(lambda _: self._ended(name, above))
         task.add_done_callback(lambda done: then(not done.cancelled() and done.result()))
 
     async def poll(self) -> None:
@@ -44,31 +55,39 @@ class HiddenKeyReader:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(POLL_S)
-            self._apply_any(self.names.expire(loop.time()))
             for name in self.names.names():
-                entries = await self._entries(name)
+                entries = await self._entries(name, self._poll_thread)
                 if entries is None:
                     break  # the store is down, and everything stays as it was
                 if name in self.names:
                     self._apply_any(self.names.learn(name, entries, loop.time()))
+            else:
+                self._apply_any(self.names.expire(loop.time()))
 
     def stop(self) -> None:
         """Stop reading."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._poll_thread):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def _read(self, name: Name) -> bool:
-        entries = await self._entries(name)
+        entries = await self._entries(name, self._threads)
         if entries is None:
             return False
         self._apply_any(self.names.learn(name, entries, asyncio.get_running_loop().time()))
         return True
 
-    async def _entries(self, name: Name) -> dict[str, Entry] | None:
+    def _ended(self, name: Name, above: Name) -> None:
+        del self._in_flight[name]
+        self._in_flight_below[above] -= 1
+        if not self._in_flight_below[above]:
+            del self._in_flight_below[above]
+
+    async def _entries(self, name: Name, threads: ThreadPoolExecutor) -> dict[str, Entry] | None:
         key = key_of(name, self._prefix)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(READ_S):
-                listing = await loop.run_in_executor(self._threads, self._store.list, key)
+                listing = await loop.run_in_executor(threads, self._store.list, key)
         except (StoreError, TimeoutError) as error:
             _log.debug("hidden-key-not-read", key=key, error=error)
             return None

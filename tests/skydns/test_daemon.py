@@ -1,5 +1,6 @@
 """The daemon as a whole: real processes, real stores, and dig."""
 
+import contextlib
 import json
 import os
 import random
@@ -258,6 +259,32 @@ def test_hidden_names_outlive_the_store(tmp_path: Path, request: pytest.FixtureR
         output = skydns.dig("_other._tcp.app.skydns.local", "SRV")
         assert "SERVFAIL" in output
         assert "EDE: 14" in output
+
+
+def test_random_hidden_names_take_no_real_one_away(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """On etcd each new name needs a look-up, and anyone can make up names."""
+    etcd = request.getfixturevalue("etcd")
+    store = connect(etcd.url)
+    for name in ("known", "new"):
+        store.put(f"{D}/{name}/_tcp/_http/x1", '{"host": "10.0.6.9", "port": 80}')
+    with (
+        Skydns(tmp_path, etcd.url) as skydns,
+        socket.socket(type=socket.SOCK_DGRAM) as flood,
+    ):
+        skydns.ready()
+        known = packet("_http._tcp.known.skydns.local", 33)
+        assert len(skydns.ask(known).rr) == 1
+        flood.connect(("127.0.0.1", skydns.port))
+        flood.setblocking(False)
+        for turn in range(30):
+            for number in range(100):
+                with contextlib.suppress(BlockingIOError):
+                    flood.send(packet(f"_{turn}-{number}.skydns.local", 33))
+            assert skydns.ask(known).header.rcode == 0
+        new = packet("_http._tcp.new.skydns.local", 33)
+        assert skydns.ask(new).header.rcode == 0
 
 
 LAUNCHER = """

@@ -13,7 +13,7 @@ from skydns.core.dns.name import Name
 from skydns.core.dns.rr import Rcode
 from skydns.core.forward.forwarder import PendingForward, Prefetch
 from skydns.core.forward.message import UpstreamReply
-from skydns.core.hidden_names import HiddenNames
+from skydns.core.hidden_names import FORGET_S, HiddenNames
 from skydns.core.responder import DENIALS_MAX, PendingLookup, Responder
 from skydns.core.zone.zone import Services, Zone
 
@@ -235,6 +235,47 @@ def test_a_hidden_name_is_pending_until_the_store_was_asked() -> None:
     assert isinstance(reply, bytes)
     assert len(dnslib.DNSRecord.parse(reply).rr) == 1
     assert made.reply(data) == reply
+
+
+def test_a_hidden_name_waits_also_when_a_hidden_name_below_it_is_known() -> None:
+    made = hiding([])
+    assert made.hidden is not None
+    x1 = entry(f"{D}/app/_tcp/_http/x1", '{"host": "10.0.0.1", "port": 80}')
+    made.apply(made.hidden.learn(names.parse("_http._tcp.app.skydns.local"), {x1.key: x1}, 0.0))
+    assert isinstance(made.reply(packet("x1._http._tcp.app.skydns.local")), bytes)
+    pending = made.reply(packet("x._tcp.app.skydns.local"))
+    assert isinstance(pending, PendingLookup)
+    assert names.text(pending.name) == "_tcp.app.skydns.local."
+
+
+def test_questions_for_a_hidden_name_are_seen_each_second() -> None:
+    """The name is forgotten when there are none; an answer from the cache would hide them."""
+    made = hiding([])
+    assert made.hidden is not None
+    data, name = packet("_tcp.app.skydns.local", 33), names.parse("_tcp.app.skydns.local")
+    x1 = entry(f"{D}/app/_tcp/x1", '{"host": "10.0.0.1", "port": 80}')
+    made.apply(made.hidden.learn(name, {x1.key: x1}, 0.0))
+    asked_s = 0.0
+    while asked_s < 3 * FORGET_S:
+        assert isinstance(made.reply(data), bytes)
+        asked_s += FORGET_S / 2
+        made.apply(made.hidden.expire(asked_s))
+        made.tick()
+
+
+def test_a_denied_hidden_name_is_looked_up_again_once_it_is_forgotten() -> None:
+    made = hiding([])
+    assert made.hidden is not None
+    data, name = packet("_tcp.app.skydns.local", 33), names.parse("_tcp.app.skydns.local")
+    made.tick()
+    made.apply(made.hidden.learn(name, {}, 0.0))
+    denied = made.reply(data)
+    assert isinstance(denied, bytes)
+    assert denied[3] & 15 == Rcode.NXDOMAIN
+    made.apply(made.hidden.expire(1.0))
+    made.apply(made.hidden.expire(2 * FORGET_S))
+    made.tick()
+    assert isinstance(made.reply(data), PendingLookup)
 
 
 def test_a_hidden_name_is_servfail_when_the_store_does_not_answer() -> None:

@@ -33,3 +33,27 @@ def test_a_write_based_on_an_older_version_is_412(shared: Site):
     newer = lambda: fetch(shared, "GET", "/v2/backends/cas")[2]["ETag"]  # noqa: E731
     wait_until(lambda: newer() != etag, "the newer one", 30)
     assert fetch(shared, "DELETE", "/v2/backends/cas", **{"If-Match": newer()})[0] == 200
+
+
+# What Go's vctl sends for an object without a time to live.
+GO_WRITES = {
+    "/v2/backends/go/servers": {"Server": {"Id": "s", "URL": "http://h:1"}, "TTL": "0s"},
+    "/v2/frontends": {
+        "Frontend": {"Id": "go", "Type": "http", "BackendId": "go", "Route": 'Path("/go")'},
+        "TTL": "0s",
+    },
+    "/v2/frontends/go/middlewares": {
+        "Middleware": {"Id": "m", "Type": "connlimit", "Middleware": {"Connections": 1}},
+        "TTL": "0s",
+    },
+}
+
+
+def test_a_time_to_live_of_zero_is_none(shared: Site):
+    shared.backend("go")
+    shared.settle()
+    for path, body in GO_WRITES.items():
+        assert fetch(shared, "POST", path, body)[0] == 200
+    keys = ("backends/go/servers/s", "frontends/go/frontend", "frontends/go/middlewares/m")
+    for key in keys:
+        assert shared.store.get(f"/vulcand/{key}").expires_at is None

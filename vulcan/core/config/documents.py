@@ -327,26 +327,41 @@ _D = TypeVar("_D", bound=Document)
 
 def decode(value: str, document: type[_D]) -> _D:
     """Decode one key's value. Raises DocumentError."""
+    return convert(parse_json(value), document)
+
+
+def parse_json(text: str | bytes) -> object:
+    """Decode JSON. Raises DocumentError."""
     try:
-        raw = msgspec.json.decode(value)
+        return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise DocumentError(f"not JSON: {error}") from None
-    return convert(raw, document)
 
 
 def convert(raw: object, document: type[_D]) -> _D:
     """Convert decoded JSON to a document. Raises DocumentError."""
     try:
-        return msgspec.convert(_canonical(raw), document)
+        return msgspec.convert(canonical(raw), document)
     except msgspec.ValidationError as error:
         raise DocumentError(str(error)) from None
     except RecursionError:
         raise DocumentError("nested too deeply") from None
 
 
+def canonical(raw: object) -> object:
+    """Return decoded JSON with known fields in Go's spelling, without nulls.
+
+    The last spelling of a field wins. Raises DocumentError.
+    """
+    try:
+        return _canonical(raw)
+    except RecursionError:
+        raise DocumentError("nested too deeply") from None
+
+
 def unknown(value: str, document: type[Document]) -> list[str]:
     """Return the fields of a valid value that have no meaning here."""
-    return sorted(_unknown(_canonical(msgspec.json.decode(value)), document))
+    return sorted(_unknown(canonical(parse_json(value)), document))
 
 
 def _unknown(raw: object, kind: object) -> Iterator[str]:
@@ -368,7 +383,6 @@ _OPAQUE = frozenset(("headers", "form", "body", "users", "request", "response", 
 
 
 def _canonical(raw: object) -> object:
-    """Return known fields in Go's spelling, without nulls; the last spelling of a field wins."""
     if isinstance(raw, dict):
         return {
             _SPELLING.get(name.lower(), name): item if name.lower() in _OPAQUE else _canonical(item)

@@ -14,6 +14,7 @@ import msgspec
 
 from coordinator.client.core.store_protocol import Absent, AtIndex, Present, PutCondition
 from daemonkit.core import durations
+from vulcan.core.config import documents
 from vulcan.core.control.explain import ExplainQuery
 from vulcan.core.keys import ObjectKey, ObjectKind
 
@@ -99,7 +100,7 @@ class TopQuery:
 
     kind: ObjectKind
     backend: str
-    limit: int
+    limit: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,8 @@ _LOG_LEVELS = {
     "fatal": "error",
     "panic": "error",
 }
+# As large as an index of any store.
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 _FORM_SEVERITY = re.compile(r'name="severity"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]*)')
 
 
@@ -185,11 +188,9 @@ def read_put(kind: ObjectKind, request: HttpRequest) -> PutObject:
 
 
 def read_top(kind: ObjectKind, request: HttpRequest) -> TopQuery:
-    """Read a GET of the latest traffic."""
-    limit = request.parameter("limit")
-    return TopQuery(
-        kind, request.parameter("backendId"), int(limit) if limit.isdigit() else TOP_LIMIT
-    )
+    """Read a GET of the latest traffic. A limit of zero is none, as in Go. Raises ApiError."""
+    limit = _integer("limit", request.parameter("limit", str(TOP_LIMIT)))
+    return TopQuery(kind, request.parameter("backendId"), limit if limit > 0 else None)
 
 
 def read_explain(request: HttpRequest) -> ExplainQuery:
@@ -251,10 +252,14 @@ def condition_of(request: HttpRequest) -> PutCondition | None:
         return None
     if given == "*":
         return Present()
-    index = given.strip('"')
-    if not index.isascii() or not index.isdigit():
-        raise ApiError(400, f"If-Match: {given[:40]!r} is not the index of a write")
-    return AtIndex(int(index))
+    return AtIndex(_integer("the index of If-Match or prevIndex", given.strip('"')))
+
+
+def _integer(name: str, text: str) -> int:
+    """Read a number of the request. Raises ApiError."""
+    if _INTEGER.fullmatch(text) is None:
+        raise ApiError(400, f"{name} is {text[:40]!r}: write a whole number")
+    return int(text)
 
 
 def _key(kind: ObjectKind, request: HttpRequest) -> ObjectKey:
@@ -263,19 +268,29 @@ def _key(kind: ObjectKind, request: HttpRequest) -> ObjectKey:
 
 
 def _read_body(kind: ObjectKind, body: bytes) -> tuple[dict[str, Any], int | None]:
+    """Return the object and its time to live. Names of fields may be in any case, as in Go."""
     try:
-        given = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
-        raise ApiError(400, f"the body is not JSON: {error}") from None
-    document = given.get(kind.title) if isinstance(given, dict) else None
+        given = documents.parse_json(body)
+        fields = {k.lower(): v for k, v in given.items()} if isinstance(given, dict) else {}
+        document = documents.canonical(fields.get(kind.title.lower()))
+    except documents.DocumentError as error:
+        raise ApiError(400, f"the body is {error}") from None
     if not isinstance(document, dict):
         raise ApiError(400, f'the body must be {{"{kind.title}": {{...}}}}')
-    text = given.get("TTL") or ""
-    if not text:
-        return document, None
-    if kind not in _WITH_TTL or not isinstance(text, str):
+    ttl_s = _ttl_s(fields.get("ttl"))
+    if ttl_s is not None and kind not in _WITH_TTL:
         raise ApiError(400, f"a {kind.title} cannot have a TTL")
+    return document, ttl_s
+
+
+def _ttl_s(given: object) -> int | None:
+    """Read a time to live in whole seconds. Go's clients write `0s` for none. Raises ApiError."""
+    if not given:
+        return None
+    if not isinstance(given, str):
+        raise ApiError(400, f'TTL is {given!r}: write it like "30s"')
     try:
-        return document, max(1, round(durations.parse(text)))
+        seconds = durations.parse(given)
     except ValueError as error:
         raise ApiError(400, f"TTL: {error}") from None
+    return max(1, round(seconds)) if seconds else None

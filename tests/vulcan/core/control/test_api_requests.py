@@ -105,6 +105,38 @@ def test_a_post_to_a_collection_writes_one_object():
 
 
 @pytest.mark.parametrize(
+    ("ttl", "seconds"),
+    [("", None), (None, None), ("0", None), ("0s", None), ("0h0m0s", None), ("400ms", 1)],
+)
+def test_a_time_to_live_is_in_whole_seconds_and_zero_is_none(ttl, seconds):
+    request = put({"Server": {"Id": "s", "URL": "http://h"}, "TTL": ttl})
+    assert isinstance(request, PutObject)
+    assert request.ttl_s == seconds
+
+
+def test_a_kind_that_cannot_expire_may_have_a_time_to_live_of_zero():
+    request = put({"Listener": {"Id": "l"}, "TTL": "0s"}, "/v2/listeners")
+    assert isinstance(request, PutObject)
+    assert request.ttl_s is None
+
+
+def test_names_of_fields_may_be_in_any_case():
+    request = put({"host": {"name": "h", "settings": {"keypair": {"Key": "x"}}}}, "/v2/hosts")
+    assert request == PutObject(
+        ObjectKey(ObjectKind.HOST, "h"),
+        {"Name": "h", "Settings": {"KeyPair": {"Key": "x"}}},
+        None,
+        None,
+    )
+
+
+@pytest.mark.parametrize("limit", ["0", "-1"])
+def test_a_limit_of_zero_is_none(limit):
+    request = parse_request("GET", f"/v2/top/servers?limit={limit}", {}, b"")
+    assert request == TopQuery(ObjectKind.SERVER, "", None)
+
+
+@pytest.mark.parametrize(
     ("target", "document", "reason"),
     [
         ("/v2/backends", {"Server": {"Id": "b"}}, 'must be {"Backend": {...}}'),

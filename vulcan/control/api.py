@@ -15,6 +15,7 @@ import msgspec
 
 from coordinator.client import (
     AtIndex,
+    BadRequest,
     CompareFailed,
     KeyExists,
     KeyNotFound,
@@ -211,6 +212,8 @@ def _store_document(context: ApiContext, request: StoreRequest) -> object:
         raise ApiError(409, str(error)) from None
     except RevisionConflict as error:
         raise ApiError(409, str(error)) from None
+    except BadRequest as error:
+        raise ApiError(400, str(error)) from None
     except Unavailable as error:
         raise ApiError(503, f"the store does not respond: {error}") from None
     except StoreError as error:

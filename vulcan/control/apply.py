@@ -54,9 +54,15 @@ def rollback(store: Store, table: Table, request: RollbackRequest) -> dict[str, 
 
 
 def history(store: Store, prefix: str) -> list[Revision]:
-    """Return the recorded revisions, the newest last."""
-    entries = store.list(history_directory(prefix)).entries
-    return [msgspec.json.decode(entry.value, type=Revision) for entry in entries]
+    """Return the recorded revisions, the newest last. ApiError names a key that holds none."""
+    return [_revision(entry) for entry in store.list(history_directory(prefix)).entries]
+
+
+def _revision(entry: Entry) -> Revision:
+    try:
+        return msgspec.json.decode(entry.value, type=Revision)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ApiError(500, f"{entry.key} holds no revision: {error}: remove this key") from None
 
 
 def _carry_out(

@@ -3,8 +3,12 @@
 import http.client
 import json
 
+import pytest
+
 from rig.processes import wait_until
 from rig.vulcan_site import Site
+
+DIGITS = "9" * 5000
 
 
 def fetch(site: Site, method: str, path: str, body: object = None, **fields: str):
@@ -57,3 +61,27 @@ def test_a_time_to_live_of_zero_is_none(shared: Site):
     keys = ("backends/go/servers/s", "frontends/go/frontend", "frontends/go/middlewares/m")
     for key in keys:
         assert shared.store.get(f"/vulcand/{key}").expires_at is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/v2/top/frontends?limit=%C2%B2", None),
+        ("GET", "/v2/explain?url=//[", None),
+        ("POST", "/v2/apply", {"Keys": {"x": "y"}}),
+        ("POST", "/v2/listeners", {"Listener": {"Id": "l", "Address": {"Address": f"h:{DIGITS}"}}}),
+        ("POST", "/v2/frontends", {"Frontend": {"Id": ".."}}),
+        (
+            "POST",
+            "/v2/backends/go/servers",
+            {"Server": {"Id": "s", "URL": "http://h"}, "TTL": "999999999h"},
+        ),
+    ],
+)
+def test_a_malformed_request_is_400_and_the_daemon_serves_on(
+    shared: Site, method: str, path: str, body: object
+):
+    shared.backend("go")
+    shared.settle()
+    assert fetch(shared, method, path, body)[0] == 400
+    assert fetch(shared, "GET", "/v2/status")[0] == 200

@@ -1,6 +1,7 @@
 """Changes of several keys, with more revisions than the history stores."""
 
 import json
+import re
 
 import pytest
 
@@ -69,3 +70,30 @@ def test_two_nodes_that_remove_the_same_old_revision_both_succeed(store: MemoryS
     racing.__dict__.update(store.__dict__)
     write(racing, REVISIONS_MAX + 1)
     assert len(apply.history(racing, "/vulcand")) == REVISIONS_MAX
+
+
+DEEP = '{"a":' * 3000
+
+
+@pytest.mark.parametrize("key", ["x", "", "backends/b", "../x", "backends/../backend"])
+def test_a_key_that_is_none_of_the_proxys_is_refused_by_name(store: MemoryStore, key: str) -> None:
+    with pytest.raises(ApiError, match=re.escape(f"{key}: ")) as refused:
+        apply.apply(store, TABLE, ApplyRequest({key: "{}"}))
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize("value", ["y", DEEP])
+def test_what_others_wrote_below_the_prefix_can_be_pruned(store: MemoryStore, value: str) -> None:
+    store.put("/vulcand/x", value)
+    store.put(f"/vulcand/{KEY}", value)
+    request = ApplyRequest({KEY: server(1)}, prune=True)
+    assert len(apply.apply(store, TABLE, request)["Changes"]) == 2
+    with pytest.raises(KeyNotFound):
+        store.get("/vulcand/x")
+
+
+@pytest.mark.parametrize("value", ["{}", "no", DEEP])
+def test_a_record_that_is_no_revision_is_named(store: MemoryStore, value: str) -> None:
+    store.put("/vulcand-history/000000000001", value)
+    with pytest.raises(ApiError, match="/vulcand-history/000000000001 holds no revision"):
+        apply.history(store, "/vulcand")

@@ -15,7 +15,14 @@ from vulcan.core.config.documents import (
     StickyDocument,
 )
 from vulcan.core.config.errors import ModelError
-from vulcan.core.config.field_checks import HEADER_VALUE, TOKEN, check_id, check_type, seconds
+from vulcan.core.config.field_checks import (
+    HEADER_VALUE,
+    TOKEN,
+    check_id,
+    check_type,
+    is_host,
+    seconds,
+)
 from vulcan.core.config.tls_settings import TlsSettings
 
 DIAL_S = 5.0
@@ -25,11 +32,12 @@ DRAIN_S = 300.0
 # Go keeps two idle connections for each host, which hardly pools at all; this many cost 1 MiB.
 IDLE_CONNECTIONS = 256
 WEIGHT_MAX = 1000
+# Linux takes no longer time between probes.
+KEEPALIVE_S_MAX = 32767.0
 CHECK_INTERVAL_S, CHECK_TIMEOUT_S = 10.0, 2.0
 CHECK_RISE, CHECK_FALL = 2, 3
 CHECK_INTERVAL_S_MIN = 0.05
 
-_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9.])?|[0-9A-Fa-f:.]+", re.ASCII)
 _TARGET = re.compile(r"/[\x21-\x7e]*", re.ASCII)
 _COOKIE_PATH = re.compile(r"/[\x21-\x3a\x3c-\x7e]*", re.ASCII)
 
@@ -111,6 +119,7 @@ def decode_backend(id_: str, document: BackendDocument) -> Backend:
     if settings.balance and settings.balance not in BALANCES:
         choice = ", ".join(BALANCES)
         raise ModelError(f'Settings.Balance is "{settings.balance}": use one of {choice}')
+    keepalive_s = seconds("Settings.KeepAlive.Period", settings.keep_alive.period, 0.0)
     dial_s = seconds("Settings.Timeouts.Dial", settings.timeouts.dial, DIAL_S)
     handshake = settings.timeouts.tls_handshake
     try:
@@ -122,7 +131,7 @@ def decode_backend(id_: str, document: BackendDocument) -> Backend:
         dial_s=dial_s,
         read_s=seconds("Settings.Timeouts.Read", settings.timeouts.read, READ_S),
         idle_max=idle or IDLE_CONNECTIONS,
-        keepalive_s=seconds("Settings.KeepAlive.Period", settings.keep_alive.period, 0.0),
+        keepalive_s=min(keepalive_s, KEEPALIVE_S_MAX),
         tls=tls,
         handshake_s=seconds("Settings.Timeouts.TLSHandshake", handshake, dial_s),
         balance=settings.balance or "rr",
@@ -147,7 +156,7 @@ def decode_server(backend: str, id_: str, document: ServerDocument) -> Server:
     url, host, port = _split_url(document.url)
     if url.scheme not in {"http", "https"} or not host:
         raise ModelError(f'URL is "{document.url}": expected http://HOST:PORT')
-    if _HOST_NAME.fullmatch(host) is None or url.username is not None:
+    if not is_host(host) or url.username is not None:
         raise ModelError(f'URL is "{document.url}": "{url.netloc}" is not a host and port')
     if not 0 <= document.weight <= WEIGHT_MAX:
         raise ModelError(f"Weight is {document.weight}: use 0 to {WEIGHT_MAX}")

@@ -1,16 +1,19 @@
 """Listeners, decoded from their keys."""
 
+import re
 from dataclasses import dataclass
 
 from vulcan.core.config import tls_settings
 from vulcan.core.config.documents import ListenerDocument
 from vulcan.core.config.errors import ModelError
+from vulcan.core.config.field_checks import is_host
 from vulcan.core.config.tls_settings import TlsSettings
 from vulcan.core.routing.expression import ExpressionError
 from vulcan.core.routing.route import Route, compile_route
 
 _NO_PROXY_PROTOCOL = frozenset(("", "NONE"))
 PORT_MAX = 65535
+_PORT = re.compile(r"[0-9]{1,5}")
 # sockaddr_un has room for this many bytes and the final NUL.
 UNIX_PATH_BYTES_MAX = 107
 
@@ -70,6 +73,8 @@ def _address(document: ListenerDocument) -> Address:
         raise ModelError(f'Address.Network is "{network}": use tcp or unix')
     name, colon, port = text.rpartition(":")
     name = name.removeprefix("[").removesuffix("]")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > PORT_MAX:
+    if not colon or not _PORT.fullmatch(port) or int(port) > PORT_MAX:
         raise ModelError(f'Address.Address is "{text}": expected HOST:PORT')
+    if name and not is_host(name):
+        raise ModelError(f'Address.Address is "{text}": "{name}" is not a host')
     return Address(name or "0.0.0.0", int(port))

@@ -42,7 +42,7 @@ _DOCUMENTS: dict[ObjectKind, type[documents.Document]] = {
 def decode(path: str, value: str, seal_keys: SealKeys = NO_SEAL_KEYS) -> Entity:
     """Decode the key at `path`, relative to the prefix, such as `backends/b1/servers/s1`.
 
-    Raises ModelError for a path that is not a key of the proxy, and for an invalid value.
+    Raises ModelError for a path that is not a key of the proxy, and for every invalid value.
     """
     key = parse_path(path)
     if key is None:
@@ -53,8 +53,12 @@ def decode(path: str, value: str, seal_keys: SealKeys = NO_SEAL_KEYS) -> Entity:
         )
     try:
         return _decode(key, value, seal_keys)
+    except ModelError:
+        raise
     except documents.DocumentError as error:
         raise ModelError(f"bad JSON: {error}") from None
+    except Exception as error:  # noqa: BLE001 - whatever a key holds, it ends nothing but itself
+        raise ModelError(f"the value cannot be used: {type(error).__name__}: {error}") from None
 
 
 def _decode(key: ObjectKey, value: str, seal_keys: SealKeys) -> Entity:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from coordinator.client.core.store_protocol import Absent, AtIndex, Present, PutCondition
 from daemonkit.core import durations
 from vulcan.core.config import documents
-from vulcan.core.control.explain import ExplainQuery
+from vulcan.core.control.explain import ExplainQuery, split_url
 from vulcan.core.keys import ObjectKey, ObjectKind
 
 TOP_LIMIT = 100
@@ -144,6 +144,8 @@ ApiRequest = (
     | RollbackRequest
 )
 
+_R = TypeVar("_R", ApplyRequest, RollbackRequest)
+
 # Kinds whose keys may have a TTL.
 _WITH_TTL = frozenset((ObjectKind.SERVER, ObjectKind.FRONTEND, ObjectKind.MIDDLEWARE))
 # The levels by vulcand's names and by ours.
@@ -194,7 +196,12 @@ def read_top(kind: ObjectKind, request: HttpRequest) -> TopQuery:
 
 
 def read_explain(request: HttpRequest) -> ExplainQuery:
-    """Read a GET that asks where a request would go."""
+    """Read a GET that asks where a request would go. Raises ApiError."""
+    text = request.parameter("url")
+    try:
+        url = split_url(text)
+    except ValueError as error:
+        raise ApiError(400, f"url is {text[:100]!r}: {error}") from None
     headers = tuple(
         (name.strip(), value.strip())
         for key, field in request.query
@@ -203,7 +210,7 @@ def read_explain(request: HttpRequest) -> ExplainQuery:
     )
     return ExplainQuery(
         request.parameter("method", "GET"),
-        request.parameter("url"),
+        url,
         headers,
         request.parameter("peer"),
     )
@@ -226,18 +233,19 @@ def read_log_level(request: HttpRequest) -> PutLogLevel:
 
 def read_apply(request: HttpRequest) -> ApplyRequest:
     """Read a set of keys to write. Raises ApiError."""
-    try:
-        return msgspec.json.decode(request.body, type=ApplyRequest)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise ApiError(400, str(error)) from None
+    return _decode(request.body, ApplyRequest)
 
 
 def read_rollback(request: HttpRequest) -> RollbackRequest:
     """Read the revision to go back to. Raises ApiError."""
+    return _decode(request.body, RollbackRequest)
+
+
+def _decode(body: bytes, kind: type[_R]) -> _R:
     try:
-        return msgspec.json.decode(request.body, type=RollbackRequest)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise ApiError(400, str(error)) from None
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ApiError(400, f"the body is not as expected: {error}") from None
 
 
 def condition_of(request: HttpRequest) -> PutCondition | None:

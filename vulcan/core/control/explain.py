@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from vulcan.core.balancing.ejection import in_rotation
 from vulcan.core.balancing.policies import LoadBalancer
@@ -20,9 +20,14 @@ class ExplainQuery:
     """A request to explain."""
 
     method: str
-    url: str
+    url: SplitResult
     headers: tuple[tuple[str, str], ...] = ()
     peer: str = ""
+
+
+def split_url(text: str) -> SplitResult:
+    """Split `http://HOST/PATH`, `HOST/PATH` or `/PATH`. Raises ValueError."""
+    return urlsplit(text if "://" in text or text.startswith("/") else f"http://{text}")
 
 
 def explain(
@@ -109,15 +114,14 @@ def _choose(servers: Sequence[_CandidateServer], backend: Backend) -> tuple[str 
 
 
 def _view(query: ExplainQuery) -> RequestView:
-    parts = urlsplit(query.url if "://" in query.url else f"http://{query.url.lstrip('/')}")
     named = (v.partition(":")[0] for k, v in query.headers if k.lower() == "host")
-    host = next(named, parts.hostname)
+    host = next(named, query.url.hostname)
     return RequestView(
         normal_host(host or "").encode(),
-        (parts.path or "/").encode(),
+        (query.url.path or "/").encode(),
         query.method.encode(),
         tuple((name.encode(), value.encode()) for name, value in query.headers),
-        parts.query.encode(),
+        query.url.query.encode(),
         query.peer.encode(),
     )
 

@@ -39,7 +39,7 @@ def decode_statuses(entries: Iterable[Entry], now: float) -> list[tuple[NodeStat
     for entry in entries:
         try:
             status = msgspec.json.decode(entry.value, type=NodeStatus)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             continue
         left_s = TTL_S if entry.expires_at is None else entry.expires_at - now
         found.append((status, max(0.0, TTL_S - left_s)))

@@ -93,12 +93,14 @@ def _same(one: str | None, other: str | None) -> bool:
 def _read(text: str) -> object:
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return text
 
 
 def _position(change: Change) -> tuple[int, int, str]:
-    top, *_, last = change.key.split("/")
-    order = _ORDER.get(top, 9) - (1 if top == "frontends" and last != "frontend" else 0)
+    parts = change.key.split("/")
+    order = _ORDER.get(parts[0], 9)
+    if parts[0] == "frontends" and parts[-1] != "frontend":
+        order -= 1
     # Removals come last and in the reverse order.
     return (1, -order, change.key) if change.after is None else (0, order, change.key)

@@ -193,12 +193,12 @@ def _request_rates(value: bytes) -> tuple[Rate, ...] | None:
     if not value:
         return None
     try:
-        given = msgspec.json.decode(value)
+        given = documents.parse_json(value)
         if not isinstance(given, list) or not 0 < len(given) <= RATES_MAX:
             return None
         read = [documents.convert(each, RateDocument) for each in given]
         return tuple(compiler.rate(r.period_seconds, r.requests, r.burst) for r in read)
-    except (msgspec.DecodeError, ValueError):
+    except ValueError:
         return None
 
 

@@ -55,6 +55,9 @@ from vulcan.core.routing.expression import ExpressionError
 
 FALLBACK_S = RECOVERY_S = 10.0
 CHECK_S = 0.1
+# Larger numbers are a mistake, and some of them are no floating point number.
+RATE_MAX = 1_000_000_000
+NANOSECONDS_MAX = 2**63 - 1
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e]*", re.ASCII)
@@ -97,10 +100,10 @@ def rate(period_s: int, requests: int, burst: int) -> Rate:
 
     ValueError for a rate that lets nothing pass.
     """
-    if period_s <= 0 or requests <= 0:
-        raise ValueError("PeriodSeconds and Requests must be above 0")
-    if burst < 0:
-        raise ValueError("Burst is negative")
+    if not 0 < period_s <= RATE_MAX or not 0 < requests <= RATE_MAX:
+        raise ValueError(f"PeriodSeconds and Requests must be 1 to {RATE_MAX}")
+    if not 0 <= burst <= RATE_MAX:
+        raise ValueError(f"Burst must be 0 to {RATE_MAX}")
     return Rate(float(period_s), requests, burst or requests)
 
 
@@ -147,6 +150,8 @@ def _breaker(document: BreakerDocument) -> BreakerSpec:
 
 
 def _seconds(field: str, value: int | str, default_s: float) -> float:
+    if isinstance(value, int) and value > NANOSECONDS_MAX:
+        raise ValueError(f'{field} has more nanoseconds than 63 bits: write it like "10s"')
     try:
         seconds = value / 1e9 if isinstance(value, int) else durations.parse(value or "0")
     except ValueError as error:
@@ -199,7 +204,11 @@ def _webhook(field: str, given: TypedActionDocument | None) -> WebhookSpec | Non
 
 
 def _http_url(field: str, url: str) -> None:
-    if urlsplit(url).scheme not in {"http", "https"} or _FIELD_VALUE.fullmatch(url) is None:
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError as error:
+        raise ValueError(f'{field}: URL is "{url}": {error}') from None
+    if scheme not in {"http", "https"} or _FIELD_VALUE.fullmatch(url) is None:
         raise ValueError(f'{field}: URL is "{url}": expected http:// or https://')
 
 

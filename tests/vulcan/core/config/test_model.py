@@ -238,3 +238,55 @@ def test_unknown_fields_are_named(path, value, names):
 def test_invalid_settings_of_ocsp_are_refused(ocsp, complaint):
     with pytest.raises(ModelError, match=complaint):
         decode("hosts/h/host", f'{{"Settings": {{"OCSP": {ocsp}}}}}')
+
+
+DIGITS = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("path", "document"),
+    [
+        ("listeners/l", {"Address": {"Address": f"h:{DIGITS}"}}),
+        ("listeners/l", {"Address": {"Address": f"{'x' * 70}.example:80"}}),
+        ("listeners/l", {"Address": {"Address": "a b:80"}}),
+        ("backends/b/servers/s", {"URL": "http://a..b"}),
+        ("backends/b/servers/s", {"URL": f"http://{'x' * 70}/"}),
+        ("backends/b/servers/s", {"URL": "http://..."}),
+        ("backends/../servers/s", {"URL": "http://h"}),
+        ("backends/b/servers/a\x1bb", {"URL": "http://h"}),
+        ("backends/b/backend", {"Settings": {"Timeouts": {"Dial": "999999999d"}}}),
+        (
+            "frontends/f/middlewares/m",
+            {"Type": "ratelimit", "Middleware": {"PeriodSeconds": 10**30, "Requests": 1}},
+        ),
+        (
+            "frontends/f/middlewares/m",
+            {
+                "Type": "cbreaker",
+                "Middleware": {
+                    "Condition": "NetworkErrorRatio() > 0.5",
+                    "CheckPeriod": int("9" * 400),
+                },
+            },
+        ),
+    ],
+)
+def test_a_value_that_no_socket_resolver_or_timer_takes_is_refused(path, document):
+    with pytest.raises(ModelError) as refused:
+        decode(path, json.dumps(document))
+    assert "cannot be used" not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", ['{"a":' * 3000, "[" * 3000, '{"Settings":' * 400, "\ud800", ""])
+@pytest.mark.parametrize(
+    "path", ["backends/b/backend", "hosts/h/host", "frontends/f/middlewares/m"]
+)
+def test_no_value_of_a_key_raises_anything_else(path, value):
+    with pytest.raises(ModelError):
+        decode(path, value)
+
+
+def test_the_time_between_probes_is_one_that_linux_takes():
+    backend = decode("backends/b/backend", '{"Settings":{"KeepAlive":{"Period":"24h"}}}')
+    assert isinstance(backend, Backend)
+    assert backend.keepalive_s == 32767.0

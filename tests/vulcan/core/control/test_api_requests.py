@@ -182,3 +182,26 @@ def test_a_request_that_has_no_row_is_404_or_405(method, target, status):
 def test_each_method_and_path_has_one_row():
     rows = [(each.method, each.path) for each in OPERATIONS]
     assert len(rows) == len(set(rows))
+
+
+TOO_LONG = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "fields"),
+    [
+        ("GET", "/v2/top/frontends?limit=%C2%B2", {}),
+        ("GET", "/v2/top/frontends?limit=%X10%X6", {}),
+        ("GET", f"/v2/top/servers?limit={TOO_LONG}", {}),
+        ("GET", "/v2/explain?url=//[", {}),
+        ("GET", "/v2/explain?url=http://h%E2%84%80/", {}),
+        ("DELETE", "/v2/hosts/h?prevIndex=%C2%B2", {}),
+        ("DELETE", "/v2/hosts/h", {b"if-match": TOO_LONG.encode()}),
+    ],
+)
+def test_a_malformed_value_is_refused_by_name(method, target, fields):
+    with pytest.raises(
+        ApiError, match=r"^(limit|url|the index of If-Match or prevIndex) is "
+    ) as no:
+        parse_request(method, target, fields, b"")
+    assert no.value.status == 400

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 from bench.table import Row
-from fleet.core.model import Facts
+from fleet.core.model import Facts, HostHealth
 from fleet.core.scheduling import placement  # noqa: F401 - its import must not be measured
-from fleet.core.scheduling.cluster_state import DesiredJob, HostHealth
+from fleet.core.scheduling.cluster_state import DesiredJob
 from fleet.core.scheduling.plan_builder import Outcome, build_plans
 from fleet.core.scheduling.reconcile import reconcile
 from rig.fleet_simulator import Simulator

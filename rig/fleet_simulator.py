@@ -25,6 +25,7 @@ from fleet.core.model import (
     digest,
 )
 from fleet.core.scheduling.cluster_state import ClusterState, DesiredJob, Host
+from fleet.core.scheduling.deadlines import Deadlines
 from fleet.core.scheduling.failure_detector import FailureDetector
 from fleet.core.scheduling.plan_builder import Outcome, build_plans
 from fleet.core.scheduling.reconcile import reconcile
@@ -56,7 +57,9 @@ class Simulator:
 
     def __init__(self, facts: Iterable[Facts], *, start_s: float = 2.0) -> None:
         self.cluster = ClusterState()
-        self.failures = FailureDetector()
+        # The true time, and how far the clock of the scheduler's host is ahead of it.
+        self.now_s, self.clock_ahead_s = 0.0, 0.0
+        self.failures, self.deadlines = FailureDetector(), Deadlines()
         self.machines = {each.id: SimulatedHost(Host(each.id, facts=each)) for each in facts}
         self.cluster.hosts = {name: each.view for name, each in self.machines.items()}
         self._jobs: dict[str, DesiredJob] = {}
@@ -88,25 +91,30 @@ class Simulator:
 
     def run(self, for_s: float, step_s: float = 1.0) -> None:
         """Let time pass."""
-        end_s = self.cluster.now_s + for_s
-        while self.cluster.now_s < end_s:
+        end_s = self.now_s + for_s
+        while self.now_s < end_s:
             self.tick(step_s)
 
     def tick(self, step_s: float = 1.0) -> Outcome:
         """Run one pass of the scheduler and one pass of every host."""
-        self.cluster.now_s += step_s
-        heard = {
-            name: self.cluster.now_s - each.heard_s < LEASE_S
-            for name, each in self.machines.items()
-        }
-        for name, health in self.failures.observe(self.cluster.now_s, heard).items():
+        self.now_s += step_s
+        self.cluster.now_s = self.now_s + self.clock_ahead_s
+        heard = {name: self.now_s - each.heard_s < LEASE_S for name, each in self.machines.items()}
+        for name, health in self.failures.observe(self.now_s, heard).items():
             self.cluster.hosts[name].health = health
+        self.deadlines.observe(self.cluster, self.now_s)
         self.outcome = build_plans(self.cluster, reconcile(self.cluster), self.epoch)
         self._write(self.outcome)
         for machine in self.machines.values():
             self._reconcile_host(machine)
         self._check_exclusive()
         return self.outcome
+
+    def fail_over(self, clock_ahead_s: float) -> None:
+        """Let a scheduler on another host lead, whose clock is ahead of the true time."""
+        self.epoch += 1
+        self.failures, self.deadlines = FailureDetector(), Deadlines()
+        self.clock_ahead_s = clock_ahead_s
 
     def running(self, name: str) -> list[str]:
         """Return the hosts on which instances of a job really run."""
@@ -145,7 +153,7 @@ class Simulator:
             del self._jobs[name]
 
     def _reconcile_host(self, machine: SimulatedHost) -> None:
-        now_s = self.cluster.now_s
+        now_s = self.now_s
         if not machine.is_up:
             return
         if machine.is_heard:
@@ -163,7 +171,7 @@ class Simulator:
                 machine.view.join()
 
     def _follow(self, machine: SimulatedHost, allocation: Allocation, *, cut: bool) -> Report:
-        running, now_s = machine.running, self.cluster.now_s
+        running, now_s = machine.running, self.now_s
         if allocation.desired_state is DesiredState.STOP or (cut and allocation.exclusive):
             running.pop(allocation.key, None)
             return Report(allocation, Phase.STOPPED)
@@ -189,4 +197,4 @@ class Simulator:
         for (job, index), hosts in found.items():
             known = self._jobs.get(job)
             if known and known.job and known.job.exclusive:
-                assert len(hosts) == 1, f"{job}[{index}] runs on {hosts} at {self.cluster.now_s}"
+                assert len(hosts) == 1, f"{job}[{index}] runs on {hosts} at {self.now_s}"

@@ -5,6 +5,8 @@ LEADER = f"{PREFIX}/leader"
 # Outlives the lease. Agents compare the epoch of a plan with it.
 EPOCH = f"{PREFIX}/epoch"
 EVENTS = f"{PREFIX}/events"
+# What the leader holds of the hosts that are not ready.
+HEALTH = f"{PREFIX}/health"
 
 
 def job(name: str) -> str:

@@ -46,6 +46,15 @@ class Phase(Enum):
     ORPHAN = "orphan"  # runs here, and no plan mentions it
 
 
+class HostHealth(Enum):
+    """Whether the scheduler can count on a host."""
+
+    READY = "ready"
+    SUSPECT = "suspect"  # silent, within its grace
+    LOST = "lost"  # its instances are started elsewhere
+    FLAPPING = "flapping"  # alternates between silent and heard: gets no new instances for a while
+
+
 class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What should run. `rev` grows with each change and never restarts for the same name."""
 
@@ -79,7 +88,7 @@ class UnitReferences(msgspec.Struct, frozen=True):
 
 
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):
-    """The progress of the newest version. Times are those of the scheduler that wrote them."""
+    """The progress of the newest version. Its times are marks, of the scheduler that wrote it."""
 
     version: int
     began_s: float
@@ -230,6 +239,17 @@ class LeaderLease(msgspec.Struct, frozen=True):
 
     holder: str
     epoch: int = 0
+
+
+class FleetHealth(msgspec.Struct, frozen=True):
+    """What the leader of an epoch holds of the hosts that are not ready, by their ids.
+
+    In a storm so many hosts fell silent at once that the network or the store may be at fault.
+    """
+
+    epoch: int = 0
+    storm: bool = False
+    hosts: dict[str, HostHealth] = {}
 
 
 class RemoteRequest(msgspec.Struct, frozen=True):

@@ -23,6 +23,11 @@ def hosts(context: typer.Context) -> None:
 
     ctl = invocation(context)
     ctl.show(HOST_FIELDS, listings.hosts(ctl.cluster))
+    if ctl.cluster.published_health.storm:
+        ctl.progress(
+            "Many hosts fell silent at once. The scheduler starts their instances elsewhere "
+            "if they stay silent for more than ten minutes."
+        )
 
 
 def top(context: typer.Context) -> None:

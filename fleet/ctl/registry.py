@@ -34,7 +34,7 @@ from fleet.core.model import (
     encode,
 )
 from fleet.core.scheduling.cluster_cache import ClusterCache
-from fleet.core.scheduling.cluster_state import DesiredJob, Host, HostHealth
+from fleet.core.scheduling.cluster_state import DesiredJob, Host
 
 # A waiting command checks its deadline this often.
 LOOK_S = 0.2
@@ -215,8 +215,7 @@ class Registry:
 
     def _apply(self, changes: Changes) -> None:
         self.cache.apply(changes)
-        for host in self.cache.cluster.hosts.values():
-            host.health = HostHealth.READY if host.status else HostHealth.SUSPECT
+        self.cache.cluster.take_published_health()
 
     def _next_rev(self, name: str) -> int:
         """Return a revision above all that are known: the store may be an old backup."""

@@ -20,7 +20,7 @@ from coordinator.client import (
 from daemonkit.observe import logs
 from fleet.clock import timestamp
 from fleet.core import keys
-from fleet.core.model import JobRecord, JobVersion, encode
+from fleet.core.model import FleetHealth, JobRecord, JobVersion, encode
 from fleet.core.scheduling.cluster_cache import ClusterCache
 from fleet.core.scheduling.plan_builder import Outcome
 from fleet.scheduler import job_gc
@@ -54,8 +54,11 @@ class PlanWriter:
         """
         return index >= self._written_index or time.monotonic() >= self._seen_by_s
 
-    async def write(self, outcome: Outcome) -> bool:
-        """Write an outcome. Return False if one of the keys has changed meanwhile."""
+    async def write(self, outcome: Outcome, health: FleetHealth) -> bool:
+        """Write an outcome and what has changed in the health of the hosts.
+
+        Return False if one of the keys has changed meanwhile.
+        """
         writes: list[Callable[[], Entry | None]] = []
         for name, plan in outcome.plans.items():
             modified = self._cache.cluster.hosts[name].plan_modified
@@ -67,6 +70,9 @@ class PlanWriter:
             modified = self._cache.modified(key)
             writes.append(functools.partial(self._swap, key, encode(rollout), modified))
         writes += [functools.partial(self._revert, record) for record in outcome.records.values()]
+        if health != self._cache.cluster.published_health:
+            modified = self._cache.modified(keys.HEALTH)
+            writes.append(functools.partial(self._swap, keys.HEALTH, encode(health), modified))
         loop = asyncio.get_running_loop()
         results = [loop.run_in_executor(self._threads, write) for write in writes]
         written = [entry for entry in await asyncio.gather(*results) if entry is not None]

@@ -6,7 +6,6 @@ store is down nothing is decided, and afterwards every host gets a new grace.
 """
 
 import asyncio
-import functools
 import time
 from collections.abc import Iterable, Iterator
 
@@ -15,10 +14,11 @@ from daemonkit.core.samples import Sample
 from daemonkit.observe import logs
 from daemonkit.process.lifecycle import Lifecycle
 from fleet.core import keys
-from fleet.core.scheduling import cluster_cache
+from fleet.core.model import HostHealth
 from fleet.core.scheduling.actions import Action, Hold, Place
 from fleet.core.scheduling.cluster_cache import ClusterCache
-from fleet.core.scheduling.cluster_state import Host, HostHealth
+from fleet.core.scheduling.cluster_state import Host
+from fleet.core.scheduling.deadlines import Deadlines
 from fleet.core.scheduling.failure_detector import FailureDetector
 from fleet.core.scheduling.plan_builder import Outcome, build_plans
 from fleet.core.scheduling.reconcile import reconcile
@@ -46,7 +46,7 @@ class Scheduler:
         self._writer = PlanWriter(store, self._election, self._cache)
         self._events = EventLog(store)
         self._failures = FailureDetector(settings.grace_s)
-        self._drains: dict[tuple[str, str], float] = {}
+        self._deadlines = Deadlines()
         self._wake = asyncio.Event()
         self._was_disconnected = True
         self._was_leader = False
@@ -106,6 +106,8 @@ class Scheduler:
         yield Sample("fleet_scheduler_reconcile_seconds", "gauge", text, self._pass_s)
         unplaced = len(self._last.unplaced)
         yield Sample("fleet_unplaced", "gauge", "Instances that no host can take.", unplaced)
+        text = "1 while many hosts fell silent at once, so that none of them is replaced yet."
+        yield Sample("fleet_storm", "gauge", text, float(self._failures.storm))
         for health in HostHealth:
             count = sum(each.health is health for each in self._hosts())
             labels = {"health": health.value}
@@ -158,6 +160,7 @@ class Scheduler:
         if is_leader:
             # This leader does not know since when hosts are silent: every host gets a new grace.
             self._failures = FailureDetector(self._settings.grace_s)
+            self._deadlines = Deadlines()
             self._leader_since_s = time.monotonic()
 
     async def _reconcile(self) -> None:
@@ -174,7 +177,7 @@ class Scheduler:
             if self._held.get(job) != why:
                 _log.warning("held", job=job, why=why)
         self._held = outcome.held
-        is_complete = await self._writer.write(outcome)
+        is_complete = await self._writer.write(outcome, cluster.health(storm=self._failures.storm))
         if outcome.decisions:
             await self._events.append(outcome.decisions, self._election.epoch)
         if not is_complete:
@@ -201,19 +204,13 @@ class Scheduler:
             self._was_disconnected = False
             self._failures.restart_grace(now_s)
         heard = {each.id: each.status is not None for each in self._hosts() if each.facts}
+        was_storm = self._failures.storm
         health_by_host = self._failures.observe(now_s, heard)
-        before = {each.id: each.health for each in self._hosts()}
-        drained = {(each.id, each.drain.at) for each in self._hosts() if each.drain}
-        self._drains = {key: since for key, since in self._drains.items() if key in drained}
-        is_overdue = functools.partial(self._is_drain_overdue, now_s)
-        cluster_cache.set_health(self._cache.cluster, health_by_host, is_overdue)
+        if self._failures.storm is not was_storm:
+            silent = sum(not each for each in heard.values())
+            _log.warning("storm" if self._failures.storm else "storm-over", silent=silent)
         for host in self._hosts():
-            if before[host.id] is not host.health:
+            before, host.health = host.health, health_by_host.get(host.id, HostHealth.LOST)
+            if before is not host.health:
                 _log.info("host", host=host.name(), id=host.id, health=host.health.value)
-
-    def _is_drain_overdue(self, now_s: float, name: str) -> bool:
-        """Return whether a drain has taken longer than its deadline, by this scheduler's clock."""
-        drain = self._cache.cluster.hosts[name].drain
-        assert drain is not None
-        began_s = self._drains.setdefault((name, drain.at), now_s)
-        return now_s - began_s >= drain.deadline_s
+        self._deadlines.observe(self._cache.cluster, now_s)

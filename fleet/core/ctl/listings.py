@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from daemonkit.core import sizes
-from fleet.core.model import DesiredState, Endpoint, JobVersion, Phase, TargetState
+from fleet.core.model import DesiredState, Endpoint, HostHealth, JobVersion, Phase, TargetState
 from fleet.core.scheduling.cluster_state import ClusterState, DesiredJob, Host, Instance
 
 # One row of a listing, by column. JSON shows the values as they are.
@@ -195,7 +195,8 @@ def _serves(instance: Instance, endpoint: Endpoint) -> bool:
 
 
 def _state(host: Host) -> str:
-    words = ["ready" if host.status else "LOST"]
+    is_lost = host.health is HostHealth.LOST
+    words = [host.health.value.upper() if is_lost else host.health.value]
     if host.drain:
         words.append(f"drained ({host.drain.reason or 'no reason'})")
     elif host.cordon:

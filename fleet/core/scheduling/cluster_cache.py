@@ -1,6 +1,5 @@
 """Keeps the state of the fleet up to date from changes of its keys. Parses only changed keys."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -13,6 +12,7 @@ from fleet.core.model import (
     Cordon,
     Drain,
     Facts,
+    FleetHealth,
     HostStatus,
     InvalidRecord,
     JobRecord,
@@ -25,7 +25,6 @@ from fleet.core.scheduling.cluster_state import (
     ClusterState,
     DesiredJob,
     Host,
-    HostHealth,
     Service,
     endpoints_of,
 )
@@ -90,6 +89,8 @@ class ClusterCache:
                 self._all_stale = True
             case ["epoch"]:
                 self.cluster.epoch = int(entry.value) if entry and entry.value.isdigit() else 0
+            case ["health"]:
+                self.cluster.published_health = self._value(entry, FleetHealth) or FleetHealth()
             case _:
                 pass
 
@@ -177,15 +178,6 @@ def with_job(cache: ClusterCache, record: JobRecord, text: str) -> ClusterState:
         found = endpoints_of(parsed, cluster.services)
         desired = DesiredJob(record, parsed, text, "", was.rollout if was else None, found)
     return replace(cluster, jobs={**cluster.jobs, record.name: desired})
-
-
-def set_health(
-    cluster: ClusterState, health_by_host: Mapping[str, HostHealth], overdue: Callable[[str], bool]
-) -> None:
-    """Set the health of every host, and whether its drain is past its deadline."""
-    for host in cluster.hosts.values():
-        host.health = health_by_host.get(host.id, HostHealth.LOST)
-        host.drain_overdue = host.drain is not None and overdue(host.id)
 
 
 def _set(table: dict[str, T], name: str, value: T | None) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 
 from fleet.core.jobs.jobspec import Job
 from fleet.core.jobs.selector import Selector
@@ -13,6 +12,8 @@ from fleet.core.model import (
     Drain,
     Endpoint,
     Facts,
+    FleetHealth,
+    HostHealth,
     HostStatus,
     JobRecord,
     Phase,
@@ -25,15 +26,6 @@ from fleet.core.model import (
 
 # An instance that failed this often makes its version count as bad.
 FAILURES_MAX = 3
-
-
-class HostHealth(Enum):
-    """Whether the scheduler can count on a host."""
-
-    READY = "ready"
-    SUSPECT = "suspect"  # silent, within its grace
-    LOST = "lost"  # its instances are started elsewhere
-    FLAPPING = "flapping"  # alternates between silent and heard: gets no new instances for a while
 
 
 @dataclass(slots=True)
@@ -127,6 +119,13 @@ class DesiredJob:
     fault: str = ""
     rollout: Rollout | None = None
     endpoints: tuple[Endpoint, ...] = ()
+    stalled_s: float = 0.0  # how long its rollout has made no progress
+
+    @property
+    def rollout_mark(self) -> tuple[float, ...]:
+        """What changes when its rollout begins or makes progress."""
+        rollout = self.rollout
+        return (rollout.version, rollout.began_s, rollout.progress_s) if rollout else ()
 
     @property
     def count(self) -> int:
@@ -149,7 +148,10 @@ class Service:
 
 @dataclass(slots=True)
 class ClusterState:
-    """All of the fleet at one index of the store. `now_s` is the scheduler's clock (Unix time)."""
+    """All of the fleet at one index of the store.
+
+    `now_s` is Unix time, only to be written into records: see `Deadlines`.
+    """
 
     now_s: float = 0.0
     jobs: Mapping[str, DesiredJob] = field(default_factory=dict)
@@ -157,6 +159,28 @@ class ClusterState:
     services: Mapping[str, Service] = field(default_factory=dict)
     faults: Mapping[str, str] = field(default_factory=dict)
     epoch: int = 0
+    published_health: FleetHealth = field(default_factory=FleetHealth)
+
+    def health(self, *, storm: bool) -> FleetHealth:
+        """Return the present health of the hosts, to be published."""
+        unready: dict[str, HostHealth] = {
+            host.id: host.health
+            for host in self.hosts.values()
+            if host.facts is not None and host.health is not HostHealth.READY
+        }
+        return FleetHealth(self.epoch, storm, unready)
+
+    def take_published_health(self) -> None:
+        """Set the health of every host as the leader published it."""
+        published = self.published_health
+        is_current = published.epoch == self.epoch
+        for host in self.hosts.values():
+            health = published.hosts.get(host.id) if is_current else None
+            if host.status is not None:
+                is_flapping = health is HostHealth.FLAPPING
+                host.health = HostHealth.FLAPPING if is_flapping else HostHealth.READY
+            else:
+                host.health = HostHealth.LOST if health is HostHealth.LOST else HostHealth.SUSPECT
 
     def instances_by_job(self) -> dict[str, list[Instance]]:
         """Return all instances, by the name of their job."""

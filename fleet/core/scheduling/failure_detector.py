@@ -1,16 +1,17 @@
 """The health of hosts: ready, suspect, lost or flapping. Time is an argument.
 
 A host is suspect when its status key has expired, and lost after a grace. The instances of a lost
-host move, so three rules limit this: hosts are lost at a bounded rate; no host is lost while many
-are silent at once, because then the network or the store is at fault; and a flapping host gets no
-new instances until its penalty has decayed.
+host move, so three rules limit this: hosts are lost at a bounded rate; while many hosts fell silent
+at once (a storm), none of these is lost, because the network or the store may be at fault; and a
+flapping host gets no new instances until its penalty has decayed. A storm delays the loss of a
+host, and never prevents it: hosts that stay silent are dead.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fleet.core.scheduling.cluster_state import HostHealth
+from fleet.core.model import HostHealth
 
 GRACE_S = 60.0
 # A tenth of the fleet may be lost at once, then one host in this many seconds.
@@ -19,7 +20,8 @@ REFILL_S = 10.0
 # If more than this share of the hosts, and at least two, are silent, the hosts are not at fault.
 STORM_SHARE = 1 / 3
 STORM_LEAST = 2
-# Hosts that fell silent within this time of each other count as silent at once.
+# Hosts that fell silent within this time of each other count as silent at once. A storm holds a
+# host for this long after its grace.
 STORM_WINDOW_S = 600.0
 # The penalty works as in route flap damping (RFC 2439).
 PENALTY = 1000.0
@@ -80,19 +82,15 @@ class FailureDetector:
         record.is_flapping = penalty >= (REUSE_AT if record.is_flapping else SUPPRESS_AT)
 
     def _declare_lost(self, now_s: float) -> None:
-        recent = [
-            record
-            for record in self._hosts.values()
-            if record.health is not HostHealth.READY
-            and now_s - record.silent_since_s < STORM_WINDOW_S + self._grace_s
-        ]
-        known = len(recent) + sum(r.health is HostHealth.READY for r in self._hosts.values())
-        self.storm = len(recent) >= STORM_LEAST and len(recent) > known * STORM_SHARE
-        if self.storm:
-            return
-        for record in recent:
-            overdue = now_s - record.silent_since_s >= self._grace_s
-            if record.health is HostHealth.SUSPECT and overdue and self._tokens >= 1:
+        hold_s = STORM_WINDOW_S + self._grace_s
+        silent = [each for each in self._hosts.values() if each.health is not HostHealth.READY]
+        recent = sum(now_s - each.silent_since_s < hold_s for each in silent)
+        known = recent + len(self._hosts) - len(silent)
+        self.storm = recent >= STORM_LEAST and recent > known * STORM_SHARE
+        patience_s = hold_s if self.storm else self._grace_s
+        for record in silent:
+            is_due = now_s - record.silent_since_s >= patience_s
+            if record.health is HostHealth.SUSPECT and is_due and self._tokens >= 1:
                 self._tokens -= 1
                 record.health = HostHealth.LOST
 

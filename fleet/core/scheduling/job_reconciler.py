@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from fleet.core.jobs.jobspec import Job, UpdateStrategy
 from fleet.core.jobs.selector import EVERYTHING
-from fleet.core.model import DesiredState, Phase, TargetState
+from fleet.core.model import DesiredState, HostHealth, Phase, TargetState
 from fleet.core.scheduling import constraints, rollout_progress
 from fleet.core.scheduling.actions import Action, Change, Drop, Hold, Place, Replace, Stop
-from fleet.core.scheduling.cluster_state import ClusterState, DesiredJob, Host, HostHealth, Instance
+from fleet.core.scheduling.cluster_state import ClusterState, DesiredJob, Host, Instance
 from fleet.core.scheduling.rollout_progress import is_up
 
 
@@ -43,8 +43,7 @@ class JobReconciler:
             slots[each.host.id if is_global else each.allocation.index].append(each)
         names = self._global_hosts() if is_global else range(self.desired.count)
         self.wanted = len(names)
-        now_s = self.cluster.now_s
-        yield from rollout_progress.actions(now_s, self.desired, self.instances, self.wanted)
+        yield from rollout_progress.actions(self.desired, self.instances, self.wanted)
         for name in names:
             own = slots.get(name, [])
             if not self._is_at_rest(own):

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from fleet.core.jobs.jobspec import Job, PlacementStrategy, UpdateStrategy
 from fleet.core.jobs.selector import EVERYTHING, Selector
-from fleet.core.model import Allocation, DesiredState
+from fleet.core.model import Allocation, DesiredState, HostHealth
 from fleet.core.scheduling import constraints
 from fleet.core.scheduling.actions import Place
 from fleet.core.scheduling.capacity import Capacity, Column, Mask
-from fleet.core.scheduling.cluster_state import ClusterState, DesiredJob, Host, HostHealth
+from fleet.core.scheduling.cluster_state import ClusterState, DesiredJob, Host
 from fleet.core.scheduling.constraints import AntiAffinity
 
 RUN_MAX = 4

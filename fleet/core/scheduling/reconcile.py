@@ -15,9 +15,9 @@ The rules, most important first:
 from collections.abc import Iterator
 
 from fleet.core.jobs.selector import EVERYTHING
-from fleet.core.model import TargetState
+from fleet.core.model import HostHealth, TargetState
 from fleet.core.scheduling.actions import Action, Adopt, Forget, Hold
-from fleet.core.scheduling.cluster_state import ClusterState, DesiredJob, HostHealth, Instance
+from fleet.core.scheduling.cluster_state import ClusterState, DesiredJob, Instance
 from fleet.core.scheduling.constraints import AntiAffinity
 from fleet.core.scheduling.job_reconciler import (
     JobReconciler,

@@ -13,9 +13,7 @@ from fleet.core.scheduling.actions import Action, Advance, Begin, Fail, Revert, 
 from fleet.core.scheduling.cluster_state import DesiredJob, Instance
 
 
-def actions(
-    now_s: float, desired: DesiredJob, instances: Iterable[Instance], wanted: int
-) -> Iterator[Action]:
+def actions(desired: DesiredJob, instances: Iterable[Instance], wanted: int) -> Iterator[Action]:
     """Yield the actions on a job's rollout. It is stable once `wanted` instances are available."""
     record, rollout = desired.record, desired.rollout
     if record.target not in (TargetState.LAUNCHED, TargetState.LOADED) or desired.job is None:
@@ -37,7 +35,7 @@ def actions(
         deadline_s = desired.job.update.deadline_s
         if failed is not None:
             yield _fail(desired, f"it failed again and again on {failed.host.name()}")
-        elif now_s - rollout.progress_s > deadline_s:
+        elif desired.stalled_s > deadline_s:
             yield _fail(desired, f"no progress for {deadline_s:g} s")
 
 

@@ -1,6 +1,6 @@
 """The health of hosts: suspect, lost, flapping."""
 
-from fleet.core.scheduling.cluster_state import HostHealth
+from fleet.core.model import HostHealth
 from fleet.core.scheduling.failure_detector import FailureDetector
 
 HOSTS = [f"h{n}" for n in range(40)]
@@ -60,3 +60,37 @@ def test_every_grace_restarts_after_the_store_was_down() -> None:
     health.restart_grace(100)
     assert seen(health, 101, "h1")["h1"] is HostHealth.SUSPECT
     assert seen(health, 160, "h1")["h1"] is HostHealth.LOST
+
+
+def test_two_dead_hosts_of_five_are_lost_when_the_storm_is_over() -> None:
+    health = FailureDetector(60)
+    dead = {f"h{n}": n > 1 for n in range(5)}
+    health.observe(0, dict.fromkeys(dead, True))
+    assert lost(health.observe(1, dead)) == 0
+    assert health.storm
+    assert lost(health.observe(660, dead)) == 0
+    assert lost(health.observe(661, dead)) == 1
+    assert not health.storm
+    assert lost(health.observe(671, dead)) == 2
+    assert lost(health.observe(10_000, dead)) == 2
+
+
+def test_all_of_a_third_of_the_hosts_are_lost_in_the_end() -> None:
+    health = FailureDetector(60)
+    dead = {f"h{n}": n >= 99 for n in range(300)}
+    health.observe(0, dict.fromkeys(dead, True))
+    for now_s in range(1, 761):
+        found = health.observe(float(now_s), dead)
+    assert lost(found) == 99
+
+
+def test_hosts_that_are_silent_for_long_do_not_wait_for_a_later_storm() -> None:
+    health = FailureDetector(60)
+    names = [f"h{n}" for n in range(6)]
+    health.observe(0, dict.fromkeys(names, True))
+    health.observe(1, {name: name not in ("h0", "h1", "h2") for name in names})
+    dead = {name: name == "h5" for name in names}
+    health.observe(600, dead)
+    found = [lost(health.observe(now_s, dead)) for now_s in (671, 681, 691, 701)]
+    assert health.storm
+    assert found == [1, 2, 3, 3]

@@ -15,8 +15,7 @@ def settled(sim: Simulator, name: str = "web.service", for_s: float = 10.0) -> l
 
 
 def drain(sim: Simulator, host: str, *, overdue: bool = False) -> None:
-    sim.cluster.hosts[host].drain = Drain(reason="test")
-    sim.cluster.hosts[host].drain_overdue = overdue
+    sim.cluster.hosts[host].drain = Drain(reason="test", deadline_s=0.0 if overdue else 300.0)
 
 
 def test_three_instances_run_on_three_hosts() -> None:
@@ -380,3 +379,47 @@ def test_every_stop_has_a_reason() -> None:
     assert [each.why for each in reconcile(sim.cluster) if isinstance(each, Stop)] == [
         "its target state is inactive"
     ]
+
+
+@pytest.mark.parametrize("ahead_s", [360.0, -360.0])
+def test_a_scheduler_with_another_clock_does_not_revert_a_healthy_rollout(ahead_s: float) -> None:
+    sim = fleet("h1", "h2", "h3")
+    sim.submit("web.service", unit(Count=3))
+    sim.run(30)
+    sim.start_s = 40.0
+    sim.submit("web.service", unit("/bin/false", Count=3))
+    sim.run(20)
+    sim.fail_over(ahead_s)
+    sim.run(200)
+    job = sim.cluster.jobs["web.service"]
+    assert (job.record.version, job.rollout and job.rollout.state) == (2, "stable")
+
+
+@pytest.mark.parametrize("ahead_s", [360.0, -360.0])
+def test_a_rollout_without_progress_fails_by_the_clock_of_the_new_scheduler(
+    ahead_s: float,
+) -> None:
+    sim = fleet("h1", "h2", "h3")
+    sim.submit("web.service", unit(Count=3))
+    sim.run(30)
+    sim.start_s = 10_000.0
+    sim.submit("web.service", unit("/bin/false", Count=3))
+    sim.run(20)
+    sim.fail_over(ahead_s)
+    sim.run(290)
+    assert sim.cluster.jobs["web.service"].record.version == 2
+    sim.run(20)
+    assert sim.cluster.jobs["web.service"].record.version == 3
+
+
+def test_the_time_of_a_paused_rollout_does_not_run() -> None:
+    sim = fleet("h1", "h2", "h3")
+    sim.submit("web.service", unit(Count=3))
+    sim.run(30)
+    sim.start_s = 400.0
+    sim.submit("web.service", unit("/bin/false", Count=3))
+    sim.change("web.service", paused=True)
+    sim.run(1000)
+    sim.change("web.service", paused=False)
+    sim.run(60)
+    assert sim.cluster.jobs["web.service"].record.version == 2

@@ -162,6 +162,7 @@ class Flags:
     peer_key_file: PeerKey = None
     peer_trusted_ca_file: PeerCa = None
     peer_client_cert_auth: PeerCertAuth = False
+    host_whitelist: options.HostWhitelist = ""
     backup_dir: BackupDir = None
     backup_interval: BackupInterval = 3600.0
     backup_keep: BackupKeep = 24

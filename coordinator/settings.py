@@ -6,6 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from coordinator.core.cluster.ids import parse_initial_cluster
 from coordinator.flags import Flags
+from daemonkit import options
 from daemonkit.http.tls import TlsFiles
 
 
@@ -38,6 +39,7 @@ class Settings:
     snapshot_count: int
     tls: TlsFiles | None
     peer_tls: TlsFiles | None
+    host_names: tuple[str, ...]  # that clients and members may use
     backups: BackupSettings | None
     status_addr: str
 
@@ -60,13 +62,15 @@ def checked(flags: Flags) -> Settings:
     peer_urls = advertised(advertised_peers or ALONE_URL, "initial-advertise-peer-urls")
     can_grow = bool(advertised_peers or flags.listen_peer_urls)
     listen_peer = flags.listen_peer_urls or (",".join(peer_urls) if can_grow else "")
-    advertise_client = flags.advertise_client_urls or flags.listen_client_urls
+    advertise_client = advertised(
+        flags.advertise_client_urls or flags.listen_client_urls, "advertise-client-urls"
+    )
     tls, peer_tls = _client_tls(flags), _peer_tls(flags)
     return Settings(
         name=flags.name,
         data_dir=flags.data_dir or Path(f"{flags.name}.etcd"),
         listen_client=listening(flags.listen_client_urls, tls, "client"),
-        advertise_client=advertised(advertise_client, "advertise-client-urls"),
+        advertise_client=advertise_client,
         listen_peer=listening(listen_peer, peer_tls, "peer") if listen_peer else (),
         peer_urls=peer_urls,
         initial_cluster=_initial_cluster(flags, peer_urls),
@@ -79,6 +83,10 @@ def checked(flags: Flags) -> Settings:
         snapshot_count=flags.snapshot_count,
         tls=tls,
         peer_tls=peer_tls,
+        host_names=(
+            *options.host_names(flags.host_whitelist),
+            *(urlsplit(url).hostname or "" for url in (*advertise_client, *peer_urls)),
+        ),
         backups=_backups(flags),
         status_addr=flags.status_addr,
     )

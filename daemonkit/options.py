@@ -141,6 +141,18 @@ StatusAddr = Annotated[
         help="Address that serves /health, /ready, /metrics and /debug/state; empty for none.",
     ),
 ]
+HOST_WHITELIST = "--host-whitelist"
+HostWhitelist = Annotated[
+    str,
+    typer.Option(
+        HOST_WHITELIST,
+        metavar="NAME,NAME",
+        help=(
+            "Host names that HTTP requests without TLS may use besides IP addresses, localhost, "
+            "names without a dot, this host's name and advertised names; * for every name."
+        ),
+    ),
+]
 Workers = Annotated[
     int, typer.Option("--workers", min=1, max=64, help="Number of worker processes.")
 ]
@@ -160,6 +172,11 @@ DrainS = Annotated[
         help="Time limit for finishing work in flight before exit.",
     ),
 ]
+
+
+def host_names(whitelist: str) -> tuple[str, ...]:
+    """Return the names of --host-whitelist."""
+    return tuple(name.strip() for name in whitelist.split(",") if name.strip())
 
 
 def installed_version() -> str:

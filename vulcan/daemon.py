@@ -8,8 +8,9 @@ from collections.abc import Iterable
 import msgspec
 
 from coordinator.client import Changes, Store, connect
+from daemonkit import options
 from daemonkit.core.samples import Sample
-from daemonkit.http.server import Server
+from daemonkit.http.server import Server, own_origins
 from daemonkit.observe import logs
 from daemonkit.observe.status_page import Probe, StatusPage
 from daemonkit.process import lifecycle
@@ -81,7 +82,8 @@ class Vulcand:
                     log_level=lambda: self._log_level,
                     set_log_level=self._set_log_level,
                 )
-            )
+            ),
+            origins=own_origins(settings.api_names, option=options.HOST_WHITELIST),
         )
         self._heartbeat = Heartbeat(store, settings.prefix, self._node_status)
         self._page = StatusPage(

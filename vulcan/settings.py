@@ -16,6 +16,7 @@ class Settings:
     address: tuple[str, int] | None
     api_address: tuple[str, int]
     api_token: str
+    api_names: tuple[str, ...]
     prefix: str
     bytewise: bool
     aliases: tuple[tuple[str, str], ...]

@@ -25,7 +25,8 @@ from coordinator.storage.backup_schedule import BackupSchedule
 from coordinator.storage.data_dir import DataDir
 from coordinator.transport.acceptor import Acceptor, AcceptPolicy
 from coordinator.transport.transport import Transport
-from daemonkit.http.server import Exchange, Limits, Server
+from daemonkit import options
+from daemonkit.http.server import Exchange, Limits, Server, own_origins
 from daemonkit.observe import logs
 from daemonkit.observe.status_page import Probe, StatusPage
 from daemonkit.process.lifecycle import Lifecycle
@@ -50,6 +51,7 @@ class Coordinator:
         self._settings = settings
         self._data_dir = DataDir(settings.data_dir)
         self._tls = TlsContexts()
+        self._origins = own_origins(settings.host_names, option=options.HOST_WHITELIST)
         self._replica: Replica
         self._loop: DriveLoop | None = None
         self._telemetry: Telemetry
@@ -125,7 +127,7 @@ class Coordinator:
         settings = self._settings
         if not settings.listen_peer:
             return
-        self._peer_server = server = Server(self._answer_peer)
+        self._peer_server = server = Server(self._answer_peer, origins=self._origins)
         context, policy = self._tls.server(settings.peer_tls), self._policy
         for address in settings.listen_peer:
             sock = listening_socket(address, socket.SOCK_STREAM)
@@ -134,7 +136,7 @@ class Coordinator:
     async def _listen_to_clients(self) -> None:
         settings = self._settings
         limits = Limits(body_bytes_max=BODY_BYTES_MAX)
-        self._client_server = server = Server(self._handler, limits=limits)
+        self._client_server = server = Server(self._handler, limits=limits, origins=self._origins)
         self._telemetry.connections = server.connections
         context = self._tls.server(settings.tls)
         for address in settings.listen_client:

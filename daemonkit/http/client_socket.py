@@ -3,12 +3,14 @@
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from enum import Enum, auto
 from typing import Any, Protocol, cast
 
 from daemonkit.core.http_limits import Limits
-from daemonkit.http.exchange import Application
+from daemonkit.core.request_origin import OriginPolicy
+from daemonkit.http.exchange import Application, Exchange
+from daemonkit.http.overload_control import OverloadControl
 
 _RESET = struct.pack("ii", 1, 0)  # socket(7): with a linger time of 0, close sends a reset
 
@@ -38,18 +40,22 @@ class Listener(Protocol):
     limits: Limits
     draining: bool
     date: bytes
-    gathered_bytes: int
+    overload: OverloadControl
+    origins: OriginPolicy | None
     now: Callable[[], float]
 
     def opened(self, connection: Any) -> None: ...
 
     def closed(self, connection: Any) -> None: ...
 
+    def spawn(self, exchange: Exchange, work: Coroutine[Any, Any, None]) -> None: ...
+
 
 class ClientSocket(asyncio.Protocol):
     """One client's socket, and the state that its connection is in."""
 
     __slots__ = (
+        "_body_since",
         "_paused",
         "_since",
         "_state",
@@ -57,9 +63,11 @@ class ClientSocket(asyncio.Protocol):
         "_taken_since",
         "_transport",
         "_written_bytes",
+        "gathered_bytes",
         "peer",
         "secure",
         "server",
+        "unsent_bytes",
         "write_paused",
     )
 
@@ -68,6 +76,9 @@ class ClientSocket(asyncio.Protocol):
         self.secure = secure
         self.peer = ("", 0)
         self.write_paused = False
+        self.unsent_bytes = 0
+        self.gathered_bytes = 0
+        self._body_since = 0.0
         self._transport: asyncio.Transport | None = None
         self._state = FRESH
         self._since = 0.0
@@ -87,7 +98,23 @@ class ClientSocket(asyncio.Protocol):
         self.server.opened(self)
 
     def pause_writing(self) -> None:
+        assert self._transport is not None
         self.write_paused = True
+        self.server.overload.hold_unsent(self, self._transport.get_write_buffer_size())
+
+    # for OverloadControl
+
+    def idle_since(self) -> float | None:
+        """Return when the connection began to wait for a request; None if it has one in hand."""
+        return self._since if self._state in {FRESH, IDLE, HEAD} else None
+
+    def stalled_since(self) -> float:
+        """Return when the client last read a byte of an answer, or had none to read."""
+        return self._taken_since
+
+    def body_since(self) -> float:
+        """Return when the body that is arriving began."""
+        return self._body_since
 
     def write(self, data: bytes) -> None:
         assert self._transport is not None
@@ -138,6 +165,8 @@ class ClientSocket(asyncio.Protocol):
             self._taken_bytes, self._taken_since = taken_bytes, now
         elif now - self._taken_since > self.server.limits.write_s:
             return True
+        if self.unsent_bytes:
+            self.server.overload.hold_unsent(self, pending_bytes)
         if pending_bytes and self._state in {IDLE, LINGER}:
             self._since = now  # the answer is still being sent
         return False

@@ -1,17 +1,30 @@
 """One client's connection: requests, answers, and a limit for each wait.
 
-A connection has one exchange at a time.
+A connection has one exchange at a time. It is also the error boundary of its requests: an exception
+from the application, or from our own parser, ends the exchange or the connection, never the
+process.
 """
 
 from daemonkit.core.framing import BadMessage, RequestHead
-from daemonkit.http.client_socket import ANSWER, CLOSED, IDLE, LINGER, TUNNEL, Listener, State
+from daemonkit.core.request_origin import OriginPolicy
+from daemonkit.http.client_socket import (
+    ANSWER,
+    CLOSED,
+    IDLE,
+    LINGER,
+    TUNNEL,
+    Listener,
+    State,
+)
 from daemonkit.http.exchange import Exchange, Tunnel
 from daemonkit.http.request_reader import RequestReader
+from daemonkit.observe import process_counters
 
 # The bytes of pipelined requests that are buffered before the socket is no longer read.
 AHEAD_BYTES_MAX = 64 * 1024
 # While the server drains, a new connection may still have a request on its way.
 FRESH_S = 1.0
+SHOWN_BYTES_MAX = 200  # of a target, in the log of an error
 
 
 class Connection(RequestReader):
@@ -26,6 +39,45 @@ class Connection(RequestReader):
     # asyncio.Protocol
 
     def data_received(self, data: bytes) -> None:
+        try:
+            self._received(data)
+        except Exception as error:  # noqa: BLE001 - the boundary of one client's requests
+            self._broken(error)
+
+    def eof_received(self) -> bool:
+        """Keep a half-closed connection open for the answers that the client waits for.
+
+        TLS has no half-closed connections.
+        """
+        try:
+            return self._ended()
+        except Exception as error:  # noqa: BLE001 - the boundary of one client's requests
+            self._broken(error)
+            return False
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._state = CLOSED
+        self._buffer = b""
+        self._body = None
+        self._tunnel = None
+        self._take_gathered()
+        self.server.closed(self)
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            self._tell_lost(exchange)
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        self.server.overload.hold_unsent(self, 0)
+        try:
+            if self.exchange is None:
+                self._go_on()
+            elif self.exchange.resumed is not None:
+                self.exchange.resumed()
+        except Exception as error:  # noqa: BLE001 - the boundary of one client's requests
+            self._broken(error)
+
+    def _received(self, data: bytes) -> None:
         state = self._state
         if state is LINGER or state is CLOSED:
             return
@@ -41,11 +93,7 @@ class Connection(RequestReader):
         elif len(self._buffer) > AHEAD_BYTES_MAX:
             self.pause()
 
-    def eof_received(self) -> bool:
-        """Keep a half-closed connection open for the answers that the client waits for.
-
-        TLS has no half-closed connections.
-        """
+    def _ended(self) -> bool:
         if self._tunnel is not None:
             self._tunnel.client_end()
             return not self.secure
@@ -62,30 +110,49 @@ class Connection(RequestReader):
             self._enter(LINGER)
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        self._state = CLOSED
-        self._buffer = b""
-        self._body = None
-        self._tunnel = None
-        self._take_gathered()
-        self.server.closed(self)
-        exchange, self.exchange = self.exchange, None
-        if exchange is not None and exchange.lost is not None:
-            exchange.lost()
+    # The error boundary.
 
-    def resume_writing(self) -> None:
-        self.write_paused = False
-        if self.exchange is None:
-            self._go_on()
-        elif self.exchange.resumed is not None:
-            self.exchange.resumed()
+    def fail(self, exchange: Exchange, error: Exception) -> None:
+        """End an exchange because of an error of ours; nothing is answered if it has ended."""
+        target = exchange.head.target[:SHOWN_BYTES_MAX].decode("latin-1")
+        process_counters.record_error(error, method=exchange.head.method.decode(), target=target)
+        if self.exchange is exchange:
+            self._refuse(BadMessage(500, "internal error: the log of the server has its traceback"))
+
+    def _broken(self, error: Exception) -> None:
+        """End the exchange that an error came from, or the connection if there is none."""
+        if self.exchange is not None:
+            self.fail(self.exchange, error)
+        else:
+            process_counters.record_error(error)
+            self.abort()
+
+    def _tell_lost(self, exchange: Exchange) -> None:
+        try:
+            if exchange.lost is not None:
+                exchange.lost()
+        except Exception as error:  # noqa: BLE001 - the boundary of one client's requests
+            process_counters.record_error(error)
 
     # for Exchange
 
     def dispatch(self, head: RequestHead, body: bytes) -> None:
         self._state = ANSWER
         self.exchange = exchange = Exchange(self, head, body)
-        self.server.application(exchange)
+        server = self.server
+        try:
+            if server.origins is not None and self._is_foreign(server.origins, head):
+                return
+            server.application(exchange)
+        except Exception as error:  # noqa: BLE001 - the boundary of one client's requests
+            self.fail(exchange, error)
+
+    def _is_foreign(self, origins: OriginPolicy, head: RequestHead) -> bool:
+        """Refuse a request that a web page of another site made a browser send."""
+        why = origins.refusal(head, by_name=bool(self.peer[0]) and not self.secure)
+        if why:
+            self._refuse(BadMessage(403, why))
+        return bool(why)
 
     def persistence(self, head: RequestHead) -> bytes:
         """Return the Connection field of an answer; note if it says that the connection ends."""

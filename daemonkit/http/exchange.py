@@ -1,13 +1,13 @@
 """One request and its answer, as an application sees them."""
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 from daemonkit.core.framing import Fields, RequestHead
 
 
 class Application(Protocol):
-    """Answers exchanges, at once or later. An exception from it is a bug and goes to the loop."""
+    """Answers exchanges, at once or later. An exception from it is a bug and answers 500."""
 
     def __call__(self, exchange: "Exchange", /) -> None: ...
 
@@ -28,10 +28,12 @@ class Tunnel(Protocol):
     def client_end(self) -> None: ...
 
 
-class Dated(Protocol):
-    """Returns the time as the complete line of a Date field."""
+class ExchangeServer(Protocol):
+    """What an exchange needs of the server."""
 
-    date: bytes
+    date: bytes  # the complete line of a Date field
+
+    def spawn(self, exchange: "Exchange", work: Coroutine[Any, Any, None]) -> None: ...
 
 
 class ClientConnection(Protocol):
@@ -44,7 +46,7 @@ class ClientConnection(Protocol):
     exchange: "Exchange | None"
 
     @property
-    def server(self) -> Dated: ...
+    def server(self) -> ExchangeServer: ...
 
     def write(self, data: bytes) -> None: ...
 
@@ -66,6 +68,8 @@ class ClientConnection(Protocol):
 
     def reset(self) -> None: ...
 
+    def fail(self, exchange: "Exchange", error: Exception) -> None: ...
+
 
 class Exchange:
     """One request and its answer. Pass heads without their final empty line."""
@@ -80,11 +84,13 @@ class Exchange:
         "lost",
         "receiver",
         "resumed",
+        "server",
         "trailers",
     )
 
     def __init__(self, connection: ClientConnection, head: RequestHead, body: bytes) -> None:
         self._connection = connection
+        self.server = connection.server
         self.head = head
         self.body = body  # complete in a buffered application, else empty
         # Set this before the application returns: a body without a receiver is thrown away.
@@ -180,6 +186,10 @@ class Exchange:
                 connection.write(last)
         connection.answered()
 
+    def fail(self, error: Exception) -> None:
+        """End this exchange because of an error of ours: count it, log it, answer 500 or reset."""
+        self._connection.fail(self, error)
+
     def abort(self) -> None:
         """Reset the connection, so that the client sees an incomplete answer."""
         if self._connection.exchange is self:
@@ -228,3 +238,11 @@ class Exchange:
         """Read again."""
         if self._connection.exchange is self:
             self._connection.resume()
+
+
+def spawn(exchange: Exchange, work: Coroutine[Any, Any, None]) -> None:
+    """Run `work`, which answers an exchange. It goes on if the client leaves.
+
+    An exception from it ends this exchange, and nothing else.
+    """
+    exchange.server.spawn(exchange, work)

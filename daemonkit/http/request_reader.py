@@ -134,6 +134,7 @@ class RequestReader(ClientSocket):
         self._buffer = b""
         self._head, self._body = head, request_body(head)
         self._enter(BODY)
+        self._body_since = self._since
         if rest:
             self._advance_body(rest)
         else:
@@ -170,18 +171,14 @@ class RequestReader(ClientSocket):
             receiver.body_end()
 
     def _gather(self, pieces: list[bytes], rest: bytes | None) -> None:
-        server = self.server
         for piece in pieces:
             self._gathered += piece
-            server.gathered_bytes += len(piece)
         self._enter(BODY)
-        if len(self._gathered) > server.limits.body_bytes_max:
+        if len(self._gathered) > self.server.limits.body_bytes_max:
             self._refuse(BadMessage(413, "the request body is too large"))
             return
-        if server.gathered_bytes > server.limits.bodies_bytes_max:
-            self._refuse(BadMessage(503, "too many request bodies are arriving at once"))
-            return
         if rest is None:
+            self.server.overload.hold_body(self, len(self._gathered))
             return
         assert self._head is not None
         head, self._head, self._body = self._head, None, None
@@ -191,7 +188,8 @@ class RequestReader(ClientSocket):
 
     def _take_gathered(self) -> bytes:
         gathered, self._gathered = self._gathered, bytearray()
-        self.server.gathered_bytes -= len(gathered)
+        if self.gathered_bytes:
+            self.server.overload.hold_body(self, 0)
         return bytes(gathered)
 
     def _refuse(self, refusal: BadMessage) -> None:
@@ -209,8 +207,12 @@ class RequestReader(ClientSocket):
                 + body
             )
             self._last_words()
-        if exchange is not None and exchange.lost is not None:
-            exchange.lost()
+        if exchange is not None:
+            self._tell_lost(exchange)
+
+    def _tell_lost(self, exchange: Exchange) -> None:
+        """Tell the application that an exchange cannot end."""
+        raise NotImplementedError
 
     def _last_words(self) -> None:
         """Close once the answer is sent. More input must not reset the connection."""

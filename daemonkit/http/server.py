@@ -8,18 +8,19 @@ has been in its state.
 """
 
 import asyncio
-import ipaddress
 import socket
 import ssl
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
 from email.utils import formatdate
+from typing import Any
 
 from daemonkit.core.framing import STATUS_LINES
 from daemonkit.core.http_limits import Limits
+from daemonkit.core.request_origin import OriginPolicy
 from daemonkit.http.client_socket import State
 from daemonkit.http.connection import Connection
 from daemonkit.http.exchange import Application, Exchange, Receiver, Tunnel
+from daemonkit.http.overload_control import OverloadControl
 from daemonkit.process.listening_socket import BACKLOG
 
 __all__ = [
@@ -60,17 +61,20 @@ class Server:
         *,
         buffered: bool = True,
         limits: Limits | None = None,
+        origins: OriginPolicy | None,
     ) -> None:
+        """Serve `application`. `origins` refuses foreign pages and names; None allows all."""
         self.application = application
         self.buffered = buffered
+        self.origins = origins
         self.limits = limits or Limits()
+        self.overload = OverloadControl(self.limits)
         self.connections: set[Connection] = set()
-        self.gathered_bytes = 0  # of bodies that are arriving
         self.draining = False
         self.date = b""
         self.now: Callable[[], float] = float  # the loop's clock, once it listens
         self._refused: set[Connection] = set()
-        self._by_client: Counter[str] = Counter()
+        self._work: set[asyncio.Task[None]] = set()
         self._listeners: list[asyncio.Server] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle = asyncio.Event()
@@ -144,31 +148,31 @@ class Server:
 
     def opened(self, connection: Connection) -> None:
         """Count a connection, or refuse it because there are too many."""
-        if len(self.connections) >= self.limits.connections_max:
-            self._refuse(connection, 503, "too many connections")
-            return
-        if client := self._client(connection):
-            if self._by_client[client] >= self.limits.client_connections_max:
-                self._refuse(connection, 429, "too many connections from this address")
-                return
-            self._by_client[client] += 1
-        self.connections.add(connection)
+        if (refusal := self.overload.admit(connection)) is not None:
+            self._refuse(connection, refusal.status, refusal.reason)
+        else:
+            self.connections.add(connection)
 
     def closed(self, connection: Connection) -> None:
         """Forget a connection."""
-        if connection in self.connections and (client := self._client(connection)):
-            self._by_client[client] -= 1
-            if not self._by_client[client]:
-                del self._by_client[client]
+        self.overload.leave(connection)
         self.connections.discard(connection)
         self._refused.discard(connection)
         if not self.connections:
             self._idle.set()
 
-    def _client(self, connection: Connection) -> str:
-        """Return the client that a connection counts for; "" if unlimited or on a Unix socket."""
-        bounded = self.limits.client_connections_max and connection.peer[0]
-        return client_of(connection.peer[0]) if bounded else ""
+    def spawn(self, exchange: Exchange, work: Coroutine[Any, Any, None]) -> None:
+        """Run work for an exchange; an exception from it ends the exchange."""
+        assert self._loop is not None
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._work.discard(task)
+            if not task.cancelled() and isinstance(error := task.exception(), Exception):
+                exchange.fail(error)
+
+        task = self._loop.create_task(work)
+        self._work.add(task)
+        task.add_done_callback(ended)
 
     def _refuse(self, connection: Connection, status: int, reason: str) -> None:
         if len(self._refused) < REFUSED_MAX:
@@ -187,11 +191,6 @@ class Server:
             self._loop.call_later(SWEEP_S, self._sweep)
 
 
-def client_of(address: str) -> str:
-    """Return the client that connections count for: an address, or an IPv6 network of 64 bits."""
-    address = address.partition("%")[0]
-    if ":" not in address:
-        return address
-    if mapped := ipaddress.IPv6Address(address).ipv4_mapped:
-        return str(mapped)
-    return str(ipaddress.IPv6Network((address, 64), strict=False))
+def own_origins(names: Iterable[str] = (), *, option: str = "") -> OriginPolicy:
+    """Return the policy of a server that is reached under this host's name and these names."""
+    return OriginPolicy((socket.gethostname(), *names), option=option)

@@ -1,6 +1,7 @@
 """Prometheus' text format, with prometheus-client. Import it only for a scrape."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -8,6 +9,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from daemonkit.core.samples import Sample
+from daemonkit.observe import process_counters
 
 
 class _Once(Collector):
@@ -45,5 +47,5 @@ GCCollector(registry=_PROCESS)
 def text_of(samples: Iterable[Sample]) -> bytes:
     """Return the text of `/metrics`: these samples and the process's own."""
     registry = CollectorRegistry()
-    registry.register(_Once(samples))
+    registry.register(_Once(chain(samples, process_counters.samples())))
     return generate_latest(registry) + generate_latest(_PROCESS)

@@ -8,6 +8,7 @@ import msgspec
 
 from daemonkit.core.addresses import parse_address
 from daemonkit.core.api_routes import ApiRoute
+from daemonkit.core.request_origin import OriginPolicy
 from daemonkit.core.samples import Sample
 from daemonkit.http.server import STATUS_LINES, Exchange, Server
 from daemonkit.observe import logs, metrics
@@ -48,7 +49,9 @@ class StatusPage:
         samples: Callable[[], Iterable[Sample]],
     ) -> None:
         self._addr = addr
-        self._server = Server(self._answer)
+        # Prometheus may reach us under our name in any domain; nothing here changes anything.
+        host = socket.gethostname().partition(".")[0]
+        self._server = Server(self._answer, origins=OriginPolicy((f"{host}.*",)))
         self._pages: dict[bytes, Callable[[], Answer]] = {
             b"/health": lambda: _probe(health()),
             b"/ready": lambda: _probe(ready()),

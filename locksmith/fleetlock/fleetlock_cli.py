@@ -42,6 +42,7 @@ class FleetLockSettings(StoreOptions):
     token_file: Annotated[
         Path | None, typer.Option(help="File with the bearer token that clients must send.")
     ] = None
+    host_whitelist: options.HostWhitelist = ""
     failure_budget: Annotated[
         int, typer.Option(min=1, help="Number of failed hosts that halts their group.")
     ] = 1
@@ -76,7 +77,8 @@ def serve(settings: FleetLockSettings) -> None:
         raise typer.BadParameter("--tls-cert needs --tls-key, and --client-ca needs both")
     tls = TlsFiles(cert, key, ca, require_client=ca is not None) if cert and key else None
     try:
-        listen = ListenOptions(settings.listen, tls, _token(settings.token_file))
+        names = options.host_names(settings.host_whitelist)
+        listen = ListenOptions(settings.listen, tls, _token(settings.token_file), names)
         server = FleetLockServer(
             settings.open(), listen, settings.status_addr, settings.failure_budget
         )

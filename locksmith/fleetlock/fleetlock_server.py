@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 
 from coordinator.client.core.errors import StoreError
 from coordinator.client.core.store_protocol import Store
+from daemonkit import options
 from daemonkit.core.addresses import parse_address
 from daemonkit.core.samples import Sample
 from daemonkit.http import server
-from daemonkit.http.exchange import Exchange
-from daemonkit.http.server import Limits, Server
+from daemonkit.http.exchange import Exchange, spawn
+from daemonkit.http.server import Limits, Server, own_origins
 from daemonkit.http.tls import TlsFiles, load, server_context
 from daemonkit.observe import logs
 from daemonkit.observe.status_page import Probe, StatusPage
@@ -28,7 +29,9 @@ from locksmith.store.group_client import GroupClient
 from locksmith.store.semaphore_client import SemaphoreClient
 
 # A request has some hundred bytes, and each host of a fleet asks every five minutes.
-LIMITS = Limits(head_bytes_max=8192, body_bytes_max=4096, connections_max=2000)
+LIMITS = Limits(
+    head_bytes_max=8192, body_bytes_max=4096, connections_max=2000, client_connections_max=1800
+)
 DRAIN_S = 5.0
 
 _log = logs.get("locksmith-fleetlock")
@@ -41,6 +44,7 @@ class ListenOptions:
     address: str
     tls: TlsFiles | None = None
     token: bytes = b""
+    names: tuple[str, ...] = ()  # that clients may use besides those of `own_origins`
 
 
 @dataclass(slots=True)
@@ -57,7 +61,8 @@ class FleetLockServer:
     ) -> None:
         self._store, self._listen, self._failures_max = store, listen, failures_max
         self._clock = system_clock()
-        self._server = Server(self._handle, limits=LIMITS)
+        origins = own_origins(listen.names, option=options.HOST_WHITELIST)
+        self._server = Server(self._handle, limits=LIMITS, origins=origins)
         self._tls = server_context(listen.tls) if listen.tls else None
         self._counts = _ServerCounts()
         self._store_error = ""
@@ -69,9 +74,8 @@ class FleetLockServer:
             samples=self._samples,
         )
 
-    async def start(self, life: Lifecycle) -> None:
+    async def start(self, life: Lifecycle) -> None:  # noqa: ARG002
         """Start to serve."""
-        self._life = life
         await self.page.start()
         sock = listening_socket(parse_address(self._listen.address), socket.SOCK_STREAM)
         host, port = sock.getsockname()[:2]
@@ -102,7 +106,7 @@ class FleetLockServer:
             return
         name = request.operation.name.lower()
         self._counts.requests[name] = self._counts.requests.get(name, 0) + 1
-        self._life.spawn(self._serve(exchange, request), "request")
+        spawn(exchange, self._serve(exchange, request))
 
     def _is_authorized(self, authorization: bytes) -> bool:
         token = self._listen.token

@@ -7,9 +7,9 @@ may be slow; the daemon learns of them from the store, like of any other change.
 import asyncio
 import hmac
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import assert_never
 
 import msgspec
 
@@ -23,6 +23,7 @@ from coordinator.client import (
     StoreError,
     Unavailable,
 )
+from daemonkit.http.exchange import spawn
 from daemonkit.http.server import STATUS_LINES, Exchange
 from vulcan.control import apply
 from vulcan.control.heartbeat import read_cluster_status
@@ -120,22 +121,13 @@ def _is_authorized(context: ApiContext, given: bytes) -> bool:
 def _handle(context: ApiContext, exchange: Exchange, request: ApiRequest) -> None:
     match request:
         case TopQuery():
-            _start(_top(context, exchange, request))
+            spawn(exchange, _top(context, exchange, request))
         case GetNodes():
-            _start(_nodes(context, exchange))
+            spawn(exchange, _nodes(context, exchange))
         case PutObject() | DeleteObject() | ApplyRequest() | RollbackRequest() | GetHistory():
-            _start(_call_store(context, exchange, request))
+            spawn(exchange, _call_store(context, exchange, request))
         case _:
             _reply(exchange, _read(context, request))
-
-
-_in_flight: set[asyncio.Task[None]] = set()
-
-
-def _start(work: Coroutine[Any, Any, None]) -> None:
-    task = asyncio.get_running_loop().create_task(work)
-    _in_flight.add(task)
-    task.add_done_callback(_in_flight.discard)
 
 
 def _read(

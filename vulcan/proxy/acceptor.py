@@ -85,7 +85,8 @@ class Acceptor:
                 return
             context = self._contexts.context
         before = self._server
-        self._server = Server(self._serve, buffered=False, limits=self._limits)
+        # Pages and names of all sites are the applications' own business.
+        self._server = Server(self._serve, buffered=False, limits=self._limits, origins=None)
         await self._server.listen(self._sock.dup(), tls=context)
         self._tls = tls
         if before is not None:

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 
 import uvloop
 
+from daemonkit.core.request_origin import OriginPolicy
 from daemonkit.http.server import Exchange, Limits, Server
 from daemonkit.process.listening_socket import listening_socket
 
@@ -69,8 +70,9 @@ class LiveServer:
         buffered: bool = True,
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
+        origins: OriginPolicy | None = None,
     ) -> None:
-        self.server = Server(application, buffered=buffered, limits=limits)
+        self.server = Server(application, buffered=buffered, limits=limits, origins=origins)
         self.port = 0
         self.loop_errors: list[dict[str, Any]] = []
         self._tls = tls

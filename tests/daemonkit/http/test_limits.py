@@ -1,5 +1,6 @@
 """The limits on a client, and the responses of the server at each of them."""
 
+import select
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,9 +9,10 @@ import pytest
 
 from daemonkit.core import framing
 from daemonkit.http import server
+from daemonkit.http.overload_control import client_of
 from daemonkit.http.server import Exchange, Limits
 from rig.processes import python, run, wait_until
-from tests.daemonkit.http.live_server import OK, Echo, LiveServer, get, post, reply
+from tests.daemonkit.http.live_server import OK, WAIT_S, Echo, LiveServer, get, post, reply
 
 TIGHT = Limits(
     head_bytes_max=1000,
@@ -76,7 +78,7 @@ def test_connections_of_one_address_are_limited_until_one_ends(echo: Echo) -> No
             wait_until(lambda: not live.server._refused, "the refused connection is gone")
             assert one.ask(get()).status == 200
         wait_until(lambda: not live.server.connections, "both connections end")
-        assert not live.server._by_client
+        assert not live.server.overload._by_client
         with live.client() as again:
             assert again.ask(get()).status == 200
 
@@ -91,7 +93,7 @@ def test_connections_of_one_address_are_limited_until_one_ends(echo: Echo) -> No
     ],
 )
 def test_an_ipv6_network_counts_as_one_client(address: str, client: str) -> None:
-    assert server.client_of(address) == client
+    assert client_of(address) == client
 
 
 def test_a_head_up_to_its_limit_is_accepted(live: LiveServer) -> None:
@@ -101,18 +103,56 @@ def test_a_head_up_to_its_limit_is_accepted(live: LiveServer) -> None:
         assert client.answer().status == 200
 
 
-def test_the_total_size_of_bodies_is_limited_until_some_are_finished(echo: Echo) -> None:
+def test_the_oldest_body_gives_way_when_all_together_are_too_large(echo: Echo) -> None:
     half = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4000\r\n\r\n" + b"x" * 2000
     with LiveServer(echo, limits=Limits(bodies_bytes_max=6000)) as live:
-        with live.client() as first, live.client() as second:
+        overload = live.server.overload
+        with live.client() as first, live.client() as second, live.client() as third:
             first.send(half)
+            wait_until(lambda: overload.gathered_bytes == 2000, "the first half arrives")
             second.send(half)
-            wait_until(lambda: live.server.gathered_bytes == 4000, "both halves arrive")
-            with live.client() as third:
-                assert third.ask(half + b"x").status == 503
-            wait_until(lambda: live.server.gathered_bytes == 4000, "the third body is freed")
-            assert first.ask(b"x" * 2000).status == 200
-        wait_until(lambda: live.server.gathered_bytes == 0, "all bodies are freed")
+            wait_until(lambda: overload.gathered_bytes == 4000, "both halves arrive")
+            third.send(half + b"x")
+            assert first.closed_or_reset()
+            assert second.ask(b"x" * 2000).status == 200
+            assert third.ask(b"x" * 1999).status == 200
+        wait_until(lambda: overload.gathered_bytes == 0, "all bodies are freed")
+
+
+def test_answers_that_nobody_reads_are_cut_before_those_that_progress(echo: Echo) -> None:
+    """The client that has read nothing for longest gives way; the newest answer is whole."""
+    size = 8 << 20
+    limits = Limits(unsent_bytes_max=3 * size, client_unsent_bytes_max=2 * size)
+    request = get(b"/size/%d" % size)
+    with LiveServer(echo, limits=limits) as live:
+        unread = [live.client(receive_bytes=4096) for _ in range(20)]
+        for client in unread:
+            client.send(request)
+        wait_until(lambda: echo.requests == 20, "all have asked")
+        live.settle()
+        assert live.server.overload.unsent_bytes <= 3 * size
+        with live.client() as reader:
+            assert len(reader.ask(request).body) == size
+        for client in unread:
+            client.sock.close()
+        wait_until(lambda: live.server.overload.unsent_bytes == 0, "all answers are freed")
+
+
+def test_idle_connections_make_room_for_new_ones(echo: Echo) -> None:
+    with LiveServer(echo, limits=Limits(connections_max=20, client_connections_max=0)) as live:
+        busy = live.client()
+        busy.send(get(b"/later"))
+        wait_until(lambda: echo.pending, "one request is in hand")
+        silent = [live.client() for _ in range(19)]
+        wait_until(lambda: len(live.server.overload.connections) == 20, "all places are taken")
+        with live.client() as late:
+            assert late.ask(get()).status == 200
+        cut, _, _ = select.select([client.sock for client in silent], [], [], WAIT_S)
+        assert len(cut) == 1
+        live.call(lambda: reply(echo.pending[0], b"in time"))
+        assert busy.answer().body == b"in time"
+        for client in (*silent, busy):
+            client.sock.close()
 
 
 def test_a_body_whose_length_is_over_its_limit_is_refused_at_once(live: LiveServer) -> None:

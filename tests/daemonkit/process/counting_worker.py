@@ -23,7 +23,7 @@ class CountingWorker:
 
     def __init__(self) -> None:
         self._requests = 0
-        self._server = Server(self._answer)
+        self._server = Server(self._answer, origins=None)
         self._notes = {"resets": 0, "bytes": 0, "numbers": [], "settings": ""}
 
     async def start(

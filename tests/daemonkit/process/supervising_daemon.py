@@ -36,7 +36,7 @@ class SupervisingDaemon:
     def __init__(self, options: DaemonOptions) -> None:
         self._options = options
         self._numbers = 0
-        self._control = Server(self._answer)
+        self._control = Server(self._answer, origins=None)
 
     async def start(self, life: Lifecycle) -> None:
         options = self._options

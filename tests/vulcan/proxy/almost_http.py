@@ -169,7 +169,10 @@ def served(wire: bytes, where: Iterable[int] = ()) -> tuple[list[tuple[RequestHe
         else:
             takes.body_end()
 
-    pipe, connection = Pipe(), Connection(Server(application, buffered=False), secure=False)
+    pipe, connection = (
+        Pipe(),
+        Connection(Server(application, buffered=False, origins=None), secure=False),
+    )
     connection.connection_made(pipe)
     for piece in pieces(wire, where):
         connection.data_received(piece)

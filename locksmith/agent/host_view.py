@@ -122,18 +122,25 @@ class HostView:
             and group.holder(self.host.machine_id) is None
         )
 
+    def holds_slot(self) -> bool:
+        """Whether this host's daemon holds a slot that it acquired in this boot."""
+        own = self.group.holder(self.host.machine_id) if self.group else None
+        return own is not None and self._is_of_daemon(own.record)
+
     def foreign_slot(self) -> str:
         """Return another program that holds a slot in this host's name, or ""."""
         names = {self.host.machine_id, self.host.fleetlock_id} - {""}
         for holder in self.group.holders if self.group else ():
-            record = holder.record
-            if holder.id in names and not (
-                record
-                and record.boot_id == self.host.boot_id
-                and record.by == semaphore_client.DAEMON
-            ):
-                return record.by if record and record.by else "another program"
+            if holder.id in names and not self._is_of_daemon(holder.record):
+                return holder.record.by if holder.record and holder.record.by else "another program"
         return ""
+
+    def _is_of_daemon(self, record: HolderRecord | None) -> bool:
+        return (
+            record is not None
+            and record.boot_id == self.host.boot_id
+            and record.by == semaphore_client.DAEMON
+        )
 
     def heartbeat(self) -> Heartbeat:
         """Return what the host publishes about itself."""

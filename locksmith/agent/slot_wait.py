@@ -50,14 +50,15 @@ class SlotWait:
             view.changed.clear()
             if record := view.take_resumable():
                 return Granted(self._resumed(record))
-            await self._blockers.ask()
+            if not view.holds_slot():
+                await self._blockers.ask()
             rules, group = view.config.rules, view.group_facts()
             decision = policy.decide(rules, self._blockers.facts(), group)
             view.update_waits_for(decision.waits_for)
             if not view.reasons:
                 since_s = time.monotonic()
             try:
-                granted = await self._act(decision)
+                granted = await self._unfinished_grant() or await self._act(decision)
             except StoreError as error:
                 view.update_waits_for((f"store: {error}",))
                 await asyncio.sleep(self._retry.failed(error))
@@ -77,6 +78,17 @@ class SlotWait:
             self._view.update_group(
                 replace(group, semaphore=reading.semaphore, modified=reading.modified)
             )
+
+    async def _unfinished_grant(self) -> Granted | None:
+        """Return the grant of an acquire that failed after the slot was this host's.
+
+        Otherwise the host would wait for a slot that it holds itself.
+        """
+        if self._view.holds_slot():
+            seen = await asyncio.to_thread(self._client.read_holder, self._view.host.machine_id)
+            if seen.is_holder:  # the mirror may be behind a release
+                return await self._acquire()
+        return None
 
     async def _act(self, decision: Decision) -> Granted | None:
         match decision.action:

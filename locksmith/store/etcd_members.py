@@ -27,7 +27,7 @@ class _V3Member(Member, frozen=True):
     id: str = msgspec.field(name="ID")
 
 
-class _Listed(msgspec.Struct):
+class _MembersResponse(msgspec.Struct):
     members: tuple[_V3Member, ...]
 
 
@@ -35,26 +35,26 @@ class _Header(msgspec.Struct):
     member_id: str = ""
 
 
-class _Status(msgspec.Struct):
+class _StatusResponse(msgspec.Struct):
     header: _Header = msgspec.field(default_factory=_Header)
     leader: str = ""
 
 
-class _Moved(msgspec.Struct):
+class _MoveResponse(msgspec.Struct):
     pass
 
 
 def listed(servers: EndpointPool) -> tuple[Member, ...]:
     """List the members. Raises StoreError."""
-    return Gateway(servers).ask(LIST, {}, _Listed).members
+    return Gateway(servers).ask(LIST, {}, _MembersResponse).members
 
 
 def is_leader(member: EndpointPool) -> bool:
     """Return whether this member leads. Raises StoreError."""
-    status = Gateway(member).ask(STATUS, {}, _Status)
+    status = Gateway(member).ask(STATUS, {}, _StatusResponse)
     return bool(status.leader) and status.leader == status.header.member_id
 
 
 def move_leadership(leader: EndpointPool, target: Member) -> None:
     """Make `target` the leader. Raises StoreError."""
-    Gateway(leader).ask(MOVE, {"targetID": target.id}, _Moved, once=True)
+    Gateway(leader).ask(MOVE, {"targetID": target.id}, _MoveResponse, once=True)

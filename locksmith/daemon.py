@@ -103,6 +103,8 @@ class LocksmithDaemon:
         if before is None or (before.semaphore, before.corrupt) != (now.semaphore, now.corrupt):
             _log_semaphore(now)
             self._life.status(_summary(now))
+        for key, why in set(now.unreadable) - set(before.unreadable if before else ()):
+            _log.warning("record-unreadable", key=key, reason=why)
         self._find_duplicate()
         self._view.update_group(now)
         if self._has_stale_record(now) and not self._cleaning and not self._life.stopping:

@@ -84,7 +84,7 @@ def parse(method: bytes, target: bytes, fields: dict[bytes, bytes], body: bytes)
         return _unidentified("the header fleet-lock-protocol: true is missing")
     try:
         client = msgspec.json.decode(body, type=_Body).client_params
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         return _unidentified(f"the body holds no client_params: {error}")
     if not client.id or not client.id.isprintable() or len(client.id.encode()) > 255:
         return _unidentified("the id is empty, too long or not printable")

@@ -6,7 +6,14 @@ from dataclasses import dataclass, replace
 from coordinator.client.core.store_protocol import Entry
 from locksmith.core import keys, queue, records, semaphore
 from locksmith.core.queue import Waiter
-from locksmith.core.records import Failure, Heartbeat, HolderRecord, Pause, Ticket
+from locksmith.core.records import (
+    Failure,
+    Heartbeat,
+    HolderRecord,
+    Pause,
+    Ticket,
+    UnreadableRecord,
+)
 from locksmith.core.semaphore import CorruptSemaphoreText, Semaphore
 
 
@@ -46,6 +53,7 @@ class GroupState:
     pauses: tuple[tuple[str, Pause], ...] = ()
     failures: tuple[tuple[str, Failure], ...] = ()
     store_member: str = ""  # the host with a member of the store that may reboot now
+    unreadable: tuple[tuple[str, str], ...] = ()  # keys whose record is left out, and why
 
     def holder(self, name: str) -> Holder | None:
         """Return the holder with this id."""
@@ -79,16 +87,18 @@ def build_from(
     entries: Mapping[str, Entry], group: str, found: Semaphore, *, exists: bool
 ) -> GroupState:
     """Build a group's state from a semaphore that was read separately from the other keys."""
+    reader = _Reader(entries)
     return GroupState(
         group,
         exists,
         found,
-        tuple(_holder(entries, group, name) for name in found.holders),
-        _hosts_of(entries, group),
-        waiters=_waiters_of(entries, group),
-        pauses=tuple(_pauses_of(entries, group)),
-        failures=tuple(_below(entries, f"{keys.FAILURES}/{keys.segment(group)}", Failure)),
+        tuple(_holder(reader, group, name) for name in found.holders),
+        _hosts_of(reader, group),
+        waiters=_waiters_of(reader, group),
+        pauses=tuple(_pauses_of(reader, group)),
+        failures=_failures_of(reader, group),
         store_member=entries[keys.STORE_MEMBER].value if keys.STORE_MEMBER in entries else "",
+        unreadable=tuple(sorted(reader.unreadable.items())),
     )
 
 
@@ -107,65 +117,71 @@ def as_json(state: GroupState) -> dict[str, object]:
         "queue": [waiter.id for waiter in state.waiters],
         "pauses": [{"scope": scope, **_fields(pause)} for scope, pause in state.pauses],
         "failures": [{"id": name, **_fields(failure)} for name, failure in state.failures],
+        "unreadable": dict(state.unreadable),
     }
 
 
-def _holder(entries: Mapping[str, Entry], group: str, name: str) -> Holder:
-    return Holder(
-        name,
-        _at(entries, keys.holder(group, name), HolderRecord),
-        _at(entries, keys.host(name), Heartbeat),
-    )
+class _Reader:
+    """Reads records from entries, and notes those that this version cannot read."""
+
+    def __init__(self, entries: Mapping[str, Entry]) -> None:
+        self.entries = entries
+        self.unreadable: dict[str, str] = {}
+
+    def at(self, key: str, kind: type[records.T]) -> records.T | None:
+        entry = self.entries.get(key)
+        if entry is None:
+            return None
+        try:
+            return records.parse(entry.value, kind)
+        except UnreadableRecord as error:
+            self.unreadable[key] = str(error)
+            return None
+
+    def below(self, prefix: str, kind: type[records.T]) -> Iterator[tuple[str, records.T]]:
+        """Yield each key below a prefix with its record."""
+        for key in self.entries:
+            if key.startswith(f"{prefix}/") and (record := self.at(key, kind)) is not None:
+                yield key, record
 
 
-def _hosts_of(entries: Mapping[str, Entry], group: str) -> tuple[str, ...]:
+def _holder(reader: _Reader, group: str, name: str) -> Holder:
+    record = reader.at(keys.holder(group, name), HolderRecord)
+    return Holder(name, record, reader.at(keys.host(name), Heartbeat))
+
+
+def _hosts_of(reader: _Reader, group: str) -> tuple[str, ...]:
     """Return the machine-ids of the group's live hosts."""
-    beats = (
-        (keys.last_name(key), records.decode(entry.value, Heartbeat))
-        for key, entry in entries.items()
-        if key.startswith(f"{keys.HOSTS}/")
-    )
-    return tuple(sorted(name for name, beat in beats if beat and beat.group == group))
+    beats = reader.below(keys.HOSTS, Heartbeat)
+    return tuple(sorted(keys.last_name(key) for key, beat in beats if beat.group == group))
 
 
-def _waiters_of(entries: Mapping[str, Entry], group: str) -> tuple[Waiter, ...]:
+def _waiters_of(reader: _Reader, group: str) -> tuple[Waiter, ...]:
     """Return the wait queue in order; tickets of hosts without a heartbeat do not count."""
-    below = f"{keys.QUEUE}/{keys.segment(group)}/"
-    found: list[Waiter] = []
-    for key, entry in entries.items():
-        if not key.startswith(below):
-            continue
-        name, ticket = keys.last_name(key), records.decode(entry.value, Ticket)
-        if ticket is not None and keys.host(name) in entries:
-            found.append(Waiter(name, ticket.priority, entry.created))
-    return tuple(queue.ordered(found))
+    tickets = reader.below(f"{keys.QUEUE}/{keys.segment(group)}", Ticket)
+    found = (
+        Waiter(keys.last_name(key), ticket.priority, reader.entries[key].created)
+        for key, ticket in tickets
+    )
+    return tuple(queue.ordered(one for one in found if keys.host(one.id) in reader.entries))
 
 
-def _pauses_of(entries: Mapping[str, Entry], group: str) -> Iterator[tuple[str, Pause]]:
+def _pauses_of(reader: _Reader, group: str) -> Iterator[tuple[str, Pause]]:
     """Yield each pause of the group, with its scope: `fleet`, `group` or a host's id."""
     for scope, key in (("fleet", keys.PAUSED_FLEET), ("group", keys.paused_group(group))):
-        if (pause := _at(entries, key, Pause)) is not None:
+        if (pause := reader.at(key, Pause)) is not None:
             yield scope, pause
-    yield from _below(entries, f"{keys.PAUSES}/hosts", Pause)
+    for key, pause in reader.below(f"{keys.PAUSES}/hosts", Pause):
+        yield keys.last_name(key), pause
 
 
-def _below(
-    entries: Mapping[str, Entry], prefix: str, kind: type[records.T]
-) -> Iterator[tuple[str, records.T]]:
-    for key, entry in entries.items():
-        if key.startswith(f"{prefix}/"):
-            record = records.decode(entry.value, kind)
-            if record is not None:
-                yield keys.last_name(key), record
+def _failures_of(reader: _Reader, group: str) -> tuple[tuple[str, Failure], ...]:
+    found = reader.below(f"{keys.FAILURES}/{keys.segment(group)}", Failure)
+    return tuple((keys.last_name(key), failure) for key, failure in found)
 
 
 def _fields(record: Pause | Failure) -> dict[str, object]:
     return {name: getattr(record, name) for name in record.__struct_fields__}
-
-
-def _at(entries: Mapping[str, Entry], key: str, kind: type[records.T]) -> records.T | None:
-    entry = entries.get(key)
-    return None if entry is None else records.decode(entry.value, kind)
 
 
 def _holder_as_json(holder: Holder) -> dict[str, object]:

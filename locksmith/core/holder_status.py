@@ -31,7 +31,7 @@ def classify(record: HolderRecord | None, beat: Heartbeat | None, now: datetime)
     if beat is not None and beat.boot_id != record.boot_id:
         return HolderStatus.BACK
     deadline = records.parse_time(record.deadline)
-    late = deadline is not None and now > deadline + SKEW
+    late = deadline is not None and now - deadline > SKEW
     if beat is None:
         return HolderStatus.LOST if late else HolderStatus.REBOOTING
     if record.phase is Phase.REBOOTING:

@@ -44,6 +44,7 @@ def of_group(state: GroupState, machine_id: str) -> Iterator[Sample]:
         ("hosts", "Hosts of the group whose locksmithd is alive.", len(state.hosts)),
         ("queue_waiters", "Hosts in the wait queue.", len(state.waiters)),
         ("failures", "Failures that count against the failure budget.", len(state.failures)),
+        ("records_unreadable", "Keys left out: they hold no record.", len(state.unreadable)),
         ("paused", "1 while the fleet, the group or this host is paused.", paused),
     )
     labels = {"group": state.group}

@@ -100,16 +100,28 @@ class GroupEvent(msgspec.Struct, frozen=True, omit_defaults=True):
 Record = HolderRecord | Heartbeat | Ticket | Pause | Failure | GroupEvent
 
 
+class UnreadableRecord(ValueError):  # noqa: N818 - the message is read by an operator
+    """The text is not a record that this version can read; the message says why."""
+
+
 def encode(record: Record) -> str:
     """Return a record's JSON."""
     return msgspec.json.encode(record).decode()
 
 
-def decode(text: str, kind: type[T]) -> T | None:
-    """Return a record, or None if this version does not understand it."""
+def parse(text: str, kind: type[T]) -> T:
+    """Return a record. Raises UnreadableRecord, for any other text: anybody may write the keys."""
     try:
         return msgspec.json.decode(text, type=kind)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (ValueError, RecursionError) as error:
+        raise UnreadableRecord(str(error)) from None
+
+
+def decode(text: str, kind: type[T]) -> T | None:
+    """Return a record, or None if this version cannot read it."""
+    try:
+        return parse(text, kind)
+    except UnreadableRecord:
         return None
 
 

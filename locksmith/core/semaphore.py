@@ -105,7 +105,7 @@ def decode(text: str) -> Semaphore:
     """Parse a document. Missing numbers are 0, as in Go. Raises CorruptSemaphoreText."""
     try:
         stored = msgspec.json.decode(text, type=_Document)
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise CorruptSemaphoreText(str(error)) from None
     slots, free = stored.max or 0, stored.semaphore or 0
     if max(abs(slots), abs(free)) >= 2**63:

@@ -28,6 +28,8 @@ def status_verbose(state: GroupState) -> str:
     lines += [f"Hosts: {len(state.hosts)}"]
     if state.holders:
         lines += ["", *text_table.lines([COLUMNS, *map(_row, state.holders)])]
+    if state.unreadable:
+        lines += ["", *(f"{key} is left out: {why}" for key, why in state.unreadable)]
     return _join_lines(lines)
 
 

@@ -52,8 +52,8 @@ class GroupClient:
     def machine_id_of(self, other_id: str) -> str:
         """Return the machine-id behind another id of a host; an id without an alias is itself."""
         try:
-            return self.store.get(keys.alias(other_id)).value
-        except KeyNotFound:
+            return keys.checked_holder(self.store.get(keys.alias(other_id)).value)
+        except (KeyNotFound, keys.InvalidName):
             return other_id
 
     def acquire_store_member(self, host: Host) -> bool:

@@ -165,3 +165,23 @@ def test_wrong_use_ends_the_daemon_with_a_message(
     with Running(python("locksmith", "daemon", *arguments), tmp_path / "log") as refused:
         assert refused.process.wait(30) in {1, 2}
         assert named in refused.tail()
+
+
+def test_daemon_leaves_out_records_that_nobody_can_read(
+    url: str, start: Callable[..., Locksmithd]
+) -> None:
+    store = connect(url)
+    put_semaphore(store, ["abc"])
+    daemon = start()
+    daemon.wait_ready()
+    deep = '{"x":' * 5000 + "1" + "}" * 5000
+    for key in (keys.host("abc"), keys.holder("", "abc"), keys.ticket("", "abc")):
+        store.put(key, deep)
+    unreadable = 'locksmith_records_unreadable{group=""} 3.0'
+    daemon.wait_for(
+        lambda: unreadable in daemon.get("/metrics")[1].splitlines(), "they are noticed"
+    )
+    assert daemon.state()["semaphore"]["unreadable"][keys.host("abc")]
+    assert "event=record-unreadable" in daemon.tail()
+    put_semaphore(store, [])
+    daemon.wait_for(lambda: daemon.state()["semaphore"]["available"] == 2, "it goes on")

@@ -314,7 +314,7 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             self._body = body
             receiver.response_head(made)
-            if rest:
+            if rest and self.receiver is receiver:  # the head may have sent it to another server
                 self._read_body(receiver, rest)
 
     def _read_interim(self, receiver: ResponseReceiver, head: ResponseHead, rest: bytes) -> None:
@@ -325,7 +325,7 @@ class UpstreamConnection(asyncio.Protocol):
         if head.status == 101 or self._interims > INTERIM_MAX:
             raise BadMessage(502, f"an unexpected {head.status}")
         receiver.interim_response(head.status, interim_head(head))
-        if rest:
+        if rest and self.receiver is receiver:
             self._read_head(receiver, rest)
 
     def _read_body(self, receiver: ResponseReceiver, data: bytes) -> None:

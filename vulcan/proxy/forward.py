@@ -224,11 +224,10 @@ class ForwardedRequest:
     def response_data(self, pieces: list[bytes]) -> None:
         """Pass on a part of the response's body."""
         client, connection = self.client, self.connection
+        assert connection is not None  # the client must not get a byte of another response
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self.sent_bytes += len(data)
         client.write(data)
-        if connection is None:
-            return
         connection.deadline_s = self.context.now() + BODY_IDLE_S
         if not client.writable:
             connection.pause()

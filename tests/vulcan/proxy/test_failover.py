@@ -2,12 +2,13 @@
 
 import pytest
 
-from rig.vulcan_site import OK, Call, Origin, Site, respond_with
+from rig.vulcan_site import OK, Call, Client, Origin, Site, respond_with
 from tests.vulcan.proxy.test_forward import fetch, get, post
 from vulcan.core.balancing.retry_budget import RETRY_RESERVE, RETRY_SHARE
 
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy"
 TWICE = "ResponseCode() == 503 && Attempts() <= 2"
+CHUNKED_BUSY = b"HTTP/1.1 503 Service Unavailable\r\nTransfer-Encoding: chunked\r\n\r\n"
 ANY_METHOD = f'{TWICE} && (RequestMethod() == "POST" || RequestMethod() == "PUT")'
 
 
@@ -36,6 +37,27 @@ def test_the_client_gets_the_response_of_the_last_attempt(shared: Site, host: st
         shared.route(origin, host, FailoverPredicate=TWICE)
         answer = fetch(shared, get(host))
         assert (answer.status, answer.body) == (503, b"busy")
+        assert len(origin.calls) == 3
+
+
+@pytest.mark.parametrize("complete", [True, False], ids=["complete", "begun"])
+def test_no_byte_of_a_response_that_is_retried_reaches_the_client(
+    shared: Site, host: str, complete: bool
+):
+    """The body arrives together with the head, so it is read right after the decision."""
+    discarded = b"e\r\nHTTP/1.1 200 X\r\n" + (b"0\r\n\r\n" if complete else b"")
+
+    async def script(call: Call) -> None:
+        await call.send(CHUNKED_BUSY + discarded if len(origin.calls) < 3 else OK)
+
+    with Origin(script) as origin:
+        shared.route(origin, host, FailoverPredicate=TWICE)
+        with Client(shared.vulcand.port) as client:
+            client.send(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+            received = client.file.read()
+        assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert received.endswith(b"\r\n\r\nok")
+        assert received.count(b"HTTP/1.1") == 1
         assert len(origin.calls) == 3
 
 

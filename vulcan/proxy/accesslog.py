@@ -138,14 +138,14 @@ def _json_line(request: ForwardedRequest, status: int, ended: str, seconds: floa
 def record_of(request: ForwardedRequest, status: int, ended: str, seconds: float) -> AccessRecord:
     """Return the record of a request that is over."""
     plan, client, pool = request.plan, request.client, request.exchange.server
-    head, view = client.head, plan.target.view
+    head, target = client.head, plan.target
     return AccessRecord(
         time=round(time.time(), 3),
         client=client.peer[0],
         method=head.method.decode(),
         scheme="https" if plan.secure else "http",
-        host=view.host.decode("latin-1"),
-        path=view.path.decode("latin-1"),
+        host=target.view.host.decode("latin-1"),
+        path=target.origin_form.partition(b"?")[0].decode("latin-1"),
         status=status,
         bytes_in=received_bytes(request),
         bytes_out=request.sent_bytes,

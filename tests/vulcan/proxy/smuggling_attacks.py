@@ -242,7 +242,8 @@ LINES: dict[str, tuple[bytes, Outcome]] = {
             Passed(b"GET /a?b HTTP/1.1\r\nHost: other\r\n\r\n"),
         ),
         "unknown method": (b"PURGE / HTTP/1.1", Passed(_line(b"PURGE / HTTP/1.1"))),
-        "dots stay": (b"GET /a/../%2e/b HTTP/1.1", Passed(_line(b"GET /a/../%2e/b HTTP/1.1"))),
+        "dots are resolved": (b"GET /a/../%2e/b HTTP/1.1", Passed(_line(b"GET /b HTTP/1.1"))),
+        "bad escape": (b"GET /%zz HTTP/1.1", Refused()),
     }.items()
 }
 

@@ -8,12 +8,13 @@ from collections.abc import Callable
 
 import msgspec
 
-from daemonkit.core.framing import RequestHead
+from daemonkit.core.framing import BadMessage, RequestHead
 from vulcan.core.balancing.frontend_state import FrontendState, FrontendStates
 from vulcan.core.config.frontend import Frontend
 from vulcan.core.config.table import Table
 from vulcan.core.http.request_head import UpstreamHead, is_idempotent, upstream_head
 from vulcan.core.http.target import RequestTarget, parse_target
+from vulcan.core.routing.request_view import RequestView
 from vulcan.core.routing.route import Route
 
 
@@ -63,12 +64,11 @@ class RequestPlanner:
         Returns None when no frontend serves it. Raises BadMessage and HopsExhausted.
         """
         target = parse_target(head)
-        view = target.view
-        if self.needs_peer or scope is not None:
-            view = view.with_peer(peer())
-        if scope is not None and not scope.holds(view):
-            return None
-        frontend = self.table.find(view)
+        client = peer() if self.needs_peer or scope is not None else b""
+        frontend = self._find(target.view, scope, client)
+        other = target.lenient_view
+        if other is not None and self._find(other, scope, client) is not frontend:
+            raise BadMessage(400, "servers could read the path as that of another frontend")
         if frontend is None:
             return None
         state = self.states.by_id[frontend.id]
@@ -87,3 +87,10 @@ class RequestPlanner:
         if scope is None and not self.needs_peer:
             head.memo["plan-tls" if secure else "plan"] = plan
         return plan
+
+    def _find(self, view: RequestView, scope: Route | None, peer: bytes) -> Frontend | None:
+        if peer:
+            view = view.with_peer(peer)
+        if scope is not None and not scope.holds(view):
+            return None
+        return self.table.find(view)

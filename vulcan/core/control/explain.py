@@ -8,7 +8,9 @@ from urllib.parse import SplitResult, urlsplit
 from vulcan.core.balancing.ejection import in_rotation
 from vulcan.core.balancing.policies import LoadBalancer
 from vulcan.core.config.backend import Backend, Server
+from vulcan.core.config.frontend import Frontend
 from vulcan.core.config.table import Table
+from vulcan.core.routing.normal_path import normalize
 from vulcan.core.routing.request_view import RequestView, normal_host
 from vulcan.core.routing.router import Rule
 
@@ -37,19 +39,18 @@ def explain(
 
     `down` are the servers, by backend and address, that fail their health checks.
     """
-    view = _view(query)
+    view, winner, otherwise = _find(table, query)
     rules = table.router.candidates(view)
-    winner = table.find(view)
     found: dict[str, Any] = {
         "Index": table.index,
         "Host": view.host.decode(),
-        "Path": view.path.decode(),
+        "Path": view.path.decode("utf-8", "backslashreplace"),
         "Candidates": [_candidate(table, rule, view) for rule in rules[:CANDIDATES_MAX]],
         "Others": max(0, len(rules) - CANDIDATES_MAX),
         "Frontend": winner.id if winner else None,
     }
     if winner is None:
-        return {**found, "Answer": "404: no route matches"}
+        return {**found, "Answer": otherwise}
     backend = table.backend(winner.backend)
     servers = table.distinct_servers(winner.backend)
     found["Middlewares"] = [
@@ -113,12 +114,25 @@ def _choose(servers: Sequence[_CandidateServer], backend: Backend) -> tuple[str 
     return first, f"one of {len(rotation)}, {reasons[backend.balance]}{sticky}"
 
 
-def _view(query: ExplainQuery) -> RequestView:
+def _find(table: Table, query: ExplainQuery) -> tuple[RequestView, Frontend | None, str]:
+    """Return the request as routes see it, its frontend, and the answer without a frontend."""
+    try:
+        path = normalize((query.url.path or "/").encode())
+    except ValueError as error:
+        return _view(query, b""), None, f"400: {error}"
+    view = _view(query, path.matched)
+    winner = table.find(view)
+    if table.find(view.with_path(path.lenient)) is not winner:
+        return view, None, "400: servers could read the path as that of another frontend"
+    return view, winner, "404: no route matches"
+
+
+def _view(query: ExplainQuery, path: bytes) -> RequestView:
     named = (v.partition(":")[0] for k, v in query.headers if k.lower() == "host")
     host = next(named, query.url.hostname)
     return RequestView(
         normal_host(host or "").encode(),
-        (query.url.path or "/").encode(),
+        path,
         query.method.encode(),
         tuple((name.encode(), value.encode()) for name, value in query.headers),
         query.url.query.encode(),

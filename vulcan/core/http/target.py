@@ -6,6 +6,7 @@ from functools import lru_cache
 import msgspec
 
 from daemonkit.core.framing import BadMessage, RequestHead
+from vulcan.core.routing.normal_path import NormalPath, normalize
 from vulcan.core.routing.request_view import RequestView
 
 # Usually more than the frontends have hosts. Parsing a forgotten one costs a microsecond.
@@ -22,8 +23,9 @@ class RequestTarget(msgspec.Struct, frozen=True, gc=False):
 
     authority: bytes  # as the client wrote it
     port: bytes  # empty without one
-    origin_form: bytes  # the path with its query
+    origin_form: bytes  # the normal path with its query, as the server gets it
     view: RequestView
+    lenient_view: RequestView | None = None  # with the path's second reading, if that differs
 
 
 def parse_target(head: RequestHead) -> RequestTarget:
@@ -37,9 +39,20 @@ def parse_target(head: RequestHead) -> RequestTarget:
     if b"#" in target:
         raise BadMessage(400, "the request target has a fragment")
     host, port = parsed
-    path, _, query = target.partition(b"?")
-    view = RequestView(host, path, head.method, head.headers, query)
-    return RequestTarget(authority, port, target, view)
+    given, mark, query = target.partition(b"?")
+    path = _normal_path(given)
+    if path.forwarded != given:
+        target = b"%b%b%b" % (path.forwarded, mark, query)
+    view = RequestView(host, path.matched, head.method, head.headers, query)
+    lenient_view = None if path.lenient == path.matched else view.with_path(path.lenient)
+    return RequestTarget(authority, port, target, view, lenient_view)
+
+
+def _normal_path(path: bytes) -> NormalPath:
+    try:
+        return normalize(path)
+    except ValueError as error:
+        raise BadMessage(400, str(error)) from None
 
 
 def _other_form(head: RequestHead, authority: bytes) -> tuple[bytes, bytes]:

@@ -247,7 +247,8 @@ def _rewrite(
     spec: RewriteSpec, by: str, request: MiddlewareRequest, run: MiddlewareRun
 ) -> MiddlewareResponse | None:
     origin = b"%b://%b" % (request.scheme, request.authority)
-    url = spec.rewrite.apply(origin + run.target, request.view)
+    view = request.view.with_path(request.target.partition(b"?")[0])  # encoded, as in a URL
+    url = spec.rewrite.apply(origin + run.target, view)
     if url is None:
         return None
     if spec.redirect:

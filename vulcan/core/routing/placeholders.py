@@ -8,6 +8,7 @@ meaning. A `<` without a `>` is a literal.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from vulcan.core.routing.expression import ExpressionError
@@ -102,15 +103,20 @@ class Search:
 Pattern = Exact | Placeholders | Prefix | Search
 
 
-def compile_pattern(text: str, separator: str) -> Pattern:
-    """Compile a pattern whose placeholders end at `separator`. Raises ExpressionError."""
+def compile_pattern(
+    text: str, separator: str, literal_bytes: Callable[[str], bytes] = str.encode
+) -> Pattern:
+    """Compile a pattern whose placeholders end at `separator`. Raises ExpressionError.
+
+    `literal_bytes` writes the text between placeholders as subjects have it.
+    """
     if not text:
         raise ExpressionError(
             "an empty pattern matches nothing: write a pattern, or remove the call"
         )
     pieces = _PLACEHOLDER.split(text)
     if len(pieces) == 1:
-        return Exact(text.encode())
+        return Exact(literal_bytes(text))
     literals, kinds = pieces[::2], [_kind(piece) for piece in pieces[1::2]]
     for kind, name, literal in zip(kinds, pieces[1::2], literals[1:], strict=True):
         _check_reachable(kind, name, literal, separator)
@@ -118,14 +124,14 @@ def compile_pattern(text: str, separator: str) -> Pattern:
         raise ExpressionError(
             "nothing can follow a <path:...> placeholder: it matches the whole rest"
         )
-    regex = re.escape(literals[0].encode())
+    regex = re.escape(literal_bytes(literals[0]))
     for kind, literal in zip(kinds, literals[1:], strict=True):
         regex += _REGEX_OF[kind] % {b"s": re.escape(separator.encode())}
-        regex += re.escape(literal.encode())
+        regex += re.escape(literal_bytes(literal))
     return Placeholders(
         regex=re.compile(regex, re.DOTALL),
-        prefix=literals[0].encode(),
-        suffix=literals[-1].encode(),
+        prefix=literal_bytes(literals[0]),
+        suffix=literal_bytes(literals[-1]),
         rank=_rank(literals, kinds),
     )
 

@@ -2,9 +2,14 @@
 
 import msgspec
 
+from vulcan.core.routing.normal_path import decoded_query
+
 
 class RequestView(msgspec.Struct, frozen=True, gc=False):
-    """A request, as routes see it. `host` is in lower case without port; `path` is not decoded."""
+    """A request, as routes see it.
+
+    `host` is in lower case without port; `path` is that of `normal_path`.
+    """
 
     host: bytes
     path: bytes
@@ -17,6 +22,10 @@ class RequestView(msgspec.Struct, frozen=True, gc=False):
         """Return the view with the client's address."""
         return msgspec.structs.replace(self, peer=peer)
 
+    def with_path(self, path: bytes) -> "RequestView":
+        """Return the view with another path."""
+        return msgspec.structs.replace(self, path=path)
+
     def header(self, lower_name: bytes) -> bytes:
         """Return the first value of a header; empty if there is none."""
         for name, value in self.headers:
@@ -25,11 +34,11 @@ class RequestView(msgspec.Struct, frozen=True, gc=False):
         return b""
 
     def parameter(self, name: bytes) -> bytes:
-        """Return the first value of a query parameter, not decoded; empty if there is none."""
+        """Return the first value of a query parameter, decoded; empty if there is none."""
         for pair in self.query.split(b"&"):
             key, _, value = pair.partition(b"=")
-            if key == name:
-                return value
+            if decoded_query(key) == name:
+                return decoded_query(value)
         return b""
 
 

@@ -20,6 +20,7 @@ from vulcan.core.routing.expression import (
     parse,
 )
 from vulcan.core.routing.linear_regexp import compile_regexp
+from vulcan.core.routing.normal_path import path_literal, query_literal
 from vulcan.core.routing.placeholders import Pattern, Prefix, Search, compile_pattern, rank_of
 from vulcan.core.routing.request_view import RequestView, normal_host
 
@@ -202,7 +203,7 @@ def _searching(text: str) -> Search:
 def _prefix(text: str) -> Prefix:
     if not text.startswith("/"):
         raise ExpressionError("a path prefix must begin with /")
-    return Prefix(text.encode())
+    return Prefix(path_literal(text))
 
 
 def _network(text: str) -> Network:
@@ -226,7 +227,10 @@ MATCHERS = {
         lambda text: Search(compile_regexp(text, fold=True), fold=True),
     ),
     "Path": Matcher(
-        ("pattern",), "Path", lambda view, _: view.path, lambda text: compile_pattern(text, "/")
+        ("pattern",),
+        "Path",
+        lambda view, _: view.path,
+        lambda text: compile_pattern(text, "/", path_literal),
     ),
     "PathPrefix": Matcher(("prefix",), "Path", lambda view, _: view.path, _prefix),
     "PathRegexp": Matcher(("expression",), "Path", lambda view, _: view.path, _searching),
@@ -250,7 +254,7 @@ MATCHERS = {
         ("name", "pattern"),
         "Query",
         lambda view, name: view.parameter(name),
-        lambda text: compile_pattern(text, "&"),
+        lambda text: compile_pattern(text, "&", query_literal),
     ),
     "ClientIP": Matcher(("network",), "ClientIP", lambda view, _: view.peer, _network),
 }
@@ -276,7 +280,8 @@ def _condition(call: Call) -> Condition:
     name = ""
     if len(wanted) == 2:
         name = given[0].lower() if matcher.looks_at == "Header" else given[0]
-    return Condition(call.name, name.encode(), pattern, text=_written(call))
+    normal = query_literal(name) if matcher.looks_at == "Query" else name.encode()
+    return Condition(call.name, normal, pattern, text=_written(call))
 
 
 def _written(call: Call) -> str:

@@ -20,8 +20,8 @@ def follow(made: RequestPlanner, *entries: Entry, removed: tuple[str, ...] = ())
     made.follow(made.table.advanced(changes(*entries, removed=removed)))
 
 
-def head(*lines: str, host: str = "h") -> RequestHead:
-    text = "\r\n".join(["GET /a HTTP/1.1", f"Host: {host}", *lines, "", ""])
+def head(*lines: str, host: str = "h", path: str = "/a") -> RequestHead:
+    text = "\r\n".join([f"GET {path} HTTP/1.1", f"Host: {host}", *lines, "", ""])
     return parse_request_head(text.encode())
 
 
@@ -54,6 +54,24 @@ def test_a_request_without_a_frontend_has_no_plan():
 def test_a_malformed_target_is_an_error():
     with pytest.raises(BadMessage):
         planner().plan(head(host="a b"), None, no_peer, secure=False)
+
+
+def test_a_path_that_could_belong_to_two_frontends_is_an_error():
+    made = planner(frontend("f", 'PathPrefix("/")'), frontend("g", 'Path("/b/<x>")'))
+    with pytest.raises(BadMessage, match="another frontend"):
+        made.plan(head(path="/a/..%2fb/c"), None, no_peer, secure=False)
+    with pytest.raises(BadMessage, match="another frontend"):
+        made.plan(head(path="/b/c%2fd"), None, no_peer, secure=False)
+    plan = made.plan(head(path="/a/c%2fd"), None, no_peer, secure=False)
+    assert plan is not None
+    assert (plan.frontend.id, plan.target.origin_form) == ("f", b"/a/c%2Fd")
+
+
+def test_a_scope_cannot_be_gone_past_by_the_spelling_of_a_path():
+    made, scope = planner(frontend("f", 'PathPrefix("/")')), compile_route('!PathPrefix("/b")')
+    with pytest.raises(BadMessage, match="another frontend"):
+        made.plan(head(path="/a/..%2fb"), scope, lambda: b"10.1.1.1", secure=False)
+    assert made.plan(head(path="/a/../b"), scope, lambda: b"10.1.1.1", secure=False) is None
 
 
 def test_a_scope_is_checked_for_each_request():

@@ -69,3 +69,14 @@ def test_the_host_header_wins_over_the_host_of_the_url():
 def test_a_url_may_have_no_scheme_or_be_a_path(url, host, path):
     explanation = explain(TABLE, query(url))
     assert (explanation["Host"], explanation["Path"]) == (host, path)
+
+
+def test_a_path_is_explained_as_routes_see_it():
+    assert explain(TABLE, query("http://h/x/%2e%2e/%61"))["Path"] == "/a"
+    refused = explain(TABLE, query("http://h/alone%2fx"))
+    assert refused["Answer"].startswith("goes to")
+    for url, reason in (("http://h/x/..%2falone", "another frontend"), ("http://h/%zz", "%")):
+        refused = explain(TABLE, query(url))
+        assert refused["Frontend"] is None
+        assert refused["Answer"].startswith("400: ")
+        assert reason in refused["Answer"]

@@ -126,3 +126,18 @@ def test_our_own_matchers_and_all_operators_work(text, view, expected):
 def test_a_route_knows_whether_it_needs_the_address_of_the_client():
     assert compile_route('Host("a") || ClientIP("::1")').needs_peer
     assert not compile_route('Host("a")').needs_peer
+
+
+def test_a_path_is_written_encoded_or_decoded():
+    for text in ('Path("/a b/<x>")', 'Path("/a%20b/<x>")', 'PathPrefix("/a%20b")'):
+        assert holds(text, path=b"/a b/c")
+    assert holds('PathPrefix("//a")', path=b"/a")
+    assert holds('Path("/a%2fb")', path=b"/a%2Fb")
+    assert only('Path("/a%3Cx%3E")').path == Exact(b"/a<x>")
+
+
+def test_a_query_parameter_is_compared_decoded():
+    for query in (b"a%64min=1", b"x=&admin=%31", b"admin=1&admin=2"):
+        assert holds('Query("admin", "1")', query=query)
+        assert holds('Query("adm%69n", "1")', query=query)
+    assert not holds('Query("a", "b")', query=b"x=a%26a=b")

@@ -11,7 +11,8 @@ The rules, in the order in which they are applied:
     may have nothing else (RFC 1034, 3.6.2). Of several aliases one is chosen, in rotation.
 5.  An alias into our domains is followed, and left out when it leads to nothing. An alias that
     leads outside is given as it is; the client follows it.
-6.  A name that exists without the asked type is NODATA, never NXDOMAIN: a client that asks for A
+6.  A, AAAA, TXT and MX are looked for behind an alias; the data of the name itself come first.
+7.  A name that exists without the asked type is NODATA, never NXDOMAIN: a client that asks for A
     and AAAA takes NXDOMAIN as the answer to both.
 """
 
@@ -33,6 +34,7 @@ from skydns.core.dns.rr import (
     Host,
     Mx,
     Rcode,
+    Rdata,
     RRset,
     RRType,
     Srv,
@@ -50,6 +52,7 @@ LOOKUPS_MAX = 256
 REVERSE_DOMAINS: tuple[Name, ...] = ((b"in-addr", b"arpa"), (b"ip6", b"arpa"))
 IDENTITY_NAMES = frozenset({(b"id", b"server"), (b"hostname", b"bind")})
 _OCTETS = {RRType.A: 4, RRType.AAAA: 16}
+_BEHIND_ALIASES = frozenset({RRType.A, RRType.AAAA, RRType.TXT, RRType.MX})
 
 Section = tuple[RRset, ...]
 
@@ -157,7 +160,7 @@ class _Resolution:
         data, *rotations = orders
         return Answer(
             Rcode.NOERROR,
-            authoritative=self.domain is not None,
+            authoritative=True,
             answer=data,
             additional=tuple(self.additional.values()),
             dependencies=frozenset(self.lookup.names),
@@ -179,9 +182,9 @@ class _Resolution:
 
     def _orders(self) -> Sequence[Section]:
         """Return the data of the question in each of its orders; nothing if there is none."""
-        if self.question.type in _OCTETS:
+        if self.question.type in _BEHIND_ALIASES:
             rtype = RRType(self.question.type)
-            return self._addresses(self.question.name, self._services(self.name), rtype, ())
+            return self._resolved(self.question.name, self._services(self.name), rtype, ())
         data = self._apex() or self._data()
         return [data] if data else []
 
@@ -202,8 +205,10 @@ class _Resolution:
                 return self._any()
             case RRType.CNAME:
                 return self._cname()
-            case RRType.SRV | RRType.MX | RRType.TXT | RRType.PTR as rtype:
-                return self._of_services(RRType(rtype), self._services(self.name))
+            case RRType.SRV:
+                return self._srv(self._services(self.name))
+            case RRType.PTR:
+                return self._pointers(self._services(self.name))
             case _:
                 return ()
 
@@ -215,20 +220,11 @@ class _Resolution:
             self.lookup.note(*(f"skip: {s.key} is in group {s.value.group!r}" for s in others))
         return ours
 
-    def _of_services(self, rtype: RRType, services: Sequence[Service]) -> tuple[RRset, ...]:
+    def _pointers(self, services: Sequence[Service]) -> tuple[RRset, ...]:
         name = self.question.name
-        match rtype:
-            case RRType.SRV:
-                return self._srv(services)
-            case RRType.MX:
-                return self._mx(services)
-            case RRType.TXT:
-                texts = [(s, Txt(s.text)) for s in services if s.text]
-                return self.lookup.rrset(name, rtype, texts)
-            case _:
-                single = is_reverse(name) and not split(name)[1]
-                hosts = [(s, Host(s.host)) for s in services if s.host and single]
-                return self.lookup.rrset(name, RRType.PTR, hosts)
+        single = is_reverse(name) and not split(name)[1]
+        hosts = [(s, Host(s.host)) for s in services if s.host and single]
+        return self.lookup.rrset(name, RRType.PTR, hosts)
 
     def _any(self) -> tuple[RRset, ...]:
         if not self._exists():
@@ -242,12 +238,12 @@ class _Resolution:
             return ()
         return self.lookup.rrset(self.question.name, RRType.CNAME, [(service, Host(service.host))])
 
-    def _addresses(
+    def _resolved(
         self, name: Name, services: Sequence[Service], rtype: RRType, chain: tuple[Name, ...]
     ) -> Sequence[Section]:
-        """Return the addresses of a name, or one of its aliases and where that leads."""
-        if any(service.address for service in services):
-            own = [(s, Address(s.address)) for s in services if len(s.address) == _OCTETS[rtype]]
+        """Return the data of a name, or one of its aliases and the data where that leads."""
+        own = self._own(services, rtype)
+        if own or any(service.address for service in services):
             return [
                 (replace(rrset, data=tuple(data)),)
                 for rrset in self.lookup.rrset(name, rtype, own)
@@ -267,6 +263,19 @@ class _Resolution:
         turns = islice(cycle(chosen), max(count, len(chosen)))
         return [(*alias, *rest[turn % len(rest)]) for turn, (alias, rest) in enumerate(turns)]
 
+    def _own(self, services: Sequence[Service], rtype: RRType) -> list[tuple[Service, Rdata]]:
+        """Return the data that services have themselves."""
+        match rtype:
+            case RRType.TXT:
+                return [(s, Txt(s.text)) for s in services if s.text]
+            case RRType.MX:
+                hosts = [s for s in services if s.value.mail and (s.address or s.host)]
+                self._add_targets(hosts)
+                return [(s, Mx(self.lookup.priority(s), s.target)) for s in hosts]
+            case _:
+                octets = _OCTETS[rtype]
+                return [(s, Address(s.address)) for s in services if len(s.address) == octets]
+
     def _followed(self, target: Name, rtype: RRType, chain: tuple[Name, ...]) -> Sequence[Section]:
         """Return the data behind an alias to `target` in each order; nothing if there is none.
 
@@ -275,7 +284,7 @@ class _Resolution:
         if target in chain or len(chain) > ALIASES_MAX or self.lookup.count >= LOOKUPS_MAX:
             self.lookup.note(f"skip: the alias to {text(target)} is a loop, or one too many")
             return []
-        if orders := self._addresses(target, self._services(target), rtype, chain):
+        if orders := self._resolved(target, self._services(target), rtype, chain):
             return orders
         inside = domain_of(target, self.lookup.config.domains) is not None
         if inside or self.lookup.exists(target):
@@ -285,35 +294,32 @@ class _Resolution:
 
     def _srv(self, services: Sequence[Service]) -> tuple[RRset, ...]:
         hosts = [service for service in services if service.address or service.host]
+        # Services with the same priority, port and target are one record.
+        records = [(self.lookup.priority(s), s.value.port, s.target) for s in hosts]
+        weights: dict[tuple[int, int, Name], int] = {}
+        for record, service in zip(records, hosts, strict=True):
+            weights[record] = max(service.weight, weights.get(record, 0))
         total: Counter[int] = Counter()
-        for service in hosts:
-            total[self.lookup.priority(service)] += service.weight
+        for (priority, _, _), weight in weights.items():
+            total[priority] += weight
         data = []
-        for service in hosts:
-            priority = self.lookup.priority(service)
+        for (priority, port, target), service in zip(records, hosts, strict=True):
+            weight = weights[priority, port, target]
             # Not zero: clients nearly never choose a weight of 0 (RFC 2782).
-            share = max(1, 100 * service.weight // total[priority])
+            share = max(1, 100 * weight // total[priority])
             if self.lookup.notes is not None:
                 self.lookup.note(
-                    f"weight: {service.key}: 100 * {service.weight} // {total[priority]} "
+                    f"weight: {service.key}: 100 * {weight} // {total[priority]} "
                     f"of priority {priority} = {share}"
                 )
-            srv = Srv(priority, share, service.value.port, service.target)
-            data.append((service, srv))
+            data.append((service, Srv(priority, share, port, target)))
         self._add_targets(hosts)
         return self.lookup.rrset(self.question.name, RRType.SRV, data)
 
-    def _mx(self, services: Sequence[Service]) -> tuple[RRset, ...]:
-        hosts = [s for s in services if s.value.mail and (s.address or s.host)]
-        self._add_targets(hosts)
-        data = [(s, Mx(self.lookup.priority(s), s.target)) for s in hosts]
-        return self.lookup.rrset(self.question.name, RRType.MX, data)
-
     def _name_servers(self, domain: Name) -> tuple[RRset, ...]:
         servers = [s for s in self.lookup.services((*NAME_SERVERS, *domain)) if s.address]
-        for server in servers:
-            self._add_addresses(server.name, [server])
-        return self.lookup.rrset(domain, RRType.NS, [(s, Host(s.name)) for s in servers])
+        self._add_targets(servers)
+        return self.lookup.rrset(domain, RRType.NS, [(s, Host(s.target)) for s in servers])
 
     def _add_targets(self, hosts: Sequence[Service]) -> None:
         """Add the addresses of the services' targets, which saves the client more questions."""

@@ -8,7 +8,7 @@ not.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from coordinator.client.core.store_protocol import Entry
@@ -20,6 +20,9 @@ from skydns.core.zone.service import InvalidKey, Service, read
 # A message of 65,535 bytes has room for 4,095 of the smallest records (16 bytes). A name with more
 # services below it cannot be answered anyway.
 SERVICES_MAX = 4096
+# How many names a wildcard may lead through. Clients choose the patterns, and one that matches
+# nothing would lead through the whole zone.
+VISITS_MAX = 4 * SERVICES_MAX
 WILDCARDS = frozenset({b"*", b"any"})
 HIDDEN = ord("_")
 
@@ -36,34 +39,13 @@ class _Node:
 class Services:
     """The services of a name, sorted by key.
 
-    `too_many` says that there are more than SERVICES_MAX, so that `found` is not all of them.
+    `exists` says that there is a name. `too_many` says that there are more than SERVICES_MAX, or
+    that more than VISITS_MAX names had to be visited, so that `found` is not all of them.
     """
 
     found: tuple[Service, ...] = ()
+    exists: bool = False
     too_many: bool = False
-
-
-@dataclass(slots=True)
-class _Collector:
-    """Collects the services of a subtree until there are too many."""
-
-    found: list[Service] = field(default_factory=list)
-    too_many: bool = False
-
-    def collect(self, node: _Node, pattern: Name) -> None:
-        """Collect what is below `node` and matches `pattern`, whose topmost label comes first."""
-        ahead = [(node, pattern)]
-        while ahead and not self.too_many:
-            node, pattern = ahead.pop()
-            if not pattern and isinstance(node.leaf, Service):
-                self.too_many = len(self.found) == SERVICES_MAX
-                self.found.append(node.leaf)
-            ahead.extend(_matching(node, pattern))
-
-    def services(self) -> Services:
-        """Return what was collected."""
-        self.found.sort(key=lambda service: service.key)
-        return Services(tuple(self.found), self.too_many)
 
 
 class Zone:
@@ -100,8 +82,10 @@ class Zone:
         return node.leaf if node is not None and isinstance(node.leaf, Service) else None
 
     def exists(self, name: Name) -> bool:
-        """Return whether there is a key at or below the name, up to its last wildcard label."""
-        return self._node(split(name)[0]) is not None
+        """Return whether there is a key at or below the name, or one that its wildcards match."""
+        if split(name)[1]:
+            return self.below(name).exists
+        return self._node(name) is not None
 
     def below(self, name: Name) -> Services:
         """Return all services of a name. A whole label `*` or `any` matches every label."""
@@ -109,9 +93,19 @@ class Zone:
         node = self._node(fixed)
         if node is None:
             return Services()
-        collector = _Collector()
-        collector.collect(node, pattern)
-        return collector.services()
+        found: list[Service] = []
+        exists = too_many = False
+        for visited, match in enumerate(_walk(node, pattern)):
+            if visited == VISITS_MAX or len(found) > SERVICES_MAX:
+                too_many = True
+                break
+            if match is None:
+                continue
+            exists = True
+            if isinstance(match.leaf, Service):
+                found.append(match.leaf)
+        found.sort(key=lambda service: service.key)
+        return Services(tuple(found), exists, too_many or len(found) > SERVICES_MAX)
 
     def _node(self, name: Name) -> _Node | None:
         node: _Node | None = self._root
@@ -175,6 +169,22 @@ def split(name: Name) -> tuple[Name, Name]:
         if name[position] in WILDCARDS:
             return name[position + 1 :], name[position::-1]
     return name, ()
+
+
+def _walk(node: _Node, pattern: Name) -> Iterator[_Node | None]:
+    """Visit the names below `node` that `pattern` leads to, whose topmost label comes first.
+
+    Yield each name that matches, and None for each on the way to one.
+    """
+    yield None if pattern else node
+    ahead = [_matching(node, pattern)]
+    while ahead:
+        for child, rest in ahead[-1]:
+            yield None if rest else child
+            ahead.append(_matching(child, rest))
+            break
+        else:
+            ahead.pop()
 
 
 def _matching(node: _Node, pattern: Name) -> Iterator[tuple[_Node, Name]]:

@@ -7,7 +7,7 @@ from coordinator.client.core.store_protocol import Entry
 from coordinator.client.core.view import Changes, View
 from rig.dns_packets import DOMAIN, entry, reset_to, snapshot
 from skydns.core.dns import name as names
-from skydns.core.zone.zone import SERVICES_MAX, Zone, split
+from skydns.core.zone.zone import SERVICES_MAX, VISITS_MAX, Services, Zone, split
 
 SERVICE = '{"host": "10.0.0.1"}'
 SEGMENTS = st.sampled_from(["a", "b", "_c", "any", "*", "X"])
@@ -111,6 +111,12 @@ def test_more_services_than_fit_a_message_are_too_many() -> None:
     assert not zone.below((b"d",)).too_many
     zone.apply(change(2, {"/skydns/d/more": SERVICE}, set()))
     assert zone.below((b"d",)).too_many
+
+
+def test_a_wildcard_that_leads_through_very_many_names_is_too_many() -> None:
+    zone = snapshot((f"/skydns/d/{at}", SERVICE) for at in range(VISITS_MAX)).zone
+    assert zone.below(names.parse("nothing.*.d")) == Services(too_many=True)
+    assert keys_below(zone, "77.d") == ["/skydns/d/77"]
 
 
 def test_a_name_is_split_at_its_topmost_wildcard() -> None:

@@ -75,6 +75,7 @@ class Vulcand:
                     state=self._node_state,
                     status=self._node_status,
                     modified=admission.modified,
+                    in_force=self._feed.wait_in_force,
                     watch=self._watch,
                     windows=lambda: top.merge_windows(
                         sample for sample in self._worker_samples() if sample.name == WINDOW

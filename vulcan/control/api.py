@@ -1,13 +1,15 @@
 """The operator API in vulcand's paths and JSON.
 
 Reads are answered from the table in force. Writes go to the store on a thread, because the store
-may be slow; the daemon learns of them from the store, like of any other change.
+may be slow; the daemon learns of them from the store, like of any other change. A write is answered
+when it is in force here, so that a client reads what it wrote.
 """
 
 import asyncio
+import contextlib
 import hmac
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -27,6 +29,7 @@ from daemonkit.http.exchange import spawn
 from daemonkit.http.server import STATUS_LINES, Exchange
 from vulcan.control import apply
 from vulcan.control.heartbeat import read_cluster_status
+from vulcan.control.key_feed import WrittenKeys
 from vulcan.core.config.secretbox import NONCE_BYTES
 from vulcan.core.config.table import Table
 from vulcan.core.control.api_documents import (
@@ -55,9 +58,10 @@ from vulcan.core.control.api_requests import (
 from vulcan.core.control.api_routes import parse_request
 from vulcan.core.control.explain import ExplainQuery, explain
 from vulcan.core.control.node_status import NodeStatus, cluster_status
-from vulcan.core.control.object_writes import check_delete, plan_write
+from vulcan.core.control.object_writes import check_delete, parent_of, plan_write
 from vulcan.core.control.revision import RevisionConflict
 from vulcan.core.control.top import Windows
+from vulcan.core.keys import ObjectKey, ObjectKind
 
 _AUTHENTICATE = b'WWW-Authenticate: Bearer realm="vulcand"\r\n'
 _ALLOW = b"Allow: GET, HEAD, POST, DELETE\r\n"
@@ -77,6 +81,7 @@ class ApiContext:
     status: Callable[[], NodeStatus]
     modified: Callable[[str], int | None]  # the index of a key's last write
     watch: Callable[[], float]  # makes workers report traffic; returns the seconds until they have
+    in_force: Callable[[WrittenKeys], Awaitable[None]]  # waits for writes
     windows: Callable[[], Windows]
     log_level: Callable[[], str]
     set_log_level: Callable[[str], None]
@@ -173,14 +178,19 @@ async def _nodes(context: ApiContext, exchange: Exchange) -> None:
 
 async def _call_store(context: ApiContext, exchange: Exchange, request: StoreRequest) -> None:
     try:
-        response = ApiResponse(await asyncio.to_thread(_store_document, context, request))
+        document, written = await asyncio.to_thread(_carry_out, context, request)
+        await context.in_force(written)
+        response = ApiResponse(document)
     except ApiError as error:
         response = _error_response(error)
     _reply(exchange, response)
 
 
-def _store_document(context: ApiContext, request: StoreRequest) -> object:
-    """Carry out a request on the store. Raises ApiError for every error of the store."""
+def _carry_out(context: ApiContext, request: StoreRequest) -> tuple[object, WrittenKeys]:
+    """Carry out a request on the store; return the document to show, and the keys written.
+
+    Raises ApiError for every error of the store.
+    """
     table, store = context.table(), context.store
     try:
         match request:
@@ -193,7 +203,7 @@ def _store_document(context: ApiContext, request: StoreRequest) -> object:
             case RollbackRequest():
                 return apply.rollback(store, table, request)
             case GetHistory():
-                return {"Revisions": apply.history(store, table.prefix)}
+                return {"Revisions": apply.history(store, table.prefix)}, {}
             case _:
                 assert_never(request)
     except (KeyNotFound, KeyExists, CompareFailed) as error:
@@ -212,24 +222,40 @@ def _store_document(context: ApiContext, request: StoreRequest) -> object:
         raise ApiError(500, str(error)) from None
 
 
-def _put(store: Store, table: Table, request: PutObject) -> object:
+def _put(store: Store, table: Table, request: PutObject) -> tuple[object, WrittenKeys]:
     write = plan_write(request, table, os.urandom(NONCE_BYTES))
+    if (parent := parent_of(request)) and not _exists(store, table.prefix, parent):
+        name = f"{parent.kind.title.lower()} {parent.id}"
+        raise ApiError(404, f"{name} is not defined: write it first")
     path = f"{table.prefix}/{request.key.path}"
-    store.put(path, write.value, ttl_s=request.ttl_s, when=request.condition)
-    return write.shown
+    entry = store.put(path, write.value, ttl_s=request.ttl_s, when=request.condition)
+    return write.shown, {path: entry.modified}
 
 
-def _delete(store: Store, table: Table, request: DeleteObject) -> object:
+def _exists(store: Store, prefix: str, key: ObjectKey) -> bool:
+    """Whether an object exists. The table does not know yet what another node wrote just now."""
+    try:
+        store.get(f"{prefix}/{key.path}")
+    except KeyNotFound:
+        # Servers make a backend with the defaults.
+        servers = f"{prefix}/{key.directory}/{ObjectKind.SERVER.value}"
+        return key.kind is ObjectKind.BACKEND and bool(store.list(servers).entries)
+    return True
+
+
+def _delete(store: Store, table: Table, request: DeleteObject) -> tuple[object, WrittenKeys]:
     key = request.key
     check_delete(key, table)
-    document = {"message": f"{key.id} deleted"}
+    path, directory = f"{table.prefix}/{key.path}", f"{table.prefix}/{key.directory}"
     if isinstance(request.condition, AtIndex):
         # A directory has no index to compare: delete the object's own key first.
-        store.delete(f"{table.prefix}/{key.path}", when=request.condition)
-        if not key.is_directory:
-            return document
-    store.delete(f"{table.prefix}/{key.directory}", recursive=key.is_directory)
-    return document
+        store.delete(path, when=request.condition)
+        if key.is_directory:
+            with contextlib.suppress(KeyNotFound):  # nothing else was in it
+                store.delete(directory, recursive=True)
+    else:
+        store.delete(directory, recursive=key.is_directory)
+    return {"message": f"{key.id} deleted"}, {path: None}
 
 
 def _error_response(error: ApiError) -> ApiResponse:

@@ -2,13 +2,14 @@
 
 import contextlib
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from coordinator.client import Absent, AtIndex, KeyExists, KeyNotFound, Store
 from coordinator.client.core.store_protocol import Entry
 from coordinator.client.core.view import Changes
+from vulcan.control.key_feed import WrittenKeys
 from vulcan.core.config.errors import ModelError
 from vulcan.core.config.model import decode, unknown_fields
 from vulcan.core.config.table import Table
@@ -20,7 +21,14 @@ from vulcan.core.keys import history_directory, history_key
 CurrentKeys = dict[str, tuple[str, int]]
 
 
-def apply(store: Store, table: Table, request: ApplyRequest) -> dict[str, Any]:
+class Applied(NamedTuple):
+    """The document to show, and the keys that were written."""
+
+    document: dict[str, Any]
+    written: WrittenKeys
+
+
+def apply(store: Store, table: Table, request: ApplyRequest) -> Applied:
     """Check and plan a set of keys; unless it is a dry run, write and record it.
 
     Raises ApiError, RevisionConflict.
@@ -32,7 +40,7 @@ def apply(store: Store, table: Table, request: ApplyRequest) -> dict[str, Any]:
     return _carry_out(store, table, current, revision.plan(current, keys), request)
 
 
-def rollback(store: Store, table: Table, request: RollbackRequest) -> dict[str, Any]:
+def rollback(store: Store, table: Table, request: RollbackRequest) -> Applied:
     """Undo every recorded change after a revision. Raises ApiError, RevisionConflict."""
     recorded = history(store, table.prefix)
     numbers = {each.number for each in recorded}
@@ -71,25 +79,27 @@ def _carry_out(
     current: CurrentKeys,
     planned: tuple[PlannedChange, ...],
     request: ApplyRequest,
-) -> dict[str, Any]:
+) -> Applied:
     warnings = _check(table, current, planned)
     document = {
         "Changes": [each.change for each in planned],
         "Warnings": warnings,
         "Revision": None,
     }
+    written: WrittenKeys = {}
     if request.dry_run or not planned:
-        return document
+        return Applied(document, written)
     done: list[Change] = []
     try:
         for each in planned:
-            _write(store, f"{table.prefix}/{each.change.key}", each)
+            key = f"{table.prefix}/{each.change.key}"
+            written[key] = _write(store, key, each)
             done.append(each.change)
     finally:
         # Record what was written before a conflict, so that it can be rolled back.
         if done:
             document["Revision"] = _record(store, table.prefix, tuple(done), request)
-    return document
+    return Applied(document, written)
 
 
 def _check(table: Table, current: CurrentKeys, planned: tuple[PlannedChange, ...]) -> list[str]:
@@ -128,15 +138,18 @@ def _warnings(table: Table, values: dict[str, str]) -> list[str]:
     return sorted([*bad, *pending, *notes])
 
 
-def _write(store: Store, key: str, planned: PlannedChange) -> None:
+def _write(store: Store, key: str, planned: PlannedChange) -> int | None:
+    """Write a key and return its new index; None for a key that was removed."""
     change, modified = planned.change, planned.modified
     if change.after is not None:
-        store.put(key, change.after, when=Absent() if modified is None else AtIndex(modified))
-    elif modified is not None:
+        when = Absent() if modified is None else AtIndex(modified)
+        return store.put(key, change.after, when=when).modified
+    if modified is not None:
         try:
             store.delete(key, when=AtIndex(modified))
         except KeyNotFound:
             raise RevisionConflict(f"{change.key} was removed meanwhile") from None
+    return None
 
 
 def _record(store: Store, prefix: str, changes: tuple[Change, ...], request: ApplyRequest) -> int:

@@ -5,6 +5,7 @@ shortly after as one change.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,11 @@ from vulcan.core.config.admission import KeyAdmission, merge_changes
 from vulcan.core.config.table import Table
 
 GATHER_S = 0.02
+# A write is in force after milliseconds, unless the store's changes do not arrive.
+IN_FORCE_S = 2.0
+
+# Keys that were written, with the index of the write; None for a key that was removed.
+WrittenKeys = dict[str, int | None]
 
 _log = logs.get("vulcand")
 
@@ -36,6 +42,7 @@ class KeyFeed:
         self.changed = 0  # the index of the newest change that is in force
         self.loaded = asyncio.Event()
         self._applied = applied
+        self._next_change = asyncio.Event()  # replaced when it was set
         self._mirror = Mirror(store, table.prefix, self._deliver, cache=cache)
         self._batch: list[Changes] = []
         self._applied_s = 0.0
@@ -57,6 +64,19 @@ class KeyFeed:
     def everything(self) -> Changes:
         """Return the admitted keys."""
         return self.admission.everything()
+
+    async def wait_in_force(self, written: WrittenKeys) -> None:
+        """Wait until written keys are in force here, but not for ever."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(IN_FORCE_S):
+                while not self._is_in_force(written):
+                    await self._next_change.wait()
+
+    def _is_in_force(self, written: WrittenKeys) -> bool:
+        return all(
+            self.admission.modified(key) is None if index is None else self.table.index >= index
+            for key, index in written.items()
+        )
 
     @property
     def store(self) -> MirrorStatus:
@@ -96,4 +116,6 @@ class KeyFeed:
         self.changed = self.admission.newest() if changes.reset else changes.index
         before, self.table = self.table, self.table.advanced(admitted)
         self.loaded.set()
+        self._next_change.set()
+        self._next_change = asyncio.Event()
         self._applied(admitted, before)

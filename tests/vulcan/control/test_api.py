@@ -1,11 +1,11 @@
 """The operator API of a running vulcand."""
 
+import contextlib
 import http.client
 import json
 
 import pytest
 
-from rig.processes import wait_until
 from rig.vulcan_site import Site
 
 DIGITS = "9" * 5000
@@ -26,7 +26,6 @@ def test_a_write_based_on_an_older_version_is_412(shared: Site):
     absent = {"If-None-Match": "*"}
     assert fetch(shared, "POST", "/v2/backends", backend, **absent)[0] == 200
     assert fetch(shared, "POST", "/v2/backends", backend, **absent)[0] == 412
-    wait_until(lambda: fetch(shared, "GET", "/v2/backends/cas")[0] == 200, "the backend", 30)
     etag = fetch(shared, "GET", "/v2/backends/cas")[2]["ETag"]
     changed = {"Backend": {"Id": "cas", "Type": "http", "Settings": {"Balance": "p2c"}}}
     assert fetch(shared, "POST", "/v2/backends", changed, **{"If-Match": etag})[0] == 200
@@ -34,9 +33,8 @@ def test_a_write_based_on_an_older_version_is_412(shared: Site):
     assert status == 412
     assert answer["message"].startswith("the condition of the request does not hold")
     assert fetch(shared, "DELETE", "/v2/backends/cas", **{"If-Match": etag})[0] == 412
-    newer = lambda: fetch(shared, "GET", "/v2/backends/cas")[2]["ETag"]  # noqa: E731
-    wait_until(lambda: newer() != etag, "the newer one", 30)
-    assert fetch(shared, "DELETE", "/v2/backends/cas", **{"If-Match": newer()})[0] == 200
+    newer = fetch(shared, "GET", "/v2/backends/cas")[2]["ETag"]
+    assert fetch(shared, "DELETE", "/v2/backends/cas", **{"If-Match": newer})[0] == 200
 
 
 # What Go's vctl sends for an object without a time to live.
@@ -85,3 +83,69 @@ def test_a_malformed_request_is_400_and_the_daemon_serves_on(
     shared.settle()
     assert fetch(shared, method, path, body)[0] == 400
     assert fetch(shared, "GET", "/v2/status")[0] == 200
+
+
+def test_the_api_reads_what_it_wrote(shared: Site):
+    connection = http.client.HTTPConnection("127.0.0.1", shared.vulcand.api_port, timeout=30)
+
+    def ask(method: str, path: str, body: object = None) -> int:
+        connection.request(method, path, None if body is None else json.dumps(body))
+        reply = connection.getresponse()
+        reply.read()
+        return reply.status
+
+    server = {"Server": {"Id": "s", "URL": "http://h:1"}}
+    with contextlib.closing(connection):
+        for number in range(100):
+            backend = f"own{number}"
+            assert ask("POST", "/v2/backends", {"Backend": {"Id": backend}}) == 200
+            assert ask("POST", f"/v2/backends/{backend}/servers", server) == 200
+            assert ask("GET", f"/v2/backends/{backend}/servers/s") == 200
+        for number in range(10):
+            backend = f"own{number}"
+            assert ask("DELETE", f"/v2/backends/{backend}/servers/s") == 200
+            assert ask("GET", f"/v2/backends/{backend}/servers/s") == 404
+            assert ask("DELETE", f"/v2/backends/{backend}") == 200
+            assert ask("POST", f"/v2/backends/{backend}/servers", server) == 404
+
+
+def test_an_apply_is_in_force_when_it_is_answered(shared: Site):
+    key = "backends/applied/servers/s"
+    for number in range(1, 10):
+        server = json.dumps({"URL": f"http://h:{number}"})
+        assert fetch(shared, "POST", "/v2/apply", {"Keys": {key: server}})[0] == 200
+        shown = fetch(shared, "GET", "/v2/backends/applied/servers/s")[1]
+        assert shown["URL"] == f"http://h:{number}"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "missing"),
+    [
+        (
+            "/v2/frontends",
+            {"Frontend": {"Id": "f", "BackendId": "nowhere", "Route": 'Path("/")'}},
+            "backend nowhere",
+        ),
+        (
+            "/v2/frontends/nowhere/middlewares",
+            {"Middleware": {"Id": "m", "Type": "connlimit", "Middleware": {"Connections": 1}}},
+            "frontend nowhere",
+        ),
+        (
+            "/v2/backends/nowhere/servers",
+            {"Server": {"Id": "s", "URL": "http://h:1"}},
+            "backend nowhere",
+        ),
+    ],
+)
+def test_an_object_whose_parent_is_not_defined_is_404(
+    shared: Site, path: str, body: object, missing: str
+):
+    status, answer, _ = fetch(shared, "POST", path, body)
+    assert (status, answer["message"]) == (404, f"{missing} is not defined: write it first")
+
+
+def test_what_another_node_wrote_just_now_is_a_parent(shared: Site):
+    frontend = {"Id": "late", "BackendId": "late", "Route": 'Path("/late")'}
+    shared.server("s", "http://h:1", "late")  # a server without a backend key has the defaults
+    assert fetch(shared, "POST", "/v2/frontends", {"Frontend": frontend})[0] == 200

@@ -23,7 +23,7 @@ def server(number: int) -> str:
 
 def write(store: MemoryStore, number: int) -> None:
     request = ApplyRequest({KEY: server(number)})
-    assert apply.apply(store, TABLE, request)["Revision"] == number
+    assert apply.apply(store, TABLE, request).document["Revision"] == number
 
 
 def roll_back(store: MemoryStore, to: int) -> str | None:
@@ -87,7 +87,7 @@ def test_what_others_wrote_below_the_prefix_can_be_pruned(store: MemoryStore, va
     store.put("/vulcand/x", value)
     store.put(f"/vulcand/{KEY}", value)
     request = ApplyRequest({KEY: server(1)}, prune=True)
-    assert len(apply.apply(store, TABLE, request)["Changes"]) == 2
+    assert len(apply.apply(store, TABLE, request).document["Changes"]) == 2
     with pytest.raises(KeyNotFound):
         store.get("/vulcand/x")
 

@@ -32,13 +32,19 @@ def plan_write(request: PutObject, table: Table, nonce: bytes) -> ObjectWrite:
         decode(request.key.path, value, table.seal_keys)
     except ModelError as error:
         raise ApiError(400, str(error)) from None
-    if request.key.kind is ObjectKind.SERVER and table.backend(request.key.parent) is None:
-        raise ApiError(404, "the backend is not defined")
     if is_host and document.get("Settings"):
         return ObjectWrite(
             value, {**document, "Settings": {**document["Settings"], "KeyPair": None}}
         )
     return ObjectWrite(value, document)
+
+
+def parent_of(request: PutObject) -> ObjectKey | None:
+    """Return the object that must exist before a valid object is written, as in vulcand."""
+    key = request.key
+    if key.kind is ObjectKind.FRONTEND:
+        return ObjectKey(ObjectKind.BACKEND, request.document["BackendId"])
+    return ObjectKey(key.kind.parent, key.parent) if key.kind.parent else None
 
 
 def check_delete(key: ObjectKey, table: Table) -> None:

@@ -10,7 +10,7 @@ from rig.vulcan_keys import PREFIX, backend, changes, frontend, server
 from vulcan.core.config.secretbox import SealKeys
 from vulcan.core.config.table import Table
 from vulcan.core.control.api_requests import ApiError, PutObject
-from vulcan.core.control.object_writes import check_delete, plan_write
+from vulcan.core.control.object_writes import check_delete, parent_of, plan_write
 from vulcan.core.keys import ObjectKey, ObjectKind
 
 SEAL_KEYS = SealKeys((b"k" * 32,))
@@ -39,7 +39,6 @@ def test_a_key_pair_is_sealed_and_not_shown():
     ("request_", "status", "reason"),
     [
         (put(ObjectKind.SERVER, "s", "b", URL="nowhere"), 400, "expected http://HOST:PORT"),
-        (put(ObjectKind.SERVER, "s", "x", URL="http://h"), 404, "the backend is not defined"),
         (
             put(ObjectKind.HOST, "h", Settings={"KeyPair": {"Key": "?"}}),
             400,
@@ -70,3 +69,17 @@ def test_an_object_that_is_used_or_missing_is_not_deleted(key, status, reason):
 def test_an_object_that_is_not_used_may_be_deleted():
     check_delete(ObjectKey(ObjectKind.FRONTEND, "f"), TABLE)
     check_delete(ObjectKey(ObjectKind.SERVER, "s", "b"), TABLE)
+
+
+@pytest.mark.parametrize(
+    ("request_", "parent"),
+    [
+        (put(ObjectKind.SERVER, "s", "b"), ObjectKey(ObjectKind.BACKEND, "b")),
+        (put(ObjectKind.MIDDLEWARE, "m", "f"), ObjectKey(ObjectKind.FRONTEND, "f")),
+        (put(ObjectKind.FRONTEND, "f", BackendId="b"), ObjectKey(ObjectKind.BACKEND, "b")),
+        (put(ObjectKind.BACKEND, "b"), None),
+        (put(ObjectKind.HOST, "h"), None),
+    ],
+)
+def test_an_object_needs_the_object_that_contains_it_or_gets_its_requests(request_, parent):
+    assert parent_of(request_) == parent

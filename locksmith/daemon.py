@@ -13,11 +13,13 @@ from daemonkit.core.samples import Sample
 from daemonkit.observe import logs
 from daemonkit.observe.status_page import Probe, StatusPage
 from daemonkit.process.lifecycle import Lifecycle
+from locksmith.agent.blocker_check import BlockerCheck
 from locksmith.agent.configuration import Configuration
 from locksmith.agent.host_view import HostView
 from locksmith.agent.post_reboot_check import PostRebootCheck
 from locksmith.agent.rebooter import Rebooter
 from locksmith.agent.reclaim import Reclaimer
+from locksmith.agent.slot_wait import SlotWait
 from locksmith.core import group_state, keys, metrics, records
 from locksmith.core.group_state import GroupState
 from locksmith.core.records import HolderRecord
@@ -50,7 +52,9 @@ class LocksmithDaemon:
         self._view = view = HostView(host, config, lambda: self._mirror.status().connected)
         self._recorder = EventRecorder(GroupClient(store, config.group), host, config.webhooks)
         self._check = PostRebootCheck(view, self._client, self._recorder)
-        self._rebooter = Rebooter(view, self._client, self._recorder)
+        blockers = BlockerCheck(view)
+        slots = SlotWait(view, self._client, blockers, self._recorder)
+        self._rebooter = Rebooter(view, self._client, self._recorder, blockers, slots)
         self._reclaimer = Reclaimer(view, self._client, self._recorder)
         self._heartbeat = HeartbeatWriter(
             store, host.machine_id, view.heartbeat, view.heartbeat_due

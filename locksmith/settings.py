@@ -42,7 +42,37 @@ def _duration(flag: str, about: str) -> object:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(StoreOptions):
+class RebootSettings:
+    """How this host reboots. `locksmithctl reboot` has these options, too."""
+
+    failure_budget: Annotated[
+        int, typer.Option(min=1, help="Number of failed hosts that halts the group.")
+    ] = 1
+    hooks_dir: Annotated[
+        Path,
+        typer.Option(
+            help="Directory with the hooks: pre-lock.d, pre-reboot.d, abort.d, healthy.d."
+        ),
+    ] = Path("/etc/locksmith")
+    hook_timeout: Annotated[str, _duration("--hook-timeout", "Time limit of each hook.")] = "5m"
+    deadline: Annotated[
+        str, _duration("--deadline", "Time limit from the grant of a slot to the reboot.")
+    ] = "30m"
+    reboot_command: Annotated[
+        str, typer.Option(help="Shell command that reboots the host, in place of logind.")
+    ] = ""
+    store_member: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|no|NAME",
+            help="Name of the store's member on this host; "
+            "auto finds it by its addresses, no means none.",
+        ),
+    ] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(RebootSettings, StoreOptions):
     """All options of `locksmithd`, as given."""
 
     strategy: Annotated[
@@ -102,9 +132,6 @@ class Settings(StoreOptions):
             "With the strategy best-effort, wait this long for an unreachable store.",
         ),
     ] = "10m"
-    failure_budget: Annotated[
-        int, typer.Option(min=1, help="Number of failed hosts that halts the group.")
-    ] = 1
     reclaim_lost: Annotated[
         int,
         typer.Option(min=0, help="Number of slots of lost hosts to take back; 0 means none."),
@@ -127,13 +154,6 @@ class Settings(StoreOptions):
         str,
         typer.Option(help="Shell command that exits with 0 if a reboot is needed."),
     ] = ""
-    hooks_dir: Annotated[
-        Path,
-        typer.Option(
-            help="Directory with the hooks: pre-lock.d, pre-reboot.d, abort.d, healthy.d."
-        ),
-    ] = Path("/etc/locksmith")
-    hook_timeout: Annotated[str, _duration("--hook-timeout", "Time limit of each hook.")] = "5m"
     users: Annotated[
         str,
         _text(
@@ -164,9 +184,6 @@ class Settings(StoreOptions):
             metavar="REGEX", help="Pattern for names of alerts that do not block reboots."
         ),
     ] = ""
-    deadline: Annotated[
-        str, _duration("--deadline", "Time limit from the grant of a slot to the reboot.")
-    ] = "30m"
     healthy_timeout: Annotated[
         str,
         _duration(
@@ -176,21 +193,10 @@ class Settings(StoreOptions):
     settle: Annotated[
         str, _duration("--settle", "How long a host must be healthy before it releases its slot.")
     ] = "10s"
-    reboot_command: Annotated[
-        str, typer.Option(help="Shell command that reboots the host, in place of logind.")
-    ] = ""
     notify_url: Annotated[
         str,
         typer.Option(help="Webhooks that receive each event; separate several with semicolons."),
     ] = ""
-    store_member: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|no|NAME",
-            help="Name of the store's member on this host; "
-            "auto finds it by its addresses, no means none.",
-        ),
-    ] = "auto"
     state_dir: options.StateDir = None
     status_addr: options.StatusAddr = "127.0.0.1:2382"
     log_level: options.LogLevel = "info"

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from typing import assert_never
+from typing import Protocol, assert_never
 
 import msgspec
 
@@ -10,7 +10,7 @@ from coordinator.client.core.errors import StoreError
 from daemonkit.observe import logs
 from locksmith.agent.blocker_check import BlockerCheck
 from locksmith.agent.host_view import HostView
-from locksmith.agent.slot_wait import SlotWait, clock_s
+from locksmith.agent.slot_wait import clock_s
 from locksmith.core import fence, reboot
 from locksmith.core.fence import DEADLINE_PASSED, SLOT_TAKEN, Grant, Objection
 from locksmith.core.reboot import (
@@ -19,6 +19,7 @@ from locksmith.core.reboot import (
     Event,
     FenceChecked,
     FenceUnknown,
+    Granted,
     HooksEnded,
     NotNeeded,
     OrderRefused,
@@ -45,14 +46,27 @@ FAILED_UNITS_MAX = 50
 _log = logs.get("locksmith")
 
 
+class SlotSource(Protocol):
+    """Where the slot of a reboot comes from: the queue, or an acquire at once."""
+
+    async def wait(self) -> Granted:
+        """Return when the host may reboot."""
+
+
 class Rebooter:
     """The reboots of one host. Everything here runs in the event loop."""
 
-    def __init__(self, view: HostView, client: SemaphoreClient, recorder: EventRecorder) -> None:
+    def __init__(
+        self,
+        view: HostView,
+        client: SemaphoreClient,
+        recorder: EventRecorder,
+        blockers: BlockerCheck,
+        slots: SlotSource,
+    ) -> None:
         self._view, self._client, self._recorder = view, client, recorder
         self._group = GroupClient(client.store, client.group)
-        self._blockers = BlockerCheck(view)
-        self._slot_wait = SlotWait(view, client, self._blockers, recorder)
+        self._blockers, self._slots = blockers, slots
         self._fence_retry, self._release_retry = Retry("fence"), Retry("release")
         self._reboot = Reboot()
 
@@ -60,6 +74,15 @@ class Rebooter:
         """Reboot when needed and allowed, as long as the daemon runs."""
         while True:
             self._advance(await self._act())
+
+    async def run_once(self) -> str:
+        """Make one reboot; return why it does not happen, "" once it is ordered."""
+        self._advance(await self._act())
+        why = ""
+        while self._reboot.state not in {State.WAITING, State.ORDERED}:
+            self._advance(await self._act())
+            why = self._reboot.abort.why if self._reboot.abort else why
+        return why
 
     def _advance(self, event: Event) -> None:
         before, self._reboot = self._reboot.state, reboot.advance(self._reboot, event)
@@ -74,7 +97,7 @@ class Rebooter:
         """Do what the state asks for; return what happened."""
         match self._reboot.state:
             case State.WAITING:
-                return await self._slot_wait.wait()
+                return await self._slots.wait()
             case State.HELD:
                 return await self._leave_queue()
             case State.DRAINING:
@@ -115,6 +138,8 @@ class Rebooter:
                 changed = asyncio.ensure_future(self._view.changed.wait())
                 await asyncio.wait({drain, changed}, return_when="FIRST_COMPLETED")
                 changed.cancel()
+                if not self._view.reasons:
+                    return NotNeeded()
                 if self._reboot.grant and self._view.is_revoked(self._reboot.grant):
                     return SlotLost()
         finally:

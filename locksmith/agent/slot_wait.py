@@ -130,7 +130,7 @@ class SlotWait:
     async def _acquire(self) -> Granted | None:
         view, host = self._view, self._view.host
         if self._blockers.is_store_member and not await asyncio.to_thread(
-            self._group.acquire_store_member, host
+            self._group.acquire_store_member, host.machine_id
         ):
             await self._wait_for_event(MIRROR_S)
             return None

@@ -23,6 +23,15 @@ SHARED = (
     "etcd-password",
     "group",
 )
+# `locksmithctl reboot` reboots by the same rules as the host's locksmithd.
+REBOOT = (
+    "hooks-dir",
+    "hook-timeout",
+    "deadline",
+    "failure-budget",
+    "reboot-command",
+    "store-member",
+)
 WITH_VALUE = frozenset({*SHARED, "config"})
 SWITCHES = frozenset({"debug", "json", "verbose", "v", "version"})
 PREFIXES = ("LOCKSMITHCTL", "LOCKSMITHD", "LOCKSMITH_FLEETLOCK")
@@ -57,7 +66,7 @@ def variables(environment: Mapping[str, str], own: str) -> dict[str, str]:
     """
     prefixes = sorted(PREFIXES, key=lambda prefix: prefix != own)
     found: dict[str, str] = {}
-    for option in SHARED:
+    for option in (*SHARED, *REBOOT):
         names_of_option = (option, *(go for go, ours in GO_NAMES.items() if ours == option))
         names = [_variable(prefix, each) for prefix in prefixes for each in names_of_option]
         if value := _first(environment, names):

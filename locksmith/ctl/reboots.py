@@ -1,25 +1,37 @@
 """`locksmithctl reboot` and `send-need-reboot`."""
 
 import os
-from datetime import UTC, datetime
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from daemonkit import options
 from daemonkit.host.author import author
 from locksmith.ctl import invocation
 from locksmith.ctl.invocation import CommandFailed, Invocation, Output
-from locksmith.store.compare_and_swap import Updated
-from locksmith.store.semaphore_client import Claim
+from locksmith.settings import RebootSettings, Settings
+from locksmith.store.store_options import StoreOptions
 
 # locksmithd watches this file besides the distribution's own.
 SENTINEL = Path("/run/locksmith/reboot-required")
 
 
-def reboot(context: typer.Context) -> None:
-    """Acquire a slot and reboot this host now. Ignores its strategy and windows."""
-    invocation.run(lambda: _reboot(invocation.given(context)))
+@dataclass(frozen=True, kw_only=True)
+class RebootNow(RebootSettings):
+    """The options of `reboot`."""
+
+    context: typer.Context
+
+
+@options.of_value(RebootNow)
+def reboot(given: RebootNow) -> None:
+    """Acquire a slot, drain this host and reboot it now. Waits for no queue, window or user.
+
+    Pauses, the failure budget, the hooks and the quorum of the store hold as for locksmithd.
+    """
+    invocation.run(lambda: _reboot(invocation.given(given.context), given))
 
 
 def send_need_reboot(
@@ -42,23 +54,30 @@ def request_reboot(reason: str, sentinel: Path = SENTINEL) -> Output:
     return Output("")
 
 
-def _reboot(call: Invocation) -> Output:
+def _reboot(call: Invocation, given: RebootNow) -> Output:
     import asyncio
 
-    from locksmith.host import logind
+    from locksmith.agent import configuration
+    from locksmith.agent.immediate_slot import SlotRefused
+    from locksmith.agent.reboot_now import reboot_now
 
     if os.geteuid():
         raise CommandFailed("Must be root to initiate reboot.")
-    own, now = invocation.this_host(), datetime.now(UTC)
+    own = invocation.this_host()
     client, _ = call.connect("locking")
     with invocation.store_errors("locking"):
-        outcome = client.acquire_own(own, now, Claim(reasons=("locksmithctl reboot",)))
-    if not isinstance(outcome, Updated):
-        raise CommandFailed(f"Error locking: {outcome}")
-    try:
-        asyncio.run(logind.reboot())
-    except logind.RebootRefused as error:
-        with invocation.store_errors("unlocking"):
-            client.release_grant(own, outcome.modified)
-        raise CommandFailed(f"Error rebooting: {error}; the slot was released") from error
+        config = configuration.parse(_settings(call, given), own.machine_id)
+        try:
+            why = asyncio.run(reboot_now(client.store, own, config, author()))
+        except SlotRefused as refused:
+            raise CommandFailed(f"Error locking: {refused}") from refused
+    if why:
+        raise CommandFailed(f"Error rebooting: {why}; the slot was released")
     return Output("")
+
+
+def _settings(call: Invocation, given: RebootNow) -> Settings:
+    """Return the settings of a locksmithd that would reboot this host in the same way."""
+    store = {each.name: getattr(call.store_options, each.name) for each in fields(StoreOptions)}
+    how = {each.name: getattr(given, each.name) for each in fields(RebootSettings)}
+    return Settings(**store, **how, group=call.group or None, users="ignore")

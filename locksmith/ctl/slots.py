@@ -14,6 +14,7 @@ from locksmith.ctl.invocation import CommandFailed, Invocation, Output
 from locksmith.host import identity
 from locksmith.host.identity import Host
 from locksmith.store.compare_and_swap import Reading, Updated
+from locksmith.store.group_client import GroupClient
 
 # Go's strconv.Atoi: no blanks, no underscores, ASCII digits. The length keeps int() cheap.
 INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
@@ -76,6 +77,7 @@ def _unlock(call: Invocation, holder: str | None) -> Output:
     client, _ = call.connect("unlocking")
     with invocation.store_errors("unlocking"):
         outcome = client.release(name)
+        GroupClient(client.store, client.group).release_store_member(name)
     return _answer(call, name, outcome, "unlocking")
 
 

@@ -34,8 +34,10 @@ _NAME = re.compile(r"[^A-Z0-9_]")
 class EventRecorder:
     """Records the events of one host in one group."""
 
-    def __init__(self, group: GroupClient, host: Host, urls: tuple[str, ...]) -> None:
-        self._group, self._host, self._urls = group, host, urls
+    def __init__(
+        self, group: GroupClient, host: Host, urls: tuple[str, ...], author: str = "locksmithd"
+    ) -> None:
+        self._group, self._host, self._urls, self._author = group, host, urls, author
         self._history: deque[GroupEvent] = deque(maxlen=PENDING_MAX)
         self._unposted: deque[GroupEvent] = deque(maxlen=PENDING_MAX)
         self._more, self._written = asyncio.Event(), asyncio.Event()
@@ -52,7 +54,7 @@ class EventRecorder:
         """Record an event of this host."""
         now, host = records.format_time(datetime.now(UTC)), self._host
         self.record(
-            GroupEvent(now, event, host.machine_id, host.hostname, detail, "locksmithd", seconds)
+            GroupEvent(now, event, host.machine_id, host.hostname, detail, self._author, seconds)
         )
 
     def record(self, event: GroupEvent) -> None:

@@ -56,12 +56,12 @@ class GroupClient:
         except (KeyNotFound, keys.InvalidName):
             return other_id
 
-    def acquire_store_member(self, host: Host) -> bool:
-        """Become the one host with a member of the store that may reboot, in all groups."""
+    def acquire_store_member(self, machine_id: str) -> bool:
+        """Make this the one host with a member of the store that may reboot, in all groups."""
         try:
-            self.store.put(keys.STORE_MEMBER, host.machine_id, when=Absent())
+            self.store.put(keys.STORE_MEMBER, machine_id, when=Absent())
         except KeyExists:
-            return self.store.get(keys.STORE_MEMBER).value == host.machine_id
+            return self.store.get(keys.STORE_MEMBER).value == machine_id
         return True
 
     def release_store_member(self, machine_id: str) -> None:

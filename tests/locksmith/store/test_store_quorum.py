@@ -1,5 +1,6 @@
 """A host with a member of the store, in a cluster of three real members."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ from locksmith.core import keys, records
 from locksmith.core.records import HolderRecord, Phase
 from locksmith.host import identity
 from locksmith.store.store_quorum import Member, MembersUnknown, StoreQuorum, find_own
-from rig.processes import Running, answers, free_port, require, wait_until
+from rig import processes
+from rig.processes import Running, answers, free_port, python, require, wait_until
 from tests.locksmith.locksmithd import Locksmithd, has, holders, put_semaphore
 
 OWN, NAME = identity.read().machine_id, identity.read().hostname
@@ -124,3 +126,37 @@ def test_store_member_key_is_deleted_after_the_reboot(cluster: Cluster, tmp_path
     with Locksmithd(tmp_path, ",".join(cluster.endpoints), "--store-member", "m1") as daemon:
         daemon.wait_for(lambda: not has(store, keys.STORE_MEMBER), "the place is free")
         assert holders(store) == []
+
+
+def test_reboot_command_takes_the_turn_of_the_store_member(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    if os.geteuid():
+        pytest.skip("who is root may reboot")
+    store, ordered = connect(list(cluster.endpoints)), tmp_path / "ordered"
+    command = python("locksmith", "-endpoints", ",".join(cluster.endpoints), "reboot")
+    command += ["--store-member", "m1", "--hooks-dir", str(tmp_path / "hooks")]
+    command += ["--reboot-command", f"touch {ordered}"]
+    store.put(keys.STORE_MEMBER, "another-machine")
+    refused = processes.run(command)
+    assert refused.stderr == "Error locking: another member of the store reboots\n"
+    store.delete(keys.STORE_MEMBER)
+    cluster.members["m3"].kill()
+    assert "a quorum is 2" in processes.run(command).stderr
+    assert not ordered.exists()
+    assert not has(store, keys.STORE_MEMBER)
+    assert not has(store, keys.semaphore(""))
+
+
+def test_reboot_command_keeps_the_turn_of_the_store_member_until_the_unlock(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    if os.geteuid():
+        pytest.skip("who is root may reboot")
+    store, url = connect(list(cluster.endpoints)), ",".join(cluster.endpoints)
+    command = python("locksmith", "-endpoints", url, "reboot", "--store-member", "m1")
+    command += ["--hooks-dir", str(tmp_path / "hooks"), "--reboot-command", "true"]
+    assert processes.run(command).stderr == ""
+    assert store.get(keys.STORE_MEMBER).value == OWN
+    assert processes.run(python("locksmith", "-endpoints", url, "unlock")).stderr == ""
+    assert not has(store, keys.STORE_MEMBER)

@@ -19,7 +19,7 @@ from skydns.core.dns.rr import CLASS_IN, ExtendedError, Rcode, RRType
 from skydns.core.forward import message
 from skydns.core.forward.cache import ForwardCache
 from skydns.core.forward.message import FAILURE_TTL_S, FRESH, ReplyAge, UpstreamReply
-from skydns.core.zone.answer import Answer, is_reverse
+from skydns.core.zone.answer import Answer, has_pointers
 from skydns.core.zone.zone import Zone
 
 # Transfers are refused here, and ANY helps amplification attacks.
@@ -172,8 +172,7 @@ class Forwarder:
         none: tuple[ServerAddress, ...] = ()
         if domain_of(name, config.domains) is not None or len(name) < config.ndots:
             return none, (NAMESERVER_LOOP, b"")
-        is_pointer = question.type == RRType.PTR and is_reverse(name)
-        if zone is not None and is_pointer and zone.at(name):
+        if zone is not None and question.type == RRType.PTR and has_pointers(zone, name):
             return none, (NAMESERVER_LOOP, b"")
         return config.nameservers, (NAMESERVER_LOOP, config.loop_tag)
 

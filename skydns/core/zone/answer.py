@@ -43,7 +43,7 @@ from skydns.core.dns.rr import (
 from skydns.core.keys import APEX, LOCAL, NAME_SERVERS
 from skydns.core.zone.lookup import Lookup, Snapshot, TooManyServicesError
 from skydns.core.zone.service import Service, in_group
-from skydns.core.zone.zone import split
+from skydns.core.zone.zone import Zone, split
 
 # A longer chain of aliases is a mistake. Resolvers give up after 8 to 16.
 ALIASES_MAX = 8
@@ -222,8 +222,7 @@ class _Resolution:
 
     def _pointers(self, services: Sequence[Service]) -> tuple[RRset, ...]:
         name = self.question.name
-        single = is_reverse(name) and not split(name)[1]
-        hosts = [(s, Host(s.host)) for s in services if s.host and single]
+        hosts = [(s, Host(s.host)) for s in services if s.host and _stands_for_one_address(name)]
         return self.lookup.rrset(name, RRType.PTR, hosts)
 
     def _any(self) -> tuple[RRset, ...]:
@@ -349,6 +348,15 @@ class _Resolution:
     def _add(self, rrsets: Iterable[RRset]) -> None:
         for rrset in rrsets:
             self.additional.setdefault((rrset.name, rrset.type), rrset)
+
+
+def has_pointers(zone: Zone, name: Name) -> bool:
+    """Return whether the zone has PTR records of a reverse name, at its key or below."""
+    return _stands_for_one_address(name) and any(s.host for s in zone.below(name).found)
+
+
+def _stands_for_one_address(name: Name) -> bool:
+    return is_reverse(name) and not split(name)[1]
 
 
 def is_reverse(name: Name) -> bool:

@@ -1,7 +1,7 @@
 import dnslib
 import msgspec
 
-from rig.dns_packets import CONFIG, NOW_S, opt, packet
+from rig.dns_packets import CONFIG, NOW_S, opt, packet, snapshot
 from skydns.core.dns import query_parser
 from skydns.core.dns.edns import NAMESERVER_LOOP, STUB_LOOP, option
 from skydns.core.dns.question import question_bytes
@@ -66,6 +66,23 @@ def test_only_recursive_queries_for_names_of_others_are_forwarded() -> None:
     assert site.forward(packet("web.skydns.local")) is None
     assert site.forward(packet("www.example.org", 255)) is None
     assert site.forward(packet("short")) is None
+
+
+def test_reverse_names_with_keys_are_ours_also_when_the_keys_are_below() -> None:
+    zone = snapshot(
+        [
+            ("/skydns/arpa/in-addr/10/0/0/1", '{"host": "a.skydns.local"}'),
+            ("/skydns/arpa/in-addr/10/0/0/2/x", '{"host": "b.skydns.local"}'),
+            ("/skydns/arpa/in-addr/10/0/0/2/y", '{"host": "c.skydns.local"}'),
+            ("/skydns/arpa/in-addr/10/0/0/3/x", '{"text": "no pointer"}'),
+        ]
+    ).zone
+    site = Site()
+    for host, is_ours in (("1", True), ("2", True), ("3", False), ("4", False), ("*", False)):
+        data = packet(f"{host}.0.0.10.in-addr.arpa", 12)
+        query = query_parser.parse(data, recursive=True)
+        forwarded = site.forwarder.forward(query, data, 1232, zone)
+        assert (forwarded is None) is is_ours, host
 
 
 def test_our_own_query_in_a_loop_is_refused() -> None:

@@ -95,6 +95,17 @@ def test_an_alias_to_another_domain_is_followed(skydns: Skydns) -> None:
     assert skydns.short("out.skydns.local", "AAAA")[-1] == "2001:db8::80"
 
 
+def test_an_alias_to_a_name_that_does_not_exist_is_nxdomain(
+    skydns: Skydns, coordinator: Coordinator
+) -> None:
+    connect(coordinator.url).put(f"{D}/lost", '{"host": "nothing.example.org"}')
+    output = wait_until(
+        lambda: "nothing" in (found := skydns.dig("lost.skydns.local")) and found, "the alias"
+    )
+    assert "status: NXDOMAIN" in output
+    assert "ANSWER: 1, AUTHORITY: 1" in output
+
+
 def test_stale_replies_are_served_when_the_nameserver_is_gone(
     skydns: Skydns, unbound: Unbound
 ) -> None:

@@ -17,11 +17,9 @@ from skydns.core.dns.header import AA, CD, HEADER_BYTES, OPCODE, QR, RA, RCODE, 
 from skydns.core.dns.name import Name
 from skydns.core.dns.question import Query, Question
 from skydns.core.dns.response import Response
-from skydns.core.dns.rr import Address, Hinfo, Host, Mx, Rcode, Rdata, RRset, Soa, Srv, Txt
+from skydns.core.dns.rr import Address, Hinfo, Host, Mx, Opaque, Rcode, Rdata, RRset, Soa, Srv, Txt
 
 STRING_BYTES_MAX = 255
-# Refresh, retry and expire, for secondary servers; we have none.
-SOA_TIMES = (28_800, 7_200, 604_800)
 # A compression pointer has 14 bits.
 _POINTER_MAX = 0x3FFF
 _HEAD = struct.Struct("!HHHHH")
@@ -144,10 +142,12 @@ class _MessageWriter:
                 self.data += _SRV.pack(priority, weight, port)
                 # Not compressed (RFC 2782).
                 self.data += b"".join(bytes((len(label),)) + label for label in target) + b"\0"
-            case Soa(primary, mailbox, serial, minimum_s):
+            case Opaque(data):
+                self.data += data
+            case Soa(primary, mailbox, serial, minimum_s, times_s):
                 self._name(primary)
                 self._name(mailbox)
-                self.data += _SOA.pack(serial, *SOA_TIMES, minimum_s)
+                self.data += _SOA.pack(serial, *times_s, minimum_s)
             case Txt() | Hinfo():
                 buffer = dnslib.DNSBuffer()
                 _dnslib_rd(rdata).pack(buffer)

@@ -39,6 +39,10 @@ TTL_S_MAX = 86_400
 STALE_TTL_S = 30
 
 
+# Refresh, retry and expire, for secondary servers; we have none.
+SOA_TIMES_S = (28_800, 7_200, 604_800)
+
+
 class Rcode(IntEnum):
     """The response codes (RFC 1035, 4.1.1; BADVERS: RFC 6891, 9)."""
 
@@ -104,12 +108,13 @@ class Txt:
 
 @dataclass(frozen=True, slots=True)
 class Soa:
-    """The start of a zone of authority."""
+    """The start of a zone of authority. `times_s` are refresh, retry and expire."""
 
     primary: Name
     mailbox: Name
     serial: int
     minimum_s: int
+    times_s: tuple[int, ...] = SOA_TIMES_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +124,14 @@ class Hinfo:
     cpu: bytes
 
 
-Rdata = Address | Host | Mx | Srv | Txt | Soa | Hinfo
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """The data of another server's record, as it is written in a message, without names."""
+
+    data: bytes
+
+
+Rdata = Address | Host | Mx | Srv | Txt | Soa | Hinfo | Opaque
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,5 +173,7 @@ def _described(rdata: Rdata) -> str:
             return f"{names.text(primary)} {names.text(mailbox)} {serial} minimum={minimum_s}"
         case Hinfo(cpu):
             return f'"{cpu.decode()}" ""'
+        case Opaque(data):
+            return f"\\# {len(data)} {data.hex()}"
         case _:
             assert_never(rdata)

@@ -6,7 +6,7 @@ to the client.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from skydns.core.config import Config, ServerAddress
 from skydns.core.dns import packer
@@ -16,7 +16,7 @@ from skydns.core.dns.name import Name, domain_of
 from skydns.core.dns.question import Query, Question, question_bytes
 from skydns.core.dns.response import Response
 from skydns.core.dns.rr import CLASS_IN, ExtendedError, Rcode, RRType
-from skydns.core.forward import message
+from skydns.core.forward import alias_target, message
 from skydns.core.forward.cache import ForwardCache
 from skydns.core.forward.message import FAILURE_TTL_S, FRESH, ReplyAge, UpstreamReply
 from skydns.core.zone.answer import Answer, has_pointers
@@ -200,14 +200,12 @@ def _reply(pending: PendingForward, upstream: UpstreamReply, age: ReplyAge) -> b
         if upstream.rcode == Rcode.SERVFAIL and not upstream.body:
             return _failure(pending)
         return message.write_reply(upstream, query, data, pending.size_bytes_max, age)
-    # Without an address the client gets only the alias, and may follow it itself.
-    rest = message.addresses(upstream, pending.question, age.age_s)
-    return _own_reply(pending, replace(pending.alias, answer=(*pending.alias.answer, *rest)))
+    response = alias_target.behind(pending.alias, pending.question, upstream, age)
+    return _failure(pending) if response is None else _own_reply(pending, response)
 
 
 def _failure(pending: PendingForward) -> bytes:
-    servfail = Response(Rcode.SERVFAIL, extended_error=_UNREACHABLE)
-    return _own_reply(pending, pending.alias or servfail)
+    return _own_reply(pending, Response(Rcode.SERVFAIL, extended_error=_UNREACHABLE))
 
 
 def _own_reply(pending: PendingForward, response: Response) -> bytes:

@@ -9,26 +9,12 @@ pointers and keeps its length, so the pointers of the records stay right.
 import struct
 from dataclasses import dataclass
 
-import dnslib
-
 from skydns.core.dns.edns import option, query_opt, reply_opt
 from skydns.core.dns.header import CD, HEADER_BYTES, OPCODE, QR, RA, RCODE, RD, TC
-from skydns.core.dns.name import Name
 from skydns.core.dns.query_parser import QueryRefused, skip_name
-from skydns.core.dns.question import Query, Question, question_bytes
-from skydns.core.dns.rr import (
-    CLASS_IN,
-    STALE_TTL_S,
-    TTL_S_MAX,
-    Address,
-    ExtendedError,
-    Host,
-    Rcode,
-    RRset,
-    RRType,
-)
+from skydns.core.dns.question import Query
+from skydns.core.dns.rr import STALE_TTL_S, TTL_S_MAX, ExtendedError, Rcode, RRType
 
-ALIASES_MAX = 16
 # RFC 2308, 7.1 allows five minutes. A server that is back should be asked again soon.
 FAILURE_TTL_S = 5
 
@@ -64,6 +50,10 @@ class ReplyAge:
 
     age_s: int = 0
     stale: bool = False
+
+    def left_s(self, ttl_s: int) -> int:
+        """Return what is left of a TTL."""
+        return min(ttl_s, STALE_TTL_S) if self.stale else max(0, ttl_s - self.age_s)
 
 
 FRESH = ReplyAge()
@@ -151,48 +141,10 @@ def write_reply(
     opt = b"" if query.edns is None else reply_opt(query.edns, upstream.rcode, error)
     body, counts, flags = bytearray(upstream.body), upstream.counts, query.flags & (RD | CD)
     for at, ttl_s in upstream.ttls:
-        left_s = STALE_TTL_S if age.stale else max(0, ttl_s - age.age_s)
-        body[at : at + 4] = min(left_s, ttl_s).to_bytes(4, "big")
+        body[at : at + 4] = age.left_s(ttl_s).to_bytes(4, "big")
     if query.end + len(body) + len(opt) > size_bytes_max or upstream.truncated:
         body, counts, flags = bytearray(), (0, 0, 0), flags | TC
     flags |= QR | RA | upstream.rcode & RCODE
     answers, authorities, additionals = counts
     head = struct.pack("!HHHHH", flags, 1, answers, authorities, additionals + bool(opt))
     return data[:2] + head + data[HEADER_BYTES : query.end] + bytes(body) + opt
-
-
-def addresses(upstream: UpstreamReply, question: Question, age_s: int = 0) -> tuple[RRset, ...]:
-    """Return the addresses that a reply has for the name of its question, aliases first.
-
-    Records that the aliases do not lead to are ignored. When the aliases lead to no address, the
-    client follows them.
-    """
-    if upstream.rcode != Rcode.NOERROR or upstream.truncated:
-        return ()
-    head = struct.pack("!HHHHHH", 0, QR, 1, upstream.counts[0], 0, 0)
-    try:
-        records = dnslib.DNSRecord.parse(head + question_bytes(question) + upstream.body).rr
-        return _follow_aliases(records, question, age_s)
-    except Exception:  # noqa: BLE001 - dnslib fails in many ways on bad input
-        return ()
-
-
-def _follow_aliases(records: list[dnslib.RR], question: Question, age_s: int) -> tuple[RRset, ...]:
-    found: list[RRset] = []
-    owner: Name = question.name
-    for _ in range(ALIASES_MAX):
-        own = [r for r in records if _lower(r.rname) == owner and r.rclass == CLASS_IN]
-        ttl_s = min((max(0, r.ttl - age_s) for r in own), default=0)
-        data = tuple(Address(bytes(r.rdata.data)) for r in own if r.rtype == question.type)
-        if data:
-            return (*found, RRset(owner, RRType(question.type), ttl_s, data))
-        aliases = [_lower(r.rdata.label) for r in own if r.rtype == RRType.CNAME]
-        if not aliases:
-            return tuple(found)
-        found.append(RRset(owner, RRType.CNAME, ttl_s, (Host(aliases[0]),)))
-        owner = aliases[0]
-    return tuple(found)
-
-
-def _lower(label: dnslib.DNSLabel) -> Name:
-    return tuple(part.lower() for part in label.label)

@@ -1,14 +1,16 @@
 import dnslib
 import msgspec
+import pytest
 
 from rig.dns_packets import CONFIG, NOW_S, opt, packet, snapshot
 from skydns.core.dns import query_parser
 from skydns.core.dns.edns import NAMESERVER_LOOP, STUB_LOOP, option
 from skydns.core.dns.question import question_bytes
-from skydns.core.dns.rr import Rcode
+from skydns.core.dns.rr import STALE_TTL_S, Rcode, RRType
 from skydns.core.forward import message
 from skydns.core.forward.forwarder import Forwarded, Forwarder, PendingForward, Prefetch
 from skydns.core.forward.message import FAILURE_TTL_S, UpstreamReply
+from skydns.core.zone.answer import answer
 from skydns.core.zone.zone import Zone
 
 SERVERS = (("192.0.2.53", 53),)
@@ -41,6 +43,20 @@ def reply_to(
     )
     record.add_answer(*dnslib.RR.fromZone(f"www.example.org. {ttl_s} IN A {address}"))
     return message.read_reply(bytes(record.pack()), 7, question_bytes(pending.question))
+
+
+def denial(rcode: int, authority: str, zone: str = "") -> bytes:
+    record = dnslib.DNSRecord(
+        dnslib.DNSHeader(id=7, qr=1, ra=1, rcode=rcode), q=dnslib.DNSQuestion("www.example.org")
+    )
+    record.add_answer(*dnslib.RR.fromZone(zone))
+    record.add_auth(*dnslib.RR.fromZone(authority))
+    return bytes(record.pack())
+
+
+def read(data: bytes, pending: PendingForward) -> UpstreamReply:
+    question = question_bytes(pending.question)
+    return message.read_reply(data[:29] + question[-4:] + data[33:], 7, question)
 
 
 def parsed(reply: object) -> dnslib.DNSRecord:
@@ -83,6 +99,76 @@ def test_reverse_names_with_keys_are_ours_also_when_the_keys_are_below() -> None
         query = query_parser.parse(data, recursive=True)
         forwarded = site.forwarder.forward(query, data, 1232, zone)
         assert (forwarded is None) is is_ours, host
+
+
+def follow(site: Site, rtype: RRType = RRType.A) -> PendingForward:
+    """Ask for an alias to `www.example.org`; return the forward of its target."""
+    keys = [("/skydns/local/skydns/out", '{"host": "www.example.org"}')]
+    data = packet("out.skydns.local", rtype, edns=opt())
+    query = query_parser.parse(data, recursive=True)
+    made = answer(query.question, snapshot(keys))
+    pending = site.forwarder.follow(query, data, 1232, made)
+    assert isinstance(pending, PendingForward)
+    return pending
+
+
+SOA = "example.org. 100 IN SOA ns.example.org. host.example.org. 1 2 3 4 25"
+
+
+@pytest.mark.parametrize(
+    ("rcode", "authority", "expected"),
+    [(3, SOA, (Rcode.NXDOMAIN, 1, 1)), (0, SOA, (0, 1, 1)), (0, "", (0, 1, 0))],
+)
+def test_an_alias_to_an_outside_name_has_the_code_of_the_last_name(
+    rcode: int, authority: str, expected: tuple[int, int, int]
+) -> None:
+    """RFC 6604, 2.1; the SOA record says how long the denial may be cached."""
+    site = Site()
+    pending = follow(site)
+    reply = read(denial(rcode, authority), pending)
+    site.forwarder.learn(pending, reply)
+    for _ in range(2):
+        made = parsed(site.forwarder.finish(pending, reply))
+        assert (made.header.rcode, len(made.rr), len(made.auth)) == expected
+        assert str(made.rr[0].rdata) == "www.example.org."
+    if authority:
+        assert (made.auth[0].ttl, made.auth[0].rdata.times) == (100, (1, 2, 3, 4, 25))
+
+
+def test_an_alias_to_an_outside_name_is_servfail_when_no_server_answers() -> None:
+    site = Site()
+    pending = follow(site)
+    for failure in (None, read(denial(2, ""), pending)):
+        site.forwarder.learn(pending, failure)
+        made = parsed(site.forwarder.finish(pending, failure))
+        assert (made.header.rcode, made.rr) == (Rcode.SERVFAIL, [])
+
+
+def test_an_alias_to_an_outside_name_has_stale_data_when_no_server_answers() -> None:
+    site = Site()
+    pending = follow(site)
+    site.forwarder.learn(pending, reply_to(pending))
+    site.now_s += 100
+    site.forwarder.learn(pending, None)
+    made = parsed(site.forwarder.finish(pending, None))
+    assert [record.ttl for record in made.rr] == [3600, STALE_TTL_S]
+    assert bytes(made.pack()).endswith(b"\0\x0f\0\2\0\3")
+
+
+@pytest.mark.parametrize(
+    ("rtype", "zone"),
+    [
+        (RRType.TXT, 'www.example.org. 60 IN TXT "one" "two"'),
+        (RRType.MX, "www.example.org. 60 IN MX 5 mail.example.org."),
+        (RRType.AAAA, "www.example.org. 60 IN AAAA 2001:db8::80"),
+    ],
+)
+def test_the_data_behind_an_outside_alias_arrive_as_they_are(rtype: RRType, zone: str) -> None:
+    site = Site()
+    pending = follow(site, rtype)
+    made = parsed(site.forwarder.finish(pending, read(denial(0, "", zone), pending)))
+    (expected,) = dnslib.RR.fromZone(zone)
+    assert made.rr[1] == expected
 
 
 def test_our_own_query_in_a_loop_is_refused() -> None:

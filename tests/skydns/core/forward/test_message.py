@@ -9,8 +9,9 @@ from rig.dns_packets import opt, packet
 from skydns.core.dns import query_parser
 from skydns.core.dns.edns import NAMESERVER_LOOP
 from skydns.core.dns.question import Question, question_bytes
-from skydns.core.dns.rr import Host, RRType
-from skydns.core.forward import message
+from skydns.core.dns.response import Response
+from skydns.core.dns.rr import Host, Rcode, RRset, RRType
+from skydns.core.forward import alias_target, message
 from skydns.core.forward.message import FAILURE_TTL_S, ReplyAge, ReplyMismatch
 
 NAME = (b"www", b"example", b"org")
@@ -91,7 +92,7 @@ def test_any_damaged_reply_is_read_or_does_not_match(data: st.DataObject) -> Non
         reply = message.read_reply(bytes(damaged), 7, ASKED)
     except ReplyMismatch:
         return
-    message.addresses(reply, QUESTION)
+    alias_target.behind(Response(Rcode.NOERROR), QUESTION, reply)
 
 
 def test_a_denial_is_cached_by_its_soa_and_a_failure_for_a_moment() -> None:
@@ -101,18 +102,24 @@ def test_a_denial_is_cached_by_its_soa_and_a_failure_for_a_moment() -> None:
     assert message.read_reply(upstream("", rcode=2), 7, ASKED).ttl_s == FAILURE_TTL_S
 
 
+def rest(data: bytes, age_s: int = 0) -> tuple[RRset, ...]:
+    reply = message.read_reply(data, 7, ASKED)
+    made = alias_target.behind(Response(Rcode.NOERROR), QUESTION, reply, ReplyAge(age_s))
+    assert made is not None
+    return made.answer
+
+
 def test_only_records_that_the_aliases_lead_to_are_used() -> None:
-    reply = message.read_reply(upstream(), 7, ASKED)
-    alias, addresses = message.addresses(reply, QUESTION, age_s=10)
+    alias, addresses = rest(upstream(), age_s=10)
     assert (alias.data, alias.ttl_s) == ((Host((b"web", b"example", b"org")),), 50)
     assert (addresses.name, len(addresses.data), addresses.ttl_s) == (
         (b"web", b"example", b"org"),
         2,
         20,
     )
-    assert message.addresses(message.read_reply(upstream("", rcode=3), 7, ASKED), QUESTION) == ()
+    assert rest(upstream("", rcode=3)) == ()
     loop = "www.example.org. 60 IN CNAME www.example.org."
-    assert len(message.addresses(message.read_reply(upstream(loop), 7, ASKED), QUESTION)) <= 16
+    assert len(rest(upstream(loop))) <= 16
 
 
 def test_a_query_carries_the_loop_option() -> None:

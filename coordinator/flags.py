@@ -98,6 +98,14 @@ PeerCa = Annotated[
 PeerCertAuth = Annotated[
     bool, typer.Option("--peer-client-cert-auth", help="Require a certificate from every member.")
 ]
+PeerAllowedCn = Annotated[
+    str,
+    typer.Option(
+        "--peer-cert-allowed-cn",
+        metavar="NAME",
+        help="Common name that every member's certificate must have.",
+    ),
+]
 BackupDir = Annotated[
     Path | None, typer.Option("--backup-dir", help="Write scheduled backups to this directory.")
 ]
@@ -163,6 +171,7 @@ class Flags:
     peer_trusted_ca_file: PeerCa = None
     peer_client_cert_auth: PeerCertAuth = False
     host_whitelist: options.HostWhitelist = ""
+    peer_cert_allowed_cn: PeerAllowedCn = ""
     backup_dir: BackupDir = None
     backup_interval: BackupInterval = 3600.0
     backup_keep: BackupKeep = 24

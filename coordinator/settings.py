@@ -40,6 +40,7 @@ class Settings:
     tls: TlsFiles | None
     peer_tls: TlsFiles | None
     host_names: tuple[str, ...]  # that clients and members may use
+    peer_cert_allowed_cn: str
     backups: BackupSettings | None
     status_addr: str
 
@@ -87,6 +88,7 @@ def checked(flags: Flags) -> Settings:
             *options.host_names(flags.host_whitelist),
             *(urlsplit(url).hostname or "" for url in (*advertise_client, *peer_urls)),
         ),
+        peer_cert_allowed_cn=_allowed_cn(flags),
         backups=_backups(flags),
         status_addr=flags.status_addr,
     )
@@ -110,6 +112,12 @@ def _client_tls(flags: Flags) -> TlsFiles | None:
 def _peer_tls(flags: Flags) -> TlsFiles | None:
     asking = flags.peer_trusted_ca_file, flags.peer_client_cert_auth
     return _tls("peer-", flags.peer_cert_file, flags.peer_key_file, asking)
+
+
+def _allowed_cn(flags: Flags) -> str:
+    if flags.peer_cert_allowed_cn and not flags.peer_client_cert_auth:
+        raise ValueError("--peer-cert-allowed-cn needs --peer-client-cert-auth")
+    return flags.peer_cert_allowed_cn
 
 
 def _tls(

@@ -62,6 +62,10 @@ def _counters(telemetry: Telemetry) -> dict[str, tuple[str, float]]:
             "Bytes sent to other members.",
             loop.transport.sent_bytes,
         ),
+        "coordinator_refused_forwards_total": (
+            "Invalid commands that other members forwarded, and this leader refused.",
+            telemetry.replica.refused_forwards,
+        ),
         "coordinator_fsyncs_total": ("Syncs of the log.", loop.fsyncs),
         "coordinator_fsync_seconds_total": ("Time spent in syncs of the log.", loop.fsync_s),
     }

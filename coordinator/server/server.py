@@ -8,7 +8,6 @@ import asyncio
 import socket
 
 from coordinator.core.cluster.ids import Identity
-from coordinator.core.cluster.members import is_removed, members_in, removed_members
 from coordinator.core.peer.handshake import PeerAddress
 from coordinator.core.replica.driver import SnapshotPolicy
 from coordinator.core.replica.replica import Replica
@@ -16,6 +15,7 @@ from coordinator.core.v2api import members_api
 from coordinator.server.drive_loop import DriveLoop
 from coordinator.server.http_handler import HttpHandler
 from coordinator.server.metrics import samples
+from coordinator.server.peer_directory import PeerDirectory
 from coordinator.server.peer_events import PeerEvents
 from coordinator.server.startup import open_data_dir, start_replica
 from coordinator.server.telemetry import Telemetry
@@ -60,16 +60,16 @@ class Coordinator:
         self._client_server: Server
         self._peer_server: Server | None = None
         self._status: StatusPage
-        self._initial_peers: dict[int, tuple[str, ...]] = {}
+        self._peers: PeerDirectory
 
     async def start(self, life: Lifecycle) -> None:
         """Recover, take part in the cluster, listen."""
         self._life = life
         settings = self._settings
         opened = await open_data_dir(self._data_dir, settings)
-        self._initial_peers = opened.peers
         metadata = opened.recovered.metadata
         self._replica = replica = start_replica(opened.recovered, settings)
+        self._peers = PeerDirectory(replica, opened.peers, settings.peer_cert_allowed_cn)
         policy = SnapshotPolicy(settings.snapshot_count)
         loop = DriveLoop(replica, self._data_dir, policy, life)
         loop.on_removed, loop.on_broken = self._removed, self._broken
@@ -79,7 +79,7 @@ class Coordinator:
         identity = Identity(metadata.member, metadata.cluster)
         self._telemetry = Telemetry(identity, settings.name, loop)
         self._handler = HttpHandler(loop, self._telemetry, grows=bool(settings.listen_peer))
-        self._policy = AcceptPolicy(address, self._is_removed, events)
+        self._policy = AcceptPolicy(address, self._peers.admit, events)
         self._loop = loop
         await self._listen_to_peers()
         self._tick()
@@ -169,7 +169,7 @@ class Coordinator:
         replica = self._replica
         publication, me = replica.publication, replica.me
         while not (replica.node.leader and publication.is_done(replica.keyspace.notes)) or (
-            self._is_removed(me)
+            self._peers.is_removed(me)
         ):
             if self._life.failure is not None or clock() > deadline:
                 break
@@ -193,20 +193,10 @@ class Coordinator:
             self._follow_members(self._loop.transport)
 
     def _follow_members(self, transport: Transport) -> None:
-        replica = self._replica
-        notes = replica.keyspace.notes
-        members = members_in(notes, replica.node.configuration)
-        known = {each.id: each.peer_urls for each in members if each.peer_urls}
-        # Until the log contains the members, those of the first start count.
-        others = {**(self._initial_peers if replica.me not in known else {}), **known}
-        others.pop(replica.me, None)
-        transport.follow(others)
+        transport.follow(self._peers.others())
         # A removed member learns this when it connects again, because no member sends it the log
         # any more.
-        self._policy.close(removed_members(notes))
-
-    def _is_removed(self, member: int) -> bool:
-        return is_removed(self._replica.keyspace.notes, member)
+        self._policy.close(self._peers.removed())
 
     def _removed(self) -> None:
         if self._life.failure is None and not self._life.stopping:

@@ -5,27 +5,51 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from coordinator.core.peer import handshake
-from coordinator.core.peer.frames import BadFrame, FrameReader
+from coordinator.core.peer.admission import Refusal
+from coordinator.core.peer.frames import FRAME_BYTES_MAX, BadFrame, FrameReader
 from coordinator.core.peer.handshake import PeerAddress
 from coordinator.transport.peer_connection import TransportEvents
 from daemonkit.http.connection import Connection
 from daemonkit.observe import logs
+
+# The frames of all members of which only a part has come: two of the largest ones.
+UNFINISHED_BYTES_MAX = 2 * FRAME_BYTES_MAX
+# No connection is ended for less, however large the others are.
+ALONE_BYTES_MAX = 2 << 20
 
 _log = logs.get("coordinator.peers")
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptPolicy:
-    """Who may send to this member, and the streams of those who do."""
+    """Who may send to this member, and the stream of each that does.
+
+    `admit` takes a sender and its certificate in DER (empty without one).
+    """
 
     address: PeerAddress
-    is_removed: Callable[[int], bool]
+    admit: Callable[[int, bytes], Refusal | None]
     events: TransportEvents
-    streams: "set[InboundStream]" = field(default_factory=set)
+    streams: "dict[int, InboundStream]" = field(default_factory=dict)
+
+    def begin(self, stream: "InboundStream") -> None:
+        """Take frames from a stream, and end the sender's earlier one: it has given that one up."""
+        if (earlier := self.streams.get(stream.sender)) is not None:
+            earlier.close()
+        self.streams[stream.sender] = stream
+
+    def ended(self, stream: "InboundStream") -> None:
+        """Forget a stream."""
+        if self.streams.get(stream.sender) is stream:
+            del self.streams[stream.sender]
+
+    def unfinished_bytes(self) -> int:
+        """Return how many bytes of unfinished frames all streams hold."""
+        return sum(stream.unfinished_bytes for stream in self.streams.values())
 
     def close(self, members: Collection[int] | None = None) -> None:
         """End the streams of these members, or all of them."""
-        for stream in tuple(self.streams):
+        for stream in tuple(self.streams.values()):
             if members is None or stream.sender in members:
                 stream.close()
 
@@ -63,14 +87,21 @@ class Acceptor(asyncio.Protocol):
 
     def _answer(self, transport: asyncio.Transport, head: bytes, rest: bytes) -> None:
         policy = self._policy
-        status, sender = handshake.check_request(head, policy.address, policy.is_removed)
-        transport.write(handshake.response(status, policy.address.cluster))
-        if status != handshake.ACCEPTED:
+        sender = handshake.sender_of(head, policy.address)
+        if not isinstance(sender, Refusal):
+            tls = transport.get_extra_info("ssl_object")
+            certificate = tls.getpeercert(binary_form=True) if tls is not None else None
+            refusal = policy.admit(sender, certificate or b"")
+            sender = refusal or sender
+        if isinstance(sender, Refusal):
+            transport.write(handshake.refused(sender, policy.address.cluster))
             transport.close()
             return
+        transport.write(handshake.accepted())
         # The HTTP side lets it go; from now on it is a stream of frames.
         self._connection.connection_lost(None)
         stream = InboundStream(transport, policy, sender)
+        policy.begin(stream)
         transport.set_protocol(stream)
         policy.events.peer_connected(sender)
         if rest:
@@ -84,22 +115,31 @@ class InboundStream(asyncio.Protocol):
         self.sender = sender
         self._transport = transport
         self._policy = policy
-        self._frames = FrameReader()
-        policy.streams.add(self)
+        self._frames = FrameReader(sender, policy.address.member)
 
     def data_received(self, data: bytes) -> None:
-        policy = self._policy
-        me, received = policy.address.member, policy.events.received
+        received = self._policy.events.received
         try:
             for messages in self._frames.feed(data):
-                received([message for message in messages if message.receiver == me])
+                received(messages)
+            if (
+                self.unfinished_bytes > ALONE_BYTES_MAX
+                and self._policy.unfinished_bytes() > UNFINISHED_BYTES_MAX
+            ):
+                raise BadFrame("the unfinished frames of all members are too large")
         except BadFrame as bad:
-            _log.error("frame-refused", why=str(bad))
-            self._transport.abort()
+            _log.error("frame-refused", member=f"{self.sender:x}", why=str(bad))
+            self.close()
+
+    @property
+    def unfinished_bytes(self) -> int:
+        """How many bytes of a frame have come whose rest has not."""
+        return self._frames.unfinished_bytes
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        self._policy.streams.discard(self)
+        self._policy.ended(self)
 
     def close(self) -> None:
-        """End it."""
+        """End it; what it holds no longer counts."""
+        self._policy.ended(self)
         self._transport.abort()

@@ -149,8 +149,7 @@ class PeerConnection(asyncio.Protocol):
         self._dial(0.0 if was_open else self._retry_s)
 
     def _turned_away(self, head: bytes) -> None:
-        answer = head.partition(b"\r\n")[0]
-        self._log_once("refused", answer=answer.decode(errors="replace"))
+        self._log_once("refused", answer=handshake.reason(head))
         if handshake.status_code(head) == b"410":
             self._outbound.events.removed()
         self._retry_s = RETRY_MAX_S

@@ -5,17 +5,21 @@ name and client URLs, which the member publishes once it runs. An empty note sta
 that was removed forever. (etcd keeps the same under /0/members and /0/removed_members.)
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 
 from coordinator.core.raft.membership import Configuration
 from coordinator.core.store.commands import Note
 
+_T = TypeVar("_T")
 _PREFIX = "members/"
 _RAFT = "/raft"
 _ATTRIBUTES = "/attributes"
+_KIND = re.compile(f"{_PREFIX}([0-9a-f]{{1,16}})({_RAFT}|{_ATTRIBUTES})")
 VERSION_NOTE = Note("version", b"2.3.0")
 
 
@@ -42,11 +46,15 @@ class Member:
         return shown
 
 
-class _Raft(msgspec.Struct):
+class RaftAttributes(msgspec.Struct):
+    """The content of the note `members/<id>/raft`."""
+
     peer_urls: tuple[str, ...] = msgspec.field(default=(), name="peerURLs")
 
 
-class _Attributes(msgspec.Struct):
+class Attributes(msgspec.Struct):
+    """The content of the note `members/<id>/attributes`."""
+
     name: str = ""
     client_urls: tuple[str, ...] = msgspec.field(default=(), name="clientURLs")
 
@@ -79,11 +87,32 @@ def is_removed(notes: Mapping[str, bytes], member: int) -> bool:
 
 def removed_members(notes: Mapping[str, bytes]) -> frozenset[int]:
     """Return the members that were removed from the cluster."""
-    return frozenset(
-        int(kind.split("/")[1], 16)
-        for kind, data in notes.items()
-        if kind.startswith(_PREFIX) and kind.endswith(_RAFT) and not data
-    )
+    kinds = (_KIND.fullmatch(kind) for kind, data in notes.items() if not data)
+    return frozenset(int(kind[1], 16) for kind in kinds if kind and kind[2] == _RAFT)
+
+
+def note_problem(note: Note) -> str:
+    """Say why a note that a member forwards must not go to the log; an empty string if it may."""
+    if note.kind == VERSION_NOTE.kind:
+        return "" if note == VERSION_NOTE else "the leader decides on the version"
+    kind = _KIND.fullmatch(note.kind)
+    if kind is None:
+        return f"{note.kind[:100]!r} is no note of a member"
+    # A note without data means a removal, which only the change of membership itself writes.
+    return peer_urls_problem(note.data) if kind[2] == _RAFT else _problem(note.data, Attributes)
+
+
+def peer_urls_problem(data: bytes) -> str:
+    """Say why this is not the content of a member's peer URLs; an empty string if it is."""
+    return _problem(data, RaftAttributes)
+
+
+def _problem(data: bytes, kind: type[RaftAttributes | Attributes]) -> str:
+    try:
+        msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        return f"not the attributes of a member: {error}"
+    return ""
 
 
 def is_about_member(kind: str) -> bool:
@@ -106,6 +135,14 @@ def members_in(notes: Mapping[str, bytes], configuration: Configuration) -> tupl
 
 def _member(notes: Mapping[str, bytes], member: int, *, learner: bool) -> Member:
     key = f"{_PREFIX}{member:x}"
-    raft = msgspec.json.decode(notes.get(key + _RAFT) or b"{}", type=_Raft)
-    attributes = msgspec.json.decode(notes.get(key + _ATTRIBUTES) or b"{}", type=_Attributes)
+    raft = _read(notes.get(key + _RAFT), RaftAttributes)
+    attributes = _read(notes.get(key + _ATTRIBUTES), Attributes)
     return Member(member, attributes.name, raft.peer_urls, attributes.client_urls, learner)
+
+
+def _read(data: bytes | None, kind: type[_T]) -> _T:
+    """Return the content of a note; without one, or if it is damaged, that of an empty note."""
+    try:
+        return msgspec.json.decode(data or b"{}", type=kind)
+    except (msgspec.MsgspecError, RecursionError):
+        return kind()

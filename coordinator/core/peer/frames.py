@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from coordinator.core.peer import peer_messages
+from coordinator.core.peer import message_checks, peer_messages
 from coordinator.core.peer.peer_messages import PeerMessage
 
 # The largest entry, many times over: no member sends more.
@@ -23,10 +23,16 @@ def encode(messages: list[PeerMessage]) -> bytes:
 
 
 class FrameReader:
-    """Bytes as they come in, messages of whole frames out."""
+    """Bytes from `sender` as they come in, messages of whole frames out."""
 
-    def __init__(self) -> None:
+    def __init__(self, sender: int, receiver: int) -> None:
+        self._sender, self._receiver = sender, receiver
         self._buffer = bytearray()
+
+    @property
+    def unfinished_bytes(self) -> int:
+        """How many bytes of a frame have come whose rest has not."""
+        return len(self._buffer)
 
     def feed(self, data: bytes) -> Iterator[list[PeerMessage]]:
         """Take bytes and yield the messages of each frame that is whole. Raises BadFrame.
@@ -47,6 +53,11 @@ class FrameReader:
                 messages = peer_messages.decode(bytes(buffer[start + _LENGTH_BYTES : end]))
             except msgspec.DecodeError as error:
                 raise BadFrame(str(error)) from error
+            for message in messages:
+                if (message.sender, message.receiver) != (self._sender, self._receiver):
+                    raise BadFrame(f"from {message.sender:x} to {message.receiver:x}")
+                if why := message_checks.problem(message):
+                    raise BadFrame(why)
             start = end
             yield messages
         if start:

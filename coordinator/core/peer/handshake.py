@@ -1,18 +1,20 @@
 """How a connection between members begins: an HTTP request that is upgraded to frames.
 
 `GET /raft` names the cluster, the sender and the receiver. 101 accepts it, 412 answers another
-cluster or another receiver, and 410 answers a member that was removed.
+cluster or another receiver. Whether the sender is admitted is up to `admission`: 410 answers a
+member that was removed, 403 one that is unknown. The body of a refusal says why.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+
+from coordinator.core.peer.admission import Refusal
 
 UPGRADE = b"slashetc-raft/1"
 REQUEST_START = b"GET /raft "
 HEAD_END = b"\r\n\r\n"
 HEAD_BYTES_MAX = 8192
 ACCEPTED = b"101 Switching Protocols"
-REMOVED = b"410 Gone"
+MISMATCH = b"412 Precondition Failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,37 +39,51 @@ def is_request(head: bytes) -> bool:
     return REQUEST_START.startswith(head[: len(REQUEST_START)])
 
 
-def check_request(
-    head: bytes, receiver: PeerAddress, is_removed: Callable[[int], bool]
-) -> tuple[bytes, int]:
-    """Return the status that answers a request's head, and the sender's id if it is accepted."""
+def sender_of(head: bytes, receiver: PeerAddress) -> int | Refusal:
+    """Return the sender that a request's head names, or why the request is not for `receiver`."""
     lines = (line.partition(b":") for line in head.split(b"\r\n")[1:])
     fields = {name.strip().lower(): value.strip() for name, _, value in lines}
     if fields.get(b"upgrade") != UPGRADE:
-        return b"426 Upgrade Required", 0
+        return Refusal(b"426 Upgrade Required", "this path is for members")
     try:
         cluster, sender, wanted = (
             int(fields[name], 16) for name in (b"x-etcd-cluster-id", b"x-server-from", b"x-raft-to")
         )
     except (KeyError, ValueError):
-        return b"400 Bad Request", 0
-    if cluster != receiver.cluster or wanted != receiver.member:
-        return b"412 Precondition Failed", 0
-    if is_removed(sender):
-        return REMOVED, 0
-    return ACCEPTED, sender
+        return Refusal(b"400 Bad Request", "the ids of cluster, sender and receiver are missing")
+    if cluster != receiver.cluster:
+        return Refusal(
+            MISMATCH, f"this is cluster {receiver.cluster:x}, and the request is for {cluster:x}"
+        )
+    if wanted != receiver.member:
+        return Refusal(
+            MISMATCH, f"this is member {receiver.member:x}, and the request is for {wanted:x}"
+        )
+    return sender
 
 
-def response(status: bytes, cluster: int) -> bytes:
-    """Return the answer with this status."""
-    if status == ACCEPTED:
-        return b"HTTP/1.1 %b\r\nConnection: Upgrade\r\nUpgrade: %b\r\n\r\n" % (status, UPGRADE)
+def accepted() -> bytes:
+    """Return the answer after which frames follow."""
+    return b"HTTP/1.1 %b\r\nConnection: Upgrade\r\nUpgrade: %b\r\n\r\n" % (ACCEPTED, UPGRADE)
+
+
+def refused(refusal: Refusal, cluster: int) -> bytes:
+    """Return the answer that ends the connection, with the reason as its body."""
+    why = refusal.why.encode() + b"\n"
     return (
-        b"HTTP/1.1 %b\r\nX-Etcd-Cluster-ID: %x\r\nContent-Length: 0\r\n"
-        b"Connection: close\r\n\r\n" % (status, cluster)
+        b"HTTP/1.1 %b\r\nX-Etcd-Cluster-ID: %x\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        b"Content-Length: %d\r\nConnection: close\r\n\r\n%b"
+        % (refusal.status, cluster, len(why), why)
     )
 
 
 def status_code(head: bytes) -> bytes:
     """Return the status code of an answer, for example `101`."""
     return b"".join(head.partition(b"\r\n")[0].split(b" ", 2)[1:2])
+
+
+def reason(answer: bytes) -> str:
+    """Return the status of a refusal, and what its body says as far as it has come."""
+    head, _, body = answer.partition(HEAD_END)
+    status = head.partition(b"\r\n")[0].partition(b" ")[2]
+    return b": ".join(part for part in (status, body.strip()) if part).decode(errors="replace")

@@ -1,13 +1,20 @@
 """The values that consensus keeps on disk and sends to other members."""
 
+from typing import Annotated
+
 import msgspec
+
+# Numbers that another member sends, checked where its bytes are decoded. Every counter of a healthy
+# cluster is far below 2**62, so that it can be counted up and still fits into 64 bits.
+MemberId = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
 
 
 class LogEntry(msgspec.Struct, frozen=True, gc=False):
     """One entry of the replicated log. Empty `data` is a leader's no-op."""
 
-    term: int
-    index: int
+    term: Count
+    index: Count
     data: bytes = b""
 
 

@@ -101,6 +101,8 @@ class Leader:
             return True
         stays = True
         match message:
+            case AppendOk(match=match) if match > self._log.last:
+                pass  # nobody can have what this leader does not have
             case AppendOk():
                 if self.replication.matched(message.sender, message.match):
                     stays = self.advance_commit(ticks)

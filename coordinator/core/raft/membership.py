@@ -8,6 +8,7 @@ checks both.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import assert_never
 
 import msgspec
@@ -129,10 +130,11 @@ class ConfigurationHistory:
         return next(made for at, made in reversed(self._made) if at <= index)
 
     def note(self, entries: Sequence[LogEntry]) -> None:
-        """Follow entries that were appended."""
+        """Follow entries that were appended. A change that does not fit changes nothing."""
         for entry in entries:
             if (change := decode(entry.data)) is not None:
-                self._made.append((entry.index, changed(self.latest, change)))
+                with suppress(ChangeRefused):
+                    self._made.append((entry.index, changed(self.latest, change)))
 
     def forget(self, index: int) -> None:
         """Go back to the configuration before the entry at `index`, which was overwritten."""

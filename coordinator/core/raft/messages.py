@@ -5,22 +5,22 @@
 
 import msgspec
 
-from coordinator.core.raft.entry import LogEntry
+from coordinator.core.raft.entry import Count, LogEntry, MemberId
 
 
 class RaftMessage(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True, tag=True):
     """What all messages have."""
 
-    sender: int
-    receiver: int
-    term: int
+    sender: MemberId
+    receiver: MemberId
+    term: Count
 
 
 class PreVote(RaftMessage, frozen=True):
     """Would you vote for me in `term`? This changes no member's term. (Thesis, 9.6)"""
 
-    last_index: int
-    last_term: int
+    last_index: Count
+    last_term: Count
 
 
 class PreVoteReply(RaftMessage, frozen=True):
@@ -32,8 +32,8 @@ class PreVoteReply(RaftMessage, frozen=True):
 class RequestVote(RaftMessage, frozen=True, tag="Vote"):
     """Vote for me. `forced`, by a leadership transfer, also if you have just heard a leader."""
 
-    last_index: int
-    last_term: int
+    last_index: Count
+    last_term: Count
     forced: bool = False
 
 
@@ -46,16 +46,16 @@ class VoteReply(RaftMessage, frozen=True):
 class AppendEntries(RaftMessage, frozen=True, tag="Append"):
     """Entries after (`prev_index`, `prev_term`), and the leader's commit index."""
 
-    prev_index: int
-    prev_term: int
-    commit: int
+    prev_index: Count
+    prev_term: Count
+    commit: Count
     entries: tuple[LogEntry, ...] = ()
 
 
 class AppendOk(RaftMessage, frozen=True):
     """The follower's log equals the leader's, and is on its disk, up to `match`."""
 
-    match: int
+    match: Count
 
 
 class AppendReject(RaftMessage, frozen=True):
@@ -65,9 +65,9 @@ class AppendReject(RaftMessage, frozen=True):
     follower has an entry of `hint_term`. (Raft, 5.3, last paragraph)
     """
 
-    rejected: int
-    hint: int
-    hint_term: int
+    rejected: Count
+    hint: Count
+    hint_term: Count
 
 
 class Heartbeat(RaftMessage, frozen=True):
@@ -76,20 +76,20 @@ class Heartbeat(RaftMessage, frozen=True):
     `round` counts heartbeat rounds, so that an answer proves leadership at a time.
     """
 
-    commit: int
-    round: int
+    commit: Count
+    round: Count
 
 
 class HeartbeatOk(RaftMessage, frozen=True):
     """The answer to Heartbeat."""
 
-    round: int
+    round: Count
 
 
 class Commit(RaftMessage, frozen=True):
     """The leader has committed up to here, and the follower has all of it. Needs no answer."""
 
-    commit: int
+    commit: Count
 
 
 class InstallSnapshot(RaftMessage, frozen=True):
@@ -98,21 +98,21 @@ class InstallSnapshot(RaftMessage, frozen=True):
     `voters` and `learners` are the configuration as of (`index`, `index_term`).
     """
 
-    index: int
-    index_term: int
-    voters: tuple[int, ...]
-    learners: tuple[int, ...]
-    offset: int
+    index: Count
+    index_term: Count
+    voters: tuple[MemberId, ...]
+    learners: tuple[MemberId, ...]
+    offset: Count
     data: bytes
-    size: int
+    size: Count
     crc: int
 
 
 class SnapshotReply(RaftMessage, frozen=True):
     """The sender has the snapshot at `index` up to `offset`, which is 0 after a wrong checksum."""
 
-    index: int
-    offset: int
+    index: Count
+    offset: Count
 
 
 class TimeoutNow(RaftMessage, frozen=True):
@@ -129,7 +129,7 @@ class ReadIndexReply(RaftMessage, frozen=True, tag="ReadReply"):
     """Reads under `context` may be served once `index` is applied."""
 
     context: int
-    index: int
+    index: Count
 
 
 AnyMessage = (

@@ -224,8 +224,10 @@ class RaftNode:
             case PreVoteReply() | VoteReply():
                 election.count_vote(message)
             case AppendEntries() | Heartbeat() | Commit() | InstallSnapshot():
-                election.leader_heard(message.sender)
-                self._follower.take(message)
+                # This term's leader has no other leader. (Raft, 5.2) One that says so is wrong.
+                if election.leading is None:
+                    election.leader_heard(message.sender)
+                    self._follower.take(message)
             case TimeoutNow():
                 election.campaign_by_force()
             case ReadIndexReply(context=context, index=index):

@@ -22,17 +22,19 @@ from coordinator.core.raft.membership import (
 from coordinator.core.raft.progress import ProgressState
 from coordinator.core.raft.raft_node import RaftNode
 from coordinator.core.raft.ready import NotLeader
+from coordinator.core.replica.request_checks import RequestContext, change_problem, read_context
 from coordinator.core.store.commands import Note
 from coordinator.core.store.keyspace import KeySpace
 
+NO_PEER_URLS = members.encode_peer_urls(())
 # A learner that lacks no more entries than this becomes a voter.
 PROMOTE_LAG_MAX = 100
 
 
 def with_origin(change: ConfChange, origin: int, sequence: int) -> ConfChange:
     """Return the change with the origin and number of its request."""
-    context = msgspec.msgpack.encode((origin, sequence, change.context))
-    return msgspec.structs.replace(change, context=context)
+    context = RequestContext(origin, sequence, change.context)
+    return msgspec.structs.replace(change, context=msgspec.msgpack.encode(context))
 
 
 def start(ask: ConfChange | int, node: RaftNode, keyspace: KeySpace) -> str:
@@ -51,18 +53,22 @@ def start(ask: ConfChange | int, node: RaftNode, keyspace: KeySpace) -> str:
 
 
 def record_committed(data: bytes, keyspace: KeySpace) -> tuple[int, int]:
-    """Record a committed change in the notes; return the origin and number of its request."""
+    """Record a committed change in the notes; return the origin and number of its request.
+
+    A change without a readable context was recorded by no member that keeps to the protocol. It
+    changes the membership as the log says, and its member has no URLs.
+    """
     step = membership.decode(data)
-    assert step is not None
+    assert step is not None, "the caller has looked for the mark of a change"
     if isinstance(step, AddFounder):
         keyspace.apply(Note(members.peer_urls_kind(step.member), step.context))
         return 0, 0
-    origin, sequence, context = msgspec.msgpack.decode(step.context, type=tuple[int, int, bytes])
+    context = read_context(step.context) or RequestContext(0, 0, NO_PEER_URLS)
     if isinstance(step, AddLearner):
-        keyspace.apply(Note(members.peer_urls_kind(step.member), context))
+        keyspace.apply(Note(members.peer_urls_kind(step.member), context.content))
     elif isinstance(step, Remove):
         keyspace.apply(Note(members.peer_urls_kind(step.member), b""))
-    return origin, sequence
+    return context.origin, context.sequence
 
 
 class ForwardedChanges:
@@ -79,7 +85,8 @@ class ForwardedChanges:
     def take(self, message: ForwardedChange | ForwardedTransfer, keyspace: KeySpace) -> None:
         """Start what another member asked for, or answer why not."""
         request = message.change if isinstance(message, ForwardedChange) else message.target
-        if reason := start(request, self._node, keyspace):
+        problem = "" if isinstance(request, int) else change_problem(request)
+        if reason := problem or start(request, self._node, keyspace):
             self._answer(message.sender, message.sequence, reason)
         elif isinstance(request, Remove) and request.member == message.sender:
             self._leaving[request.member] = message.sequence

@@ -27,7 +27,7 @@ from coordinator.core.raft.membership import Configuration
 from coordinator.core.raft.raft_node import RaftNode
 from coordinator.core.raft.ready import Ready, Role
 from coordinator.core.raft.snapshot_transfer import RaftSnapshot
-from coordinator.core.replica import proposer, reconfiguration, state_snapshot
+from coordinator.core.replica import proposer, reconfiguration, request_checks, state_snapshot
 from coordinator.core.replica.availability import Availability
 from coordinator.core.replica.cluster_clock import ClusterClock
 from coordinator.core.replica.corruption_check import CorruptionCheck
@@ -90,6 +90,7 @@ class Replica:
         self._proposals = PendingProposals(self._outcomes)
         self._reads = ReadIndexQueue(start.randrange(_ID_MASK), self._outcomes)
         self._forwarded: list[ForwardedCommands] = []
+        self.refused_forwards = 0  # commands of other members that are no commands
         self._forwarded_changes = ForwardedChanges(self.node, self._outgoing)
         self._proposer = Proposer(self.node, self.origin)
         self._duties = LeaderDuties(self.node, self._proposer, self.clock)
@@ -120,7 +121,7 @@ class Replica:
             case ForwardedCommands():
                 # If this member is no longer the leader, the sender finds the next one by itself.
                 if self.node.election.role is Role.LEADER:
-                    self._forwarded.append(message)
+                    self._take_forwarded(message)
             case ForwardedChange() | ForwardedTransfer():
                 self._forwarded_changes.take(message, self.keyspace)
             case ForwardedResult(sequence=sequence, reason=reason):
@@ -223,6 +224,21 @@ class Replica:
         self._proposals.send_again()
         self._reads.ask_again()
         self._publish()
+
+    def _take_forwarded(self, message: ForwardedCommands) -> None:
+        valid, refused = request_checks.split(message)
+        self._forwarded.append(valid)
+        self.refused_forwards += len(refused)
+        self._outgoing += [
+            ForwardedResult(
+                sender=self.me,
+                receiver=message.sender,
+                term=self.node.term,
+                sequence=each.sequence,
+                reason=why,
+            )
+            for each, why in refused
+        ]
 
     def _submit_pending(self) -> None:
         node = self.node

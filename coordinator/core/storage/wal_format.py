@@ -33,6 +33,8 @@ MAGIC = b"etc-wal\n"
 ALIGNMENT = 8
 # What 24 bits can say; requests end at 10 MiB, so no entry comes near.
 PAYLOAD_BYTES_MAX = (1 << 24) - 1
+# Beside the term and the index of an entry.
+ENTRY_BYTES_MAX = PAYLOAD_BYTES_MAX - 16
 
 HEAD = struct.Struct("<IIII")
 SUMS = struct.Struct("<II")

@@ -8,6 +8,8 @@ import msgspec
 
 # Beside a command that has no time to live. A command in the log has an absolute expiry instead.
 NO_TTL = -1
+# The last time that 64 bits of nanoseconds can hold, in the year 2262.
+EXPIRES_NS_MAX = (1 << 63) - 1
 
 
 class Put(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="put"):

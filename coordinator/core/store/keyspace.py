@@ -221,6 +221,9 @@ class KeySpace:
         self.digest = (self.digest ^ index ^ outcome << 1) * DIGEST_FACTOR & DIGEST_MASK
 
     def _check_way(self, key: bytes) -> None:
+        if not key.startswith(b"/"):
+            # No member that keeps to the protocol sends it; all refuse it, and go on alike.
+            raise self._refusal(api_errors.INVALID_FIELD, key)
         if parent_of(key) in self.tree.directories:
             return
         code, path = self.tree.obstacle(key)

@@ -14,12 +14,10 @@ from coordinator.core.store.api_errors import (
     VALUE_ON_REFRESH,
     ApiError,
 )
-from coordinator.core.store.commands import NO_TTL
+from coordinator.core.store.commands import EXPIRES_NS_MAX, NO_TTL
 
 UINT64_MAX = (1 << 64) - 1
 UINT64_DIGITS_MAX = 20
-# The last time that 64 bits of nanoseconds can hold, in the year 2262.
-EXPIRES_NS_MAX = (1 << 63) - 1
 NANOSECONDS_PER_SECOND = 1_000_000_000
 # More often is noise on every idle stream; proxies do not wait longer than an hour.
 PROGRESS_S_MIN, PROGRESS_S_MAX = 1.0, 3600.0

@@ -1,14 +1,18 @@
 """Connections to other members, on real sockets."""
 
 import asyncio
+import socket
 from contextlib import suppress
 
 import pytest
 
+from coordinator.core.peer import handshake
 from coordinator.core.peer.handshake import PeerAddress
 from coordinator.core.peer.peer_messages import PeerMessage
-from coordinator.transport import peer_connection
+from coordinator.transport import acceptor, peer_connection
+from coordinator.transport.acceptor import AcceptPolicy
 from coordinator.transport.transport import Transport
+from daemonkit.http.server import Server
 from rig.processes import free_port
 
 OTHER = 2
@@ -36,6 +40,44 @@ class RecordedEvents:
 
     def removed(self) -> None:
         raise AssertionError
+
+
+async def stream(port: int, sender: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Open the connection of another member to member 1."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(handshake.request(b"x", PeerAddress(7, sender), 1))
+    answer = await asyncio.wait_for(reader.readuntil(handshake.HEAD_END), DEADLINE_S)
+    assert handshake.status_code(answer) == b"101"
+    return reader, writer
+
+
+def test_the_unfinished_frames_of_all_members_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    part = 300_000
+    monkeypatch.setattr(acceptor, "ALONE_BYTES_MAX", part - 1)
+    monkeypatch.setattr(acceptor, "UNFINISHED_BYTES_MAX", 2 * part + 100)
+
+    async def story() -> None:
+        policy = AcceptPolicy(PeerAddress(7, 1), lambda *_: None, RecordedEvents())
+        http = Server(lambda _: None)
+        with socket.socket() as listening:
+            listening.bind(("127.0.0.1", 0))
+            await http.listen(
+                listening, tls=None, acceptor=lambda each: acceptor.Acceptor(each, policy)
+            )
+            port = listening.getsockname()[1]
+            streams = [await stream(port, sender) for sender in (2, 3, 4)]
+            ends = [asyncio.ensure_future(reader.read()) for reader, _ in streams]
+            for _, writer in streams:
+                writer.write((2 * part).to_bytes(4, "little") + bytes(part))
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            assert (len(done), len(policy.streams)) == (1, 2)
+            policy.close()
+            for _, writer in streams:
+                writer.transport.abort()
+            await asyncio.gather(*ends, return_exceptions=True)
+            await http.drain(DEADLINE_S)
+
+    asyncio.run(asyncio.wait_for(story(), DEADLINE_S))
 
 
 def test_a_member_that_dials_in_is_dialed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,45 @@
+"""Who may send to this member: a member of its cluster, with a certificate that fits it.
+
+The members are those of the last configuration in the log and of the last committed one. A member
+that was just added may dial before this one knows of it: it is refused, and dials again.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The status that answers a connection, and the reason for the operator who reads its log."""
+
+    status: bytes
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """What this member knows of a sender. `hosts` are those of its peer URLs.
+
+    `certificate` is what it has presented, in DER: empty without TLS, or if none is required.
+    """
+
+    id: int
+    is_member: bool
+    is_removed: bool
+    hosts: frozenset[str]
+    certificate: bytes = b""
+
+
+def refusal(sender: Sender, allowed_cn: str = "") -> Refusal | None:
+    """Return why a sender may not send to this member; None if it may."""
+    if sender.is_removed:
+        return Refusal(b"410 Gone", f"member {sender.id:x} was removed")
+    if not sender.is_member:
+        return Refusal(b"403 Forbidden", f"{sender.id:x} is no member of this cluster, or not yet")
+    if sender.certificate:
+        # Only a cluster with TLS needs it, and it takes a while to load.
+        from coordinator.core.peer import peer_certificate
+
+        why = peer_certificate.problem(sender.certificate, sender.hosts, allowed_cn)
+        if why:
+            return Refusal(b"403 Forbidden", f"the certificate of {sender.id:x} {why}")
+    return None

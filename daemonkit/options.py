@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_type_hints
 
 import typer
 
-from daemonkit.core import addresses
+from daemonkit.core import addresses, go_flags
 
 T = TypeVar("T")
 
@@ -258,7 +258,7 @@ def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None) -> NoRet
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         command(
-            args=two_dashes(command, arguments),
+            args=usual_spelling(command, arguments),
             prog_name=prog,
             auto_envvar_prefix=variable_prefix(prog),
         )
@@ -291,27 +291,36 @@ def _share_variables(command: Any, prefix: str) -> None:
         _share_variables(child, prefix)
 
 
-def two_dashes(command: Any, arguments: Sequence[str]) -> list[str]:
-    """Write `-data-dir X` as `--data-dir X` where `--data-dir` is an option of the program."""
-    known = _long_flags(command)
+def usual_spelling(command: Any, arguments: Sequence[str]) -> list[str]:
+    """Write options in Go's spelling, such as `-data-dir X` and `-b=x`, as the parser reads them.
+
+    Up to the name of a sub-command, the options of all sub-commands are known.
+    """
+    known = _flags(command)
     out: list[str] = []
-    for position, argument in enumerate(arguments):
-        if argument == "--":
-            return out + list(arguments[position:])
-        name = argument[1:].partition("=")[0]
-        single = argument.startswith("-") and not argument.startswith("--")
-        out.append("-" + argument if single and len(name) > 1 and name in known else argument)
+    remaining = list(arguments)
+    while remaining:
+        word = remaining.pop(0)
+        if word == "--":
+            return [*out, word, *remaining]
+        flag = go_flags.declared(word, known)
+        if flag is not None and known[flag] and remaining:
+            out += [flag, remaining.pop(0)]
+        elif word in getattr(command, "commands", {}):
+            command = command.commands[word]
+            known = _flags(command)
+            out.append(word)
+        else:
+            out += go_flags.normalized(word, known, [name for name in known if known[name]])
     return out
 
 
-def _long_flags(command: Any) -> set[str]:
-    flags = {
-        flag.removeprefix("--")
-        for parameter in command.params
-        for flag in (*parameter.opts, *parameter.secondary_opts)
-        if flag.startswith("--")
-    }
-    children: dict[str, Any] = getattr(command, "commands", {})
-    for child in children.values():
-        flags |= _long_flags(child)
-    return flags | {"help"}
+def _flags(command: Any) -> dict[str, bool]:
+    """Return the flags of a command and its sub-commands, and which of them take a value."""
+    flags = {"--help": False}
+    for parameter in command.params:
+        takes_value = not getattr(parameter, "is_flag", False)
+        flags |= dict.fromkeys((*parameter.opts, *parameter.secondary_opts), takes_value)
+    for child in getattr(command, "commands", {}).values():
+        flags = {**_flags(child), **flags}
+    return {flag: takes_value for flag, takes_value in flags.items() if flag.startswith("-")}

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
-from coordinator.core.ctl.flag_order import normalized, options_first
+from coordinator.core.ctl.flag_order import options_first
 from coordinator.ctl.exit_codes import BAD_ARGUMENTS
 from daemonkit.core import durations
 from daemonkit.options import EXIT_USAGE
@@ -41,16 +41,9 @@ class RootCommand(TyperGroup):
     """The program: global options, a command, and that command's words."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the global options, also when written as `-o=json` and `--debug=true`."""
-        known, with_value = _flags(self)
-        count, ready = 0, list[str]()
-        while count < len(args) and args[count].startswith("-"):
-            takes_next = args[count] in with_value
-            ready += normalized(args[count], known, with_value)
-            ready += args[count + 1 : count + 2] if takes_next else []
-            count += 2 if takes_next else 1
+        """Read the global options."""
         with _usage_exit_code():
-            return super().parse_args(ctx, ready + args[count:])
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from daemonkit import options
+from daemonkit.core import go_flags
 from fleet.ctl import event, host, job, remote, rollout, service, unit
 from fleet.ctl.invocation import Invocation
 from fleet.settings import ENDPOINTS, StoreSettings
@@ -104,8 +105,8 @@ def _json_first(arguments: Sequence[str]) -> list[str]:
     """Accept `--json` after the command, too."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     mine, rest = arguments[:end], arguments[end:]
-    given = ["--json"] if "--json" in mine else []
-    return [*given, *(word for word in mine if word != "--json"), *rest]
+    given = [word for word in mine if go_flags.declared(word.partition("=")[0], {"--json"})]
+    return [*given[-1:], *(word for word in mine if word not in given), *rest]
 
 
 @app.callback(help=ABOUT)

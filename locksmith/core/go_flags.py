@@ -7,6 +7,8 @@ in different groups. Here each program falls back to the variables of the other 
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from daemonkit.core.go_flags import normalized
+
 GO_NAMES = {
     "endpoint": "endpoints",
     "etcd-cafile": "ca-file",
@@ -51,11 +53,15 @@ def global_flags_first(arguments: Sequence[str]) -> list[str]:
 
 def translated(arguments: Sequence[str]) -> list[str]:
     """Return the arguments of a daemon with our flag names, in their order."""
+    ours: list[str] = []
     left = iter(arguments)
-    return [
-        "--log-level=debug" if _name(argument) == "debug" else _ours(argument, left)
-        for argument in left
-    ]
+    for argument in left:
+        if _name(argument) == "debug":
+            given = normalized(argument, {"--debug"}, ())
+            ours += ["--log-level=debug" if word == "--debug" else word for word in given]
+        else:
+            ours.append(_ours(argument, left))
+    return ours
 
 
 def variables(environment: Mapping[str, str], own: str) -> dict[str, str]:

@@ -38,7 +38,7 @@ class Program:
         status_addr: options.StatusAddr = "127.0.0.1:1",
         log_level: options.LogLevel = "info",
         quiet: Annotated[bool, typer.Option("--quiet/--loud")] = False,
-        tags: Annotated[list[str] | None, typer.Option("--tag")] = None,
+        tags: Annotated[list[str] | None, typer.Option("--tag", "-t")] = None,
         config: options.Config = None,
         fail: Annotated[int, typer.Option("--fail", hidden=True)] = 0,
     ) -> None:
@@ -169,6 +169,52 @@ def test_a_file_that_is_not_utf_8_is_refused(program: Program, tmp_path: Path) -
 def test_a_long_flag_may_start_with_one_dash(program: Program, arguments: tuple[str, ...]) -> None:
     assert program.run(*arguments, "-loud") == 0
     assert program.got["data_dir"] == Path("/x")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("-t=x",), ("-t", "x"), ("--t=x",), ("--t", "x"), ("-tag=x",), ("--tag=x",)]
+)
+def test_a_short_flag_may_be_followed_by_an_equals_sign(
+    program: Program, arguments: tuple[str, ...]
+) -> None:
+    assert program.run(*arguments, "-t==y", "-t=-z") == 0
+    assert program.got["tags"] == ["x", "=y", "-z"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "quiet"),
+    [("-quiet=true", True), ("--quiet=1", True), ("-quiet=f", False), ("--quiet=False", False)],
+)
+def test_a_switch_may_have_a_value(program: Program, argument: str, quiet: bool) -> None:
+    assert program.run(argument) == 0
+    assert program.got["quiet"] is quiet
+
+
+def test_a_switch_with_another_value_is_refused(program: Program) -> None:
+    assert program.run("-quiet=maybe") == options.EXIT_USAGE
+    assert "--quiet" in program.err
+
+
+def test_a_value_is_never_read_as_a_flag_or_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    app = options.program("Commands.")
+    got: list[tuple[str, str, bool]] = []
+
+    @app.command("one")
+    def one(
+        name: Annotated[str, typer.Option("--name", "-n")] = "",
+        word: Annotated[str, typer.Argument()] = "",
+    ) -> None:
+        got.append((name, word, False))
+
+    @app.command("two")
+    def two(*, loud: Annotated[bool, typer.Option("--loud", "-l")] = False) -> None:
+        got.append(("", "", loud))
+
+    for line in ("one -n=two -- -l=1", "one --name one -name=two -- -l=1", "two -l=true"):
+        with pytest.raises(SystemExit) as ended:
+            options.run(app, "prog", line.split())
+        assert ended.value.code == 0, capsys.readouterr().err
+    assert got == [("two", "-l=1", False), ("two", "-l=1", False), ("", "", True)]
 
 
 @pytest.mark.parametrize("flag", ["-h", "-help", "--help"])

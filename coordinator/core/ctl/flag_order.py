@@ -1,20 +1,6 @@
-"""Options in the order and spelling of Go's flags, made ready for a parser of the usual kind."""
+"""Options in the order of Go's flags, made ready for a parser of the usual kind."""
 
-# Go's flags accept these for a boolean.
-_TRUE = ("1", "t", "T", "TRUE", "true", "True")
-_FALSE = ("0", "f", "F", "FALSE", "false", "False")
-
-
-def normalized(word: str, known: set[str], with_value: set[str]) -> list[str]:
-    """Write one option in the usual way: `-o=x` as two words, `--flag=true` as `--flag`."""
-    name, equals, value = word.partition("=")
-    if not equals or name not in known:
-        return [word]
-    if name in with_value:
-        return [word] if name.startswith("--") else [name, value]
-    if value in _TRUE:
-        return [name]
-    return [] if value in _FALSE else [word]
+from daemonkit.core.go_flags import normalized
 
 
 def options_first(

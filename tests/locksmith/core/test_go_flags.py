@@ -38,6 +38,18 @@ def test_flags_of_the_daemon_keep_their_order() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "ours"),
+    [
+        ("-debug=true", ["--log-level=debug"]),
+        ("--debug=f", []),
+        ("-debug=maybe", ["--debug=maybe"]),
+    ],
+)
+def test_a_switch_of_the_daemon_may_have_a_value(given: str, ours: list[str]) -> None:
+    assert go_flags.translated([given]) == ours
+
+
+@pytest.mark.parametrize(
     ("environment", "own", "found"),
     [
         ({"LOCKSMITHD_GROUP": "d"}, "LOCKSMITHCTL", {"LOCKSMITHCTL_GROUP": "d"}),

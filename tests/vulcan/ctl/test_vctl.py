@@ -109,6 +109,21 @@ def test_the_settings_of_a_frontend_are_flags(vctl: Vctl):
     done(vctl("frontend", "rm", "-id", "f2"))
 
 
+def test_flags_may_be_written_as_go_writes_them(live: Site, vctl: Vctl):
+    done(vctl("backend", "upsert", "-id=go"))
+    done(
+        vctl("frontend", "upsert", "-id=go", "-b=go", '--route=Path("/go")', "-passHostHeader=true")
+    )
+    frontend = shown(vctl, "frontend", "show", "-id=go")
+    assert frontend["BackendId"] == "go"
+    assert frontend["Settings"]["PassHostHeader"] is True
+    done(vctl("connlimit", "upsert", "-f=go", "-id=c", "-conns=2"))
+    assert shown(vctl, "connlimit", "show", "-f=go", "-id=c")["Middleware"]["Connections"] == 2
+    done(vctl("log", "set_severity", "-s=INFO"))
+    assert vctl("top", "-b=go", "-limit=1", "-refresh=0").rows("Frontends")[1][0] == "go"
+    done(vctl("frontend", "rm", "-id=go"))
+
+
 MIDDLEWARES = {
     "ratelimit": (
         ["-period", "2", "-requests", "3", "-burst", "4", "-var", "request.host"],

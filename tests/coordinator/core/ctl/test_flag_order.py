@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.core.ctl.flag_order import normalized, options_first
+from coordinator.core.ctl.flag_order import options_first
 
 KNOWN = {"--ttl", "--sort", "-o", "-q"}
 WITH_VALUE = {"--ttl", "-o"}
@@ -44,8 +44,3 @@ def test_no_argument_is_lost_or_moved(words: list[str]) -> None:
     after = arguments[arguments.index("--") + 1 :]
     first = next((n for n, word in enumerate(words) if not word.startswith("-")), len(words))
     assert after == [word for word in words[first:] if word not in {"--ttl=1", "-q", "--sort=true"}]
-
-
-@pytest.mark.parametrize("word", ["--unknown=x", "/a=b", "--sort", "-x=1"])
-def test_unknown_words_are_unchanged(word: str) -> None:
-    assert normalized(word, KNOWN, WITH_VALUE) == [word]

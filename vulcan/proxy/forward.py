@@ -21,7 +21,6 @@ from vulcan.core.balancing.exchange import (
 )
 from vulcan.core.balancing.request_planner import RequestPlan
 from vulcan.core.balancing.server_group import ServerGroup
-from vulcan.core.config.frontend import Frontend
 from vulcan.core.http.fields import trailer_section
 from vulcan.core.http.request_body import RequestBody
 from vulcan.core.http.request_head import client_address
@@ -87,7 +86,7 @@ class ForwardedRequest:
         plan, client, exchange = self.plan, self.client, self.exchange
         client.lost = self._client_lost
         if plan.has_body:
-            body = exchange.body = _request_body(client.head, plan.frontend)
+            body = exchange.body = _request_body(client.head, plan)
             client.receiver = Upload(self, body)
             if client.head.length > body.bytes_max and not client.head.chunked:
                 self.apply((exchange.respond(413),))
@@ -238,7 +237,9 @@ class ForwardedRequest:
         client = self.client
         client.lost = client.resumed = client.receiver = None
         self.connection = None
-        client.finish(trailer_section(trailers) if trailers else b"")
+        edits = self.plan.state.edits
+        removed = edits.remove_response if edits is not None else frozenset[bytes]()
+        client.finish(trailer_section(trailers, removed) if trailers else b"")
         self._end(self.status, "")
 
     def connection_failed(self, connection: UpstreamConnection, failure: UpstreamFailure) -> None:
@@ -365,14 +366,16 @@ def received_bytes(request: ForwardedRequest) -> int:
     return body.received_bytes if body is not None else 0
 
 
-def _request_body(head: RequestHead, frontend: Frontend) -> RequestBody:
+def _request_body(head: RequestHead, plan: RequestPlan) -> RequestBody:
     """Return the body of a request that has one; it is kept where a predicate may need it."""
+    frontend, edits = plan.frontend, plan.state.edits
     return RequestBody(
         head.chunked,
         awaits_continue=head.expects_continue,
         bytes_max=frontend.body_bytes_max or LENGTH_MAX,
         replay_bytes_max=frontend.replay_bytes_max,
         replayable=[] if frontend.failover else None,
+        removed_trailers=edits.remove_request if edits is not None else frozenset(),
     )
 
 
@@ -403,10 +406,10 @@ def _fails_over(request: ForwardedRequest, status: int, now_s: float) -> bool:
 
 def _edited(request: ForwardedRequest, head: ClientHead) -> ClientHead:
     """Return a response's head with the middlewares' edits and the sticky cookie."""
-    exchange, chain, cookie = request.exchange, request.plan.state.chain, b""
+    exchange, cookie = request.exchange, b""
     if exchange.needs_cookie and exchange.group is not None and exchange.server is not None:
         cookie = exchange.group.cookie_line(exchange.server)
-    return edit_head(head, chain.edits if chain else None, cookie)
+    return edit_head(head, request.plan.state.edits, cookie)
 
 
 def _release(client: Exchange, body: RequestBody | None) -> None:

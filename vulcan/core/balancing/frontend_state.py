@@ -8,6 +8,7 @@ from vulcan.core.balancing.sliding_window import SlidingWindow
 from vulcan.core.config.frontend import Frontend
 from vulcan.core.config.table import Table
 from vulcan.core.middleware.chain import EMPTY, Chain
+from vulcan.core.middleware.specs import HeadersSpec
 
 # The first frontends have counters of their own; the others share one. With ten buckets and a
 # few codes each, this is under ten thousand series a metric.
@@ -47,6 +48,11 @@ class FrontendState:
     chain: Chain | None = None
     counters: FrontendCounters = field(default_factory=FrontendCounters)
     window: SlidingWindow = field(default_factory=SlidingWindow)
+
+    @property
+    def edits(self) -> HeadersSpec | None:
+        """The combined edits of the frontend's `headers` middlewares."""
+        return self.chain.edits if self.chain else None
 
 
 class FrontendStates:

@@ -72,14 +72,13 @@ class RequestPlanner:
         if frontend is None:
             return None
         state = self.states.by_id[frontend.id]
-        edits = state.chain.edits if state.chain else None
         plan = RequestPlan(
             generation=self.generation,
             index=self.table.index,
             state=state,
             frontend=frontend,
             target=target,
-            upstream_head=upstream_head(head, target, frontend, secure=secure, edits=edits),
+            upstream_head=upstream_head(head, target, frontend, secure=secure, edits=state.edits),
             idempotent=is_idempotent(head),
             has_body=head.chunked or head.length > 0,
             secure=secure,

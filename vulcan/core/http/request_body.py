@@ -19,6 +19,7 @@ class RequestBody(msgspec.Struct, eq=False):
     received_bytes: int = 0  # without framing
     pending: list[bytes] = []  # waits for a connection
     replay_bytes: int = 0
+    removed_trailers: frozenset[bytes] = frozenset()  # as `trailer_section` takes them
 
     def add(self, data: bytes) -> bytes:
         """Take a piece of the body; return it framed."""
@@ -30,7 +31,7 @@ class RequestBody(msgspec.Struct, eq=False):
         self.complete = True
         if not self.chunked:
             return b""
-        return self._keep(b"0\r\n%b\r\n" % trailer_section(trailers))
+        return self._keep(b"0\r\n%b\r\n" % trailer_section(trailers, self.removed_trailers))
 
     def replay(self) -> None:
         """Send everything that came so far once more."""

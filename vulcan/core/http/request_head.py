@@ -11,14 +11,21 @@ import msgspec
 
 from daemonkit.core.framing import BadMessage, RequestHead
 from vulcan.core.config.frontend import Frontend
-from vulcan.core.http.fields import FORWARDED, FRAMING, HOP_BY_HOP, connection_options, tokens
+from vulcan.core.http.fields import (
+    FORWARDED,
+    FRAMING,
+    HOP_BY_HOP,
+    cgi_name,
+    connection_options,
+    tokens,
+)
 from vulcan.core.http.target import RequestTarget
 from vulcan.core.http.traceparent import parse_traceparent
 from vulcan.core.middleware.specs import HeadersSpec
 
 Field = tuple[bytes, bytes]
 _NEVER_PASSED = HOP_BY_HOP | FRAMING | {b"expect", b"x-forwarded-for", b"traceparent"}
-_NO_ALIAS = FORWARDED | FRAMING
+_NO_ALIAS = FORWARDED | _NEVER_PASSED
 
 # Field names and client addresses repeat. A new one costs time and, being short, no memory.
 CACHED_MAX = 4096
@@ -153,10 +160,10 @@ def _passed_fields(
     passes = _is_passed_trusted if trusted else _is_passed
     passed = [field for field in head.headers if len(field[0]) > NAME_BYTES_MAX or passes(field[0])]
     removed = connection_options(head.fields, 400) if b"connection" in head.fields else frozenset()
-    if edits is not None:
-        removed |= edits.remove_request
     if removed:
         passed = [field for field in passed if field[0].lower() not in removed]
+    if edits is not None:
+        passed = [field for field in passed if cgi_name(field[0]) not in edits.remove_request]
     return passed
 
 
@@ -201,8 +208,8 @@ def _is_passed_trusted(name: bytes) -> bool:
     lower = name.lower()
     if lower in _NEVER_PASSED:
         return False
-    # Servers may read `_` as `-`, as CGI does, and so would find the field that was dropped here.
-    return b"_" not in lower or lower.replace(b"_", b"-") not in _NO_ALIAS
+    name = cgi_name(lower)
+    return name == lower or name not in _NO_ALIAS
 
 
 def _forwarded_lines(

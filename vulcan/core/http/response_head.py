@@ -6,7 +6,7 @@ A head is written again from its parsed fields, never passed on as bytes.
 from dataclasses import dataclass, replace
 
 from daemonkit.core.framing import BadMessage, ResponseHead
-from vulcan.core.http.fields import FRAMING, HOP_BY_HOP, connection_options, tokens
+from vulcan.core.http.fields import FRAMING, HOP_BY_HOP, cgi_name, connection_options, tokens
 from vulcan.core.middleware.specs import HeadersSpec
 
 _NEVER_PASSED = HOP_BY_HOP | FRAMING
@@ -75,4 +75,4 @@ def _end_to_end_lines(head: ResponseHead) -> list[bytes]:
 
 
 def _name_of(line: bytes) -> bytes:
-    return line.partition(b":")[0].lower()
+    return cgi_name(line.partition(b":")[0])

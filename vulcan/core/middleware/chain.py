@@ -12,6 +12,7 @@ import msgspec
 from vulcan.core.config import documents
 from vulcan.core.config.documents import RateDocument
 from vulcan.core.config.frontend import Middleware
+from vulcan.core.http.fields import cgi_name
 from vulcan.core.middleware import compiler, ip_allow
 from vulcan.core.middleware.breaker import BreakerState, CircuitBreaker
 from vulcan.core.middleware.limiters import ConnectionLimiter, Rate, RateLimiter, format_wait
@@ -268,8 +269,8 @@ def _header_edits(middlewares: Sequence[Middleware]) -> HeadersSpec | None:
     specs = [each.spec for each in middlewares if isinstance(each.spec, HeadersSpec)]
     if not specs:
         return None
-    request = {name.lower(): (name, value) for spec in specs for name, value in spec.request}
-    response = {name.lower(): (name, value) for spec in specs for name, value in spec.response}
+    request = {cgi_name(name): (name, value) for spec in specs for name, value in spec.request}
+    response = {cgi_name(name): (name, value) for spec in specs for name, value in spec.response}
     return HeadersSpec(
         tuple(request.values()),
         tuple(response.values()),

@@ -29,6 +29,7 @@ from vulcan.core.config.documents import (
     TypedActionDocument,
 )
 from vulcan.core.config.field_checks import TOKEN
+from vulcan.core.http.fields import cgi_name
 from vulcan.core.middleware import ip_allow
 from vulcan.core.middleware.basic_auth import Users
 from vulcan.core.middleware.breaker import BreakerTiming
@@ -250,7 +251,7 @@ def _headers(document: HeadersDocument) -> HeadersSpec:
         return tuple((k.encode(), v.encode()) for k, v in _fields(list(fields.items())))
 
     def names(given: tuple[str, ...]) -> frozenset[bytes]:
-        return frozenset(name.lower().encode() for name, _ in _fields([(n, "") for n in given]))
+        return frozenset(cgi_name(name.encode()) for name, _ in _fields([(n, "") for n in given]))
 
     return HeadersSpec(
         encoded(document.request),

@@ -102,7 +102,7 @@ class BasicAuthSpec:
 
 @dataclass(frozen=True, slots=True)
 class HeadersSpec:
-    """`headers`."""
+    """`headers`. Names of fields to remove are those of `cgi_name`."""
 
     request: tuple[tuple[bytes, bytes], ...]
     response: tuple[tuple[bytes, bytes], ...]

@@ -5,12 +5,12 @@ Each is sent once. Results are logged, and no request waits for them.
 
 import asyncio
 import os
-import socket
 
 from daemonkit.observe import logs
 from vulcan.core.middleware import syslog
 from vulcan.core.middleware.specs import TraceSpec, WebhookSpec
 from vulcan.proxy.forward import ForwardedRequest, received_bytes
+from vulcan.proxy.syslog_sender import SyslogSender
 
 WEBHOOK_S = 5.0
 # A flapping breaker calls at most so many webhooks at once.
@@ -25,7 +25,7 @@ class Sinks:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._calling = 0
-        self._sockets: dict[syslog.SyslogTarget, socket.socket] = {}
+        self._senders: dict[syslog.SyslogTarget, SyslogSender] = {}
 
     def call(self, webhook: WebhookSpec) -> None:
         """Call a webhook on a thread."""
@@ -40,23 +40,17 @@ class Sinks:
     ) -> None:
         """Send a request's record to a syslog server."""
         target = trace.target
-        try:
-            sock = self._sockets.get(target)
-            if sock is None:
-                sock = self._sockets[target] = _connected(target)
-            sock.send(
-                syslog.format_line(target, _record(trace, forwarded, status, seconds), os.getpid())
-            )
-        except OSError as error:
-            _log.debug("trace-not-sent", host=target.host, path=target.path, error=str(error))
-            if sock := self._sockets.pop(target, None):
-                sock.close()
+        sender = self._senders.get(target)
+        if sender is None:
+            sender = self._senders[target] = SyslogSender(self._loop, target)
+        record = _record(trace, forwarded, status, seconds)
+        sender.send(syslog.format_line(target, record, os.getpid()))
 
     def close(self) -> None:
-        """Close the sockets."""
-        for sock in self._sockets.values():
-            sock.close()
-        self._sockets = {}
+        """Send no more trace records."""
+        for sender in self._senders.values():
+            sender.close()
+        self._senders = {}
 
     def _called(self, _: object) -> None:
         self._calling -= 1
@@ -64,6 +58,7 @@ class Sinks:
 
 def _call(webhook: WebhookSpec) -> None:
     # Loaded for the first webhook only: few workers ever call one.
+    import http.client
     import urllib.error
     import urllib.request
 
@@ -79,26 +74,8 @@ def _call(webhook: WebhookSpec) -> None:
     except urllib.error.HTTPError as refusal:
         refusal.close()
         _log.warning("webhook-failed", url=webhook.url, error=str(refusal))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         _log.warning("webhook-failed", url=webhook.url, error=str(error))
-
-
-def _connected(target: syslog.SyslogTarget) -> socket.socket:
-    if target.path:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        address: object = target.path
-    else:
-        family, kind, _, _, address = socket.getaddrinfo(
-            target.host, target.port, type=socket.SOCK_DGRAM
-        )[0]
-        sock = socket.socket(family, kind)
-    sock.setblocking(False)
-    try:
-        sock.connect(address)  # type: ignore[arg-type]
-    except OSError:
-        sock.close()
-        raise
-    return sock
 
 
 def _record(

@@ -1,6 +1,7 @@
 """Deadlines of a minute, shortened for the tests: the proxy runs in this process."""
 
 import asyncio
+import gc
 import socket
 import threading
 import time
@@ -28,9 +29,11 @@ class Served:
     def __init__(self) -> None:
         self._thread = threading.Thread(target=lambda: uvloop.run(self._live()))
         self._ready: Future[int] = Future()
+        self.errors: list[dict[str, object]] = []  # each would end a worker
 
     async def _live(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(lambda _, context: self.errors.append(context))
         self._end = asyncio.Event()
         self.proxy = Proxy(self._loop, Table(vulcan_keys.PREFIX), first_pick=0, access_log=None)
         server = Server(self.proxy, buffered=False, origins=None)
@@ -59,6 +62,16 @@ class Served:
 
         self._loop.call_soon_threadsafe(apply)
         assert done.wait(10)
+
+    def settle(self) -> None:
+        """Wait until all threads of the loop's pool are free, and their results were seen."""
+
+        async def settled() -> None:
+            await self._loop.run_in_executor(None, gc.collect)
+            await asyncio.sleep(0.1)
+            gc.collect()
+
+        asyncio.run_coroutine_threadsafe(settled(), self._loop).result(40)
 
     def counted(self, name: str) -> float:
         """The sum of a metric over its labels."""

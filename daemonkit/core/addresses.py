@@ -1,5 +1,6 @@
 """Addresses as operators write them."""
 
+import ipaddress
 import re
 
 
@@ -13,3 +14,17 @@ def parse_address(text: str) -> tuple[str, int]:
     if re.search(r"[\s\[\]/]", host) or (":" in host and not bracketed):
         raise ValueError(f"{text!r} is not an address: write an IPv6 host as in [::1]:8080")
     return host or "0.0.0.0", int(port)
+
+
+def plain(address: str) -> str:
+    """Return an IP address without its zone, and an IPv4 address out of its IPv6 form."""
+    text = address.partition("%")[0]
+    return text.removeprefix("::ffff:") if "." in text else text
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host's address or name is of this host alone."""
+    try:
+        return ipaddress.ip_address(plain(host)).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -5,8 +5,6 @@ from datetime import UTC, timedelta, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import psutil
-
 from daemonkit.options import installed_version
 from locksmith.core import window
 from locksmith.core.policy import Rules
@@ -15,6 +13,7 @@ from locksmith.core.window import Calendar, InvalidWindow
 from locksmith.host.blockers import Blockers, split_list
 from locksmith.host.reboot_required import RebootSources
 from locksmith.settings import Settings
+from locksmith.store import store_quorum
 from locksmith.store.store_quorum import StoreQuorum
 
 
@@ -83,7 +82,7 @@ def parse(given: Settings, machine_id: str) -> Configuration:
         quorum=StoreQuorum(
             given.urls,
             given.store_member,
-            _addresses(),
+            store_quorum.host_addresses(),
             given.tls,
             (given.etcd_username, given.etcd_password),
         ),
@@ -154,13 +153,3 @@ def _probes(text: str) -> frozenset[str]:
     if unknown := names - set(PROBES):
         raise InvalidSetting(f"--probe {min(unknown)!r}: write {', '.join(PROBES)} or none")
     return names
-
-
-def _addresses() -> frozenset[str]:
-    """Return the addresses of this host, without loopback."""
-    return frozenset(
-        address.address.partition("%")[0]
-        for found in psutil.net_if_addrs().values()
-        for address in found
-        if not address.address.startswith(("127.", "::1"))
-    )

@@ -66,9 +66,6 @@ class _Body(msgspec.Struct):
 
 GRANTED = Reply(200, "success", "the slot is yours")
 RELEASED = Reply(200, "success", "no slot is held")
-KEPT_BY_DAEMON = Reply(
-    200, "success", "locksmithd on this host releases the slot once the host is healthy"
-)
 UNAUTHORIZED = Reply(401, "unauthorized", "a bearer token is required")
 
 
@@ -96,6 +93,18 @@ def parse(method: bytes, target: bytes, fields: dict[bytes, bytes], body: bytes)
 def full(refusal: Full) -> Reply:
     """Return the reply when all slots are taken: ask again later."""
     return Reply(423, "failed_lock_semaphore_full", str(refusal))
+
+
+def kept(by: str) -> Reply:
+    """Return the reply when another program acquired the slot: the client has nothing to do."""
+    if by == "locksmithd":
+        return Reply(200, "success", "locksmithd releases the slot once the host is healthy")
+    return Reply(200, "success", f"{by or 'an operator'} acquired the slot, and releases it")
+
+
+def store_member(why: str) -> Reply:
+    """Return the reply while the store needs its member on the client's host: ask again later."""
+    return Reply(423, "store_member", why)
 
 
 def paused(why: str) -> Reply:

@@ -46,6 +46,14 @@ class FleetLockSettings(StoreOptions):
     failure_budget: Annotated[
         int, typer.Option(min=1, help="Number of failed hosts that halts their group.")
     ] = 1
+    store_member: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|no",
+            help="Whether the address of a client shows that it runs a member of the store; "
+            "no if clients come through a proxy.",
+        ),
+    ] = "auto"
     status_addr: options.StatusAddr = "127.0.0.1:2388"
     log_level: options.LogLevel = "info"
     log_format: options.LogFormat = "text"
@@ -69,19 +77,31 @@ def serve(settings: FleetLockSettings) -> None:
     from daemonkit.observe import logs
     from daemonkit.process import lifecycle
     from locksmith.fleetlock.fleetlock_server import FleetLockServer, ListenOptions
+    from locksmith.fleetlock.fleetlock_slots import FleetLockSlots
+    from locksmith.store import store_quorum
+    from locksmith.store.compare_and_swap import system_clock
+    from locksmith.store.store_quorum import StoreQuorum
 
     logs.configure(settings.log_level, settings.log_format)
     options.parse_address(settings.listen)
     cert, key, ca = settings.tls_cert, settings.tls_key, settings.client_ca
     if (cert is None) != (key is None) or (ca and not cert):
         raise typer.BadParameter("--tls-cert needs --tls-key, and --client-ca needs both")
+    if settings.store_member not in {"auto", "no"}:
+        raise typer.BadParameter(f"--store-member {settings.store_member!r}: write auto or no")
     tls = TlsFiles(cert, key, ca, require_client=ca is not None) if cert and key else None
     try:
         names = options.host_names(settings.host_whitelist)
         listen = ListenOptions(settings.listen, tls, _token(settings.token_file), names)
-        server = FleetLockServer(
-            settings.open(), listen, settings.status_addr, settings.failure_budget
+        quorum = StoreQuorum(
+            settings.urls,
+            settings.store_member,
+            store_quorum.host_addresses(),
+            settings.tls,
+            (settings.etcd_username, settings.etcd_password),
         )
+        slots = FleetLockSlots(settings.open(), system_clock(), quorum, settings.failure_budget)
+        server = FleetLockServer(slots, listen, settings.status_addr)
         code = lifecycle.run(server, drain_s=settings.drain_timeout)
     except (StoreError, ssl.SSLError) as error:
         raise options.Failure(str(error)) from error

@@ -5,11 +5,10 @@ import hmac
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from coordinator.client.core.errors import StoreError
-from coordinator.client.core.store_protocol import Store
 from daemonkit import options
+from daemonkit.core import addresses
 from daemonkit.core.addresses import parse_address
 from daemonkit.core.samples import Sample
 from daemonkit.http import server
@@ -20,13 +19,9 @@ from daemonkit.observe import logs
 from daemonkit.observe.status_page import Probe, StatusPage
 from daemonkit.process.lifecycle import Lifecycle
 from daemonkit.process.listening_socket import listening_socket
-from locksmith.core import fleetlock_protocol, keys, policy, records
-from locksmith.core.fleetlock_protocol import Operation, Reply, Request
-from locksmith.core.records import GroupEvent
-from locksmith.store import semaphore_client
-from locksmith.store.compare_and_swap import Updated, system_clock
-from locksmith.store.group_client import GroupClient
-from locksmith.store.semaphore_client import SemaphoreClient
+from locksmith.core import fleetlock_protocol
+from locksmith.core.fleetlock_protocol import Reply, Request
+from locksmith.fleetlock.fleetlock_slots import FleetLockSlots
 
 # A request has some hundred bytes, and each host of a fleet asks every five minutes.
 LIMITS = Limits(
@@ -56,11 +51,8 @@ class _ServerCounts:
 class FleetLockServer:
     """The daemon, for `daemonkit.process.lifecycle`."""
 
-    def __init__(
-        self, store: Store, listen: ListenOptions, status_addr: str, failures_max: int
-    ) -> None:
-        self._store, self._listen, self._failures_max = store, listen, failures_max
-        self._clock = system_clock()
+    def __init__(self, slots: FleetLockSlots, listen: ListenOptions, status_addr: str) -> None:
+        self._slots, self._listen = slots, listen
         origins = own_origins(listen.names, option=options.HOST_WHITELIST)
         self._server = Server(self._handle, limits=LIMITS, origins=origins)
         self._tls = server_context(listen.tls) if listen.tls else None
@@ -83,7 +75,14 @@ class FleetLockServer:
         guarded = bool(self._listen.token) or bool(
             self._listen.tls and self._listen.tls.require_client
         )
-        _log.info("started", address=f"{host}:{port}", tls=self._tls is not None, guarded=guarded)
+        address = f"{host}:{port}"
+        _log.info("started", address=address, tls=self._tls is not None, guarded=guarded)
+        if not addresses.is_loopback(host):
+            if self._tls is None:
+                _log.warning("no-tls", address=address, remedy="give --tls-cert and --tls-key")
+            if not guarded:
+                remedy = "any host may acquire slots: give --client-ca or --token-file"
+                _log.warning("no-client-check", address=address, remedy=remedy)
 
     async def drain(self) -> None:
         """Answer the requests that were received, then stop."""
@@ -114,7 +113,7 @@ class FleetLockServer:
 
     async def _serve(self, exchange: Exchange, request: Request) -> None:
         try:
-            reply = await asyncio.to_thread(self._decide, request)
+            reply = await asyncio.to_thread(self._slots.decide, request, exchange.peer[0])
             self._store_error = ""
         except StoreError as error:
             self._store_error = str(error)
@@ -129,47 +128,6 @@ class FleetLockServer:
         head = server.STATUS_LINES[reply.status] + b"Content-Type: application/json\r\n"
         head += b"Allow: POST\r\n" if reply.status == 405 else b""
         exchange.reply(head + b"Content-Length: %d\r\n" % len(body), body)
-
-    def _decide(self, request: Request) -> Reply:
-        client = SemaphoreClient(self._store, request.group, self._clock)
-        group = GroupClient(self._store, request.group)
-        # The host may hold its slots under its machine-id, if its locksmithd has published that.
-        own_id = group.machine_id_of(request.id)
-        if request.operation is Operation.UNLOCK:
-            return self._unlock(client, request, own_id)
-        reading = client.read()
-        if request.group and not reading.modified:
-            return fleetlock_protocol.unknown_group(request.group)
-        if {own_id, request.id} & set(reading.semaphore.holders):
-            client.acquire(own_id, request.id)
-            return fleetlock_protocol.GRANTED
-        if pauses := group.pauses_of(own_id):
-            return fleetlock_protocol.paused("; ".join(pauses))
-        failures = tuple(keys.last_name(entry.key) for entry in group.failures())
-        if why := policy.halted(failures, self._failures_max):
-            return fleetlock_protocol.halted(why[0])
-        outcome = client.acquire(own_id, request.id)
-        if not isinstance(outcome, Updated):
-            return fleetlock_protocol.full(outcome)
-        self._record(request, own_id, "granted")
-        return fleetlock_protocol.GRANTED
-
-    def _unlock(self, client: SemaphoreClient, request: Request, own_id: str) -> Reply:
-        record = client.read_holder(own_id).record
-        if record is not None and record.by == semaphore_client.DAEMON:
-            return fleetlock_protocol.KEPT_BY_DAEMON
-        for name in dict.fromkeys((own_id, request.id)):
-            if isinstance(client.release(name), Updated):
-                self._record(request, own_id, "released")
-        return fleetlock_protocol.RELEASED
-
-    def _record(self, request: Request, own_id: str, event: str) -> None:
-        now = records.format_time(datetime.now(UTC))
-        entry = GroupEvent(now, event, own_id, "", f"for {request.id}", "locksmith-fleetlock")
-        try:
-            GroupClient(self._store, request.group).append_history(entry)
-        except StoreError as error:
-            _log.warning("history-not-written", error=str(error))
 
     def _samples(self) -> Iterator[Sample]:
         tables = (

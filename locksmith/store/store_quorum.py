@@ -5,6 +5,7 @@ alone lists them by that. Only a leader is asked to move the leadership: a coord
 `POST /v2/members/leader` with {"id": ""}, meaning any other member, and an etcd by its v3 API.
 """
 
+import socket
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +13,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
+import psutil
 
 from coordinator.client.core import endpoint
 from coordinator.client.core.endpoint import Endpoint, ServerKind
@@ -20,6 +22,7 @@ from coordinator.client.core.http_request import EndpointFailed, HttpRequest
 from coordinator.client.http.endpoint_pool import EndpointPool
 from coordinator.client.http.http_client import HttpClient
 from coordinator.client.http.tls_files import Tls
+from daemonkit.core import addresses
 from locksmith.store import etcd_members
 from locksmith.store.etcd_members import Member
 from locksmith.store.store_options import with_credentials
@@ -169,6 +172,17 @@ class StoreQuorum:
         if response.status >= 300:
             raise EndpointFailed(f"answers {response.status} to {request}", seen=True)
         return body
+
+
+def host_addresses() -> frozenset[str]:
+    """Return the addresses of this host, without loopback."""
+    names = (
+        addresses.plain(address.address)
+        for found in psutil.net_if_addrs().values()
+        for address in found
+        if address.family in {socket.AF_INET, socket.AF_INET6}
+    )
+    return frozenset(name for name in names if not addresses.is_loopback(name))
 
 
 def find_own(members: Iterable[Member], own_name: str, addresses: Collection[str]) -> Member | None:

@@ -18,7 +18,7 @@ from locksmith.host.identity import Host
 from locksmith.store.compare_and_swap import RetryClock
 from locksmith.store.group_client import GroupClient
 from locksmith.store.semaphore_client import DAEMON, Claim, SemaphoreClient
-from rig.processes import Running, answers, free_port, python, require
+from rig.processes import Running, answers, free_port, isolated, python, require
 
 MACHINE = Host("dfd7882acda64c34aca76193c46f5d4e", "boot-1", "alpha")
 ZINCATI = "35ba2101ae3f4d45b96e9c51f461bbff"
@@ -98,7 +98,8 @@ def test_invalid_request_is_rejected_with_its_kind(serve: Callable[..., Server])
             400,
             "invalid_client_identity",
         )
-    for body in ("", "{}", "[]", '{"client_params":{"id":"","group":"default"}}'):
+    deep = '{"x":' + "[" * 1500 + "]" * 1500 + "}"
+    for body in ("", "{}", "[]", deep, '{"client_params":{"id":"","group":"default"}}'):
         assert server.send("POST", "/v1/pre-reboot", body, marked)[0] == 400
     for group in ("", "..", "a/b", "a b"):
         assert server.ask("/v1/pre-reboot", "a", group) == (400, "invalid_client_identity")
@@ -110,12 +111,78 @@ def test_host_with_two_ids_holds_one_slot(url: str, serve: Callable[..., Server]
     client.set_max(2)
     assert server.ask("/v1/pre-reboot", ZINCATI) == (200, "success")
     GroupClient(client.store, client.group).write_alias(MACHINE)
-    client.acquire_own(MACHINE, datetime.now(UTC))
-    assert client.read().semaphore.holders == (MACHINE.machine_id,)
     assert server.ask("/v1/pre-reboot", ZINCATI) == (200, "success")
     assert client.read().semaphore.holders == (MACHINE.machine_id,)
     assert server.ask("/v1/steady-state", ZINCATI) == (200, "success")
     assert client.read().semaphore.holders == ()
+    assert client.store.list(keys.HOLDERS).entries == ()
+
+
+def test_slot_of_an_operator_is_not_released_by_fleetlock(
+    url: str, serve: Callable[..., Server]
+) -> None:
+    client, server = client_at(url), serve()
+    client.set_max(2)
+    client.acquire("printer-room")
+    client.acquire_own(MACHINE, datetime.now(UTC))
+    for own_id in ("printer-room", MACHINE.machine_id):
+        for path in ("/v1/steady-state", "/v1/pre-reboot", "/v1/steady-state"):
+            assert server.ask(path, own_id) == (200, "success")
+    assert client.read().semaphore.holders == (MACHINE.machine_id, "printer-room")
+
+
+def test_slot_that_an_earlier_version_gave_to_zincati_is_released(
+    url: str, serve: Callable[..., Server]
+) -> None:
+    client, server = client_at(url), serve()
+    client.acquire(ZINCATI)  # it wrote no record
+    assert server.ask("/v1/steady-state", ZINCATI) == (200, "success")
+    assert client.read().semaphore.holders == ()
+
+
+# Three members at three addresses; clients bind those of the first two, and that of no member.
+MEMBERS = """
+urls() { echo "http://10.9.0.$1:$2"; }
+everybody=m1=$(urls 1 2380),m2=$(urls 2 2380),m3=$(urls 3 2380)
+for n in 1 2 3 9; do ip addr add 10.9.0.$n/32 dev lo; done
+for n in 1 2 3; do
+  coordinator --name m$n --data-dir /tmp/m$n --initial-cluster $everybody --status-addr '' \
+    --listen-client-urls $(urls $n 2379) --advertise-client-urls $(urls $n 2379) \
+    --listen-peer-urls $(urls $n 2380) --initial-advertise-peer-urls $(urls $n 2380) \
+    >/tmp/m$n.log 2>&1 &
+done
+healthy() { curl -fsS $(urls $1 2379)/health >/dev/null 2>&1; }
+for n in 1 2 3; do until healthy $n; do sleep 0.1; done; done
+locksmithctl --endpoints $(urls 1 2379) set-max 9 >/dev/null
+locksmith-fleetlock --endpoints $(urls 1 2379) --listen 10.9.0.9:2387 >/tmp/fleetlock.log 2>&1 &
+ask() {
+  curl -sS --interface 10.9.0.$1 -H 'fleet-lock-protocol: true' http://10.9.0.9:2387/v1/$2 \
+    -d '{"client_params":{"id":"host-'$1'","group":"default"}}'
+}
+until ask 9 steady-state >/dev/null 2>&1; do sleep 0.1; done
+"""
+
+
+def test_client_on_the_host_of_a_store_member_takes_its_turn(tmp_path: Path) -> None:
+    script = """
+    ask 9 pre-reboot; ask 1 pre-reboot; ask 2 pre-reboot
+    ask 1 steady-state; ask 2 pre-reboot; ask 2 steady-state
+    kill %3; while healthy 3; do sleep 0.1; done
+    ask 9 pre-reboot; ask 1 pre-reboot
+    grep warning /tmp/fleetlock.log
+    """
+    require("curl")
+    done = isolated(MEMBERS + script, tmp_path, 120.0)
+    assert done.returncode == 0, done.stderr
+    answers, log = done.stdout.splitlines()[:8], done.stdout.splitlines()[8:]
+    kinds = [json.loads(line)["kind"] for line in answers]
+    taken = ["success", "success", "store_member"]
+    assert kinds == [*taken, "success", "success", "success", "success", "store_member"]
+    assert "another member of the store" in answers[2]
+    assert "1 of 2 other members are healthy" in answers[7]
+    warnings = [line for line in log if "address=10.9.0.9:2387" in line]
+    assert ["event=no-tls" in line for line in warnings] == [True, False]
+    assert "event=no-client-check" in warnings[1]
 
 
 def test_slot_of_locksmithd_is_not_released_by_fleetlock(

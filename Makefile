@@ -1,4 +1,4 @@
-# The developer interface: setup up quick test check sim chaos ledger fleet reboot-drill bench
+# The developer interface: setup up quick test check sim chaos attack ledger fleet reboot-drill bench
 # reference ci clean.
 
 PYTHON ?= python3
@@ -19,7 +19,7 @@ comma := ,
 SPACE := $(subst ,, )
 IDLE := $(subst $(SPACE),$(comma),$(patsubst %,%=0,$(filter-out $(STORE),$(STORES))))
 
-.PHONY: setup up quick test check sim chaos ledger fleet reboot-drill bench reference ci clean
+.PHONY: setup up quick test check sim chaos attack ledger fleet reboot-drill bench reference ci clean
 
 setup: $(VENV)/installed
 
@@ -58,6 +58,11 @@ sim: setup
 # Options: CHAOS="--members 5 --seed 7 --faults kill,partition".
 chaos: setup
 	$(BIN)/python -m tests.coordinator.chaos --minutes $(or $(MINUTES),5) $(CHAOS)
+
+# Attack live daemons: what once ended, blocked or filled one, and random bytes at every port for
+# SECONDS each. It prints its seed when it fails; FUZZ_SEED=n repeats one.
+attack: setup
+	FUZZ_SECONDS=$(or $(SECONDS),60) $(BIN)/pytest --quiet --numprocesses $(JOBS) tests/attack $(ARGS)
 
 # Boot hosts with systemd, the wheel and its units, until Ctrl-C (needs root).
 fleet: setup

@@ -7,7 +7,7 @@ reads. An honest client is seldom that one, since it came later or makes progres
 
 import ipaddress
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -66,8 +66,12 @@ class OverloadControl:
         """Count a new connection, or return why there is no room for it."""
         limits, client = self._limits, self._client(connection)
         if client and self._by_client[client] >= limits.client_connections_max:
-            return Refusal(429, "too many connections from this address")
-        if len(self.connections) >= limits.connections_max and not self._close_idle():
+            own = [each for each in self.connections if self._client(each) == client]
+            if not self._close_idle(own):
+                return Refusal(429, "too many connections from this address")
+        if len(self.connections) >= limits.connections_max and not self._close_idle(
+            self.connections
+        ):
             return Refusal(503, "too many connections")
         if client:
             self._by_client[client] += 1
@@ -120,15 +124,13 @@ class OverloadControl:
             "unfinished-body",
         )
 
-    def _close_idle(self) -> bool:
-        """Close the connections that have waited longest for a request, to make room."""
+    def _close_idle(self, among: Collection[Held]) -> bool:
+        """Close those that have waited longest for a request; return whether there were any."""
         idle = [
-            (since, id(each), each)
-            for each in self.connections
-            if (since := each.idle_since()) is not None
+            (since, id(each), each) for each in among if (since := each.idle_since()) is not None
         ]
         idle.sort()
-        for _, _, each in idle[: max(1, int(self._limits.connections_max * FREED_SHARE))]:
+        for _, _, each in idle[: max(1, int(len(among) * FREED_SHARE))]:
             process_counters.count_cut("idle")
             each.abort()
             self.leave(each)

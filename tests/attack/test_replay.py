@@ -111,8 +111,9 @@ ONE_REQUEST = [
 def test_a_malformed_request_is_refused_by_its_own_error(
     suite: Suite, name: str, data: bytes
 ) -> None:
+    before = suite.internal_errors()
     assert 400 <= status_of(exchange(port_of(suite, name), data)) < 500
-    assert not suite.internal_errors()
+    assert suite.internal_errors() == before
 
 
 def test_a_header_that_a_rate_is_counted_by_cannot_end_a_worker(suite: Suite) -> None:
@@ -236,8 +237,9 @@ def test_silent_connections_keep_nobody_out(suite: Suite) -> None:
             link.settimeout(10)
             link.connect(("127.0.0.1", port))
             silent.append(link)
-        data = request("GET", "/v2/keys/check")
-        assert status_of(_from("127.0.0.9", port, data)) == 200
+        data = request("GET", "/health")
+        for address in ("127.0.0.9", "127.0.0.1"):
+            assert status_of(_from(address, port, data)) == 200
     finally:
         for link in silent:
             link.close()
@@ -271,7 +273,7 @@ def test_a_listing_of_everything_delays_nobody(suite: Suite) -> None:
         list(pool.map(fill, range(8)))
     data = request("GET", "/v2/keys/many?recursive=true&sorted=true")
     with Canary(port) as canary:
-        for _ in range(3):
+        for _ in range(8):
             assert exchange(port, data, timeout_s=60).count(b'"value"') == keys
     assert not canary.failures
     assert canary.p99_s < P99_S

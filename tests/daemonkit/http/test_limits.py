@@ -69,18 +69,32 @@ def test_more_than_a_hundred_fields_are_refused(live: LiveServer) -> None:
         assert client.ended()
 
 
-def test_connections_of_one_address_are_limited_until_one_ends(echo: Echo) -> None:
+def test_busy_connections_of_one_address_are_limited_until_one_ends(echo: Echo) -> None:
     with LiveServer(echo, limits=Limits(client_connections_max=2)) as live:
         with live.client() as one, live.client() as two:
-            assert one.ask(get()).status == two.ask(get()).status == 200
+            one.send(get(b"/later/1"))
+            two.send(get(b"/later/2"))
+            wait_until(lambda: len(echo.pending) == 2, "both are busy")
             with live.client() as third:
                 assert third.answer().status == 429
             wait_until(lambda: not live.server._refused, "the refused connection is gone")
-            assert one.ask(get()).status == 200
+            for exchange in echo.pending:
+                live.call(lambda exchange=exchange: reply(exchange))  # type: ignore[misc]
+            assert one.answer().status == two.answer().status == 200
         wait_until(lambda: not live.server.connections, "both connections end")
         assert not live.server.overload._by_client
         with live.client() as again:
             assert again.ask(get()).status == 200
+
+
+def test_an_idle_connection_of_an_address_makes_room_for_its_next_one(echo: Echo) -> None:
+    limits = Limits(client_connections_max=2)
+    with LiveServer(echo, limits=limits) as live, live.client() as one, live.client() as two:
+        assert one.ask(get()).status == two.ask(get()).status == 200
+        with live.client() as third:
+            assert third.ask(get()).status == 200
+        cut, _, _ = select.select([one.sock, two.sock], [], [], WAIT_S)
+        assert len(cut) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""Asks other servers: over UDP with a fresh port and id for each question, over TCP when truncated.
+"""Asks other servers: over UDP from a fresh port for each question, else over TCP.
+
+TCP is asked when a reply is truncated, when it lacks the proof that it is the server's own, and
+when several packets come that match no question, which is what a forger's guesses look like.
 
 When a server does not answer for a moment, the next one is asked too, and the first good reply
 counts. Everything ends within DEADLINE_S, before a stub resolver gives up.
@@ -11,11 +14,11 @@ from dataclasses import dataclass
 from itertools import count
 
 from skydns.core.config import Config, ServerAddress
-from skydns.core.dns.question import question_bytes
-from skydns.core.forward import message
+from skydns.core.forward import upstream_query
 from skydns.core.forward.forwarder import Forwarder, PendingForward
 from skydns.core.forward.health import UpstreamHealth
 from skydns.core.forward.message import ReplyMismatch, UpstreamReply
+from skydns.core.forward.upstream_query import BADCOOKIE, Cookies, UpstreamQuery
 
 DEADLINE_S = 4.0
 # Nearly all replies of a near server come within a tenth of this.
@@ -23,6 +26,8 @@ HEDGE_S = 0.3
 # Each takes a socket and about 10 kB.
 IN_FLIGHT_MAX = 512
 WAITING_MAX = 4096
+# A server sends no packet that does not match, so a few of them are a forger's.
+FORGED_MAX = 3
 
 Send = Callable[[bytes], None]
 
@@ -43,6 +48,7 @@ class UpstreamClient:
     def __init__(self, forwarder: Forwarder) -> None:
         self._forwarder = forwarder
         self._health = UpstreamHealth()
+        self._cookies = Cookies(secrets.token_bytes)
         self._rotations = count()
         self._waiting: dict[bytes, list[tuple[PendingForward, Send]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -121,12 +127,13 @@ class UpstreamClient:
         self, server: ServerAddress, pending: PendingForward
     ) -> UpstreamReply | None:
         self.counts.asked += 1
-        query = _UpstreamQuery(pending)
+        query = upstream_query.write(pending, self._cookies.of(server), secrets.token_bytes)
         try:
             async with asyncio.timeout(self._timeout_s):
                 reply = await self._over_udp(server, query)
-                if reply.truncated:
+                if reply is None:
                     reply = await _over_tcp(server, query)
+                    self._cookies.learn(server, reply)
         except (OSError, TimeoutError, ReplyMismatch, asyncio.IncompleteReadError):
             self.counts.failed += 1
             self._health.failed(server, asyncio.get_running_loop().time())
@@ -134,7 +141,8 @@ class UpstreamClient:
         self._health.answered(server)
         return reply
 
-    async def _over_udp(self, server: ServerAddress, query: "_UpstreamQuery") -> UpstreamReply:
+    async def _over_udp(self, server: ServerAddress, query: UpstreamQuery) -> UpstreamReply | None:
+        """Return the server's reply, or None if it must be asked over TCP."""
         loop = asyncio.get_running_loop()
         # Connected, so that the kernel drops packets from all other addresses.
         transport, exchange = await loop.create_datagram_endpoint(
@@ -142,48 +150,42 @@ class UpstreamClient:
         )
         try:
             transport.sendto(query.message)
-            return await exchange.reply
+            reply = await exchange.reply
+            if reply is None:
+                return None
+            self._cookies.learn(server, reply)
+            return None if reply.truncated or reply.rcode == BADCOOKIE else reply
         finally:
             self.counts.forged += exchange.forged
             transport.close()
 
 
-class _UpstreamQuery:
-    """A query as it is sent."""
-
-    def __init__(self, pending: PendingForward) -> None:
-        self.number = secrets.randbelow(1 << 16)
-        self._question = question_bytes(pending.question)
-        self.message = message.write_query(
-            self.number,
-            self._question,
-            do=pending.do,
-            cd=pending.cd,
-            loop_option=pending.loop_option,
-        )
-
-    def read_reply(self, data: bytes) -> UpstreamReply:
-        """Read the reply to this query; ReplyMismatch for anything else."""
-        return message.read_reply(data, self.number, self._question)
-
-
 class _UdpExchange(asyncio.DatagramProtocol):
-    """One query over UDP. Packets that are not its reply are counted and ignored."""
+    """One query over UDP. Its reply is None when another packet came in place of the reply.
 
-    def __init__(self, query: _UpstreamQuery) -> None:
+    The first packets that match no question are counted and ignored.
+    """
+
+    def __init__(self, query: UpstreamQuery) -> None:
         self._query = query
-        self.reply: asyncio.Future[UpstreamReply] = asyncio.get_running_loop().create_future()
+        self.reply: asyncio.Future[UpstreamReply | None]
+        self.reply = asyncio.get_running_loop().create_future()
         self.forged = 0
 
     def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:  # noqa: ARG002
         """Take the reply."""
+        if self.reply.done():
+            return
         try:
             reply = self._query.read_reply(data)
         except ReplyMismatch:
             self.forged += 1
+            if self.forged == FORGED_MAX:
+                self.reply.set_result(None)
             return
-        if not self.reply.done():
-            self.reply.set_result(reply)
+        is_proven = self._query.is_proven(data, reply)
+        self.forged += not is_proven
+        self.reply.set_result(reply if is_proven else None)
 
     def error_received(self, exc: Exception) -> None:
         """Note that no server listens there."""
@@ -191,7 +193,7 @@ class _UdpExchange(asyncio.DatagramProtocol):
             self.reply.set_exception(exc)
 
 
-async def _over_tcp(server: ServerAddress, query: _UpstreamQuery) -> UpstreamReply:
+async def _over_tcp(server: ServerAddress, query: UpstreamQuery) -> UpstreamReply:
     reader, writer = await asyncio.open_connection(*server)
     try:
         writer.write(len(query.message).to_bytes(2, "big") + query.message)

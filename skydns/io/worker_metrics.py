@@ -55,7 +55,7 @@ def upstream_samples(upstream: UpstreamClient) -> Iterable[Sample]:
     totals = (
         ("asked", counts.asked, "Questions sent to other servers."),
         ("failed", counts.failed, "Questions that other servers did not answer."),
-        ("forged", counts.forged, "Packets from other servers that match no question."),
+        ("forged", counts.forged, "Packets in the name of other servers that prove nothing."),
         ("turned_away", counts.rejected, "Queries refused because too many were in flight."),
     )
     for name, value, text in totals:

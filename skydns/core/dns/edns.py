@@ -15,6 +15,8 @@ OPT_BYTES = 11
 DO = 0x8000
 # Asks for the name of this server (RFC 5001).
 NSID = 3
+# Proves that a reply comes from the server that was asked (RFC 7873).
+COOKIE = 10
 # An extended error (RFC 8914, 2).
 EDE = 15
 # Marks queries to the servers of stub zones, as SkyDNS does, so that a loop is noticed.

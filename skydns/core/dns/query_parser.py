@@ -5,6 +5,8 @@ a meaning. Everything else is refused here, so that no other module sees it. dns
 used: it recurses on chained pointers, and it accepts labels of 65 octets and any number of records.
 """
 
+from collections.abc import Container
+
 from skydns.core.dns.edns import DO, SPECIAL_OPTIONS, Edns
 from skydns.core.dns.header import HEADER_BYTES
 from skydns.core.dns.name import LABEL_BYTES_MAX, NAME_BYTES_MAX, Name
@@ -79,8 +81,8 @@ def _records(data: bytes, at: int, authorities: int, additionals: int) -> Edns |
             raise _malformed("a record is truncated")
         if rtype == RRType.OPT:
             size_bytes, flags = _u16(data, edns_at + 2), _u16(data, edns_at + 6)
-            options = special_options(data[body:at])
-            edns = Edns(size_bytes, data[edns_at + 5], bool(flags & DO), options)
+            special = special_options(data[body:at])
+            edns = Edns(size_bytes, data[edns_at + 5], bool(flags & DO), special)
     if at != len(data):
         raise _malformed("bytes after the message")
     return edns
@@ -88,6 +90,11 @@ def _records(data: bytes, at: int, authorities: int, additionals: int) -> Edns |
 
 def special_options(data: bytes) -> dict[int, bytes]:
     """Return the SPECIAL_OPTIONS among the options of an OPT record, by code."""
+    return options(data, SPECIAL_OPTIONS)
+
+
+def options(data: bytes, codes: Container[int]) -> dict[int, bytes]:
+    """Return the options of an OPT record that have one of the codes, by code."""
     found, at = {}, 0
     while at < len(data):
         if at + 4 > len(data):
@@ -95,7 +102,7 @@ def special_options(data: bytes) -> dict[int, bytes]:
         code, end = _u16(data, at), at + 4 + _u16(data, at + 2)
         if end > len(data):
             raise _malformed("an option is truncated")
-        if code in SPECIAL_OPTIONS:
+        if code in codes:
             found[code] = data[at + 4 : end]
         at = end
     return found

@@ -161,6 +161,9 @@ class Forwarder:
 
     def refuse(self, pending: PendingForward) -> bytes:
         """Return the client's reply when too many forwards are in flight."""
+        cached = self.cache.find(pending.key, self._clock())
+        if cached is not None:
+            cached.prefetching = False
         return _own_reply(pending, Response(Rcode.REFUSED, extended_error=_UNREACHABLE))
 
     def _servers(

@@ -1,16 +1,17 @@
-"""Queries to other servers and their replies, as bytes.
+"""The replies of other servers, as bytes.
 
-A message is accepted if it is a reply and has the id and question that were sent; the socket checks
-its source. The bytes of its records are kept. Only their TTLs count down, and OPT, which is only
-for the next hop (RFC 6891, 6.1.1), is removed and written again. The name in a question has no
-pointers and keeps its length, so the pointers of the records stay right.
+A message is read if it is a reply and has the id and question that were sent. The bytes of its
+records are kept. Only their TTLs count down, and OPT, which is only for the next hop (RFC 6891,
+6.1.1), is removed and written again. The name in a question has no pointers and keeps its length,
+so the pointers of the records stay right.
 """
 
 import struct
 from dataclasses import dataclass
 
-from skydns.core.dns.edns import option, query_opt, reply_opt
-from skydns.core.dns.header import CD, HEADER_BYTES, OPCODE, QR, RA, RCODE, RD, TC
+from skydns.core.dns import query_parser
+from skydns.core.dns.edns import COOKIE, reply_opt
+from skydns.core.dns.header import AD, CD, HEADER_BYTES, OPCODE, QR, RA, RCODE, RD, TC
 from skydns.core.dns.query_parser import QueryRefused, skip_name
 from skydns.core.dns.question import Query
 from skydns.core.dns.rr import STALE_TTL_S, TTL_S_MAX, ExtendedError, Rcode, RRType
@@ -28,7 +29,8 @@ class UpstreamReply:
     """The reply of another server, without header, question and OPT.
 
     `ttls` are the offsets of the TTLs in `body`, each with its value. `ttl_s` is how long the
-    reply may be cached.
+    reply may be cached. `authentic` says that the server has checked its signatures (AD). `cookie`
+    is our cookie and the server's.
     """
 
     rcode: int
@@ -37,6 +39,8 @@ class UpstreamReply:
     ttls: tuple[tuple[int, int], ...]
     ttl_s: int
     truncated: bool = False
+    authentic: bool = False
+    cookie: bytes = b""
 
     @property
     def is_final(self) -> bool:
@@ -59,14 +63,6 @@ class ReplyAge:
 FRESH = ReplyAge()
 
 
-def write_query(
-    number: int, question: bytes, *, do: bool, cd: bool, loop_option: tuple[int, bytes]
-) -> bytes:
-    """Write a query with the id `number`. The loop option marks it as ours."""
-    head = struct.pack("!HHHHHH", number, RD | CD * cd, 1, 0, 0, 1)
-    return head + question + query_opt(option(*loop_option), do=do)
-
-
 def read_reply(data: bytes, number: int, question: bytes) -> UpstreamReply:
     """Read the reply to the query with this id and question, or raise ReplyMismatch."""
     if len(data) < HEADER_BYTES:
@@ -87,7 +83,7 @@ def read_reply(data: bytes, number: int, question: bytes) -> UpstreamReply:
 def _read_records(data: bytes, start: int, flags: int, counts: list[int]) -> UpstreamReply:
     at, kept, ttls, rcode = start, [0, 0, 0], [], flags & RCODE
     ttls_s, negative_s = [], None
-    end = None
+    end, cookie = None, b""
     for section, count in enumerate(counts):
         for _ in range(count):
             begin, at = at, skip_name(data, at)
@@ -97,6 +93,7 @@ def _read_records(data: bytes, start: int, flags: int, counts: list[int]) -> Ups
                 raise ReplyMismatch("a record is truncated")
             if rtype == RRType.OPT:
                 rcode |= ttl_s >> 24 << 4
+                cookie = query_parser.options(data[body:at], {COOKIE}).get(COOKIE, b"")
                 # The records after OPT would move, and pointers into them would be wrong. They are
                 # left out, because a client does not need them.
                 end = begin if end is None else end
@@ -117,6 +114,8 @@ def _read_records(data: bytes, start: int, flags: int, counts: list[int]) -> Ups
         tuple(ttls),
         _cache_ttl_s(rcode, kept[0], ttls_s, negative_s),
         bool(flags & TC),
+        bool(flags & AD),
+        cookie,
     )
 
 
@@ -144,6 +143,9 @@ def write_reply(
         body[at : at + 4] = age.left_s(ttl_s).to_bytes(4, "big")
     if query.end + len(body) + len(opt) > size_bytes_max or upstream.truncated:
         body, counts, flags = bytearray(), (0, 0, 0), flags | TC
+    # For clients that can tell (RFC 6840, 5.8). What was checked long ago may be wrong now.
+    wants_ad = query.flags & AD or (query.edns is not None and query.edns.do)
+    flags |= AD if upstream.authentic and wants_ad and not age.stale else 0
     flags |= QR | RA | upstream.rcode & RCODE
     answers, authorities, additionals = counts
     head = struct.pack("!HHHHH", flags, 1, answers, authorities, additionals + bool(opt))

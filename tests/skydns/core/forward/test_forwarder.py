@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import dnslib
 import msgspec
 import pytest
@@ -218,6 +220,36 @@ def test_a_reply_near_its_end_is_sent_and_prefetched_once() -> None:
     assert isinstance(site.forward(), bytes)
     site.forwarder.learn(prefetch.forward, reply_to(pending))
     assert parsed(site.forward()).rr[0].ttl == 60
+
+
+def test_a_prefetch_that_was_turned_away_is_tried_again() -> None:
+    site = Site()
+    pending = site.pending()
+    site.forwarder.learn(pending, reply_to(pending))
+    site.forward()
+    site.now_s += 58
+    prefetch = site.forward()
+    assert isinstance(prefetch, Prefetch)
+    site.forwarder.refuse(prefetch.forward)
+    assert isinstance(site.forward(), Prefetch)
+
+
+def test_authentic_data_is_passed_on_to_clients_that_can_tell() -> None:
+    """RFC 6840, 5.8: to those that set AD or DO. A stale reply is authentic no more."""
+    site = Site()
+    pending = site.pending()
+    checked = replace(reply_to(pending), authentic=True)
+    site.forwarder.learn(pending, checked)
+    asks_ad = packet("www.example.org", edns=opt(), flags=0x0120)
+    asks_do = packet("www.example.org", edns=opt(flags=0x8000))
+    assert parsed(site.forward(asks_ad)).header.ad == 1
+    assert parsed(site.forward()).header.ad == 0
+    secured = site.pending(asks_do)
+    assert parsed(site.forwarder.finish(secured, checked)).header.ad == 1
+    site.now_s += 100
+    again = site.pending(asks_ad)
+    site.forwarder.learn(again, None)
+    assert parsed(site.forwarder.finish(again, None)).header.ad == 0
 
 
 def test_new_nameservers_drop_the_replies_of_the_old_ones() -> None:

@@ -11,7 +11,8 @@ from skydns.core.dns.edns import NAMESERVER_LOOP
 from skydns.core.dns.question import Question, question_bytes
 from skydns.core.dns.response import Response
 from skydns.core.dns.rr import Host, Rcode, RRset, RRType
-from skydns.core.forward import alias_target, message
+from skydns.core.forward import alias_target, message, upstream_query
+from skydns.core.forward.forwarder import PendingForward
 from skydns.core.forward.message import FAILURE_TTL_S, ReplyAge, ReplyMismatch
 
 NAME = (b"www", b"example", b"org")
@@ -95,6 +96,13 @@ def test_any_damaged_reply_is_read_or_does_not_match(data: st.DataObject) -> Non
     alias_target.behind(Response(Rcode.NOERROR), QUESTION, reply)
 
 
+def test_a_reply_that_was_checked_says_so() -> None:
+    for authentic in (False, True):
+        record = dnslib.DNSRecord.parse(upstream())
+        record.header.ad = int(authentic)
+        assert message.read_reply(bytes(record.pack()), 7, ASKED).authentic is authentic
+
+
 def test_a_denial_is_cached_by_its_soa_and_a_failure_for_a_moment() -> None:
     soa = "example.org. 100 IN SOA ns.example.org. host.example.org. 1 2 3 4 25"
     assert message.read_reply(upstream("", rcode=3, authority=soa), 7, ASKED).ttl_s == 25
@@ -123,9 +131,12 @@ def test_only_records_that_the_aliases_lead_to_are_used() -> None:
 
 
 def test_a_query_carries_the_loop_option() -> None:
-    written = message.write_query(7, ASKED, do=True, cd=False, loop_option=(NAMESERVER_LOOP, b"t"))
+    data = packet("www.example.org", edns=opt(flags=0x8000))
+    asked = query_parser.parse(data)
+    pending = PendingForward(data, asked, 1232, QUESTION, (), (NAMESERVER_LOOP, b"t"))
+    written = upstream_query.write(pending, (b"12345678", b""), bytes).message
     query = query_parser.parse(written)
     assert query.question == QUESTION
     assert query.edns is not None
     assert (query.edns.do, query.edns.options) == (True, {NAMESERVER_LOOP: b"t"})
-    assert struct.unpack_from("!H", written)[0] == 7
+    assert struct.unpack_from("!H", written)[0] == 0

@@ -9,7 +9,7 @@ from daemonkit.core.api_routes import ApiRoute
 from daemonkit.observe import status_page
 from locksmith.core import fleetlock_protocol
 from rig.processes import ROOT
-from tests.docs import documents, rooms, scraped
+from tests.docs import bounds, documents, rooms, scraped
 from tests.docs.programs import helps, programs
 from vulcan.core.control import api_routes
 
@@ -79,8 +79,9 @@ def _routes(served: Iterable[ApiRoute]) -> str:
 
 
 def main() -> None:
-    """Write all pages, and the rooms into the map."""
+    """Write all pages, the rooms into the map, and the bounds into the page of operations."""
     rooms.PAGE.write_text(rooms.page())
+    bounds.PAGE.write_text(bounds.page())
     DIRECTORY.mkdir(exist_ok=True)
     for page in (commands, keys, http):
         (DIRECTORY / f"{page.__name__}.md").write_text(page())

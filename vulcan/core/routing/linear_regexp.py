@@ -3,27 +3,37 @@
 Python's own engine backtracks: one request with a crafted path could block a worker for minutes.
 Here an expression is compiled to a nondeterministic automaton. The sets of states that subjects
 reach are cached as they occur (a lazy DFA). Matching is a search; `^` and `$` anchor it. It works
-on bytes, so `.` is one byte of UTF-8. Not supported: `\\b`, `\\B`, `\\p{...}`, letters beyond ASCII
-in brackets, and, as in RE2, back references and look-around.
+on bytes, so `.` is one byte of UTF-8. `submatches` finds the groups of matches. Not supported:
+`\\b`, `\\B`, `\\p{...}`, letters beyond ASCII in brackets, and, as in RE2, back references and
+look-around.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from vulcan.core.routing import regexp_syntax
 from vulcan.core.routing.expression import ExpressionError
-from vulcan.core.routing.regexp_syntax import Choice, Leaf, Repeat, Series, Tree, parse_regexp
+from vulcan.core.routing.regexp_syntax import (
+    Choice,
+    Group,
+    Leaf,
+    Repeat,
+    Series,
+    Tree,
+    parse_regexp,
+)
 
 # `a{1000}` is written out. An expression with more steps than this is a mistake.
 STEPS_MAX = 4000
 # Cached sets of states. When an expression has more, its cache is emptied.
 SETS_MAX = 2000
 
-# Steps of the automaton. A byte step moves on by one byte; the others take none.
-_BYTE, _BEGIN, _END = regexp_syntax.BYTE, regexp_syntax.BEGIN, regexp_syntax.END
-_SPLIT, _ACCEPT = 3, 4
-_Step = tuple[int, int, tuple[int, ...]]  # kind, mask of bytes, next steps
+# Steps of the automaton. A byte step moves on by one byte; the others take none. The steps after a
+# split are in the order of preference. A save step remembers where a group begins or ends.
+BYTE, BEGIN, END = regexp_syntax.BYTE, regexp_syntax.BEGIN, regexp_syntax.END
+SPLIT, ACCEPT, SAVE = 3, 4, 5
+_Step = tuple[int, int, tuple[int, ...]]  # kind, mask of bytes or saved position, next steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,7 @@ class Regexp:
 
     text: str
     steps: tuple[_Step, ...] = field(repr=False, compare=False)
+    groups: Mapping[str, int] = field(repr=False, compare=False)  # numbers, by number and by name
     prefix: bytes  # the text with which every match begins, when the expression is anchored
     _sets: dict[tuple[frozenset[int], bool], "_Set"] = field(
         default_factory=dict, repr=False, compare=False
@@ -54,7 +65,7 @@ class Regexp:
         reached = [
             target
             for number in current.numbers
-            if self.steps[number][0] == _BYTE and self.steps[number][1] & bit
+            if self.steps[number][0] == BYTE and self.steps[number][1] & bit
             for target in self.steps[number][2]
         ]
         # A search may begin at any byte.
@@ -63,7 +74,7 @@ class Regexp:
     def _ends(self, current: "_Set") -> bool:
         if current.ends is None:
             ended = self._closure(current.numbers, begins=current.begins, ends=True)
-            current.ends = any(self.steps[number][0] == _ACCEPT for number in ended)
+            current.ends = any(self.steps[number][0] == ACCEPT for number in ended)
         return current.ends
 
     def _set(self, numbers: frozenset[int], *, begins: bool) -> "_Set":
@@ -71,7 +82,7 @@ class Regexp:
         if found is None:
             if len(self._sets) >= SETS_MAX:
                 self._sets.clear()
-            accepts = any(self.steps[number][0] == _ACCEPT for number in numbers)
+            accepts = any(self.steps[number][0] == ACCEPT for number in numbers)
             found = self._sets[numbers, begins] = _Set(numbers, accepts, begins)
         return found
 
@@ -86,7 +97,7 @@ class Regexp:
                 continue
             seen.add(number)
             kind, _, targets = self.steps[number]
-            if kind == _SPLIT or (kind == _BEGIN and begins) or (kind == _END and ends):
+            if kind in {SPLIT, SAVE} or (kind == BEGIN and begins) or (kind == END and ends):
                 waiting += targets
         return frozenset(seen)
 
@@ -108,9 +119,24 @@ def compile_regexp(text: str, *, fold: bool = False) -> Regexp:
         )
     tree = parse_regexp(text, fold=fold)
     steps: list[_Step] = []
-    first = _emit(steps, tree, _add(steps, (_ACCEPT, 0, ())))
+    first = _emit(steps, tree, _add(steps, (ACCEPT, 0, ())))
     # The search begins at step 0.
-    return Regexp(text, tuple(_with_start(steps, first)), _prefix(text, fold=fold))
+    groups = {"0": 0, **_groups(tree)}
+    return Regexp(text, tuple(_with_start(steps, first)), groups, _prefix(text, fold=fold))
+
+
+def _groups(tree: Tree) -> dict[str, int]:
+    """Return the numbers of the groups in a tree, by number and by name."""
+    match tree:
+        case Leaf():
+            return {}
+        case Series(parts) | Choice(parts):
+            return {name: number for part in parts for name, number in _groups(part).items()}
+        case Repeat(part, _, _, _):
+            return _groups(part)
+        case Group(part, number, name):
+            own = {str(number): number, **({name: number} if name else {})}
+            return own | _groups(part)
 
 
 def _prefix(text: str, *, fold: bool) -> bytes:
@@ -140,22 +166,37 @@ def _emit(steps: list[_Step], tree: Tree, then: int) -> int:
                 then = _emit(steps, part, then)
             return then
         case Choice(parts):
-            return _add(steps, (_SPLIT, 0, tuple(_emit(steps, part, then) for part in parts)))
-        case Repeat(part, least, most):
-            if most is None:
-                loop = _add(steps, (_SPLIT, 0, ()))
-                steps[loop] = (_SPLIT, 0, (_emit(steps, part, loop), then))
-                then = loop
-            else:
-                after = then
-                for _ in range(most - least):
-                    then = _add(steps, (_SPLIT, 0, (_emit(steps, part, then), after)))
-            for _ in range(least):
-                then = _emit(steps, part, then)
-            return then
+            return _add(steps, (SPLIT, 0, tuple(_emit(steps, part, then) for part in parts)))
+        case Group(part, number, _):
+            after = _add(steps, (SAVE, 2 * number + 1, (then,)))
+            return _add(steps, (SAVE, 2 * number, (_emit(steps, part, after),)))
+        case Repeat():
+            return _emit_repeat(steps, tree, then)
+
+
+def _emit_repeat(steps: list[_Step], tree: Repeat, then: int) -> int:
+    part, lazy, copies = tree.part, tree.lazy, tree.least
+    if tree.most is None:
+        # As in Go, `x*` is `(x+)?`: an `x` that prefers the empty match ends the repetition.
+        loop = _add(steps, (SPLIT, 0, ()))
+        once = _emit(steps, part, loop)
+        steps[loop] = _split(once, then, lazy=lazy)
+        then = once if copies else _add(steps, _split(once, then, lazy=lazy))
+        copies -= 1
+    else:
+        after = then
+        for _ in range(tree.most - tree.least):
+            then = _add(steps, _split(_emit(steps, part, then), after, lazy=lazy))
+    for _ in range(copies):
+        then = _emit(steps, part, then)
+    return then
+
+
+def _split(again: int, after: int, *, lazy: bool) -> _Step:
+    return SPLIT, 0, (after, again) if lazy else (again, after)
 
 
 def _with_start(steps: list[_Step], first: int) -> list[_Step]:
     """Insert a step 0 that leads to `first`."""
     moved = [(kind, mask, tuple(to + 1 for to in targets)) for kind, mask, targets in steps]
-    return [(_SPLIT, 0, (first + 1,)), *moved]
+    return [(SPLIT, 0, (first + 1,)), *moved]

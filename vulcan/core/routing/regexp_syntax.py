@@ -65,14 +65,27 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """A part that matches several times; without `most`, any number of times."""
+    """A part that matches several times; without `most`, any number of times.
+
+    A `lazy` one prefers fewer times. That changes what a group matches, not whether all match.
+    """
 
     part: "Tree"
     least: int
     most: int | None
+    lazy: bool = False
 
 
-Tree = Leaf | Series | Choice | Repeat
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A part whose match is remembered."""
+
+    part: "Tree"
+    number: int
+    name: str
+
+
+Tree = Leaf | Series | Choice | Repeat | Group
 
 
 def parse_regexp(text: str, *, fold: bool = False) -> Tree:
@@ -88,6 +101,7 @@ class _RegexpParser:
         self._at = 0
         self._fold = fold
         self._dot = _LINE
+        self._groups = 0
 
     def parse(self) -> Tree:
         tree = self._choice(0)
@@ -127,10 +141,10 @@ class _RegexpParser:
         times = self._times()
         if times is None:
             return atom
-        self._skip("?")  # a search finds the same whether lazy or not
+        lazy = self._skip("?")
         if self._times() is not None:
             raise self._error("a repetition of a repetition")
-        return Repeat(atom, *times)
+        return Repeat(atom, *times, lazy)
 
     def _times(self) -> tuple[int, int | None] | None:
         for sign, times in (("*", (0, None)), ("+", (1, None)), ("?", (0, 1))):
@@ -162,17 +176,26 @@ class _RegexpParser:
         return self._literal(self._text[self._at - 1])
 
     def _group(self, depth: int) -> Tree:
-        if self._skip("?"):
-            match = re.compile(r"P?<\w+>|([ims]*)(?:-[imsU]+)?([:)])").match(self._text, self._at)
-            if match is None:
-                raise self._error("an unsupported group (use (?:...) or (?i))")
-            self._at = match.end()
-            if match[1] and "i" in match[1]:
-                self._fold = True
-            if match[1] and "s" in match[1]:
-                self._dot = _ALL
-            if match[2] == ")":
-                return Series(())
+        if not self._skip("?"):
+            return self._numbered(depth, "")
+        match = re.compile(r"P?<(\w+)>|([ims]*)(?:-[imsU]+)?([:)])").match(self._text, self._at)
+        if match is None:
+            raise self._error("an unsupported group (use (?:...) or (?i))")
+        self._at = match.end()
+        if match[1]:
+            return self._numbered(depth, match[1])
+        if "i" in match[2]:
+            self._fold = True
+        if "s" in match[2]:
+            self._dot = _ALL
+        return Series(()) if match[3] == ")" else self._inner(depth)
+
+    def _numbered(self, depth: int, name: str) -> Tree:
+        self._groups += 1
+        number = self._groups
+        return Group(self._inner(depth), number, name)
+
+    def _inner(self, depth: int) -> Tree:
         inner = self._choice(depth + 1)
         if not self._skip(")"):
             raise self._error("a ( without its )")

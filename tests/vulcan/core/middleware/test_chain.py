@@ -145,12 +145,35 @@ def test_requests_are_allowed_or_denied_by_network():
         ({"Regexp": "/nothing", "Replacement": "/x"}, "/a", b"/a"),
         ({"Regexp": "/a$", "Replacement": '/{{.Request.Header.Get "X-Who"}}'}, "/a", b"/me"),
         ({"Regexp": "/a$", "Replacement": "/$$1$9"}, "/a", b"/$1"),
+        ({"Regexp": "(?i)/A/(.+?)/(.*)", "Replacement": "/$2/$1"}, "/a/b/c/d", b"/c/d/b"),
+        ({"Regexp": r"/[[:digit:]]+\z", "Replacement": "/n"}, "/x/12", b"/x/n"),
+        ({"Regexp": "/(x)?y", "Replacement": "/${1}z"}, "/y", b"/z"),
     ],
 )  # fmt: skip
 def test_a_rewrite_changes_the_target_of_a_request(settings, path, expected):
     run, response = ask(chain(middleware("rewrite", **settings)), path=path, X_Who="me")
     assert response is None
     assert run.target == expected
+
+
+SLOW_IN_A_BACKTRACKING_ENGINE = {
+    "(a+)+b|/x": "/x/" + "a" * 4000,
+    "/([a-z]+)+/old": "/" + "a" * 4000 + "!/a/old",
+    "(.*)*(.*)*(.*)*y|/x": "/x/" + "/" * 4000,
+    "(a|aa)+$|/x": "/x/" + "a" * 4000 + "!",
+    "a.*b|a": "/" + "a" * 4000,
+}
+
+
+@pytest.mark.parametrize("regexp", SLOW_IN_A_BACKTRACKING_ENGINE)
+@pytest.mark.timeout(60)
+def test_no_url_makes_a_rewrite_slow(regexp: str):
+    # Each takes milliseconds. A backtracking engine would take years, and the test would time out.
+    run, _ = ask(
+        chain(middleware("rewrite", Regexp=regexp, Replacement="/new")),
+        path=SLOW_IN_A_BACKTRACKING_ENGINE[regexp],
+    )
+    assert b"/new" in run.target
 
 
 def test_the_contents_of_a_request_are_not_read_as_a_template():
@@ -239,6 +262,7 @@ def test_a_tripped_breaker_responds_with_its_fallback(fallback, expected):
         ("ratelimit", {"PeriodSeconds": 1, "Requests": 1, "RateVar": "client.ip"}, "RateVar is"),
         ("connlimit", {"Connections": -1}, "is negative"),
         ("rewrite", {"Regexp": "(", "Replacement": ""}, "Middleware: "),
+        ("rewrite", {"Regexp": "(ab){500}", "Replacement": ""}, "needs .* steps"),
         ("rewrite", {"Regexp": "a", "Replacement": "{{.Env}}"}, r"\.Env}} is not known"),
         ("rewrite", {"Regexp": "a", "Replacement": "", "RewriteBody": True}, "not supported"),
         ("cbreaker", {"Condition": "NetworkErrorRatio() > 1"}, "expected a number with a point"),

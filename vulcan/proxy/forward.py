@@ -26,9 +26,11 @@ from vulcan.core.http.request_body import RequestBody
 from vulcan.core.http.request_head import client_address
 from vulcan.core.http.response_head import ClientHead, edit_head
 from vulcan.core.http.traceparent import TraceparentSource
-from vulcan.core.middleware.chain import MiddlewareRequest, MiddlewareResponse, MiddlewareRun
+from vulcan.core.middleware.chain import MiddlewareRequest, MiddlewareResponse
 from vulcan.proxy.connection import UpstreamConnection, UpstreamFailure
 from vulcan.proxy.error_responses import send_error
+from vulcan.proxy.middleware_gate import MiddlewareGate
+from vulcan.proxy.password_checks import PasswordChecks
 from vulcan.proxy.pool import ConnectionPool
 from vulcan.proxy.tunnel import Tunnel
 
@@ -45,6 +47,7 @@ class ForwardContext:
     now: Callable[[], float]
     groups: Mapping[str, ServerGroup[ConnectionPool]]  # by backend, as they are now
     traceparents: TraceparentSource
+    password_checks: PasswordChecks
     # Called when a request is over, with its status and what went wrong (empty: nothing).
     finished: "Callable[[ForwardedRequest, int, str], None]"
 
@@ -58,7 +61,7 @@ class ForwardedRequest:
         "connection",
         "context",
         "exchange",
-        "middleware_run",
+        "gate",
         "plan",
         "sent_bytes",
         "sent_head",
@@ -75,7 +78,7 @@ class ForwardedRequest:
         self.exchange: ProxyExchange[ConnectionPool] = ProxyExchange(
             plan, client.head, context.groups, now_s
         )
-        self.middleware_run: MiddlewareRun | None = None
+        self.gate: MiddlewareGate | None = None
         self.status = 0  # of the response that the client has a part of
         self.sent_bytes = 0
         self.trace = b""
@@ -91,9 +94,31 @@ class ForwardedRequest:
             if client.head.length > body.bytes_max and not client.head.chunked:
                 self.apply((exchange.respond(413),))
                 return
-        if plan.state.chain is not None and not self._run_middlewares():
+        if plan.state.chain is None:
+            self._ask_server()
             return
-        pool = exchange.choose_server(self.began_s)
+        if plan.has_body:
+            client.pause()
+        request, now = _middleware_request(client, plan), self.context.now
+        self.gate = MiddlewareGate(
+            plan.state.chain, request, self.context.password_checks, now, self._decided
+        )
+        self.gate.enter()
+
+    def _decided(self, refusal: MiddlewareResponse | None) -> None:
+        """Act on the verdict of the middlewares, which may come when the client has left."""
+        if self.exchange.state is ENDED:
+            return
+        if refusal is None:
+            self._ask_server()
+            return
+        self.plan.state.counters.refused += 1
+        response = self.exchange.respond(refusal.status, f"middleware:{refusal.by}")
+        self.apply((response,), refusal)
+
+    def _ask_server(self) -> None:
+        exchange = self.exchange
+        pool = exchange.choose_server(self.context.now())
         if pool is None:
             self.apply((exchange.respond(503),))
             return
@@ -102,22 +127,6 @@ class ForwardedRequest:
             self._connect(pool)
         else:
             self._send(pool, connection)
-
-    def _run_middlewares(self) -> bool:
-        """Return whether the middlewares let the request through; if not, it is answered."""
-        plan = self.plan
-        target, chain = plan.target, plan.state.chain
-        assert chain is not None
-        client = client_address(self.client.peer[0])
-        scheme = b"https" if plan.secure else b"http"
-        view = target.view.with_peer(client)
-        request = MiddlewareRequest(view, scheme, target.authority, target.origin_form)
-        self.middleware_run, refusal = chain.enter(request, self.began_s)
-        if refusal is None:
-            return True
-        plan.state.counters.refused += 1
-        self.apply((self.exchange.respond(refusal.status, f"middleware:{refusal.by}"),), refusal)
-        return False
 
     def _connect(self, pool: ConnectionPool) -> None:
         self.exchange.connecting()
@@ -129,9 +138,9 @@ class ForwardedRequest:
         """Send the request head, and what has come of the body."""
         plan, client, body, context = self.plan, self.client, self.exchange.body, self.context
         self.connection = connection
-        head, run = plan.upstream_head, self.middleware_run
-        if run is not None and run.target != plan.target.origin_form:
-            head = head.with_target(client.head.method, run.target)
+        head, gate = plan.upstream_head, self.gate
+        if gate is not None and gate.run.target != plan.target.origin_form:
+            head = head.with_target(client.head.method, gate.run.target)
         self.trace = context.traceparents.next(head.trace)
         request = head.render(pool.host_line, client_address(client.peer[0]), self.trace)
         if complete := body is None or body.complete:
@@ -364,6 +373,13 @@ def received_bytes(request: ForwardedRequest) -> int:
     """Return how many bytes of the request's body came from the client."""
     body = request.exchange.body
     return body.received_bytes if body is not None else 0
+
+
+def _middleware_request(client: Exchange, plan: RequestPlan) -> MiddlewareRequest:
+    target = plan.target
+    view = target.view.with_peer(client_address(client.peer[0]))
+    scheme = b"https" if plan.secure else b"http"
+    return MiddlewareRequest(view, scheme, target.authority, target.origin_form)
 
 
 def _request_body(head: RequestHead, plan: RequestPlan) -> RequestBody:

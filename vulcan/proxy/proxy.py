@@ -22,6 +22,7 @@ from vulcan.proxy.accesslog import AccessLog
 from vulcan.proxy.backend_pools import BackendPools
 from vulcan.proxy.error_responses import send_error
 from vulcan.proxy.forward import ForwardContext, ForwardedRequest
+from vulcan.proxy.password_checks import PasswordChecks
 from vulcan.proxy.sinks import Sinks
 
 
@@ -42,10 +43,12 @@ class Proxy:
         self._states = FrontendStates(first_pick, random.random)
         self._planner = RequestPlanner(table, self._states)
         self._pools = BackendPools(loop)
+        self._password_checks = PasswordChecks(loop)
         self._context = ForwardContext(
             loop.time,
             self._pools.groups,
             TraceparentSource(random.getrandbits(64), random.getrandbits(64)),
+            self._password_checks,
             self._finished,
         )
 
@@ -101,6 +104,7 @@ class Proxy:
         """Close idle connections to servers."""
         self._pools.close()
         self._sinks.close()
+        self._password_checks.close()
         if self._access_log is not None:
             self._access_log.close()
 
@@ -137,8 +141,8 @@ class Proxy:
         latency_s = now_s - request.began_s
         state = request.plan.state
         state.counters.add_latency(state.window.record(now_s, status, latency_s), latency_s)
-        run = request.middleware_run
-        if run is not None:
+        if request.gate is not None:
+            run = request.gate.run
             run.finish(now_s, status, latency_s)
             for webhook in run.webhooks:
                 self._sinks.call(webhook)

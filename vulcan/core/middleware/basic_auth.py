@@ -1,4 +1,9 @@
-"""The `basicauth` middleware: users with passwords (RFC 7617)."""
+"""The `basicauth` middleware: users with passwords (RFC 7617).
+
+A check takes as long as that of the costliest secret, whether the user exists or not: time must not
+tell which names exist. With scrypt that is long, so the caller runs it on a thread, and fields that
+were admitted are remembered.
+"""
 
 import base64
 import binascii
@@ -6,10 +11,15 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _SCRYPT = re.compile(r"scrypt:(\d{1,7}):(\d{1,3}):(\d{1,3})\$([^$]+)\$([0-9a-f]+)", re.ASCII)
 _SCRYPT_MEMORY_BYTES = 64 * 1024 * 1024
+# N × R × P. The usual 16384:8:1 is an eighth of it and takes a twentieth of a second. A secret that
+# costs more admits nobody.
+SCRYPT_COST_MAX = 2**20
+# Fields that a middleware remembers. Only who knows a password can add one; the oldest goes first.
+LOGINS_MAX = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +27,16 @@ class Users:
     """User names, each with a secret: `scrypt:N:R:P$SALT$HEX`, `sha256:HEX`, or the password."""
 
     secrets: Mapping[str, str]
+    costliest: str = field(init=False)  # the secret that takes longest to check
+    slow: bool = field(init=False)  # to check
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "costliest", max(self.secrets.values(), key=_cost))
+        object.__setattr__(self, "slow", _cost(self.costliest) > 0)
+
+    def takes_long(self, authorization: bytes) -> bool:
+        """Whether `admits` belongs on a thread."""
+        return self.slow and authorization[:6].lower() == b"basic "
 
     def admits(self, authorization: bytes) -> bool:
         """Whether an Authorization field has a user's name and password."""
@@ -28,14 +48,46 @@ class Users:
         except binascii.Error:
             return False
         secret = self.secrets.get(name.decode("utf-8", "replace"))
-        # An unknown name takes as long as a wrong password: time must not tell which names exist.
-        given = matches(secret if secret is not None else "-", password)
-        return given and secret is not None
+        admitted = secret is not None and matches(secret, password)
+        if secret is None or _cost(secret) != _cost(self.costliest):
+            matches(self.costliest, password)
+        return admitted
+
+
+class Logins:
+    """The Authorization fields that were admitted, as digests."""
+
+    __slots__ = ("_admitted",)
+
+    def __init__(self) -> None:
+        self._admitted: dict[bytes, None] = {}
+
+    def admitted(self, authorization: bytes) -> bool:
+        """Whether this field was admitted before."""
+        return _digest(authorization) in self._admitted
+
+    def remember(self, authorization: bytes) -> None:
+        """Note that a field was admitted."""
+        self._admitted[_digest(authorization)] = None
+        if len(self._admitted) > LOGINS_MAX:
+            del self._admitted[next(iter(self._admitted))]
+
+
+def _digest(authorization: bytes) -> bytes:
+    return hashlib.sha256(authorization).digest()
+
+
+def _cost(secret: str) -> int:
+    """Return what scrypt is to do for a secret; 0 for a secret of another kind."""
+    found = _SCRYPT.fullmatch(secret)
+    return int(found[1]) * int(found[2]) * int(found[3]) if found else 0
 
 
 def matches(secret: str, password: bytes) -> bool:
     """Whether a password belongs to a secret. The time does not tell how much of it is right."""
     if found := _SCRYPT.fullmatch(secret):
+        if _cost(secret) > SCRYPT_COST_MAX:
+            return False
         rounds, block, lanes = (int(number) for number in found.groups()[:3])
         try:
             made = hashlib.scrypt(

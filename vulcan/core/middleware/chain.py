@@ -14,6 +14,7 @@ from vulcan.core.config.documents import RateDocument
 from vulcan.core.config.frontend import Middleware
 from vulcan.core.http.fields import cgi_name
 from vulcan.core.middleware import compiler, ip_allow
+from vulcan.core.middleware.basic_auth import Logins, Users
 from vulcan.core.middleware.breaker import BreakerState, CircuitBreaker
 from vulcan.core.middleware.limiters import ConnectionLimiter, Rate, RateLimiter, format_wait
 from vulcan.core.middleware.specs import (
@@ -34,7 +35,7 @@ from vulcan.core.routing.request_view import RequestView
 # A request's header with more rates than this is not taken.
 RATES_MAX = 16
 
-MiddlewareState = RateLimiter | ConnectionLimiter | CircuitBreaker | None
+MiddlewareState = RateLimiter | ConnectionLimiter | CircuitBreaker | Logins | None
 
 
 class MiddlewareRequest(msgspec.Struct, frozen=True, gc=False):
@@ -57,13 +58,25 @@ class MiddlewareResponse:
     by: str = ""  # the middleware's id
 
 
+@dataclass(frozen=True, slots=True)
+class PasswordCheck:
+    """The run waits for `users.admits(authorization)`, which takes long; then `resume` it."""
+
+    users: Users
+    authorization: bytes
+
+
+Verdict = MiddlewareResponse | PasswordCheck | None  # None: the request may go to a server
+
+
 class MiddlewareRun:
     """One request's run through a chain, and what is left to do when the request ends."""
 
-    __slots__ = ("_breakers", "_limiters", "target", "traces", "webhooks")
+    __slots__ = ("_breakers", "_limiters", "position", "target", "traces", "webhooks")
 
     def __init__(self, target: bytes) -> None:
         self.target = target
+        self.position = 0  # of the middleware that the request has come to
         self.traces: list[TraceSpec] = []
         self.webhooks: list[WebhookSpec] = []
         self._limiters: list[tuple[ConnectionLimiter, bytes]] = []
@@ -95,16 +108,27 @@ class Chain:
         self._links = tuple(links)
         self.edits = _header_edits(tuple(each for each, _ in links))
 
-    def enter(
-        self, request: MiddlewareRequest, now_s: float
-    ) -> tuple[MiddlewareRun, MiddlewareResponse | None]:
-        """Run a request through the chain; the first middleware that responds ends the run."""
-        run = MiddlewareRun(request.target)
-        for each, state in self._links:
-            response = _step(each, state, request, run, now_s)
-            if response is not None:
-                return run, response
-        return run, None
+    def advance(self, request: MiddlewareRequest, run: MiddlewareRun, now_s: float) -> Verdict:
+        """Run a request through the rest of the chain, until a middleware has a verdict."""
+        for each, state in self._links[run.position :]:
+            verdict = _step(each, state, request, run, now_s)
+            if verdict is not None:
+                return verdict
+            run.position += 1
+        return None
+
+    def resume(
+        self, request: MiddlewareRequest, run: MiddlewareRun, now_s: float, *, admitted: bool
+    ) -> Verdict:
+        """Go on with a run that waited for a password's check."""
+        each, state = self._links[run.position]
+        assert isinstance(each.spec, BasicAuthSpec)
+        assert isinstance(state, Logins)
+        if not admitted:
+            return _unauthorized(each.spec, each.id)
+        state.remember(request.view.header(b"authorization"))
+        run.position += 1
+        return self.advance(request, run, now_s)
 
     def after(self, middlewares: Sequence[Middleware]) -> "Chain | None":
         """Return the chain for changed keys; middlewares that stay keep their state."""
@@ -132,6 +156,8 @@ def _initial_state(each: Middleware) -> MiddlewareState:
             return ConnectionLimiter(connections)
         case BreakerSpec(condition=condition, timing=timing):
             return CircuitBreaker(condition, timing)
+        case BasicAuthSpec():
+            return Logins()
         case _:
             return None
 
@@ -142,7 +168,7 @@ def _step(
     request: MiddlewareRequest,
     run: MiddlewareRun,
     now_s: float,
-) -> MiddlewareResponse | None:
+) -> Verdict:
     match each.spec, state:
         case RateLimitSpec() as spec, RateLimiter() as limiter:
             return _limit_rate(spec, limiter, each.id, request, now_s)
@@ -154,16 +180,28 @@ def _step(
             return _rewrite(spec, each.id, request, run)
         case TraceSpec() as spec, _:
             run.traces.append(spec)
-        case BasicAuthSpec(users, realm), _:
-            if not users.admits(request.view.header(b"authorization")):
-                field = f'WWW-Authenticate: Basic realm="{realm}", charset="UTF-8"\r\n'.encode()
-                return MiddlewareResponse(401, b"Unauthorized", field, by=each.id)
+        case BasicAuthSpec() as spec, Logins() as logins:
+            return _log_in(spec, logins, each.id, request)
         case IpAllowSpec(allow, deny), _:
             if not ip_allow.allowed(request.view.peer.decode("latin-1"), allow, deny):
                 return MiddlewareResponse(403, b"Forbidden", by=each.id)
         case _:
             pass
     return None
+
+
+def _log_in(spec: BasicAuthSpec, logins: Logins, by: str, request: MiddlewareRequest) -> Verdict:
+    authorization = request.view.header(b"authorization")
+    if spec.users.takes_long(authorization):
+        if logins.admitted(authorization):
+            return None
+        return PasswordCheck(spec.users, authorization)
+    return None if spec.users.admits(authorization) else _unauthorized(spec, by)
+
+
+def _unauthorized(spec: BasicAuthSpec, by: str) -> MiddlewareResponse:
+    field = f'WWW-Authenticate: Basic realm="{spec.realm}", charset="UTF-8"\r\n'
+    return MiddlewareResponse(401, b"Unauthorized", field.encode(), by=by)
 
 
 def _source(variable: Variable, view: RequestView) -> bytes:

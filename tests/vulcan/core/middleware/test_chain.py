@@ -9,13 +9,14 @@ import pytest
 from vulcan.core.config.errors import ModelError
 from vulcan.core.config.frontend import Middleware
 from vulcan.core.config.model import decode
-from vulcan.core.middleware import limiters, rewrite
+from vulcan.core.middleware import basic_auth, limiters, rewrite
 from vulcan.core.middleware.chain import (
     EMPTY,
     Chain,
     MiddlewareRequest,
     MiddlewareResponse,
     MiddlewareRun,
+    PasswordCheck,
 )
 from vulcan.core.routing.request_view import RequestView
 
@@ -39,7 +40,12 @@ def ask(
     headers = tuple((k.replace("_", "-").encode(), v.encode()) for k, v in fields.items())
     target = path.encode()
     view = RequestView(b"h.example", target.partition(b"?")[0], b"GET", headers, b"", peer.encode())
-    return of.enter(MiddlewareRequest(view, b"http", b"h.example", target), now_s)
+    request, run = MiddlewareRequest(view, b"http", b"h.example", target), MiddlewareRun(target)
+    verdict = of.advance(request, run, now_s)
+    while isinstance(verdict, PasswordCheck):
+        admitted = verdict.users.admits(verdict.authorization)
+        verdict = of.resume(request, run, now_s, admitted=admitted)
+    return run, verdict
 
 
 def status(*args, **kwargs) -> int:
@@ -122,6 +128,67 @@ def test_a_user_with_the_right_password_is_admitted(name: str, password: str, ex
     )
     given = base64.b64encode(f"{name}:{password}".encode()).decode()
     assert status(guarded, Authorization=f"Basic {given}") == expected
+
+
+def test_middlewares_behind_a_password_run_once_it_was_checked():
+    guarded = chain(
+        middleware("ratelimit", "a", 1, PeriodSeconds=1, Requests=2, Burst=2),
+        middleware("basicauth", "b", 2, Users={"crypt": SCRYPT}),
+        middleware("ipallow", "c", 3, Allow=["10.0.0.0/8"]),
+    )
+    right = "Basic " + base64.b64encode(b"crypt:x").decode()
+    assert status(guarded, Authorization=right) == 200
+    assert status(guarded, Authorization=right, peer="192.0.2.1") == 403
+    assert status(guarded, Authorization=right) == 200
+    assert status(guarded, Authorization=right) == 429
+
+
+def test_an_admitted_field_is_remembered_while_the_key_stays(monkeypatch: pytest.MonkeyPatch):
+    one = middleware("basicauth", Users={"crypt": SCRYPT})
+    guarded, right = chain(one), "Basic " + base64.b64encode(b"crypt:x").decode()
+    assert status(guarded, Authorization=right) == 200
+    monkeypatch.setattr(hashlib, "scrypt", None)  # a call would fail
+    assert status(guarded, Authorization=right) == 200
+    kept = guarded.after([one])
+    assert kept is not None
+    assert status(kept, Authorization=right) == 200
+    changed = kept.after([middleware("basicauth", Users={"crypt": SCRYPT, "new": "pw"})])
+    assert changed is not None
+    with pytest.raises(TypeError):
+        status(changed, Authorization=right)
+
+
+def test_a_bounded_number_of_admitted_fields_is_remembered(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(basic_auth, "LOGINS_MAX", 3)
+    logins = basic_auth.Logins()
+    for number in range(5):
+        logins.remember(b"%d" % number)
+    assert [logins.admitted(b"%d" % number) for number in range(5)] == [False] * 2 + [True] * 3
+
+
+@pytest.mark.parametrize("others", [{}, {"plain": "pw"}, {"sha": SHA}])
+def test_the_time_of_a_check_does_not_tell_which_users_exist(
+    monkeypatch: pytest.MonkeyPatch, others: dict[str, str]
+):
+    calls = []
+    real = hashlib.scrypt
+
+    def counted(*args, **kwargs):
+        calls.append({name: kwargs[name] for name in "nrp"})
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(hashlib, "scrypt", counted)
+    users = basic_auth.Users({"crypt": SCRYPT, **others})
+    for name in ("crypt", "nobody", *others):
+        calls.clear()
+        assert not users.admits(b"Basic " + base64.b64encode(f"{name}:wrong".encode()))
+        assert calls == [{"n": 1024, "r": 8, "p": 1}]
+
+
+def test_a_secret_that_costs_too_much_admits_nobody():
+    costly = SCRYPT.replace("1024:8:1$", "1024:8:999$")
+    assert not basic_auth.matches(costly, b"x")
+    assert basic_auth.matches(SCRYPT, b"x")
 
 
 def test_a_request_without_a_password_is_401():

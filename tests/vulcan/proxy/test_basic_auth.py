@@ -1,0 +1,99 @@
+"""Passwords that take long to check hold up nobody else."""
+
+import base64
+import hashlib
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from rig import vulcan_keys
+from rig.vulcan_site import OK, Client, Origin, respond_with
+from tests.vulcan.proxy.test_deadlines import Served
+from vulcan.proxy import password_checks
+
+# Twice what is usual: about a tenth of a second.
+ROUNDS, BLOCK, LANES = 2**14, 8, 2
+SALT = "salt"
+
+
+def secret(password: str) -> str:
+    made = hashlib.scrypt(
+        password.encode(), salt=SALT.encode(), n=ROUNDS, r=BLOCK, p=LANES, dklen=32
+    )
+    return f"scrypt:{ROUNDS}:{BLOCK}:{LANES}${SALT}${made.hex()}"
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Served]:
+    """`/` asks for a password of `user`; `/open` asks for none."""
+    running = Served()
+    running.start()
+    auth = {"Type": "basicauth", "Middleware": {"Users": {"user": secret("right")}}}
+    try:
+        with Origin(respond_with(OK)) as origin:
+            running.write(
+                vulcan_keys.server("s", origin.url),
+                vulcan_keys.frontend("guarded", 'Path("/")'),
+                vulcan_keys.frontend("open", 'Path("/open")'),
+                vulcan_keys.entry("frontends/guarded/middlewares/a", auth),
+            )
+            yield running
+    finally:
+        running.stop()
+
+
+def login(served: Served, name: str, password: str, method: str = "GET", body: bytes = b"") -> int:
+    encoded = base64.b64encode(f"{name}:{password}".encode()).decode()
+    head = f"{method} / HTTP/1.1\nHost: h\nAuthorization: Basic {encoded}"
+    with Client(served.port) as client:
+        client.sock.settimeout(40)
+        return client.request(f"{head}\nContent-Length: {len(body)}" if body else head, body).status
+
+
+def spent_s(action) -> float:
+    began = time.monotonic()
+    action()
+    return time.monotonic() - began
+
+
+def test_the_right_password_passes_and_a_wrong_one_does_not(guarded: Served):
+    assert login(guarded, "user", "right") == 200
+    assert login(guarded, "user", "wrong") == 401
+    assert login(guarded, "nobody", "right") == 401
+    assert login(guarded, "user", "right", "POST", b"x" * 100_000) == 200
+
+
+def test_a_body_waits_for_the_check_of_its_password(guarded: Served):
+    assert login(guarded, "user", "", "POST", b"x" * 100_000) == 401
+
+
+def test_other_requests_go_on_while_passwords_are_checked(guarded: Served):
+    one_s = spent_s(lambda: login(guarded, "user", "wrong"))
+    with ThreadPoolExecutor(8) as clients, Client(guarded.port) as other:
+        logins = [clients.submit(login, guarded, "user", f"wrong{n}") for n in range(8)]
+        waits = []
+        while not all(each.done() for each in logins):
+            waits.append(spent_s(lambda: other.request("GET /open HTTP/1.1\nHost: h")))
+        assert {each.result() for each in logins} == {401}
+    assert len(waits) > 8
+    assert sorted(waits)[len(waits) // 2] < one_s / 4
+
+
+def test_a_password_is_checked_once(guarded: Served):
+    assert login(guarded, "user", "right") == 200
+    wrong_s = spent_s(lambda: login(guarded, "user", "wrong"))
+    again_s = min(spent_s(lambda: login(guarded, "user", "right")) for _ in range(5))
+    assert again_s < wrong_s / 3
+
+
+def test_too_many_checks_at_once_are_refused(guarded: Served, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(password_checks, "CHECKS_MAX", 2)
+    with ThreadPoolExecutor(12) as clients:
+        logins = [clients.submit(login, guarded, "user", f"many{n}") for n in range(12)]
+        statuses = [each.result() for each in logins]
+    assert set(statuses) == {401, 503}
+    with ThreadPoolExecutor(12) as clients:  # the same one is one check
+        logins = [clients.submit(login, guarded, "user", "same") for _ in range(12)]
+        assert {each.result() for each in logins} == {401}

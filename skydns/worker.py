@@ -69,7 +69,10 @@ class DnsWorker:
         resolve = PendingReplies(responder, upstream, hidden_keys).resolve
         for sock in sockets.values():
             if sock.type == socket.SOCK_DGRAM:
-                self._udp.append(UdpServer(sock, responder.reply, resolve, self._sample))
+                udp_server = UdpServer(
+                    sock, responder.reply, resolve, self._sample, responder.limit
+                )
+                self._udp.append(udp_server)
             else:
                 self._tcp.append(TcpServer(sock, partial(responder.reply, tcp=True), resolve))
         for udp in self._udp:

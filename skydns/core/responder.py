@@ -38,6 +38,11 @@ ANSWERS_BYTES_MAX = 32 * 1024 * 1024
 DENIALS_MAX = 2_000
 DENIALS_BYTES_MAX = 4 * 1024 * 1024
 ROTATIONS_BYTES_MAX = 16 * 1024
+# Over UDP a source may be forged, and then the replies hit a victim. Every server sends 512 bytes
+# to anybody. Of longer replies one network gets this many a second, whatever it asks, then TC: over
+# TCP no source is forged. About 3 MB.
+LONG_REPLIES_RATE = 200
+LONG_REPLIES_NETWORKS_MAX = 10_000
 LOOPBACK = NetworkList(("127.0.0.0/8", "::1/128"))
 # OPT as dig sends it.
 _PLAIN_OPT = b"\0\0\x29" + edns.UDP_BYTES_MAX.to_bytes(2, "big") + bytes(6)
@@ -91,6 +96,7 @@ class Responder:
         # None for a store that shows all keys.
         self.hidden: HiddenNames | None = None
         self.forwarder = Forwarder(config, clock)
+        self._long_replies = ResponseRateLimiter(LONG_REPLIES_RATE, LONG_REPLIES_NETWORKS_MAX)
         self._clock = clock
         self._rcodes = self.counts.rcodes
         self._serial = 0
@@ -128,22 +134,35 @@ class Responder:
                 head = packed.head
                 self._rcodes[head[1] & 15] += 1
                 made = b"".join((data[:2], head, data[HEADER_BYTES:end], packed.body))
-                if self._is_plain or self._limiter is None or tcp:
+                if tcp or (self._limiter is None and len(made) <= edns.UDP_BYTES_MIN):
                     return made
-                return self._limited(made, client, end)
+                return self.limit(made, client)
         computed = self._compute(_Packet(data, end, key, client, tcp, recursive))
-        if self._limiter is None or tcp:
-            return computed
-        match computed:
-            case bytes():
-                return self._limited(computed, client, end)
-            case Prefetch(bytes(made)):
-                return replace(computed, reply=self._limited(made, client, end))
-            case _:
-                return computed
+        return self.limit(computed, client) if isinstance(computed, bytes) and not tcp else computed
+
+    def limit(self, made: bytes, client: bytes) -> bytes | None:
+        """Return what of a reply is sent over UDP: all, nothing, or only that it is truncated."""
+        limiter, now_s = self._limiter, self._clock()
+        end = answer_cache.question_end(made)
+        verdict = Verdict.SEND
+        if limiter is not None:
+            verdict = limiter.judge(client, _limited_as(made, end), now_s)
+        is_long = len(made) > edns.UDP_BYTES_MIN and client not in LOOPBACK
+        if is_long and verdict is Verdict.SEND:
+            verdict = self._long_replies.judge(client, b"", now_s)
+        if verdict is Verdict.SEND:
+            return made
+        self.counts.limited += 1
+        if verdict is Verdict.DROP or not made[5]:
+            return None
+        head = bytes((made[2] | TC >> 8, made[3] & 0xF0)) + b"\0\1" + bytes(6)
+        return made[:2] + head + made[HEADER_BYTES:end]
 
     def resume(self, pending: PendingLookup, *, found: bool) -> Reply:
-        """Return the reply after the listing. `found` is False if the store did not answer."""
+        """Return the reply after the listing. Over UDP it is still to be limited.
+
+        `found` is False if the store did not answer.
+        """
         packet = pending.packet
         if found:
             return self._compute(packet)
@@ -191,26 +210,11 @@ class Responder:
         config = self._config
         self.forwarder.configure(config, stub_zones(self.zone, config.domains))
         # Then all clients are alike, and nearly every packet skips all other checks.
-        self._is_plain = not (self.forwarder.is_on or self._clients or self._limiter)
+        self._is_plain = not (self.forwarder.is_on or self._clients)
 
     def _clear(self) -> None:
         self._answers.clear()
         self._denials.clear()
-
-    def _limited(self, made: bytes, client: bytes, end: int) -> bytes | None:
-        rcode = made[3] & 15
-        limited_as = made[HEADER_BYTES:end].lower()
-        if rcode or not made[6] | made[7]:
-            limited_as = bytes((rcode,))
-        assert self._limiter is not None
-        verdict = self._limiter.judge(client, limited_as, self._clock())
-        if verdict is Verdict.SEND:
-            return made
-        self.counts.limited += 1
-        if verdict is Verdict.DROP or not made[5]:
-            return None
-        head = bytes((made[2] | TC >> 8, made[3] & 0xF0)) + b"\0\1" + bytes(6)
-        return made[:2] + head + made[HEADER_BYTES:end]
 
     def _prohibited(self, data: bytes) -> bytes | None:
         self.counts.prohibited += 1
@@ -330,3 +334,9 @@ def _pack_rotations(
         for order in first.rotations[:others]
     ]
     return first, [packed, *rotations]
+
+
+def _limited_as(made: bytes, end: int) -> bytes:
+    """Return what a reply counts as: its question, or its code if it has no answer."""
+    rcode = made[3] & 15
+    return bytes((rcode,)) if rcode or not made[6] | made[7] else made[HEADER_BYTES:end].lower()

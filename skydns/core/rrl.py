@@ -41,8 +41,8 @@ class _Bucket:
 class ResponseRateLimiter:
     """At most `rate` equal answers a second to one network."""
 
-    def __init__(self, rate: int) -> None:
-        self._rate = rate
+    def __init__(self, rate: int, buckets_max: int = BUCKETS_MAX) -> None:
+        self._rate, self._buckets_max = rate, buckets_max
         self._buckets: dict[tuple[bytes, bytes], _Bucket] = {}
 
     def judge(self, client: bytes, answer: bytes, now_s: float) -> Verdict:
@@ -50,7 +50,7 @@ class ResponseRateLimiter:
         key = (_network(client), answer)
         bucket = self._buckets.pop(key, None)
         if bucket is None:
-            if len(self._buckets) >= BUCKETS_MAX:
+            if len(self._buckets) >= self._buckets_max:
                 del self._buckets[next(iter(self._buckets))]
             bucket = _Bucket(float(self._rate), now_s)
         self._buckets[key] = bucket

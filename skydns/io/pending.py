@@ -8,7 +8,8 @@ from skydns.core.responder import Pending, PendingLookup, Responder
 from skydns.io.hidden_keys import HiddenKeyReader
 from skydns.io.upstream import UpstreamClient
 
-Send = Callable[[bytes], None]
+# Sends a late reply; None ends a query that gets none.
+Send = Callable[[bytes | None], None]
 Resolve = Callable[[Pending, Send], None]
 
 
@@ -26,8 +27,7 @@ class PendingReplies:
             case PendingForward():
                 self._upstream.forward(pending, send)
             case Prefetch():
-                if pending.reply is not None:
-                    send(pending.reply)
+                send(pending.reply)
                 self._upstream.forward(pending.forward, _discard)
             case PendingLookup():
                 self._hidden_keys.read(
@@ -38,11 +38,11 @@ class PendingReplies:
 
     def _resume(self, pending: PendingLookup, found: bool, send: Send) -> None:  # noqa: FBT001
         reply = self._responder.resume(pending, found=found)
-        if isinstance(reply, bytes):
+        if isinstance(reply, bytes) or reply is None:
             send(reply)
-        elif reply is not None:
+        else:
             self.resolve(reply, send)
 
 
-def _discard(reply: bytes) -> None:
+def _discard(reply: bytes | None) -> None:
     """Drop the reply of a prefetch: the cache has it now."""

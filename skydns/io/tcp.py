@@ -211,11 +211,12 @@ class _Connection(asyncio.Protocol):
             server.resolve(reply, self._write_late)
         return True
 
-    def _write_late(self, reply: bytes) -> None:
+    def _write_late(self, reply: bytes | None) -> None:
         self._pending -= 1
         if self._transport.is_closing():
             return
-        self._write(reply)
+        if reply is not None:
+            self._write(reply)
         if self._pending == self._limits.pending_max - 1:
             # Not at once: a late reply may come from within `_answer`.
             asyncio.get_running_loop().call_soon(self._continue)

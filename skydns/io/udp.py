@@ -32,6 +32,8 @@ _ADDRESS = {socket.AF_INET: slice(4, 8), socket.AF_INET6: slice(8, 24)}
 
 # Replies to a packet of a client.
 Respond = Callable[[bytes, bytes], Reply]
+# Returns what of a late reply is sent to a client.
+Limit = Callable[[bytes, bytes], bytes | None]
 
 
 class _Iovec(ctypes.Structure):
@@ -101,7 +103,8 @@ class UdpServer:
 
     `respond` gets each packet and its client, `resolve` each reply that must wait. `sample` gets
     the first packet of each batch, its client and the size of the batch: each packet has the same
-    chance to be a sample, and the busier the server, the less a sample costs.
+    chance to be a sample, and the busier the server, the less a sample costs. `limit` returns what
+    of a late reply is sent.
     """
 
     def __init__(
@@ -110,6 +113,7 @@ class UdpServer:
         respond: Respond,
         resolve: Resolve,
         sample: Callable[[bytes, bytes, int], None] | None = None,
+        limit: Limit = lambda reply, _: reply,
     ) -> None:
         sock.setblocking(False)
         self._sock = sock
@@ -117,6 +121,7 @@ class UdpServer:
         self._respond = respond
         self._resolve = resolve
         self._sample = sample
+        self._limit = limit
         self._client = _ADDRESS[sock.family]
         name_size = _NAME_BYTES[sock.family]
         # The reply in a slot goes to where the query in the same slot came from.
@@ -175,15 +180,19 @@ class UdpServer:
 
     def _sender(self, name: bytes) -> Send:
         """Return a function that sends a late reply to a client."""
-        host = str(ip_address(name[self._client]))
+        client = name[self._client]
+        host = str(ip_address(client))
         # The address of a link-local client names its link.
         scope = int.from_bytes(name[24:28], sys.byteorder)
         rest = (0, scope) if self._sock.family == socket.AF_INET6 else ()
         address = (host, int.from_bytes(name[_PORT], "big"), *rest)
 
-        def send(reply: bytes) -> None:
+        def send(reply: bytes | None) -> None:
+            limited = None if reply is None else self._limit(reply, client)
+            if limited is None:
+                return
             try:
-                self._sock.sendto(reply, address)
+                self._sock.sendto(limited, address)
             except OSError:
                 self.unsent += 1
 

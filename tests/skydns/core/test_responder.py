@@ -9,12 +9,13 @@ from coordinator.client.core.store_protocol import Entry
 from coordinator.client.core.view import Changes, View
 from rig.dns_packets import CONFIG, NOW_S, entry, opt, packet, reset_to
 from skydns.core.dns import name as names
+from skydns.core.dns.edns import UDP_BYTES_MIN
 from skydns.core.dns.name import Name
 from skydns.core.dns.rr import Rcode
 from skydns.core.forward.forwarder import PendingForward, Prefetch
 from skydns.core.forward.message import UpstreamReply
 from skydns.core.hidden_names import FORGET_S, HiddenNames
-from skydns.core.responder import DENIALS_MAX, PendingLookup, Responder
+from skydns.core.responder import DENIALS_MAX, LONG_REPLIES_RATE, PendingLookup, Responder
 from skydns.core.zone.zone import Services, Zone
 
 D = "/skydns/local/skydns"
@@ -305,12 +306,56 @@ def test_a_limited_reply_is_prefetched_all_the_same() -> None:
     clock = made._clock
     assert isinstance(clock, Clock)
     clock.now_s += 95
-    made._limiter.judge(here, data[12:], clock.now_s)
     prefetch = made.reply(data, here)
     assert isinstance(prefetch, Prefetch)
-    assert prefetch.reply is None
+    assert prefetch.reply is not None
     assert prefetch.forward.question.name == (b"www", b"example", b"org")
+    assert made.limit(prefetch.reply, here) == prefetch.reply
+    assert made.limit(prefetch.reply, here) is None
     assert made.counts.limited == 1
+
+
+def test_a_forged_source_gets_few_long_replies_and_no_other_network_suffers() -> None:
+    made = responder([(f"{D}/web/{at}", f'{{"host": "10.0.0.{at}"}}') for at in range(70)])
+    data, victim, other = packet("web.skydns.local", edns=opt()), b"\xc0\0\2\1", b"\xc6\x33\x64\1"
+    sent = [made.reply(data, victim) for _ in range(20 * LONG_REPLIES_RATE)]
+    long = [reply for reply in sent if isinstance(reply, bytes) and len(reply) > UDP_BYTES_MIN]
+    assert len(long) == LONG_REPLIES_RATE
+    short = [reply for reply in sent if isinstance(reply, bytes) and len(reply) <= UDP_BYTES_MIN]
+    # Empty, with TC: an honest client asks again over TCP, and a victim gets no more than was sent.
+    assert all(reply[2] & 2 and len(reply) <= len(data) for reply in short)
+    assert made.counts.limited == len(sent) - len(long)
+    for full in (
+        made.reply(data, other),
+        made.reply(data, victim, tcp=True),
+        made.reply(data, b"\x7f\0\0\1"),
+    ):
+        assert isinstance(full, bytes)
+        assert len(full) > UDP_BYTES_MIN
+
+
+def test_short_replies_are_not_limited_by_default() -> None:
+    made = responder([(f"{D}/a", '{"host": "10.0.0.1"}')])
+    data, client = packet("a.skydns.local", edns=opt()), b"\xc0\0\2\1"
+    assert len({made.reply(data, client) for _ in range(5 * LONG_REPLIES_RATE)}) == 1
+    assert made.counts.limited == 0
+
+
+def test_a_reply_that_waited_for_the_store_is_limited_like_all_others() -> None:
+    config = msgspec.structs.replace(CONFIG, rate=1)
+    made = Responder(config, Clock())
+    made.apply(reset_to([]))
+    made.hidden = HiddenNames()
+    data, client = packet("_tcp.app.skydns.local", 33), b"\xc0\0\2\1"
+    pending = made.reply(data, client)
+    assert isinstance(pending, PendingLookup)
+    made.apply(made.hidden.learn(pending.name, {}, 0.0))
+    replies = [made.resume(pending, found=True) for _ in range(2)]
+    assert isinstance(replies[0], bytes)
+    assert [made.limit(reply, client) is None for reply in replies if isinstance(reply, bytes)] == [
+        False,
+        True,
+    ]
 
 
 def test_only_clients_within_the_networks_are_answered() -> None:

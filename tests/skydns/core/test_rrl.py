@@ -27,6 +27,9 @@ def test_other_answers_and_other_networks_have_limits_of_their_own() -> None:
 
 def test_forged_sources_take_bounded_memory() -> None:
     limiter = ResponseRateLimiter(1)
+    limiter_of_few = ResponseRateLimiter(1, buckets_max=10)
     for number in range(BUCKETS_MAX + 10):
         limiter.judge(number.to_bytes(3, "big") + b"\0", b"q", 0.0)
+        limiter_of_few.judge(number.to_bytes(3, "big") + b"\0", b"q", 0.0)
     assert len(limiter._buckets) == BUCKETS_MAX
+    assert len(limiter_of_few._buckets) == 10

@@ -148,6 +148,25 @@ def test_a_slow_reader_gets_every_reply() -> None:
     uvloop.run(go())
 
 
+def test_a_query_that_gets_no_late_reply_makes_room_for_the_next() -> None:
+    pending = Prefetch(None, cast("PendingForward", None))
+    queries = [b"%d" % number for number in range(10)]
+    replies = iter([*[None] * 9, b"ok"])
+
+    async def go() -> None:
+        limits = TcpLimits(pending_max=1)
+        async with tcp(lambda *_: pending, limits, lambda _, send: send(next(replies))) as (
+            _,
+            port,
+        ):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(framed(*queries))
+            assert await read(reader) == b"ok"
+            writer.close()
+
+    uvloop.run(go())
+
+
 def test_a_client_that_does_not_speak_dns_is_disconnected() -> None:
     async def go() -> None:
         async with tcp() as (_, port):

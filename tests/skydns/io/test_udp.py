@@ -123,6 +123,32 @@ def test_a_reply_that_cannot_be_sent_does_not_stop_the_others() -> None:
     uvloop.run(go())
 
 
+def test_a_late_reply_may_be_limited_or_none() -> None:
+    def limit(reply: bytes, client: bytes) -> bytes | None:
+        assert client == bytes((127, 0, 0, 1))
+        return None if reply == b"much" else reply[:2]
+
+    async def go() -> None:
+        sock = listening_socket(("127.0.0.1", 0), socket.SOCK_DGRAM)
+        waiting: list[Send] = []
+        pending = Prefetch(None, cast("PendingForward", None))
+        running = UdpServer(
+            sock, lambda *_: pending, lambda _, send: waiting.append(send), limit=limit
+        )
+        running.start()
+        with sock, socket.socket(type=socket.SOCK_DGRAM) as client:
+            client.connect(sock.getsockname())
+            client.send(b"q")
+            await until(lambda: waiting)
+            for reply in (None, b"much", b"late"):
+                waiting[0](reply)
+            client.settimeout(WAIT_S)
+            assert client.recv(100) == b"la"
+            running.stop()
+
+    uvloop.run(go())
+
+
 def test_a_late_reply_is_sent_to_the_client_that_asked() -> None:
     async def go() -> None:
         sock = listening_socket(("127.0.0.1", 0), socket.SOCK_DGRAM)

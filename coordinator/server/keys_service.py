@@ -1,10 +1,13 @@
 """`/v2/keys`: reads are answered at once, writes and quorum reads when they are decided."""
 
+from collections.abc import Iterator
+
 from coordinator.core.replica.pending import Outcome
 from coordinator.core.store.api_errors import INVALID_FORM, ApiError, ClusterUnavailable
 from coordinator.core.v2api import keys_api
 from coordinator.core.v2api.keys_api import GetRequest, KeysRequest, WatchRequest, WriteRequest
 from coordinator.server.drive_loop import DriveLoop
+from coordinator.server.listing_stream import ListingQueue
 from coordinator.server.responses import Responses
 from coordinator.server.watch_stream import WatchStream
 from daemonkit.http.server import Exchange
@@ -21,6 +24,7 @@ class KeysService:
         self.replica = loop.replica
         self.responses = responses
         self.watches: set[WatchStream] = set()
+        self._listings = ListingQueue(responses, self._list)
 
     def serve(self, exchange: Exchange, target: bytes) -> None:
         """Answer a request for `target`, now or later."""
@@ -39,8 +43,11 @@ class KeysService:
     def read(self, exchange: Exchange, request: GetRequest) -> None:
         """Answer a read from the present state. Raises ApiError."""
         replica = self.replica
-        body = keys_api.read(replica.keyspace, request, replica.clock.now_ns())
-        self.responses.keys(exchange, 200, body)
+        found = keys_api.read(replica.keyspace, request, replica.clock.now_ns())
+        if found is None:
+            self._listings.add(exchange, request)
+        else:
+            self.responses.keys(exchange, 200, found)
 
     def end_watches(self) -> None:
         """End every watch, so that its client asks another member or comes back."""
@@ -65,6 +72,12 @@ class KeysService:
                 self._watch(exchange, request)
             case _:
                 self.responses.refusal(exchange, request)
+
+    def _list(self, request: GetRequest) -> Iterator[bytes]:
+        """Return the body of a long listing. Raises ApiError if its directory is gone."""
+        self._loop.advance_time()
+        replica = self.replica
+        return keys_api.listed(replica.keyspace, request, replica.clock.now_ns())
 
     def _watch(self, exchange: Exchange, request: WatchRequest) -> None:
         stream = WatchStream(exchange, request, self.replica.clock.now_ns)

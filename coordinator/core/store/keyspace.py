@@ -16,7 +16,6 @@ from coordinator.core.store.commands import Command, CreateInOrder, Delete, Note
 from coordinator.core.store.encoding import text
 from coordinator.core.store.event import Action, KeyEvent
 from coordinator.core.store.event_history import DEFAULT_BOUNDS, EventHistory, HistoryBounds
-from coordinator.core.store.listing import ListingScope, listing
 from coordinator.core.store.node import ROOT_KEY, Node
 from coordinator.core.store.store_stats import Operation, StoreStats
 from coordinator.core.store.tree import Tree, parent_of
@@ -81,22 +80,14 @@ class KeySpace:
             raise
         assert_never(command)
 
-    def get(
-        self, key: bytes, *, recursive: bool = False, hidden: bool = False, now_ns: int = 0
-    ) -> bytes:
-        """Return the JSON of a file, or of a directory with its children in byte order.
-
-        `recursive` shows all below, `hidden` also names that begin with `_`. A TTL is what
-        remains at `now_ns`. Raises ApiError 100, 104.
-        """
+    def read(self, key: bytes) -> Node:
+        """Return the node at a key, and count the read. Raises ApiError 100, 104."""
         node = self.tree.nodes.get(key)
         if node is None:
             self.stats.refused["get"] += 1
             raise self._missing(key)
         self.stats.done["get"] += 1
-        if node.value is not None:
-            return node.json(now_ns)
-        return listing(self.tree, node, ListingScope(recursive, hidden, now_ns))
+        return node
 
     def find(self, key: bytes) -> Node:
         """Return the node at a key. Raises ApiError 100, 104."""
@@ -182,7 +173,7 @@ class KeySpace:
         elif old.value is None and not command.recursive:
             if not command.directory:
                 raise self._refusal(api_errors.NOT_A_FILE, old.key)
-            if self.tree.directories[old.key].children:
+            if self.tree.directories[old.key]:
                 raise self._refusal(api_errors.DIRECTORY_NOT_EMPTY, old.key)
         action: Action = "compareAndDelete" if conditional else "delete"
         self.stats.done[action] += 1

@@ -1,40 +1,15 @@
 """The present files and directories by path.
 
 A flat dictionary holds every node by its full key, so a lookup costs one hash however deep
-the key is; directories also have the set of their children.
+the key is; each directory also has its children. A new key makes each missing directory above it,
+and each of these has a full key: `key_limits` bounds what one write can add.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from coordinator.core.store import api_errors
 from coordinator.core.store.node import ROOT_KEY, Node
 from coordinator.core.store.ttl_heap import TtlHeap
-
-
-class Directory:
-    """The keys of a directory's children."""
-
-    __slots__ = ("_in_order", "children")
-
-    def __init__(self) -> None:
-        self.children: dict[bytes, None] = {}
-        self._in_order: list[bytes] | None = None
-
-    def add(self, key: bytes) -> None:
-        """Add a child."""
-        self.children[key] = None
-        self._in_order = None
-
-    def discard(self, key: bytes) -> None:
-        """Remove a child."""
-        del self.children[key]
-        self._in_order = None
-
-    def in_order(self) -> list[bytes]:
-        """Return the children's keys in byte order."""
-        if self._in_order is None:
-            self._in_order = sorted(self.children)
-        return self._in_order
 
 
 class Tree:
@@ -42,7 +17,8 @@ class Tree:
 
     def __init__(self) -> None:
         self.nodes: dict[bytes, Node] = {ROOT_KEY: Node(ROOT_KEY, None, 0, 0)}
-        self.directories: dict[bytes, Directory] = {ROOT_KEY: Directory()}
+        # The children of each directory, by their full keys.
+        self.directories: dict[bytes, dict[bytes, Node]] = {ROOT_KEY: {}}
         self.ttls = TtlHeap()
 
     def place(self, node: Node) -> None:
@@ -53,11 +29,12 @@ class Tree:
         """
         key = node.key
         old = self.nodes.get(key)
-        if old is None:
-            self._adopt(key, node.modified)
+        siblings = self.directories.get(parent_of(key))
+        if siblings is None:
+            siblings = self._make_directories(key, node.modified)
         if node.value is None and key not in self.directories:
-            self.directories[key] = Directory()
-        self.nodes[key] = node
+            self.directories[key] = {}
+        self.nodes[key] = siblings[key] = node
         if node.expires_ns:
             self.ttls.put(key, node.expires_ns)
         elif old is not None and old.expires_ns:
@@ -65,14 +42,14 @@ class Tree:
 
     def remove(self, key: bytes) -> dict[bytes, None] | None:
         """Remove a node; for a directory return the keys below it, which go too."""
-        self.directories[parent_of(key)].discard(key)
+        del self.directories[parent_of(key)][key]
         removed = self._take(key)
         if removed is None:
             return None
         below: dict[bytes, None] = {}
         waiting = [removed]
         while waiting:
-            for child in waiting.pop().children:
+            for child in waiting.pop():
                 below[child] = None
                 deeper = self._take(child)
                 if deeper is not None:
@@ -100,19 +77,18 @@ class Tree:
         for node in nodes:
             self.place(node)
 
-    def _adopt(self, key: bytes, index: int) -> None:
-        parent = parent_of(key)
-        directory = self.directories.get(parent)
-        if directory is None:
-            for path in (*ancestors(parent)[1:], parent):
-                if path not in self.directories:
-                    self.directories[parent_of(path)].add(path)
-                    self.directories[path] = Directory()
-                    self.nodes[path] = Node(path, None, index, index)
-            directory = self.directories[parent]
-        directory.add(key)
+    def _make_directories(self, key: bytes, index: int) -> dict[bytes, Node]:
+        """Make what is missing above a key; return the last directory's children."""
+        siblings = self.directories[ROOT_KEY]
+        for path in ancestors(key):
+            below = self.directories.get(path)
+            if below is None:
+                self.nodes[path] = siblings[path] = Node(path, None, index, index)
+                self.directories[path] = below = {}
+            siblings = below
+        return siblings
 
-    def _take(self, key: bytes) -> Directory | None:
+    def _take(self, key: bytes) -> dict[bytes, Node] | None:
         node = self.nodes.pop(key)
         if node.expires_ns:
             self.ttls.drop(key)
@@ -124,11 +100,9 @@ def parent_of(key: bytes) -> bytes:
     return key[: key.rindex(b"/")] or ROOT_KEY
 
 
-def ancestors(key: bytes) -> list[bytes]:
-    """Return the directories above a key that is not the root, the root first."""
-    above = [ROOT_KEY]
+def ancestors(key: bytes) -> Iterator[bytes]:
+    """Yield the directories above a key, from below the root on."""
     end = key.find(b"/", 1)
     while end != -1:
-        above.append(key[:end])
+        yield key[:end]
         end = key.find(b"/", end + 1)
-    return above

@@ -1,12 +1,16 @@
 """`/v2/keys`: from a request to a read, a watch or a command, and from its outcome to JSON."""
 
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import chain
 
 import msgspec
 
+from coordinator.core.store import key_limits
 from coordinator.core.store.commands import NO_TTL, CreateInOrder, Delete, Put
 from coordinator.core.store.event import KeyEvent
 from coordinator.core.store.keyspace import KeySpace
+from coordinator.core.store.listing import DirectoryListing, ListingBounds, ListingScope
 from coordinator.core.store.node import ROOT_KEY
 from coordinator.core.store.watcher_hub import WatchFilter
 from coordinator.core.v2api import form, request_options, request_target
@@ -21,6 +25,9 @@ FORM_SPECIAL = b"&;%+"
 # Targets repeat, so they are cached. Long ones are not, which limits the memory of the caches.
 CACHED_TARGETS_MAX = 4096
 CACHED_TARGET_BYTES_MAX = 512
+READ_HEAD, READ_TAIL = b'{"action":"get","node":', b"}\n"
+# What is rendered at once takes a few milliseconds. A longer listing is rendered in pieces.
+SHORT = ListingBounds(nodes=2000, value_bytes=1024 * 1024)
 
 
 class GetRequest(msgspec.Struct, frozen=True):
@@ -89,6 +96,8 @@ def parse(
         return place
     if method not in {b"PUT", b"POST", b"DELETE"}:
         return NotAllowed()
+    if method != b"DELETE":
+        key_limits.check(place.key, in_order=method == b"POST")
     if method == b"PUT" and not place.query and _is_only_a_value(body, content_type):
         return WriteRequest(Put(place.key, body[len(VALUE) :]))
     given: dict[bytes, bytes] = {}
@@ -113,10 +122,28 @@ def written(event: KeyEvent, now_ns: int, *, no_value: bool = False) -> bytes:
     return event.line(now_ns)
 
 
-def read(space: KeySpace, query: GetRequest, now_ns: int) -> bytes:
-    """Return the body that answers a read. Raises ApiError 100, 104."""
-    node = space.get(query.key, recursive=query.recursive, hidden=query.hidden, now_ns=now_ns)
-    return b'{"action":"get","node":%b}\n' % node
+def read(space: KeySpace, query: GetRequest, now_ns: int) -> bytes | None:
+    """Return the body that answers a read, None if it is a long one: see `listed`.
+
+    Raises ApiError 100, 104.
+    """
+    node = space.read(query.key)
+    if node.value is not None:
+        return READ_HEAD + node.json(now_ns) + READ_TAIL
+    listing = DirectoryListing(node, ListingScope(query.recursive, query.hidden, now_ns))
+    if not listing.take(space.tree, SHORT):
+        return None
+    return READ_HEAD + b"".join(listing.pieces()) + READ_TAIL
+
+
+def listed(space: KeySpace, query: GetRequest, now_ns: int) -> Iterator[bytes]:
+    """Return the body that answers a read, in pieces. Raises ApiError 100, 104."""
+    node = space.find(query.key)
+    if node.value is not None:
+        return iter((READ_HEAD, node.json(now_ns), READ_TAIL))
+    listing = DirectoryListing(node, ListingScope(query.recursive, query.hidden, now_ns))
+    listing.take(space.tree)
+    return chain((READ_HEAD,), listing.pieces(), (READ_TAIL,))
 
 
 class KeyTarget(msgspec.Struct, frozen=True):

@@ -66,9 +66,9 @@ class InProcess:
                 case WatchRequest():
                     return parsed
                 case GetRequest():
-                    return self._json(
-                        200, self.space.index, keys_api.read(self.space, parsed, now_ns)
-                    )
+                    body = keys_api.read(self.space, parsed, now_ns)
+                    assert body is not None, "few keys make no long listing"
+                    return self._json(200, self.space.index, body)
                 case WriteRequest():
                     return self._write(parsed, now_ns)
                 case Redirect():

@@ -9,6 +9,8 @@ from coordinator.core.store.api_errors import ApiError
 from coordinator.core.store.commands import Command, CreateInOrder, Delete, Note, Put, Sync
 from coordinator.core.store.event import KeyEvent
 from coordinator.core.store.keyspace import EXPIRES_NS_MIN, KeySpace, operation_of
+from coordinator.core.store.listing import ListingScope
+from tests.coordinator.core.store.rendering import json_of
 from tests.coordinator.core.store.strategies import SECOND, START_NS
 
 
@@ -36,7 +38,9 @@ def refused(space: KeySpace, command: Command) -> tuple[int, str]:
 
 
 def shown(space: KeySpace, key: bytes, now_ns: int = 0) -> dict[str, object]:
-    node: dict[str, object] = json.loads(space.get(key, now_ns=now_ns))
+    node: dict[str, object] = json.loads(
+        json_of(space, key, ListingScope(recursive=False, hidden=False, now_ns=now_ns))
+    )
     return node
 
 
@@ -91,7 +95,7 @@ def test_nothing_can_be_below_a_file(space: KeySpace) -> None:
     assert refused(space, Delete(below)) == (104, "/f")
     assert refused(space, CreateInOrder(b"/f", b"v")) == (104, "/f")
     with pytest.raises(ApiError, match="Not a directory"):
-        space.get(below)
+        space.read(below)
 
 
 def test_the_root_is_read_only_and_takes_children_in_order(space: KeySpace) -> None:
@@ -262,9 +266,9 @@ def test_the_counters_count_successes_and_failures(space: KeySpace) -> None:
     done(space, Delete(b"/d", recursive=True))
     done(space, Delete(b"/f", prev_value=b"w"))
     space.apply(Sync(START_NS))
-    space.get(b"/q")
+    space.read(b"/q")
     with pytest.raises(ApiError):
-        space.get(b"/none")
+        space.read(b"/none")
     assert space.stats.json(watchers=7) == (
         b'{"getsSuccess":1,"getsFail":1,"setsSuccess":2,"setsFail":1,'
         b'"deleteSuccess":1,"deleteFail":1,"updateSuccess":1,"updateFail":1,'

@@ -12,14 +12,18 @@ from coordinator.core.store.commands import Command
 from coordinator.core.store.event import KeyEvent
 from coordinator.core.store.event_history import HistoryBounds
 from coordinator.core.store.keyspace import KeySpace
+from coordinator.core.store.listing import ListingScope
 from coordinator.core.store.node import Node
 from tests.coordinator.core.store.keyspace_model import Change, Fact, Model, Refused
+from tests.coordinator.core.store.rendering import json_of
 from tests.coordinator.core.store.strategies import START_NS, scripts
 
 Outcome = Change | tuple[int, str, int] | None
 # Holds every event of a script.
 LARGE = HistoryBounds(slots=1000)
 SMALL = HistoryBounds(slots=16, size_bytes=20_000)
+
+EVERYTHING = ListingScope(recursive=True, hidden=True, now_ns=START_NS)
 
 
 def outcome_of(space: KeySpace, command: Command) -> Outcome:
@@ -86,7 +90,7 @@ def test_the_key_space_decides_as_the_model_does(script: list[Command]) -> None:
 def test_a_recursive_listing_with_hidden_keys_shows_every_key(script: list[Command]) -> None:
     space = played(script)
     found: dict[bytes, Fact] = {}
-    waiting = [json.loads(space.get(b"/", recursive=True, hidden=True, now_ns=START_NS))]
+    waiting = [json.loads(json_of(space, b"/", EVERYTHING))]
     while waiting:
         for node in waiting.pop().get("nodes", []):
             waiting.append(node)

@@ -168,6 +168,39 @@ def test_a_read_answers_with_a_line() -> None:
         b'{"action":"get","node":{"key":"/a","value":"v",'
         b'"expiration":"2023-11-14T22:13:30Z","ttl":10,"modifiedIndex":1,"createdIndex":1}}\n'
     )
-    assert keys_api.read(space, GetRequest(b"/", recursive=True), NOW_NS).startswith(
-        b'{"action":"get","node":{"dir":true,"nodes":[{"key":"/a",'
-    )
+    everything = GetRequest(b"/", recursive=True)
+    listed = keys_api.read(space, everything, NOW_NS)
+    assert listed is not None
+    assert listed.startswith(b'{"action":"get","node":{"dir":true,"nodes":[{"key":"/a",')
+    assert b"".join(keys_api.listed(space, everything, NOW_NS)) == listed
+    read = keys_api.read(space, GetRequest(b"/a"), NOW_NS)
+    assert b"".join(keys_api.listed(space, GetRequest(b"/a"), NOW_NS)) == read
+
+
+def test_a_long_directory_is_not_listed_at_once() -> None:
+    space = KeySpace()
+    for number in range(keys_api.SHORT.nodes + 1):
+        space.apply(Put(b"/d/%d" % number, b""))
+    assert keys_api.read(space, GetRequest(b"/d"), NOW_NS) is None
+    body = b"".join(keys_api.listed(space, GetRequest(b"/d"), NOW_NS))
+    assert body.count(b'"value"') == keys_api.SHORT.nodes + 1
+    assert space.stats.done["get"] == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "key"),
+    [
+        (b"PUT", "/a" * 129),
+        (b"POST", "/a" * 128),
+        (b"PUT", "/" + "k" * 2048),
+        (b"POST", "/" + "k" * 2027),
+    ],
+)
+def test_a_new_key_is_neither_too_deep_nor_too_long(method: bytes, key: str) -> None:
+    with pytest.raises(ApiError, match="are allowed") as refusal:
+        send(method, f"/v2/keys{key}", b"value=x")
+    assert (refusal.value.code, refusal.value.status) == (209, 400)
+    shorter = key[2:] if key.startswith("/a") else key[:-1]
+    assert send(method, f"/v2/keys{shorter}", b"value=x").key == shorter.encode()
+    assert get(f"/v2/keys{key}") == GetRequest(key.encode())
+    assert send(b"DELETE", f"/v2/keys{key}") == Delete(key.encode())

@@ -88,7 +88,7 @@ TrustedKeys = Annotated[
     Path | None,
     typer.Option(
         "--trusted-keys",
-        help="Directory of PEM public keys: run only units that one of these keys signed.",
+        help="Directory of PEM public keys: run only jobs that one of these keys signed.",
     ),
 ]
 AgentStateDir = Annotated[Path, typer.Option("--state-dir", help="Directory of the agent's state.")]

@@ -92,6 +92,10 @@ class MemorySystemd:
         """Return the status of every unit that was ever started."""
         return dict(self._units)
 
+    def files(self) -> dict[str, str]:
+        """Return the unit files that were written and not removed."""
+        return dict(self._files)
+
     def crash(self, name: str) -> None:
         """Let a unit's process die."""
         self._units[name] = replace(

@@ -23,6 +23,7 @@ from fleet.agent.unit_cache import UnitCache
 from fleet.agent.unit_operator import UnitOperator
 from fleet.core import keys
 from fleet.core.endpoints import endpoint_records
+from fleet.core.fields import shortened
 from fleet.core.instances.instance_reconciler import (
     FetchUnit,
     InstanceReconciler,
@@ -63,7 +64,7 @@ class Agent:
         self._reconciler = InstanceReconciler()
         self._mirror = Mirror(store, keys.inbox(own.id), self._deliver)
         self._view = View()
-        self._plan = Plan()
+        self._plan, self._plan_fault = Plan(), ""
         self._saved = AgentState()
         self._reports: tuple[Report, ...] = ()
         self._store_error = "nothing was written yet"
@@ -141,8 +142,11 @@ class Agent:
         if entry is not None:
             try:
                 self._follow(decode(entry.value, Plan))
+                self._plan_fault = ""
             except InvalidRecord as error:
+                self._plan_fault = f"the plan in the store is not valid: {shortened(str(error))}"
                 _log.warning("plan-invalid", error=str(error))
+                self._changed.set()
         self._requests.apply(self._view.entries, self._life)
 
     def _follow(self, plan: Plan) -> None:
@@ -154,7 +158,7 @@ class Agent:
         _log.info("plan", epoch=plan.epoch, gen=plan.gen, allocations=len(plan.allocations))
         self._plan = plan
         self._lease.confirmed = False
-        self._units.keep_only(self._planned_units())
+        self._units.keep_only(plan.allocations)
         self._save_state()
         self._wake.set()
         self._changed.set()
@@ -189,14 +193,13 @@ class Agent:
             now_s=time.monotonic(),
             units=units,
             unit_texts=self._units.known,
-            refused=self._units.refused,
+            refused=self._units.refused(plan.allocations),
             is_ready=self._prober.is_ready,
             serves=self._prober.serves,
             may_start_exclusive=self._lease.may_start(),
         )
         actions, reports = self._reconciler.reconcile(plan, observed)
-        due = self._units.due(self._planned_units())
-        actions += [FetchUnit(unit) for unit in due]
+        actions += [FetchUnit(unit) for unit in self._units.due(plan.allocations)]
         if reports != self._reports:
             self._reports = reports
             self._changed.set()
@@ -233,6 +236,7 @@ class Agent:
             self._plan.gen,
             self._reports,
             await asyncio.to_thread(facts.load),
+            self._plan_fault,
         )
         before_s = host_status.sent_s
         records = endpoint_records(self._reports, own.address, own.id)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from coordinator.client import KeyNotFound, Present, Store
 from fleet.agent import facts
 from fleet.core import keys
+from fleet.core.fields import parse_epoch
 from fleet.core.model import Facts, HostLoad, HostStatus, InvalidRecord, Plan, decode, encode
 
 
@@ -49,8 +50,8 @@ class HostStatusWriter:
     def read_plan(self) -> tuple[Plan, int]:
         """Return the newest plan in the store, and the epoch of the present leader."""
         plan, epoch = Plan(), 0
-        with contextlib.suppress(KeyNotFound, ValueError):
-            epoch = int(self._store.get(keys.EPOCH).value)
+        with contextlib.suppress(KeyNotFound):
+            epoch = parse_epoch(self._store.get(keys.EPOCH).value) or 0
         with contextlib.suppress(KeyNotFound, InvalidRecord):
             plan = decode(self._store.get(keys.plan(self._facts.id)).value, Plan)
         return plan, epoch

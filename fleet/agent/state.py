@@ -6,11 +6,14 @@ from pathlib import Path
 import msgspec
 
 from daemonkit.host import atomic_file
-from fleet.core.model import Plan
+from daemonkit.observe import logs
+from fleet.core.fields import Number
+from fleet.core.model import InvalidRecord, Plan, decode
 
 NAME = "agent.json"
 # This many units that are in no plan are kept: a job may go back to an old version.
 UNITS_MAX = 200
+_log = logs.get("agent")
 
 
 class AgentState(msgspec.Struct, frozen=True):
@@ -18,7 +21,7 @@ class AgentState(msgspec.Struct, frozen=True):
 
     boot_id: str = ""
     plan: Plan = Plan()
-    failures: dict[str, int] = {}
+    failures: dict[str, Number] = {}
     deaths: dict[str, str] = {}  # the last invocation whose failure is counted
 
 
@@ -35,8 +38,11 @@ class StateDirectory:
     def load(self) -> AgentState:
         """Return the state that was saved last; an empty one if that cannot be read."""
         try:
-            return msgspec.json.decode((self._path / NAME).read_bytes(), type=AgentState)
-        except (FileNotFoundError, msgspec.DecodeError):
+            return decode((self._path / NAME).read_bytes(), AgentState)
+        except FileNotFoundError:
+            return AgentState()
+        except InvalidRecord as error:
+            _log.warning("state-invalid", path=str(self._path / NAME), error=str(error))
             return AgentState()
 
     def save(self, state: AgentState) -> None:

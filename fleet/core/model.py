@@ -1,6 +1,7 @@
 """The records in the store, as JSON.
 
 Attributes have the terms of the field. Where the JSON of 0.1 has another word, `name=` keeps it.
+The types of `fields` say what a value may be; `decode` refuses a record with another one.
 """
 
 import hashlib
@@ -8,6 +9,23 @@ from enum import Enum
 from typing import TypeVar
 
 import msgspec
+
+from fleet.core.fields import (
+    Address,
+    Check,
+    Digest,
+    DigestOrNone,
+    Fqdn,
+    HostName,
+    Index,
+    Number,
+    Port,
+    Reason,
+    RunnableName,
+    Seconds,
+    Ttl,
+    UnitName,
+)
 
 T = TypeVar("T")
 # The author of a record that goes back to the last stable version.
@@ -58,12 +76,12 @@ class HostHealth(Enum):
 class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What should run. `rev` grows with each change and never restarts for the same name."""
 
-    name: str
-    version: int
-    rev: int
-    unit: str
+    name: UnitName
+    version: Number
+    rev: Number
+    unit: Digest
     target: TargetState
-    count: int | None = None  # overrides the unit's Count=
+    count: Index | None = None  # overrides the unit's Count=
     paused: bool = False
     by: str = ""
     at: str = ""
@@ -73,8 +91,8 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
 class JobVersion(msgspec.Struct, frozen=True, kw_only=True):
     """A version of a job."""
 
-    number: int
-    unit: str
+    number: Number
+    unit: Digest
     by: str = ""
     at: str = ""
     note: str = ""
@@ -90,12 +108,12 @@ class UnitReferences(msgspec.Struct, frozen=True):
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     """The progress of the newest version. Its times are marks, of the scheduler that wrote it."""
 
-    version: int
+    version: Number
     began_s: float
     progress_s: float
-    available: int = msgspec.field(default=0, name="settled")
-    stable: int = 0  # the last version of which all instances were ready
-    stable_unit: str = ""
+    available: Number = msgspec.field(default=0, name="settled")
+    stable: Number = 0  # the last version of which all instances were ready
+    stable_unit: DigestOrNone = ""
     state: str = "rolling"
     bad: tuple[str, ...] = ()
     note: str = ""
@@ -104,29 +122,29 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
 class Endpoint(msgspec.Struct, frozen=True, gc=False):
     """A service that an instance serves once it is ready."""
 
-    service: str
-    port: int
-    ttl_s: int = 5
-    check: str = ""  # besides the job's own: tcp, or http:/path at this port
+    service: Fqdn
+    port: Port
+    ttl_s: Ttl = 5
+    check: Check = ""  # besides the job's own: tcp, or http:/path at this port
 
 
 class Allocation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One instance of a job, assigned to a host."""
 
-    job: str
-    index: int
-    version: int
-    unit: str
-    rev: int
-    name: str  # of the unit in systemd
+    job: UnitName
+    index: Index
+    version: Number
+    unit: Digest
+    rev: Number
+    name: RunnableName  # of the unit in systemd
     desired_state: DesiredState = msgspec.field(default=DesiredState.RUN, name="want")
-    port: int = 0
+    port: Port = 0
     exclusive: bool = False
-    check: str = "active"
-    ready_s: float = 1.0
+    check: Check = "active"
+    ready_s: Seconds = 1.0
     endpoints: tuple[Endpoint, ...] = ()
-    failures: int = 0
-    why: str = ""
+    failures: Number = 0
+    why: Reason = ""
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -137,8 +155,8 @@ class Allocation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 class Plan(msgspec.Struct, frozen=True):
     """Everything a host should run. The plan with the higher (epoch, gen) wins."""
 
-    epoch: int = 0
-    gen: int = 0
+    epoch: Number = 0
+    gen: Number = 0
     allocations: tuple[Allocation, ...] = msgspec.field(default=(), name="orders")
 
     @property
@@ -153,11 +171,11 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     allocation: Allocation = msgspec.field(name="order")
     phase: Phase
     available: bool = msgspec.field(default=False, name="settled")  # ready for UpdateReady=
-    failures: int = 0
+    failures: Number = 0
     load: str = ""
     active: str = ""
     sub: str = ""
-    note: str = ""
+    note: Reason = ""
     unserved: tuple[str, ...] = ()  # services whose own check fails
 
     @property
@@ -178,11 +196,11 @@ class HostStatus(msgspec.Struct, frozen=True):
     """What an agent reports. (epoch, gen) is the newest plan that it follows."""
 
     boot_id: str
-    epoch: int = 0
-    gen: int = 0
+    epoch: Number = 0
+    gen: Number = 0
     reports: tuple[Report, ...] = ()
     load: HostLoad = HostLoad()
-    note: str = ""
+    note: Reason = ""
 
     @property
     def generation(self) -> tuple[int, int]:
@@ -194,10 +212,10 @@ class Facts(msgspec.Struct, frozen=True):
     """A host's resources and labels. `cpu` is in thousandths of a processor, `memory` in bytes."""
 
     id: str
-    hostname: str
-    address: str
-    cpu: int
-    memory: int
+    hostname: HostName
+    address: Address
+    cpu: Number
+    memory: Number
     labels: dict[str, str] = {}
     version: str = ""
 
@@ -228,17 +246,17 @@ class ServiceRecord(msgspec.Struct, frozen=True):
     """
 
     selector: str
-    port: int = 0
-    ttl_s: int = 5
+    port: Port = 0
+    ttl_s: Ttl = 5
     proxy: bool = True
-    check: str = ""
+    check: Check = ""
 
 
 class LeaderLease(msgspec.Struct, frozen=True):
     """Which scheduler is the leader."""
 
     holder: str
-    epoch: int = 0
+    epoch: Number = 0
 
 
 class FleetHealth(msgspec.Struct, frozen=True):
@@ -247,7 +265,7 @@ class FleetHealth(msgspec.Struct, frozen=True):
     In a storm so many hosts fell silent at once that the network or the store may be at fault.
     """
 
-    epoch: int = 0
+    epoch: Number = 0
     storm: bool = False
     hosts: dict[str, HostHealth] = {}
 
@@ -257,7 +275,7 @@ class RemoteRequest(msgspec.Struct, frozen=True):
 
     by: str
     logs: str = ""
-    lines: int = 100
+    lines: Index = 100
     cursor: str = ""
     command: tuple[str, ...] = ()
     unit: str = ""  # the command runs in this unit's surroundings
@@ -275,7 +293,7 @@ class EventRecord(msgspec.Struct, frozen=True):
     """The decisions of one pass of the scheduler, with their reasons."""
 
     at: str
-    epoch: int
+    epoch: Number
     text: str
 
 
@@ -288,12 +306,14 @@ def encode(value: msgspec.Struct) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def decode(text: str, kind: type[T]) -> T:
+def decode(text: str | bytes, kind: type[T]) -> T:
     """Read a record. Raises InvalidRecord."""
     try:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         raise InvalidRecord(str(error)) from None
+    except RecursionError:
+        raise InvalidRecord("the JSON is nested too deeply") from None
 
 
 def digest(text: str) -> str:

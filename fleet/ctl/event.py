@@ -14,7 +14,7 @@ def events(context: typer.Context, *, follow: Follow = False, lines: Entries = 5
     """Show the scheduler's decisions and their reasons."""
     from fleet.core import keys
     from fleet.core.ctl import render
-    from fleet.core.model import EventRecord, decode
+    from fleet.core.model import EventRecord, InvalidRecord, decode
 
     ctl = invocation(context)
     shown = 0
@@ -25,7 +25,10 @@ def events(context: typer.Context, *, follow: Follow = False, lines: Entries = 5
             if ctl.as_json:
                 ctl.say(f"{each.value}\n")
             else:
-                ctl.say(render.event(decode(each.value, EventRecord)))
+                try:
+                    ctl.say(render.event(decode(each.value, EventRecord)))
+                except InvalidRecord as error:
+                    ctl.progress(f"ignored: {each.key}: {error}")
         shown = max((each.modified for each in found), default=shown)
         if not follow:
             return

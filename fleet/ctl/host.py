@@ -23,6 +23,7 @@ def hosts(context: typer.Context) -> None:
 
     ctl = invocation(context)
     ctl.show(HOST_FIELDS, listings.hosts(ctl.cluster))
+    ctl.report_faults()
     if ctl.cluster.published_health.storm:
         ctl.progress(
             "Many hosts fell silent at once. The scheduler starts their instances elsewhere "

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from fleet.core.scheduling.cluster_state import ClusterState
     from fleet.ctl.registry import Registry
 
+# Records that are ignored, of which a command names this many.
+FAULTS_MAX = 20
+
 
 class Invocation:
     """The options and connections of one run of fleetctl."""
@@ -51,6 +54,14 @@ class Invocation:
         """Print a line to standard error."""
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
+
+    def report_faults(self) -> None:
+        """Print the records of the store that are ignored, and why, to standard error."""
+        faults = self.cluster.faults
+        for key in sorted(faults)[:FAULTS_MAX]:
+            self.progress(f"ignored: {key}: {faults[key]}")
+        if len(faults) > FAULTS_MAX:
+            self.progress(f"ignored: {len(faults) - FAULTS_MAX} more keys")
 
     def show(self, fields: Sequence[str], rows: "Iterable[Row]") -> None:
         """Print a listing: a table with these columns, or every field as JSON."""

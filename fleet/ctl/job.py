@@ -41,13 +41,14 @@ def run(  # noqa: PLR0913 - typer reads options from parameters
 
     ctl = invocation(context)
     name, text = find_unit(ctl, file)
-    signature = ""
+    signatures: tuple[str, ...] = ()
     if sign_key is not None:
         from fleet.core.jobs import signing
 
-        signature = signing.sign(text, sign_key.read_bytes())
+        pem = sign_key.read_bytes()
+        signatures = signing.sign(name, text, pem), signing.sign_text(text, pem)
     record = ctl.registry.put_job(
-        name, text, target=TargetState.LAUNCHED, count=count, note=note, signature=signature
+        name, text, target=TargetState.LAUNCHED, count=count, note=note, signatures=signatures
     )
     for warning in jobspec.parse(name, text).warnings:
         ctl.progress(f"{name}: {warning}")
@@ -98,6 +99,7 @@ def status(
     else:
         text = "\n".join(map(render.job_status, jobs))
         ctl.say(text or "There are no jobs. Start one with `fleetctl run FILE`.\n")
+    ctl.report_faults()
 
 
 def scale(

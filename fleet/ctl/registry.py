@@ -1,7 +1,7 @@
 """Changes that users make in the store: jobs and their versions, services, cordons, drains."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from queue import Empty, Queue
 
@@ -25,11 +25,13 @@ from fleet.core.jobs import jobspec, selector, unitfile
 from fleet.core.model import (
     Cordon,
     Drain,
+    InvalidRecord,
     JobRecord,
     JobVersion,
     Phase,
     ServiceRecord,
     TargetState,
+    decode,
     digest,
     encode,
 )
@@ -79,6 +81,8 @@ class Registry:
     def desired(self, name: str) -> DesiredJob:
         """Return a job. Raises Refused."""
         found = self.cache.cluster.jobs.get(name) or self.cache.cluster.jobs.get(f"{name}.service")
+        if fault := self.cache.cluster.faults.get(keys.job(name)):
+            raise Refused(f"the record of {name} is not valid, so it is ignored: {fault}")
         if found is None:
             raise Refused(f"there is no job {name}: `fleetctl list-unit-files` lists all jobs")
         return found
@@ -105,7 +109,7 @@ class Registry:
         target: TargetState,
         count: int | None = None,
         note: str = "",
-        signature: str = "",
+        signatures: Sequence[str] = (),
     ) -> JobRecord:
         """Write a job, or its next version. Raises UnitRefused, ValueError, Refused."""
         parsed = jobspec.parse(name, text)
@@ -114,7 +118,7 @@ class Registry:
         if count is not None and not parsed.counted:
             raise Refused(f"{name} has no Count= in its [X-Fleet] section")
         unit = digest(text)
-        self._put_unit(unit, text, signature)
+        self._put_unit(unit, text, signatures)
         was = self.cache.cluster.jobs.get(name)
         old = was.record if was else None
         if old and (old.unit, old.target) == (unit, target) and count in (None, old.count):
@@ -140,7 +144,7 @@ class Registry:
         self._swap(record)
         # If a scheduler is deleting this unit with another job, it sees this write and keeps the
         # unit.
-        self._put_unit(unit, text, signature, again=True)
+        self._put_unit(unit, text, signatures, again=True)
         self.refresh()
         return record
 
@@ -160,11 +164,11 @@ class Registry:
 
     def versions(self, name: str) -> list[JobVersion]:
         """Return a job's versions, oldest first."""
-        found = self.store.list(f"{keys.whole_job(name)}/v").entries
-        return sorted(
-            (msgspec.json.decode(each.value, type=JobVersion) for each in found),
-            key=lambda each: each.number,
-        )
+        found = []
+        for each in self.store.list(f"{keys.whole_job(name)}/v").entries:
+            with contextlib.suppress(InvalidRecord):
+                found.append(decode(each.value, JobVersion))
+        return sorted(found, key=lambda each: each.number)
 
     def text_of(self, unit: str) -> str:
         """Return the text of a stored unit. Raises Refused."""
@@ -227,10 +231,12 @@ class Registry:
             revs += [each.allocation.rev for each in reports if each.allocation.job == name]
         return max(revs, default=0) + 1
 
-    def _put_unit(self, unit: str, text: str, signature: str, *, again: bool = False) -> None:
+    def _put_unit(
+        self, unit: str, text: str, signatures: Sequence[str], *, again: bool = False
+    ) -> None:
         with contextlib.suppress(KeyExists):
             self.store.put(keys.unit(unit), text, when=None if again else Absent())
-        if signature:
+        for signature in signatures:
             self.store.put(f"{keys.signature(unit)}/{digest(signature)[:16]}", signature)
 
     def _swap(self, record: JobRecord) -> None:

@@ -6,6 +6,7 @@ from coordinator.client import Store
 from daemonkit.observe import logs
 from fleet.clock import timestamp
 from fleet.core import keys
+from fleet.core.fields import shortened
 from fleet.core.model import EventRecord, encode
 
 # The ring has this many entries, and a pass of the scheduler writes one.
@@ -25,7 +26,7 @@ class EventLog:
         for line in lines[:EVENT_LINES_MAX]:
             _log.info("decided", what=line, epoch=epoch)
         more = [f"and {len(lines) - EVENT_LINES_MAX} more"] * (len(lines) > EVENT_LINES_MAX)
-        text = "\n".join([*lines[:EVENT_LINES_MAX], *more])
+        text = "\n".join([*map(shortened, lines[:EVENT_LINES_MAX]), *more])
         event = EventRecord(at=timestamp(), epoch=epoch, text=text)
         if not self._position:
             self._position = await asyncio.to_thread(self._newest_position)
@@ -35,5 +36,7 @@ class EventLog:
 
     def _newest_position(self) -> int:
         entries = self._store.list(keys.EVENTS).entries
-        newest = max(entries, key=lambda entry: entry.modified, default=None)
-        return int(newest.key.rpartition("/")[2]) if newest else EVENTS
+        own = {keys.event(position): position for position in range(EVENTS)}
+        known = [each for each in entries if each.key in own]
+        newest = max(known, key=lambda entry: entry.modified, default=None)
+        return own[newest.key] if newest else EVENTS

@@ -13,6 +13,7 @@ from coordinator.client.core.errors import CompareFailed, KeyNotFound
 from coordinator.client.core.store_protocol import AtIndex, Entry, Store
 from daemonkit.observe import logs
 from fleet.core import keys
+from fleet.core.fields import is_digest
 from fleet.core.model import InvalidRecord, UnitReferences, decode
 
 _log = logs.get("scheduler")
@@ -51,7 +52,7 @@ def _units_of(entries: Iterable[Entry]) -> set[str]:
     for entry in entries:
         with contextlib.suppress(InvalidRecord):
             named = decode(entry.value, UnitReferences)
-            found |= {named.unit, named.stable_unit} - {""}
+            found |= {unit for unit in (named.unit, named.stable_unit) if is_digest(unit)}
     return found
 
 

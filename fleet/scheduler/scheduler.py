@@ -108,6 +108,8 @@ class Scheduler:
         yield Sample("fleet_unplaced", "gauge", "Instances that no host can take.", unplaced)
         text = "1 while many hosts fell silent at once, so that none of them is replaced yet."
         yield Sample("fleet_storm", "gauge", text, float(self._failures.storm))
+        text = "Records in the store that are not valid, so that the scheduler ignores them."
+        yield Sample("fleet_faults", "gauge", text, len(self._cache.cluster.faults))
         for health in HostHealth:
             count = sum(each.health is health for each in self._hosts())
             labels = {"health": health.value}

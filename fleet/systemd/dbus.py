@@ -60,6 +60,8 @@ class DBusDriver:
         if not asked:
             return {}
         (listed,) = await self._ask("ListUnitsByNames", "as", asked)
+        if len(listed) != len(asked):
+            raise OSError("systemd does not accept one of the names of units")
         found = {}
         for asked_name, row in zip(asked, listed, strict=True):
             _, _, load, active, sub, _, path, *_ = row

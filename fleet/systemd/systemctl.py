@@ -38,8 +38,11 @@ class SystemctlDriver:
         if not asked:
             return {}
         out = await self._run("show", f"--property={PROPERTIES}", "--", *asked)
+        blocks = out.split("\n\n")
+        if len(blocks) != len(asked):
+            raise OSError("systemctl does not accept one of the names of units")
         found = {}
-        for name, block in zip(asked, out.split("\n\n"), strict=True):
+        for name, block in zip(asked, blocks, strict=True):
             shown = dict(line.partition("=")[::2] for line in block.splitlines())
             restarts = shown.get("NRestarts", "0")
             found[name] = UnitStatus(

@@ -30,7 +30,8 @@ class UnitDirectory:
             if self._known.get(entry.name, (0, None))[0] != stamp:
                 text = Path(entry.path).read_text(errors="replace")
                 self._known[entry.name] = stamp, allocation_in(text)
-            if (allocation := self._known[entry.name][1]) is not None:
+            allocation = self._known[entry.name][1]
+            if allocation is not None and allocation.name == entry.name:
                 found[entry.name] = allocation
         for name in self._known.keys() - present:
             del self._known[name]

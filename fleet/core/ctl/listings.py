@@ -203,6 +203,8 @@ def _state(host: Host) -> str:
         words.append(f"cordoned ({host.cordon.reason or 'no reason'})")
     if host.orphans:
         words.append(f"{len(host.orphans)} orphans")
+    if host.status and host.status.note:
+        words.append(host.status.note)
     return ", ".join(words)
 
 

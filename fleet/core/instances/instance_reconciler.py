@@ -82,7 +82,7 @@ class Observed:
     now_s: float
     units: Mapping[str, UnitStatus]
     unit_texts: Mapping[str, str]
-    refused: Mapping[str, str]
+    refused: Mapping[Key, str]  # allocations that may not start, and why
     is_ready: Callable[[Allocation], bool]
     may_start_exclusive: bool = True
     serves: Callable[[Allocation, Endpoint], bool] = lambda _allocation, _endpoint: True
@@ -198,16 +198,25 @@ def _is_installed(allocation: Allocation, unit: UnitStatus) -> bool:
 def _install(
     allocation: Allocation, unit: UnitStatus, observed: Observed, actions: list[UnitAction]
 ) -> tuple[Phase, str]:
-    if allocation.unit in observed.refused:
-        return Phase.FAILED, observed.refused[allocation.unit]
-    if allocation.unit not in observed.unit_texts:
-        actions.append(FetchUnit(allocation.unit))
-        return Phase.WAITING, "its unit is being fetched"
+    if stopped := _not_allowed(allocation, observed, actions):
+        return stopped
     running = unit.allocation if unit.is_running else None
     if running is not None and running.unit != allocation.unit:
         return Phase.WAITING, "another unit of this name runs here, and no plan says to stop it"
     actions.append(InstallUnit(allocation))
     return Phase.WAITING, "its unit file is being written"
+
+
+def _not_allowed(
+    allocation: Allocation, observed: Observed, actions: list[UnitAction]
+) -> tuple[Phase, str] | None:
+    """Return what an allocation waits for that may not start, or not yet; None if it may."""
+    if why := observed.refused.get(allocation.key):
+        return Phase.FAILED, why
+    if allocation.unit not in observed.unit_texts:
+        actions.append(FetchUnit(allocation.unit))
+        return Phase.WAITING, "its unit is being fetched"
+    return None
 
 
 def _run(
@@ -232,6 +241,8 @@ def _run(
         return Phase.FAILED, f"{unit.result or unit.load}; next start in {wait_s:.0f} s"
     if allocation.exclusive and not observed.may_start_exclusive:
         return Phase.WAITING, "the store has not confirmed the plan"
+    if stopped := _not_allowed(allocation, observed, actions):
+        return stopped
     state.started = True
     actions.append(StartUnit(allocation))
     return Phase.STARTING, ""

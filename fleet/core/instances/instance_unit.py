@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from fleet.core.model import Allocation, DesiredState
+from fleet.core.model import Allocation, DesiredState, InvalidRecord, decode
 
 MARK = "[X-FleetInstance]"
 PREFIX = "fleet-"
@@ -71,8 +71,8 @@ def allocation_in(text: str) -> Allocation | None:
     if not mark or not rest.startswith("Order="):
         return None
     try:
-        return msgspec.json.decode(rest.removeprefix("Order=").strip(), type=Allocation)
-    except msgspec.DecodeError:
+        return decode(rest.removeprefix("Order=").strip(), Allocation)
+    except InvalidRecord:
         return None
 
 
@@ -84,7 +84,7 @@ def _instance(allocation: Allocation, text: str) -> str:
         if allocation.desired_state is DesiredState.RUN and _runs_once(text):
             # Otherwise systemd forgets that it has run. A timer may start a loaded one.
             first.append("RemainAfterExit=yes")
-        parts = [*first, *parts, "[Service]", f'Environment="FLEET_JOB={allocation.job}"']
+        parts = [*first, *parts, "[Service]", f'Environment="FLEET_JOB={_word(allocation.job)}"']
         parts += [f'Environment="FLEET_INDEX={allocation.index}"']
         if allocation.port:
             parts += [f'Environment="PORT={allocation.port}"']

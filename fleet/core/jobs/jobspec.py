@@ -8,11 +8,11 @@ from fnmatch import translate
 from typing import TypeVar
 
 from daemonkit.core import durations, sizes
+from fleet.core.fields import COUNT_MAX
 from fleet.core.jobs import quantities, selector, unitfile
 from fleet.core.jobs.selector import EVERYTHING, Selector
 from fleet.core.jobs.unitfile import UnitOption, UnitRefused
 
-COUNT_MAX = 100_000
 PRIORITY_MAX = 100
 PRIORITY = 50
 PORTS_MAX = 16
@@ -191,6 +191,9 @@ class _FleetSection:
             raise self._refused(
                 "Count", "an instance of a template is a single unit: remove Count="
             )
+        if (size := _unit_name_size(job)) > unitfile.NAME_MAX:
+            excess = size - unitfile.NAME_MAX
+            raise UnitRefused(1, f"the job's name is too long by {excess} characters")
         if job.check.kind in ("tcp", "http") and not job.resources.port:
             raise self._refused("Check", "a tcp or http check needs Port=")
 
@@ -294,6 +297,14 @@ class _FleetSection:
     def _refused(self, name: str, reason: str) -> UnitRefused:
         lines = [each.line for each in self._options if each.name == name]
         return UnitRefused(lines[-1] if lines else 1, reason)
+
+
+def _unit_name_size(job: Job) -> int:
+    """Return the size of the longest name of a unit that an instance has in systemd."""
+    longest = len(job.name)
+    if job.counted:
+        longest += len("fleet--12345678-") + len(str(COUNT_MAX))
+    return longest + len("fleet-fence-.timer") * job.exclusive
 
 
 def _at(line: int, read: Callable[[], T], what: str = "") -> T:

@@ -2,7 +2,7 @@
 
 import re
 
-_CPU = re.compile(r"(\d+)(m?)|(\d*)\.(\d{1,3})", re.ASCII)
+_CPU = re.compile(r"(\d{1,9})(m?)|(\d{0,9})\.(\d{1,3})", re.ASCII)
 
 
 def millicores(text: str) -> int:

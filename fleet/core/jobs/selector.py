@@ -228,7 +228,7 @@ class _SelectorParser:
 
     def _number(self) -> str:
         value = self._next()
-        if not value.isdigit():
+        if not (value.isascii() and value.isdecimal()):
             self._at -= 1
             raise self._error("a number")
         return value

@@ -1,4 +1,7 @@
-"""Keeps the state of the fleet up to date from changes of its keys. Parses only changed keys."""
+"""Keeps the state of the fleet up to date from changes of its keys. Parses only changed keys.
+
+A record that is not valid is left out, and `faults` says why. It ends nothing but itself.
+"""
 
 from dataclasses import replace
 from typing import TypeVar
@@ -6,7 +9,9 @@ from typing import TypeVar
 from coordinator.client.core.store_protocol import Entry
 from coordinator.client.core.view import Changes
 from fleet.core import keys
-from fleet.core.jobs import jobspec, selector
+from fleet.core.endpoints import checked_fqdn
+from fleet.core.fields import parse_epoch, shortened
+from fleet.core.jobs import jobspec, selector, unitfile
 from fleet.core.jobs.jobspec import Job
 from fleet.core.model import (
     Cordon,
@@ -19,6 +24,7 @@ from fleet.core.model import (
     Plan,
     Rollout,
     ServiceRecord,
+    TargetState,
     decode,
 )
 from fleet.core.scheduling.cluster_state import (
@@ -74,7 +80,7 @@ class ClusterCache:
         self._faults.pop(key, None)
         match key.removeprefix(keys.PREFIX).split("/")[1:]:
             case ["jobs", name, "spec"]:
-                _set(self._records, name, self._value(entry, JobRecord))
+                _set(self._records, name, self._job(name, entry))
                 self._stale.add(name)
             case ["jobs", name, "rollout"]:
                 _set(self._rollouts, name, self._value(entry, Rollout))
@@ -88,7 +94,7 @@ class ClusterCache:
                 _set(self._services, fqdn, self._service(fqdn, entry))
                 self._all_stale = True
             case ["epoch"]:
-                self.cluster.epoch = int(entry.value) if entry and entry.value.isdigit() else 0
+                self.cluster.epoch = self._epoch(entry)
             case ["health"]:
                 self.cluster.published_health = self._value(entry, FleetHealth) or FleetHealth()
             case _:
@@ -98,7 +104,7 @@ class ClusterCache:
         host = self._hosts.setdefault(name, Host(name))
         match what:
             case "facts":
-                host.facts = self._value(entry, Facts)
+                host.facts = self._facts(name, entry)
             case "status":
                 host.status = self._value(entry, HostStatus)
             case "plan":
@@ -121,15 +127,38 @@ class ClusterCache:
             self._faults[entry.key] = str(error)
             return None
 
+    def _job(self, name: str, entry: Entry | None) -> JobRecord | None:
+        record = self._value(entry, JobRecord)
+        if record is None or entry is None or record.name == name:
+            return record
+        self._faults[entry.key] = f"the record is of another job: {shortened(record.name)}"
+        return None
+
+    def _facts(self, name: str, entry: Entry | None) -> Facts | None:
+        facts = self._value(entry, Facts)
+        if facts is None or entry is None or facts.id == name:
+            return facts
+        self._faults[entry.key] = f"the facts are those of another host: {shortened(facts.id)}"
+        return None
+
     def _service(self, fqdn: str, entry: Entry | None) -> Service | None:
         record = self._value(entry, ServiceRecord)
         if record is None or entry is None:
             return None
         try:
+            checked_fqdn(fqdn)
             return Service(fqdn, record, selector.parse(record.selector))
-        except selector.SelectorError as error:
+        except ValueError as error:
             self._faults[entry.key] = str(error)
             return None
+
+    def _epoch(self, entry: Entry | None) -> int:
+        if entry is None:
+            return 0
+        epoch = parse_epoch(entry.value)
+        if epoch is None:
+            self._faults[entry.key] = "it is not a number"
+        return epoch or 0
 
     def _refresh_jobs(self) -> None:
         stale = set(self._records) | set(self._jobs) if self._all_stale else self._stale
@@ -142,6 +171,8 @@ class ClusterCache:
         text = self._texts.get(record.unit, "")
         parsed = self.parsed(record.name, record.unit)
         rollout = self._rollouts.get(record.name)
+        if unitfile.is_template(record.name) and record.target is not TargetState.INACTIVE:
+            parsed = "it is a template: start an instance of it"
         if isinstance(parsed, str):
             return DesiredJob(record, None, text, parsed, rollout)
         found = endpoints_of(parsed, self._services)

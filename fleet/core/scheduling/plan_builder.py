@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from fleet.core.fields import shortened
 from fleet.core.jobs.jobspec import Job
 from fleet.core.model import (
     AUTO_REVERT_AUTHOR,
@@ -163,7 +164,7 @@ class _PlanBuilder:
             ready_s=job.update.ready_s,
             endpoints=desired.endpoints,
             failures=place.failures,
-            why=place.why,
+            why=shortened(place.why),
         )
 
     def _port(self, job: Job, place: Place, host: Host) -> int:
@@ -193,7 +194,9 @@ class _PlanBuilder:
         known = self._cluster.jobs.get(action.job)
         old = allocations[key]
         rev = max(old.rev, known.record.rev if known else 0)
-        allocations[key] = msgspec.structs.replace(old, why=action.why, rev=rev, **fields)
+        allocations[key] = msgspec.structs.replace(
+            old, why=shortened(action.why), rev=rev, **fields
+        )
 
     def _adopt(self, host: Host) -> None:
         """Allocate the instances that the host reports. Stopping ones continue to stop."""
@@ -237,7 +240,7 @@ class _PlanBuilder:
                 )
             case Fail():
                 assert was is not None
-                now = msgspec.structs.replace(was, state="failed", note=action.why)
+                now = msgspec.structs.replace(was, state="failed", note=shortened(action.why))
         self._out.rollouts[action.job] = now
 
     def _revert(self, action: Revert) -> None:

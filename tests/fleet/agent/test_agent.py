@@ -1,8 +1,7 @@
-"""An agent and a scheduler in one process, with the store and systemd in memory."""
+"""What an agent and a scheduler do together, with the store and systemd in memory."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -10,62 +9,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from coordinator.client.core.store_protocol import Entry, PutCondition
 from coordinator.client.memory_store import MemoryStore
-from daemonkit.process.lifecycle import Lifecycle
-from fleet.agent.agent import Agent
 from fleet.agent.state import UNITS_MAX, StateDirectory
 from fleet.agent.unit_cache import UnitCache
 from fleet.core import keys
 from fleet.core.jobs import signing
-from fleet.core.model import Facts, TargetState, digest
+from fleet.core.model import Allocation, TargetState, digest, unit_name
 from fleet.ctl.registry import Registry
-from fleet.scheduler.scheduler import Scheduler
-from fleet.settings import AgentSettings, SchedulerSettings
-from rig.memory_systemd import MemorySystemd
-
-TEXT = "[Service]\nExecStart=/bin/sleep 600\n[X-Fleet]\nCount=2\n"
-DEADLINE_S = 20.0
-Story = Callable[["AgentOnMemory"], Awaitable[None]]
-
-
-class AgentOnMemory:
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.store = MemoryStore()
-        self.units = MemorySystemd(time.monotonic)
-        self.trusted: tuple[object, ...] = ()
-        self.life = Lifecycle(asyncio.get_running_loop())
-
-    async def agent(self) -> Agent:
-        own = Facts("a" * 32, "h1", "10.0.0.1", 4000, 8 << 30)
-        settings = AgentSettings(own, "boot", self.directory, 30, self.trusted)  # type: ignore[arg-type]
-        found = Agent(self.store, self.units, settings)
-        await found.start(self.life)
-        return found
-
-    async def scheduler(self) -> Scheduler:
-        found = Scheduler(self.store, SchedulerSettings("one", 15, 60))
-        await found.start(self.life)
-        return found
-
-    async def until(self, holds: Callable[[], bool]) -> None:
-        end_s = time.monotonic() + DEADLINE_S
-        while not holds():
-            assert time.monotonic() < end_s
-            await asyncio.sleep(0.05)
-
-    def running(self) -> int:
-        return sum(each.is_running for each in self.units.known().values())
-
-
-def play(directory: Path, story: Story) -> None:
-    async def played() -> None:
-        bed = AgentOnMemory(directory)
-        try:
-            await story(bed)
-        finally:
-            await bed.life.cancel_tasks()
-
-    asyncio.run(played())
+from tests.fleet.agent.memory_agent import TEXT, AgentOnMemory, play
 
 
 def test_units_keep_running_when_agent_and_scheduler_stop(tmp_path: Path) -> None:
@@ -152,8 +102,9 @@ def test_a_refused_unit_runs_once_it_is_signed(tmp_path: Path) -> None:
         Registry(bed.store).put_job("web.service", TEXT, target=TargetState.LAUNCHED)
         await bed.until(lambda: "no trusted key" in str(agent.state()))
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        signatures = [signing.sign("web.service", TEXT, pem)]
         Registry(bed.store).put_job(
-            "web.service", TEXT, target=TargetState.LAUNCHED, signature=signing.sign(TEXT, pem)
+            "web.service", TEXT, target=TargetState.LAUNCHED, signatures=signatures
         )
         await bed.until(lambda: bed.running() == 2)
         await bed.until(lambda: "no trusted key" not in str(agent.state()))
@@ -167,11 +118,13 @@ def test_a_unit_on_disk_is_checked_against_the_present_keys(tmp_path: Path) -> N
     key, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     state, unit = StateDirectory(tmp_path), digest(TEXT)
-    state.save_unit(unit, TEXT, [signing.sign(TEXT, pem)], ())
-    for trusted, known in (((), 1), ((key.public_key(),), 1), ((other.public_key(),), 0)):
+    state.save_unit(unit, TEXT, [signing.sign("web.service", TEXT, pem)], ())
+    name = unit_name("web.service", 0, unit, counted=True)
+    web = Allocation("web.service", 0, 1, unit, 1, name)
+    for trusted, refused in (((), 0), ((key.public_key(),), 0), ((other.public_key(),), 1)):
         cache = UnitCache(MemoryStore(), state, trusted, time.monotonic)
         cache.load([unit])
-        assert len(cache.known) == known
+        assert len(cache.refused([web])) == refused
 
 
 def test_the_unit_cache_keeps_only_planned_units(tmp_path: Path) -> None:
@@ -183,7 +136,7 @@ def test_the_unit_cache_keeps_only_planned_units(tmp_path: Path) -> None:
         units.append(digest(text))
         store.put(keys.unit(units[-1]), text)
         cache.fetch(units[-1], units[:1])
-    cache.keep_only(units[:1])
+    cache.keep_only([Allocation("web.service", 0, 1, units[0], 1, "web.service")])
     assert set(cache.known) == set(units[:1])
     assert state.load_unit(units[0])[0]
     assert not state.load_unit(units[1])[0]

@@ -256,7 +256,9 @@ def test_run_signs_a_unit(ctl: Caller, tmp_path: Path) -> None:
     ctl("run", file, "--sign-key", str(tmp_path / "mine.pem"))
     signatures = ctl.fleet.store.list(keys.signature(digest(SLEEPER))).entries
     trusted = [signing.load_public_key(public)]
-    assert signing.has_trusted_signature(SLEEPER, [each.value for each in signatures], trusted)
+    given = [each.value for each in signatures]
+    assert len(given) == 2  # one of them is for agents of 0.1
+    assert not signing.refusal("signed.service", SLEEPER, given, trusted)
     ctl("run", file, "--sign-key", file, code=2)
 
 
@@ -272,3 +274,22 @@ def test_errors_say_what_is_wrong_and_what_to_do(ctl: Caller) -> None:
     ):
         ctl(*arguments, code=code)
         assert message in ctl.progress, arguments
+
+
+def test_a_record_that_is_not_valid_is_shown_with_its_reason(ctl: Caller) -> None:
+    store = ctl.fleet.store
+    store.put(keys.job("deep.service"), '{"name": ' + "[" * 3000)
+    store.put(f"{keys.EVENTS}/x", "nonsense")
+    store.put(keys.version("sound.service", 9), "nonsense")
+    ctl("run", ctl.fleet.file("sound.service", SLEEPER))
+    ctl("status")
+    assert "ignored: /fleet/v1/jobs/deep.service/spec: " in ctl.progress
+    ctl("hosts")
+    assert "ignored: /fleet/v1/jobs/deep.service/spec: " in ctl.progress
+    ctl("status", "deep.service", code=1)
+    assert "not valid" in ctl.progress
+    ctl("events")
+    assert "ignored: /fleet/v1/events/x" in ctl.progress
+    assert "1" in ctl("history", "sound.service")
+    store.delete(keys.job("deep.service"))
+    store.delete(f"{keys.EVENTS}/x")

@@ -39,7 +39,7 @@ class Interrupted(MemoryStore):
 
 def destroyed(store: MemoryStore) -> int:
     registry = Registry(store)
-    registry.put_job("old.service", TEXT, target=TargetState.LAUNCHED, signature="a signature")
+    registry.put_job("old.service", TEXT, target=TargetState.LAUNCHED, signatures=["a signature"])
     registry.change_job("old.service", target=TargetState.DESTROYED)
     return store.get(keys.job("old.service")).modified
 

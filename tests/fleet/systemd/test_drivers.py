@@ -16,7 +16,7 @@ from fleet.core.instances.instance_unit import (
     unit_file_names,
     unit_files,
 )
-from fleet.core.model import Allocation, digest
+from fleet.core.model import Allocation, InvalidRecord, decode, digest, encode
 from fleet.systemd.dbus import DBusDriver
 from fleet.systemd.driver import SystemdDriver
 from fleet.systemd.systemctl import SystemctlDriver
@@ -59,9 +59,9 @@ def play(request: pytest.FixtureRequest) -> Callable[[Act], None]:
     return lambda act: asyncio.run(played(act))
 
 
-def allocation(name: str, *, text: str = SLEEPER, **fields: object) -> Allocation:
-    unit = digest(text)
-    return Allocation(job=name, index=0, version=1, unit=unit, rev=1, name=name, **fields)
+def allocation(job: str, *, text: str = SLEEPER, **fields: object) -> Allocation:
+    about = {"job": job, "unit": digest(text), "name": job, **fields}
+    return Allocation(index=0, version=1, rev=1, **about)
 
 
 async def until(units: SystemdDriver, name: str, holds: Callable[[UnitStatus], bool]) -> UnitStatus:
@@ -232,3 +232,33 @@ def test_a_unit_file_holds_its_allocation_and_a_job_cannot_forge_one() -> None:
     assert allocation_in(text) == mine
     assert allocation_in(SLEEPER) is None
     assert text.index("Slice=fleet.slice") < text.index("ExecStart=") < text.index("PORT=80")
+
+
+@pytest.mark.parametrize(
+    "name", ["a@b@c.service", ":x.timer", "a\\x2db.mount", "_.target", f"{'n' * 247}.service"]
+)
+def test_a_name_that_a_plan_may_hold_can_be_asked_for(
+    play: Callable[[Act], None], name: str
+) -> None:
+    decode(encode(allocation("web.service", name=name)), Allocation)
+
+    async def act(units: SystemdDriver) -> None:
+        assert set(await units.status(["other.service", name])) >= {"other.service", name}
+
+    play(act)
+
+
+@pytest.mark.parametrize("name", ["x y.service", "a@.service", "plain", "é.service", "x.service\n"])
+def test_a_name_that_systemd_refuses_is_none_that_a_plan_may_hold(name: str) -> None:
+    with pytest.raises(InvalidRecord):
+        decode(encode(allocation("web.service", name=name)), Allocation)
+
+
+def test_a_file_in_the_unit_directory_that_is_named_after_no_unit_is_left_out(
+    tmp_path: Path,
+) -> None:
+    mine = allocation("sleeper.service")
+    text = unit_files(mine, SLEEPER, fence_s=5)[mine.name]
+    for name in (mine.name, "x y.service"):
+        (tmp_path / name).write_text(text)
+    assert UnitDirectory(tmp_path).allocations() == {mine.name: mine}

@@ -124,3 +124,15 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
         return
     assert all(option.section in unitfile.SECTIONS for option in options)
     assert not any("\n" in option.value for option in options)
+
+
+@pytest.mark.parametrize(
+    ("options", "size_max"), [("", 255), ("Count=3\n", 233), ("Count=3\nExclusive=yes\n", 215)]
+)
+def test_a_job_whose_units_would_have_too_long_names_is_refused(
+    options: str, size_max: int
+) -> None:
+    text = f"[Service]\nExecStart=/a\n[X-Fleet]\nPriority=1\n{options}"
+    jobspec.parse("n" * (size_max - len(".service")) + ".service", text)
+    with pytest.raises(ValueError, match=r"too long|not a unit name"):
+        jobspec.parse("n" * (size_max - len(".service") + 1) + ".service", text)

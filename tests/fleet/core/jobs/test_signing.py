@@ -21,19 +21,27 @@ def keys() -> tuple[bytes, bytes]:
     return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), public
 
 
-def test_a_signature_is_valid_for_its_text_and_key_only() -> None:
+def test_a_signature_is_valid_for_its_job_text_and_key_only() -> None:
     private, public = keys()
     _, other = keys()
-    signature = signing.sign(TEXT, private)
+    signature = signing.sign("web.service", TEXT, private)
     trusted = [signing.load_public_key(public)]
-    assert signing.has_trusted_signature(TEXT, ["nonsense", signature], trusted)
-    assert not signing.has_trusted_signature(TEXT + " ", [signature], trusted)
-    assert not signing.has_trusted_signature(TEXT, [signature], [signing.load_public_key(other)])
-    assert not signing.has_trusted_signature(TEXT, [], trusted)
+    assert not signing.refusal("web.service", TEXT, ["nonsense", signature], trusted)
+    assert signing.refusal("web.service", TEXT + " ", [signature], trusted)
+    assert signing.refusal("db.service", TEXT, [signature], trusted)
+    assert signing.refusal("web.service", TEXT, [signature], [signing.load_public_key(other)])
+    assert signing.refusal("web.service", TEXT, [], trusted)
+
+
+def test_a_signature_of_the_text_alone_is_refused_by_name() -> None:
+    private, public = keys()
+    trusted = [signing.load_public_key(public)]
+    why = signing.refusal("web.service", TEXT, [signing.sign_text(TEXT, private)], trusted)
+    assert "one of fleetctl 0.1" in why
 
 
 def test_an_invalid_key_is_refused() -> None:
     with pytest.raises(BadKey):
         signing.load_public_key(b"no key")
     with pytest.raises(BadKey):
-        signing.sign(TEXT, b"no key")
+        signing.sign("web.service", TEXT, b"no key")

@@ -1,0 +1,65 @@
+"""An agent and a scheduler in one process, with the store and systemd in memory."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from coordinator.client.memory_store import MemoryStore
+from daemonkit.process.lifecycle import Lifecycle
+from fleet.agent.agent import Agent
+from fleet.core.model import Facts
+from fleet.scheduler.scheduler import Scheduler
+from fleet.settings import AgentSettings, SchedulerSettings
+from rig.memory_systemd import MemorySystemd
+
+TEXT = "[Service]\nExecStart=/bin/sleep 600\n[X-Fleet]\nCount=2\n"
+DEADLINE_S = 20.0
+Story = Callable[["AgentOnMemory"], Awaitable[None]]
+
+
+class AgentOnMemory:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.store = MemoryStore()
+        self.units = MemorySystemd(time.monotonic)
+        self.trusted: tuple[object, ...] = ()
+        self.life = Lifecycle(asyncio.get_running_loop())
+
+    async def agent(self) -> Agent:
+        own = Facts("a" * 32, "h1", "10.0.0.1", 4000, 8 << 30)
+        settings = AgentSettings(own, "boot", self.directory, 30, self.trusted)  # type: ignore[arg-type]
+        found = Agent(self.store, self.units, settings)
+        await found.start(self.life)
+        return found
+
+    async def scheduler(self) -> Scheduler:
+        found = Scheduler(self.store, SchedulerSettings("one", 15, 60))
+        await found.start(self.life)
+        return found
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        end_s = time.monotonic() + DEADLINE_S
+        while not holds():
+            assert time.monotonic() < end_s
+            await asyncio.sleep(0.05)
+
+    async def end(self, agent: Agent) -> None:
+        """End an agent with all its tasks, as the end of its process does."""
+        await agent.drain()
+        await self.life.cancel_tasks()
+        self.life = Lifecycle(asyncio.get_running_loop())
+
+    def running(self) -> int:
+        return sum(each.is_running for each in self.units.known().values())
+
+
+def play(directory: Path, story: Story) -> None:
+    async def played() -> None:
+        bed = AgentOnMemory(directory)
+        try:
+            await story(bed)
+        finally:
+            await bed.life.cancel_tasks()
+
+    asyncio.run(played())

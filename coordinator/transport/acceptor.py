@@ -10,7 +10,7 @@ from coordinator.core.peer.frames import FRAME_BYTES_MAX, BadFrame, FrameReader
 from coordinator.core.peer.handshake import PeerAddress
 from coordinator.transport.peer_connection import TransportEvents
 from daemonkit.http.connection import Connection
-from daemonkit.observe import logs
+from daemonkit.observe import logs, process_counters
 
 # The frames of all members of which only a part has come: two of the largest ones.
 UNFINISHED_BYTES_MAX = 2 * FRAME_BYTES_MAX
@@ -75,7 +75,9 @@ class Acceptor(asyncio.Protocol):
             self._connection.data_received(self._head)
         elif handshake.HEAD_END in self._head:
             head, _, rest = self._head.partition(handshake.HEAD_END)
-            self._answer(self._transport, head, rest)
+            stream = self._answer(self._transport, head)
+            if stream is not None and rest:
+                stream.data_received(rest)
         elif len(self._head) > handshake.HEAD_BYTES_MAX:
             self._transport.abort()
 
@@ -85,18 +87,17 @@ class Acceptor(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._connection.connection_lost(exc)
 
-    def _answer(self, transport: asyncio.Transport, head: bytes, rest: bytes) -> None:
+    def _answer(self, transport: asyncio.Transport, head: bytes) -> "InboundStream | None":
         policy = self._policy
-        sender = handshake.sender_of(head, policy.address)
-        if not isinstance(sender, Refusal):
-            tls = transport.get_extra_info("ssl_object")
-            certificate = tls.getpeercert(binary_form=True) if tls is not None else None
-            refusal = policy.admit(sender, certificate or b"")
-            sender = refusal or sender
+        try:
+            sender = self._admitted(transport, head)
+        except Exception as error:  # noqa: BLE001 - a stranger's head or certificate, of any form
+            process_counters.record_error(error)
+            sender = Refusal(b"500 Internal Server Error", "see the log of this member")
         if isinstance(sender, Refusal):
             transport.write(handshake.refused(sender, policy.address.cluster))
             transport.close()
-            return
+            return None
         transport.write(handshake.accepted())
         # The HTTP side lets it go; from now on it is a stream of frames.
         self._connection.connection_lost(None)
@@ -104,8 +105,16 @@ class Acceptor(asyncio.Protocol):
         policy.begin(stream)
         transport.set_protocol(stream)
         policy.events.peer_connected(sender)
-        if rest:
-            stream.data_received(rest)
+        return stream
+
+    def _admitted(self, transport: asyncio.Transport, head: bytes) -> int | Refusal:
+        """Return the sender, or why it may not send."""
+        sender = handshake.sender_of(head, self._policy.address)
+        if isinstance(sender, Refusal):
+            return sender
+        tls = transport.get_extra_info("ssl_object")
+        certificate = tls.getpeercert(binary_form=True) if tls is not None else None
+        return self._policy.admit(sender, certificate or b"") or sender
 
 
 class InboundStream(asyncio.Protocol):

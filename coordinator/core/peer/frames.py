@@ -51,7 +51,7 @@ class FrameReader:
                 break
             try:
                 messages = peer_messages.decode(bytes(buffer[start + _LENGTH_BYTES : end]))
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, RecursionError) as error:
                 raise BadFrame(str(error)) from error
             for message in messages:
                 if (message.sender, message.receiver) != (self._sender, self._receiver):

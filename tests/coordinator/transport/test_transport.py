@@ -58,7 +58,7 @@ def test_the_unfinished_frames_of_all_members_are_bounded(monkeypatch: pytest.Mo
 
     async def story() -> None:
         policy = AcceptPolicy(PeerAddress(7, 1), lambda *_: None, RecordedEvents())
-        http = Server(lambda _: None)
+        http = Server(lambda _: None, origins=None)
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))
             await http.listen(

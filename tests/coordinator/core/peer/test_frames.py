@@ -37,6 +37,13 @@ def test_a_frame_that_is_no_message_is_refused_after_the_good_ones() -> None:
         next(arriving)
 
 
+def test_a_frame_that_is_nested_too_deep_is_refused() -> None:
+    content = frames.encode(BATCHES[0])[4:]
+    deep = content.replace(b"\x95", b"\x96") + b"\x91" * 100_000 + b"\0"
+    with pytest.raises(BadFrame, match="recursion"):
+        list(FrameReader(2, 1).feed(len(deep).to_bytes(4, "little") + deep))
+
+
 def test_a_message_from_or_to_another_member_is_refused() -> None:
     for sender, receiver in ((3, 1), (2, 3)):
         data = frames.encode([HeartbeatOk(sender=sender, receiver=receiver, term=4, round=7)])

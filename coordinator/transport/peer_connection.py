@@ -5,6 +5,7 @@ Messages that cannot be sent now are dropped and reported: Raft sends important 
 
 import asyncio
 import os
+import socket
 import ssl
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -19,7 +20,10 @@ from daemonkit.observe import logs
 # What may wait in a connection for a member that does not read: three times the appends in flight.
 OUTBOX_BYTES_MAX = 48 << 20
 DIAL_S = 1.0
-# Between two attempts to reach a member that is away.
+# A connection whose bytes nobody has acknowledged for so long is given up and dialed again. After a
+# loss without a word TCP by itself waits twice as long before each attempt, up to two minutes.
+SILENCE_MS_MAX = 2000
+# Between two attempts to reach a member that is away; one that timed out has waited enough.
 RETRY_MIN_S, RETRY_MAX_S = 0.05, 0.5
 
 _log = logs.get("coordinator.peers")
@@ -81,6 +85,7 @@ class PeerConnection(asyncio.Protocol):
         self._attempt = 0
         self._closed = False
         self._pausing = False
+        self._dropped = False
         self._logged = ""
         self._dialing: asyncio.Task[None] | None = None
         self._dial()
@@ -89,6 +94,7 @@ class PeerConnection(asyncio.Protocol):
         """Send a frame, or drop it."""
         transport = self._transport
         if not self.is_open or transport is None:
+            self._dropped = True
             return
         if transport.get_write_buffer_size() > OUTBOX_BYTES_MAX:
             self._outbound.lost(self.member)
@@ -127,7 +133,9 @@ class PeerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
         plain = transport.get_extra_info("sslcontext") is None
-        self._descriptor = transport.get_extra_info("socket").fileno() if plain else -1
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_MS_MAX)
+        self._descriptor = sock.fileno() if plain else -1
         request = handshake.request(self._host, self._outbound.address, self.member)
         transport.write(request)  # type: ignore[attr-defined]
 
@@ -139,6 +147,9 @@ class PeerConnection(asyncio.Protocol):
             if handshake.status_code(self._head) == b"101":
                 self.is_open, self._retry_s = True, RETRY_MIN_S
                 self._log_once("linked")
+                if self._dropped:  # it can be sent again only now
+                    self._dropped = False
+                    self._outbound.events.messages_lost(self.member)
             else:
                 self._turned_away(self._head)
 
@@ -184,7 +195,7 @@ class PeerConnection(asyncio.Protocol):
             if isinstance(error, ConnectionRefusedError):
                 self._outbound.events.connection_refused(self.member)
             self._retry_s = min(2 * self._retry_s, RETRY_MAX_S)
-            self._dial(self._retry_s)
+            self._dial(0.0 if isinstance(error, TimeoutError) else self._retry_s)
 
     def _log_once(self, event: str, **about: object) -> None:
         """Log a change of the connection, and not again until it changes."""

@@ -10,19 +10,18 @@ kernel ends with it, however it ends.
 import argparse
 import json
 import math
-import os
 import random
 import signal
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 
 from rig.cluster import ask
-from rig.processes import Running, python, require, wait_until
+from rig.processes import Running, python, wait_until
 from tests.coordinator.chaos import watch_check
 from tests.coordinator.chaos.faults import FAULTS, Nemesis
+from tests.coordinator.chaos.isolation import DIRECTORY, isolate
 from tests.coordinator.chaos.load import KEYS, Seen
 from tests.coordinator.chaos.member_hosts import HostCluster
 from tests.coordinator.chaos.register_check import KEPT, UNSEEN, Operation, unexplained
@@ -31,9 +30,6 @@ from tests.coordinator.chaos.watch_check import Event, Watcher
 LOADS = 2
 STRIKES = 4
 CAUGHT_UP_S = 30.0
-ISOLATED = "CHAOS_ISOLATED"
-# In memory, and of this run alone.
-DIRECTORY = Path("/run/chaos")
 
 
 def main() -> None:
@@ -44,25 +40,13 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     options.add_argument("--faults", default=",".join(FAULTS), help="those to draw from")
     chosen = options.parse_args()
-    if ISOLATED not in os.environ:
-        _isolate()
+    isolate("tests.coordinator.chaos")
     print(f"seed {chosen.seed}, {chosen.members} members: --seed {chosen.seed} again", flush=True)
-    DIRECTORY.mkdir()
     with HostCluster(DIRECTORY, size=chosen.members) as cluster:
         found = Run(cluster, chosen.seed, chosen.faults.split(",")).rounds(chosen.minutes * 60)
     if found:
         _show_logs()
     sys.exit("\n".join(["FAILED", *found]) if found else 0)
-
-
-def _isolate() -> None:
-    """Run as process 1 of new namespaces, with a private /run."""
-    unshare = [require("unshare"), "--net", "--mount", "--pid", "--mount-proc"]
-    unshare += ["--fork", "--kill-child"]
-    script = 'mount -t tmpfs tmpfs /run && mkdir /run/netns && exec "$@"'
-    again = [sys.executable, "-m", "tests.coordinator.chaos", *sys.argv[1:]]
-    os.environ[ISOLATED] = "1"
-    os.execv(unshare[0], [*unshare, "sh", "-c", script, "sh", *again])
 
 
 class Run:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rig.processes import Running, python, require, wait_until
+from rig.processes import LONG, Running, python, require, wait_until
 from tests.coordinator.chaos.watch_check import Event, Watcher, flaws
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
@@ -37,6 +37,19 @@ def test_an_interrupted_run_leaves_nothing_behind(tmp_path: Path) -> None:
     wait_until(lambda: not any(Path(f"/proc/{each}").exists() for each in members), "all ended")
     assert "/run/chaos" not in Path("/proc/mounts").read_text()
     assert "h1" not in subprocess.check_output([require("ip"), "netns", "list"], text=True).split()
+
+
+@needs_root
+def test_members_work_again_soon_after_a_silent_loss(tmp_path: Path) -> None:
+    # TCP by itself would send again after 12.6 s and after 102 s.
+    loss_s, back_s = (60.0, 2.0) if LONG else (7.0, 3.5)
+    log = tmp_path / "loss.log"
+    command = python("tests.coordinator.chaos.silent_loss", str(loss_s))
+    with Running(command, log) as running:
+        code = running.process.wait(loss_s + 90)
+    printed = log.read_text()
+    assert code == 0, printed
+    assert float(printed) < back_s
 
 
 def test_a_gap_a_repeat_and_a_lost_write_in_a_stream_are_found() -> None:

@@ -9,6 +9,7 @@ import pytest
 from coordinator.core.peer import handshake
 from coordinator.core.peer.handshake import PeerAddress
 from coordinator.core.peer.peer_messages import PeerMessage
+from coordinator.core.raft.messages import HeartbeatOk
 from coordinator.transport import acceptor, peer_connection
 from coordinator.transport.acceptor import AcceptPolicy
 from coordinator.transport.transport import Transport
@@ -23,13 +24,14 @@ class RecordedEvents:
     """What the transport tells."""
 
     def __init__(self) -> None:
-        self.refused = asyncio.Event()
+        self.refused, self.lost = asyncio.Event(), asyncio.Event()
 
     def received(self, messages: list[PeerMessage]) -> None:
         del messages
 
     def messages_lost(self, member: int) -> None:
-        del member
+        assert member == OTHER
+        self.lost.set()
 
     def connection_refused(self, member: int) -> None:
         assert member == OTHER
@@ -101,6 +103,30 @@ def test_a_member_that_dials_in_is_dialed_at_once(monkeypatch: pytest.MonkeyPatc
             await asyncio.sleep(0)
             transport.reconnect_now(OTHER)
             await asyncio.wait_for(dialed.wait(), DEADLINE_S)
+            transport.close()
+
+    asyncio.run(story())
+
+
+def test_what_was_dropped_before_a_connection_is_reported_once_it_can_be_sent_again() -> None:
+    port = free_port()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(handshake.HEAD_END)
+        writer.write(handshake.accepted())
+        with suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    async def story() -> None:
+        events = RecordedEvents()
+        transport = Transport(PeerAddress(7, 1), events, None)
+        transport.follow({OTHER: (f"http://127.0.0.1:{port}",)})
+        transport.send([HeartbeatOk(sender=1, receiver=OTHER, term=1, round=1)])
+        assert not events.lost.is_set()
+        async with await asyncio.start_server(accept, "127.0.0.1", port):
+            await asyncio.wait_for(events.lost.wait(), DEADLINE_S)
+            assert transport.connected() == [OTHER]
             transport.close()
 
     asyncio.run(story())

@@ -75,8 +75,7 @@ def start_replica(recovered: RecoveredState, settings: Settings) -> Replica:
         randrange=random.SystemRandom().randrange,
         now_ns=monotonic_ns(),
         wall_ns=time.time_ns(),
-        tick_ns=settings.heartbeat_ms * 1_000_000,
-        timing=Timing(settings.election_ms // settings.heartbeat_ms),
+        timing=Timing(settings.election_ms // settings.heartbeat_ms, tick_ms=settings.heartbeat_ms),
     )
     replica = Replica(start)
     # What was loaded lives as long as the process: the collector need not look at it again.

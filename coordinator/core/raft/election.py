@@ -52,7 +52,7 @@ class Election:
         self._timeout = 0
         self._suspects_leader = False
         # A member that took part in an election before may have promised a lease. (Thesis, 6.4.1)
-        self._guard_until = timing.guard_ticks if state.term > FOUNDING_TERM else 0
+        self._guard_until = timing.start_guard_ticks if state.term > FOUNDING_TERM else 0
         self.become(Role.FOLLOWER)
 
     # Time.

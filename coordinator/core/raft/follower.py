@@ -25,12 +25,14 @@ class Follower:
         log: Log,
         configurations: ConfigurationHistory,
         outbox: Outbox,
+        guard_ms: int,
     ) -> None:
         self.snapshot: RaftSnapshot | None = None  # a snapshot that is to be saved and loaded
         self._me = me
         self._log = log
         self._configurations = configurations
         self._outbox = outbox
+        self._guard_ms = guard_ms
         self._assembly = SnapshotAssembly()
 
     def take(self, message: AppendEntries | Heartbeat | Commit | InstallSnapshot) -> None:
@@ -44,7 +46,13 @@ class Follower:
             case Heartbeat(sender=leader, term=term, commit=commit, round=round_):
                 log.committed = max(log.committed, min(commit, log.last))
                 self._outbox.after_save.append(
-                    HeartbeatOk(sender=self._me, receiver=leader, term=term, round=round_)
+                    HeartbeatOk(
+                        sender=self._me,
+                        receiver=leader,
+                        term=term,
+                        round=round_,
+                        guard_ms=self._guard_ms,
+                    )
                 )
             case InstallSnapshot():
                 self._take_chunk(message)

@@ -45,7 +45,7 @@ class Leader:
         self.first_index = log.last + 1  # of the no-op that opens the term
         self.transfer: LeadershipTransfer | None = None
         self.replication = Replication(me, term, log, outbox)
-        self.read_index = ReadIndex(address, log, outbox, self.first_index)
+        self.read_index = ReadIndex(address, log, outbox, timing, self.first_index)
         self.progress = self.replication.progress
         self._me, self._term = address
         self._log = log
@@ -113,7 +113,7 @@ class Leader:
                 progress.active = True
                 progress.read_round = max(progress.read_round, message.round)
                 self.replication.heard(message.sender)
-                self._confirm()
+                self._confirm(message, ticks)
             case SnapshotReply():
                 self.replication.snapshot_replied(message)
         return stays
@@ -138,15 +138,10 @@ class Leader:
         self.read_index.lease_until = LEASE_NEVER
         self._advance_transfer()
 
-    def _confirm(self) -> None:
+    def _confirm(self, answer: HeartbeatOk, ticks: int) -> None:
         configuration = self._configurations.latest
         self.read_index.release(configuration, self.progress)
-        self.read_index.renew_lease(
-            configuration,
-            self.progress,
-            self._timing.lease_ticks,
-            is_held=self.transfer is not None,
-        )
+        self.read_index.renew_lease(configuration, answer, ticks)
 
     def _advance_transfer(self) -> None:
         transfer = self.transfer

@@ -81,9 +81,13 @@ class Heartbeat(RaftMessage, frozen=True):
 
 
 class HeartbeatOk(RaftMessage, frozen=True):
-    """The answer to Heartbeat."""
+    """The answer to Heartbeat. For `guard_ms` from now on the sender elects nobody else.
+
+    0 says nothing: members did not always send it.
+    """
 
     round: Count
+    guard_ms: Count = 0
 
 
 class Commit(RaftMessage, frozen=True):

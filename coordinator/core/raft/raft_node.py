@@ -72,9 +72,10 @@ class RaftNode:
         self.configurations.note(log.between(log.base, log.last))
         self._saved_state = state
         self._outbox = Outbox(state.term)
-        self._follower = Follower(me, log, self.configurations, self._outbox)
+        timing = timing or Timing()
+        self._follower = Follower(me, log, self.configurations, self._outbox, timing.guard_ms)
         self.election = Election(
-            me, state, log, self.configurations, self._outbox, timing or Timing(), randrange
+            me, state, log, self.configurations, self._outbox, timing, randrange
         )
 
     @property

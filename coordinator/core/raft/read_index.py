@@ -1,8 +1,9 @@
 """Proof that a leader still leads, by rounds of heartbeats: reads and the lease rest on it.
 
 A read gets the commit index as its read index, and is released once a majority has answered a
-round that began after it. (Thesis, 6.4) A round that a majority has answered also gives a lease,
-within which reads need no extra round. (Thesis, 6.4.1)
+round that began after it. (Thesis, 6.4) Answers also give a lease, within which reads need no extra
+round. (Thesis, 6.4.1) Each answer says for how long its sender elects nobody else; the lease ends
+when fewer than a majority are bound. A member that does not say it counts as not bound.
 """
 
 from collections.abc import Mapping
@@ -11,9 +12,9 @@ from dataclasses import dataclass
 from coordinator.core.raft import quorum
 from coordinator.core.raft.log import Log
 from coordinator.core.raft.membership import Configuration
-from coordinator.core.raft.messages import Heartbeat, ReadIndexReply
+from coordinator.core.raft.messages import Heartbeat, HeartbeatOk, ReadIndexReply
 from coordinator.core.raft.progress import FollowerProgress
-from coordinator.core.raft.ready import Outbox
+from coordinator.core.raft.ready import LEASE_MS_MAX, Outbox, Timing
 
 READS_MAX = 10_000
 LEASE_NEVER = -1
@@ -33,20 +34,28 @@ class ReadIndex:
     """The heartbeats of one leader, the reads that wait for their answers, and the lease."""
 
     def __init__(
-        self, address: tuple[int, int], log: Log, outbox: Outbox, first_index: int
+        self,
+        address: tuple[int, int],
+        log: Log,
+        outbox: Outbox,
+        timing: Timing,
+        first_index: int,
     ) -> None:
         self.lease_until = 0  # in the node's ticks
         self._me, self._term = address
         self._log = log
         self._outbox = outbox
+        self._timing = timing
         self._first_index = first_index
         self._reads: list[PendingReadIndex] = []
         self._round = 0
         self._round_ticks: dict[int, int] = {}  # when each round was begun
+        self._bound_until: dict[int, int] = {}  # until when a member elects nobody else
 
     def restart(self) -> None:
         """Note another configuration: what members of the old one promised ends."""
         self._round_ticks.clear()
+        self._bound_until.clear()
         self.lease_until = min(self.lease_until, 0)
 
     def has_lease(self, ticks: int) -> bool:
@@ -91,23 +100,20 @@ class ReadIndex:
             )
             self._outbox.send_as_leader(reply)
 
-    def renew_lease(
-        self,
-        configuration: Configuration,
-        progress: Mapping[int, FollowerProgress],
-        lease_ticks: int,
-        *,
-        is_held: bool,
-    ) -> None:
-        """Extend the lease by the last round that a majority has answered.
+    def renew_lease(self, configuration: Configuration, answer: HeartbeatOk, ticks: int) -> None:
+        """Extend the lease by what one member's answer promises.
 
-        A lease that `is_held` stays as it is: leadership is on its way to another member.
+        A lease that a transfer has ended stays ended.
         """
-        proved = self._proved(configuration, progress)
-        while self._round_ticks and next(iter(self._round_ticks)) <= proved:
-            at = self._round_ticks.pop(next(iter(self._round_ticks)))
-            if not is_held and self.lease_until >= 0:
-                self.lease_until = at + lease_ticks
+        timing, bound_until = self._timing, self._bound_until
+        if (began := self._round_ticks.get(answer.round)) is not None:
+            until = began + timing.lease_ticks(answer.guard_ms)
+            bound_until[answer.sender] = max(until, bound_until.get(answer.sender, 0))
+        bound_until[self._me] = ticks + timing.lease_ticks(timing.guard_ms)
+        if self.lease_until > LEASE_NEVER:
+            self.lease_until = quorum.reached(
+                configuration.voters, lambda member: bound_until.get(member, 0)
+            )
 
     def _start_reads(self) -> bool:
         """Give waiting reads their index and round; say whether a new round must begin."""
@@ -120,7 +126,10 @@ class ReadIndex:
 
     def _begin_round(self, ticks: int, progress: Mapping[int, FollowerProgress]) -> None:
         self._round += 1
-        self._round_ticks[self._round] = ticks
+        rounds, oldest = self._round_ticks, ticks - LEASE_MS_MAX // self._timing.tick_ms
+        while rounds and rounds[first := next(iter(rounds))] < oldest:
+            del rounds[first]  # its answers cannot extend the lease any more
+        rounds[self._round] = ticks
         for member, each in progress.items():
             heartbeat = Heartbeat(
                 sender=self._me,

@@ -33,12 +33,33 @@ class NotLeader(Exception):  # noqa: N818
         self.leader = leader
 
 
+# No lease is longer. Every member keeps silent for as long after its start, because it may have
+# promised that to a leader before it ended, and its timing may be another one now.
+LEASE_MS_MAX = 500
+# A lease ends before the guards that it rests on, also when clocks run at rates 1.6 to 1 apart.
+CLOCK_RATES = (5, 8)
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Ticks of an election timeout and between heartbeats (etcd's ratio)."""
+    """One member's ticks of an election timeout and between heartbeats (etcd's ratio).
+
+    Members may have different ones, and a member may start again with another one.
+    """
 
     election_ticks: int = 10
     heartbeat_ticks: int = 1
+    tick_ms: int = 100
+
+    @property
+    def election_ns(self) -> int:
+        """How long an election timeout is."""
+        return self.election_ticks * self.tick_ns
+
+    @property
+    def tick_ns(self) -> int:
+        """How long a tick is."""
+        return self.tick_ms * 1_000_000
 
     @property
     def guard_ticks(self) -> int:
@@ -49,12 +70,24 @@ class Timing:
         return self.election_ticks // 2 + 1
 
     @property
-    def lease_ticks(self) -> int:
-        """How long after an answered heartbeat a leader may serve reads without another round.
+    def guard_ms(self) -> int:
+        """How long the guard is at the least. The leader learns it from each HeartbeatOk."""
+        return (self.guard_ticks - 1) * self.tick_ms
 
-        It ends before any voter's guard does, also when clocks run at rates 1.6 to 1 apart.
+    @property
+    def start_guard_ticks(self) -> int:
+        """How long a member does not vote after its start."""
+        slow, fast = CLOCK_RATES
+        longest_ms = LEASE_MS_MAX * fast // slow
+        return max(self.guard_ticks, -(-longest_ms // self.tick_ms) + 1)
+
+    def lease_ticks(self, guard_ms: int) -> int:
+        """How long after a heartbeat its answer lets this leader serve reads without asking.
+
+        `guard_ms` is the guard of the member that answered, which may have another timing.
         """
-        return (self.guard_ticks - 1) * 5 // 8
+        slow, fast = CLOCK_RATES
+        return min(guard_ms * slow // fast, LEASE_MS_MAX) // self.tick_ms
 
 
 @dataclass(slots=True)

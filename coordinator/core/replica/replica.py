@@ -80,10 +80,8 @@ class Replica:
         self.origin = start.randrange(_ID_MASK) + 1
         self.publication = Publication(start.member, start.published)
         self.corruption_check = CorruptionCheck()
-        self.availability = Availability(
-            self.node, self.clock, start.timing.election_ticks * start.tick_ns
-        )
-        self._timing, self._tick_ns = start.timing, start.tick_ns
+        self.availability = Availability(self.node, self.clock, start.timing.election_ns)
+        self._timing = start.timing
         self._ticked_ns = self._checked_ns = start.now_ns
         self._outcomes: Outcomes = []
         self._outgoing: list[PeerMessage] = []
@@ -106,10 +104,11 @@ class Replica:
     def advance_time(self, now_ns: int) -> None:
         """Take the monotonic time; call this before anything that depends on it."""
         self.clock.advance(now_ns)
-        owed = (now_ns - self._ticked_ns) // self._tick_ns
+        tick_ns = self._timing.tick_ns
+        owed = (now_ns - self._ticked_ns) // tick_ns
         if owed <= 0:
             return
-        self._ticked_ns += owed * self._tick_ns
+        self._ticked_ns += owed * tick_ns
         # A process that slept for long need not live through all of it.
         for _ in range(min(owed, 3 * self._timing.election_ticks)):
             self.node.tick()

@@ -23,5 +23,4 @@ class StartState:
     randrange: Callable[[int], int]
     now_ns: int
     wall_ns: int
-    tick_ns: int = 100_000_000
     timing: Timing = field(default_factory=Timing)

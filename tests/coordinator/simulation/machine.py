@@ -21,7 +21,6 @@ from coordinator.core.store.watcher_hub import Watcher, WatchFilter
 if TYPE_CHECKING:
     from tests.coordinator.simulation.simulator import Simulator
 
-TICK_NS = 100_000_000
 RATE_UNIT = 100
 ANNOUNCE_NS = 2_000_000
 EVERYTHING = WatchFilter(b"/", recursive=True, hidden=True)
@@ -78,6 +77,8 @@ class Machine:
         self.disk = disk
         rng = sim.rng
         self.rate = rng.choice(sim.options.rates)  # hundredths: 80 is slow, 125 is fast
+        self.timing = rng.choice(sim.options.timings)
+        self.is_old = rng.random() < sim.options.old  # of a version that lacks later fields
         self._offset_ns = rng.randrange(10**15)
         # The wall clock is up to a day wrong, and its rate means nothing.
         self.wall_ns = 1_700_000_000 * 10**9 + rng.randrange(-86_400, 86_400) * 10**9
@@ -108,6 +109,8 @@ class Machine:
         """Start the process from the state on the disk."""
         sim, disk, options = self.sim, self.disk, self.sim.options
         self.lives += 1
+        if sim.rng.random() < options.retimed:
+            self.timing = sim.rng.choice(options.timings)
         self.saving, self.is_paused, self._backlog = None, False, []
         self._catching_up = self._tick_is_due = self._is_writing_snapshot = False
         start = StartState(
@@ -119,7 +122,7 @@ class Machine:
             randrange=sim.rng.randrange,
             now_ns=self.clock_ns(),
             wall_ns=self.wall_ns,
-            tick_ns=TICK_NS,
+            timing=self.timing,
         )
         self.replica = replica = Replica(start)
         policy = SnapshotPolicy(options.snapshot_count, options.entries_kept)
@@ -292,7 +295,7 @@ class Machine:
     def _tick(self, life: int) -> None:
         if life != self.lives or self.replica is None:
             return
-        self.sim.after(TICK_NS * RATE_UNIT // self.rate, lambda: self._tick(life))
+        self.sim.after(self.timing.tick_ns * RATE_UNIT // self.rate, lambda: self._tick(life))
         if self.blocked:
             self._tick_is_due = True
         else:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from coordinator.core.peer import peer_messages
 from coordinator.core.peer.peer_messages import PeerMessage
+from tests.coordinator.simulation.old_version import stripped
 
 if TYPE_CHECKING:
     from tests.coordinator.simulation.machine import Machine
@@ -27,7 +28,10 @@ class SimNetwork:
         for message in outgoing:
             frames.setdefault(message.receiver, []).append(message)
         for receiver, batch in frames.items():
-            self._send_frame(sender, receiver, peer_messages.encode(batch))
+            target = self.sim.machines.get(receiver)
+            is_old = sender.is_old or (target is not None and target.is_old)
+            sent = stripped(batch) if is_old else batch
+            self._send_frame(sender, receiver, peer_messages.encode(sent))
 
     def cut(self, one: int, other: int) -> None:
         """Block all messages from one member to the other."""

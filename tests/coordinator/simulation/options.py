@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from coordinator.core.raft import progress, replication, snapshot_transfer
+from coordinator.core.raft.ready import Timing
 
 USUAL_TROUBLES = {
     "crash": 6.0,
@@ -25,6 +26,8 @@ USUAL_TROUBLES = {
     "rivals": 1.0,
     "figure_8": 1.0,
 }
+ALIKE = (Timing(),)
+MIXED = (Timing(), Timing(5), Timing(30), Timing(10, tick_ms=50), Timing(8, tick_ms=150))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,9 @@ class SimulatorOptions:
     members: int = 3
     clients: int = 3
     rates: tuple[int, ...] = (80, 95, 100, 105, 125)
+    timings: tuple[Timing, ...] = ALIKE
+    retimed: float = 0.0  # a start with another timing
+    old: float = 0.0  # a member of an older version
     drop: float = 0.02
     duplicate: float = 0.02
     reorder: float = 0.05
@@ -79,6 +85,9 @@ def drawn(rng: random.Random) -> SimulatorOptions:
         append_bytes=rng.choice((1, 200, 1 << 20)),
         chunk_bytes=rng.choice((900, 1 << 18)),
         inflight=rng.choice((2, 256)),
+        timings=rng.choice((ALIKE, MIXED)),
+        retimed=rng.choice((0.0, 0.3)),
+        old=rng.choice((0.0, 0.0, 0.4)),
         troubles=troubles,
     )
 

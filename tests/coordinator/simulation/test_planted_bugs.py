@@ -20,7 +20,7 @@ from coordinator.core.replica.replica import Replica
 from coordinator.core.replica.sessions import Sessions
 from coordinator.core.replica.start_state import StartState
 from coordinator.core.store.commands import NO_TTL, Put
-from tests.coordinator.simulation.options import SimulatorOptions, drawn
+from tests.coordinator.simulation.options import MIXED, SimulatorOptions, drawn
 from tests.coordinator.simulation.simulator import SECOND, Simulator
 
 SEEDS_MAX = 250
@@ -65,7 +65,23 @@ def no_guard_after_a_restart(patch: Patch) -> None:
 
 def guard_of_a_tick_less(patch: Patch) -> None:
     patch.setattr(Timing, "guard_ticks", property(lambda self: self.election_ticks // 2))
-    patch.setattr(Timing, "lease_ticks", property(lambda self: self.election_ticks * 3 // 10))
+    patch.setattr(Timing, "lease_ticks", lambda self, _: self.election_ticks * 3 // 10)
+
+
+def lease_by_the_leaders_own_timing(patch: Patch) -> None:
+    lease_ticks = Timing.lease_ticks
+    patch.setattr(Timing, "lease_ticks", lambda self, _: lease_ticks(self, self.guard_ms))
+
+
+def a_member_that_does_not_say_it_counts_as_bound(patch: Patch) -> None:
+    lease_ticks = Timing.lease_ticks
+    patch.setattr(
+        Timing, "lease_ticks", lambda self, guard_ms: lease_ticks(self, guard_ms or self.guard_ms)
+    )
+
+
+def silent_after_a_start_by_its_new_timing(patch: Patch) -> None:
+    patch.setattr(Timing, "start_guard_ticks", property(lambda self: self.guard_ticks))
 
 
 def lease_not_ended_by_a_transfer(patch: Patch) -> None:
@@ -165,13 +181,33 @@ def only(*names: str, **others: object) -> Callable[[SimulatorOptions], Simulato
     return sharpened
 
 
-COUPS = only("coup", members=3, trouble_ns=700_000_000, delay_ns=5_000_000)
+COUPS = only(
+    "coup",
+    members=3, trouble_ns=2 * SECOND, rates=(100,), timings=(Timing(),), delay_ns=1_000_000,
+    strike_leaders=0.0, strike_voters=0.0, drop=0.0, duplicate=0.0, reorder=0.0,
+    slow_save=0.0, fail_save=0.0, short_lived=0.0,
+)  # fmt: skip
 USURPERS = only(
     "usurp", members=3, trouble_ns=SECOND, rates=(80, 125), delay_ns=1_000_000, strike_leaders=0.0
 )
 FIGURE_8 = only(
     "figure_8", members=3, append_bytes=1, delay_ns=20_000_000, strike_leaders=0.0, rush=9
 )
+TIMINGS = only(
+    "coup", "usurp",
+    members=3, trouble_ns=SECOND, rates=(100,), delay_ns=1_000_000, strike_leaders=0.0,
+    timings=MIXED,
+)  # fmt: skip
+VERSIONS = only(
+    "coup", "usurp",
+    members=3, trouble_ns=SECOND, rates=(100,), delay_ns=1_000_000, strike_leaders=0.0,
+    timings=MIXED, old=0.5,
+)  # fmt: skip
+RETIMED = only(
+    "coup",
+    members=3, trouble_ns=SECOND, rates=(80, 125), delay_ns=1_000_000, strike_leaders=0.0,
+    timings=(Timing(30), Timing(4, tick_ms=50)), retimed=0.7,
+)  # fmt: skip
 CONTESTS = only(
     "usurp", members=5, delay_ns=60_000_000, rates=(100,), strike_voters=0.6, strike_leaders=0.0,
     trouble_ns=2 * SECOND, rush=0, drop=0.0,
@@ -179,6 +215,7 @@ CONTESTS = only(
 DRIFT = only(
     "crash", "hand_over", members=3, rates=(80, 125), short_lived=0.05, trouble_ns=2 * SECOND
 )
+CUTS = only("crash", "power_cut", members=3, slow_save=0.3, fail_save=0.02)
 RIVALS = only("rivals", members=4, strike_leaders=0.0, trouble_ns=3 * SECOND)
 REPLAY = only(
     "crash", "power_cut", "hand_over", "isolate",
@@ -193,6 +230,9 @@ PLANTED = [
     (old_terms_committed_by_counting, FIGURE_8, LOST),
     (no_guard_after_a_restart, COUPS, STALE),
     (guard_of_a_tick_less, USURPERS, STALE),
+    (lease_by_the_leaders_own_timing, TIMINGS, STALE),
+    (a_member_that_does_not_say_it_counts_as_bound, VERSIONS, STALE),
+    (silent_after_a_start_by_its_new_timing, RETIMED, STALE),
     (
         lease_not_ended_by_a_transfer,
         only("hand_over", members=3, delay_ns=1_000_000, strike_leaders=0.0),
@@ -204,7 +244,7 @@ PLANTED = [
     (a_leader_proposes_before_it_knows_the_time, REPLAY, EARLY),
     (reads_without_lease_or_round, as_drawn, STALE),
     (change_before_the_terms_no_op, RIVALS, LOST),
-    (acknowledged_before_it_is_saved, as_drawn, LOST),
+    (acknowledged_before_it_is_saved, CUTS, LOST),
 ]
 
 

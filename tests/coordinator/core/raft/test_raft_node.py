@@ -42,7 +42,7 @@ def node(
     one = RaftNode(
         1, configuration, Log(0, 0, entries), state, randrange=random.Random(1).randrange
     )
-    for _ in range(Timing().guard_ticks):  # it has kept what it may have promised
+    for _ in range(Timing().start_guard_ticks):  # it has kept what it may have promised
         one.tick()
     return one
 
@@ -305,10 +305,42 @@ def test_thesis_4_2_2_a_voter_whose_removal_is_not_committed_can_still_be_electe
     )
 
 
+@pytest.mark.parametrize("leader_ticks", [3, 10, 50])
+@pytest.mark.parametrize("tick_ms", [10, 100, 500])
 @pytest.mark.parametrize("election_ticks", [3, 4, 5, 7, 10, 20, 50])
 def test_thesis_6_4_1_a_lease_ends_before_a_guard_at_any_rate_of_clocks(
-    election_ticks: int,
+    election_ticks: int, tick_ms: int, leader_ticks: int
 ) -> None:
     """The slowest clock is at 0.8 and the fastest at 1.25; a guard's first tick may be short."""
-    timing = Timing(election_ticks)
-    assert timing.lease_ticks / 0.8 <= (timing.guard_ticks - 1) / 1.25
+    voter, leader = Timing(election_ticks, tick_ms=tick_ms), Timing(leader_ticks)
+    lease_ms = leader.lease_ticks(voter.guard_ms) * leader.tick_ms
+    assert lease_ms / 0.8 <= (voter.guard_ticks - 1) * tick_ms / 1.25
+    assert lease_ms / 0.8 <= (voter.start_guard_ticks - 1) * tick_ms / 1.25
+
+
+def test_thesis_6_4_1_no_lease_rests_on_a_member_that_does_not_say_how_long_it_is_bound() -> None:
+    one = elect(node(1))
+    settle(one)
+    one.step(AppendOk(sender=2, receiver=1, term=one.term, match=2))
+    one.tick()
+    beat = next(each for each in settle(one).before_save if isinstance(each, Heartbeat))
+    one.step(HeartbeatOk(sender=2, receiver=1, term=one.term, round=beat.round))
+    assert not one.has_lease
+    one.step(HeartbeatOk(sender=3, receiver=1, term=one.term, round=beat.round, guard_ms=500))
+    assert one.has_lease
+
+
+def test_a_follower_without_what_it_acknowledged_is_asked_again_only_with_the_heartbeats() -> None:
+    one = elect(node(1))
+    settle(one)
+    one.step(AppendOk(sender=2, receiver=1, term=one.term, match=2))
+    assert one.leading is not None
+    one.leading.replication.lost(2)
+    one.tick()
+    beat = next(each for each in settle(one).before_save if isinstance(each, Heartbeat))
+    one.propose([b"x"])
+    one.step(HeartbeatOk(sender=2, receiver=1, term=one.term, round=beat.round))
+    settle(one)
+    empty = AppendReject(sender=2, receiver=1, term=one.term, rejected=2, hint=0, hint_term=0)
+    one.step(empty)
+    assert not any(isinstance(each, AppendEntries) for each in settle(one).before_save)

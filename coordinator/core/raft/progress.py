@@ -77,7 +77,10 @@ class FollowerProgress:
         return news
 
     def rejected(self, index: int, next_index: int) -> bool:
-        """Note that the follower has no entry `index`; False for an answer out of date."""
+        """Note that the follower has no entry `index`; say whether to look before it at once.
+
+        A follower without what it has acknowledged is asked again at the next heartbeat only.
+        """
         if self.state is ProgressState.REPLICATE:
             if index <= self.match:
                 return False
@@ -85,6 +88,8 @@ class FollowerProgress:
             self.next = self.match + 1
             return True
         if self.state is ProgressState.SNAPSHOT or self.next - 1 != index:
+            return False
+        if index <= self.match:
             return False
         self.next = max(min(index, next_index), self.match + 1)
         self.waiting = False

@@ -10,7 +10,9 @@ import socket
 from coordinator.core.cluster.ids import Identity
 from coordinator.core.peer.handshake import PeerAddress
 from coordinator.core.replica.driver import SnapshotPolicy
+from coordinator.core.replica.pending import Outcome
 from coordinator.core.replica.replica import Replica
+from coordinator.core.store.api_errors import ApiError
 from coordinator.core.v2api import members_api
 from coordinator.server.drive_loop import DriveLoop
 from coordinator.server.http_handler import HttpHandler
@@ -42,6 +44,24 @@ BODY_BYTES_MAX = 16 * 1024 * 1024
 START_TIMEOUTS = 3
 
 _log = logs.get("coordinator")
+
+
+class Successor:
+    """Waits for the member that leads next."""
+
+    def __init__(self) -> None:
+        self._outcome: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def answer(self, outcome: Outcome) -> None:
+        """Note that another member leads, or why none could."""
+        if not self._outcome.done():
+            event = "not-handed-over" if isinstance(outcome, ApiError) else "handed-over"
+            self._outcome.set_result(event)
+
+    async def wait(self, timeout_s: float) -> str:
+        """Return what came of it, as the name of an event."""
+        await asyncio.wait({self._outcome}, timeout=timeout_s)
+        return self._outcome.result() if self._outcome.done() else "not-handed-over"
 
 
 class Coordinator:
@@ -104,7 +124,7 @@ class Coordinator:
         """Transfer leadership, answer what is under way, end the watches, close the log."""
         loop = self._loop
         if loop is not None and self._telemetry.healthy:
-            await self._transfer_leadership(loop)
+            await self._hand_over(loop)
             self._telemetry.healthy = False
             self._handler.end_watches()
             await self._client_server.drain(DRAIN_S)
@@ -175,16 +195,12 @@ class Coordinator:
                 break
             await asyncio.sleep(POLL_S)
 
-    async def _transfer_leadership(self, loop: DriveLoop) -> None:
-        node = self._replica.node
-        if len(node.configuration.voters) == 1:
-            return
-        self._replica.propose(0)
-        loop.wake()
-        for _ in range(int(TRANSFER_S / POLL_S)):
-            if node.leading is None:
-                break
-            await asyncio.sleep(POLL_S)
+    async def _hand_over(self, loop: DriveLoop) -> None:
+        """Let another member lead, if this one does."""
+        successor = Successor()
+        if self._replica.retire(successor):
+            loop.wake()
+            _log.info(await successor.wait(TRANSFER_S), leader=f"{self._replica.node.leader:x}")
 
     def _tick(self) -> None:
         asyncio.get_running_loop().call_later(self._settings.heartbeat_ms / 1000, self._tick)

@@ -10,7 +10,9 @@ from coordinator.core.store.api_errors import ApiError
 from coordinator.core.store.commands import NO_TTL, Command
 from coordinator.core.store.event import KeyEvent
 
-# A command, a change of membership, or the member that leadership goes to (0: any other).
+# Beside the ids of members: leadership goes to whichever other one is best.
+ANY_OTHER = 0
+# A command, a change of membership, or the member that leadership goes to.
 LeaderRequest = Command | ConfChange | int
 # The event of a write, an error, or None when something else is done.
 Outcome = KeyEvent | ApiError | None

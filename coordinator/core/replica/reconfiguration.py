@@ -145,11 +145,22 @@ def _check(change: ConfChange, node: RaftNode, keyspace: KeySpace) -> None:
 
 
 def _best_target(node: RaftNode) -> int:
-    """Return the other voter whose log is the longest."""
+    """Return the other voter that can lead soonest: it answers, and its log is the longest."""
     leading = node.leading
     if leading is None:
         raise NotLeader(node.leader)
-    others = node.configuration.voters - {node.me}
+    progress = leading.progress
+    others = [
+        member
+        for member in node.configuration.voters - {node.me}
+        if progress[member].recently_active
+    ]
     if not others:
-        raise ChangeRefused("there is no other voter")
-    return max(others, key=lambda member: (leading.progress[member].match, -member))
+        raise ChangeRefused("no other voter answers")
+
+    def fitness(member: int) -> tuple[bool, int, int]:
+        # After a broken connection the leader probes: that shows at once that a member has ended.
+        is_linked = progress[member].state is ProgressState.REPLICATE
+        return is_linked, progress[member].match, -member
+
+    return max(others, key=fitness)

@@ -33,6 +33,7 @@ from coordinator.core.replica.cluster_clock import ClusterClock
 from coordinator.core.replica.corruption_check import CorruptionCheck
 from coordinator.core.replica.leader_duties import LeaderDuties
 from coordinator.core.replica.pending import (
+    ANY_OTHER,
     LeaderRequest,
     Outcome,
     Outcomes,
@@ -154,6 +155,20 @@ class Replica:
             self._outcomes.append((waiter, None))
         else:
             self._reads.waiting.append((waiter, self.clock.monotonic_ns))
+
+    def retire(self, waiter: Waiter) -> bool:
+        """Hand leadership over, because this member stops; the waiter learns what came of it.
+
+        False if there is nothing to hand over: another member leads, or there is no other.
+        """
+        node = self.node
+        if node.leading is None or node.configuration.voters <= {self.me}:
+            return False
+        try:
+            self.propose(ANY_OTHER, waiter)
+        except ClusterUnavailable:
+            return False  # the others find out by themselves
+        return True
 
     def lost(self, member: int) -> None:
         """Note that messages to a member were dropped on their way."""

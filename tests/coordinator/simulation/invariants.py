@@ -6,12 +6,15 @@
 4. An index of the store is the same event at every member, a write has one index, and every event
    that a client received is there.
 5. No key ends before its time by the fastest clock that is allowed.
+6. When members do nothing but stop and start, leadership moves only from one that stops, and that
+   one ends when another leads.
 """
 
 from typing import TYPE_CHECKING
 
 from coordinator.core.raft.ready import Ready
 from coordinator.core.replica.corruption_check import HASHES_MAX
+from coordinator.core.replica.pending import Outcome
 from coordinator.core.store.event import KeyEvent
 from tests.coordinator.simulation.linearizability import MISSING
 
@@ -36,6 +39,7 @@ class Invariants:
     def __init__(self, sim: "Simulator") -> None:
         self.sim = sim
         self.top = 0
+        self.leader_stops = 0
         self.events: dict[int, Happening] = {}
         self.committed: dict[int, tuple[int, bytes]] = {}
         self.leaders: dict[int, int] = {}
@@ -69,12 +73,19 @@ class Invariants:
             self._look_at_state(machine)
         assert not replica.availability.diverged, replica.availability.diverged
 
+    def handed_over(self, machine: "Machine", outcome: Outcome) -> None:
+        """Check what came of the leadership of a member that stops."""
+        if self.sim.options.orderly:
+            assert outcome is None, f"{machine.me} ends without a successor: {outcome}"
+
     def _elected(self, machine: "Machine") -> None:
         assert machine.replica is not None
         node = machine.replica.node
         other = self.leaders.setdefault(node.term, machine.me)
         assert other == machine.me, f"{other} and {machine.me} lead in term {node.term}"
         self.sim.note(f"{machine.me} leads in term {node.term}")
+        if self.sim.options.orderly:
+            assert len(self.leaders) <= 1 + self.leader_stops, "leadership moved for no reason"
         for index in range(node.log.base + 1, max(self.committed, default=0) + 1):
             if index in self.committed:
                 term = self.committed[index][0]

@@ -14,8 +14,10 @@ from coordinator.core.raft.election import FOUNDING_TERM
 from coordinator.core.raft.entry import HardState, LogEntry
 from coordinator.core.raft.ready import Ready
 from coordinator.core.replica.driver import Driver, SnapshotPolicy
+from coordinator.core.replica.pending import Outcome
 from coordinator.core.replica.replica import Replica
 from coordinator.core.replica.start_state import StartState
+from coordinator.core.store.api_errors import ClusterUnavailable
 from coordinator.core.store.watcher_hub import Watcher, WatchFilter
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 RATE_UNIT = 100
 ANNOUNCE_NS = 2_000_000
+HANDOVER_NS = 1_000_000_000
 EVERYTHING = WatchFilter(b"/", recursive=True, hidden=True)
 
 
@@ -68,6 +71,25 @@ def records_of(ready: Ready) -> int:
     return len(ready.entries) + (ready.snapshot is not None) + (ready.state is not None)
 
 
+class Handover:
+    """Waits for the member that leads after one that stops."""
+
+    def __init__(self, machine: "Machine") -> None:
+        self._machine = machine
+        self._is_over = False
+
+    def answer(self, outcome: Outcome) -> None:
+        """Let the process end."""
+        self._is_over = True
+        self._machine.sim.invariants.handed_over(self._machine, outcome)
+        self._machine._later(1, self._machine._end)
+
+    def give_up(self) -> None:
+        """Let the process end though no other member leads."""
+        if not self._is_over:
+            self.answer(ClusterUnavailable("nobody took over"))
+
+
 class Machine:
     """A member that starts, ends, pauses and starts again: the environment of its driver."""
 
@@ -86,7 +108,7 @@ class Machine:
         self.driver: Driver
         self.lives = 0
         self.is_gone = False  # removed forever, or its disk is damaged
-        self.is_paused = False
+        self.is_paused = self.is_stopping = False
         self.saving: Ready | None = None
         self.slow_until = 0
         self.seen_applied = self.seen_commit = 0
@@ -111,7 +133,8 @@ class Machine:
         self.lives += 1
         if sim.rng.random() < options.retimed:
             self.timing = sim.rng.choice(options.timings)
-        self.saving, self.is_paused, self._backlog = None, False, []
+        self.saving, self._backlog = None, []
+        self.is_paused = self.is_stopping = False
         self._catching_up = self._tick_is_due = self._is_writing_snapshot = False
         start = StartState(
             member=self.me,
@@ -142,6 +165,24 @@ class Machine:
             self.disk.save(ready, sim.rng.randrange(records_of(ready)))
         sim.note(f"{self.me} {how}")
         self.replica, self.saving, self._backlog = None, None, []
+
+    def stop(self) -> None:
+        """End the process as SIGTERM does: it hands over first, if it leads and another can."""
+        replica = self.replica
+        assert replica is not None
+        self.sim.note(f"{self.me} is told to stop")
+        self.is_stopping = True
+        replica.advance_time(self.clock_ns())
+        handover = Handover(self)
+        if replica.retire(handover):
+            self.sim.invariants.leader_stops += 1
+            self._later(HANDOVER_NS, handover.give_up)
+            self.drive()
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        self.do(lambda: self.sim.fell(self, "stops", seen=1.0))
 
     def do(self, work: Callable[[], None]) -> None:
         """Let the process do this when it is not blocked; do nothing when it is down."""
@@ -284,9 +325,10 @@ class Machine:
         self._catching_up = True
         backlog, self._backlog = self._backlog, []
         for work in backlog:
-            work()
+            if self.replica is not None:  # it may have been told to stop
+                work()
         self._catching_up = False
-        if backlog:
+        if backlog and self.replica is not None:
             self.drive()
         if self._tick_is_due and not self.blocked and self.replica is not None:
             self._tick_is_due = False

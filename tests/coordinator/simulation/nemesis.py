@@ -23,6 +23,7 @@ class Nemesis:
         self.sim = sim
         self.troubles = {
             "crash": self.crash,
+            "stop": self.stop,
             "power_cut": self.power_cut,
             "pause": self.pause,
             "one_way": self.one_way,
@@ -75,6 +76,15 @@ class Nemesis:
 
     def crash(self) -> None:
         self._crash_one(self.sim.some_machine())
+
+    def stop(self) -> None:
+        """Let a member end as an operator does, if the others are a majority and stay."""
+        machine = self.sim.some_machine()
+        others = [m for m in self.sim.machines.values() if m is not machine and m.replica]
+        if not any(m.is_stopping for m in others) and len(others) >= quorum.majority(
+            self.sim.machines
+        ):
+            machine.do(machine.stop)
 
     def power_cut(self) -> None:
         for machine in list(self.sim.machines.values()):

@@ -10,6 +10,7 @@ from coordinator.core.raft.ready import Timing
 
 USUAL_TROUBLES = {
     "crash": 6.0,
+    "stop": 2.0,
     "power_cut": 1.0,
     "pause": 4.0,
     "one_way": 4.0,
@@ -40,6 +41,7 @@ class SimulatorOptions:
     timings: tuple[Timing, ...] = ALIKE
     retimed: float = 0.0  # a start with another timing
     old: float = 0.0  # a member of an older version
+    orderly: bool = False  # members do nothing but stop and start (see `invariants`)
     drop: float = 0.02
     duplicate: float = 0.02
     reorder: float = 0.05
@@ -90,6 +92,13 @@ def drawn(rng: random.Random) -> SimulatorOptions:
         old=rng.choice((0.0, 0.0, 0.4)),
         troubles=troubles,
     )
+
+
+# Members stop and start again, and nothing else goes wrong.
+ORDERLY = SimulatorOptions(
+    members=5, drop=0, duplicate=0, reorder=0, slow_save=0, fail_save=0, strike_leaders=0,
+    strike_voters=0, troubles={"stop": 1.0}, orderly=True,
+)  # fmt: skip
 
 
 @contextmanager

@@ -86,11 +86,19 @@ class Simulator:
         ]
         return max(leaders, key=lambda m: m.replica.node.term if m.replica else 0, default=None)
 
-    def fell(self, machine: Machine, how: str, *, restarts: bool = True, after_ns: int = 0) -> None:
+    def fell(
+        self,
+        machine: Machine,
+        how: str,
+        *,
+        restarts: bool = True,
+        after_ns: int = 0,
+        seen: float = 0.7,
+    ) -> None:
         """End a process, let others notice it, and start it again after a while."""
         machine.crash(how)
         for other in self.machines.values():
-            if (machine.me, other.me) not in self.network.cuts and self.rng.random() < 0.7:
+            if (machine.me, other.me) not in self.network.cuts and self.rng.random() < seen:
                 self.after(self.some(50_000_000), lambda o=other: _sees_end(o, machine.me))
         if restarts:
             life = machine.lives

@@ -14,13 +14,14 @@ from coordinator.core.raft.membership import ConfChange, Configuration
 from coordinator.core.raft.raft_node import RaftNode
 from coordinator.core.raft.ready import Ready, Timing
 from coordinator.core.raft.replication import Replication
-from coordinator.core.replica.pending import Waiter
+from coordinator.core.replica import reconfiguration
+from coordinator.core.replica.pending import ANY_OTHER, Waiter
 from coordinator.core.replica.proposer import Proposer
 from coordinator.core.replica.replica import Replica
 from coordinator.core.replica.sessions import Sessions
 from coordinator.core.replica.start_state import StartState
 from coordinator.core.store.commands import NO_TTL, Put
-from tests.coordinator.simulation.options import MIXED, SimulatorOptions, drawn
+from tests.coordinator.simulation.options import MIXED, ORDERLY, SimulatorOptions, drawn
 from tests.coordinator.simulation.simulator import SECOND, Simulator
 
 SEEDS_MAX = 250
@@ -94,6 +95,22 @@ def lease_not_ended_by_a_transfer(patch: Patch) -> None:
             self.leading.read_index.lease_until = lease
 
     patch.setattr(RaftNode, "transfer", keep)
+
+
+def a_follower_that_stops_asks_for_a_transfer(patch: Patch) -> None:
+    def retire(self: Replica, waiter: Waiter) -> bool:
+        self.propose(ANY_OTHER, waiter)
+        return True
+
+    patch.setattr(Replica, "retire", retire)
+
+
+def the_longest_log_leads_next_even_if_its_member_is_down(patch: Patch) -> None:
+    def best(node: RaftNode) -> int:
+        progress = node.leading.progress if node.leading else {}
+        return max(progress, key=lambda member: (progress[member].match, -member))
+
+    patch.setattr(reconfiguration, "_best_target", best)
 
 
 def nothing_is_applied_twice_by_chance(patch: Patch) -> None:
@@ -171,6 +188,10 @@ def as_drawn(options: SimulatorOptions) -> SimulatorOptions:
     return options
 
 
+def orderly(_: SimulatorOptions) -> SimulatorOptions:
+    return ORDERLY
+
+
 def only(*names: str, **others: object) -> Callable[[SimulatorOptions], SimulatorOptions]:
     """Return a simulator with only these troubles."""
 
@@ -238,6 +259,8 @@ PLANTED = [
         only("hand_over", members=3, delay_ns=1_000_000, strike_leaders=0.0),
         STALE,
     ),
+    (a_follower_that_stops_asks_for_a_transfer, orderly, "without a successor|for no reason"),
+    (the_longest_log_leads_next_even_if_its_member_is_down, orderly, "without a successor"),
     (nothing_is_applied_twice_by_chance, as_drawn, "was written at"),
     (ends_by_the_wall_clock, as_drawn, EARLY),
     (time_anchored_once_a_term, DRIFT, EARLY),

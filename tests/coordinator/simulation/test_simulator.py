@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from tests.coordinator.simulation.options import SimulatorOptions
+from tests.coordinator.simulation.options import ORDERLY, SimulatorOptions
 from tests.coordinator.simulation.simulator import Simulator
 
 SEEDS = int(os.environ.get("SIM_SEEDS", "1000"))
@@ -51,6 +51,14 @@ def test_the_simulations_cover_everything_that_they_should() -> None:
     actions = [shown[0] for sim in sims for shown in sim.invariants.events.values()]
     assert {"set", "create", "compareAndSwap", "delete", "expire"} <= set(actions)
     assert any(sim.next_member > sim.options.members + 1 for sim in sims)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_leadership_moves_only_from_a_leader_that_stops(seed: int) -> None:
+    sim = Simulator(seed, ORDERLY)
+    sim.run(20)
+    sim.converge()
+    assert sim.invariants.leader_stops > 1
 
 
 def test_without_faults_nothing_is_lost_and_one_leader_stays() -> None:

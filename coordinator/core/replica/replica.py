@@ -344,11 +344,8 @@ class Replica:
         self._duties.tick(self.keyspace)
         if now_ns - self._checked_ns >= CHECK_NS:
             self._checked_ns = now_ns
-            self._compare_states()
-
-    def _compare_states(self) -> None:
-        configuration, availability = self.node.configuration, self.availability
-        self._outgoing += self.corruption_check.hashes(self.me, configuration.members - {self.me})
-        availability.diverged = availability.diverged or self.corruption_check.verdict(
-            configuration.voters, self.node.leader
-        )
+            configuration, check = node.configuration, self.corruption_check
+            self._outgoing += check.hashes(self.me, configuration.members - {self.me})
+            self.availability.diverged = self.availability.diverged or check.verdict(
+                configuration.voters, node.leader
+            )

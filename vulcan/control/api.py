@@ -203,7 +203,7 @@ def _carry_out(context: ApiContext, request: StoreRequest) -> tuple[object, Writ
             case RollbackRequest():
                 return apply.rollback(store, table, request)
             case GetHistory():
-                return {"Revisions": apply.history(store, table.prefix)}, {}
+                return apply.history_document(store, table.prefix), {}
             case _:
                 assert_never(request)
     except (KeyNotFound, KeyExists, CompareFailed) as error:

@@ -15,6 +15,7 @@ from vulcan.core.config.model import decode, unknown_fields
 from vulcan.core.config.table import Table
 from vulcan.core.control import revision
 from vulcan.core.control.api_requests import ApiError, ApplyRequest, RollbackRequest
+from vulcan.core.control.redaction import redacted_change
 from vulcan.core.control.revision import Change, PlannedChange, Revision, RevisionConflict
 from vulcan.core.keys import history_directory, history_key
 
@@ -66,6 +67,16 @@ def history(store: Store, prefix: str) -> list[Revision]:
     return [_revision(entry) for entry in store.list(history_directory(prefix)).entries]
 
 
+def history_document(store: Store, prefix: str) -> dict[str, Any]:
+    """Return the recorded revisions without the secrets of their values. Raises ApiError."""
+    return {
+        "Revisions": [
+            msgspec.structs.replace(each, changes=tuple(map(redacted_change, each.changes)))
+            for each in history(store, prefix)
+        ]
+    }
+
+
 def _revision(entry: Entry) -> Revision:
     try:
         return msgspec.json.decode(entry.value, type=Revision)
@@ -82,7 +93,7 @@ def _carry_out(
 ) -> Applied:
     warnings = _check(table, current, planned)
     document = {
-        "Changes": [each.change for each in planned],
+        "Changes": [redacted_change(each.change) for each in planned],
         "Warnings": warnings,
         "Revision": None,
     }

@@ -149,3 +149,26 @@ def test_what_another_node_wrote_just_now_is_a_parent(shared: Site):
     frontend = {"Id": "late", "BackendId": "late", "Route": 'Path("/late")'}
     shared.server("s", "http://h:1", "late")  # a server without a backend key has the defaults
     assert fetch(shared, "POST", "/v2/frontends", {"Frontend": frontend})[0] == 200
+
+
+def test_the_api_shows_no_password(shared: Site):
+    secret = "hunter2"
+    shared.backend("ba")
+    shared.frontend("ba", 'Path("/ba")', "ba")
+    shared.settle()
+    settings = {"Username": "ann", "Password": secret, "Users": {"bob": secret}}
+    middleware = {"Id": "ba", "Type": "basicauth", "Middleware": settings}
+    collection = "/v2/frontends/ba/middlewares"
+    key, value = "frontends/ba/middlewares/two", json.dumps(middleware)
+    answers = [
+        fetch(shared, "POST", collection, {"Middleware": middleware}),
+        fetch(shared, "GET", collection),
+        fetch(shared, "GET", f"{collection}/ba"),
+        fetch(shared, "POST", "/v2/apply", {"Keys": {key: value}}),
+        fetch(shared, "POST", "/v2/apply", {"Keys": {key: None}, "DryRun": True}),
+        fetch(shared, "POST", "/v2/history"),
+    ]
+    for status, document, _ in answers:
+        assert status == 200
+        assert "ann" in json.dumps(document)
+        assert secret not in json.dumps(document)

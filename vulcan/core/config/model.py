@@ -88,13 +88,9 @@ def unknown_fields(path: str, value: str) -> list[str]:
 
 
 def to_json(entity: Entity) -> dict[str, Any]:
-    """Return the document with Go's field names, under the id of its key, without private keys."""
+    """Return the document with Go's field names, under the id of its key, with its secrets."""
     document: dict[str, Any] = msgspec.to_builtins(entity.document)
-    match entity:
-        case Host(name=name):
-            document["Settings"]["KeyPair"] = None
-            return {**document, "Name": name}
-        case Backend() | Server() | Frontend() | Middleware() | Listener():
-            return {**document, "Id": entity.id}
-        case _:
-            assert_never(entity)
+    return {
+        **document,
+        **({"Name": entity.name} if isinstance(entity, Host) else {"Id": entity.id}),
+    }

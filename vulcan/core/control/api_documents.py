@@ -8,6 +8,7 @@ from vulcan.core.config.host import Host
 from vulcan.core.config.model import Entity, to_json
 from vulcan.core.config.table import Table
 from vulcan.core.control.api_requests import ApiError, TopQuery
+from vulcan.core.control.redaction import redacted
 from vulcan.core.control.top import Windows, WindowTotals, anomalies
 from vulcan.core.keys import ObjectKey, ObjectKind
 
@@ -30,7 +31,7 @@ def object_document(table: Table, key: ObjectKey) -> object:
     found = table.find_object(key)
     if found is None:
         raise ApiError(404, NOT_FOUND)
-    return to_json(found)
+    return redacted(key.kind, to_json(found))
 
 
 def list_document(table: Table, kind: ObjectKind, parent: str) -> dict[str, object]:
@@ -38,7 +39,7 @@ def list_document(table: Table, kind: ObjectKind, parent: str) -> dict[str, obje
     if kind.parent and table.find_object(ObjectKey(kind.parent, parent)) is None:
         raise ApiError(404, NOT_FOUND)
     found: Iterable[Entity] = table.objects(kind, parent)
-    return {f"{kind.title}s": [to_json(each) for each in sorted(found, key=_id)]}
+    return {f"{kind.title}s": [redacted(kind, to_json(each)) for each in sorted(found, key=_id)]}
 
 
 def node_document(table: Table, node: NodeState) -> dict[str, object]:

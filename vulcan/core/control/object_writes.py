@@ -11,6 +11,7 @@ from vulcan.core.config.model import decode
 from vulcan.core.config.secretbox import KeyPair, SealError, SealKeys
 from vulcan.core.config.table import Table
 from vulcan.core.control.api_requests import ApiError, PutObject
+from vulcan.core.control.redaction import redacted
 from vulcan.core.keys import ObjectKey, ObjectKind
 
 
@@ -24,19 +25,15 @@ class ObjectWrite:
 
 def plan_write(request: PutObject, table: Table, nonce: bytes) -> ObjectWrite:
     """Check an object and seal its key pair. Raises ApiError."""
-    document, is_host = request.document, request.key.kind is ObjectKind.HOST
-    if is_host:
+    document = request.document
+    if request.key.kind is ObjectKind.HOST:
         document = _sealed(document, table.seal_keys, nonce)
     value = msgspec.json.encode(document).decode()
     try:
         decode(request.key.path, value, table.seal_keys)
     except ModelError as error:
         raise ApiError(400, str(error)) from None
-    if is_host and document.get("Settings"):
-        return ObjectWrite(
-            value, {**document, "Settings": {**document["Settings"], "KeyPair": None}}
-        )
-    return ObjectWrite(value, document)
+    return ObjectWrite(value, redacted(request.key.kind, document))
 
 
 def parent_of(request: PutObject) -> ObjectKey | None:

@@ -241,6 +241,8 @@ def _basic_auth(document: BasicAuthDocument) -> BasicAuthSpec:
         users[document.username] = document.password
     if not users:
         raise ValueError("Users is empty: nobody could log in")
+    if missing := [name for name, password in users.items() if not password]:
+        raise ValueError(f"the password of {missing[0]} is missing: the API does not show it")
     if _FIELD_VALUE.fullmatch(document.realm) is None or '"' in document.realm:
         raise ValueError("Realm is not valid in a header")
     return BasicAuthSpec(Users(users), document.realm)
@@ -264,7 +266,7 @@ def _headers(document: HeadersDocument) -> HeadersSpec:
 def _fields(fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
     for name, value in fields:
         if TOKEN.fullmatch(name) is None or _FIELD_VALUE.fullmatch(value) is None:
-            raise ValueError(f"{name!r} with value {value!r} is not valid in a header")
+            raise ValueError(f"{name!r} or its value is not valid in a header")
         if name.lower() in _RESERVED:
             raise ValueError(f"{name} is written by the proxy: you cannot set or remove it")
     return fields

@@ -11,6 +11,7 @@ REGISTRY = "/_etcd/registry"
 SIZE_DEFAULT = 3
 # More voters only make every write slower. etcd advises at most seven.
 SIZE_MAX = 99
+_SIZE = re.compile("[0-9]{1,4}")
 _TOKEN = re.compile(r"/[0-9a-f]{32}(?=/|$)")
 
 
@@ -24,4 +25,4 @@ def keys_path(path: str) -> str | None:
 def size_asked(query: bytes) -> int | None:
     """Return the size in the query of `/new?size=N`, None if it is not a size."""
     text = parse_qs(query.decode(errors="replace")).get("size", [str(SIZE_DEFAULT)])[0]
-    return int(text) if text.isascii() and text.isdigit() and 0 < int(text) <= SIZE_MAX else None
+    return int(text) if _SIZE.fullmatch(text) and 0 < int(text) <= SIZE_MAX else None

@@ -16,6 +16,8 @@ from coordinator.server.telemetry import Telemetry
 from daemonkit.http.server import Exchange
 from daemonkit.observe import metrics
 
+# Those of RFC 9110 and PATCH. A client may invent others, and each would be a time series.
+METHODS = frozenset(b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH".split())
 Serve = Callable[[Exchange, str, bytes], None]  # the exchange, its path, its query
 
 
@@ -55,7 +57,7 @@ class HttpHandler:
         """Answer one exchange."""
         head = exchange.head
         method, target = head.method, head.target
-        self._requests[method] += 1
+        self._requests[method if method in METHODS else b"other"] += 1
         if method != b"OPTIONS" and target.startswith(keys_api.PREFIX):
             self._keys.serve(exchange, target)
         else:

@@ -1,5 +1,6 @@
 """Answers on the client port, from values to an HTTP exchange."""
 
+from http import HTTPStatus
 from typing import assert_never
 
 from coordinator.core.replica.replica import Replica
@@ -80,10 +81,13 @@ class Responses:
         self, exchange: Exchange, status: int, content_type: bytes, body: bytes, extra: bytes = b""
     ) -> None:
         """Answer with these bytes."""
-        head = STATUS_LINES[status]
+        head = STATUS_LINES[status] + extra
+        if status == HTTPStatus.NO_CONTENT:  # it must not have a length (RFC 9110, 8.6)
+            exchange.reply(head)
+            return
         if content_type:
             head += b"Content-Type: %b\r\n" % content_type
-        exchange.reply(b"%b%bContent-Length: %d\r\n" % (head, extra, len(body)), body)
+        exchange.reply(b"%bContent-Length: %d\r\n" % (head, len(body)), body)
 
     def _index_lines(self) -> bytes:
         """Return the lines that say how far the store is; only an applied entry changes them."""

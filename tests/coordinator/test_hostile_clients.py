@@ -113,6 +113,15 @@ def test_a_key_that_is_too_deep_or_too_long_is_refused_before_the_log(
     assert api.ask("GET", "/v2/keys/?recursive=true")[0] == 200
 
 
+def test_invented_methods_are_one_time_series(api: Api) -> None:
+    for number in range(100):
+        assert api.ask(f"INVENTED{number}", "/v2/keys/a")[0] == 405
+    lines = api.ask("GET", "/metrics")[2].splitlines()
+    counts = [line for line in lines if line.startswith(b"etcd_http_received_total{")]
+    assert b'etcd_http_received_total{method="other"} 100.0' in counts
+    assert len(counts) <= 10
+
+
 def test_deep_keys_of_an_older_version_can_be_listed_and_deleted(tmp_path: Path) -> None:
     space = KeySpace()
     space.apply(Put(b"/skydns" + b"/a" * 4000, b"x"))

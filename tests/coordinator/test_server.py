@@ -193,6 +193,16 @@ def test_pages_outside_the_keys(coordinator: Coordinator, api: Api) -> None:
     assert api.ask("OPTIONS", "/v2/keys/a")[::2] == (200, b"")
 
 
+def test_an_answer_without_content_has_no_length(api: Api) -> None:
+    urls = json.dumps({"peerURLs": ["http://localhost:2380"]})
+    json_type = {"Content-Type": "application/json"}
+    api.connection.request("PUT", "/v2/members/8e9e05c52164694d", urls, json_type)
+    reply = api.connection.getresponse()
+    assert (reply.status, reply.read()) == (204, b"")
+    assert not {"Content-Length", "Content-Type"} & set(reply.headers)
+    assert api.ask("GET", "/version")[0] == 200
+
+
 def test_a_form_beyond_ten_mebibytes_is_refused_with_its_error(api: Api) -> None:
     api.put("/big", value="x" * (2 << 20))
     status, _, body = api.ask("PUT", "/v2/keys/big", value="x" * (10 << 20))

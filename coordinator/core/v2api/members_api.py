@@ -5,7 +5,9 @@ This is etcd's API with two extensions: `POST /v2/members/<id>/promote`, and `PO
 id is empty.
 """
 
+import re
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -14,7 +16,12 @@ from coordinator.core.cluster.ids import member_id
 from coordinator.core.cluster.members import Member
 from coordinator.core.v2api.info_pages import JSON, TEXT, MemberStatus, Page, as_json, message, page
 
+_T = TypeVar("_T")
 PREFIX = "/v2/members"
+MEMBER_ID = re.compile("[0-9a-fA-F]{1,16}")
+# A member has one URL for each of its networks.
+PEER_URLS_MAX = 16
+PEER_URL_CHARS_MAX = 512
 DONE = Page(204, TEXT, b"")
 ALONE = message(
     409,
@@ -147,10 +154,7 @@ def peer_page(target: bytes, status: MemberStatus) -> Page:
 
 
 def _known(member: str, status: MemberStatus) -> Member:
-    try:
-        number = int(member, 16)
-    except ValueError:
-        number = 0
+    number = int(member, 16) if MEMBER_ID.fullmatch(member) else 0
     for known in status.members:
         if known.id == number:
             return known
@@ -160,23 +164,28 @@ def _known(member: str, status: MemberStatus) -> Member:
 
 
 def _target(body: bytes) -> int:
+    given = _decoded(body or b"{}", _Id).id or "0"
+    if MEMBER_ID.fullmatch(given) is None:
+        raise _Rejection(message(400, f'expected {{"id": "<hex>"}}, not the id {given[:64]!a}'))
+    return int(given, 16)
+
+
+def _decoded(body: bytes, kind: type[_T]) -> _T:
     try:
-        given = msgspec.json.decode(body or b"{}", type=_Id).id
-        return int(given or "0", 16)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise _Rejection(message(400, f'expected {{"id": "<hex>"}}: {error}')) from error
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise _Rejection(message(400, str(error))) from error
 
 
 def _urls(body: bytes, content_type: bytes, status: MemberStatus, but: int = 0) -> tuple[str, ...]:
     if content_type.partition(b";")[0].strip() != b"application/json":
         named = content_type.decode(errors="replace")
         raise _Rejection(message(415, f"Bad Content-Type {named}, accept application/json"))
-    try:
-        urls = msgspec.json.decode(body, type=_PeerUrls).peer_urls
-    except msgspec.MsgspecError as error:
-        raise _Rejection(message(400, str(error))) from error
+    urls = _decoded(body, _PeerUrls).peer_urls
     if not urls:
         raise _Rejection(message(400, "no valid URLs given"))
+    if len(urls) > PEER_URLS_MAX:
+        raise _Rejection(message(400, f"{len(urls)} URLs; at most {PEER_URLS_MAX} are allowed"))
     for url in urls:
         _check_url(url)
     taken = {u for known in status.members if known.id != but for u in known.peer_urls}
@@ -186,11 +195,14 @@ def _urls(body: bytes, content_type: bytes, status: MemberStatus, but: int = 0) 
 
 
 def _check_url(url: str) -> None:
-    parts = urlsplit(url)
+    # Python's parser skips control characters, and members print these URLs.
+    if len(url) > PEER_URL_CHARS_MAX or not (url.isascii() and url.isprintable()):
+        raise _Rejection(message(400, f"no URL of a member: {url[:64]!a}"))
     try:
+        parts = urlsplit(url)
         port = parts.port
-    except ValueError:
-        port = None
+    except ValueError as error:
+        raise _Rejection(message(400, f"{url}: {error}")) from error
     if parts.scheme not in {"http", "https"}:
         raise _Rejection(message(400, f"URL scheme must be http or https: {url}"))
     if port is None or not parts.hostname:

@@ -322,14 +322,20 @@ def test_a_request_with_max_forwards_0_is_answered_by_the_proxy(shared: Site, ho
                 assert (answer.status, ended) == (status, method != "GET")
 
 
-def test_the_connections_of_one_client_are_limited(tmp_path: Path):
+def test_the_busy_connections_of_one_client_are_limited(tmp_path: Path):
+    async def never(call: Call) -> None:
+        await call.reader.read()
+
     with (
+        Origin(never) as origin,
         Coordinator(tmp_path) as store,
         site(tmp_path, store.url, "--client-connections", "2") as running,
         Client(running.vulcand.port) as one,
         Client(running.vulcand.port) as two,
     ):
+        running.route(origin, "busy")
         for client in (one, two):
-            assert client.request("GET / HTTP/1.1\nHost: nobody").status == 404
+            client.send("GET / HTTP/1.1\r\nHost: busy\r\n\r\n")
+        wait_until(lambda: len(origin.calls) == 2, "both requests at the server")
         with Client(running.vulcand.port) as third:
             assert third.response().status == 429

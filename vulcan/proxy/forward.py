@@ -88,6 +88,7 @@ class ForwardedRequest:
         """Send the request to a server, or answer it when that is not possible."""
         plan, client, exchange = self.plan, self.client, self.exchange
         client.lost = self._client_lost
+        client.ends_with_client = True  # nobody works for a client that has left
         if plan.has_body:
             body = exchange.body = _request_body(client.head, plan)
             client.receiver = Upload(self, body)

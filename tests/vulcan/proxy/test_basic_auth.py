@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from rig import vulcan_keys
+from rig.processes import wait_until
 from rig.vulcan_site import OK, Client, Origin, respond_with
 from tests.vulcan.proxy.test_deadlines import Served
 from vulcan.proxy import password_checks
@@ -86,6 +87,15 @@ def test_a_password_is_checked_once(guarded: Served):
     wrong_s = spent_s(lambda: login(guarded, "user", "wrong"))
     again_s = min(spent_s(lambda: login(guarded, "user", "right")) for _ in range(5))
     assert again_s < wrong_s / 3
+
+
+def test_a_client_that_leaves_during_the_check_is_forgotten(guarded: Served):
+    with Client(guarded.port) as client:
+        encoded = base64.b64encode(b"user:left").decode()
+        client.send(f"GET / HTTP/1.1\r\nHost: h\r\nAuthorization: Basic {encoded}\r\n\r\n")
+    wait_until(lambda: guarded.counted("vulcand_clients_gone_total") >= 1, "the client missed")
+    assert login(guarded, "user", "right") == 200
+    assert guarded.errors == []
 
 
 def test_too_many_checks_at_once_are_refused(guarded: Served, monkeypatch: pytest.MonkeyPatch):

@@ -128,17 +128,32 @@ def test_a_body_that_ends_with_the_connection_is_incomplete_when_the_server_rese
         assert not fetch(shared, get(host)).whole
 
 
-def test_the_request_at_the_server_ends_when_the_client_leaves(shared: Site, host: str):
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n"
+
+
+@pytest.mark.parametrize("answer", [b"", STREAM], ids=["no response", "a quiet stream"])
+@pytest.mark.parametrize("resets", [True, False], ids=["reset", "closed"])
+def test_the_request_at_the_server_ends_when_the_client_leaves(
+    shared: Site, host: str, answer: bytes, resets: bool
+):
     async def script(call: Call) -> None:
+        await call.send(answer)
         await call.reader.read()
 
     with Origin(script) as origin:
         shared.route(origin, host)
-        with Client(shared.vulcand.port) as client:
+        clients = [Client(shared.vulcand.port) for _ in range(20)]
+        for client in clients:
             client.send(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")
-            wait_until(lambda: origin.calls, "the request at the server")
-            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        wait_until(lambda: origin.closed == 1, "the connection to the server cut")
+        wait_until(lambda: len(origin.calls) == 20, "the requests at the server")
+        for client in clients:
+            if answer:
+                assert client.file.readline() == b"HTTP/1.1 200 OK\r\n"
+            if resets:
+                linger = struct.pack("ii", 1, 0)
+                client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            client.close()
+        wait_until(lambda: origin.closed == 20, "the connections to the server cut")
 
 
 def test_a_hundred_concurrent_clients_get_their_own_responses(shared: Site, host: str):

@@ -36,8 +36,8 @@ log = logs.get("mirror")
 class MirrorStatus:
     """How fresh the copy is.
 
-    `age_s` is the time since the store last confirmed the copy, None before there is one. While
-    connected, a coordinator confirms it every 10 s and etcd every 30 s. `error` says why the store
+    `age_s` is the time since the store last confirmed the copy, None before there is one. A store
+    confirms it every few seconds; one that does not is away within 10 s. `error` says why the store
     is away; it is empty while connected.
     """
 

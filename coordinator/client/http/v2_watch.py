@@ -23,9 +23,12 @@ from coordinator.client.core.store_protocol import Event, Progress
 from coordinator.client.http.endpoint_pool import EndpointPool, cluster_of, decode, index_of
 from coordinator.client.http.http_client import OpenResponse
 
-PROGRESS_S = 10
-# Three missed marks mean a dead connection. etcd's polls have no marks and get the same time.
+PROGRESS_S = 3
+# Three missed marks mean that the store is away. Daemons promise to know that within 10 s.
 SILENCE_S = 3.0 * PROGRESS_S
+# etcd's polls have no marks. One that is silent for this long is asked again, and the headers of
+# the next one must come within the same time.
+POLL_S = 4.0
 # A stopping server ends its polls at once and empty. That must not become a busy loop.
 EMPTY_PAUSE_S = 0.1
 # A follower may lag behind the index that its client got from the leader. A restored store stays
@@ -46,12 +49,15 @@ class V2ChangeStream:
         self._cluster = cluster
         self._interrupted = threading.Event()
         self._response: OpenResponse | None = None
+        self._is_confirmed = False
 
     def changes(self) -> Iterator[Event | Progress]:
         """Yield Progress(after), then each change, blocking. Ends with a StoreError."""
-        endpoint, kind, response = self._open()
-        yield Progress(self._after)
         while not self._interrupted.is_set():
+            endpoint, kind, response = self._open()
+            if not self._is_confirmed:
+                self._is_confirmed = True
+                yield Progress(self._after)
             try:
                 match kind:
                     case ServerKind.COORDINATOR:
@@ -63,7 +69,6 @@ class V2ChangeStream:
             except EndpointFailed as failure:
                 self._endpoints.mark_failed(endpoint)
                 raise Unavailable(f"watch {self._prefix}: {endpoint} {failure}") from failure
-            endpoint, kind, response = self._open()
 
     def interrupt(self) -> None:
         """End `changes` from another thread, also where it waits for the network."""
@@ -86,7 +91,8 @@ class V2ChangeStream:
         raise HistoryCleared(f"watch {self._prefix}: the store is behind index {self._after}")
 
     def _send(self, endpoint: Endpoint, kind: ServerKind) -> _Opened:
-        response = self._endpoints.send(endpoint, kind, self._request(), SILENCE_S)
+        silence_s = SILENCE_S if kind is ServerKind.COORDINATOR else POLL_S
+        response = self._endpoints.send(endpoint, kind, self._request(), silence_s)
         cluster = cluster_of(response)
         self._cluster = self._cluster or cluster
         if cluster not in ("", self._cluster):
@@ -117,11 +123,11 @@ class V2ChangeStream:
         try:
             body = response.read()
         except EndpointFailed:
-            body = b""  # silent or cut off: the next poll finds out which
+            body = b""  # silent or cut off: the headers of the next poll tell
         for line in body.splitlines():
             yield from self._move(line, hidden=False)
         if not body:
-            yield Progress(self._after)
+            self._is_confirmed = False
             self._interrupted.wait(EMPTY_PAUSE_S)
 
     def _move(self, line: bytes, *, hidden: bool) -> Iterator[Event | Progress]:

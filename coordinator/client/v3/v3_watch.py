@@ -19,7 +19,9 @@ from coordinator.client.core.store_protocol import Event, Progress
 from coordinator.client.http.http_client import OpenResponse
 from coordinator.client.v3.gateway import Gateway
 
-SILENCE_S = 30.0
+# The server must confirm within the same time, and daemons promise to know within 10 s that the
+# store is away.
+SILENCE_S = 4.0
 # A member that lost its leader, for example one that is cut off from the others, ends its watches.
 HEADERS = {"Grpc-Metadata-Hasleader": "true"}
 # A follower may lag behind the index that its client got from the leader. A restored store stays

@@ -111,15 +111,17 @@ def test_a_member_that_dials_in_is_dialed_at_once(monkeypatch: pytest.MonkeyPatc
 def test_what_was_dropped_before_a_connection_is_reported_once_it_can_be_sent_again() -> None:
     port = free_port()
 
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(handshake.HEAD_END)
-        writer.write(handshake.accepted())
-        with suppress(ConnectionError):
-            await reader.read()
-        writer.close()
-
     async def story() -> None:
-        events = RecordedEvents()
+        events, ended = RecordedEvents(), asyncio.Event()
+
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(handshake.HEAD_END)
+            writer.write(handshake.accepted())
+            with suppress(ConnectionError):
+                await reader.read()
+            writer.transport.abort()
+            ended.set()
+
         transport = Transport(PeerAddress(7, 1), events, None)
         transport.follow({OTHER: (f"http://127.0.0.1:{port}",)})
         transport.send([HeartbeatOk(sender=1, receiver=OTHER, term=1, round=1)])
@@ -128,5 +130,6 @@ def test_what_was_dropped_before_a_connection_is_reported_once_it_can_be_sent_ag
             await asyncio.wait_for(events.lost.wait(), DEADLINE_S)
             assert transport.connected() == [OTHER]
             transport.close()
+            await asyncio.wait_for(ended.wait(), DEADLINE_S)
 
     asyncio.run(story())

@@ -1,5 +1,6 @@
 """What strangers, and members that misbehave, can do at the peer port of real members."""
 
+import json
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -28,7 +29,7 @@ from coordinator.core.raft.messages import (
     SnapshotReply,
 )
 from coordinator.core.store.commands import Command, Delete, Note, Put, Sync
-from rig.cluster import Cluster, ClusterMember
+from rig.cluster import Cluster, ClusterMember, ask
 from rig.processes import wait_until
 from tests.coordinator.transport.raw_peer import RawPeer, address, id_of
 
@@ -227,3 +228,13 @@ def test_unfinished_frames_of_one_member_do_not_add_up(cluster: Cluster, third: 
         held.enter_context(third.dial()).send(third.forward(Put(b"/unfinished", b"1")))
         wait_until(lambda: exists(cluster, "/unfinished", third.leader), "the write after them")
         assert process.memory_info().rss - before < 150 * MIB
+
+
+def test_a_request_with_more_urls_than_a_log_entry_holds_ends_no_member(cluster: Cluster) -> None:
+    urls = [f"http://m{number}:2380" for number in range(620_000)]
+    for member in cluster.members[:2]:
+        answer = ask(
+            "POST", f"{member.url}/v2/members", json.dumps({"peerURLs": urls}), as_json=True
+        )
+        assert (answer.status, "at most 16" in str(answer.body)) == (400, True)
+    assert alive(cluster)

@@ -36,8 +36,8 @@ def _gauges(telemetry: Telemetry) -> dict[str, tuple[str, int]]:
             int(node.leading is not None),
         ),
         "etcd_server_proposals_pending": (
-            "Log entries that are not committed yet.",
-            node.log.last - node.log.committed,
+            "Requests at this member that are not decided yet.",
+            len(replica.proposals.by_sequence),
         ),
         "etcd_network_active_peers": ("Open connections to members.", len(transport.connected())),
         "etcd_debugging_store_watchers": ("Open watches.", len(keyspace.hub)),

@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import os
 import signal
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -67,5 +68,7 @@ def _be_child(work: Callable[[int], None], kept: int) -> None:
         code = 0
     except OSError as error:
         code = error.errno or FAILED
+    except BaseException:  # noqa: BLE001 - the process ends here, and its parent sees only a code
+        os.write(2, traceback.format_exc().encode())
     finally:
         os._exit(code)

@@ -86,7 +86,7 @@ class Replica:
         self._ticked_ns = self._checked_ns = start.now_ns
         self._outcomes: Outcomes = []
         self._outgoing: list[PeerMessage] = []
-        self._proposals = PendingProposals(self._outcomes)
+        self.proposals = PendingProposals(self._outcomes)
         self._reads = ReadIndexQueue(start.randrange(_ID_MASK), self._outcomes)
         self._forwarded: list[ForwardedCommands] = []
         self.refused_forwards = 0  # commands of other members that are no commands
@@ -125,7 +125,7 @@ class Replica:
             case ForwardedChange() | ForwardedTransfer():
                 self._forwarded_changes.take(message, self.keyspace)
             case ForwardedResult(sequence=sequence, reason=reason):
-                self._proposals.finish(sequence, ClusterUnavailable(reason) if reason else None)
+                self.proposals.finish(sequence, ClusterUnavailable(reason) if reason else None)
             case StateHash(sender=sender, index=index, digest=digest):
                 self.corruption_check.heard(sender, index, digest)
             case _:
@@ -140,10 +140,10 @@ class Replica:
         when nobody could decide.
         """
         self.availability.check()
-        if self._proposals.is_full:
-            waiting = len(self._proposals.by_sequence)
+        if self.proposals.is_full:
+            waiting = len(self.proposals.by_sequence)
             raise ClusterUnavailable(f"{waiting} writes are already waiting for the leader")
-        self._proposals.add(request, waiter, self.clock.monotonic_ns, ttl_ns)
+        self.proposals.add(request, waiter, self.clock.monotonic_ns, ttl_ns)
 
     def read(self, waiter: Waiter) -> None:
         """Give the waiter the outcome None once a read here shows all that was acknowledged.
@@ -175,7 +175,7 @@ class Replica:
         if (leading := self.node.leading) is not None:
             leading.replication.lost(member)
         if member == self.node.leader:
-            self._proposals.send_again()
+            self.proposals.send_again()
             self._reads.ask_again()
 
     # Outputs.
@@ -188,7 +188,7 @@ class Replica:
         node = self.node
         if (node.term, node.leader) != self._seen:
             self._follow_new_leader()
-        if self._proposals.unsent or self._forwarded:
+        if self.proposals.unsent or self._forwarded:
             self._submit_pending()
         if self._reads.waiting and node.leader:
             node.read(self._reads.ask())
@@ -230,12 +230,12 @@ class Replica:
         if not node.leader:
             return
         if node.leader != self._seen[1]:
-            self._proposals.finish_transfers()
+            self.proposals.finish_transfers()
         self._seen = (node.term, node.leader)
         self.availability.leader_seen()
         self._forwarded.clear()
         self._proposer.forget()
-        self._proposals.send_again()
+        self.proposals.send_again()
         self._reads.ask_again()
         self._publish()
 
@@ -257,20 +257,20 @@ class Replica:
     def _submit_pending(self) -> None:
         node = self.node
         if node.leading is None and node.leader:
-            self._outgoing += proposer.forwarded(self._proposals, self.origin, node)
+            self._outgoing += proposer.forwarded(self.proposals, self.origin, node)
         elif self._proposer.is_open:
             arrived, self._forwarded = self._forwarded, []
-            requests = self._proposer.put(self._proposals, arrived, self.clock.now_ns())
+            requests = self._proposer.put(self.proposals, arrived, self.clock.now_ns())
             # Last: once leadership is on its way to another member, nothing is appended.
             for sequence, request in requests:
                 if reason := reconfiguration.start(request, node, self.keyspace):
-                    self._proposals.finish(sequence, ClusterUnavailable(reason))
+                    self.proposals.finish(sequence, ClusterUnavailable(reason))
 
     def _publish(self) -> None:
         if self.availability.diverged:
             return
         notes, is_leader = self.keyspace.notes, self.node.election.role is Role.LEADER
-        for note in self.publication.missing(notes, self._proposals, is_leader=is_leader):
+        for note in self.publication.missing(notes, self.proposals, is_leader=is_leader):
             self.propose(note)
 
     # From the log.
@@ -281,7 +281,7 @@ class Replica:
         if not entries:
             return
         read, mine, outcomes = self._proposer.read, self.origin, self._outcomes
-        keyspace, is_new, pending = self.keyspace, self.sessions.is_new, self._proposals.by_sequence
+        keyspace, is_new, pending = self.keyspace, self.sessions.is_new, self.proposals.by_sequence
         record = self.corruption_check.record
         # A leader's own time advances by itself, from the time of earlier leaders.
         own_time_from = node.log.last + 1 if node.leading is None else node.leading.first_index
@@ -313,7 +313,7 @@ class Replica:
     def _apply_change(self, data: bytes) -> None:
         origin, sequence = reconfiguration.record_committed(data, self.keyspace)
         if origin == self.origin:
-            self._proposals.finish(sequence, None)
+            self.proposals.finish(sequence, None)
         self._forwarded_changes.answer_removed()
 
     def _install(self, snapshot: RaftSnapshot) -> None:
@@ -326,9 +326,9 @@ class Replica:
         lost = ClusterUnavailable(
             "this member fell behind: the write took effect, but its result is lost"
         )
-        for sequence in list(self._proposals.by_sequence):
+        for sequence in list(self.proposals.by_sequence):
             if self.sessions.has(self.origin, sequence):
-                self._proposals.finish(sequence, lost)
+                self.proposals.finish(sequence, lost)
 
     # Time.
 
@@ -339,7 +339,7 @@ class Replica:
             self._publish()
         before_ns, why = self.availability.overdue()
         unknown = ClusterUnavailable(f"{why}; the request may still take effect")
-        self._proposals.expire(before_ns, unknown)
+        self.proposals.expire(before_ns, unknown)
         self._reads.expire(before_ns, ClusterUnavailable(why))
         self._duties.tick(self.keyspace)
         if now_ns - self._checked_ns >= CHECK_NS:

@@ -88,6 +88,17 @@ def test_a_member_publishes_itself_to_a_leader_that_it_finds_late() -> None:
     replica.propose(Put(b"/a", b"1"))
 
 
+def test_a_write_is_pending_until_it_is_decided() -> None:
+    replica, client = leading(2), Client()
+    before = len(replica.proposals.by_sequence)  # what the leader itself publishes
+    replica.propose(Put(b"/a", b"1"), client)
+    drive(replica)
+    assert len(replica.proposals.by_sequence) == before + 1
+    replica.receive(AppendOk(sender=2, receiver=1, term=2, match=replica.node.log.last))
+    drive(replica)
+    assert (len(client.outcomes), len(replica.proposals.by_sequence)) == (1, 0)
+
+
 def drive(replica: Replica) -> None:
     """Save whatever is to be saved, and answer the clients."""
     while (ready := replica.ready()) is not None:

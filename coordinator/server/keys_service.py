@@ -9,6 +9,7 @@ from coordinator.core.v2api.keys_api import GetRequest, KeysRequest, WatchReques
 from coordinator.server.drive_loop import DriveLoop
 from coordinator.server.listing_stream import ListingQueue
 from coordinator.server.responses import Responses
+from coordinator.server.turn_queue import TurnQueue
 from coordinator.server.watch_stream import WatchStream
 from daemonkit.http.server import Exchange
 
@@ -24,6 +25,7 @@ class KeysService:
         self.replica = loop.replica
         self.responses = responses
         self.watches: set[WatchStream] = set()
+        self._watch_turns = TurnQueue()
         self._listings = ListingQueue(responses, self._list)
 
     def serve(self, exchange: Exchange, target: bytes) -> None:
@@ -80,7 +82,7 @@ class KeysService:
         return keys_api.listed(replica.keyspace, request, replica.clock.now_ns())
 
     def _watch(self, exchange: Exchange, request: WatchRequest) -> None:
-        stream = WatchStream(exchange, request, self.replica.clock.now_ns)
+        stream = WatchStream(exchange, request, self.replica.clock.now_ns, self._watch_turns)
         stream.ended = self.watches.discard
         self.watches.add(stream)
         try:

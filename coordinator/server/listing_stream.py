@@ -28,25 +28,38 @@ Open = Callable[[GetRequest], Iterator[bytes]]
 class ListingStream:
     """One long listing on its connection."""
 
-    def __init__(self, exchange: Exchange, request: GetRequest, listings: "ListingQueue") -> None:
+    def __init__(self, exchange: Exchange, request: GetRequest, queue: "ListingQueue") -> None:
         self.exchange = exchange
-        self.request = request
         self.stalled = False  # the client does not read
-        self._listings = listings
+        self._request = request
+        self._queue = queue
         self._pieces: Iterator[bytes] = iter(())
 
-    def begin(self, pieces: Iterator[bytes], head: bytes) -> None:
-        """Send the headers; `pieces` is the body."""
-        exchange = self.exchange
-        self._pieces = iter(()) if self.request.head else pieces
+    def begin(self) -> None:
+        """Take the listing and send the headers, once there is a place for it."""
+        exchange, queue = self.exchange, self._queue
+        if exchange.finished:
+            queue.begin_next()
+            return
+        if not queue.admits(self):
+            return
+        try:
+            pieces = queue.open_listing(self._request)
+        except ApiError as refusal:
+            queue.ended(self)
+            queue.responses.error(exchange, refusal)
+            return
+        if not self._request.head:
+            self._pieces = pieces
         exchange.lost = self._end
         exchange.resumed = self._resumed
-        exchange.start(head, chunked=True)
-        self._listings.turns.add(self._step)
+        exchange.start(queue.responses.keys_head(), chunked=True)
+        queue.turns.add(exchange, self._step)
 
     def _step(self) -> None:
         exchange = self.exchange
         if exchange.finished:
+            self._end()
             return
         if not exchange.writable:
             self.stalled = True
@@ -57,19 +70,19 @@ class ListingStream:
             size_bytes += len(piece)
             if size_bytes >= STEP_BYTES_MAX or len(parts) >= STEP_NODES_MAX:
                 exchange.write(b"".join(parts))
-                self._listings.turns.add(self._step)
+                self._queue.turns.add(exchange, self._step)
                 return
-        exchange.finish(last=b"".join(parts))
         self._end()
+        exchange.finish(last=b"".join(parts))
 
     def _resumed(self) -> None:
         if self.stalled:
             self.stalled = False
-            self._listings.turns.add(self._step)
+            self._queue.turns.add(self.exchange, self._step)
 
     def _end(self) -> None:
         self._pieces = iter(())
-        self._listings.ended(self)
+        self._queue.ended(self)
 
 
 class ListingQueue:
@@ -77,52 +90,48 @@ class ListingQueue:
 
     def __init__(self, responses: Responses, open_listing: Open) -> None:
         self.turns = TurnQueue()
+        self.responses = responses
+        self.open_listing = open_listing
         self._loop = asyncio.get_running_loop()
-        self._responses = responses
-        self._open = open_listing
         self._begun: dict[ListingStream, float] = {}  # and when, the oldest first
         self._waiting: deque[ListingStream] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, exchange: Exchange, request: GetRequest) -> None:
         """Answer with a long listing as soon as it is its turn."""
-        self._waiting.append(ListingStream(exchange, request, self))
-        self.turns.add(self._begin)
+        self.turns.add(exchange, ListingStream(exchange, request, self).begin)
+
+    def admits(self, stream: ListingStream) -> bool:
+        """Give a listing a place, or let it wait. A slow client may have to give up its place."""
+        if len(self._begun) < LISTINGS_MAX:
+            self._begun[stream] = self._loop.time()
+            return True
+        self._waiting.append(stream)
+        self._end_slowest()
+        return False
 
     def ended(self, stream: ListingStream) -> None:
         """Let the next one begin."""
-        self._begun.pop(stream, None)
-        self.turns.add(self._begin)
+        if self._begun.pop(stream, None) is not None:
+            self.begin_next()
 
-    def _begin(self) -> None:
-        """Begin the next listing. It may take the place of one whose client is slow."""
-        if not self._waiting:
+    def begin_next(self) -> None:
+        """Let the one that waits for longest begin."""
+        if self._waiting:
+            following = self._waiting.popleft()
+            self.turns.add(following.exchange, following.begin)
+
+    def _end_slowest(self) -> None:
+        """End as many slow listings as others wait for, and look again in a while."""
+        if self._timer is not None:
             return
-        if len(self._begun) >= LISTINGS_MAX:
-            if not self._end_slowest() and self._timer is None:
-                self._timer = self._loop.call_later(PATIENCE_S, self._look_again)
-            return
-        self.turns.add(self._begin)  # for the one after it
-        stream = self._waiting.popleft()
-        if stream.exchange.finished:
-            return
-        try:
-            pieces = self._open(stream.request)
-        except ApiError as refusal:
-            self._responses.error(stream.exchange, refusal)
-            return
-        self._begun[stream] = self._loop.time()
-        stream.begin(pieces, self._responses.keys_head())
+        before_s = self._loop.time() - PATIENCE_S
+        slow = [s for s, since_s in self._begun.items() if s.stalled and since_s <= before_s]
+        for stream in slow[: len(self._waiting)]:
+            stream.exchange.abort()
+        self._timer = self._loop.call_later(PATIENCE_S, self._look_again)
 
     def _look_again(self) -> None:
         self._timer = None
-        self._begin()
-
-    def _end_slowest(self) -> bool:
-        before_s = self._loop.time() - PATIENCE_S
-        for stream, since_s in self._begun.items():
-            if since_s <= before_s and stream.stalled:
-                stream.stalled = False
-                stream.exchange.abort()
-                return True
-        return False
+        if self._waiting:
+            self._end_slowest()

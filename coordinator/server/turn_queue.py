@@ -1,4 +1,4 @@
-"""Work that one request makes too much of: it is done in steps, a few in each turn of the loop.
+"""Work of which one request makes too much: it is done in steps, some in each turn of the loop.
 
 What has arrived meanwhile is served between two turns, so nobody waits longer for it than a turn.
 """
@@ -8,8 +8,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-# How long the steps of one turn may take together. The last one may overrun it, so a step should
-# be short.
+from daemonkit.http.server import Exchange
+
+# How long the steps of one turn may take together. The last one may overrun it, so a step is short.
 TURN_S = 0.004
 
 
@@ -18,24 +19,24 @@ class TurnQueue:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._steps: deque[Callable[[], None]] = deque()
+        self._steps: deque[tuple[Exchange, Callable[[], None]]] = deque()
         self._scheduled = False
 
-    def add(self, step: Callable[[], None]) -> None:
-        """Call `step` in this turn of the event loop or in a later one."""
-        self._steps.append(step)
+    def add(self, exchange: Exchange, step: Callable[[], None]) -> None:
+        """Call `step` in this turn of the event loop or in a later one, for this exchange."""
+        self._steps.append((exchange, step))
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
-        self._scheduled = bool(self._steps)
-        if not self._steps:
-            return
-        # First, so that a step that fails does not end the steps of others.
-        self._loop.call_soon(self._turn)
         steps, end_s = self._steps, time.perf_counter() + TURN_S
-        while steps:
-            steps.popleft()()
-            if time.perf_counter() >= end_s:
-                return
+        while steps and time.perf_counter() < end_s:
+            exchange, step = steps.popleft()
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001 - the boundary of one client's requests
+                exchange.fail(error)
+        self._scheduled = bool(steps)
+        if steps:
+            self._loop.call_soon(self._turn)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from coordinator.core.store.api_errors import ApiError
 from coordinator.core.store.watcher_hub import Watcher, WatcherHub
 from coordinator.core.v2api.keys_api import WatchRequest
+from coordinator.server.turn_queue import TurnQueue
 from daemonkit.http.server import Exchange
 
 # How many events are encoded before a look whether the client still reads: they can be large.
@@ -28,14 +29,20 @@ class WatchStream:
         "_progress",
         "_request",
         "_scheduled",
+        "_turns",
         "_watcher",
         "ended",
     )
 
     def __init__(
-        self, exchange: Exchange, request: WatchRequest, now_ns: Callable[[], int]
+        self,
+        exchange: Exchange,
+        request: WatchRequest,
+        now_ns: Callable[[], int],
+        turns: TurnQueue,
     ) -> None:
         self._exchange = exchange
+        self._turns = turns
         self._now_ns = now_ns
         self._request = request
         self._watcher: Watcher | None = None
@@ -63,10 +70,10 @@ class WatchStream:
         self._exchange.finish(last=last)
 
     def _wake(self) -> None:
-        # Once a turn: what one batch of writes makes of events leaves in one piece.
+        # Not at once: what one batch of writes makes of events leaves in one piece.
         if not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self._pump)
+            self._turns.add(self._exchange, self._pump)
 
     def _pump(self) -> None:
         self._scheduled = False

@@ -10,7 +10,7 @@ from functools import partial
 
 from coordinator.client import Changes, DetectedStore, StoreError, Tls, connect
 from daemonkit.core.samples import Sample
-from daemonkit.observe import logs
+from daemonkit.observe import logs, process_counters
 from daemonkit.process.lifecycle import Lifecycle
 from daemonkit.process.worker import serve
 from skydns.core import answer_cache, ipc
@@ -100,6 +100,7 @@ class DnsWorker:
         yield from worker_metrics.responder_samples(self.responder)
         yield from worker_metrics.server_samples(self._udp, self._tcp)
         yield from worker_metrics.upstream_samples(self.upstream)
+        yield from process_counters.samples()
         yield from worker_metrics.top_samples(self._questions, self._clients)
 
     async def drain(self) -> None:

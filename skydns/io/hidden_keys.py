@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from coordinator.client import Changes, Entry, Store, StoreError
 from daemonkit.observe import logs
+from daemonkit.observe.process_counters import record_error
 from skydns.core.dns.name import Name
 from skydns.core.hidden_names import HiddenNames, visible_part
 from skydns.core.keys import key_of
@@ -70,10 +71,14 @@ class HiddenKeyReader:
             threads.shutdown(wait=False, cancel_futures=True)
 
     async def _read(self, name: Name) -> bool:
-        entries = await self._entries(name, self._threads)
-        if entries is None:
+        try:
+            entries = await self._entries(name, self._threads)
+            if entries is None:
+                return False
+            self._apply_any(self.names.learn(name, entries, asyncio.get_running_loop().time()))
+        except Exception as error:  # noqa: BLE001 - one name must not end all others
+            record_error(error)
             return False
-        self._apply_any(self.names.learn(name, entries, asyncio.get_running_loop().time()))
         return True
 
     def _ended(self, name: Name, above: Name) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import cast
 
+from daemonkit.observe.process_counters import record_error
 from skydns.core.responder import Reply
 from skydns.io.pending import Resolve
 
@@ -192,7 +193,11 @@ class _Connection(asyncio.Protocol):
         if len(buffer) < max(end, 2):
             return False
         server.counts.received += 1
-        reply = server.respond(bytes(buffer[2:end]), self._address)
+        reply: Reply = None
+        try:
+            reply = server.respond(bytes(buffer[2:end]), self._address)
+        except Exception as error:  # noqa: BLE001 - one message must not end all others
+            record_error(error)
         del buffer[:end]
         if reply is None:
             # Such a message gets no reply, because its sender does not speak DNS.

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from ipaddress import ip_address
 
+from daemonkit.observe.process_counters import record_error
 from skydns.core.responder import Reply
 from skydns.io.pending import Resolve, Send
 
@@ -162,10 +163,14 @@ class UdpServer:
             self._sample(bytes(queries[: query_sizes[0]]), clients[from_:to], count)
         for at in range(count):
             start, slot = at * QUERY_BYTES_MAX, at * _NAME_SLOT_BYTES
-            answer = self._respond(
-                bytes(queries[start : start + query_sizes[at]]),
-                clients[slot + from_ : slot + to],
-            )
+            answer: Reply = None
+            try:
+                answer = self._respond(
+                    bytes(queries[start : start + query_sizes[at]]),
+                    clients[slot + from_ : slot + to],
+                )
+            except Exception as error:  # noqa: BLE001 - one packet must not end all others
+                record_error(error)
             if not isinstance(answer, bytes):
                 if answer is not None:
                     self._resolve(answer, self._sender(clients[slot : slot + _NAME_SLOT_BYTES]))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 
+from daemonkit.observe.process_counters import record_error
 from skydns.core.config import Config, ServerAddress
 from skydns.core.forward import upstream_query
 from skydns.core.forward.forwarder import Forwarder, PendingForward
@@ -87,12 +88,21 @@ class UpstreamClient:
         reply = None
         try:
             reply = await self._ask_servers(pending)
+        except Exception as error:  # noqa: BLE001 - one reply must not end all others
+            record_error(error)
         finally:
             self._forwarder.learn(pending, reply)
             waiting = self._waiting.pop(pending.key)
             self._waiting_count -= len(waiting)
             for each, send in waiting:
-                send(self._forwarder.finish(each, reply))
+                send(self._finished(each, reply))
+
+    def _finished(self, pending: PendingForward, reply: UpstreamReply | None) -> bytes:
+        try:
+            return self._forwarder.finish(pending, reply)
+        except Exception as error:  # noqa: BLE001 - one reply must not end all others
+            record_error(error)
+            return self._forwarder.finish(pending, None)
 
     async def _ask_servers(self, pending: PendingForward) -> UpstreamReply | None:
         loop = asyncio.get_running_loop()

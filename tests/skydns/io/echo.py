@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+from daemonkit.observe import process_counters
 from skydns.core.responder import Pending
 from skydns.io.pending import Send
 
@@ -15,6 +16,11 @@ def echo(data: bytes, client: bytes = b"") -> bytes | None:
 
 def never(pending: Pending, send: Send) -> None:
     raise AssertionError(f"an echo is never {pending}")
+
+
+def errors() -> float:
+    """Return how many errors of our own were recorded in this process."""
+    return sum(s.value for s in process_counters.samples() if s.name == "internal_errors_total")
 
 
 async def until(condition: Callable[[], object]) -> None:

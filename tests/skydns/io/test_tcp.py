@@ -13,7 +13,7 @@ from daemonkit.process.listening_socket import listening_socket
 from skydns.core.forward.forwarder import PendingForward, Prefetch
 from skydns.io.pending import Resolve
 from skydns.io.tcp import TCP_LIMITS, Respond, TcpLimits, TcpServer
-from tests.skydns.io.echo import WAIT_S, echo, never, until
+from tests.skydns.io.echo import WAIT_S, echo, errors, never, until
 
 
 def framed(*messages: bytes) -> bytes:
@@ -144,6 +144,28 @@ def test_a_slow_reader_gets_every_reply() -> None:
             writer.write(framed(*messages))
             assert [(await read(reader))[:3] for _ in messages] == messages
             writer.close()
+
+    uvloop.run(go())
+
+
+def test_a_message_that_meets_an_error_of_ours_ends_only_its_connection() -> None:
+    def respond(data: bytes, client: bytes) -> bytes | None:
+        if data == b"bad":
+            raise ZeroDivisionError
+        return echo(data, client)
+
+    async def go() -> None:
+        async with tcp(respond) as (_, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            other, other_writer = await asyncio.open_connection("127.0.0.1", port)
+            before = errors()
+            writer.write(framed(b"bad"))
+            assert await closed(reader)
+            assert errors() == before + 1
+            other_writer.write(framed(b"a"))
+            assert await read(other) == b"re:a"
+            writer.close()
+            other_writer.close()
 
     uvloop.run(go())
 

@@ -10,7 +10,7 @@ from daemonkit.process.listening_socket import listening_socket
 from skydns.core.forward.forwarder import PendingForward, Prefetch
 from skydns.io.pending import Send
 from skydns.io.udp import BATCH, REPLY_BYTES_MAX, UdpServer
-from tests.skydns.io.echo import WAIT_S, echo, never, until
+from tests.skydns.io.echo import WAIT_S, echo, errors, never, until
 
 HOSTS = ("127.0.0.1", "127.0.0.2")
 
@@ -145,6 +145,29 @@ def test_a_late_reply_may_be_limited_or_none() -> None:
             client.settimeout(WAIT_S)
             assert client.recv(100) == b"la"
             running.stop()
+
+    uvloop.run(go())
+
+
+def test_a_packet_that_meets_an_error_of_ours_ends_nothing_but_itself() -> None:
+    def respond(data: bytes, client: bytes) -> bytes | None:
+        if data == b"bad":
+            raise ZeroDivisionError
+        return echo(data, client)
+
+    async def go() -> None:
+        sock = listening_socket(("127.0.0.1", 0), socket.SOCK_DGRAM)
+        running = UdpServer(sock, respond, never)
+        with sock, socket.socket(type=socket.SOCK_DGRAM) as client:
+            client.connect(sock.getsockname())
+            for message in (b"a", b"bad", b"b"):
+                client.send(message)
+            before = errors()
+            running.start()
+            running.stop()
+            client.settimeout(WAIT_S)
+            assert [client.recv(100), client.recv(100)] == [b"re:a", b"re:b"]
+            assert errors() == before + 1
 
     uvloop.run(go())
 

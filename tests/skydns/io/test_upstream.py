@@ -12,9 +12,10 @@ from rig.dns_packets import CONFIG, opt, packet
 from skydns.core.config import ServerAddress
 from skydns.core.dns import query_parser
 from skydns.core.forward.forwarder import Forwarder, PendingForward
+from skydns.core.forward.message import UpstreamReply
 from skydns.core.zone.zone import Zone
 from skydns.io.upstream import FORGED_MAX, UpstreamClient
-from tests.skydns.io.echo import WAIT_S
+from tests.skydns.io.echo import WAIT_S, errors
 
 GOOD, EVIL = "192.0.2.80", "192.0.2.66"
 COOKIE = 10
@@ -194,6 +195,24 @@ def test_a_server_with_cookies_must_send_ours_with_each_reply() -> None:
             server.script = lambda query: [good(query)]
             assert await running.ask("d.example.org") == GOOD
             assert server.asked_over_tcp == 1
+
+    asyncio.run(go())
+
+
+def test_a_reply_that_meets_an_error_of_ours_ends_nothing() -> None:
+    class BrokenForwarder(Forwarder):
+        def finish(self, pending: PendingForward, upstream: UpstreamReply | None) -> bytes:
+            if upstream is not None:
+                raise ZeroDivisionError
+            return super().finish(pending, upstream)
+
+    async def go() -> None:
+        async with site(lambda query: [good(query)]) as running:
+            before = errors()
+            running.client._forwarder = BrokenForwarder(CONFIG, lambda: 0.0)
+            # What was learned before the error is good enough.
+            assert await running.ask() == GOOD
+            assert errors() == before + 1
 
     asyncio.run(go())
 

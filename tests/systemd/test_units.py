@@ -179,6 +179,24 @@ def test_systemd_tmpfiles_creates_the_directories(root: Path) -> None:
     assert (root / "var/lib/coordinator").stat().st_mode & 0o777 == 0o700
 
 
+def test_only_root_can_read_the_variables_of_a_daemon(root: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("giving files to root needs root")
+    files = [root / settings(unit)["EnvironmentFile"][0].removeprefix("-/") for unit in SERVICES]
+    files[0].parent.mkdir(parents=True)
+    files[0].write_text("VULCAND_SEAL_KEY=x\n")
+    files[0].chmod(0o644)
+    made = run(
+        "systemd-tmpfiles",
+        "--create",
+        f"--root={root}",
+        str(SYSTEMD / "tmpfiles.d/slashetc.conf"),
+    )
+    assert (made.returncode, made.stderr) == (0, "")
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    assert files[0].read_text() == "VULCAND_SEAL_KEY=x\n"
+
+
 def test_installing_enables_the_target_and_starts_no_daemon(tmp_path: Path) -> None:
     home = tmp_path / "usr/lib/systemd"
     shutil.copytree(SYSTEMD / "system", home / "system")

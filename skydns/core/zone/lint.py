@@ -36,7 +36,8 @@ class Finding:
 
 
 def lint(entries: Sequence[Entry], config: Config) -> list[Finding]:
-    """Return everything that is wrong, sorted by key."""
+    """Return everything that is wrong, sorted by key. Settings in the store go before ours."""
+    config = _in_force(entries, config)
     zone = Zone(config.prefix)
     zone.apply(Changes("", 0, tuple(entries), reset=True))
     found: list[Finding] = []
@@ -55,6 +56,15 @@ def lint(entries: Sequence[Entry], config: Config) -> list[Finding]:
     found += _duplicates(services)
     found += _too_many(zone, services)
     return sorted(found, key=lambda finding: (finding.key, finding.reason))
+
+
+def _in_force(entries: Sequence[Entry], config: Config) -> Config:
+    key = config_key(config.prefix)
+    value = next((entry.value for entry in entries if entry.key == key), "{}")
+    try:
+        return merged(config, value)[0]
+    except ValueError:
+        return config
 
 
 def _config(entry: Entry, config: Config) -> list[Finding]:
@@ -78,7 +88,8 @@ def _fields(entry: Entry) -> Iterator[str]:
 def _service(service: Service, config: Config) -> Iterator[str]:
     value = service.value
     if domain_of(service.name, (*config.domains, *REVERSE_DOMAINS)) is None:
-        yield "is in none of the domains that skydns answers for"
+        domains = ", ".join(map(names.text, config.domains))
+        yield f"is in none of the domains that skydns answers for ({domains}; see --domain)"
     if not value.host and not value.text:
         yield "has neither host nor text: its name exists without data"
     if value.mail and not value.host:

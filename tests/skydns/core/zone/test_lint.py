@@ -54,3 +54,10 @@ def test_duplicates_long_alias_chains_and_too_many_services_are_found() -> None:
     assert f"{D}/c11" not in found
     many = [(f"{D}/big/{at}", f'{{"host": "10.0.{at >> 8}.{at & 255}"}}') for at in range(4097)]
     assert str(SERVICES_MAX) in reasons(*many)[f"{D}/big"]
+
+
+def test_the_domains_are_those_of_the_settings_in_the_store() -> None:
+    keys = [("/skydns/org/other/x", '{"host": "10.0.0.1"}')]
+    assert "(skydns.local.; see --domain)" in reasons(*keys)["/skydns/org/other/x"]
+    assert reasons(*keys, ("/skydns/config", '{"domain": "other.org."}')) == {}
+    assert "see --domain" in reasons(*keys, ("/skydns/config", "{"))["/skydns/org/other/x"]

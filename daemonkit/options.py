@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_type_hints
 import typer
 
 from daemonkit.core import addresses, go_flags
+from daemonkit.core.terminal_text import LINES, printable
 
 T = TypeVar("T")
 
@@ -264,7 +265,7 @@ def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None) -> NoRet
         )
     except Failure as failure:
         if str(failure):
-            sys.stderr.write(f"{prog}: {failure}\n")
+            sys.stderr.write(f"{prog}: {printable(str(failure), LINES)}\n")
         sys.exit(failure.code)
     sys.exit(0)
 

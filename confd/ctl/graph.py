@@ -7,6 +7,7 @@ import typer
 
 from confd.ctl import option_types
 from daemonkit import options
+from daemonkit.core.terminal_text import LINES, printable
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of Graphviz's DOT.")]
 Dest = Annotated[str, typer.Argument(help="Path of a file that confd writes.")]
@@ -37,7 +38,7 @@ def graph(  # noqa: PLR0913 - one parameter an option
     if json:
         sys.stdout.buffer.write(msgspec.json.encode(list(map(dependencies, found))) + b"\n")
     else:
-        sys.stdout.write(graphviz(found))
+        sys.stdout.write(printable(graphviz(found), LINES))
 
 
 def why(  # noqa: PLR0913 - one parameter an option
@@ -63,4 +64,4 @@ def why(  # noqa: PLR0913 - one parameter an option
     text = dependency_graph.why(found, dest)
     if not text:
         raise options.Failure(f"no resource writes {dest}: `confd graph` lists all files")
-    sys.stdout.write(text)
+    sys.stdout.write(printable(text, LINES))

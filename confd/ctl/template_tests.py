@@ -10,6 +10,7 @@ import typer
 
 from confd.ctl import option_types
 from daemonkit import options
+from daemonkit.core.terminal_text import LINES, printable
 
 if TYPE_CHECKING:
     from confd.core.config.resource import TemplateResource
@@ -41,7 +42,7 @@ def run_tests(
         raise options.Failure(str(error), options.EXIT_USAGE) from error
     if not found:
         raise options.Failure(f"no cases below {directory}", options.EXIT_USAGE)
-    sys.stdout.write(summary(found))
+    sys.stdout.write(printable(summary(found), LINES))
     raise typer.Exit(EXIT_FAILED if any(found.values()) else 0)
 
 

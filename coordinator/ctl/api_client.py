@@ -17,6 +17,7 @@ from coordinator.client.http.http_client import HttpClient, OpenResponse
 from coordinator.core.ctl.render import go_json
 from coordinator.core.ctl.results import ErrorResult, KeyResult, MemberInfo, MemberList
 from coordinator.ctl.exit_codes import BAD_CONNECTION, SERVER_ERROR, fail
+from coordinator.ctl.output import echo
 from daemonkit.options import Failure
 
 # A long poll is sent again this often, to notice a server that went away without closing it.
@@ -142,7 +143,7 @@ class ApiClient:
         if not self._settings.as_json:
             fail(reason, code)
         shown = reason if isinstance(reason, ErrorResult) else {"message": str(reason)}
-        typer.echo(go_json(shown), err=True)
+        echo(go_json(shown), err=True)
         raise Failure("", code)
 
     def _result(self, response: OpenResponse, body: bytes) -> tuple[KeyResult, int]:
@@ -178,7 +179,7 @@ class ApiClient:
 
     def _debug(self, line: str) -> None:
         if self._settings.debug:
-            typer.echo(line, err=True)
+            echo(line, err=True)
 
 
 def fetch(url: str, tls: Tls, timeout_s: float) -> bytes:

@@ -2,8 +2,7 @@
 
 from typing import NoReturn
 
-import typer
-
+from coordinator.ctl.output import echo
 from daemonkit.options import Failure
 
 BAD_ARGUMENTS = 1
@@ -14,5 +13,5 @@ NOT_HEALTHY = 5
 
 def fail(message: object, code: int) -> NoReturn:
     """End the program with a message in etcdctl's form."""
-    typer.echo(f"Error:  {message}", err=True)
+    echo(f"Error:  {message}", err=True)
     raise Failure("", code)

@@ -14,6 +14,8 @@ from coordinator.core.ctl.render import OutputFormat
 from coordinator.core.ctl.results import KeyResult
 from coordinator.ctl.api_client import ApiClient, ClientSettings, with_user
 from coordinator.ctl.exit_codes import BAD_ARGUMENTS
+from coordinator.ctl.output import echo
+from daemonkit.core.terminal_text import LINES
 from daemonkit.options import Failure
 
 
@@ -65,18 +67,19 @@ class Invocation:
 
     def print_key(self, result: KeyResult, index: int) -> None:
         """Print the result of a command about one key."""
+        keep = LINES if self.form is OutputFormat.SIMPLE else ""
         for line in render.key_lines(result, index, self.form):
-            typer.echo(line)
+            echo(line, keep=keep)
 
     def print_lines(self, lines: Iterable[object]) -> None:
         """Print lines as they come."""
         for line in lines:
-            typer.echo(render.go_json(line) if self.as_json else str(line))
+            echo(render.go_json(line) if self.as_json else str(line))
 
     def print_state(self, state: dict[str, object]) -> None:
         """Print nested values, one on each line."""
         for line in [render.go_json(state)] if self.as_json else render.flat(state):
-            typer.echo(line)
+            echo(line)
 
 
 def invocation(context: typer.Context) -> Invocation:

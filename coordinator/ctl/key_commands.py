@@ -7,8 +7,6 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
-import typer
-
 from coordinator.client.core.http_request import HttpRequest
 from coordinator.core.ctl import key_requests, render
 from coordinator.core.ctl.key_requests import ReadOptions
@@ -17,6 +15,7 @@ from coordinator.core.ctl.results import KeyResult
 from coordinator.ctl.api_client import ApiClient
 from coordinator.ctl.exit_codes import BAD_ARGUMENTS, fail
 from coordinator.ctl.invocation import Invocation, until_interrupted
+from coordinator.ctl.output import echo
 from daemonkit.options import Failure
 
 # Between two polls that end without an event, so that a server in trouble is not overloaded.
@@ -37,7 +36,7 @@ class KeyCommands:
         """Print the value of a file."""
         result, index = self._ask(key_requests.get(key_of(words), options))
         if result.node.dir:
-            typer.echo(f"{result.node.key}: is a directory", err=True)
+            echo(f"{result.node.key}: is a directory", err=True)
             raise Failure("", BAD_ARGUMENTS)
         self._invocation.print_key(result, index)
 
@@ -48,7 +47,7 @@ class KeyCommands:
             self._invocation.print_key(result, index)
             return
         for line in render.listing(result, slashes=slashes):
-            typer.echo(line)
+            echo(line)
 
     def put(self, words: Words, ttl_s: int, **conditions: str) -> None:
         """Write a file."""
@@ -80,7 +79,7 @@ class KeyCommands:
                 if event.node.dir:
                     continue
                 if recursive and not self._invocation.as_json:
-                    typer.echo(f"[{event.action}] {event.node.key}")
+                    echo(f"[{event.action}] {event.node.key}")
                 self._invocation.print_key(event, index)
                 if not forever:
                     return
@@ -94,7 +93,7 @@ class KeyCommands:
             children = ChildProcesses(command)
             for event, _ in events(self._invocation.client(), key, after, recursive=recursive):
                 if event.node.dir:
-                    typer.echo(f"Ignored dir {event.node.key} change", err=True)
+                    echo(f"Ignored dir {event.node.key} change", err=True)
                 else:
                     children.start(event)
 

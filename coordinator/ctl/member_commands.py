@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 
 import msgspec
-import typer
 
 from coordinator.client.core.http_request import HttpRequest
 from coordinator.core.ctl.render import go_json, member_line
@@ -19,6 +18,7 @@ from coordinator.core.ctl.results import (
 from coordinator.ctl.api_client import ApiClient, ClusterUnreachable, FetchFailed
 from coordinator.ctl.exit_codes import BAD_ARGUMENTS, NOT_HEALTHY, SERVER_ERROR
 from coordinator.ctl.invocation import Invocation, until_interrupted
+from coordinator.ctl.output import echo
 
 # etcdctl's interval.
 CHECK_S = 10
@@ -43,10 +43,10 @@ class MemberCommands:
             client.fail(failure, BAD_ARGUMENTS)
         if self._as_json:
             rows = [msgspec.to_builtins(m) | {"isLeader": m.id == leader.id} for m in found]
-            typer.echo(go_json({"members": rows}))
+            echo(go_json({"members": rows}))
             return
         for member in found:
-            typer.echo(member_line(member, leader))
+            echo(member_line(member, leader))
 
     def add(self, name: str, peer_url: str) -> None:
         """Add a member, and print the settings with which to start it."""
@@ -56,34 +56,34 @@ class MemberCommands:
         body = _change(client, "POST", MEMBERS, {"peerURLs": urls})
         added = msgspec.json.decode(body, type=MemberInfo)
         if self._as_json:
-            typer.echo(go_json(added))
+            echo(go_json(added))
             return
         known = [f"{each.name}={url}" for each in before for url in each.peer_urls if each.name]
         initial = ",".join([*known, *(f"{name}={url}" for url in urls)])
-        typer.echo(f"Added member named {name} with ID {added.id} to cluster\n")
-        typer.echo(f'ETCD_NAME="{name}"')
-        typer.echo(f'ETCD_INITIAL_CLUSTER="{initial}"')
-        typer.echo('ETCD_INITIAL_CLUSTER_STATE="existing"')
+        echo(f"Added member named {name} with ID {added.id} to cluster\n", keep="\n")
+        echo(f'ETCD_NAME="{name}"')
+        echo(f'ETCD_INITIAL_CLUSTER="{initial}"')
+        echo('ETCD_INITIAL_CLUSTER_STATE="existing"')
 
     def remove(self, member: str) -> None:
         """Remove a member permanently."""
         client = self._invocation.client()
         _require(client, member)
         _change(client, "DELETE", f"{MEMBERS}/{member}")
-        typer.echo(f"Removed member {member} from cluster")
+        echo(f"Removed member {member} from cluster")
 
     def update(self, member: str, peer_urls: str) -> None:
         """Replace the peer URLs of a member."""
         urls = {"peerURLs": peer_urls.split(",")}
         _change(self._invocation.client(), "PUT", f"{MEMBERS}/{member}", urls)
-        typer.echo(f"Updated member with ID {member} in cluster")
+        echo(f"Updated member with ID {member} in cluster")
 
     def promote(self, member: str) -> None:
         """Give a learner its vote now, and not only when it has caught up."""
         client = self._invocation.client()
         _require(client, member)
         _change(client, "POST", f"{MEMBERS}/{member}/promote")
-        typer.echo(f"Promoted member {member}: it votes")
+        echo(f"Promoted member {member}: it votes")
 
     def move_leader(self, target: str) -> None:
         """Transfer leadership to a member, or to any other member."""
@@ -93,7 +93,7 @@ class MemberCommands:
             leader = client.leader()
         except ClusterUnreachable as failure:
             client.fail(failure, SERVER_ERROR)
-        typer.echo(f"{leader.name or leader.id} ({leader.id}) is the leader")
+        echo(f"{leader.name or leader.id} ({leader.id}) is the leader")
 
     def health(self, *, forever: bool) -> int:
         """Print the health of each member, and return the exit code."""
@@ -103,25 +103,25 @@ class MemberCommands:
                 found = client.members()
             except ClusterUnreachable as failure:
                 if not self._as_json:
-                    typer.echo("cluster may be unhealthy: failed to list members")
+                    echo("cluster may be unhealthy: failed to list members")
                 client.fail(failure, SERVER_ERROR)
             while True:
                 health = self._print_health([_checked(client, member) for member in found])
                 if not forever:
                     return 0 if health == HEALTHY else NOT_HEALTHY
                 if not self._as_json:
-                    typer.echo(f"\nnext check after {CHECK_S} second...\n")
+                    echo(f"\nnext check after {CHECK_S} second...\n", keep="\n")
                 time.sleep(CHECK_S)
 
     def _print_health(self, checks: list[MemberHealth]) -> str:
         health = _cluster_health({check.status for check in checks})
         if self._as_json:
-            typer.echo(go_json({"cluster": health, "members": checks}))
+            echo(go_json({"cluster": health, "members": checks}))
             return health
         for check in checks:
             for line in check.lines:
-                typer.echo(line)
-        typer.echo(f"cluster is {health}")
+                echo(line)
+        echo(f"cluster is {health}")
         return health
 
 

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from daemonkit.core.terminal_text import LINES, printable
+from daemonkit.host import terminal
+
 if TYPE_CHECKING:
     from coordinator.client import Store
     from fleet.core.ctl.listings import Row
@@ -40,7 +43,14 @@ class Invocation:
         return self.registry.cache.cluster
 
     def say(self, text: str) -> None:
-        """Print to standard output."""
+        """Print lines to standard output. What hosts and jobs put into them is only shown."""
+        self._write(printable(text, LINES))
+
+    def say_exactly(self, text: str) -> None:
+        """Print a file or the output of a program; a terminal gets it as `say` prints it."""
+        self._write(terminal.shown(text, sys.stdout))
+
+    def _write(self, text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
 
@@ -52,7 +62,7 @@ class Invocation:
 
     def progress(self, line: str) -> None:
         """Print a line to standard error."""
-        sys.stderr.write(f"{line}\n")
+        sys.stderr.write(f"{printable(line)}\n")
         sys.stderr.flush()
 
     def report_faults(self) -> None:

@@ -49,7 +49,7 @@ def execute(
 
     ctl = invocation(context)
     response = request(ctl, _host_of(ctl, where), RemoteRequest(author(), command=tuple(command)))
-    ctl.say(response.out)
+    ctl.say_exactly(response.out)
     raise typer.Exit(response.code)
 
 

@@ -116,7 +116,7 @@ def destroy(
 def cat(context: typer.Context, name: JobName) -> None:
     """Print the unit file of a job as it was submitted."""
     ctl = invocation(context)
-    ctl.say(ctl.registry.desired(name).text)
+    ctl.say_exactly(ctl.registry.desired(name).text)
 
 
 def list_units(

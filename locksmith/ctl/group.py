@@ -10,6 +10,7 @@ import typer
 
 from coordinator.client.core.errors import HistoryCleared, StoreError
 from coordinator.client.core.store_protocol import Entry, Event
+from daemonkit.core.terminal_text import printable
 from locksmith.core import group_state, keys, records
 from locksmith.core.group_state import GroupState, Holder
 from locksmith.core.records import GroupEvent, Heartbeat
@@ -36,7 +37,7 @@ def watch(context: typer.Context) -> None:
     """Show each change of the group as it happens. Runs until interrupted."""
     try:
         for line in _watch(invocation.given(context)):
-            sys.stdout.write(f"{records.format_time(datetime.now(UTC))}  {line}\n")
+            sys.stdout.write(f"{records.format_time(datetime.now(UTC))}  {printable(line)}\n")
             sys.stdout.flush()
     except CommandFailed as failure:
         invocation.fail(failure)

@@ -11,6 +11,7 @@ import typer
 from coordinator.client.core.errors import StoreError
 from coordinator.client.core.store_protocol import Entry, Store
 from daemonkit import options
+from daemonkit.core.terminal_text import LINES, printable
 from daemonkit.host.machine_id import NoMachineId
 from locksmith.core import keys, records
 from locksmith.core.records import Heartbeat, HolderRecord
@@ -80,12 +81,12 @@ def run(command: Callable[[], Output]) -> None:
         fail(failure)
     sys.stdout.write(output.text)
     if output.warning:
-        sys.stderr.write(f"{PROGRAM}: {output.warning}\n")
+        sys.stderr.write(f"{PROGRAM}: {printable(output.warning)}\n")
 
 
 def fail(failure: CommandFailed) -> NoReturn:
     """End a command that failed."""
-    sys.stderr.write(f"{failure}\n")
+    sys.stderr.write(f"{printable(str(failure), LINES)}\n")
     raise typer.Exit(options.EXIT_NO) from None
 
 

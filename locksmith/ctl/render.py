@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from daemonkit.core import text_table
+from daemonkit.core.terminal_text import LINES, printable
 from locksmith.core import keys
 from locksmith.core.group_state import GroupState, Holder
 from locksmith.core.semaphore import Semaphore
@@ -40,7 +41,7 @@ def new_max(before: Semaphore, after: Semaphore) -> str:
 
 def as_json(value: object) -> str:
     """Return the output of a command with `--json`."""
-    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    return printable(json.dumps(value, ensure_ascii=False, indent=2), LINES) + "\n"
 
 
 def facts(found: Mapping[str, object]) -> str:
@@ -63,7 +64,7 @@ def table(found: list[dict[str, object]]) -> str:
 
 def quoted(text: str) -> str:
     """Return `text` as Go's %q prints it."""
-    return json.dumps(text, ensure_ascii=False)
+    return printable(json.dumps(text, ensure_ascii=False))
 
 
 def _row(holder: Holder) -> tuple[str, ...]:
@@ -78,4 +79,4 @@ def _row(holder: Holder) -> tuple[str, ...]:
 
 
 def _join_lines(lines: Iterable[str]) -> str:
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{printable(line)}\n" for line in lines)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from daemonkit.core.terminal_text import printable
 from daemonkit.options import EXIT_USAGE, Failure
 from skydns.ctl.arguments import Json, NameArgument, read_name
 
@@ -31,7 +32,7 @@ def explain(
         pairs = (line.partition(": ") for line in lines)
         typer.echo(json.dumps([{"step": step, "what": what} for step, _, what in pairs], indent=2))
     else:
-        typer.echo("\n".join(lines))
+        typer.echo("\n".join(map(printable, lines)))
 
 
 def _server(text: str) -> tuple[str, int]:

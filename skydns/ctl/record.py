@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daemonkit import options
+from daemonkit.core.terminal_text import LINES, printable
 from daemonkit.options import EXIT_NO, EXIT_USAGE, Failure
 from skydns.core import keys
 from skydns.core.dns import name as names
@@ -22,7 +23,13 @@ AnyName = Annotated[
     str, typer.Argument(metavar="[NAME]", help="List only records at and below this name.")
 ]
 Domain = Annotated[
-    str, typer.Option("--domain", metavar="NAME,...", help="Domains that skydns answers for.")
+    str,
+    typer.Option(
+        "--domain",
+        metavar="NAME,...",
+        envvar=["SKYDNSCTL_DOMAIN", "SKYDNS_DOMAIN"],
+        help="Domains that skydns answers for; those of its settings in the store go first.",
+    ),
 ]
 Recursive = Annotated[
     bool, typer.Option("--recursive", "-r", help="Remove everything below the name too.")
@@ -106,7 +113,7 @@ def add(  # noqa: PLR0913 - one parameter an option
     except StoreError as error:
         remedy = "use --force to overwrite it, or another label to add a record"
         raise Failure(f"{key}: {error}; {remedy}") from None
-    typer.echo(f"{key} {value}")
+    typer.echo(printable(f"{key} {value}"))
 
 
 def list_(  # noqa: PLR0913 - one parameter an option
@@ -136,7 +143,7 @@ def list_(  # noqa: PLR0913 - one parameter an option
         return
     for entry, leaf in sorted(rows, key=lambda row: row[1].key):
         shown = f"NOT SERVED: {leaf.reason}" if isinstance(leaf, InvalidKey) else entry.value
-        typer.echo(f"{names.text(leaf.name or ())}\t{entry.modified}\t{shown}")
+        typer.echo(f"{names.text(leaf.name or ())}\t{entry.modified}\t{printable(shown)}")
 
 
 def rm(  # noqa: PLR0913 - one parameter an option
@@ -182,10 +189,11 @@ def lint(  # noqa: PLR0913 - one parameter an option
     store = _store(endpoints, ca_file, cert_file, key_file)
     found = checks.lint(_entries(store, config.prefix), config)
     if json_:
-        typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+        typer.echo(printable(msgspec.json.format(msgspec.json.encode(found)).decode(), LINES))
     else:
         for each in found:
-            typer.echo(f"{'error' if each.error else 'warning'}: {each.key}: {each.reason}")
+            text = f"{'error' if each.error else 'warning'}: {each.key}: {each.reason}"
+            typer.echo(printable(text))
     raise typer.Exit(EXIT_NO if found else 0)
 
 

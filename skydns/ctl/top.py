@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from daemonkit.core.terminal_text import printable
 from daemonkit.options import Failure, parse_address
 from skydns.ctl.arguments import Json
 
@@ -26,7 +27,7 @@ def top(*, json_: Json = False, status_addr: StatusAddress = "127.0.0.1:2383") -
         typer.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
-        typer.echo(f"{row['count']:>10.0f}  {row['kind']:<7} {row['item']}")
+        typer.echo(f"{row['count']:>10.0f}  {row['kind']:<7} {printable(str(row['item']))}")
 
 
 def _state(address: str) -> dict[str, list[dict[str, float]]]:

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 from daemonkit.core import text_table
+from daemonkit.core.terminal_text import printable
 from vulcan.ctl.api_client import ApiClient
 
 
@@ -27,7 +28,7 @@ def print_done(client: ApiClient, document: object, text: str) -> None:
     if client.as_json:
         print_json(document)
     else:
-        typer.echo(f"OK: {text}")
+        typer.echo(f"OK: {printable(text)}")
 
 
 def print_changes(client: ApiClient, document: Any) -> None:
@@ -37,9 +38,9 @@ def print_changes(client: ApiClient, document: Any) -> None:
         return
     for change in document["Changes"]:
         sign = "-" if change["After"] is None else "+" if change["Before"] is None else "~"
-        typer.echo(f"{sign} {change['Key']}")
+        typer.echo(f"{sign} {printable(change['Key'])}")
     for warning in document["Warnings"]:
-        typer.echo(f"warning: {warning}", err=True)
+        typer.echo(f"warning: {printable(warning)}", err=True)
     revision = document["Revision"]
     typer.echo("nothing written" if revision is None else f"OK: revision {revision}")
 

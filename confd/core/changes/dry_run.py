@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from confd.core.changes.candidate import Candidate, CandidateFile, FileState
+from daemonkit.core.terminal_text import printable
 
 # The time of a diff grows with the square of the lines. A larger file is shown by its size only.
 LINES_MAX = 5000
 CONTEXT_LINES = 3
 _COLOURS = {"+": "\x1b[32m", "-": "\x1b[31m", "@": "\x1b[36m"}
 _PLAIN = "\x1b[0m"
-# Control characters could change how the terminal shows everything after them.
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), 127)}
 
 # Returns the owner and group of a file as a user reads them: "root:root".
 OwnerOf = Callable[[FileState], str]
@@ -40,7 +39,8 @@ def dry_run(candidates: Iterable[Candidate], owner_of: OwnerOf, *, colour: bool)
         for file in candidate.changed:
             lines += _difference(file, owner_of)
         lines += [f"would remove {dest}" for dest in candidate.stale]
-    shown = (_coloured(line) if colour else line for line in lines)
+    safe = (printable(line, "\t") for line in lines)
+    shown = (_coloured(line) if colour else line for line in safe)
     return DryRun("".join(f"{line}\n" for line in shown), changes, failures)
 
 
@@ -62,7 +62,7 @@ def _difference(file: CandidateFile, owner_of: OwnerOf) -> Iterator[str]:
 
 def _lines(content: bytes) -> list[str]:
     text = content.decode(errors="backslashreplace")
-    lines = [line.translate(_CONTROL) for line in text.split("\n")]
+    lines = text.split("\n")
     if lines[-1] == "":
         return lines[:-1]
     return [*lines[:-1], lines[-1] + " (no newline at the end)"]

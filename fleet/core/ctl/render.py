@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from daemonkit.core import text_table
+from daemonkit.core.terminal_text import printable
 from fleet.core.ctl.columns import INSTANCE_FIELDS, VERDICT_FIELDS
 from fleet.core.ctl.listings import Row
 from fleet.core.model import EventRecord
@@ -40,7 +41,7 @@ def job_status(record: Mapping[str, Any]) -> str:
         )
     if record["fault"]:
         lines.append(f"  FAULT: {record['fault']}")
-    text = "\n".join(lines) + "\n"
+    text = "".join(f"{printable(line)}\n" for line in lines)
     if record["instances"]:
         text += "\n" + table(INSTANCE_FIELDS, record["instances"])
     return text
@@ -52,7 +53,7 @@ def explanation(record: Mapping[str, Any]) -> str:
     lines += [f"next: {line}" for line in record["next"]]
     lines += [f"held: {record['held']}"] * bool(record["held"])
     lines += [f"cannot place {each['instance']}: {each['why']}" for each in record["unplaced"]]
-    text = "".join(f"{line}\n" for line in lines)
+    text = "".join(f"{printable(line)}\n" for line in lines)
     if not record["hosts"]:
         return text
     rows = [
@@ -64,7 +65,8 @@ def explanation(record: Mapping[str, Any]) -> str:
 
 def event(record: EventRecord) -> str:
     """Return the decisions of one pass of the scheduler, one line each."""
-    return "".join(f"{record.at}  {line}\n" for line in record.text.splitlines())
+    lines = record.text.splitlines()
+    return "".join(f"{printable(f'{record.at}  {line}')}\n" for line in lines)
 
 
 def _cell(value: object) -> str:

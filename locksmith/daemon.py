@@ -17,6 +17,7 @@ from locksmith.agent.blocker_check import BlockerCheck
 from locksmith.agent.configuration import Configuration
 from locksmith.agent.host_view import HostView
 from locksmith.agent.post_reboot_check import PostRebootCheck
+from locksmith.agent.reboot_row import RebootRowKeeper
 from locksmith.agent.rebooter import Rebooter
 from locksmith.agent.reclaim import Reclaimer
 from locksmith.agent.slot_wait import SlotWait
@@ -52,7 +53,8 @@ class LocksmithDaemon:
         self._view = view = HostView(host, config, lambda: self._mirror.status().connected)
         self._recorder = EventRecorder(GroupClient(store, config.group), host, config.webhooks)
         self._check = PostRebootCheck(view, self._client, self._recorder)
-        blockers = BlockerCheck(view)
+        self._row = RebootRowKeeper(view, store, config.state_dir)
+        blockers = BlockerCheck(view, self._row)
         slots = SlotWait(view, self._client, blockers, self._recorder)
         self._rebooter = Rebooter(view, self._client, self._recorder, blockers, slots)
         self._reclaimer = Reclaimer(view, self._client, self._recorder)
@@ -78,6 +80,7 @@ class LocksmithDaemon:
         life.spawn(self._check.run(), "post-reboot-check")
         life.spawn(self._rebooter.run(), "reboots")
         life.spawn(self._reclaimer.run(), "lost-holders")
+        life.spawn(self._row.run(), "reboot-row")
         _log.info(
             "started",
             machine_id=self._host.machine_id,
@@ -109,6 +112,7 @@ class LocksmithDaemon:
             self._life.status(_summary(now))
         for key, why in set(now.unreadable) - set(before.unreadable if before else ()):
             _log.warning("record-unreadable", key=key, reason=why)
+        self._row.learn(self._mirrored.entries.get(keys.reboots(self._host.machine_id)))
         self._find_duplicate()
         self._view.update_group(now)
         if self._has_stale_record(now) and not self._cleaning and not self._life.stopping:
@@ -169,6 +173,7 @@ class LocksmithDaemon:
             "needed_since": view.needed_since,
             "phase": phase.value if phase else "idle",
             "waits_for": view.waits_for,
+            "reboots_in_a_row": view.reboot_row.reboots,
             "start_check": self._check.result or "not yet",
             "health": self._check.problem,
             "semaphore": group_state.as_json(view.group) if view.group else None,
@@ -188,6 +193,7 @@ class LocksmithDaemon:
                 mirror_index=mirror.index,
                 heartbeat_ok=self._heartbeat.retry.ok,
                 reboot_needed=bool(view.reasons),
+                reboots_in_a_row=len(view.reboot_row.reboots),
                 wait_seconds=counts.wait_s,
                 check_seconds=self._check.last_seconds,
                 slots_released=self._check.released,

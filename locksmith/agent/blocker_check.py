@@ -4,6 +4,7 @@ import asyncio
 import time
 
 from locksmith.agent.host_view import HostView
+from locksmith.agent.reboot_row import RebootRowKeeper
 from locksmith.core import policy
 from locksmith.host import hooks
 from locksmith.host.blockers import join_reasons
@@ -16,8 +17,8 @@ FRESH_S = 15.0
 class BlockerCheck:
     """The blockers of one host, and the results of the slow ones."""
 
-    def __init__(self, view: HostView) -> None:
-        self._view = view
+    def __init__(self, view: HostView, row: RebootRowKeeper | None = None) -> None:
+        self._view, self._row = view, row
         self._slow: tuple[str, ...] = ()
         self._asked_at_s = -FRESH_S
         self._not_before_s = 0.0
@@ -37,6 +38,11 @@ class BlockerCheck:
         """Begin a pause after an aborted reboot. All blockers are checked again after it."""
         self._not_before_s = time.monotonic() + pause_s
         self._asked_at_s = -FRESH_S
+
+    async def count_reboot(self) -> None:
+        """Count the reboot that is ordered next; an operator's own reboot is no loop."""
+        if self._row is not None:
+            await self._row.count_reboot()
 
     def quick_facts(self) -> policy.HostFacts:
         """Return the facts of this host with the blockers that are known at once."""
@@ -100,6 +106,8 @@ class BlockerCheck:
         found = self._own_knowledge()
         if left_s := self.pause_left_s:
             found += (f"pause after the last attempt: {left_s:.0f} s",)
+        if why := self._view.reboot_loop():
+            found += (why,)
         return found
 
     def _own_knowledge(self) -> tuple[str, ...]:

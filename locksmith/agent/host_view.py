@@ -8,15 +8,16 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from daemonkit.observe import logs
 from locksmith.agent.configuration import Configuration
-from locksmith.core import policy
+from locksmith.core import policy, reboot_brake
 from locksmith.core.fence import Grant
 from locksmith.core.group_state import GroupState
-from locksmith.core.records import Heartbeat, HolderRecord, Phase
+from locksmith.core.records import Heartbeat, HolderRecord, Phase, RebootRow
 from locksmith.host.blockers import join_reasons
+from locksmith.host.boot_clock import clock_s
 from locksmith.host.identity import Host
 from locksmith.store import semaphore_client
 
@@ -48,6 +49,7 @@ class HostView:
         self.waits_for: tuple[str, ...] = ()
         self.duplicate = ""  # another host with this machine-id
         self.check_pending = "not checked yet"  # why the check after the start has not ended
+        self.reboot_row = RebootRow()  # the reboots that did not end the need
         self.resumable: HolderRecord | None = None  # the slot of a daemon killed in this boot
         self._is_connected = is_connected
         self._away_since_s: float | None = time.monotonic()
@@ -86,6 +88,17 @@ class HostView:
         if waits_for:
             _log.info("waits", waits_for=join_reasons(waits_for))
         self.heartbeat_due.set()
+
+    def update_reboot_row(self, row: RebootRow) -> None:
+        """Set the reboots in a row."""
+        if row != self.reboot_row:
+            self.reboot_row = row
+            self.changed.set()
+
+    def reboot_loop(self) -> str:
+        """Return why the reboots in a row forbid another one now, or ""."""
+        now, uptime = datetime.now(UTC), timedelta(seconds=clock_s())
+        return reboot_brake.verdict(self.reboot_row, self.host.boot_id, now, uptime)
 
     def take_resumable(self) -> HolderRecord | None:
         """Return, once, the slot of a daemon that was killed in this boot."""

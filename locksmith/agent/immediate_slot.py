@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 
 from locksmith.agent.blocker_check import BlockerCheck
 from locksmith.agent.host_view import HostView
-from locksmith.agent.slot_wait import clock_s
 from locksmith.core import keys, policy, records
 from locksmith.core.fence import Grant
 from locksmith.core.reboot import Granted
 from locksmith.host.blockers import join_reasons
+from locksmith.host.boot_clock import clock_s
 from locksmith.store.compare_and_swap import Updated
 from locksmith.store.group_client import GroupClient
 from locksmith.store.semaphore_client import CTL, Claim, SemaphoreClient

@@ -10,7 +10,6 @@ from coordinator.client.core.errors import StoreError
 from daemonkit.observe import logs
 from locksmith.agent.blocker_check import BlockerCheck
 from locksmith.agent.host_view import HostView
-from locksmith.agent.slot_wait import clock_s
 from locksmith.core import fence, reboot
 from locksmith.core.fence import DEADLINE_PASSED, SLOT_TAKEN, Grant, Objection
 from locksmith.core.reboot import (
@@ -32,6 +31,7 @@ from locksmith.core.reboot import (
 from locksmith.core.records import Phase
 from locksmith.host import logind, systemd
 from locksmith.host.blockers import join_reasons
+from locksmith.host.boot_clock import clock_s
 from locksmith.store.events import EventRecorder
 from locksmith.store.group_client import GroupClient
 from locksmith.store.retry import Retry
@@ -209,6 +209,7 @@ class Rebooter:
         return objection
 
     async def _order(self) -> Event:
+        await self._blockers.count_reboot()
         self._view.counts.ordered += 1
         try:
             way = await logind.reboot(self._view.config.reboot.command)

@@ -61,21 +61,24 @@ class Reclaimer:
             self._reported.add((holder.id, record.since))
             detail = f"slot held since {record.since}, deadline {record.deadline}"
             self._recorder.record(self._event(status.value, holder, detail))
-        if status is HolderStatus.LOST and self._budget > 0:
-            await asyncio.to_thread(self._reclaim, holder)
+        if status is not HolderStatus.LOST or self._budget <= 0:
+            return
+        if await asyncio.to_thread(self._reclaim, holder):
+            detail = "lost; counts as a failure"
+            self._recorder.record(self._event("reclaimed", holder, detail))
 
-    def _reclaim(self, holder: Holder) -> None:
+    def _reclaim(self, holder: Holder) -> bool:
+        """Release the slot within the budget, in a worker thread; return whether it was done."""
         seen = self._client.read_holder(holder.id)
         if not seen.is_holder or seen.record is None or seen.record != holder.record:
-            return
+            return False
         now = records.format_time(datetime.now(UTC))
         failure = Failure(seen.record.host, seen.record.boot_id, now, "lost")
         with suppress(KeyExists):  # written by an attempt that was interrupted
             self._group.add_failure(holder.id, failure)
-        if not self._within_budget(holder.id):
-            return
-        if isinstance(self._client.release_lost(holder.id, seen), Updated):
-            self._recorder.record(self._event("reclaimed", holder, "lost; counts as a failure"))
+        return self._within_budget(holder.id) and isinstance(
+            self._client.release_lost(holder.id, seen), Updated
+        )
 
     def _within_budget(self, holder: str) -> bool:
         key = keys.failure(self._client.group, holder)

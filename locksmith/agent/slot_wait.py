@@ -15,6 +15,7 @@ from locksmith.core.policy import Action, Decision
 from locksmith.core.reboot import Granted
 from locksmith.core.records import HolderRecord, Ticket
 from locksmith.host.blockers import join_reasons
+from locksmith.host.boot_clock import clock_s
 from locksmith.store.compare_and_swap import Updated
 from locksmith.store.events import EventRecorder
 from locksmith.store.group_client import GroupClient
@@ -45,7 +46,7 @@ class SlotWait:
     async def wait(self) -> Granted:
         """Return when the host may reboot."""
         view = self._view
-        since_s = time.monotonic()
+        since_s, new_need = time.monotonic(), False
         while True:
             view.changed.clear()
             if record := view.take_resumable():
@@ -56,7 +57,7 @@ class SlotWait:
             decision = policy.decide(rules, self._blockers.facts(), group)
             view.update_waits_for(decision.waits_for)
             if not view.reasons:
-                since_s = time.monotonic()
+                since_s, new_need = time.monotonic(), True
             try:
                 granted = await self._unfinished_grant() or await self._act(decision)
             except StoreError as error:
@@ -66,7 +67,7 @@ class SlotWait:
             self._retry.succeeded()
             if granted is not None:
                 view.counts.wait_s = time.monotonic() - since_s
-                return granted
+                return replace(granted, new_need=new_need)
 
     async def poll(self) -> None:
         """Read the semaphore itself: a silently stuck watch must not cost the host its turn."""
@@ -153,8 +154,3 @@ class SlotWait:
         left = (records.parse_time(record.deadline) or now) - now
         left_s = min(left, self._view.config.reboot.deadline).total_seconds()
         return Grant(record.token, record.boot_id, clock_s() + left_s)
-
-
-def clock_s() -> float:
-    """Return a time that cannot be set and that continues while the host is suspended."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)

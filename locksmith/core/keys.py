@@ -14,6 +14,7 @@ QUEUE = f"{PREFIX}/ext/v1/queue"
 PAUSES = f"{PREFIX}/ext/v1/pauses"
 FAILURES = f"{PREFIX}/ext/v1/failures"
 HISTORY = f"{PREFIX}/ext/v1/history"
+REBOOTS = f"{PREFIX}/ext/v1/reboots"
 ALIASES = f"{PREFIX}/ext/v1/aliases"
 # Names the one host with a member of the store that may reboot now, whatever its group.
 STORE_MEMBER = f"{PREFIX}/ext/v1/store-member"
@@ -85,6 +86,11 @@ def paused_group(group: str) -> str:
 def paused_host(machine_id: str) -> str:
     """Pauses the reboots of a host."""
     return f"{PAUSES}/hosts/{escaped(machine_id)}"
+
+
+def reboots(machine_id: str) -> str:
+    """The reboots in a row of a host, for the brake on reboot loops."""
+    return f"{REBOOTS}/{escaped(machine_id)}"
 
 
 def alias(other_id: str) -> str:

@@ -60,6 +60,7 @@ class DaemonNumbers:
     mirror_index: int
     heartbeat_ok: bool
     reboot_needed: bool
+    reboots_in_a_row: int
     wait_seconds: float
     check_seconds: float
     slots_released: int
@@ -75,6 +76,7 @@ _GAUGES = {
     "mirror_index": "The index of the store up to which the daemon has followed it.",
     "heartbeat_ok": "1 while the heartbeat of this host is written.",
     "reboot_needed": "1 while this host needs a reboot.",
+    "reboots_in_a_row": "Reboots of this host that did not end its need for one.",
     "wait_seconds": "How long this host waited for its last slot.",
     "check_seconds": "How long the last check after a reboot took.",
 }

@@ -9,7 +9,8 @@ agent/rebooter.py does what each state asks for and reports what happened as an 
  1. Whatever stops a reboot after the grant first runs the hooks of abort.d, then releases the slot.
  2. A slot that is no longer this host's is never released: another host may hold it now.
  3. Only FENCING leads to the order to reboot.
- 4. The pause before the next attempt doubles with each reboot that was aborted, up to a bound.
+ 4. The pause before the next attempt doubles with each reboot that was aborted, up to a bound. It
+    begins anew with the next need for a reboot.
 """
 
 from dataclasses import dataclass, replace
@@ -67,9 +68,13 @@ PHASES = {
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """The host may reboot; `grant` is None for a reboot without a slot."""
+    """The host may reboot; `grant` is None for a reboot without a slot.
+
+    `new_need` says that meanwhile the host has needed no reboot.
+    """
 
     grant: Grant | None
+    new_need: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +187,9 @@ def advance(now: Reboot, event: Event) -> Reboot:
     if (objection := _objection(event)) is not None:
         return _in_state(now, State.ABORTING, abort=objection, aborts=now.aborts + 1)
     match now.state, event:
-        case State.WAITING, Granted(grant):
-            return _in_state(now, State.DRAINING if grant is None else State.HELD, grant=grant)
+        case State.WAITING, Granted(grant, new_need):
+            state = State.DRAINING if grant is None else State.HELD
+            return _in_state(now, state, grant=grant, aborts=0 if new_need else now.aborts)
         case State.HELD, Succeeded():
             return _in_state(now, State.DRAINING)
         case State.DRAINING, HooksEnded():

@@ -97,7 +97,23 @@ class GroupEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     seconds: float = 0.0
 
 
-Record = HolderRecord | Heartbeat | Ticket | Pause | Failure | GroupEvent
+class OrderedReboot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A reboot that was ordered in the boot `boot_id`."""
+
+    number: int
+    boot_id: str
+    at: str
+    reasons: tuple[str, ...] = ()
+
+
+class RebootRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A host's reboots in a row, the oldest first; those up to `forgiven` do not count."""
+
+    reboots: tuple[OrderedReboot, ...] = ()
+    forgiven: int = 0
+
+
+Record = HolderRecord | Heartbeat | Ticket | Pause | Failure | GroupEvent | RebootRow
 
 
 class UnreadableRecord(ValueError):  # noqa: N818 - the message is read by an operator

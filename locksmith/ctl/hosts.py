@@ -10,7 +10,7 @@ from coordinator.client.core.errors import KeyNotFound
 from coordinator.client.core.store_protocol import Store
 from locksmith.core import group_state, holder_status, keys, records
 from locksmith.core.group_state import GroupState, Holder
-from locksmith.core.records import Heartbeat
+from locksmith.core.records import Heartbeat, RebootRow
 from locksmith.ctl import invocation, pauses, render
 from locksmith.ctl.invocation import CommandFailed, Invocation, Output
 from locksmith.store.compare_and_swap import Updated
@@ -48,6 +48,9 @@ def _why(call: Invocation, host: str) -> Output:
     if beat is None and holder is None:
         raise CommandFailed(f"{host} is unknown: it runs no locksmithd and holds no slot")
     facts = _facts(state, machine_id, beat, holder)
+    if row := entries.get(keys.reboots(machine_id)):
+        found = records.decode(row.value, RebootRow)
+        facts["reboots_in_a_row"] = len(found.reboots) if found else ""
     return Output(render.as_json(facts) if call.as_json else render.facts(facts))
 
 
@@ -103,6 +106,7 @@ def _delete(client: SemaphoreClient, machine_id: str) -> tuple[bool, int]:
         keys.holder(group, machine_id),
         keys.paused_host(machine_id),
         keys.host(machine_id),
+        keys.reboots(machine_id),
     ]
     doomed += [one.key for one in store.list(keys.ALIASES).entries if one.value == machine_id]
     GroupClient(store, group).release_store_member(machine_id)

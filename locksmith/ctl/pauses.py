@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from coordinator.client.core.errors import KeyNotFound, StoreError
-from coordinator.client.core.store_protocol import Store
+from coordinator.client.core.store_protocol import AtIndex, Store
 from daemonkit.host.author import author
-from locksmith.core import keys, records, window
-from locksmith.core.records import GroupEvent, Pause
+from locksmith.core import keys, reboot_brake, records, window
+from locksmith.core.records import GroupEvent, Pause, RebootRow
 from locksmith.ctl import invocation
 from locksmith.ctl.invocation import CommandFailed, Invocation, Output
 from locksmith.store.group_client import GroupClient
@@ -41,7 +41,11 @@ def pause(
 
 
 def resume(context: typer.Context, scope: Scope = "group") -> None:
-    """End a pause. For a group, also clear its failures, so that failed hosts are checked again."""
+    """End a pause.
+
+    For a group, also clear its failures, so that failed hosts are checked again. For a host, also
+    let it reboot again after reboots that did not help.
+    """
     invocation.run(lambda: _resume(invocation.given(context), scope))
 
 
@@ -84,10 +88,24 @@ def _resume(call: Invocation, scope: str) -> Output:
             with suppress(KeyNotFound):
                 store.delete(key)
                 deleted += 1
+        if scope not in {"group", "fleet"}:
+            deleted += _end_reboot_loop(store, keys.last_name(doomed[0]))
         if not deleted:
             raise CommandFailed(f"Error resuming: {scope} is neither paused nor halted")
         record_event(store, call.group, "resumed", scope)
     return Output(f"Resumed: {scope}\n")
+
+
+def _end_reboot_loop(store: Store, machine_id: str) -> bool:
+    """Let a host reboot again after reboots that did not help; return whether there were any."""
+    try:
+        entry = store.get(keys.reboots(machine_id))
+    except KeyNotFound:
+        return False
+    row = records.decode(entry.value, RebootRow) or RebootRow()
+    ended = records.encode(reboot_brake.forgiven(row))
+    store.put(entry.key, ended, when=AtIndex(entry.modified))
+    return bool(row.reboots)
 
 
 def _pause_key(call: Invocation, store: Store, scope: str) -> str:

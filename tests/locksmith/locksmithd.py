@@ -3,6 +3,7 @@
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from rig.processes import Running, free_port, python
 class Locksmithd(Running):
     """A running daemon and its status page."""
 
-    def __init__(self, directory: Path, url: str, *arguments: str) -> None:
+    def __init__(
+        self, directory: Path, url: str, *arguments: str, wrapper: Sequence[str] = ()
+    ) -> None:
         self.page = f"http://127.0.0.1:{free_port()}"
         command = python("locksmith", "daemon", "-endpoint", url)
         # Nothing of this machine may ask for a reboot, and none may happen.
@@ -25,7 +28,7 @@ class Locksmithd(Running):
         safe += ["--hooks-dir", str(self.hooks), "--settle", "0s"]
         safe += ["--reboot-command", f"echo once >>{self.rebooted}"]
         safe += ["--status-addr", self.page.removeprefix("http://")]
-        super().__init__([*command, *safe, *arguments], directory / "locksmithd.log")
+        super().__init__([*wrapper, *command, *safe, *arguments], directory / "locksmithd.log")
 
     def get(self, path: str) -> tuple[int, str]:
         try:

@@ -17,12 +17,13 @@ import pytest
 
 from coordinator.client import connect
 from coordinator.client.core.store_protocol import Store
+from daemonkit.host import machine_id
 from locksmith.core import keys, records
 from locksmith.core.records import Failure, Heartbeat, HolderRecord, Pause, Phase
 from locksmith.host import identity
 from locksmith.store.semaphore_client import DAEMON
 from rig import processes
-from rig.processes import Coordinator, Running, free_port, python, require, wait_until
+from rig.processes import Coordinator, free_port, python, require, wait_until
 from tests.locksmith.locksmithd import Locksmithd, has, holders, put_semaphore
 from tests.locksmith.store_kinds import KINDS
 
@@ -384,19 +385,8 @@ def test_host_with_a_full_disk_still_reboots(url: str, tmp_path: Path) -> None:
     request_reboot(tmp_path)
     fill = f"mount -t tmpfs -o size=4k tmpfs {state}; head -c 8192 /dev/zero >{state}/x || true"
 
-    class OnFullDisk(Locksmithd):
-        def __init__(self) -> None:
-            super().__init__(tmp_path, url, "--state-dir", str(state))
-
     wrapped = [require("unshare"), "--mount", "sh", "-c", f'{fill}; exec "$@"', "sh"]
-    begin = Running.__init__
-
-    def confined(self: Running, command: list[str], *arguments: Path, **environment: str) -> None:
-        begin(self, [*wrapped, *command], *arguments, **environment)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Running, "__init__", confined)
-        daemon = OnFullDisk()
+    daemon = Locksmithd(tmp_path, url, "--state-dir", str(state), wrapper=wrapped)
     with daemon:
         daemon.wait_for(lambda: orders(daemon) == 1, "the reboot is ordered")
         assert "state-not-saved" in daemon.tail()
@@ -446,3 +436,35 @@ def test_host_leaves_the_queue_when_it_no_longer_needs_a_reboot(kind: str, tmp_p
             daemon.wait_for(lambda: has(store, keys.ticket("", OWN)), "it waits in the queue")
             (tmp_path / "reboot-required").unlink()
             daemon.wait_for(lambda: not has(store, keys.ticket("", OWN)), "it has left")
+
+
+def test_host_whose_reboot_does_not_help_pauses_until_an_operator_lets_it_go_on(
+    url: str, tmp_path: Path
+) -> None:
+    """The boots are processes that read a boot id of their own."""
+    if os.geteuid():
+        pytest.skip("a boot id of its own needs a mount, and that needs root")
+    need = ["--need-command", "echo an old kernel runs", "--state-dir", str(tmp_path / "state")]
+
+    def boot(number: int) -> Locksmithd:
+        boot_id = tmp_path / f"boot-{number}"
+        boot_id.write_text(f"boot-{number}\n")
+        mount = f'mount --bind {boot_id} {machine_id.BOOT_ID}; exec "$@"'
+        wrapped = [require("unshare"), "--mount", "sh", "-c", mount, "sh"]
+        return Locksmithd(tmp_path, url, *need, wrapper=wrapped)
+
+    def why() -> str:
+        return processes.run(python("locksmith", "-endpoint", url, "why", HOST.hostname)).stdout
+
+    with boot(1) as daemon:
+        daemon.wait_for(lambda: orders(daemon) == 1, "the reboot is ordered")
+    with boot(2) as daemon:
+        daemon.wait_for(lambda: orders(daemon) == 2, "the reboot is ordered again at once")
+    with boot(3) as daemon:
+        waits_for(daemon, "reboot loop: the need is back after 2 in a row; pause until")
+        wait_until(lambda: "Waits for: reboot loop" in why(), "the verdict is published")
+        assert "Reboots in a row: 2" in why()
+        assert holders(connect(url)) == []
+        resumed = processes.run(python("locksmith", "-endpoint", url, "resume", HOST.hostname))
+        assert resumed.stdout == f"Resumed: {HOST.hostname}\n"
+        daemon.wait_for(lambda: orders(daemon) == 3, "the reboot is ordered")

@@ -12,12 +12,13 @@ from coordinator.client.memory_store import MemoryStore
 from locksmith.agent.blocker_check import BlockerCheck
 from locksmith.agent.configuration import Configuration, RebootOptions
 from locksmith.agent.host_view import HostView
-from locksmith.agent.slot_wait import SlotWait, clock_s
+from locksmith.agent.slot_wait import SlotWait
 from locksmith.core import fence, group_state, keys, records
 from locksmith.core.group_state import GroupState
 from locksmith.core.policy import Rules, Strategy
 from locksmith.core.records import Heartbeat
 from locksmith.host.blockers import Blockers
+from locksmith.host.boot_clock import clock_s
 from locksmith.host.identity import Host
 from locksmith.host.reboot_required import RebootSources
 from locksmith.store.compare_and_swap import system_clock

@@ -71,5 +71,6 @@ def test_metrics_count_the_held_slots(machine_id: str, held: float) -> None:
         'locksmith_hosts{group="web"} 1.0',
         'locksmith_queue_waiters{group="web"} 0.0',
         'locksmith_failures{group="web"} 0.0',
+        'locksmith_records_unreadable{group="web"} 0.0',
         'locksmith_paused{group="web"} 0.0',
     ]

@@ -36,6 +36,7 @@ GRANT = Grant(7, "boot-1", 100.0)
 EVENTS: dict[str, Event] = {
     "granted": Granted(GRANT),
     "granted without a slot": Granted(None),
+    "granted for a new need": Granted(GRANT, new_need=True),
     "not needed": NotNeeded(),
     "slot lost": SlotLost(),
     "hooks succeed": HooksEnded(),

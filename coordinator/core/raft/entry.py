@@ -9,6 +9,12 @@ import msgspec
 MemberId = Annotated[int, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
 
+# A faulty member could use up all terms with one message, and then no election would ever end. No
+# honest cluster reaches this term: with an election each millisecond it takes 8,900 years. Beyond
+# it, terms grow in steps.
+HONEST_TERM_MAX = 1 << 48
+TERM_STEP_MAX = 1 << 20
+
 
 class LogEntry(msgspec.Struct, frozen=True, gc=False):
     """One entry of the replicated log. Empty `data` is a leader's no-op."""

@@ -19,7 +19,7 @@ from typing import assert_never
 
 from coordinator.core.raft import membership
 from coordinator.core.raft.election import Election
-from coordinator.core.raft.entry import HardState, LogEntry
+from coordinator.core.raft.entry import HONEST_TERM_MAX, TERM_STEP_MAX, HardState, LogEntry
 from coordinator.core.raft.follower import Follower
 from coordinator.core.raft.leader import Leader
 from coordinator.core.raft.log import Log
@@ -147,8 +147,10 @@ class RaftNode:
         leading.begin_transfer(target)
 
     def step(self, message: AnyMessage) -> None:
-        """Take a message of another member."""
+        """Take a message of another member. One with a term that no member can have is dropped."""
         election = self.election
+        if message.term > max(election.term, HONEST_TERM_MAX) + TERM_STEP_MAX:
+            return
         if message.term > election.term and election.is_disturbance(message):
             return
         if message.term > election.term and not _keeps_term(message):

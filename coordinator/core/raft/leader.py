@@ -41,13 +41,12 @@ class Leader:
         outbox: Outbox,
         timing: Timing,
     ) -> None:
-        me, term = address
+        self._me, self._term = address
         self.first_index = log.last + 1  # of the no-op that opens the term
         self.transfer: LeadershipTransfer | None = None
-        self.replication = Replication(me, term, log, outbox)
+        self.replication = Replication(address, log, outbox, timing.election_ticks)
         self.read_index = ReadIndex(address, log, outbox, timing, self.first_index)
         self.progress = self.replication.progress
-        self._me, self._term = address
         self._log = log
         self._configurations = configurations
         self._outbox = outbox
@@ -55,11 +54,12 @@ class Leader:
         self._heartbeat_elapsed = self._quorum_elapsed = 0
         self.replication.configure(configurations.latest)
         # 5.4.2 and 8: what earlier terms left is committed by an entry of this one.
-        self.append([LogEntry(term, self.first_index)])
+        self.append([LogEntry(self._term, self.first_index)])
 
     def tick(self, ticks: int) -> bool:
         """Note that time has passed; False when no majority was heard for an election timeout."""
         timing = self._timing
+        self.replication.tick()
         self._quorum_elapsed += 1
         if self._quorum_elapsed >= timing.election_ticks:
             self._quorum_elapsed = 0

@@ -2,7 +2,7 @@
 
 PROBE      where the two logs agree is not known: one AppendEntries at a time
 REPLICATE  it is known: AppendEntries are pipelined, up to INFLIGHT_MAX and INFLIGHT_BYTES_MAX
-SNAPSHOT   the entries that it needs are no longer in the log: chunks of a snapshot only
+SNAPSHOT   the entries that it needs are no longer in the log: one chunk of a snapshot at a time
 """
 
 from collections import deque
@@ -10,6 +10,7 @@ from enum import Enum, auto
 
 INFLIGHT_MAX = 256
 INFLIGHT_BYTES_MAX = 16 << 20
+CHUNK_DOUBLINGS_MAX = 5
 
 
 class ProgressState(Enum):
@@ -35,7 +36,8 @@ class FollowerProgress:
         self.read_round = 0  # the last heartbeat round that it answered
         self.snapshot_index = 0
         self.snapshot_offset = 0
-        self.snapshot_waiting = False
+        self._chunk_ticks_left = 0  # until the chunk on its way counts as lost
+        self._chunks_lost = 0  # in a row
         self._inflight: deque[tuple[int, int]] = deque()
         self._inflight_bytes = 0
 
@@ -98,7 +100,33 @@ class FollowerProgress:
     def needs_snapshot(self, index: int) -> None:
         """Send the snapshot at `index` before anything else."""
         self._become(ProgressState.SNAPSHOT)
-        self.snapshot_index, self.snapshot_offset, self.snapshot_waiting = index, 0, False
+        self.snapshot_index = index
+        self._continue_at(0)
+
+    @property
+    def is_chunk_on_its_way(self) -> bool:
+        """Whether the follower has not answered the last chunk, and may still do so."""
+        return self._chunk_ticks_left > 0
+
+    def chunk_sent(self, timeout_ticks: int) -> None:
+        """Note that a chunk has left. A slow link gets twice the time after each timeout."""
+        self._chunk_ticks_left = timeout_ticks << min(self._chunks_lost, CHUNK_DOUBLINGS_MAX)
+
+    def chunk_answered(self, offset: int) -> bool:
+        """Note how much of the snapshot the follower has; False for an answer that came before.
+
+        A follower has more with each chunk, or nothing: it was started again, say.
+        """
+        if 0 < offset <= self.snapshot_offset or (offset == 0 and self.snapshot_offset == 0):
+            return False
+        self._continue_at(offset)
+        return True
+
+    def tick(self) -> None:
+        """Note that one tick of time has passed."""
+        if self._chunk_ticks_left:
+            self._chunk_ticks_left -= 1
+            self._chunks_lost += not self._chunk_ticks_left
 
     def lost(self) -> None:
         """Note that messages to the follower were dropped: find its place again."""
@@ -106,7 +134,11 @@ class FollowerProgress:
             self._become(ProgressState.PROBE)
             self.next = self.match + 1
         self.waiting = False
-        self.snapshot_waiting = False
+        self._chunk_ticks_left = 0
+
+    def _continue_at(self, offset: int) -> None:
+        self.snapshot_offset = offset
+        self._chunk_ticks_left = self._chunks_lost = 0
 
     def _become(self, state: ProgressState) -> None:
         self.state = state

@@ -19,12 +19,14 @@ APPEND_BYTES_MAX = 1 << 20
 class Replication:
     """One leader's followers in one term."""
 
-    def __init__(self, me: int, term: int, log: Log, outbox: Outbox) -> None:
+    def __init__(
+        self, address: tuple[int, int], log: Log, outbox: Outbox, chunk_timeout_ticks: int
+    ) -> None:
         self.progress: dict[int, FollowerProgress] = {}
         self.snapshot: RaftSnapshot | None = None
         self.wants_snapshot = False
-        self._me = me
-        self._term = term
+        self._me, self._term = address
+        self._chunk_timeout_ticks = chunk_timeout_ticks
         self._log = log
         self._send = outbox.send_as_leader
 
@@ -58,11 +60,16 @@ class Replication:
         """Whether `announce_commit` would send anything."""
         return any(map(self._is_news, self.progress.values()))
 
+    def tick(self) -> None:
+        """Note that one tick of time has passed."""
+        for progress in self.progress.values():
+            progress.tick()
+
     def heard(self, member: int) -> None:
         """Note that the follower is alive; called once per heartbeat."""
         progress = self.progress[member]
         # A lost answer would block a probe forever.
-        progress.waiting = progress.snapshot_waiting = False
+        progress.waiting = False
         if progress.match < self._log.last:
             if progress.state is ProgressState.REPLICATE and not progress.can_send:
                 progress.lost()
@@ -90,9 +97,10 @@ class Replication:
         """Send the next chunk from where the follower is."""
         progress = self.progress[message.sender]
         progress.active = True
-        if progress.state is ProgressState.SNAPSHOT and progress.snapshot_index == message.index:
-            progress.snapshot_offset = message.offset
-            progress.snapshot_waiting = False
+        is_of_now = (
+            progress.state is ProgressState.SNAPSHOT and progress.snapshot_index == message.index
+        )
+        if is_of_now and progress.chunk_answered(message.offset):
             self._send_chunk(message.sender, progress)
 
     def committed(self, configuration: Configuration) -> int:
@@ -182,10 +190,10 @@ class Replication:
 
     def _send_chunk(self, member: int, progress: FollowerProgress) -> None:
         snapshot = self.snapshot
-        if progress.snapshot_waiting or snapshot is None:
+        if progress.is_chunk_on_its_way or snapshot is None:
             return
         if snapshot.index != progress.snapshot_index:
             progress.needs_snapshot(snapshot.index)
-        progress.snapshot_waiting = True
+        progress.chunk_sent(self._chunk_timeout_ticks)
         offset = min(progress.snapshot_offset, len(snapshot.data))
         self._send(chunk(snapshot, offset, (self._me, member, self._term)))

@@ -8,10 +8,14 @@
 5. No key ends before its time by the fastest clock that is allowed.
 6. When members do nothing but stop and start, leadership moves only from one that stops, and that
    one ends when another leads.
+7. A chunk of a snapshot is not sent again while it may be on its way.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from coordinator.core.peer.peer_messages import PeerMessage
+from coordinator.core.raft.messages import InstallSnapshot
 from coordinator.core.raft.ready import Ready
 from coordinator.core.replica.corruption_check import HASHES_MAX
 from coordinator.core.replica.pending import Outcome
@@ -44,6 +48,7 @@ class Invariants:
         self.committed: dict[int, tuple[int, bytes]] = {}
         self.leaders: dict[int, int] = {}
         self.ends_after: dict[bytes, int] = {}  # the earliest true time that a key may end
+        self._chunks: dict[tuple[int, int], tuple[tuple[int, int, int], int]] = {}
         self._entries: dict[tuple[int, int], tuple[int | None, bytes]] = {}
         self._digests: dict[int, int] = {}
         self._written: dict[bytes, int] = {}
@@ -59,6 +64,22 @@ class Invariants:
             assert None in {known[0], here[0]} or known[0] == here[0], (
                 f"logs agree at {entry.index} and differ before it"
             )
+
+    def sent(self, machine: "Machine", messages: Sequence[PeerMessage]) -> None:
+        """Check messages that leave a member."""
+        now_ns = self.sim.now_ns
+        for message in messages:
+            if isinstance(message, InstallSnapshot):
+                link = message.sender, message.receiver
+                chunk = message.term, message.index, message.offset
+                last, when_ns = self._chunks.get(link, (None, 0))
+                is_early = now_ns - when_ns < machine.timing.election_ns // 2
+                assert last != chunk or not is_early, f"chunk {chunk} leaves twice on {link}"
+                self._chunks[link] = chunk, now_ns
+
+    def lost(self, machine: "Machine", receiver: int) -> None:
+        """Note that a member learns of a loss: it may send everything again."""
+        self._chunks.pop((machine.me, receiver), None)
 
     def look(self, machine: "Machine") -> None:
         """Check a member after one of its steps."""

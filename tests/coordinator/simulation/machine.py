@@ -213,6 +213,13 @@ class Machine:
             replica.receive(message)
         self.drive()
 
+    def lost(self, member: int) -> None:
+        """Learn that messages to a member were lost."""
+        assert self.replica is not None
+        self.sim.invariants.lost(self, member)
+        self.replica.lost(member)
+        self.drive()
+
     def drive(self) -> None:
         """Drive the replica, at the end of this iteration of the loop."""
         if not self._catching_up:

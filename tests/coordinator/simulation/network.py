@@ -1,4 +1,4 @@
-"""The links between members: slow, lossy, cut, and in order unless that goes wrong too."""
+"""The links between members: slow, narrow, lossy, cut, and in order unless that goes wrong too."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tests.coordinator.simulation.simulator import Simulator
 
 FASTEST_NS = 100_000
+SECOND = 1_000_000_000
 
 
 class SimNetwork:
@@ -21,6 +22,7 @@ class SimNetwork:
         self.sim = sim
         self.cuts: set[tuple[int, int]] = set()
         self._last: dict[tuple[int, int], int] = {}
+        self._busy_until: dict[tuple[int, int], int] = {}
 
     def send(self, sender: "Machine", outgoing: Sequence[PeerMessage]) -> None:
         """Send messages as frames, one to each receiver."""
@@ -29,6 +31,7 @@ class SimNetwork:
             frames.setdefault(message.receiver, []).append(message)
         for receiver, batch in frames.items():
             target = self.sim.machines.get(receiver)
+            self.sim.invariants.sent(sender, batch)
             is_old = sender.is_old or (target is not None and target.is_old)
             sent = stripped(batch) if is_old else batch
             self._send_frame(sender, receiver, peer_messages.encode(sent))
@@ -54,7 +57,7 @@ class SimNetwork:
             return
         if sim.faulty and draw() < options.drop:
             return
-        arrival = sim.now_ns + FASTEST_NS + sim.some(options.delay_ns)
+        arrival = self._leaves(link, len(frame)) + FASTEST_NS + sim.some(options.delay_ns)
         if not (sim.faulty and draw() < options.reorder):
             arrival = max(arrival, self._last.get(link, 0))
             self._last[link] = arrival
@@ -68,11 +71,15 @@ class SimNetwork:
             later = arrival + sim.some(10 * options.delay_ns)
             sim.at(later, arrive)
 
+    def _leaves(self, link: tuple[int, int], size_bytes: int) -> int:
+        """Return when the last byte of a frame is on its way."""
+        now_ns, bandwidth = self.sim.now_ns, self.sim.options.bandwidth
+        if not bandwidth:
+            return now_ns
+        begins = max(now_ns, self._busy_until.get(link, 0))
+        self._busy_until[link] = ends = begins + size_bytes * SECOND // bandwidth
+        return ends
+
 
 def _lose(sender: "Machine", receiver: int) -> None:
-    def lost() -> None:
-        assert sender.replica is not None
-        sender.replica.lost(receiver)
-        sender.drive()
-
-    sender.do(lost)
+    sender.do(lambda: sender.lost(receiver))

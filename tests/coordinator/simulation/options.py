@@ -47,6 +47,7 @@ class SimulatorOptions:
     reorder: float = 0.05
     loss_reported: float = 0.5
     delay_ns: int = 20_000_000
+    bandwidth: int = 0  # bytes a second of a link; 0: no limit
     slow_save: float = 0.02
     slow_save_ns: int = 400_000_000
     fail_save: float = 0.003
@@ -77,6 +78,7 @@ def drawn(rng: random.Random) -> SimulatorOptions:
         duplicate=usual.duplicate * rng.choice(much),
         reorder=usual.reorder * rng.choice(much),
         delay_ns=rng.choice((1_000_000, 5_000_000, 20_000_000, 90_000_000)),
+        bandwidth=rng.choice((0, 0, 30_000, 300_000)),
         slow_save=usual.slow_save * rng.choice(much),
         fail_save=usual.fail_save * rng.choice(much),
         strike_leaders=usual.strike_leaders * rng.choice(much),

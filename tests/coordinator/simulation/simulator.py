@@ -210,8 +210,7 @@ class Simulator:
 def _sees_end(machine: Machine, ended: int) -> None:
     def look() -> None:
         assert machine.replica is not None
-        machine.replica.lost(ended)
         machine.replica.node.election.suspect(ended)
-        machine.drive()
+        machine.lost(ended)
 
     machine.do(look)

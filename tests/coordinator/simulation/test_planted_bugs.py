@@ -11,6 +11,7 @@ import pytest
 from coordinator.core.raft import quorum
 from coordinator.core.raft.entry import HardState
 from coordinator.core.raft.membership import ConfChange, Configuration
+from coordinator.core.raft.progress import FollowerProgress
 from coordinator.core.raft.raft_node import RaftNode
 from coordinator.core.raft.ready import Ready, Timing
 from coordinator.core.raft.replication import Replication
@@ -95,6 +96,24 @@ def lease_not_ended_by_a_transfer(patch: Patch) -> None:
             self.leading.read_index.lease_until = lease
 
     patch.setattr(RaftNode, "transfer", keep)
+
+
+def heartbeats_send_the_chunk_again(patch: Patch) -> None:
+    heard = Replication.heard
+
+    def hasty(self: Replication, member: int) -> None:
+        self.progress[member]._chunk_ticks_left = 0
+        heard(self, member)
+
+    patch.setattr(Replication, "heard", hasty)
+
+
+def each_answer_sends_a_chunk(patch: Patch) -> None:
+    def answered(self: FollowerProgress, offset: int) -> bool:
+        self._continue_at(offset)
+        return True
+
+    patch.setattr(FollowerProgress, "chunk_answered", answered)
 
 
 def a_follower_that_stops_asks_for_a_transfer(patch: Patch) -> None:
@@ -237,6 +256,11 @@ DRIFT = only(
     "crash", "hand_over", members=3, rates=(80, 125), short_lived=0.05, trouble_ns=2 * SECOND
 )
 CUTS = only("crash", "power_cut", members=3, slow_save=0.3, fail_save=0.02)
+SNAPSHOTS = only(
+    "crash", "isolate",
+    members=3, trouble_ns=2 * SECOND, snapshot_count=12, entries_kept=0, chunk_bytes=900,
+    bandwidth=30_000, duplicate=0.1,
+)  # fmt: skip
 RIVALS = only("rivals", members=4, strike_leaders=0.0, trouble_ns=3 * SECOND)
 REPLAY = only(
     "crash", "power_cut", "hand_over", "isolate",
@@ -259,6 +283,8 @@ PLANTED = [
         only("hand_over", members=3, delay_ns=1_000_000, strike_leaders=0.0),
         STALE,
     ),
+    (heartbeats_send_the_chunk_again, SNAPSHOTS, "leaves twice"),
+    (each_answer_sends_a_chunk, SNAPSHOTS, "leaves twice"),
     (a_follower_that_stops_asks_for_a_transfer, orderly, "without a successor|for no reason"),
     (the_longest_log_leads_next_even_if_its_member_is_down, orderly, "without a successor"),
     (nothing_is_applied_twice_by_chance, as_drawn, "was written at"),

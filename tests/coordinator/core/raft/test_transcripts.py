@@ -13,6 +13,9 @@ A file is blocks of commands, `----`, and what comes of them; a block ends at an
     read M X                 ask member M for a read index under context X
     deliver N                let the next N messages arrive; `stabilize`: all, and theirs
     drop N                   lose the next N messages in flight
+    lost M X                 let member M learn that messages to X were lost
+    delay N                  let the next N messages arrive after all others in flight
+    repeat N                 let the next N messages arrive twice
     partition A,B | C        block messages between groups; `heal` ends it
     log M TERM,TERM,...      start member M with a log of these terms
     compact M                let a leader forget what it has applied, and offer it as a snapshot
@@ -142,6 +145,18 @@ class Script:
     def do_drop(self, count: str) -> None:
         for _ in range(int(count)):
             self.lines.append(f"lost: {describe.message(self.wire.popleft())}")
+
+    def do_lost(self, member: str, receiver: str) -> None:
+        leading = self.nodes[int(member)].leading
+        assert leading is not None
+        leading.replication.lost(int(receiver))
+
+    def do_delay(self, count: str) -> None:
+        self.wire.rotate(-int(count))
+
+    def do_repeat(self, count: str) -> None:
+        again = [self.wire[n] for n in range(int(count))]
+        self.wire.extendleft(reversed(again))
 
     def do_stabilize(self) -> None:
         self.do_deliver(str(DELIVERIES_MAX))

@@ -1,4 +1,9 @@
-"""Frames between members: a length of four bytes, little endian, then messages of that length."""
+"""Frames between members: a length of four bytes, little endian, then messages of that length.
+
+A receiver ends the connection at a frame that is too long. So every message has a bound, far below
+that of a frame: entries, chunks and forwarded commands are counted in bytes. What leaves together
+may still be longer, and becomes several frames.
+"""
 
 from collections.abc import Iterator
 
@@ -17,8 +22,12 @@ class BadFrame(Exception):  # noqa: N818 - states a fact about what came
 
 
 def encode(messages: list[PeerMessage]) -> bytes:
-    """Return the messages as one frame."""
+    """Return the messages as one frame, or as several that receivers accept."""
     content = peer_messages.encode(messages)
+    if len(content) > FRAME_BYTES_MAX:
+        half = len(messages) // 2
+        assert half, f"a message of {len(content)} bytes"
+        return encode(messages[:half]) + encode(messages[half:])
     return len(content).to_bytes(_LENGTH_BYTES, "little") + content
 
 

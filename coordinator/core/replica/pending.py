@@ -7,9 +7,12 @@ from typing import Protocol
 from coordinator.core.raft.membership import ConfChange
 from coordinator.core.replica.sessions import SPAN_MAX
 from coordinator.core.store.api_errors import ApiError
-from coordinator.core.store.commands import NO_TTL, Command
+from coordinator.core.store.commands import NO_TTL, Command, size_bytes
 from coordinator.core.store.event import KeyEvent
 
+# Commands on their way to the leader, as many as in one AppendEntries: a link that carries more has
+# no room for acknowledgements and heartbeats.
+FORWARDED_BYTES_MAX = 1 << 20
 # Beside the ids of members: leadership goes to whichever other one is best.
 ANY_OTHER = 0
 # A command, a change of membership, or the member that leadership goes to.
@@ -32,7 +35,7 @@ Outcomes = list[tuple[Waiter, Outcome]]
 class PendingProposal:
     """A request on its way to the log."""
 
-    __slots__ = ("request", "since_ns", "ttl_ns", "waiter")
+    __slots__ = ("forwarded_bytes", "request", "since_ns", "ttl_ns", "waiter")
 
     def __init__(
         self, request: LeaderRequest, waiter: Waiter | None, since_ns: int, ttl_ns: int
@@ -41,6 +44,7 @@ class PendingProposal:
         self.waiter = waiter
         self.since_ns = since_ns
         self.ttl_ns = ttl_ns
+        self.forwarded_bytes = 0  # its size, once it is on its way
 
 
 class PendingProposals:
@@ -51,8 +55,9 @@ class PendingProposals:
 
     def __init__(self, outcomes: Outcomes) -> None:
         self.by_sequence: dict[int, PendingProposal] = {}
-        self.unsent: list[int] = []
+        self.unsent: deque[int] = deque()
         self._outcomes = outcomes
+        self._forwarded_bytes = 0
         self._last = 0
         self._oldest = 1
 
@@ -73,18 +78,41 @@ class PendingProposals:
 
     def take_unsent(self) -> Iterator[tuple[int, PendingProposal]]:
         """Take what is to be sent and still undecided."""
-        unsent, self.unsent = self.unsent, []
-        for sequence in unsent:
+        unsent = self.unsent
+        while unsent:
+            sequence = unsent.popleft()
             if (pending := self.by_sequence.get(sequence)) is not None:
                 yield sequence, pending
 
+    def take_to_forward(self) -> Iterator[tuple[int, PendingProposal]]:
+        """Take what may be sent to the leader now; the rest waits until some of it is decided."""
+        while self.unsent and self._forwarded_bytes < FORWARDED_BYTES_MAX:
+            sequence = self.unsent.popleft()
+            pending = self.by_sequence.get(sequence)
+            if pending is None:
+                continue
+            if not isinstance(pending.request, int | ConfChange):
+                pending.forwarded_bytes = size_bytes(pending.request)
+                self._forwarded_bytes += pending.forwarded_bytes
+            yield sequence, pending
+
     def send_again(self) -> None:
         """Send all that is undecided once more."""
-        self.unsent = list(self.by_sequence)
+        self.unsent = deque(self.by_sequence)
+        self._forwarded_bytes = 0
+        for pending in self.by_sequence.values():
+            pending.forwarded_bytes = 0
+
+    def decided(self, sequence: int) -> PendingProposal | None:
+        """Remove what is decided, and return it; None if it was removed before."""
+        pending = self.by_sequence.pop(sequence, None)
+        if pending is not None:
+            self._forwarded_bytes -= pending.forwarded_bytes
+        return pending
 
     def finish(self, sequence: int, outcome: Outcome) -> None:
         """Note the outcome of a request, unless it has one already."""
-        pending = self.by_sequence.pop(sequence, None)
+        pending = self.decided(sequence)
         if pending is not None and pending.waiter is not None:
             self._outcomes.append((pending.waiter, outcome))
 

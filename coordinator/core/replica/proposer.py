@@ -118,11 +118,11 @@ class Proposer:
 
 
 def forwarded(proposals: PendingProposals, origin: int, node: RaftNode) -> list[PeerMessage]:
-    """Return the messages that bring the unsent requests to the leader."""
+    """Return the messages that bring unsent requests to the leader, as many as it may have now."""
     messages: list[PeerMessage] = []
     commands = []
     me, leader, term = node.me, node.leader, node.term
-    for sequence, pending in proposals.take_unsent():
+    for sequence, pending in proposals.take_to_forward():
         match pending.request:
             case int() as target:
                 messages.append(

@@ -281,7 +281,7 @@ class Replica:
         if not entries:
             return
         read, mine, outcomes = self._proposer.read, self.origin, self._outcomes
-        keyspace, is_new, pending = self.keyspace, self.sessions.is_new, self.proposals.by_sequence
+        keyspace, is_new, decided = self.keyspace, self.sessions.is_new, self.proposals.decided
         record = self.corruption_check.record
         # A leader's own time advances by itself, from the time of earlier leaders.
         own_time_from = node.log.last + 1 if node.leading is None else node.leading.first_index
@@ -303,7 +303,7 @@ class Replica:
                 outcome = refusal
             record(entry.index, keyspace.digest)
             if origin == mine:
-                waiting = pending.pop(proposal.sequence, None)
+                waiting = decided(proposal.sequence)
                 if waiting is not None and waiting.waiter is not None:
                     outcomes.append((waiting.waiter, outcome))
             elif isinstance(command, Sync) and entry.index < own_time_from:

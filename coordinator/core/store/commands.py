@@ -62,3 +62,21 @@ class Note(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="note"):
 
 
 Command = Put | CreateInOrder | Delete | Sync | Note
+
+_OVERHEAD_BYTES = 64
+
+
+def size_bytes(command: Command) -> int:
+    """Return about how many bytes a command takes in a message."""
+    match command:
+        case Put(key=key, value=value, prev_value=previous):
+            content = len(key) + len(value or b"") + len(previous or b"")
+        case CreateInOrder(key=key, value=value):
+            content = len(key) + len(value or b"")
+        case Delete(key=key, prev_value=previous):
+            content = len(key) + len(previous or b"")
+        case Note(data=data):
+            content = len(data)
+        case Sync():
+            content = 0
+    return content + _OVERHEAD_BYTES

@@ -27,6 +27,7 @@ KEYS = [b"/k0", b"/k1", b"/k2"]
 CLIENT_TIMEOUT_NS = 1_500_000_000
 # Fifty of these are long enough for an election by the shortest timeout.
 RUSH_EVERY_NS = 12_000_000
+FLOOD, FLOOD_BYTES = 60, 500
 # How much faster than true time a member's clock may run, in hundredths.
 FASTEST_CLOCK = 125
 
@@ -186,6 +187,14 @@ class Clients:
             sim.after(n * RUSH_EVERY_NS, lambda: look(key))
             if n % 2 == 0:
                 sim.after(n * RUSH_EVERY_NS, lambda: change(key))
+
+    def flood(self, machine: "Machine") -> None:
+        """Write much at once at one member: more than fits into a frame."""
+        for _ in range(FLOOD):
+            self._rushed += 1
+            value = b"flood.%d" % self._rushed + bytes(FLOOD_BYTES)
+            ask = ClientRequest(None, command=Put(b"/flood/%d" % (self._rushed % 9), value))
+            machine.do(lambda each=ask: self.put(machine, each))
 
     def judge(self) -> None:
         """Check that the histories are linearizable.

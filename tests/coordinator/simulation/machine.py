@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from coordinator.core.cluster.members import attributes_note
-from coordinator.core.peer import peer_messages
+from coordinator.core.peer.frames import FrameReader
 from coordinator.core.peer.peer_messages import PeerMessage
 from coordinator.core.raft.election import FOUNDING_TERM
 from coordinator.core.raft.entry import HardState, LogEntry
@@ -203,14 +203,15 @@ class Machine:
 
         self._later(for_ns, resume)
 
-    def receive(self, frame: bytes) -> None:
-        """Receive messages from a link."""
+    def receive(self, sender: int, data: bytes) -> None:
+        """Receive frames from a link. That one is refused is a failure of the simulation."""
         replica = self.replica
         assert replica is not None
         replica.advance_time(self.clock_ns())
-        for message in peer_messages.decode(frame):
-            self.sim.say(message)
-            replica.receive(message)
+        for messages in FrameReader(sender, self.me).feed(data):
+            for message in messages:
+                self.sim.say(message)
+                replica.receive(message)
         self.drive()
 
     def lost(self, member: int) -> None:

@@ -39,6 +39,7 @@ class Nemesis:
             "usurp": self.usurp,
             "rivals": self.rivals,
             "figure_8": self.figure_8,
+            "flood": self.flood,
         }
         self._awaited: Callable[[Machine], None] | None = None
         self._next()
@@ -230,6 +231,15 @@ class Nemesis:
             self._isolate_one(leader)
             self._all_suspect(leader)
             sim.clients.rush(leader)
+
+    def flood(self) -> None:
+        """Let much be written at a follower while its leader cannot be reached."""
+        sim = self.sim
+        leader, machine = sim.leader(), sim.some_machine()
+        if leader is not None and machine is not leader:
+            self._isolate_one(leader)
+            self._all_suspect(leader)
+        sim.clients.flood(machine)
 
     def rivals(self) -> None:
         """Let a leader that is cut off begin a change of members, and its successor another.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from coordinator.core.peer import peer_messages
+from coordinator.core.peer import frames
 from coordinator.core.peer.peer_messages import PeerMessage
 from tests.coordinator.simulation.old_version import stripped
 
@@ -26,15 +26,15 @@ class SimNetwork:
 
     def send(self, sender: "Machine", outgoing: Sequence[PeerMessage]) -> None:
         """Send messages as frames, one to each receiver."""
-        frames: dict[int, list[PeerMessage]] = {}
+        batches: dict[int, list[PeerMessage]] = {}
         for message in outgoing:
-            frames.setdefault(message.receiver, []).append(message)
-        for receiver, batch in frames.items():
+            batches.setdefault(message.receiver, []).append(message)
+        for receiver, batch in batches.items():
             target = self.sim.machines.get(receiver)
             self.sim.invariants.sent(sender, batch)
             is_old = sender.is_old or (target is not None and target.is_old)
             sent = stripped(batch) if is_old else batch
-            self._send_frame(sender, receiver, peer_messages.encode(sent))
+            self._send_frame(sender, receiver, frames.encode(sent))
 
     def cut(self, one: int, other: int) -> None:
         """Block all messages from one member to the other."""
@@ -64,7 +64,7 @@ class SimNetwork:
 
         def arrive() -> None:
             if link not in self.cuts:
-                target.do(lambda: target.receive(frame))
+                target.do(lambda: target.receive(sender.me, frame))
 
         sim.at(arrival, arrive)
         if sim.faulty and draw() < options.duplicate:

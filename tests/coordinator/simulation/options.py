@@ -4,9 +4,12 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from types import ModuleType
 
+from coordinator.core.peer import frames
 from coordinator.core.raft import progress, replication, snapshot_transfer
 from coordinator.core.raft.ready import Timing
+from coordinator.core.replica import pending
 
 USUAL_TROUBLES = {
     "crash": 6.0,
@@ -26,6 +29,7 @@ USUAL_TROUBLES = {
     "usurp": 2.0,
     "rivals": 1.0,
     "figure_8": 1.0,
+    "flood": 1.0,
 }
 ALIKE = (Timing(),)
 MIXED = (Timing(), Timing(5), Timing(30), Timing(10, tick_ms=50), Timing(8, tick_ms=150))
@@ -60,6 +64,8 @@ class SimulatorOptions:
     snapshot_count: int = 60
     entries_kept: int = 10
     append_bytes: int = 1 << 20
+    frame_bytes: int = 64 << 20
+    forward_bytes: int = 1 << 20
     chunk_bytes: int = 1 << 18
     inflight: int = 256
     troubles: dict[str, float] = field(default_factory=lambda: dict(USUAL_TROUBLES))
@@ -86,8 +92,10 @@ def drawn(rng: random.Random) -> SimulatorOptions:
         trouble_ns=rng.choice((300_000_000, 700_000_000, 1_500_000_000)),
         snapshot_count=rng.choice((12, 30, 60, 10_000)),
         entries_kept=rng.choice((0, 5, 20)),
-        append_bytes=rng.choice((1, 200, 1 << 20)),
-        chunk_bytes=rng.choice((900, 1 << 18)),
+        append_bytes=rng.choice((1, 200, 4000)),
+        frame_bytes=rng.choice((20_000, 64 << 20)),
+        forward_bytes=rng.choice((500, 4000)),
+        chunk_bytes=rng.choice((900, 9000)),
         inflight=rng.choice((2, 256)),
         timings=rng.choice((ALIKE, MIXED)),
         retimed=rng.choice((0.0, 0.3)),
@@ -106,11 +114,21 @@ ORDERLY = SimulatorOptions(
 @contextmanager
 def bounds(options: SimulatorOptions) -> Iterator[None]:
     """Set the limits of the production code to the small ones of this simulation."""
-    before = replication.APPEND_BYTES_MAX, snapshot_transfer.CHUNK_BYTES, progress.INFLIGHT_MAX
-    replication.APPEND_BYTES_MAX = options.append_bytes
-    snapshot_transfer.CHUNK_BYTES = options.chunk_bytes
-    progress.INFLIGHT_MAX = options.inflight
+    kept = [(module, name, getattr(module, name)) for module, name, _ in _bounds(options)]
+    for module, name, bound in _bounds(options):
+        setattr(module, name, bound)
     try:
         yield
     finally:
-        replication.APPEND_BYTES_MAX, snapshot_transfer.CHUNK_BYTES, progress.INFLIGHT_MAX = before
+        for module, name, bound in kept:
+            setattr(module, name, bound)
+
+
+def _bounds(options: SimulatorOptions) -> list[tuple[ModuleType, str, int]]:
+    return [
+        (replication, "APPEND_BYTES_MAX", options.append_bytes),
+        (snapshot_transfer, "CHUNK_BYTES", options.chunk_bytes),
+        (progress, "INFLIGHT_MAX", options.inflight),
+        (frames, "FRAME_BYTES_MAX", options.frame_bytes),
+        (pending, "FORWARDED_BYTES_MAX", options.forward_bytes),
+    ]

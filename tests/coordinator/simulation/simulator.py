@@ -144,6 +144,10 @@ class Simulator:
 
     def converge(self) -> None:
         """Without faults the cluster must serve at every member, and all must agree."""
+        with bounds(self.options):
+            self._converge()
+
+    def _converge(self) -> None:
         self.note("all faults are gone")
         self.faulty = self.clients.active = False
         self.network.cuts.clear()

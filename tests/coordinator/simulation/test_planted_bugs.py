@@ -8,6 +8,8 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from coordinator.core.peer import frames, peer_messages
+from coordinator.core.peer.peer_messages import PeerMessage
 from coordinator.core.raft import quorum
 from coordinator.core.raft.entry import HardState
 from coordinator.core.raft.membership import ConfChange, Configuration
@@ -16,7 +18,7 @@ from coordinator.core.raft.raft_node import RaftNode
 from coordinator.core.raft.ready import Ready, Timing
 from coordinator.core.raft.replication import Replication
 from coordinator.core.replica import reconfiguration
-from coordinator.core.replica.pending import ANY_OTHER, Waiter
+from coordinator.core.replica.pending import ANY_OTHER, PendingProposals, Waiter
 from coordinator.core.replica.proposer import Proposer
 from coordinator.core.replica.replica import Replica
 from coordinator.core.replica.sessions import Sessions
@@ -114,6 +116,18 @@ def each_answer_sends_a_chunk(patch: Patch) -> None:
         return True
 
     patch.setattr(FollowerProgress, "chunk_answered", answered)
+
+
+def all_that_waits_is_forwarded_at_once(patch: Patch) -> None:
+    patch.setattr(PendingProposals, "take_to_forward", PendingProposals.take_unsent)
+
+
+def all_that_leaves_together_is_one_frame(patch: Patch) -> None:
+    def encode(messages: list[PeerMessage]) -> bytes:
+        content = peer_messages.encode(messages)
+        return len(content).to_bytes(4, "little") + content
+
+    patch.setattr(frames, "encode", encode)
 
 
 def a_follower_that_stops_asks_for_a_transfer(patch: Patch) -> None:
@@ -261,6 +275,7 @@ SNAPSHOTS = only(
     members=3, trouble_ns=2 * SECOND, snapshot_count=12, entries_kept=0, chunk_bytes=900,
     bandwidth=30_000, duplicate=0.1,
 )  # fmt: skip
+FLOODS = only("flood", members=3, frame_bytes=20_000, append_bytes=4000, chunk_bytes=900)
 RIVALS = only("rivals", members=4, strike_leaders=0.0, trouble_ns=3 * SECOND)
 REPLAY = only(
     "crash", "power_cut", "hand_over", "isolate",
@@ -285,6 +300,8 @@ PLANTED = [
     ),
     (heartbeats_send_the_chunk_again, SNAPSHOTS, "leaves twice"),
     (each_answer_sends_a_chunk, SNAPSHOTS, "leaves twice"),
+    (all_that_waits_is_forwarded_at_once, FLOODS, "a message of"),
+    (all_that_leaves_together_is_one_frame, FLOODS, "a frame of"),
     (a_follower_that_stops_asks_for_a_transfer, orderly, "without a successor|for no reason"),
     (the_longest_log_leads_next_even_if_its_member_is_down, orderly, "without a successor"),
     (nothing_is_applied_twice_by_chance, as_drawn, "was written at"),

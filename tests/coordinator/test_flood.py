@@ -15,7 +15,7 @@ def test_what_waits_at_a_follower_for_a_leader_is_written_when_there_is_one(
 ) -> None:
     patient = new_member("patient")
     # The others need its vote, and it does not vote before half of this.
-    patient.flags = ("--election-timeout", "3000")
+    patient.flags = ("--election-timeout", "4000")
     members = [patient, new_member("m1"), new_member("m2")]
     with Cluster(tmp_path, members=members, flags=QUICK) as cluster:
         wait_until(lambda: cluster.leader() is not patient, "another leader")

@@ -330,12 +330,12 @@ def test_the_busy_connections_of_one_client_are_limited(tmp_path: Path):
         Origin(never) as origin,
         Coordinator(tmp_path) as store,
         site(tmp_path, store.url, "--client-connections", "2") as running,
-        Client(running.vulcand.port) as one,
-        Client(running.vulcand.port) as two,
     ):
         running.route(origin, "busy")
-        for client in (one, two):
-            client.send("GET / HTTP/1.1\r\nHost: busy\r\n\r\n")
-        wait_until(lambda: len(origin.calls) == 2, "both requests at the server")
-        with Client(running.vulcand.port) as third:
-            assert third.response().status == 429
+        port = running.vulcand.port
+        with Client(port) as one, Client(port) as two:
+            for client in (one, two):
+                client.send("GET / HTTP/1.1\r\nHost: busy\r\n\r\n")
+            wait_until(lambda: len(origin.calls) == 2, "both requests at the server")
+            with Client(port) as fourth:
+                assert fourth.response().status == 429

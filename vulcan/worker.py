@@ -13,7 +13,7 @@ import msgspec
 from coordinator.client.core.view import Changes
 from daemonkit.core.samples import Sample
 from daemonkit.http.server import Limits
-from daemonkit.observe import logs
+from daemonkit.observe import logs, process_counters
 from daemonkit.process.lifecycle import Lifecycle
 from daemonkit.process.worker import serve
 from vulcan.core.config.secretbox import SealKeys
@@ -120,6 +120,7 @@ class ProxyWorker:
         clients = sum(acceptor.connections for acceptor in acceptors)
         yield Sample("vulcand_client_connections", "gauge", "Open client connections.", clients)
         yield from self._proxy.samples()
+        yield from process_counters.samples()
         now_s = asyncio.get_running_loop().time()
         if len(self._proxy.table.frontends) <= top.FREE_MAX or now_s < self._watched_until_s:
             yield from self._windows()

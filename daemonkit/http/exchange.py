@@ -3,7 +3,7 @@
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from daemonkit.core.framing import Fields, RequestHead
+from daemonkit.core.framing import BadMessage, Fields, RequestHead
 
 
 class Application(Protocol):
@@ -83,6 +83,7 @@ class Exchange:
         "head",
         "lost",
         "receiver",
+        "refusal",
         "resumed",
         "server",
         "trailers",
@@ -97,6 +98,8 @@ class Exchange:
         self.receiver: Receiver | None = None
         # Called when the answer cannot end: the client went away or its body was malformed.
         self.lost: Callable[[], None] | None = None
+        # Before `lost`: what the client was told instead of an answer; None if the client left.
+        self.refusal: BadMessage | None = None
         self.resumed: Callable[[], None] | None = None  # the client takes bytes again
         # A client that half-closes may still wait for its answer. If an answer may never end (a
         # watch), set this: a half-close then counts as the end of the client.

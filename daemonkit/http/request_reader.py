@@ -208,6 +208,7 @@ class RequestReader(ClientSocket):
             )
             self._last_words()
         if exchange is not None:
+            exchange.refusal = refusal
             self._tell_lost(exchange)
 
     def _tell_lost(self, exchange: Exchange) -> None:

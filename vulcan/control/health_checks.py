@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from daemonkit.core.framing import HEAD_END, BadMessage, parse_response_head
+from daemonkit.core.framing import HEAD_END, parse_response_head
 from daemonkit.observe import logs
 from vulcan.core.balancing.ejection import CheckHistory
 from vulcan.core.config.backend import Backend, HealthCheck, Server
@@ -83,16 +83,13 @@ async def _failure(target: _CheckedServer) -> str:
             return await _check(target)
     except TimeoutError:
         return f"no response within {target.check.timeout_s:g} s"
-    except (OSError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as bad:
-        return str(bad) or type(bad).__name__
-    except BadMessage as bad:
-        return bad.reason
+    except Exception as error:  # noqa: BLE001 - settings of TLS are wrong in many ways
+        return str(error) or type(error).__name__
 
 
 async def _check(target: _CheckedServer) -> str:
     server, check = target.server, target.check
-    tls = tls_contexts.client(target.backend.tls) if server.secure else None
-    name = target.backend.tls.server_name or server.host if tls else None
+    tls, name = tls_contexts.to_server(target.backend.tls, server)
     reader, writer = await asyncio.open_connection(
         server.host, server.port, ssl=tls, server_hostname=name, limit=HEAD_BYTES_MAX
     )

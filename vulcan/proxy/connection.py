@@ -52,6 +52,10 @@ class ConnectionOwner(Protocol):
         """The server takes bytes again."""
         ...
 
+    def broken(self, error: Exception) -> None:
+        """End the work, and nothing else, because of an error of ours."""
+        ...
+
 
 class TunnelOwner(ConnectionOwner, Protocol):
     """Joins both ends of a tunnel."""
@@ -244,37 +248,25 @@ class UpstreamConnection(asyncio.Protocol):
         return self.transport is not None and self.transport.can_write_eof()
 
     def data_received(self, data: bytes) -> None:
-        if self.tunnel is not None:
-            self.tunnel.server_data(data)
-            return
-        receiver = self.receiver
-        if receiver is None:
+        owner = self.tunnel or self.receiver
+        if owner is None:
             self.drop()  # unexpected bytes would be taken for the next response
             return
         try:
-            if self._body is None:
-                self._read_head(receiver, data)
-            else:
-                self._read_body(receiver, data)
-        except BadMessage as bad:
-            self.fail(f"not an HTTP response: {bad.reason}")
+            self._read(data)
+        except Exception as error:  # noqa: BLE001 - the boundary of one request
+            owner.broken(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
         self._connections.discard(self)
-        if self.tunnel is not None:
-            tunnel, self.tunnel = self.tunnel, None
-            tunnel.connection_failed(self, UpstreamFailure(502, str(exc) if exc else "closed"))
+        owner = self.tunnel or self.receiver
+        if owner is None:
             return
-        receiver = self.receiver
-        if receiver is None:
-            return
-        if isinstance(self._body, CloseBody) and exc is None:
-            self.receiver = None
-            self._body = None
-            receiver.response_end(())
-        else:
-            self.fail(str(exc) if exc else "closed before the response was complete")
+        try:
+            self._lost(exc)
+        except Exception as error:  # noqa: BLE001 - the boundary of one request
+            owner.broken(error)
 
     def pause_writing(self) -> None:
         self.write_paused = True
@@ -282,10 +274,40 @@ class UpstreamConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self.write_paused = False
         owner = self.tunnel or self.receiver
-        if owner is not None:
+        if owner is None:
+            return
+        try:
             owner.server_writable()
+        except Exception as error:  # noqa: BLE001 - the boundary of one request
+            owner.broken(error)
+
+    def _lost(self, exc: Exception | None) -> None:
+        tunnel, receiver = self.tunnel, self.receiver
+        if tunnel is not None:
+            self.tunnel = None
+            tunnel.connection_failed(self, UpstreamFailure(502, str(exc) if exc else "closed"))
+        elif receiver is not None and isinstance(self._body, CloseBody) and exc is None:
+            self.receiver = None
+            self._body = None
+            receiver.response_end(())
+        else:
+            self.fail(str(exc) if exc else "closed before the response was complete")
 
     # reading
+
+    def _read(self, data: bytes) -> None:
+        if self.tunnel is not None:
+            self.tunnel.server_data(data)
+            return
+        receiver = self.receiver
+        assert receiver is not None
+        try:
+            if self._body is None:
+                self._read_head(receiver, data)
+            else:
+                self._read_body(receiver, data)
+        except BadMessage as bad:
+            self.fail(f"not an HTTP response: {bad.reason}")
 
     def _read_head(self, receiver: ResponseReceiver, data: bytes) -> None:
         self.heard = True

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from daemonkit.core.framing import LENGTH_MAX, Fields, RequestHead
 from daemonkit.http.server import Exchange
 from vulcan.core.balancing.exchange import (
-    CLIENT_GONE,
     ENDED,
     Abort,
     Action,
@@ -96,7 +95,7 @@ class ForwardedRequest:
                 self.apply((exchange.respond(413),))
                 return
         if plan.state.chain is None:
-            self._ask_server()
+            _ask_server(self)
             return
         if plan.has_body:
             client.pause()
@@ -111,31 +110,13 @@ class ForwardedRequest:
         if self.exchange.state is ENDED:
             return
         if refusal is None:
-            self._ask_server()
+            _ask_server(self)
             return
         self.plan.state.counters.refused += 1
         response = self.exchange.respond(refusal.status, f"middleware:{refusal.by}")
         self.apply((response,), refusal)
 
-    def _ask_server(self) -> None:
-        exchange = self.exchange
-        pool = exchange.choose_server(self.context.now())
-        if pool is None:
-            self.apply((exchange.respond(503),))
-            return
-        connection = pool.take()
-        if connection is None:
-            self._connect(pool)
-        else:
-            self._send(pool, connection)
-
-    def _connect(self, pool: ConnectionPool) -> None:
-        self.exchange.connecting()
-        if self.exchange.body is not None:
-            self.client.pause()
-        pool.dial(self)
-
-    def _send(self, pool: ConnectionPool, connection: UpstreamConnection) -> None:
+    def send(self, pool: ConnectionPool, connection: UpstreamConnection) -> None:
         """Send the request head, and what has come of the body."""
         plan, client, body, context = self.plan, self.client, self.exchange.body, self.context
         self.connection = connection
@@ -166,7 +147,7 @@ class ForwardedRequest:
         if self.exchange.state is ENDED:
             pool.give(connection)
         else:
-            self._send(pool, connection)
+            self.send(pool, connection)
 
     def connect_failed(self, failure: UpstreamFailure) -> None:
         """Try the next server."""
@@ -279,6 +260,12 @@ class ForwardedRequest:
         """Read the request's body on."""
         self.client.resume()
 
+    def broken(self, error: Exception) -> None:
+        """End this request because of an error of ours."""
+        self.client.fail(error)
+        self._drop_connection()
+        self._end(self.status or 500, "refused")  # unless `_client_lost` has ended it
+
     # what the exchange decides
 
     def apply(
@@ -291,7 +278,7 @@ class ForwardedRequest:
                     server.report_failure(reason)
                 case Connect(server):
                     self._drop_connection()
-                    self._connect(server)
+                    _connect(self, server)
                 case SendContinue():
                     _send_continue(self)
                     assert self.connection is not None
@@ -309,10 +296,10 @@ class ForwardedRequest:
                     self._end(self.status, outcome)
 
     def _client_lost(self) -> None:
-        self.plan.state.counters.clients_gone += 1
         self.client.lost = None
         self._drop_connection()
-        self._end(self.status or CLIENT_GONE, "client-gone")
+        status, outcome = self.exchange.client_lost(self.client.refusal)
+        self._end(self.status or status, outcome)
 
     def _drop_connection(self) -> None:
         connection, self.connection = self.connection, None
@@ -374,6 +361,27 @@ def received_bytes(request: ForwardedRequest) -> int:
     """Return how many bytes of the request's body came from the client."""
     body = request.exchange.body
     return body.received_bytes if body is not None else 0
+
+
+def _ask_server(request: ForwardedRequest) -> None:
+    """Send the request to the first server, on an idle connection if there is one."""
+    exchange = request.exchange
+    pool = exchange.choose_server(request.context.now())
+    if pool is None:
+        request.apply((exchange.respond(503),))
+        return
+    connection = pool.take()
+    if connection is None:
+        _connect(request, pool)
+    else:
+        request.send(pool, connection)
+
+
+def _connect(request: ForwardedRequest, pool: ConnectionPool) -> None:
+    request.exchange.connecting()
+    if request.exchange.body is not None:
+        request.client.pause()
+    pool.dial(request)
 
 
 def _middleware_request(client: Exchange, plan: RequestPlan) -> MiddlewareRequest:

@@ -1,7 +1,6 @@
 """Connections to one server, made when needed and kept while they are good."""
 
 import asyncio
-import ssl
 from collections import deque
 
 from daemonkit.observe import logs
@@ -55,29 +54,36 @@ class ConnectionPool(ServerState):
         task.add_done_callback(self._dials.discard)
 
     async def _dial(self, receiver: ResponseReceiver) -> None:
+        """Connect within the backend's time; the receiver hears how it went, whatever happens."""
+        connection: UpstreamConnection | None = None
+        try:
+            connection = await self._connect()
+        except TimeoutError:
+            failure = UpstreamFailure(504, f"no connection within {self.backend.dial_s:g} s")
+        except Exception as error:  # noqa: BLE001 - settings of TLS are wrong in many ways
+            failure = UpstreamFailure(502, str(error) or type(error).__name__)
+        try:
+            if connection is not None:
+                receiver.connected(connection)
+            else:
+                receiver.connect_failed(failure)
+        except Exception as error:  # noqa: BLE001 - the boundary of one request
+            receiver.broken(error)
+
+    async def _connect(self) -> UpstreamConnection:
         server, backend = self.server, self.backend
         keepalive_s = int(backend.keepalive_s)
-        seconds = backend.dial_s
-        try:
-            tls = tls_contexts.client(backend.tls) if server.secure else None
-            name = backend.tls.server_name or server.host if tls else None
-            async with asyncio.timeout(seconds + (backend.handshake_s if tls else 0.0)):
-                _, connection = await self.loop.create_connection(
-                    lambda: UpstreamConnection(self.connections, self.give, keepalive_s),
-                    server.host,
-                    server.port,
-                    ssl=tls,
-                    server_hostname=name,
-                    ssl_handshake_timeout=backend.handshake_s if tls else None,
-                )
-        except TimeoutError:
-            failure = UpstreamFailure(504, f"no connection within {seconds:g} s")
-        except (OSError, ssl.SSLError, ssl.CertificateError) as error:
-            failure = UpstreamFailure(502, str(error))
-        else:
-            receiver.connected(connection)
-            return
-        receiver.connect_failed(failure)
+        tls, name = tls_contexts.to_server(backend.tls, server)
+        async with asyncio.timeout(backend.dial_s + (backend.handshake_s if tls else 0.0)):
+            _, connection = await self.loop.create_connection(
+                lambda: UpstreamConnection(self.connections, self.give, keepalive_s),
+                server.host,
+                server.port,
+                ssl=tls,
+                server_hostname=name,
+                ssl_handshake_timeout=backend.handshake_s if tls else None,
+            )
+        return connection
 
     def report_failure(self, reason: str) -> None:
         """Log that a request failed at this server."""
@@ -104,7 +110,10 @@ class ConnectionPool(ServerState):
         for connection in tuple(self.connections):
             owner = connection.tunnel or connection.receiver
             if owner is not None and connection.deadline_s <= now_s:
-                owner.deadline_passed()
+                try:
+                    owner.deadline_passed()
+                except Exception as error:  # noqa: BLE001 - the boundary of one request
+                    owner.broken(error)
 
     def retire(self) -> None:
         """Keep no connections any more; requests in flight finish within the backend's time.

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Callable
 from functools import lru_cache
 
+from vulcan.core.config.backend import Server
 from vulcan.core.config.host import Host
 from vulcan.core.config.secretbox import KeyPair
 from vulcan.core.config.tls_settings import TlsSettings
@@ -15,9 +16,24 @@ CACHED_MAX = 256
 _VERSIONS = {12: ssl.TLSVersion.TLSv1_2, 13: ssl.TLSVersion.TLSv1_3}
 
 
+def to_server(
+    settings: TlsSettings, server: Server
+) -> tuple[ssl.SSLContext, str] | tuple[None, None]:
+    """Return the context and the name for connections to a server; None without TLS.
+
+    Wrong settings raise exceptions of many types, but here, not in the handshake: from there the
+    event loop would report them to its handler, which ends the process.
+    """
+    if not server.secure:
+        return None, None
+    context, name = client(settings), settings.server_name or server.host
+    context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name)
+    return context, name
+
+
 @lru_cache(CACHED_MAX)
 def client(settings: TlsSettings) -> ssl.SSLContext:
-    """Return the context for a backend's servers. Raises ssl.SSLError for a bad CA."""
+    """Return the context for a backend's servers."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     _apply(context, settings)
     if not settings.verify:

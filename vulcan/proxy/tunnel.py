@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from daemonkit.http.server import Exchange
+from daemonkit.observe import process_counters
 from vulcan.proxy.connection import UpstreamConnection, UpstreamFailure
 
 # Without a byte in either direction. WebSocket pings come far more often.
@@ -77,6 +78,13 @@ class Tunnel:
     def server_writable(self) -> None:
         """Read from the client again."""
         self._client.resume()
+
+    def broken(self, error: Exception) -> None:
+        """Close both ends because of an error of ours."""
+        process_counters.record_error(error)
+        self._connection.drop()
+        self._client.abort()
+        self._report_once()
 
     def _client_lost(self) -> None:
         self._connection.drop()

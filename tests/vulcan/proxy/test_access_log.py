@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from rig.processes import Coordinator, wait_until
-from rig.vulcan_site import Client, Origin, Site, respond_text, site
+from rig.vulcan_site import Call, Client, Origin, Site, respond_text, site
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +47,22 @@ def test_the_combined_access_log_quotes_what_a_client_sent(live: Site, host: str
     assert line.startswith("127.0.0.1 - - [")
     assert f'"GET /combined HTTP/1.1" 200 2 "http://r/" "a\\x22b\\x5cc" {host} s 0.' in line
     assert line.endswith(" -")
+
+
+def test_a_malformed_body_is_logged_as_what_the_client_was_told(live: Site, host: str):
+    async def script(call: Call) -> None:
+        await call.reader.read()
+
+    with Origin(script) as origin, Client(live.vulcand.port) as client:
+        live.route(origin, host)
+        client.send(f"POST /bad HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\n")
+        client.send("zz\r\n")
+        assert client.response("POST").status == 400
+        log = live.vulcand.log.parent / "access"
+        wait_until(lambda: "/bad" in log.read_text(), "a line", 30)
+    line = next(each for each in log.read_text().splitlines() if "/bad" in each)
+    assert '"POST /bad HTTP/1.1" 400 ' in line
+    assert line.endswith(" refused")
+    counted = live.vulcand.metric
+    wait_until(lambda: counted("vulcand_requests_total", frontend=host, code="400") == 1, "it")
+    assert counted("vulcand_clients_gone_total", frontend=host) == 0

@@ -17,7 +17,7 @@ from typing import Generic
 
 import msgspec
 
-from daemonkit.core.framing import RequestHead
+from daemonkit.core.framing import BadMessage, RequestHead
 from vulcan.core.balancing.request_planner import RequestPlan
 from vulcan.core.balancing.server_group import S, ServerGroup
 from vulcan.core.http.request_body import RequestBody
@@ -167,6 +167,19 @@ class ProxyExchange(msgspec.Struct, Generic[S], eq=False):
         if self.server is not None:
             self.server.in_flight -= 1
         return True
+
+    def client_lost(self, refusal: BadMessage | None) -> tuple[int, str]:
+        """The client cannot get its response; return status and outcome for the access log.
+
+        `refusal` is what it was told instead, for example because of a malformed body.
+        """
+        counters = self.plan.state.counters
+        if refusal is None:
+            counters.clients_gone += 1
+            return CLIENT_GONE, "client-gone"
+        if self.state < RESPONDING:
+            counters.count_response(refusal.status)
+        return refusal.status, "refused"
 
     def respond(self, status: int, outcome: str = "refused") -> Respond:
         """Count a response of our own, and return it."""

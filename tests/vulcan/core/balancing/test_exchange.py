@@ -15,6 +15,7 @@
     upgraded                 the server has switched protocols
     timeout [client]         the deadline has passed; `client` while the client is the slow side
     client-left              the client has closed its connection
+    client-refused STATUS    the client was told that its body is malformed
     wait SECONDS             time passes
     counters                 show the frontend's counters
     health                   show the servers
@@ -30,11 +31,10 @@ from pathlib import Path
 
 import pytest
 
-from daemonkit.core.framing import parse_request_head
+from daemonkit.core.framing import BadMessage, parse_request_head
 from rig import transcripts
 from rig.vulcan_keys import PREFIX, backend, changes, frontend, server
 from vulcan.core.balancing.exchange import (
-    CLIENT_GONE,
     MAY_BECOME,
     Abort,
     Action,
@@ -177,8 +177,10 @@ class Script:
         )
 
     def do_client_left(self, _: str) -> None:
-        self.lines.append(f"log {CLIENT_GONE} client-gone")
-        self._finish()
+        self._lost(None)
+
+    def do_client_refused(self, status: str) -> None:
+        self._lost(BadMessage(int(status), "malformed"))
 
     def do_wait(self, seconds: str) -> None:
         self.now_s += float(seconds)
@@ -239,6 +241,11 @@ class Script:
         if (body := self.exchange.body) is not None:
             self.lines += [f"send {piece!r}" for piece in body.pending if piece]
             body.pending = []
+
+    def _lost(self, refusal: BadMessage | None) -> None:
+        status, outcome = self.exchange.client_lost(refusal)
+        self.lines.append(f"log {status} {outcome}")
+        self._finish()
 
     def _came(self, status: int) -> bool:
         chosen = self.exchange.fail_over(status, self.now_s, network=False)

@@ -7,9 +7,8 @@ before, while and after.
 import json
 import resource
 import socket
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -92,7 +91,6 @@ ONE_REQUEST = [
     ("client", request("POST", "/v2/members/leader", b'{"id":"' + b"f" * 23 + b'"}')),
     ("client", request("POST", "/v2/members/leader", b'{"x":' + DEEP)),
     ("client", request("POST", "/v2/members", b'{"peerURLs":["' + b"h" * 9_000_000 + b'"]}')),
-    ("client", request("PUT", "/v2/keys/x", DEEP, Content_Type="application/json")),
     ("client", request("PUT", "/v2/keys/x?ttl=" + "9" * 400)),
     ("client", request("GET", "/v2/keys/x?wait=true&waitIndex=" + "9" * 400)),
     ("vulcand-api", request("GET", "/v2/top/frontends?limit=%X10%X6")),
@@ -215,13 +213,33 @@ def test_unfinished_frames_are_bounded(suite: Suite) -> None:
 # One client that takes the place of the others.
 
 
+def delays_nobody(suite: Suite, work: Callable[[], object]) -> None:
+    """Fail if another client waits while this is done, in each of three tries.
+
+    If the machine is busy with other tests, a client waits anyway: so long is no delay.
+    """
+    port = port_of(suite, "client")
+    waits = []
+    for _ in range(3):
+        with Canary(port) as before:
+            time.sleep(1)
+        with Canary(port) as canary:
+            work()
+        assert not canary.failures
+        if canary.p99_s < max(P99_S, 2 * before.p99_s):
+            return
+        waits.append((before.p99_s, canary.p99_s))
+    pytest.fail(f"99 of 100 requests took at most, before and meanwhile: {waits}")
+
+
 def test_unread_answers_are_bounded(suite: Suite) -> None:
     for number in range(10):
         assert suite.put(f"/large/{number}", "x" * (1000 << 10)) in {200, 201}
     port, before = port_of(suite, "client"), suite.rss_mib("m1")
     data = request("GET", "/v2/keys/large?recursive=true")
-    unread = []
-    with Canary(port) as canary:
+
+    def ask_without_reading() -> None:
+        unread = []
         for _ in range(300):
             link = socket.socket()
             link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -229,12 +247,13 @@ def test_unread_answers_are_bounded(suite: Suite) -> None:
             link.sendall(data)
             unread.append(link)
         time.sleep(1)
-        grown = suite.rss_mib("m1") - before
-    for link in unread:
-        link.close()
-    assert not canary.failures
-    assert canary.p99_s < P99_S
-    assert grown < 400
+        peaks.append(suite.rss_mib("m1"))
+        for link in unread:
+            link.close()
+
+    peaks: list[float] = []
+    delays_nobody(suite, ask_without_reading)
+    assert max(peaks) < before + 400
     ask("DELETE", f"{suite.cluster.members[0].url}/v2/keys/large?recursive=true")
 
 
@@ -286,21 +305,24 @@ def test_a_listing_of_everything_delays_nobody(suite: Suite) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(fill, range(8)))
     data = request("GET", "/v2/keys/many?recursive=true&sorted=true")
-    with Canary(port) as canary:
+
+    def list_again() -> None:
         for _ in range(8):
             assert exchange(port, data, timeout_s=60).count(b'"value"') == keys
-    assert not canary.failures
-    assert canary.p99_s < P99_S
+
+    delays_nobody(suite, list_again)
     ask("DELETE", f"{suite.cluster.members[0].url}/v2/keys/many?recursive=true", timeout_s=60)
 
 
 def test_values_that_are_long_to_escape_delay_nobody(suite: Suite) -> None:
     port = port_of(suite, "client")
-    with Canary(port) as canary:
+
+    def write_and_read() -> None:
         for _ in range(20):
             assert suite.put("/controls", "\x01" * (900 << 10)) in {200, 201, 413}
             exchange(port, request("GET", "/v2/keys/controls"))
-    assert canary.p99_s < P99_S
+
+    delays_nobody(suite, write_and_read)
 
 
 def test_watchers_of_one_busy_key_delay_nobody(suite: Suite) -> None:
@@ -313,23 +335,15 @@ def test_watchers_of_one_busy_key_delay_nobody(suite: Suite) -> None:
         link = socket.create_connection(("127.0.0.1", port), 30)
         link.sendall(data)
         watchers.append(link)
-    over = threading.Event()
 
     def write() -> None:
-        while not over.is_set():
+        for _ in range(20):
             suite.put("/hot", "x")
-            over.wait(0.2)
+            time.sleep(0.2)
 
-    writer = threading.Thread(target=write)
-    with Canary(port) as canary:
-        writer.start()
-        time.sleep(5)
-        over.set()
-        writer.join()
+    delays_nobody(suite, write)
     for link in watchers:
         link.close()
-    assert not canary.failures
-    assert canary.p99_s < P99_S
 
 
 def test_invented_methods_do_not_grow_the_metrics(suite: Suite) -> None:

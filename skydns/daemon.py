@@ -15,6 +15,7 @@ from daemonkit.observe.status_page import Probe, StatusPage
 from daemonkit.options import EXIT_USAGE, Failure
 from daemonkit.process import lifecycle
 from daemonkit.process.lifecycle import Lifecycle
+from daemonkit.process.listening_socket import CannotListen
 from daemonkit.process.supervisor import Supervisor
 from skydns.core import ipc
 from skydns.core.config import Config, ServerAddress
@@ -46,9 +47,8 @@ def run(settings: Settings, *, drain_s: float) -> int:
         raise Failure(str(error), EXIT_USAGE) from None
     try:
         sockets = open_sockets(settings.addresses)
-    except OSError as error:
-        remedy = "name another address with --addr, or take the sockets from skydns.socket"
-        raise Failure(f"{error.filename}: {error.strerror}; {remedy}") from None
+    except CannotListen as error:
+        raise Failure(str(error)) from None
     return lifecycle.run(DnsDaemon(settings, store, sockets), drain_s=drain_s)
 
 

@@ -1,11 +1,14 @@
 """What a service manager expects of every daemon."""
 
+import re
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from rig.processes import Coordinator
 
 NOWHERE = ["--endpoints", "http://127.0.0.1:1"]
 DAEMONS = {
@@ -41,8 +44,37 @@ def test_a_daemon_that_cannot_start_exits_with_1_and_logs_the_reason(
         arguments = [*DAEMONS[program], "--status-addr", status]
         done = run(program, *arguments, directory=tmp_path)
     assert done.returncode == 1, done.stderr
-    assert status in done.stderr
+    assert f"--status-addr {status}: Address already in use: end the process" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+LISTENERS = {
+    "--listen-client-urls": ("coordinator", "http://127.0.0.1:{}"),
+    "--listen-peer-urls": ("coordinator", "http://127.0.0.1:{}"),
+    "--addr": ("skydns", "127.0.0.1:{}"),
+    "--port": ("vulcand", "{}"),
+    "--api-port": ("vulcand", "{}"),
+    "--listen": ("locksmith-fleetlock", "127.0.0.1:{}"),
+}
+
+
+@pytest.mark.parametrize("option", LISTENERS)
+def test_the_error_for_a_taken_address_names_its_option_and_the_remedy(
+    option: str, coordinator: Coordinator, tmp_path: Path
+) -> None:
+    program, form = LISTENERS[option]
+    arguments = {"locksmith-fleetlock": [], **DAEMONS}[program]
+    store = [] if program == "coordinator" else ["--endpoints", coordinator.url]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        options = ["--status-addr", "", *store, option, form.format(port)]
+        done = run(program, *arguments, *options, directory=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert f"127.0.0.1:{port}: Address already in use: end the process" in done.stderr
+    (remedy,) = re.findall(r"or write another address in (.*)", done.stderr)
+    assert option in remedy
 
 
 @pytest.mark.parametrize("program", DAEMONS)

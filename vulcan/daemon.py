@@ -15,7 +15,7 @@ from daemonkit.observe import logs
 from daemonkit.observe.status_page import Probe, StatusPage
 from daemonkit.process import lifecycle
 from daemonkit.process.lifecycle import Lifecycle, activated_sockets
-from daemonkit.process.listening_socket import listening_socket
+from daemonkit.process.listening_socket import listening_socket, warn_if_open
 from daemonkit.process.supervisor import Supervisor
 from vulcan.control import api
 from vulcan.control.health_checks import HealthChecks
@@ -35,6 +35,9 @@ WAITING_S = 5.0
 # The supervisor asks the workers each second what they counted. By then they have answered twice.
 WATCH_BEGINS_S = 2.2
 API_DRAIN_S = 0.5
+API_OPTIONS = "--api-interface and --api-port"
+API_RISK = "every host can change every route, or read the token, because nothing is encrypted"
+API_REMEDY = "use --api-interface 127.0.0.1, and reach it from other hosts through ssh"
 SHOWN_MAX = 1000
 SNAPSHOT = "vulcand.snapshot"
 
@@ -116,7 +119,10 @@ class Vulcand:
         )
         self._checks.follow(self._feed.table)
         await self._workers.start(life)
-        api_sock = self._inherited.api or listening_socket(settings.api_address, socket.SOCK_STREAM)
+        api_sock = self._inherited.api or listening_socket(
+            settings.api_address, socket.SOCK_STREAM, option=API_OPTIONS
+        )
+        warn_if_open(api_sock, option=API_OPTIONS, risk=API_RISK, remedy=API_REMEDY)
         self._api_socket = api_sock.dup()
         await self._api.listen(api_sock)
         self._loop.add_signal_handler(signal.SIGUSR1, self._publish, ipc.ReopenAccessLog())

@@ -32,7 +32,7 @@ from daemonkit.http.server import Exchange, Limits, Server, own_origins
 from daemonkit.observe import logs
 from daemonkit.observe.status_page import Probe, StatusPage
 from daemonkit.process.lifecycle import Lifecycle
-from daemonkit.process.listening_socket import listening_socket
+from daemonkit.process.listening_socket import listening_socket, warn_if_open
 
 DRAIN_S = 5.0
 # A leader that stops transfers leadership first, so that the others need not wait for a timeout.
@@ -150,7 +150,7 @@ class Coordinator:
         self._peer_server = server = Server(self._answer_peer, origins=self._origins)
         context, policy = self._tls.server(settings.peer_tls), self._policy
         for address in settings.listen_peer:
-            sock = listening_socket(address, socket.SOCK_STREAM)
+            sock = _socket(address, "peer", is_open=context is None)
             await server.listen(sock, tls=context, acceptor=lambda each: Acceptor(each, policy))
 
     async def _listen_to_clients(self) -> None:
@@ -160,7 +160,7 @@ class Coordinator:
         self._telemetry.connections = server.connections
         context = self._tls.server(settings.tls)
         for address in settings.listen_client:
-            sock = listening_socket(address, socket.SOCK_STREAM)
+            sock = _socket(address, "client", is_open=context is None)
             await server.listen(sock, tls=context)
 
     def _answer_peer(self, exchange: Exchange) -> None:
@@ -228,3 +228,15 @@ class Coordinator:
             self._loop.transport.close()
         for connection in tuple(self._telemetry.connections):
             connection.abort()
+
+
+def _socket(address: tuple[str, int], whose: str, *, is_open: bool) -> socket.socket:
+    """Listen for clients or peers. Raises CannotListen."""
+    option = f"--listen-{whose}-urls"
+    sock = listening_socket(address, socket.SOCK_STREAM, option=option)
+    if is_open:
+        prefix = "peer-" if whose == "peer" else ""
+        files = f"--{prefix}cert-file, --{prefix}key-file and --{prefix}trusted-ca-file"
+        risk = "every host can read and change all keys, and nothing is encrypted"
+        warn_if_open(sock, option=option, risk=risk, remedy=f"use https:// URLs with {files}")
+    return sock

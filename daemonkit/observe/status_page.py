@@ -12,9 +12,11 @@ from daemonkit.core.request_origin import OriginPolicy
 from daemonkit.core.samples import Sample
 from daemonkit.http.server import STATUS_LINES, Exchange, Server
 from daemonkit.observe import logs, metrics
-from daemonkit.process.listening_socket import listening_socket
+from daemonkit.process.listening_socket import listening_socket, warn_if_open
 
 DRAIN_S = 0.5
+RISK = "every host can read the daemon's state, and nothing is encrypted"
+REMEDY = "use 127.0.0.1, or let a firewall pass only the hosts that collect metrics"
 ROUTES = (
     ApiRoute("GET", "/health", "200 while the process can do its job, else 503; JSON"),
     ApiRoute(
@@ -65,7 +67,10 @@ class StatusPage:
         """Listen, on the inherited socket if there is one; do nothing without an address."""
         if not self._addr:
             return
-        sock = inherited or listening_socket(parse_address(self._addr), socket.SOCK_STREAM)
+        option = "--status-addr"
+        address = parse_address(self._addr)
+        sock = inherited or listening_socket(address, socket.SOCK_STREAM, option=option)
+        warn_if_open(sock, option=option, risk=RISK, remedy=REMEDY)
         self.socket = sock.dup()
         self.port = int(sock.getsockname()[1])
         await self._server.listen(sock)

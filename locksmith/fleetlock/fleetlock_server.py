@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from coordinator.client.core.errors import StoreError
 from daemonkit import options
-from daemonkit.core import addresses
 from daemonkit.core.addresses import parse_address
 from daemonkit.core.samples import Sample
 from daemonkit.http import server
@@ -18,12 +17,15 @@ from daemonkit.http.tls import TlsFiles, load, server_context
 from daemonkit.observe import logs
 from daemonkit.observe.status_page import Probe, StatusPage
 from daemonkit.process.lifecycle import Lifecycle
-from daemonkit.process.listening_socket import listening_socket
+from daemonkit.process.listening_socket import listening_socket, shown, warn_if_open
 from locksmith.core import fleetlock_protocol
 from locksmith.core.fleetlock_protocol import Reply, Request
 from locksmith.fleetlock.fleetlock_slots import FleetLockSlots
 
 # A request has some hundred bytes, and each host of a fleet asks every five minutes.
+OPTION = "--listen"
+NO_TLS = "nothing is encrypted"
+NOT_GUARDED = "every host can acquire and release slots"
 LIMITS = Limits(
     head_bytes_max=8192, body_bytes_max=4096, connections_max=2000, client_connections_max=1800
 )
@@ -69,20 +71,19 @@ class FleetLockServer:
     async def start(self, life: Lifecycle) -> None:  # noqa: ARG002
         """Start to serve."""
         await self.page.start()
-        sock = listening_socket(parse_address(self._listen.address), socket.SOCK_STREAM)
+        at = parse_address(self._listen.address)
+        sock = listening_socket(at, socket.SOCK_STREAM, option=OPTION)
         host, port = sock.getsockname()[:2]
         await self._server.listen(sock, tls=self._tls)
         guarded = bool(self._listen.token) or bool(
             self._listen.tls and self._listen.tls.require_client
         )
-        address = f"{host}:{port}"
-        _log.info("started", address=address, tls=self._tls is not None, guarded=guarded)
-        if not addresses.is_loopback(host):
-            if self._tls is None:
-                _log.warning("no-tls", address=address, remedy="give --tls-cert and --tls-key")
-            if not guarded:
-                remedy = "any host may acquire slots: give --client-ca or --token-file"
-                _log.warning("no-client-check", address=address, remedy=remedy)
+        _log.info("started", address=shown(host, port), tls=self._tls is not None, guarded=guarded)
+        if self._tls is None:
+            warn_if_open(sock, option=OPTION, risk=NO_TLS, remedy="give --tls-cert and --tls-key")
+        if not guarded:
+            remedy = "give --client-ca or --token-file"
+            warn_if_open(sock, option=OPTION, risk=NOT_GUARDED, remedy=remedy)
 
     async def drain(self) -> None:
         """Answer the requests that were received, then stop."""

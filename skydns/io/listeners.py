@@ -20,9 +20,10 @@ def open_sockets(addresses: Iterable[tuple[str, int]]) -> dict[str, socket.socke
         return {_name(sock): sock for sock in passed}
     bound = []
     for host, port in addresses:
-        tcp = listening_socket((host, port), socket.SOCK_STREAM)
+        tcp = listening_socket((host, port), socket.SOCK_STREAM, option="--addr")
         # With port 0, UDP gets the port that TCP got.
-        udp = listening_socket((host, tcp.getsockname()[1]), socket.SOCK_DGRAM)
+        same = (host, tcp.getsockname()[1])
+        udp = listening_socket(same, socket.SOCK_DGRAM, option="--addr")
         # The kernel lowers this to what the host allows (net.core.rmem_max).
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
         bound += [udp, tcp]

@@ -42,13 +42,13 @@ def test_a_wrong_value_is_named_in_the_error(
 def test_an_address_in_use_is_named_with_a_remedy(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with listening_socket(("127.0.0.1", 0), socket.SOCK_STREAM) as taken:
+    with listening_socket(("127.0.0.1", 0), socket.SOCK_STREAM, option="--addr") as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(SystemExit) as ended:
             options.run(cli.app, "skydns", ["--addr", address])
     assert ended.value.code == 1
     message = capsys.readouterr().err
-    assert message.startswith(f"skydns: {address}: Address already in use; name another address")
+    assert message.startswith(f"skydns: --addr {address}: Address already in use: end the")
 
 
 def test_a_long_option_may_have_one_dash(capsys: pytest.CaptureFixture[str]) -> None:

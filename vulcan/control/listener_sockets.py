@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from daemonkit.observe import logs
-from daemonkit.process.listening_socket import BACKLOG, listening_socket
+from daemonkit.process.listening_socket import BACKLOG, CannotListen, listening_socket
 from vulcan.core.config.listener import Address, Listener
 
 RETRY_S = 1.0
@@ -45,7 +45,8 @@ class ListenerSockets:
             for sock in passed:
                 sock.close()
             return
-        for sock in passed or [listening_socket(address, socket.SOCK_STREAM)]:
+        option = "--interface and --port"
+        for sock in passed or [listening_socket(address, socket.SOCK_STREAM, option=option)]:
             self.open[f"{_SEPARATOR}{address_of(sock)}"] = sock
 
     def follow(self, listeners: Mapping[str, Listener], user: SocketUser | None) -> None:
@@ -77,7 +78,7 @@ class ListenerSockets:
         try:
             sock = _bound(listener.address)
         except OSError as error:
-            why = f"{listener.address}: {error.strerror or error}"
+            why = f"{listener.address}: {error.strerror or error}: {_remedy(error)}"
             if self.failed.get(listener.id) != why:
                 _log.error("listener-not-bound", listener=listener.id, reason=why)
             self.failed[listener.id] = why
@@ -102,9 +103,16 @@ def address_of(sock: socket.socket) -> str:
     return str(Address(host, port))
 
 
+def _remedy(error: OSError) -> str:
+    if isinstance(error, CannotListen):
+        return error.remedy
+    return "write another path in Address.Address, or let vulcand write there"
+
+
 def _bound(address: Address) -> socket.socket:
     if not address.path:
-        return listening_socket((address.host, address.port), socket.SOCK_STREAM)
+        tcp = (address.host, address.port)
+        return listening_socket(tcp, socket.SOCK_STREAM, option="Address.Address")
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.setblocking(False)
     try:

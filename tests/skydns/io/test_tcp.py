@@ -24,7 +24,7 @@ def framed(*messages: bytes) -> bytes:
 async def tcp(
     respond: Respond = echo, limits: TcpLimits = TCP_LIMITS, resolve: Resolve = never
 ) -> AsyncIterator[tuple[TcpServer, int]]:
-    sock = listening_socket(("127.0.0.1", 0), socket.SOCK_STREAM)
+    sock = listening_socket(("127.0.0.1", 0), socket.SOCK_STREAM, option="--addr")
     running = TcpServer(sock, respond, resolve, limits)
     await running.start()
     try:

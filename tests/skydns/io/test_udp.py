@@ -22,7 +22,7 @@ def receive(client: socket.socket) -> bytes:
 
 def test_a_datagram_is_answered_from_the_address_it_was_sent_to() -> None:
     async def go() -> None:
-        socks = [listening_socket((host, 0), socket.SOCK_DGRAM) for host in HOSTS]
+        socks = [listening_socket((host, 0), socket.SOCK_DGRAM, option="--addr") for host in HOSTS]
         running = [UdpServer(sock, echo, never) for sock in socks]
         for each in running:
             each.start()
@@ -47,7 +47,7 @@ def test_a_datagram_is_answered_from_the_address_it_was_sent_to() -> None:
 
 def test_datagrams_that_arrived_before_stop_are_answered() -> None:
     async def go() -> None:
-        sock = listening_socket(("127.0.0.1", 0), socket.SOCK_DGRAM)
+        sock = listening_socket(("127.0.0.1", 0), socket.SOCK_DGRAM, option="--addr")
         running = UdpServer(sock, echo, never)
         running.start()
         with sock, socket.socket(type=socket.SOCK_DGRAM) as client:
@@ -62,7 +62,7 @@ def test_datagrams_that_arrived_before_stop_are_answered() -> None:
 
 def test_a_burst_is_answered_in_order() -> None:
     async def go() -> None:
-        sock = listening_socket(("::1", 0), socket.SOCK_DGRAM)
+        sock = listening_socket(("::1", 0), socket.SOCK_DGRAM, option="--addr")
         running = UdpServer(sock, echo, never)
         with sock, socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
             client.connect(sock.getsockname())
@@ -82,7 +82,7 @@ def test_a_burst_is_answered_in_order() -> None:
 
 def test_the_longest_query_and_reply_fit() -> None:
     async def go() -> None:
-        sock = listening_socket(("127.0.0.1", 0), socket.SOCK_DGRAM)
+        sock = listening_socket(("127.0.0.1", 0), socket.SOCK_DGRAM, option="--addr")
         running = UdpServer(sock, lambda data, _: data[:REPLY_BYTES_MAX], never)
         with sock, socket.socket(type=socket.SOCK_DGRAM) as client:
             client.connect(sock.getsockname())
@@ -100,7 +100,7 @@ def test_the_longest_query_and_reply_fit() -> None:
 
 def test_a_reply_that_cannot_be_sent_does_not_stop_the_others() -> None:
     async def go() -> None:
-        sock = listening_socket(("127.0.0.1", 0), socket.SOCK_DGRAM)
+        sock = listening_socket(("127.0.0.1", 0), socket.SOCK_DGRAM, option="--addr")
 
         def reply(data: bytes, _: bytes) -> bytes:
             if data == b"lost":
@@ -129,7 +129,7 @@ def test_a_late_reply_may_be_limited_or_none() -> None:
         return None if reply == b"much" else reply[:2]
 
     async def go() -> None:
-        sock = listening_socket(("127.0.0.1", 0), socket.SOCK_DGRAM)
+        sock = listening_socket(("127.0.0.1", 0), socket.SOCK_DGRAM, option="--addr")
         waiting: list[Send] = []
         pending = Prefetch(None, cast("PendingForward", None))
         running = UdpServer(
@@ -156,7 +156,7 @@ def test_a_packet_that_meets_an_error_of_ours_ends_nothing_but_itself() -> None:
         return echo(data, client)
 
     async def go() -> None:
-        sock = listening_socket(("127.0.0.1", 0), socket.SOCK_DGRAM)
+        sock = listening_socket(("127.0.0.1", 0), socket.SOCK_DGRAM, option="--addr")
         running = UdpServer(sock, respond, never)
         with sock, socket.socket(type=socket.SOCK_DGRAM) as client:
             client.connect(sock.getsockname())
@@ -174,7 +174,7 @@ def test_a_packet_that_meets_an_error_of_ours_ends_nothing_but_itself() -> None:
 
 def test_a_late_reply_is_sent_to_the_client_that_asked() -> None:
     async def go() -> None:
-        sock = listening_socket(("127.0.0.1", 0), socket.SOCK_DGRAM)
+        sock = listening_socket(("127.0.0.1", 0), socket.SOCK_DGRAM, option="--addr")
         waiting: list[Send] = []
         pending = Prefetch(None, cast("PendingForward", None))
         running = UdpServer(sock, lambda *_: pending, lambda _, send: waiting.append(send))

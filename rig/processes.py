@@ -30,6 +30,27 @@ STOP_S = 30.0
 FORKS = False
 
 
+# The Debian packages of programs with another name.
+PACKAGES = {
+    "dbus-daemon": "dbus",
+    "dig": "bind9-dnsutils",
+    "dnsmasq": "dnsmasq-base",
+    "etcd": "etcd-server",
+    "etcdctl": "etcd-client",
+    "groff": "groff-base",
+    "ip": "iproute2",
+    "man": "man-db",
+    "nginx": "nginx-light",
+    "nsenter": "util-linux",
+    "ps": "procps",
+    "systemctl": "systemd",
+    "systemd-analyze": "systemd",
+    "systemd-nspawn": "systemd-container",
+    "systemd-sysusers": "systemd",
+    "systemd-tmpfiles": "systemd",
+    "umount": "mount",
+    "unshare": "util-linux",
+}
 # Below the ports that Linux gives to outgoing connections, which could take a port first.
 PORTS = range(10_000, 32_000)
 # The next port for all test processes of this machine. A port stays free until its server starts,
@@ -90,38 +111,10 @@ def require(program: str) -> str:
     """Return the path of a program. Without it, skip the test, or fail it in CI."""
     if found := shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin"):
         return found
-    reason = f"{program} is not installed: .ci/run names its Debian package"
+    reason = f"{program} is not installed: apt-get install {PACKAGES.get(program, program)}"
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
-
-
-def isolated(script: str, directory: Path, timeout_s: float) -> subprocess.CompletedProcess[str]:
-    """Run a bash script with loopback ports, /tmp and processes of its own.
-
-    Our programs are on its PATH; what it leaves running ends with it.
-    """
-    if os.geteuid():
-        pytest.skip("a network of its own, with every port free, needs root")
-    isolate = [require("unshare"), "--net", "--mount", "--pid", "--mount-proc"]
-    isolate += ["--fork", "--kill-child"]
-    programs = fork_server.PROGRAMS
-    steps = ["set -eu"]
-    for needed in (ROOT, programs.parent):
-        if needed.is_relative_to("/tmp"):
-            kept = directory / needed.relative_to("/tmp")
-            steps += [f"mkdir -p {kept}", f"mount --bind {needed} {kept}"]
-    steps += [f"mount --rbind {directory} /tmp", "ip link set lo up", f"cd {ROOT}", ""]
-    set_up = "\n".join(steps)
-    return subprocess.run(
-        [*isolate, "bash", "-c", set_up + script],
-        env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
 
 
 class Running:

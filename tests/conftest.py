@@ -1,6 +1,7 @@
 """Fixtures that several packages' tests share."""
 
 import re
+import signal
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator
@@ -18,6 +19,12 @@ STORE = re.compile(r"(?<=[\[-])(coordinator|etcd3?)(?=[\]-])")
 
 
 processes.FORKS = True
+
+
+def pytest_configure() -> None:
+    """Let tests interrupt their children: a shell's background job hands down SIGINT ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

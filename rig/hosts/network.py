@@ -21,15 +21,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
-import pytest
-
 from rig.hosts import groups, tree
 from rig.hosts.host import Host
 from rig.hosts.namespaces import NETWORK, Namespaces
 from rig.hosts.port_forwarder import PortForwarder
+from rig.isolation import require_isolation
 from rig.processes import require, wait_until
 
 _numbers = itertools.count(1)
+
+
+def require_hosts() -> None:
+    """Skip the test where no hosts can be booted; ask before a child process does."""
+    require_isolation()
+    for program in ("systemd-nspawn", "nsenter", "ip", "dbus-daemon"):
+        require(program)
 
 
 class Rig:
@@ -41,10 +47,7 @@ class Rig:
     def __init__(
         self, directory: Path, *names: str, install: bool = True, package: Path | None = None
     ) -> None:
-        for program in ("systemd-nspawn", "unshare", "nsenter", "ip", "dbus-daemon"):
-            require(program)
-        if os.geteuid():
-            pytest.skip("hosts are booted by root")
+        require_hosts()
         self.name = f"slashetc-{os.getpid()}-{next(_numbers)}"
         self._directory = directory
         self._names = names

@@ -1,16 +1,14 @@
 """Scheduled backups."""
 
-import os
 import shlex
 import time
 import urllib.request
 from pathlib import Path
 
-import pytest
-
 from coordinator.core.storage import backup_format
 from coordinator.core.storage.backup_format import BackupName
 from coordinator.storage import backup_files
+from rig.isolation import require_isolation
 from rig.processes import Coordinator, Running, answers, python, require, wait_until
 from tests.coordinator.backup_members import (
     MemberConfig,
@@ -114,8 +112,7 @@ class Confined(Running):
     """A coordinator whose backup directory is a small file system of its own."""
 
     def __init__(self, config: MemberConfig, backups: Path) -> None:
-        if os.geteuid():
-            pytest.skip("a mount needs root")
+        require_isolation()
         backups.mkdir()
         serve = python("coordinator", "--data-dir", str(config.data))
         serve += ["--listen-client-urls", config.url, "--status-addr", ""]

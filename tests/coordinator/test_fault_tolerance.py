@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from rig.cluster import QUICK, Answer, Cluster, ask, new_member
-from rig.processes import Coordinator, Etcd, answers, isolated, require, wait_until
+from rig.isolation import isolated
+from rig.processes import Coordinator, Etcd, answers, require, wait_until
 
 PUT = """
 wrk.method = "PUT"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rig.processes import ROOT, isolated, require
+from rig.isolation import isolated
+from rig.processes import ROOT, require
 from tests.docs.pages import PAGES, examples
 
 # Programs of others that an example may call. Without one, the example is skipped, except in CI.

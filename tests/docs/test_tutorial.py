@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rig.processes import isolated, require
+from rig.isolation import isolated
+from rig.processes import require
 from tests.docs.pages import TUTORIAL, Step, session
 
 MARK = "-- the next block --"

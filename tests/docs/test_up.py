@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rig.processes import isolated, require
+from rig.isolation import isolated
+from rig.processes import require
 
 SCRIPT = r"""
 fail() { echo "$1"; cat /tmp/up.log; exit 1; }

@@ -13,12 +13,19 @@ from drill.fleet import RunningFleet
 from drill.reboot import DrillOptions, drill
 from drill.wheel import installed
 from rig.hosts import groups
+from rig.hosts.network import require_hosts
 from rig.processes import LONG, ROOT, wait_until
 
 # Three hosts boot, two of them reboot: a minute on an idle machine.
 pytestmark = pytest.mark.timeout(600)
 # `make reboot-drill` sends more requests and reboots every host.
 SHORT = DrillOptions(rate=50.0, rebooting=2 if LONG else 1)
+
+
+@pytest.fixture(autouse=True)
+def can_boot_hosts() -> None:
+    """Skip here: a drill is another process, and takes long to come to this."""
+    require_hosts()
 
 
 def test_hosts_reboot_without_a_failed_request(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ The reboot itself is a command that writes a line: `rebooted` counts the orders.
 
 import http.server
 import json
-import os
 import signal
 import threading
 import time
@@ -23,6 +22,7 @@ from locksmith.core.records import Failure, Heartbeat, HolderRecord, Pause, Phas
 from locksmith.host import identity
 from locksmith.store.semaphore_client import DAEMON
 from rig import processes
+from rig.isolation import require_isolation
 from rig.processes import Coordinator, free_port, python, require, wait_until
 from tests.locksmith.locksmithd import Locksmithd, has, holders, put_semaphore
 from tests.locksmith.store_kinds import KINDS
@@ -378,8 +378,7 @@ def test_lost_host_is_reported_and_its_slot_reclaimed_only_within_a_budget(
 
 
 def test_host_with_a_full_disk_still_reboots(url: str, tmp_path: Path) -> None:
-    if os.geteuid():
-        pytest.skip("a full disk needs a mount, and that needs root")
+    require_isolation()
     state = tmp_path / "state"
     state.mkdir()
     request_reboot(tmp_path)
@@ -442,8 +441,7 @@ def test_host_whose_reboot_does_not_help_pauses_until_an_operator_lets_it_go_on(
     url: str, tmp_path: Path
 ) -> None:
     """The boots are processes that read a boot id of their own."""
-    if os.geteuid():
-        pytest.skip("a boot id of its own needs a mount, and that needs root")
+    require_isolation()
     need = ["--need-command", "echo an old kernel runs", "--state-dir", str(tmp_path / "state")]
 
     def boot(number: int) -> Locksmithd:

@@ -13,7 +13,7 @@ import pytest
 
 from rig.hosts import groups
 from rig.hosts.namespaces import GATEWAY
-from rig.hosts.network import Rig
+from rig.hosts.network import Rig, require_hosts
 from rig.processes import ROOT, answers, wait_until
 
 
@@ -128,6 +128,7 @@ def test_a_closed_rig_leaves_no_process_group_file_or_mount(tmp_path: Path) -> N
 
 
 def test_the_rig_of_a_killed_test_is_cleaned_up(tmp_path: Path) -> None:
+    require_hosts()
     script = (
         "import sys, time, pathlib; from rig.hosts.network import Rig\n"
         "with Rig(pathlib.Path(sys.argv[1]), 'h1', install=False) as rig:\n"

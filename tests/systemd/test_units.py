@@ -198,6 +198,8 @@ def test_only_root_can_read_the_variables_of_a_daemon(root: Path) -> None:
 
 
 def test_installing_enables_the_target_and_starts_no_daemon(tmp_path: Path) -> None:
+    # In the same package as the target that is copied.
+    require("systemctl")
     home = tmp_path / "usr/lib/systemd"
     shutil.copytree(SYSTEMD / "system", home / "system")
     shutil.copytree(SYSTEMD / "system-preset", home / "system-preset")

@@ -167,18 +167,8 @@ class _Resolution:
             rotations=tuple(rotations),
             volatile=self.lookup.volatile,
             extended_error=self._stale(Rcode.NOERROR),
-            external_target=self._external_target(data[-1]),
+            external_target=_next_name(self.question, data[-1]),
         )
-
-    def _external_target(self, last: RRset) -> Name:
-        """Return where the client has to go on, if the last record is an alias."""
-        match last:
-            case RRset(type=RRType.CNAME, data=(Host(target),)) if (
-                self.question.type != RRType.CNAME
-            ):
-                return target
-            case _:
-                return ()
 
     def _orders(self) -> Sequence[Section]:
         """Return the data of the question in each of its orders; nothing if there is none."""
@@ -201,8 +191,9 @@ class _Resolution:
 
     def _data(self) -> tuple[RRset, ...]:
         match self.question.type:
-            case RRType.ANY:
-                return self._any()
+            case RRType.ANY if self._exists():
+                ttl_s = self.lookup.capped(self.lookup.config.ttl_s)
+                return (RRset(self.question.name, RRType.HINFO, ttl_s, (Hinfo(b"RFC8482"),)),)
             case RRType.CNAME:
                 return self._cname()
             case RRType.SRV:
@@ -224,12 +215,6 @@ class _Resolution:
         name = self.question.name
         hosts = [(s, Host(s.host)) for s in services if s.host and _stands_for_one_address(name)]
         return self.lookup.rrset(name, RRType.PTR, hosts)
-
-    def _any(self) -> tuple[RRset, ...]:
-        if not self._exists():
-            return ()
-        ttl_s = self.lookup.capped(self.lookup.config.ttl_s)
-        return (RRset(self.question.name, RRType.HINFO, ttl_s, (Hinfo(b"RFC8482"),)),)
 
     def _cname(self) -> tuple[RRset, ...]:
         service = self.lookup.at(self.name)
@@ -357,6 +342,15 @@ def has_pointers(zone: Zone, name: Name) -> bool:
 
 def _stands_for_one_address(name: Name) -> bool:
     return is_reverse(name) and not split(name)[1]
+
+
+def _next_name(question: Question, last: RRset) -> Name:
+    """Return where the client has to go on, if the last record is an alias on the way."""
+    match last:
+        case RRset(type=RRType.CNAME, data=(Host(target),)) if question.type != RRType.CNAME:
+            return target
+        case _:
+            return ()
 
 
 def is_reverse(name: Name) -> bool:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rig.processes import isolated
+from rig.isolation import isolated
 
 SCRIPT = """
 mkdir -p /tmp/confd/conf.d /tmp/confd/templates

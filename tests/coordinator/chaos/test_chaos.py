@@ -8,13 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from rig.isolation import require_isolation
 from rig.processes import LONG, Running, python, require, wait_until
 from tests.coordinator.chaos.watch_check import Event, Watcher, flaws
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+
+@pytest.fixture
+def can_isolate() -> None:
+    """Skip here: the run itself is another process."""
+    require_isolation()
+    require("ip")
 
 
-@needs_root
+@pytest.mark.usefixtures("can_isolate")
 def test_members_under_faults_lose_nothing_and_agree(tmp_path: Path) -> None:
     log = tmp_path / "chaos.log"
     with Running(python("tests.coordinator.chaos", "--minutes", "0.5"), log) as running:
@@ -25,9 +31,8 @@ def test_members_under_faults_lose_nothing_and_agree(tmp_path: Path) -> None:
     assert ": right" in printed
 
 
-@needs_root
+@pytest.mark.usefixtures("can_isolate")
 def test_an_interrupted_run_leaves_nothing_behind(tmp_path: Path) -> None:
-    require("ip")
     running = Running(python("tests.coordinator.chaos", "--seed", "1"), tmp_path / "chaos.log")
     running.wait_for(lambda: " 0.0" in running.tail(), "the first fault")
     members = _children(running.process.pid)
@@ -39,7 +44,7 @@ def test_an_interrupted_run_leaves_nothing_behind(tmp_path: Path) -> None:
     assert "h1" not in subprocess.check_output([require("ip"), "netns", "list"], text=True).split()
 
 
-@needs_root
+@pytest.mark.usefixtures("can_isolate")
 def test_members_work_again_soon_after_a_silent_loss(tmp_path: Path) -> None:
     # TCP by itself would send again after 12.6 s and after 102 s.
     loss_s, back_s = (60.0, 2.0) if LONG else (7.0, 3.5)

@@ -1,6 +1,7 @@
 """A mirror over a faulty link, while others write: in the end it equals the store."""
 
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,6 +13,8 @@ from tests.coordinator.client.stores_under_test import MirrorReceiver, StoreUnde
 
 STEPS = 600
 CUTS = 8
+# The promise is 10 s; the rest is for a loaded machine.
+NOTICED_S = 12.0
 
 
 def write(subject: StoreUnderTest, rng: random.Random) -> None:
@@ -63,3 +66,27 @@ def test_after_any_faults_the_view_equals_the_store(served: StoreUnderTest, seed
 def agrees(subject: StoreUnderTest, receiver: MirrorReceiver) -> bool:
     listing = subject.store.list(subject.prefix)
     return receiver.entries() == {entry.key: entry for entry in listing.entries}
+
+
+def test_a_frozen_store_is_known_to_be_away_within_ten_seconds(
+    served: StoreUnderTest,
+) -> None:
+    """No packet says so: the host hangs, or the network drops everything."""
+    served.store.put(served.key("a"), "1")
+    with FaultyLink(served.url) as link:
+        receiver = MirrorReceiver()
+        mirror = Mirror(connect(link.url), served.prefix, receiver)
+        mirror.start()
+        try:
+            receiver.wait_for({served.key("a"): "1"})
+            wait_until(lambda: mirror.status().connected, "the mirror is connected")
+            link.freeze()
+            began_s = time.monotonic()
+            wait_until(lambda: not mirror.status().connected, "the store is known to be away")
+        finally:
+            mirror.stop()
+        assert time.monotonic() - began_s < NOTICED_S
+        # What was not heard from the store confirms nothing.
+        age_s = mirror.status().age_s
+        assert age_s is not None
+        assert time.monotonic() - age_s < began_s + 1

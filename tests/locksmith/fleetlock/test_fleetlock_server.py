@@ -18,7 +18,8 @@ from locksmith.host.identity import Host
 from locksmith.store.compare_and_swap import RetryClock
 from locksmith.store.group_client import GroupClient
 from locksmith.store.semaphore_client import DAEMON, Claim, SemaphoreClient
-from rig.processes import Running, answers, free_port, isolated, python, require
+from rig.isolation import isolated
+from rig.processes import Running, answers, free_port, python, require
 
 MACHINE = Host("dfd7882acda64c34aca76193c46f5d4e", "boot-1", "alpha")
 ZINCATI = "35ba2101ae3f4d45b96e9c51f461bbff"

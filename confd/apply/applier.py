@@ -171,8 +171,7 @@ def _changes(candidate: Candidate, index: int) -> Iterator[transaction.Change]:
     for file in candidate.changed:
         path = Path(file.path)
         if placement.backups and file.current is not None:
-            content = file.current.content
-            yield transaction.BackUpFile(path, index, content, placement.backups)
+            yield transaction.BackUpFile(path, index, file.current, placement.backups)
         if placement.in_place:
             yield transaction.OverwriteFile(path, file.desired, file.current)
         else:

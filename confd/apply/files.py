@@ -63,14 +63,15 @@ def make_directories(path: Path, mode: int) -> None:
         atomic_file.sync_directory(each.parent)
 
 
-def back_up(dest: Path, index: int, content: bytes, keep_max: int) -> None:
-    """Keep the file at `dest` under another name beside it, at most `keep_max` of them.
+def back_up(dest: Path, index: int, before: FileState, keep_max: int) -> None:
+    """Keep the file that was at `dest` under another name beside it, at most `keep_max` of them.
 
-    The backup is a hard link: it has the file's own mode and owner and takes no space.
+    The backup is a copy, not a link: a file may be written in place, or be a mount point.
     """
-    digest = hashlib.sha256(content).hexdigest()[:12]
-    with suppress(FileExistsError, FileNotFoundError):
-        os.link(dest, dest.with_name(f".{dest.name}.bak-{index}-{digest}"), follow_symlinks=False)
+    digest = hashlib.sha256(before.content).hexdigest()[:12]
+    backup = dest.with_name(f".{dest.name}.bak-{index}-{digest}")
+    if not backup.exists():
+        atomic_file.commit(stage(dest, before), backup)
     backup_name = re.compile(rf"\.{re.escape(dest.name)}\.bak-(\d+)-[0-9a-f]{{12}}")
     found = sorted(
         (int(match[1]), entry.stat(follow_symlinks=False).st_mtime_ns, entry.path)
@@ -85,17 +86,30 @@ def overwrite(dest: Path, desired: FileState) -> None:
     """Write into the file at `dest`, which may be a mount point.
 
     This is not atomic: a reader can see a part of the text, and a power cut can leave a part,
-    which the next run rewrites.
+    which the next run rewrites. Before the first byte changes, the file gets the room that the text
+    needs, so a full disk changes nothing.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     descriptor = os.open(dest, flags, atomic_file.PRIVATE_MODE)
     with os.fdopen(descriptor, "wb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(f"{dest}: not a regular file")
-        file.truncate(0)
+        _make_room(descriptor, len(desired.content))
         owner = (desired.uid, desired.gid)
         atomic_file.fill(descriptor, desired.content, mode=desired.mode, owner=owner)
+        file.truncate(len(desired.content))
         os.fsync(descriptor)
+
+
+def _make_room(descriptor: int, size_bytes: int) -> None:
+    if not size_bytes:
+        return
+    before_bytes = os.fstat(descriptor).st_size
+    try:
+        os.posix_fallocate(descriptor, 0, size_bytes)
+    except OSError:
+        os.ftruncate(descriptor, before_bytes)
+        raise
 
 
 def stage(dest: Path, desired: FileState) -> Path:

@@ -1,8 +1,8 @@
 """File changes that succeed or fail together.
 
 Each change can be done and undone. When one fails, those already done are undone, the last one
-first. A kill between two changes leaves some files old and some new, each of them whole; the
-next run finishes.
+first. A change that fails has undone itself. A kill between two changes leaves some files old and
+some new, each of them whole; the next run finishes.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ class Change(Protocol):
     """One step of a transaction."""
 
     def do(self) -> None:
-        """Make the change. Raises OSError."""
+        """Make the change, or leave everything as it was. Raises OSError."""
 
     def undo(self) -> None:
         """Put back what was there before. Raises OSError."""
@@ -52,7 +52,11 @@ class OverwriteFile:
 
     def do(self) -> None:
         """Make the change."""
-        files.overwrite(self.path, self.desired)
+        try:
+            files.overwrite(self.path, self.desired)
+        except OSError:
+            self.undo()
+            raise
 
     def undo(self) -> None:
         """Put back the content that was there."""
@@ -81,28 +85,41 @@ class BackUpFile:
 
     path: Path
     index: int
-    content: bytes
+    before: FileState
     backups_max: int
 
     def do(self) -> None:
         """Make the change."""
-        files.back_up(self.path, self.index, self.content, self.backups_max)
+        files.back_up(self.path, self.index, self.before, self.backups_max)
 
     def undo(self) -> None:
         """Leave the backup."""
 
 
 def commit(changes: Iterable[Change]) -> None:
-    """Make all changes, or none. Raises OSError, of the change that failed."""
+    """Make all changes, or none. Raises OSError, of the change that failed.
+
+    A change that cannot be undone does not keep the others from being undone; its error is added.
+    """
     done: list[Change] = []
     for change in changes:
         try:
             change.do()
-        except OSError:
-            for each in reversed(done):
-                each.undo()
+        except OSError as error:
+            failures = [failure for each in reversed(done) if (failure := _undo(each))]
+            if failures:
+                raise OSError("; ".join([str(error), *failures])) from error
             raise
         done.append(change)
+
+
+def _undo(change: Change) -> str:
+    """Undo a change; return why that failed, or ""."""
+    try:
+        change.undo()
+    except OSError as error:
+        return f"not undone: {error}"
+    return ""
 
 
 def restore(path: Path, before: FileState | None, *, in_place: bool) -> None:

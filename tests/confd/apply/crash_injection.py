@@ -19,7 +19,7 @@ from confd.apply.state_dir import StateDir
 from tests.confd.confdir_fixture import Confdir, apply, seen, staged
 from tests.confd.core.keyspace.key_sets import key_set
 
-ROUNDS_MAX = 200
+ROUNDS_MAX = 300
 # Calls that change the disk or start a process; between two of them a kill makes no difference.
 SYSTEM_CALLS = {
     "open", "mkdir", "fchown", "fchmod", "write", "fsync", "rename", "replace", "unlink", "flock",

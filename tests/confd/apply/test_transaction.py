@@ -59,6 +59,26 @@ def test_a_failed_change_undoes_the_earlier_ones_in_reverse_order() -> None:
     assert log == ["do a", "do b", "undo b", "undo a"]
 
 
+def test_a_change_that_cannot_be_undone_does_not_keep_the_others(tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "gone" / "b"
+    second.parent.mkdir()
+    for path in (first, second):
+        path.write_text("old")
+
+    class ParentVanishes(RecordedChange):
+        def do(self) -> None:
+            second.unlink()
+            second.parent.rmdir()
+            super().do()
+
+    changes = [
+        OverwriteFile(path, with_content(path, b"new"), current(path)) for path in (first, second)
+    ]
+    with pytest.raises(OSError, match=r"x; not undone: .*gone"):
+        commit([*changes, ParentVanishes("x", [], fails=True)])
+    assert first.read_text() == "old"
+
+
 def test_a_replaced_file_comes_back_with_its_mode(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_text("old")
@@ -108,7 +128,7 @@ def test_a_backup_stays_when_the_transaction_is_undone(tmp_path: Path) -> None:
     path.write_text("old")
     log: list[str] = []
     with pytest.raises(OSError, match="x"):
-        commit([BackUpFile(path, 7, b"old", 3), RecordedChange("x", log, fails=True)])
+        commit([BackUpFile(path, 7, current(path), 3), RecordedChange("x", log, fails=True)])
     [backup] = tmp_path.glob(".a.bak-7-*")
     assert backup.read_text() == "old"
 

@@ -22,7 +22,7 @@ from confd.apply.runner import CommandFailed, CommandRunner
 from confd.apply.state_dir import StateDir
 from confd.core.changes.candidate import Candidate, CandidateFile
 from confd.core.changes.outcome import Outcome, Result
-from confd.core.changes.reload_ledger import ReloadLedger
+from confd.core.changes.reload_ledger import ReloadLedger, digest_of
 from confd.core.config.resource import TemplateResource
 from confd.core.keyspace.key_set import KeySet
 from confd.core.templates.render import Renderer
@@ -77,12 +77,13 @@ class Applier:
             return outcomes
         unit = candidates[0].resource.unit
         texts = {file.dest: file.desired for each in candidates for file in each.files}
-        if self.ledger.is_quarantined(unit, texts):
+        if self.state.is_quarantined(unit, digest_of(texts)):
             why = "its reload failed with this text, which is not written again until it changes"
             return dict.fromkeys(outcomes, (Outcome.QUARANTINED, why))
-        self.ledger.release(unit)
         if self.options.noop and not self.options.keep_staged:
             return outcomes
+        if not self.options.noop:
+            self.state.release_quarantine(unit)
         return self._stage_check_commit(candidates, index) or outcomes
 
     def _stage_check_commit(self, candidates: list[Candidate], index: int) -> _Outcomes:

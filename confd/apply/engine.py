@@ -35,13 +35,14 @@ class Engine:
         runner: CommandRunner,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ledger = ReloadLedger()
+        self._state = state
+        ledger = ReloadLedger()
         self._loader = TemplateLoader(settings.confdir)
         functions = host_functions.all_functions(inherited(os.environ))
         self._renderer = Renderer(self._loader, self._loader.root, functions, _compiled(state))
         options = settings.options
-        self._applier = Applier(self._renderer, state, runner, options, self._ledger)
-        self._reloader = Reloader(state, runner, options, self._ledger, clock)
+        self._applier = Applier(self._renderer, state, runner, options, ledger)
+        self._reloader = Reloader(state, runner, options, ledger, clock)
 
     def preview(
         self, resource: TemplateResource, keys: KeySet, earlier: tuple[str, ...]
@@ -75,7 +76,7 @@ class Engine:
 
     def release_quarantine(self) -> None:
         """Give each text whose reload failed one more try."""
-        self._ledger.release_all()
+        self._state.release_quarantines()
 
     def reload_templates(self, resources: Iterable[TemplateResource]) -> None:
         """Read changed templates again, unless a template of a resource is malformed.

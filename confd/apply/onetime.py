@@ -28,6 +28,8 @@ def run(
     if not settings.options.noop:
         files.sweep(Path(resource.dest) for unit in units.values() for resource in unit)
     engine = Engine(settings, state, CommandRunner(os.environ))
+    if not settings.options.noop:
+        engine.release_quarantine()
     results: dict[str, Result] = {}
     for unit in units.values():
         results |= engine.write(unit, keys)

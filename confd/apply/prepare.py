@@ -1,10 +1,16 @@
 """Renders a resource and compares the result with the files on disk. Nothing is written."""
 
+import os
 from pathlib import Path
 
 from confd.apply import files
 from confd.core.changes.candidate import Candidate, CandidateFile, FileState, outputs
-from confd.core.changes.guards import GuardFailed, check_content, check_required_keys
+from confd.core.changes.guards import (
+    GuardFailed,
+    check_content,
+    check_required_keys,
+    check_stale,
+)
 from confd.core.config.resource import TemplateResource
 from confd.core.keyspace.key_set import KeySet
 from confd.core.keyspace.reader import Reader
@@ -26,6 +32,7 @@ def prepare(
             candidate.files.append(_compared(resource, output.dest, content))
         current = {file.dest for file in candidate.files}
         candidate.stale = tuple(dest for dest in earlier if dest not in current)
+        check_stale(resource, len(current), sum(map(os.path.lexists, candidate.stale)))
     except RenderError as error:
         candidate.error = str(error)
     except (GuardFailed, NotWellFormed) as error:

@@ -14,7 +14,7 @@ from confd.apply.applier import Unit, log_outcome
 from confd.apply.runner import CommandFailed, CommandRunner
 from confd.apply.state_dir import StateDir
 from confd.core.changes.outcome import Outcome, Result
-from confd.core.changes.reload_ledger import Destinations, ReloadCommand, ReloadLedger
+from confd.core.changes.reload_ledger import Destinations, ReloadCommand, ReloadLedger, digest_of
 from confd.core.config.resource import TemplateResource
 from confd.settings import ApplyOptions
 from daemonkit.observe import logs
@@ -101,7 +101,7 @@ class Reloader:
                 if again := self._run(command):
                     error += f", and reload_cmd failed with it too: {again}"
         else:
-            self.ledger.release(unit[0].resource.unit)
+            self.state.release_quarantine(unit[0].resource.unit)
         found = {}
         for resource in (each.resource for each in unit):
             result = results[resource.name]
@@ -117,7 +117,7 @@ class Reloader:
         if not any(before for (before,) in recorded.values()):
             return False
         texts = {dest: files.read_state(_path(unit, dest)) for dest in dests}
-        self.ledger.quarantine(unit[0].resource.unit, texts)
+        self.state.quarantine(unit[0].resource.unit, digest_of(texts))
         for dest, (before,) in recorded.items():
             in_place = any(
                 each.resource.placement.in_place for each in unit if each.resource.dest == dest

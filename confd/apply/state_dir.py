@@ -1,11 +1,12 @@
 """The files in --state-dir, which outlive the process: owed reloads and the last known keys.
 
-    lock          held while a process uses the directory
-    owed/HASH     a reload_cmd that must still run; the file names the destination
-    good/HASH     the last good file of a destination, until the reload of the new one succeeds
-    outputs/HASH  the destinations that a resource with for_each made
-    keys/HASH     the mirror's last snapshot of one root
-    compiled/     compiled templates
+    lock             held while a process uses the directory
+    owed/HASH        a reload_cmd that must still run; the file names the destination
+    quarantine/HASH  the digest of the texts that made the reload of a unit fail
+    good/HASH        the last good file of a destination, until the reload of the new one succeeds
+    outputs/HASH     the destinations that a resource with for_each made
+    keys/HASH        the mirror's last snapshot of one root
+    compiled/        compiled templates
 
 An owed reload is recorded before the rename that makes it necessary, and removed after the
 command has succeeded. So a crash can cause one reload too many, but never one too few.
@@ -21,7 +22,7 @@ import msgspec
 from confd.core.changes.candidate import FileState
 from daemonkit.host import atomic_file
 
-_DIRECTORIES = ("owed", "good", "outputs", "keys", "compiled")
+_DIRECTORIES = ("owed", "quarantine", "good", "outputs", "keys", "compiled")
 
 
 class StateInUse(Exception):  # noqa: N818 - a fact about the other process
@@ -80,6 +81,26 @@ class StateDir:
         if path := self._owed_path(dest):
             path.unlink(missing_ok=True)
 
+    def quarantine(self, unit: str, digest: str) -> None:
+        """Record durably that these texts of a unit made its reload fail."""
+        self._write("quarantine", unit, digest.encode())
+
+    def is_quarantined(self, unit: str, digest: str) -> bool:
+        """Return whether exactly these texts made the unit's reload fail."""
+        return self._read("quarantine", unit) == digest.encode()
+
+    def release_quarantine(self, unit: str) -> None:
+        """Lift the quarantine of one unit."""
+        self._remove("quarantine", unit)
+
+    def release_quarantines(self) -> None:
+        """Lift every quarantine, so that each text gets one more try."""
+        for key in [key for key in self._memory if key[0] == "quarantine"]:
+            del self._memory[key]
+        if self._directory:
+            for path in (self._directory / "quarantine").iterdir():
+                path.unlink(missing_ok=True)
+
     def record_last_good(self, dest: str, before: FileState | None) -> None:
         """Record durably the file at `dest`; None means that there was no file.
 
@@ -96,9 +117,7 @@ class StateDir:
 
     def forget_last_good(self, dest: str) -> None:
         """Drop the record: the file at `dest` now is good."""
-        self._memory.pop(("good", dest), None)
-        if self._directory:
-            (self._directory / "good" / _hash(dest)).unlink(missing_ok=True)
+        self._remove("good", dest)
 
     def outputs(self, name: str) -> tuple[str, ...]:
         """Return the destinations that a resource made."""
@@ -120,6 +139,11 @@ class StateDir:
             return (self._directory / kind / _hash(name)).read_bytes()
         except FileNotFoundError:
             return None
+
+    def _remove(self, kind: str, name: str) -> None:
+        self._memory.pop((kind, name), None)
+        if self._directory:
+            (self._directory / kind / _hash(name)).unlink(missing_ok=True)
 
     def _write(self, kind: str, name: str, content: bytes) -> None:
         if self._directory is None:

@@ -34,13 +34,9 @@ class ReloadCommand:
 
 @dataclass(slots=True)
 class ReloadLedger:
-    """Remembers when each reload last ran, and which texts made a reload fail.
-
-    `quarantine` has one hash for each unit: those texts are not written again.
-    """
+    """Remembers when each reload last ran."""
 
     _last_run_s: dict[str, float] = field(default_factory=dict)
-    _quarantine: dict[str, str] = field(default_factory=dict)
 
     def due(
         self, units: Iterable[Destinations], is_owed: IsOwed, now_s: float, timeout_s: float
@@ -84,24 +80,9 @@ class ReloadLedger:
         last_s = self._last_run_s.get(dest, -float("inf"))
         return last_s + resource.timing.reload_interval_min_s
 
-    def quarantine(self, unit: str, texts: Mapping[str, FileState | None]) -> None:
-        """Refuse these texts of a unit until they change or the quarantine is lifted."""
-        self._quarantine[unit] = _digest(texts)
 
-    def is_quarantined(self, unit: str, texts: Mapping[str, FileState]) -> bool:
-        """Return whether exactly these texts made the unit's reload fail."""
-        return unit in self._quarantine and self._quarantine[unit] == _digest(texts)
-
-    def release(self, unit: str) -> None:
-        """Lift the quarantine of one unit."""
-        self._quarantine.pop(unit, None)
-
-    def release_all(self) -> None:
-        """Lift every quarantine, so that each text gets one more try."""
-        self._quarantine.clear()
-
-
-def _digest(texts: Mapping[str, FileState | None] | Mapping[str, FileState]) -> str:
+def digest_of(texts: Mapping[str, FileState | None] | Mapping[str, FileState]) -> str:
+    """Return a digest of the texts of a unit, by their destinations; None is an absent file."""
     digest = hashlib.sha256()
     for dest, file in sorted(texts.items()):
         if file is not None:

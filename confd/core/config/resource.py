@@ -38,6 +38,7 @@ class Guard:
     min_bytes: int = 0
     shrink_max: float | None = None
     require: tuple[str, ...] = ()
+    remove_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,7 @@ class _Table(msgspec.Struct):
     dir_mode: str = "0755"
     backups: int = 0
     on_reload_failure: Literal["restore", "keep"] = "restore"
+    on_no_items: Literal["keep", "remove"] = "keep"
 
 
 def parse(name: str, text: str, *, prefix: str = "") -> TemplateResource:
@@ -235,7 +236,13 @@ def _guard(found: _Table, refuse: Refuse) -> Guard:
         shrink_max = parse_percentage(found.max_shrink) if found.max_shrink else None
     except ValueError as error:
         raise refuse("max_shrink", f"max_shrink: {error}") from None
-    return Guard(found.output_format, found.min_bytes, shrink_max, tuple(found.require))
+    return Guard(
+        found.output_format,
+        found.min_bytes,
+        shrink_max,
+        tuple(found.require),
+        found.on_no_items == "remove",
+    )
 
 
 def _timing(found: _Table, refuse: Refuse) -> Timing:

@@ -95,6 +95,20 @@ def test_a_quarantined_text_is_written_again_only_after_a_change_or_a_pass(
     assert dest.read_text() == "v=2\n"
 
 
+def test_a_quarantine_outlives_a_restart(site: OneResource) -> None:
+    dest = site.add(f'reload_cmd = "echo x >> {site.log}; ! grep -q bad {{{{ dest }}}}"')
+    site.work()
+    assert site.work({"/app/v": "bad"}) is Outcome.RELOAD_FAILED
+    reloads = site.logged()
+    for _ in range(2):
+        site.restart()
+        assert site.work({"/app/v": "bad"}) is Outcome.QUARANTINED
+    assert (dest.read_text(), site.logged()) == ("v=1\n", reloads)
+    assert site.work({"/app/v": "2"}) is Outcome.WRITTEN
+    site.restart()
+    assert site.work({"/app/v": "bad"}) is Outcome.RELOAD_FAILED
+
+
 def test_a_file_can_be_kept_although_its_reload_failed(site: OneResource) -> None:
     dest = site.add('reload_cmd = "grep -q 1 {{ dest }}"', 'on_reload_failure = "keep"')
     site.work()
@@ -162,8 +176,41 @@ def test_each_item_has_its_file_and_stale_files_are_removed(site: OneResource) -
     assert sorted(path.name for path in out.iterdir()) == ["b.conf", "not-ours.conf"]
     assert site.logged() == "x\n" * 2
     assert site.work({"/app/b/v": "2"}) is Outcome.UNCHANGED
+
+
+@pytest.mark.parametrize("left", [{}, {"/other/v": "1"}])
+def test_losing_every_item_removes_no_file(site: OneResource, left: dict[str, str]) -> None:
+    out = for_each(site, f'reload_cmd = "echo x >> {site.log}"')
+    site.work({"/app/a/v": "1", "/app/b/v": "2"})
+    site.restart()
+    assert site.work(left) is Outcome.CHECK_FAILED
+    assert site.result.error == (
+        "for_each: no key matches '/app/*', and 2 files would be removed: "
+        'if this is intended, remove them, or set on_no_items = "remove"'
+    )
+    assert sorted(path.name for path in out.iterdir()) == ["a.conf", "b.conf"]
+    assert site.work({"/app/b/v": "3"}) is Outcome.WRITTEN
+    assert [path.read_text() for path in out.iterdir()] == ["b=3"]
+    (out / "b.conf").unlink()
+    assert site.work(left) is Outcome.WRITTEN
+    assert site.work(left) is Outcome.UNCHANGED
+
+
+def test_the_last_item_can_be_removed_by_choice(site: OneResource) -> None:
+    out = for_each(site, 'on_no_items = "remove"')
+    site.work({"/app/a/v": "1"})
     assert site.work({}) is Outcome.WRITTEN
-    assert list(out.iterdir()) == [keep]
+    assert list(out.iterdir()) == []
+
+
+def test_too_many_items_are_not_lost_at_once(site: OneResource) -> None:
+    out = for_each(site, 'max_shrink = "40%"')
+    site.work({f"/app/{name}/v": "1" for name in "abcd"})
+    assert site.work({f"/app/{name}/v": "1" for name in "ab"}) is Outcome.CHECK_FAILED
+    assert "max_shrink: from 4 to 2 files is more than 40%" in site.result.error
+    assert len(list(out.iterdir())) == 4
+    assert site.work({f"/app/{name}/v": "1" for name in "abc"}) is Outcome.WRITTEN
+    assert len(list(out.iterdir())) == 3
 
 
 @pytest.mark.parametrize("name", ["..", ".hidden", "a b", "a;b", "-x", "ä"])

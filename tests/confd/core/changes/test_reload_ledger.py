@@ -1,7 +1,7 @@
 """Which reloads are owed, and when they run."""
 
 from confd.core.changes.candidate import FileState
-from confd.core.changes.reload_ledger import Destinations, ReloadLedger
+from confd.core.changes.reload_ledger import Destinations, ReloadLedger, digest_of
 from confd.core.config.resource import Command, TemplateResource, Timing
 from confd.core.keyspace.scope import Scope
 
@@ -71,21 +71,8 @@ def test_a_reload_that_is_not_owed_is_not_postponed() -> None:
     assert ledger.next_due_s([destinations("/a", "x")], set[str]().__contains__) is None
 
 
-def test_only_the_quarantined_texts_are_rejected() -> None:
-    ledger = ReloadLedger()
-    ledger.quarantine("u", {"/a": state(b"bad"), "/gone": None})
-    assert ledger.is_quarantined("u", {"/a": state(b"bad")})
-    assert not ledger.is_quarantined("u", {"/a": state(b"good")})
-    assert not ledger.is_quarantined("u", {"/b": state(b"bad")})
-    assert not ledger.is_quarantined("other", {"/a": state(b"bad")})
-
-
-def test_a_quarantine_can_be_lifted_for_one_unit_or_for_all() -> None:
-    ledger = ReloadLedger()
-    texts = {"/a": state(b"bad")}
-    for unit in "xyz":
-        ledger.quarantine(unit, texts)
-    ledger.release("x")
-    assert [ledger.is_quarantined(unit, texts) for unit in "xyz"] == [False, True, True]
-    ledger.release_all()
-    assert not any(ledger.is_quarantined(unit, texts) for unit in "xyz")
+def test_each_text_and_each_destination_changes_the_digest() -> None:
+    texts = [{"/a": b"x"}, {"/a": b"y"}, {"/b": b"x"}, {"/a": b"x", "/b": b""}, {"/a": b"x/b"}]
+    found = {digest_of({dest: state(text) for dest, text in each.items()}) for each in texts}
+    assert len(found) == len(texts)
+    assert digest_of({"/a": state(b"x"), "/gone": None}) == digest_of({"/a": state(b"x")})

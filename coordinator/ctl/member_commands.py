@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import msgspec
 
 from coordinator.client.core.http_request import HttpRequest
-from coordinator.core.ctl.render import go_json, member_line
+from coordinator.core.ctl.member_rows import member_line, member_row, mixed_versions, with_versions
+from coordinator.core.ctl.render import go_json
 from coordinator.core.ctl.results import (
     HealthResponse,
     MemberError,
@@ -41,11 +42,12 @@ class MemberCommands:
             found, leader = client.members(), client.leader()
         except ClusterUnreachable as failure:
             client.fail(failure, BAD_ARGUMENTS)
+        shown = with_versions(found)
         if self._as_json:
-            rows = [msgspec.to_builtins(m) | {"isLeader": m.id == leader.id} for m in found]
+            rows = [member_row(member) | {"isLeader": member.id == leader.id} for member in shown]
             echo(go_json({"members": rows}))
             return
-        for member in found:
+        for member in shown:
             echo(member_line(member, leader))
 
     def add(self, name: str, peer_url: str) -> None:
@@ -56,14 +58,15 @@ class MemberCommands:
         body = _change(client, "POST", MEMBERS, {"peerURLs": urls})
         added = msgspec.json.decode(body, type=MemberInfo)
         if self._as_json:
-            echo(go_json(added))
+            echo(go_json(member_row(added)))
             return
         known = [f"{each.name}={url}" for each in before for url in each.peer_urls if each.name]
         initial = ",".join([*known, *(f"{name}={url}" for url in urls)])
         echo(f"Added member named {name} with ID {added.id} to cluster\n", keep="\n")
-        echo(f'ETCD_NAME="{name}"')
-        echo(f'ETCD_INITIAL_CLUSTER="{initial}"')
-        echo('ETCD_INITIAL_CLUSTER_STATE="existing"')
+        echo(f'COORDINATOR_NAME="{name}"')
+        echo(f'COORDINATOR_INITIAL_ADVERTISE_PEER_URLS="{peer_url}"')
+        echo(f'COORDINATOR_INITIAL_CLUSTER="{initial}"')
+        echo('COORDINATOR_INITIAL_CLUSTER_STATE="existing"')
 
     def remove(self, member: str) -> None:
         """Remove a member permanently."""
@@ -107,6 +110,8 @@ class MemberCommands:
                 client.fail(failure, SERVER_ERROR)
             while True:
                 health = self._print_health([_checked(client, member) for member in found])
+                if not self._as_json and (line := mixed_versions(found)):
+                    echo(line)
                 if not forever:
                     return 0 if health == HEALTHY else NOT_HEALTHY
                 if not self._as_json:

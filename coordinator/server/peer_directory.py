@@ -2,8 +2,11 @@
 
 from urllib.parse import urlsplit
 
+from coordinator.core.cluster import versions
 from coordinator.core.cluster.members import is_removed, members_in, removed_members
+from coordinator.core.cluster.versions import ClusterVersion
 from coordinator.core.peer.admission import Refusal, Sender, refusal
+from coordinator.core.peer.handshake import Greeting
 from coordinator.core.replica.replica import Replica
 
 Urls = dict[int, tuple[str, ...]]
@@ -32,15 +35,27 @@ class PeerDirectory:
         """Return whether a member was removed forever."""
         return is_removed(self._replica.keyspace.notes, member)
 
-    def admit(self, sender: int, certificate: bytes) -> Refusal | None:
+    def needed(self) -> ClusterVersion:
+        """Return the cluster version that a member must know to read the log."""
+        return versions.required(self._replica.keyspace.notes)
+
+    def admit(self, greeting: Greeting, certificate: bytes) -> Refusal | None:
         """Return why a sender may not send to this member; None if it may."""
+        sender = greeting.sender
         others, node = self.others(), self._replica.node
         committed = node.configurations.at(node.log.committed)
         members = others.keys() | node.configuration.members | committed.members
         hosts = {urlsplit(url).hostname or "" for url in others.get(sender, ())}
         is_member = sender in members and sender != self._replica.me
-        known = Sender(sender, is_member, self.is_removed(sender), frozenset(hosts), certificate)
-        return refusal(known, self._allowed_cn)
+        known = Sender(
+            sender,
+            is_member,
+            self.is_removed(sender),
+            frozenset(hosts),
+            certificate,
+            greeting.version,
+        )
+        return refusal(known, self._allowed_cn, self.needed())
 
     def _known(self) -> Urls:
         replica = self._replica

@@ -95,7 +95,8 @@ class Coordinator:
         loop.on_removed, loop.on_broken = self._removed, self._broken
         events = PeerEvents(loop)
         address = PeerAddress(metadata.cluster, metadata.member)
-        loop.transport = Transport(address, events, self._tls.client(settings.peer_tls))
+        tls = self._tls.client(settings.peer_tls)
+        loop.transport = Transport(address, events, tls, self._peers.needed)
         identity = Identity(metadata.member, metadata.cluster)
         self._telemetry = Telemetry(identity, settings.name, loop)
         self._handler = HttpHandler(loop, self._telemetry, grows=bool(settings.listen_peer))

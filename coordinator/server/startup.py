@@ -7,16 +7,20 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from coordinator.core.cluster.members import attributes_note, encode_peer_urls
 from coordinator.core.raft import membership
 from coordinator.core.raft.election import FOUNDING_TERM
 from coordinator.core.raft.entry import HardState, LogEntry
 from coordinator.core.raft.membership import AddFounder
 from coordinator.core.raft.ready import Timing
+from coordinator.core.replica import log_version
 from coordinator.core.replica.replica import Replica
 from coordinator.core.replica.start_state import StartState
 from coordinator.core.storage.storage_errors import Damaged
 from coordinator.core.storage.wal_format import WalMetadata
+from coordinator.core.store.keyspace_dump import UnreadableDump
 from coordinator.server.drive_loop import monotonic_ns
 from coordinator.settings import Settings
 from coordinator.storage.data_dir import DataDir, RecoveredState
@@ -43,7 +47,7 @@ async def open_data_dir(data_dir: DataDir, settings: Settings) -> Opened:
     initial = None if data_dir.has_log else await _initial_membership(settings)
     fresh = WalMetadata(initial.member, initial.cluster) if initial else WalMetadata(0, 0)
     try:
-        recovered = data_dir.open(fresh)
+        recovered = data_dir.open(fresh, lambda found: _check_version(found, settings))
     except (Damaged, DirectoryInUse) as error:
         raise CannotServe(str(error)) from error
     for repair in recovered.repairs:
@@ -77,11 +81,23 @@ def start_replica(recovered: RecoveredState, settings: Settings) -> Replica:
         wall_ns=time.time_ns(),
         timing=Timing(settings.election_ms // settings.heartbeat_ms, tick_ms=settings.heartbeat_ms),
     )
-    replica = Replica(start)
+    try:
+        replica = Replica(start)
+    except (msgspec.DecodeError, UnreadableDump) as error:
+        raise CannotServe(
+            f"{settings.data_dir}: {error}: a newer release may have written it, or it is damaged"
+        ) from error
     # What was loaded lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()
     return replica
+
+
+def _check_version(found: RecoveredState, settings: Settings) -> None:
+    """Refuse files that this release cannot read. Raises CannotServe."""
+    snapshot = found.snapshot.data if found.snapshot else None
+    if why := log_version.problem(snapshot, found.entries):
+        raise CannotServe(f"{settings.data_dir}: {why}")
 
 
 async def _initial_membership(settings: Settings) -> "InitialMembership":

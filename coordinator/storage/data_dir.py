@@ -8,7 +8,7 @@
 <data-dir>/member.<time>.kept/                         the old data after a recovery
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,15 +85,18 @@ class DataDir:
         """Whether a member began here before."""
         return self._wal.is_dir() and bool(wal_writer.segments(self._files, self._wal))
 
-    def open(self, fresh: WalMetadata) -> RecoveredState:
+    def open(
+        self, fresh: WalMetadata, check: Callable[[RecoveredState], None] = lambda _: None
+    ) -> RecoveredState:
         """Recover what is there, or begin a new log with `fresh`.
 
+        `check` sees what is there before anything is changed; what it raises ends the start.
         Raises Damaged when that would lose what was acknowledged, DirectoryInUse, OSError.
         """
         self._files.make_directory(self._directory)
         self._held.callback(self._files.lock(self._directory / "lock").close)
         try:
-            recovered = self._open(fresh)
+            recovered = self._open(fresh, check)
         except BaseException:
             self.close()
             raise
@@ -166,7 +169,7 @@ class DataDir:
         """Close the files and unlock the directory; harmless when nothing is open."""
         self._held.close()
 
-    def _open(self, fresh: WalMetadata) -> RecoveredState:
+    def _open(self, fresh: WalMetadata, check: Callable[[RecoveredState], None]) -> RecoveredState:
         files = self._files
         if not self.has_log and UNFINISHED in files.names(self._directory):
             finding = "no log: a restore or a recovery was cut short"
@@ -177,7 +180,7 @@ class DataDir:
                 if name.endswith(".tmp"):
                     files.remove(directory / name)
         if wal_writer.segments(files, self._wal):
-            return self._recover()
+            return self._recover(check)
         if snapshots := self._snapshots():
             finding = f"expected the log that goes with snapshot {snapshots[-1]}, found no segment"
             raise DamagedLog(str(self._wal), 0, finding, PUT_BACK)
@@ -188,8 +191,9 @@ class DataDir:
         parsed = map(SnapshotName.parse, self._files.names(self._snap))
         return sorted(name for name in parsed if name is not None)
 
-    def _recover(self) -> RecoveredState:
+    def _recover(self, check: Callable[[RecoveredState], None]) -> RecoveredState:
         replay, choice, raw = self._replayed()
+        check(_recovered(replay, choice))
         segment_bytes = self._limits.segment_bytes
         repairs = (
             *set_aside(self._files, self._snap, choice),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from coordinator.core.peer import handshake
 from coordinator.core.peer.admission import Refusal
 from coordinator.core.peer.frames import FRAME_BYTES_MAX, BadFrame, FrameReader
-from coordinator.core.peer.handshake import PeerAddress
+from coordinator.core.peer.handshake import Greeting, PeerAddress
 from coordinator.transport.peer_connection import TransportEvents
 from daemonkit.http.connection import Connection
 from daemonkit.observe import logs, process_counters
@@ -24,11 +24,11 @@ _log = logs.get("coordinator.peers")
 class AcceptPolicy:
     """Who may send to this member, and the stream of each that does.
 
-    `admit` takes a sender and its certificate in DER (empty without one).
+    `admit` takes a sender's greeting and its certificate in DER (empty without one).
     """
 
     address: PeerAddress
-    admit: Callable[[int, bytes], Refusal | None]
+    admit: Callable[[Greeting, bytes], Refusal | None]
     events: TransportEvents
     streams: "dict[int, InboundStream]" = field(default_factory=dict)
 
@@ -109,12 +109,12 @@ class Acceptor(asyncio.Protocol):
 
     def _admitted(self, transport: asyncio.Transport, head: bytes) -> int | Refusal:
         """Return the sender, or why it may not send."""
-        sender = handshake.sender_of(head, self._policy.address)
-        if isinstance(sender, Refusal):
-            return sender
+        greeting = handshake.greeting_of(head, self._policy.address)
+        if isinstance(greeting, Refusal):
+            return greeting
         tls = transport.get_extra_info("ssl_object")
         certificate = tls.getpeercert(binary_form=True) if tls is not None else None
-        return self._policy.admit(sender, certificate or b"") or sender
+        return self._policy.admit(greeting, certificate or b"") or greeting.sender
 
 
 class InboundStream(asyncio.Protocol):

@@ -7,10 +7,13 @@ import asyncio
 import os
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from coordinator.core.cluster import versions
+from coordinator.core.cluster.versions import ClusterVersion
 from coordinator.core.peer import frames, handshake
 from coordinator.core.peer.handshake import PeerAddress
 from coordinator.core.peer.latency import PeerLatencies
@@ -55,11 +58,15 @@ class TransportEvents(Protocol):
 
 @dataclass(slots=True)
 class Outbound:
-    """What all connections of one member share."""
+    """What all connections of one member share.
+
+    `needed` returns the cluster version that another member must know to read the log.
+    """
 
     address: PeerAddress
     events: TransportEvents
     tls: ssl.SSLContext | None
+    needed: Callable[[], ClusterVersion]
     latencies: PeerLatencies = field(default_factory=PeerLatencies)
     sent_bytes: int = 0
 
@@ -86,6 +93,7 @@ class PeerConnection(asyncio.Protocol):
         self._closed = False
         self._pausing = False
         self._dropped = False
+        self._version = versions.FIRST
         self._logged = ""
         self._dialing: asyncio.Task[None] | None = None
         self._dial()
@@ -99,6 +107,9 @@ class PeerConnection(asyncio.Protocol):
         if transport.get_write_buffer_size() > OUTBOX_BYTES_MAX:
             self._outbound.lost(self.member)
             return
+        if self._version < versions.OWN:
+            # What the other member does not know, it does not miss.
+            messages = [each for each in messages if versions.since(type(each)) <= self._version]
         frame = frames.encode(messages)
         self._outbound.sent_bytes += len(frame)
         # At once, not at the end of the loop's turn: a sync of our disk may come before that.
@@ -144,14 +155,17 @@ class PeerConnection(asyncio.Protocol):
             return  # this side sends nothing any more
         self._head += data
         if handshake.HEAD_END in self._head or len(self._head) > handshake.HEAD_BYTES_MAX:
-            if handshake.status_code(self._head) == b"101":
+            self._version = handshake.version_of(self._head)
+            if handshake.status_code(self._head) != b"101":
+                self._turned_away(handshake.reason(self._head))
+            elif why := versions.problem(self._version, self._outbound.needed()):
+                self._turned_away(why)
+            else:
                 self.is_open, self._retry_s = True, RETRY_MIN_S
                 self._log_once("linked")
                 if self._dropped:  # it can be sent again only now
                     self._dropped = False
                     self._outbound.events.messages_lost(self.member)
-            else:
-                self._turned_away(self._head)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         was_open, self.is_open, self._transport = self.is_open, False, None
@@ -159,9 +173,9 @@ class PeerConnection(asyncio.Protocol):
             self._outbound.lost(self.member)
         self._dial(0.0 if was_open else self._retry_s)
 
-    def _turned_away(self, head: bytes) -> None:
-        self._log_once("refused", answer=handshake.reason(head))
-        if handshake.status_code(head) == b"410":
+    def _turned_away(self, why: str) -> None:
+        self._log_once("refused", why=why)
+        if handshake.status_code(self._head) == b"410":
             self._outbound.events.removed()
         self._retry_s = RETRY_MAX_S
         if self._transport is not None:

@@ -5,8 +5,10 @@ What this member receives comes on the connections that the others dialed (see `
 
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from coordinator.core.cluster import versions
+from coordinator.core.cluster.versions import ClusterVersion
 from coordinator.core.peer.handshake import PeerAddress
 from coordinator.core.peer.latency import PeerLatencies
 from coordinator.core.peer.peer_messages import PeerMessage
@@ -17,9 +19,13 @@ class Transport:
     """Sends messages to the other members."""
 
     def __init__(
-        self, address: PeerAddress, events: TransportEvents, tls: ssl.SSLContext | None
+        self,
+        address: PeerAddress,
+        events: TransportEvents,
+        tls: ssl.SSLContext | None,
+        needed: Callable[[], ClusterVersion] = lambda: versions.FIRST,
     ) -> None:
-        self._outbound = Outbound(address, events, tls)
+        self._outbound = Outbound(address, events, tls, needed)
         self._connections: dict[int, PeerConnection] = {}
 
     @property

@@ -21,6 +21,7 @@ ANSWER_S = 10.0
 NO_V2_API = "serves no v2 API: start etcd (2.1 to 3.5) with --enable-v2, or use its v3 API"
 CHUNK_BYTES_MAX = 2**20
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+MEMBERS = "/v2/members"
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -95,7 +96,8 @@ class HttpClient:
         """
         response = self.open(endpoint, request, silence_s)
         if response.status >= HTTPStatus.MULTIPLE_CHOICES:
-            _judge(response)
+            changes_members = request.method != "GET" and request.path.startswith(MEMBERS)
+            _judge(response, changes_members=changes_members)
         return response
 
     def open(self, endpoint: Endpoint, request: HttpRequest, silence_s: float) -> OpenResponse:
@@ -129,8 +131,11 @@ def _headers(endpoint: Endpoint, request: HttpRequest) -> dict[str, str]:
     return headers
 
 
-def _judge(response: OpenResponse) -> None:
-    """Let an error of the v2 API pass; fail the endpoint for anything else."""
+def _judge(response: OpenResponse, *, changes_members: bool) -> None:
+    """Let an error of the v2 API pass; fail the endpoint for anything else.
+
+    A change of the members is refused without a code.
+    """
     if response.status in _REDIRECTS and "Location" in response.headers:
         response.close()
         raise EndpointFailed(f"redirects to {response.headers['Location']}", seen=False)
@@ -143,7 +148,7 @@ def _judge(response: OpenResponse) -> None:
             raise EndpointFailed(NO_V2_API, seen=False) from None
         reason = body.decode(errors="replace")[:200].strip()
     else:
-        if answer.error_code and not by_server:
+        if (answer.error_code or changes_members) and not by_server:
             return
         reason = answer.reason()
     raise EndpointFailed(f"answers {response.status}: {reason}", seen=by_server)

@@ -1,17 +1,19 @@
 """The members of the cluster, as the replicated notes describe them.
 
 The note `members/<id>/raft` has a member's peer URLs. The note `members/<id>/attributes` has its
-name and client URLs, which the member publishes once it runs. An empty note stands for a member
-that was removed forever. (etcd keeps the same under /0/members and /0/removed_members.)
+name, client URLs and version, which the member publishes once it runs. An empty note stands for a
+member that was removed forever. (etcd keeps the same under /0/members and /0/removed_members.)
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
 
+from coordinator.core.cluster import versions
+from coordinator.core.cluster.versions import ClusterVersion
 from coordinator.core.raft.membership import Configuration
 from coordinator.core.store.commands import Note
 
@@ -25,13 +27,21 @@ VERSION_NOTE = Note("version", b"2.3.0")
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member as the cluster knows it. `name` is empty until it has run."""
+    """A member as the cluster knows it. `name` is empty until it has run.
+
+    `version` is the cluster version that it announces, empty for a member of release 0.1.
+    """
 
     id: int
     name: str
     peer_urls: tuple[str, ...]
     client_urls: tuple[str, ...]
     learner: bool = False
+    version: str = ""
+
+    def is_behind(self, needed: ClusterVersion) -> bool:
+        """Return whether it runs a release that does not know this version."""
+        return bool(self.name) and versions.parse(self.version) < needed
 
     def as_json(self) -> dict[str, object]:
         """Return the member in the form of /v2/members."""
@@ -43,6 +53,8 @@ class Member:
         }
         if self.learner:
             shown["isLearner"] = True
+        if self.version:
+            shown["version"] = self.version
         return shown
 
 
@@ -57,6 +69,7 @@ class Attributes(msgspec.Struct):
 
     name: str = ""
     client_urls: tuple[str, ...] = msgspec.field(default=(), name="clientURLs")
+    version: str = ""
 
 
 def peer_urls_note(member: int, peer_urls: Sequence[str]) -> Note:
@@ -75,8 +88,8 @@ def encode_peer_urls(peer_urls: Sequence[str]) -> bytes:
 
 
 def attributes_note(member: int, name: str, client_urls: Sequence[str]) -> Note:
-    """Return the note of a member's name and client URLs."""
-    attributes = {"name": name, "clientURLs": client_urls}
+    """Return the note of a member's name, its client URLs and the version that it knows."""
+    attributes = {"name": name, "clientURLs": client_urls, "version": str(versions.OWN)}
     return Note(f"{_PREFIX}{member:x}{_ATTRIBUTES}", msgspec.json.encode(attributes))
 
 
@@ -95,6 +108,8 @@ def note_problem(note: Note) -> str:
     """Say why a note that a member forwards must not go to the log; an empty string if it may."""
     if note.kind == VERSION_NOTE.kind:
         return "" if note == VERSION_NOTE else "the leader decides on the version"
+    if versions.is_required_note(note):
+        return ""
     kind = _KIND.fullmatch(note.kind)
     if kind is None:
         return f"{note.kind[:100]!r} is no note of a member"
@@ -125,6 +140,11 @@ def has_run(notes: Mapping[str, bytes], member: int) -> bool:
     return f"{_PREFIX}{member:x}{_ATTRIBUTES}" in notes
 
 
+def cluster_version(members: Iterable[Member]) -> ClusterVersion:
+    """Return the version that all members know which have ever run."""
+    return versions.common(member.version for member in members if member.name)
+
+
 def members_in(notes: Mapping[str, bytes], configuration: Configuration) -> tuple[Member, ...]:
     """Return the members of a configuration, by id."""
     return tuple(
@@ -137,7 +157,14 @@ def _member(notes: Mapping[str, bytes], member: int, *, learner: bool) -> Member
     key = f"{_PREFIX}{member:x}"
     raft = _read(notes.get(key + _RAFT), RaftAttributes)
     attributes = _read(notes.get(key + _ATTRIBUTES), Attributes)
-    return Member(member, attributes.name, raft.peer_urls, attributes.client_urls, learner)
+    return Member(
+        member,
+        attributes.name,
+        raft.peer_urls,
+        attributes.client_urls,
+        learner,
+        attributes.version,
+    )
 
 
 def _read(data: bytes | None, kind: type[_T]) -> _T:

@@ -5,7 +5,7 @@ from enum import Enum
 
 import msgspec
 
-from coordinator.core.ctl.results import KeyResult, MemberInfo
+from coordinator.core.ctl.results import KeyResult
 from coordinator.core.store.encoding import HTML_ESCAPES
 
 
@@ -48,15 +48,6 @@ def listing(result: KeyResult, *, slashes: bool) -> Iterator[str]:
         node = pending.pop()
         yield f"{node.key}/" if node.dir and slashes else node.key
         pending.extend((node.nodes or ())[::-1])
-
-
-def member_line(member: MemberInfo, leader: MemberInfo) -> str:
-    """Return a member's line of `member list`."""
-    peers, clients = ",".join(member.peer_urls), ",".join(member.client_urls)
-    if not member.name:
-        return f"{member.id}[unstarted]: peerURLs={peers}"
-    leads = str(member.id == leader.id).lower()
-    return f"{member.id}: name={member.name} peerURLs={peers} clientURLs={clients} isLeader={leads}"
 
 
 def flat(values: dict[str, object], prefix: str = "") -> Iterator[str]:

@@ -44,6 +44,7 @@ class MemberInfo(msgspec.Struct, frozen=True):
     name: str = ""
     peer_urls: tuple[str, ...] = msgspec.field(default=(), name="peerURLs")
     client_urls: tuple[str, ...] = msgspec.field(default=(), name="clientURLs")
+    version: str = ""
 
 
 class MemberList(msgspec.Struct, frozen=True):

@@ -6,6 +6,9 @@ that was just added may dial before this one knows of it: it is refused, and dia
 
 from dataclasses import dataclass
 
+from coordinator.core.cluster import versions
+from coordinator.core.cluster.versions import ClusterVersion
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -27,10 +30,16 @@ class Sender:
     is_removed: bool
     hosts: frozenset[str]
     certificate: bytes = b""
+    version: ClusterVersion = versions.OWN
 
 
-def refusal(sender: Sender, allowed_cn: str = "") -> Refusal | None:
-    """Return why a sender may not send to this member; None if it may."""
+def refusal(
+    sender: Sender, allowed_cn: str = "", needed: ClusterVersion = versions.FIRST
+) -> Refusal | None:
+    """Return why a sender may not send to this member; None if it may.
+
+    It must know the cluster version `needed`.
+    """
     if sender.is_removed:
         return Refusal(b"410 Gone", f"member {sender.id:x} was removed")
     if not sender.is_member:
@@ -42,4 +51,6 @@ def refusal(sender: Sender, allowed_cn: str = "") -> Refusal | None:
         why = peer_certificate.problem(sender.certificate, sender.hosts, allowed_cn)
         if why:
             return Refusal(b"403 Forbidden", f"the certificate of {sender.id:x} {why}")
+    if why := versions.problem(sender.version, needed):
+        return Refusal(b"426 Upgrade Required", why)
     return None

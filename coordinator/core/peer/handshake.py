@@ -2,11 +2,14 @@
 
 `GET /raft` names the cluster, the sender and the receiver. 101 accepts it, 412 answers another
 cluster or another receiver. Whether the sender is admitted is up to `admission`: 410 answers a
-member that was removed, 403 one that is unknown. The body of a refusal says why.
+member that was removed, 403 one that is unknown, and 426 one that cannot read the log. The body of
+a refusal says why. Both sides say which cluster version they know (see `cluster.versions`).
 """
 
 from dataclasses import dataclass
 
+from coordinator.core.cluster import versions
+from coordinator.core.cluster.versions import ClusterVersion
 from coordinator.core.peer.admission import Refusal
 
 UPGRADE = b"slashetc-raft/1"
@@ -15,6 +18,7 @@ HEAD_END = b"\r\n\r\n"
 HEAD_BYTES_MAX = 8192
 ACCEPTED = b"101 Switching Protocols"
 MISMATCH = b"412 Precondition Failed"
+OWN = str(versions.OWN).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +29,21 @@ class PeerAddress:
     member: int
 
 
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """The sender of a request, and the newest cluster version that it knows."""
+
+    sender: int
+    version: ClusterVersion
+
+
 def request(host: bytes, sender: PeerAddress, receiver: int) -> bytes:
     """Return the first bytes of a member on its outgoing connection."""
     return (
         REQUEST_START + b"HTTP/1.1\r\nHost: %b\r\nConnection: Upgrade\r\nUpgrade: %b\r\n"
-        b"X-Etcd-Cluster-ID: %x\r\nX-Server-From: %x\r\nX-Raft-To: %x\r\n\r\n"
-        % (host, UPGRADE, sender.cluster, sender.member, receiver)
+        b"X-Etcd-Cluster-ID: %x\r\nX-Server-From: %x\r\nX-Raft-To: %x\r\n"
+        b"X-Cluster-Version: %b\r\n\r\n"
+        % (host, UPGRADE, sender.cluster, sender.member, receiver, OWN)
     )
 
 
@@ -39,10 +52,9 @@ def is_request(head: bytes) -> bool:
     return REQUEST_START.startswith(head[: len(REQUEST_START)])
 
 
-def sender_of(head: bytes, receiver: PeerAddress) -> int | Refusal:
-    """Return the sender that a request's head names, or why the request is not for `receiver`."""
-    lines = (line.partition(b":") for line in head.split(b"\r\n")[1:])
-    fields = {name.strip().lower(): value.strip() for name, _, value in lines}
+def greeting_of(head: bytes, receiver: PeerAddress) -> Greeting | Refusal:
+    """Return who sends a request with this head, or why the request is not for `receiver`."""
+    fields = _fields(head)
     if fields.get(b"upgrade") != UPGRADE:
         return Refusal(b"426 Upgrade Required", "this path is for members")
     try:
@@ -59,12 +71,27 @@ def sender_of(head: bytes, receiver: PeerAddress) -> int | Refusal:
         return Refusal(
             MISMATCH, f"this is member {receiver.member:x}, and the request is for {wanted:x}"
         )
-    return sender
+    return Greeting(sender, version_of(head))
 
 
 def accepted() -> bytes:
     """Return the answer after which frames follow."""
-    return b"HTTP/1.1 %b\r\nConnection: Upgrade\r\nUpgrade: %b\r\n\r\n" % (ACCEPTED, UPGRADE)
+    return b"HTTP/1.1 %b\r\nConnection: Upgrade\r\nUpgrade: %b\r\nX-Cluster-Version: %b\r\n\r\n" % (
+        ACCEPTED,
+        UPGRADE,
+        OWN,
+    )
+
+
+def version_of(head: bytes) -> ClusterVersion:
+    """Return the newest cluster version that the sender of a head knows."""
+    return versions.parse(_fields(head).get(b"x-cluster-version", b"").decode(errors="replace"))
+
+
+def _fields(head: bytes) -> dict[bytes, bytes]:
+    head = head.partition(HEAD_END)[0]
+    lines = (line.partition(b":") for line in head.split(b"\r\n")[1:])
+    return {name.strip().lower(): value.strip() for name, _, value in lines}
 
 
 def refused(refusal: Refusal, cluster: int) -> bytes:

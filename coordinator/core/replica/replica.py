@@ -27,7 +27,13 @@ from coordinator.core.raft.membership import Configuration
 from coordinator.core.raft.raft_node import RaftNode
 from coordinator.core.raft.ready import Ready, Role
 from coordinator.core.raft.snapshot_transfer import RaftSnapshot
-from coordinator.core.replica import proposer, reconfiguration, request_checks, state_snapshot
+from coordinator.core.replica import (
+    proposer,
+    reconfiguration,
+    request_checks,
+    state_snapshot,
+    version_gate,
+)
 from coordinator.core.replica.availability import Availability
 from coordinator.core.replica.cluster_clock import ClusterClock
 from coordinator.core.replica.corruption_check import CorruptionCheck
@@ -140,6 +146,9 @@ class Replica:
         when nobody could decide.
         """
         self.availability.check()
+        before = version_gate.admit(type(request), self.keyspace.notes, self.node.configuration)
+        if before is not None:
+            self.proposals.add(before, None, self.clock.monotonic_ns)
         if self.proposals.is_full:
             waiting = len(self.proposals.by_sequence)
             raise ClusterUnavailable(f"{waiting} writes are already waiting for the leader")
@@ -240,7 +249,8 @@ class Replica:
         self._publish()
 
     def _take_forwarded(self, message: ForwardedCommands) -> None:
-        valid, refused = request_checks.split(message)
+        notes, configuration = self.keyspace.notes, self.node.configuration
+        valid, refused = request_checks.split(message, notes, configuration)
         self._forwarded.append(valid)
         self.refused_forwards += len(refused)
         self._outgoing += [

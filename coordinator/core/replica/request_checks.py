@@ -5,13 +5,15 @@ sends may be anything, and an entry that cannot be applied would end every membe
 start.
 """
 
+from collections.abc import Mapping
 from typing import assert_never
 
 import msgspec
 
 from coordinator.core.cluster import members
 from coordinator.core.peer.peer_messages import ForwardedCommand, ForwardedCommands
-from coordinator.core.raft.membership import AddLearner, ConfChange
+from coordinator.core.raft.membership import AddLearner, ConfChange, Configuration
+from coordinator.core.replica import version_gate
 from coordinator.core.store.commands import (
     NO_TTL,
     Command,
@@ -36,10 +38,17 @@ class RequestContext(msgspec.Struct, frozen=True, array_like=True):
 
 
 def split(
-    message: ForwardedCommands,
+    message: ForwardedCommands, notes: Mapping[str, bytes], configuration: Configuration
 ) -> tuple[ForwardedCommands, list[tuple[ForwardedCommand, str]]]:
     """Return the message with its valid commands, and the other ones, each with the reason."""
-    judged = [(each, command_problem(each.command, each.ttl_ns)) for each in message.requests]
+    judged = [
+        (
+            each,
+            command_problem(each.command, each.ttl_ns)
+            or version_gate.problem(type(each.command), notes, configuration),
+        )
+        for each in message.requests
+    ]
     refused = [(each, why) for each, why in judged if why]
     if refused:
         valid = [each for each, why in judged if not why]

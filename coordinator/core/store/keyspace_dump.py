@@ -1,5 +1,7 @@
 """The key space as bytes for a snapshot: a magic, a version, and one msgpack document."""
 
+from typing import TypeVar
+
 import msgspec
 
 from coordinator.core.store.event import Action, KeyEvent
@@ -13,6 +15,7 @@ MAGIC = b"etc-keys"
 VERSION = 1
 HEADER = MAGIC + bytes([VERSION])
 
+_T = TypeVar("_T")
 NodeRow = tuple[bytes, bytes | None, int, int, int]
 
 
@@ -38,12 +41,20 @@ class KeyspaceDump(msgspec.Struct, frozen=True, array_like=True):
     counters: list[int]
 
 
+class _Beginning(msgspec.Struct, frozen=True, array_like=True):
+    """The beginning of a KeyspaceDump; what follows is skipped."""
+
+    digest: int
+    notes: dict[str, bytes]
+
+
 class UnreadableDump(ValueError):  # noqa: N818 - it says what the dump is
     """The bytes are no dump, or one of a version that this program does not know."""
 
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(KeyspaceDump)
+_beginning_decoder = msgspec.msgpack.Decoder(_Beginning)
 
 
 def dump(space: KeySpace) -> bytes:
@@ -76,6 +87,11 @@ def load(data: bytes, bounds: HistoryBounds = DEFAULT_BOUNDS) -> KeySpace:
     return space
 
 
+def notes(data: bytes) -> dict[str, bytes]:
+    """Return only the notes of a dump. Raises UnreadableDump."""
+    return _decode(data, _beginning_decoder).notes
+
+
 def pack(dumped: KeyspaceDump) -> bytes:
     """Return the dump as bytes."""
     return HEADER + _encoder.encode(dumped)
@@ -83,13 +99,17 @@ def pack(dumped: KeyspaceDump) -> bytes:
 
 def unpack(data: bytes) -> KeyspaceDump:
     """Read what `pack` wrote. Raises UnreadableDump."""
+    return _decode(data, _decoder)
+
+
+def _decode(data: bytes, decoder: msgspec.msgpack.Decoder[_T]) -> _T:
     if not data.startswith(MAGIC):
         raise UnreadableDump(f"not a dump of keys: it begins with {data[: len(MAGIC)]!r}")
     if not data.startswith(HEADER):
         version = data[len(MAGIC) : len(HEADER)].hex() or "missing"
         raise UnreadableDump(f"a dump of keys of version {version}; this program reads {VERSION}")
     try:
-        return _decoder.decode(memoryview(data)[len(HEADER) :])
+        return decoder.decode(memoryview(data)[len(HEADER) :])
     except msgspec.MsgspecError as error:
         raise UnreadableDump(f"a damaged dump of keys: {error}") from error
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from coordinator.core.cluster.ids import Identity
-from coordinator.core.cluster.members import Member
+from coordinator.core.cluster.members import Member, cluster_version
 from coordinator.core.peer.latency import PeerLatencies
 from coordinator.core.store.encoding import rfc3339
 
@@ -93,8 +93,9 @@ def _machines(status: MemberStatus) -> Page:
     return Page(200, TEXT, ", ".join(urls).encode())
 
 
-def _version(_: MemberStatus) -> Page:
+def _version(status: MemberStatus) -> Page:
     version = {"etcdserver": API_SERVER, "etcdcluster": API_CLUSTER, "coordinator": VERSION}
+    version["cluster"] = str(cluster_version(status.members))
     return as_json(version, end="")
 
 

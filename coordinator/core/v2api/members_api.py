@@ -188,9 +188,10 @@ def _urls(body: bytes, content_type: bytes, status: MemberStatus, but: int = 0) 
         raise _Rejection(message(400, f"{len(urls)} URLs; at most {PEER_URLS_MAX} are allowed"))
     for url in urls:
         _check_url(url)
-    taken = {u for known in status.members if known.id != but for u in known.peer_urls}
-    if taken & set(urls):
-        raise _Rejection(message(409, "membership: peerURL exists"))
+    for known in status.members:
+        if known.id != but and (taken := set(known.peer_urls).intersection(urls)):
+            words = f"member {known.id:x} has {', '.join(sorted(taken))}"
+            raise _Rejection(message(409, f"membership: peerURL exists: {words}"))
     return tuple(sorted(urls))
 
 

@@ -25,9 +25,16 @@ def test_a_member_is_added_started_promoted_and_removed(three: Cluster) -> None:
     assert added.code == 0
     first, _, *rest = added.out.splitlines()
     member = first.removeprefix("Added member named m4 with ID ").removesuffix(" to cluster")
-    assert rest[0] == 'ETCD_NAME="m4"'
-    assert rest[1].endswith(f'm4={new.peer_url}"')
-    assert rest[2] == 'ETCD_INITIAL_CLUSTER_STATE="existing"'
+    assert rest[:2] == [
+        'COORDINATOR_NAME="m4"',
+        f'COORDINATOR_INITIAL_ADVERTISE_PEER_URLS="{new.peer_url}"',
+    ]
+    assert rest[2].startswith('COORDINATOR_INITIAL_CLUSTER="')
+    assert rest[2].endswith(f'm4={new.peer_url}"')
+    assert rest[3] == 'COORDINATOR_INITIAL_CLUSTER_STATE="existing"'
+    again = run_here(url, "member", "add", "m4", new.peer_url)
+    reason = f"membership: peerURL exists: member {member} has {new.peer_url}"
+    assert (again.code, again.err) == (1, f"Error:  {reason}\n")
     assert f"{member}[unstarted]: peerURLs={new.peer_url}" in run_here(url, "member", "list").out
     early = run_here(url, "member", "promote", member)
     assert (early.code, "has not caught up yet" in early.err) == (1, True)

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
+from coordinator.core.cluster.versions import FIRST, OWN
 from coordinator.core.peer.admission import Refusal, Sender, refusal
 
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
@@ -54,6 +55,15 @@ def test_a_member_is_admitted_and_a_stranger_and_a_removed_member_are_not() -> N
     assert stranger == Refusal(b"403 Forbidden", "b is no member of this cluster, or not yet")
     removed = refusal(Sender(0xB, is_member=False, is_removed=True, hosts=nothing))
     assert removed == Refusal(b"410 Gone", "member b was removed")
+
+
+def test_a_member_that_cannot_read_the_log_is_refused_by_name() -> None:
+    old = Sender(0xB, is_member=True, is_removed=False, hosts=frozenset(), version=FIRST)
+    assert refusal(old) is None
+    refused = refusal(old, needed=OWN)
+    assert refused is not None
+    assert refused.status == b"426 Upgrade Required"
+    assert "the log needs cluster version 0.2, and the member knows 0.1" in refused.why
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,8 @@ def test_a_frame_that_is_no_message_is_refused_after_the_good_ones() -> None:
 
 def test_a_frame_that_is_nested_too_deep_is_refused() -> None:
     content = frames.encode(BATCHES[0])[4:]
-    deep = content.replace(b"\x96", b"\x97") + b"\x91" * 100_000 + b"\0"
+    one_more = bytes([content[1] + 1])  # the array that is the message gets another element
+    deep = content[:1] + one_more + content[2:] + b"\x91" * 100_000 + b"\0"
     with pytest.raises(BadFrame, match="recursion"):
         list(FrameReader(2, 1).feed(len(deep).to_bytes(4, "little") + deep))
 

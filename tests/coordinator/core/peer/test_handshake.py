@@ -2,16 +2,17 @@
 
 import pytest
 
+from coordinator.core.cluster import versions
 from coordinator.core.peer import handshake
 from coordinator.core.peer.admission import Refusal
-from coordinator.core.peer.handshake import PeerAddress
+from coordinator.core.peer.handshake import Greeting, PeerAddress
 
 ME = PeerAddress(cluster=0xC, member=0xA)
 OTHER = PeerAddress(cluster=0xC, member=0xB)
 
 
-def judged(request: bytes) -> int | Refusal:
-    return handshake.sender_of(request.removesuffix(handshake.HEAD_END), ME)
+def judged(request: bytes) -> Greeting | Refusal:
+    return handshake.greeting_of(request.removesuffix(handshake.HEAD_END), ME)
 
 
 def refused(request: bytes) -> Refusal:
@@ -20,10 +21,19 @@ def refused(request: bytes) -> Refusal:
     return found
 
 
-def test_a_request_names_its_sender() -> None:
+def test_a_request_names_its_sender_and_the_version_that_it_knows() -> None:
     request = handshake.request(b"host:2380", OTHER, ME.member)
     assert handshake.is_request(request)
-    assert judged(request) == OTHER.member
+    assert judged(request) == Greeting(OTHER.member, versions.OWN)
+
+
+def test_a_member_that_names_no_version_is_of_the_first_one() -> None:
+    request = handshake.request(b"host:2380", OTHER, ME.member)
+    old = request.replace(b"X-Cluster-Version: 0.2\r\n", b"")
+    assert len(old) < len(request)
+    assert judged(old) == Greeting(OTHER.member, versions.FIRST)
+    assert handshake.version_of(handshake.accepted()) == versions.OWN
+    assert handshake.version_of(b"HTTP/1.1 101 Switching Protocols\r\n\r\n") == versions.FIRST
 
 
 @pytest.mark.parametrize(

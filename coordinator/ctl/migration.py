@@ -168,8 +168,6 @@ class Migration:
             except (KeyNotFound, NotAFile):
                 return  # it is gone: the mirror will deliver that
             ttl_s = left_s(entry, time.time())
-            if ttl_s == 0:
-                return
         _retry(lambda: self._put(entry, ttl_s))
         self._remember_expiry(entry)
 
@@ -208,8 +206,11 @@ class Migration:
             entry = _retry(lambda: self._source.get(key))
         except (KeyNotFound, NotAFile):
             return
-        ttl_s = left_s(entry, time.time())
-        if not ttl_s or is_same_expiry(entry.expires_at, self._expiries[key]):
+        now_s = time.time()
+        ttl_s = left_s(entry, now_s)
+        is_overdue = (entry.expires_at or now_s) < now_s
+        is_known = is_same_expiry(entry.expires_at, self._expiries[key]) and not is_overdue
+        if ttl_s is None or is_known:
             return
         try:
             _retry(lambda: self._target.refresh(key, ttl_s))

@@ -69,6 +69,7 @@ class DriveLoop:
         """Drive, and check what changes with time."""
         if self._life.failure is None:
             self.driver.tick(monotonic_ns())
+            self.replica.clock.follow_utc(time.time_ns())
 
     def close(self) -> None:
         """End the snapshot that is being written; the log still has everything."""

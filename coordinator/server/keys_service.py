@@ -45,7 +45,7 @@ class KeysService:
     def read(self, exchange: Exchange, request: GetRequest) -> None:
         """Answer a read from the present state. Raises ApiError."""
         replica = self.replica
-        found = keys_api.read(replica.keyspace, request, replica.clock.now_ns())
+        found = keys_api.read(replica.keyspace, request, replica.clock.moment())
         if found is None:
             self._listings.add(exchange, request)
         else:
@@ -79,10 +79,10 @@ class KeysService:
         """Return the body of a long listing. Raises ApiError if its directory is gone."""
         self._loop.advance_time()
         replica = self.replica
-        return keys_api.listed(replica.keyspace, request, replica.clock.now_ns())
+        return keys_api.listed(replica.keyspace, request, replica.clock.moment())
 
     def _watch(self, exchange: Exchange, request: WatchRequest) -> None:
-        stream = WatchStream(exchange, request, self.replica.clock.now_ns, self._watch_turns)
+        stream = WatchStream(exchange, request, self.replica.clock.moment, self._watch_turns)
         stream.ended = self.watches.discard
         self.watches.add(stream)
         try:
@@ -109,8 +109,8 @@ class PendingWrite:
             service.responses.error(self._exchange, outcome)
             return
         assert outcome is not None
-        now_ns = service.replica.clock.now_ns()
-        body = keys_api.written(outcome, now_ns, no_value=self._no_value)
+        at = service.replica.clock.moment()
+        body = keys_api.written(outcome, at, no_value=self._no_value)
         service.responses.keys(self._exchange, keys_api.status_of(outcome), body)
 
 

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from coordinator.core.store.api_errors import ApiError
+from coordinator.core.store.encoding import Moment
 from coordinator.core.store.watcher_hub import Watcher, WatcherHub
 from coordinator.core.v2api.keys_api import WatchRequest
 from coordinator.server.turn_queue import TurnQueue
@@ -25,7 +26,7 @@ class WatchStream:
     __slots__ = (
         "_exchange",
         "_loop",
-        "_now_ns",
+        "_moment",
         "_progress",
         "_request",
         "_scheduled",
@@ -38,12 +39,12 @@ class WatchStream:
         self,
         exchange: Exchange,
         request: WatchRequest,
-        now_ns: Callable[[], int],
+        moment: Callable[[], Moment],
         turns: TurnQueue,
     ) -> None:
         self._exchange = exchange
         self._turns = turns
-        self._now_ns = now_ns
+        self._moment = moment
         self._request = request
         self._watcher: Watcher | None = None
         self._loop = asyncio.get_running_loop()
@@ -96,8 +97,8 @@ class WatchStream:
             self.end()
             return
         if events:
-            now_ns = self._now_ns()
-            lines = b"".join([event.line(now_ns) for event in events])
+            at = self._moment()
+            lines = b"".join([event.line(at) for event in events])
             if self._request.stream:
                 exchange.write(lines)
             else:

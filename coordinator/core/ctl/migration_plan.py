@@ -9,6 +9,8 @@ from coordinator.client.core.store_protocol import Entry, Listing
 # Two stores count whole seconds on their own clocks, and etcd looks for expired leases twice a
 # second. Expiries this close to each other count as equal.
 EXPIRY_SLACK_S = 3.0
+# For a key that has ended by this machine's clock, and not in its store: long enough to look again.
+OVERDUE_TTL_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,11 @@ def may_be_one_store(before: Listing, other: Listing, after: Listing) -> bool:
 
 
 def left_s(entry: Entry, now_s: float) -> int | None:
-    """Return the TTL that gives a copy the same expiry, 0 if the key has expired."""
+    """Return the TTL that gives a copy the same expiry, for a key that was just read.
+
+    Its store has it, so it has not expired, whatever the clock of this machine says.
+    """
     if entry.expires_at is None:
         return None
-    return max(0, math.ceil(entry.expires_at - now_s))
+    left = math.ceil(entry.expires_at - now_s)
+    return left if left > 0 else OVERDUE_TTL_S

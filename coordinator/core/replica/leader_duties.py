@@ -7,6 +7,9 @@ from coordinator.core.replica.proposer import Proposer
 from coordinator.core.store.keyspace import KeySpace
 
 SYNC_NS = 500_000_000
+# A member that was away has the time of the last Sync in its log, and shows too long TTLs until the
+# next one. So there is one now and then, while any key has a TTL.
+TELL_NS = 10_000_000_000
 
 
 class LeaderDuties:
@@ -34,5 +37,7 @@ class LeaderDuties:
             return
         self._synced_ns = monotonic_ns
         due_ns, now_ns = keyspace.next_expiry_ns, self._clock.now_ns()
-        if due_ns is not None and due_ns <= now_ns:
+        if due_ns is None:
+            return
+        if due_ns <= now_ns or now_ns - self._proposer.synced_ns >= TELL_NS:
             self._proposer.sync(now_ns)

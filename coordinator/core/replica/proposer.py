@@ -28,6 +28,7 @@ class Proposer:
         self._origin = origin
         self._kept: dict[int, tuple[bytes, Proposal]] = {}
         self._anchored = (0, 0)
+        self.synced_ns = 0  # the last time that it appended
 
     @property
     def is_open(self) -> bool:
@@ -82,6 +83,7 @@ class Proposer:
 
     def sync(self, cluster_ns: int) -> None:
         """Append a Sync: keys expire up to this time."""
+        self.synced_ns = cluster_ns
         self.append([Proposal(0, 0, Sync(cluster_ns))])
 
     def read(self, index: int, data: bytes) -> Proposal:
@@ -92,6 +94,7 @@ class Proposer:
     def forget(self) -> None:
         """Forget what was appended: another term has begun."""
         self._kept.clear()
+        self.synced_ns = 0
 
     def _awaited_by(self, member: int) -> None:
         leading = self._node.leading

@@ -55,7 +55,7 @@ from coordinator.core.replica.start_state import StartState
 from coordinator.core.store import keyspace_dump
 from coordinator.core.store.api_errors import ApiError, ClusterUnavailable
 from coordinator.core.store.commands import NO_TTL, Command, Sync
-from coordinator.core.store.keyspace import KeySpace
+from coordinator.core.store.keyspace import EXPIRES_NS_MIN, KeySpace
 
 CHECK_NS = 1_000_000_000
 _ID_MASK = (1 << 63) - 1
@@ -102,7 +102,9 @@ class Replica:
         self._seen = (0, 0)
         self._apply_committed()
         if self.keyspace.next_expiry_ns is None:
-            self.clock.set(start.wall_ns)
+            # A wall clock that is not set yet would give expiries that count as none.
+            self.clock.set(max(start.wall_ns, EXPIRES_NS_MIN))
+        self.clock.follow_utc(start.wall_ns)
         if self.node.configuration.voters == {self.me}:
             self.node.election.campaign()
 

@@ -3,6 +3,7 @@
 import re
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -44,6 +45,17 @@ def rfc3339(moment_ns: int) -> bytes:
     seconds, fraction_ns = divmod(moment_ns, NANOSECONDS_PER_SECOND)
     fraction = f".{fraction_ns:09}".rstrip("0") if fraction_ns else ""
     return f"{_stamp(seconds)}{fraction}Z".encode()
+
+
+class Moment(NamedTuple):
+    """When something is shown: the cluster time, and how far UTC is ahead of it."""
+
+    now_ns: int
+    utc_ahead_ns: int = 0
+
+    def expiry(self, expires_ns: int) -> bytes:
+        """Return when a key ends, for people and programs with a wall clock."""
+        return rfc3339(expires_ns + self.utc_ahead_ns)
 
 
 def remaining_s(expires_ns: int, now_ns: int) -> int:

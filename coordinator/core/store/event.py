@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from coordinator.core.store.encoding import json_string
+from coordinator.core.store.encoding import Moment, json_string
 from coordinator.core.store.node import Node
 
 Action = Literal[
@@ -36,15 +36,15 @@ class KeyEvent(msgspec.Struct, gc=False, eq=False):
         """Whether the key was absent before (HTTP status 201)."""
         return self.action == "create" or (self.action == "set" and self.prev is None)
 
-    def line(self, now_ns: int) -> bytes:
-        """Return the event as a line of JSON; a TTL is what remains at `now_ns`."""
+    def line(self, at: Moment) -> bytes:
+        """Return the event as a line of JSON; a TTL is what remains then."""
         if self.rendered:
             return self.rendered
         node, prev = self.node, self.prev
         line = b'{"action":"%b","node":%b%b}\n' % (
             self.action.encode(),
-            self._removal() if node is None else node.json(now_ns),
-            b"" if prev is None else b',"prevNode":' + prev.json(now_ns),
+            self._removal() if node is None else node.json(at),
+            b"" if prev is None else b',"prevNode":' + prev.json(at),
         )
         if not (node is not None and node.expires_ns) and not (
             prev is not None and prev.expires_ns

@@ -13,6 +13,7 @@ from operator import attrgetter
 
 import msgspec
 
+from coordinator.core.store.encoding import Moment
 from coordinator.core.store.node import ROOT_KEY, Node
 from coordinator.core.store.tree import Tree
 
@@ -28,7 +29,7 @@ class ListingScope(msgspec.Struct, frozen=True):
 
     recursive: bool
     hidden: bool
-    now_ns: int
+    at: Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,12 @@ class DirectoryListing:
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the parts of the JSON object; an empty one is only a place to stop."""
-        now_ns = self._scope.now_ns
+        at = self._scope.at
         way, comma = list[tuple[Node, Iterator[Node | None]]](), b""
         if not self._is_open(self.top):
-            yield self.top.json(now_ns)
+            yield self.top.json(at)
             return
-        yield self.top.head(now_ns) + NODES
+        yield self.top.head(at) + NODES
         # An explicit stack: a key can have more segments than Python allows nested calls.
         way.append((self.top, self._in_order(self.top)))
         while way:
@@ -77,12 +78,12 @@ class DirectoryListing:
                 if child is None:
                     yield b""
                 elif child.value is None and self._is_open(child):
-                    yield comma + child.head(now_ns) + NODES
+                    yield comma + child.head(at) + NODES
                     way.append((child, self._in_order(child)))
                     comma = b""
                     break
                 else:
-                    yield comma + child.json(now_ns)
+                    yield comma + child.json(at)
                     comma = b","
             else:
                 way.pop()

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from coordinator.core.store.encoding import json_string, remaining_s, rfc3339
+from coordinator.core.store.encoding import Moment, json_string, remaining_s
 
 ROOT_KEY = b"/"
 
@@ -20,22 +20,23 @@ class Node(msgspec.Struct, gc=False, eq=False):
     expires_ns: int = 0
     rendered: bytes = b""
 
-    def json(self, now_ns: int) -> bytes:
+    def json(self, at: Moment) -> bytes:
         """Return the node as a JSON object, a directory without its children."""
         if self.expires_ns:
-            return self.head(now_ns) + self.tail()
+            return self.head(at) + self.tail()
         if not self.rendered:
             self.rendered = self._facts() + self.tail()
         return self.rendered
 
-    def head(self, now_ns: int) -> bytes:
+    def head(self, at: Moment) -> bytes:
         """Return the object's start, to which a directory's `nodes` may be added."""
         if not self.expires_ns:
             return self._facts()
         if not self.rendered:
-            self.rendered = b'%b,"expiration":"%b"' % (self._facts(), rfc3339(self.expires_ns))
-        ttl_s = remaining_s(self.expires_ns, now_ns)
-        return b'%b,"ttl":%d' % (self.rendered, ttl_s) if ttl_s else self.rendered
+            self.rendered = self._facts()
+        head = b'%b,"expiration":"%b"' % (self.rendered, at.expiry(self.expires_ns))
+        ttl_s = remaining_s(self.expires_ns, at.now_ns)
+        return b'%b,"ttl":%d' % (head, ttl_s) if ttl_s else head
 
     def tail(self) -> bytes:
         """Return the object's end, after `nodes`."""

@@ -8,6 +8,7 @@ import msgspec
 
 from coordinator.core.store import key_limits
 from coordinator.core.store.commands import NO_TTL, CreateInOrder, Delete, Put
+from coordinator.core.store.encoding import Moment
 from coordinator.core.store.event import KeyEvent
 from coordinator.core.store.keyspace import KeySpace
 from coordinator.core.store.listing import DirectoryListing, ListingBounds, ListingScope
@@ -115,33 +116,33 @@ def status_of(event: KeyEvent) -> int:
     return 201 if event.is_creation else 200
 
 
-def written(event: KeyEvent, now_ns: int, *, no_value: bool = False) -> bytes:
+def written(event: KeyEvent, at: Moment, *, no_value: bool = False) -> bytes:
     """Return the body that answers an accepted write."""
     if no_value and event.node is not None:
         return b'{"action":"%b"}\n' % event.action.encode()
-    return event.line(now_ns)
+    return event.line(at)
 
 
-def read(space: KeySpace, query: GetRequest, now_ns: int) -> bytes | None:
+def read(space: KeySpace, query: GetRequest, at: Moment) -> bytes | None:
     """Return the body that answers a read, None if it is a long one: see `listed`.
 
     Raises ApiError 100, 104.
     """
     node = space.read(query.key)
     if node.value is not None:
-        return READ_HEAD + node.json(now_ns) + READ_TAIL
-    listing = DirectoryListing(node, ListingScope(query.recursive, query.hidden, now_ns))
+        return READ_HEAD + node.json(at) + READ_TAIL
+    listing = DirectoryListing(node, ListingScope(query.recursive, query.hidden, at))
     if not listing.take(space.tree, SHORT):
         return None
     return READ_HEAD + b"".join(listing.pieces()) + READ_TAIL
 
 
-def listed(space: KeySpace, query: GetRequest, now_ns: int) -> Iterator[bytes]:
+def listed(space: KeySpace, query: GetRequest, at: Moment) -> Iterator[bytes]:
     """Return the body that answers a read, in pieces. Raises ApiError 100, 104."""
     node = space.find(query.key)
     if node.value is not None:
-        return iter((READ_HEAD, node.json(now_ns), READ_TAIL))
-    listing = DirectoryListing(node, ListingScope(query.recursive, query.hidden, now_ns))
+        return iter((READ_HEAD, node.json(at), READ_TAIL))
+    listing = DirectoryListing(node, ListingScope(query.recursive, query.hidden, at))
     listing.take(space.tree)
     return chain((READ_HEAD,), listing.pieces(), (READ_TAIL,))
 

@@ -15,6 +15,7 @@ import msgspec
 
 from coordinator.core.store.api_errors import ApiError
 from coordinator.core.store.commands import NO_TTL, Note, Sync
+from coordinator.core.store.encoding import Moment
 from coordinator.core.store.event import KeyEvent
 from coordinator.core.store.event_history import HistoryBounds
 from coordinator.core.store.keyspace import KeySpace
@@ -66,7 +67,7 @@ class InProcess:
                 case WatchRequest():
                     return parsed
                 case GetRequest():
-                    body = keys_api.read(self.space, parsed, now_ns)
+                    body = keys_api.read(self.space, parsed, Moment(now_ns))
                     assert body is not None, "few keys make no long listing"
                     return self._json(200, self.space.index, body)
                 case WriteRequest():
@@ -108,7 +109,7 @@ class InProcess:
         event = self.space.apply(command)
         assert event is not None
         self.events.append(event)
-        body = keys_api.written(event, now_ns, no_value=write.no_value)
+        body = keys_api.written(event, Moment(now_ns), no_value=write.no_value)
         return self._json(keys_api.status_of(event), self.space.index, body)
 
     def _json(self, status: int, index: int, body: bytes) -> Answer:

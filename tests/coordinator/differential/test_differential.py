@@ -26,6 +26,7 @@ from datetime import datetime
 
 import pytest
 
+from coordinator.core.store.encoding import Moment
 from coordinator.core.store.event import KeyEvent
 from coordinator.core.store.watcher_hub import Watcher
 from coordinator.core.v2api.keys_api import WatchRequest
@@ -187,7 +188,7 @@ class Comparison:
             lines = connection.lines(len(events), ends=ends)
             connection.close()
             alike = len(lines) == len(events) and all(
-                self._alike(json.loads(line), json.loads(event.line(0)), timed=False)
+                self._alike(json.loads(line), json.loads(event.line(Moment(0))), timed=False)
                 for line, event in zip(lines, events, strict=True)
             )
             self._expect(alike, watch.request, "they watched", lines, events)

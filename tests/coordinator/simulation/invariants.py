@@ -5,14 +5,18 @@
 3. Members that have applied the same entry are in the same state.
 4. An index of the store is the same event at every member, a write has one index, and every event
    that a client received is there.
-5. No key ends before its time by the fastest clock that is allowed.
+5. No key ends before its time by the fastest clock that is allowed. The time that is shown for its
+   end is right by the wall clock of the member that shows it.
 6. When members do nothing but stop and start, leadership moves only from one that stops, and that
    one ends when another leads.
 7. A chunk of a snapshot is not sent again while it may be on its way.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from coordinator.core.peer.peer_messages import PeerMessage
 from coordinator.core.raft.messages import InstallSnapshot
@@ -28,6 +32,15 @@ if TYPE_CHECKING:
 
 Happening = tuple[str, bytes, bytes, bytes]
 TAKE_EVENTS = 1000
+SECOND = 1_000_000_000
+# What a member leaves as it is, and what a double cannot hold of a time.
+SHOWN_SLACK_NS = SECOND + 1_000_000
+
+
+class ShownNode(msgspec.Struct):
+    """What a client reads of a key with a TTL."""
+
+    expiration: datetime
 
 
 def happening(event: KeyEvent) -> Happening:
@@ -64,6 +77,18 @@ class Invariants:
             assert None in {known[0], here[0]} or known[0] == here[0], (
                 f"logs agree at {entry.index} and differ before it"
             )
+
+    def shows_expiries(self, machine: "Machine") -> None:
+        """Check the time that a member shows for the end of its first key with a TTL."""
+        assert machine.replica is not None
+        keyspace, at = machine.replica.keyspace, machine.replica.clock.moment()
+        first = keyspace.tree.ttls.first()
+        if first is None:
+            return
+        shown = msgspec.json.decode(keyspace.find(first[1]).json(at), type=ShownNode)
+        ends_ns = machine.wall_ns() + first[0] - at.now_ns
+        wrong_ns = abs(ends_ns - shown.expiration.timestamp() * SECOND)
+        assert wrong_ns < SHOWN_SLACK_NS, f"{first[1]!r} is shown with {shown.expiration}"
 
     def sent(self, machine: "Machine", messages: Sequence[PeerMessage]) -> None:
         """Check messages that leave a member."""

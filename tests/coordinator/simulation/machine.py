@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.coordinator.simulation.simulator import Simulator
 
 RATE_UNIT = 100
+SECOND = 1_000_000_000
 ANNOUNCE_NS = 2_000_000
 HANDOVER_NS = 1_000_000_000
 EVERYTHING = WatchFilter(b"/", recursive=True, hidden=True)
@@ -102,8 +103,10 @@ class Machine:
         self.timing = rng.choice(sim.options.timings)
         self.is_old = rng.random() < sim.options.old  # of a version that lacks later fields
         self._offset_ns = rng.randrange(10**15)
-        # The wall clock is up to a day wrong, and its rate means nothing.
-        self.wall_ns = 1_700_000_000 * 10**9 + rng.randrange(-86_400, 86_400) * 10**9
+        # The wall clock is up to a day wrong, or was never set; and it jumps.
+        self.wall_offset_ns = rng.randrange(-86_400, 86_400) * SECOND
+        if rng.random() < 0.9:
+            self.wall_offset_ns += 1_700_000_000 * SECOND
         self.replica: Replica | None = None
         self.driver: Driver
         self.lives = 0
@@ -119,6 +122,10 @@ class Machine:
     def clock_ns(self) -> int:
         """Return its monotonic time."""
         return self._offset_ns + self.sim.now_ns * self.rate // RATE_UNIT
+
+    def wall_ns(self) -> int:
+        """Return what its wall clock shows."""
+        return max(0, self.wall_offset_ns + self.sim.now_ns)
 
     @property
     def blocked(self) -> bool:
@@ -144,7 +151,7 @@ class Machine:
             published=(attributes_note(self.me, f"m{self.me}", ("http://c",)),),
             randrange=sim.rng.randrange,
             now_ns=self.clock_ns(),
-            wall_ns=self.wall_ns,
+            wall_ns=self.wall_ns(),
             timing=self.timing,
         )
         self.replica = replica = Replica(start)
@@ -353,4 +360,7 @@ class Machine:
 
     def _tick_now(self) -> None:
         self.driver.tick(self.clock_ns())
+        if self.replica is not None:
+            self.replica.clock.follow_utc(self.wall_ns())
+            self.sim.invariants.shows_expiries(self)
         self._look()

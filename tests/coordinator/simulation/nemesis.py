@@ -32,6 +32,7 @@ class Nemesis:
             "swizzle": self.swizzle,
             "wrong_sign": self.wrong_sign,
             "slow_disk": self.slow_disk,
+            "wall_jump": self.wall_jump,
             "damage": self.damage,
             "member_change": self.member_change,
             "hand_over": self.hand_over,
@@ -97,6 +98,12 @@ class Nemesis:
     def slow_disk(self) -> None:
         machine = self.sim.some_machine()
         machine.slow_until = self.sim.now_ns + self.sim.some(3 * SECOND)
+
+    def wall_jump(self) -> None:
+        """Set a wall clock, or let somebody set it wrong."""
+        sim = self.sim
+        size_ns = sim.rng.choice((2 * SECOND, 600 * SECOND, 86_400 * SECOND))
+        sim.some_machine().wall_offset_ns += sim.rng.randrange(-size_ns, size_ns)
 
     def damage(self) -> None:
         """Flip a bit on a disk: the member refuses to start, and is replaced."""

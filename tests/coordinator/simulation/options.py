@@ -22,6 +22,7 @@ USUAL_TROUBLES = {
     "swizzle": 2.0,
     "wrong_sign": 3.0,
     "slow_disk": 2.0,
+    "wall_jump": 1.0,
     "damage": 1.0,
     "member_change": 4.0,
     "hand_over": 3.0,

@@ -18,6 +18,7 @@ from coordinator.core.raft.raft_node import RaftNode
 from coordinator.core.raft.ready import Ready, Timing
 from coordinator.core.raft.replication import Replication
 from coordinator.core.replica import reconfiguration
+from coordinator.core.replica.cluster_clock import ClusterClock
 from coordinator.core.replica.pending import ANY_OTHER, PendingProposals, Waiter
 from coordinator.core.replica.proposer import Proposer
 from coordinator.core.replica.replica import Replica
@@ -170,6 +171,20 @@ def ends_by_the_wall_clock(patch: Patch) -> None:
     patch.setattr(Replica, "propose", put)
 
 
+def expiries_are_shown_in_cluster_time(patch: Patch) -> None:
+    patch.setattr(ClusterClock, "follow_utc", lambda *_: None)
+
+
+def expiries_are_shown_by_the_wall_clock_of_the_start(patch: Patch) -> None:
+    follow = ClusterClock.follow_utc
+
+    def once(self: ClusterClock, utc_ns: int) -> None:
+        if not self._utc_ahead_ns:
+            follow(self, utc_ns)
+
+    patch.setattr(ClusterClock, "follow_utc", once)
+
+
 def time_anchored_once_a_term(patch: Patch) -> None:
     anchor = Proposer._anchor
 
@@ -276,6 +291,7 @@ SNAPSHOTS = only(
     bandwidth=30_000, duplicate=0.1,
 )  # fmt: skip
 FLOODS = only("flood", members=3, frame_bytes=20_000, append_bytes=4000, chunk_bytes=900)
+JUMPS = only("crash", "wall_jump", members=3, short_lived=0.5)
 RIVALS = only("rivals", members=4, strike_leaders=0.0, trouble_ns=3 * SECOND)
 REPLAY = only(
     "crash", "power_cut", "hand_over", "isolate",
@@ -306,6 +322,8 @@ PLANTED = [
     (the_longest_log_leads_next_even_if_its_member_is_down, orderly, "without a successor"),
     (nothing_is_applied_twice_by_chance, as_drawn, "was written at"),
     (ends_by_the_wall_clock, as_drawn, EARLY),
+    (expiries_are_shown_in_cluster_time, as_drawn, "is shown with"),
+    (expiries_are_shown_by_the_wall_clock_of_the_start, JUMPS, "is shown with"),
     (time_anchored_once_a_term, DRIFT, EARLY),
     (a_leader_proposes_before_it_knows_the_time, REPLAY, EARLY),
     (reads_without_lease_or_round, as_drawn, STALE),

@@ -3,6 +3,7 @@
 from coordinator.client.core.store_protocol import Entry, Listing
 from coordinator.core.ctl.migration_plan import (
     EXPIRY_SLACK_S,
+    OVERDUE_TTL_S,
     left_s,
     may_be_one_store,
     plan,
@@ -30,6 +31,6 @@ def test_a_plan_lists_the_differences() -> None:
     assert [each.key for each in found.changed] == ["/b"]
     assert (left_s(ending, now_s), left_s(ending, now_s + 20), left_s(source[0], 0)) == (
         10,
-        0,
+        OVERDUE_TTL_S,
         None,
     )

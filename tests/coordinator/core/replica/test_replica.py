@@ -17,6 +17,7 @@ from coordinator.core.replica.start_state import StartState
 from coordinator.core.store.api_errors import ClusterUnavailable
 from coordinator.core.store.commands import Put
 from coordinator.core.store.event import KeyEvent
+from coordinator.core.store.node import Node
 
 
 class Client:
@@ -123,3 +124,59 @@ def test_a_write_in_the_same_batch_as_a_transfer_is_proposed_first() -> None:
     replica.receive(AppendOk(sender=2, receiver=1, term=2, match=replica.node.log.last))
     drive(replica)
     assert [type(outcome) for outcome in client.outcomes] == [KeyEvent]
+
+
+HOUR = 3600 * 10**9
+NOON = 1_800_000_000 * 10**9  # 2027-01-15T08:00:00Z
+
+
+def restarted(replica: Replica, wall_ns: int) -> Replica:
+    """Return a single member that starts again with its log."""
+    log = replica.node.log
+    start = StartState(
+        member=1,
+        state=HardState(replica.node.term, 1, log.committed),
+        entries=log.between(0, log.last),
+        snapshot=None,
+        published=(),
+        randrange=random.Random(wall_ns).randrange,
+        now_ns=0,
+        wall_ns=wall_ns,
+    )
+    again = Replica(start)
+    again.advance_time(3 * 10**9)
+    drive(again)
+    return again
+
+
+def put(replica: Replica, key: bytes, ttl_s: int) -> Node:
+    replica.propose(Put(key, b"1"), Client(), ttl_s * 10**9)
+    drive(replica)
+    return replica.keyspace.find(key)
+
+
+def test_an_expiry_is_shown_by_the_wall_clock_after_the_cluster_was_down() -> None:
+    replica = restarted(leading(), NOON)
+    put(replica, b"/long", 24 * 3600)
+    again = restarted(replica, NOON + HOUR)
+    shown = put(again, b"/short", 60).json(again.clock.moment())
+    assert b'"expiration":"2027-01-15T09:01:0' in shown
+    assert b'"ttl":60' in shown
+    assert b'"expiration":"2027-01-16T09:00:0' in again.keyspace.find(b"/long").json(
+        again.clock.moment()
+    )
+
+
+def test_an_expiry_is_shown_by_a_wall_clock_that_was_set() -> None:
+    replica = restarted(leading(), NOON)
+    node = put(replica, b"/a", 60)
+    replica.clock.follow_utc(NOON + HOUR)
+    assert b'"expiration":"2027-01-15T09:01:0' in node.json(replica.clock.moment())
+    shown = node.json(replica.clock.moment())
+    replica.clock.follow_utc(NOON + HOUR + 10**8)
+    assert node.json(replica.clock.moment()) == shown, "a clock that is slewed changes nothing"
+
+
+def test_a_key_ends_though_the_wall_clock_is_not_set_yet() -> None:
+    replica = restarted(leading(), 0)
+    assert put(replica, b"/a", 60).expires_ns > 0

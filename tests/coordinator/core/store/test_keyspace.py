@@ -7,6 +7,7 @@ import pytest
 from coordinator.core.store import keyspace_dump
 from coordinator.core.store.api_errors import ApiError
 from coordinator.core.store.commands import Command, CreateInOrder, Delete, Note, Put, Sync
+from coordinator.core.store.encoding import Moment
 from coordinator.core.store.event import KeyEvent
 from coordinator.core.store.keyspace import EXPIRES_NS_MIN, KeySpace, operation_of
 from coordinator.core.store.listing import ListingScope
@@ -39,13 +40,13 @@ def refused(space: KeySpace, command: Command) -> tuple[int, str]:
 
 def shown(space: KeySpace, key: bytes, now_ns: int = 0) -> dict[str, object]:
     node: dict[str, object] = json.loads(
-        json_of(space, key, ListingScope(recursive=False, hidden=False, now_ns=now_ns))
+        json_of(space, key, ListingScope(recursive=False, hidden=False, at=Moment(now_ns)))
     )
     return node
 
 
 def line(event: KeyEvent, now_ns: int = 0) -> str:
-    return event.line(now_ns).decode()
+    return event.line(Moment(now_ns)).decode()
 
 
 def test_a_set_creates_missing_parents_at_its_index_and_without_events(space: KeySpace) -> None:
@@ -226,7 +227,7 @@ def test_keys_expire_in_the_order_of_their_expiry(space: KeySpace) -> None:
     ]
     assert events[1] is not None
     now_ns = START_NS + SECOND + SECOND // 2
-    assert json.loads(events[1].line(now_ns))["prevNode"]["ttl"] == -1
+    assert json.loads(events[1].line(Moment(now_ns)))["prevNode"]["ttl"] == -1
     assert space.next_expiry_ns == START_NS + 2
 
 
@@ -241,7 +242,7 @@ def test_the_remaining_ttl_is_computed_at_each_read(space: KeySpace) -> None:
     event = done(space, Put(b"/t", b"v", expires_ns=START_NS))
     for now_ns, ttl in ((START_NS - 3 * SECOND, 3), (START_NS - 1, 1), (START_NS, None)):
         assert shown(space, b"/t", now_ns).get("ttl") == ttl
-        assert json.loads(event.line(now_ns))["node"].get("ttl") == ttl
+        assert json.loads(event.line(Moment(now_ns)))["node"].get("ttl") == ttl
 
 
 def test_a_note_takes_an_index_and_replaces_the_one_of_its_kind(space: KeySpace) -> None:

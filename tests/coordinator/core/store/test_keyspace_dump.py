@@ -7,6 +7,7 @@ import pytest
 
 from coordinator.core.store import keyspace_dump
 from coordinator.core.store.commands import Delete, Note, Put
+from coordinator.core.store.encoding import Moment
 from coordinator.core.store.event_history import HistoryBounds
 from coordinator.core.store.keyspace import KeySpace
 from tests.coordinator.core.store.strategies import START_NS
@@ -30,7 +31,7 @@ def test_a_dump_contains_keys_history_notes_and_counters() -> None:
     assert (loaded.index, loaded.notes, loaded.digest) == (6, {"version": b"1"}, space.digest)
     for index in range(1, 7):
         event, original = loaded.history.at(index), space.history.at(index)
-        assert (event and event.line(0)) == (original and original.line(0))
+        assert (event and event.line(Moment(0))) == (original and original.line(Moment(0)))
         assert (event and event.removed) == (original and original.removed)
 
 

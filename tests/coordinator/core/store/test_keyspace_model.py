@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from coordinator.core.store import keyspace_dump
 from coordinator.core.store.api_errors import ApiError
 from coordinator.core.store.commands import Command
+from coordinator.core.store.encoding import Moment
 from coordinator.core.store.event import KeyEvent
 from coordinator.core.store.event_history import HistoryBounds
 from coordinator.core.store.keyspace import KeySpace
@@ -23,7 +24,7 @@ Outcome = Change | tuple[int, str, int] | None
 LARGE = HistoryBounds(slots=1000)
 SMALL = HistoryBounds(slots=16, size_bytes=20_000)
 
-EVERYTHING = ListingScope(recursive=True, hidden=True, now_ns=START_NS)
+EVERYTHING = ListingScope(recursive=True, hidden=True, at=Moment(START_NS))
 
 
 def outcome_of(space: KeySpace, command: Command) -> Outcome:

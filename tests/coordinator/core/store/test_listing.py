@@ -4,6 +4,7 @@ import json
 
 from coordinator.core.store import keyspace_dump
 from coordinator.core.store.commands import Delete, Put
+from coordinator.core.store.encoding import Moment
 from coordinator.core.store.keyspace import KeySpace
 from coordinator.core.store.listing import (
     SORTED_AT_ONCE_MAX,
@@ -88,7 +89,7 @@ def test_a_key_of_thousands_of_segments_is_listed_dumped_and_removed() -> None:
 
 
 def everything(space: KeySpace, key: bytes = b"/") -> DirectoryListing:
-    scope = ListingScope(recursive=True, hidden=False, now_ns=0)
+    scope = ListingScope(recursive=True, hidden=False, at=Moment(0))
     return DirectoryListing(space.find(key), scope)
 
 

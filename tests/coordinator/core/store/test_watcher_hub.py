@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from coordinator.core.store import keyspace_dump
 from coordinator.core.store.api_errors import ApiError
 from coordinator.core.store.commands import Command, CreateInOrder, Delete, Note, Put, Sync
+from coordinator.core.store.encoding import Moment
 from coordinator.core.store.event import KeyEvent
 from coordinator.core.store.event_history import HistoryBounds
 from coordinator.core.store.keyspace import KeySpace
@@ -316,8 +317,8 @@ class WatchedKeySpace:
             if reader.after < index <= until and watch_filter.matches(event)
         ]
         assert [event.index for event in reader.taken] == wanted
-        assert {event.line(0) for event in reader.taken} == {
-            self.happened[index].line(0) for index in wanted
+        assert {event.line(Moment(0)) for event in reader.taken} == {
+            self.happened[index].line(Moment(0)) for index in wanted
         }
         return reader in self.readers and reader.watcher.more
 

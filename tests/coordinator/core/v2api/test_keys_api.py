@@ -4,6 +4,7 @@ import pytest
 
 from coordinator.core.store.api_errors import ApiError
 from coordinator.core.store.commands import Command, CreateInOrder, Delete, Put
+from coordinator.core.store.encoding import Moment
 from coordinator.core.store.event import KeyEvent
 from coordinator.core.store.keyspace import KeySpace
 from coordinator.core.store.watcher_hub import WatchFilter
@@ -22,6 +23,7 @@ from coordinator.core.v2api.keys_api import (
 from coordinator.core.v2api.request_target import BadTarget, Redirect
 
 NOW_NS = 1_700_000_000_000_000_000
+NOW = Moment(NOW_NS)
 TEN_S_NS = 10_000_000_000
 
 
@@ -143,7 +145,7 @@ def written(space: KeySpace, method: bytes, target: str, form: bytes) -> tuple[i
     assert isinstance(parsed, WriteRequest)
     event = space.apply(parsed.command)
     assert isinstance(event, KeyEvent)
-    return keys_api.status_of(event), keys_api.written(event, NOW_NS, no_value=parsed.no_value)
+    return keys_api.status_of(event), keys_api.written(event, NOW, no_value=parsed.no_value)
 
 
 def test_an_answer_can_be_shrunk_to_the_action_but_not_of_a_delete() -> None:
@@ -164,25 +166,25 @@ def test_an_answer_can_be_shrunk_to_the_action_but_not_of_a_delete() -> None:
 def test_a_read_answers_with_a_line() -> None:
     space = KeySpace()
     space.apply(Put(b"/a", b"v", expires_ns=NOW_NS + TEN_S_NS))
-    assert keys_api.read(space, GetRequest(b"/a"), NOW_NS) == (
+    assert keys_api.read(space, GetRequest(b"/a"), NOW) == (
         b'{"action":"get","node":{"key":"/a","value":"v",'
         b'"expiration":"2023-11-14T22:13:30Z","ttl":10,"modifiedIndex":1,"createdIndex":1}}\n'
     )
     everything = GetRequest(b"/", recursive=True)
-    listed = keys_api.read(space, everything, NOW_NS)
+    listed = keys_api.read(space, everything, NOW)
     assert listed is not None
     assert listed.startswith(b'{"action":"get","node":{"dir":true,"nodes":[{"key":"/a",')
-    assert b"".join(keys_api.listed(space, everything, NOW_NS)) == listed
-    read = keys_api.read(space, GetRequest(b"/a"), NOW_NS)
-    assert b"".join(keys_api.listed(space, GetRequest(b"/a"), NOW_NS)) == read
+    assert b"".join(keys_api.listed(space, everything, NOW)) == listed
+    read = keys_api.read(space, GetRequest(b"/a"), NOW)
+    assert b"".join(keys_api.listed(space, GetRequest(b"/a"), NOW)) == read
 
 
 def test_a_long_directory_is_not_listed_at_once() -> None:
     space = KeySpace()
     for number in range(keys_api.SHORT.nodes + 1):
         space.apply(Put(b"/d/%d" % number, b""))
-    assert keys_api.read(space, GetRequest(b"/d"), NOW_NS) is None
-    body = b"".join(keys_api.listed(space, GetRequest(b"/d"), NOW_NS))
+    assert keys_api.read(space, GetRequest(b"/d"), NOW) is None
+    body = b"".join(keys_api.listed(space, GetRequest(b"/d"), NOW))
     assert body.count(b'"value"') == keys_api.SHORT.nodes + 1
     assert space.stats.done["get"] == 1
 

@@ -6,6 +6,7 @@ not ask to close.
 """
 
 import asyncio
+import select
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,11 +23,18 @@ from daemonkit.core.framing import (
     parse_response_head,
     response_body,
 )
-from vulcan.core.http.response_head import ClientHead, client_head, interim_head, switching_head
+from vulcan.core.http.response_head import (
+    ClientHead,
+    client_head,
+    idle_limit_s,
+    interim_head,
+    switching_head,
+)
 
 HEAD_BYTES_MAX = 64 * 1024
 # Interim responses (1xx) before the final one. A server that sends more may never end.
 INTERIM_MAX = 16
+_ARRIVED = select.POLLIN | select.POLLRDHUP
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +133,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_upgrade",
         "deadline_s",
         "heard",
+        "idle_limit_s",
         "receiver",
         "request_sent",
         "reused",
@@ -154,9 +163,19 @@ class UpstreamConnection(asyncio.Protocol):
         self.receiver: ResponseReceiver | None = None
         self.deadline_s = 0.0
         self.heard = False  # a part of the response in progress
+        self.idle_limit_s: float | None = None  # as the server has stated it
         self.request_sent = False
         self.reused = False  # it was in a pool before this request
         self.write_paused = False
+
+    # for the pool
+
+    def is_quiet(self) -> bool:
+        """Whether nothing waits to be read, not even the end of the connection."""
+        assert self.transport is not None
+        arrived = select.poll()
+        arrived.register(self.transport.get_extra_info("socket").fileno(), _ARRIVED)
+        return not arrived.poll(0)
 
     # for the receiver
 
@@ -325,6 +344,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._read_interim(receiver, head, rest)
             return
         self._keep = head.keep_alive
+        if b"keep-alive" in head.fields:
+            self.idle_limit_s = idle_limit_s(head)
         made = _client_head(head, self._method)
         body = response_body(head, self._method)
         if body is None:

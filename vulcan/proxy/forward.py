@@ -370,7 +370,7 @@ def _ask_server(request: ForwardedRequest) -> None:
     if pool is None:
         request.apply((exchange.respond(503),))
         return
-    connection = pool.take()
+    connection = pool.take(repeatable=request.plan.idempotent and not request.plan.has_body)
     if connection is None:
         _connect(request, pool)
     else:

@@ -9,8 +9,13 @@ from vulcan.core.config.backend import Backend, Server
 from vulcan.proxy import tls_contexts
 from vulcan.proxy.connection import ResponseReceiver, UpstreamConnection, UpstreamFailure
 
-# Below the 60 s after which most servers close: a connection that they close first costs a retry.
-IDLE_S = 55.0
+# A server that closes an idle connection may cut a request that is on its way, and a request that
+# cannot be sent again then fails. So we close first. A server that does not say when it closes
+# probably does so after 5 s or more, as Node, uvicorn and Apache do. With `Keep-Alive: timeout=`,
+# the limit is a second less than that, or half of it if it is short.
+IDLE_S = 4.0
+IDLE_S_MAX = 55.0
+MARGIN_S = 1.0
 # A server's failures are logged once in this time, however many requests fail.
 REPORT_S = 5.0
 
@@ -30,13 +35,21 @@ class ConnectionPool(ServerState):
         self._failures = 0  # since the last report
         self._reported_s = -REPORT_S
 
-    def take(self) -> UpstreamConnection | None:
-        """Return the connection that was used last: the others may be about to be closed."""
+    def take(self, *, repeatable: bool) -> UpstreamConnection | None:
+        """Return the connection that was used last: the others may be about to be closed.
+
+        A request that is not `repeatable` gets none of which the server's end has arrived already.
+        """
+        now_s = self.loop.time()
         while self._idle:
             connection = self._idle.pop()
-            if (transport := connection.transport) is not None and not transport.is_closing():
+            transport = connection.transport
+            if transport is None or transport.is_closing():
+                continue
+            if connection.deadline_s > now_s and (repeatable or connection.is_quiet()):
                 connection.reused = True
                 return connection
+            connection.close()
         return None
 
     def give(self, connection: UpstreamConnection) -> None:
@@ -44,7 +57,10 @@ class ConnectionPool(ServerState):
         if self._ends_s is not None or len(self._idle) >= self.backend.idle_max:
             connection.close()
             return
-        connection.deadline_s = self.loop.time() + IDLE_S
+        limit_s, idle_s = connection.idle_limit_s, IDLE_S
+        if limit_s is not None:
+            idle_s = min(max(limit_s - MARGIN_S, limit_s / 2), IDLE_S_MAX)
+        connection.deadline_s = self.loop.time() + idle_s
         self._idle.append(connection)
 
     def dial(self, receiver: ResponseReceiver) -> None:
@@ -105,8 +121,10 @@ class ConnectionPool(ServerState):
             for connection in tuple(self.connections):
                 if connection.receiver is not None:  # tunnels stay
                     connection.fail("the server's key was removed, and its drain time is over")
-        while self._idle and self._idle[0].deadline_s <= now_s:
-            self._idle.popleft().close()
+        expired = [each for each in self._idle if each.deadline_s <= now_s]
+        for connection in expired:
+            self._idle.remove(connection)
+            connection.close()
         for connection in tuple(self.connections):
             owner = connection.tunnel or connection.receiver
             if owner is not None and connection.deadline_s <= now_s:

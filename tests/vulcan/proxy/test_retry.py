@@ -32,6 +32,14 @@ def test_an_idempotent_request_is_retried_when_its_idle_connection_was_dead(
         assert [call.number for call in origin.calls] == [1, 2, 1, 2, 1]
 
 
+def test_no_get_fails_at_a_server_that_closes_every_kept_connection(shared: Site, host: str):
+    with Origin(closes_second) as origin:
+        shared.route(origin, host)
+        with Client(shared.vulcand.port) as client:
+            statuses = [client.request(get(host)).status for _ in range(300)]
+        assert statuses == [200] * 300
+
+
 def test_a_post_is_never_sent_twice(shared: Site, host: str):
     with Origin(closes_second) as origin:
         shared.route(origin, host)

@@ -6,6 +6,8 @@ do. A request is sent again only while the client has no byte of a response, and
 - or it is idempotent, has no body, and no byte of its response came;
 - or the frontend's failover predicate says so, and all of its body can be sent again. A method
   that is not idempotent needs a predicate that asks for the method.
+The retry budget pays for the second and third: they make servers work more than once. It pays
+neither for a connection that could not be made nor for an idle one that was closed as it was taken.
 Once the client has a byte of the response, a failure cuts the client's connection: half a
 response must not look whole.
 """
@@ -19,6 +21,7 @@ import msgspec
 
 from daemonkit.core.framing import BadMessage, RequestHead
 from vulcan.core.balancing.request_planner import RequestPlan
+from vulcan.core.balancing.retry_budget import RetryBudget
 from vulcan.core.balancing.server_group import S, ServerGroup
 from vulcan.core.http.request_body import RequestBody
 from vulcan.core.middleware.conditions import Attempt
@@ -226,18 +229,15 @@ class ProxyExchange(msgspec.Struct, Generic[S], eq=False):
 
         `network` says that the attempt ended without a response.
         """
-        group = self.group
-        assert group is not None
         if not wants_failover(self, status, network=network):
-            return None
-        if not group.budget.withdraw() or not (rotation := group.rotation(now_s)):
             return None
         assert self.server is not None
         self.tried += (self.server,)
+        server = self._untried_server(now_s) or self._any_server(now_s)
+        if server is None or not self._budget().withdraw():
+            return None
         if self.body is not None:
             self.body.replay()
-        server = self._untried_server(now_s)
-        server = server or self.plan.state.balancer.pick(rotation, group.backend.balance)
         return self._retry_at(server)
 
     def deadline_passed(
@@ -269,21 +269,16 @@ class ProxyExchange(msgspec.Struct, Generic[S], eq=False):
 
     def _repeat(self, now_s: float, *, stale: bool) -> S | None:
         """Return the server to send an idempotent request to again, of whose response none came."""
-        group, server = self.group, self.server
-        assert group is not None
-        assert server is not None
         if not is_repeatable(self.plan, self.attempts):
             return None
-        self.tried += (server,)
+        assert self.server is not None
+        self.tried += (self.server,)
         other = self._untried_server(now_s)
-        if other is None and stale:
-            # The same server, on a connection that is certainly fresh.
-            rotation = group.rotation(now_s)
-            balancer = self.plan.state.balancer
-            other = balancer.pick(rotation, group.backend.balance) if rotation else None
-        if other is None or not group.budget.withdraw():
+        if stale:
+            other = other or self._any_server(now_s)  # the connection is certainly a fresh one
+        elif other is not None and not self._budget().withdraw():
             return None
-        return self._retry_at(other)
+        return None if other is None else self._retry_at(other)
 
     def _connect(self, server: S) -> Connect[S]:
         return Connect(self._retry_at(server))
@@ -305,8 +300,20 @@ class ProxyExchange(msgspec.Struct, Generic[S], eq=False):
         rotation = group.rotation(now_s)
         return self.plan.state.balancer.pick_other(rotation, self.tried, group.backend.balance)
 
+    def _any_server(self, now_s: float) -> S | None:
+        """Return one of the servers that the keys have now."""
+        group = self.groups.get(self.plan.frontend.backend)
+        if group is None or not (rotation := group.rotation(now_s)):
+            return None
+        return self.plan.state.balancer.pick(rotation, group.backend.balance)
+
+    def _budget(self) -> RetryBudget:
+        assert self.group is not None
+        return self.group.budget
+
     def _record_failure(self, status: int, reason: str, now_s: float) -> list[Action[S]]:
-        group, server = self.group, self.server
+        # The rotation that leaves the server out is that of the group that the keys have now.
+        group, server = self.groups.get(self.plan.frontend.backend) or self.group, self.server
         assert group is not None
         assert server is not None
         server.window.record(now_s, status, now_s - self.sent_s)

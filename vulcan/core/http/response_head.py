@@ -3,6 +3,7 @@
 A head is written again from its parsed fields, never passed on as bytes.
 """
 
+import re
 from dataclasses import dataclass, replace
 
 from daemonkit.core.framing import BadMessage, ResponseHead
@@ -10,6 +11,7 @@ from vulcan.core.http.fields import FRAMING, HOP_BY_HOP, cgi_name, connection_op
 from vulcan.core.middleware.specs import HeadersSpec
 
 _NEVER_PASSED = HOP_BY_HOP | FRAMING
+_IDLE_LIMIT = re.compile(rb"(?:^|[\s,;])timeout=(\d{1,9})", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,12 @@ class ClientHead:
     head: bytes
     dated: bool  # whether the server sent a Date
     chunked: bool
+
+
+def idle_limit_s(head: ResponseHead) -> float | None:
+    """Return how long the server keeps an idle connection, None if it does not say."""
+    match = _IDLE_LIMIT.search(head.fields[b"keep-alive"]) if b"keep-alive" in head.fields else None
+    return float(match[1]) if match else None
 
 
 def client_head(head: ResponseHead, method: bytes) -> ClientHead:

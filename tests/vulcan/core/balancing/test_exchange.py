@@ -305,3 +305,31 @@ def test_an_exchange_ends_once():
     assert not script.exchange.finish()
     assert script.exchange.server is not None
     assert script.exchange.server.in_flight == 0
+
+
+def test_a_failure_counts_in_the_group_that_the_keys_have_now():
+    script = Script()
+    for command in ("servers a b", "request GET", "connected"):
+        script.run(command)
+    first = script.exchange
+    script.run('backend {"Drain": "1s"}')  # a new group; the next request computes its rotation
+    script.run("request GET")
+    script.run("client-left")
+    script.exchange = first
+    script.run("cut")
+    script.run("client-left")
+    for _ in range(4):
+        assert script.run("request POST") == ["CONNECTING b"]
+        script.run("client-left")
+
+
+def test_a_retry_is_paid_for_when_there_is_a_server_for_it():
+    script = Script()
+    script.run("servers a")
+    script.run('frontend {"FailoverPredicate": "ResponseCode() == 503"}')
+    script.run("request GET")
+    script.run("connected")
+    budget = script.groups["b"].budget
+    script.run("no-servers")
+    assert script.run("whole 503")[0] == "respond 503 from a"
+    assert [budget.withdraw() for _ in range(11)] == [True] * 10 + [False]

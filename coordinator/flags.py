@@ -134,6 +134,25 @@ Token = Annotated[
 SnapshotCount = Annotated[
     int, typer.Option("--snapshot-count", min=1, help="Log entries between two snapshots.")
 ]
+MaxRequest = Annotated[
+    int,
+    typer.Option(
+        "--max-request-bytes",
+        min=1024,
+        max=8 << 20,
+        metavar="BYTES",
+        help="Largest value of a key, with the value that it is compared to.",
+    ),
+]
+QuotaBackend = Annotated[
+    int,
+    typer.Option(
+        "--quota-backend-bytes",
+        min=1 << 20,
+        metavar="BYTES",
+        help="What all keys and values may take in memory; beyond it, only deletes are accepted.",
+    ),
+]
 ServerCert = Annotated[Path | None, typer.Option("--cert-file", help="Certificate for clients.")]
 ServerKey = Annotated[Path | None, typer.Option("--key-file", help="Private key of --cert-file.")]
 TrustedCa = Annotated[
@@ -162,6 +181,8 @@ class Flags:
     heartbeat_interval: Heartbeat = 100
     election_timeout: Election = 1000
     snapshot_count: SnapshotCount = 100_000
+    max_request_bytes: MaxRequest = 1 << 20
+    quota_backend_bytes: QuotaBackend = 1 << 30
     cert_file: ServerCert = None
     key_file: ServerKey = None
     trusted_ca_file: TrustedCa = None

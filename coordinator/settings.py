@@ -37,6 +37,8 @@ class Settings:
     heartbeat_ms: int
     election_ms: int
     snapshot_count: int
+    max_request_bytes: int
+    quota_backend_bytes: int
     tls: TlsFiles | None
     peer_tls: TlsFiles | None
     host_names: tuple[str, ...]  # that clients and members may use
@@ -82,6 +84,8 @@ def checked(flags: Flags) -> Settings:
         heartbeat_ms=flags.heartbeat_interval,
         election_ms=flags.election_timeout,
         snapshot_count=flags.snapshot_count,
+        max_request_bytes=flags.max_request_bytes,
+        quota_backend_bytes=flags.quota_backend_bytes,
         tls=tls,
         peer_tls=peer_tls,
         host_names=(

@@ -155,7 +155,8 @@ def _attempts(client: ApiClient, member: MemberInfo) -> Iterator[tuple[str, str]
             yield "unreachable", f"failed to check the health of {who} on {url}: {error}"
             continue
         status = HEALTHY if answer.ok else "unhealthy"
-        yield status, f"{who} is {status}: got {status} result from {url}"
+        why = f": {answer.reason}" if answer.reason else ""
+        yield status, f"{who} is {status}: got {status} result from {url}{why}"
         return
     urls = " ".join(member.client_urls)
     yield "unreachable", f"{who} is unreachable: [{urls}] are all unreachable"

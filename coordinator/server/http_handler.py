@@ -13,6 +13,7 @@ from coordinator.server.keys_service import KeysService
 from coordinator.server.metrics import samples
 from coordinator.server.responses import Responses
 from coordinator.server.telemetry import Telemetry
+from coordinator.settings import Settings
 from daemonkit.http.server import Exchange
 from daemonkit.observe import metrics
 
@@ -39,12 +40,12 @@ class Route(NamedTuple):
 class HttpHandler:
     """Answers every request on the client port, now or when it is decided."""
 
-    def __init__(self, loop: DriveLoop, telemetry: Telemetry, *, grows: bool) -> None:
+    def __init__(self, loop: DriveLoop, telemetry: Telemetry, settings: Settings) -> None:
         self.responses = responses = Responses(loop.replica, telemetry.identity.cluster)
         self._telemetry = telemetry
         self._requests = telemetry.requests
-        self._keys = KeysService(loop, responses)
-        cluster = ClusterService(loop, responses, telemetry, grows=grows)
+        self._keys = KeysService(loop, responses, settings.max_request_bytes)
+        cluster = ClusterService(loop, responses, telemetry, grows=bool(settings.listen_peer))
         # Everything else is a page of facts (see `info_pages`).
         self._routes = (
             Route((b"GET", b"HEAD"), "/metrics", self._metrics),

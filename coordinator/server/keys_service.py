@@ -3,7 +3,12 @@
 from collections.abc import Iterator
 
 from coordinator.core.replica.pending import Outcome
-from coordinator.core.store.api_errors import INVALID_FORM, ApiError, ClusterUnavailable
+from coordinator.core.store.api_errors import (
+    INVALID_FORM,
+    ApiError,
+    ClusterUnavailable,
+    RequestTooLarge,
+)
 from coordinator.core.v2api import keys_api
 from coordinator.core.v2api.keys_api import GetRequest, KeysRequest, WatchRequest, WriteRequest
 from coordinator.server.drive_loop import DriveLoop
@@ -20,8 +25,9 @@ FORM_BYTES_MAX = 10 * 1024 * 1024
 class KeysService:
     """Answers requests for keys."""
 
-    def __init__(self, loop: DriveLoop, responses: Responses) -> None:
+    def __init__(self, loop: DriveLoop, responses: Responses, value_bytes_max: int) -> None:
         self._loop = loop
+        self._value_bytes_max = value_bytes_max
         self.replica = loop.replica
         self.responses = responses
         self.watches: set[WatchStream] = set()
@@ -67,6 +73,7 @@ class KeysService:
             case GetRequest():
                 self.read(exchange, request)
             case WriteRequest():
+                self._check_size(request)
                 waiter = PendingWrite(self, exchange, no_value=request.no_value)
                 replica.propose(request.command, waiter, request.ttl_ns)
                 self._loop.wake()
@@ -74,6 +81,11 @@ class KeysService:
                 self._watch(exchange, request)
             case _:
                 self.responses.refusal(exchange, request)
+
+    def _check_size(self, request: WriteRequest) -> None:
+        if (size_bytes := request.value_bytes) > self._value_bytes_max:
+            limit = f"--max-request-bytes is {self._value_bytes_max}"
+            raise RequestTooLarge(f"the value has {size_bytes} bytes, and {limit}")
 
     def _list(self, request: GetRequest) -> Iterator[bytes]:
         """Return the body of a long listing. Raises ApiError if its directory is gone."""

@@ -45,6 +45,18 @@ def _gauges(telemetry: Telemetry) -> dict[str, tuple[str, int]]:
         "coordinator_diverged": ("Whether this member's state differs.", int(diverged)),
         "coordinator_store_index": ("Index of the last change.", keyspace.index),
         "coordinator_store_keys": ("Files and directories.", len(keyspace.tree.nodes) - 1),
+        "coordinator_store_size_bytes": (
+            "About what all keys and values take in memory.",
+            keyspace.tree.size_bytes,
+        ),
+        "etcd_server_quota_backend_bytes": (
+            "What they may take: --quota-backend-bytes.",
+            replica.quota.size_bytes_max,
+        ),
+        "coordinator_alarm_nospace": (
+            "Whether the keys take almost all that they may.",
+            int(bool(replica.quota.alarm(keyspace))),
+        ),
         "coordinator_history_oldest_index": (
             "The oldest index that a watch can begin at.",
             history.first,

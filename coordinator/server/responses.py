@@ -11,7 +11,7 @@ from coordinator.core.v2api.keys_api import KeysRefusal, NotAllowed, NotFound
 from coordinator.core.v2api.request_target import BadTarget, Redirect
 from daemonkit.http.server import STATUS_LINES, Exchange
 
-KEY_STATUSES = (200, 201, 400, 401, 403, 404, 412, 500, 503)
+KEY_STATUSES = (200, 201, 400, 401, 403, 404, 412, 413, 500, 503, 507)
 
 
 class Responses:

@@ -99,7 +99,7 @@ class Coordinator:
         loop.transport = Transport(address, events, tls, self._peers.needed)
         identity = Identity(metadata.member, metadata.cluster)
         self._telemetry = Telemetry(identity, settings.name, loop)
-        self._handler = HttpHandler(loop, self._telemetry, grows=bool(settings.listen_peer))
+        self._handler = HttpHandler(loop, self._telemetry, settings)
         self._policy = AcceptPolicy(address, self._peers.admit, events)
         self._loop = loop
         await self._listen_to_peers()

@@ -21,6 +21,7 @@ from coordinator.core.replica.start_state import StartState
 from coordinator.core.storage.storage_errors import Damaged
 from coordinator.core.storage.wal_format import WalMetadata
 from coordinator.core.store.keyspace_dump import UnreadableDump
+from coordinator.core.store.space_quota import SpaceQuota
 from coordinator.server.drive_loop import monotonic_ns
 from coordinator.settings import Settings
 from coordinator.storage.data_dir import DataDir, RecoveredState
@@ -79,6 +80,7 @@ def start_replica(recovered: RecoveredState, settings: Settings) -> Replica:
         randrange=random.SystemRandom().randrange,
         now_ns=monotonic_ns(),
         wall_ns=time.time_ns(),
+        quota=SpaceQuota(settings.quota_backend_bytes),
         timing=Timing(settings.election_ms // settings.heartbeat_ms, tick_ms=settings.heartbeat_ms),
     )
     try:

@@ -50,6 +50,7 @@ class Telemetry:
             leading_since_s=loop.leader_since_s,
             now_s=time.time(),
             healthy=self.healthy and in_cluster,
+            alarm=replica.quota.alarm(keyspace),
             store_stats=keyspace.stats.json(len(keyspace.hub)),
             latencies=loop.transport.latencies,
         )
@@ -59,6 +60,8 @@ class Telemetry:
         availability = self.replica.availability
         if availability.diverged:
             return {"diverged": availability.diverged}
+        if alarm := self.replica.quota.alarm(self.replica.keyspace):
+            return {"alarm": alarm}
         without_s = availability.without_leader_s()
         return {"without_leader_s": round(without_s, 1)} if without_s else {}
 

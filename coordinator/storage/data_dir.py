@@ -35,11 +35,12 @@ FINISH = (
 class Retention:
     """How much of the log and how many snapshots stay on disk.
 
-    `entries_kept` stay in the log behind a snapshot, for members that are a little behind.
+    `entries_kept` stay in the log behind a snapshot, if the last `segments_kept` have them.
     """
 
     segment_bytes: int = 16 << 20
     entries_kept: int = 5000
+    segments_kept: int = 4
     snapshots_kept: int = 5
 
 
@@ -148,10 +149,10 @@ class DataDir:
         self._wal_writer.mark(SnapshotMarker(index, term))
         kept = self._snapshots()[-self._limits.snapshots_kept :]
         # As far back as the snapshot before: if this one turns out damaged, that one serves.
-        reach = [name.index for name in kept[-2:-1]] or [0]
-        keep_from = max(0, min(index - self._limits.entries_kept, *reach)) + 1
+        needed_from = next((name.index for name in kept[-2:-1]), 0) + 1
+        wanted_from = max(1, index - self._limits.entries_kept + 1)
         markers = [SnapshotMarker(name.index, name.term) for name in kept]
-        self._wal_writer.release(keep_from, markers)
+        self._wal_writer.release(needed_from, (wanted_from, self._limits.segments_kept), markers)
         for name in self._snapshots()[: -len(kept)]:
             self._files.remove(self._snap / str(name))
 

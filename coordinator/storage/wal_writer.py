@@ -105,13 +105,20 @@ class WalWriter:
         with self._final(), self._spare_lock:
             self._fill_spare()
 
-    def release(self, keep_from: int, markers: Iterable[SnapshotMarker]) -> None:
-        """Remove the segments before entry `keep_from`; new segments repeat only `markers`."""
+    def release(
+        self, needed_from: int, wanted: tuple[int, int], markers: Iterable[SnapshotMarker]
+    ) -> None:
+        """Remove the segments before entry `needed_from`; new segments repeat only `markers`.
+
+        Those from the first entry of `wanted` on stay too, if they are among its last segments.
+        """
+        wanted_from, segments_kept = wanted
         self.preamble = replace(self.preamble, markers=tuple(markers))
         found = segments(self._files, self._directory)
         with self._final():
-            for old, following in pairwise(found):
-                if following.first > keep_from:
+            for place, (old, following) in enumerate(pairwise(found)):
+                is_wanted = following.first > wanted_from and len(found) - place <= segments_kept
+                if following.first > needed_from or is_wanted:
                     return
                 self._files.remove(self._directory / str(old))
                 self._files.sync_directory(self._directory)

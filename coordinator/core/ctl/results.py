@@ -63,6 +63,7 @@ class HealthResponse(msgspec.Struct, frozen=True):
     """The response of /health. Some servers write the boolean as a string."""
 
     health: str | bool
+    reason: str = ""
 
     @property
     def ok(self) -> bool:

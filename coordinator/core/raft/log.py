@@ -19,6 +19,8 @@ class Log:
         self._base_index = index  # the snapshot's place: the entry before the first
         self._base_term = term
         self._entries = list(entries)
+        # Of all entries that were ever put in here, also of those that are no longer kept.
+        self.taken_bytes = sum(len(entry.data) + ENTRY_OVERHEAD_BYTES for entry in entries)
         assert not entries or entries[0].index == index + 1
         self.stable = self.last
         self.committed = self.applied = index
@@ -61,7 +63,8 @@ class Log:
             if self.term(entry.index) != entry.term:
                 place = entry.index - self._base_index - 1
                 assert place >= 0, "a committed entry would be replaced"
-                self._entries[place:] = entries[position:]
+                self._entries[place:] = new = entries[position:]
+                self.taken_bytes += sum([len(each.data) + ENTRY_OVERHEAD_BYTES for each in new])
                 self.stable = min(self.stable, entry.index - 1)
                 return entry.index
         return None
@@ -79,6 +82,16 @@ class Log:
                 break
             end += 1
         return tuple(self._entries[place:end])
+
+    def before(self, index: int, count: int, bytes_max: int) -> int:
+        """Return where the last entries up to `index` begin, at most so many with so many bytes."""
+        first, size = index, 0
+        while first > self._base_index and index - first < count:
+            size += len(self._entries[first - self._base_index - 1].data) + ENTRY_OVERHEAD_BYTES
+            if size > bytes_max:
+                break
+            first -= 1
+        return first
 
     def between(self, after: int, upto: int) -> tuple[LogEntry, ...]:
         """Return the entries in (`after`, `upto`]."""

@@ -64,11 +64,15 @@ class Environment(Protocol):
 class SnapshotPolicy:
     """How many entries are between two snapshots, and how many stay in memory after one.
 
-    Those that stay are for members that are a little behind.
+    Their bytes count too. A snapshot is as large as the keys, so there may be as many bytes of
+    entries as of keys before the next one, and at least `interval_bytes`. The entries that stay are
+    for members that are a little behind.
     """
 
     interval: int = 100_000
+    interval_bytes: int = 64 << 20
     entries_kept: int = 5000
+    kept_bytes: int = 16 << 20
 
 
 class Driver:
@@ -77,6 +81,7 @@ class Driver:
     def __init__(self, replica: Replica, environment: Environment, policy: SnapshotPolicy) -> None:
         self.replica = replica
         self.snapshot_index = replica.node.log.base
+        self._snapshot_bytes = 0  # of the log, when the last snapshot began
         self._environment = environment
         self._policy = policy
         self._leader = 0
@@ -136,8 +141,9 @@ class Driver:
 
     def compact(self, index: int) -> None:
         """Drop the log up to the snapshot at `index`, but for the last `entries_kept` entries."""
-        first = max(0, index - self._policy.entries_kept)
-        if first > self.replica.node.log.base:
+        log, policy = self.replica.node.log, self._policy
+        first = log.before(index, policy.entries_kept, policy.kept_bytes)
+        if first > log.base:
             self.replica.node.compact(first)
 
     def _run(self) -> None:
@@ -177,8 +183,17 @@ class Driver:
             self._leader = node.leader
             environment.leader_changed(node.leader)
         index = node.log.applied
-        if index - self.snapshot_index >= self._policy.interval:
+        if self._is_snapshot_due(index):
             term = node.log.term(index)
             assert term is not None
             if environment.begin_snapshot(index, term):
                 self.snapshot_index = index
+                self._snapshot_bytes = node.log.taken_bytes
+
+    def _is_snapshot_due(self, index: int) -> bool:
+        replica, policy = self.replica, self._policy
+        if index - self.snapshot_index >= policy.interval:
+            return True
+        log_bytes = replica.node.log.taken_bytes - self._snapshot_bytes
+        bytes_max = max(policy.interval_bytes, replica.keyspace.tree.size_bytes)
+        return log_bytes > bytes_max and index > self.snapshot_index

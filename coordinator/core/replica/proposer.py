@@ -18,6 +18,7 @@ from coordinator.core.store.commands import NO_TTL, Command, Sync
 
 # How many entries may wait for a majority; more would only wait longer.
 UNCOMMITTED_MAX = 50_000
+UNCOMMITTED_BYTES_MAX = 64 << 20
 
 
 class Proposer:
@@ -27,6 +28,7 @@ class Proposer:
         self._node = node
         self._origin = origin
         self._kept: dict[int, tuple[bytes, Proposal]] = {}
+        self._kept_bytes = 0
         self._anchored = (0, 0)
         self.synced_ns = 0  # the last time that it appended
 
@@ -39,6 +41,7 @@ class Proposer:
             and leading.transfer is None
             and self.knows_time
             and log.last - self._node.log.committed <= UNCOMMITTED_MAX
+            and self._kept_bytes <= UNCOMMITTED_BYTES_MAX
         )
 
     @property
@@ -78,6 +81,7 @@ class Proposer:
         if batch:
             encode = sessions.encode
             data = [encode(request) for request in batch]
+            self._kept_bytes += sum(map(len, data))
             first = self._node.propose(data)
             self._kept.update(enumerate(zip(data, batch, strict=True), first))
 
@@ -89,12 +93,16 @@ class Proposer:
     def read(self, index: int, data: bytes) -> Proposal:
         """Return the proposal of an entry: remembered, or decoded from its data."""
         kept = self._kept.pop(index, None) if self._kept else None
-        return kept[1] if kept is not None and kept[0] is data else sessions.decode(data)
+        if kept is None:
+            return sessions.decode(data)
+        self._kept_bytes -= len(kept[0])
+        return kept[1] if kept[0] is data else sessions.decode(data)
 
     def forget(self) -> None:
         """Forget what was appended: another term has begun."""
         self._kept.clear()
         self.synced_ns = 0
+        self._kept_bytes = 0
 
     def _awaited_by(self, member: int) -> None:
         leading = self._node.leading

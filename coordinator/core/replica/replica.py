@@ -87,6 +87,7 @@ class Replica:
         self.origin = start.randrange(_ID_MASK) + 1
         self.publication = Publication(start.member, start.published)
         self.corruption_check = CorruptionCheck()
+        self.quota = start.quota
         self.availability = Availability(self.node, self.clock, start.timing.election_ns)
         self._timing = start.timing
         self._ticked_ns = self._checked_ns = start.now_ns
@@ -145,9 +146,10 @@ class Replica:
         """Send a request to the leader: a command, a change of membership, or a transfer.
 
         A command's time to live counts from when the leader has it. Raises ClusterUnavailable
-        when nobody could decide.
+        when nobody could decide, and OutOfSpace when the keys take too much.
         """
         self.availability.check()
+        self.quota.check(self.keyspace, request)
         before = version_gate.admit(type(request), self.keyspace.notes, self.node.configuration)
         if before is not None:
             self.proposals.add(before, None, self.clock.monotonic_ns)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from coordinator.core.raft.entry import HardState, LogEntry
 from coordinator.core.raft.ready import Timing
 from coordinator.core.store.commands import Note
+from coordinator.core.store.space_quota import SpaceQuota
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +25,4 @@ class StartState:
     now_ns: int
     wall_ns: int
     timing: Timing = field(default_factory=Timing)
+    quota: SpaceQuota = field(default_factory=SpaceQuota)

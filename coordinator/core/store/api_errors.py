@@ -88,6 +88,18 @@ class ApiError(Exception):
         )
 
 
+class RequestTooLarge(ApiError):  # noqa: N818 - it says how the request is
+    """The request is larger than this member allows: 413."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(INVALID_FIELD, cause)
+
+    @property
+    def status(self) -> int:
+        """413: another member would refuse it too."""
+        return 413
+
+
 class ClusterUnavailable(ApiError):  # noqa: N818 - it says how the cluster is
     """The cluster cannot decide anything now: 503. `cause` says why, and for how long."""
 
@@ -98,3 +110,12 @@ class ClusterUnavailable(ApiError):  # noqa: N818 - it says how the cluster is
     def status(self) -> int:
         """503: the client should try again, or ask another member."""
         return 503
+
+
+class OutOfSpace(ClusterUnavailable):
+    """The keys take as much as they may: 507, until some are deleted."""
+
+    @property
+    def status(self) -> int:
+        """507: another member would refuse it too."""
+        return 507

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from coordinator.core.store.encoding import Moment, json_string
-from coordinator.core.store.node import Node
+from coordinator.core.store.node import RENDERED_BYTES_MAX, Node
 
 Action = Literal[
     "set", "create", "update", "delete", "compareAndSwap", "compareAndDelete", "expire"
@@ -46,9 +46,8 @@ class KeyEvent(msgspec.Struct, gc=False, eq=False):
             self._removal() if node is None else node.json(at),
             b"" if prev is None else b',"prevNode":' + prev.json(at),
         )
-        if not (node is not None and node.expires_ns) and not (
-            prev is not None and prev.expires_ns
-        ):
+        timed = (node is not None and node.expires_ns) or (prev is not None and prev.expires_ns)
+        if not timed and len(line) <= RENDERED_BYTES_MAX:
             self.rendered = line
         return line
 

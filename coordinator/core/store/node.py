@@ -5,6 +5,9 @@ import msgspec
 from coordinator.core.store.encoding import Moment, json_string, remaining_s
 
 ROOT_KEY = b"/"
+# A longer JSON is made each time: to send it takes longer than to make it, and it can be six times
+# as long as its value.
+RENDERED_BYTES_MAX = 64 * 1024
 
 
 class Node(msgspec.Struct, gc=False, eq=False):
@@ -24,17 +27,21 @@ class Node(msgspec.Struct, gc=False, eq=False):
         """Return the node as a JSON object, a directory without its children."""
         if self.expires_ns:
             return self.head(at) + self.tail()
-        if not self.rendered:
-            self.rendered = self._facts() + self.tail()
-        return self.rendered
+        if self.rendered:
+            return self.rendered
+        shown = self._facts() + self.tail()
+        if len(shown) <= RENDERED_BYTES_MAX:
+            self.rendered = shown
+        return shown
 
     def head(self, at: Moment) -> bytes:
         """Return the object's start, to which a directory's `nodes` may be added."""
         if not self.expires_ns:
             return self._facts()
-        if not self.rendered:
-            self.rendered = self._facts()
-        head = b'%b,"expiration":"%b"' % (self.rendered, at.expiry(self.expires_ns))
+        facts = self.rendered or self._facts()
+        if len(facts) <= RENDERED_BYTES_MAX:
+            self.rendered = facts
+        head = b'%b,"expiration":"%b"' % (facts, at.expiry(self.expires_ns))
         ttl_s = remaining_s(self.expires_ns, at.now_ns)
         return b'%b,"ttl":%d' % (head, ttl_s) if ttl_s else head
 

@@ -11,6 +11,9 @@ from coordinator.core.store import api_errors
 from coordinator.core.store.node import ROOT_KEY, Node
 from coordinator.core.store.ttl_heap import TtlHeap
 
+# What a key takes in memory besides its own bytes and those of its value.
+NODE_BYTES = 400
+
 
 class Tree:
     """Files and directories below the root, and when they expire."""
@@ -20,6 +23,7 @@ class Tree:
         # The children of each directory, by their full keys.
         self.directories: dict[bytes, dict[bytes, Node]] = {ROOT_KEY: {}}
         self.ttls = TtlHeap()
+        self.size_bytes = 0  # about what the nodes take in memory, the same on every member
 
     def place(self, node: Node) -> None:
         """Put a node at its key; missing parents are created at the node's index.
@@ -29,6 +33,8 @@ class Tree:
         """
         key = node.key
         old = self.nodes.get(key)
+        self.size_bytes += value_bytes(node)
+        self.size_bytes += NODE_BYTES + len(key) if old is None else -value_bytes(old)
         siblings = self.directories.get(parent_of(key))
         if siblings is None:
             siblings = self._make_directories(key, node.modified)
@@ -85,14 +91,21 @@ class Tree:
             if below is None:
                 self.nodes[path] = siblings[path] = Node(path, None, index, index)
                 self.directories[path] = below = {}
+                self.size_bytes += NODE_BYTES + len(path)
             siblings = below
         return siblings
 
     def _take(self, key: bytes) -> dict[bytes, Node] | None:
         node = self.nodes.pop(key)
+        self.size_bytes -= NODE_BYTES + len(key) + value_bytes(node)
         if node.expires_ns:
             self.ttls.drop(key)
         return self.directories.pop(key, None)
+
+
+def value_bytes(node: Node) -> int:
+    """Return the length of a node's value, 0 for a directory."""
+    return len(node.value) if node.value else 0
 
 
 def parent_of(key: bytes) -> bytes:

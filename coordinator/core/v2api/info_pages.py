@@ -35,6 +35,7 @@ class MemberStatus:
     leading_since_s: float
     now_s: float
     healthy: bool
+    alarm: str
     store_stats: bytes
     latencies: PeerLatencies
 
@@ -100,8 +101,10 @@ def _version(status: MemberStatus) -> Page:
 
 
 def _health(status: MemberStatus) -> Page:
-    body = b'{"health":"true"}' if status.healthy else b'{"health":"false"}'
-    return Page(200 if status.healthy else 503, TEXT, body)
+    if status.healthy and not status.alarm:
+        return Page(200, TEXT, b'{"health":"true"}')
+    shown = {"health": "false", **({"reason": f"ALARM {status.alarm}"} if status.alarm else {})}
+    return Page(503, TEXT, as_json(shown, end="").body)
 
 
 def _stats_self(status: MemberStatus) -> Page:

@@ -64,6 +64,14 @@ class WriteRequest(msgspec.Struct, frozen=True):
     ttl_ns: int = NO_TTL
     no_value: bool = False
 
+    @property
+    def value_bytes(self) -> int:
+        """The length of the value, and of the one that it is compared to."""
+        command = self.command
+        previous = None if isinstance(command, CreateInOrder) else command.prev_value
+        value = None if isinstance(command, Delete) else command.value
+        return len(value or b"") + len(previous or b"")
+
 
 class NotAllowed(msgspec.Struct, frozen=True):
     """405."""

@@ -28,7 +28,7 @@ CLIENT = (
     ApiRoute("GET PUT", "/new", "create a discovery token: `size`"),
     ApiRoute("GET PUT DELETE", "/TOKEN", "the keys below a discovery token"),
     ApiRoute("GET", "/version", "the versions"),
-    ApiRoute("GET", "/health", "200 while there is a leader, else 503"),
+    ApiRoute("GET", "/health", "200 while there is a leader and no alarm, else 503"),
     ApiRoute("GET", "/metrics", "Prometheus text"),
 )
 PEER = (

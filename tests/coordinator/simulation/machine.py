@@ -155,7 +155,7 @@ class Machine:
             timing=self.timing,
         )
         self.replica = replica = Replica(start)
-        policy = SnapshotPolicy(options.snapshot_count, options.entries_kept)
+        policy = SnapshotPolicy(options.snapshot_count, entries_kept=options.entries_kept)
         self.driver = Driver(replica, self, policy)
         self.seen_applied = self.seen_commit = disk.base
         keyspace = replica.keyspace

@@ -115,6 +115,23 @@ def test_old_segments_and_snapshots_are_removed_after_a_snapshot(tmp_path: Path)
     assert recovered.entries == entries(1001, 200)
 
 
+def test_entries_behind_a_snapshot_take_at_most_so_many_segments(tmp_path: Path) -> None:
+    limits = Retention(segment_bytes=16 << 10, entries_kept=5000, segments_kept=3)
+    data_dir = DataDir(tmp_path, limits)
+    data_dir.open(ME)
+    for last in range(50, 5001, 50):
+        data_dir.append(entries(last - 49, 50))
+        if last % 1000 == 0:
+            data_dir.save_snapshot(last, 1, b"state of %d" % last)
+    data_dir.close()
+    kept = list((tmp_path / "member" / "wal").glob("*.wal"))
+    # The entries since the last snapshot but one take nine.
+    assert 9 <= len(kept) <= 12
+    again = DataDir(tmp_path, limits)
+    assert again.open(ME).snapshot is not None
+    again.close()
+
+
 def test_a_prepared_segment_is_the_one_that_is_used(tmp_path: Path) -> None:
     data_dir = DataDir(tmp_path, SMALL)
     data_dir.open(ME)

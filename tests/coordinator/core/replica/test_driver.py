@@ -65,7 +65,7 @@ class Recorder:
         return log
 
 
-def driven(members: int, recorder: Recorder, interval: int = 1000) -> Driver:
+def driven(members: int, recorder: Recorder, policy: SnapshotPolicy | None = None) -> Driver:
     """Return the driver of member 1, which has its founders in its log."""
     entries = [
         LogEntry(1, n, membership.encode(AddFounder(n, encode_peer_urls((f"http://{n}",)))))
@@ -81,7 +81,7 @@ def driven(members: int, recorder: Recorder, interval: int = 1000) -> Driver:
         now_ns=0,
         wall_ns=0,
     )
-    return Driver(Replica(start), recorder, SnapshotPolicy(interval, entries_kept=0))
+    return Driver(Replica(start), recorder, policy or SnapshotPolicy(1000, entries_kept=0))
 
 
 def leading(recorder: Recorder) -> Driver:
@@ -158,7 +158,7 @@ def test_nothing_is_applied_or_answered_while_a_save_takes_its_time() -> None:
 
 def test_a_snapshot_is_due_after_so_many_entries() -> None:
     recorder = Recorder()
-    driver = driven(1, recorder, interval=5)
+    driver = driven(1, recorder, SnapshotPolicy(5, entries_kept=0))
     driver.drive(0)
     for _ in range(12):
         driver.replica.propose(Put(b"/a", b"1"), recorder)
@@ -169,6 +169,25 @@ def test_a_snapshot_is_due_after_so_many_entries() -> None:
     assert driver.is_current(first)
     driver.compact(first)
     assert driver.replica.node.log.base == first
+
+
+def test_a_snapshot_is_due_after_as_many_bytes_of_entries_as_of_keys() -> None:
+    recorder, policy = Recorder(), SnapshotPolicy(interval_bytes=10_000, kept_bytes=5_000)
+    driver = driven(1, recorder, policy)
+
+    def write(*keys: bytes) -> int:
+        """Write to these keys and return how many snapshots that makes."""
+        recorder.snapshots.clear()
+        for key in keys:
+            driver.replica.propose(Put(key, b"x" * 900), recorder)
+            driver.drive(0)
+        return len(recorder.snapshots)
+
+    assert write(*[b"/same"] * 48) == 4
+    assert write(*(b"/%d" % number for number in range(48))) == 1
+    log = driver.replica.node.log
+    driver.compact(recorder.snapshots[-1])
+    assert 4 <= recorder.snapshots[-1] - log.base <= 5
 
 
 def test_a_new_leader_is_reported_once() -> None:

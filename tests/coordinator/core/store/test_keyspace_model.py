@@ -15,6 +15,7 @@ from coordinator.core.store.event_history import HistoryBounds
 from coordinator.core.store.keyspace import KeySpace
 from coordinator.core.store.listing import ListingScope
 from coordinator.core.store.node import Node
+from coordinator.core.store.tree import NODE_BYTES
 from tests.coordinator.core.store.keyspace_model import Change, Fact, Model, Refused
 from tests.coordinator.core.store.rendering import json_of
 from tests.coordinator.core.store.strategies import START_NS, scripts
@@ -81,6 +82,9 @@ def test_the_key_space_decides_as_the_model_does(script: list[Command]) -> None:
         assert outcome_of(space, command) == outcome_by(model, command)
         assert space.index == model.index
         assert facts_of(space) == model.facts
+    assert space.tree.size_bytes == sum(
+        NODE_BYTES + len(key) + len(fact.value or b"") for key, fact in model.facts.items()
+    )
     shown = [space.history.at(index) for index in range(1, space.index + 1)]
     reported = [change_of(event) for event in shown if event is not None]
     assert reported == [change for change in model.changes if not change.refresh]
@@ -115,6 +119,7 @@ def test_a_loaded_dump_behaves_like_the_original(
     assert loaded.digest == space.digest
     assert keyspace_dump.dump(loaded) == keyspace_dump.dump(space)
     assert loaded.next_expiry_ns == space.next_expiry_ns
+    assert loaded.tree.size_bytes == space.tree.size_bytes
 
 
 @settings(deadline=None)

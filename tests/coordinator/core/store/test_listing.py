@@ -12,6 +12,7 @@ from coordinator.core.store.listing import (
     ListingBounds,
     ListingScope,
 )
+from coordinator.core.store.node import RENDERED_BYTES_MAX
 from tests.coordinator.core.store.rendering import json_of
 
 
@@ -133,3 +134,15 @@ def test_a_listing_beyond_its_bounds_is_not_taken() -> None:
     space.apply(Put(b"/d/1", b"12345"))
     assert everything(space).take(space.tree, ListingBounds(4, 5))
     assert not everything(space).take(space.tree, ListingBounds(4, 4))
+
+
+def test_a_long_json_is_not_kept() -> None:
+    space = space_of()
+    short = space.apply(Put(b"/short", b"x" * 1000))
+    long = space.apply(Put(b"/long", b"x" * RENDERED_BYTES_MAX, expires_ns=1 << 62))
+    again = space.apply(Put(b"/long", b"\x01" * (RENDERED_BYTES_MAX // 6)))
+    for event in (short, long, again):
+        assert event is not None
+        assert event.line(0) == event.line(0)
+        assert event.node is not None
+        assert bool(event.rendered) == bool(event.node.rendered) == (event is short)

@@ -25,6 +25,7 @@ def member_status(**changed: object) -> MemberStatus:
         "leading_since_s": 1_700_000_001.0,
         "now_s": 1_700_003_662.25,
         "healthy": True,
+        "alarm": "",
         "store_stats": b"{}",
         "latencies": PeerLatencies(),
     }

@@ -1,4 +1,4 @@
-"""fleet: placement of 100,000 instances, idle rounds, lost hosts, and the start of a job."""
+"""fleet: placement of 100,000 instances, idle passes, lost hosts, the start of a job, idle load."""
 
 import gc
 import random
@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench import fleet_load
 from bench.table import Row
 from fleet.core.model import Facts, HostHealth
 from fleet.core.scheduling import placement  # noqa: F401 - its import must not be measured
@@ -32,8 +33,8 @@ SERVICE = "bench.example.com"
 
 
 def rows() -> list[Row]:
-    """Measure the scheduler on a simulated fleet, then three real hosts."""
-    return [*_simulated(), *_real()]
+    """Measure the scheduler on a simulated fleet, three real hosts, and the load of the store."""
+    return [*_simulated(), *_real(), *fleet_load.rows()]
 
 
 def _row(name: str, unit: str, ours: float, target: float, *, at_most: bool = True) -> Row:

@@ -53,7 +53,7 @@ class Agent:
         self._wake, self._changed = asyncio.Event(), asyncio.Event()
         self._state = StateDirectory(settings.state_dir)
         self._units = UnitCache(store, self._state, settings.trusted, time.monotonic)
-        self._host_status = HostStatusWriter(store, own, ttl_s)
+        self._host_status = HostStatusWriter(store, own, ttl_s, time.monotonic)
         self._lease = ExclusiveLease(driver, self._host_status, ttl_s)
         self._operator = UnitOperator(
             driver, self._units, self._lease, self._wake.set, fence_s=float(ttl_s)

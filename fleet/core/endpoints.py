@@ -1,8 +1,7 @@
 """Services in DNS and in the proxy: the records of ready endpoints, and a service's frontend.
 
-The agent of a host writes the records of the instances that are ready there, with the TTL of its
-own status. So the endpoints of a silent host leave DNS and the proxy. The records of an instance
-are removed before it stops.
+The agent of a host writes the records of the instances that are ready there. When the host falls
+silent, the scheduler removes them. The records of an instance are removed before it stops.
 """
 
 import re
@@ -56,6 +55,18 @@ def label_of(allocation: Allocation, host: str) -> str:
     stem = allocation.job.rpartition(".")[0].lower()
     plain = re.sub(r"[^a-z0-9]+", "-", stem).strip("-")[:40] or "job"
     return f"{plain}-{allocation.index}-{host[:8].lower()}"
+
+
+def is_endpoint_of(key: str, host: str) -> bool:
+    """Return whether a key is one that `endpoint_records` makes for this host."""
+    match key.split("/"):
+        case ["", "skydns", *names, label]:
+            is_record = bool(names)
+        case ["", "vulcand", "backends", _, "servers", label]:
+            is_record = True
+        case _:
+            return False
+    return is_record and label.endswith(f"-{host[:8].lower()}")
 
 
 def checked_fqdn(fqdn: str) -> str:

@@ -49,6 +49,11 @@ def status(host: str) -> str:
     return f"{PREFIX}/hosts/{host}/status"
 
 
+def endpoints(host: str) -> str:
+    """The keys of a host's endpoints. Written by its agent; the scheduler removes them with it."""
+    return f"{PREFIX}/hosts/{host}/endpoints"
+
+
 def inbox(host: str) -> str:
     """What an agent watches: its plan and the requests to it."""
     return f"{PREFIX}/hosts/{host}/inbox"

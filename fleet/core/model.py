@@ -252,11 +252,18 @@ class ServiceRecord(msgspec.Struct, frozen=True):
     check: Check = ""
 
 
+class EndpointList(msgspec.Struct, frozen=True):
+    """The keys of a host's endpoints in DNS and the proxy."""
+
+    endpoints: tuple[str, ...] = ()
+
+
 class LeaderLease(msgspec.Struct, frozen=True):
     """Which scheduler is the leader."""
 
     holder: str
     epoch: Number = 0
+    removes_endpoints: bool = False  # of silent hosts; a scheduler of 0.1 does not
 
 
 class FleetHealth(msgspec.Struct, frozen=True):

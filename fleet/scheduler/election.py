@@ -1,7 +1,7 @@
 """Leader election among schedulers: a lease, which is a key with a TTL, and an epoch.
 
-A scheduler acts only within its lease, which it counts on its own monotonic clock from when it
-sent the renewal. A scheduler that was suspended finds its lease expired. Its writes that were on
+A scheduler acts only within its lease, which it counts on its own clock since the boot from when
+it sent the renewal. A scheduler that was suspended finds its lease expired. Its writes that were on
 the way carry an old epoch, and fail where its successor has written the plan. The epoch outlives
 the lease. If it is raised without the lease, the leader raises it further at its next step.
 """
@@ -80,9 +80,12 @@ class LeaderElection:
         was suspended in between, and has a successor, cannot raise it.
         """
         self._entry = None
+        self._asked_s = self._clock()
+        if self._is_taken():
+            return
         before = self._epoch()
-        sent_s = self._asked_s = self._clock()
-        value = encode(LeaderLease(self._holder))
+        sent_s = self._clock()
+        value = encode(LeaderLease(self._holder, removes_endpoints=True))
         try:
             entry = self._store.put(keys.LEADER, value, ttl_s=self._ttl_s, when=Absent())
         except KeyExists:
@@ -94,6 +97,14 @@ class LeaderElection:
         if self._clock() < until_s and self._raise_epoch(before, max(seen_epoch, self.epoch)):
             self._entry = entry
             self._extend(sent_s)
+
+    def _is_taken(self) -> bool:
+        """Return whether another has the lease. A look is no write; an attempt would be one."""
+        try:
+            lease = decode(self._store.get(keys.LEADER, quorum=False).value, LeaderLease)
+        except (KeyNotFound, InvalidRecord):
+            return False
+        return lease.holder != self._holder
 
     def _epoch(self) -> Entry | None:
         try:

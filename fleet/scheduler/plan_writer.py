@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -25,6 +25,7 @@ from fleet.core.scheduling.cluster_cache import ClusterCache
 from fleet.core.scheduling.plan_builder import Outcome
 from fleet.scheduler import job_gc
 from fleet.scheduler.election import LeaderElection
+from fleet.scheduler.endpoint_removal import remove_endpoints
 
 # Writes are sent in parallel: the store commits concurrent writes together.
 WRITERS = 16
@@ -85,6 +86,12 @@ class PlanWriter:
                 modified = self._cache.modified(keys.job(name))
                 await asyncio.to_thread(job_gc.delete_job, self._store, name, modified)
         return len(written) == len(writes)
+
+    async def remove_endpoints(self, hosts: Iterable[str]) -> None:
+        """Remove the endpoints of hosts that are silent."""
+        loop = asyncio.get_running_loop()
+        remove = functools.partial(remove_endpoints, self._store)
+        await asyncio.gather(*(loop.run_in_executor(self._threads, remove, h) for h in hosts))
 
     def _swap(
         self, key: str, value: str, modified: int, after: frozenset[str] = frozenset()

@@ -1,8 +1,9 @@
 """The scheduler. While it is the leader: plans = build_plans(reconcile(desired, current)).
 
-A mirror of /fleet/v1 feeds a cache of the fleet's state. The decisions of a pass are written with
-compare-and-swap: if a plan has changed meanwhile, it stays and the next pass sees it. While the
-store is down nothing is decided, and afterwards every host gets a new grace.
+A mirror of /fleet/v1 feeds a cache of the state of the fleet, as long as this scheduler leads: the
+others only look at the lease. The decisions of a pass are written with compare-and-swap: if a plan
+has changed meanwhile, it stays and the next pass sees it. While the store is down nothing is
+decided, and afterwards every host gets a new grace.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from coordinator.client import Changes, Mirror, Store, StoreError
 from daemonkit.core.samples import Sample
 from daemonkit.observe import logs
 from daemonkit.process.lifecycle import Lifecycle
+from fleet.clock import boot_s
 from fleet.core import keys
 from fleet.core.model import HostHealth
 from fleet.core.scheduling.actions import Action, Hold, Place
@@ -40,8 +42,10 @@ class Scheduler:
 
     def __init__(self, store: Store, settings: SchedulerSettings) -> None:
         self._settings = settings
-        self._election = LeaderElection(store, settings.holder, settings.ttl_s, time.monotonic)
-        self._mirror = Mirror(store, keys.PREFIX, self._deliver)
+        self._election = LeaderElection(store, settings.holder, settings.ttl_s, boot_s)
+        self._store = store
+        self._mirror: Mirror | None = None
+        self._store_error = "nothing was read yet"
         self._cache = ClusterCache()
         self._writer = PlanWriter(store, self._election, self._cache)
         self._events = EventLog(store)
@@ -49,7 +53,7 @@ class Scheduler:
         self._deadlines = Deadlines()
         self._wake = asyncio.Event()
         self._was_disconnected = True
-        self._was_leader = False
+        self._was_leader = self._is_draining = False
         self._leader_since_s = 0.0
         self._last = Outcome()
         self._passes, self._pass_s = 0, 0.0
@@ -59,12 +63,12 @@ class Scheduler:
         """Start to watch the fleet, and take part in the leader election."""
         self._loop = asyncio.get_running_loop()
         self._life = life
-        self._mirror.start()
         life.spawn(self._run(), "reconcile")
 
     async def drain(self) -> None:
         """Stop, and let another scheduler become the leader at once."""
-        await asyncio.to_thread(self._mirror.stop)
+        self._is_draining = True
+        await self._stop_mirror()
         try:
             await asyncio.to_thread(self._election.resign)
         except StoreError as error:
@@ -73,8 +77,9 @@ class Scheduler:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it sees the fleet. A follower is as ready as the leader."""
-        return self._mirror.status().connected
+        """Whether it sees the store. A follower is as ready as the leader."""
+        is_blind = self._mirror is not None and not self._mirror.status().connected
+        return not self._store_error and not is_blind
 
     def state(self) -> object:
         """Return its state, for /debug/state."""
@@ -88,7 +93,8 @@ class Scheduler:
             ],
             "held": self._held,
             "faults": dict(self._cache.cluster.faults),
-            "mirror": self._mirror.status(),
+            "mirror": self._mirror.status() if self._mirror else None,
+            "store_error": self._store_error,
         }
 
     def samples(self) -> Iterator[Sample]:
@@ -118,12 +124,23 @@ class Scheduler:
     def _hosts(self) -> Iterable[Host]:
         return self._cache.cluster.hosts.values()
 
-    def _deliver(self, changes: Changes) -> None:
-        self._loop.call_soon_threadsafe(self._apply, changes)
+    def _start_mirror(self) -> Mirror:
+        def deliver(changes: Changes) -> None:
+            self._loop.call_soon_threadsafe(self._apply, mirror, changes)
 
-    def _apply(self, changes: Changes) -> None:
-        self._cache.apply(changes)
-        self._wake.set()
+        mirror = Mirror(self._store, keys.PREFIX, deliver)
+        mirror.start()
+        return mirror
+
+    async def _stop_mirror(self) -> None:
+        mirror, self._mirror = self._mirror, None
+        if mirror is not None:
+            await asyncio.to_thread(mirror.stop)
+
+    def _apply(self, mirror: Mirror, changes: Changes) -> None:
+        if mirror is self._mirror:
+            self._cache.apply(changes)
+            self._wake.set()
 
     async def _run(self) -> None:
         while True:
@@ -136,25 +153,33 @@ class Scheduler:
             self._wake.clear()
             try:
                 await self._step()
+                self._store_error = ""
             except StoreError as error:
+                self._store_error = str(error)
                 _log.warning("store-away", error=str(error))
                 await asyncio.sleep(RETRY_S)
 
     async def _step(self) -> None:
-        if not self._mirror.status().connected:
-            self._was_disconnected = True
-            return
+        if self._is_draining:
+            return  # it would acquire the lease again
+        mirror = self._mirror
+        is_blind = mirror is not None and not mirror.status().connected
+        self._was_disconnected = self._was_disconnected or is_blind
+        if is_blind and self._election.is_leader:
+            return  # the lease ends if this lasts, and another scheduler leads
         epochs = [host.status.epoch for host in self._hosts() if host.status]
         latest = max([*epochs, self._cache.cluster.epoch])
         is_leader = await asyncio.to_thread(self._election.step, latest)
         if is_leader != self._was_leader:
-            self._become(is_leader=is_leader)
+            await self._become(is_leader=is_leader)
+        if self._mirror is None or not self._mirror.status().connected:
+            return
         # Once we have seen our own epoch, we have seen the last writes of the previous leader, too.
         sees_epoch = self._cache.cluster.epoch >= self._election.epoch
         if is_leader and sees_epoch and self._writer.is_seen(self._mirror.status().index):
             await self._reconcile()
 
-    def _become(self, *, is_leader: bool) -> None:
+    async def _become(self, *, is_leader: bool) -> None:
         self._was_leader = is_leader
         event = "became-leader" if is_leader else "became-follower"
         _log.info(event, epoch=self._election.epoch)
@@ -164,6 +189,11 @@ class Scheduler:
             self._failures = FailureDetector(self._settings.grace_s)
             self._deadlines = Deadlines()
             self._leader_since_s = time.monotonic()
+            self._was_disconnected = True
+            self._mirror = self._mirror or self._start_mirror()
+        else:
+            await self._stop_mirror()
+            self._cache.apply(Changes("", 0, reset=True))
 
     async def _reconcile(self) -> None:
         begun_s = time.perf_counter()
@@ -179,6 +209,9 @@ class Scheduler:
             if self._held.get(job) != why:
                 _log.warning("held", job=job, why=why)
         self._held = outcome.held
+        silent = [each.id for each in self._hosts() if each.has_endpoints and each.status is None]
+        if self._election.is_leader:
+            await self._writer.remove_endpoints(silent)
         is_complete = await self._writer.write(outcome, cluster.health(storm=self._failures.storm))
         if outcome.decisions:
             await self._events.append(outcome.decisions, self._election.epoch)

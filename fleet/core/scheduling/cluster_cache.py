@@ -114,6 +114,8 @@ class ClusterCache:
                 host.cordon = self._value(entry, Cordon)
             case "drain":
                 host.drain = self._value(entry, Drain)
+            case "endpoints":
+                host.has_endpoints = entry is not None
             case _:
                 return
         self._changed_hosts.add(name)

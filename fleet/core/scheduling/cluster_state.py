@@ -72,6 +72,7 @@ class Host:
     instances: tuple[Instance, ...] = ()
     orphans: tuple[Report, ...] = ()
     has_exclusive: bool = False
+    has_endpoints: bool = False  # in DNS and the proxy, which must not outlive its status
 
     def join(self) -> None:
         """Match allocations and reports. The reports may be about an older plan."""

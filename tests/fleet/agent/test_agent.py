@@ -13,8 +13,10 @@ from fleet.agent.state import UNITS_MAX, StateDirectory
 from fleet.agent.unit_cache import UnitCache
 from fleet.core import keys
 from fleet.core.jobs import signing
-from fleet.core.model import Allocation, TargetState, digest, unit_name
+from fleet.core.model import Allocation, ServiceRecord, TargetState, digest, unit_name
 from fleet.ctl.registry import Registry
+from fleet.scheduler.scheduler import Scheduler
+from fleet.settings import SchedulerSettings
 from tests.fleet.agent.memory_agent import TEXT, AgentOnMemory, play
 
 
@@ -171,5 +173,47 @@ def test_the_leader_raises_an_epoch_that_was_raised_without_its_lease(tmp_path: 
         await bed.until(lambda: bed.running() == 2)
         await agent.drain()
         await scheduler.drain()
+
+    play(tmp_path, story)
+
+
+def test_the_endpoints_of_a_host_leave_the_store_when_its_lease_ends(tmp_path: Path) -> None:
+    async def story(bed: AgentOnMemory) -> None:
+        agent = await bed.agent()
+        registry = Registry(bed.store)
+        registry.put_service("app.example.com", ServiceRecord("app=web", port=80))
+        text = f"{TEXT}Labels=app=web\n"
+        registry.put_job("web.service", text, target=TargetState.LAUNCHED)
+        first = await bed.scheduler()
+
+        def endpoints() -> int:
+            servers = bed.store.list("/vulcand/backends/app.example.com/servers").entries
+            return len(servers) + len(bed.store.list("/skydns/com/example/app").entries)
+
+        await bed.until(lambda: endpoints() == 4)
+        await first.drain()
+        await bed.end(agent)
+        assert endpoints() == 4
+        bed.store.delete(keys.status("a" * 32))
+        scheduler = await bed.scheduler()
+        await bed.until(lambda: endpoints() == 0)
+        await scheduler.drain()
+
+    play(tmp_path, story)
+
+
+def test_a_scheduler_that_does_not_lead_mirrors_nothing(tmp_path: Path) -> None:
+    async def story(bed: AgentOnMemory) -> None:
+        agent, first = await bed.agent(), await bed.scheduler()
+        await bed.until(lambda: "'is_leader': True" in str(first.state()))
+        second = Scheduler(bed.store, SchedulerSettings("two", 15, 60))
+        await second.start(bed.life)
+        await bed.until(lambda: second.is_ready)
+        assert "'mirror': None" in str(second.state())
+        await first.drain()
+        Registry(bed.store).put_job("web.service", TEXT, target=TargetState.LAUNCHED)
+        await bed.until(lambda: bed.running() == 2)
+        await agent.drain()
+        await second.drain()
 
     play(tmp_path, story)

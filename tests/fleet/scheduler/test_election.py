@@ -8,16 +8,16 @@ from pathlib import Path
 from coordinator.client import connect
 from coordinator.client.core.errors import KeyNotFound
 from coordinator.client.core.store_protocol import Store
-from coordinator.client.memory_store import MemoryStore
 from fleet.core import keys
 from fleet.scheduler.election import LeaderElection
+from rig.counting_store import CountingStore
 from rig.processes import Coordinator, Running, python, wait_until
 
 
 class ElectionOnMemory:
     def __init__(self) -> None:
         self.now_s = 100.0
-        self.store = MemoryStore(clock=lambda: self.now_s)
+        self.store = CountingStore(lambda: self.now_s)
 
     def candidate(self, name: str) -> LeaderElection:
         return LeaderElection(self.store, name, 15, lambda: self.now_s)
@@ -128,3 +128,14 @@ def _is_led(store: Store) -> bool:
     except KeyNotFound:
         return False
     return True
+
+
+def test_followers_write_nothing_while_another_leads() -> None:
+    bed = ElectionOnMemory()
+    one, two = bed.candidate("one"), bed.candidate("two")
+    one.step(0)
+    before = bed.store.writes
+    for _ in range(10):
+        bed.now_s += 1
+        assert not two.step(0)
+    assert bed.store.writes == before

@@ -1,0 +1,50 @@
+"""Removes the endpoints of a silent host from DNS and the proxy: its lease has ended.
+
+The host may come back at any moment. It then writes its status first and each record again, so a
+record that was read before the status was missing, and has not changed since, is a stale one.
+"""
+
+import contextlib
+
+from coordinator.client import AtIndex, CompareFailed, Entry, KeyNotFound, Store
+from daemonkit.observe import logs
+from fleet.core import keys
+from fleet.core.endpoints import is_endpoint_of
+from fleet.core.model import EndpointList, InvalidRecord, decode
+
+_log = logs.get("scheduler")
+
+
+def remove_endpoints(store: Store, host: str) -> None:
+    """Remove what a host has listed, unless it is back. Blocks; raises StoreError."""
+    try:
+        listed = store.get(keys.endpoints(host))
+    except KeyNotFound:
+        return
+    entries = [entry for key in _keys_in(listed, host) if (entry := _entry(store, key))]
+    try:
+        store.get(keys.status(host))
+    except KeyNotFound:
+        pass
+    else:
+        return
+    for entry in (*entries, listed):
+        with contextlib.suppress(CompareFailed, KeyNotFound):
+            store.delete(entry.key, when=AtIndex(entry.modified))
+    _log.info("endpoints-removed", host=host, endpoints=len(entries))
+
+
+def _keys_in(listed: Entry, host: str) -> list[str]:
+    """Return the endpoints of a list; a list of another host's keys removes none of them."""
+    try:
+        found = decode(listed.value, EndpointList).endpoints
+    except InvalidRecord:
+        return []
+    return [key for key in found if is_endpoint_of(key, host)]
+
+
+def _entry(store: Store, key: str) -> Entry | None:
+    try:
+        return store.get(key)
+    except KeyNotFound:
+        return None

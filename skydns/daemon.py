@@ -175,7 +175,7 @@ class DnsDaemon:
         return ipc.encode(WorkerUpdate(self._store_down, everything, self._config))
 
     async def _watch_store(self, life: Lifecycle) -> None:
-        shown = ""
+        shown, is_logged, began_s = "", False, self._loop.time()
         while True:
             status = self._mirror.status()
             age_s = status.age_s
@@ -183,7 +183,13 @@ class DnsDaemon:
             if down != self._store_down:
                 self._store_down = down
                 self._workers.publish(ipc.encode(WorkerUpdate(down)))
-                _log.warning("store-down" if down else "store-up", error=status.error)
+            # A store that starts together with us is no news.
+            if down and not is_logged and self._loop.time() - began_s > STORE_DOWN_AFTER_S:
+                is_logged = True
+                _log.warning("store-down", error=status.error)
+            elif is_logged and not down:
+                is_logged = False
+                _log.info("store-up", index=status.index)
             state = (
                 f"{len(self._view.entries)} keys, {len(self._invalid)} bad, "
                 f"store {'connected' if status.connected else 'down'}"

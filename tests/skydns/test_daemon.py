@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -17,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from coordinator.client import Store, connect
-from rig.dns_packets import opt, packet
+from coordinator.client.core.mirror_snapshot import MirrorSnapshot, encode
+from rig.dns_packets import entry, opt, packet
 from rig.processes import Coordinator, Running, answers, free_port, require, wait_until
 from tests.skydns.skydns_process import NOWHERE, D, Skydns
 
@@ -216,6 +218,18 @@ def test_without_the_store_answers_continue_with_short_ttls(
         wait_until(
             lambda: skydns.ask(packet("canary.skydns.local")).rr[0].ttl == 30, "the TTL is capped"
         )
+
+
+def test_a_start_is_quiet_about_a_store_that_comes_up_meanwhile(tmp_path: Path) -> None:
+    port = free_port()
+    old = MirrorSnapshot("/skydns", "c", 1, time.time() - 3600, (entry(f"{D}/old", "{}"),))
+    (tmp_path / "skydns.snapshot").write_bytes(encode(old))
+    url = f"http://127.0.0.1:{port}"
+    with Skydns(tmp_path, url, "--state-dir", str(tmp_path)) as skydns:
+        wait_until(lambda: skydns.state()["store_down"], "answers of its copy are stale")
+        with Coordinator(tmp_path, port=port):
+            wait_until(lambda: not skydns.state()["store_down"], "the store is up")
+            assert not re.search("store-(down|up)", skydns.tail())
 
 
 def test_a_frozen_store_makes_ttls_short_within_seconds(

@@ -143,6 +143,6 @@ def test_a_long_json_is_not_kept() -> None:
     again = space.apply(Put(b"/long", b"\x01" * (RENDERED_BYTES_MAX // 6)))
     for event in (short, long, again):
         assert event is not None
-        assert event.line(0) == event.line(0)
+        assert event.line(Moment(0)) == event.line(Moment(0))
         assert event.node is not None
         assert bool(event.rendered) == bool(event.node.rendered) == (event is short)

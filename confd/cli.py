@@ -83,6 +83,13 @@ ReloadTimeout = Annotated[
     ),
 ]
 
+RenderTimeout = Annotated[
+    float,
+    typer.Option(
+        "--render-timeout", metavar="SECONDS", min=0.1, help="Time limit of rendering a resource."
+    ),
+]
+
 
 @app.callback(invoke_without_command=True)
 def daemon(  # noqa: PLR0913 - one parameter an option
@@ -98,6 +105,7 @@ def daemon(  # noqa: PLR0913 - one parameter an option
     keep_stage_file: KeepStage = False,
     check_cmd_timeout: CheckTimeout = 30.0,
     reload_cmd_timeout: ReloadTimeout = 60.0,
+    render_timeout: RenderTimeout = 30.0,
     state_dir: option_types.StateDirectory = None,
     endpoints: options.Endpoints = option_types.ENDPOINTS,
     ca_file: options.CaFile = None,
@@ -126,7 +134,12 @@ def daemon(  # noqa: PLR0913 - one parameter an option
     settings = Settings(
         confdir=confdir.absolute(),
         options=ApplyOptions(
-            noop, sync_only, keep_stage_file, check_cmd_timeout, reload_cmd_timeout
+            noop,
+            sync_only,
+            keep_stage_file,
+            check_cmd_timeout,
+            reload_cmd_timeout,
+            render_timeout,
         ),
         prefix=prefix,
         state_dir=state_dir,

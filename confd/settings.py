@@ -15,13 +15,14 @@ EXIT_CHANGES = 4
 
 @dataclass(frozen=True, slots=True)
 class ApplyOptions:
-    """How resources are processed: the steps to skip, and the time-outs of commands."""
+    """How resources are processed: the steps to skip, and the time limits."""
 
     noop: bool = False
     sync_only: bool = False
     keep_staged: bool = False
     check_timeout_s: float = 30.0
     reload_timeout_s: float = 60.0
+    render_timeout_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

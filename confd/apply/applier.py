@@ -51,9 +51,10 @@ class Applier:
 
     def write(self, unit: Unit, keys: KeySet) -> dict[str, Result]:
         """Write the files without the reloads; return the results by resource name."""
+        limit_s = self.options.render_timeout_s
         candidates = [
-            prepare(self.renderer, resource, keys, self.state.outputs(resource.name))
-            for resource in unit
+            prepare(self.renderer, each, keys, self.state.outputs(each.name), limit_s)
+            for each in unit
         ]
         outcomes = {each.resource.name: _failure(each) for each in candidates if each.error}
         if not outcomes:

@@ -41,6 +41,7 @@ class Engine:
         functions = host_functions.all_functions(inherited(os.environ))
         self._renderer = Renderer(self._loader, self._loader.root, functions, _compiled(state))
         options = settings.options
+        self._render_timeout_s = options.render_timeout_s
         self._applier = Applier(self._renderer, state, runner, options, ledger)
         self._reloader = Reloader(state, runner, options, ledger, clock)
 
@@ -48,7 +49,7 @@ class Engine:
         self, resource: TemplateResource, keys: KeySet, earlier: tuple[str, ...]
     ) -> Candidate:
         """Render one resource and write nothing. `earlier` are files its for_each made so far."""
-        return prepare(self._renderer, resource, keys, earlier)
+        return prepare(self._renderer, resource, keys, earlier, self._render_timeout_s)
 
     def write(self, unit: Unit, keys: KeySet) -> dict[str, Result]:
         """Write the files of one unit; return the results by name."""

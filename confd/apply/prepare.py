@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from confd.apply import files
+from confd.apply.time_limit import time_limit
 from confd.core.changes.candidate import Candidate, CandidateFile, FileState, outputs
 from confd.core.changes.guards import (
     GuardFailed,
@@ -19,17 +20,17 @@ from confd.core.templates.render import Renderer, RenderError
 
 
 def prepare(
-    renderer: Renderer, resource: TemplateResource, keys: KeySet, earlier: tuple[str, ...]
+    renderer: Renderer,
+    resource: TemplateResource,
+    keys: KeySet,
+    earlier: tuple[str, ...],
+    limit_s: float,
 ) -> Candidate:
     """Render all files of a resource. `earlier` are the files that its for_each made so far."""
     candidate = Candidate(resource, Reader(keys, resource.scope))
     try:
-        check_required_keys(resource.guard, candidate.reader)
-        for output in outputs(resource, candidate.reader):
-            content = renderer.render(
-                resource.src, candidate.reader, resource.delimiters, output.item
-            )
-            candidate.files.append(_compared(resource, output.dest, content))
+        with time_limit(limit_s):
+            _render(renderer, candidate)
         current = {file.dest for file in candidate.files}
         candidate.stale = tuple(dest for dest in earlier if dest not in current)
         check_stale(resource, len(current), sum(map(os.path.lexists, candidate.stale)))
@@ -40,6 +41,14 @@ def prepare(
     except OSError as error:
         candidate.error, candidate.os_error = str(error), error
     return candidate
+
+
+def _render(renderer: Renderer, candidate: Candidate) -> None:
+    resource, reader = candidate.resource, candidate.reader
+    check_required_keys(resource.guard, reader)
+    for output in outputs(resource, reader):
+        content = renderer.render(resource.src, reader, resource.delimiters, output.item)
+        candidate.files.append(_compared(resource, output.dest, content))
 
 
 def _compared(resource: TemplateResource, dest: str, content: bytes) -> CandidateFile:

@@ -209,7 +209,7 @@ def _syntax_reason(error: jinja2.TemplateSyntaxError) -> str:
 
 def _reason(error: Exception, source: str) -> str:
     match error:
-        case FunctionError() | Unreadable():
+        case FunctionError() | Unreadable() | TimeoutError():
             return str(error)
         case jinja2.UndefinedError():
             return _undefined_reason(str(error), source)

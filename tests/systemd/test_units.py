@@ -179,6 +179,18 @@ def test_systemd_tmpfiles_creates_the_directories(root: Path) -> None:
     assert (root / "var/lib/coordinator").stat().st_mode & 0o777 == 0o700
 
 
+def test_only_the_proxy_listens_beyond_loopback() -> None:
+    sockets = [unit for unit in UNITS if unit.suffix == ".socket"]
+    listening = {
+        (unit.name, address)
+        for unit in sockets
+        for name, addresses in settings(unit).items()
+        for address in addresses
+        if name.startswith("Listen") and not address.startswith("127.0.0.1:")
+    }
+    assert listening == {("vulcand.socket", "80")}
+
+
 def test_only_root_can_read_the_variables_of_a_daemon(root: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("giving files to root needs root")

@@ -31,13 +31,21 @@ def top(*, json_: Json = False, status_addr: StatusAddress = "127.0.0.1:2383") -
 
 
 def _state(address: str) -> dict[str, list[dict[str, float]]]:
-    import urllib.error
-    import urllib.request
+    from coordinator.client.core.endpoint import Endpoint
+    from coordinator.client.core.http_request import EndpointFailed, HttpRequest
+    from coordinator.client.http.http_client import HttpClient
+    from coordinator.client.http.tls_files import Tls
 
     host, port = parse_address(address)
+    page = Endpoint(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    remedy = "--status-addr names the status page of skydns"
     try:
-        with urllib.request.urlopen(f"http://{host}:{port}/debug/state", timeout=TIMEOUT_S) as page:
-            return dict(json.load(page))
-    except (OSError, urllib.error.URLError) as error:
-        remedy = "name the status page of the daemon with --status-addr"
-        raise Failure(f"{address}: {error}; {remedy}") from None
+        with HttpClient(Tls()).open(page, HttpRequest("GET", "/debug/state"), TIMEOUT_S) as answer:
+            state = json.loads(answer.read())
+    except EndpointFailed as error:
+        raise Failure(f"{address} {error}: {remedy}") from None
+    except ValueError:
+        state = {}
+    if not isinstance(state, dict) or "top" not in state:
+        raise Failure(f"{address} is not the status page of skydns: {remedy}")
+    return state

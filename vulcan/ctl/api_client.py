@@ -13,7 +13,7 @@ from daemonkit.options import EXIT_USAGE, Failure
 from vulcan.core.keys import ObjectKind
 
 if TYPE_CHECKING:
-    from urllib.error import HTTPError
+    from coordinator.client.core.endpoint import Endpoint
 
 EXIT_NOT_FOUND, EXIT_UNREACHABLE = 3, 4
 CALL_S = 30.0
@@ -30,24 +30,25 @@ class ApiClient:
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Return the document of the response. Raises Failure."""
         # Half of the time of `vctl --help` would go into importing this.
-        import urllib.error
-        import urllib.request
+        from coordinator.client.core.http_request import EndpointFailed, HttpRequest
+        from coordinator.client.http.http_client import HttpClient
+        from coordinator.client.http.tls_files import Tls
 
         headers = {"Content-Type": "application/json"}
         if self.token_file is not None:
             headers["Authorization"] = f"Bearer {_read_token(self.token_file)}"
         data = None if body is None else json.dumps(body).encode()
-        url = self.url.rstrip("/") + path
-        request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310
+        request = HttpRequest(method, path, json=data, headers=headers)
+        endpoint = _endpoint(self.url)
         try:
-            with urllib.request.urlopen(request, timeout=CALL_S) as response:  # noqa: S310
-                return json.load(response)
-        except urllib.error.HTTPError as error:
-            with error:
-                code = EXIT_NOT_FOUND if error.code == 404 else options.EXIT_NO
-                raise Failure(_message(error), code) from None
-        except (OSError, ValueError) as error:
-            raise Failure(f"{self.url}: {error}: is vulcand running?", EXIT_UNREACHABLE) from None
+            with HttpClient(Tls()).open(endpoint, request, CALL_S) as response:
+                return _document(response.status, response.read())
+        except EndpointFailed as error:
+            remedy = "is vulcand running there? --vulcan names the URL of its API"
+            raise Failure(f"{endpoint} {error}: {remedy}", EXIT_UNREACHABLE) from None
+        except _NotTheApiError as error:
+            remedy = "it is not vulcand's API, whose URL --vulcan names"
+            raise Failure(f"{endpoint} {error}: {remedy}", EXIT_UNREACHABLE) from None
 
     def list(self, kind: ObjectKind, parent: str = "") -> Any:
         """Return the objects of a kind, as the API lists them. Raises Failure."""
@@ -91,8 +92,28 @@ def _read_token(file: Path) -> str:
         raise Failure(f"{file}: {error.strerror}", EXIT_USAGE) from None
 
 
-def _message(error: "HTTPError") -> str:
+def _endpoint(url: str) -> "Endpoint":
+    from coordinator.client import BadRequest
+    from coordinator.client.core.endpoint import parse
+
     try:
-        return str(json.load(error)["message"])
+        return parse([url])[0]
+    except BadRequest:
+        remedy = "write the URL of vulcand's API, such as http://127.0.0.1:8182"
+        raise Failure(f"--vulcan is {url!r}: {remedy}", EXIT_USAGE) from None
+
+
+class _NotTheApiError(Exception):
+    """What answered is no vulcand."""
+
+
+def _document(status: int, body: bytes) -> Any:
+    """Return the document of a response. Failure for a refusal of the API."""
+    try:
+        document = json.loads(body)
+        if status < 400:
+            return document
+        message = document["message"]
     except (ValueError, KeyError, TypeError):
-        return f"{error.code} {error.reason}"
+        raise _NotTheApiError(f"answers {status} without a document of the API") from None
+    raise Failure(str(message), EXIT_NOT_FOUND if status == 404 else options.EXIT_NO)

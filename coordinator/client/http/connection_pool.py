@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from coordinator.client.core.endpoint import Endpoint
 from coordinator.client.core.http_request import EndpointFailed
+from coordinator.client.http.failure_text import failure_text
 from coordinator.client.http.tls_files import Tls
 
 CONNECT_S = 3.0
@@ -45,7 +46,7 @@ class ConnectionPool:
                 f"did not accept a connection within {CONNECT_S:g} s", seen=False, answered=False
             ) from error
         except (OSError, UnicodeError) as error:
-            reason = f"fails: {error_text(error)}"
+            reason = failure_text(error, endpoint.url)
             raise EndpointFailed(reason, seen=False, answered=False) from error
         return connection
 
@@ -88,14 +89,6 @@ def _close_all(idle: dict[str, list[HTTPConnection]]) -> None:
     for connections in idle.values():
         while connections:
             connections.pop().close()
-
-
-def error_text(error: BaseException) -> str:
-    """Return the words of the first cause."""
-    while (deeper := error.__cause__ or error.__context__) is not None:
-        error = deeper
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return text or type(error).__name__
 
 
 def _is_stale(connection: HTTPConnection) -> bool:

@@ -131,7 +131,8 @@ class EndpointPool:
         kinds = [answer for answer in found.values() if isinstance(answer, ServerKind)]
         if not kinds:
             reasons = "; ".join(f"{endpoint} {failed}" for endpoint, failed in found.items())
-            raise Unavailable(f"no endpoint answers: {reasons}")
+            remedy = "start the store there, or write its client URLs in --endpoints"
+            raise Unavailable(f"no endpoint answers: {reasons}; {remedy}")
         if len(set(kinds)) > 1:
             _refuse(found)
         self._kinds |= {each: kind for each, kind in found.items() if isinstance(kind, ServerKind)}

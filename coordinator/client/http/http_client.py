@@ -13,12 +13,16 @@ from coordinator.client.core import v2_responses
 from coordinator.client.core.endpoint import Endpoint
 from coordinator.client.core.http_request import EndpointFailed, EndpointSilent, HttpRequest
 from coordinator.client.core.json_lines import MalformedResponse
-from coordinator.client.http.connection_pool import CONNECT_S, ConnectionPool, error_text
+from coordinator.client.http.connection_pool import CONNECT_S, ConnectionPool
+from coordinator.client.http.failure_text import failure_text
 from coordinator.client.http.tls_files import Tls
 
 # A v2 server gives up a write after 5 s and two election timeouts: 7 s unless configured.
 ANSWER_S = 10.0
-NO_V2_API = "serves no v2 API: start etcd (2.1 to 3.5) with --enable-v2, or use its v3 API"
+NO_V2_API = (
+    "serves no v2 API: write the client URL of a member, such as http://127.0.0.1:2379; "
+    "an etcd (2.1 to 3.5) serves it with --enable-v2"
+)
 CHUNK_BYTES_MAX = 2**20
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MEMBERS = "/v2/members"
@@ -47,13 +51,13 @@ class OpenResponse:
     def read(self) -> bytes:
         """Return the whole body, and let the next request have the connection."""
         if self._body is None:
-            with self, _failures():
+            with self, _failures(self._endpoint):
                 self._body = self._raw.read()
         return self._body
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body as it comes."""
-        with self, _failures():
+        with self, _failures(self._endpoint):
             while chunk := self._raw.read1(CHUNK_BYTES_MAX):
                 yield chunk
             if self._raw.length:
@@ -105,7 +109,7 @@ class HttpClient:
         connection = self._pool.take(endpoint)
         prefix = quote(urlsplit(endpoint.url).path, safe="/%")
         try:
-            with _failures():
+            with _failures(endpoint):
                 connection.sock.settimeout(CONNECT_S)
                 connection.request(
                     request.method,
@@ -155,7 +159,7 @@ def _judge(response: OpenResponse, *, changes_members: bool) -> None:
 
 
 @contextmanager
-def _failures() -> Iterator[None]:
+def _failures(endpoint: Endpoint) -> Iterator[None]:
     """Turn what the network does to a request that was sent into EndpointFailed."""
     try:
         yield
@@ -163,5 +167,5 @@ def _failures() -> Iterator[None]:
         reason = "accepted the request but did not answer in time"
         raise EndpointSilent(reason, seen=True, answered=False) from error
     except (OSError, HTTPException) as error:
-        reason = f"fails: {error_text(error)}"
+        reason = failure_text(error, endpoint.url)
         raise EndpointFailed(reason, seen=True, answered=False) from error

@@ -327,7 +327,28 @@ def test_without_a_running_vulcand_a_command_exits_with_4(capsys: pytest.Capture
     with pytest.raises(SystemExit) as ended:
         main(["backend", "ls", "--vulcan", "http://127.0.0.1:1"])
     assert ended.value.code == 4
-    assert "is vulcand running?" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "vctl: http://127.0.0.1:1 fails: Connection refused: is vulcand running there? "
+        "--vulcan names the URL of its API\n"
+    )
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:8182", "http://", "htp://x"])
+def test_a_url_that_is_none_is_wrong_use(capsys: pytest.CaptureFixture[str], url: str):
+    with pytest.raises(SystemExit) as ended:
+        main(["backend", "ls", "--vulcan", url])
+    assert ended.value.code == 2
+    remedy = "write the URL of vulcand's API, such as http://127.0.0.1:8182"
+    assert capsys.readouterr().err == f"vctl: --vulcan is {url!r}: {remedy}\n"
+
+
+def test_another_server_is_told_from_vulcands_api(live: Site, capsys: pytest.CaptureFixture[str]):
+    for url in (live.vulcand.status_url, f"http://127.0.0.1:{live.vulcand.port}"):
+        with pytest.raises(SystemExit) as ended:
+            main(["backend", "ls", "--vulcan", url])
+        assert ended.value.code == 4
+        err = capsys.readouterr().err
+        assert err.startswith(f"vctl: {url} answers 404 without a document of the API: it is not")
 
 
 @pytest.mark.parametrize(

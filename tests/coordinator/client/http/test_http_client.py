@@ -1,9 +1,11 @@
 """Single requests: connections that are reused, stale, cut off or interrupted."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from coordinator.client.core.http_request import EndpointFailed, EndpointSilent,
 from coordinator.client.http.http_client import HttpClient, OpenResponse
 from coordinator.client.http.tls_files import Tls
 from rig.processes import wait_until
+from tests.coordinator.client.certificates import CertificateFiles
 
 GET = HttpRequest("GET", "/a", {"q": "ä b"})
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -167,3 +170,47 @@ def test_chunks_arrive_as_they_are_sent_until_interrupted() -> None:
         threading.Timer(0.1, response.interrupt).start()
         with pytest.raises(EndpointFailed):
             next(chunks)
+
+
+def failure_at(url: str, tls: Tls | None = None) -> str:
+    client = HttpClient(tls or Tls())
+    with pytest.raises(EndpointFailed) as failed:
+        client.send(Endpoint(url), GET, 5.0)
+    return str(failed.value)
+
+
+def test_a_server_without_tls_is_told_from_one_that_is_away() -> None:
+    with serving(sends(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as (server, _):
+        reason = failure_at(server.endpoint.url.replace("http:", "https:"))
+    assert reason == "speaks no TLS: write http:// instead of https://"
+
+
+def speaks_tls(files: CertificateFiles) -> Callable[[socket.socket], None]:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(files.path("server.crt"), files.path("server.key"))
+
+    def handle(connection: socket.socket) -> None:
+        with suppress(OSError), context.wrap_socket(connection, server_side=True) as secured:
+            secured.recv(65536)
+            secured.sendall(OK)
+
+    return handle
+
+
+def test_an_error_of_tls_is_named_with_the_remedy(tmp_path: Path) -> None:
+    files = CertificateFiles(tmp_path)
+    with serving(speaks_tls(files)) as (server, _):
+        secure = server.endpoint.url.replace("http:", "https:")
+        assert failure_at(secure).endswith("name the file of the CA that signed it with --ca-file")
+        wrong_name = failure_at(secure.replace("127.0.0.1", "localhost"), Tls(files.path("ca.crt")))
+        assert wrong_name.endswith("write a name or an address that the certificate has")
+        plain = failure_at(server.endpoint.url)
+        assert plain.endswith("(if the server speaks TLS, write https:// instead of http://)")
+
+
+def test_a_page_that_is_no_store_is_named_with_what_to_write() -> None:
+    page = b"HTTP/1.1 404 Not Found\r\nContent-Length: 12\r\n\r\nno such page"
+    with serving(sends(page)) as (server, _):
+        reason = failure_at(server.endpoint.url)
+    assert "write the client URL of a member, such as http://127.0.0.1:2379" in reason
+    assert "--enable-v2" in reason

@@ -114,7 +114,7 @@ def build_agent(store: Store, settings: FleetdSettings) -> "Agent":
 
     address = settings.public_ip or facts.address_towards(settings.store.endpoints)
     own = AgentSettings(
-        own=facts.read(address, settings.labels, options.installed_version()),
+        own=facts.read(address, settings.labels, options.installed_version(), settings.state_dir),
         boot_id=machine_id.read_boot_id(),
         state_dir=settings.state_dir,
         ttl_s=settings.agent_ttl_s,

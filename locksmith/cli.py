@@ -42,7 +42,7 @@ def serve(settings: Settings) -> None:
 
     logs.configure(settings.log_level, settings.log_format)
     try:
-        host = identity.read()
+        host = identity.read(settings.state_dir)
         config = configuration.parse(settings, host.machine_id)
         daemon = LocksmithDaemon(settings.open(), host, config)
         code = lifecycle.run(daemon, drain_s=settings.drain_timeout)

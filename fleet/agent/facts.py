@@ -15,12 +15,12 @@ PRESSURE = Path("/proc/pressure/cpu")
 RESERVED_CPU, RESERVED_MEMORY = 100, 128 << 20
 
 
-def read(address: str, labels: dict[str, str], version: str) -> Facts:
-    """Return this host's facts. Raises OSError if it has no machine id."""
+def read(address: str, labels: dict[str, str], version: str, state_dir: Path) -> Facts:
+    """Return this host's facts. Raises OSError if it has no machine id and can keep none."""
     release = _release()
     plain = {"arch": os.uname().machine, "os": release.get("ID", "linux")}
     return Facts(
-        id=machine_id.read(),
+        id=machine_id.read_or_make(state_dir),
         hostname=socket.gethostname(),
         address=address,
         cpu=max(1, 1000 * (psutil.cpu_count() or 1) - RESERVED_CPU),

@@ -1,6 +1,7 @@
 """Changes that users make in the store: jobs and their versions, services, cordons, drains."""
 
 import contextlib
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from queue import Empty, Queue
@@ -19,6 +20,7 @@ from coordinator.client import (
 )
 from daemonkit.host import machine_id
 from daemonkit.host.author import author
+from daemonkit.host.machine_id import NoMachineId
 from fleet.clock import timestamp
 from fleet.core import endpoints, keys
 from fleet.core.jobs import jobspec, selector, unitfile
@@ -90,7 +92,7 @@ class Registry:
     def host(self, name: str) -> Host:
         """Return a host by its name or the start of its id; `self` is this host. Raises Refused."""
         if name == "self":
-            name = machine_id.read()
+            name = _own_name()
         found = [
             host
             for host in self.cache.cluster.hosts.values()
@@ -268,3 +270,11 @@ def has_converged(desired: DesiredJob, hosts: list[Host]) -> bool:
     if not is_global and len(instances) != desired.count:
         return False
     return all(each.report is not None and each.report.phase is phase for each in instances)
+
+
+def _own_name() -> str:
+    """Return this host's id; without one, fleetd keeps an id that only its host's name leads to."""
+    try:
+        return machine_id.read()
+    except NoMachineId:
+        return socket.gethostname()

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 from daemonkit.host import machine_id
 
@@ -36,6 +37,7 @@ def app_specific_id(host_id: str, app: bytes = ZINCATI_APP) -> str:
     return digest.hex()
 
 
-def read() -> Host:
+def read(state_dir: Path | None = None) -> Host:
     """Return the identity of this host. Raises NoMachineId."""
-    return Host(machine_id.read(), machine_id.read_boot_id(), socket.gethostname())
+    own_id = machine_id.read_or_make(state_dir)
+    return Host(own_id, machine_id.read_boot_id(), socket.gethostname())

@@ -10,7 +10,8 @@ from coordinator.client import connect
 from locksmith.core import keys, records
 from locksmith.core.records import Heartbeat, HolderRecord, Phase
 from locksmith.host import identity
-from rig.processes import Running, python, wait_until
+from rig.isolation import require_isolation
+from rig.processes import Running, python, require, wait_until
 from tests.locksmith.locksmithd import Locksmithd, has, holders, put_semaphore
 from tests.locksmith.store_kinds import KINDS
 
@@ -185,3 +186,18 @@ def test_daemon_leaves_out_records_that_nobody_can_read(
     assert "event=record-unreadable" in daemon.tail()
     put_semaphore(store, [])
     daemon.wait_for(lambda: daemon.state()["semaphore"]["available"] == 2, "it goes on")
+
+
+@pytest.mark.parametrize("content", ["", "uninitialized\n"])
+def test_daemon_runs_on_a_host_without_a_machine_id(url: str, tmp_path: Path, content: str) -> None:
+    require_isolation()
+    (tmp_path / "empty").write_text(content)
+    mount = f'mount --bind {tmp_path}/empty /etc/machine-id; exec "$@"'
+    wrapper = [require("unshare"), "--mount", "sh", "-c", mount, "sh"]
+    state = tmp_path / "state"
+    with Locksmithd(tmp_path, url, "--state-dir", str(state), wrapper=wrapper) as daemon:
+        daemon.wait_ready()
+        own = daemon.state()["host"]["machine_id"]
+    assert own == (state / "machine-id").read_text().strip() != HOST.machine_id
+    with Locksmithd(tmp_path, url, "--state-dir", str(state), wrapper=wrapper) as daemon:
+        assert daemon.state()["host"]["machine_id"] == own

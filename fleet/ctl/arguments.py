@@ -6,8 +6,11 @@ from typing import Annotated
 import typer
 
 WAIT_S = 600.0
-# A drain for a reboot may take as long as a hook of locksmith.
-DRAIN_S = 300.0
+# Seconds until the deadline of a drain. A hook of locksmith ends after 300 s: by then a drain for a
+# reboot is done, and what it stopped at its deadline has ended.
+DRAIN_S, REBOOT_DRAIN_S = 300.0, 150.0
+# Instances that are stopped at the deadline take a while to end; systemd kills after 90 s.
+STOP_S = 95.0
 
 JobName = Annotated[
     str, typer.Argument(metavar="JOB", help="Name of a job. You can leave out .service.")
@@ -47,9 +50,12 @@ Reason = Annotated[
     str, typer.Option("--reason", help="Reason, shown by `fleetctl hosts` and `fleetctl why-not`.")
 ]
 Deadline = Annotated[
-    float,
+    float | None,
     typer.Option(
-        "--deadline", help="Seconds after which instances that could not move are stopped."
+        "--deadline",
+        min=0,
+        help="Seconds after which instances that could not move are stopped: by default "
+        f"{DRAIN_S:g}, and {REBOOT_DRAIN_S:g} with --reboot.",
     ),
 ]
 Reboot = Annotated[

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING
 import typer
 
 from fleet.core.ctl.columns import HOST_FIELDS, TOP_FIELDS
-from fleet.ctl.arguments import DRAIN_S, Deadline, HostName, NoBlock, Reason, Reboot
+from fleet.ctl.arguments import (
+    DRAIN_S,
+    REBOOT_DRAIN_S,
+    STOP_S,
+    Deadline,
+    HostName,
+    NoBlock,
+    Reason,
+    Reboot,
+)
 from fleet.ctl.invocation import Invocation, invocation
 
 if TYPE_CHECKING:
@@ -13,8 +22,6 @@ if TYPE_CHECKING:
 
 # The exit code that makes the calling hook try again (EX_TEMPFAIL).
 EXIT_RETRY = 75
-# Instances that are stopped at the deadline of a drain take a while to end.
-STOP_S = 60.0
 
 
 def hosts(context: typer.Context) -> None:
@@ -44,21 +51,24 @@ def drain(  # noqa: PLR0913 - typer reads options from parameters
     host: HostName,
     *,
     reason: Reason = "",
-    deadline: Deadline = DRAIN_S,
+    deadline: Deadline = None,
     reboot: Reboot = False,
     no_block: NoBlock = False,
 ) -> None:
     """Move all instances off a host, and wait.
 
-    Keeps as many instances ready as the MinAvailable= of each job says.
+    Keeps as many instances ready as the MinAvailable= of each job says. Instances that no other
+    host could take by the deadline are stopped, and start again when the drain ends.
     """
     from fleet.ctl.wait import wait_until_drained
 
     ctl = invocation(context)
     view = ctl.registry.host(host)
+    if deadline is None:
+        deadline = REBOOT_DRAIN_S if reboot else DRAIN_S
     ctl.registry.drain(view, reason, deadline, reboot=reboot)
     if not no_block:
-        wait_until_drained(ctl, view, deadline + STOP_S)
+        wait_until_drained(ctl, view, deadline + STOP_S, reboot=reboot)
 
 
 def cordon(context: typer.Context, host: HostName, *, reason: Reason = "") -> None:

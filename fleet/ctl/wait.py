@@ -2,9 +2,10 @@
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 
 from fleet.core.model import AUTO_REVERT_AUTHOR, TargetState
-from fleet.core.scheduling.cluster_state import ClusterState, DesiredJob, Host
+from fleet.core.scheduling.cluster_state import ClusterState, DesiredJob, Host, Instance
 from fleet.core.scheduling.rollout_progress import is_up
 from fleet.ctl.invocation import Invocation
 from fleet.ctl.registry import Refused, has_converged
@@ -33,20 +34,54 @@ def wait_for_jobs(ctl: Invocation, names: list[str], timeout_s: float) -> None:
             wait_for_change()
 
 
-def wait_until_drained(ctl: Invocation, host: Host, timeout_s: float) -> None:
-    """Print progress until no instance is left on a host. Raises Refused after the timeout."""
-    end_s, printed = time.monotonic() + timeout_s, ""
+def wait_until_drained(ctl: Invocation, host: Host, timeout_s: float, *, reboot: bool) -> None:
+    """Print progress until no instance is left on a host. Raises Refused after the timeout.
+
+    Before a reboot, it does not wait for what the scheduler leaves alone, and after the timeout not
+    for what is being stopped: systemd stops both when the host goes down.
+    """
+    end_s, progress = time.monotonic() + timeout_s, _DrainProgress(ctl)
     with ctl.registry.following() as wait_for_change:
         while left := ctl.cluster.hosts[host.id].instances:
-            names = ", ".join(each.allocation.name for each in left[:5])
-            line = f"{host.name()}: {len(left)} left: {names}"
-            if line != printed:
-                printed = line
-                ctl.progress(line)
+            line = progress.show(host, left)
+            moving = [each for each in left if not _is_left_alone(ctl.cluster, each)]
+            if reboot and not moving:
+                names = ", ".join(each.allocation.name for each in left)
+                ctl.progress(f"{names} stays in the plan, and starts again after the reboot")
+                return
             if time.monotonic() >= end_s:
+                if reboot and all(each.is_stopping for each in moving):
+                    ctl.progress(f"{line}: the shutdown ends what is still being stopped")
+                    return
                 raise Refused(f"{line}; timed out after {timeout_s:g} s")
             wait_for_change()
         ctl.progress(f"{host.name()} is empty")
+
+
+class _DrainProgress:
+    """Prints how many instances are left, and why each one is stopped, whenever it changes."""
+
+    def __init__(self, ctl: Invocation) -> None:
+        self._ctl, self._printed = ctl, set[str]()
+
+    def show(self, host: Host, left: Sequence[Instance]) -> str:
+        """Print what is new; return the line that says what is left."""
+        names = ", ".join(each.allocation.name for each in left[:5])
+        line = f"{host.name()}: {len(left)} left: {names}"
+        stopping = (each.allocation for each in left if each.is_stopping)
+        for text in (line, *(f"{each.name} stops: {each.why}" for each in stopping)):
+            if text not in self._printed:
+                self._printed.add(text)
+                self._ctl.progress(text)
+        return line
+
+
+def _is_left_alone(cluster: ClusterState, instance: Instance) -> bool:
+    """Return whether the scheduler stops no instance of a job, as it has no sound record of it."""
+    desired = cluster.jobs.get(instance.allocation.job)
+    if instance.is_stopping:
+        return False
+    return desired is None or desired.job is None or desired.record.rev < instance.allocation.rev
 
 
 def _pending(ctl: Invocation, names: list[str], versions: dict[str, int]) -> list[DesiredJob]:

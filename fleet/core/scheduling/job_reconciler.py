@@ -222,6 +222,8 @@ class JobReconciler:
                 yield Hold(self.job.name, f"{reason}, but the job's budget does not allow it")
             return
         yield self._place(name, live, reason)
+        if is_overdue:
+            reason += "; no other host could take it, so it starts again when the drain ends"
         if is_overdue or live[0].host.drain is None:
             yield from (stop(each, reason) for each in live)
 

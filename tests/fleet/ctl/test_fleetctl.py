@@ -9,10 +9,13 @@ from typing import cast
 
 import pytest
 
+from daemonkit.core import durations
 from fleet.core import keys
 from fleet.core.instances.instance_reconciler import backoff_s
 from fleet.core.jobs import signing
-from fleet.core.model import digest
+from fleet.core.model import Drain, decode, digest
+from fleet.ctl.arguments import STOP_S
+from locksmith.settings import RebootSettings
 from rig.processes import wait_until
 from tests.fleet.core.jobs.test_signing import keys as pair
 from tests.fleet.memory_fleet import Caller, MemoryFleet, memory_fleet
@@ -293,3 +296,40 @@ def test_a_record_that_is_not_valid_is_shown_with_its_reason(ctl: Caller) -> Non
     assert "1" in ctl("history", "sound.service")
     store.delete(keys.job("deep.service"))
     store.delete(f"{keys.EVENTS}/x")
+
+
+HOOK_LIMIT_S = durations.parse(RebootSettings.hook_timeout)
+PINNED = SLEEPER + "[X-Fleet]\nCount=1\nConstraint=hostname=h1\n"
+
+
+def test_a_pinned_job_lets_its_host_reboot_and_starts_again(ctl: Caller) -> None:
+    ctl("run", ctl.fleet.file("pinned.service", PINNED))
+    ctl("drain", "h1", "--reboot", "--deadline", "1")
+    assert "no other host could take it, so it starts again when the drain ends" in ctl.progress
+    assert ctl.fleet.running("fleet-pinned-") == []
+    ctl("uncordon", "h1")
+    wait_until(lambda: ctl.fleet.running("fleet-pinned-") == ["h1"], "it runs again", 30)
+
+
+def test_a_drain_for_a_reboot_leaves_what_the_scheduler_leaves_alone(ctl: Caller) -> None:
+    ctl("run", ctl.fleet.file("pinned.service", PINNED))
+    record = ctl.fleet.store.get(keys.job("pinned.service"))
+    ctl.fleet.store.delete(record.key)
+    ctl("drain", "h1", "--reboot")
+    assert "fleet-pinned-0-" in ctl.progress
+    assert "stays in the plan" in ctl.progress
+    assert ctl.fleet.running("fleet-pinned-") == ["h1"]
+    ctl("uncordon", "h1")
+    ctl.fleet.store.put(record.key, record.value)
+
+
+def test_a_drain_for_a_reboot_ends_before_the_limit_of_a_hook(ctl: Caller) -> None:
+    ctl("drain", "h1", "--reboot", "--no-block")
+    key = next(
+        entry.key
+        for entry in ctl.fleet.store.list("/fleet/v1/hosts").entries
+        if entry.key.endswith("/drain")
+    )
+    drain = decode(ctl.fleet.store.get(key).value, Drain)
+    assert drain.deadline_s + STOP_S <= HOOK_LIMIT_S - 30
+    ctl("uncordon", "h1")

@@ -72,6 +72,10 @@ class DetectedStore:
         """Remove one key, or with `recursive` all below the key."""
         self._store.delete(key, recursive=recursive, when=when)
 
+    def remove_empty(self, directory: str) -> None:
+        """Remove a directory if it is there and holds nothing, not even a directory."""
+        self._store.remove_empty(directory)
+
     def watch(self, prefix: str, after: int, *, cluster: str = "") -> PrefetchedWatch:
         """Follow changes at or below `prefix` with an index above `after`."""
         return self._store.watch(prefix, after, cluster=cluster)

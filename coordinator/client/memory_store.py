@@ -116,6 +116,17 @@ class MemoryStore:
                 del self._files[key]
             self._record(Event(self._index + 1, key, None))
 
+    def remove_empty(self, directory: str) -> None:
+        """Remove a directory if it is there and holds nothing, not even a directory."""
+        key_paths.checked_key(directory)
+        with self._changed:
+            below = (key for key in (*self._files, *self._directories) if key != directory)
+            if directory in self._directories and not any(
+                key_paths.holds(directory, key) for key in below
+            ):
+                self._directories.remove(directory)
+                self._record(Event(self._index + 1, directory, None))
+
     def watch(self, prefix: str, after: int, *, cluster: str = "") -> "MemoryWatch":
         """Follow changes at or below `prefix` with an index above `after`."""
         return MemoryWatch(self, key_paths.checked_prefix(prefix), after, cluster)

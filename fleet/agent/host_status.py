@@ -15,7 +15,7 @@ from coordinator.client import KeyNotFound, Present, Store
 from fleet.agent import facts
 from fleet.agent.endpoint_writer import EndpointWriter
 from fleet.core import keys
-from fleet.core.fields import parse_epoch
+from fleet.core.fields import parse_number
 from fleet.core.model import Facts, HostLoad, HostStatus, InvalidRecord, Plan, decode, encode
 
 # A status of which only the load has changed is written this often at the most.
@@ -52,7 +52,7 @@ class HostStatusWriter:
         """Return the newest plan in the store, and the epoch of the present leader."""
         plan, epoch = Plan(), 0
         with contextlib.suppress(KeyNotFound):
-            epoch = parse_epoch(self._store.get(keys.EPOCH).value) or 0
+            epoch = parse_number(self._store.get(keys.EPOCH).value) or 0
         with contextlib.suppress(KeyNotFound, InvalidRecord):
             plan = decode(self._store.get(keys.plan(self._facts.id)).value, Plan)
         return plan, epoch

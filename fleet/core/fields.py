@@ -52,8 +52,8 @@ def is_digest(text: str) -> bool:
     return re.match(_DIGEST, text) is not None
 
 
-def parse_epoch(text: str) -> int | None:
-    """Return the number of a leadership, None if the text is no such number."""
+def parse_number(text: str) -> int | None:
+    """Return a number in decimal digits, None if the text is none or is too long."""
     if not text.isascii() or not text.isdecimal() or len(text) > len(str(NUMBER_MAX)):
         return None
     return min(int(text), NUMBER_MAX)

@@ -14,6 +14,11 @@ def job(name: str) -> str:
     return f"{PREFIX}/jobs/{name}/spec"
 
 
+def versions(name: str) -> str:
+    """The versions of a job, of which the scheduler deletes all but the newest."""
+    return f"{PREFIX}/jobs/{name}/v"
+
+
 def version(name: str, number: int) -> str:
     """One version of a job. It never changes."""
     return f"{PREFIX}/jobs/{name}/v/{number}"

@@ -167,7 +167,7 @@ class Registry:
     def versions(self, name: str) -> list[JobVersion]:
         """Return a job's versions, oldest first."""
         found = []
-        for each in self.store.list(f"{keys.whole_job(name)}/v").entries:
+        for each in self.store.list(keys.versions(name)).entries:
             with contextlib.suppress(InvalidRecord):
                 found.append(decode(each.value, JobVersion))
         return sorted(found, key=lambda each: each.number)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from coordinator.client.core.errors import CompareFailed, KeyExists, KeyNotFound
 from coordinator.client.core.store_protocol import Absent, AtIndex, Entry, Store
 from fleet.core import keys
-from fleet.core.fields import parse_epoch
+from fleet.core.fields import parse_number
 from fleet.core.model import InvalidRecord, LeaderLease, decode, encode
 
 # A follower asks this often whether the lease is free.
@@ -114,7 +114,7 @@ class LeaderElection:
 
     def _raise_epoch(self, before: Entry | None, seen: int) -> bool:
         """Raise the epoch above all earlier ones; return False if it was changed meanwhile."""
-        stored = parse_epoch(before.value) or 0 if before else 0
+        stored = parse_number(before.value) or 0 if before else 0
         number = max(stored, seen) + 1
         when = AtIndex(before.modified) if before else Absent()
         try:

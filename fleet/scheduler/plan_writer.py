@@ -81,6 +81,9 @@ class PlanWriter:
         if written:
             self._written_index = max(entry.modified for entry in written)
             self._seen_by_s = time.monotonic() + SEEN_WITHIN_S
+        for name, rollout in outcome.rollouts.items():
+            if rollout.state == "stable" and self._election.is_leader:
+                await asyncio.to_thread(job_gc.prune_versions, self._store, name)
         for name in outcome.forgotten:
             if self._election.is_leader:
                 modified = self._cache.modified(keys.job(name))

@@ -31,6 +31,10 @@ class Mortal:
                 os.kill(os.getpid(), signal.SIGKILL)
             self._left -= 1
 
+    def remove_empty(self, directory: str) -> None:
+        self._step()
+        self._store.remove_empty(directory)
+
     def put(
         self, key: str, value: str, *, ttl_s: int | None = None, when: PutCondition | None = None
     ) -> Entry:

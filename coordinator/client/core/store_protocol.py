@@ -150,6 +150,10 @@ class Store(Protocol):
         """Remove one file, or with `recursive` all below the key. KeyNotFound, CompareFailed."""
         ...
 
+    def remove_empty(self, directory: str) -> None:
+        """Remove a directory if it is there and holds nothing, not even a directory."""
+        ...
+
     def watch(self, prefix: str, after: int, *, cluster: str = "") -> Watch:
         """Follow changes at or below `prefix` with an index above `after`.
 

@@ -4,12 +4,13 @@ etcd's v2 API document says what the servers do with each request. A comment at 
 says how the code avoids it.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Self, TypeVar, assert_never
 
 from coordinator.client.core import key_paths, v2_responses
 from coordinator.client.core.endpoint import ServerKind
-from coordinator.client.core.errors import CompareFailed, Unavailable
+from coordinator.client.core.errors import CompareFailed, KeyNotFound, NotAFile, Unavailable
 from coordinator.client.core.http_request import HttpRequest
 from coordinator.client.core.store_protocol import (
     Absent,
@@ -143,6 +144,11 @@ class HttpStore:
             case _:
                 assert_never(when)
         self._ask(key, HttpRequest("DELETE", _path(key), params, once=True))
+
+    def remove_empty(self, directory: str) -> None:
+        """Remove a directory if it is there and holds nothing, not even a directory."""
+        with contextlib.suppress(KeyNotFound, NotAFile):  # NotAFile: it is not empty
+            self._ask(directory, HttpRequest("DELETE", _path(directory), {"dir": "true"}))
 
     def watch(self, prefix: str, after: int, *, cluster: str = "") -> PrefetchedWatch:
         """Follow changes at or below `prefix` with an index above `after`."""

@@ -142,6 +142,9 @@ class EtcdStore:
         for pair in response.responses[0].response_delete_range.prev_kvs:
             self._revoke(pair.lease)
 
+    def remove_empty(self, directory: str) -> None:
+        """Do nothing: this API has no directories."""
+
     def watch(self, prefix: str, after: int, *, cluster: str = "") -> PrefetchedWatch:
         """Follow changes at or below `prefix` with an index above `after`."""
         key_paths.checked_prefix(prefix)

@@ -10,7 +10,7 @@ from coordinator.client.core.store_protocol import Entry
 from coordinator.client.core.view import Changes
 from fleet.core import keys
 from fleet.core.endpoints import checked_fqdn
-from fleet.core.fields import parse_epoch, shortened
+from fleet.core.fields import parse_number, shortened
 from fleet.core.jobs import jobspec, selector, unitfile
 from fleet.core.jobs.jobspec import Job
 from fleet.core.model import (
@@ -157,7 +157,7 @@ class ClusterCache:
     def _epoch(self, entry: Entry | None) -> int:
         if entry is None:
             return 0
-        epoch = parse_epoch(entry.value)
+        epoch = parse_number(entry.value)
         if epoch is None:
             self._faults[entry.key] = "it is not a number"
         return epoch or 0

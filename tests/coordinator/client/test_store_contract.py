@@ -165,6 +165,20 @@ def test_a_directory_outlives_its_last_file_where_directories_exist(
     subject.store.put(subject.key("dir"), "v")
 
 
+def test_an_empty_directory_can_be_removed_and_no_other_one(subject: StoreUnderTest) -> None:
+    store, directory = subject.store, subject.key("dir")
+    store.remove_empty(directory)
+    store.put(f"{directory}/below/file", "v")
+    store.remove_empty(directory)
+    store.remove_empty(f"{directory}/below")
+    assert store.get(f"{directory}/below/file").value == "v"
+    store.delete(f"{directory}/below/file")
+    store.remove_empty(directory)
+    store.remove_empty(f"{directory}/below")
+    store.remove_empty(directory)
+    store.put(directory, "v")
+
+
 def test_a_listing_is_sorted_by_whole_key(subject: StoreUnderTest) -> None:
     names = ["a/b/c", "a-x", "a/b-x", "a", "b"]
     for name in names[:3] + names[4:]:

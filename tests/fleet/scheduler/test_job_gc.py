@@ -1,14 +1,19 @@
 """What is deleted with a destroyed job, while others write."""
 
+import urllib.request
+from pathlib import Path
+
 import pytest
 
+from coordinator.client import connect
 from coordinator.client.core.errors import KeyNotFound
 from coordinator.client.core.store_protocol import DeleteCondition, Listing
 from coordinator.client.memory_store import MemoryStore
 from fleet.core import keys
-from fleet.core.model import TargetState, digest
+from fleet.core.model import Rollout, TargetState, digest, encode
 from fleet.ctl.registry import Refused, Registry
-from fleet.scheduler.job_gc import delete_job
+from fleet.scheduler.job_gc import VERSIONS_KEPT, VERSIONS_MAX, delete_job, prune_versions
+from rig.processes import Coordinator
 
 TEXT = "[Service]\nExecStart=/bin/true\n[X-Fleet]\nCount=1\n"
 UNIT = keys.unit(digest(TEXT))
@@ -95,6 +100,38 @@ def test_a_successor_finishes_an_interrupted_deletion(calls: int) -> None:
         delete_job(store, "old.service", index)
     delete_job(store, "old.service", index)
     assert store.list(keys.PREFIX).entries == ()
+
+
+def test_only_the_newest_versions_and_the_stable_unit_are_kept() -> None:
+    store = MemoryStore()
+    texts = [f"{TEXT}# {number}\n" for number in range(VERSIONS_MAX + 1)]
+    for text in texts:
+        prune_versions(store, "web.service")
+        Registry(store).put_job("web.service", text, target=TargetState.LAUNCHED)
+    stable = digest(texts[3])
+    rollout = Rollout(version=51, began_s=0.0, progress_s=0.0, stable=4, stable_unit=stable)
+    store.put(keys.rollout("web.service"), encode(rollout))
+    registry = Registry(store)
+    assert len(registry.versions("web.service")) == len(texts)
+    prune_versions(store, "web.service")
+    numbers = [each.number for each in registry.versions("web.service")]
+    assert numbers == list(range(len(texts) - VERSIONS_KEPT + 1, len(texts) + 1))
+    kept = {digest(text) for text in texts[-VERSIONS_KEPT:]} | {stable}
+    units = store.list(f"{keys.PREFIX}/units").entries
+    assert {each.key.rpartition("/")[2] for each in units} == kept
+
+
+def test_a_destroyed_job_leaves_no_directory(tmp_path: Path) -> None:
+    with Coordinator(tmp_path) as coordinator:
+        store = connect([coordinator.url])
+        registry = Registry(store)
+        registry.put_job("old.service", TEXT, target=TargetState.LAUNCHED, signatures=["one"])
+        registry.change_job("old.service", target=TargetState.DESTROYED)
+        delete_job(store, "old.service", store.get(keys.job("old.service")).modified)
+        with urllib.request.urlopen(f"{coordinator.url}/v2/keys/fleet?recursive=true") as reply:
+            text = reply.read().decode()
+    assert "old.service" not in text
+    assert digest(TEXT) not in text
 
 
 def test_a_job_that_is_being_destroyed_cannot_be_changed() -> None:

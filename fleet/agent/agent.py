@@ -21,6 +21,7 @@ from fleet.agent.remote_exec import RemoteRequests
 from fleet.agent.state import AgentState, StateDirectory
 from fleet.agent.unit_cache import UnitCache
 from fleet.agent.unit_operator import UnitOperator
+from fleet.clock import boot_s
 from fleet.core import keys
 from fleet.core.endpoints import endpoint_records
 from fleet.core.fields import shortened
@@ -53,8 +54,8 @@ class Agent:
         self._wake, self._changed = asyncio.Event(), asyncio.Event()
         self._state = StateDirectory(settings.state_dir)
         self._units = UnitCache(store, self._state, settings.trusted, time.monotonic)
-        self._host_status = HostStatusWriter(store, own, ttl_s, time.monotonic)
-        self._lease = ExclusiveLease(driver, self._host_status, ttl_s)
+        self._host_status = HostStatusWriter(store, own, ttl_s, boot_s)
+        self._lease = ExclusiveLease(driver, self._host_status, ttl_s, boot_s)
         self._operator = UnitOperator(
             driver, self._units, self._lease, self._wake.set, fence_s=float(ttl_s)
         )
@@ -180,6 +181,7 @@ class Agent:
                 pass
             self._wake.clear()
             try:
+                await self._lease.stop_expired(self._reports)
                 await self._reconcile()
             except OSError as error:
                 _log.warning("systemd-away", error=str(error))

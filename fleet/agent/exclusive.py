@@ -3,11 +3,13 @@
 Each exclusive unit has a timer in systemd that stops it. The agent restarts the timer after every
 renewal of its status that the store confirmed. If the agent, its host or the network fails, the
 timer elapses before another host may start the instance.
+
+The timer stands still while the machine sleeps, and the lease does not. So an agent that wakes up
+after the end of the lease stops the units itself, at once, and starts none.
 """
 
 import math
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from daemonkit.observe import logs
 from fleet.agent.host_status import HostStatusWriter
@@ -22,8 +24,15 @@ _log = logs.get("agent")
 class ExclusiveLease:
     """Decides whether exclusive units may start, and restarts their timers."""
 
-    def __init__(self, driver: SystemdDriver, host_status: HostStatusWriter, ttl_s: int) -> None:
+    def __init__(
+        self,
+        driver: SystemdDriver,
+        host_status: HostStatusWriter,
+        ttl_s: int,
+        clock: Callable[[], float],
+    ) -> None:
         self._driver, self._host_status = driver, host_status
+        self._ttl_s, self._clock = ttl_s, clock
         self._late_s = min(LATE_MAX_S, ttl_s / 6)
         # Whether the store confirmed that the agent follows its newest plan.
         self.confirmed = False
@@ -53,10 +62,22 @@ class ExclusiveLease:
             except OSError as error:
                 _log.warning("not-rearmed", unit=allocation.name, error=str(error))
 
+    async def stop_expired(self, reports: Iterable[Report]) -> None:
+        """Stop what runs if the lease is over by now. Only a machine that slept has such units.
+
+        An agent that has renewed nothing yet does not know; then the timers decide.
+        """
+        if not self._host_status.sent_s or self._age_s() < self._ttl_s:
+            return
+        self.confirmed = False
+        for allocation in _running_exclusive(reports):
+            _log.warning("lease-over", unit=allocation.name, age_s=round(self._age_s(), 1))
+            await self._driver.stop(allocation.name)
+
     def _age_s(self) -> float:
         """Return how long ago the renewal was sent that the store confirmed last."""
         sent_s = self._host_status.sent_s
-        return time.monotonic() - sent_s if sent_s else math.inf
+        return self._clock() - sent_s if sent_s else math.inf
 
 
 def _running_exclusive(reports: Iterable[Report]) -> list[Allocation]:

@@ -79,6 +79,8 @@ class Capacity:
             memory += needs.memory
             if self._has_ports:
                 self._take_ports(needs, row)
+                if each.allocation.port:
+                    self._port(each.allocation.port)[row] = True
         self.cpu[row] -= cpu
         self.memory[row] -= memory
 

@@ -7,6 +7,7 @@ leader never needs it.
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -170,14 +171,32 @@ class _PlanBuilder:
     def _port(self, job: Job, place: Place, host: Host) -> int:
         if job.resources.port >= 0:
             return job.resources.port
-        taken = {allocation.port for allocation in self._allocations(host.id).values()}
         span = PORTS_TO - PORTS_FROM
         first = zlib.crc32(f"{job.name}/{place.index}".encode())
-        for step in range(span):
-            port = PORTS_FROM + (first + step) % span
-            if port not in taken:
-                return port
+        taken = self._taken_ports(host.id) | set(job.resources.ports)
+        # A job with a fixed port may come to any host, so the fixed ports of all jobs are the last
+        # choice.
+        for avoided in (taken | self._fixed_ports, taken):
+            for step in range(span):
+                port = PORTS_FROM + (first + step) % span
+                if port not in avoided:
+                    return port
         raise AssertionError("the host has more instances than ports")
+
+    def _taken_ports(self, host: str) -> set[int]:
+        taken = set()
+        for allocation in self._allocations(host).values():
+            taken.add(allocation.port)
+            desired = self._cluster.jobs.get(allocation.job)
+            if desired is not None and desired.job is not None:
+                taken.update(desired.job.resources.ports)
+        return taken
+
+    @cached_property
+    def _fixed_ports(self) -> frozenset[int]:
+        """The ports that jobs ask for by number."""
+        jobs = (each.job for each in self._cluster.jobs.values() if each.job is not None)
+        return frozenset(port for job in jobs for port in job.resources.fixed)
 
     def _replace(self, action: Replace) -> None:
         desired, host = self._cluster.jobs[action.job], self._cluster.hosts[action.host]

@@ -423,3 +423,50 @@ def test_the_time_of_a_paused_rollout_does_not_run() -> None:
     sim.change("web.service", paused=False)
     sim.run(60)
     assert sim.cluster.jobs["web.service"].record.version == 2
+
+
+def ports(sim: Simulator, name: str) -> dict[str, int]:
+    """Return the port of a job's instance, by host."""
+    return {
+        host.id: each.allocation.port
+        for host in sim.cluster.hosts.values()
+        for each in host.instances
+        if each.allocation.job == name
+    }
+
+
+def first_auto_port(name: str) -> int:
+    sim = fleet("h1")
+    sim.submit(name, unit(Port="auto"))
+    sim.run(5)
+    return ports(sim, name)["h1"]
+
+
+@pytest.mark.parametrize("option", ["Port", "Ports"])
+def test_an_automatic_port_is_none_that_another_job_on_the_host_has(option: str) -> None:
+    port = first_auto_port("web.service")
+    sim = fleet("h1")
+    sim.submit("db.service", unit(**{option: port}))
+    sim.run(5)
+    sim.submit("web.service", unit(Port="auto"))
+    sim.run(5)
+    assert ports(sim, "web.service")["h1"] not in (0, port)
+
+
+def test_an_automatic_port_is_none_of_the_jobs_own_ports() -> None:
+    port = first_auto_port("web.service")
+    sim = fleet("h1")
+    sim.submit("web.service", unit(Port="auto", Ports=f"{port} {port + 1}"))
+    sim.run(5)
+    assert ports(sim, "web.service")["h1"] not in (0, port, port + 1)
+
+
+@pytest.mark.parametrize("option", ["Port", "Ports"])
+def test_a_fixed_port_is_not_free_where_an_instance_has_it_automatically(option: str) -> None:
+    port = first_auto_port("web.service")
+    sim = fleet("h1", "h2")
+    sim.submit("web.service", unit(Port="auto"))
+    sim.run(5)
+    sim.submit("db.service", unit(Count=2, **{option: port}))
+    sim.run(5)
+    assert set(ports(sim, "db.service")) == {"h1", "h2"} - set(ports(sim, "web.service"))

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import pytest
 import typer
+from typer.exceptions import TyperException
 
 from daemonkit.observe import logs
 from drill.cleanup import Sweeper
@@ -20,6 +22,7 @@ from drill.fleet import Fleet, Report, RunningFleet
 from drill.reboot import RATE, DrillOptions
 from drill.reboot import drill as rebooted
 from drill.wheel import installed
+from rig.hosts.network import require_hosts
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True)
 Hosts = Annotated[int, typer.Option(min=3, max=20, help="Number of hosts.")]
@@ -56,6 +59,7 @@ def reboot_command(
 
 @contextmanager
 def _running_fleet(count: int) -> Iterator[tuple[Fleet, Path, Report]]:
+    require_hosts()
     began_s = time.monotonic()
 
     def progress(text: str) -> None:
@@ -93,6 +97,11 @@ def main() -> None:
         sys.exit(app(standalone_mode=False))
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
+    except TyperException as wrong:
+        wrong.show()
+        sys.exit(wrong.exit_code)
+    except (pytest.skip.Exception, pytest.fail.Exception) as missing:
+        sys.exit(f"This machine cannot boot hosts: {missing.msg}")
 
 
 if __name__ == "__main__":

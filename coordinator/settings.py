@@ -65,14 +65,15 @@ def checked(flags: Flags) -> Settings:
     peer_urls = advertised(advertised_peers or ALONE_URL, "initial-advertise-peer-urls")
     can_grow = bool(advertised_peers or flags.listen_peer_urls)
     listen_peer = flags.listen_peer_urls or (",".join(peer_urls) if can_grow else "")
+    tls, peer_tls = _client_tls(flags), _peer_tls(flags)
+    listen_client = listening(flags.listen_client_urls, tls, "client")
     advertise_client = advertised(
         flags.advertise_client_urls or flags.listen_client_urls, "advertise-client-urls"
     )
-    tls, peer_tls = _client_tls(flags), _peer_tls(flags)
     return Settings(
         name=flags.name,
         data_dir=flags.data_dir or Path(f"{flags.name}.etcd"),
-        listen_client=listening(flags.listen_client_urls, tls, "client"),
+        listen_client=listen_client,
         advertise_client=advertise_client,
         listen_peer=listening(listen_peer, peer_tls, "peer") if listen_peer else (),
         peer_urls=peer_urls,

@@ -30,12 +30,15 @@ class Failure(Exception):  # noqa: N818 - an answer, not a bug
         self.code = code
 
 
-def parse_address(text: str) -> tuple[str, int]:
-    """Split HOST:PORT. Raises typer.BadParameter naming the value."""
+def parse_address(text: str, option: str | None = None) -> tuple[str, int]:
+    """Split HOST:PORT. Raises typer.BadParameter naming the value, and the option if it is given.
+
+    A callback of an option need not give it.
+    """
     try:
         return addresses.parse_address(text)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def _address(text: str) -> str:

@@ -98,7 +98,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
     except TyperException as wrong:
-        wrong.show()
+        print(f"Error: {wrong.format_message()}", file=sys.stderr)
         sys.exit(wrong.exit_code)
     except (pytest.skip.Exception, pytest.fail.Exception) as missing:
         sys.exit(f"This machine cannot boot hosts: {missing.msg}")

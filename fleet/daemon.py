@@ -132,7 +132,7 @@ def _read_trusted_keys(settings: FleetdSettings) -> "tuple[Ed25519PublicKey, ...
 
     files = sorted(directory.glob("*.pem"))
     if not files:
-        raise OSError(f"{directory} contains no *.pem key")
+        raise OSError(f"--trusted-keys {directory}: there is no *.pem file in it")
     return tuple(signing.load_public_key(file.read_bytes()) for file in files)
 
 

@@ -184,7 +184,7 @@ def skydns(  # noqa: PLR0913 - one parameter an option
 
     logs.configure(log_level, log_format)
     settings = Settings(
-        addresses=tuple(options.parse_address(each.strip()) for each in addr.split(",")),
+        addresses=tuple(options.parse_address(each.strip(), "--addr") for each in addr.split(",")),
         config=answers,
         endpoints=endpoints,
         tls=(ca_file, cert_file, key_file),

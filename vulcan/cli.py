@@ -143,13 +143,13 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
         settings = Settings(
             address=(interface, port) if default_listener else None,
             api_address=(api_interface, api_port),
-            api_token=api_token_file.read_text().strip() if api_token_file else "",
+            api_token=_token(api_token_file),
             api_names=options.host_names(host_whitelist),
             prefix="/" + prefix.strip("/"),
             bytewise=compat_order == "vulcand",
             aliases=_aliases(aliases),
             seal_keys=SealKeys(tuple(parse_key(key) for key in seal_key.split(",") if key)),
-            access_log=access_log,
+            access_log=_writable(access_log),
             combined=access_log_format == "combined",
             endpoints=endpoints,
             tls=Tls(*(str(path or "") for path in (ca_file, cert_file, key_file))),
@@ -169,6 +169,25 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
     except OSError as error:
         raise options.Failure(f"{error.filename}: {error.strerror}") from None
     raise typer.Exit(code)
+
+
+def _token(file: Path | None) -> str:
+    try:
+        return file.read_text().strip() if file else ""
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise options.Failure(f"--api-token-file {file}: {reason}") from None
+
+
+def _writable(access_log: str) -> str:
+    """Return the file of the access log, when it can be written. The workers open it later."""
+    try:
+        if access_log not in {"", "-"}:
+            Path(access_log).open("ab").close()
+    except OSError as error:
+        remedy = "name a file in a directory where vulcand may write"
+        raise options.Failure(f"--access-log {access_log}: {error.strerror}: {remedy}") from None
+    return access_log
 
 
 def _aliases(text: str) -> tuple[tuple[str, str], ...]:

@@ -24,7 +24,8 @@ def convert(path: GoTemplate) -> None:
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise options.Failure(f"{path}: {error}", options.EXIT_USAGE) from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise options.Failure(f"{path}: {reason}", options.EXIT_USAGE) from error
     found = converted(text)
     sys.stdout.write(found.text)
     for line, why in found.problems:

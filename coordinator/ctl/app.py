@@ -7,7 +7,7 @@ import typer
 
 from coordinator.core.ctl.global_options import GlobalOptions
 from coordinator.ctl import backup, dump, key, member, migrate
-from coordinator.ctl.go_flags import RootCommand, duration_s
+from coordinator.ctl.go_flags import CommandGroup, RootCommand, duration_s
 from daemonkit import options
 
 PROG = "coordctl"
@@ -75,9 +75,9 @@ app.add_typer(key.app)
 app.add_typer(member.cluster_app)
 app.add_typer(migrate.app)
 app.add_typer(backup.recover_app)
-app.add_typer(member.app, name="member")
-app.add_typer(dump.app, name="dump")
-app.add_typer(backup.app, name="backup")
+app.add_typer(member.app, name="member", cls=CommandGroup)
+app.add_typer(dump.app, name="dump", cls=CommandGroup)
+app.add_typer(backup.app, name="backup", cls=CommandGroup)
 
 
 @app.callback(cls=RootCommand, invoke_without_command=True)
@@ -105,8 +105,8 @@ def begin(  # noqa: PLR0913, PLR0917 - one parameter an option
         endpoints or endpoint or peers or ENDPOINTS,
         (ca_file, cert_file, key_file),
         username,
-        duration_s(timeout),
-        duration_s(total_timeout),
+        duration_s(timeout, "--timeout"),
+        duration_s(total_timeout, "--total-timeout"),
         no_sync,
         debug,
         output,

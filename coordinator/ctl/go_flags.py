@@ -1,8 +1,8 @@
 """etcdctl's rules for command lines, where they differ from the usual ones.
 
 An option may follow the arguments. An unknown word with a dash is an option before the first
-argument, and a value after it (`set /key -5`). Wrong use ends with exit code 1, because 2 means
-that no server could be reached.
+argument, and a value after it (`set /key -5`). Wrong arguments end with exit code 1, because 2
+means that no server could be reached. For an unknown command etcdctl has no such code; ours is 2.
 """
 
 from collections.abc import Iterator
@@ -16,15 +16,15 @@ from typer.exceptions import TyperException
 from coordinator.core.ctl.flag_order import options_first
 from coordinator.ctl.exit_codes import BAD_ARGUMENTS
 from daemonkit.core import durations
-from daemonkit.options import EXIT_USAGE
+from daemonkit.options import EXIT_USAGE, Failure
 
 
-def duration_s(text: str) -> float:
-    """Return a duration in seconds. Raises typer.BadParameter."""
+def duration_s(text: str, option: str) -> float:
+    """Return the duration of an option in seconds. Raises typer.BadParameter."""
     try:
         return durations.parse(text)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 @contextmanager
@@ -37,7 +37,19 @@ def _usage_exit_code() -> Iterator[None]:
         raise
 
 
-class RootCommand(TyperGroup):
+class CommandGroup(TyperGroup):
+    """Commands by name. An unknown one ends with exit code 2, as in our other programs."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that the words begin with."""
+        try:
+            return super().resolve_command(ctx, args)
+        except TyperException as error:
+            remedy = f"`{ctx.command_path} -h` lists the commands"
+            raise Failure(f"{error.format_message()} {remedy}", EXIT_USAGE) from None
+
+
+class RootCommand(CommandGroup):
     """The program: global options, a command, and that command's words."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

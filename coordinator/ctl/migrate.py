@@ -36,4 +36,5 @@ def migrate(  # noqa: PLR0913 - one parameter an option
     from coordinator.ctl import migrate_commands
 
     request = migrate_commands.MigrationRequest(source, target, prefix, run=run)
-    migrate_commands.migrate(context, request, follow=follow, patience_s=duration_s(patience))
+    patience_s = duration_s(patience, "--patience")
+    migrate_commands.migrate(context, request, follow=follow, patience_s=patience_s)

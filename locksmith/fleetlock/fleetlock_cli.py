@@ -83,7 +83,7 @@ def serve(settings: FleetLockSettings) -> None:
     from locksmith.store.store_quorum import StoreQuorum
 
     logs.configure(settings.log_level, settings.log_format)
-    options.parse_address(settings.listen)
+    options.parse_address(settings.listen, "--listen")
     cert, key, ca = settings.tls_cert, settings.tls_key, settings.client_ca
     if (cert is None) != (key is None) or (ca and not cert):
         raise typer.BadParameter("--tls-cert needs --tls-key, and --client-ca needs both")

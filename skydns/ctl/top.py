@@ -36,7 +36,7 @@ def _state(address: str) -> dict[str, list[dict[str, float]]]:
     from coordinator.client.http.http_client import HttpClient
     from coordinator.client.http.tls_files import Tls
 
-    host, port = parse_address(address)
+    host, port = parse_address(address, "--status-addr")
     page = Endpoint(f"http://{f'[{host}]' if ':' in host else host}:{port}")
     remedy = "--status-addr names the status page of skydns"
     try:

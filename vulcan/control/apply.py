@@ -51,7 +51,7 @@ def rollback(store: Store, table: Table, request: RollbackRequest) -> Applied:
             404, f"revisions before {earliest} are no longer stored: use {earliest} or a later one"
         )
     if request.to not in {earliest, *numbers}:
-        raise ApiError(404, f"there is no revision {request.to}")
+        raise ApiError(404, f"there is no revision {request.to}: `vctl history` lists them")
     undone = revision.undo(recorded, request.to)
     current = _current_keys(store, table.prefix)
     if not request.force:

@@ -32,12 +32,11 @@ def apply(
 
     The file DIR/backends/b/backend.json holds the key backends/b/backend.
     """
-    keys = {
-        str(path.relative_to(file).with_suffix("")): path.read_text()
-        for path in sorted(file.rglob("*.json"))
-    }
-    if not keys:
-        raise Failure(f"{file} has no *.json files", EXIT_USAGE)
+    paths = sorted(file.rglob("*.json"))
+    if not paths:
+        reason = "there are no *.json files below it" if file.is_dir() else "No such directory"
+        raise Failure(f"--file {file}: {reason}", EXIT_USAGE)
+    keys = {str(path.relative_to(file).with_suffix("")): _text(path) for path in paths}
     client = client_of(context)
     body = {"Keys": keys, "Prune": prune, "DryRun": dry_run, "Message": message}
     print_changes(client, client.call("POST", "/v2/apply", {**body, "Author": _author()}))
@@ -75,6 +74,14 @@ def history(context: typer.Context) -> None:
         for each in document["Revisions"]
     ]
     print_table("Revisions", columns, [[row[name] for name in columns] for row in rows])
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise Failure(f"{path}: {reason}", EXIT_USAGE) from None
 
 
 def _author() -> str:

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import typer
 
+from daemonkit.options import EXIT_USAGE, Failure
 from vulcan.ctl.api_client import EXIT_NOT_FOUND, ApiClient, client_of
 from vulcan.ctl.render import print_json, print_table
 
@@ -17,7 +18,10 @@ _TRAFFIC = ("R/sec", "50ile[ms]", "95ile[ms]", "99ile[ms]", "Status codes %", "N
 def explain(
     context: typer.Context,
     method: Annotated[str, typer.Argument(help="The method, such as GET.")],
-    url: Annotated[str, typer.Argument(help="The URL as a client requests it.")],
+    url: Annotated[
+        str,
+        typer.Argument(help="The URL as a client requests it, or its path with -H 'Host: NAME'."),
+    ],
     *,
     header: Annotated[
         list[str] | None, typer.Option("--header", "-H", help="'Name: value'. Repeatable.")
@@ -25,6 +29,8 @@ def explain(
     peer: Annotated[str, typer.Option("--peer", help="The client's address.")] = "",
 ) -> None:
     """Explain which frontend and server get a request. Also says why others do not."""
+    if "/" in method:
+        raise Failure(f"{method!r} is not a method: write it first, as in GET {method}", EXIT_USAGE)
     query = [("method", method), ("url", url), ("peer", peer)]
     query += [("header", each) for each in header or []]
     explanation = client_of(context).call("GET", f"/v2/explain?{urlencode(query)}")
@@ -37,7 +43,7 @@ def top(
     context: typer.Context,
     *,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, help="Number of rows in each table.")
+        int, typer.Option("--limit", min=0, help="Number of rows in each table; 0 means all.")
     ] = 20,
     refresh: Annotated[
         int | None,

@@ -164,10 +164,14 @@ def test_a_value_that_is_not_text_is_refused(etcd: Etcd) -> None:
     assert "the value is not UTF-8" in got.err
 
 
-@pytest.mark.parametrize("arguments", [["--output", "xml", "ls"], ["nosuch"], ["member", "x"]])
-def test_wrong_use_exits_with_1(etcd: Etcd, arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["--output", "xml", "ls"], 1), (["nosuch"], 2), (["member", "x"], 2)]
+)
+def test_wrong_arguments_exit_with_1_and_an_unknown_command_with_2(
+    etcd: Etcd, arguments: list[str], code: int
+) -> None:
     got = run_here(etcd.url, *arguments)
-    assert (got.code, got.out) == (1, "")
+    assert (got.code, got.out) == (code, "")
     assert got.err
 
 

@@ -334,8 +334,11 @@ def parse_json(text: str | bytes) -> object:
     """Decode JSON. Raises DocumentError."""
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise DocumentError(f"not JSON: {error}") from None
+    except RecursionError:
+        raise DocumentError("nested too deeply") from None
+    except msgspec.DecodeError as error:
+        reason = str(error).removeprefix("JSON is malformed: ")
+        raise DocumentError(f"not JSON: {reason}: write an object, such as {{...}}") from None
 
 
 def convert(raw: object, document: type[_D]) -> _D:
@@ -343,9 +346,15 @@ def convert(raw: object, document: type[_D]) -> _D:
     try:
         return msgspec.convert(canonical(raw), document)
     except msgspec.ValidationError as error:
-        raise DocumentError(str(error)) from None
+        raise DocumentError(_located(str(error))) from None
     except RecursionError:
         raise DocumentError("nested too deeply") from None
+
+
+def _located(message: str) -> str:
+    """Put the field first that msgspec names last."""
+    what, _, place = message.partition(" - at `$")
+    return f"{place.strip('.`')}: {what}" if place else what
 
 
 def canonical(raw: object) -> object:

@@ -56,7 +56,7 @@ def decode(path: str, value: str, seal_keys: SealKeys = NO_SEAL_KEYS) -> Entity:
     except ModelError:
         raise
     except documents.DocumentError as error:
-        raise ModelError(f"bad JSON: {error}") from None
+        raise ModelError(str(error)) from None
     except Exception as error:  # noqa: BLE001 - whatever a key holds, it ends nothing but itself
         raise ModelError(f"the value cannot be used: {type(error).__name__}: {error}") from None
 

@@ -30,14 +30,14 @@ def object_document(table: Table, key: ObjectKey) -> object:
     """Return one object. Raises ApiError."""
     found = table.find_object(key)
     if found is None:
-        raise ApiError(404, NOT_FOUND)
+        raise ApiError(404, f"{NOT_FOUND}: {key.path}")
     return redacted(key.kind, to_json(found))
 
 
 def list_document(table: Table, kind: ObjectKind, parent: str) -> dict[str, object]:
     """Return the objects of a kind, in the order of their ids. Raises ApiError."""
     if kind.parent and table.find_object(ObjectKey(kind.parent, parent)) is None:
-        raise ApiError(404, NOT_FOUND)
+        raise ApiError(404, f"{NOT_FOUND}: {ObjectKey(kind.parent, parent).path}")
     found: Iterable[Entity] = table.objects(kind, parent)
     return {f"{kind.title}s": [redacted(kind, to_json(each)) for each in sorted(found, key=_id)]}
 

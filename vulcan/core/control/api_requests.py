@@ -282,12 +282,12 @@ def _read_body(kind: ObjectKind, body: bytes) -> tuple[dict[str, Any], int | Non
         fields = {k.lower(): v for k, v in given.items()} if isinstance(given, dict) else {}
         document = documents.canonical(fields.get(kind.title.lower()))
     except documents.DocumentError as error:
-        raise ApiError(400, f"the body is {error}") from None
+        raise ApiError(400, f"the body: {error}") from None
     if not isinstance(document, dict):
         raise ApiError(400, f'the body must be {{"{kind.title}": {{...}}}}')
     ttl_s = _ttl_s(fields.get("ttl"))
     if ttl_s is not None and kind not in _WITH_TTL:
-        raise ApiError(400, f"a {kind.title} cannot have a TTL")
+        raise ApiError(400, f"a {kind.title} cannot have a TTL: a Server can")
     return document, ttl_s
 
 

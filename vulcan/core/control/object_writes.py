@@ -51,7 +51,7 @@ def check_delete(key: ObjectKey, table: Table) -> None:
         if users:
             raise ApiError(409, f"backend {key.id} is used by frontends: {', '.join(users)}")
     if table.find_object(key) is None:
-        raise ApiError(404, "Object not found")
+        raise ApiError(404, f"Object not found: {key.path}")
 
 
 def _sealed(document: dict[str, Any], seal_keys: SealKeys, nonce: bytes) -> dict[str, Any]:

@@ -137,8 +137,12 @@ def _rewrite(document: RewriteDocument) -> RewriteSpec:
 
 
 def _breaker(document: BreakerDocument) -> BreakerSpec:
+    try:
+        condition = compile_condition(document.condition)
+    except ExpressionError as error:
+        raise ValueError(f"Condition: {error}") from None
     return BreakerSpec(
-        condition=compile_condition(document.condition),
+        condition=condition,
         timing=BreakerTiming(
             _seconds("FallbackDuration", document.fallback_duration, FALLBACK_S),
             _seconds("RecoveryDuration", document.recovery_duration, RECOVERY_S),

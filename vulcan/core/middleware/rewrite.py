@@ -57,10 +57,13 @@ class CompiledRewrite:
 
 def compile_rewrite(regexp: str, replacement: str) -> CompiledRewrite:
     """Compile an expression and its replacement. Raises ExpressionError."""
-    compiled = compile_regexp(regexp)
+    try:
+        compiled = compile_regexp(regexp)
+    except ExpressionError as error:
+        raise ExpressionError(f"Regexp: {error}") from None
     if len(compiled.steps) > STEPS_MAX:
         raise ExpressionError(
-            f"{regexp[:100]!r} needs {len(compiled.steps)} steps, and a rewrite may have "
+            f"Regexp: {regexp[:100]!r} needs {len(compiled.steps)} steps, and a rewrite may have "
             f"{STEPS_MAX}: repeat fewer times, or split it into several rewrites"
         )
     return CompiledRewrite(compiled, tuple(_parts(replacement, compiled)))
@@ -83,7 +86,7 @@ def _value(text: str) -> _Part:
     if text in _VALUES:
         return _VALUES[text]
     known = ", ".join([*_VALUES, '.Request.Header.Get "Name"'])
-    raise ExpressionError(f"{{{{{text}}}}} is not known: use {known}")
+    raise ExpressionError(f"Replacement: {{{{{text}}}}} is not known: use {known}")
 
 
 def _groups(text: str, regexp: Regexp) -> list[_Part]:

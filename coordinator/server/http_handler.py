@@ -64,9 +64,9 @@ class HttpHandler:
         else:
             self._dispatch(exchange, method, target)
 
-    def end_watches(self) -> None:
-        """End every watch, so that its client asks another member or comes back."""
-        self._keys.end_watches()
+    def break_off_watches(self) -> None:
+        """Break off every watch, so that its client asks another member or comes back."""
+        self._keys.break_off_watches()
 
     def _dispatch(self, exchange: Exchange, method: bytes, target: bytes) -> None:
         split = request_target.split(target)

@@ -57,10 +57,10 @@ class KeysService:
         else:
             self.responses.keys(exchange, 200, found)
 
-    def end_watches(self) -> None:
-        """End every watch, so that its client asks another member or comes back."""
+    def break_off_watches(self) -> None:
+        """Break off every watch, so that its client asks another member or comes back."""
         for watch in tuple(self.watches):
-            watch.end()
+            watch.break_off()
 
     def _carry_out(self, exchange: Exchange, request: KeysRequest) -> None:
         replica = self.replica

@@ -122,12 +122,12 @@ class Coordinator:
         )
 
     async def drain(self) -> None:
-        """Transfer leadership, answer what is under way, end the watches, close the log."""
+        """Transfer leadership, answer what is under way, break off the watches, close the log."""
         loop = self._loop
         if loop is not None and self._telemetry.healthy:
             await self._hand_over(loop)
             self._telemetry.healthy = False
-            self._handler.end_watches()
+            self._handler.break_off_watches()
             await self._client_server.drain(DRAIN_S)
             await self._status.stop()
         if loop is not None:

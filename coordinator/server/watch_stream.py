@@ -65,10 +65,14 @@ class WatchStream:
             self._progress = self._loop.call_later(self._request.progress_s, self._tell_progress)
         self._pump()
 
-    def end(self, last: bytes = b"") -> None:
-        """End the answer, with these last bytes."""
+    def _end(self, last: bytes = b"") -> None:
         self._close()
         self._exchange.finish(last=last)
+
+    def break_off(self) -> None:
+        """End without an end: an answer that looked complete would be taken for an event."""
+        self._close()
+        self._exchange.break_off()
 
     def _wake(self) -> None:
         # Not at once: what one batch of writes makes of events leaves in one piece.
@@ -94,7 +98,7 @@ class WatchStream:
             events = watcher.take(PIECE_EVENTS_MAX if self._request.stream else 1)
         except ApiError as refusal:
             exchange.write(refusal.body())
-            self.end()
+            self._end()
             return
         if events:
             at = self._moment()
@@ -102,7 +106,7 @@ class WatchStream:
             if self._request.stream:
                 exchange.write(lines)
             else:
-                self.end(lines)
+                self._end(lines)
 
     def _tell_progress(self) -> None:
         watcher = self._watcher

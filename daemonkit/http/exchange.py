@@ -66,6 +66,8 @@ class ClientConnection(Protocol):
 
     def resume(self) -> None: ...
 
+    def close(self) -> None: ...
+
     def reset(self) -> None: ...
 
     def fail(self, exchange: "Exchange", error: Exception) -> None: ...
@@ -197,6 +199,16 @@ class Exchange:
         """Reset the connection, so that the client sees an incomplete answer."""
         if self._connection.exchange is self:
             self._connection.reset()
+
+    def break_off(self) -> None:
+        """Close once everything is sent; the client sees that the answer is incomplete."""
+        connection = self._connection
+        if connection.exchange is not self:
+            return
+        if self._chunked:
+            connection.close()
+        else:
+            connection.reset()
 
     def proceed(self) -> None:
         """Answer `Expect: 100-continue`: ask the client to send its body."""

@@ -12,7 +12,17 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from rig.processes import Coordinator, Running, answers, free_port, python, run, wait_until
+from rig.processes import (
+    START_S,
+    Coordinator,
+    Running,
+    answers,
+    free_port,
+    python,
+    require,
+    run,
+    wait_until,
+)
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _connections: list[http.client.HTTPConnection] = []
@@ -227,11 +237,23 @@ def test_a_restart_keeps_keys_indexes_history_and_ttls(tmp_path: Path) -> None:
         assert event["node"]["modifiedIndex"] == 10
 
 
-def test_sigterm_ends_watches_and_the_process(tmp_path: Path) -> None:
-    running = Coordinator(tmp_path)
-    stream = Stream(running.url, "/v2/keys/x?wait=true&stream=true")
-    assert running.stop() == 0
-    assert stream.reply.read() == b""
+def test_sigterm_breaks_off_watches_and_ends_the_process(tmp_path: Path) -> None:
+    with Coordinator(tmp_path) as running:
+        watches = [
+            subprocess.Popen(
+                [require("curl"), "-sSN", f"{running.url}/v2/keys/x?wait=true{stream}"],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            for stream in ("", "&stream=true")
+        ]
+        api = Api(running.url)
+        wait_until(lambda: b'"watchers":2' in api.ask("GET", "/v2/stats/store")[2], "the watchers")
+        assert running.stop() == 0
+        for watch in watches:
+            output, error = watch.communicate(timeout=START_S)
+            # 18: "only a part of the file was transferred". Complete and empty would be an answer.
+            assert (watch.returncode, output) == (18, b""), error
 
 
 def test_a_second_process_on_a_data_directory_is_refused(tmp_path: Path) -> None:

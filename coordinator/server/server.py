@@ -102,10 +102,11 @@ class Coordinator:
         self._handler = HttpHandler(loop, self._telemetry, settings)
         self._policy = AcceptPolicy(address, self._peers.admit, events)
         self._loop = loop
+        sockets = self._client_sockets()  # clients that come now wait with us
         await self._listen_to_peers()
         self._tick()
         await self._wait_for_leader(loop)
-        await self._listen_to_clients()
+        await self._listen_to_clients(sockets)
         await self._serve_status()
         self._telemetry.healthy = True
         if settings.backups is not None:
@@ -154,14 +155,17 @@ class Coordinator:
             sock = _socket(address, "peer", is_open=context is None)
             await server.listen(sock, tls=context, acceptor=lambda each: Acceptor(each, policy))
 
-    async def _listen_to_clients(self) -> None:
+    def _client_sockets(self) -> list[socket.socket]:
         settings = self._settings
+        is_open = settings.tls is None
+        return [_socket(each, "client", is_open=is_open) for each in settings.listen_client]
+
+    async def _listen_to_clients(self, sockets: list[socket.socket]) -> None:
         limits = Limits(body_bytes_max=BODY_BYTES_MAX)
         self._client_server = server = Server(self._handler, limits=limits, origins=self._origins)
         self._telemetry.connections = server.connections
-        context = self._tls.server(settings.tls)
-        for address in settings.listen_client:
-            sock = _socket(address, "client", is_open=context is None)
+        context = self._tls.server(self._settings.tls)
+        for sock in sockets:
             await server.listen(sock, tls=context)
 
     def _answer_peer(self, exchange: Exchange) -> None:

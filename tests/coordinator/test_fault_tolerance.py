@@ -9,6 +9,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +20,7 @@ from rig.cluster import QUICK, Answer, Cluster, ask, new_member
 from rig.isolation import isolated
 from rig.processes import Coordinator, Etcd, answers, require, wait_until
 
+QUICK_ELECTION_S = 0.5
 PUT = """
 wrk.method = "PUT"
 wrk.body = "value=x"
@@ -98,6 +101,31 @@ def test_a_cluster_without_a_majority_answers_that_it_is_unavailable(five: Clust
     assert retried(lambda: five.write("/before", "2", to=survivor)).status == 200
     assert json.loads(watch.readline())["node"]["value"] == "2"
     watch.close()
+
+
+def test_a_write_at_the_first_start_waits_for_the_majority(tmp_path: Path) -> None:
+    pair = Cluster(tmp_path, size=2, members=[new_member("m1"), new_member("m2")])
+    first, second = pair.members
+    with ExitStack() as stack:
+        stack.callback(pair.__exit__)
+        pair.begin(first)
+        wait_until(lambda: is_open(first.url), "the client port")
+        writer = stack.enter_context(ThreadPoolExecutor())
+        early = writer.submit(pair.write, "/early", "1", to=first)
+        with pytest.raises(TimeoutError):
+            early.result(5 * QUICK_ELECTION_S)
+        pair.begin(second)
+        answer = early.result()
+        # On a machine that is busy the other member may be late, and a client asks again.
+        while answer.status != 201:
+            assert answer.took_s > 3, "the client was not kept waiting"
+            answer = pair.write("/early", "1", to=first)
+
+
+def is_open(url: str) -> bool:
+    parts = urlsplit(url)
+    with socket.socket() as sock:
+        return sock.connect_ex((parts.hostname, parts.port)) == 0
 
 
 def test_a_cluster_that_loses_its_leader_is_unavailable_for_a_moment(five: Cluster) -> None:

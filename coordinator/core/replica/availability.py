@@ -4,9 +4,10 @@ from coordinator.core.raft.raft_node import RaftNode
 from coordinator.core.replica.cluster_clock import ClusterClock
 from coordinator.core.store.api_errors import ClusterUnavailable
 
-# Election timeouts without a leader after which no client is kept waiting any longer.
+# Election timeouts without a leader after which no client is kept waiting any longer. At a start it
+# is: the other members may be starting too.
 LEADER_TIMEOUTS = 2
-# A request that no leader was able to decide in this time gets an error.
+# A request that was not decided in this time gets an error.
 REQUEST_NS = 5_000_000_000
 
 
@@ -19,10 +20,12 @@ class Availability:
         self._clock = clock
         self._limit_ns = LEADER_TIMEOUTS * election_ns
         self._leader_seen_ns = clock.monotonic_ns
+        self._had_leader = False
 
     def leader_seen(self) -> None:
         """Note that a leader is known now."""
         self._leader_seen_ns = self._clock.monotonic_ns
+        self._had_leader = True
 
     def without_leader_s(self) -> float:
         """Return for how long no leader has been known, 0.0 while one is."""
@@ -42,11 +45,11 @@ class Availability:
         if self._has_given_up():
             return now_ns, self._no_leader()
         why = f"not decided in {REQUEST_NS // 10**9} s, though there is a leader"
-        return now_ns - REQUEST_NS, why
+        return now_ns - REQUEST_NS, why if self._node.leader else self._no_leader()
 
     def _has_given_up(self) -> bool:
         without_ns = self._clock.monotonic_ns - self._leader_seen_ns
-        return not self._node.leader and without_ns > self._limit_ns
+        return self._had_leader and not self._node.leader and without_ns > self._limit_ns
 
     def _no_leader(self) -> str:
         voters = len(self._node.configuration.voters)

@@ -19,6 +19,8 @@ from coordinator.core.store.commands import Put
 from coordinator.core.store.event import KeyEvent
 from coordinator.core.store.node import Node
 
+SECOND_NS = 10**9
+
 
 class Client:
     """Waits for an outcome."""
@@ -77,16 +79,39 @@ def start_state(members: int) -> StartState:
 
 def test_a_member_publishes_itself_to_a_leader_that_it_finds_late() -> None:
     replica: Replica = Replica(start_state(3))
-    replica.advance_time(60 * 10**9)
+    replica.advance_time(60 * SECOND_NS)
     drive(replica)
-    with pytest.raises(ClusterUnavailable, match="no leader for 60"):
-        replica.propose(Put(b"/a", b"1"))
     term = replica.node.term + 1
     replica.receive(Heartbeat(sender=2, receiver=1, term=term, commit=0, round=1))
     drive(replica)
     (forward,) = [each for each in replica.take_messages() if isinstance(each, ForwardedCommands)]
     assert [each.command for each in forward.requests] == list(start_state(3).published)
     replica.propose(Put(b"/a", b"1"))
+
+
+def test_a_write_before_the_first_leader_waits_for_one_for_a_while() -> None:
+    replica, early, late = Replica(start_state(3)), Client(), Client()
+    replica.advance_time(4 * SECOND_NS)
+    replica.propose(Put(b"/early", b"1"), early)
+    replica.advance_time(8 * SECOND_NS)
+    replica.propose(Put(b"/late", b"1"), late)
+    drive(replica)
+    assert not early.outcomes
+    replica.advance_time(10 * SECOND_NS)
+    drive(replica)
+    (outcome,) = early.outcomes
+    assert isinstance(outcome, ClusterUnavailable)
+    assert "no leader for 10" in outcome.cause
+    term = replica.node.term + 1
+    replica.receive(Heartbeat(sender=2, receiver=1, term=term, commit=0, round=1))
+    drive(replica)
+    (forward,) = [each for each in replica.take_messages() if isinstance(each, ForwardedCommands)]
+    assert Put(b"/late", b"1") in [each.command for each in forward.requests]
+    assert not late.outcomes
+    replica.advance_time(60 * SECOND_NS)
+    drive(replica)
+    with pytest.raises(ClusterUnavailable, match="no leader for 50"):
+        replica.propose(Put(b"/a", b"1"))
 
 
 def test_a_write_is_pending_until_it_is_decided() -> None:

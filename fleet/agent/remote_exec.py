@@ -1,6 +1,14 @@
-"""Requests to an agent: for the journal of a unit, or to run a command. Responses are bounded."""
+"""Requests to an agent: for the journal of a unit, or to run a command.
+
+Requests and responses go through the store, so that whoever may write there may ask, and nobody
+else. Everybody who reads the store, its log or its backups could read the responses, so they are
+sealed for the caller. All members of the store carry them, so they are bounded: in size, in number
+at once, and in bytes a second for each host.
+"""
 
 import asyncio
+import base64
+import time
 from collections.abc import Mapping, Sequence
 
 from coordinator.client import Entry, KeyNotFound, Store, StoreError
@@ -13,13 +21,23 @@ from fleet.core.jobs import unitfile
 from fleet.core.model import InvalidRecord, RemoteRequest, RemoteResponse, decode, encode
 from fleet.systemd.driver import SystemdDriver
 
-TTL_S = 60
+# The caller deletes the response when it has read it.
+TTL_S = 20
 # systemd ends a command after the first of these times; the agent gives up after the second.
 COMMAND_S = 48.0
 WAIT_S = 50.0
-# The limit of the output, because it is stored in the store.
+# The output of a command, or the end of a journal; and what came after a cursor.
 OUT_BYTES_MAX = 128 << 10
+FOLLOW_BYTES_MAX = 32 << 10
 LINES_MAX = 2000
+# Requests that a host has taken, programs that it runs for them at the same time, and the bytes of
+# its responses in a second.
+REQUESTS_MAX = 256
+PROGRAMS_MAX = 16
+BYTES_PER_S = 64 << 10
+WAIT_MAX_S = 30.0
+# The journal of a waiting request is read this often.
+LOOK_S = 1.0
 CURSOR = "-- cursor: "
 _log = logs.get("agent")
 
@@ -31,6 +49,8 @@ class RemoteRequests:
         self._store, self._driver, self._may_exec = store, driver, may_exec
         self._prefix = keys.request(host, "")
         self._answered: set[str] = set()
+        self._gate = asyncio.Semaphore(PROGRAMS_MAX)
+        self._turn = asyncio.Lock()
 
     def apply(self, entries: Mapping[str, Entry], life: Lifecycle) -> None:
         """Start to answer the new requests among these keys."""
@@ -41,7 +61,8 @@ class RemoteRequests:
         }
         self._answered &= requests.keys()
         for number, text in requests.items():
-            if number not in self._answered and not life.stopping:
+            has_room = len(self._answered) < REQUESTS_MAX
+            if number not in self._answered and has_room and not life.stopping:
                 self._answered.add(number)
                 self._begin(number, text, life)
 
@@ -54,31 +75,66 @@ class RemoteRequests:
         if self._may_exec and request.command:
             command = self._driver.command_in_unit(request.command, COMMAND_S)
         _log.info("asked", by=request.by, logs=request.logs, command=" ".join(request.command))
-        life.spawn(respond(self._store, number, request, command), f"request {number}")
+        life.spawn(self._respond(number, request, command), f"request {number}")
+
+    async def _respond(self, number: str, request: RemoteRequest, command: Sequence[str]) -> None:
+        response = await respond(request, command, self._gate)
+        text = encode(sealed(response, request.reply_key))
+        async with self._turn:
+            try:
+                key = keys.response(number)
+                await asyncio.to_thread(self._store.put, key, text, ttl_s=TTL_S)
+            except (StoreError, KeyNotFound) as error:
+                _log.warning("not-answered", number=number, error=str(error))
+            await asyncio.sleep(len(text) / BYTES_PER_S)
 
 
 async def respond(
-    store: Store, number: str, request: RemoteRequest, command: Sequence[str]
-) -> None:
-    """Do what a request asks, and write the response. Without a `command`, refuse to run one."""
+    request: RemoteRequest, command: Sequence[str], gate: asyncio.Semaphore
+) -> RemoteResponse:
+    """Do what a request asks, with as many programs at once as the gate lets in.
+
+    Without a `command`, refuse to run one.
+    """
     if request.logs:
-        response = await _read_journal(request)
-    elif command:
-        response = await _run(list(command))
-    else:
-        why = "this host runs no commands: see --no-exec and --trusted-keys of fleetd\n"
-        response = RemoteResponse(1, why)
+        return await _read_journal(request, gate)
+    if command:
+        async with gate:
+            return await _run(list(command), OUT_BYTES_MAX)
+    why = "this host runs no commands: see --no-exec and --trusted-keys of fleetd\n"
+    return RemoteResponse(1, why)
+
+
+def sealed(response: RemoteResponse, reply_key: str) -> RemoteResponse:
+    """Return a response that only the owner of a key can read; in plain without a key."""
+    if not reply_key:
+        return response
+    from nacl.exceptions import CryptoError
+    from nacl.public import PublicKey, SealedBox
+
     try:
-        await asyncio.to_thread(store.put, keys.response(number), encode(response), ttl_s=TTL_S)
-    except (StoreError, KeyNotFound) as error:
-        _log.warning("not-answered", number=number, error=str(error))
+        box = SealedBox(PublicKey(base64.b64decode(reply_key, validate=True)))
+    except (CryptoError, ValueError):
+        return RemoteResponse(2, "the key of the request is not valid\n")
+    text = encode(response).encode()
+    return RemoteResponse(0, sealed=base64.b64encode(box.encrypt(text)).decode())
 
 
-async def _read_journal(request: RemoteRequest) -> RemoteResponse:
+async def _read_journal(request: RemoteRequest, gate: asyncio.Semaphore) -> RemoteResponse:
     try:
         unitfile.checked_name(request.logs.removeprefix("fleet-"))
     except ValueError as error:
         return RemoteResponse(2, f"{error}\n")
+    end_s = time.monotonic() + min(request.wait_s, WAIT_MAX_S)
+    while True:
+        async with gate:
+            response = await _read_journal_once(request)
+        if response.out or not request.cursor or time.monotonic() >= end_s:
+            return response
+        await asyncio.sleep(LOOK_S)
+
+
+async def _read_journal_once(request: RemoteRequest) -> RemoteResponse:
     command = [
         "journalctl",
         "--no-pager",
@@ -91,16 +147,19 @@ async def _read_journal(request: RemoteRequest) -> RemoteResponse:
         command.append(f"--after-cursor={request.cursor}")
     else:
         command.append(f"--lines={min(request.lines, LINES_MAX)}")
-    found = await _run(command)
+    bytes_max = FOLLOW_BYTES_MAX if request.cursor else OUT_BYTES_MAX
+    found = await _run(command, bytes_max)
     lines = found.out.splitlines(keepends=True)
     cursors = [line.removeprefix(CURSOR).strip() for line in lines if line.startswith(CURSOR)]
+    if len(found.out.encode()) >= bytes_max:
+        lines[0] = f"(only the last {bytes_max >> 10} KiB are shown)\n"
     text = "".join(line for line in lines if not line.startswith("-- "))
     return RemoteResponse(found.code, text, cursors[-1] if cursors else request.cursor)
 
 
-async def _run(command: list[str]) -> RemoteResponse:
+async def _run(command: list[str], bytes_max: int) -> RemoteResponse:
     try:
-        result = await run_async(command, RunLimits(WAIT_S, OUT_BYTES_MAX))
+        result = await run_async(command, RunLimits(WAIT_S, bytes_max))
     except OSError as error:
         return RemoteResponse(127, f"{command[0]}: {error.strerror}\n")
     if result.cause is Cause.TIMED_OUT:

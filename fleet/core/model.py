@@ -286,6 +286,8 @@ class RemoteRequest(msgspec.Struct, frozen=True):
     cursor: str = ""
     command: tuple[str, ...] = ()
     unit: str = ""  # the command runs in this unit's surroundings
+    wait_s: Seconds = 0.0  # for a line after the cursor
+    reply_key: str = ""  # the caller's X25519 public key, as base64: nobody else reads the response
 
 
 class RemoteResponse(msgspec.Struct, frozen=True):
@@ -294,6 +296,7 @@ class RemoteResponse(msgspec.Struct, frozen=True):
     code: int
     out: str = ""
     cursor: str = ""
+    sealed: str = ""  # another response, sealed for the key of the request, as base64
 
 
 class EventRecord(msgspec.Struct, frozen=True):

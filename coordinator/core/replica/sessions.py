@@ -12,7 +12,7 @@ from coordinator.core.store.commands import Command
 # The numbers of two undecided writes of a member are never so far apart: a number that is so far
 # behind was decided.
 SPAN_MAX = 1 << 16
-# Each start of a member is a new origin.
+# Each start of a member is a new origin. One that was not used for so many starts has ended.
 ORIGINS_MAX = 256
 
 
@@ -45,6 +45,7 @@ class Sessions:
     def __init__(self, rows: list[tuple[int, int, list[int]]] | None = None) -> None:
         self._next: dict[int, int] = {}
         self._beyond: dict[int, set[int]] = {}
+        self._latest = 0
         for origin, following, beyond in rows or ():
             self._next[origin] = following
             self._beyond[origin] = set(beyond)
@@ -55,6 +56,8 @@ class Sessions:
 
     def is_new(self, origin: int, sequence: int) -> bool:
         """Note a number as applied; False if it was applied before."""
+        if origin != self._latest:
+            self._use(origin)
         following = self._next.get(origin)
         if following == sequence and not self._beyond[origin]:
             self._next[origin] = sequence + 1
@@ -76,6 +79,12 @@ class Sessions:
     def has(self, origin: int, sequence: int) -> bool:
         """Return whether a number was applied."""
         return sequence < self._next.get(origin, 1) or sequence in self._beyond.get(origin, ())
+
+    def _use(self, origin: int) -> None:
+        """Put an origin behind all others: the one that was not used for longest is forgotten."""
+        self._latest = origin
+        if (following := self._next.pop(origin, None)) is not None:
+            self._next[origin] = following
 
     def _begin(self, origin: int) -> int:
         if len(self._next) >= ORIGINS_MAX:

@@ -170,8 +170,9 @@ class ReadIndexQueue:
 
     def expire(self, before_ns: int, outcome: ApiError) -> None:
         """Give this outcome to what waits since `before_ns` or longer."""
-        late = [waiter for waiter, since_ns in self.waiting if since_ns <= before_ns]
-        self.waiting = [each for each in self.waiting if each[1] > before_ns]
-        for context in [c for c, asked in self._asked.items() if asked[-1][1] <= before_ns]:
-            late += [waiter for waiter, _ in self._asked.pop(context)]
-        self._outcomes += [(waiter, outcome) for waiter in late]
+        known = (waiters for _, waiters in self._known)
+        for waiters in (self.waiting, *self._asked.values(), *known):
+            late = [each for each in waiters if each[1] <= before_ns]
+            waiters[:] = [each for each in waiters if each[1] > before_ns]
+            self._outcomes += [(waiter, outcome) for waiter, _ in late]
+        self._asked = {context: asked for context, asked in self._asked.items() if asked}

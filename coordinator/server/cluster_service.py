@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from collections.abc import Callable
 from typing import assert_never
 
 from coordinator.bootstrap import discovery_service
@@ -11,7 +12,7 @@ from coordinator.core.replica.pending import LeaderRequest, Outcome
 from coordinator.core.store.api_errors import ApiError, ClusterUnavailable
 from coordinator.core.store.commands import Put
 from coordinator.core.v2api import members_api
-from coordinator.core.v2api.info_pages import Page
+from coordinator.core.v2api.info_pages import Page, page
 from coordinator.core.v2api.members_api import (
     AddMember,
     MembersRequest,
@@ -41,8 +42,31 @@ class ClusterService:
         self._grows = grows
         self._backups: set[BackupStream] = set()
 
+    def members(self, exchange: Exchange, path: str, _: bytes) -> None:
+        """List the members."""
+        method = exchange.head.method.decode()
+        self.page(exchange, lambda: page(method, path, self._telemetry.member_status()))
+
+    def page(self, exchange: Exchange, made: Callable[[], Page]) -> None:
+        """Answer with a page about the members, once this one knows what any has acknowledged."""
+        self._currently(exchange, lambda: self.responses.page(exchange, made()))
+
     def change_members(self, exchange: Exchange, path: str, _: bytes) -> None:
         """Add, update, promote or remove a member, or transfer leadership."""
+        self._currently(exchange, lambda: self._change_members(exchange, path))
+
+    def _currently(self, exchange: Exchange, answer: Callable[[], None]) -> None:
+        """Answer from a state that has all that was acknowledged; at once if nobody can tell."""
+        if not self._replica.node.leader:
+            answer()
+            return
+        try:
+            self._replica.read(PendingAnswer(exchange, answer))
+        except ClusterUnavailable:
+            answer()
+        self._loop.wake()
+
+    def _change_members(self, exchange: Exchange, path: str) -> None:
         head = exchange.head
         content_type = head.fields.get(b"content-type", b"")
         request = members_api.parse(
@@ -71,7 +95,6 @@ class ClusterService:
         if b"quorum=false" in query.split(b"&"):
             self.copy(exchange)
             return
-        self._loop.advance_time()
         try:
             self._replica.read(PendingBackup(self, exchange))
         except ClusterUnavailable as refusal:
@@ -123,6 +146,25 @@ class ClusterService:
         except ClusterUnavailable as refusal:
             self.responses.unavailable(exchange, refusal.cause)
         self._loop.wake()
+
+
+class PendingAnswer:
+    """An answer that waits until this member knows what others have acknowledged."""
+
+    __slots__ = ("_answer", "_exchange")
+
+    def __init__(self, exchange: Exchange, answer: Callable[[], None]) -> None:
+        self._exchange = exchange
+        self._answer = answer
+
+    def answer(self, _: Outcome) -> None:
+        """Answer, also if no leader could confirm it: what this member knows is all there is."""
+        if self._exchange.finished:
+            return
+        try:
+            self._answer()
+        except Exception as error:  # noqa: BLE001 - the exchange's boundary, after its callback
+            self._exchange.fail(error)
 
 
 class PendingChange:

@@ -42,15 +42,19 @@ class HttpHandler:
 
     def __init__(self, loop: DriveLoop, telemetry: Telemetry, settings: Settings) -> None:
         self.responses = responses = Responses(loop.replica, telemetry.identity.cluster)
+        self._loop = loop
         self._telemetry = telemetry
         self._requests = telemetry.requests
         self._keys = KeysService(loop, responses, settings.max_request_bytes)
-        cluster = ClusterService(loop, responses, telemetry, grows=bool(settings.listen_peer))
+        self.cluster = cluster = ClusterService(
+            loop, responses, telemetry, grows=bool(settings.listen_peer)
+        )
         # Everything else is a page of facts (see `info_pages`).
         self._routes = (
             Route((b"GET", b"HEAD"), "/metrics", self._metrics),
             Route((b"GET",), "/v2/backup", cluster.backup),
             Route((b"GET", b"PUT"), "/new", cluster.new_token),
+            Route((b"GET", b"HEAD"), "/v2/members", cluster.members),
             Route((b"POST", b"PUT", b"DELETE"), "/v2/members", cluster.change_members, below=True),
         )
 
@@ -58,6 +62,8 @@ class HttpHandler:
         """Answer one exchange."""
         head = exchange.head
         method, target = head.method, head.target
+        # What waited while the process was stopped must not be answered by the time before.
+        self._loop.advance_time()
         self._requests[method if method in METHODS else b"other"] += 1
         if method != b"OPTIONS" and target.startswith(keys_api.PREFIX):
             self._keys.serve(exchange, target)

@@ -36,7 +36,6 @@ class KeysService:
 
     def serve(self, exchange: Exchange, target: bytes) -> None:
         """Answer a request for `target`, now or later."""
-        self._loop.advance_time()
         head = exchange.head
         content_type = head.fields.get(b"content-type", b"")
         try:

@@ -14,6 +14,7 @@ from coordinator.core.replica.pending import Outcome
 from coordinator.core.replica.replica import Replica
 from coordinator.core.store.api_errors import ApiError
 from coordinator.core.v2api import members_api
+from coordinator.core.v2api.info_pages import Page
 from coordinator.server.drive_loop import DriveLoop
 from coordinator.server.http_handler import HttpHandler
 from coordinator.server.metrics import samples
@@ -170,8 +171,15 @@ class Coordinator:
 
     def _answer_peer(self, exchange: Exchange) -> None:
         """Answer plain HTTP on the peer port."""
-        status = self._telemetry.member_status()
-        self._handler.responses.page(exchange, members_api.peer_page(exchange.head.target, status))
+        target, telemetry, handler = exchange.head.target, self._telemetry, self._handler
+
+        def made() -> Page:
+            return members_api.peer_page(target, telemetry.member_status())
+
+        if target == members_api.PEER_MEMBERS:
+            handler.cluster.page(exchange, made)
+        else:
+            handler.responses.page(exchange, made())
 
     async def _serve_status(self) -> None:
         telemetry, replica = self._telemetry, self._replica

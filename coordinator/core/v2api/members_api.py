@@ -18,6 +18,8 @@ from coordinator.core.v2api.info_pages import JSON, TEXT, MemberStatus, Page, as
 
 _T = TypeVar("_T")
 PREFIX = "/v2/members"
+# Where a new member asks for its id, on the peer port.
+PEER_MEMBERS = b"/members"
 MEMBER_ID = re.compile("[0-9a-fA-F]{1,16}")
 # A member has one URL for each of its networks.
 PEER_URLS_MAX = 16

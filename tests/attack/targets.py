@@ -172,6 +172,12 @@ def rss_mib(pid: int) -> float:
     raise AssertionError(f"process {pid} has no memory")
 
 
+def scheduled_ns(pid: int) -> tuple[int, int]:
+    """Return how long a process has run, and how long it was ready and had no processor."""
+    ran, waited, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
+    return int(ran), int(waited)
+
+
 def _port(url: str) -> int:
     return int(url.rpartition(":")[2])
 

@@ -16,7 +16,7 @@ from confd.core.keyspace.key_sources import STORE
 from confd.settings import EXIT_FAILED, EXIT_NO_STORE, Settings
 from confd.sources import confdir
 from confd.sources.config_watcher import ConfigWatcher
-from coordinator.client import Tls, connect
+from coordinator.client import DAEMON_PATIENCE_S, Tls, connect
 from coordinator.client.core.errors import StoreError
 from coordinator.client.core.store_protocol import Store
 from coordinator.client.memory_store import MemoryStore
@@ -39,9 +39,11 @@ _log = logs.get("confd")
 
 def run(settings: Settings, endpoints: str, tls: Tls, *, is_onetime: bool) -> int:
     """Run the daemon, or process everything once; return the exit code. Raises Failure."""
-    store: Store
+    store: Store = MemoryStore()
     try:
-        store = connect(endpoints, tls=tls) if STORE in settings.sources else MemoryStore()
+        if STORE in settings.sources:
+            patience_s = 0.0 if is_onetime else DAEMON_PATIENCE_S
+            store = connect(endpoints, tls=tls, patience_s=patience_s)
         resources = confdir.read_resources(settings.confdir, settings.prefix)
         state = StateDir(settings.state_dir)
     except (ResourceError, StateInUse, StoreError) as error:

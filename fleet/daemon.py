@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
-from coordinator.client import Store, StoreError
+from coordinator.client import DAEMON_PATIENCE_S, Store, StoreError
 from daemonkit import options
 from daemonkit.core.samples import Sample
 from daemonkit.host import machine_id
@@ -89,7 +89,7 @@ def run(settings: FleetdSettings, drain_s: float) -> int:
     """Run fleetd until it is told to stop, and return its exit code. Raises Failure."""
     roles: dict[str, Role] = {}
     try:
-        store = settings.store.connect()
+        store = settings.store.connect(patience_s=DAEMON_PATIENCE_S)
         if settings.has_scheduler:
             roles["scheduler"] = build_scheduler(store, settings)
         if settings.has_agent:

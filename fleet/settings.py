@@ -35,13 +35,14 @@ class StoreSettings:
     cert_file: Path | None = None
     key_file: Path | None = None
 
-    def connect(self) -> "Store":
+    def connect(self, *, patience_s: float = 0.0) -> "Store":
         """Return the store. Nothing is sent to it yet."""
         from coordinator.client import Tls, connect
 
         files = (self.ca_file, self.cert_file, self.key_file)
         tls = Tls(*(str(path or "") for path in files))
-        return connect([url.strip() for url in self.endpoints.split(",")], tls=tls)
+        urls = [url.strip() for url in self.endpoints.split(",")]
+        return connect(urls, tls=tls, patience_s=patience_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ def serve(settings: Settings) -> None:
     `1h30m`, `Sat,Sun 1:00+90m` and `2026-12-24..2027-01-02`.
     """
     # Imported here, so that --help does not load the daemon.
+    from coordinator.client import DAEMON_PATIENCE_S
     from coordinator.client.core.errors import StoreError
     from daemonkit.host.machine_id import NoMachineId
     from daemonkit.observe import logs
@@ -44,7 +45,7 @@ def serve(settings: Settings) -> None:
     try:
         host = identity.read(settings.state_dir)
         config = configuration.parse(settings, host.machine_id)
-        daemon = LocksmithDaemon(settings.open(), host, config)
+        daemon = LocksmithDaemon(settings.open(patience_s=DAEMON_PATIENCE_S), host, config)
         code = lifecycle.run(daemon, drain_s=settings.drain_timeout)
     except configuration.InvalidSetting as error:
         raise typer.BadParameter(str(error)) from None

@@ -8,7 +8,16 @@ from itertools import islice
 
 import msgspec
 
-from coordinator.client import BadRequest, Changes, Mirror, Store, Tls, View, connect
+from coordinator.client import (
+    DAEMON_PATIENCE_S,
+    BadRequest,
+    Changes,
+    Mirror,
+    Store,
+    Tls,
+    View,
+    connect,
+)
 from daemonkit.core.samples import Sample
 from daemonkit.observe import logs
 from daemonkit.observe.status_page import Probe, StatusPage
@@ -42,7 +51,9 @@ _log = logs.get("skydns")
 def run(settings: Settings, *, drain_s: float) -> int:
     """Run the daemon until it ends; return the exit code. Failure says why it cannot run."""
     try:
-        store = connect(settings.endpoints, tls=Tls(*settings.tls_files))
+        store = connect(
+            settings.endpoints, tls=Tls(*settings.tls_files), patience_s=DAEMON_PATIENCE_S
+        )
     except BadRequest as error:
         raise Failure(str(error), EXIT_USAGE) from None
     try:

@@ -8,7 +8,14 @@ import time
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-from coordinator.client import Changes, DetectedStore, StoreError, Tls, connect
+from coordinator.client import (
+    DAEMON_PATIENCE_S,
+    Changes,
+    DetectedStore,
+    StoreError,
+    Tls,
+    connect,
+)
 from daemonkit.core.samples import Sample
 from daemonkit.observe import logs, process_counters
 from daemonkit.process.lifecycle import Lifecycle
@@ -62,7 +69,7 @@ class DnsWorker:
         logs.configure(boot.log_level, boot.log_format)
         responder = self._responder = Responder(boot.config, time.time)
         upstream = self._upstream = UpstreamClient(responder.forwarder)
-        store = connect(boot.endpoints, tls=Tls(*boot.tls))
+        store = connect(boot.endpoints, tls=Tls(*boot.tls), patience_s=DAEMON_PATIENCE_S)
         hidden_keys = HiddenKeyReader(store, boot.config.prefix, responder.apply)
         self._hidden_keys, responder.hidden = hidden_keys, hidden_keys.names
         self._configure(boot.config)

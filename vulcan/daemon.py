@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from coordinator.client import Changes, Store, connect
+from coordinator.client import DAEMON_PATIENCE_S, Changes, Store, connect
 from daemonkit import options
 from daemonkit.core.samples import Sample
 from daemonkit.http.server import Server, own_origins
@@ -46,7 +46,7 @@ _log = logs.get("vulcand")
 
 def run(settings: Settings) -> int:
     """Run the daemon to its end; return the exit code. Raises BadRequest for bad endpoints."""
-    store = connect(settings.endpoints, tls=settings.tls)
+    store = connect(settings.endpoints, tls=settings.tls, patience_s=DAEMON_PATIENCE_S)
     # The workers keep the deadline; the supervisor waits for them a little longer.
     return lifecycle.run(Vulcand(settings, store), drain_s=settings.drain_s + API_DRAIN_S * 2)
 

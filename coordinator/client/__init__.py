@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from coordinator.client.core.view import Changes, View
     from coordinator.client.detected_store import DetectedStore, connect
+    from coordinator.client.http.start_patience import DAEMON_PATIENCE_S
     from coordinator.client.http.tls_files import Tls
     from coordinator.client.http.v2_store import HttpStore
     from coordinator.client.memory_store import MemoryStore
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from coordinator.client.v3.v3_store import EtcdStore
 
 __all__ = [
+    "DAEMON_PATIENCE_S",
     "Absent",
     "AtIndex",
     "BadRequest",
@@ -80,6 +82,7 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    "DAEMON_PATIENCE_S": "http.start_patience",
     "Changes": "core.view",
     "DetectedStore": "detected_store",
     "EtcdStore": "v3.v3_store",

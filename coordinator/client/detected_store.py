@@ -22,8 +22,14 @@ class DetectedStore:
     Each call raises BadRequest if the endpoints are of different kinds.
     """
 
-    def __init__(self, endpoints: str | Sequence[str], tls: Tls | None = None) -> None:
-        self._endpoints = EndpointPool(endpoints, tls or Tls())
+    def __init__(
+        self,
+        endpoints: str | Sequence[str],
+        tls: Tls | None = None,
+        *,
+        patience_s: float = 0.0,
+    ) -> None:
+        self._endpoints = EndpointPool(endpoints, tls or Tls(), patience_s=patience_s)
 
     def close(self) -> None:
         """Close idle connections; watches end by their own close()."""
@@ -92,10 +98,13 @@ class DetectedStore:
         return HttpStore(self._endpoints)
 
 
-def connect(endpoints: str | Sequence[str], *, tls: Tls | None = None) -> DetectedStore:
+def connect(
+    endpoints: str | Sequence[str], *, tls: Tls | None = None, patience_s: float = 0.0
+) -> DetectedStore:
     """Return the store at `endpoints`, base URLs in a comma list or a sequence.
 
-    This asks no server, so that a daemon starts while the store is away. BadRequest if `endpoints`
-    has a mistake.
+    This asks no server, so that a daemon starts while the store is away. For `patience_s` from now
+    on, calls wait for a store that has not served any yet: a daemon gives DAEMON_PATIENCE_S.
+    BadRequest if `endpoints` has a mistake.
     """
-    return DetectedStore(endpoints, tls)
+    return DetectedStore(endpoints, tls, patience_s=patience_s)

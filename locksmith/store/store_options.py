@@ -47,12 +47,12 @@ class StoreOptions:
 
         return Tls(*(str(path or "") for path in (self.ca_file, self.cert_file, self.key_file)))
 
-    def open(self) -> "Store":
+    def open(self, *, patience_s: float = 0.0) -> "Store":
         """Return the store; no request is sent yet. Raises BadRequest."""
         from coordinator.client import connect
 
         urls = [with_credentials(url, self.etcd_username, self.etcd_password) for url in self.urls]
-        return connect(urls, tls=self.tls)
+        return connect(urls, tls=self.tls, patience_s=patience_s)
 
 
 def with_credentials(url: str, username: str, password: str) -> str:

@@ -178,7 +178,7 @@ def test_confd_that_starts_before_the_store_writes_files_once_it_is_there(tmp_pa
         assert dest.read_text() == "as it was"
         with Coordinator(tmp_path, port=port):
             wait_until(holds(dest, "none"), "the first text")
-            assert site.page("ready")
+            wait_until(lambda: site.page("ready"), "confd is ready")
 
 
 def test_older_cached_keys_do_not_undo_newer_files(on_etcd: ConfdSite, tmp_path: Path) -> None:

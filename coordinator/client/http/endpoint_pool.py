@@ -18,6 +18,7 @@ from coordinator.client.core.json_lines import MalformedResponse
 from coordinator.client.http import server_probe
 from coordinator.client.http.connection_pool import CONNECT_S
 from coordinator.client.http.http_client import ANSWER_S, HttpClient, OpenResponse
+from coordinator.client.http.start_patience import EffectUnknown, StartPatience
 from coordinator.client.http.tls_files import Tls
 
 # Servers of one cluster answer within milliseconds of each other. One that does not is probed
@@ -36,10 +37,16 @@ class V2Reply:
 
 
 class EndpointPool:
-    """All servers of one store. Thread-safe."""
+    """All servers of one store. Thread-safe.
 
-    def __init__(self, addresses: str | Sequence[str], tls: Tls) -> None:
+    For `patience_s` from now on, calls wait for a store that has not served any yet.
+    """
+
+    def __init__(
+        self, addresses: str | Sequence[str], tls: Tls, *, patience_s: float = 0.0
+    ) -> None:
         self._endpoints = parse(addresses)
+        self._patience = StartPatience(patience_s)
         self._client = HttpClient(tls)
         self._first = 0
         self._kinds: dict[Endpoint, ServerKind] = {}
@@ -55,7 +62,7 @@ class EndpointPool:
         BadRequest if they are of different kinds, Unavailable if none answers; both name each.
         """
         if self._agreed is None:
-            self._agreed = self._probe_all()
+            self._agreed = self._patience.repeat(self._probe_all)
         return self._agreed
 
     def ask(self, request: HttpRequest) -> V2Reply:
@@ -69,6 +76,11 @@ class EndpointPool:
 
     def attempt(self, call: Callable[[Endpoint, ServerKind], T], request: HttpRequest) -> T:
         """Run `call` on one endpoint after the other until it does not raise EndpointFailed."""
+        result = self._patience.repeat(lambda: self._attempt(call, request))
+        self._patience.end()
+        return result
+
+    def _attempt(self, call: Callable[[Endpoint, ServerKind], T], request: HttpRequest) -> T:
         reasons = []
         for endpoint in self._in_order():
             try:
@@ -77,7 +89,7 @@ class EndpointPool:
                 self.mark_failed(endpoint)
                 reasons.append(f"{endpoint} {failure}")
                 if request.once and failure.seen:
-                    raise Unavailable(
+                    raise EffectUnknown(
                         f"{request}: {reasons[-1]}; whether it took effect is unknown"
                     ) from failure
         raise Unavailable(f"{request}: no endpoint can serve it: {'; '.join(reasons)}")

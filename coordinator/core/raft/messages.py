@@ -80,13 +80,23 @@ class Heartbeat(RaftMessage, frozen=True):
     round: Count
 
 
-class HeartbeatOk(RaftMessage, frozen=True):
+class _RoundAnswer(RaftMessage, frozen=True):
+    """What release 0.1 sends of HeartbeatOk.
+
+    On the wire a class's own fields come before those that are `kw_only`, which the inherited ones
+    are. So a later field is declared `kw_only` in a class of its own: it comes last, and a member
+    that does not know it reads the rest.
+    """
+
+    round: Count
+
+
+class HeartbeatOk(_RoundAnswer, frozen=True, kw_only=True):
     """The answer to Heartbeat. For `guard_ms` from now on the sender elects nobody else.
 
     0 says nothing: members did not always send it.
     """
 
-    round: Count
     guard_ms: Count = 0
 
 

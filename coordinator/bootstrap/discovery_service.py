@@ -12,14 +12,11 @@ SIZE_DEFAULT = 3
 # More voters only make every write slower. etcd advises at most seven.
 SIZE_MAX = 99
 _SIZE = re.compile("[0-9]{1,4}")
-_TOKEN = re.compile(r"/[0-9a-f]{32}(?=/|$)")
 
 
-def keys_path(path: str) -> str | None:
-    """Return the keys API's path for a token path of this server, None for another path."""
-    if _TOKEN.match(path):
-        return f"/v2/keys{REGISTRY}{path}"
-    return None
+def keys_path(path: str) -> str:
+    """Return the keys API's path for the path of a token."""
+    return f"/v2/keys{REGISTRY}{path}"
 
 
 def size_asked(query: bytes) -> int | None:

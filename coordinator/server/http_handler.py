@@ -1,14 +1,15 @@
 """Passes each request on the client port to the service that answers it."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from coordinator.bootstrap import discovery_service
-from coordinator.core.v2api import keys_api, request_target
+from coordinator.core.v2api import keys_api, request_target, routes
 from coordinator.core.v2api.info_pages import page
 from coordinator.core.v2api.request_target import BadTarget
+from coordinator.core.v2api.routes import Service
 from coordinator.server.cluster_service import ClusterService
 from coordinator.server.drive_loop import DriveLoop
+from coordinator.server.health_check import HealthCheck
 from coordinator.server.keys_service import KeysService
 from coordinator.server.metrics import samples
 from coordinator.server.responses import Responses
@@ -20,21 +21,6 @@ from daemonkit.observe import metrics
 # Those of RFC 9110 and PATCH. A client may invent others, and each would be a time series.
 METHODS = frozenset(b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH".split())
 Serve = Callable[[Exchange, str, bytes], None]  # the exchange, its path, its query
-
-
-class Route(NamedTuple):
-    """Who answers these methods on a path, or, with `below`, also on all paths below it."""
-
-    methods: tuple[bytes, ...]
-    path: str
-    serve: Serve
-    below: bool = False
-
-    def matches(self, method: bytes, path: str) -> bool:
-        """Return whether a request is for this route."""
-        if method not in self.methods:
-            return False
-        return path.startswith(self.path) if self.below else path == self.path
 
 
 class HttpHandler:
@@ -49,14 +35,17 @@ class HttpHandler:
         self.cluster = cluster = ClusterService(
             loop, responses, telemetry, grows=bool(settings.listen_peer)
         )
-        # Everything else is a page of facts (see `info_pages`).
-        self._routes = (
-            Route((b"GET", b"HEAD"), "/metrics", self._metrics),
-            Route((b"GET",), "/v2/backup", cluster.backup),
-            Route((b"GET", b"PUT"), "/new", cluster.new_token),
-            Route((b"GET", b"HEAD"), "/v2/members", cluster.members),
-            Route((b"POST", b"PUT", b"DELETE"), "/v2/members", cluster.change_members, below=True),
-        )
+        health = HealthCheck(loop, responses, telemetry)
+        self._services: dict[Service, Serve] = {
+            Service.TOKEN: self._serve_token,
+            Service.MEMBERS: cluster.members,
+            Service.MEMBER_CHANGES: cluster.change_members,
+            Service.BACKUP: cluster.backup,
+            Service.NEW_TOKEN: cluster.new_token,
+            Service.HEALTH: health.serve,
+            Service.METRICS: self._metrics,
+            Service.PAGE: self._page,
+        }
 
     def __call__(self, exchange: Exchange) -> None:
         """Answer one exchange."""
@@ -86,15 +75,15 @@ class HttpHandler:
             self._keys.serve(exchange, target)  # it hid behind escapes
             return
         path = split.path.decode(errors="replace")
-        if (place := discovery_service.keys_path(path)) is not None:
-            query = b"?" + split.query if split.query else b""
-            self._keys.serve(exchange, place.encode() + query)
-            return
-        for route in self._routes:
-            if route.matches(method, path):
-                route.serve(exchange, path, split.query)
-                return
-        found = page(method.decode(), path, self._telemetry.member_status())
+        serve = self._services[routes.service_of(method.decode(), path)]
+        serve(exchange, path, split.query)
+
+    def _serve_token(self, exchange: Exchange, path: str, query: bytes) -> None:
+        place = discovery_service.keys_path(path).encode()
+        self._keys.serve(exchange, place + b"?" + query if query else place)
+
+    def _page(self, exchange: Exchange, path: str, _: bytes) -> None:
+        found = page(exchange.head.method.decode(), path, self._telemetry.member_status())
         self.responses.page(exchange, found)
 
     def _metrics(self, exchange: Exchange, _: str, __: bytes) -> None:

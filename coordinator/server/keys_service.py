@@ -115,6 +115,12 @@ class PendingWrite:
 
     def answer(self, outcome: Outcome) -> None:
         """Answer with the event, or with the error."""
+        try:
+            self._answer(outcome)
+        except Exception as error:  # noqa: BLE001 - the boundary of one client's requests
+            self._exchange.fail(error)
+
+    def _answer(self, outcome: Outcome) -> None:
         service = self._service
         if isinstance(outcome, ApiError):
             service.responses.error(self._exchange, outcome)
@@ -144,3 +150,5 @@ class PendingRead:
             service.read(self._exchange, self._request)
         except ApiError as refusal:
             service.responses.error(self._exchange, refusal)
+        except Exception as error:  # noqa: BLE001 - the boundary of one client's requests
+            self._exchange.fail(error)

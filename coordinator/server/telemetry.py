@@ -34,8 +34,8 @@ class Telemetry:
         self.connections: Collection[Connection] = ()  # to the client port
         self.backups: BackupSchedule | None = None
 
-    def member_status(self) -> MemberStatus:
-        """Return what the pages of the API show."""
+    def member_status(self, *, proved: bool = True) -> MemberStatus:
+        """Return what the pages of the API show; `proved`: nothing speaks against the leader."""
         replica, loop = self.replica, self.loop
         node, keyspace = replica.node, replica.keyspace
         in_cluster = bool(node.leader) and not replica.availability.diverged
@@ -49,7 +49,7 @@ class Telemetry:
             started_s=self.started_s,
             leading_since_s=loop.leader_since_s,
             now_s=time.time(),
-            healthy=self.healthy and in_cluster,
+            healthy=self.healthy and in_cluster and proved,
             alarm=replica.quota.alarm(keyspace),
             store_stats=keyspace.stats.json(len(keyspace.hub)),
             latencies=loop.transport.latencies,

@@ -76,8 +76,12 @@ def test_a_cluster_without_a_majority_answers_that_it_is_unavailable(five: Clust
         f"{survivor.url}/v2/keys/before?wait=true&stream=true", timeout=60
     )
     lost = [each for each in five.running() if each not in {survivor, leader}]
+    assert ask("GET", f"{survivor.url}/health").status == 200
     for each in lost:
         five.kill(each)
+    time.sleep(QUICK_ELECTION_S)  # as long as the leader's lease may last
+    assert ask("GET", f"{survivor.url}/health").status == 503
+    assert ask("GET", f"{leader.url}/health").status == 503
 
     def refused() -> Answer | None:
         answer = five.write("/during", "1", to=survivor)

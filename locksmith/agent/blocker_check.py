@@ -85,6 +85,7 @@ class BlockerCheck:
             "LOCKSMITH_GROUP": self._view.config.group,
             "LOCKSMITH_PHASE": directory.removesuffix(".d"),
             "LOCKSMITH_REASONS": join_reasons(self._view.reasons),
+            "LOCKSMITH_HOOK_TIMEOUT_S": f"{options.hook_timeout_s:.0f}",
         }
         failed = await hooks.run_hooks(
             options.hooks_dir / directory,

@@ -108,7 +108,11 @@ class PostRebootCheck:
         failed = await hooks.run_hooks(
             self._options.hooks_dir / "healthy.d",
             timeout_s=self._options.hook_timeout_s,
-            environment={"LOCKSMITH_GROUP": self._client.group, "LOCKSMITH_PHASE": "healthy"},
+            environment={
+                "LOCKSMITH_GROUP": self._client.group,
+                "LOCKSMITH_PHASE": "healthy",
+                "LOCKSMITH_HOOK_TIMEOUT_S": f"{self._options.hook_timeout_s:.0f}",
+            },
         )
         scripts = {
             name: "not yet" if result.code == hooks.TRY_LATER else str(result)

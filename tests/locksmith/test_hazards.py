@@ -17,13 +17,16 @@ import pytest
 from coordinator.client import connect
 from coordinator.client.core.store_protocol import Store
 from daemonkit.host import machine_id
+from fleet.ctl.arguments import REBOOT_DRAIN_S, STOP_S
 from locksmith.core import keys, records
 from locksmith.core.records import Failure, Heartbeat, HolderRecord, Pause, Phase
+from locksmith.core.window import parse_duration
 from locksmith.host import identity
+from locksmith.settings import Settings
 from locksmith.store.semaphore_client import DAEMON
 from rig import processes
 from rig.isolation import require_isolation
-from rig.processes import Coordinator, free_port, python, require, wait_until
+from rig.processes import ROOT, Coordinator, free_port, python, require, wait_until
 from tests.locksmith.locksmithd import Locksmithd, has, holders, put_semaphore
 from tests.locksmith.store_kinds import KINDS
 
@@ -466,3 +469,19 @@ def test_host_whose_reboot_does_not_help_pauses_until_an_operator_lets_it_go_on(
         resumed = processes.run(python("locksmith", "-endpoint", url, "resume", HOST.hostname))
         assert resumed.stdout == f"Resumed: {HOST.hostname}\n"
         daemon.wait_for(lambda: orders(daemon) == 3, "the reboot is ordered")
+
+
+def test_fleet_hook_ends_before_the_time_limit_of_a_hook(
+    url: str, start: Start, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen"
+    fleetctl = hook(tmp_path, "bin/fleetctl", f'echo "$@" >{seen}')
+    shipped = (ROOT / "systemd/locksmith/pre-reboot.d/50-fleet").read_text().split("\n", 1)[1]
+    hook(tmp_path, "pre-reboot.d/50-fleet", f"PATH={fleetctl.parent}:$PATH\n{shipped}")
+    request_reboot(tmp_path)
+    daemon = start("--hook-timeout", "400s")
+    daemon.wait_for(lambda: orders(daemon) == 1, "the reboot is ordered")
+    assert "drain self --reboot --deadline 200 --reason" in seen.read_text()
+    default_s = parse_duration(Settings().hook_timeout).total_seconds()
+    assert default_s / 2 == REBOOT_DRAIN_S
+    assert default_s - 30.0 > REBOOT_DRAIN_S + STOP_S

@@ -17,6 +17,8 @@ import msgspec
 
 # A peer with 32-bit integers must be able to read what we write.
 MAX_LIMIT = 2**31 - 1
+# An error message names so many holders.
+SHOWN_MAX = 5
 
 
 class CorruptSemaphoreText(ValueError):  # noqa: N818 - the message is read by an operator
@@ -35,10 +37,17 @@ class Full:
 
 @dataclass(frozen=True, slots=True)
 class NotHeld:
-    """The holder has no slot to release."""
+    """The holder has no slot to release; `holders` have one."""
+
+    holder: str
+    holders: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "holder does not exist"
+        shown = ", ".join(self.holders[:SHOWN_MAX])
+        more = len(self.holders) - SHOWN_MAX
+        others = f"the holders are {shown}{f' and {more} more' if more > 0 else ''}"
+        who = f"{self.holder!r} holds no slot"
+        return f"holder does not exist: {who}; {others if self.holders else 'nobody does'}"
 
 
 Refusal = Full | NotHeld
@@ -82,7 +91,7 @@ def acquire(semaphore: Semaphore, holder: str, also: str = "") -> Semaphore | Fu
 def release(semaphore: Semaphore, holder: str) -> Semaphore | NotHeld:
     """Take the slot of `holder` away."""
     if holder not in semaphore.holders:
-        return NotHeld()
+        return NotHeld(holder, semaphore.holders)
     rest = tuple(other for other in semaphore.holders if other != holder)
     return replace(semaphore, holders=rest, listed=True)
 

@@ -164,7 +164,7 @@ class SemaphoreClient:
 
         def decide(at: Reading) -> Semaphore | NotHeld | Skipped:
             if host.machine_id not in at.semaphore.holders:
-                return NotHeld()
+                return NotHeld(host.machine_id, at.semaphore.holders)
             stored = self._read_record(host.machine_id)
             record = stored.record if stored else None
             if record is None or (record.boot_id, record.token) != (host.boot_id, token):
@@ -184,7 +184,7 @@ class SemaphoreClient:
 
         def decide(at: Reading) -> Semaphore | NotHeld | Skipped:
             if host.machine_id not in at.semaphore.holders:
-                return NotHeld()
+                return NotHeld(host.machine_id, at.semaphore.holders)
             found = _proof(self._read_record(host.machine_id), host)
             if isinstance(found, Skipped):
                 return found

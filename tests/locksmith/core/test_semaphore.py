@@ -102,7 +102,9 @@ def test_full_semaphore_shows_its_number_of_free_slots(slots: int, text: str) ->
 def test_only_a_holder_can_release() -> None:
     refusal = semaphore.release(locked(ABSENT, "a"), "b")
     assert isinstance(refusal, NotHeld)
-    assert str(refusal) == "holder does not exist"
+    assert str(refusal) == "holder does not exist: 'b' holds no slot; the holders are a"
+    many = semaphore.release(Semaphore(9, tuple("acdefgh")), "b")
+    assert str(many).endswith("the holders are a, c, d, e, f and 2 more")
 
 
 def test_holders_are_in_byte_order() -> None:

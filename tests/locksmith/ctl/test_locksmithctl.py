@@ -61,7 +61,13 @@ def stored(store: Store, group: str = "") -> str | None:
 # Arguments, exit code, stdout, stderr, and the stored document afterwards.
 SESSION = [
     (["status"], 0, "Available: 1\nMax: 1\n", "", None),
-    (["unlock", "a"], 1, "", "Error unlocking: holder does not exist\n", None),
+    (
+        ["unlock", "a"],
+        1,
+        "",
+        "Error unlocking: holder does not exist: 'a' holds no slot; nobody does\n",
+        None,
+    ),
     (["lock", "a"], 0, "", "", '{"semaphore":0,"max":1,"holders":["a"]}'),
     (["lock", "a"], 0, "", "", '{"semaphore":0,"max":1,"holders":["a"]}'),
     (

@@ -24,17 +24,21 @@ IDLE := $(subst $(SPACE),$(comma),$(patsubst %,%=0,$(filter-out $(STORE),$(STORE
 setup: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	touch $@
+	@echo 'Installing what this needs into $(VENV)/. This takes a minute or two, once.'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --progress-bar off --disable-pip-version-check --editable '.[dev]'
+	@touch $@
 
-# The demo keeps its state in $(RUN)/; `make clean` removes it.
+# The demo keeps its state in $(RUN)/; `make clean` removes it. What daemons keep of a store is apart
+# for each store. Ctrl-C is how the demo ends, and no error.
 up: setup
-	mkdir -p $(RUN)/confdir/conf.d
-	sed 's|@RUN@|$(abspath $(RUN))|' demo/confd/conf.d/app.toml >$(RUN)/confdir/conf.d/app.toml
-	ln -sfn $(CURDIR)/demo/confd/templates $(RUN)/confdir/templates
-	RUN=$(RUN) BACKEND=$(BACKEND) ENDPOINTS=$(ENDPOINTS) PATH="$(CURDIR)/$(BIN):$$PATH" \
-	  $(BIN)/honcho --procfile Procfile start --concurrency $(IDLE)
+	@mkdir -p $(RUN)/confdir/conf.d
+	@sed 's|@RUN@|$(abspath $(RUN))|' demo/confd/conf.d/app.toml >$(RUN)/confdir/conf.d/app.toml
+	@ln -sfn $(CURDIR)/demo/confd/templates $(RUN)/confdir/templates
+	@trap : INT; \
+	  RUN=$(RUN) STATE=$(RUN)/daemons/$(if $(filter 3,$(CLUSTER)),cluster,$(BACKEND)) \
+	  BACKEND=$(BACKEND) ENDPOINTS=$(ENDPOINTS) PATH="$(CURDIR)/$(BIN):$$PATH" \
+	  $(BIN)/honcho --procfile Procfile start --concurrency $(IDLE) || [ $$? -eq 130 ]
 
 # ARGS=--all-stores runs every daemon's tests on every kind of store; LONG=1 uses larger counts;
 # FRESH=1 starts every process in a fresh interpreter. Most tests wait for processes most of the

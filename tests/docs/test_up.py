@@ -1,11 +1,13 @@
 """`make up` starts the demo, a changed key takes effect within a second, Ctrl-C ends it all."""
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from rig.isolation import isolated
-from rig.processes import require
+from rig.processes import ROOT, require
 
 SCRIPT = r"""
 fail() { echo "$1"; cat /tmp/up.log; exit 1; }
@@ -61,11 +63,34 @@ locksmithctl --endpoints "$ENDPOINTS" status | grep -q this-host || fail 'not lo
 kill -INT -- "-$up"
 for _ in $(seq 150); do kill -0 "$up" 2>/dev/null || break; sleep 0.1; done
 kill -0 "$up" 2>/dev/null && fail 'Ctrl-C did not end it'
+wait "$up" && code=0 || code=$?
+grep 'make.*Error\|\*\*\*' /tmp/up.log && fail "Ctrl-C is no error: $code"
 ours='[e]tcd --data|[c]oordinator|[l]ocksmithd|[s]kydns|[c]onfd|[v]ulcand|[d]emo/'
 # The arguments of this shell contain the script, and so the names of all programs.
 left=$(ps -e -o args= | grep -E "$ours" | grep -v '^bash -c' || true)
 [ -z "$left" ] || fail "left behind: $left"
 """
+
+
+def test_daemons_keep_nothing_of_another_store() -> None:
+    """They answer from their copies until they reach the store that they have now."""
+    printed = [
+        subprocess.run(
+            ["make", "--dry-run", "--always-make", "up", *store],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for store in ((), ("CLUSTER=3",), ("BACKEND=etcd",))
+    ]
+    states = [re.findall(r"\bSTATE=(\S+)", text) for text in printed]
+    assert len({state for (state,) in states}) == 3
+    daemons = [
+        line for line in (ROOT / "Procfile").read_text().splitlines() if "$ENDPOINTS" in line
+    ]
+    assert all("-dir" not in line or "state-dir $STATE/" in line for line in daemons)
+    assert any("$STATE/" in line for line in daemons)
 
 
 @pytest.mark.timeout(180)

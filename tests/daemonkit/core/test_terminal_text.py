@@ -40,6 +40,6 @@ def test_what_is_shown_is_printable_and_json_stays_the_same(text: str) -> None:
 
 def test_no_cell_of_a_table_forges_a_line_or_a_sequence() -> None:
     assert text_table.lines([("NAME", "STATE"), ("x\nevil", "\x1b[0m")]) == [
-        "NAME      STATE",
+        "NAME     STATE",
         "x\\nevil  \\u001b[0m",
     ]

@@ -84,7 +84,7 @@ class LiveServer:
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(lambda _, context: self.loop_errors.append(context))
         self._stop = asyncio.Event()
-        sock = listening_socket(("127.0.0.1", 0), socket.SOCK_STREAM)
+        sock = listening_socket(("127.0.0.1", 0), socket.SOCK_STREAM, option="--listen")
         self.port = sock.getsockname()[1]
         await self.server.listen(sock, tls=self._tls)
         self._listening.set()

@@ -40,7 +40,9 @@ class SupervisingDaemon:
 
     async def start(self, life: Lifecycle) -> None:
         options = self._options
-        self._sock = listening_socket(("127.0.0.1", options.port), socket.SOCK_STREAM)
+        self._sock = listening_socket(
+            ("127.0.0.1", options.port), socket.SOCK_STREAM, option="--port"
+        )
         self._workers = supervisor.Supervisor(
             "tests.daemonkit.process.counting_worker",
             options.count,
@@ -48,7 +50,7 @@ class SupervisingDaemon:
             catch_up=self._catch_up,
             settings=json.dumps({"notes": options.notes, "mode": options.mode}).encode(),
         )
-        control = listening_socket(("127.0.0.1", 0), socket.SOCK_STREAM)
+        control = listening_socket(("127.0.0.1", 0), socket.SOCK_STREAM, option="--port")
         self._write_ports(web=self._sock.getsockname()[1], control=control.getsockname()[1])
         await self._control.listen(control)
         await self._workers.start(life)

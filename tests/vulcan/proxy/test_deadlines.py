@@ -37,7 +37,7 @@ class Served:
         self._end = asyncio.Event()
         self.proxy = Proxy(self._loop, Table(vulcan_keys.PREFIX), first_pick=0, access_log=None)
         server = Server(self.proxy, buffered=False, origins=None)
-        sock = listening_socket(("127.0.0.1", 0), socket.SOCK_STREAM)
+        sock = listening_socket(("127.0.0.1", 0), socket.SOCK_STREAM, option="--listen")
         await server.listen(sock)
         self._ready.set_result(sock.getsockname()[1])
         await self._end.wait()

@@ -15,6 +15,8 @@ import pytest
 from rig import fork_server
 from rig.processes import ROOT, require
 
+# Says that the whole test run has namespaces of its own; .ci/fresh-debian makes them for a user.
+GIVEN = "OWN_NAMESPACES"
 REMEDIES = {
     "propagation": "in a chroot, `mount --bind DIR DIR` before `chroot DIR`",
     "not permitted": "in a container, allow CAP_SYS_ADMIN",
@@ -23,6 +25,8 @@ REMEDIES = {
 
 def require_isolation() -> None:
     """Skip the test where no namespaces can be made; fail it in CI, where root makes them."""
+    if GIVEN in os.environ:
+        return
     if os.geteuid():
         pytest.skip("namespaces of its own need root: run `make test` as root")
     if problem := _problem(require("unshare")):
@@ -63,6 +67,8 @@ def isolated(script: str, directory: Path, timeout_s: float) -> subprocess.Compl
             steps += [f"mkdir -p {kept}", f"mount --bind {needed} {kept}"]
     steps += [f"mount --rbind {directory} /tmp", "ip link set lo up", f"cd {ROOT}", ""]
     set_up = "\n".join(steps)
+    if GIVEN in os.environ:
+        isolate, set_up = [], f"set -eu\ncd {ROOT}\n"
     return subprocess.run(
         [*isolate, "bash", "-c", set_up + script],
         env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},

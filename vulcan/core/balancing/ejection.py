@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-# With fewer healthy servers than this part of all, the checks are more likely wrong than the
-# servers, and the rest could not carry the load. Then all get requests (Envoy's panic threshold).
+# With fewer healthy servers than this part of a large fleet, the checks are more likely wrong than
+# the servers, and the rest could not carry the load. Then all get requests, as in Envoy's panic
+# mode. In a small fleet, two hosts that are off are such a part: there, none must be healthy.
 PANIC_SHARE = 0.5
+PANIC_SERVERS_MIN = 10
 # A new server gets at least this share of its weight.
 SLOW_START_SHARE_MIN = 0.1
 
@@ -92,7 +94,8 @@ def in_rotation(servers: Sequence[S], now_s: float) -> tuple[S, ...]:
     if not weighted:
         return ()
     healthy = tuple(server for server in weighted if server.is_healthy(now_s))
-    return healthy if len(healthy) >= len(weighted) * PANIC_SHARE and healthy else weighted
+    enough = len(weighted) * PANIC_SHARE if len(weighted) >= PANIC_SERVERS_MIN else 1
+    return healthy if healthy and len(healthy) >= enough else weighted
 
 
 class CheckHistory:

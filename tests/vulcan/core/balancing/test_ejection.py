@@ -19,6 +19,11 @@ class CheckedServer:
         return not self.down
 
 
+def rotation(names: str, down: str) -> str:
+    servers = [CheckedServer(name, down=name in down) for name in names]
+    return "".join(server.name for server in in_rotation(servers, 0.0))
+
+
 def test_a_server_is_ejected_after_failures_in_a_row_and_returns():
     health = ServerHealth(0.0)
     policy = EjectionPolicy(failures=2, penalty_s=10.0)
@@ -42,11 +47,28 @@ def test_a_new_server_starts_slowly():
 
 @pytest.mark.parametrize(
     ("down", "asked"),
-    [("", "abcd"), ("a", "bcd"), ("ab", "cd"), ("abc", "abcd"), ("abcd", "abcd")],
+    [
+        ("", "abc"),
+        ("a", "bc"),
+        ("ab", "c"),
+        ("abc", "abc"),
+    ],
 )
-def test_all_servers_are_in_rotation_when_too_few_are_healthy(down: str, asked: str):
-    servers = [CheckedServer(n, down=n in down) for n in "abcd"]
-    assert "".join(s.name for s in in_rotation(servers, 0.0)) == asked
+def test_a_small_fleet_uses_its_healthy_servers_while_there_is_one(down: str, asked: str):
+    assert rotation("abc", down) == asked
+
+
+@pytest.mark.parametrize(
+    ("down", "asked"),
+    [
+        ("abcde", "fghij"),
+        ("abcdef", "abcdefghij"),
+        ("abcdefghij", "abcdefghij"),
+    ],
+)
+def test_a_large_fleet_uses_all_servers_when_fewer_than_half_are_healthy(down: str, asked: str):
+    assert rotation("abcdefghij", down) == asked
+    assert rotation("abcdefghi", "abcdef") == "ghi"
 
 
 def test_weight_0_drains_a_server():

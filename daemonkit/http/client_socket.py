@@ -11,6 +11,7 @@ from daemonkit.core.http_limits import Limits
 from daemonkit.core.request_origin import OriginPolicy
 from daemonkit.http.exchange import Application, Exchange
 from daemonkit.http.overload_control import OverloadControl
+from daemonkit.http.send_queue import unread_bytes
 
 _RESET = struct.pack("ii", 1, 0)  # socket(7): with a linger time of 0, close sends a reset
 
@@ -160,7 +161,9 @@ class ClientSocket(asyncio.Protocol):
         """Return whether the client has read no byte of its answer for too long."""
         assert self._transport is not None
         pending_bytes = self._transport.get_write_buffer_size()
-        taken_bytes = self._written_bytes - pending_bytes
+        taken_bytes = self._written_bytes
+        if pending_bytes:
+            taken_bytes -= unread_bytes(self._transport)
         if not pending_bytes or taken_bytes != self._taken_bytes:
             self._taken_bytes, self._taken_since = taken_bytes, now
         elif now - self._taken_since > self.server.limits.write_s:

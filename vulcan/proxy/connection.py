@@ -23,6 +23,7 @@ from daemonkit.core.framing import (
     parse_response_head,
     response_body,
 )
+from daemonkit.http.send_queue import unread_bytes
 from vulcan.core.http.response_head import (
     ClientHead,
     client_head,
@@ -130,6 +131,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_method",
         "_paused",
         "_release",
+        "_unread_bytes",
         "_upgrade",
         "deadline_s",
         "heard",
@@ -167,6 +169,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.request_sent = False
         self.reused = False  # it was in a pool before this request
         self.write_paused = False
+        self._unread_bytes = 0  # of what was sent, when it was last looked at
 
     # for the pool
 
@@ -178,6 +181,13 @@ class UpstreamConnection(asyncio.Protocol):
         return not arrived.poll(0)
 
     # for the receiver
+
+    def takes_bytes(self) -> bool:
+        """Whether the server has read since the last call, or since writing was paused."""
+        if self.transport is None:
+            return False
+        before, self._unread_bytes = self._unread_bytes, unread_bytes(self.transport)
+        return self._unread_bytes < before
 
     def send_request(
         self,
@@ -288,7 +298,9 @@ class UpstreamConnection(asyncio.Protocol):
             owner.broken(error)
 
     def pause_writing(self) -> None:
+        assert self.transport is not None
         self.write_paused = True
+        self._unread_bytes = unread_bytes(self.transport)
 
     def resume_writing(self) -> None:
         self.write_paused = False

@@ -17,6 +17,7 @@ from vulcan.core.balancing.exchange import (
     ReportFailure,
     Respond,
     SendContinue,
+    Wait,
 )
 from vulcan.core.balancing.request_planner import RequestPlan
 from vulcan.core.balancing.server_group import ServerGroup
@@ -253,6 +254,7 @@ class ForwardedRequest:
             self.context.now(),
             client_writable=self.client.writable,
             server_writable=not connection.write_paused,
+            server_reads=connection.takes_bytes(),
         )
         self.apply(actions)
 
@@ -279,8 +281,9 @@ class ForwardedRequest:
                 case Connect(server):
                     self._drop_connection()
                     _connect(self, server)
-                case SendContinue():
-                    _send_continue(self)
+                case SendContinue() | Wait():
+                    if isinstance(action, SendContinue):
+                        _send_continue(self)
                     assert self.connection is not None
                     self.connection.deadline_s = self.context.now() + BODY_IDLE_S
                 case Respond(status, outcome):

@@ -11,8 +11,8 @@ from concurrent.futures import Future
 import pytest
 import uvloop
 
+from daemonkit.core.http_limits import Limits
 from daemonkit.http.server import Server
-from daemonkit.process.listening_socket import listening_socket
 from rig import vulcan_keys
 from rig.processes import wait_until
 from rig.vulcan_site import OK, Call, Client, Origin, respond_with
@@ -26,7 +26,8 @@ SHORT_S = 0.3
 class Served:
     """A proxy with one frontend, on a thread of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits
         self._thread = threading.Thread(target=lambda: uvloop.run(self._live()))
         self._ready: Future[int] = Future()
         self.errors: list[dict[str, object]] = []  # each would end a worker
@@ -36,8 +37,8 @@ class Served:
         self._loop.set_exception_handler(lambda _, context: self.errors.append(context))
         self._end = asyncio.Event()
         self.proxy = Proxy(self._loop, Table(vulcan_keys.PREFIX), first_pick=0, access_log=None)
-        server = Server(self.proxy, buffered=False, origins=None)
-        sock = listening_socket(("127.0.0.1", 0), socket.SOCK_STREAM, option="--listen")
+        server = Server(self.proxy, buffered=False, origins=None, limits=self._limits)
+        sock = socket.create_server(("127.0.0.1", 0), backlog=1024)
         await server.listen(sock)
         self._ready.set_result(sock.getsockname()[1])
         await self._end.wait()

@@ -89,11 +89,16 @@ class Abort:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """Set the deadline again: the side that holds up the other one makes progress."""
+
+
+@dataclass(frozen=True, slots=True)
 class SendContinue:
     """Tell the client to send its body."""
 
 
-Action = ReportFailure[S] | Connect[S] | Respond | Abort | SendContinue
+Action = ReportFailure[S] | Connect[S] | Respond | Abort | SendContinue | Wait
 
 
 class ProxyExchange(msgspec.Struct, Generic[S], eq=False):
@@ -241,27 +246,31 @@ class ProxyExchange(msgspec.Struct, Generic[S], eq=False):
         return self._retry_at(server)
 
     def deadline_passed(
-        self, now_s: float, *, client_writable: bool, server_writable: bool
+        self, now_s: float, *, client_writable: bool, server_writable: bool, server_reads: bool
     ) -> list[Action[S]]:
-        """Nothing has moved for too long: decide whose fault it is."""
+        """Nothing has come for too long: decide whose fault it is.
+
+        A side that is not `writable` holds up the other one. The listener cuts a client that reads
+        nothing of its response; `server_reads` says that the server has read of the request.
+        """
         body = self.body
         if body is not None and body.awaits_continue:
             return [SendContinue()]
-        responding = self.state is RESPONDING
-        if responding:
-            client_is_slow = not client_writable
-        else:
-            client_is_slow = body is not None and not body.complete and server_writable
-        outcome = "client-timeout" if client_is_slow else "server-timeout"
-        actions: list[Action[S]] = []
-        if not client_is_slow:
+        if self.state is RESPONDING:
+            if not client_writable:
+                return [Wait()]
             actions = self._record_failure(504, "no response in time", now_s)
-        if responding:
-            return [*actions, self._abort(outcome)]
-        if client_is_slow:
-            return [*actions, self.respond(408, outcome)]
+            return [*actions, self._abort("server-timeout")]
+        if body is not None and not body.complete:
+            if server_writable:
+                return [self.respond(408, "client-timeout")]
+            if server_reads:
+                return [Wait()]
+        actions = self._record_failure(504, "no response in time", now_s)
         server = self.fail_over(504, now_s)
-        return [*actions, self.respond(504, outcome) if server is None else Connect(server)]
+        if server is not None:
+            return [*actions, Connect(server)]
+        return [*actions, self.respond(504, "server-timeout")]
 
     def _become(self, state: ExchangeState) -> None:
         assert state in MAY_BECOME[self.state], f"{self.state!r} cannot become {state!r}"

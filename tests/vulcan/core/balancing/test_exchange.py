@@ -13,7 +13,8 @@
     head STATUS              the response's head came; `end` ends the response
     continue                 the server has sent 100
     upgraded                 the server has switched protocols
-    timeout [client]         the deadline has passed; `client` while the client is the slow side
+    timeout [client|server]  the deadline has passed; the client holds up the server's response, or
+                             the server the client's body, of which it has read since
     client-left              the client has closed its connection
     client-refused STATUS    the client was told that its body is malformed
     wait SECONDS             time passes
@@ -44,6 +45,7 @@ from vulcan.core.balancing.exchange import (
     ReportFailure,
     Respond,
     SendContinue,
+    Wait,
 )
 from vulcan.core.balancing.frontend_state import FrontendStates
 from vulcan.core.balancing.request_planner import RequestPlanner
@@ -169,10 +171,13 @@ class Script:
         self.exchange.upgraded()
         self._show()
 
-    def do_timeout(self, client: str) -> None:
+    def do_timeout(self, slow: str) -> None:
         self._do(
             self.exchange.deadline_passed(
-                self.now_s, client_writable=not client, server_writable=bool(client)
+                self.now_s,
+                client_writable=slow != "client",
+                server_writable=slow == "client",
+                server_reads=slow == "server",
             )
         )
 
@@ -220,6 +225,8 @@ class Script:
                     self.lines.append(f"report {failed.server.id}: {reason}")
                 case Connect():
                     self._connect()
+                case Wait():
+                    self.lines.append("wait")
                 case SendContinue():
                     self._body().awaits_continue = False
                     self.lines.append("send 100 to the client")

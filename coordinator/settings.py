@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from coordinator.core.cluster.ids import parse_initial_cluster
+from coordinator.core.cluster.initial_membership import ALONE_URL
 from coordinator.flags import Flags
 from daemonkit import options
 from daemonkit.http.tls import TlsFiles
@@ -47,7 +48,6 @@ class Settings:
     status_addr: str
 
 
-ALONE_URL = "http://localhost:2380"
 # A heartbeat needs time to arrive, and one that is lost must not cause an election.
 ELECTION_HEARTBEATS_MIN = 5
 STATES = ("new", "existing")

@@ -9,14 +9,14 @@ import typer
 
 from coordinator.client.core.http_request import HttpRequest
 from coordinator.core.cluster import initial_membership
-from coordinator.core.cluster.initial_membership import BootstrapError
+from coordinator.core.cluster.initial_membership import ALONE_URL, BootstrapError
 from coordinator.core.storage.backup_format import BadBackup, CannotRenew
 from coordinator.core.storage.storage_errors import Damaged
 from coordinator.core.storage.wal_format import WalMetadata
 from coordinator.ctl.api_client import ClusterUnreachable
 from coordinator.ctl.exit_codes import SERVER_ERROR
 from coordinator.ctl.invocation import invocation
-from coordinator.settings import ALONE_URL, advertised, first_members
+from coordinator.settings import advertised, first_members
 from coordinator.storage import backup_files, disaster_recovery
 from coordinator.storage.backup_files import NotEmpty
 from coordinator.storage.disaster_recovery import CannotRecover

@@ -15,12 +15,12 @@ from coordinator.core.replica.replica import Replica
 from coordinator.core.store.api_errors import ApiError
 from coordinator.core.v2api import members_api
 from coordinator.core.v2api.info_pages import Page
+from coordinator.server import startup
 from coordinator.server.drive_loop import DriveLoop
 from coordinator.server.http_handler import HttpHandler
 from coordinator.server.metrics import samples
 from coordinator.server.peer_directory import PeerDirectory
 from coordinator.server.peer_events import PeerEvents
-from coordinator.server.startup import open_data_dir, start_replica
 from coordinator.server.telemetry import Telemetry
 from coordinator.server.tls_contexts import TlsContexts
 from coordinator.settings import Settings
@@ -87,9 +87,10 @@ class Coordinator:
         """Recover, take part in the cluster, listen."""
         self._life = life
         settings = self._settings
-        opened = await open_data_dir(self._data_dir, settings)
+        opened = await startup.open_data_dir(self._data_dir, settings)
         metadata = opened.recovered.metadata
-        self._replica = replica = start_replica(opened.recovered, settings)
+        self._replica = replica = startup.start_replica(opened.recovered, settings)
+        startup.check_identity(replica, settings)
         self._peers = PeerDirectory(replica, opened.peers, settings.peer_cert_allowed_cn)
         policy = SnapshotPolicy(settings.snapshot_count)
         loop = DriveLoop(replica, self._data_dir, policy, life)
@@ -207,6 +208,8 @@ class Coordinator:
             if self._life.failure is not None or clock() > deadline:
                 break
             await asyncio.sleep(POLL_S)
+        if not replica.node.leader and not loop.transport.connected():
+            startup.check_cluster(replica, loop.transport.other_clusters(), self._settings)
 
     async def _hand_over(self, loop: DriveLoop) -> None:
         """Let another member lead, if this one does."""

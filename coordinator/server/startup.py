@@ -4,12 +4,16 @@ import asyncio
 import gc
 import random
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from coordinator.core.cluster.members import attributes_note, encode_peer_urls
+from coordinator.core.cluster import identity_check
+from coordinator.core.cluster.identity_check import OptionsIdentity
+from coordinator.core.cluster.initial_membership import ALONE_URL
+from coordinator.core.cluster.members import attributes_note, encode_peer_urls, members_in
 from coordinator.core.raft import membership
 from coordinator.core.raft.election import FOUNDING_TERM
 from coordinator.core.raft.entry import HardState, LogEntry
@@ -66,6 +70,39 @@ async def open_data_dir(data_dir: DataDir, settings: Settings) -> Opened:
     if initial.founders:
         recovered = _found(data_dir, recovered, initial)
     return Opened(recovered, initial.peers)
+
+
+def check_identity(replica: Replica, settings: Settings) -> None:
+    """Refuse the directory of another member. Raises CannotServe."""
+    others = {url for urls in settings.initial_cluster.values() for url in urls}
+    options = OptionsIdentity(
+        settings.name,
+        settings.peer_urls if settings.peer_urls != (ALONE_URL,) else (),
+        frozenset(others.difference(settings.peer_urls)),
+    )
+    members = members_in(replica.keyspace.notes, replica.node.configuration)
+    if why := identity_check.problem(options, replica.me, members):
+        raise CannotServe(f"{settings.data_dir} {why}")
+
+
+def check_cluster(replica: Replica, found: Mapping[str, str], settings: Settings) -> None:
+    """Refuse to serve beside members that are in other clusters; `found` has theirs by URLs.
+
+    Raises CannotServe.
+    """
+    if not found:
+        return
+    at = ", ".join(f"{urls} (cluster {cluster})" for urls, cluster in found.items())
+    if replica.node.term == FOUNDING_TERM:  # it has never had a leader
+        raise CannotServe(
+            f"the members at {at} are a cluster already, and this member began another one: to "
+            f"join them remove {settings.data_dir}, run `coordctl member add {settings.name} "
+            f"{settings.peer_urls[0]}` and start with --initial-cluster-state existing"
+        )
+    raise CannotServe(
+        f"{settings.data_dir} belongs to another cluster than the members at {at}: use another "
+        "--data-dir, or to join them an empty one after `coordctl member add`"
+    )
 
 
 def start_replica(recovered: RecoveredState, settings: Settings) -> Replica:

@@ -83,6 +83,7 @@ class PeerConnection(asyncio.Protocol):
         self.member = member
         self.urls = urls
         self.is_open = False
+        self.other_cluster = ""  # the cluster that answers at the member's URLs
         self._outbound = outbound
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -162,6 +163,7 @@ class PeerConnection(asyncio.Protocol):
                 self._turned_away(why)
             else:
                 self.is_open, self._retry_s = True, RETRY_MIN_S
+                self.other_cluster = ""
                 self._log_once("linked")
                 if self._dropped:  # it can be sent again only now
                     self._dropped = False
@@ -175,6 +177,7 @@ class PeerConnection(asyncio.Protocol):
 
     def _turned_away(self, why: str) -> None:
         self._log_once("refused", why=why)
+        self.other_cluster = handshake.other_cluster(self._head, self._outbound.address.cluster)
         if handshake.status_code(self._head) == b"410":
             self._outbound.events.removed()
         self._retry_s = RETRY_MAX_S

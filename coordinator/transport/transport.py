@@ -71,6 +71,14 @@ class Transport:
         """Return the members that a connection is open to."""
         return [member for member, each in self._connections.items() if each.is_open]
 
+    def other_clusters(self) -> dict[str, str]:
+        """Return the URLs at which members of other clusters answer, and those clusters."""
+        return {
+            ",".join(each.urls): each.other_cluster
+            for each in self._connections.values()
+            if each.other_cluster
+        }
+
     def close(self) -> None:
         """End all connections."""
         for connection in self._connections.values():

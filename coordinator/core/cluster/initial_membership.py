@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from coordinator.core.cluster.ids import cluster_id, member_id
 
+# The peer URL of a member that was started alone: nobody reaches it there.
+ALONE_URL = "http://localhost:2380"
+
 
 class BootstrapError(Exception):
     """The flags, the other members or the discovery service do not let this member start."""

@@ -104,6 +104,13 @@ def refused(refusal: Refusal, cluster: int) -> bytes:
     )
 
 
+def other_cluster(answer: bytes, cluster: int) -> str:
+    """Return the id of the cluster that refuses a request for this one; empty if none does."""
+    theirs = _fields(answer).get(b"x-etcd-cluster-id", b"").decode(errors="replace")
+    is_mismatch = status_code(answer) == MISMATCH[:3] and theirs != f"{cluster:x}"
+    return theirs if is_mismatch else ""
+
+
 def status_code(head: bytes) -> bytes:
     """Return the status code of an answer, for example `101`."""
     return b"".join(head.partition(b"\r\n")[0].split(b" ", 2)[1:2])

@@ -45,7 +45,13 @@ class LocksmithDaemon:
         self._stopping = threading.Event()
         self._client = SemaphoreClient(store, config.group, system_clock(self._sleep))
         cache = config.state_dir and config.state_dir / "rebootlock.snapshot"
-        self._mirror = Mirror(store, keys.PREFIX, self._deliver, cache=cache)
+        self._mirror = Mirror(
+            store,
+            keys.PREFIX,
+            self._deliver,
+            cache=cache,
+            concerns=lambda key: keys.concerns(key, config.group, host.machine_id),
+        )
         self._mirrored = View()
         self._cleaning = False
         self._need_state = NeedState(config.state_dir, host.boot_id)

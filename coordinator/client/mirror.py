@@ -61,16 +61,18 @@ class Mirror:
     """Calls `deliver` with every change below `prefix`, on its own thread.
 
     The first Changes has `reset` set and comes from the store or from the snapshot at `cache`. The
-    later ones are differences, in the order in which they happened.
+    later ones are differences, in the order in which they happened. With `concerns`, only the keys
+    that it accepts are kept and delivered.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - only the first three are always given
         self,
         store: Store,
         prefix: str,
         deliver: Callable[[Changes], None],
         *,
         cache: Path | None = None,
+        concerns: Callable[[str], bool] | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self._store = store
@@ -78,7 +80,7 @@ class Mirror:
         self._deliver = deliver
         self._cache = MirrorCache(cache, prefix)
         self._rng = rng or random.Random()
-        self._state = MirrorState()
+        self._state = MirrorState(concerns) if concerns else MirrorState()
         self._freshness = _Freshness(error="not started")
         self._failures = 0
         self._rested_s = 0.0

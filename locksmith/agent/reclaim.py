@@ -1,11 +1,13 @@
 """Reports each lost holder once, and reclaims their slots within a budget.
 
-Every host sees a lost holder; the live host with the lowest machine-id reports and acts for all. A
+Every host sees a lost holder; the live host with the lowest machine-id reports and acts for all; it
+also deletes the oldest events of a long history. A
 reclaimed slot counts as a failure, which is written before the slot is released: if two hosts
 reclaim at once, only the slots within the budget are released.
 """
 
 import asyncio
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -22,6 +24,7 @@ from locksmith.store.group_client import GroupClient
 from locksmith.store.semaphore_client import SemaphoreClient
 
 CHECK_EVERY_S = 5.0
+PRUNE_EVERY_S = 600.0
 ALARMS = {HolderStatus.LOST, HolderStatus.REFUSED}
 
 _log = logs.get("locksmith")
@@ -38,6 +41,7 @@ class Reclaimer:
 
     async def run(self) -> None:
         """Watch as long as the daemon runs."""
+        next_prune_s = time.monotonic() + CHECK_EVERY_S
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
             group = self._view.group
@@ -48,6 +52,10 @@ class Reclaimer:
                     await self._check(holder)
                 except StoreError as error:
                     _log.warning("holder-not-checked", id=holder.id, error=str(error))
+            if time.monotonic() >= next_prune_s:
+                next_prune_s = time.monotonic() + PRUNE_EVERY_S
+                with suppress(StoreError):  # the next pass deletes the events
+                    await asyncio.to_thread(self._group.prune_history)
 
     def _acts_for(self, group: GroupState) -> bool:
         return bool(group.hosts) and group.hosts[0] == self._view.host.machine_id

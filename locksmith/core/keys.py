@@ -98,6 +98,14 @@ def alias(other_id: str) -> str:
     return f"{ALIASES}/{escaped(other_id)}"
 
 
+def concerns(key: str, group: str, machine_id: str) -> bool:
+    """Whether a key is part of what a host of a group must know; the history is not."""
+    if key in {semaphore(group), STORE_MEMBER, reboots(machine_id)}:
+        return True
+    own = (f"{below}/{segment(group)}/" for below in (HOLDERS, QUEUE, FAILURES))
+    return key.startswith((f"{HOSTS}/", f"{PAUSES}/", *own))
+
+
 def segment(group: str) -> str:
     """Return the path segment of a group below `ext/v1/`."""
     return escaped(group) if group else DEFAULT_SEGMENT

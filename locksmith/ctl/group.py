@@ -16,8 +16,7 @@ from locksmith.core.group_state import GroupState, Holder
 from locksmith.core.records import GroupEvent, Heartbeat
 from locksmith.ctl import invocation, render
 from locksmith.ctl.invocation import CommandFailed, Invocation, Output
-
-HISTORY_MAX = 1000
+from locksmith.store.group_client import HISTORY_MAX
 
 
 def queue(context: typer.Context) -> None:

@@ -13,6 +13,10 @@ from locksmith.host.identity import Host
 
 # Audits ask for a quarter of a year.
 HISTORY_TTL_S = 90 * 86400
+# More than a table can show; each host lists the history when it starts.
+HISTORY_MAX = 1000
+# Deletes of one pass: a write each.
+PRUNED_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,17 @@ class GroupClient:
         except KeyNotFound:
             return False
         return True
+
+    def prune_history(self) -> int:
+        """Delete some of the events that are too many, the oldest first; return their number."""
+        listed = self.store.list(f"{keys.HISTORY}/{keys.segment(self.group)}").entries
+        oldest = sorted(listed, key=lambda entry: entry.created)[
+            : max(0, len(listed) - HISTORY_MAX)
+        ]
+        for entry in oldest[:PRUNED_MAX]:
+            with suppress(KeyNotFound):
+                self.store.delete(entry.key)
+        return len(oldest[:PRUNED_MAX])
 
     def append_history(self, event: GroupEvent) -> None:
         """Append an event to the group's history."""

@@ -1,5 +1,6 @@
 """`locksmithd` as a process on real stores: status page, heartbeat, release after a reboot."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from coordinator.client import connect
 from locksmith.core import keys, records
 from locksmith.core.records import Heartbeat, HolderRecord, Phase
 from locksmith.host import identity
+from locksmith.store.group_client import HISTORY_MAX, GroupClient
 from rig.isolation import require_isolation
 from rig.processes import Running, python, require, wait_until
 from tests.locksmith.locksmithd import Locksmithd, has, holders, put_semaphore
@@ -201,3 +203,28 @@ def test_daemon_runs_on_a_host_without_a_machine_id(url: str, tmp_path: Path, co
     assert own == (state / "machine-id").read_text().strip() != HOST.machine_id
     with Locksmithd(tmp_path, url, "--state-dir", str(state), wrapper=wrapper) as daemon:
         assert daemon.state()["host"]["machine_id"] == own
+
+
+def test_daemon_keeps_only_what_concerns_its_host(
+    url: str, start: Callable[..., Locksmithd], tmp_path: Path
+) -> None:
+    store = connect(url)
+    for number in range(HISTORY_MAX + 20):
+        event = records.GroupEvent("2026-01-01T00:00:00Z", "granted", "x", detail=str(number))
+        GroupClient(store, "web").append_history(event)
+    store.put(keys.ticket("other", "abc"), "of another group")
+    put_semaphore(store, ["somebody"], "web", slots=3)
+    daemon = start("-group", "web", "--state-dir", str(tmp_path / "state"))
+    daemon.wait_ready()
+    history = f"{keys.HISTORY}/{keys.segment('web')}"
+    daemon.wait_for(
+        lambda: len(store.list(history).entries) <= HISTORY_MAX, "the history is pruned"
+    )
+    left = sorted(store.list(history).entries, key=lambda entry: entry.created)
+    assert json.loads(left[0].value)["detail"] == "20"
+    assert daemon.state()["semaphore"]["max"] == 3
+    assert daemon.stop() == 0
+    saved = (tmp_path / "state" / "rebootlock.snapshot").read_bytes()
+    assert keys.semaphore("web").encode() in saved
+    assert keys.HISTORY.encode() not in saved
+    assert b"of another group" not in saved

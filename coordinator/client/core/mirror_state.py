@@ -6,7 +6,7 @@
 3. Nothing else removes a key: neither silence, nor a TTL that has passed on this host's clock.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from coordinator.client.core import key_paths
@@ -14,10 +14,15 @@ from coordinator.client.core.store_protocol import Entry, Event, Listing, Progre
 from coordinator.client.core.view import Changes
 
 
-class MirrorState:
-    """The keys below a prefix, brought up to date by listings and events."""
+def _always(_: str) -> bool:
+    return True
 
-    def __init__(self) -> None:
+
+class MirrorState:
+    """The keys below a prefix that `concerns` accepts, kept up to date by listings and events."""
+
+    def __init__(self, concerns: Callable[[str], bool] = _always) -> None:
+        self._concerns = concerns
         self.cluster = ""
         self.index = 0
         self._entries: dict[str, Entry] = {}
@@ -34,12 +39,13 @@ class MirrorState:
         A listing of another cluster or of a lower index is taken over, too: the store is right.
         """
         before, was_known = self._entries, self._is_known
-        self._entries = {entry.key: entry for entry in listing.entries}
+        entries = tuple(entry for entry in listing.entries if self._concerns(entry.key))
+        self._entries = {entry.key: entry for entry in entries}
         self._is_known = True
         self.cluster, self.index = listing.cluster, listing.index
         if not was_known:
-            return Changes(self.cluster, self.index, listing.entries, reset=True)
-        written = tuple(entry for entry in listing.entries if before.get(entry.key) != entry)
+            return Changes(self.cluster, self.index, entries, reset=True)
+        written = tuple(entry for entry in entries if before.get(entry.key) != entry)
         removed = tuple(key for key in before if key not in self._entries)
         return self._changes(written, removed)
 
@@ -64,7 +70,7 @@ class MirrorState:
         if event.entry is None:
             for key in self._at_or_below(event.key):
                 before.setdefault(key, self._entries.pop(key))
-        else:
+        elif self._concerns(event.key):
             before.setdefault(event.key, self._entries.get(event.key))
             self._entries[event.key] = event.entry
 

@@ -131,3 +131,17 @@ def test_progress_marks_move_the_index_and_deliver_nothing() -> None:
     assert replay.followed([Progress(7)]) is None
     assert replay.index == 7
     assert replay.followed([]) is None
+
+
+def test_only_the_keys_that_concern_are_kept_and_delivered() -> None:
+    state = MirrorState(lambda key: not key.startswith("/app/log/"))
+    kept, other = Entry("/app/a", "1", 1, 1), Entry("/app/log/b", "1", 2, 2)
+    first = state.listed(Listing("c", 2, (kept, other)))
+    assert first is not None
+    assert first.entries == (kept,)
+    assert state.followed([Event(3, "/app/log/c", Entry("/app/log/c", "2", 3, 3))]) is None
+    assert state.index == 3
+    removed = state.followed([Event(4, "/app", None)])
+    assert removed is not None
+    assert removed.removed == ("/app/a",)
+    assert dict(state.entries) == {}

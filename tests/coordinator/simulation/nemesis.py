@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from coordinator.core.cluster.members import encode_peer_urls, is_removed
 from coordinator.core.raft import quorum
 from coordinator.core.raft.membership import AddLearner, ConfChange, Promote, Remove
+from tests.coordinator.simulation import flipped_bits
 from tests.coordinator.simulation.clients import ClientRequest
 
 if TYPE_CHECKING:
@@ -106,14 +107,22 @@ class Nemesis:
         sim.some_machine().wall_offset_ns += sim.rng.randrange(-size_ns, size_ns)
 
     def damage(self) -> None:
-        """Flip a bit on a disk: the member refuses to start, and is replaced."""
+        """Flip a bit on a disk: the member is refused and replaced, or it has lost nothing."""
         sim = self.sim
         machine = sim.some_machine()
         if not self._can_spare(machine):
             return
-        sim.fell(machine, "finds its log damaged", restarts=False)
-        machine.is_gone = True
-        self._replace(machine.me)
+        sim.fell(machine, "ends, and a bit of its disk flips", restarts=False)
+        disk = machine.disk
+        read = flipped_bits.read_back((disk.state, disk.entries, disk.snapshot), sim.rng)
+        if read is None:
+            sim.note(f"{machine.me} finds its disk damaged")
+            machine.is_gone = True
+            self._replace(machine.me)
+            return
+        same = (disk.state, disk.entries, disk.snapshot)
+        assert read == same, f"a flipped bit has changed the disk of {machine.me}"
+        machine.start()
 
     def _crash_one(self, machine: "Machine") -> None:
         if machine.replica is not None and self.sim.faulty:

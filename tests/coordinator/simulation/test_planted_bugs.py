@@ -24,6 +24,7 @@ from coordinator.core.replica.proposer import Proposer
 from coordinator.core.replica.replica import Replica
 from coordinator.core.replica.sessions import Sessions
 from coordinator.core.replica.start_state import StartState
+from coordinator.core.storage import snapshot_file, torn_write
 from coordinator.core.store.commands import NO_TTL, Put
 from tests.coordinator.simulation.options import MIXED, ORDERLY, SimulatorOptions, drawn
 from tests.coordinator.simulation.simulator import SECOND, Simulator
@@ -171,6 +172,21 @@ def ends_by_the_wall_clock(patch: Patch) -> None:
     patch.setattr(Replica, "propose", put)
 
 
+def what_is_wrong_at_the_end_of_the_log_counts_as_torn(patch: Patch) -> None:
+    classify = torn_write.classify
+
+    def lenient(raw: bytes, offset: int, crc: int, head_bytes: int) -> torn_write.LogEnd:
+        end = classify(raw, offset, crc, head_bytes)
+        is_damaged = isinstance(end, torn_write.Corruption)
+        return torn_write.TornWrite(len(raw)) if is_damaged else end
+
+    patch.setattr(torn_write, "classify", lenient)
+
+
+def a_snapshot_is_read_without_its_checksum(patch: Patch) -> None:
+    patch.setattr(snapshot_file, "extend", lambda *_: 0)
+
+
 def expiries_are_shown_in_cluster_time(patch: Patch) -> None:
     patch.setattr(ClusterClock, "follow_utc", lambda *_: None)
 
@@ -291,6 +307,7 @@ SNAPSHOTS = only(
     bandwidth=30_000, duplicate=0.1,
 )  # fmt: skip
 FLOODS = only("flood", members=3, frame_bytes=20_000, append_bytes=4000, chunk_bytes=900)
+FLIPS = only("damage", members=5, trouble_ns=2 * SECOND, snapshot_count=12)
 JUMPS = only("crash", "wall_jump", members=3, short_lived=0.5)
 RIVALS = only("rivals", members=4, strike_leaders=0.0, trouble_ns=3 * SECOND)
 REPLAY = only(
@@ -322,6 +339,8 @@ PLANTED = [
     (the_longest_log_leads_next_even_if_its_member_is_down, orderly, "without a successor"),
     (nothing_is_applied_twice_by_chance, as_drawn, "was written at"),
     (ends_by_the_wall_clock, as_drawn, EARLY),
+    (what_is_wrong_at_the_end_of_the_log_counts_as_torn, FLIPS, "flipped bit"),
+    (a_snapshot_is_read_without_its_checksum, FLIPS, "flipped bit|UnreadableDump"),
     (expiries_are_shown_in_cluster_time, as_drawn, "is shown with"),
     (expiries_are_shown_by_the_wall_clock_of_the_start, JUMPS, "is shown with"),
     (time_anchored_once_a_term, DRIFT, EARLY),

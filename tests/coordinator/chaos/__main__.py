@@ -11,6 +11,7 @@ import argparse
 import json
 import math
 import random
+import re
 import signal
 import sys
 import time
@@ -20,7 +21,7 @@ from collections.abc import Sequence
 from rig.cluster import ask
 from rig.processes import Running, python, wait_until
 from tests.coordinator.chaos import watch_check
-from tests.coordinator.chaos.faults import FAULTS, Nemesis
+from tests.coordinator.chaos.faults import FAULTS, HELD_S, LONG_S, Nemesis
 from tests.coordinator.chaos.isolation import DIRECTORY, isolate
 from tests.coordinator.chaos.load import KEYS, Seen
 from tests.coordinator.chaos.member_hosts import HostCluster
@@ -30,6 +31,7 @@ from tests.coordinator.chaos.watch_check import Event, Watcher
 LOADS = 2
 STRIKES = 4
 CAUGHT_UP_S = 30.0
+LEADER = re.compile("event=leader leader=(?P<leader>[1-9a-f][0-9a-f]*) term=(?P<term>[0-9]+)")
 
 
 def main() -> None:
@@ -38,12 +40,16 @@ def main() -> None:
     options.add_argument("--minutes", type=float, default=1.0)
     options.add_argument("--members", type=int, default=3, choices=(3, 5))
     options.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    options.add_argument(
+        "--longest", type=float, default=LONG_S[1], help="the seconds that a fault may hold"
+    )
     options.add_argument("--faults", default=",".join(FAULTS), help="those to draw from")
     chosen = options.parse_args()
     isolate("tests.coordinator.chaos")
     print(f"seed {chosen.seed}, {chosen.members} members: --seed {chosen.seed} again", flush=True)
     with HostCluster(DIRECTORY, size=chosen.members) as cluster:
-        found = Run(cluster, chosen.seed, chosen.faults.split(",")).rounds(chosen.minutes * 60)
+        run = Run(cluster, chosen.seed, chosen.faults.split(","), chosen.longest)
+        found = run.rounds(chosen.minutes * 60) + run.ends()
     if found:
         _show_logs()
     sys.exit("\n".join(["FAILED", *found]) if found else 0)
@@ -52,8 +58,10 @@ def main() -> None:
 class Run:
     """Rounds of load and faults on one cluster."""
 
-    def __init__(self, cluster: HostCluster, seed: int, faults: Sequence[str]) -> None:
-        self.cluster, self.seed, self.faults = cluster, seed, faults
+    def __init__(
+        self, cluster: HostCluster, seed: int, faults: Sequence[str], longest_s: float
+    ) -> None:
+        self.cluster, self.seed, self.faults, self.longest_s = cluster, seed, faults, longest_s
         self.rng = random.Random(seed)
         self.began = time.monotonic()
         self.nemesis = Nemesis(cluster, self.rng, self.say)
@@ -79,9 +87,10 @@ class Run:
         watchers = [Watcher(each, prefix, after) for each in turned]
         threads = watch_check.start(watchers)
         loads = [self._load(f"c{n}", prefix, urls) for n in range(LOADS)]
-        for _ in range(STRIKES):
-            if time.monotonic() < end:
-                self.nemesis.strike(self._draw())
+        for held_s in self.nemesis.draw_lengths(STRIKES, self.longest_s):
+            left_s = end - time.monotonic()
+            if left_s > 0:
+                self.nemesis.strike(self._draw(), min(held_s, max(HELD_S[1], left_s)))
         for load in loads:
             load.stop()
         self.say("peace")
@@ -94,6 +103,18 @@ class Run:
         for thread in threads:
             thread.join(CAUGHT_UP_S)
         return self._verdict(history, [*replays, *watchers], applied)
+
+    def ends(self) -> list[str]:
+        """Report how processes ended and how often leadership moved; return what was wrong."""
+        cluster, nemesis = self.cluster, self.nemesis
+        ends = ", ".join(f"{count} x {how}" for how, count in sorted(cluster.ends.items()))
+        self.say(f"{len(leaders())} times a member began to lead; processes ended: {ends}")
+        self.say(f"{nemesis.follower_stops} followers stopped; leadership moved {nemesis.moved} x")
+        wrong = list(cluster.wrong_ends)
+        # A machine without a free core elects now and then without any reason.
+        if nemesis.moved > 1 and 2 * nemesis.moved > nemesis.follower_stops:
+            wrong.append(f"leadership moved after {nemesis.moved} of the stops of a follower")
+        return wrong
 
     def _draw(self) -> str:
         """Return the next fault: each comes once before any comes again."""
@@ -152,6 +173,15 @@ def operation(seen: Seen) -> Operation:
     if seen.end is None:
         return Operation(seen.start, end, seen.expected or UNSEEN, seen.value or KEPT)
     return Operation(seen.start, end, seen.found, seen.value if changes else KEPT)
+
+
+def leaders() -> set[tuple[str, str]]:
+    """Return who led in which term, by what the members have logged."""
+    return {
+        (found["term"], found["leader"])
+        for log in DIRECTORY.glob("*.log")
+        for found in LEADER.finditer(log.read_text(errors="replace"))
+    }
 
 
 def _show_logs() -> None:

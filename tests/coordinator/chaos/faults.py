@@ -13,6 +13,9 @@ from rig.cluster import ClusterMember
 from tests.coordinator.chaos.member_hosts import HostCluster, number_of
 
 HELD_S = (0.5, 3.5)
+# Of each round, one fault may hold for long: what backs off meanwhile must be back soon after it.
+LONG_S = (10.0, 90.0)
+LONG = 0.5
 # Half of the faults are aimed at the leader, where they hurt most.
 AIMED = 0.5
 
@@ -24,16 +27,31 @@ class Nemesis:
         self, cluster: HostCluster, rng: random.Random, say: Callable[[str], None]
     ) -> None:
         self.cluster, self.rng, self.say = cluster, rng, say
+        self.follower_stops = self.moved = 0  # and those after which another member led
+        self._is_second = False
 
-    def strike(self, name: str) -> None:
+    def strike(self, name: str, held_s: float) -> None:
         """Let one fault come and go, sometimes with a second one inside it."""
         with ExitStack() as both:
+            self._is_second = False
             both.enter_context(FAULTS[name](self))
             if name not in ALONE and self.rng.random() < 0.3:
+                self._is_second = True
                 second = self.rng.choice([each for each in FAULTS if each not in ALONE])
                 both.enter_context(FAULTS[second](self))
-            time.sleep(self.rng.uniform(*HELD_S))
+            if held_s > HELD_S[1]:
+                self.say(f"for {held_s:.0f} s")
+            time.sleep(held_s)
+        began = time.monotonic()
         self.cluster.bring_back()
+        self.say(f"all members are well after {time.monotonic() - began:.1f} s")
+
+    def draw_lengths(self, faults: int, longest_s: float) -> list[float]:
+        """Return how long each of these faults holds: short, but for one of them now and then."""
+        lengths = [self.rng.uniform(*HELD_S) for _ in range(faults)]
+        if self.rng.random() < LONG and longest_s > LONG_S[0]:
+            lengths[self.rng.randrange(faults)] = self.rng.uniform(LONG_S[0], longest_s)
+        return lengths
 
     def victim(self) -> ClusterMember:
         """Draw a member: the leader, if there is one, or any."""
@@ -52,6 +70,19 @@ class Nemesis:
                 self.cluster.kill(each)
         yield
         self.cluster.bring_back()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """SIGTERM, as at a restart: the process exits with 0, and leadership stays with others."""
+        victim, leader = self.victim(), self.cluster.leader_now()
+        self.say(f"SIGTERM {victim.name}{', the leader' if victim is leader else ''}")
+        is_calm = leader not in {None, victim} and not self._is_second
+        term = self.cluster.state(leader)["term"] if leader is not None and is_calm else None
+        self.cluster.stop(victim)
+        if leader is not None and is_calm:
+            self.follower_stops += 1
+            self.moved += self.cluster.state(leader)["term"] != term
+        yield
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -122,7 +153,8 @@ class Nemesis:
 
 FAULTS = {
     "kill": Nemesis.killed,
-    "stop": Nemesis.paused,
+    "stop": Nemesis.stopped,
+    "freeze": Nemesis.paused,
     "partition": Nemesis.parted,
     "one-way": Nemesis.muted,
     "rolling": Nemesis.rolled,

@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -24,6 +25,9 @@ class HostCluster(Cluster):
 
     network: Network = field(default_factory=Network)
     joined: int = 0
+    full: set[str] = field(default_factory=set)  # their disks are full: they may end with 1
+    ends: Counter[str] = field(default_factory=Counter)  # how processes have ended
+    wrong_ends: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.flags = (*self.flags, "--snapshot-count", str(SNAPSHOT_COUNT))
@@ -63,10 +67,30 @@ class HostCluster(Cluster):
         if one.running is not None and one.running.process.poll() is None:
             one.running.process.send_signal(number)
 
+    def stop(self, one: ClusterMember) -> None:
+        """End a member as an operator does: with SIGTERM, after which it exits with 0."""
+        if one.running is None:
+            return
+        self.resume(one)
+        is_asked = one.running.process.poll() is None
+        self._note_end(one, one.running.stop(), "SIGTERM" if is_asked else "")
+        one.running = None
+
+    def kill(self, one: ClusterMember) -> None:
+        """Kill a member with SIGKILL."""
+        super().kill(one)
+        self.ends["SIGKILL"] += 1
+
+    def _note_end(self, one: ClusterMember, code: int, why: str) -> None:
+        """Note how a process has ended. None ends by itself, except on a full disk."""
+        self.ends[f"{why or 'by itself'} {code}"] += 1
+        is_right = code == 0 if why else one.name in self.full
+        if not is_right:
+            self.wrong_ends.append(f"{one.name} ended with {code}, {why or 'by itself'}")
+
     def restart(self, one: ClusterMember) -> None:
         """End a member as an operator does, and start it again."""
-        if one.running is not None:
-            one.running.stop()
+        self.stop(one)
         self.start(one)
 
     def replace(self, old: ClusterMember) -> ClusterMember:
@@ -79,6 +103,7 @@ class HostCluster(Cluster):
         self.members.remove(old)
         if (running := old.running) is not None:
             wait_until(lambda: running.process.poll() is not None, f"{old.name} ends")
+            self._note_end(old, running.process.wait(), "removed")
         disk = self.directory / old.directory_name
         subprocess.run([require("umount"), str(disk)], check=True)
         disk.rmdir()
@@ -107,6 +132,7 @@ class HostCluster(Cluster):
 
     def fill(self, one: ClusterMember) -> None:
         """Fill a member's disk."""
+        self.full.add(one.name)
         ballast = self.directory / one.directory_name / "ballast"
         with ballast.open("wb", buffering=0) as file:
             try:
@@ -124,10 +150,14 @@ class HostCluster(Cluster):
         self.network.heal()
         for each in self.members:
             self.resume(each)
-            if each.running is None or each.running.process.poll() is not None:
+            if each.running is not None and (code := each.running.process.poll()) is not None:
+                self._note_end(each, code, "")
+                each.running = None
+            if each.running is None:
                 self.begin(each)
         for each in self.members:
             self.wait_for(each)
+        self.full.clear()
 
     def converge(self) -> int:
         """Wait until all members have applied the same to the same digest; return that index."""

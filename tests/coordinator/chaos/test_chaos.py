@@ -23,12 +23,14 @@ def can_isolate() -> None:
 @pytest.mark.usefixtures("can_isolate")
 def test_members_under_faults_lose_nothing_and_agree(tmp_path: Path) -> None:
     log = tmp_path / "chaos.log"
-    with Running(python("tests.coordinator.chaos", "--minutes", "0.5"), log) as running:
+    short = python("tests.coordinator.chaos", "--minutes", "0.5", "--longest", "3")
+    with Running(short, log) as running:
         code = running.process.wait(110)
     printed = log.read_text()
     assert code == 0, printed
     assert re.match(r"seed \d+, 3 members", printed)
     assert ": right" in printed
+    assert "times a member began to lead; processes ended:" in printed
 
 
 @pytest.mark.usefixtures("can_isolate")

@@ -34,7 +34,6 @@ def run(  # noqa: PLR0913 - typer reads options from parameters
 
     Waits until all instances of the new version are ready.
     """
-    from fleet.core.jobs import jobspec
     from fleet.core.model import TargetState
     from fleet.ctl.unit_source import find_unit
     from fleet.ctl.wait import wait_for_jobs
@@ -50,8 +49,6 @@ def run(  # noqa: PLR0913 - typer reads options from parameters
     record = ctl.registry.put_job(
         name, text, target=TargetState.LAUNCHED, count=count, note=note, signatures=signatures
     )
-    for warning in jobspec.parse(name, text).warnings:
-        ctl.progress(f"{name}: {warning}")
     if not no_block:
         wait_for_jobs(ctl, [record.name], timeout)
     ctl.say(f"{record.name} version {record.version}\n")

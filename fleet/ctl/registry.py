@@ -80,6 +80,10 @@ class Registry:
         finally:
             mirror.stop()
 
+    def has_leader(self) -> bool:
+        """Return whether a scheduler has the lease."""
+        return self.cache.modified(keys.LEADER) > 0
+
     def desired(self, name: str) -> DesiredJob:
         """Return a job. Raises Refused."""
         found = self.cache.cluster.jobs.get(name) or self.cache.cluster.jobs.get(f"{name}.service")

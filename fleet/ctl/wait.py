@@ -19,7 +19,7 @@ def wait_for_jobs(ctl: Invocation, names: list[str], timeout_s: float) -> None:
     with ctl.registry.following() as wait_for_change:
         while pending := _pending(ctl, names, versions):
             for desired in pending:
-                name, line = desired.record.name, _progress(ctl.cluster, desired)
+                name, line = desired.record.name, _progress(ctl, desired)
                 if printed.get(name) != line:
                     printed[name] = line
                     ctl.progress(line)
@@ -107,8 +107,8 @@ def _hopeless_reason(desired: DesiredJob) -> str:
     return ""
 
 
-def _progress(cluster: ClusterState, desired: DesiredJob) -> str:
-    record = desired.record
+def _progress(ctl: Invocation, desired: DesiredJob) -> str:
+    cluster, record = ctl.cluster, desired.record
     instances = [
         each
         for host in cluster.hosts.values()
@@ -121,5 +121,24 @@ def _progress(cluster: ClusterState, desired: DesiredJob) -> str:
     done = sum(is_up(each) and each.allocation.version == record.version for each in instances)
     parts = [f"{done}{wanted} done", *(f"{n} {phase}" for phase, n in sorted(phases.items()))]
     notes = sorted({each.report.note for each in instances if each.report and each.report.note})
-    state = ", ".join(parts) if instances else "not placed"
+    state = ", ".join(parts) if instances else f"not placed{_not_placed_reason(ctl, desired)}"
     return "; ".join([f"{record.name} version {record.version}: {state}", *notes[:1]])
+
+
+def _not_placed_reason(ctl: Invocation, desired: DesiredJob) -> str:
+    """Return why no host has an instance of a job, "" if one is about to have it."""
+    hosts = [host for host in ctl.cluster.hosts.values() if host.facts is not None]
+    if not hosts:
+        return ": no host has joined the fleet. Start `fleetd` on one"
+    if not any(host.status for host in hosts):
+        return ": the agents of all hosts are silent"
+    if not ctl.registry.has_leader():
+        return ": no scheduler leads. Start `fleetd --scheduler` on a host"
+    if desired.job is None or desired.rollout is None:
+        return ""
+    from fleet.ctl.dry_run import explanation
+
+    found = explanation(ctl.cluster, desired)
+    if found["held"]:
+        return f": {found['held']}"
+    return f": {found['unplaced'][0]['why']}" if found["unplaced"] else ""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from fnmatch import translate
 from typing import TypeVar
@@ -106,7 +106,6 @@ class Job:
     priority: int = PRIORITY
     available_min: int | None = None
     exclusive: bool = False
-    warnings: tuple[str, ...] = ()
 
     @property
     def counted(self) -> bool:
@@ -143,12 +142,12 @@ def conflicting(globs: Iterable[str], name: str) -> bool:
 
 
 class _FleetSection:
-    """Reads options by name, and notes which names are known."""
+    """Reads options by name, and notes which names it asked for."""
 
     def __init__(self, name: str, options: list[UnitOption]) -> None:
         self._name = name
         self._options = options
-        self._known: set[str] = set()
+        self.known: set[str] = set()
 
     def job(self) -> Job:
         count = self._last("Count", _count)
@@ -167,9 +166,7 @@ class _FleetSection:
             exclusive=self._flag("Exclusive"),
         )
         self._refuse_contradictions(job)
-        unknown = [each for each in self._options if each.name not in self._known]
-        warnings = tuple(f"line {each.line}: {each.name}= is unknown" for each in unknown)
-        return replace(job, warnings=warnings)
+        return job
 
     def _refuse_contradictions(self, job: Job) -> None:
         placement = job.placement
@@ -271,7 +268,7 @@ class _FleetSection:
         return found
 
     def _all(self, name: str) -> list[UnitOption]:
-        self._known.add(name)
+        self.known.add(name)
         return [each for each in self._options if each.name == name and each.value]
 
     def _list(self, *names: str) -> tuple[str, ...]:
@@ -360,3 +357,13 @@ def parse_check(text: str) -> ReadinessCheck:
             f"{text!r}: the path of an http check must start with / and be ASCII without blanks"
         )
     return ReadinessCheck(kind, path)
+
+
+def _fleet_options() -> frozenset[str]:
+    empty = _FleetSection("empty.service", [])
+    empty.job()
+    return frozenset(empty.known)
+
+
+# The names of all options of [X-Fleet].
+FLEET_OPTIONS = _fleet_options()

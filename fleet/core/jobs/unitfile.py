@@ -16,7 +16,7 @@ TEXT_BYTES_MAX = 256 << 10
 NAME_MAX = 255
 SECTIONS = frozenset(
     {
-        "Unit", "InstallUnit", "Service", "Socket", "Timer", "Path", "Mount", "Automount",
+        "Unit", "Install", "Service", "Socket", "Timer", "Path", "Mount", "Automount",
         "Device", "Swap", "Slice", "Scope", "X-Fleet",
     }
 )  # fmt: skip

@@ -111,9 +111,13 @@ def test_the_options_of_fleet_are_parsed() -> None:
     assert not found.placement.constraint.matches({"region": "us"})
 
 
-def test_an_unknown_option_is_a_warning_with_its_line() -> None:
-    found = jobspec.parse("web.service", "[Service]\nExecStart=/a\n[X-Fleet]\nColour=blue\n")
-    assert found.warnings == ("line 4: Colour= is unknown",)
+def test_an_unknown_option_of_a_stored_unit_is_ignored() -> None:
+    jobspec.parse("web.service", "[Service]\nExecStart=/a\n[X-Fleet]\nColour=blue\n")
+
+
+def test_a_unit_may_have_an_install_section() -> None:
+    text = "[Service]\nExecStart=/a\n[Install]\nWantedBy=multi-user.target\n"
+    jobspec.parse("web.service", text)
 
 
 @given(st.text(max_size=200))

@@ -1,5 +1,6 @@
 """A fleet of real hosts: jobs run, are found, move, and never stop because something is absent."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fleet.core.model import HostStatus, decode
-from rig.hostfleet import HostFleet, body, fleet, web
+from rig.hostfleet import STORE, HostFleet, body, fleet, web
 from rig.hosts.namespaces import GATEWAY
 from rig.processes import wait_until
 
@@ -60,7 +61,8 @@ def test_three_instances_answer_by_dns_and_proxy_through_an_update(
     assert missed == 0
     wait_until(lambda: body(proxy, "app.example.com").endswith("two"), "version 2 answers")
     assert hosts.try_ctl("plan", text).returncode == 0
-    assert "version 2" in hosts.ctl("explain", "web") or hosts.ctl("events")
+    assert hosts.ctl("explain", "web").count("version 2 follows 1") == 3
+    assert "begin web.service: version 2 is new" in hosts.ctl("events")
     hosts.ctl("destroy", "web.service")
     assert not hosts.active("fleet-web-*")
     assert not hosts.values("/skydns/com/example/app")
@@ -171,3 +173,19 @@ def test_a_host_status_names_the_plan_it_follows(hosts: HostFleet) -> None:
         decode(each.value, HostStatus).generation for each in found if each.key.endswith("/status")
     ]
     assert len(marks) == 3
+
+
+def test_fleetd_with_its_defaults_is_agent_and_scheduler(hosts: HostFleet) -> None:
+    host, options = hosts.rig["h3"], "/etc/default/fleetd"
+    before = host.shell(f"cat {options}")
+    host.write(options, f"FLEETD_ENDPOINTS={STORE}\n")
+    host.shell("systemctl restart fleetd")
+    page = "curl --silent http://127.0.0.1:2386"
+
+    def roles() -> set[str]:
+        return set(json.loads(host.shell(f"{page}/debug/state", check=False) or "{}"))
+
+    wait_until(lambda: roles() == {"agent", "scheduler"}, "both run", 40)
+    wait_until(lambda: '"ok": true' in host.shell(f"{page}/ready"), "both are ready", 40)
+    host.write(options, before)
+    host.shell("systemctl restart fleetd")

@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
+from coordinator.core.cluster import versions
 from rig.processes import (
     START_S,
     Coordinator,
@@ -190,6 +191,7 @@ def test_pages_outside_the_keys(coordinator: Coordinator, api: Api) -> None:
             "name": "default",
             "peerURLs": ["http://localhost:2380"],
             "clientURLs": [coordinator.url],
+            "version": str(versions.OWN),
         }
     ]
     assert json.loads(api.ask("GET", "/v2/members/leader")[2]) == members[0]

@@ -20,6 +20,9 @@ from daemonkit.http.server import Exchange
 
 # Go's form parser stops here; it bounds a value, and with it an entry of the log.
 FORM_BYTES_MAX = 10 * 1024 * 1024
+# How long a value becomes by its escapes at most, and what the other fields of its form may take.
+ESCAPED_MAX = 3
+OTHER_FIELDS_BYTES = 64 * 1024
 
 
 class KeysService:
@@ -41,6 +44,9 @@ class KeysService:
         try:
             if len(exchange.body) > FORM_BYTES_MAX:
                 raise ApiError(INVALID_FORM, "http: POST too large")
+            if len(exchange.body) > ESCAPED_MAX * self._value_bytes_max + OTHER_FIELDS_BYTES:
+                limit = f"--max-request-bytes is {self._value_bytes_max}"
+                raise RequestTooLarge(f"the form has {len(exchange.body)} bytes, and {limit}")
             now_ns = self.replica.clock.now_ns()
             request = keys_api.parse(head.method, target, exchange.body, content_type, now_ns)
             self._carry_out(exchange, request)

@@ -34,6 +34,7 @@ def test_a_value_is_at_most_a_mebibyte_or_what_the_option_says(tmp_path: Path) -
         limit = f"the value has {MIB + 1} bytes, and --max-request-bytes is {MIB}"
         assert refused(api, "PUT", "/big", value="x" * (MIB + 1)) == (413, 209, limit)
         assert refused(api, "POST", "/", value="x" * (MIB + 1))[:2] == (413, 209)
+        assert refused(api, "PUT", "/big", value="%" * (MIB + MIB // 8))[:2] == (413, 209)
         compared = {"value": "x" * MIB, "prevValue": "y"}
         assert refused(api, "PUT", "/big", **compared)[:2] == (413, 209)
         api.put("/big", value="%" * MIB)

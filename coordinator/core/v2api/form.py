@@ -8,6 +8,8 @@ from coordinator.core.store.api_errors import INVALID_FORM, ApiError
 from coordinator.core.v2api.request_target import BAD_ESCAPE
 
 FORM_TYPE = b"application/x-www-form-urlencoded"
+# Ten times as many as there are parameters. A form can have millions.
+FIELDS_MAX = 200
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 MEDIA_TYPE = re.compile(rb"(?P<type>%b)?(?P<slash>/)?(?P<subtype>%b)?" % (TOKEN, TOKEN))
 PARAMETER = re.compile(
@@ -30,6 +32,8 @@ SURROGATES = range(0xDC80, 0xDD00)
 
 def fields(form: bytes, into: dict[bytes, bytes]) -> None:
     """Add a form's fields; of several with one name the first counts. Raises ApiError 210."""
+    if form.count(b"&") >= FIELDS_MAX:
+        raise ApiError(INVALID_FORM, f"a form has at most {FIELDS_MAX} fields")
     for pair in form.split(b"&"):
         if not pair:
             continue
@@ -47,9 +51,10 @@ def unescape(raw: bytes) -> bytes:
     if not escapes:
         return raw
     # Quoted-printable is the same code with another sign and decoded in C. Every escape it
-    # takes shortens by two; line ends mean more to it, so they go the long way.
-    plain = a2b_qp(raw.replace(b"=", b"=3D").replace(b"%", b"="))
-    if len(plain) == len(raw) - 2 * escapes and b"\n" not in raw and b"\r" not in raw:
+    # takes shortens by two; line ends mean more to it, so they are escaped too.
+    code = raw.replace(b"=", b"=3D").replace(b"%", b"=")
+    plain = a2b_qp(code.replace(b"\n", b"=0A").replace(b"\r", b"=0D"))
+    if len(plain) == len(raw) - 2 * escapes:
         return plain
     if bad := BAD_ESCAPE.search(raw):
         escape = raw[bad.start() : bad.start() + 3]

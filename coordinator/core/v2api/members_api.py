@@ -21,6 +21,7 @@ PREFIX = "/v2/members"
 # Where a new member asks for its id, on the peer port.
 PEER_MEMBERS = b"/members"
 MEMBER_ID = re.compile("[0-9a-fA-F]{1,16}")
+BODY_BYTES_MAX = 64 * 1024
 # A member has one URL for each of its networks.
 PEER_URLS_MAX = 16
 PEER_URL_CHARS_MAX = 512
@@ -173,6 +174,8 @@ def _target(body: bytes) -> int:
 
 
 def _decoded(body: bytes, kind: type[_T]) -> _T:
+    if len(body) > BODY_BYTES_MAX:
+        raise _Rejection(message(413, f"the request has more than {BODY_BYTES_MAX} bytes"))
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, RecursionError) as error:

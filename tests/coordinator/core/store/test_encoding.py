@@ -1,12 +1,20 @@
 """JSON strings and times as etcd writes them."""
 
 import json
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.core.store.encoding import json_string, remaining_s, rfc3339, text
+from coordinator.core.store.encoding import (
+    NONCHARACTERS,
+    UNDECODABLE,
+    json_string,
+    remaining_s,
+    rfc3339,
+    text,
+)
 
 
 @given(st.text())
@@ -24,6 +32,33 @@ def test_any_bytes_become_a_json_string_that_is_safe_in_html(raw: bytes) -> None
     assert "\u2029" not in quoted.decode()
 
 
+@pytest.mark.parametrize("part", [b"\x01", b"<", b"\xff", b"\xff?", b"\xe2\x80\xa8", b'\x01<\xff"'])
+def test_a_mebibyte_is_quoted_in_a_moment_whatever_it_holds(part: bytes) -> None:
+    raw = part * ((1 << 20) // len(part))
+
+    def work_s() -> float:
+        began_s = time.thread_time()
+        assert len(json_string(raw)) > len(raw)
+        return time.thread_time() - began_s
+
+    assert min(work_s() for _ in range(5)) < 0.04
+
+
+ESCAPES = {**{char: f"\\u{ord(char):04x}" for char in [*map(chr, range(32)), *"<>&\u2028\u2029"]}}
+ESCAPES |= dict(
+    zip('\n\r\t\b\f"\\', ["\\n", "\\r", "\\t", "\\b", "\\f", '\\"', "\\\\"], strict=True)
+)
+
+
+@given(st.lists(st.sampled_from([*map(bytes, zip(range(256))), b"\xe2\x80\xa8", b"\xe2\x80"])))
+def test_every_character_has_its_escape(parts: list[bytes]) -> None:
+    raw = b"".join(parts)
+    mended = UNDECODABLE.sub("\ufffd", raw.decode(errors="surrogateescape"))
+    assert text(raw) == mended
+    escaped = "".join(ESCAPES.get(char, char) for char in mended)
+    assert json_string(raw) == b'"%b"' % escaped.encode()
+
+
 @pytest.mark.parametrize(
     ("raw", "shown"),
     [
@@ -32,6 +67,9 @@ def test_any_bytes_become_a_json_string_that_is_safe_in_html(raw: bytes) -> None
         (b"\xed\xa0\x80", "\ufffd\ufffd\ufffd"),
         (b"\xf4\x90\x80\x80", "\ufffd\ufffd\ufffd\ufffd"),
         (b"\xc3\xa9", "é"),
+        (b"?\xff?", "?\ufffd?"),
+        (b"\xff\xef\xb7\x90?", "\ufffd\ufdd0?"),
+        (b"?\xff" + "".join(NONCHARACTERS).encode(), "?\ufffd" + "".join(NONCHARACTERS)),
     ],
 )
 def test_each_byte_that_is_not_utf8_becomes_one_replacement_character(

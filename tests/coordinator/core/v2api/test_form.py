@@ -45,6 +45,12 @@ def test_a_bad_escape_is_always_refused(raw: bytes) -> None:
         assert unescape(raw) == unquote_to_bytes(raw)
 
 
+def test_a_form_has_few_fields() -> None:
+    assert parsed(b"&".join([b"a=1"] * 200)) == {b"a": b"1"}
+    assert "at most 200 fields" in complaint(b"&".join([b"a=1"] * 201))
+    assert "at most 200 fields" in complaint(b"&" * 1_000_000)
+
+
 def is_escape(piece: bytes) -> bool:
     return len(piece) == 3 and all(byte in b"0123456789abcdefABCDEF" for byte in piece[1:])
 

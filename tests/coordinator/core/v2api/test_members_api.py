@@ -55,7 +55,6 @@ def test_a_request_names_its_member_in_hexadecimal() -> None:
         b'{"id": "1_0"}',
         b'{"id": 1}',
         b'{"x":' + b"[" * 3000,
-        b'{"x":' + b"[" * 100_000,
         b'{"id": "\xff"}',
         b'{"id": "\\ud800"}',
         b"[]",
@@ -75,11 +74,10 @@ def test_leadership_goes_to_no_id_that_is_not_64_bits(body: bytes) -> None:
         urls("http://\u00e9:1"),
         urls("http://a:1", "http://" + "a" * 600 + ":1"),
         urls(*(f"http://10.0.0.{number}:1" for number in range(17))),
-        urls(*["http://a:1"] * 100_000),
         urls(),
         b'{"peerURLs":["http://\\ud800:1"]}',
         b'{"peerURLs":' + b"[" * 3000,
-        b'{"peerURLs":[],"x":' + b"[" * 100_000,
+        b'{"peerURLs":[],"x":' + b"[" * 60_000,
         b"null",
     ],
     ids=lambda body: body[:40].decode(),
@@ -87,6 +85,12 @@ def test_leadership_goes_to_no_id_that_is_not_64_bits(body: bytes) -> None:
 def test_peer_urls_that_no_member_can_have_are_refused(body: bytes) -> None:
     assert refused(b"POST", "/v2/members", body) == 400
     assert refused(b"PUT", "/v2/members/1", body) == 400
+
+
+def test_a_long_request_is_not_even_decoded() -> None:
+    for body in (b'{"x":' + b"[" * 100_000, urls(*["http://a:1"] * 10_000)):
+        assert refused(b"POST", "/v2/members", body) == 413
+        assert refused(b"POST", "/v2/members/leader", body) == 413
 
 
 def test_a_member_is_added_as_a_learner() -> None:

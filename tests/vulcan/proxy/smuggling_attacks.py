@@ -232,6 +232,8 @@ LINES: dict[str, tuple[bytes, Outcome]] = {
         "HTTP/2's first line": (b"PRI * HTTP/2.0", Refused(505)),
         "method that is no token": (b"G@T / HTTP/1.1", Refused()),
         "CONNECT": (b"CONNECT h:443 HTTP/1.1", Refused(501)),
+        "CONNECT to a path": (b"CONNECT /a HTTP/1.1", Refused(501)),
+        "CONNECT to a URL": (b"CONNECT http://h/a HTTP/1.1", Refused(501)),
         "asterisk of GET": (b"GET * HTTP/1.1", Refused()),
         "no path": (b"GET evil HTTP/1.1", Refused()),
         "backslash": (b"GET \\evil HTTP/1.1", Refused()),

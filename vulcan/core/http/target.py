@@ -30,6 +30,8 @@ class RequestTarget(msgspec.Struct, frozen=True, gc=False):
 
 def parse_target(head: RequestHead) -> RequestTarget:
     """Read target and Host. Raises BadMessage for what RFC 9112, 3.2 does not allow."""
+    if head.method == b"CONNECT":
+        raise BadMessage(501, "CONNECT is not served here")
     authority, target = head.fields.get(b"host", b""), head.target
     if not target.startswith(b"/"):
         authority, target = _other_form(head, authority)
@@ -57,8 +59,6 @@ def _normal_path(path: bytes) -> NormalPath:
 
 def _other_form(head: RequestHead, authority: bytes) -> tuple[bytes, bytes]:
     """Return authority and origin form of a target that is not a path."""
-    if head.method == b"CONNECT":
-        raise BadMessage(501, "CONNECT is not served here")
     if absolute := _ABSOLUTE_FORM.fullmatch(head.target):
         target = absolute[2]
         return absolute[1], target if target.startswith(b"/") else b"/" + target

@@ -26,6 +26,7 @@ from daemonkit.core.framing import (
 from daemonkit.http.send_queue import unread_bytes
 from vulcan.core.http.response_head import (
     ClientHead,
+    check_begun_head,
     client_head,
     idle_limit_s,
     interim_head,
@@ -348,6 +349,7 @@ class UpstreamConnection(asyncio.Protocol):
         if (end if end >= 0 else len(data)) > HEAD_BYTES_MAX:
             raise BadMessage(502, f"the response head is larger than {HEAD_BYTES_MAX} bytes")
         if end < 0:
+            check_begun_head(data)
             self._buffer = data
             return
         self._buffer = b""

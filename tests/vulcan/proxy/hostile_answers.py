@@ -114,6 +114,14 @@ HEADS: dict[str, bytes] = {
     "head that breaks off": _OK + b"X: a\r\n",
 }
 
+# Their connections stay open, and no empty line ends the head.
+ENDLESS: dict[str, bytes] = {
+    "banner": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "other protocol": b"\x00\x00\x12\x04\x00\x00\x00\x00\x00",
+    "lines end with LF": b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+    "last line ends with LF": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\nok",
+}
+
 CHUNKS: dict[str, bytes] = {
     "plus": b"+2\r\nok\r\n0\r\n\r\n",
     "0x": b"0x2\r\nok\r\n0\r\n\r\n",
@@ -189,6 +197,7 @@ GIVEN: dict[str, HostileResponse] = {
 
 RESPONSES: dict[str, HostileResponse] = {
     **{f"bad {name}": HostileResponse(wire, Bad(), closes=True) for name, wire in HEADS.items()},
+    **{f"open {name}": HostileResponse(wire, Bad()) for name, wire in ENDLESS.items()},
     **{f"chunk {name}": HostileResponse(_chunks(data), Cut()) for name, data in CHUNKS.items()},
     **{
         f"broken {name}": HostileResponse(wire, Cut(), closes=True) for name, wire in BROKEN.items()

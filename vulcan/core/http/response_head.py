@@ -11,6 +11,8 @@ from vulcan.core.http.fields import FRAMING, HOP_BY_HOP, cgi_name, connection_op
 from vulcan.core.middleware.specs import HeadersSpec
 
 _NEVER_PASSED = HOP_BY_HOP | FRAMING
+_BEGINNING = b"HTTP/1."
+_BARE_LF = re.compile(rb"(?<!\r)\n")
 _IDLE_LIMIT = re.compile(rb"(?:^|[\s,;])timeout=(\d{1,9})", re.ASCII | re.IGNORECASE)
 
 
@@ -22,6 +24,17 @@ class ClientHead:
     head: bytes
     dated: bool  # whether the server sent a Date
     chunked: bool
+
+
+def check_begun_head(data: bytes) -> None:
+    """Refuse the beginning of a head that can never become one. Raises BadMessage (502).
+
+    Otherwise a server that speaks another protocol is noticed when the time for a response is over.
+    """
+    if not data.startswith(_BEGINNING[: len(data)]):
+        raise BadMessage(502, "the response does not begin with HTTP/1")
+    if _BARE_LF.search(data) is not None:
+        raise BadMessage(502, "a line of the response head ends with a bare LF")
 
 
 def idle_limit_s(head: ResponseHead) -> float | None:

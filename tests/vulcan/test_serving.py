@@ -240,7 +240,9 @@ def test_a_listener_can_be_a_unix_socket(shared: Site, host: str, tmp_path: Path
         shared.route(origin, host)
         shared.put(f"listeners/{host}", document)
         wait_until(lambda: fetch() == 200, "answers on the path")
-        assert origin.calls[-1].field("x-forwarded-for") is not None
+        assert origin.calls[-1].field("x-forwarded-for") is None
+        assert origin.calls[-1].field("x-real-ip") is None
+        assert origin.calls[-1].field("x-forwarded-proto") == "http"
         shared.delete(f"listeners/{host}")
         wait_until(lambda: fetch() == 0, "shut")
 

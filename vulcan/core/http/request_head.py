@@ -77,8 +77,16 @@ class UpstreamHead(msgspec.Struct, frozen=True, gc=False):
         return msgspec.structs.replace(self, start=b"%b %b HTTP/1.1\r\n" % (method, target))
 
     def render(self, server_host_line: bytes, client: bytes, trace: bytes) -> bytes:
-        """Return the complete head for a server. `trace` is the value of Traceparent."""
+        """Return the complete head for a server. `trace` is the value of Traceparent.
+
+        Without an address of the client, as on a Unix socket, no field names it.
+        """
         host_line = self.host_line or server_host_line
+        if not client:
+            lines, _, before = self.rest.rpartition(b"\r\nX-Forwarded-For: ")
+            kept = b"\r\nX-Forwarded-For: " + before.removesuffix(b", ") if before else b""
+            parts = (self.start, host_line, lines, kept, trace)
+            return b"%b%b%b%b\r\nTraceparent: %b\r\n\r\n" % parts
         parts = (self.start, host_line, self.rest, client, self.real_ip)
         if self.real_ip:
             return b"%b%b%b%b%b%b\r\nTraceparent: %b\r\n\r\n" % (*parts, client, trace)

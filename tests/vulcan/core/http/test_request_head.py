@@ -97,6 +97,20 @@ def test_forwarded_fields_of_a_trusted_client_are_kept_and_extended():
     assert len(names) == len(set(names))
 
 
+def test_a_client_without_an_address_is_not_named():
+    """On a Unix socket."""
+    for before in ((), ("X-Forwarded-For: 6.6.6.6",)):
+        head = request("Host: h", *before)
+        made = request_head.upstream_head(
+            head, parse_target(head), frontend(TrustForwardHeader=True), secure=False
+        ).render(b"Host: srv:1\r\n", b"", TRACE)
+        assert b"Via: 1.1 vulcan" in made
+        assert b"X-Real-Ip" not in made
+        lines = [line for line in made.split(b"\r\n") if line.startswith(b"X-Forwarded-For")]
+        assert lines == [line.encode() for line in before]
+        assert made.endswith(b"\r\nTraceparent: %b\r\n\r\n" % TRACE)
+
+
 def test_hop_by_hop_fields_are_dropped():
     per_hop = [
         "Connection: keep-alive, X-Mine, te",

@@ -1,6 +1,5 @@
 """The servers of one backend, and which of them get requests now."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -61,19 +60,14 @@ class ServerGroup(Generic[S]):
         if not wanted:
             return None
         rotation = self.rotation(now_s)
-        return next((server for server in rotation if token(server).encode() == wanted), None)
+        return next((server for server in rotation if server.cookie_value == wanted), None)
 
     def cookie_line(self, server: S) -> bytes:
         """Return the line that makes a client stay with a server."""
         sticky = self.backend.sticky
         assert sticky is not None
-        return f"Set-Cookie: {sticky.cookie}={token(server)}{sticky.attributes}\r\n".encode()
-
-
-def token(server: ServerState) -> str:
-    """Return the name of a server in cookies, which does not reveal its address."""
-    name = f"{server.server.backend}\0{server.server.address}".encode()
-    return hashlib.sha256(name).hexdigest()[:16]
+        cookie, attributes = sticky.cookie.encode(), sticky.attributes.encode()
+        return b"Set-Cookie: %b=%b%b\r\n" % (cookie, server.cookie_value, attributes)
 
 
 def _cookie_value(cookies: bytes, name: bytes) -> bytes:

@@ -1,5 +1,7 @@
 """One server of a backend, as one worker knows it."""
 
+import hashlib
+
 from vulcan.core.balancing.ejection import ServerHealth
 from vulcan.core.balancing.sliding_window import SlidingWindow
 from vulcan.core.config.backend import Backend, Server
@@ -16,6 +18,9 @@ class ServerState:
         self.in_flight = 0
         self.window = SlidingWindow()
         self.host_line = f"Host: {server.authority}\r\n".encode()
+        # The name in cookies: the same in every worker and on every node, without a shared secret.
+        name = f"{server.backend}\0{server.address}".encode()
+        self.cookie_value = hashlib.sha256(name).hexdigest()[:16].encode()
 
     @property
     def configured_weight(self) -> float:

@@ -22,7 +22,6 @@ SUITES = {
     "TLS_RSA_WITH_AES_256_CBC_SHA": "AES256-SHA",
 }
 WEAK_SUITES = ("_RC4_", "_3DES_")
-SESSIONS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,6 @@ class TlsSettings:
     suites: tuple[str, ...] = ()  # for TLS 1.2, in OpenSSL's names; empty for its defaults
     prefer_server: bool = False
     tickets: bool = True
-    sessions: int = SESSIONS
     verify: bool = True
     ca: str = ""  # PEM; empty for the system's
     server_name: str = ""
@@ -59,7 +57,6 @@ def settings(document: TlsDocument | None) -> TlsSettings:
         suites=tuple(_suite(name) for name in document.cipher_suites),
         prefer_server=document.prefer_server_cipher_suites,
         tickets=not document.session_tickets_disabled,
-        sessions=cache.settings.capacity or SESSIONS,
         verify=not document.insecure_skip_verify,
         ca=document.ca,
         server_name=document.server_name,

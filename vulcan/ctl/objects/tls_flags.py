@@ -17,9 +17,14 @@ MinVersion = Annotated[
     str, typer.Option("--tlsMinV", help="Lowest TLS version, such as VersionTLS12.")
 ]
 MaxVersion = Annotated[str, typer.Option("--tlsMaxV", help="Highest TLS version.")]
-Cache = Annotated[str, typer.Option("--tlsSessionCache", help="Type of the session cache: LRU.")]
+Cache = Annotated[
+    str, typer.Option("--tlsSessionCache", help="Type of the session cache: LRU. It has no effect.")
+]
 CacheCapacity = Annotated[
-    int, typer.Option("--tlsSessionCacheCapacity", min=0, help="Size of the session cache.")
+    int,
+    typer.Option(
+        "--tlsSessionCacheCapacity", min=0, help="Size of the session cache. It has no effect."
+    ),
 ]
 Ciphers = Annotated[
     list[str] | None, typer.Option("--tlsCS", help="Cipher suite by its name in Go. Repeatable.")

@@ -50,7 +50,7 @@ from vulcan.core.balancing.exchange import (
 from vulcan.core.balancing.frontend_state import FrontendStates
 from vulcan.core.balancing.request_planner import RequestPlanner
 from vulcan.core.balancing.retry_budget import RetryBudget
-from vulcan.core.balancing.server_group import ServerGroup, token
+from vulcan.core.balancing.server_group import ServerGroup
 from vulcan.core.balancing.server_state import ServerState
 from vulcan.core.config.table import Table
 from vulcan.core.http.request_body import RequestBody
@@ -272,7 +272,7 @@ class Script:
         self.lines.append(f"{self.exchange.state.name} {self._server()}{more}".rstrip())
 
     def _token(self, name: re.Match[str]) -> str:
-        return token(self.groups["b"].servers[f"http://{name[1]}"])
+        return self.groups["b"].servers[f"http://{name[1]}"].cookie_value.decode()
 
     def _server(self) -> str:
         return self.exchange.server.server.id if self.exchange.server is not None else ""

@@ -7,6 +7,7 @@ import asyncio
 import os
 
 from daemonkit.observe import logs
+from vulcan.core.control.redaction import origin
 from vulcan.core.middleware import syslog
 from vulcan.core.middleware.specs import TraceSpec, WebhookSpec
 from vulcan.proxy.forward import ForwardedRequest, received_bytes
@@ -30,7 +31,7 @@ class Sinks:
     def call(self, webhook: WebhookSpec) -> None:
         """Call a webhook on a thread."""
         if self._calling >= WEBHOOKS_MAX:
-            _log.warning("webhook-dropped", url=webhook.url)
+            _log.warning("webhook-dropped", url=origin(webhook.url))
             return
         self._calling += 1
         self._loop.run_in_executor(None, _call, webhook).add_done_callback(self._called)
@@ -70,12 +71,15 @@ def _call(webhook: WebhookSpec) -> None:
     )
     try:
         with urllib.request.urlopen(request, timeout=WEBHOOK_S) as reply:  # noqa: S310
-            _log.info("webhook-called", url=webhook.url, status=reply.status)
+            _log.info("webhook-called", url=origin(webhook.url), status=reply.status)
     except urllib.error.HTTPError as refusal:
         refusal.close()
-        _log.warning("webhook-failed", url=webhook.url, error=str(refusal))
+        _log.warning("webhook-failed", url=origin(webhook.url), error=str(refusal))
+    except urllib.error.URLError as error:
+        _log.warning("webhook-failed", url=origin(webhook.url), error=str(error.reason))
     except (OSError, ValueError, http.client.HTTPException) as error:
-        _log.warning("webhook-failed", url=webhook.url, error=str(error))
+        # The text of an error about a URL has the URL.
+        _log.warning("webhook-failed", url=origin(webhook.url), error=type(error).__name__)
 
 
 def _record(

@@ -1,6 +1,7 @@
 """Trace records and webhooks: no request waits for them, and none of them ends a worker."""
 
 import json
+import logging
 import socket
 import socketserver
 import threading
@@ -9,10 +10,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from daemonkit.observe import logs
 from rig import vulcan_keys
 from rig.processes import wait_until
 from rig.vulcan_site import OK, Client, Origin, respond_with
 from tests.vulcan.proxy.test_deadlines import Served
+from vulcan.core.middleware.specs import WebhookSpec
+from vulcan.proxy import sinks
 
 SLOW_S = 5.0
 
@@ -99,3 +103,22 @@ def test_a_webhook_that_gets_nonsense_ends_nothing(served: Served):
             assert not calls.is_alive()
             served.settle()
             assert served.errors == []
+
+
+@pytest.fixture
+def restored_logs() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.parametrize("path", ["hunter2?token=hunter2", "hunter2 two"])
+@pytest.mark.usefixtures("restored_logs")
+def test_no_secret_of_a_webhook_is_logged(capfd: pytest.CaptureFixture[str], path: str):
+    logs.configure("info", "text")
+    sinks._call(WebhookSpec(f"http://127.0.0.1:1/{path}", "POST", (), b""))
+    err = capfd.readouterr().err
+    assert "webhook-failed url=http://127.0.0.1:1/" in err
+    assert "hunter2" not in err

@@ -169,4 +169,6 @@ def _refuse_daemon_options(context: typer.Context) -> None:
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run `confd`."""
-    options.run(app, "confd", list(sys.argv[1:] if argv is None else argv))
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    # A check or reload command may be confd itself.
+    options.run(app, "confd", arguments, variables=("CONFD_SRC", "CONFD_DEST"))

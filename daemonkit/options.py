@@ -5,15 +5,16 @@ default. Long flags may be written with one dash, as Go programs have them.
 """
 
 import inspect
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_type_hints
 
 import typer
 
-from daemonkit.core import addresses, go_flags
+from daemonkit.core import addresses, go_flags, variable_names
 from daemonkit.core.terminal_text import LINES, printable
 
 T = TypeVar("T")
@@ -252,13 +253,22 @@ def program(about: str) -> typer.Typer:
     )
 
 
-def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None) -> NoReturn:
+def run(
+    app: typer.Typer,
+    prog: str,
+    argv: Sequence[str] | None = None,
+    *,
+    variables: Collection[str] = (),
+) -> NoReturn:
     """Run a console script: parse, call, exit.
 
     Wrong use exits with 2, a Failure with its code; a command says any other code by
-    `raise typer.Exit(code)`.
+    `raise typer.Exit(code)`. `variables` are those with the program's prefix that are no options.
     """
     command = command_of(app, prog)
+    known = {*_variables(command, variable_prefix(prog)), *variables}
+    for warning in variable_names.unknown(os.environ, known, variable_prefix(prog)):
+        sys.stderr.write(f"{prog}: {printable(warning)}\n")
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         command(
@@ -285,6 +295,18 @@ def command_of(app: typer.Typer, prog: str) -> Any:
 def variable_prefix(prog: str) -> str:
     """Return what the names of a program's environment variables begin with."""
     return prog.upper().replace("-", "_")
+
+
+def _variables(command: Any, prefix: str) -> Iterator[str]:
+    """Yield the names of the environment variables that set options of a program."""
+    for parameter in command.params:
+        if parameter.param_type_name == "option" and parameter.allow_from_autoenv:
+            yield f"{prefix}_{parameter.name.upper()}"
+        declared = parameter.envvar or ()
+        yield from [declared] if isinstance(declared, str) else declared
+    children: dict[str, Any] = getattr(command, "commands", {})
+    for child in children.values():
+        yield from _variables(child, prefix)
 
 
 def _share_variables(command: Any, prefix: str) -> None:

@@ -200,4 +200,5 @@ def _aliases(text: str) -> tuple[tuple[str, str], ...]:
 
 def main() -> NoReturn:
     """Run the console script."""
-    options.run(app, "vulcand")
+    # A successor gets it from its predecessor.
+    options.run(app, "vulcand", variables=("VULCAND_SUCCESSION",))

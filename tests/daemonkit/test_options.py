@@ -89,6 +89,18 @@ def test_the_environment_may_name_the_configuration_file(
     assert program.got["workers"] == 2
 
 
+def test_a_mistyped_variable_is_named_and_the_program_runs(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROG_WORKER", "3")
+    monkeypatch.setenv("PROGRAM_WORKER", "3")
+    assert program.run() == 0
+    assert program.got["workers"] == 1
+    assert program.err == (
+        "prog: the variable PROG_WORKER is no option: do you mean PROG_WORKERS?\n"
+    )
+
+
 def test_toml_can_set_every_kind_of_value(program: Program, tmp_path: Path) -> None:
     text = """
         endpoints = ["http://a", "http://b"]

@@ -32,6 +32,8 @@ START_S = 120.0
 # A worker that is this far behind gets the whole state again, which is cheaper.
 BEHIND_BYTES_MAX = 64 * 1024 * 1024
 RESTART_S_MIN, RESTART_S_MAX = 0.1, 5.0
+# While no worker serves, connections wait in the queue of the socket, so one is started sooner.
+RESTART_ALONE_S = 0.5
 # After a worker has run this long, the restart delay is back at its minimum.
 PROVEN_S = 10.0
 
@@ -181,8 +183,18 @@ class Supervisor:
             _log.error(
                 "worker-ended", worker=slot.number, code=code, lived_s=lived_s, next_s=delay_s
             )
+            await self._pause(delay_s)
+
+    async def _pause(self, delay_s: float) -> None:
+        """Wait before a worker is started again; for a short time only while none serves."""
+        waited_s = 0.0
+        while waited_s < delay_s and not self._draining.is_set():
+            if waited_s and not any(slot.ready for slot in self._slots):
+                return
+            step_s = min(RESTART_ALONE_S, delay_s - waited_s)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._draining.wait(), delay_s)
+                await asyncio.wait_for(self._draining.wait(), step_s)
+            waited_s += step_s
 
     async def _live(self, slot: WorkerSlot) -> int:
         """Run one worker process to its end; return its exit code."""

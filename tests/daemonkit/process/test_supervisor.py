@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from daemonkit.process import supervisor
 from rig.processes import Running, python, run, wait_until
 from tests.daemonkit.http.live_server import Client, get, post
 from tests.daemonkit.process.supervising_daemon import DaemonOptions
@@ -220,6 +221,23 @@ def test_the_restart_delay_of_a_worker_that_exits_at_once_doubles(
     assert delays[:3] == pytest.approx([0.04, 0.08, 0.16])
     assert running.stop() == 0
     assert "Traceback" not in running.tail()
+
+
+def test_workers_are_replaced_sooner_while_none_of_them_serves(
+    daemon: Callable[..., SupervisorProcess],
+) -> None:
+    running, times = daemon(count=2, restart_s=supervisor.RESTART_S_MAX).ready(), 4
+    began = time.monotonic()
+    for _ in range(times):
+        victims = running.pids()
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+        running.wait_for(
+            lambda: len(set(running.pids()) - set(victims)) == 2,  # noqa: B023 - called at once
+            "both workers replaced",
+        )
+        running.ready()
+    assert time.monotonic() - began < times * supervisor.RESTART_S_MAX
 
 
 def test_a_worker_that_fails_on_a_change_is_replaced(

@@ -14,6 +14,9 @@ from fleet.core.jobs.unitfile import NAME_MAX, TYPES
 COUNT_MAX = 100_000
 # Sums of numbers stay below what JSON holds in 64 bits.
 NUMBER_MAX = 1 << 62
+# No leadership has a higher number unless somebody forged it. Nobody counts on from a higher one:
+# everybody would refuse the next number in the end.
+HONEST_MAX = 1 << 48
 TTL_MAX_S = (1 << 31) - 1
 # The reasons that fleet writes are cut at this length: they are copied into plans and unit files.
 REASON_MAX = 1000

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from coordinator.client.core.errors import CompareFailed, KeyExists, KeyNotFound
 from coordinator.client.core.store_protocol import Absent, AtIndex, Entry, Store
 from fleet.core import keys
-from fleet.core.fields import parse_number
+from fleet.core.fields import HONEST_MAX, parse_number
 from fleet.core.model import InvalidRecord, LeaderLease, decode, encode
 
 # A follower asks this often whether the lease is free.
@@ -44,6 +44,7 @@ class LeaderElection:
 
         `seen_epoch` is the latest epoch that any record mentions.
         """
+        seen_epoch = _honest(seen_epoch)
         if self.is_leader and self.epoch >= seen_epoch:
             if self._clock() - self._renewed_s >= self._ttl_s / 3:
                 self._renew()
@@ -114,8 +115,8 @@ class LeaderElection:
 
     def _raise_epoch(self, before: Entry | None, seen: int) -> bool:
         """Raise the epoch above all earlier ones; return False if it was changed meanwhile."""
-        stored = parse_number(before.value) or 0 if before else 0
-        number = max(stored, seen) + 1
+        stored = parse_number(before.value) if before else None
+        number = max(_honest(stored or 0), _honest(seen)) + 1
         when = AtIndex(before.modified) if before else Absent()
         try:
             self._store.put(keys.EPOCH, str(number), when=when)
@@ -138,3 +139,8 @@ class LeaderElection:
     def _extend(self, sent_s: float) -> None:
         self._renewed_s = sent_s
         self._until_s = sent_s + self._ttl_s * LEASE_SHARE
+
+
+def _honest(epoch: int) -> int:
+    """Return an epoch to count on from; 0 for a forged one."""
+    return epoch if epoch <= HONEST_MAX else 0

@@ -5,10 +5,13 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from coordinator.client import connect
 from coordinator.client.core.errors import KeyNotFound
 from coordinator.client.core.store_protocol import Store
 from fleet.core import keys
+from fleet.core.fields import HONEST_MAX, parse_number
 from fleet.scheduler.election import LeaderElection
 from rig.counting_store import CountingStore
 from rig.processes import Coordinator, Running, python, wait_until
@@ -139,3 +142,14 @@ def test_followers_write_nothing_while_another_leads() -> None:
         bed.now_s += 1
         assert not two.step(0)
     assert bed.store.writes == before
+
+
+@pytest.mark.parametrize("forged", [1 << 62, (1 << 62) + 5, HONEST_MAX, HONEST_MAX + 1])
+def test_a_forged_epoch_ends_no_leadership(forged: int) -> None:
+    bed = ElectionOnMemory()
+    bed.store.put(keys.EPOCH, str(forged))
+    for name in ("one", "two", "three"):
+        leader = bed.candidate(name)
+        assert leader.step(forged)
+        assert leader.epoch == parse_number(bed.store.get(keys.EPOCH).value)
+        bed.wait(16)

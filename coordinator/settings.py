@@ -21,14 +21,23 @@ class BackupSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """Where to listen, and whether with TLS."""
+
+    host: str
+    port: int
+    secure: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The settings, checked and parsed."""
 
     name: str
     data_dir: Path
-    listen_client: tuple[tuple[str, int], ...]
+    listen_client: tuple[ListenAddress, ...]
     advertise_client: tuple[str, ...]
-    listen_peer: tuple[tuple[str, int], ...]  # empty: a cluster of one member
+    listen_peer: tuple[ListenAddress, ...]  # empty: a cluster of one member
     peer_urls: tuple[str, ...]
     initial_cluster: dict[str, list[str]]
     existing: bool
@@ -143,9 +152,18 @@ def _backups(flags: Flags) -> BackupSettings | None:
     return BackupSettings(flags.backup_dir, flags.backup_interval, flags.backup_keep)
 
 
-def listening(urls: str, tls: TlsFiles | None, whom: str) -> tuple[tuple[str, int], ...]:
-    """Parse --listen-client-urls or --listen-peer-urls. ValueError names the URL and the remedy."""
-    return tuple(_listen_address(url.strip(), tls, whom) for url in urls.split(","))
+def listening(urls: str, tls: TlsFiles | None, whom: str) -> tuple[ListenAddress, ...]:
+    """Parse --listen-client-urls or --listen-peer-urls. ValueError names the URL and the remedy.
+
+    Clients may get both http and https. A member proves by its certificate which one it is, so with
+    certificates there is no http for members.
+    """
+    found = tuple(_listen_address(url.strip(), tls, whom) for url in urls.split(","))
+    option, prefix = f"listen-{whom}-urls", "peer-" if whom == "peer" else ""
+    plain = [each for each in found if not each.secure]
+    if tls is not None and plain and (whom == "peer" or len(plain) == len(found)):
+        raise ValueError(f"--{option}: {urls}: with --{prefix}cert-file write https")
+    return found
 
 
 def advertised(urls: str, option: str) -> tuple[str, ...]:
@@ -181,20 +199,18 @@ def _initial_cluster(flags: Flags, peer_urls: tuple[str, ...]) -> dict[str, list
     return first_members(flags.name, "" if is_discovered else flags.initial_cluster, peer_urls)
 
 
-def _listen_address(url: str, tls: TlsFiles | None, whom: str) -> tuple[str, int]:
+def _listen_address(url: str, tls: TlsFiles | None, whom: str) -> ListenAddress:
     option, prefix = f"listen-{whom}-urls", "peer-" if whom == "peer" else ""
     parts = _split(url, option)
     if parts.scheme == "https" and tls is None:
         raise ValueError(f"--{option}: {url} needs --{prefix}cert-file and --{prefix}key-file")
-    if parts.scheme == "http" and tls is not None:
-        raise ValueError(f"--{option}: {url}: with --{prefix}cert-file write https")
     host = parts.hostname or ""
     if host == "localhost":
         host = "127.0.0.1"
     if not host.replace(".", "").isdigit() and ":" not in host:
         raise ValueError(f"--{option}: {url}: listen on an IP address, not on a host name")
     assert parts.port is not None
-    return host, parts.port
+    return ListenAddress(host, parts.port, secure=parts.scheme == "https")
 
 
 def _split(url: str, option: str) -> SplitResult:

@@ -23,7 +23,7 @@ from coordinator.server.peer_directory import PeerDirectory
 from coordinator.server.peer_events import PeerEvents
 from coordinator.server.telemetry import Telemetry
 from coordinator.server.tls_contexts import TlsContexts
-from coordinator.settings import Settings
+from coordinator.settings import ListenAddress, Settings
 from coordinator.storage.backup_schedule import BackupSchedule
 from coordinator.storage.data_dir import DataDir
 from coordinator.transport.acceptor import Acceptor, AcceptPolicy
@@ -154,21 +154,21 @@ class Coordinator:
         self._peer_server = server = Server(self._answer_peer, origins=self._origins)
         context, policy = self._tls.server(settings.peer_tls), self._policy
         for address in settings.listen_peer:
-            sock = _socket(address, "peer", is_open=context is None)
+            sock = _socket(address, "peer")
             await server.listen(sock, tls=context, acceptor=lambda each: Acceptor(each, policy))
 
-    def _client_sockets(self) -> list[socket.socket]:
-        settings = self._settings
-        is_open = settings.tls is None
-        return [_socket(each, "client", is_open=is_open) for each in settings.listen_client]
+    def _client_sockets(self) -> list[tuple[socket.socket, bool]]:
+        """Return the sockets, and whether each one is for TLS."""
+        addresses = self._settings.listen_client
+        return [(_socket(address, "client"), address.secure) for address in addresses]
 
-    async def _listen_to_clients(self, sockets: list[socket.socket]) -> None:
+    async def _listen_to_clients(self, sockets: list[tuple[socket.socket, bool]]) -> None:
         limits = Limits(body_bytes_max=BODY_BYTES_MAX)
         self._client_server = server = Server(self._handler, limits=limits, origins=self._origins)
         self._telemetry.connections = server.connections
         context = self._tls.server(self._settings.tls)
-        for sock in sockets:
-            await server.listen(sock, tls=context)
+        for sock, secure in sockets:
+            await server.listen(sock, tls=context if secure else None)
 
     def _answer_peer(self, exchange: Exchange) -> None:
         """Answer plain HTTP on the peer port."""
@@ -246,11 +246,11 @@ class Coordinator:
             connection.abort()
 
 
-def _socket(address: tuple[str, int], whose: str, *, is_open: bool) -> socket.socket:
+def _socket(address: ListenAddress, whose: str) -> socket.socket:
     """Listen for clients or peers. Raises CannotListen."""
     option = f"--listen-{whose}-urls"
-    sock = listening_socket(address, socket.SOCK_STREAM, option=option)
-    if is_open:
+    sock = listening_socket((address.host, address.port), socket.SOCK_STREAM, option=option)
+    if not address.secure:
         prefix = "peer-" if whose == "peer" else ""
         files = f"--{prefix}cert-file, --{prefix}key-file and --{prefix}trusted-ca-file"
         risk = "every host can read and change all keys, and nothing is encrypted"

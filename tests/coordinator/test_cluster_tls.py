@@ -1,5 +1,6 @@
 """TLS between members and towards clients, with real certificates."""
 
+import json
 import signal
 import socket
 import ssl
@@ -9,8 +10,10 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
 from rig.cluster import QUICK, Cluster, ClusterMember, new_member
-from rig.processes import require, wait_until
+from rig.processes import Running, answers, free_port, python, require, run, wait_until
 
 
 def certificates(directory: Path) -> dict[str, str]:
@@ -131,3 +134,29 @@ def serial(one: ClusterMember, context: ssl.SSLContext) -> object:
             return shown and shown["serialNumber"]
     except OSError:
         return None
+
+
+def test_clients_are_served_with_and_without_tls(tmp_path: Path) -> None:
+    files = certificates(tmp_path)
+    plain, secure = (f"{scheme}://127.0.0.1:{free_port()}" for scheme in ("http", "https"))
+    command = python("coordinator", "--data-dir", str(tmp_path / "data"), "--status-addr", "")
+    command += ["--listen-client-urls", f"{secure},{plain}", "--cert-file", files["cert"]]
+    command += ["--key-file", files["key"]]
+    context = ssl.create_default_context(cafile=files["ca"])
+    with Running(command, tmp_path / "log") as running:
+        running.wait_for(lambda: answers(f"{plain}/health"), "healthy")
+        with urllib.request.urlopen(f"{secure}/v2/members", timeout=10, context=context) as reply:
+            (member,) = json.load(reply)["members"]
+        assert sorted(member["clientURLs"]) == sorted((plain, secure))
+        with pytest.raises(urllib.error.URLError):
+            urllib.request.urlopen(plain.replace("http:", "https:"), timeout=10, context=context)
+
+
+def test_certificates_need_an_https_url_and_members_have_no_http(tmp_path: Path) -> None:
+    files = certificates(tmp_path)
+    url = f"http://127.0.0.1:{free_port()}"
+    for prefix, option in (("", "--listen-client-urls"), ("peer-", "--listen-peer-urls")):
+        flags = [f"--{prefix}cert-file", files["cert"], f"--{prefix}key-file", files["key"]]
+        urls = f"https://127.0.0.1:1,{url}" if prefix else url
+        ended = run(python("coordinator", option, urls, *flags))
+        assert (ended.returncode, f"{option}: {urls}: with" in ended.stderr) == (2, True)

@@ -17,7 +17,7 @@ from coordinator.client.http.http_client import HttpClient, OpenResponse
 from coordinator.core.ctl.render import go_json
 from coordinator.core.ctl.results import ErrorResult, KeyResult, MemberInfo, MemberList
 from coordinator.ctl.exit_codes import BAD_CONNECTION, SERVER_ERROR, fail
-from coordinator.ctl.output import echo
+from daemonkit.host.terminal import echo
 from daemonkit.options import Failure
 
 # A long poll is sent again this often, to notice a server that went away without closing it.

@@ -2,7 +2,7 @@
 
 from typing import NoReturn
 
-from coordinator.ctl.output import echo
+from daemonkit.host.terminal import echo
 from daemonkit.options import Failure
 
 BAD_ARGUMENTS = 1

@@ -14,8 +14,8 @@ from coordinator.core.ctl.render import OutputFormat
 from coordinator.core.ctl.results import KeyResult
 from coordinator.ctl.api_client import ApiClient, ClientSettings, with_user
 from coordinator.ctl.exit_codes import BAD_ARGUMENTS
-from coordinator.ctl.output import echo
 from daemonkit.core.terminal_text import LINES
+from daemonkit.host.terminal import echo
 from daemonkit.options import Failure
 
 

@@ -15,7 +15,7 @@ from coordinator.core.ctl.results import KeyResult
 from coordinator.ctl.api_client import ApiClient
 from coordinator.ctl.exit_codes import BAD_ARGUMENTS, fail
 from coordinator.ctl.invocation import Invocation, until_interrupted
-from coordinator.ctl.output import echo
+from daemonkit.host.terminal import echo
 from daemonkit.options import Failure
 
 # Between two polls that end without an event, so that a server in trouble is not overloaded.

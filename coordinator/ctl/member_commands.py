@@ -19,7 +19,7 @@ from coordinator.core.ctl.results import (
 from coordinator.ctl.api_client import ApiClient, ClusterUnreachable, FetchFailed
 from coordinator.ctl.exit_codes import BAD_ARGUMENTS, NOT_HEALTHY, SERVER_ERROR
 from coordinator.ctl.invocation import Invocation, until_interrupted
-from coordinator.ctl.output import echo
+from daemonkit.host.terminal import echo
 
 # etcdctl's interval.
 CHECK_S = 10

@@ -41,7 +41,7 @@ class Match:
 
 def find_all(regexp: Regexp, subject: bytes) -> Iterator[Match]:
     """Return the matches from left to right. No empty match follows another match at once."""
-    search = _Search(regexp, subject)
+    search = _SubmatchSearch(regexp, subject)
     at, previous_end = 0, -1
     while at <= len(subject):
         match = search.first_from(at)
@@ -53,7 +53,7 @@ def find_all(regexp: Regexp, subject: bytes) -> Iterator[Match]:
         previous_end = match.end
 
 
-class _Search:
+class _SubmatchSearch:
     """The searches in one subject. They share what they have visited."""
 
     def __init__(self, regexp: Regexp, subject: bytes) -> None:

@@ -175,24 +175,38 @@ class StoreQuorum:
 
 
 def host_addresses() -> frozenset[str]:
-    """Return the addresses of this host, without loopback."""
-    names = (
+    """Return the addresses of this host, without loopback, and its name."""
+    found_addresses = (
         addresses.plain(address.address)
         for found in psutil.net_if_addrs().values()
         for address in found
         if address.family in {socket.AF_INET, socket.AF_INET6}
     )
-    return frozenset(name for name in names if not addresses.is_loopback(name))
+    others = {each for each in found_addresses if not addresses.is_loopback(each)}
+    return frozenset({*others, socket.gethostname().lower()})
 
 
-def find_own(members: Iterable[Member], own_name: str, addresses: Collection[str]) -> Member | None:
-    """Return the member on this host. Loopback addresses do not count: every host has them."""
+def find_own(members: Iterable[Member], own_name: str, own: Collection[str]) -> Member | None:
+    """Return the member on the host with the addresses and names `own`.
+
+    Names in URLs are resolved. Loopback addresses do not count: every host has them.
+    """
     for member in members:
         if own_name != "auto":
             if member.name == own_name:
                 return member
             continue
         urls = (*member.client_urls, *member.peer_urls)
-        if any((urlsplit(url).hostname or "") in addresses for url in urls):
+        if any(_is_at(urlsplit(url).hostname or "", own) for url in urls):
             return member
     return None
+
+
+def _is_at(host: str, own: Collection[str]) -> bool:
+    if host in own:
+        return True
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM) if host else []
+    except (OSError, UnicodeError):
+        return False
+    return any(addresses.plain(str(address[0])) in own for *_, address in found)

@@ -1,6 +1,7 @@
 """A host with a member of the store, in a cluster of three real members."""
 
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,13 @@ from coordinator.client import connect
 from locksmith.core import keys, records
 from locksmith.core.records import HolderRecord, Phase
 from locksmith.host import identity
-from locksmith.store.store_quorum import Member, MembersUnknown, StoreQuorum, find_own
+from locksmith.store.store_quorum import (
+    Member,
+    MembersUnknown,
+    StoreQuorum,
+    find_own,
+    host_addresses,
+)
 from rig import processes
 from rig.processes import Running, answers, free_port, python, require, wait_until
 from tests.locksmith.locksmithd import Locksmithd, has, holders, put_semaphore
@@ -89,6 +96,16 @@ def test_member_is_found_by_its_address_but_not_by_loopback() -> None:
     near = Member("1", "a", ("http://10.0.0.7:2379",), ("http://10.0.0.7:2380",))
     assert find_own([near], "auto", {"10.0.0.7"}) == near
     assert find_own([near], "auto", {"10.0.0.8"}) is None
+    loop = Member("1", "a", ("http://127.0.0.1:2379", "http://localhost:2379"))
+    assert find_own([loop], "auto", host_addresses()) is None
+
+
+def test_member_is_found_by_the_name_of_its_host() -> None:
+    name = socket.gethostname()
+    near = Member("1", "a", (f"http://{name.upper()}:2379",), ("http://no-such-host.invalid:2380",))
+    assert find_own([near], "auto", host_addresses()) == near
+    far = Member("1", "a", ("http://no-such-host.invalid:2379",))
+    assert find_own([far], "auto", host_addresses()) is None
 
 
 def test_one_member_in_the_whole_fleet_reboots_at_a_time(cluster: Cluster, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from vulcan.core.balancing.exchange import (
 from vulcan.core.balancing.request_planner import RequestPlan
 from vulcan.core.balancing.server_group import ServerGroup
 from vulcan.core.http.fields import trailer_section
-from vulcan.core.http.request_body import RequestBody
+from vulcan.core.http.request_body import ReplayMemory, RequestBody
 from vulcan.core.http.request_head import client_address
 from vulcan.core.http.response_head import ClientHead, edit_head
 from vulcan.core.http.traceparent import TraceparentSource
@@ -48,6 +48,7 @@ class ForwardContext:
     groups: Mapping[str, ServerGroup[ConnectionPool]]  # by backend, as they are now
     traceparents: TraceparentSource
     password_checks: PasswordChecks
+    replay_memory: ReplayMemory
     # Called when a request is over, with its status and what went wrong (empty: nothing).
     finished: "Callable[[ForwardedRequest, int, str], None]"
 
@@ -90,7 +91,8 @@ class ForwardedRequest:
         client.lost = self._client_lost
         client.ends_with_client = True  # nobody works for a client that has left
         if plan.has_body:
-            body = exchange.body = _request_body(client.head, plan)
+            memory = self.context.replay_memory
+            body = exchange.body = _request_body(client.head, plan, memory)
             client.receiver = Upload(self, body)
             if client.head.length > body.bytes_max and not client.head.chunked:
                 self.apply((exchange.respond(413),))
@@ -394,7 +396,7 @@ def _middleware_request(client: Exchange, plan: RequestPlan) -> MiddlewareReques
     return MiddlewareRequest(view, scheme, target.authority, target.origin_form)
 
 
-def _request_body(head: RequestHead, plan: RequestPlan) -> RequestBody:
+def _request_body(head: RequestHead, plan: RequestPlan, memory: ReplayMemory) -> RequestBody:
     """Return the body of a request that has one; it is kept where a predicate may need it."""
     frontend, edits = plan.frontend, plan.state.edits
     return RequestBody(
@@ -403,6 +405,7 @@ def _request_body(head: RequestHead, plan: RequestPlan) -> RequestBody:
         bytes_max=frontend.body_bytes_max or LENGTH_MAX,
         replay_bytes_max=frontend.replay_bytes_max,
         replayable=[] if frontend.failover else None,
+        memory=memory,
         removed_trailers=edits.remove_request if edits is not None else frozenset(),
     )
 

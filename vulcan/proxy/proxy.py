@@ -15,6 +15,7 @@ from vulcan.core.balancing.frontend_state import FrontendStates
 from vulcan.core.balancing.request_planner import RequestPlan, RequestPlanner
 from vulcan.core.config.table import Table
 from vulcan.core.control import metrics
+from vulcan.core.http.request_body import ReplayMemory
 from vulcan.core.http.request_head import HopsExhausted, client_address
 from vulcan.core.http.traceparent import TraceparentSource
 from vulcan.core.routing.route import Route
@@ -49,6 +50,7 @@ class Proxy:
             self._pools.groups,
             TraceparentSource(random.getrandbits(64), random.getrandbits(64)),
             self._password_checks,
+            ReplayMemory(),
             self._finished,
         )
 

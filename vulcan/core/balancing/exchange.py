@@ -171,7 +171,7 @@ class ProxyExchange(msgspec.Struct, Generic[S], eq=False):
             return False
         self._become(ENDED)
         if self.body is not None:
-            self.body.replayable = None
+            self.body.forget()
         if self.server is not None:
             self.server.in_flight -= 1
         return True

@@ -5,6 +5,29 @@ import msgspec
 from daemonkit.core.framing import LENGTH_MAX, Fields
 from vulcan.core.http.fields import trailer_section
 
+# All bodies that are kept in a worker, together. Beyond it, a body is sent once.
+KEPT_BYTES_MAX = 64 * 1024 * 1024
+
+
+class ReplayMemory:
+    """Counts the bytes that the requests of a worker keep, to send them again."""
+
+    __slots__ = ("kept_bytes",)
+
+    def __init__(self) -> None:
+        self.kept_bytes = 0
+
+    def take(self, size_bytes: int) -> bool:
+        """Count bytes that are kept; return False when there are too many already."""
+        if self.kept_bytes + size_bytes > KEPT_BYTES_MAX:
+            return False
+        self.kept_bytes += size_bytes
+        return True
+
+    def give_back(self, size_bytes: int) -> None:
+        """Count bytes that are no longer kept."""
+        self.kept_bytes -= size_bytes
+
 
 class RequestBody(msgspec.Struct, eq=False):
     """The body of one request, framed for the server."""
@@ -20,6 +43,7 @@ class RequestBody(msgspec.Struct, eq=False):
     pending: list[bytes] = []  # waits for a connection
     replay_bytes: int = 0
     removed_trailers: frozenset[bytes] = frozenset()  # as `trailer_section` takes them
+    memory: ReplayMemory = msgspec.field(default_factory=ReplayMemory)
 
     def add(self, data: bytes) -> bytes:
         """Take a piece of the body; return it framed."""
@@ -38,11 +62,19 @@ class RequestBody(msgspec.Struct, eq=False):
         assert self.replayable is not None
         self.pending = [*self.replayable]
 
+    def forget(self) -> None:
+        """Keep nothing, so that the body cannot be sent again."""
+        self.replayable = None
+        self.memory.give_back(self.replay_bytes)
+        self.replay_bytes = 0
+
     def _keep(self, framed: bytes) -> bytes:
-        if self.replayable is not None:
+        if self.replayable is None:
+            return framed
+        fits = self.replay_bytes + len(framed) <= self.replay_bytes_max
+        if fits and self.memory.take(len(framed)):
             self.replay_bytes += len(framed)
-            if self.replay_bytes > self.replay_bytes_max:
-                self.replayable = None
-            else:
-                self.replayable.append(framed)
+            self.replayable.append(framed)
+        else:
+            self.forget()
         return framed

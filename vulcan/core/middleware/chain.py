@@ -16,7 +16,13 @@ from vulcan.core.http.fields import cgi_name
 from vulcan.core.middleware import compiler, ip_allow
 from vulcan.core.middleware.basic_auth import Logins, Users
 from vulcan.core.middleware.breaker import BreakerState, CircuitBreaker
-from vulcan.core.middleware.limiters import ConnectionLimiter, Rate, RateLimiter, format_wait
+from vulcan.core.middleware.limiters import (
+    ConnectionLimiter,
+    Rate,
+    RateLimiter,
+    format_wait,
+    source_key,
+)
 from vulcan.core.middleware.specs import (
     BasicAuthSpec,
     BreakerSpec,
@@ -211,7 +217,7 @@ def _source(variable: Variable, view: RequestView) -> bytes:
         case "host":
             return view.host
         case _:
-            return view.header(variable.name)
+            return source_key(view.header(variable.name))
 
 
 def _limit_rate(

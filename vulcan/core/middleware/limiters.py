@@ -1,11 +1,14 @@
 """Limits of rates and of connections, by source, in bounded memory."""
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Sources that a limiter remembers, as in vulcand; the least recently seen one is dropped.
 SOURCES_MAX = 65536
+# A longer source, such as a header of 32 KiB, is remembered by its digest.
+SOURCE_BYTES_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +18,11 @@ class Rate:
     period_s: float
     requests: int
     burst: int
+
+
+def source_key(source: bytes) -> bytes:
+    """Return what a limiter remembers of a source, which a client may choose."""
+    return source if len(source) <= SOURCE_BYTES_MAX else hashlib.sha256(source).digest()
 
 
 class RateLimiter:

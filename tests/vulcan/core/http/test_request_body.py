@@ -1,4 +1,7 @@
-from vulcan.core.http.request_body import RequestBody
+import pytest
+
+from vulcan.core.http import request_body
+from vulcan.core.http.request_body import ReplayMemory, RequestBody
 
 
 def test_a_body_of_known_length_is_sent_as_it_is():
@@ -27,3 +30,21 @@ def test_a_body_is_replayable_up_to_its_limit():
 def test_bodies_do_not_share_pending_bytes():
     RequestBody(chunked=False).pending.append(b"x")
     assert RequestBody(chunked=False).pending == []
+
+
+def test_all_bodies_of_a_worker_share_the_memory_for_replays(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(request_body, "KEPT_BYTES_MAX", 10)
+    memory = ReplayMemory()
+    one, two = (
+        RequestBody(chunked=False, replay_bytes_max=100, replayable=[], memory=memory)
+        for _ in range(2)
+    )
+    one.add(b"x" * 6)
+    two.add(b"x" * 4)
+    assert memory.kept_bytes == 10
+    two.add(b"x")
+    assert (two.replayable, one.replayable) == (None, [b"x" * 6])
+    assert memory.kept_bytes == 6
+    one.forget()
+    one.forget()
+    assert memory.kept_bytes == 0

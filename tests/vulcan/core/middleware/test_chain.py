@@ -77,6 +77,18 @@ def test_a_limiter_remembers_a_bounded_number_of_sources(
         assert limiter.bucket_count <= 10
 
 
+def test_a_limiter_remembers_a_bounded_part_of_a_source():
+    limited = chain(
+        middleware("ratelimit", PeriodSeconds=1, Requests=1, Variable="request.header.X-A")
+    )
+    assert [status(limited, X_A=value) for value in ("a" * 9000, "a" * 9001, "a" * 9000)] == [
+        200, 200, 429
+    ]  # fmt: skip
+    long = limiters.source_key(b"a" * 9000)
+    assert len(long) <= limiters.SOURCE_BYTES_MAX
+    assert limiters.source_key(b"a" * 64) == b"a" * 64
+
+
 def test_a_request_may_bring_several_rates_and_all_of_them_apply():
     limited = chain(
         middleware("ratelimit", PeriodSeconds=1, Requests=9, RateVar="request.header.X-Rates")

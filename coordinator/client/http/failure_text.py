@@ -1,7 +1,7 @@
 """What a failed connection or request means, in words that continue a sentence on its endpoint."""
 
 import ssl
-from http.client import BadStatusLine, RemoteDisconnected
+from http.client import BadStatusLine, IncompleteRead, RemoteDisconnected
 
 # The names of OpenSSL for what a server without TLS answers to a handshake.
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"})
@@ -14,6 +14,8 @@ _TLS_ALERT = "\x15\x03"
 
 def failure_text(error: BaseException, url: str) -> str:
     """Return what failed, by the first cause, with a remedy where one is known."""
+    if isinstance(error, IncompleteRead):
+        return "broke off its response"
     while (deeper := error.__cause__ or error.__context__) is not None:
         error = deeper
     if isinstance(error, ssl.SSLCertVerificationError):

@@ -147,6 +147,14 @@ def test_a_response_that_is_cut_off_or_malformed_fails_the_endpoint(
     assert (raised.value.seen, raised.value.answered) == (True, False)
 
 
+@pytest.mark.parametrize("in_chunks", [True, False])
+def test_a_response_that_was_broken_off_is_called_so(*, in_chunks: bool) -> None:
+    for content in (CHUNKED + b"2\r\nok\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok"):
+        with serving(sends(content)) as (server, client), pytest.raises(EndpointFailed) as raised:
+            body(client.open(server.endpoint, GET, 5.0), in_chunks=in_chunks)
+        assert str(raised.value) == "broke off its response"
+
+
 @pytest.mark.parametrize("content", [b"", CHUNKED + b"2\r\nok\r\n"])
 def test_a_server_that_times_out_gets_its_own_error(content: bytes) -> None:
     with serving(hangs_after(content)) as (server, client), pytest.raises(EndpointSilent):

@@ -29,6 +29,8 @@ make --no-print-directory up RUN=/tmp/run >/tmp/up.log 2>&1 &
 up=$!
 for _ in $(seq 300); do grep -q 'Ctrl-C stops everything' /tmp/up.log && break; sleep 0.1; done
 grep -q 'Ctrl-C stops everything' /tmp/up.log || fail 'not ready'
+# A start that works says nothing that worries its reader.
+sed '/Everything is running/q' /tmp/up.log | grep -E ' (warning|error) ' && fail 'a warning'
 
 ask() { dig @127.0.0.1 -p 1053 +short +tries=1 +time=1 "$@" | sort | tr '\n' ' '; }
 get() { curl -s -H 'Host: web.slashetc.local' http://127.0.0.1:8181/; }

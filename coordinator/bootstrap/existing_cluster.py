@@ -1,6 +1,8 @@
 """Asks the members of a running cluster for the id of a member that joins it."""
 
 import ssl
+from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 import requests
@@ -35,6 +37,16 @@ def join(settings: Settings) -> InitialMembership:
         except (requests.RequestException, OSError, ValueError, msgspec.MsgspecError) as error:
             reasons.append(f"{url}: {error}")
     raise BootstrapError("no member of the existing cluster answers: " + "; ".join(reasons))
+
+
+def members_at(settings: Settings, urls: Sequence[str], cluster: int) -> dict[int, tuple[str, ...]]:
+    """Return the members that the first one at these URLs names; none if nobody answers."""
+    for url in urls:
+        with suppress(requests.RequestException, OSError, ValueError, msgspec.MsgspecError):
+            found, peers = _ask(settings, url)
+            if found == cluster:
+                return {peer.id: tuple(sorted(peer.peer_urls)) for peer in peers}
+    return {}
 
 
 def _match(settings: Settings, cluster: int, peers: list[PeerInfo]) -> InitialMembership:

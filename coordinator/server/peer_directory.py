@@ -1,5 +1,7 @@
 """The other members as the server knows them: whom it dials, and who may dial it."""
 
+import asyncio
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from coordinator.core.cluster import versions
@@ -8,24 +10,53 @@ from coordinator.core.cluster.versions import ClusterVersion
 from coordinator.core.peer.admission import Refusal, Sender, refusal
 from coordinator.core.peer.handshake import Greeting
 from coordinator.core.replica.replica import Replica
+from daemonkit.observe import logs
 
+# Strangers may dial as often as they like; the members are asked no more often than this.
+ASK_AGAIN_S = 1.0
 Urls = dict[int, tuple[str, ...]]
+
+_log = logs.get("coordinator.peers")
 
 
 class PeerDirectory:
-    """The members of the log, and until the log contains this one, those of the first start."""
+    """The members of the log, and those that a member of the log has named.
 
-    def __init__(self, replica: Replica, initial: Urls, allowed_cn: str) -> None:
+    A member whose log is behind may know of none that could send it the rest: the others were
+    replaced meanwhile. `ask` returns the members that one at these URLs names; it is called on a
+    thread.
+    """
+
+    def __init__(
+        self, replica: Replica, named: Urls, allowed_cn: str, ask: Callable[[Sequence[str]], Urls]
+    ) -> None:
         self._replica = replica
-        self._initial = initial
+        self._named = named
         self._allowed_cn = allowed_cn
+        self._ask = ask
+        self._strangers: set[int] = set()
+        self._asking: asyncio.Task[None] | None = None
 
     def others(self) -> Urls:
         """Return the peer URLs of the members to dial."""
-        known = self._known()
-        others = {**(self._initial if self._replica.me not in known else {}), **known}
-        others.pop(self._replica.me, None)
+        others = {**self._named, **self._known()}
+        for member in self.removed() | {self._replica.me}:
+            others.pop(member, None)
         return others
+
+    def tick(self) -> None:
+        """Ask the members of the log about a stranger that has dialed this one."""
+        if self._strangers and (self._asking is None or self._asking.done()):
+            self._asking = asyncio.create_task(self._meet(frozenset(self._strangers)))
+            self._strangers.clear()
+
+    async def _meet(self, strangers: frozenset[int]) -> None:
+        urls = [url for each in self.others().values() for url in each]
+        named = await asyncio.to_thread(self._ask, urls)
+        for member in strangers & named.keys():
+            _log.info("named", member=f"{member:x}", url=",".join(named[member]))
+            self._named[member] = named[member]
+        await asyncio.sleep(ASK_AGAIN_S)
 
     def removed(self) -> frozenset[int]:
         """Return the members that were removed forever."""
@@ -47,6 +78,8 @@ class PeerDirectory:
         members = others.keys() | node.configuration.members | committed.members
         hosts = {urlsplit(url).hostname or "" for url in others.get(sender, ())}
         is_member = sender in members and sender != self._replica.me
+        if not is_member:
+            self._strangers = {sender}
         known = Sender(
             sender,
             is_member,

@@ -91,7 +91,8 @@ class Coordinator:
         metadata = opened.recovered.metadata
         self._replica = replica = startup.start_replica(opened.recovered, settings)
         startup.check_identity(replica, settings)
-        self._peers = PeerDirectory(replica, opened.peers, settings.peer_cert_allowed_cn)
+        ask = startup.asking(settings, metadata.cluster)
+        self._peers = PeerDirectory(replica, opened.peers, settings.peer_cert_allowed_cn, ask)
         policy = SnapshotPolicy(settings.snapshot_count)
         loop = DriveLoop(replica, self._data_dir, policy, life)
         loop.on_removed, loop.on_broken = self._removed, self._broken
@@ -225,6 +226,7 @@ class Coordinator:
             self._follow_members(self._loop.transport)
 
     def _follow_members(self, transport: Transport) -> None:
+        self._peers.tick()
         transport.follow(self._peers.others())
         # A removed member learns this when it connects again, because no member sends it the log
         # any more.

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,8 @@ from daemonkit.process.lifecycle import CannotServe
 
 if TYPE_CHECKING:
     from coordinator.core.cluster.initial_membership import InitialMembership
+
+Urls = dict[int, tuple[str, ...]]
 
 _log = logs.get("coordinator")
 
@@ -70,6 +72,17 @@ async def open_data_dir(data_dir: DataDir, settings: Settings) -> Opened:
     if initial.founders:
         recovered = _found(data_dir, recovered, initial)
     return Opened(recovered, initial.peers)
+
+
+def asking(settings: Settings, cluster: int) -> Callable[[Sequence[str]], Urls]:
+    """Return the function that asks one of the members at some URLs for all members."""
+
+    def ask(urls: Sequence[str]) -> Urls:
+        from coordinator.bootstrap import existing_cluster
+
+        return existing_cluster.members_at(settings, urls, cluster)
+
+    return ask
 
 
 def check_identity(replica: Replica, settings: Settings) -> None:

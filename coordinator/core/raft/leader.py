@@ -109,6 +109,8 @@ class Leader:
                     self._advance_transfer()
             case AppendReject():
                 self.replication.rejected(message)
+            case HeartbeatOk(round=round_) if round_ > self.read_index.round:
+                pass  # nobody can answer what was not asked
             case HeartbeatOk():
                 progress.active = True
                 progress.read_round = max(progress.read_round, message.round)

@@ -52,6 +52,11 @@ class ReadIndex:
         self._round_ticks: dict[int, int] = {}  # when each round was begun
         self._bound_until: dict[int, int] = {}  # until when a member elects nobody else
 
+    @property
+    def round(self) -> int:
+        """The last round that was begun."""
+        return self._round
+
     def restart(self) -> None:
         """Note another configuration: what members of the old one promised ends."""
         self._round_ticks.clear()

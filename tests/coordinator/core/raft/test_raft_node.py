@@ -344,3 +344,15 @@ def test_a_follower_without_what_it_acknowledged_is_asked_again_only_with_the_he
     empty = AppendReject(sender=2, receiver=1, term=one.term, rejected=2, hint=0, hint_term=0)
     one.step(empty)
     assert not any(isinstance(each, AppendEntries) for each in settle(one).before_save)
+
+
+def test_an_answer_to_a_round_that_was_not_begun_proves_nothing() -> None:
+    one = elect(node())
+    settle(one)
+    one.step(AppendOk(sender=2, receiver=1, term=one.term, match=one.log.last))
+    settle(one)
+    one.step(HeartbeatOk(sender=2, receiver=1, term=one.term, round=1 << 60))
+    one.read(7)
+    assert settle(one).reads == []
+    one.step(HeartbeatOk(sender=2, receiver=1, term=one.term, round=1))
+    assert settle(one).reads == [(7, one.log.committed)]

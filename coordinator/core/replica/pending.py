@@ -7,12 +7,15 @@ from typing import Protocol
 from coordinator.core.raft.membership import ConfChange
 from coordinator.core.replica.sessions import SPAN_MAX
 from coordinator.core.store.api_errors import ApiError
-from coordinator.core.store.commands import NO_TTL, Command, size_bytes
+from coordinator.core.store.commands import NO_TTL, Command, CreateInOrder, Put, size_bytes
 from coordinator.core.store.event import KeyEvent
 
 # Commands on their way to the leader, as many as in one AppendEntries: a link that carries more has
 # no room for acknowledgements and heartbeats.
 FORWARDED_BYTES_MAX = 1 << 20
+# The values in undecided writes of this member's clients. While no leader decides, each client
+# waits with a value of its own.
+PENDING_BYTES_MAX = 128 << 20
 # Beside the ids of members: leadership goes to whichever other one is best.
 ANY_OTHER = 0
 # A command, a change of membership, or the member that leadership goes to.
@@ -35,7 +38,7 @@ Outcomes = list[tuple[Waiter, Outcome]]
 class PendingProposal:
     """A request on its way to the log."""
 
-    __slots__ = ("forwarded_bytes", "request", "since_ns", "ttl_ns", "waiter")
+    __slots__ = ("forwarded_bytes", "request", "since_ns", "ttl_ns", "value_bytes", "waiter")
 
     def __init__(
         self, request: LeaderRequest, waiter: Waiter | None, since_ns: int, ttl_ns: int
@@ -44,6 +47,7 @@ class PendingProposal:
         self.waiter = waiter
         self.since_ns = since_ns
         self.ttl_ns = ttl_ns
+        self.value_bytes = _value_bytes(request)
         self.forwarded_bytes = 0  # its size, once it is on its way
 
 
@@ -58,12 +62,15 @@ class PendingProposals:
         self.unsent: deque[int] = deque()
         self._outcomes = outcomes
         self._forwarded_bytes = 0
+        self._value_bytes = 0
         self._last = 0
         self._oldest = 1
 
     @property
     def is_full(self) -> bool:
-        """Whether the oldest undecided number is too far behind for another one."""
+        """Whether too much is undecided, or the oldest number is too far behind for another one."""
+        if self._value_bytes >= PENDING_BYTES_MAX:
+            return True
         while self._oldest not in self.by_sequence and self._oldest <= self._last:
             self._oldest += 1
         return self._last - self._oldest >= SPAN_MAX - 1
@@ -73,7 +80,9 @@ class PendingProposals:
     ) -> None:
         """Give a request the next number."""
         self._last += 1
-        self.by_sequence[self._last] = PendingProposal(request, waiter, since_ns, ttl_ns)
+        pending = PendingProposal(request, waiter, since_ns, ttl_ns)
+        self.by_sequence[self._last] = pending
+        self._value_bytes += pending.value_bytes
         self.unsent.append(self._last)
 
     def take_unsent(self) -> Iterator[tuple[int, PendingProposal]]:
@@ -108,6 +117,7 @@ class PendingProposals:
         pending = self.by_sequence.pop(sequence, None)
         if pending is not None:
             self._forwarded_bytes -= pending.forwarded_bytes
+            self._value_bytes -= pending.value_bytes
         return pending
 
     def finish(self, sequence: int, outcome: Outcome) -> None:
@@ -131,6 +141,13 @@ class PendingProposals:
             overdue.append(sequence)
         for sequence in overdue:
             self.finish(sequence, outcome)
+
+
+def _value_bytes(request: LeaderRequest) -> int:
+    # Cheaper than `size_bytes`, because each write pays for it.
+    if isinstance(request, Put):
+        return len(request.value or b"") + len(request.prev_value or b"")
+    return len(request.value or b"") if isinstance(request, CreateInOrder) else 0
 
 
 class ReadIndexQueue:

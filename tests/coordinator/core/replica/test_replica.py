@@ -11,7 +11,7 @@ from coordinator.core.raft.entry import HardState, LogEntry
 from coordinator.core.raft.membership import AddFounder
 from coordinator.core.raft.messages import AppendOk, Heartbeat, PreVoteReply, VoteReply
 from coordinator.core.raft.ready import Role
-from coordinator.core.replica.pending import Outcome
+from coordinator.core.replica.pending import PENDING_BYTES_MAX, Outcome
 from coordinator.core.replica.replica import Replica
 from coordinator.core.replica.start_state import StartState
 from coordinator.core.store.api_errors import ClusterUnavailable
@@ -128,6 +128,21 @@ def test_a_write_is_pending_until_it_is_decided() -> None:
     assert len(replica.proposals.by_sequence) == 1
     acknowledge()
     assert (len(client.outcomes), len(replica.proposals.by_sequence)) == (1, 0)
+
+
+def test_the_bytes_of_writes_that_wait_are_bounded() -> None:
+    replica, client = leading(2), Client()
+    for _ in range(PENDING_BYTES_MAX >> 20):
+        replica.propose(Put(b"/a", b"x" * (1 << 20)), client)
+    with pytest.raises(ClusterUnavailable, match="129 writes are already waiting"):
+        replica.propose(Put(b"/a", b"x"), client)
+    drive(replica)
+    replica.receive(AppendOk(sender=2, receiver=1, term=2, match=replica.node.log.last))
+    drive(replica)
+    replica.receive(AppendOk(sender=2, receiver=1, term=2, match=replica.node.log.last))
+    drive(replica)
+    assert len(client.outcomes) >= 60
+    replica.propose(Put(b"/a", b"x"), client)
 
 
 def drive(replica: Replica) -> None:

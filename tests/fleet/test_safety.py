@@ -8,6 +8,7 @@ from typing import Self
 import pytest
 
 from coordinator.client.core.errors import KeyNotFound
+from fleet.ctl.arguments import REBOOT_DRAIN_S
 from rig.hostfleet import STORE, HostFleet, fleet
 from rig.hosts.host import Host
 from rig.processes import LONG, ROOT, wait_until
@@ -104,6 +105,7 @@ def test_a_scheduler_suspended_past_its_lease_changes_nothing(hosts: HostFleet) 
     hosts.ctl("destroy", "calm.service", "late.service")
 
 
+@pytest.mark.timeout(600)
 def test_locksmith_drains_before_a_reboot_and_waits_until_instances_are_ready(
     hosts: HostFleet,
 ) -> None:
@@ -111,6 +113,9 @@ def test_locksmith_drains_before_a_reboot_and_waits_until_instances_are_ready(
     hosts.ctl("run", hosts.file("busy.service", text))
     slow = "[Service]\nType=oneshot\nExecStart=/bin/sleep 4\nRemainAfterExit=yes\n"
     hosts.ctl("run", hosts.file("each.service", slow + "[X-Fleet]\nGlobal=yes\n"))
+    pinned = SLEEPER + "[X-Fleet]\nCount=1\nConstraint=hostname=h4\n"
+    if LONG:  # its drain takes until its deadline
+        hosts.ctl("run", hosts.file("pinned.service", pinned))
     host = hosts.rig["h4"]
     for hook in ("pre-reboot.d", "abort.d", "healthy.d"):
         place = ROOT / "systemd/locksmith" / hook / "50-fleet"
@@ -124,7 +129,10 @@ def test_locksmith_drains_before_a_reboot_and_waits_until_instances_are_ready(
     host.run("touch", "/run/reboot-required")
     wait_until(lambda: bool(_holders(hosts)), "it has the slot", 60)
     wait_until(lambda: "h4" not in hosts.active("fleet-busy-*"), "it is drained", 90)
-    wait_until(lambda: host.init_pid and host.boot_id() not in ("", before), "it rebooted", 120)
+    rebooted_s = REBOOT_DRAIN_S + 120 if LONG else 120
+    wait_until(
+        lambda: host.init_pid and host.boot_id() not in ("", before), "it rebooted", rebooted_s
+    )
     assert _holders(hosts)
     wait_until(lambda: not _holders(hosts), "the slot is back", 120)
     assert "h4" in hosts.active("each.service")
@@ -132,6 +140,10 @@ def test_locksmith_drains_before_a_reboot_and_waits_until_instances_are_ready(
     assert sum(map(len, hosts.active("fleet-busy-*").values())) == 4
     assert "h4 is being drained" in hosts.ctl("events", "--lines", "500")
     hosts.ctl("destroy", "busy.service", "each.service")
+    if LONG:
+        assert set(hosts.active("fleet-pinned-*")) == {"h4"}
+        assert "it starts again when the drain ends" in hosts.ctl("events", "--lines", "500")
+        hosts.ctl("destroy", "pinned.service")
 
 
 def _holders(hosts: HostFleet) -> list[str]:

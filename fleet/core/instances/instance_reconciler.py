@@ -20,6 +20,8 @@ STEADY_S = 600.0
 UNUSABLE = ("bad-setting", "error", "masked")
 # Resolvers count the TTL from their query. Proxies see a change at once.
 LEAVE_MARGIN_S = 0.5
+# The longest TTL that fleetctl gives a service. A longer one keeps no instance from stopping.
+LEAVE_LONGEST_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ class InstanceReconciler:
 def leave_s(allocation: Allocation) -> float:
     """Return how long an instance keeps serving after its DNS records are removed."""
     ttl_s = max((each.ttl_s for each in allocation.endpoints), default=0)
-    return ttl_s + LEAVE_MARGIN_S if ttl_s else 0.0
+    return min(ttl_s, LEAVE_LONGEST_S) + LEAVE_MARGIN_S if ttl_s else 0.0
 
 
 def backoff_s(failures: int) -> float:

@@ -58,6 +58,7 @@ class Scheduler:
         self._last = Outcome()
         self._passes, self._pass_s = 0, 0.0
         self._held: dict[str, str] = {}
+        self._faults: dict[str, str] = {}
 
     async def start(self, life: Lifecycle) -> None:
         """Start to watch the fleet, and take part in the leader election."""
@@ -205,10 +206,7 @@ class Scheduler:
         self._pass_s = time.perf_counter() - begun_s
         self._passes += 1
         self._last = outcome
-        for job, why in outcome.held.items():
-            if self._held.get(job) != why:
-                _log.warning("held", job=job, why=why)
-        self._held = outcome.held
+        self._log_news(outcome.held)
         silent = [each.id for each in self._hosts() if each.has_endpoints and each.status is None]
         if self._election.is_leader:
             await self._writer.remove_endpoints(silent)
@@ -217,6 +215,17 @@ class Scheduler:
             await self._events.append(outcome.decisions, self._election.epoch)
         if not is_complete:
             self._wake.set()
+
+    def _log_news(self, held: dict[str, str]) -> None:
+        """Log once which jobs are held and which records are ignored."""
+        for job, why in held.items():
+            if self._held.get(job) != why:
+                _log.warning("held", job=job, why=why)
+        faults = dict(self._cache.cluster.faults)
+        for key, why in faults.items():
+            if self._faults.get(key) != why:
+                _log.warning("ignored", key=key, why=why)
+        self._held, self._faults = held, faults
 
     def _hold_exclusive_in_new_store(self, actions: list[Action]) -> list[Action]:
         """Start nothing exclusive in an empty store until every host had time to report."""

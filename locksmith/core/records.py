@@ -7,7 +7,7 @@ advisory: the semaphore alone decides who holds a slot.
 
 from datetime import UTC, datetime
 from enum import Enum
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -97,10 +97,14 @@ class GroupEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     seconds: float = 0.0
 
 
+# Larger numbers are no counts of reboots: nobody may write one from which none can be counted on.
+_Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
 class OrderedReboot(msgspec.Struct, frozen=True, omit_defaults=True):
     """A reboot that was ordered in the boot `boot_id`."""
 
-    number: int
+    number: _Number
     boot_id: str
     at: str
     reasons: tuple[str, ...] = ()
@@ -110,7 +114,7 @@ class RebootRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """A host's reboots in a row, the oldest first; those up to `forgiven` do not count."""
 
     reboots: tuple[OrderedReboot, ...] = ()
-    forgiven: int = 0
+    forgiven: _Number = 0
 
 
 Record = HolderRecord | Heartbeat | Ticket | Pause | Failure | GroupEvent | RebootRow

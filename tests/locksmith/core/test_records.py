@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from coordinator.client.core.store_protocol import Entry
-from locksmith.core import group_state, holder_status, keys, records, semaphore
+from locksmith.core import group_state, holder_status, keys, reboot_brake, records, semaphore
 from locksmith.core.holder_status import HolderStatus
 from locksmith.core.records import (
     Failure,
@@ -15,12 +15,21 @@ from locksmith.core.records import (
     HolderRecord,
     Pause,
     Phase,
+    RebootRow,
     Record,
     Ticket,
 )
 from locksmith.core.semaphore import CorruptSemaphoreText
 
-KINDS: list[type[Record]] = [HolderRecord, Heartbeat, Ticket, Pause, Failure, GroupEvent]
+KINDS: list[type[Record]] = [
+    HolderRecord,
+    Heartbeat,
+    Ticket,
+    Pause,
+    Failure,
+    GroupEvent,
+    RebootRow,
+]
 DEEP = "[" * 5000 + "]" * 5000
 COMMON = (
     '"boot_id":"b","host":"h","hostname":"h","group":"","version":"1","since":"","phase":"held"'
@@ -82,3 +91,11 @@ def test_unreadable_record_is_left_out_and_named_with_its_reason() -> None:
     wrong = set(texts) - {keys.semaphore(""), keys.ticket("other", "abc")}
     assert {key for key, _ in found.unreadable} == wrong
     assert all(why for _, why in found.unreadable)
+
+
+@pytest.mark.parametrize("forgiven", ["9" * 4300, str(2**53)])
+def test_a_reboot_is_counted_after_any_row(forgiven: str) -> None:
+    found = records.decode(f'{{"forgiven":{forgiven}}}', RebootRow) or RebootRow()
+    row = reboot_brake.ordered(found, "boot-1", datetime.now(UTC), ())
+    assert len(row.reboots) == 1
+    assert records.encode(row)

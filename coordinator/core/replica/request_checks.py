@@ -14,6 +14,7 @@ from coordinator.core.cluster import members
 from coordinator.core.peer.peer_messages import ForwardedCommand, ForwardedCommands
 from coordinator.core.raft.membership import AddLearner, ConfChange, Configuration
 from coordinator.core.replica import version_gate
+from coordinator.core.store import key_limits
 from coordinator.core.store.commands import (
     NO_TTL,
     Command,
@@ -60,9 +61,15 @@ def command_problem(command: Command, ttl_ns: int) -> str:
     """Say why a forwarded command must not go to the log; an empty string if it may."""
     match command:
         case Put(key=key, value=value, prev_value=previous):
-            return _key_problem(key) or _size_problem(key, value, previous)
+            return (
+                _key_problem(key) or key_limits.problem(key) or _size_problem(key, value, previous)
+            )
         case CreateInOrder(key=key, value=value):
-            return _key_problem(key) or _size_problem(key, value)
+            return (
+                _key_problem(key)
+                or key_limits.problem(key, in_order=True)
+                or _size_problem(key, value)
+            )
         case _ if ttl_ns != NO_TTL:
             return "only a key that is written has a time to live"
         case Delete(key=key, prev_value=previous):

@@ -16,11 +16,16 @@ ORDER_NAME_BYTES = 21
 
 def check(key: bytes, *, in_order: bool = False) -> None:
     """Raise ApiError 209 for a key that no write may have; `in_order`: one more name follows."""
+    if cause := problem(key, in_order=in_order):
+        raise ApiError(INVALID_FIELD, cause)
+
+
+def problem(key: bytes, *, in_order: bool = False) -> str:
+    """Say why no write may have this key; an empty string if one may."""
     size_bytes = len(key) + (ORDER_NAME_BYTES if in_order else 0)
     if size_bytes > KEY_BYTES_MAX:
-        cause = f"the key has {size_bytes} bytes; at most {KEY_BYTES_MAX} are allowed"
-        raise ApiError(INVALID_FIELD, cause)
+        return f"the key has {size_bytes} bytes; at most {KEY_BYTES_MAX} are allowed"
     segments = key.count(b"/") + in_order
     if segments > KEY_SEGMENTS_MAX:
-        cause = f"the key has {segments} segments; at most {KEY_SEGMENTS_MAX} are allowed"
-        raise ApiError(INVALID_FIELD, cause)
+        return f"the key has {segments} segments; at most {KEY_SEGMENTS_MAX} are allowed"
+    return ""

@@ -130,6 +130,15 @@ def test_an_invalid_command_is_refused_before_the_log(
     assert alive(cluster)
 
 
+def test_a_key_that_clients_may_not_write_is_refused_from_a_member_too(
+    cluster: Cluster, third: Third
+) -> None:
+    with third.dial() as peer:
+        peer.send(third.forward(Put(b"/deep" + b"/a" * 200, b"1"), Put(b"/after-deep", b"1")))
+        wait_until(lambda: exists(cluster, "/after-deep", third.leader), "the write after it")
+    assert not exists(cluster, "/deep", third.leader)
+
+
 @pytest.mark.parametrize("context", [b"", b"\xc1", msgspec.msgpack.encode((1, 1, b"no JSON"))])
 def test_a_change_of_members_without_urls_is_refused(
     cluster: Cluster, third: Third, context: bytes

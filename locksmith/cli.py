@@ -18,8 +18,10 @@ app = options.program("Reboot this host when needed, but never more hosts at onc
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run `locksmithd`."""
-    os.environ.update(go_flags.variables(os.environ, PROGRAM.upper()))
-    options.run(app, PROGRAM, go_flags.translated(sys.argv[1:] if argv is None else argv))
+    own = PROGRAM.upper()
+    os.environ.update(go_flags.variables(os.environ, own))
+    arguments = go_flags.translated(sys.argv[1:] if argv is None else argv)
+    options.run(app, PROGRAM, arguments, variables=go_flags.go_variables(own))
 
 
 @app.command()

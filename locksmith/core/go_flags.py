@@ -72,12 +72,17 @@ def variables(environment: Mapping[str, str], own: str) -> dict[str, str]:
     """
     prefixes = sorted(PREFIXES, key=lambda prefix: prefix != own)
     found: dict[str, str] = {}
-    for option in (*SHARED, *REBOOT):
+    for option in (*SHARED, *REBOOT) if own == "LOCKSMITHCTL" else SHARED:
         names_of_option = (option, *(go for go, ours in GO_NAMES.items() if ours == option))
         names = [_variable(prefix, each) for prefix in prefixes for each in names_of_option]
         if value := _first(environment, names):
             found[names[0]] = value
     return found
+
+
+def go_variables(own: str) -> frozenset[str]:
+    """Return Go's names of a program's variables."""
+    return frozenset(_variable(own, name) for name in GO_NAMES)
 
 
 def _name(argument: str) -> str:

@@ -20,8 +20,10 @@ from locksmith.store.store_options import StoreOptions
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run `locksmithctl`."""
-    os.environ.update(go_flags.variables(os.environ, PROGRAM.upper()))
-    options.run(app, PROGRAM, go_flags.global_flags_first(sys.argv[1:] if argv is None else argv))
+    own = PROGRAM.upper()
+    os.environ.update(go_flags.variables(os.environ, own))
+    arguments = go_flags.global_flags_first(sys.argv[1:] if argv is None else argv)
+    options.run(app, PROGRAM, arguments, variables=go_flags.go_variables(own))
 
 
 class _Commands(TyperGroup):

@@ -20,8 +20,10 @@ app = options.program("Serve the FleetLock protocol on locksmith's semaphores.")
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run `locksmith-fleetlock`."""
-    os.environ.update(go_flags.variables(os.environ, "LOCKSMITH_FLEETLOCK"))
-    options.run(app, PROGRAM, go_flags.translated(sys.argv[1:] if argv is None else argv))
+    own = "LOCKSMITH_FLEETLOCK"
+    os.environ.update(go_flags.variables(os.environ, own))
+    arguments = go_flags.translated(sys.argv[1:] if argv is None else argv)
+    options.run(app, PROGRAM, arguments, variables=go_flags.go_variables(own))
 
 
 @dataclass(frozen=True, kw_only=True)

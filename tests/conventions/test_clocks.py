@@ -18,9 +18,9 @@ BOOT = {"time.CLOCK_BOOTTIME"}
 
 WALL_READERS = {
     "coordinator/server/telemetry.py": "shows when the member and its leader started",
-    "coordinator/server/drive_loop.py": "shows since when there is a leader",
-    "coordinator/server/cluster_service.py": "names a backup by its date",
-    "coordinator/server/startup.py": "anchors the cluster's clock, which then only goes on",
+    "coordinator/server/drive_loop.py": "shows since when there is a leader, and when keys end",
+    "coordinator/server/cluster_service.py": "makes the id of a new member, as etcd does",
+    "coordinator/server/startup.py": "begins the cluster's clock, which then only goes on",
     "coordinator/storage/disaster_recovery.py": "anchors the cluster's clock, and names a copy",
     "coordinator/storage/backup_schedule.py": "names backups by their dates, and sorts them",
     "coordinator/ctl/migration.py": "the expirations in a listing of etcd are dates",

@@ -22,6 +22,7 @@ KEYS = 6
 TIMEOUT_S = 5.0
 # The think time bounds a round's history, and leaves the machine to the members.
 PAUSE_S = 0.008
+FAST_OPERATIONS = 500
 # What waits for a member to come back does not fill the history meanwhile.
 REFUSED_S = 0.1
 
@@ -51,8 +52,12 @@ class Client:
 
     def work(self, prefix: str, ended: threading.Event) -> None:
         """Do one operation after the other until told to end."""
-        while not ended.wait(self.rng.uniform(0, 2 * PAUSE_S)):
+        while not ended.wait(self.rng.uniform(0, 2 * self._pause_s())):
             self.one(f"{prefix}/k{self.rng.randrange(KEYS)}")
+
+    def _pause_s(self) -> float:
+        """Return how long to think: longer in a long round, whose check takes long."""
+        return PAUSE_S * max(1.0, len(self.history) / FAST_OPERATIONS)
 
     def one(self, key: str) -> None:
         """Do one operation and write it down."""

@@ -139,7 +139,7 @@ class Machine:
         sim, disk, options = self.sim, self.disk, self.sim.options
         self.lives += 1
         if sim.rng.random() < options.retimed:
-            self.timing = sim.rng.choice(options.timings)
+            self.timing = sim.rng.choice(options.new_timings)
         self.saving, self._backlog = None, []
         self.is_paused = self.is_stopping = False
         self._catching_up = self._tick_is_due = self._is_writing_snapshot = False

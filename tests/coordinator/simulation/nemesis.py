@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from coordinator.core.cluster.members import encode_peer_urls, is_removed
 from coordinator.core.raft import quorum
 from coordinator.core.raft.membership import AddLearner, ConfChange, Promote, Remove
+from coordinator.core.raft.ready import Role
 from tests.coordinator.simulation import flipped_bits
 from tests.coordinator.simulation.clients import ClientRequest
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 SECOND = 1_000_000_000
 MEMBERS_MAX = 7
+PRESSES, PRESS_EVERY_NS = 30, 20_000_000
 
 
 class Nemesis:
@@ -42,6 +44,7 @@ class Nemesis:
             "rivals": self.rivals,
             "figure_8": self.figure_8,
             "flood": self.flood,
+            "amnesia": self.amnesia,
         }
         self._awaited: Callable[[Machine], None] | None = None
         self._next()
@@ -236,9 +239,23 @@ class Nemesis:
                     self._blink(machine)
                 else:
                     self._suspect(machine)
+            self._press(rival)
             sim.clients.rush(leader)
 
         sim.after(when, finish)
+
+    def _press(self, rival: "Machine") -> None:
+        """Let a member begin an election as soon as no promise to a leader holds it back."""
+
+        def campaign() -> None:
+            assert rival.replica is not None
+            election = rival.replica.node.election
+            if election.role is Role.FOLLOWER and not election._hears_leader():
+                election.campaign()
+                rival.drive()
+
+        for n in range(PRESSES):
+            self.sim.after(n * PRESS_EVERY_NS, lambda: rival.do(campaign))
 
     def usurp(self) -> None:
         """Cut off a leader, and let all others believe at once that its process has ended."""
@@ -246,6 +263,21 @@ class Nemesis:
         if (leader := sim.leader()) is not None and leader.replica is not None:
             self._isolate_one(leader)
             self._all_suspect(leader)
+            others = [m for m in sim.machines.values() if m is not leader]
+            if others:
+                self._press(sim.rng.choice(others))
+            sim.clients.rush(leader)
+
+    def amnesia(self) -> None:
+        """Cut off a leader, and let all others start again: they forget what they promised."""
+        sim = self.sim
+        leader = sim.leader()
+        others = [m for m in sim.machines.values() if m is not leader and m.replica is not None]
+        if leader is not None and others:
+            self._isolate_one(leader)
+            for machine in others:
+                self._blink(machine)
+            self._press(sim.rng.choice(others))
             sim.clients.rush(leader)
 
     def flood(self) -> None:

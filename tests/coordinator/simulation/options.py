@@ -31,6 +31,7 @@ USUAL_TROUBLES = {
     "rivals": 1.0,
     "figure_8": 1.0,
     "flood": 1.0,
+    "amnesia": 1.0,
 }
 ALIKE = (Timing(),)
 MIXED = (Timing(), Timing(5), Timing(30), Timing(10, tick_ms=50), Timing(8, tick_ms=150))
@@ -44,7 +45,8 @@ class SimulatorOptions:
     clients: int = 3
     rates: tuple[int, ...] = (80, 95, 100, 105, 125)
     timings: tuple[Timing, ...] = ALIKE
-    retimed: float = 0.0  # a start with another timing
+    retimed: float = 0.0  # a start with one of the new timings
+    new_timings: tuple[Timing, ...] = MIXED
     old: float = 0.0  # a member of an older version
     orderly: bool = False  # members do nothing but stop and start (see `invariants`)
     drop: float = 0.02

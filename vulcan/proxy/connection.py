@@ -6,7 +6,6 @@ not ask to close.
 """
 
 import asyncio
-import select
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +22,6 @@ from daemonkit.core.framing import (
     parse_response_head,
     response_body,
 )
-from daemonkit.http.send_queue import unread_bytes
 from vulcan.core.http.response_head import (
     ClientHead,
     check_begun_head,
@@ -32,11 +30,11 @@ from vulcan.core.http.response_head import (
     interim_head,
     switching_head,
 )
+from vulcan.proxy.server_socket import ServerSocket
 
 HEAD_BYTES_MAX = 64 * 1024
 # Interim responses (1xx) before the final one. A server that sends more may never end.
 INTERIM_MAX = 16
-_ARRIVED = select.POLLIN | select.POLLRDHUP
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +113,7 @@ class ResponseReceiver(ConnectionOwner, Protocol):
         ...
 
 
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection(ServerSocket):
     """One connection to a server.
 
     It is a member of `connections` while it is open, and calls `release` when it can be used for
@@ -130,9 +128,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_keep",
         "_keepalive_s",
         "_method",
-        "_paused",
         "_release",
-        "_unread_bytes",
         "_upgrade",
         "deadline_s",
         "heard",
@@ -140,9 +136,7 @@ class UpstreamConnection(asyncio.Protocol):
         "receiver",
         "request_sent",
         "reused",
-        "transport",
         "tunnel",
-        "write_paused",
     )
 
     def __init__(
@@ -151,15 +145,14 @@ class UpstreamConnection(asyncio.Protocol):
         release: "Callable[[UpstreamConnection], None]",
         keepalive_s: int,
     ) -> None:
+        super().__init__()
         self._connections = connections
         self._release = release
         self._keepalive_s = keepalive_s
-        self.transport: asyncio.Transport | None = None
         self._buffer = b""
         self._body: Body | None = None
         self._method = b""
         self._keep = False
-        self._paused = False
         self._interims = 0
         self._upgrade = False
         self.tunnel: TunnelOwner | None = None
@@ -169,26 +162,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.idle_limit_s: float | None = None  # as the server has stated it
         self.request_sent = False
         self.reused = False  # it was in a pool before this request
-        self.write_paused = False
-        self._unread_bytes = 0  # of what was sent, when it was last looked at
-
-    # for the pool
-
-    def is_quiet(self) -> bool:
-        """Whether nothing waits to be read, not even the end of the connection."""
-        assert self.transport is not None
-        arrived = select.poll()
-        arrived.register(self.transport.get_extra_info("socket").fileno(), _ARRIVED)
-        return not arrived.poll(0)
 
     # for the receiver
-
-    def takes_bytes(self) -> bool:
-        """Whether the server has read since the last call, or since writing was paused."""
-        if self.transport is None:
-            return False
-        before, self._unread_bytes = self._unread_bytes, unread_bytes(self.transport)
-        return self._unread_bytes < before
 
     def send_request(
         self,
@@ -208,37 +183,10 @@ class UpstreamConnection(asyncio.Protocol):
         self.request_sent = not more
         self.transport.write(head)
 
-    def send(self, data: bytes) -> None:
-        """Send framed bytes of the body. They are dropped when the connection is closing."""
-        if self.transport is not None and not self.transport.is_closing():
-            self.transport.write(data)
-
     def start_tunnel(self, tunnel: TunnelOwner) -> None:
         """Leave HTTP: from here on `tunnel` gets the server's bytes as they are."""
         self.receiver = None
         self.tunnel = tunnel
-
-    def send_end(self) -> None:
-        """End our side of a tunnel."""
-        if self.transport is None or self.transport.is_closing():
-            return
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        else:
-            self.transport.close()
-
-    def pause(self) -> None:
-        """Read no more for now."""
-        if self.transport is not None and not self._paused:
-            self._paused = True
-            self.transport.pause_reading()
-
-    def resume(self) -> None:
-        """Read on."""
-        if self._paused:
-            self._paused = False
-            if self.transport is not None and not self.transport.is_closing():
-                self.transport.resume_reading()
 
     def drop(self) -> None:
         """Cut the connection; its owner hears nothing more."""
@@ -297,11 +245,6 @@ class UpstreamConnection(asyncio.Protocol):
             self._lost(exc)
         except Exception as error:  # noqa: BLE001 - the boundary of one request
             owner.broken(error)
-
-    def pause_writing(self) -> None:
-        assert self.transport is not None
-        self.write_paused = True
-        self._unread_bytes = unread_bytes(self.transport)
 
     def resume_writing(self) -> None:
         self.write_paused = False

@@ -104,11 +104,11 @@ class ForwardedRequest:
             client.pause()
         request, now = _middleware_request(client, plan), self.context.now
         self.gate = MiddlewareGate(
-            plan.state.chain, request, self.context.password_checks, now, self._decided
+            plan.state.chain, request, self.context.password_checks, now, self
         )
         self.gate.enter()
 
-    def _decided(self, refusal: MiddlewareResponse | None) -> None:
+    def decided(self, refusal: MiddlewareResponse | None) -> None:
         """Act on the verdict of the middlewares, which may come when the client has left."""
         if self.exchange.state is ENDED:
             return

@@ -1,6 +1,7 @@
 """Takes a request through the middlewares of its frontend; a slow check runs on a thread."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 from vulcan.core.middleware.chain import (
     Chain,
@@ -15,10 +16,22 @@ from vulcan.proxy.password_checks import PasswordChecks
 _BUSY = MiddlewareResponse(503, b"too many logins at once", b"Retry-After: 1\r\n")
 
 
-class MiddlewareGate:
-    """One request in its frontend's chain. `decided` gets the refusal, or None to go on."""
+class GateOwner(Protocol):
+    """The request that waits at a gate."""
 
-    __slots__ = ("_chain", "_checks", "_decided", "_now", "_request", "run")
+    def decided(self, refusal: MiddlewareResponse | None) -> None:
+        """A middleware has refused the request; None: it may go on."""
+        ...
+
+    def broken(self, error: Exception) -> None:
+        """End the request, and nothing else, because of an error of ours."""
+        ...
+
+
+class MiddlewareGate:
+    """One request in its frontend's chain."""
+
+    __slots__ = ("_chain", "_checks", "_now", "_owner", "_request", "run")
 
     def __init__(
         self,
@@ -26,13 +39,13 @@ class MiddlewareGate:
         request: MiddlewareRequest,
         checks: PasswordChecks,
         now: Callable[[], float],
-        decided: Callable[[MiddlewareResponse | None], None],
+        owner: GateOwner,
     ) -> None:
         self._chain = chain
         self._request = request
         self._checks = checks
         self._now = now
-        self._decided = decided
+        self._owner = owner
         self.run = MiddlewareRun(request.target)
 
     def enter(self) -> None:
@@ -41,9 +54,13 @@ class MiddlewareGate:
 
     def _go(self, verdict: Verdict) -> None:
         if not isinstance(verdict, PasswordCheck):
-            self._decided(verdict)
+            self._owner.decided(verdict)
         elif not self._checks.start(verdict, self._checked):
-            self._decided(_BUSY)
+            self._owner.decided(_BUSY)
 
     def _checked(self, admitted: bool) -> None:  # noqa: FBT001 - the only argument
-        self._go(self._chain.resume(self._request, self.run, self._now(), admitted=admitted))
+        try:
+            now_s = self._now()
+            self._go(self._chain.resume(self._request, self.run, now_s, admitted=admitted))
+        except Exception as error:  # noqa: BLE001 - the boundary of one request
+            self._owner.broken(error)

@@ -1,6 +1,7 @@
 """Connections to one server, made when needed and kept while they are good."""
 
 import asyncio
+import select
 from collections import deque
 
 from daemonkit.observe import logs
@@ -16,6 +17,7 @@ from vulcan.proxy.connection import ResponseReceiver, UpstreamConnection, Upstre
 IDLE_S = 4.0
 IDLE_S_MAX = 55.0
 MARGIN_S = 1.0
+_ARRIVED = select.POLLIN | select.POLLRDHUP
 # A server's failures are logged once in this time, however many requests fail.
 REPORT_S = 5.0
 
@@ -46,7 +48,7 @@ class ConnectionPool(ServerState):
             transport = connection.transport
             if transport is None or transport.is_closing():
                 continue
-            if connection.deadline_s > now_s and (repeatable or connection.is_quiet()):
+            if connection.deadline_s > now_s and (repeatable or _is_quiet(transport)):
                 connection.reused = True
                 return connection
             connection.close()
@@ -152,3 +154,10 @@ class ConnectionPool(ServerState):
         """How many connections wait for a request."""
         transports = (connection.transport for connection in self._idle)
         return sum(each is not None and not each.is_closing() for each in transports)
+
+
+def _is_quiet(transport: asyncio.Transport) -> bool:
+    """Whether nothing waits to be read, not even the end of the connection."""
+    arrived = select.poll()
+    arrived.register(transport.get_extra_info("socket").fileno(), _ARRIVED)
+    return not arrived.poll(0)

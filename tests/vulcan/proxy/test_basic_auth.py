@@ -12,6 +12,7 @@ from rig import vulcan_keys
 from rig.processes import wait_until
 from rig.vulcan_site import OK, Client, Origin, respond_with
 from tests.vulcan.proxy.test_deadlines import Served
+from vulcan.core.middleware.chain import Chain
 from vulcan.proxy import password_checks
 
 # Twice what is usual: about a tenth of a second.
@@ -94,6 +95,19 @@ def test_a_client_that_leaves_during_the_check_is_forgotten(guarded: Served):
         encoded = base64.b64encode(b"user:left").decode()
         client.send(f"GET / HTTP/1.1\r\nHost: h\r\nAuthorization: Basic {encoded}\r\n\r\n")
     wait_until(lambda: guarded.counted("vulcand_clients_gone_total") >= 1, "the client missed")
+    assert login(guarded, "user", "right") == 200
+    assert guarded.errors == []
+
+
+def test_an_error_of_ours_after_a_check_ends_only_its_request(
+    guarded: Served, monkeypatch: pytest.MonkeyPatch
+):
+    def planted(*_: object, **__: object) -> None:
+        raise RecursionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Chain, "resume", planted)
+        assert login(guarded, "user", "planted") == 500
     assert login(guarded, "user", "right") == 200
     assert guarded.errors == []
 

@@ -21,7 +21,6 @@ import msgspec
 
 from daemonkit.core.framing import BadMessage, RequestHead
 from vulcan.core.balancing.request_planner import RequestPlan
-from vulcan.core.balancing.retry_budget import RetryBudget
 from vulcan.core.balancing.server_group import S, ServerGroup
 from vulcan.core.http.request_body import RequestBody
 from vulcan.core.middleware.conditions import Attempt
@@ -204,7 +203,7 @@ class ProxyExchange(msgspec.Struct, Generic[S], eq=False):
         other = self._untried_server(now_s)
         if other is None or self.dials >= DIALS_MAX:
             return [*actions, self.respond(status, "server-unreachable")]
-        return [*actions, self._connect(other)]
+        return [*actions, Connect(self._retry_at(other))]
 
     def connection_failed(
         self, status: int, reason: str, now_s: float, *, reused: bool, heard: bool
@@ -239,7 +238,8 @@ class ProxyExchange(msgspec.Struct, Generic[S], eq=False):
         assert self.server is not None
         self.tried += (self.server,)
         server = self._untried_server(now_s) or self._any_server(now_s)
-        if server is None or not self._budget().withdraw():
+        assert self.group is not None
+        if server is None or not self.group.budget.withdraw():
             return None
         if self.body is not None:
             self.body.replay()
@@ -280,17 +280,15 @@ class ProxyExchange(msgspec.Struct, Generic[S], eq=False):
         """Return the server to send an idempotent request to again, of whose response none came."""
         if not is_repeatable(self.plan, self.attempts):
             return None
+        assert self.group is not None
         assert self.server is not None
         self.tried += (self.server,)
         other = self._untried_server(now_s)
         if stale:
             other = other or self._any_server(now_s)  # the connection is certainly a fresh one
-        elif other is not None and not self._budget().withdraw():
+        elif other is not None and not self.group.budget.withdraw():
             return None
         return None if other is None else self._retry_at(other)
-
-    def _connect(self, server: S) -> Connect[S]:
-        return Connect(self._retry_at(server))
 
     def _retry_at(self, server: S) -> S:
         """Choose a server for another attempt."""
@@ -315,10 +313,6 @@ class ProxyExchange(msgspec.Struct, Generic[S], eq=False):
         if group is None or not (rotation := group.rotation(now_s)):
             return None
         return self.plan.state.balancer.pick(rotation, group.backend.balance)
-
-    def _budget(self) -> RetryBudget:
-        assert self.group is not None
-        return self.group.budget
 
     def _record_failure(self, status: int, reason: str, now_s: float) -> list[Action[S]]:
         # The rotation that leaves the server out is that of the group that the keys have now.

@@ -16,6 +16,7 @@ from daemonkit.http.server import Exchange
 
 # How many events are encoded before a look whether the client still reads: they can be large.
 PIECE_EVENTS_MAX = 16
+PIECE_BYTES_MAX = 256 * 1024
 # How much of a stream is sent in one turn of the event loop, so that others get their turn too.
 TURN_PIECES_MAX = 32
 
@@ -93,20 +94,27 @@ class WatchStream:
             self._wake()
 
     def _send_piece(self, watcher: Watcher) -> None:
-        exchange = self._exchange
         try:
-            events = watcher.take(PIECE_EVENTS_MAX if self._request.stream else 1)
+            lines = self._next_lines(watcher)
         except ApiError as refusal:
-            exchange.write(refusal.body())
+            self._exchange.write(refusal.body())
             self._end()
             return
-        if events:
-            at = self._moment()
-            lines = b"".join([event.line(at) for event in events])
-            if self._request.stream:
-                exchange.write(lines)
-            else:
-                self._end(lines)
+        if lines and self._request.stream:
+            self._exchange.write(lines)
+        elif lines:
+            self._end(lines)
+
+    def _next_lines(self, watcher: Watcher) -> bytes:
+        events_max = PIECE_EVENTS_MAX if self._request.stream else 1
+        lines, size_bytes = list[bytes](), 0
+        while len(lines) < events_max and size_bytes < PIECE_BYTES_MAX:
+            events = watcher.take(1)
+            if not events:
+                break
+            lines.append(events[0].line(self._moment()))
+            size_bytes += len(lines[-1])
+        return b"".join(lines)
 
     def _tell_progress(self) -> None:
         watcher = self._watcher

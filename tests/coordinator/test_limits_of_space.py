@@ -1,7 +1,10 @@
 """What values, the log and all keys may take, and what a member says when it is full."""
 
 import json
+import socket
+from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -11,6 +14,7 @@ from tests.coordinator.test_server import Api, closed_connections
 __all__ = ["closed_connections"]
 
 MIB = 1 << 20
+WATCHERS = 15
 
 
 def memory_mib(running: Coordinator) -> float:
@@ -53,6 +57,26 @@ def test_large_values_fill_neither_the_memory_nor_the_disk(tmp_path: Path) -> No
     with Coordinator(tmp_path) as running:
         assert Api(running.url).ask("GET", "/v2/keys/hot")[0] == 200
         assert memory_mib(running) < before_mib + 250
+
+
+def test_watchers_that_do_not_read_hold_one_event_each(tmp_path: Path) -> None:
+    watch = (
+        b"GET /v2/keys/hot?wait=true&stream=true&waitIndex=%d HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    )
+    with Coordinator(tmp_path) as running, ExitStack() as kept:
+        api, parts = Api(running.url), urlsplit(running.url)
+        first = api.put("/hot", value="x" * MIB)["node"]["modifiedIndex"]
+        for _ in range(14):
+            api.put("/hot", value="x" * MIB)
+        before_mib = memory_mib(running)
+        for _ in range(WATCHERS):
+            silent = kept.enter_context(socket.socket())
+            silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            silent.connect((parts.hostname, parts.port))
+            silent.sendall(watch % first)
+        expected = b'"watchers":%d' % WATCHERS
+        wait_until(lambda: expected in api.ask("GET", "/v2/stats/store")[2], "the watchers")
+        assert memory_mib(running) < before_mib + 8 * WATCHERS
 
 
 def test_a_full_store_raises_an_alarm_and_lets_deletes_through(tmp_path: Path) -> None:

@@ -114,10 +114,10 @@ def sealed(response: RemoteResponse, reply_key: str) -> RemoteResponse:
 
     try:
         box = SealedBox(PublicKey(base64.b64decode(reply_key, validate=True)))
+        text = box.encrypt(encode(response).encode())
     except (CryptoError, ValueError):
         return RemoteResponse(2, "the key of the request is not valid\n")
-    text = encode(response).encode()
-    return RemoteResponse(0, sealed=base64.b64encode(box.encrypt(text)).decode())
+    return RemoteResponse(0, sealed=base64.b64encode(text).decode())
 
 
 async def _read_journal(request: RemoteRequest, gate: asyncio.Semaphore) -> RemoteResponse:

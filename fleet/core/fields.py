@@ -36,6 +36,8 @@ Fqdn = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_][A-Za-z0-9_.-]*\Z", max_lengt
 # A readiness check, as in Check=; "" for none.
 Check = Annotated[str, Meta(pattern=r"\A(active|tcp|http:/[!-~]*)?\Z")]
 Address = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z:.%_-]*\Z", max_length=255)]
+# What can be an argument of a program.
+Argument = Annotated[str, Meta(pattern=r"\A[^\x00]*\Z")]
 HostName = Annotated[str, Meta(max_length=255)]
 Reason = Annotated[str, Meta(max_length=64 * REASON_MAX)]
 Index = Annotated[int, Meta(ge=0, le=COUNT_MAX)]

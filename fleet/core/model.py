@@ -12,6 +12,7 @@ import msgspec
 
 from fleet.core.fields import (
     Address,
+    Argument,
     Check,
     Digest,
     DigestOrNone,
@@ -283,8 +284,8 @@ class RemoteRequest(msgspec.Struct, frozen=True):
     by: str
     logs: str = ""
     lines: Index = 100
-    cursor: str = ""
-    command: tuple[str, ...] = ()
+    cursor: Argument = ""
+    command: tuple[Argument, ...] = ()
     unit: str = ""  # the command runs in this unit's surroundings
     wait_s: Seconds = 0.0  # for a line after the cursor
     reply_key: str = ""  # the caller's X25519 public key, as base64: nobody else reads the response

@@ -41,6 +41,11 @@ class MemoryFleet:
         place.write_text(text)
         return str(place)
 
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended a task of a daemon, if anything did; a real process ends with it."""
+        return self._life.failure
+
     def running(self, pattern: str) -> list[str]:
         """Return the hosts on which units with this prefix run."""
         return [
@@ -55,7 +60,9 @@ class MemoryFleet:
         return sum(each.key.endswith("/status") for each in entries)
 
     async def _live(self) -> None:
-        life = Lifecycle(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        life = self._life = Lifecycle(loop)
+        loop.set_exception_handler(lambda _, context: life.fail(context["exception"]))
         roles: list[Agent | Scheduler] = []
         if self._schedules:
             roles = [Scheduler(connect(self.url.split(",")), SchedulerSettings("one", 15, 60))]

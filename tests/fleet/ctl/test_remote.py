@@ -108,3 +108,23 @@ def test_following_quiet_logs_costs_little_and_shows_a_new_line(
             following.kill()
     asked = [key for key, _ in written if "/ask/" in key]
     assert len(asked) <= 6  # for the first lines of two instances, the next ones, those to come
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        '{"by": "me", "command": ["echo", "\\u0000"]}',
+        '{"by": "me", "logs": "web.service", "cursor": "\\u0000"}',
+        '{"by": "me", "command": ["echo"], "reply_key": "%s"}' % ("A" * 43 + "="),
+        '{"by": "me", "command": ["echo"], "reply_key": "é"}',
+        '{"by": "me", "command": [""]}',
+        '{"by": "me", "logs": "../x.service", "wait_s": 1e9}',
+        '{"by": ' + "[" * 3000,
+    ],
+    ids=range(7),
+)
+def test_no_request_ends_an_agent(ctl: Caller, poison: str) -> None:
+    ctl.fleet.store.put(keys.request("1" * 32, "poison"), poison, ttl_s=60)
+    assert ctl("exec", "h1", "--", "echo", "alive") == "alive\n"
+    assert ctl.fleet.failure is None
+    ctl.fleet.store.delete(keys.request("1" * 32, "poison"))

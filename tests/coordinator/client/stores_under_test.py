@@ -15,7 +15,7 @@ from rig.processes import wait_until
 
 PIPELINED_MAX = 200
 # The coordinator keeps 64 MiB of events, etcd 1000 of them, the store in memory as many.
-LARGE = "x" * 4_000_000
+LARGE = "x" * 1_000_000
 _prefixes = itertools.count(1)
 
 
@@ -67,7 +67,7 @@ class StoreUnderTest:
             compact(self.url, self.store.put("/elsewhere", "v").modified)
             return
         if self.kind == "coordinator":
-            for _ in range(20):
+            for _ in range(80):
                 self.store.put("/elsewhere", LARGE)
             return
         for number in range(1100):

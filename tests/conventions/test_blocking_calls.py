@@ -84,6 +84,7 @@ ALLOWED = {
     "locksmith.host.blockers.alerts_firing requests.get",
     "locksmith.host.blockers.url_failed requests.get",
     "locksmith.store.events._post_once requests.post",
+    "locksmith.store.store_quorum._is_at socket.getaddrinfo",
     "vulcan.proxy.sinks._call urllib.request.urlopen",
     # On the thread of `vulcan.proxy.password_checks`.
     "vulcan.core.middleware.basic_auth.matches hashlib.scrypt",

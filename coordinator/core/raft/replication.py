@@ -95,10 +95,13 @@ class Replication:
 
     def snapshot_replied(self, message: SnapshotReply) -> None:
         """Send the next chunk from where the follower is."""
-        progress = self.progress[message.sender]
+        progress, snapshot = self.progress[message.sender], self.snapshot
         progress.active = True
         is_of_now = (
-            progress.state is ProgressState.SNAPSHOT and progress.snapshot_index == message.index
+            progress.state is ProgressState.SNAPSHOT
+            and progress.snapshot_index == message.index
+            and snapshot is not None
+            and message.offset <= len(snapshot.data)  # nobody can have more of it than there is
         )
         if is_of_now and progress.chunk_answered(message.offset):
             self._send_chunk(message.sender, progress)

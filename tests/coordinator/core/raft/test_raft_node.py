@@ -25,10 +25,12 @@ from coordinator.core.raft.messages import (
     PreVote,
     PreVoteReply,
     RequestVote,
+    SnapshotReply,
     VoteReply,
 )
 from coordinator.core.raft.raft_node import RaftNode
 from coordinator.core.raft.ready import NotLeader, Ready, Role, Timing
+from coordinator.core.raft.snapshot_transfer import RaftSnapshot
 
 THREE = Configuration(frozenset({1, 2, 3}))
 
@@ -356,3 +358,19 @@ def test_an_answer_to_a_round_that_was_not_begun_proves_nothing() -> None:
     assert settle(one).reads == []
     one.step(HeartbeatOk(sender=2, receiver=1, term=one.term, round=1))
     assert settle(one).reads == [(7, one.log.committed)]
+
+
+def test_a_leader_ignores_an_answer_of_a_follower_that_has_more_than_the_whole_snapshot() -> None:
+    one = elect(node(1))
+    settle(one)
+    one.step(AppendOk(sender=2, receiver=1, term=one.term, match=2))
+    for entry in one.to_apply():
+        one.log.applied = entry.index
+    one.compact(2)
+    assert one.leading is not None
+    one.leading.replication.offer(RaftSnapshot(2, one.term, THREE, bytes(1000)).sealed())
+    one.step(AppendReject(sender=3, receiver=1, term=one.term, rejected=1, hint=0, hint_term=0))
+    assert any(isinstance(each, InstallSnapshot) for each in settle(one).before_save)
+    one.step(SnapshotReply(sender=3, receiver=1, term=one.term, index=2, offset=1 << 40))
+    assert not settle(one).before_save
+    assert one.leading.progress[3].snapshot_offset == 0

@@ -19,7 +19,6 @@ from coordinator.server import startup
 from coordinator.server.drive_loop import DriveLoop
 from coordinator.server.http_handler import HttpHandler
 from coordinator.server.metrics import samples
-from coordinator.server.peer_directory import PeerDirectory
 from coordinator.server.peer_events import PeerEvents
 from coordinator.server.telemetry import Telemetry
 from coordinator.server.tls_contexts import TlsContexts
@@ -27,6 +26,7 @@ from coordinator.settings import ListenAddress, Settings
 from coordinator.storage.backup_schedule import BackupSchedule
 from coordinator.storage.data_dir import DataDir
 from coordinator.transport.acceptor import Acceptor, AcceptPolicy
+from coordinator.transport.peer_directory import PeerDirectory
 from coordinator.transport.transport import Transport
 from daemonkit import options
 from daemonkit.http.server import Exchange, Limits, Server, own_origins

@@ -59,6 +59,8 @@ class MiddlewareGate:
             self._owner.decided(_BUSY)
 
     def _checked(self, admitted: bool) -> None:  # noqa: FBT001 - the only argument
+        if self.run.over:
+            return  # the client has left
         try:
             now_s = self._now()
             self._go(self._chain.resume(self._request, self.run, now_s, admitted=admitted))

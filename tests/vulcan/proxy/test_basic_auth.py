@@ -32,7 +32,9 @@ def guarded() -> Iterator[Served]:
     """`/` asks for a password of `user`; `/open` asks for none."""
     running = Served()
     running.start()
-    auth = {"Type": "basicauth", "Middleware": {"Users": {"user": secret("right")}}}
+    users = {"user": secret("right"), "other": secret("right")}
+    auth = {"Type": "basicauth", "Middleware": {"Users": users}}
+    limit = {"Type": "connlimit", "Priority": 1, "Middleware": {"Connections": 1}}
     try:
         with Origin(respond_with(OK)) as origin:
             running.write(
@@ -40,6 +42,9 @@ def guarded() -> Iterator[Served]:
                 vulcan_keys.frontend("guarded", 'Path("/")'),
                 vulcan_keys.frontend("open", 'Path("/open")'),
                 vulcan_keys.entry("frontends/guarded/middlewares/a", auth),
+                vulcan_keys.frontend("limited", 'Path("/limited")'),
+                vulcan_keys.entry("frontends/limited/middlewares/a", auth),
+                vulcan_keys.entry("frontends/limited/middlewares/l", limit),
             )
             yield running
     finally:
@@ -97,6 +102,19 @@ def test_a_client_that_leaves_during_the_check_is_forgotten(guarded: Served):
     wait_until(lambda: guarded.counted("vulcand_clients_gone_total") >= 1, "the client missed")
     assert login(guarded, "user", "right") == 200
     assert guarded.errors == []
+
+
+def test_a_request_whose_client_left_takes_no_place_of_a_limit(guarded: Served):
+    encoded = base64.b64encode(b"other:right").decode()
+    head = f"GET /limited HTTP/1.1\r\nHost: h\r\nAuthorization: Basic {encoded}\r\n\r\n"
+    gone = guarded.counted("vulcand_clients_gone_total")
+    with Client(guarded.port) as client:
+        client.send(head)
+    wait_until(lambda: guarded.counted("vulcand_clients_gone_total") > gone, "the client missed")
+    assert login(guarded, "user", "behind the check of the client that left") == 401
+    with Client(guarded.port) as client:
+        client.send(head)
+        assert client.response().status == 200
 
 
 def test_an_error_of_ours_after_a_check_ends_only_its_request(

@@ -78,11 +78,12 @@ Verdict = MiddlewareResponse | PasswordCheck | None  # None: the request may go 
 class MiddlewareRun:
     """One request's run through a chain, and what is left to do when the request ends."""
 
-    __slots__ = ("_breakers", "_limiters", "position", "target", "traces", "webhooks")
+    __slots__ = ("_breakers", "_limiters", "over", "position", "target", "traces", "webhooks")
 
     def __init__(self, target: bytes) -> None:
         self.target = target
         self.position = 0  # of the middleware that the request has come to
+        self.over = False  # nothing more may be taken for the request
         self.traces: list[TraceSpec] = []
         self.webhooks: list[WebhookSpec] = []
         self._limiters: list[tuple[ConnectionLimiter, bytes]] = []
@@ -98,6 +99,7 @@ class MiddlewareRun:
 
     def finish(self, now_s: float, status: int, latency_s: float) -> None:
         """Note the end of the request. This may add to `webhooks`."""
+        self.over = True
         for limiter, source in self._limiters:
             limiter.release(source)
         for breaker, spec in self._breakers:

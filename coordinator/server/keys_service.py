@@ -14,9 +14,9 @@ from coordinator.core.v2api.keys_api import GetRequest, KeysRequest, WatchReques
 from coordinator.server.drive_loop import DriveLoop
 from coordinator.server.listing_stream import ListingQueue
 from coordinator.server.responses import Responses
-from coordinator.server.turn_queue import TurnQueue
 from coordinator.server.watch_stream import WatchStream
 from daemonkit.http.server import Exchange
+from daemonkit.http.turn_queue import TurnQueue
 
 # Go's form parser stops here; it bounds a value, and with it an entry of the log.
 FORM_BYTES_MAX = 10 * 1024 * 1024

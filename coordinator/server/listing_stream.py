@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from coordinator.core.store.api_errors import ApiError
 from coordinator.core.v2api.keys_api import GetRequest
 from coordinator.server.responses import Responses
-from coordinator.server.turn_queue import TurnQueue
 from daemonkit.http.server import Exchange
+from daemonkit.http.turn_queue import TurnQueue
 
 # What is rendered in one step, about a millisecond of work.
 STEP_NODES_MAX = 256

@@ -11,8 +11,8 @@ from coordinator.core.store.api_errors import ApiError
 from coordinator.core.store.encoding import Moment
 from coordinator.core.store.watcher_hub import Watcher, WatcherHub
 from coordinator.core.v2api.keys_api import WatchRequest
-from coordinator.server.turn_queue import TurnQueue
 from daemonkit.http.server import Exchange
+from daemonkit.http.turn_queue import TurnQueue
 
 # How many events are encoded before a look whether the client still reads: they can be large.
 PIECE_EVENTS_MAX = 16

@@ -84,9 +84,11 @@ class Exchange:
         "ends_with_client",
         "head",
         "lost",
+        "peer",
         "receiver",
         "refusal",
         "resumed",
+        "secure",
         "server",
         "trailers",
     )
@@ -94,6 +96,8 @@ class Exchange:
     def __init__(self, connection: ClientConnection, head: RequestHead, body: bytes) -> None:
         self._connection = connection
         self.server = connection.server
+        self.peer = connection.peer  # the client's address
+        self.secure = connection.secure  # whether the request came over TLS
         self.head = head
         self.body = body  # complete in a buffered application, else empty
         # Set this before the application returns: a body without a receiver is thrown away.
@@ -109,16 +113,6 @@ class Exchange:
         self.trailers: Fields = ()  # of the request's body, once it has ended
         self.begun = False  # whether a byte of the answer has been written
         self._chunked = False
-
-    @property
-    def peer(self) -> tuple[str, int]:
-        """The client's address."""
-        return self._connection.peer
-
-    @property
-    def secure(self) -> bool:
-        """Whether the request came over TLS."""
-        return self._connection.secure
 
     @property
     def writable(self) -> bool:

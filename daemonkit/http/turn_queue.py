@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from daemonkit.http.server import Exchange
+from daemonkit.http.exchange import Exchange
 
 # How long the steps of one turn may take together. The last one may overrun it, so a step is short.
 TURN_S = 0.004

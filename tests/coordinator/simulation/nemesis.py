@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SECOND = 1_000_000_000
 MEMBERS_MAX = 7
+# Each one makes snapshots larger, which a slow link must bring over in the calm time at the end.
+FLOODS_MAX = 2
 PRESSES, PRESS_EVERY_NS = 30, 20_000_000
 
 
@@ -46,6 +48,7 @@ class Nemesis:
             "flood": self.flood,
             "amnesia": self.amnesia,
         }
+        self._floods_left = FLOODS_MAX
         self._awaited: Callable[[Machine], None] | None = None
         self._next()
 
@@ -283,6 +286,9 @@ class Nemesis:
     def flood(self) -> None:
         """Let much be written at a follower while its leader cannot be reached."""
         sim = self.sim
+        self._floods_left -= 1
+        if self._floods_left < 0:
+            return
         leader, machine = sim.leader(), sim.some_machine()
         if leader is not None and machine is not leader:
             self._isolate_one(leader)

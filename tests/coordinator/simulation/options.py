@@ -98,7 +98,7 @@ def drawn(rng: random.Random) -> SimulatorOptions:
         append_bytes=rng.choice((1, 200, 4000)),
         frame_bytes=rng.choice((20_000, 64 << 20)),
         forward_bytes=rng.choice((500, 4000)),
-        chunk_bytes=rng.choice((900, 9000)),
+        chunk_bytes=rng.choice((3000, 9000)),
         inflight=rng.choice((2, 256)),
         timings=rng.choice((ALIKE, MIXED)),
         retimed=rng.choice((0.0, 0.3)),

@@ -51,6 +51,7 @@ WALL_READERS = {
 }
 BOOT_READERS = {
     "coordinator/server/drive_loop.py": "leases and the times to live of keys",
+    "fleet/clock.py": "leases of the scheduler, of hosts and of exclusive units",
     "locksmith/host/boot_clock.py": "deadlines, also while a host is suspended",
 }
 

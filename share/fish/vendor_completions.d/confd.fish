@@ -10,7 +10,7 @@ function __confd_command
             continue
         end
         switch "$command $word"
-            case 'confd --confdir' 'confd --prefix' 'confd --interval' 'confd --check-cmd-timeout' 'confd --reload-cmd-timeout' 'confd --state-dir' 'confd --endpoints' 'confd --ca-file' 'confd --cert-file' 'confd --key-file' 'confd --status-addr' 'confd --drain-timeout' 'confd --wait' 'confd --source' 'confd --config' 'confd --log-level' 'confd --log-format' 'confd noop --confdir' 'confd noop --prefix' 'confd noop --source' 'confd noop --state-dir' 'confd noop --endpoints' 'confd noop --ca-file' 'confd noop --cert-file' 'confd noop --key-file' 'confd test --confdir' 'confd test --prefix' 'confd graph --confdir' 'confd graph --prefix' 'confd graph --source' 'confd graph --endpoints' 'confd graph --ca-file' 'confd graph --cert-file' 'confd graph --key-file' 'confd why --confdir' 'confd why --prefix' 'confd why --source' 'confd why --endpoints' 'confd why --ca-file' 'confd why --cert-file' 'confd why --key-file'
+            case 'confd --confdir' 'confd --prefix' 'confd --interval' 'confd --check-cmd-timeout' 'confd --reload-cmd-timeout' 'confd --render-timeout' 'confd --state-dir' 'confd --endpoints' 'confd --ca-file' 'confd --cert-file' 'confd --key-file' 'confd --status-addr' 'confd --drain-timeout' 'confd --wait' 'confd --source' 'confd --config' 'confd --log-level' 'confd --log-format' 'confd noop --confdir' 'confd noop --prefix' 'confd noop --source' 'confd noop --state-dir' 'confd noop --endpoints' 'confd noop --ca-file' 'confd noop --cert-file' 'confd noop --key-file' 'confd test --confdir' 'confd test --prefix' 'confd graph --confdir' 'confd graph --prefix' 'confd graph --source' 'confd graph --endpoints' 'confd graph --ca-file' 'confd graph --cert-file' 'confd graph --key-file' 'confd why --confdir' 'confd why --prefix' 'confd why --source' 'confd why --endpoints' 'confd why --ca-file' 'confd why --cert-file' 'confd why --key-file'
                 set skip 1
             case 'confd noop' 'confd test' 'confd graph' 'confd why' 'confd convert'
                 set command "$command $word"
@@ -39,6 +39,7 @@ complete -c confd -n '__confd_at confd' -l sync-only -d 'Write files, but run no
 complete -c confd -n '__confd_at confd' -l keep-stage-file -d 'Keep staged files that were not put in place.'
 complete -c confd -n '__confd_at confd' -l check-cmd-timeout -x -d 'Time limit of each check_cmd.'
 complete -c confd -n '__confd_at confd' -l reload-cmd-timeout -x -d 'Time limit of each reload_cmd.'
+complete -c confd -n '__confd_at confd' -l render-timeout -x -d 'Time limit of rendering a resource.'
 complete -c confd -n '__confd_at confd' -l state-dir -r -f -a '(__fish_complete_directories)' -d 'Directory that keeps the last keys and owed reloads across restarts.'
 complete -c confd -n '__confd_at confd' -l endpoints -x -d 'Client URLs of the store, separated by commas.'
 complete -c confd -n '__confd_at confd' -l ca-file -r -F -d 'CA certificates that verify the store\'s certificate.'

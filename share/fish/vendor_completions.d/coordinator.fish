@@ -10,7 +10,7 @@ function __coordinator_command
             continue
         end
         switch "$command $word"
-            case 'coordinator --name' 'coordinator --data-dir' 'coordinator --listen-client-urls' 'coordinator --advertise-client-urls' 'coordinator --listen-peer-urls' 'coordinator --initial-advertise-peer-urls' 'coordinator --initial-cluster' 'coordinator --initial-cluster-state' 'coordinator --initial-cluster-token' 'coordinator --discovery' 'coordinator --discovery-srv' 'coordinator --heartbeat-interval' 'coordinator --election-timeout' 'coordinator --snapshot-count' 'coordinator --cert-file' 'coordinator --key-file' 'coordinator --trusted-ca-file' 'coordinator --peer-cert-file' 'coordinator --peer-key-file' 'coordinator --peer-trusted-ca-file' 'coordinator --backup-dir' 'coordinator --backup-interval' 'coordinator --backup-keep' 'coordinator --status-addr' 'coordinator --config' 'coordinator --log-level' 'coordinator --log-format'
+            case 'coordinator --name' 'coordinator --data-dir' 'coordinator --listen-client-urls' 'coordinator --advertise-client-urls' 'coordinator --listen-peer-urls' 'coordinator --initial-advertise-peer-urls' 'coordinator --initial-cluster' 'coordinator --initial-cluster-state' 'coordinator --initial-cluster-token' 'coordinator --discovery' 'coordinator --discovery-srv' 'coordinator --heartbeat-interval' 'coordinator --election-timeout' 'coordinator --snapshot-count' 'coordinator --max-request-bytes' 'coordinator --quota-backend-bytes' 'coordinator --cert-file' 'coordinator --key-file' 'coordinator --trusted-ca-file' 'coordinator --peer-cert-file' 'coordinator --peer-key-file' 'coordinator --peer-trusted-ca-file' 'coordinator --host-whitelist' 'coordinator --peer-cert-allowed-cn' 'coordinator --backup-dir' 'coordinator --backup-interval' 'coordinator --backup-keep' 'coordinator --status-addr' 'coordinator --config' 'coordinator --log-level' 'coordinator --log-format'
                 set skip 1
         end
     end
@@ -36,6 +36,8 @@ complete -c coordinator -n '__coordinator_at coordinator' -l discovery-srv -x -d
 complete -c coordinator -n '__coordinator_at coordinator' -l heartbeat-interval -x -d 'Time between two heartbeats, in milliseconds.'
 complete -c coordinator -n '__coordinator_at coordinator' -l election-timeout -x -d 'Milliseconds without a leader after which a member starts an election.'
 complete -c coordinator -n '__coordinator_at coordinator' -l snapshot-count -x -d 'Log entries between two snapshots.'
+complete -c coordinator -n '__coordinator_at coordinator' -l max-request-bytes -x -d 'Largest value of a key, with the value that it is compared to.'
+complete -c coordinator -n '__coordinator_at coordinator' -l quota-backend-bytes -x -d 'What all keys and values may take in memory; beyond it, only deletes are accepted.'
 complete -c coordinator -n '__coordinator_at coordinator' -l cert-file -r -F -d 'Certificate for clients.'
 complete -c coordinator -n '__coordinator_at coordinator' -l key-file -r -F -d 'Private key of --cert-file.'
 complete -c coordinator -n '__coordinator_at coordinator' -l trusted-ca-file -r -F -d 'CA that signed the clients\' certificates.'
@@ -44,6 +46,8 @@ complete -c coordinator -n '__coordinator_at coordinator' -l peer-cert-file -r -
 complete -c coordinator -n '__coordinator_at coordinator' -l peer-key-file -r -F -d 'Private key of --peer-cert-file.'
 complete -c coordinator -n '__coordinator_at coordinator' -l peer-trusted-ca-file -r -F -d 'CA that signed the members\' certificates.'
 complete -c coordinator -n '__coordinator_at coordinator' -l peer-client-cert-auth -d 'Require a certificate from every member.'
+complete -c coordinator -n '__coordinator_at coordinator' -l host-whitelist -x -d 'Host names that HTTP requests without TLS may use besides IP addresses, localhost, names without a dot, this host\'s name and advertised names; * for every name.'
+complete -c coordinator -n '__coordinator_at coordinator' -l peer-cert-allowed-cn -x -d 'Common name that every member\'s certificate must have.'
 complete -c coordinator -n '__coordinator_at coordinator' -l backup-dir -r -f -a '(__fish_complete_directories)' -d 'Write scheduled backups to this directory.'
 complete -c coordinator -n '__coordinator_at coordinator' -l backup-interval -x -d 'Time between two backups.'
 complete -c coordinator -n '__coordinator_at coordinator' -l backup-keep -x -d 'How many of the newest backups to keep.'

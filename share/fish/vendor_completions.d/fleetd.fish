@@ -27,7 +27,7 @@ complete -c fleetd -n '__fleetd_at fleetd' -l scheduler -d 'Run a scheduler. Onl
 complete -c fleetd -n '__fleetd_at fleetd' -l metadata -x -d 'Labels of this host, such as region=eu.'
 complete -c fleetd -n '__fleetd_at fleetd' -l public-ip -x -d 'Address at which others reach this host; by default the one towards the store.'
 complete -c fleetd -n '__fleetd_at fleetd' -l driver -r -f -a 'dbus systemctl' -d 'How the agent talks to systemd.'
-complete -c fleetd -n '__fleetd_at fleetd' -l trusted-keys -r -F -d 'Directory of PEM public keys: run only units that one of these keys signed.'
+complete -c fleetd -n '__fleetd_at fleetd' -l trusted-keys -r -F -d 'Directory of PEM public keys: run only jobs that one of these keys signed.'
 complete -c fleetd -n '__fleetd_at fleetd' -l no-exec -d 'Refuse to run commands of `fleetctl exec`.'
 complete -c fleetd -n '__fleetd_at fleetd' -l agent-ttl -x -d 'A host that is silent for this long is suspect.'
 complete -c fleetd -n '__fleetd_at fleetd' -l grace -x -d 'A host that stays suspect for this long is lost; at least 20.'

@@ -10,7 +10,7 @@ function __locksmithctl_command
             continue
         end
         switch "$command $word"
-            case 'locksmithctl --group' 'locksmithctl --config' 'locksmithctl --endpoints' 'locksmithctl --ca-file' 'locksmithctl --cert-file' 'locksmithctl --key-file' 'locksmithctl --etcd-username' 'locksmithctl --etcd-password' 'locksmithctl send-need-reboot --reason' 'locksmithctl pause --reason' 'locksmithctl pause --for' 'locksmithctl history -n' 'locksmithctl history --last'
+            case 'locksmithctl --group' 'locksmithctl --config' 'locksmithctl --endpoints' 'locksmithctl --ca-file' 'locksmithctl --cert-file' 'locksmithctl --key-file' 'locksmithctl --etcd-username' 'locksmithctl --etcd-password' 'locksmithctl reboot --failure-budget' 'locksmithctl reboot --hooks-dir' 'locksmithctl reboot --hook-timeout' 'locksmithctl reboot --deadline' 'locksmithctl reboot --reboot-command' 'locksmithctl reboot --store-member' 'locksmithctl send-need-reboot --reason' 'locksmithctl pause --reason' 'locksmithctl pause --for' 'locksmithctl history -n' 'locksmithctl history --last'
                 set skip 1
             case 'locksmithctl help' 'locksmithctl status' 'locksmithctl lock' 'locksmithctl unlock' 'locksmithctl set-max' 'locksmithctl reboot' 'locksmithctl send-need-reboot' 'locksmithctl pause' 'locksmithctl resume' 'locksmithctl forget' 'locksmithctl why' 'locksmithctl queue' 'locksmithctl history' 'locksmithctl watch'
                 set command "$command $word"
@@ -29,7 +29,7 @@ complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -a status -d 'Show 
 complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -a lock -d 'Acquire a slot for this host, or for another holder'
 complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -a unlock -d 'Release the slot of this host, or of another holder'
 complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -a set-max -d 'Set the number of slots'
-complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -a reboot -d 'Acquire a slot and reboot this host now'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -a reboot -d 'Acquire a slot, drain this host and reboot it now'
 complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -a send-need-reboot -d 'Tell this host\'s locksmithd that a reboot is needed'
 complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -a pause -d 'Start no more reboots'
 complete -c locksmithctl -n '__locksmithctl_at locksmithctl' -a resume -d 'End a pause'
@@ -56,6 +56,12 @@ complete -c locksmithctl -n '__locksmithctl_at locksmithctl status' -s h -l help
 complete -c locksmithctl -n '__locksmithctl_at locksmithctl lock' -s h -l help -d 'Show this message and exit.'
 complete -c locksmithctl -n '__locksmithctl_at locksmithctl unlock' -s h -l help -d 'Show this message and exit.'
 complete -c locksmithctl -n '__locksmithctl_at locksmithctl set-max' -s h -l help -d 'Show this message and exit.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl reboot' -l failure-budget -x -d 'Number of failed hosts that halts the group.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl reboot' -l hooks-dir -r -f -a '(__fish_complete_directories)' -d 'Directory with the hooks: pre-lock.d, pre-reboot.d, abort.d, healthy.d.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl reboot' -l hook-timeout -x -d 'Time limit of each hook.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl reboot' -l deadline -x -d 'Time limit from the grant of a slot to the reboot.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl reboot' -l reboot-command -x -d 'Shell command that reboots the host, in place of logind.'
+complete -c locksmithctl -n '__locksmithctl_at locksmithctl reboot' -l store-member -x -d 'Name of the store\'s member on this host; auto finds it by its addresses, no means none.'
 complete -c locksmithctl -n '__locksmithctl_at locksmithctl reboot' -s h -l help -d 'Show this message and exit.'
 complete -c locksmithctl -n '__locksmithctl_at locksmithctl send-need-reboot' -l reason -x -d 'Reason, shown while the host waits.'
 complete -c locksmithctl -n '__locksmithctl_at locksmithctl send-need-reboot' -s h -l help -d 'Show this message and exit.'

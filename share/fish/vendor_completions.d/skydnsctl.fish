@@ -63,7 +63,7 @@ complete -c skydnsctl -n '__skydnsctl_at skydnsctl rm' -l cert-file -r -F -d 'Cl
 complete -c skydnsctl -n '__skydnsctl_at skydnsctl rm' -l key-file -r -F -d 'Private key of --cert-file.'
 complete -c skydnsctl -n '__skydnsctl_at skydnsctl rm' -s h -l help -d 'Show this message and exit.'
 complete -c skydnsctl -n '__skydnsctl_at skydnsctl lint' -l json -d 'Print JSON.'
-complete -c skydnsctl -n '__skydnsctl_at skydnsctl lint' -l domain -x -d 'Domains that skydns answers for.'
+complete -c skydnsctl -n '__skydnsctl_at skydnsctl lint' -l domain -x -d 'Domains that skydns answers for; those of its settings in the store go first.'
 complete -c skydnsctl -n '__skydnsctl_at skydnsctl lint' -l path-prefix -x -d 'Path of the services\' keys.'
 complete -c skydnsctl -n '__skydnsctl_at skydnsctl lint' -l endpoints -x -d 'Client URLs of the store, separated by commas.'
 complete -c skydnsctl -n '__skydnsctl_at skydnsctl lint' -l ca-file -r -F -d 'CA certificates that verify the store\'s certificate.'

@@ -10,7 +10,7 @@ function __vulcand_command
             continue
         end
         switch "$command $word"
-            case 'vulcand --interface' 'vulcand --port' 'vulcand --apiInterface' 'vulcand --api-interface' 'vulcand --apiPort' 'vulcand --api-port' 'vulcand --api-token-file' 'vulcand --prefix' 'vulcand --etcdKey' 'vulcand --compat-order' 'vulcand --aliases' 'vulcand --sealKey' 'vulcand --seal-key' 'vulcand --access-log' 'vulcand --access-log-format' 'vulcand --endpoints' 'vulcand --ca-file' 'vulcand --cert-file' 'vulcand --key-file' 'vulcand --state-dir' 'vulcand --workers' 'vulcand --client-connections' 'vulcand --drain-timeout' 'vulcand --status-addr' 'vulcand --node' 'vulcand --log-level' 'vulcand --log-format' 'vulcand --config'
+            case 'vulcand --interface' 'vulcand --port' 'vulcand --apiInterface' 'vulcand --api-interface' 'vulcand --apiPort' 'vulcand --api-port' 'vulcand --api-token-file' 'vulcand --host-whitelist' 'vulcand --prefix' 'vulcand --etcdKey' 'vulcand --compat-order' 'vulcand --aliases' 'vulcand --sealKey' 'vulcand --seal-key' 'vulcand --access-log' 'vulcand --access-log-format' 'vulcand --endpoints' 'vulcand --ca-file' 'vulcand --cert-file' 'vulcand --key-file' 'vulcand --state-dir' 'vulcand --workers' 'vulcand --client-connections' 'vulcand --drain-timeout' 'vulcand --status-addr' 'vulcand --node' 'vulcand --log-level' 'vulcand --log-format' 'vulcand --config'
                 set skip 1
         end
     end
@@ -27,6 +27,7 @@ complete -c vulcand -n '__vulcand_at vulcand' -l port -x -d 'Port to serve on.'
 complete -c vulcand -n '__vulcand_at vulcand' -l apiInterface -l api-interface -x -d 'Address of the API.'
 complete -c vulcand -n '__vulcand_at vulcand' -l apiPort -l api-port -x -d 'Port of the API.'
 complete -c vulcand -n '__vulcand_at vulcand' -l api-token-file -r -F -d 'File with the token that clients of the API must send; without it, none is needed.'
+complete -c vulcand -n '__vulcand_at vulcand' -l host-whitelist -x -d 'Host names that HTTP requests without TLS may use besides IP addresses, localhost, names without a dot, this host\'s name and advertised names; * for every name.'
 complete -c vulcand -n '__vulcand_at vulcand' -l prefix -l etcdKey -x -d 'Prefix of the keys in the store.'
 complete -c vulcand -n '__vulcand_at vulcand' -l default-listener -l no-default-listener -d 'Whether to serve on --interface and --port.'
 complete -c vulcand -n '__vulcand_at vulcand' -l compat-order -r -f -a 'specific vulcand' -d 'Which of several matching routes wins: the most specific, or as in Go\'s vulcand.'

@@ -112,7 +112,7 @@ def _declared(name: str) -> typer.Typer:
     """Return the app that a console script passes to `options.run`."""
     module, _, function = programs()[name].partition(":")
 
-    def caught(app: typer.Typer, *_: object) -> None:
+    def caught(app: typer.Typer, *_: object, **__: object) -> None:
         raise _DeclaredError(app)
 
     run, arguments = options.run, sys.argv

@@ -57,6 +57,7 @@ def isolated(script: str, directory: Path, timeout_s: float) -> subprocess.Compl
     Our programs are on its PATH; what it leaves running ends with it.
     """
     require_isolation()
+    require("ip")
     isolate = [require("unshare"), "--net", "--mount", "--pid", "--mount-proc"]
     isolate += ["--fork", "--kill-child"]
     programs = fork_server.PROGRAMS

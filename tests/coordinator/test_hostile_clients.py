@@ -21,7 +21,7 @@ from coordinator.core.store.commands import Put
 from coordinator.core.store.keyspace import KeySpace
 from coordinator.server.listing_stream import LISTINGS_MAX
 from coordinator.storage.data_dir import DataDir
-from rig.processes import START_S, Coordinator, wait_until
+from rig.processes import START_S, Coordinator, require, wait_until
 from tests.coordinator.test_server import Api, closed_connections
 
 __all__ = ["closed_connections"]
@@ -173,7 +173,7 @@ def many_keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coordinator]
 
 @pytest.mark.parametrize("target", ["/v2/keys/?recursive=true", "/v2/keys/flat"])
 def test_a_long_listing_delays_no_other_client(many_keys: Coordinator, target: str) -> None:
-    listing = ["curl", "-sS", "-o", "/dev/null", f"{many_keys.url}{target}"]
+    listing = [require("curl"), "-sS", "-o", "/dev/null", f"{many_keys.url}{target}"]
     assert_serves_others(many_keys, lambda: subprocess.run(listing, check=True, timeout=60))
 
 

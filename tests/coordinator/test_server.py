@@ -337,7 +337,7 @@ def test_tls_asks_for_a_client_certificate_and_sighup_loads_a_new_one(tmp_path: 
     command = python("coordinator", "--data-dir", str(tmp_path / "d"), "--status-addr", "", *files)
     command += [*mutual, "--listen-client-urls", url, "--advertise-client-urls", url]
     with Running(command, tmp_path / "log") as running:
-        curl = ["curl", "-sS", "--cacert", str(tmp_path / "server.pem"), f"{url}/health"]
+        curl = [require("curl"), "-sS", "--cacert", str(tmp_path / "server.pem"), f"{url}/health"]
         shown = [
             *curl,
             "--cert",
@@ -358,7 +358,7 @@ def certificate(directory: Path, name: str) -> None:
     out = ["-keyout", str(directory / f"{name}.key"), "-out", str(directory / f"{name}.pem")]
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
     subprocess.run(
-        ["openssl", "req", "-x509", *key, *subject, *out], check=True, capture_output=True
+        [require("openssl"), "req", "-x509", *key, *subject, *out], check=True, capture_output=True
     )
 
 

@@ -17,7 +17,7 @@ from fleet.core.model import Facts
 from fleet.settings import AgentSettings
 from rig.cluster import Cluster, ClusterMember, new_member
 from rig.memory_systemd import MemorySystemd
-from rig.processes import Running, answers, free_port, script, wait_until
+from rig.processes import Running, answers, free_port, require, script, wait_until
 
 _FAMILY = re.compile(
     r"^# HELP (?P<name>\S+) (?P<help>.*)\n# TYPE \S+ (?P<kind>\w+)\n(?P<samples>(?:[^#\n].*\n)*)",
@@ -92,7 +92,7 @@ def _daemons(directory: Path, stack: ExitStack) -> Iterator[tuple[str, str]]:
             lambda status=status: answers(f"http://{status}/ready"), f"{name} ready"
         )
         urls[name] = f"http://{status}"
-    ask = ["dig", "@127.0.0.1", "-p", str(dns), "web.skydns.local", "A"]
+    ask = [require("dig"), "@127.0.0.1", "-p", str(dns), "web.skydns.local", "A"]
     subprocess.run(ask, check=True, capture_output=True)
     _text(f"http://127.0.0.1:{site}", "/v2/keys/skydns")
     _text(f"http://{lock_address}", "/v1/pre-reboot")

@@ -21,16 +21,16 @@ from fleet.ctl.arguments import REBOOT_DRAIN_S, STOP_S
 from locksmith.core import keys, records
 from locksmith.core.records import Failure, Heartbeat, HolderRecord, Pause, Phase
 from locksmith.core.window import parse_duration
-from locksmith.host import identity
 from locksmith.settings import Settings
 from locksmith.store.semaphore_client import DAEMON
 from rig import processes
 from rig.isolation import require_isolation
 from rig.processes import ROOT, Coordinator, free_port, python, require, wait_until
 from tests.locksmith.locksmithd import Locksmithd, has, holders, put_semaphore
+from tests.locksmith.own_host import own_host
 from tests.locksmith.store_kinds import KINDS
 
-HOST = identity.read()
+HOST = own_host()
 OWN = HOST.machine_id
 Start = Callable[..., Locksmithd]
 BEFORE = HolderRecord("an-earlier-boot", HOST.hostname, "2026-01-01T00:00:00Z", Phase.REBOOTING)

@@ -10,14 +10,14 @@ import pytest
 from coordinator.client import connect
 from locksmith.core import keys, records
 from locksmith.core.records import Heartbeat, HolderRecord, Phase
-from locksmith.host import identity
 from locksmith.store.group_client import HISTORY_MAX, GroupClient
 from rig.isolation import require_isolation
 from rig.processes import Running, python, require, wait_until
 from tests.locksmith.locksmithd import Locksmithd, has, holders, put_semaphore
+from tests.locksmith.own_host import own_host
 from tests.locksmith.store_kinds import KINDS
 
-HOST = identity.read()
+HOST = own_host()
 BEFORE = HolderRecord("an-earlier-boot", HOST.hostname, "2026-01-01T00:00:00Z", Phase.HELD)
 
 

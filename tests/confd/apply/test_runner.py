@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from confd.apply.runner import TAIL_BYTES_MAX, CommandFailed, CommandRunner, inherited
-from rig.processes import wait_until
+from rig.processes import require, wait_until
 
 PLENTY_S = 30.0
 
@@ -130,6 +130,7 @@ def test_variables_of_systemd_and_of_confd_are_not_passed_on() -> None:
 
 
 def test_a_command_has_empty_input_and_its_own_session(runner: CommandRunner) -> None:
+    require("ps")
     output = runner.run("cat; pwd; ps -o sid= -p $$; echo $$", PLENTY_S).split()
     assert output[0] == "/"
     assert output[1] == output[2]

@@ -14,11 +14,11 @@ from coordinator.client.core.store_protocol import Store
 from daemonkit import options
 from locksmith.core import keys
 from locksmith.ctl import app
-from locksmith.host import identity
 from rig import processes
 from rig.processes import free_port, python
+from tests.locksmith.own_host import own_host
 
-OWN = identity.read().machine_id
+OWN = own_host().machine_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ def test_lock_and_unlock_without_an_id_mean_this_host(url: str, ctl: Ctl) -> Non
     assert ctl("-endpoint", url, "lock", OWN) == Outcome(0, "", "")
     assert stored(store) == f'{{"semaphore":0,"max":1,"holders":["{OWN}"]}}'
     record = json.loads(store.get(keys.holder("", OWN)).value)
-    assert (record["boot_id"], record["phase"]) == (identity.read().boot_id, "held")
+    assert (record["boot_id"], record["phase"]) == (own_host().boot_id, "held")
     assert ctl("-endpoint", url, "unlock") == Outcome(0, "", "")
     assert store.list(f"{keys.PREFIX}/ext").entries == ()
 
@@ -174,7 +174,7 @@ def test_json_and_verbose_show_the_holders_and_since_when(url: str, ctl: Ctl) ->
     shown = json.loads(ctl("-endpoint", url, "status", "--json").out)
     assert (shown["available"], shown["max"], shown["exists"]) == (1, 3, True)
     by_id = {holder["id"]: holder for holder in shown["holders"]}
-    assert by_id[OWN]["hostname"] == identity.read().hostname
+    assert by_id[OWN]["hostname"] == own_host().hostname
     assert by_id[OWN]["phase"] == "held"
     assert by_id["hand-made"]["phase"] == "unknown"
     assert by_id["hand-made"]["known"] is False

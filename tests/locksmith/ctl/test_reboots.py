@@ -13,13 +13,13 @@ from coordinator.client import connect
 from locksmith.core import keys, records
 from locksmith.core.records import Failure, HolderRecord, Pause, Phase
 from locksmith.ctl import reboots
-from locksmith.host import identity
 from rig import processes
 from rig.processes import ROOT, Running, python
 from tests.locksmith.ctl.commands import ctl
 from tests.locksmith.locksmithd import has, holders, put_semaphore
+from tests.locksmith.own_host import own_host
 
-OWN = identity.read().machine_id
+OWN = own_host().machine_id
 
 
 def test_send_need_reboot_writes_the_sentinel_file(tmp_path: Path) -> None:

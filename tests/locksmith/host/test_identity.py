@@ -1,10 +1,11 @@
 """The identity of this host."""
 
 from locksmith.host import identity
+from tests.locksmith.own_host import own_host
 
 
 def test_this_host_has_all_ids() -> None:
-    host = identity.read()
+    host = own_host()
     assert host.machine_id
     assert host.boot_id
     assert host.hostname
@@ -19,5 +20,5 @@ def test_zincati_uses_systemds_application_id() -> None:
 
 
 def test_this_host_has_another_id_for_zincati() -> None:
-    host = identity.read()
+    host = own_host()
     assert host.fleetlock_id not in {"", host.machine_id}

@@ -11,7 +11,6 @@ import pytest
 from coordinator.client import connect
 from locksmith.core import keys, records
 from locksmith.core.records import HolderRecord, Phase
-from locksmith.host import identity
 from locksmith.store.store_quorum import (
     Member,
     MembersUnknown,
@@ -22,8 +21,9 @@ from locksmith.store.store_quorum import (
 from rig import processes
 from rig.processes import Running, answers, free_port, python, require, wait_until
 from tests.locksmith.locksmithd import Locksmithd, has, holders, put_semaphore
+from tests.locksmith.own_host import own_host
 
-OWN, NAME = identity.read().machine_id, identity.read().hostname
+OWN, NAME = own_host().machine_id, own_host().hostname
 
 
 @dataclass

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from rig.processes import wait_until
+from rig.processes import require, wait_until
 from rig.vulcan_site import Origin, Site, respond_text
 
 HOST = "guarded.example"
@@ -28,7 +28,16 @@ def guarded(shared: Site):
 
 def status(site: Site, path: str, *options: str) -> str:
     url = f"http://127.0.0.1:{site.vulcand.port}{path}"
-    command = ["curl", "-s", "--path-as-is", "-o", "/dev/null", "-w", "%{http_code}", *options]
+    command = [
+        require("curl"),
+        "-s",
+        "--path-as-is",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        *options,
+    ]
     command += ["-m", "40", "-H", f"Host: {HOST}", url]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 

@@ -99,11 +99,20 @@ class KeysService:
         return keys_api.listed(replica.keyspace, request, replica.clock.moment())
 
     def _watch(self, exchange: Exchange, request: WatchRequest) -> None:
-        stream = WatchStream(exchange, request, self.replica.clock.moment, self._watch_turns)
+        replica = self.replica
+        if request.progress_s:  # this client asks to be told whether it has everything
+            replica.availability.check()
+        stream = WatchStream(
+            exchange,
+            request,
+            replica.clock.moment,
+            self._watch_turns,
+            replica.availability.is_current,
+        )
         stream.ended = self.watches.discard
         self.watches.add(stream)
         try:
-            stream.begin(self.replica.keyspace.hub, self.responses.keys_head())
+            stream.begin(replica.keyspace.hub, self.responses.keys_head())
         except ApiError:
             self.watches.discard(stream)
             raise

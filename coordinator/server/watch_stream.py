@@ -26,6 +26,7 @@ class WatchStream:
 
     __slots__ = (
         "_exchange",
+        "_is_current",
         "_loop",
         "_moment",
         "_progress",
@@ -42,10 +43,12 @@ class WatchStream:
         request: WatchRequest,
         moment: Callable[[], Moment],
         turns: TurnQueue,
+        is_current: Callable[[], bool],
     ) -> None:
         self._exchange = exchange
         self._turns = turns
         self._moment = moment
+        self._is_current = is_current
         self._request = request
         self._watcher: Watcher | None = None
         self._loop = asyncio.get_running_loop()
@@ -120,7 +123,8 @@ class WatchStream:
         watcher = self._watcher
         if watcher is None:
             return
-        if not watcher.more and self._exchange.writable:
+        # A member without a leader does not know what it lacks, and its silence says so.
+        if not watcher.more and self._exchange.writable and self._is_current():
             self._exchange.write(b'{"action":"progress","index":%d}\n' % watcher.position)
         self._progress = self._loop.call_later(self._request.progress_s, self._tell_progress)
 

@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -51,6 +51,36 @@ def retried(act: Callable[[], Answer], deadline_s: float = 10.0) -> Answer:
         return answer if answer.status < 500 else None
 
     return wait_until(accepted, "an accepted request", deadline_s)
+
+
+def test_a_member_without_a_leader_confirms_no_watch(three: Cluster) -> None:
+    """Progress lines say that a client has everything, which such a member does not know."""
+    leader, cut_off, other = three.leader(), *three.followers()
+    address = cut_off.url.removeprefix("http://").split(":")
+    with socket.create_connection((address[0], int(address[1])), timeout=10) as link:
+        link.sendall(b"GET /v2/keys/a?wait=true&stream=true&progress=1 HTTP/1.1\r\nHost: a\r\n\r\n")
+        wait_until(lambda: b"progress" in link.recv(4096), "a line while there is a leader")
+        for each in (leader, other):
+            assert each.running is not None
+            each.running.process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: three.state(cut_off)["leader"] == "0", "the leader is lost")
+        link.settimeout(1.5)  # a line that was on its way
+        with suppress(TimeoutError):
+            link.recv(4096)
+        with pytest.raises(TimeoutError):
+            link.recv(4096)
+        wait_until(
+            lambda: (
+                ask("GET", f"{cut_off.url}/v2/keys/b?wait=true&stream=true&progress=1").status
+                == 503
+            ),
+            "a new watch is refused",
+        )
+        for each in (leader, other):
+            assert each.running is not None
+            each.running.process.send_signal(signal.SIGCONT)
+        link.settimeout(40)
+        wait_until(lambda: b"progress" in link.recv(4096), "a line after the leader is back")
 
 
 def test_a_cluster_of_one_works(tmp_path: Path) -> None:

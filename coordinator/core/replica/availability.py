@@ -32,6 +32,10 @@ class Availability:
         without_ns = self._clock.monotonic_ns - self._leader_seen_ns
         return 0.0 if self._node.leader else without_ns / 1e9
 
+    def is_current(self) -> bool:
+        """Return whether this member may say that it has all that the cluster has decided."""
+        return bool(self._node.leader) and not self.diverged
+
     def check(self) -> None:
         """Raise ClusterUnavailable when nothing can be decided."""
         if self.diverged:

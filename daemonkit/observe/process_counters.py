@@ -17,6 +17,18 @@ from daemonkit.observe import logs
 LOG_AGAIN_S = 60.0
 _OWN = frozenset(("coordinator", "daemonkit", "locksmith", "skydns", "confd", "vulcan", "fleet"))
 
+# Each metric with its label and its text.
+ERRORS = (
+    "internal_errors_total",
+    "place",
+    "Errors inside the program that ended a request, by the function that raised them.",
+)
+CUT = (
+    "connections_cut_total",
+    "why",
+    "Connections that were closed to make room for others, by the reason.",
+)
+
 _log = logs.get("internal")
 _errors: Counter[str] = Counter()
 _logged_s: dict[str, float] = {}
@@ -40,12 +52,9 @@ def count_cut(why: str) -> None:
 
 def samples() -> Iterator[Sample]:
     """Yield what this process has counted."""
-    text = "Errors inside the program that ended a request, by the function that raised them."
-    for place, count in _errors.items():
-        yield Sample("internal_errors_total", "counter", text, count, {"place": place})
-    text = "Connections that were closed to make room for others, by the reason."
-    for why, count in _cut.items():
-        yield Sample("connections_cut_total", "counter", text, count, {"why": why})
+    for (name, label, text), counts in ((ERRORS, _errors), (CUT, _cut)):
+        for value, count in counts.items():
+            yield Sample(name, "counter", text, count, {label: value})
 
 
 def _place(traceback: TracebackType | None) -> str:

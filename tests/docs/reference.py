@@ -6,7 +6,7 @@ from pathlib import Path
 
 from coordinator.core.v2api import routes
 from daemonkit.core.api_routes import ApiRoute
-from daemonkit.observe import status_page
+from daemonkit.observe import process_counters, status_page
 from locksmith.core import fleetlock_protocol
 from rig.processes import ROOT
 from tests.docs import bounds, documents, rooms, scraped
@@ -60,6 +60,10 @@ def metrics(families: dict[str, list[scraped.Family]]) -> str:
         "of the process. A metric with labels appears once its labels have a value."
     )
     parts = [_opened("Metrics", about)]
+    parts.append("## Every daemon\n\n| metric | kind | labels | what |\n|---|---|---|---|")
+    for name, label, text in (process_counters.ERRORS, process_counters.CUT):
+        parts.append(f"| `{name}` | counter | `{label}` | {text} |")
+    parts.append("")
     for daemon, found in families.items():
         parts.append(f"## {daemon}\n\n| metric | kind | labels | what |\n|---|---|---|---|")
         for name, kind, text, labels in found:

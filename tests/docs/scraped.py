@@ -11,7 +11,7 @@ from pathlib import Path
 
 from coordinator.client import connect
 from coordinator.client.memory_store import MemoryStore
-from daemonkit.observe import metrics
+from daemonkit.observe import metrics, process_counters
 from fleet.agent.agent import Agent
 from fleet.core.model import Facts
 from fleet.settings import AgentSettings
@@ -24,8 +24,8 @@ _FAMILY = re.compile(
     re.MULTILINE,
 )
 _LABEL = re.compile(r'[{,](\w+)="')
-# What prometheus-client shows of any process in Python.
-_ANY = re.compile(r"process_|python_")
+# What any process shows: prometheus-client's metrics, and those of `process_counters`.
+_ANY = re.compile(rf"process_|python_|{process_counters.ERRORS[0]}|{process_counters.CUT[0]}")
 Family = tuple[str, str, str, tuple[str, ...]]
 # What workers have counted reaches their supervisor's page a moment later.
 LATE = {"skydns": "skydns_replies_total{", "vulcand": "vulcand_requests_total{"}

@@ -270,7 +270,7 @@ def heard(wire: bytes, where: Iterable[int] = (), method: bytes = b"GET") -> tup
         for piece in pieces(wire, where):
             if not pipe.closed:
                 connection.data_received(piece)
-        kept = pool.take() is connection
+        kept = pool.take(repeatable=True) is connection
         connection.connection_lost(None)
         pipe.close()
         return receiver, kept

@@ -291,7 +291,7 @@ def test_proxy_variables_and_netrc_are_ignored(
 
 def test_a_value_too_large_for_the_server_is_a_bad_request(v2_served: StoreUnderTest) -> None:
     with pytest.raises(StoreError) as refused:
-        v2_served.store.put(v2_served.key("a"), LARGE * 3)
+        v2_served.store.put(v2_served.key("a"), LARGE * 12)
     assert not isinstance(refused.value, KeyNotFound)
     v2_served.store.put(v2_served.key("a"), "small")
 

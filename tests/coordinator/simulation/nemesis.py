@@ -313,10 +313,11 @@ class Nemesis:
         self._all_suspect(leader)
 
         def succeed(successor: "Machine") -> None:
-            if successor.me in {leader.me, waverer}:
-                return
+            others = set(voters) - {waverer}
+            if successor.me not in others or not others <= sim.machines.keys():
+                return  # another trouble has added or removed a member meanwhile
             self._cut(_pairs([waverer], [m for m in sim.machines if m != waverer]), 6 * SECOND)
-            (follower,) = set(voters) - {successor.me, waverer}
+            (follower,) = others - {successor.me}
             self._change(sim.machines[follower], Remove(leader.me))
             sim.clients.rush(successor)
             sim.after(SECOND, lambda: self._heal(leader.me, waverer))

@@ -36,6 +36,7 @@ class FollowerProgress:
         self.read_round = 0  # the last heartbeat round that it answered
         self.snapshot_index = 0
         self.snapshot_offset = 0
+        self.chunk_batch = -1  # the number of the outbox's round that has the last chunk
         self._chunk_ticks_left = 0  # until the chunk on its way counts as lost
         self._chunks_lost = 0  # in a row
         self._inflight: deque[tuple[int, int]] = deque()
@@ -108,8 +109,9 @@ class FollowerProgress:
         """Whether the follower has not answered the last chunk, and may still do so."""
         return self._chunk_ticks_left > 0
 
-    def chunk_sent(self, timeout_ticks: int) -> None:
-        """Note that a chunk has left. A slow link gets twice the time after each timeout."""
+    def chunk_sent(self, timeout_ticks: int, batch: int) -> None:
+        """Note a chunk in the outbox. A slow link gets twice the time after each timeout."""
+        self.chunk_batch = batch
         self._chunk_ticks_left = timeout_ticks << min(self._chunks_lost, CHUNK_DOUBLINGS_MAX)
 
     def chunk_answered(self, offset: int) -> bool:
@@ -123,7 +125,7 @@ class FollowerProgress:
         return True
 
     def tick(self) -> None:
-        """Note that one tick of time has passed."""
+        """Note that the chunk is on its way for one more tick."""
         if self._chunk_ticks_left:
             self._chunk_ticks_left -= 1
             self._chunks_lost += not self._chunk_ticks_left
@@ -134,6 +136,9 @@ class FollowerProgress:
             self._become(ProgressState.PROBE)
             self.next = self.match + 1
         self.waiting = False
+
+    def chunk_lost(self) -> None:
+        """Note that the chunk on its way may have been dropped."""
         self._chunk_ticks_left = 0
 
     def _continue_at(self, offset: int) -> None:

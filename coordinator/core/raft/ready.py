@@ -132,6 +132,7 @@ class Outbox:
 
     def __init__(self, saved_term: int) -> None:
         self.saved_term = saved_term  # the term on the disk, or on its way there
+        self.batch = 0  # the number of this round: the messages of earlier ones have left
         self.before_save: list[AnyMessage] = []
         self.after_save: list[AnyMessage] = []
         self.reads: list[tuple[int, int]] = []
@@ -146,3 +147,4 @@ class Outbox:
     def clear(self) -> None:
         """Begin a new round."""
         self.before_save, self.after_save, self.reads = [], [], []
+        self.batch += 1

@@ -28,6 +28,7 @@ class Replication:
         self._me, self._term = address
         self._chunk_timeout_ticks = chunk_timeout_ticks
         self._log = log
+        self._outbox = outbox
         self._send = outbox.send_as_leader
 
     def configure(self, configuration: Configuration) -> None:
@@ -63,7 +64,8 @@ class Replication:
     def tick(self) -> None:
         """Note that one tick of time has passed."""
         for progress in self.progress.values():
-            progress.tick()
+            if self._has_chunk_left(progress):
+                progress.tick()
 
     def heard(self, member: int) -> None:
         """Note that the follower is alive; called once per heartbeat."""
@@ -137,6 +139,12 @@ class Replication:
         """Note that messages to a member were dropped on the way."""
         if (progress := self.progress.get(member)) is not None:
             progress.lost()
+            if self._has_chunk_left(progress):
+                progress.chunk_lost()
+
+    def _has_chunk_left(self, progress: FollowerProgress) -> bool:
+        """Return whether the last chunk is out of the outbox, where a long save may keep it."""
+        return progress.chunk_batch < self._outbox.batch
 
     def _replicate_to(
         self, member: int, progress: FollowerProgress, *, probe: bool = False
@@ -197,6 +205,6 @@ class Replication:
             return
         if snapshot.index != progress.snapshot_index:
             progress.needs_snapshot(snapshot.index)
-        progress.chunk_sent(self._chunk_timeout_ticks)
+        progress.chunk_sent(self._chunk_timeout_ticks, self._outbox.batch)
         offset = min(progress.snapshot_offset, len(snapshot.data))
         self._send(chunk(snapshot, offset, (self._me, member, self._term)))

@@ -360,7 +360,8 @@ def test_an_answer_to_a_round_that_was_not_begun_proves_nothing() -> None:
     assert settle(one).reads == [(7, one.log.committed)]
 
 
-def test_a_leader_ignores_an_answer_of_a_follower_that_has_more_than_the_whole_snapshot() -> None:
+def needs_a_snapshot() -> RaftNode:
+    """Return a leader that is about to send the first chunk of a snapshot to member 3."""
     one = elect(node(1))
     settle(one)
     one.step(AppendOk(sender=2, receiver=1, term=one.term, match=2))
@@ -369,8 +370,49 @@ def test_a_leader_ignores_an_answer_of_a_follower_that_has_more_than_the_whole_s
     one.compact(2)
     assert one.leading is not None
     one.leading.replication.offer(RaftSnapshot(2, one.term, THREE, bytes(1000)).sealed())
+    settle(one)
     one.step(AppendReject(sender=3, receiver=1, term=one.term, rejected=1, hint=0, hint_term=0))
-    assert any(isinstance(each, InstallSnapshot) for each in settle(one).before_save)
+    return one
+
+
+def chunks(ready: Ready) -> list[InstallSnapshot]:
+    return [each for each in ready.before_save if isinstance(each, InstallSnapshot)]
+
+
+def test_a_leader_ignores_an_answer_of_a_follower_that_has_more_than_the_whole_snapshot() -> None:
+    one = needs_a_snapshot()
+    assert one.leading is not None
+    assert chunks(settle(one))
     one.step(SnapshotReply(sender=3, receiver=1, term=one.term, index=2, offset=1 << 40))
     assert not settle(one).before_save
     assert one.leading.progress[3].snapshot_offset == 0
+
+
+def test_a_chunk_that_has_not_left_is_not_lost() -> None:
+    one = needs_a_snapshot()
+    assert one.leading is not None
+    beat = HeartbeatOk(sender=3, receiver=1, term=one.term, round=0)
+    one.leading.replication.lost(3)
+    one.step(beat)
+    assert len(chunks(settle(one))) == 1
+    one.step(beat)
+    assert not chunks(settle(one)), "it left after the loss"
+    one.leading.replication.lost(3)
+    one.step(beat)
+    assert len(chunks(settle(one))) == 1
+
+
+def test_the_time_for_the_answer_to_a_chunk_begins_when_the_chunk_leaves() -> None:
+    one = needs_a_snapshot()
+    beat = HeartbeatOk(sender=3, receiver=1, term=one.term, round=0)
+    for _ in range(Timing().election_ticks):
+        one.step(beat)
+        one.tick()
+    assert len(chunks(settle(one))) == 1
+    for _ in range(Timing().election_ticks - 1):
+        one.step(beat)
+        one.tick()
+    assert not chunks(settle(one))
+    one.tick()
+    one.step(beat)
+    assert len(chunks(settle(one))) == 1

@@ -130,20 +130,17 @@ class PendingWrite:
 
     def answer(self, outcome: Outcome) -> None:
         """Answer with the event, or with the error."""
+        service = self._service
         try:
-            self._answer(outcome)
+            if isinstance(outcome, ApiError):
+                service.responses.error(self._exchange, outcome)
+                return
+            assert outcome is not None
+            at = service.replica.clock.moment()
+            body = keys_api.written(outcome, at, no_value=self._no_value)
+            service.responses.keys(self._exchange, keys_api.status_of(outcome), body)
         except Exception as error:  # noqa: BLE001 - the boundary of one client's requests
             self._exchange.fail(error)
-
-    def _answer(self, outcome: Outcome) -> None:
-        service = self._service
-        if isinstance(outcome, ApiError):
-            service.responses.error(self._exchange, outcome)
-            return
-        assert outcome is not None
-        at = service.replica.clock.moment()
-        body = keys_api.written(outcome, at, no_value=self._no_value)
-        service.responses.keys(self._exchange, keys_api.status_of(outcome), body)
 
 
 class PendingRead:

@@ -35,7 +35,7 @@ class OriginPolicy:
     def __init__(self, names: Iterable[str] = (), *, option: str = "") -> None:
         self._names = frozenset(name.lower().rstrip(".").encode() for name in names)
         self._option = option
-        self._accepted: set[bytes] = set()
+        self.accepted: set[bytes] = set()  # values of Host that were found to be ours
 
     def refusal(self, head: RequestHead, *, by_name: bool) -> str:
         """Return why a request is refused; "" if it is not.
@@ -45,7 +45,7 @@ class OriginPolicy:
         """
         fields = head.fields
         host = fields.get(b"host", b"")
-        if by_name and host not in self._accepted and not self._accepts(host):
+        if by_name and host not in self.accepted and not self._accepts(host):
             remedy = f"; allow it with {self._option}" if self._option else ""
             return f"Host {_shown(host)} is no name of this server{remedy}"
         origin = fields.get(b"origin")
@@ -61,9 +61,9 @@ class OriginPolicy:
         listed = {name, name.partition(b".")[0] + b".*", ANY} & self._names
         if not listed and name and not _HARMLESS.fullmatch(name):
             return False
-        if len(self._accepted) >= ACCEPTED_MAX:
-            self._accepted.clear()
-        self._accepted.add(host)
+        if len(self.accepted) >= ACCEPTED_MAX:
+            self.accepted.clear()
+        self.accepted.add(host)
         return True
 
 

@@ -40,7 +40,20 @@ class Connection(RequestReader):
 
     def data_received(self, data: bytes) -> None:
         try:
-            self._received(data)
+            state = self._state
+            if state is LINGER or state is CLOSED:
+                return
+            if self._body is not None:
+                self._advance_body(data)
+                return
+            if self._tunnel is not None:
+                self._tunnel.client_data(data)
+                return
+            self._buffer = self._buffer + data if self._buffer else data
+            if self.exchange is None and not self.write_paused:
+                self._parse()
+            elif len(self._buffer) > AHEAD_BYTES_MAX:
+                self.pause()
         except Exception as error:  # noqa: BLE001 - the boundary of one client's requests
             self._broken(error)
 
@@ -76,22 +89,6 @@ class Connection(RequestReader):
                 self.exchange.resumed()
         except Exception as error:  # noqa: BLE001 - the boundary of one client's requests
             self._broken(error)
-
-    def _received(self, data: bytes) -> None:
-        state = self._state
-        if state is LINGER or state is CLOSED:
-            return
-        if self._body is not None:
-            self._advance_body(data)
-            return
-        if self._tunnel is not None:
-            self._tunnel.client_data(data)
-            return
-        self._buffer = self._buffer + data if self._buffer else data
-        if self.exchange is None and not self.write_paused:
-            self._parse()
-        elif len(self._buffer) > AHEAD_BYTES_MAX:
-            self.pause()
 
     def _ended(self) -> bool:
         if self._tunnel is not None:
@@ -139,11 +136,20 @@ class Connection(RequestReader):
     def dispatch(self, head: RequestHead, body: bytes) -> None:
         self._state = ANSWER
         self.exchange = exchange = Exchange(self, head, body)
-        server = self.server
+        origins, fields = self.server.origins, head.fields
         try:
-            if server.origins is not None and self._is_foreign(server.origins, head):
+            if (
+                origins is not None
+                # What browsers do not send and a known name needs no closer look.
+                and not (
+                    fields.get(b"host") in origins.accepted
+                    and b"origin" not in fields
+                    and b"sec-fetch-site" not in fields
+                )
+                and self._is_foreign(origins, head)
+            ):
                 return
-            server.application(exchange)
+            self.server.application(exchange)
         except Exception as error:  # noqa: BLE001 - the boundary of one client's requests
             self.fail(exchange, error)
 

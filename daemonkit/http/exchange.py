@@ -89,13 +89,11 @@ class Exchange:
         "refusal",
         "resumed",
         "secure",
-        "server",
         "trailers",
     )
 
     def __init__(self, connection: ClientConnection, head: RequestHead, body: bytes) -> None:
         self._connection = connection
-        self.server = connection.server
         self.peer = connection.peer  # the client's address
         self.secure = connection.secure  # whether the request came over TLS
         self.head = head
@@ -254,4 +252,4 @@ def spawn(exchange: Exchange, work: Coroutine[Any, Any, None]) -> None:
 
     An exception from it ends this exchange, and nothing else.
     """
-    exchange.server.spawn(exchange, work)
+    exchange._connection.server.spawn(exchange, work)  # noqa: SLF001 - a part of Exchange

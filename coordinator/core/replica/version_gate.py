@@ -26,7 +26,9 @@ def admit(kind: type, notes: Mapping[str, bytes], configuration: Configuration) 
 
     Raises ClusterUnavailable while the cluster has members that could not read it.
     """
+    needed = versions.since(kind)
+    if needed is versions.FIRST:
+        return None
     if why := problem(kind, notes, configuration):
         raise ClusterUnavailable(why)
-    needed = versions.since(kind)
     return versions.required_note(needed) if needed > versions.required(notes) else None

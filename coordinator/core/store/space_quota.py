@@ -17,6 +17,8 @@ from coordinator.core.store.tree import NODE_BYTES, value_bytes
 QUOTA_BYTES = 1 << 30
 # From this share of the quota on there is an alarm. The rest holds hundreds of the largest values.
 ALARM_SHARE = 0.95
+# More than any write takes. With so much room no write is looked at.
+ANY_WRITE_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +29,11 @@ class SpaceQuota:
 
     def check(self, space: KeySpace, command: msgspec.Struct | int) -> None:
         """Raise OutOfSpace for a write that would make the keys larger than the quota."""
+        size_bytes = space.tree.size_bytes
+        if self.size_bytes_max - size_bytes > ANY_WRITE_BYTES:
+            return
         if not isinstance(command, Put | CreateInOrder):
             return
-        size_bytes = space.tree.size_bytes
         if size_bytes + _growth_bytes(space, command) > self.size_bytes_max:
             raise OutOfSpace(self._cause(size_bytes))
 

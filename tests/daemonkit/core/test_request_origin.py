@@ -87,4 +87,4 @@ def test_the_memory_for_accepted_names_is_bounded() -> None:
     for number in range(3 * ACCEPTED_MAX):
         head = parse_request_head(b"GET / HTTP/1.1\r\nHost: h%d\r\n\r\n" % number)
         assert not policy.refusal(head, by_name=True)
-    assert len(policy._accepted) <= ACCEPTED_MAX
+    assert len(policy.accepted) <= ACCEPTED_MAX

@@ -36,9 +36,9 @@ class FollowerProgress:
         self.read_round = 0  # the last heartbeat round that it answered
         self.snapshot_index = 0
         self.snapshot_offset = 0
-        self.chunk_batch = -1  # the number of the outbox's round that has the last chunk
         self._chunk_ticks_left = 0  # until the chunk on its way counts as lost
         self._chunks_lost = 0  # in a row
+        self._chunk_batch = 0  # the number of the outbox's round that has the last chunk
         self._inflight: deque[tuple[int, int]] = deque()
         self._inflight_bytes = 0
 
@@ -110,8 +110,12 @@ class FollowerProgress:
         return self._chunk_ticks_left > 0
 
     def chunk_sent(self, timeout_ticks: int, batch: int) -> None:
-        """Note a chunk in the outbox. A slow link gets twice the time after each timeout."""
-        self.chunk_batch = batch
+        """Note a chunk in the outbox. A slow link gets twice the time after each timeout.
+
+        `batch` is the number of the outbox's round. A long save may keep the chunk there: it can
+        be lost, and the time for its answer passes, only in later rounds.
+        """
+        self._chunk_batch = batch
         self._chunk_ticks_left = timeout_ticks << min(self._chunks_lost, CHUNK_DOUBLINGS_MAX)
 
     def chunk_answered(self, offset: int) -> bool:
@@ -124,22 +128,20 @@ class FollowerProgress:
         self._continue_at(offset)
         return True
 
-    def tick(self) -> None:
-        """Note that the chunk is on its way for one more tick."""
-        if self._chunk_ticks_left:
+    def tick(self, batch: int) -> None:
+        """Note that one tick of time has passed."""
+        if self._chunk_ticks_left and batch > self._chunk_batch:
             self._chunk_ticks_left -= 1
             self._chunks_lost += not self._chunk_ticks_left
 
-    def lost(self) -> None:
+    def lost(self, batch: int) -> None:
         """Note that messages to the follower were dropped: find its place again."""
         if self.state is ProgressState.REPLICATE:
             self._become(ProgressState.PROBE)
             self.next = self.match + 1
         self.waiting = False
-
-    def chunk_lost(self) -> None:
-        """Note that the chunk on its way may have been dropped."""
-        self._chunk_ticks_left = 0
+        if batch > self._chunk_batch:
+            self._chunk_ticks_left = 0
 
     def _continue_at(self, offset: int) -> None:
         self.snapshot_offset = offset

@@ -64,8 +64,7 @@ class Replication:
     def tick(self) -> None:
         """Note that one tick of time has passed."""
         for progress in self.progress.values():
-            if self._has_chunk_left(progress):
-                progress.tick()
+            progress.tick(self._outbox.batch)
 
     def heard(self, member: int) -> None:
         """Note that the follower is alive; called once per heartbeat."""
@@ -74,7 +73,7 @@ class Replication:
         progress.waiting = False
         if progress.match < self._log.last:
             if progress.state is ProgressState.REPLICATE and not progress.can_send:
-                progress.lost()
+                progress.lost(self._outbox.batch)
             self._replicate_to(member, progress, probe=True)
 
     def matched(self, member: int, index: int) -> bool:
@@ -138,13 +137,7 @@ class Replication:
     def lost(self, member: int) -> None:
         """Note that messages to a member were dropped on the way."""
         if (progress := self.progress.get(member)) is not None:
-            progress.lost()
-            if self._has_chunk_left(progress):
-                progress.chunk_lost()
-
-    def _has_chunk_left(self, progress: FollowerProgress) -> bool:
-        """Return whether the last chunk is out of the outbox, where a long save may keep it."""
-        return progress.chunk_batch < self._outbox.batch
+            progress.lost(self._outbox.batch)
 
     def _replicate_to(
         self, member: int, progress: FollowerProgress, *, probe: bool = False

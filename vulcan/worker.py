@@ -32,8 +32,14 @@ from vulcan.proxy.acceptor import Acceptor
 from vulcan.proxy.accesslog import AccessLog
 from vulcan.proxy.proxy import Proxy
 
-# Longer than the idle time of the known proxies in front of us (AWS: 60 s).
-LIMITS = Limits(idle_s=75.0, target_bytes_max=8192)
+# What 4,000 clients that do not read hold, since each answer waits as soon as 64 KiB are unread.
+UNREAD_BYTES_MAX = 512 << 20
+LIMITS = Limits(
+    idle_s=75.0,  # longer than that of the known proxies in front of us (AWS: 60 s)
+    target_bytes_max=8192,
+    unsent_bytes_max=UNREAD_BYTES_MAX,
+    client_unsent_bytes_max=UNREAD_BYTES_MAX,  # one address may be a load balancer
+)
 # Requests leave no cycles behind, so there is nothing to collect every 700 objects.
 GC_ALLOCATIONS = 20_000
 # The windows for `vctl top` travel as samples of this name; they are not metrics.

@@ -15,23 +15,19 @@ _NOT_A_PATH = re.compile(r"//|/\.{1,2}(/|$)|/$")
 
 
 def entry(pair: KeyValue, expiries: Mapping[int, float]) -> Entry | None:
-    """Return the pair as an Entry, None if it is not part of the tree.
-
-    `expiries` is of foreign leases.
-    """
+    """Return the pair as an Entry, None if it is not part of the tree."""
     try:
         key, value = pair.key.decode(), pair.value.decode()
     except UnicodeDecodeError:
         return None
     if _NOT_A_PATH.search(key):
         return None
-    expires_at = _expires_at(pair.lease, expiries) if pair.lease else None
-    return Entry(key, value, pair.create_revision, pair.mod_revision, expires_at)
+    return Entry(key, value, pair.create_revision, pair.mod_revision, expiries.get(pair.lease))
 
 
-def foreign_leases(pairs: Iterable[KeyValue]) -> set[int]:
-    """Return the leases whose ids do not contain their expiry."""
-    return {pair.lease for pair in pairs if pair.lease and not v3_lease_ids.is_ours(pair.lease)}
+def leases(pairs: Iterable[KeyValue]) -> set[int]:
+    """Return the leases of these pairs."""
+    return {pair.lease for pair in pairs if pair.lease}
 
 
 def changes(
@@ -58,7 +54,7 @@ def changes(
 def _event(event: WatchEvent, expiries: Mapping[int, float]) -> Event | None:
     pair = event.kv
     if event.type == "PUT":
-        if v3_lease_ids.is_refresh(pair.lease):
+        if _is_refresh(pair.lease, expiries):
             return None
         if (written := entry(pair, expiries)) is not None:
             return Event(pair.mod_revision, written.key, written)
@@ -70,7 +66,6 @@ def _with_more(event: Event) -> Event:
     return Event(event.index, event.key, event.entry, more=True)
 
 
-def _expires_at(lease: int, expiries: Mapping[int, float]) -> float | None:
-    if v3_lease_ids.is_ours(lease):
-        return v3_lease_ids.expires_at(lease)
-    return expiries.get(lease)
+def _is_refresh(lease: int, expiries: Mapping[int, float]) -> bool:
+    is_ours = expiries.get(lease) == v3_lease_ids.expires_at(lease)
+    return is_ours and v3_lease_ids.is_refresh(lease)

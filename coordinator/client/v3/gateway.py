@@ -7,7 +7,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import TypeVar
 
-from coordinator.client.core import v3_requests, v3_responses
+from coordinator.client.core import v3_lease_ids, v3_requests, v3_responses
 from coordinator.client.core.endpoint import Endpoint
 from coordinator.client.core.errors import Unauthorized
 from coordinator.client.core.http_request import EndpointFailed, HttpRequest
@@ -61,8 +61,17 @@ class Gateway:
         self._tokens.pop(endpoint, None)
 
     def expiries(self, leases: Iterable[int]) -> Mapping[int, float]:
-        """Return when these leases expire (Unix time), as of the first time each was asked for."""
-        found = {lease: self._expiry(lease) for lease in leases}
+        """Return when these leases expire (Unix time): by the id of ours, without refreshes.
+
+        Of a foreign lease, as of the first time it was asked for.
+        """
+        now_s = time.time()
+        found = {
+            lease: v3_lease_ids.expires_at(lease)
+            if v3_lease_ids.is_ours(lease, now_s)
+            else self._expiry(lease)
+            for lease in leases
+        }
         return {lease: expires_at for lease, expires_at in found.items() if expires_at is not None}
 
     def left_s(self, lease: int) -> int:

@@ -79,7 +79,7 @@ class EtcdStore:
                 header, found = v3_paging.read(self._gateway, prefix)
             except HistoryCleared:
                 continue
-            expiries = self._gateway.expiries(v3_events.foreign_leases(found))
+            expiries = self._gateway.expiries(v3_events.leases(found))
             entries = (v3_events.entry(pair, expiries) for pair in found)
             return Listing(
                 header.cluster_id, header.revision, tuple(each for each in entries if each)
@@ -165,10 +165,11 @@ class EtcdStore:
 
     def _expires_at(self, lease: int) -> float | None:
         left_s = self._gateway.left_s(lease)
+        is_ours = v3_lease_ids.is_ours(lease, time.time())
         if left_s < 0:
-            return v3_lease_ids.expires_at(lease) if v3_lease_ids.is_ours(lease) else None
+            return v3_lease_ids.expires_at(lease) if is_ours else None
         by_server = time.time() + left_s
-        if v3_lease_ids.is_ours(lease):
+        if is_ours:
             by_id = v3_lease_ids.expires_at(lease)
             if abs(by_id - by_server) < ROUNDING_S:
                 return by_id
@@ -204,7 +205,7 @@ class EtcdStore:
 
         A foreign lease may be of other keys, too.
         """
-        if not v3_lease_ids.is_ours(lease):
+        if not v3_lease_ids.is_ours(lease, time.time()):
             return 0
         answer = self._gateway.ask(v3_requests.KEEP_ALIVE, {"ID": lease}, KeepAliveResponse)
         return answer.result.ttl_s

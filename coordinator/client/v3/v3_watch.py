@@ -128,8 +128,7 @@ class V3ChangeStream:
         return False
 
     def _moved(self, message: v3_responses.WatchResponse) -> Iterator[Event | Progress]:
-        foreign = v3_events.foreign_leases(each.kv for each in message.events)
-        expiries = self._gateway.expiries(foreign)
+        expiries = self._gateway.expiries(v3_events.leases(each.kv for each in message.events))
         self._is_whole = not message.fragment
         for change in v3_events.changes(message, self._prefix, expiries):
             is_event = isinstance(change, Event)

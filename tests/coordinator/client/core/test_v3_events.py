@@ -1,5 +1,7 @@
 """Pairs and events of the v3 API as the store's own values."""
 
+from collections.abc import Mapping
+
 from coordinator.client.core import v3_events, v3_lease_ids
 from coordinator.client.core.store_protocol import Entry, Progress
 from coordinator.client.core.v3_responses import (
@@ -15,10 +17,12 @@ def event(key: str, revision: int, *, deleted: bool = False) -> WatchEvent:
     return WatchEvent("DELETE" if deleted else "PUT", pair)
 
 
-def shown(message: WatchResponse, prefix: str = "/app") -> list[tuple[str, int, bool]]:
+def shown(
+    message: WatchResponse, prefix: str = "/app", expiries: Mapping[int, float] = {}
+) -> list[tuple[str, int, bool]]:
     return [
         ("", each.index, False) if isinstance(each, Progress) else (each.key, each.index, each.more)
-        for each in v3_events.changes(message, prefix, {})
+        for each in v3_events.changes(message, prefix, expiries)
     ]
 
 
@@ -42,7 +46,13 @@ def test_events_outside_the_prefix_move_the_index_on() -> None:
 def test_a_refresh_is_not_an_event() -> None:
     lease = v3_lease_ids.lease_id(2e9, 1, refresh=True)
     message = WatchResponse(events=(WatchEvent("PUT", KeyValue(b"/app/a", b"v", 1, 5, lease)),))
-    assert shown(message) == [("", 5, False)]
+    assert shown(message, expiries={lease: 2e9}) == [("", 5, False)]
+
+
+def test_a_foreign_lease_whose_id_looks_like_a_refresh_is_an_event() -> None:
+    lease = v3_lease_ids.lease_id(2e9, 1, refresh=True)
+    message = WatchResponse(events=(WatchEvent("PUT", KeyValue(b"/app/a", b"v", 1, 5, lease)),))
+    assert shown(message, expiries={lease: 1.8e9}) == [("/app/a", 5, False)]
 
 
 def test_an_entry_has_no_expiry_if_that_of_its_lease_is_unknown() -> None:

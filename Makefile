@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PACKAGES := coordinator daemonkit locksmith skydns confd vulcan fleet
+PACKAGES := coordinator daemonkit locksmith skydns confd vulcan fleet slashetc
 JOBS ?= $(shell echo $$((2 * $$(nproc))))
 RUN ?= run
 # The store of `make up`: coordinator, or a real etcd (Debian's etcd-server); CLUSTER=3 starts three

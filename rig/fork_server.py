@@ -32,7 +32,16 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = Path(sys.executable).parent
-PACKAGES = ("coordinator", "daemonkit", "locksmith", "skydns", "confd", "vulcan", "fleet")
+PACKAGES = (
+    "coordinator",
+    "daemonkit",
+    "locksmith",
+    "skydns",
+    "confd",
+    "vulcan",
+    "fleet",
+    "slashetc",
+)
 REQUEST_BYTES_MAX = 1 << 20
 _STATUS = struct.Struct("!i")
 _FIRST_FD = 3

@@ -15,7 +15,9 @@ from daemonkit.observe import logs
 
 # An error that comes again is logged again after this time.
 LOG_AGAIN_S = 60.0
-_OWN = frozenset(("coordinator", "daemonkit", "locksmith", "skydns", "confd", "vulcan", "fleet"))
+_OWN = frozenset(
+    ("coordinator", "daemonkit", "locksmith", "skydns", "confd", "vulcan", "fleet", "slashetc")
+)
 
 # Each metric with its label and its text.
 ERRORS = (

@@ -11,7 +11,16 @@ import pytest
 
 from rig.processes import ROOT
 
-PACKAGES = ("coordinator", "daemonkit", "locksmith", "skydns", "confd", "vulcan", "fleet")
+PACKAGES = (
+    "coordinator",
+    "daemonkit",
+    "locksmith",
+    "skydns",
+    "confd",
+    "vulcan",
+    "fleet",
+    "slashetc",
+)
 MODULE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 50
 METHODS_MAX = 20

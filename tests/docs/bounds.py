@@ -11,7 +11,16 @@ from rig.processes import ROOT
 
 PAGE = ROOT / "docs/operations.md"
 BLOCK = re.compile(r"<!-- bounds -->\n.*?<!-- end of bounds -->\n", re.DOTALL)
-PACKAGES = ("daemonkit", "coordinator", "skydns", "vulcan", "confd", "locksmith", "fleet")
+PACKAGES = (
+    "daemonkit",
+    "coordinator",
+    "skydns",
+    "vulcan",
+    "confd",
+    "locksmith",
+    "fleet",
+    "slashetc",
+)
 _NAME = re.compile(r"[A-Z0-9_]*_MAX|[a-z0-9_]*_max")
 _PART = re.compile(r"_BYTES|_bytes")
 

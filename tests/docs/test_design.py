@@ -11,7 +11,16 @@ from rig.processes import ROOT
 from tests.docs import rooms
 
 PAGE = rooms.PAGE.read_text()
-PACKAGES = ("coordinator", "daemonkit", "locksmith", "skydns", "confd", "vulcan", "fleet")
+PACKAGES = (
+    "coordinator",
+    "daemonkit",
+    "locksmith",
+    "skydns",
+    "confd",
+    "vulcan",
+    "fleet",
+    "slashetc",
+)
 # A hop of a walk: | `path/of/file.py` | `Class.method` or `function` | what happens |
 HOP = re.compile(r"^\| `([\w/]+\.py)` \| `([\w.]+)` \| .+ \|$", re.MULTILINE)
 WALK = re.compile(r"^### .+, step by step$", re.MULTILINE)

@@ -195,6 +195,32 @@ def test_an_invalid_key_is_refused_and_its_last_good_value_stays_in_force(live: 
         assert key not in live.vulcand.state()["refused_keys"]
 
 
+def test_a_frontend_whose_guard_was_never_valid_serves_nobody(live: Site):
+    with Origin(respond_text("secret")) as origin:
+        live.server("s", origin.url)
+        live.put("frontends/f/middlewares/office", {"Type": "ipallow", "Middleware": {}})
+        live.frontend("f", PATH)
+        wait_until(lambda: live.vulcand.get().status == 503, "the closed frontend")
+        explained = live.vulcand.api("/v2/explain?method=GET&url=http://h/")
+        assert explained["Answer"] == (
+            "503: middleware office may guard it, and is invalid: Allow and Deny are both empty; "
+            "write it again, or remove it"
+        )
+        allow = {"Type": "ipallow", "Middleware": {"Allow": ["127.0.0.1"]}}
+        live.put("frontends/f/middlewares/office", allow)
+        wait_until(lambda: live.vulcand.get().body == b"secret", "the open frontend")
+        live.put("frontends/f/middlewares/login", '{"Type": "basicauth"')
+        wait_until(lambda: live.vulcand.get().status == 503, "the frontend closed again")
+        served = len(origin.calls)
+        assert live.vulcand.get().status == 503
+        assert len(origin.calls) == served
+        # The API shows the key that it could not read, so that it can be removed there.
+        listed = live.vulcand.api("/v2/frontends/f/middlewares")["Middlewares"]
+        assert {each["Id"] for each in listed} == {"login", "office"}
+        live.delete("frontends/f/middlewares/login")
+        wait_until(lambda: live.vulcand.get().body == b"secret", "the open frontend")
+
+
 def test_an_outage_of_the_store_changes_nothing(tmp_path: Path):
     with (
         Origin(respond_text("one")) as one,

@@ -1,5 +1,8 @@
 """Admission of keys: while a key's new value is invalid, its last good value stays in force.
 
+A middleware that may guard its frontend, and has no last good value that does, is admitted all the
+same: in the table it closes the frontend.
+
 The supervisor checks every change once, and workers get only what it admits. It keeps the admitted
 values, so that a worker that starts later gets the same last good values as the others.
 """
@@ -11,8 +14,10 @@ from types import MappingProxyType
 from coordinator.client.core.store_protocol import Entry
 from coordinator.client.core.view import Changes, View
 from vulcan.core.config.errors import ModelError
-from vulcan.core.config.model import NO_SEAL_KEYS, decode
+from vulcan.core.config.frontend import Middleware
+from vulcan.core.config.model import NO_SEAL_KEYS, decode, decode_or_close
 from vulcan.core.config.secretbox import SealKeys
+from vulcan.core.middleware.compiler import may_guard
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +69,42 @@ class KeyAdmission:
             self._refused = {key: why for key, why in self._refused.items() if key in present}
         for key in removed:
             self._refused.pop(key, None)
-        entries = tuple(entry for entry in changes.entries if self._is_valid(entry))
+        entries = tuple(entry for entry in changes.entries if self._comes_into_force(entry))
         admitted = Changes(changes.cluster, changes.index, entries, tuple(removed))
         self._good.apply(admitted)
         return admitted
 
-    def _is_valid(self, entry: Entry) -> bool:
+    def _comes_into_force(self, entry: Entry) -> bool:
+        """Check a value; return whether it comes into force, even if only to close a frontend."""
+        path = entry.key.removeprefix(self._below)
         try:
-            decode(entry.key.removeprefix(self._below), entry.value, self._seal_keys)
+            decode(path, entry.value, self._seal_keys)
         except ModelError as error:
-            good = self._good.entries.get(entry.key)
-            self._refused[entry.key] = RejectedKey(
-                str(error), entry.modified, good.modified if good else None
-            )
-            return False
+            closes = self._closes(path, entry)
+            last_good = None if closes else self._last_good(entry.key)
+            self._refused[entry.key] = RejectedKey(str(error), entry.modified, last_good)
+            return closes
         self._refused.pop(entry.key, None)
         return True
+
+    def _closes(self, path: str, entry: Entry) -> bool:
+        """Whether an invalid value must close a frontend, since no good value guards it."""
+        if self._last_good(entry.key) is not None:
+            good = decode(path, self._good.entries[entry.key].value, self._seal_keys)
+            if isinstance(good, Middleware) and may_guard(good.document.type):
+                return False
+        try:
+            decode_or_close(path, entry.value, self._seal_keys)
+        except ModelError:
+            return False
+        return True
+
+    def _last_good(self, key: str) -> int | None:
+        """Return the index of the last valid value; one that closes a frontend is none."""
+        if rejected := self._refused.get(key):
+            return rejected.last_good
+        entry = self._good.entries.get(key)
+        return entry.modified if entry else None
 
 
 def merge_changes(batch: Iterable[Changes]) -> Changes:

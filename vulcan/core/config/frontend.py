@@ -2,17 +2,20 @@
 
 from dataclasses import dataclass
 
+from vulcan.core.config import documents
 from vulcan.core.config.documents import FrontendDocument, MiddlewareDocument
 from vulcan.core.config.errors import ModelError
 from vulcan.core.config.field_checks import HEADER_VALUE, check_id, check_type
-from vulcan.core.middleware.compiler import compile_middleware
+from vulcan.core.middleware.compiler import compile_middleware, may_guard
 from vulcan.core.middleware.conditions import FailoverPredicate, compile_failover_predicate
-from vulcan.core.middleware.specs import MiddlewareSpec
+from vulcan.core.middleware.specs import ClosedSpec, MiddlewareSpec
 from vulcan.core.routing.expression import ExpressionError
 from vulcan.core.routing.route import Route, compile_route
 
 # The part of a body that is kept for a failover predicate; a larger body is sent only once.
 REPLAY_BODY_BYTES = 1024 * 1024
+# A closed frontend answers before any other middleware does.
+CLOSED_PRIORITY = -(2**63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,28 @@ def decode_middleware(frontend: str, id_: str, document: MiddlewareDocument) -> 
     except ValueError as error:
         raise ModelError(str(error)) from None
     return Middleware(id_, frontend, document.priority, spec, document)
+
+
+def closing(frontend: str, id_: str, value: str, reason: str) -> Middleware | None:
+    """Return what stands for a middleware that is invalid for `reason`: its frontend is closed.
+
+    Without the middleware, the frontend would be open to everybody. None if it guards nothing.
+    """
+    type_ = _type_in(value)
+    if not may_guard(type_):
+        return None
+    shown = MiddlewareDocument(id=id_, type=type_)
+    return Middleware(id_, frontend, CLOSED_PRIORITY, ClosedSpec(reason), shown)
+
+
+def _type_in(value: str) -> str:
+    """Return the type in the value of an invalid middleware, empty if nobody can tell."""
+    try:
+        document = documents.canonical(documents.parse_json(value))
+    except documents.DocumentError:
+        return ""
+    type_ = document.get("Type") if isinstance(document, dict) else None
+    return type_ if isinstance(type_, str) else ""
 
 
 def _failover(text: str) -> FailoverPredicate | None:

@@ -19,7 +19,13 @@ from vulcan.core.config.documents import (
 )
 from vulcan.core.config.errors import ModelError
 from vulcan.core.config.field_checks import check_id
-from vulcan.core.config.frontend import Frontend, Middleware, decode_frontend, decode_middleware
+from vulcan.core.config.frontend import (
+    Frontend,
+    Middleware,
+    closing,
+    decode_frontend,
+    decode_middleware,
+)
 from vulcan.core.config.host import Host, decode_host
 from vulcan.core.config.listener import Listener, decode_listener
 from vulcan.core.config.secretbox import SealKeys
@@ -59,6 +65,23 @@ def decode(path: str, value: str, seal_keys: SealKeys = NO_SEAL_KEYS) -> Entity:
         raise ModelError(str(error)) from None
     except Exception as error:  # noqa: BLE001 - whatever a key holds, it ends nothing but itself
         raise ModelError(f"the value cannot be used: {type(error).__name__}: {error}") from None
+
+
+def decode_or_close(path: str, value: str, seal_keys: SealKeys = NO_SEAL_KEYS) -> Entity:
+    """Decode a key as `decode` does, but let an invalid middleware close its frontend.
+
+    Raises ModelError for every other invalid value.
+    """
+    try:
+        return decode(path, value, seal_keys)
+    except ModelError as error:
+        key = parse_path(path)
+        if key is None or key.kind is not ObjectKind.MIDDLEWARE:
+            raise
+        closed = closing(key.parent, key.id, value, str(error))
+        if closed is None:
+            raise
+        return closed
 
 
 def _decode(key: ObjectKey, value: str, seal_keys: SealKeys) -> Entity:

@@ -17,9 +17,10 @@ from vulcan.core.config.backend import Backend, Server, default_backend
 from vulcan.core.config.frontend import Frontend, Middleware
 from vulcan.core.config.host import Host
 from vulcan.core.config.listener import Listener
-from vulcan.core.config.model import NO_SEAL_KEYS, Entity, decode
+from vulcan.core.config.model import NO_SEAL_KEYS, Entity, decode_or_close
 from vulcan.core.config.secretbox import SealKeys
 from vulcan.core.keys import ObjectKey, ObjectKind, parse_path
+from vulcan.core.middleware.specs import ClosedSpec
 from vulcan.core.routing.expression import ExpressionError
 from vulcan.core.routing.request_view import RequestView
 from vulcan.core.routing.route import Route, compile_route
@@ -119,11 +120,12 @@ class Table:
 
     def pending(self) -> dict[str, str]:
         """Return the frontends that can only respond with 503, with the reason."""
-        return {
+        unavailable = {
             name: reason
             for name, frontend in self.frontends.items()
             if (reason := self._why_unavailable(frontend.backend))
         }
+        return {**unavailable, **self._closed()}
 
     def notes(self) -> dict[str, list[str]]:
         """Return notes for the operator about keys that are in force, by key."""
@@ -139,7 +141,7 @@ class Table:
         return notes
 
     def advanced(self, changes: Changes) -> "Table":
-        """Return the table after changes. All their entries are valid: `admission` checked them."""
+        """Return the table after changes. `admission` checked all their entries."""
         builder = _TableBuilder(self.empty() if changes.reset else self)
         for key in changes.removed:
             builder.remove(key)
@@ -149,6 +151,16 @@ class Table:
 
     def _key(self, kind: ObjectKind, id_: str) -> str:
         return f"{self.prefix}/{ObjectKey(kind, id_).path}"
+
+    def _closed(self) -> dict[str, str]:
+        """Return the frontends that an invalid middleware closes, with the reason."""
+        return {
+            name: f"middleware {each.id} may guard it, and is invalid: {each.spec.reason}; "
+            "write it again, or remove it"
+            for name in self.middlewares.keys() & self.frontends.keys()
+            for each in self.middlewares[name].values()
+            if isinstance(each.spec, ClosedSpec)
+        }
 
     def _why_unavailable(self, backend: str) -> str:
         if backend not in self.backends and backend not in self.servers:
@@ -170,7 +182,7 @@ class _TableBuilder:
 
     def put(self, entry: Entry) -> None:
         path = entry.key.removeprefix(self._before.prefix + "/")
-        entity: Entity = decode(path, entry.value, self._before.seal_keys)
+        entity: Entity = decode_or_close(path, entry.value, self._before.seal_keys)
         match entity:
             case Frontend():
                 self._frontends[entity.id] = entity

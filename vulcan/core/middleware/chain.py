@@ -26,6 +26,7 @@ from vulcan.core.middleware.limiters import (
 from vulcan.core.middleware.specs import (
     BasicAuthSpec,
     BreakerSpec,
+    ClosedSpec,
     ConnLimitSpec,
     FallbackRedirect,
     HeadersSpec,
@@ -193,6 +194,8 @@ def _step(
         case IpAllowSpec(allow, deny), _:
             if not ip_allow.allowed(request.view.peer.decode("latin-1"), allow, deny):
                 return MiddlewareResponse(403, b"Forbidden", by=each.id)
+        case ClosedSpec(), _:
+            return MiddlewareResponse(503, b"Service Unavailable", by=each.id)
         case _:
             pass
     return None

@@ -296,3 +296,9 @@ _COMPILERS: dict[str, tuple[type[Any], Callable[[Any], MiddlewareSpec]]] = {
     "headers": (HeadersDocument, _headers),
     "ipallow": (IpAllowDocument, _ip_allow),
 }
+_GUARDS = frozenset(("basicauth", "auth", "ipallow"))
+
+
+def may_guard(type_: str) -> bool:
+    """Whether a middleware of this type decides who may use a frontend; an unknown type may."""
+    return type_ in _GUARDS or type_ not in _COMPILERS

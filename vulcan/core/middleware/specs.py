@@ -118,6 +118,13 @@ class IpAllowSpec:
     deny: tuple[IpNetwork, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ClosedSpec:
+    """Instead of a middleware that may guard its frontend and cannot be read: no request passes."""
+
+    reason: str
+
+
 MiddlewareSpec = (
     RateLimitSpec
     | ConnLimitSpec
@@ -127,4 +134,5 @@ MiddlewareSpec = (
     | BasicAuthSpec
     | HeadersSpec
     | IpAllowSpec
+    | ClosedSpec
 )

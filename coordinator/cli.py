@@ -23,4 +23,5 @@ def serve(flags: Flags) -> None:
 
 def main() -> NoReturn:
     """Run the console script."""
-    options.run(app, "coordinator")
+    # Its --cert-file is what it shows to clients.
+    options.run(app, "coordinator", takes_defaults=False)

@@ -1,23 +1,29 @@
 """Options, each declared once: its flag, environment variable, TOML key, help and type.
 
-Order of precedence: flag, environment (`<PROGRAM>_<OPTION>`), TOML file (`--config`),
-default. Long flags may be written with one dash, as Go programs have them.
+Order of precedence: flag, environment (`<PROGRAM>_<OPTION>`), TOML file (`--config`), the defaults
+in `~/.config/slashetc/options.toml` and `/etc/slashetc/options.toml`, the program's own default.
+Long flags may be written with one dash, as Go programs have them.
 """
 
 import inspect
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar, get_type_hints
 
 import typer
 
 from daemonkit.core import addresses, go_flags, variable_names
 from daemonkit.core.terminal_text import LINES, printable
 
+if TYPE_CHECKING:
+    from daemonkit.core.option_defaults import Default
+
 T = TypeVar("T")
+HOST_DEFAULTS = "/etc/slashetc/options.toml"
+OPERATOR_DEFAULTS = ".config/slashetc/options.toml"
 
 EXIT_NO = 1
 EXIT_USAGE = 2
@@ -259,16 +265,20 @@ def run(
     argv: Sequence[str] | None = None,
     *,
     variables: Collection[str] = (),
+    takes_defaults: bool = True,
 ) -> NoReturn:
     """Run a console script: parse, call, exit.
 
     Wrong use exits with 2, a Failure with its code; a command says any other code by
     `raise typer.Exit(code)`. `variables` are those with the program's prefix that are no options.
+    `takes_defaults` says that the files `options.toml` hold for the program's options.
     """
     command = command_of(app, prog)
     known = {*_variables(command, variable_prefix(prog)), *variables}
     for warning in variable_names.unknown(os.environ, known, variable_prefix(prog)):
         sys.stderr.write(f"{prog}: {printable(warning)}\n")
+    if takes_defaults:
+        _take_defaults(command, prog)
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         command(
@@ -281,6 +291,46 @@ def run(
             sys.stderr.write(f"{prog}: {printable(str(failure), LINES)}\n")
         sys.exit(failure.code)
     sys.exit(0)
+
+
+def _take_defaults(command: Any, prog: str) -> None:
+    """Let the files of defaults say what options are that nobody gives."""
+    home = os.environ.get("HOME", "")
+    # systemd gives a service of root no HOME. So a daemon of root does not act with the
+    # credentials of an operator that logs in as root.
+    places = [*([f"{home}/{OPERATOR_DEFAULTS}"] if home.startswith("/") else []), HOST_DEFAULTS]
+    found = [Path(place) for place in places if os.path.lexists(place)]
+    if not found:
+        return
+    # Most programs start without such a file; they need not wait for these.
+    from daemonkit.core.option_defaults import merged
+    from daemonkit.host.options_files import load
+
+    files = load(found, home)
+    for each in files:
+        if each.warning:
+            sys.stderr.write(f"{prog}: {printable(each.warning)}\n")
+    _set_defaults(command, merged(files))
+
+
+def _set_defaults(command: Any, defaults: "Mapping[str, Default]") -> None:
+    for parameter in command.params:
+        default = defaults.get(_toml_key(parameter))
+        if default is None or parameter.param_type_name != "option":
+            continue
+        # A file that cannot be used matters only if a command asks for a value of it.
+        parameter.default = _raising(default.problem) if default.problem else default.value
+        parameter.show_default = True
+    children: dict[str, Any] = getattr(command, "commands", {})
+    for child in children.values():
+        _set_defaults(child, defaults)
+
+
+def _raising(problem: str) -> Callable[[], NoReturn]:
+    def default() -> NoReturn:
+        raise Failure(problem, EXIT_USAGE)
+
+    return default
 
 
 def command_of(app: typer.Typer, prog: str) -> Any:

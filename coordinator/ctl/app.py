@@ -102,7 +102,7 @@ def begin(  # noqa: PLR0913, PLR0917 - one parameter an option
         typer.echo(context.get_help())
         return
     context.obj = GlobalOptions(
-        endpoints or endpoint or peers or ENDPOINTS,
+        _endpoints(context, endpoints, endpoint or peers),
         (ca_file, cert_file, key_file),
         username,
         duration_s(timeout, "--timeout"),
@@ -112,6 +112,13 @@ def begin(  # noqa: PLR0913, PLR0917 - one parameter an option
         output,
         as_json,
     )
+
+
+def _endpoints(context: typer.Context, given: str, alias: str) -> str:
+    """Return the endpoints. A file of defaults yields to an option, also under its old names."""
+    source = context.get_parameter_source("endpoints")
+    is_default = source is not None and source.name == "DEFAULT"
+    return (alias or given if is_default else given or alias) or ENDPOINTS
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

@@ -18,6 +18,7 @@ from daemonkit.process.lifecycle import Lifecycle, activated_sockets
 from daemonkit.process.listening_socket import listening_socket, warn_if_open
 from daemonkit.process.supervisor import Supervisor
 from vulcan.control import api
+from vulcan.control.cookie_salt import CookieSalt
 from vulcan.control.health_checks import HealthChecks
 from vulcan.control.heartbeat import Heartbeat
 from vulcan.control.hot_upgrade import Inheritance, start_successor
@@ -40,6 +41,7 @@ API_RISK = "every host can change every route, or read the token, because nothin
 API_REMEDY = "use --api-interface 127.0.0.1, and reach it from other hosts through ssh"
 SHOWN_MAX = 1000
 SNAPSHOT = "vulcand.snapshot"
+SALT, SALT_PATIENCE_S = "vulcand.salt", 2.0
 
 _log = logs.get("vulcand")
 
@@ -66,6 +68,13 @@ class Vulcand:
         self._inherited = Inheritance()
         self._sockets = ListenerSockets(self._inherited.sockets)
         self._checks = HealthChecks(self._publish_failing)
+        copy = settings.state_dir / SALT if settings.state_dir else None
+        self._salt = CookieSalt(
+            store,
+            settings.prefix,
+            copy,
+            lambda: self._publish(ipc.SaltCookies(self._salt.salt)),
+        )
         self._api_socket: socket.socket | None = None
         self._upgrading = False
         self._succeeded = False  # whether another process has taken over
@@ -118,6 +127,9 @@ class Vulcand:
             settings=msgspec.msgpack.encode(settings.for_workers()),
         )
         self._checks.follow(self._feed.table)
+        self._salt.follow(self._feed.table)
+        life.spawn(self._salt.run(), "salt")
+        await self._salt.known(SALT_PATIENCE_S)
         await self._workers.start(life)
         api_sock = self._inherited.api or listening_socket(
             settings.api_address, socket.SOCK_STREAM, option=API_OPTIONS
@@ -174,10 +186,12 @@ class Vulcand:
             self._sockets.follow(table.listeners, self._workers)
         if table.backends is not before.backends or table.servers is not before.servers:
             self._checks.follow(table)
+            self._salt.follow(table)
 
     def _initial_state(self) -> bytes:
         keys = self._feed.everything()
-        return ipc.encode(ipc.InitialState(keys, self._checks.failing, self._log_level))
+        state = ipc.InitialState(keys, self._checks.failing, self._log_level, self._salt.salt)
+        return ipc.encode(state)
 
     def _publish(self, message: ipc.WorkerMessage) -> None:
         if self._workers is not None:

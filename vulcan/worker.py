@@ -24,6 +24,7 @@ from vulcan.core.control.ipc import (
     InitialState,
     KeyChanges,
     ReopenAccessLog,
+    SaltCookies,
     SendWindows,
     SetLogLevel,
     WorkerSettings,
@@ -82,8 +83,9 @@ class ProxyWorker:
     def receive(self, payload: bytes) -> None:
         """Take the table, or changes of it."""
         match ipc.decode(payload):
-            case InitialState(changes, failing, level):
+            case InitialState(changes, failing, level, salt):
                 logs.set_level(level)
+                self._proxy.salt_cookies(salt)
                 self._proxy.set_failing(failing)
                 self._apply(changes)
                 # The table stays: the collector would pause for it and find nothing.
@@ -97,6 +99,8 @@ class ProxyWorker:
                 self._apply(changes)
             case FailingServers(failing):
                 self._proxy.set_failing(failing)
+            case SaltCookies(salt):
+                self._proxy.salt_cookies(salt)
             case SetLogLevel(level):
                 logs.set_level(level)
             case SendWindows():

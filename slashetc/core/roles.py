@@ -77,8 +77,8 @@ HOST_SKYDNS = Role("host-skydns", "skydns of a host", read=("/skydns/*",))
 HOST_VULCAND = Role(
     "host-vulcand",
     "vulcand of a host; what its API changes is written with the caller's own rights",
-    read=("/vulcand/*", "/vulcand-history/*", "/vulcand-status/*"),
-    write=("/vulcand-status/{host}", "/vulcand-status/{machine}"),
+    read=("/vulcand/*", "/vulcand-history/*", "/vulcand-status/*", "/vulcand-salt"),
+    write=("/vulcand-salt", "/vulcand-status/{host}", "/vulcand-status/{machine}"),
 )
 MEMBER = Role(
     "member",

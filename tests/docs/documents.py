@@ -64,6 +64,7 @@ _VULCAN: tuple[Key, ...] = (
         documents.MiddlewareDocument,
     ),
     ("/vulcand-status/NODE", "the status of a node; with a TTL", node_status.NodeStatus),
+    ("/vulcand-salt", "the secret that salts the names of servers in sticky cookies", None),
     ("/vulcand-history/NUMBER", "a revision: a recorded set of changes", revision.Revision),
 )
 

@@ -4,8 +4,9 @@
     PREFIX/backends/ID/backend          PREFIX/backends/ID/servers/ID
     PREFIX/frontends/ID/frontend        PREFIX/frontends/ID/middlewares/ID
     PREFIX-status/NODE                  PREFIX-history/NUMBER
+    PREFIX-salt
 
-Status and history are outside the tree that nodes watch, so that a write there wakes no node.
+Status, history and salt are outside the tree that nodes watch, so that a write there wakes no node.
 """
 
 from dataclasses import dataclass
@@ -98,6 +99,11 @@ def status_directory(prefix: str) -> str:
 def status_key(prefix: str, node: str) -> str:
     """Return the key in which a node writes its status."""
     return f"{prefix}-status/{node}"
+
+
+def salt_key(prefix: str) -> str:
+    """Return the key of the secret that salts the names of servers in cookies."""
+    return f"{prefix}-salt"
 
 
 def history_directory(prefix: str) -> str:

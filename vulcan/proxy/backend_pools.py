@@ -24,6 +24,7 @@ class BackendPools:
         self.groups: dict[str, ServerGroup[ConnectionPool]] = {}  # by backend
         self._retired: set[ConnectionPool] = set()  # with requests still in flight
         self._failing: frozenset[tuple[str, str]] = frozenset()
+        self._cookie_salt = b""
         self._sweep()
 
     def follow(self, table: Table, changes: Changes) -> None:
@@ -40,6 +41,13 @@ class BackendPools:
         self._failing = frozenset(failing)
         for backend in self.groups:
             self._update_health(backend)
+
+    def salt_cookies(self, salt: bytes) -> None:
+        """Take the salt of the names of servers in sticky cookies."""
+        self._cookie_salt = salt
+        for group in self.groups.values():
+            for pool in group.servers.values():
+                pool.salt_cookie(salt)
 
     def windows(self, now_s: float) -> Iterator[tuple[str, Mapping[int, int]]]:
         """Return what each server did of late, where it did anything."""
@@ -75,6 +83,7 @@ class BackendPools:
             pool = old.get(server.address)
             if pool is None or pool.backend.tls != backend.tls:
                 pool = ConnectionPool(self._loop, backend, server)
+                pool.salt_cookie(self._cookie_salt)
             else:
                 del old[server.address]
             pool.backend, pool.server = backend, server

@@ -83,6 +83,10 @@ class Proxy:
         """Take the servers, by backend and address, whose health checks fail: all of them."""
         self._pools.set_failing(failing)
 
+    def salt_cookies(self, salt: bytes) -> None:
+        """Take the salt of the names of servers in sticky cookies."""
+        self._pools.salt_cookies(salt)
+
     def windows(self) -> Iterator[tuple[str, str, Mapping[int, int]]]:
         """Return what happened of late where anything did: kind, name, a window's counts."""
         now_s = self._now()

@@ -1,10 +1,14 @@
 """One server of a backend, as one worker knows it."""
 
 import hashlib
+import hmac
 
 from vulcan.core.balancing.ejection import ServerHealth
 from vulcan.core.balancing.sliding_window import SlidingWindow
 from vulcan.core.config.backend import Backend, Server
+
+# Enough for the servers of a backend to have different names.
+COOKIE_BYTES = 8
 
 
 class ServerState:
@@ -18,9 +22,13 @@ class ServerState:
         self.in_flight = 0
         self.window = SlidingWindow()
         self.host_line = f"Host: {server.authority}\r\n".encode()
-        # The name in cookies: the same in every worker and on every node, without a shared secret.
-        name = f"{server.backend}\0{server.address}".encode()
-        self.cookie_value = hashlib.sha256(name).hexdigest()[:16].encode()
+        self.salt_cookie(b"")
+
+    def salt_cookie(self, salt: bytes) -> None:
+        """Make the server's name in cookies; with a salt, it tells nobody the address."""
+        name = f"{self.server.backend}\0{self.server.address}".encode()
+        digest = hmac.digest(salt, name, "sha256") if salt else hashlib.sha256(name).digest()
+        self.cookie_value = digest[:COOKIE_BYTES].hex().encode()
 
     @property
     def configured_weight(self) -> float:

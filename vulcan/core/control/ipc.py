@@ -17,6 +17,12 @@ class FailingServers(msgspec.Struct, frozen=True, tag=True):
     servers: tuple[tuple[str, str], ...]
 
 
+class SaltCookies(msgspec.Struct, frozen=True, tag=True):
+    """Salt the names of servers in sticky cookies with this."""
+
+    salt: bytes
+
+
 class ReopenAccessLog(msgspec.Struct, frozen=True, tag=True):
     """Write the access log to a new file."""
 
@@ -37,10 +43,17 @@ class InitialState(msgspec.Struct, frozen=True, tag=True):
     changes: Changes
     failing: tuple[tuple[str, str], ...]
     log_level: str
+    cookie_salt: bytes = b""
 
 
 WorkerMessage = (
-    KeyChanges | FailingServers | ReopenAccessLog | SendWindows | SetLogLevel | InitialState
+    KeyChanges
+    | FailingServers
+    | SaltCookies
+    | ReopenAccessLog
+    | SendWindows
+    | SetLogLevel
+    | InitialState
 )
 
 encode = msgspec.msgpack.Encoder().encode

@@ -66,5 +66,12 @@ def test_a_cookie_leads_to_its_server_while_it_is_in_rotation():
     assert made.sticky_server(cookies, 1.0) is None
 
 
-def test_a_cookie_does_not_reveal_the_address():
-    assert b"http" not in group("a").servers["http://a"].cookie_value
+def test_a_cookie_does_not_reveal_the_address_to_a_client_that_guesses_it():
+    one, other = group("a").servers["http://a"], group("a").servers["http://a"]
+    guess = one.cookie_value
+    one.salt_cookie(b"salt")
+    assert b"http" not in one.cookie_value != guess
+    other.salt_cookie(b"another salt")
+    assert one.cookie_value != other.cookie_value
+    other.salt_cookie(b"salt")
+    assert one.cookie_value == other.cookie_value

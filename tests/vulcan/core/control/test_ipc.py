@@ -13,10 +13,11 @@ KEYS = changes(server("s", "http://s:1"), removed=("backends/b/servers/old",))
     [
         ipc.KeyChanges(KEYS),
         ipc.FailingServers((("b", "http://s:1"),)),
+        ipc.SaltCookies(b"salt"),
         ipc.ReopenAccessLog(),
         ipc.SetLogLevel("debug"),
         ipc.SendWindows(),
-        ipc.InitialState(KEYS, (), "info"),
+        ipc.InitialState(KEYS, (), "info", b"salt"),
     ],
     ids=lambda message: type(message).__name__,
 )

@@ -19,6 +19,14 @@ ListenClient = Annotated[
     str,
     typer.Option("--listen-client-urls", metavar="URL,URL", help="URLs on which to serve clients."),
 ]
+ListenLocal = Annotated[
+    Path | None,
+    typer.Option(
+        "--listen-local",
+        metavar="PATH",
+        help="Unix socket on which root of this host may do everything; no other user may use it.",
+    ),
+]
 AdvertiseClient = Annotated[
     str,
     typer.Option(
@@ -170,6 +178,7 @@ class Flags:
     name: Name = "default"
     data_dir: DataDir = None
     listen_client_urls: ListenClient = "http://127.0.0.1:2379"
+    listen_local: ListenLocal = None
     advertise_client_urls: AdvertiseClient = ""
     listen_peer_urls: ListenPeer = ""
     initial_advertise_peer_urls: PeerUrls = ""

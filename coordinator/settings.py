@@ -36,6 +36,7 @@ class Settings:
     name: str
     data_dir: Path
     listen_client: tuple[ListenAddress, ...]
+    listen_local: Path | None
     advertise_client: tuple[str, ...]
     listen_peer: tuple[ListenAddress, ...]  # empty: a cluster of one member
     peer_urls: tuple[str, ...]
@@ -83,6 +84,7 @@ def checked(flags: Flags) -> Settings:
         name=flags.name,
         data_dir=flags.data_dir or Path(f"{flags.name}.etcd"),
         listen_client=listen_client,
+        listen_local=flags.listen_local,
         advertise_client=advertise_client,
         listen_peer=listening(listen_peer, peer_tls, "peer") if listen_peer else (),
         peer_urls=peer_urls,

@@ -73,6 +73,8 @@ class ApiClient:
 
     def sync(self) -> None:
         """Use the URLs that the members publish from now on."""
+        if any(endpoint.socket_path for endpoint in self.endpoints):
+            return  # no other URL gives root its rights
         self._debug(f"start to sync cluster using endpoints({self._urls()})")
         try:
             members = self.members()

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 from coordinator.bootstrap import discovery_service
+from coordinator.core.store.api_errors import UNAUTHORIZED, ApiError
 from coordinator.core.v2api import keys_api, request_target, routes
 from coordinator.core.v2api.info_pages import page
 from coordinator.core.v2api.request_target import BadTarget
 from coordinator.core.v2api.routes import Service
+from coordinator.server.access import local_socket
 from coordinator.server.cluster_service import ClusterService
 from coordinator.server.drive_loop import DriveLoop
 from coordinator.server.health_check import HealthCheck
@@ -51,6 +53,10 @@ class HttpHandler:
         """Answer one exchange."""
         head = exchange.head
         method, target = head.method, head.target
+        if exchange.peer_uid:  # of a Unix socket, and not root's
+            refused = ApiError(UNAUTHORIZED, local_socket.refusal(exchange.peer_uid))
+            self.responses.error(exchange, refused)
+            return
         # What waited while the process was stopped must not be answered by the time before.
         self._loop.advance_time()
         self._requests[method if method in METHODS else b"other"] += 1

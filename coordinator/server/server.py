@@ -16,6 +16,7 @@ from coordinator.core.store.api_errors import ApiError
 from coordinator.core.v2api import members_api
 from coordinator.core.v2api.info_pages import Page
 from coordinator.server import startup
+from coordinator.server.access.local_socket import LocalSocket
 from coordinator.server.drive_loop import DriveLoop
 from coordinator.server.http_handler import HttpHandler
 from coordinator.server.metrics import samples
@@ -80,6 +81,7 @@ class Coordinator:
         self._handler: HttpHandler
         self._client_server: Server
         self._peer_server: Server | None = None
+        self._local: LocalSocket | None = None
         self._status: StatusPage
         self._peers: PeerDirectory
 
@@ -132,6 +134,8 @@ class Coordinator:
             await self._hand_over(loop)
             self._telemetry.healthy = False
             self._handler.break_off_watches()
+            if self._local is not None:
+                self._local.remove()
             await self._client_server.drain(DRAIN_S)
             await self._status.stop()
         if loop is not None:
@@ -161,7 +165,11 @@ class Coordinator:
     def _client_sockets(self) -> list[tuple[socket.socket, bool]]:
         """Return the sockets, and whether each one is for TLS."""
         addresses = self._settings.listen_client
-        return [(_socket(address, "client"), address.secure) for address in addresses]
+        sockets = [(_socket(address, "client"), address.secure) for address in addresses]
+        if self._settings.listen_local is not None:
+            self._local = LocalSocket(self._settings.listen_local)
+            sockets.append((self._local.sock, False))
+        return sockets
 
     async def _listen_to_clients(self, sockets: list[tuple[socket.socket, bool]]) -> None:
         limits = Limits(body_bytes_max=BODY_BYTES_MAX)

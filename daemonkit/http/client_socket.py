@@ -13,6 +13,7 @@ from daemonkit.http.exchange import Application, Exchange
 from daemonkit.http.overload_control import OverloadControl
 from daemonkit.http.send_queue import unread_bytes
 
+_UCRED = struct.Struct("iII")
 _RESET = struct.pack("ii", 1, 0)  # socket(7): with a linger time of 0, close sends a reset
 
 
@@ -66,6 +67,7 @@ class ClientSocket(asyncio.Protocol):
         "_written_bytes",
         "gathered_bytes",
         "peer",
+        "peer_uid",
         "secure",
         "server",
         "unsent_bytes",
@@ -76,6 +78,7 @@ class ClientSocket(asyncio.Protocol):
         self.server = server
         self.secure = secure
         self.peer = ("", 0)
+        self.peer_uid: int | None = None
         self.write_paused = False
         self.unsent_bytes = 0
         self.gathered_bytes = 0
@@ -94,6 +97,8 @@ class ClientSocket(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         if isinstance(peer, tuple):
             self.peer = (peer[0], peer[1])
+        else:
+            self.peer_uid = _peer_uid(transport)
         self._enter(FRESH)
         self._taken_since = self._since
         self.server.opened(self)
@@ -177,3 +182,13 @@ class ClientSocket(asyncio.Protocol):
     def _enter(self, state: State) -> None:
         self._state = state
         self._since = self.server.now()
+
+
+def _peer_uid(transport: asyncio.BaseTransport) -> int | None:
+    """Return the user of the process that connected to a Unix socket; None if there is none."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.family != socket.AF_UNIX:
+        return None
+    # unix(7): struct ucred, as it was when the other side called connect.
+    _, uid, _ = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    return int(uid)

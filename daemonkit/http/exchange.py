@@ -40,6 +40,7 @@ class ClientConnection(Protocol):
     """What an exchange needs of its connection."""
 
     peer: tuple[str, int]
+    peer_uid: int | None
     secure: bool
     write_paused: bool
     close_after: bool
@@ -85,6 +86,7 @@ class Exchange:
         "head",
         "lost",
         "peer",
+        "peer_uid",
         "receiver",
         "refusal",
         "resumed",
@@ -95,6 +97,7 @@ class Exchange:
     def __init__(self, connection: ClientConnection, head: RequestHead, body: bytes) -> None:
         self._connection = connection
         self.peer = connection.peer  # the client's address
+        self.peer_uid = connection.peer_uid  # the user at the other end of a Unix socket
         self.secure = connection.secure  # whether the request came over TLS
         self.head = head
         self.body = body  # complete in a buffered application, else empty

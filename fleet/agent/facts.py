@@ -32,9 +32,11 @@ def read(address: str, labels: dict[str, str], version: str, state_dir: Path) ->
 
 def address_towards(endpoints: str) -> str:
     """Return the address from which this host reaches the store: others reach the host there."""
-    parts = urlsplit(endpoints.split(",", maxsplit=1)[0].strip())
+    parts = [urlsplit(each.strip()) for each in endpoints.split(",")]
+    # A Unix socket has no host.
+    first = next((each for each in parts if each.hostname), parts[0])
     try:
-        target = socket.getaddrinfo(parts.hostname, parts.port or 80, type=socket.SOCK_DGRAM)[0]
+        target = socket.getaddrinfo(first.hostname, first.port or 80, type=socket.SOCK_DGRAM)[0]
         with socket.socket(target[0], socket.SOCK_DGRAM) as probe:
             probe.connect(target[4])  # sends nothing
             return str(probe.getsockname()[0])

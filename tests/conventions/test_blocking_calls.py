@@ -75,6 +75,8 @@ ALLOWED = {
     # Files of a few kilobytes, when a host's plan or a daemon's state changes.
     "daemonkit.host.atomic_file.stage os.fsync",
     "daemonkit.host.atomic_file.sync_directory os.fsync",
+    # On the thread of `daemonkit.process.check_thread`.
+    "daemonkit.core.passwords._derived hashlib.scrypt",
     # The blocking form of `run_async`, for threads.
     "daemonkit.process.run._readable select.select",
     "daemonkit.process.run.run subprocess.Popen",
@@ -86,8 +88,6 @@ ALLOWED = {
     "locksmith.store.events._post_once requests.post",
     "locksmith.store.store_quorum._is_at socket.getaddrinfo",
     "vulcan.proxy.sinks._call urllib.request.urlopen",
-    # On the thread of `vulcan.proxy.password_checks`.
-    "vulcan.core.middleware.basic_auth.matches hashlib.scrypt",
 }
 
 

@@ -20,6 +20,7 @@ WALL_READERS = {
     "coordinator/server/telemetry.py": "shows when the member and its leader started",
     "coordinator/server/drive_loop.py": "shows since when there is a leader, and when keys end",
     "coordinator/server/cluster_service.py": "makes the id of a new member, as etcd does",
+    "coordinator/server/access/audit_log.py": "dates the lines of the audit log",
     "coordinator/server/startup.py": "begins the cluster's clock, which then only goes on",
     "coordinator/storage/disaster_recovery.py": "anchors the cluster's clock, and names a copy",
     "coordinator/storage/backup_schedule.py": "names backups by their dates, and sorts them",

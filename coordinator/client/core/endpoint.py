@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
 from coordinator.client.core.errors import BadRequest
 
@@ -16,6 +16,7 @@ class ServerKind(Enum):
     ETCD3 = "an etcd with the v3 API"
 
 
+UNIX = "unix://"
 # An etcd that serves both APIs keeps two separate sets of keys.
 FORCED_KINDS = {"v2": ServerKind.ETCD, "v3": ServerKind.ETCD3}
 
@@ -24,6 +25,8 @@ FORCED_KINDS = {"v2": ServerKind.ETCD, "v3": ServerKind.ETCD3}
 class Endpoint:
     """The base URL of one server, without its credentials, which messages must not show.
 
+    `unix:///run/coordinator/coordinator.sock` is a Unix socket of this host.
+
     `forced` is the kind that a prefix of the URL names, as in `v3+http://127.0.0.1:2379`. Without
     one the server is asked.
     """
@@ -31,6 +34,16 @@ class Endpoint:
     url: str
     auth: tuple[bytes, bytes] | None = field(default=None, repr=False)
     forced: ServerKind | None = None
+
+    @property
+    def socket_path(self) -> str:
+        """The path of a Unix socket, "" for a TCP port."""
+        return self.url.removeprefix(UNIX) if self.url.startswith(UNIX) else ""
+
+    @property
+    def base_path(self) -> str:
+        """What the paths of all requests begin with."""
+        return "" if self.socket_path else urlsplit(self.url).path
 
     def __str__(self) -> str:
         words = [f"{word}+" for word, kind in FORCED_KINDS.items() if kind is self.forced]
@@ -55,13 +68,22 @@ def _endpoint(text: str) -> Endpoint:
         port = parts.port
     except ValueError as error:
         raise BadRequest(f"endpoint {shown!r}: {error}") from error
+    auth = None
+    if parts.username is not None:
+        auth = unquote_to_bytes(parts.username), unquote_to_bytes(parts.password or "")
+    if parts.scheme == "unix":
+        return Endpoint(UNIX + _socket_path(parts, shown), auth)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadRequest(f"endpoint {shown!r} is not a URL: write it as http://127.0.0.1:2379")
     if parts.query or parts.fragment:
         raise BadRequest(f"endpoint {shown!r}: a base URL must not have a ? or a #")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     where = host if port is None else f"{host}:{port}"
-    auth = None
-    if parts.username is not None:
-        auth = unquote_to_bytes(parts.username), unquote_to_bytes(parts.password or "")
     return Endpoint(f"{parts.scheme}://{where}{parts.path.rstrip('/')}", auth, forced)
+
+
+def _socket_path(parts: SplitResult, shown: str) -> str:
+    if parts.hostname or len(parts.path) < len("/x") or parts.query or parts.fragment:
+        example = f"{UNIX}/run/coordinator/coordinator.sock"
+        raise BadRequest(f"endpoint {shown!r} is no path of a socket: write it as {example}")
+    return parts.path

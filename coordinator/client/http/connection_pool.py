@@ -4,6 +4,7 @@ The standard library's HTTP is enough here. `requests` would be most of what a s
 imports, and it follows a user's proxy variables and ~/.netrc, which an agent of a host must not.
 """
 
+import socket
 import ssl
 import threading
 import weakref
@@ -70,6 +71,8 @@ class ConnectionPool:
             return idle.pop() if idle else None
 
     def _new(self, endpoint: Endpoint) -> HTTPConnection:
+        if endpoint.socket_path:
+            return _UnixConnection(endpoint.socket_path)
         parts = urlsplit(endpoint.url)
         host = parts.hostname or ""
         if parts.scheme == "http":
@@ -83,6 +86,24 @@ class ConnectionPool:
         if self._tls.cert_file:
             context.load_cert_chain(self._tls.cert_file, self._tls.key_file)
         return context
+
+
+class _UnixConnection(HTTPConnection):
+    """A connection to a Unix socket of this host."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=CONNECT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect. Raises OSError."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self.sock.settimeout(CONNECT_S)
+            self.sock.connect(self._path)
+        except BaseException:
+            self.close()
+            raise
 
 
 def _close_all(idle: dict[str, list[HTTPConnection]]) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, IncompleteRead
 from typing import Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from coordinator.client.core import v2_responses
 from coordinator.client.core.endpoint import Endpoint
@@ -26,6 +26,7 @@ NO_V2_API = (
 CHUNK_BYTES_MAX = 2**20
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MEMBERS = "/v2/members"
+_V3 = "/v3/"
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -107,7 +108,7 @@ class HttpClient:
     def open(self, endpoint: Endpoint, request: HttpRequest, silence_s: float) -> OpenResponse:
         """Send the request, and return any response. EndpointFailed if there is none."""
         connection = self._pool.take(endpoint)
-        prefix = quote(urlsplit(endpoint.url).path, safe="/%")
+        prefix = quote(endpoint.base_path, safe="/%")
         try:
             with _failures(endpoint):
                 connection.sock.settimeout(CONNECT_S)
@@ -125,13 +126,13 @@ class HttpClient:
 
 
 def _headers(endpoint: Endpoint, request: HttpRequest) -> dict[str, str]:
-    headers = {"User-Agent": "slashetc", **request.headers}
-    if request.json is None:
-        if request.form is not None:
-            headers["Content-Type"] = _FORM
-        # On the v3 API the name and password are exchanged for a token.
-        if endpoint.auth is not None:
-            headers["Authorization"] = f"Basic {b64encode(b':'.join(endpoint.auth)).decode()}"
+    headers = {"User-Agent": "slashetc"}
+    if request.json is None and request.form is not None:
+        headers["Content-Type"] = _FORM
+    # On the v3 API the name and password are exchanged for a token.
+    if endpoint.auth is not None and not request.path.startswith(_V3):
+        headers["Authorization"] = f"Basic {b64encode(b':'.join(endpoint.auth)).decode()}"
+    headers |= request.headers
     return headers
 
 

@@ -5,19 +5,14 @@ tell which names exist. With scrypt that is long, so the caller runs it on a thr
 were admitted are remembered.
 """
 
-import base64
-import binascii
 import hashlib
 import hmac
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-_SCRYPT = re.compile(r"scrypt:(\d{1,7}):(\d{1,3}):(\d{1,3})\$([^$]+)\$([0-9a-f]+)", re.ASCII)
-_SCRYPT_MEMORY_BYTES = 64 * 1024 * 1024
-# N × R × P. The usual 16384:8:1 is an eighth of it and takes a twentieth of a second. A secret that
-# costs more admits nobody.
-SCRYPT_COST_MAX = 2**20
+from daemonkit.core import passwords
+from daemonkit.core.passwords import cost
+
 # Fields that a middleware remembers. Only who knows a password can add one; the oldest goes first.
 LOGINS_MAX = 1024
 
@@ -31,8 +26,8 @@ class Users:
     slow: bool = field(init=False)  # to check
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "costliest", max(self.secrets.values(), key=_cost))
-        object.__setattr__(self, "slow", _cost(self.costliest) > 0)
+        object.__setattr__(self, "costliest", max(self.secrets.values(), key=cost))
+        object.__setattr__(self, "slow", cost(self.costliest) > 0)
 
     def takes_long(self, authorization: bytes) -> bool:
         """Whether `admits` belongs on a thread."""
@@ -40,16 +35,12 @@ class Users:
 
     def admits(self, authorization: bytes) -> bool:
         """Whether an Authorization field has a user's name and password."""
-        scheme, _, encoded = authorization.partition(b" ")
-        if scheme.lower() != b"basic":
+        if (credentials := passwords.basic_credentials(authorization)) is None:
             return False
-        try:
-            name, _, password = base64.b64decode(encoded.strip()).partition(b":")
-        except binascii.Error:
-            return False
+        name, password = credentials
         secret = self.secrets.get(name.decode("utf-8", "replace"))
         admitted = secret is not None and matches(secret, password)
-        if secret is None or _cost(secret) != _cost(self.costliest):
+        if secret is None or cost(secret) != cost(self.costliest):
             matches(self.costliest, password)
         return admitted
 
@@ -77,31 +68,10 @@ def _digest(authorization: bytes) -> bytes:
     return hashlib.sha256(authorization).digest()
 
 
-def _cost(secret: str) -> int:
-    """Return what scrypt is to do for a secret; 0 for a secret of another kind."""
-    found = _SCRYPT.fullmatch(secret)
-    return int(found[1]) * int(found[2]) * int(found[3]) if found else 0
-
-
 def matches(secret: str, password: bytes) -> bool:
     """Whether a password belongs to a secret. The time does not tell how much of it is right."""
-    if found := _SCRYPT.fullmatch(secret):
-        if _cost(secret) > SCRYPT_COST_MAX:
-            return False
-        rounds, block, lanes = (int(number) for number in found.groups()[:3])
-        try:
-            made = hashlib.scrypt(
-                password,
-                salt=found[4].encode(),
-                n=rounds,
-                r=block,
-                p=lanes,
-                maxmem=_SCRYPT_MEMORY_BYTES,
-                dklen=len(found[5]) // 2,
-            )
-        except ValueError:
-            return False
-        return hmac.compare_digest(made.hex(), found[5])
+    if passwords.is_scrypt(secret):
+        return passwords.matches(secret, password)
     if secret.startswith("sha256:"):
         digest = hashlib.sha256(password).hexdigest()
         return hmac.compare_digest(digest, secret.removeprefix("sha256:").lower())

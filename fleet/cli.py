@@ -88,7 +88,8 @@ TrustedKeys = Annotated[
     Path | None,
     typer.Option(
         "--trusted-keys",
-        help="Directory of PEM public keys: run only jobs that one of these keys signed.",
+        help="Directory of PEM public keys: do only what one of them has signed. Files may come "
+        "and go at any time; an empty directory trusts nobody.",
     ),
 ]
 AgentStateDir = Annotated[Path, typer.Option("--state-dir", help="Directory of the agent's state.")]

@@ -8,6 +8,11 @@ def timestamp() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
+def unix_s() -> float:
+    """Return the present time in Unix seconds: of a signed request, which must not be old."""
+    return time.time()
+
+
 def boot_s() -> float:
     """Return the seconds since the boot, also those in which the machine was suspended.
 

@@ -17,8 +17,6 @@ from daemonkit.process.lifecycle import Lifecycle
 from fleet.settings import LEASE_S, AgentSettings, DriverName, FleetdSettings, SchedulerSettings
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
     from fleet.agent.agent import Agent
     from fleet.scheduler.scheduler import Scheduler
     from fleet.systemd.driver import SystemdDriver
@@ -108,7 +106,7 @@ def build_scheduler(store: Store, settings: FleetdSettings) -> "Scheduler":
 
 
 def build_agent(store: Store, settings: FleetdSettings) -> "Agent":
-    """Return the agent of this host. Raises OSError, or ValueError for a bad key."""
+    """Return the agent of this host. Raises OSError."""
     from fleet.agent import facts
     from fleet.agent.agent import Agent
 
@@ -118,22 +116,10 @@ def build_agent(store: Store, settings: FleetdSettings) -> "Agent":
         boot_id=machine_id.read_boot_id(),
         state_dir=settings.state_dir,
         ttl_s=settings.agent_ttl_s,
-        trusted=_read_trusted_keys(settings),
+        trusted_keys=settings.trusted_keys,
         may_exec=settings.may_exec,
     )
     return Agent(store, _systemd_driver(settings.driver), own)
-
-
-def _read_trusted_keys(settings: FleetdSettings) -> "tuple[Ed25519PublicKey, ...]":
-    directory = settings.trusted_keys
-    if directory is None:
-        return ()
-    from fleet.core.jobs import signing
-
-    files = sorted(directory.glob("*.pem"))
-    if not files:
-        raise OSError(f"--trusted-keys {directory}: there is no *.pem file in it")
-    return tuple(signing.load_public_key(file.read_bytes()) for file in files)
 
 
 def _systemd_driver(name: DriverName) -> "SystemdDriver":

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
     from coordinator.client import Store
     from fleet.core.model import Facts
 
@@ -80,5 +78,5 @@ class AgentSettings:
     boot_id: str
     state_dir: Path
     ttl_s: int
-    trusted: "tuple[Ed25519PublicKey, ...]" = ()
+    trusted_keys: Path | None = None
     may_exec: bool = True

@@ -14,11 +14,13 @@ from daemonkit.core.samples import Sample
 from daemonkit.observe import logs
 from daemonkit.process.lifecycle import CannotServe, Lifecycle
 from fleet.agent import facts
+from fleet.agent.done_requests import DoneRequests
 from fleet.agent.exclusive import ExclusiveLease
 from fleet.agent.host_status import HostStatusWriter
 from fleet.agent.probes import Prober
-from fleet.agent.remote_exec import RemoteRequests
+from fleet.agent.remote_exec import Permissions, RemoteRequests
 from fleet.agent.state import AgentState, StateDirectory
+from fleet.agent.trusted_keys import CHECK_EVERY_S, TrustedKeyFiles
 from fleet.agent.unit_cache import UnitCache
 from fleet.agent.unit_operator import UnitOperator
 from fleet.clock import boot_s
@@ -53,14 +55,16 @@ class Agent:
         own, ttl_s = settings.own, settings.ttl_s
         self._wake, self._changed = asyncio.Event(), asyncio.Event()
         self._state = StateDirectory(settings.state_dir)
-        self._units = UnitCache(store, self._state, settings.trusted, time.monotonic)
+        self._trusted = TrustedKeyFiles(settings.trusted_keys)
+        self._units = UnitCache(store, self._state, self._trusted, time.monotonic)
         self._host_status = HostStatusWriter(store, own, ttl_s, boot_s)
         self._lease = ExclusiveLease(driver, self._host_status, ttl_s, boot_s)
         self._operator = UnitOperator(
             driver, self._units, self._lease, self._wake.set, fence_s=float(ttl_s)
         )
-        may_exec = settings.may_exec and not settings.trusted
-        self._requests = RemoteRequests(store, own.id, driver, may_exec=may_exec)
+        done = DoneRequests(settings.state_dir)
+        permissions = Permissions(self._trusted, done, may_exec=settings.may_exec)
+        self._requests = RemoteRequests(store, own.id, driver, permissions)
         self._prober = Prober(own.address, self._wake.set)
         self._reconciler = InstanceReconciler()
         self._mirror = Mirror(store, keys.inbox(own.id), self._deliver)
@@ -83,6 +87,8 @@ class Agent:
         life.spawn(self._run(), "reconcile")
         life.spawn(self._listen(), "listen")
         life.spawn(self._write(), "write")
+        if self._trusted.are_required:
+            life.spawn(self._follow_keys(), "trusted-keys")
         running = sum(each.phase is not Phase.STOPPED for each in self._reports)
         _log.info("started", host=self._settings.own.id, plan=self._plan.gen, instances=running)
 
@@ -106,6 +112,8 @@ class Agent:
             "confirmed": self._lease.confirmed,
             "mirror": self._mirror.status(),
             "store_error": self._store_error,
+            "trusted_keys": sorted(self._trusted.keys) if self._trusted.are_required else None,
+            "ignored_keys": self._trusted.ignored,
         }
 
     def samples(self) -> Iterator[Sample]:
@@ -119,6 +127,9 @@ class Agent:
         connected = float(self._mirror.status().connected)
         text = "1 while the agent watches its plan."
         yield Sample("fleet_agent_connected", "gauge", text, connected)
+        if self._trusted.are_required:
+            text = "Keys whose orders this host executes."
+            yield Sample("fleet_trusted_keys", "gauge", text, len(self._trusted.keys))
 
     def _load_state(self) -> None:
         """Continue from the state of the last agent; after a boot, start from its plan only."""
@@ -168,6 +179,13 @@ class Agent:
         while True:
             await self._driver.wait_for_change(RECONCILE_EVERY_S)
             self._wake.set()
+
+    async def _follow_keys(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_EVERY_S)
+            if await asyncio.to_thread(self._trusted.refresh):
+                self._units.check_again()
+                self._wake.set()
 
     async def _run(self) -> None:
         while True:

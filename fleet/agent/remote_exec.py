@@ -1,9 +1,10 @@
 """Requests to an agent: for the journal of a unit, or to run a command.
 
-Requests and responses go through the store, so that whoever may write there may ask, and nobody
-else. Everybody who reads the store, its log or its backups could read the responses, so they are
-sealed for the caller. All members of the store carry them, so they are bounded: in size, in number
-at once, and in bytes a second for each host.
+Requests and responses go through the store. On a host with trusted keys, a request is done only if
+one of them has signed it; else whoever may write to the store may ask. Everybody who reads the
+store, its log or its backups could read the responses, so they are sealed for the caller. All
+members of the store carry them, so they are bounded: in size, in number at once, and in bytes a
+second for each host.
 """
 
 import asyncio
@@ -16,9 +17,13 @@ from daemonkit.core.program_result import Cause
 from daemonkit.observe import logs
 from daemonkit.process.lifecycle import Lifecycle
 from daemonkit.process.run import RunLimits, run_async
-from fleet.core import keys
+from fleet.agent.done_requests import DoneRequests
+from fleet.agent.trusted_keys import TrustedKeyFiles
+from fleet.clock import unix_s
+from fleet.core import keys, signed_request
 from fleet.core.jobs import unitfile
 from fleet.core.model import InvalidRecord, RemoteRequest, RemoteResponse, decode, encode
+from fleet.core.signed_request import Permitted, RequestRefused
 from fleet.systemd.driver import SystemdDriver
 
 # The caller deletes the response when it has read it.
@@ -39,14 +44,22 @@ WAIT_MAX_S = 30.0
 # The journal of a waiting request is read this often.
 LOOK_S = 1.0
 CURSOR = "-- cursor: "
+EXIT_REFUSED = 1
 _log = logs.get("agent")
 
 
 class RemoteRequests:
     """Answers each request to one host once."""
 
-    def __init__(self, store: Store, host: str, driver: SystemdDriver, *, may_exec: bool) -> None:
-        self._store, self._driver, self._may_exec = store, driver, may_exec
+    def __init__(
+        self,
+        store: Store,
+        host: str,
+        driver: SystemdDriver,
+        permissions: "Permissions",
+    ) -> None:
+        self._store, self._driver = store, driver
+        self._host, self._permissions = host, permissions
         self._prefix = keys.request(host, "")
         self._answered: set[str] = set()
         self._gate = asyncio.Semaphore(PROGRAMS_MAX)
@@ -71,15 +84,19 @@ class RemoteRequests:
             request = decode(text, RemoteRequest)
         except InvalidRecord:
             return
-        command: list[str] = []
-        if self._may_exec and request.command:
-            command = self._driver.command_in_unit(request.command, COMMAND_S)
-        _log.info("asked", by=request.by, logs=request.logs, command=" ".join(request.command))
-        life.spawn(self._respond(number, request, command), f"request {number}")
+        life.spawn(self._respond(number, request), f"request {number}")
 
-    async def _respond(self, number: str, request: RemoteRequest, command: Sequence[str]) -> None:
-        response = await respond(request, command, self._gate)
-        text = encode(sealed(response, request.reply_key))
+    async def _respond(self, number: str, given: RemoteRequest) -> None:
+        try:
+            request = await self._permissions.check(given, self._host, number)
+        except RequestRefused as refused:
+            _log.warning("request-refused", by=given.by, number=number, why=str(refused))
+            why = str(refused)
+            response = RemoteResponse(EXIT_REFUSED, f"{why}\n", refused=why)
+        else:
+            command = self._driver.command_in_unit(request.command, COMMAND_S)
+            response = await respond(request, command if request.command else (), self._gate)
+        text = encode(sealed(response, given.reply_key))
         async with self._turn:
             try:
                 key = keys.response(number)
@@ -89,20 +106,49 @@ class RemoteRequests:
             await asyncio.sleep(len(text) / BYTES_PER_S)
 
 
+class Permissions:
+    """Decides which requests this host does."""
+
+    def __init__(self, trusted: TrustedKeyFiles, done: DoneRequests, *, may_exec: bool) -> None:
+        self._trusted, self._done, self._may_exec = trusted, done, may_exec
+        self._turn = asyncio.Lock()
+
+    async def check(self, given: RemoteRequest, host: str, number: str) -> RemoteRequest:
+        """Return what is to be done. Raises RequestRefused."""
+        permitted = self._permitted(given, host, number)
+        request = permitted.request
+        _log.info(
+            "asked",
+            by=request.by,
+            signer=permitted.signer or "nobody",
+            logs=request.logs,
+            command=" ".join(request.command),
+        )
+        if not request.command or request.logs:
+            return request
+        if not self._may_exec:
+            raise RequestRefused("this host runs no commands: its fleetd has --no-exec")
+        if permitted.signer:
+            async with self._turn:
+                await asyncio.to_thread(self._done.take, number, permitted.until, unix_s())
+        return request
+
+    def _permitted(self, given: RemoteRequest, host: str, number: str) -> Permitted:
+        if not self._trusted.are_required:
+            return Permitted(given, "", 0.0)
+        return signed_request.permitted(given, host, number, unix_s(), self._trusted.keys)
+
+
 async def respond(
     request: RemoteRequest, command: Sequence[str], gate: asyncio.Semaphore
 ) -> RemoteResponse:
-    """Do what a request asks, with as many programs at once as the gate lets in.
-
-    Without a `command`, refuse to run one.
-    """
+    """Do what a request asks, with as many programs at once as the gate lets in."""
     if request.logs:
         return await _read_journal(request, gate)
     if command:
         async with gate:
             return await _run(list(command), OUT_BYTES_MAX)
-    why = "this host runs no commands: see --no-exec and --trusted-keys of fleetd\n"
-    return RemoteResponse(1, why)
+    return RemoteResponse(EXIT_REFUSED, "the request asks for nothing\n")
 
 
 def sealed(response: RemoteResponse, reply_key: str) -> RemoteResponse:

@@ -7,18 +7,15 @@ because it may be signed or corrected later.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from coordinator.client import KeyNotFound, Store, StoreError
 from daemonkit.observe import logs
 from fleet.agent.state import StateDirectory
+from fleet.agent.trusted_keys import TrustedKeyFiles
 from fleet.core import keys
 from fleet.core.instances.allocation_check import misfit
 from fleet.core.jobs import unitfile
 from fleet.core.model import Allocation, digest
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 # The unit of a refused allocation is fetched again after this time.
 RETRY_REFUSED_S = 5.0
@@ -35,7 +32,7 @@ class UnitCache:
         self,
         store: Store,
         state: StateDirectory,
-        trusted: "Sequence[Ed25519PublicKey]",
+        trusted: TrustedKeyFiles,
         clock: Callable[[], float],
     ) -> None:
         self._store, self._state, self._trusted, self._clock = store, state, trusted, clock
@@ -51,6 +48,10 @@ class UnitCache:
             text, signatures = self._state.load_unit(unit)
             if digest(text) == unit and not _invalidity(text):
                 self.known[unit], self._signatures[unit] = text, signatures
+
+    def check_again(self) -> None:
+        """Judge all allocations again: other keys are trusted now."""
+        self._verdicts.clear()
 
     def keep_only(self, allocations: Sequence[Allocation]) -> None:
         """Forget what is not in the plan."""
@@ -111,15 +112,15 @@ class UnitCache:
         return verdict
 
     def _distrust(self, allocation: Allocation, text: str) -> str:
-        if not self._trusted:
+        if not self._trusted.are_required:
             return ""
         from fleet.core.jobs import signing
 
         signatures = self._signatures.get(allocation.unit, ())
-        return signing.refusal(allocation.job, text, signatures, self._trusted)
+        return signing.refusal(allocation.job, text, signatures, self._trusted.keys)
 
     def _fetch_signatures(self, unit: str) -> list[str]:
-        if not self._trusted:
+        if not self._trusted.are_required:
             return []
         entries = self._store.list(keys.signature(unit)).entries
         return [each.value for each in entries[:SIGNATURES_MAX]]

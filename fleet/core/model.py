@@ -289,6 +289,8 @@ class RemoteRequest(msgspec.Struct, frozen=True):
     unit: str = ""  # the command runs in this unit's surroundings
     wait_s: Seconds = 0.0  # for a line after the cursor
     reply_key: str = ""  # the caller's X25519 public key, as base64: nobody else reads the response
+    signed: str = ""  # the text that was signed, which contains the request once more
+    signature: str = ""
 
 
 class RemoteResponse(msgspec.Struct, frozen=True):
@@ -298,6 +300,7 @@ class RemoteResponse(msgspec.Struct, frozen=True):
     out: str = ""
     cursor: str = ""
     sealed: str = ""  # another response, sealed for the key of the request, as base64
+    refused: str = ""  # why nothing was done
 
 
 class EventRecord(msgspec.Struct, frozen=True):

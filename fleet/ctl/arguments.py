@@ -38,7 +38,11 @@ Count = Annotated[
 Note = Annotated[str, typer.Option("--note", help="Note for the job's history.")]
 SignKey = Annotated[
     Path | None,
-    typer.Option("--sign-key", help="PEM file of an Ed25519 private key to sign the job with."),
+    typer.Option(
+        "--sign-key",
+        help="PEM file of an Ed25519 private key: hosts with --trusted-keys do only what is "
+        "signed by a key that they trust.",
+    ),
 ]
 NoBlock = Annotated[
     bool, typer.Option("--no-block", help="Return at once; do not wait for the result.")

@@ -6,6 +6,7 @@ Slow imports happen where a command needs them, because hooks call `fleetctl` ea
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -16,6 +17,7 @@ from daemonkit.host import terminal
 if TYPE_CHECKING:
     from coordinator.client import Store
     from fleet.core.ctl.listings import Row
+    from fleet.core.jobs.signing import Signer
     from fleet.core.scheduling.cluster_state import ClusterState
     from fleet.ctl.registry import Registry
 
@@ -29,6 +31,7 @@ class Invocation:
     def __init__(self, connect: Callable[[], "Store"], *, as_json: bool) -> None:
         self._connect = connect
         self.as_json = as_json
+        self.signer: Signer | None = None
 
     @cached_property
     def registry(self) -> "Registry":
@@ -36,6 +39,20 @@ class Invocation:
         from fleet.ctl.registry import Registry
 
         return Registry(self._connect())
+
+    def sign_with(self, path: Path | None) -> None:
+        """Sign with this key what hosts execute. Raises ValueError."""
+        if path is None:
+            return
+        from fleet.core.jobs.signing import BadKey, Signer
+
+        try:
+            self.signer = Signer(path.read_bytes())
+        except (OSError, BadKey) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise ValueError(
+                f"--sign-key {path}: {why}: give the PEM file of an Ed25519 private key"
+            ) from None
 
     @property
     def cluster(self) -> "ClusterState":

@@ -39,15 +39,10 @@ def run(  # noqa: PLR0913 - typer reads options from parameters
     from fleet.ctl.wait import wait_for_jobs
 
     ctl = invocation(context)
+    ctl.sign_with(sign_key)
     name, text = find_unit(ctl, file)
-    signatures: tuple[str, ...] = ()
-    if sign_key is not None:
-        from fleet.core.jobs import signing
-
-        pem = sign_key.read_bytes()
-        signatures = signing.sign(name, text, pem), signing.sign_text(text, pem)
     record = ctl.registry.put_job(
-        name, text, target=TargetState.LAUNCHED, count=count, note=note, signatures=signatures
+        name, text, target=TargetState.LAUNCHED, count=count, note=note, signer=ctl.signer
     )
     if not no_block:
         wait_for_jobs(ctl, [record.name], timeout)

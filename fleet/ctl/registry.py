@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from queue import Empty, Queue
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -39,6 +40,9 @@ from fleet.core.model import (
 )
 from fleet.core.scheduling.cluster_cache import ClusterCache
 from fleet.core.scheduling.cluster_state import DesiredJob, Host
+
+if TYPE_CHECKING:
+    from fleet.core.jobs.signing import Signer
 
 # A waiting command checks its deadline this often.
 LOOK_S = 0.2
@@ -115,7 +119,7 @@ class Registry:
         target: TargetState,
         count: int | None = None,
         note: str = "",
-        signatures: Sequence[str] = (),
+        signer: "Signer | None" = None,
     ) -> JobRecord:
         """Write a job, or its next version. Raises UnitRefused, ValueError, Refused."""
         parsed = jobspec.parse(name, text)
@@ -124,6 +128,7 @@ class Registry:
         if count is not None and not parsed.counted:
             raise Refused(f"{name} has no Count= in its [X-Fleet] section")
         unit = digest(text)
+        signatures = (signer.sign_job(name, text), signer.sign_text(text)) if signer else ()
         self._put_unit(unit, text, signatures)
         was = self.cache.cluster.jobs.get(name)
         old = was.record if was else None

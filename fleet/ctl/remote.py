@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.ctl.arguments import Follow, JobName, Lines
+from fleet.ctl.arguments import Follow, JobName, Lines, SignKey
 from fleet.ctl.invocation import Invocation, invocation
 
 if TYPE_CHECKING:
@@ -33,17 +33,31 @@ FOLLOWED_MAX = 64
 
 
 def logs(
-    context: typer.Context, name: JobName, *, lines: Lines = 100, follow: Follow = False
+    context: typer.Context,
+    name: JobName,
+    *,
+    lines: Lines = 100,
+    follow: Follow = False,
+    sign_key: SignKey = None,
 ) -> None:
     """Show the logs of all instances of a job, merged by time."""
-    _show_journals(invocation(context), name, lines=lines, follow=follow)
+    ctl = invocation(context)
+    ctl.sign_with(sign_key)
+    _show_journals(ctl, name, lines=lines, follow=follow)
 
 
 def journal(
-    context: typer.Context, name: JobName, *, lines: Lines = 10, follow: Follow = False
+    context: typer.Context,
+    name: JobName,
+    *,
+    lines: Lines = 10,
+    follow: Follow = False,
+    sign_key: SignKey = None,
 ) -> None:
     """Show the logs of a unit on every host where it runs."""
-    _show_journals(invocation(context), name, lines=lines, follow=follow)
+    ctl = invocation(context)
+    ctl.sign_with(sign_key)
+    _show_journals(ctl, name, lines=lines, follow=follow)
 
 
 def execute(
@@ -52,6 +66,8 @@ def execute(
     command: Annotated[
         list[str], typer.Argument(metavar="-- COMMAND...", help="The command and its arguments.")
     ],
+    *,
+    sign_key: SignKey = None,
 ) -> None:
     """Run a command on a host, as root.
 
@@ -61,6 +77,7 @@ def execute(
     from fleet.core.model import RemoteRequest
 
     ctl = invocation(context)
+    ctl.sign_with(sign_key)
     response = request(ctl, _host_of(ctl, where), RemoteRequest(author(), command=tuple(command)))
     ctl.say_exactly(response.out)
     raise typer.Exit(response.code)
@@ -77,15 +94,22 @@ def request(ctl: Invocation, host: "Host", asked: "RemoteRequest") -> "RemoteRes
     from nacl.public import PrivateKey
 
     from coordinator.client import KeyNotFound
+    from fleet.clock import unix_s
     from fleet.core import keys
     from fleet.core.model import encode
     from fleet.ctl.registry import Refused
 
     if host.status is None:
         raise Refused(f"the agent of {host.name()} is silent")
-    store, number, private = ctl.registry.store, secrets.token_hex(8), PrivateKey.generate()
+    store, private = ctl.registry.store, PrivateKey.generate()
+    # The response has the same number. A host may write only those that begin with its own id.
+    number = f"{host.id}-{secrets.token_hex(8)}"
     public = base64.b64encode(bytes(private.public_key)).decode()
     asked = msgspec.structs.replace(asked, reply_key=public)
+    if ctl.signer is not None:
+        from fleet.core import signed_request
+
+        asked = signed_request.sign(asked, host.id, number, unix_s(), ctl.signer)
     question, answer = keys.request(host.id, number), keys.response(number)
     store.put(question, encode(asked), ttl_s=REQUEST_TTL_S)
     poll_s = FOLLOW_POLL_S if asked.wait_s else POLL_S
@@ -99,7 +123,10 @@ def request(ctl: Invocation, host: "Host", asked: "RemoteRequest") -> "RemoteRes
         for key in (answer, question):
             with contextlib.suppress(KeyNotFound):
                 store.delete(key)
-        return _opened(text, private)
+        response = _opened(text, private)
+        if response.refused:
+            raise Refused(f"{host.name()}: {response.refused}")
+        return response
     raise Refused(f"{host.name()} did not answer within {RESPONSE_WAIT_S:g} s")
 
 

@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fleet.ctl import job
-from fleet.ctl.arguments import WAIT_S, JobName, NoBlock, Timeout
-from fleet.ctl.invocation import invocation
+from fleet.ctl.arguments import WAIT_S, JobName, NoBlock, SignKey, Timeout
+from fleet.ctl.invocation import Invocation, invocation
 
 if TYPE_CHECKING:
     from fleet.core.model import JobRecord
-    from fleet.ctl.registry import Registry
 
 
 def rollout(  # noqa: PLR0913 - typer reads options from parameters
@@ -22,6 +21,7 @@ def rollout(  # noqa: PLR0913 - typer reads options from parameters
         int,
         typer.Option("--to", help="Version that `undo` goes back to; 0 means the last stable one."),
     ] = 0,
+    sign_key: SignKey = None,
     no_block: NoBlock = False,
     timeout: Timeout = WAIT_S,
 ) -> None:
@@ -35,28 +35,30 @@ def rollout(  # noqa: PLR0913 - typer reads options from parameters
     from fleet.ctl.wait import wait_for_jobs
 
     ctl = invocation(context)
-    record = _change(ctl.registry, name, what, to)
+    ctl.sign_with(sign_key)
+    record = _change(ctl, name, what, to)
     ctl.say(f"{record.name} version {record.version}: {record.note or what}\n")
     if what != "pause" and not no_block:
         wait_for_jobs(ctl, [record.name], timeout)
 
 
-def _change(registry: "Registry", name: str, what: str, to: int) -> "JobRecord":
+def _change(ctl: Invocation, name: str, what: str, to: int) -> "JobRecord":
     from fleet.ctl.registry import Refused
 
     match what:
         case "pause" | "resume":
-            return registry.change_job(name, paused=what == "pause")
+            return ctl.registry.change_job(name, paused=what == "pause")
         case "undo":
-            return _undo(registry, name, to)
+            return _undo(ctl, name, to)
         case _:
             raise Refused(f"{what!r} is not one of status, pause, resume, undo")
 
 
-def _undo(registry: "Registry", name: str, to: int) -> "JobRecord":
+def _undo(ctl: Invocation, name: str, to: int) -> "JobRecord":
     """Go back to a version: the given one, else the last stable one, else the latest other."""
     from fleet.ctl.registry import Refused
 
+    registry = ctl.registry
     desired = registry.desired(name)
     record = desired.record
     versions = {each.number: each for each in registry.versions(record.name)}
@@ -69,4 +71,4 @@ def _undo(registry: "Registry", name: str, to: int) -> "JobRecord":
     if record.paused:
         registry.change_job(record.name, paused=False)
     note = f"undone: back to version {number}"
-    return registry.put_job(record.name, text, target=record.target, note=note)
+    return registry.put_job(record.name, text, target=record.target, note=note, signer=ctl.signer)

@@ -14,6 +14,7 @@ from fleet.ctl.arguments import (
     NoBlock,
     NoLegend,
     Replace,
+    SignKey,
     Timeout,
     UnitNames,
 )
@@ -23,50 +24,56 @@ if TYPE_CHECKING:
     from fleet.core.model import TargetState
 
 
-def submit(
+def submit(  # noqa: PLR0913 - typer reads options from parameters
     context: typer.Context,
     names: UnitNames,
     *,
     no_block: NoBlock = False,  # noqa: ARG001 - nothing is waited for
     replace: Replace = False,
+    sign_key: SignKey = None,
     timeout: Timeout = WAIT_S,  # noqa: ARG001
 ) -> None:
     """Add units to the store without running them."""
     from fleet.core.model import TargetState
 
     ctl = invocation(context)
+    ctl.sign_with(sign_key)
     for name in names:
         _raise_target(ctl, name, TargetState.INACTIVE, replace=replace)
 
 
-def load(
+def load(  # noqa: PLR0913 - typer reads options from parameters
     context: typer.Context,
     names: UnitNames,
     *,
     no_block: NoBlock = False,
     replace: Replace = False,
+    sign_key: SignKey = None,
     timeout: Timeout = WAIT_S,
 ) -> None:
     """Place units on hosts without starting them."""
     from fleet.core.model import TargetState
 
     ctl = invocation(context)
+    ctl.sign_with(sign_key)
     jobs = [_raise_target(ctl, name, TargetState.LOADED, replace=replace) for name in names]
     _wait(ctl, jobs, timeout, no_block=no_block)
 
 
-def start(
+def start(  # noqa: PLR0913 - typer reads options from parameters
     context: typer.Context,
     names: UnitNames,
     *,
     no_block: NoBlock = False,
     replace: Replace = False,
+    sign_key: SignKey = None,
     timeout: Timeout = WAIT_S,
 ) -> None:
     """Start units."""
     from fleet.core.model import TargetState
 
     ctl = invocation(context)
+    ctl.sign_with(sign_key)
     jobs = [_raise_target(ctl, name, TargetState.LAUNCHED, replace=replace) for name in names]
     _wait(ctl, jobs, timeout, no_block=no_block)
 
@@ -183,7 +190,7 @@ def _raise_target(ctl: Invocation, path: str, target: "TargetState", *, replace:
             ctl.registry.change_job(known.record.name, target=target)
         return known.record.name
     name, text = find_unit(ctl, path)
-    return ctl.registry.put_job(name, text, target=target).name
+    return ctl.registry.put_job(name, text, target=target, signer=ctl.signer).name
 
 
 def _lower_targets(ctl: Invocation, names: Iterable[str], target: "TargetState") -> list[str]:

@@ -34,6 +34,7 @@ WALL_READERS = {
     "vulcan/control/apply.py": "dates a revision in the history",
     "vulcan/control/heartbeat.py": "shows the age of what other nodes reported",
     "vulcan/proxy/accesslog.py": "dates a line of the access log",
+    "fleet/clock.py": "dates a signed request, which is refused when it is old",
     "fleet/scheduler/scheduler.py": "dates what it writes into records, and reads none of them",
     "locksmith/agent/host_view.py": "windows are times of day; says when this host booted",
     "locksmith/agent/immediate_slot.py": "dates a grant and its deadline",

@@ -28,8 +28,16 @@ NAMES = {"h1": "eu", "h2": "eu", "h3": "us"}
 class MemoryFleet:
     """Hosts h1 and h2 in region eu, h3 in us; fleetctl from the outside."""
 
-    def __init__(self, directory: Path, url: str, *, schedules: bool = True) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        url: str,
+        *,
+        schedules: bool = True,
+        trusted_keys: Path | None = None,
+    ) -> None:
         self.directory, self.url, self._schedules = directory, url, schedules
+        self._trusted_keys = trusted_keys
         self.store: Store = connect(url.split(","))
         self.units = {name: MemorySystemd(time.monotonic) for name in NAMES}
         self._begun, self._end = threading.Event(), threading.Event()
@@ -71,7 +79,8 @@ class MemoryFleet:
                 f"{number}{name[1]}" * 16, name, f"127.0.0.{number}", 4000, 8 << 30,
                 {"region": region},
             )  # fmt: skip
-            settings = AgentSettings(own, "boot", self.directory / name, 30)
+            state = self.directory / name
+            settings = AgentSettings(own, "boot", state, 30, self._trusted_keys)
             roles.append(Agent(connect(self.url.split(",")), self.units[name], settings))
         for role in roles:
             await role.start(life)
@@ -116,10 +125,14 @@ class Caller:
 
 
 @contextmanager
-def memory_fleet(directory: Path, *, schedules: bool = True) -> Iterator[MemoryFleet]:
+def memory_fleet(
+    directory: Path, *, schedules: bool = True, trusted_keys: Path | None = None
+) -> Iterator[MemoryFleet]:
     """Run a store and a fleet on it; without a scheduler, the test brings its own."""
     with (
         Coordinator(directory) as coordinator,
-        MemoryFleet(directory, coordinator.url, schedules=schedules) as fleet,
+        MemoryFleet(
+            directory, coordinator.url, schedules=schedules, trusted_keys=trusted_keys
+        ) as fleet,
     ):
         yield fleet

@@ -5,7 +5,7 @@ another one.
 """
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -15,20 +15,41 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 _JOB_CONTEXT = b"slashetc fleet job\n"
 # The signatures of 0.1 cover the text alone. Its agents accept no others.
 _TEXT_CONTEXT = b"slashetc fleet unit\n"
+# A refusal names so many of the keys that a host trusts.
+NAMED_MAX = 5
+# What to do on a host that trusts no key.
+TRUST_ONE = "put a public key into the directory of its fleetd's --trusted-keys"
+# The keys that a host trusts, by name.
+TrustedKeys = Mapping[str, Ed25519PublicKey]
 
 
 class BadKey(ValueError):  # noqa: N818 - what is wrong with a file
     """The file is not an Ed25519 key in PEM."""
 
 
-def sign(job: str, text: str, private_pem: bytes) -> str:
-    """Return a signature of a job's name and its unit's text. Raises BadKey."""
-    return _sign(_job_data(job, text), private_pem)
+class Signer:
+    """Signs what a host executes as root. Raises BadKey."""
 
+    def __init__(self, private_pem: bytes) -> None:
+        try:
+            key = load_pem_private_key(private_pem, password=None)
+        except (ValueError, TypeError) as error:
+            raise BadKey(str(error)) from None
+        if not isinstance(key, Ed25519PrivateKey):
+            raise BadKey("the key is not an Ed25519 key")
+        self._key = key
 
-def sign_text(text: str, private_pem: bytes) -> str:
-    """Return a signature of a unit's text, for agents of 0.1. Raises BadKey."""
-    return _sign(_TEXT_CONTEXT + text.encode(), private_pem)
+    def sign(self, data: bytes) -> str:
+        """Return a signature. The data begins with what kind of data it is."""
+        return base64.b64encode(self._key.sign(data)).decode()
+
+    def sign_job(self, job: str, text: str) -> str:
+        """Return a signature of a job's name and its unit's text."""
+        return self.sign(_job_data(job, text))
+
+    def sign_text(self, text: str) -> str:
+        """Return a signature of a unit's text, for agents of 0.1."""
+        return self.sign(_TEXT_CONTEXT + text.encode())
 
 
 def load_public_key(public_pem: bytes) -> Ed25519PublicKey:
@@ -42,40 +63,38 @@ def load_public_key(public_pem: bytes) -> Ed25519PublicKey:
     return key
 
 
-def refusal(
-    job: str, text: str, signatures: Iterable[str], keys: Iterable[Ed25519PublicKey]
-) -> str:
+def refusal(job: str, text: str, signatures: Iterable[str], trusted: TrustedKeys) -> str:
     """Return why none of the signatures lets a job run, "" if one does."""
-    given, trusted = list(signatures), list(keys)
-    if _has_signature(_job_data(job, text), given, trusted):
+    given = list(signatures)
+    if signers(_job_data(job, text), given, trusted):
         return ""
-    if _has_signature(_TEXT_CONTEXT + text.encode(), given, trusted):
+    if not trusted:
+        return f"this host trusts no key, and {job} must be signed: {TRUST_ONE}"
+    again = "sign it with `fleetctl run FILE --sign-key KEY`"
+    if signers(_TEXT_CONTEXT + text.encode(), given, trusted):
         return (
             "its signature is one of fleetctl 0.1, which does not cover the name of the job: "
-            "sign it again with `fleetctl run --sign-key`"
+            f"{again}"
         )
-    return "no trusted key has signed this unit as this job"
+    but = f", but another key has; this host trusts {named(trusted)}" if given else ""
+    return f"no trusted key has signed this unit as this job{but}: {again}"
+
+
+def named(trusted: TrustedKeys) -> str:
+    """Return the names of trusted keys, for a refusal."""
+    names = sorted(trusted)
+    more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
+    return ", ".join(names[:NAMED_MAX]) + more
+
+
+def signers(data: bytes, signatures: Iterable[str], trusted: TrustedKeys) -> list[str]:
+    """Return the names of the trusted keys by which a signature is."""
+    given = list(signatures)
+    return [name for name, key in trusted.items() if any(_is_by(key, each, data) for each in given)]
 
 
 def _job_data(job: str, text: str) -> bytes:
     return _JOB_CONTEXT + job.encode() + b"\n" + text.encode()
-
-
-def _sign(data: bytes, private_pem: bytes) -> str:
-    try:
-        key = load_pem_private_key(private_pem, password=None)
-    except (ValueError, TypeError) as error:
-        raise BadKey(str(error)) from None
-    if not isinstance(key, Ed25519PrivateKey):
-        raise BadKey("the key is not an Ed25519 key")
-    return base64.b64encode(key.sign(data)).decode()
-
-
-def _has_signature(
-    data: bytes, signatures: Iterable[str], trusted: Iterable[Ed25519PublicKey]
-) -> bool:
-    keys = list(trusted)
-    return any(_is_by(key, each, data) for each in signatures for key in keys)
 
 
 def _is_by(key: Ed25519PublicKey, signature: str, data: bytes) -> bool:

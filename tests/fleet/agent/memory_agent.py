@@ -5,6 +5,14 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
 from coordinator.client.memory_store import MemoryStore
 from daemonkit.process.lifecycle import Lifecycle
 from fleet.agent.agent import Agent
@@ -23,15 +31,19 @@ class AgentOnMemory:
         self.directory = directory
         self.store = MemoryStore()
         self.units = MemorySystemd(time.monotonic)
-        self.trusted: tuple[object, ...] = ()
+        self.trusted_keys: Path | None = None
         self.life = Lifecycle(asyncio.get_running_loop())
 
     async def agent(self) -> Agent:
         own = Facts("a" * 32, "h1", "10.0.0.1", 4000, 8 << 30)
-        settings = AgentSettings(own, "boot", self.directory, 30, self.trusted)  # type: ignore[arg-type]
+        settings = AgentSettings(own, "boot", self.directory, 30, self.trusted_keys)
         found = Agent(self.store, self.units, settings)
         await found.start(self.life)
         return found
+
+    def trust(self, *trusted: Ed25519PrivateKey) -> None:
+        """Let the host trust these keys and no others; a running agent sees it."""
+        self.trusted_keys = trust(self.directory / "trusted-keys", *trusted)
 
     async def scheduler(self) -> Scheduler:
         found = Scheduler(self.store, SchedulerSettings("one", 15, 60))
@@ -52,6 +64,21 @@ class AgentOnMemory:
 
     def running(self) -> int:
         return sum(each.is_running for each in self.units.known().values())
+
+
+def private_pem(key: Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def trust(directory: Path, *trusted: Ed25519PrivateKey) -> Path:
+    """Make a directory with these public keys, or change it to them."""
+    directory.mkdir(exist_ok=True)
+    for each in directory.iterdir():
+        each.unlink()
+    for number, key in enumerate(trusted):
+        form = (Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        (directory / f"key{number}.pem").write_bytes(key.public_key().public_bytes(*form))
+    return directory
 
 
 def play(directory: Path, story: Story) -> None:

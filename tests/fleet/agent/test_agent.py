@@ -5,19 +5,19 @@ import time
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from coordinator.client.core.store_protocol import Entry, PutCondition
 from coordinator.client.memory_store import MemoryStore
 from fleet.agent.state import UNITS_MAX, StateDirectory
+from fleet.agent.trusted_keys import TrustedKeyFiles
 from fleet.agent.unit_cache import UnitCache
 from fleet.core import keys
-from fleet.core.jobs import signing
+from fleet.core.jobs.signing import Signer
 from fleet.core.model import Allocation, ServiceRecord, TargetState, digest, unit_name
 from fleet.ctl.registry import Registry
 from fleet.scheduler.scheduler import Scheduler
 from fleet.settings import SchedulerSettings
-from tests.fleet.agent.memory_agent import TEXT, AgentOnMemory, play
+from tests.fleet.agent.memory_agent import TEXT, AgentOnMemory, play, private_pem, trust
 
 
 def test_units_keep_running_when_agent_and_scheduler_stop(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_job_can_be_started_again_after_its_keys_were_removed_during_a_write(
 
 def test_a_unit_without_a_trusted_signature_does_not_run(tmp_path: Path) -> None:
     async def story(bed: AgentOnMemory) -> None:
-        bed.trusted = (Ed25519PrivateKey.generate().public_key(),)
+        bed.trust(Ed25519PrivateKey.generate())
         agent, scheduler = await bed.agent(), await bed.scheduler()
         Registry(bed.store).put_job("web.service", TEXT, target=TargetState.LAUNCHED)
 
@@ -99,15 +99,12 @@ def test_a_unit_without_a_trusted_signature_does_not_run(tmp_path: Path) -> None
 def test_a_refused_unit_runs_once_it_is_signed(tmp_path: Path) -> None:
     async def story(bed: AgentOnMemory) -> None:
         key = Ed25519PrivateKey.generate()
-        bed.trusted = (key.public_key(),)
+        bed.trust(key)
         agent, scheduler = await bed.agent(), await bed.scheduler()
         Registry(bed.store).put_job("web.service", TEXT, target=TargetState.LAUNCHED)
         await bed.until(lambda: "no trusted key" in str(agent.state()))
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        signatures = [signing.sign("web.service", TEXT, pem)]
-        Registry(bed.store).put_job(
-            "web.service", TEXT, target=TargetState.LAUNCHED, signatures=signatures
-        )
+        signer = Signer(private_pem(key))
+        Registry(bed.store).put_job("web.service", TEXT, target=TargetState.LAUNCHED, signer=signer)
         await bed.until(lambda: bed.running() == 2)
         await bed.until(lambda: "no trusted key" not in str(agent.state()))
         await agent.drain()
@@ -118,20 +115,21 @@ def test_a_refused_unit_runs_once_it_is_signed(tmp_path: Path) -> None:
 
 def test_a_unit_on_disk_is_checked_against_the_present_keys(tmp_path: Path) -> None:
     key, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     state, unit = StateDirectory(tmp_path), digest(TEXT)
-    state.save_unit(unit, TEXT, [signing.sign("web.service", TEXT, pem)], ())
+    state.save_unit(unit, TEXT, [Signer(private_pem(key)).sign_job("web.service", TEXT)], ())
     name = unit_name("web.service", 0, unit, counted=True)
     web = Allocation("web.service", 0, 1, unit, 1, name)
-    for trusted, refused in (((), 0), ((key.public_key(),), 0), ((other.public_key(),), 1)):
-        cache = UnitCache(MemoryStore(), state, trusted, time.monotonic)
+    nobody, own, others = tmp_path / "nobody", tmp_path / "own", tmp_path / "others"
+    directories = (None, trust(own, key), trust(others, other), trust(nobody))
+    for directory, refused in zip(directories, (0, 0, 1, 1), strict=True):
+        cache = UnitCache(MemoryStore(), state, TrustedKeyFiles(directory), time.monotonic)
         cache.load([unit])
         assert len(cache.refused([web])) == refused
 
 
 def test_the_unit_cache_keeps_only_planned_units(tmp_path: Path) -> None:
     store, state = MemoryStore(), StateDirectory(tmp_path)
-    cache = UnitCache(store, state, (), time.monotonic)
+    cache = UnitCache(store, state, TrustedKeyFiles(None), time.monotonic)
     units = []
     for number in range(UNITS_MAX + 5):
         text = f"{TEXT}# {number}\n"

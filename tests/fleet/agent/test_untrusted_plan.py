@@ -6,12 +6,11 @@ from pathlib import Path
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from fleet.agent.agent import Agent
 from fleet.agent.state import NAME
 from fleet.core import keys
-from fleet.core.jobs import signing
+from fleet.core.jobs.signing import Signer
 from fleet.core.model import (
     Allocation,
     HostStatus,
@@ -24,7 +23,7 @@ from fleet.core.model import (
     unit_name,
 )
 from fleet.ctl.registry import Registry
-from tests.fleet.agent.memory_agent import TEXT, AgentOnMemory, play
+from tests.fleet.agent.memory_agent import TEXT, AgentOnMemory, play, private_pem
 
 HOST = "a" * 32
 INJECTED = 'x.service"\nUser=root\nExecStartPre=+/bin/sh -c "id >/root/x"\n#.service'
@@ -42,9 +41,8 @@ BAD_NAME = allocation(name="x y.service")
 
 def sign(bed: AgentOnMemory, key: Ed25519PrivateKey, signature: str = "") -> None:
     """Put a signed unit into the store, without a job."""
-    bed.trusted = (key.public_key(),)
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    signature = signature or signing.sign("web.service", TEXT, pem)
+    bed.trust(key)
+    signature = signature or Signer(private_pem(key)).sign_job("web.service", TEXT)
     bed.store.put(keys.unit(digest(TEXT)), TEXT)
     bed.store.put(f"{keys.signature(digest(TEXT))}/1", signature)
 
@@ -116,11 +114,10 @@ def test_an_allocation_that_differs_from_what_was_signed_starts_nothing(
 def test_a_signature_that_does_not_cover_the_job_is_refused_by_name(tmp_path: Path) -> None:
     async def story(bed: AgentOnMemory) -> None:
         key = Ed25519PrivateKey.generate()
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        sign(bed, key, signing.sign_text(TEXT, pem))
+        sign(bed, key, Signer(private_pem(key)).sign_text(TEXT))
         agent, note = await follow(bed, Plan(1, 1, (allocation(),)))
         assert bed.running() == 0
-        assert "sign it again" in note
+        assert "does not cover the name of the job: sign it" in note
         await agent.drain()
 
     play(tmp_path, story)
@@ -133,7 +130,7 @@ def test_an_installed_unit_does_not_start_again_once_its_key_is_no_longer_truste
         sign(bed, Ed25519PrivateKey.generate())
         agent, _ = await follow(bed, Plan(1, 1, (allocation(),)))
         await bed.end(agent)
-        bed.trusted = (Ed25519PrivateKey.generate().public_key(),)
+        bed.trust(Ed25519PrivateKey.generate())
         again = await bed.agent()
         assert bed.running() == 1
         bed.units.crash(allocation().name)

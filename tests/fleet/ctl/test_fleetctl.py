@@ -258,7 +258,7 @@ def test_run_signs_a_unit(ctl: Caller, tmp_path: Path) -> None:
     file = ctl.fleet.file("signed.service", SLEEPER)
     ctl("run", file, "--sign-key", str(tmp_path / "mine.pem"))
     signatures = ctl.fleet.store.list(keys.signature(digest(SLEEPER))).entries
-    trusted = [signing.load_public_key(public)]
+    trusted = {"mine": signing.load_public_key(public)}
     given = [each.value for each in signatures]
     assert len(given) == 2  # one of them is for agents of 0.1
     assert not signing.refusal("signed.service", SLEEPER, given, trusted)

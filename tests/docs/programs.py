@@ -5,22 +5,14 @@ import io
 import os
 import re
 import sys
-import tomllib
 from collections.abc import Iterator
 from importlib import import_module
 
-from rig.processes import ROOT
+from rig.command_tree import programs
 
 # The width of the terminal for click, so that the page is the same on every machine.
 COLUMNS = "90"
 _COMMANDS = re.compile(r"^Commands:\n((?:  .*\n?)+)", re.MULTILINE)
-
-
-def programs() -> dict[str, str]:
-    """Return the console scripts of the wheel and the entry point of each."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    found: dict[str, str] = project["scripts"]
-    return found
 
 
 def helps(program: str) -> Iterator[tuple[str, str]]:

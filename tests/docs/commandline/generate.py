@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
+from rig.command_tree import programs, read_program
 from rig.processes import ROOT
 from tests.docs.commandline.bash_completion import bash_completion
-from tests.docs.commandline.command_tree import read_program
 from tests.docs.commandline.fish_completion import fish_completion
 from tests.docs.commandline.man_page import man_page, section_of
 from tests.docs.commandline.zsh_completion import zsh_completion
-from tests.docs.programs import programs
 
 # The wheel installs this directory as PREFIX/share.
 SHARE = ROOT / "share"

@@ -4,9 +4,8 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator
 
+from rig.command_tree import Command, Option, programs
 from rig.processes import ROOT
-from tests.docs.commandline.command_tree import Command, Option
-from tests.docs.programs import programs
 
 _MADE = '.\\" Made by `make reference`; change the code, not this page.'
 _EXIT_CODES = re.compile(r"Exit codes:\s*(.*)", re.DOTALL)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from rig.command_tree import programs
 from rig.processes import require
 from tests.docs.commandline.generate import SHARE
-from tests.docs.programs import programs
 
 BASH = SHARE / "bash-completion/completions"
 ZSH = SHARE / "zsh/site-functions"

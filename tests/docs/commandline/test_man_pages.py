@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from rig.command_tree import programs
 from rig.processes import require
 from tests.docs.commandline import generate
-from tests.docs.programs import programs
 
 REMEDY = "share/ is out of date: run `make reference`"
 PAGES = sorted((generate.SHARE / "man").glob("man?/*"))

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
@@ -11,7 +12,7 @@ from typing import Any
 import typer
 
 from daemonkit import options
-from tests.docs.programs import programs
+from rig.processes import ROOT
 
 _NOTES = re.compile(
     r"\s*\[([^\[\]]*(?:env var|default|required|>=|<=)[^\[\]]*(?:\[[^\]]*\])*[^\]]*)\]$"
@@ -94,6 +95,13 @@ class _DeclaredError(BaseException):
 
     def __init__(self, app: typer.Typer) -> None:
         self.app = app
+
+
+def programs() -> dict[str, str]:
+    """Return the console scripts of the wheel and the entry point of each."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    found: dict[str, str] = project["scripts"]
+    return found
 
 
 def read_program(name: str) -> Command:

@@ -140,7 +140,10 @@ def test_a_service_follows_the_conventions(unit: Path) -> None:
     given = settings(unit)
     name = unit.stem
     assert given["Type"] == ["notify"]
-    assert given["EnvironmentFile"] == [f"-/etc/default/{name}"]
+    assert given["EnvironmentFile"] == [
+        f"-/etc/slashetc/environment/{name}",
+        f"-/etc/default/{name}",
+    ]
     assert given["ExecStart"][-1].split()[0] == f"/usr/bin/{name}"
     assert given["WantedBy"][-1] in {"slashetc.target", "multi-user.target"}
     assert int(given["WatchdogSec"][-1].removesuffix("s")) > 0
@@ -194,7 +197,7 @@ def test_only_the_proxy_listens_beyond_loopback() -> None:
 def test_only_root_can_read_the_variables_of_a_daemon(root: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("giving files to root needs root")
-    files = [root / settings(unit)["EnvironmentFile"][0].removeprefix("-/") for unit in SERVICES]
+    files = [root / settings(unit)["EnvironmentFile"][-1].removeprefix("-/") for unit in SERVICES]
     files[0].parent.mkdir(parents=True)
     files[0].write_text("VULCAND_SEAL_KEY=x\n")
     files[0].chmod(0o644)

@@ -1,5 +1,5 @@
-# The developer interface: setup up quick test check sim chaos attack ledger fleet reboot-drill bench
-# reference ci clean.
+# The developer interface: setup up quick test check sim chaos attack ledger fleet reboot-drill deb
+# bench reference ci clean.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -19,7 +19,8 @@ comma := ,
 SPACE := $(subst ,, )
 IDLE := $(subst $(SPACE),$(comma),$(patsubst %,%=0,$(filter-out $(STORE),$(STORES))))
 
-.PHONY: setup up quick test check sim chaos attack ledger fleet reboot-drill bench reference ci clean
+.PHONY: setup up quick test check sim chaos attack ledger fleet reboot-drill deb bench reference ci \
+  clean
 
 setup: $(VENV)/installed
 
@@ -68,7 +69,7 @@ chaos: setup
 attack: setup
 	FUZZ_SECONDS=$(or $(SECONDS),60) $(BIN)/pytest --quiet --numprocesses $(JOBS) tests/attack $(ARGS)
 
-# Boot hosts with systemd, the wheel and its units, until Ctrl-C (needs root).
+# Boot hosts with systemd, the Debian package, until Ctrl-C (needs root).
 fleet: setup
 	$(BIN)/python -m drill fleet --hosts $(or $(HOSTS),5)
 
@@ -82,6 +83,10 @@ reboot-drill: setup
 ledger: setup
 	LEDGER_MINUTES=$(or $(MINUTES),5) $(BIN)/pytest --quiet --capture=no \
 	  tests/vulcan/test_ledger.py $(ARGS)
+
+# Make dist/slashetc_VERSION_amd64.deb for Debian 12, on Debian 12. VERSION=n gives it another version.
+deb: setup
+	$(BIN)/python -m deb $(if $(VERSION),--version $(VERSION)) $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .

@@ -15,13 +15,13 @@ import typer
 from typer.exceptions import TyperException
 
 from daemonkit.observe import logs
+from deb.build import built, project_version
 from drill.cleanup import Sweeper
 from drill.core import host_setup
 from drill.faults import Fault
 from drill.fleet import Fleet, Report, RunningFleet
 from drill.reboot import RATE, DrillOptions
 from drill.reboot import drill as rebooted
-from drill.wheel import installed
 from rig.hosts.network import require_hosts
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True)
@@ -70,8 +70,8 @@ def _running_fleet(count: int) -> Iterator[tuple[Fleet, Path, Report]]:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     directory = Path(tempfile.mkdtemp(prefix="slashetc-drill-"))
     with Sweeper(directory):
-        package = installed(directory)
-        progress("the wheel is built")
+        package = built(project_version())
+        progress(f"{package.name} is built")
         with RunningFleet(count, directory, package, progress) as fleet:
             yield fleet, directory, progress
 

@@ -1,4 +1,4 @@
-"""A running fleet: hosts with the wheel installed, their daemons by units and presets, and jobs."""
+"""A running fleet: hosts with the Debian package, their daemons by units and presets, and jobs."""
 
 import sys
 import urllib.request
@@ -131,7 +131,7 @@ class Fleet:
         enabled = [
             unit for unit in host_setup.UNITS if own in self.site.members or "coord" not in unit
         ]
-        host.shell(f"cp -a {SHIPPED}/venv/lib/slashetc/locksmith /etc/")
+        host.shell(f"cp -a {SHIPPED}/lib/slashetc/locksmith /etc/")
         host.run("systemctl", "daemon-reload")
         host.run("systemctl", "preset", *enabled)
         host.run("systemctl", "start", "--no-block", "slashetc.target", "nginx.service")

@@ -26,8 +26,8 @@ read -r _ || true
 class Namespaces:
     """The namespaces of one rig, held by a process.
 
-    Mounts at `state` are visible only inside. `package` is the prefix to which pip installed the
-    wheel; without it the hosts get this tree.
+    Mounts at `state` are visible only inside. `package` is the Debian package that the hosts get;
+    without it they get this tree.
     """
 
     def __init__(self, name: str, directory: Path, package: Path | None) -> None:

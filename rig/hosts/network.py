@@ -41,7 +41,7 @@ def require_hosts() -> None:
 class Rig:
     """A few booted hosts. With `install`, they have our programs and units.
 
-    These come from this tree, or from the wheel that pip installed to the prefix `package`.
+    These come from this tree, or from the Debian package `package`.
     """
 
     def __init__(

@@ -20,6 +20,9 @@ SITE = "lib/python{}.{}/site-packages".format(*sys.version_info)
 
 LINK = f"echo {SHIPPED}/tree >extra/{SITE}/_slashetc.pth"
 
+# dpkg unpacks a package in seconds, and longer on a busy machine.
+INSTALL_S = 180.0
+
 NETWORK_UNIT = """
 [Unit]
 DefaultDependencies=no
@@ -55,16 +58,23 @@ def machine_id(rig: str, name: str) -> str:
     return hashlib.sha256(f"{rig}/{name}".encode()).hexdigest()[:32]
 
 
+# What this machine's units enabled, and its logs.
+EMPTY = "rm -rf etc/systemd/system/*.wants etc/systemd/system/*.requires var/log/journal"
+
+
 def share(spaces: Namespaces, *, install: bool) -> None:
-    """Prepare what all hosts share: our tree and its libraries."""
+    """Prepare what all hosts share: our tree and its libraries, or an installed package."""
     if not install:
+        return
+    if spaces.package is not None:
+        _inside(spaces, _installed(spaces.package, spaces.state))
         return
     _inside(
         spaces,
         f"""
         cd {spaces.state}
         mkdir -p extra/{SITE} extra/bin venv
-        {_package(spaces.package) if spaces.package else LINK}
+        {LINK}
         echo "home = {SHIPPED}/python/bin" >extra/pyvenv.cfg
         ln -s {SHIPPED}/python/bin/{Path(sys.executable).resolve().name} extra/bin/python
         mount -t overlay -o ro,lowerdir=extra:{sys.prefix} overlay venv
@@ -72,26 +82,41 @@ def share(spaces: Namespaces, *, install: bool) -> None:
     )
 
 
-def _package(prefix: Path) -> str:
-    """Return shell code that lays what pip installed over the libraries, without our tree's link.
+def _installed(package: Path, state: Path) -> str:
+    """Return shell code in which dpkg installs a package once, into a layer below all hosts.
 
-    A character device 0/0 is an overlay's sign that a file below it is not there.
+    As in any image that is being made, no systemd runs there. The triggers of other packages, such
+    as the index of man pages, have nothing to do with us.
     """
-    links = [path.name for path in Path(sys.prefix, SITE).glob("*slashetc*.pth")]
-    gone = "\n".join(f"mknod extra/{SITE}/{link} c 0 0" for link in links)
-    return f"cp -a {prefix}/lib extra/\n{gone}"
+    return f"""
+        cd {state}
+        mkdir layer layer.work installing
+        mount -t overlay -o lowerdir=/,upperdir=layer,workdir=layer.work overlay installing
+        cd installing
+        {EMPTY}
+        mount --bind /dev dev
+        mount -t proc proc proc
+        cp {package} tmp/slashetc.deb
+        chroot . dpkg --no-triggers --install tmp/slashetc.deb
+        rm tmp/slashetc.deb
+        umount dev proc
+        cd ..
+        umount installing
+        """
 
 
 def prepare(spaces: Namespaces, hosts: Sequence[Host], *, install: bool) -> None:
     """Lay a writable copy of this machine's root directory for the last of the hosts."""
     host = hosts[-1]
     root = spaces.state / host.name
+    layers = f"{spaces.state}/layer:/" if install and spaces.package else "/"
     masks = "\n".join(f"ln -sf /dev/null etc/systemd/system/{unit}" for unit in MASKED)
     script = f"""
         mkdir {root} {root}.upper {root}.work
-        mount -t overlay -o lowerdir=/,upperdir={root}.upper,workdir={root}.work overlay {root}
+        own=upperdir={root}.upper,workdir={root}.work
+        mount -t overlay -o lowerdir={layers},$own overlay {root}
         cd {root}
-        rm -rf etc/systemd/system/*.wants etc/systemd/system/*.requires var/log/journal
+        {"" if layers != "/" else EMPTY}
         {masks}
         echo {host.machine_id} >etc/machine-id
         echo {host.name} >etc/hostname
@@ -99,17 +124,17 @@ def prepare(spaces: Namespaces, hosts: Sequence[Host], *, install: bool) -> None
         printf {shlex.quote(_names(hosts))} >etc/hosts
         printf {shlex.quote(NETWORK_UNIT.format(address=host.address))} \
           >etc/systemd/system/rig-network.service
-        mkdir etc/systemd/system/multi-user.target.wants
+        mkdir -p etc/systemd/system/multi-user.target.wants
         ln -s ../rig-network.service etc/systemd/system/multi-user.target.wants/
         """
-    _inside(spaces, script + (_install(spaces.package) if install else ""))
+    _inside(spaces, script + (_install() if install and not spaces.package else ""))
 
 
 def binds(spaces: Namespaces) -> list[str]:
     """Return the arguments of nspawn that mount our tree, its libraries and the interpreter."""
-    places: dict[str, Path | str] = {"venv": spaces.state / "venv", "python": sys.base_prefix}
-    if spaces.package is None:
-        places["tree"] = ROOT
+    if spaces.package is not None:
+        return []
+    places = {"venv": spaces.state / "venv", "python": sys.base_prefix, "tree": ROOT}
     return [f"--bind-ro={source}:{SHIPPED}/{name}" for name, source in places.items()]
 
 
@@ -117,7 +142,7 @@ def _names(hosts: Iterable[Host]) -> str:
     return "127.0.0.1 localhost\n" + "".join(f"{one.address} {one.name}\n" for one in hosts)
 
 
-def _install(package: Path | None) -> str:
+def _install() -> str:
     """Return shell code that puts our programs and units where a package would."""
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     lines = [f"mkdir -p .{SHIPPED}"]
@@ -133,8 +158,7 @@ def _install(package: Path | None) -> str:
         lines += [f"rm -f usr/bin/{program}; printf '{text}' >usr/bin/{program}"]
         lines += [f"chmod 755 usr/bin/{program}"]
     for kind, place in DATA.items():
-        source = package / "lib" / place if package else ROOT / "systemd" / kind
-        lines += [f"cp {source}/* usr/lib/{place}/"]
+        lines += [f"cp {ROOT}/systemd/{kind}/* usr/lib/{place}/"]
     lines += ["systemd-sysusers --root=. slashetc.conf"]
     lines += ["systemd-tmpfiles --root=. --create slashetc.conf", ""]
     return "\n".join(lines)
@@ -142,5 +166,5 @@ def _install(package: Path | None) -> str:
 
 def _inside(spaces: Namespaces, script: str) -> None:
     command = spaces.inside("bash", "-c", f"set -eu\n{script}")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_S, check=False)
     assert done.returncode == 0, done.stderr

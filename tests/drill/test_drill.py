@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from deb.build import built, project_version
 from drill.core import host_setup
 from drill.fleet import RunningFleet
 from drill.reboot import DrillOptions, drill
-from drill.wheel import installed
 from rig.hosts import groups
 from rig.hosts.network import require_hosts
 from rig.processes import LONG, ROOT, wait_until
@@ -29,7 +29,7 @@ def can_boot_hosts() -> None:
 
 
 def test_hosts_reboot_without_a_failed_request(tmp_path: Path) -> None:
-    package = installed(tmp_path)
+    package = built(project_version())
     with RunningFleet(3, tmp_path, package, print) as fleet:
         before = {host.name: host.boot_id() for host in fleet.hosts}
         verdict = drill(fleet, tmp_path, print, SHORT)

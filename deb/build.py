@@ -15,7 +15,7 @@ from pathlib import Path
 from deb import control, virtual_environment
 from deb.default_file import default_file
 from deb.virtual_environment import HOME, BuildFailed, run
-from rig.command_tree import Command, programs, read_program
+from rig.commandline.command_tree import Command, programs, read_program
 from rig.processes import ROOT
 
 __all__ = ["BuildFailed", "built", "project_version"]
@@ -27,8 +27,8 @@ SCRIPTS = ("postinst", "prerm", "postrm")
 # What goes into the package, beside the installed libraries.
 INPUTS = (
     "coordinator", "daemonkit", "locksmith", "skydns", "confd", "vulcan", "fleet", "slashetc",
-    "systemd", "share", "deb", "rig/command_tree.py", "pyproject.toml", "README.md", "LICENSE",
-    "CHANGELOG.md",
+    "systemd", "share", "deb", "rig/commandline/command_tree.py", "pyproject.toml", "README.md",
+    "LICENSE", "CHANGELOG.md",
 )  # fmt: skip
 # Directories of the wheel's data below the environment, and their places in Debian.
 PLACES = {

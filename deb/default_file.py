@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Collection, Iterator
 
-from rig.command_tree import Command, Option, ValueKind
+from rig.commandline.command_tree import Command, Option, ValueKind
 
 WIDTH = 96
 _HEAD = """\

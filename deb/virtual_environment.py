@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from deb.control import PYTHON
-from rig.command_tree import programs
+from rig.commandline.command_tree import programs
 from rig.processes import ROOT
 
 HOME = "/opt/slashetc"

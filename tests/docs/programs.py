@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module
 
-from rig.command_tree import programs
+from rig.commandline.command_tree import programs
 
 # The width of the terminal for click, so that the page is the same on every machine.
 COLUMNS = "90"

@@ -8,7 +8,7 @@ from coordinator.core.v2api import routes
 from daemonkit.core.api_routes import ApiRoute
 from daemonkit.observe import process_counters, status_page
 from locksmith.core import fleetlock_protocol
-from rig.command_tree import programs
+from rig.commandline.command_tree import programs
 from rig.processes import ROOT
 from tests.docs import bounds, documents, rooms, scraped
 from tests.docs.programs import helps

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from rig.command_tree import Argument, Command, Option, ValueKind
+from rig.commandline.command_tree import Argument, Command, Option, ValueKind
 
 _START = """\
 # fish completion for {name}. Made by `make reference`; change the code, not this file.

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rig.command_tree import programs, read_program
+from rig.commandline.command_tree import programs, read_program
 from rig.processes import ROOT
 from tests.docs.commandline.bash_completion import bash_completion
 from tests.docs.commandline.fish_completion import fish_completion

@@ -4,7 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator
 
-from rig.command_tree import Command, Option, programs
+from rig.commandline.command_tree import Command, Option, programs
 from rig.processes import ROOT
 
 _MADE = '.\\" Made by `make reference`; change the code, not this page.'

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rig.command_tree import programs
+from rig.commandline.command_tree import programs
 from rig.processes import require
 from tests.docs.commandline.generate import SHARE
 

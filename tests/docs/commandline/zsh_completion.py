@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from rig.command_tree import Argument, Command, Option, ValueKind
+from rig.commandline.command_tree import Argument, Command, Option, ValueKind
 
 # These have a meaning in the specifications of _arguments, or in the quotes around them.
 _ESCAPED = {"\\": "\\\\", "[": "\\[", "]": "\\]", ":": "\\:", "'": "'\\''"}

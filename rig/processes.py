@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -95,10 +96,10 @@ def wait_until(condition: Callable[[], T | None], what: str, deadline_s: float =
     return value
 
 
-def answers(url: str) -> bool:
-    """Return whether a GET of `url` has status 200."""
+def answers(url: str, context: ssl.SSLContext | None = None) -> bool:
+    """Return whether a GET of `url` has status 200. An https URL needs a context."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as reply:
+        with urllib.request.urlopen(url, timeout=5, context=context) as reply:
             return bool(reply.status == 200)
     except urllib.error.HTTPError as refusal:
         refusal.close()
@@ -222,17 +223,20 @@ class Etcd(Running):
 
     V2_FLAG = "--enable-v2"
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self, directory: Path, *arguments: str, context: ssl.SSLContext | None = None
+    ) -> None:
+        """Start it. A client's `context` makes it serve https: give the files as arguments."""
         program = require("etcd")
         client, peer = free_port(), free_port()
-        self.url = f"http://127.0.0.1:{client}"
+        self.url = f"{_scheme(context)}://127.0.0.1:{client}"
         peer_url = f"http://127.0.0.1:{peer}"
         command = [program, self.V2_FLAG, "--data-dir", str(directory / "etcd")]
         command += ["--listen-client-urls", self.url, "--advertise-client-urls", self.url]
         command += ["--listen-peer-urls", peer_url, "--initial-advertise-peer-urls", peer_url]
         command += ["--initial-cluster", f"default={peer_url}", "--log-level", "error"]
-        super().__init__(command, directory / "etcd.log")
-        self.wait_for(lambda: answers(f"{self.url}/health"), "etcd healthy")
+        super().__init__([*command, *arguments], directory / "etcd.log")
+        self.wait_for(lambda: answers(f"{self.url}/health", context), "etcd healthy")
 
 
 class Etcd3(Etcd):
@@ -244,9 +248,20 @@ class Etcd3(Etcd):
 class Coordinator(Running):
     """Our one-member coordinator."""
 
-    def __init__(self, directory: Path, *arguments: str, port: int | None = None) -> None:
-        self.url = f"http://127.0.0.1:{port or free_port()}"
+    def __init__(
+        self,
+        directory: Path,
+        *arguments: str,
+        port: int | None = None,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        """Start it. A client's `context` makes it serve https: give the files as arguments."""
+        self.url = f"{_scheme(context)}://127.0.0.1:{port or free_port()}"
         command = python("coordinator", "--data-dir", str(directory / "coordinator"))
         command += ["--listen-client-urls", self.url, "--advertise-client-urls", self.url]
         super().__init__([*command, "--status-addr", "", *arguments], directory / "coordinator.log")
-        self.wait_for(lambda: answers(f"{self.url}/health"), "coordinator healthy")
+        self.wait_for(lambda: answers(f"{self.url}/health", context), "coordinator healthy")
+
+
+def _scheme(context: ssl.SSLContext | None) -> str:
+    return "https" if context is not None else "http"

@@ -23,7 +23,7 @@ class Principal:
     user: str
     roles: frozenset[str]
     source: Source
-    attributes: Mapping[str, str] = field(default=_NONE, hash=False)
+    attributes: Mapping[str, str] = field(default_factory=lambda: _NONE, hash=False)
     write_prefixes: tuple[str, ...] | None = None
     expires_ns: int = 0
 

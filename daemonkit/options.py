@@ -164,6 +164,22 @@ HostWhitelist = Annotated[
         ),
     ),
 ]
+TlsCert = Annotated[
+    Path | None,
+    typer.Option("--tls-cert", help="Server certificate; without it, no TLS."),
+]
+TlsKey = Annotated[Path | None, typer.Option("--tls-key", help="Private key of --tls-cert.")]
+ClientCa = Annotated[
+    Path | None,
+    typer.Option("--client-ca", help="CA certificates that verify the certificates of clients."),
+]
+RevokedFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--revoked-file",
+        help="List of hosts and users whose certificates are refused, also on open connections.",
+    ),
+]
 Workers = Annotated[
     int, typer.Option("--workers", min=1, max=64, help="Number of worker processes.")
 ]

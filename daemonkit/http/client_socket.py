@@ -9,9 +9,11 @@ from typing import Any, Protocol, cast
 
 from daemonkit.core.http_limits import Limits
 from daemonkit.core.request_origin import OriginPolicy
+from daemonkit.core.tls.certificate import Certificate
 from daemonkit.http.exchange import Application, Exchange
 from daemonkit.http.overload_control import OverloadControl
 from daemonkit.http.send_queue import unread_bytes
+from daemonkit.http.tls import verified
 
 _UCRED = struct.Struct("iII")
 _RESET = struct.pack("ii", 1, 0)  # socket(7): with a linger time of 0, close sends a reset
@@ -65,6 +67,7 @@ class ClientSocket(asyncio.Protocol):
         "_taken_since",
         "_transport",
         "_written_bytes",
+        "certificate",
         "gathered_bytes",
         "peer",
         "peer_uid",
@@ -82,6 +85,7 @@ class ClientSocket(asyncio.Protocol):
         self.write_paused = False
         self.unsent_bytes = 0
         self.gathered_bytes = 0
+        self.certificate: Certificate | None = None  # of the client, verified
         self._body_since = 0.0
         self._transport: asyncio.Transport | None = None
         self._state = FRESH
@@ -99,6 +103,8 @@ class ClientSocket(asyncio.Protocol):
             self.peer = (peer[0], peer[1])
         else:
             self.peer_uid = _peer_uid(transport)
+        if self.secure:
+            self.certificate = verified(transport)
         self._enter(FRESH)
         self._taken_since = self._since
         self.server.opened(self)

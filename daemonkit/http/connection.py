@@ -213,6 +213,18 @@ class Connection(RequestReader):
         if self._state is IDLE and not self._buffer:
             self.close()
 
+    def expire(self, *, over: bool) -> None:
+        """End the connection soon because the client's certificate ends; `over`: it has ended."""
+        if not over:
+            self.close_after = True
+            return
+        exchange = self.exchange
+        if exchange is None:
+            self.close_if_idle()
+        elif exchange.ends_with_client or self._tunnel is not None:
+            exchange.break_off()
+        self.close_after = True
+
     def sweep(self, now: float) -> None:
         """Close the connection if it has been in its state for too long."""
         if self._takes_nothing(now):

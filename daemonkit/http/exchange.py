@@ -4,6 +4,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from daemonkit.core.framing import BadMessage, Fields, RequestHead
+from daemonkit.core.identity import Identity
+from daemonkit.core.tls.certificate import Certificate
 
 
 class Application(Protocol):
@@ -42,6 +44,7 @@ class ClientConnection(Protocol):
     peer: tuple[str, int]
     peer_uid: int | None
     secure: bool
+    certificate: Certificate | None
     write_paused: bool
     close_after: bool
     exchange: "Exchange | None"
@@ -82,6 +85,7 @@ class Exchange:
         "_connection",
         "begun",
         "body",
+        "certificate",
         "ends_with_client",
         "head",
         "lost",
@@ -99,6 +103,7 @@ class Exchange:
         self.peer = connection.peer  # the client's address
         self.peer_uid = connection.peer_uid  # the user at the other end of a Unix socket
         self.secure = connection.secure  # whether the request came over TLS
+        self.certificate = connection.certificate  # the client's, verified; None without one
         self.head = head
         self.body = body  # complete in a buffered application, else empty
         # Set this before the application returns: a body without a receiver is thrown away.
@@ -114,6 +119,11 @@ class Exchange:
         self.trailers: Fields = ()  # of the request's body, once it has ended
         self.begun = False  # whether a byte of the answer has been written
         self._chunked = False
+
+    @property
+    def identity(self) -> Identity | None:
+        """The client's identity in the fleet, by its verified certificate."""
+        return self.certificate.identity if self.certificate is not None else None
 
     @property
     def writable(self) -> bool:

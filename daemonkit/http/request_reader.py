@@ -20,6 +20,9 @@ from daemonkit.core.framing import (
 from daemonkit.http.client_socket import BODY, HEAD, LINGER, ClientSocket, Listener
 from daemonkit.http.exchange import Exchange
 
+# The first byte of a TLS connection: the type of a record (RFC 8446, 5.1).
+HANDSHAKE = 0x16
+NO_TLS = "this port does not speak TLS: write http:// instead of https://"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _EMPTY_LINES = re.compile(rb"(?:\r\n)*")
 
@@ -107,6 +110,8 @@ class RequestReader(ClientSocket):
         return True
 
     def _wait_for_head(self, buffer: bytes) -> None:
+        if buffer[0] == HANDSHAKE:
+            raise BadMessage(400, NO_TLS)
         if len(buffer) > self.server.limits.head_bytes_max:
             if b"\r\n" not in buffer:
                 raise BadMessage(414, "the request target is too long")

@@ -10,6 +10,7 @@ has been in its state.
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Callable, Coroutine, Iterable
 from email.utils import formatdate
 from typing import Any
@@ -21,6 +22,8 @@ from daemonkit.http.client_socket import State
 from daemonkit.http.connection import Connection
 from daemonkit.http.exchange import Application, Exchange, Receiver, Tunnel
 from daemonkit.http.overload_control import OverloadControl
+from daemonkit.http.tls_listener import PLAIN_REFUSED, TLS_CLOSE_S, ListenerTls, TlsAcceptor
+from daemonkit.observe import process_counters
 from daemonkit.process.listening_socket import BACKLOG
 
 __all__ = [
@@ -36,10 +39,11 @@ __all__ = [
 ]
 
 SWEEP_S = 1.0
+# Before a client's certificate ends, answers say that the connection ends, so that the client
+# connects again with its next certificate.
+LAST_REQUESTS_S = 5.0
 # The number of connections that are refused with an answer; more are closed without one.
 REFUSED_MAX = 1000
-# The time for a slow reader to get its last answer over TLS; the sweep closes a stalled one sooner.
-TLS_CLOSE_S = 3600.0
 # A client that disappeared, for example in a power cut, is noticed within two minutes, even if
 # nothing is written to it. A watch may be silent for days.
 KEEPALIVE = (
@@ -75,7 +79,8 @@ class Server:
         self.now: Callable[[], float] = float  # the loop's clock, once it listens
         self._refused: set[Connection] = set()
         self._work: set[asyncio.Task[None]] = set()
-        self._listeners: list[asyncio.Server] = []
+        self._listeners: list[asyncio.Server | TlsAcceptor] = []
+        self._tls: ListenerTls | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle = asyncio.Event()
 
@@ -83,12 +88,13 @@ class Server:
         self,
         sock: socket.socket,
         *,
-        tls: ssl.SSLContext | None = None,
+        tls: ssl.SSLContext | ListenerTls | None = None,
         acceptor: Callable[[Connection], asyncio.Protocol] | None = None,
     ) -> None:
         """Accept connections on a listening socket.
 
-        `acceptor` may put another protocol in front of each connection.
+        `acceptor` may put another protocol in front of each connection. With ListenerTls the files
+        are renewed and clients are refused by their names; it is the same for all sockets.
         """
         if sock.family in {socket.AF_INET, socket.AF_INET6}:
             for level, option, value in KEEPALIVE:  # connections inherit them
@@ -98,10 +104,15 @@ class Server:
         if not self._listeners:
             self._sweep()
 
-        def accept() -> asyncio.Protocol:
-            connection = Connection(self, secure=tls is not None)
+        def accept(secure: bool = tls is not None) -> asyncio.Protocol:  # noqa: FBT001
+            connection = Connection(self, secure=secure)
             return connection if acceptor is None else acceptor(connection)
 
+        if isinstance(tls, ListenerTls):
+            self._tls = tls
+            refused = lambda: PlainRefused(self, secure=False)  # noqa: E731
+            self._listeners.append(TlsAcceptor(sock, tls, self.limits, accept, refused))
+            return
         unix = sock.family == socket.AF_UNIX
         listener = await (self._loop.create_unix_server if unix else self._loop.create_server)(
             accept,
@@ -150,8 +161,12 @@ class Server:
         """Count a connection, or refuse it because there are too many."""
         if (refusal := self.overload.admit(connection)) is not None:
             self._refuse(connection, refusal.status, refusal.reason)
-        else:
-            self.connections.add(connection)
+            return
+        self.connections.add(connection)
+        if self._tls is not None and (holder := connection.certificate) is not None:
+            why = self._tls.refusal(holder)
+            if why:
+                self._refuse(connection, 403, why)
 
     def closed(self, connection: Connection) -> None:
         """Forget a connection."""
@@ -187,8 +202,36 @@ class Server:
         now = self._loop.time()
         for connection in (*self.connections, *self._refused):
             connection.sweep(now)
+        if self._tls is not None:
+            self._sweep_certificates(self._tls)
+        for listener in self._listeners:
+            if isinstance(listener, TlsAcceptor):
+                listener.sweep(now)
         if not (self.draining and not self.connections and not self._refused):
             self._loop.call_later(SWEEP_S, self._sweep)
+
+    def _sweep_certificates(self, tls: ListenerTls) -> None:
+        """Look for renewed files, and end connections whose certificates no longer count."""
+        tls.refresh()
+        wall_s = time.time()
+        for connection in tuple(self.connections):
+            if (holder := connection.certificate) is None:
+                continue
+            if tls.refusal(holder):
+                process_counters.count_cut("revoked")
+                connection.abort()
+            elif holder.not_after_s - LAST_REQUESTS_S < wall_s:
+                connection.expire(over=holder.not_after_s < wall_s)
+
+
+class PlainRefused(Connection):
+    """A connection without TLS to a port that requires it."""
+
+    __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.refuse(400, PLAIN_REFUSED)
 
 
 def own_origins(names: Iterable[str] = (), *, option: str = "") -> OriginPolicy:

@@ -14,6 +14,7 @@ import uvloop
 
 from daemonkit.core.request_origin import OriginPolicy
 from daemonkit.http.server import Exchange, Limits, Server
+from daemonkit.http.tls_listener import ListenerTls
 from daemonkit.process.listening_socket import listening_socket
 
 T = TypeVar("T")
@@ -69,7 +70,7 @@ class LiveServer:
         *,
         buffered: bool = True,
         limits: Limits | None = None,
-        tls: ssl.SSLContext | None = None,
+        tls: ssl.SSLContext | ListenerTls | None = None,
         origins: OriginPolicy | None = None,
     ) -> None:
         self.server = Server(application, buffered=buffered, limits=limits, origins=origins)

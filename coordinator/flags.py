@@ -169,6 +169,16 @@ TrustedCa = Annotated[
 ClientCertAuth = Annotated[
     bool, typer.Option("--client-cert-auth", help="Require a certificate from every client.")
 ]
+TlsModeOption = Annotated[
+    str,
+    typer.Option(
+        "--tls",
+        metavar="off|prefer|require",
+        show_default="by the URLs",
+        help="TLS on the ports for clients and members: prefer takes plain HTTP on the same port, "
+        "and dials members with TLS if they have it; require takes TLS only.",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +206,8 @@ class Flags:
     key_file: ServerKey = None
     trusted_ca_file: TrustedCa = None
     client_cert_auth: ClientCertAuth = False
+    tls: TlsModeOption = ""
+    revoked_file: options.RevokedFile = None
     peer_cert_file: PeerCert = None
     peer_key_file: PeerKey = None
     peer_trusted_ca_file: PeerCa = None

@@ -1,6 +1,6 @@
 """The settings of a coordinator, and their checks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -9,6 +9,7 @@ from coordinator.core.cluster.initial_membership import ALONE_URL
 from coordinator.flags import Flags
 from daemonkit import options
 from daemonkit.http.tls import TlsFiles
+from daemonkit.http.tls_listener import TlsMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class BackupSettings:
 
 @dataclass(frozen=True, slots=True)
 class ListenAddress:
-    """Where to listen, and whether with TLS."""
+    """Where to listen, and whether with TLS; with TlsMode.PREFER also without it."""
 
     host: str
     port: int
@@ -52,6 +53,8 @@ class Settings:
     quota_backend_bytes: int
     tls: TlsFiles | None
     peer_tls: TlsFiles | None
+    tls_mode: TlsMode | None  # None: the URLs say it
+    revoked_file: Path | None
     host_names: tuple[str, ...]  # that clients and members may use
     peer_cert_allowed_cn: str
     backups: BackupSettings | None
@@ -75,8 +78,9 @@ def checked(flags: Flags) -> Settings:
     peer_urls = advertised(advertised_peers or ALONE_URL, "initial-advertise-peer-urls")
     can_grow = bool(advertised_peers or flags.listen_peer_urls)
     listen_peer = flags.listen_peer_urls or (",".join(peer_urls) if can_grow else "")
+    mode = _tls_mode(flags)
     tls, peer_tls = _client_tls(flags), _peer_tls(flags)
-    listen_client = listening(flags.listen_client_urls, tls, "client")
+    listen_client = listening(flags.listen_client_urls, tls, "client", mode)
     advertise_client = advertised(
         flags.advertise_client_urls or flags.listen_client_urls, "advertise-client-urls"
     )
@@ -86,7 +90,7 @@ def checked(flags: Flags) -> Settings:
         listen_client=listen_client,
         listen_local=flags.listen_local,
         advertise_client=advertise_client,
-        listen_peer=listening(listen_peer, peer_tls, "peer") if listen_peer else (),
+        listen_peer=listening(listen_peer, peer_tls, "peer", mode) if listen_peer else (),
         peer_urls=peer_urls,
         initial_cluster=_initial_cluster(flags, peer_urls),
         existing=flags.initial_cluster_state == "existing",
@@ -100,6 +104,8 @@ def checked(flags: Flags) -> Settings:
         quota_backend_bytes=flags.quota_backend_bytes,
         tls=tls,
         peer_tls=peer_tls,
+        tls_mode=mode,
+        revoked_file=flags.revoked_file,
         host_names=(
             *options.host_names(flags.host_whitelist),
             *(urlsplit(url).hostname or "" for url in (*advertise_client, *peer_urls)),
@@ -120,9 +126,18 @@ def _check_bootstrap(flags: Flags) -> None:
         )
 
 
+def _tls_mode(flags: Flags) -> TlsMode | None:
+    try:
+        return TlsMode(flags.tls) if flags.tls else None
+    except ValueError:
+        raise ValueError(f"--tls is {flags.tls!r}: use off, prefer or require") from None
+
+
 def _client_tls(flags: Flags) -> TlsFiles | None:
     asking = flags.trusted_ca_file, flags.client_cert_auth
-    return _tls("", flags.cert_file, flags.key_file, asking)
+    files = _tls("", flags.cert_file, flags.key_file, asking)
+    # A client may say by its certificate who it is, also where none has to.
+    return files and replace(files, ask_client=files.ca is not None)
 
 
 def _peer_tls(flags: Flags) -> TlsFiles | None:
@@ -154,15 +169,27 @@ def _backups(flags: Flags) -> BackupSettings | None:
     return BackupSettings(flags.backup_dir, flags.backup_interval, flags.backup_keep)
 
 
-def listening(urls: str, tls: TlsFiles | None, whom: str) -> tuple[ListenAddress, ...]:
+def listening(
+    urls: str, tls: TlsFiles | None, whom: str, mode: TlsMode | None = None
+) -> tuple[ListenAddress, ...]:
     """Parse --listen-client-urls or --listen-peer-urls. ValueError names the URL and the remedy.
 
     Clients may get both http and https. A member proves by its certificate which one it is, so with
-    certificates there is no http for members.
+    certificates there is no http for members. With --tls both are the same port.
     """
     found = tuple(_listen_address(url.strip(), tls, whom) for url in urls.split(","))
     option, prefix = f"listen-{whom}-urls", "peer-" if whom == "peer" else ""
     plain = [each for each in found if not each.secure]
+    if mode is TlsMode.OFF:
+        if len(plain) < len(found):
+            raise ValueError(f"--{option}: {urls}: with --tls off write http")
+        return found
+    if mode is not None:
+        if tls is None:
+            raise ValueError(f"--tls {mode.value} needs --{prefix}cert-file and --{prefix}key-file")
+        if mode is TlsMode.REQUIRE and plain:
+            raise ValueError(f"--{option}: {urls}: with --tls require write https")
+        return tuple(replace(each, secure=True) for each in found)
     if tls is not None and plain and (whom == "peer" or len(plain) == len(found)):
         raise ValueError(f"--{option}: {urls}: with --{prefix}cert-file write https")
     return found

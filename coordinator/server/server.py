@@ -6,6 +6,7 @@ go to the log together at its end (see `core.replica.driver` for the order).
 
 import asyncio
 import socket
+import time
 
 from coordinator.core.cluster.ids import Identity
 from coordinator.core.peer.handshake import PeerAddress
@@ -40,6 +41,7 @@ DRAIN_S = 5.0
 # A leader that stops transfers leadership first, so that the others need not wait for a timeout.
 TRANSFER_S = 1.0
 POLL_S = 0.005
+WATCH_CERTIFICATES_S = 1.0
 # Above the form's own limit, so that its error and not a bare 413 is the answer.
 BODY_BYTES_MAX = 16 * 1024 * 1024
 # How long a start waits for a leader before it serves what it has, in election timeouts.
@@ -72,7 +74,7 @@ class Coordinator:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._data_dir = DataDir(settings.data_dir)
-        self._tls = TlsContexts()
+        self._tls: TlsContexts
         self._origins = own_origins(settings.host_names, option=options.HOST_WHITELIST)
         self._replica: Replica
         self._loop: DriveLoop | None = None
@@ -89,6 +91,7 @@ class Coordinator:
         """Recover, take part in the cluster, listen."""
         self._life = life
         settings = self._settings
+        self._tls = TlsContexts(settings)
         opened = await startup.open_data_dir(self._data_dir, settings)
         metadata = opened.recovered.metadata
         self._replica = replica = startup.start_replica(opened.recovered, settings)
@@ -100,8 +103,7 @@ class Coordinator:
         loop.on_removed, loop.on_broken = self._removed, self._broken
         events = PeerEvents(loop)
         address = PeerAddress(metadata.cluster, metadata.member)
-        tls = self._tls.client(settings.peer_tls)
-        loop.transport = Transport(address, events, tls, self._peers.needed)
+        loop.transport = Transport(address, events, self._tls.peers, self._peers.needed)
         identity = Identity(metadata.member, metadata.cluster)
         self._telemetry = Telemetry(identity, settings.name, loop)
         self._handler = HttpHandler(loop, self._telemetry, settings)
@@ -110,6 +112,7 @@ class Coordinator:
         sockets = self._client_sockets()  # clients that come now wait with us
         await self._listen_to_peers()
         self._tick()
+        self._watch_certificates()
         await self._wait_for_leader(loop)
         await self._listen_to_clients(sockets)
         await self._serve_status()
@@ -148,7 +151,7 @@ class Coordinator:
 
     def reload(self) -> None:
         """Load the certificates again."""
-        self._tls.reload()
+        self._tls.refresh()
 
     # Listeners.
 
@@ -157,10 +160,11 @@ class Coordinator:
         if not settings.listen_peer:
             return
         self._peer_server = server = Server(self._answer_peer, origins=self._origins)
-        context, policy = self._tls.server(settings.peer_tls), self._policy
+        policy = self._policy
         for address in settings.listen_peer:
             sock = _socket(address, "peer")
-            await server.listen(sock, tls=context, acceptor=lambda each: Acceptor(each, policy))
+            secure = self._tls.to_peers if address.secure else None
+            await server.listen(sock, tls=secure, acceptor=lambda each: Acceptor(each, policy))
 
     def _client_sockets(self) -> list[tuple[socket.socket, bool]]:
         """Return the sockets, and whether each one is for TLS."""
@@ -175,9 +179,8 @@ class Coordinator:
         limits = Limits(body_bytes_max=BODY_BYTES_MAX)
         self._client_server = server = Server(self._handler, limits=limits, origins=self._origins)
         self._telemetry.connections = server.connections
-        context = self._tls.server(self._settings.tls)
         for sock, secure in sockets:
-            await server.listen(sock, tls=context if secure else None)
+            await server.listen(sock, tls=self._tls.to_clients if secure else None)
 
     def _answer_peer(self, exchange: Exchange) -> None:
         """Answer plain HTTP on the peer port."""
@@ -232,6 +235,15 @@ class Coordinator:
         if self._life.failure is None and self._loop is not None:
             self._loop.tick()
             self._follow_members(self._loop.transport)
+
+    def _watch_certificates(self) -> None:
+        """Read renewed files, and end connections of members whose certificates do not count."""
+        self._tls.refresh()
+        if (peers := self._tls.peers) is not None and self._loop is not None:
+            self._peers.fleet = peers.listener.fleet
+            self._policy.recheck(peers.refusal, time.time())
+            self._loop.transport.recheck()
+            asyncio.get_running_loop().call_later(WATCH_CERTIFICATES_S, self._watch_certificates)
 
     def _follow_members(self, transport: Transport) -> None:
         self._peers.tick()

@@ -1,36 +1,36 @@
-"""The TLS contexts of one process, whose certificates can be loaded again."""
+"""The TLS of one process: of its listeners, and of its connections to the other members."""
 
-import ssl
-
-from daemonkit.http import tls
-from daemonkit.http.tls import TlsFiles
-from daemonkit.observe import logs
-
-_log = logs.get("coordinator")
+from coordinator.settings import Settings
+from coordinator.transport.peer_tls import PeerTls
+from daemonkit.http import tls, tls_listener
+from daemonkit.http.tls import RenewedContext, TlsFiles
+from daemonkit.http.tls_listener import ListenerTls, TlsMode
 
 
 class TlsContexts:
-    """Makes contexts, and remembers the files of each."""
+    """Loads certificates, and loads them again when their files change."""
 
-    def __init__(self) -> None:
-        self._made: list[tuple[ssl.SSLContext, TlsFiles]] = []
+    def __init__(self, settings: Settings) -> None:
+        """Load all files. CannotServe, OSError or ssl.SSLError says what is wrong."""
+        self._settings = settings
+        self.to_clients = self._listener(settings.tls)
+        self.to_peers = self._listener(settings.peer_tls)
+        self.peers: PeerTls | None = None
+        if settings.peer_tls is not None and self.to_peers is not None:
+            context = RenewedContext(settings.peer_tls, tls.client_context)
+            self.peers = PeerTls(context, self.to_peers, settings.tls_mode)
 
-    def server(self, files: TlsFiles | None) -> ssl.SSLContext | None:
-        """Return a context for a listener, None without files."""
-        return self._keep(tls.server_context(files), files) if files else None
+    def refresh(self) -> None:
+        """Read files that have changed; where that fails, what was loaded stays."""
+        for listener in (self.to_clients, self.to_peers):
+            if listener is not None:
+                listener.refresh()
+        if self.peers is not None:
+            self.peers.context.refresh()
 
-    def client(self, files: TlsFiles | None) -> ssl.SSLContext | None:
-        """Return a context for connections to others, None without files."""
-        return self._keep(tls.client_context(files), files) if files else None
-
-    def reload(self) -> None:
-        """Load all certificates again; where that fails, the old ones stay."""
-        for context, files in self._made:
-            try:
-                tls.load(context, files)
-            except (OSError, ssl.SSLError) as error:
-                _log.error("certificates-kept", exc=error)
-
-    def _keep(self, context: ssl.SSLContext, files: TlsFiles) -> ssl.SSLContext:
-        self._made.append((context, files))
-        return context
+    def _listener(self, files: TlsFiles | None) -> ListenerTls | None:
+        if files is None:
+            return None
+        settings = self._settings
+        mode = settings.tls_mode or TlsMode.REQUIRE
+        return tls_listener.listener_tls(files, settings.revoked_file, mode)

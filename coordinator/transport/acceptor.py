@@ -9,6 +9,7 @@ from coordinator.core.peer.admission import Refusal
 from coordinator.core.peer.frames import FRAME_BYTES_MAX, BadFrame, FrameReader
 from coordinator.core.peer.handshake import Greeting, PeerAddress
 from coordinator.transport.peer_connection import TransportEvents
+from daemonkit.core.tls.certificate import Certificate
 from daemonkit.http.connection import Connection
 from daemonkit.observe import logs, process_counters
 
@@ -47,6 +48,16 @@ class AcceptPolicy:
         """Return how many bytes of unfinished frames all streams hold."""
         return sum(stream.unfinished_bytes for stream in self.streams.values())
 
+    def recheck(self, refusal: Callable[[Certificate], str], wall_s: float) -> None:
+        """End the streams of members whose certificates are revoked, or have ended.
+
+        A member whose certificate was renewed dials again at once, and shows the new one.
+        """
+        for stream in tuple(self.streams.values()):
+            holder = stream.certificate
+            if holder is not None and (refusal(holder) or holder.not_after_s < wall_s):
+                stream.close()
+
     def close(self, members: Collection[int] | None = None) -> None:
         """End the streams of these members, or all of them."""
         for stream in tuple(self.streams.values()):
@@ -69,6 +80,8 @@ class Acceptor(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         assert self._transport is not None
+        if self._connection.idle_since() is None:
+            return  # it was refused before it sent anything
         self._head += data
         if not handshake.is_request(self._head):
             self._transport.set_protocol(self._connection)
@@ -102,6 +115,7 @@ class Acceptor(asyncio.Protocol):
         # The HTTP side lets it go; from now on it is a stream of frames.
         self._connection.connection_lost(None)
         stream = InboundStream(transport, policy, sender)
+        stream.certificate = self._connection.certificate
         policy.begin(stream)
         transport.set_protocol(stream)
         policy.events.peer_connected(sender)
@@ -122,6 +136,7 @@ class InboundStream(asyncio.Protocol):
 
     def __init__(self, transport: asyncio.Transport, policy: AcceptPolicy, sender: int) -> None:
         self.sender = sender
+        self.certificate: Certificate | None = None
         self._transport = transport
         self._policy = policy
         self._frames = FrameReader(sender, policy.address.member)

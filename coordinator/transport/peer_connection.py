@@ -18,6 +18,9 @@ from coordinator.core.peer import frames, handshake
 from coordinator.core.peer.handshake import PeerAddress
 from coordinator.core.peer.latency import PeerLatencies
 from coordinator.core.peer.peer_messages import PeerMessage
+from coordinator.transport.peer_tls import PeerTls
+from daemonkit.core.tls.certificate import Certificate
+from daemonkit.http.tls import verified
 from daemonkit.observe import logs
 
 # What may wait in a connection for a member that does not read: three times the appends in flight.
@@ -65,7 +68,7 @@ class Outbound:
 
     address: PeerAddress
     events: TransportEvents
-    tls: ssl.SSLContext | None
+    tls: PeerTls | None
     needed: Callable[[], ClusterVersion]
     latencies: PeerLatencies = field(default_factory=PeerLatencies)
     sent_bytes: int = 0
@@ -84,6 +87,10 @@ class PeerConnection(asyncio.Protocol):
         self.urls = urls
         self.is_open = False
         self.other_cluster = ""  # the cluster that answers at the member's URLs
+        self.secure = False  # whether the connection has TLS
+        self._holder: Certificate | None = None  # whose certificate the other side has shown
+        self._plain_next = False  # the last attempt with TLS failed, and one without is allowed
+        self._falls_back = False
         self._outbound = outbound
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -144,10 +151,14 @@ class PeerConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
-        plain = transport.get_extra_info("sslcontext") is None
+        self.secure = transport.get_extra_info("sslcontext") is not None
+        self._holder = verified(transport) if self.secure else None
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_MS_MAX)
-        self._descriptor = sock.fileno() if plain else -1
+        self._descriptor = -1 if self.secure else sock.fileno()
+        if why := self._refusal():
+            self._turned_away(why)
+            return
         request = handshake.request(self._host, self._outbound.address, self.member)
         transport.write(request)  # type: ignore[attr-defined]
 
@@ -164,7 +175,8 @@ class PeerConnection(asyncio.Protocol):
             else:
                 self.is_open, self._retry_s = True, RETRY_MIN_S
                 self.other_cluster = ""
-                self._log_once("linked")
+                self._plain_next = False
+                self._log_once("linked", tls=self.secure)
                 if self._dropped:  # it can be sent again only now
                     self._dropped = False
                     self._outbound.events.messages_lost(self.member)
@@ -173,10 +185,14 @@ class PeerConnection(asyncio.Protocol):
         was_open, self.is_open, self._transport = self.is_open, False, None
         if was_open:
             self._outbound.lost(self.member)
+        elif self._falls_back and not self._head:
+            # In TLS 1.3 the other side refuses a certificate after the handshake.
+            self._plain_next = self.secure
         self._dial(0.0 if was_open else self._retry_s)
 
     def _turned_away(self, why: str) -> None:
         self._log_once("refused", why=why)
+        self._falls_back = False  # it has TLS
         self.other_cluster = handshake.other_cluster(self._head, self._outbound.address.cluster)
         if handshake.status_code(self._head) == b"410":
             self._outbound.events.removed()
@@ -197,7 +213,7 @@ class PeerConnection(asyncio.Protocol):
         parts = urlsplit(self.urls[self._attempt % len(self.urls)])
         self._attempt += 1
         self._host = parts.netloc.encode()
-        tls = self._outbound.tls if parts.scheme == "https" else None
+        tls = self._context(parts.scheme)
         try:
             async with asyncio.timeout(DIAL_S):
                 await self._loop.create_connection(
@@ -208,11 +224,38 @@ class PeerConnection(asyncio.Protocol):
                     server_hostname=parts.hostname if tls else None,
                 )
         except (OSError, ssl.SSLError) as error:
-            self._log_once("away", why=str(error) or type(error).__name__)
-            if isinstance(error, ConnectionRefusedError):
-                self._outbound.events.connection_refused(self.member)
-            self._retry_s = min(2 * self._retry_s, RETRY_MAX_S)
-            self._dial(0.0 if isinstance(error, TimeoutError) else self._retry_s)
+            self._not_reached(error, secure=tls is not None)
+
+    def _not_reached(self, error: OSError, *, secure: bool) -> None:
+        is_closed = isinstance(error, ConnectionRefusedError)
+        self._plain_next = self._falls_back and secure and not is_closed
+        if self._plain_next:
+            _log.info("no-tls", member=f"{self.member:x}", why=str(error) or type(error).__name__)
+            self._dial()
+            return
+        self._log_once("away", why=str(error) or type(error).__name__)
+        if is_closed:
+            self._outbound.events.connection_refused(self.member)
+        self._retry_s = min(2 * self._retry_s, RETRY_MAX_S)
+        self._dial(0.0 if isinstance(error, TimeoutError) else self._retry_s)
+
+    def _context(self, scheme: str) -> ssl.SSLContext | None:
+        """Return the context for an attempt; None for one without TLS."""
+        tls = self._outbound.tls
+        self._falls_back = tls is not None and tls.may_fall_back(scheme)
+        plain = self._falls_back and self._plain_next
+        return (
+            tls.current() if tls is not None and tls.dials_with_tls(scheme) and not plain else None
+        )
+
+    def _refusal(self) -> str:
+        tls = self._outbound.tls
+        return f"the certificate {why}" if tls and (why := tls.refusal(self._holder)) else ""
+
+    def recheck(self) -> None:
+        """End the connection if the other side's certificate has been revoked."""
+        if self._transport is not None and (why := self._refusal()):
+            self._turned_away(why)
 
     def _log_once(self, event: str, **about: object) -> None:
         """Log a change of the connection, and not again until it changes."""

@@ -33,6 +33,7 @@ class PeerDirectory:
         self._replica = replica
         self._named = named
         self._allowed_cn = allowed_cn
+        self.fleet = ""  # of this member's own certificate
         self._ask = ask
         self._strangers: set[int] = set()
         self._asking: asyncio.Task[None] | None = None
@@ -88,7 +89,7 @@ class PeerDirectory:
             certificate,
             greeting.version,
         )
-        return refusal(known, self._allowed_cn, self.needed())
+        return refusal(known, self._allowed_cn, self.needed(), self.fleet)
 
     def _known(self) -> Urls:
         replica = self._replica

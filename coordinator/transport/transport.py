@@ -3,7 +3,6 @@
 What this member receives comes on the connections that the others dialed (see `acceptor`).
 """
 
-import ssl
 import time
 from collections.abc import Callable, Sequence
 
@@ -13,6 +12,7 @@ from coordinator.core.peer.handshake import PeerAddress
 from coordinator.core.peer.latency import PeerLatencies
 from coordinator.core.peer.peer_messages import PeerMessage
 from coordinator.transport.peer_connection import Outbound, PeerConnection, TransportEvents
+from coordinator.transport.peer_tls import PeerTls
 
 
 class Transport:
@@ -22,7 +22,7 @@ class Transport:
         self,
         address: PeerAddress,
         events: TransportEvents,
-        tls: ssl.SSLContext | None,
+        tls: PeerTls | None,
         needed: Callable[[], ClusterVersion] = lambda: versions.FIRST,
     ) -> None:
         self._outbound = Outbound(address, events, tls, needed)
@@ -70,6 +70,17 @@ class Transport:
     def connected(self) -> list[int]:
         """Return the members that a connection is open to."""
         return [member for member, each in self._connections.items() if each.is_open]
+
+    def without_tls(self) -> list[int]:
+        """Return the members that a connection without TLS is open to."""
+        return [
+            member for member, each in self._connections.items() if each.is_open and not each.secure
+        ]
+
+    def recheck(self) -> None:
+        """End the connections to members whose certificates have been revoked."""
+        for each in self._connections.values():
+            each.recheck()
 
     def other_clusters(self) -> dict[str, str]:
         """Return the URLs at which members of other clusters answer, and those clusters."""

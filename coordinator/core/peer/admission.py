@@ -34,11 +34,14 @@ class Sender:
 
 
 def refusal(
-    sender: Sender, allowed_cn: str = "", needed: ClusterVersion = versions.FIRST
+    sender: Sender,
+    allowed_cn: str = "",
+    needed: ClusterVersion = versions.FIRST,
+    fleet: str = "",
 ) -> Refusal | None:
     """Return why a sender may not send to this member; None if it may.
 
-    It must know the cluster version `needed`.
+    It must know the cluster version `needed`. `fleet` is that of this member's own certificate.
     """
     if sender.is_removed:
         return Refusal(b"410 Gone", f"member {sender.id:x} was removed")
@@ -48,7 +51,7 @@ def refusal(
         # Only a cluster with TLS needs it, and it takes a while to load.
         from coordinator.core.peer import peer_certificate
 
-        why = peer_certificate.problem(sender.certificate, sender.hosts, allowed_cn)
+        why = peer_certificate.problem(sender.certificate, sender.hosts, allowed_cn, fleet)
         if why:
             return Refusal(b"403 Forbidden", f"the certificate of {sender.id:x} {why}")
     if why := versions.problem(sender.version, needed):

@@ -10,15 +10,20 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from coordinator.core.peer import peer_identity
+from daemonkit.core.tls.certificate import read
+
 _E = TypeVar("_E", bound=x509.ExtensionType)
 _SERVER = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
 
 
-def problem(der: bytes, hosts: Iterable[str], allowed_cn: str) -> str:
+def problem(der: bytes, hosts: Iterable[str], allowed_cn: str, fleet: str = "") -> str:
     """Say why the certificate is not that of a member at one of `hosts`; empty if it is.
 
-    With `allowed_cn` its common name must be that, too.
+    With `allowed_cn` its common name must be that, too. `fleet` is that of this member.
     """
+    if why := peer_identity.problem(read(der), fleet):
+        return why
     certificate = x509.load_der_x509_certificate(der)
     usages = _extension(certificate, x509.ExtendedKeyUsage)
     if usages is not None and not _SERVER.intersection(usages):

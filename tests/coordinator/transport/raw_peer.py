@@ -38,10 +38,14 @@ class RawPeer:
         self.socket: socket.socket = plain
         if tls is not None:
             self.socket = tls.wrap_socket(plain, server_hostname=parts.hostname)
-        self.socket.sendall(handshake.request(parts.netloc.encode(), sender, id_of(to)))
         self.answer = b""
-        while handshake.HEAD_END not in self.answer and (more := self.socket.recv(4096)):
-            self.answer += more
+        try:
+            self.socket.sendall(handshake.request(parts.netloc.encode(), sender, id_of(to)))
+            while handshake.HEAD_END not in self.answer and (more := self.socket.recv(4096)):
+                self.answer += more
+        except OSError:
+            self.socket.close()
+            raise
         self.status = int(handshake.status_code(self.answer) or b"0")
 
     def send(self, *messages: PeerMessage) -> None:

@@ -3,6 +3,7 @@
 from typing import NoReturn
 
 from daemonkit import options
+from slashetc.status import status_command
 
 PROGRAM = "slashetc"
 app = options.program("A fleet of hosts: make it, join it, look at it.")
@@ -11,6 +12,9 @@ app = options.program("A fleet of hosts: make it, join it, look at it.")
 @app.callback()
 def globally(*, show_version: options.ShowVersion = False) -> None:
     """Take the options that stand before a command."""
+
+
+app.command("status")(status_command.status)
 
 
 def main() -> NoReturn:

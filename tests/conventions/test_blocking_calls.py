@@ -87,6 +87,9 @@ ALLOWED = {
     "locksmith.host.blockers.url_failed requests.get",
     "locksmith.store.events._post_once requests.post",
     "locksmith.store.store_quorum._is_at socket.getaddrinfo",
+    # Commands, which have no loop.
+    "slashetc.status.local_host.page http.client.HTTPConnection",
+    "slashetc.status.status_command.status time.sleep",
     "vulcan.proxy.sinks._call urllib.request.urlopen",
 }
 

@@ -38,6 +38,8 @@ WALL_READERS = {
     "vulcan/proxy/accesslog.py": "dates a line of the access log",
     "fleet/clock.py": "dates a signed request, which is refused when it is old",
     "fleet/scheduler/scheduler.py": "dates what it writes into records, and reads none of them",
+    "slashetc/status/fleet_reader.py": "dates a status; certificates end at dates",
+    "slashetc/status/member_client.py": "compares the clocks of this host and of members",
     "locksmith/agent/host_view.py": "windows are times of day; says when this host booted",
     "locksmith/agent/immediate_slot.py": "dates a grant and its deadline",
     "locksmith/agent/post_reboot_check.py": "how long this host held its slot; dates a failure",

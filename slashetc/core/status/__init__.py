@@ -1,0 +1,1 @@
+"""The state of a fleet, made of what was read of it."""

@@ -1,0 +1,1 @@
+"""Reads the whole fleet, and shows it."""

@@ -17,6 +17,8 @@ from rig.processes import ROOT
 _NOTES = re.compile(
     r"\s*\[([^\[\]]*(?:env var|default|required|>=|<=)[^\[\]]*(?:\[[^\]]*\])*[^\]]*)\]$"
 )
+# A default may contain a semicolon.
+_BETWEEN = re.compile(r"; (?=env var: |default: |required|[\d.x-]+[<>]=?)")
 _FLAGS = re.compile(r"^(?:-\S+(?: / |\s))+")
 _CHOICES = re.compile(r"<((?:[\w.-]+\|)+[\w.-]+)>")
 
@@ -104,9 +106,14 @@ def programs() -> dict[str, str]:
     return found
 
 
+def declared_command(name: str) -> Any:
+    """Return the command of a console script, as its parser has it."""
+    return options.command_of(_declared(name), name)
+
+
 def read_program(name: str) -> Command:
     """Return the tree of a console script."""
-    command = options.command_of(_declared(name), name)
+    command = declared_command(name)
     context = command.context_class(
         command,
         info_name=name,
@@ -198,7 +205,7 @@ def _kind(shown: str, parameter: Any) -> tuple[ValueKind, tuple[str, ...]]:
 def _split_notes(text: str) -> tuple[str, tuple[str, ...]]:
     if not (found := _NOTES.search(text)):
         return text, ()
-    return text[: found.start()].rstrip(), tuple(found[1].split("; "))
+    return text[: found.start()].rstrip(), tuple(_BETWEEN.split(found[1]))
 
 
 def _noted(notes: tuple[str, ...], start: str) -> str:

@@ -3,6 +3,7 @@
 from typing import NoReturn
 
 from daemonkit import options
+from slashetc.ctl import access_commands, host_commands
 from slashetc.status import status_command
 
 PROGRAM = "slashetc"
@@ -14,9 +15,20 @@ def globally(*, show_version: options.ShowVersion = False) -> None:
     """Take the options that stand before a command."""
 
 
+app.command("init")(host_commands.init)
+app.command("token")(access_commands.token)
+app.command("join")(host_commands.join)
 app.command("status")(status_command.status)
+app.command("leave")(host_commands.leave)
+app.command("evict")(access_commands.evict)
+app.add_typer(access_commands.user_app, name="user")
+app.command("agent")(host_commands.agent)
 
 
 def main() -> NoReturn:
     """Run the console script."""
     options.run(app, PROGRAM)
+
+
+if __name__ == "__main__":
+    main()

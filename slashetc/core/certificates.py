@@ -77,11 +77,16 @@ class Validity:
 
 def validity(now: dt.datetime, lifetime: dt.timedelta, serial: int) -> Validity:
     """Return the dates of a certificate that is issued now."""
-    return Validity(now - BACKDATE, now + lifetime, serial)
+    return Validity(now - min(BACKDATE, lifetime / 10), now + lifetime, serial)
 
 
 def lifetime_of(who: Identity) -> dt.timedelta:
-    """Return how long a certificate for an identity lasts."""
+    """Return how long a certificate for an identity lasts.
+
+    Units that a signer has signed must start for as long as they are wanted, also after years.
+    """
+    if who.kind == "signer":
+        return AUTHORITY_LIFETIME
     return HOST_LIFETIME if who.kind in {"host", "member"} else USER_LIFETIME
 
 
@@ -101,6 +106,26 @@ def own_certificate(fleet: str, key: TlsKey, valid: Validity) -> x509.Certificat
         .add_extension(usage, critical=True)
         .add_extension(own_id, critical=False)
         .sign(key, hashes.SHA256())
+    )
+
+
+def cross_certificate(
+    issuer: Authority, subject: x509.Certificate, serial: int
+) -> x509.Certificate:
+    """Return a certificate by one authority for the key of another, as long as both are valid."""
+    until = min(issuer.certificate.not_valid_after_utc, subject.not_valid_after_utc)
+    key = subject.public_key()
+    assert isinstance(key, TlsPublicKey)
+    return (
+        _dated(Validity(subject.not_valid_before_utc, until, serial))
+        .subject_name(subject.subject)
+        .issuer_name(issuer.certificate.subject)
+        .public_key(key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        .add_extension(_key_id(issuer.certificate), critical=False)
+        .sign(issuer.key, hashes.SHA256())
     )
 
 

@@ -13,12 +13,14 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+AnyKey = TlsKey | SignerKey
+
 
 class BadKey(ValueError):  # noqa: N818 - what is wrong with a file
     """The text is not the private key that is needed here; the message says why."""
 
 
-def private_pem(key: TlsKey | SignerKey, passphrase: bytes = b"") -> str:
+def private_pem(key: AnyKey, passphrase: bytes = b"") -> str:
     """Return a private key in PEM, encrypted if there is a passphrase."""
     cipher: KeySerializationEncryption = NoEncryption()
     if passphrase:

@@ -13,10 +13,13 @@ from typing import Any
 _LOCKS = "/coreos.com/updateengine/rebootlock"
 _EXT = f"{_LOCKS}/ext/v1"
 _FLEET = "/fleet/v1"
+_HOST = f"{_FLEET}/hosts/{{machine}}"
 _OWN = "/slashetc/v1"
 # The longest name of a service, in labels, whose endpoints a host may write.
-DNS_LABELS_MAX = 10
+DNS_LABELS_MAX = 8
 _INFO = ("info", "metrics")
+_SEMAPHORES = (f"{_LOCKS}/semaphore", f"{_LOCKS}/groups/*/semaphore")
+_DEPTHS = tuple("*/" * depth for depth in range(1, DNS_LABELS_MAX + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,63 +40,65 @@ class Role:
         return {"role": self.name, "permissions": {"kv": kv, "cluster": list(self.cluster)}}
 
 
-_ENDPOINTS = tuple(
-    f"/skydns/{'*/' * depth}*-{{machine8}}" for depth in range(1, DNS_LABELS_MAX + 1)
-)
 HOST = Role(
     "host",
     "fleetd, locksmithd, confd and the agent of a host",
     read=(
         f"{_OWN}/*",
         f"{_LOCKS}/*",
-        f"{_FLEET}/hosts/{{machine8}}/*",
-        f"{_FLEET}/leader",
-        f"{_FLEET}/epoch",
-        f"{_FLEET}/units/*",
-        f"{_FLEET}/signatures/*",
+        # `fleetctl drain self` waits for the instances of this host.
+        _FLEET,
+        *(f"{_FLEET}/{each}" for each in ("leader", "epoch", "health")),
+        *(f"{_FLEET}/{each}/*" for each in ("jobs", "units", "signatures", "services")),
+        f"{_HOST}/*",
         "/skydns/*",
-        # What confd's templates may show on every host, and on this one.
+        "/vulcand/backends/*/servers/*-{machine8}",
+        # What confd's templates may show, on every host and on this one.
         "/config/*",
         "/config-of/{host}/*",
     ),
     write=(
         f"{_OWN}/hosts/{{machine}}",
-        f"{_FLEET}/hosts/{{machine8}}/status",
-        f"{_FLEET}/hosts/{{machine8}}/facts",
-        f"{_FLEET}/hosts/{{machine8}}/endpoints",
-        f"{_FLEET}/answers/{{machine8}}-*",
-        *_ENDPOINTS,
+        *(f"{_HOST}/{each}" for each in ("status", "facts", "endpoints", "drain", "cordon")),
+        f"{_FLEET}/answers/{{machine}}-*",
+        *(f"/skydns/{depth}*-{{machine8}}" for depth in _DEPTHS),
         "/vulcand/backends/*/servers/*-{machine8}",
         f"{_EXT}/hosts/{{machine}}",
         f"{_EXT}/holders/*/{{machine}}",
         f"{_EXT}/queue/*/{{machine}}",
         f"{_EXT}/failures/*/{{machine}}",
         f"{_EXT}/reboots/{{machine}}",
-        f"{_EXT}/history/*/*-{{machine8}}",
+        f"{_EXT}/history/*/*-{{machine8}}-*",
     ),
-    own=(f"{_LOCKS}/semaphore", f"{_LOCKS}/groups/*/semaphore"),
+    own=_SEMAPHORES,
 )
-HOST_SKYDNS = Role("host-skydns", "skydns of a host", read=("/skydns/*",))
+HOST_SKYDNS = Role("host-skydns", "skydns of a host", read=("/skydns", "/skydns/*"))
 HOST_VULCAND = Role(
     "host-vulcand",
     "vulcand of a host; what its API changes is written with the caller's own rights",
-    read=("/vulcand/*", "/vulcand-history/*", "/vulcand-status/*", "/vulcand-salt"),
-    write=("/vulcand-salt", "/vulcand-status/{host}", "/vulcand-status/{machine}"),
-)
+    read=(
+        "/vulcand", "/vulcand/*", "/vulcand-history", "/vulcand-history/*", "/vulcand-status",
+        "/vulcand-status/*", "/vulcand-salt",
+    ),
+    write=("/vulcand-salt", "/vulcand-status/{host}"),
+)  # fmt: skip
 MEMBER = Role(
     "member",
     "the daemons of a host with a member of the store: one of them schedules the jobs",
-    read=(f"{_FLEET}/*", "/skydns/*", "/vulcand/*", f"{_LOCKS}/*"),
+    read=(f"{_FLEET}/*", "/skydns/*", "/vulcand/backends/*"),
     write=(
-        f"{_FLEET}/*",
-        "/skydns/*",
-        "/vulcand/backends/*",
-        "/vulcand/frontends/*",
-        f"{_LOCKS}/*",
+        *(f"{_FLEET}/{each}" for each in ("leader", "epoch", "health", "events/*")),
+        *(f"{_FLEET}/{each}/*" for each in ("jobs", "units", "signatures")),
+        f"{_FLEET}/hosts/*/inbox/plan",
+        f"{_FLEET}/hosts/*/endpoints",
+        *(f"/skydns/{depth}*-*" for depth in _DEPTHS),
+        "/vulcand/backends/*/servers/*",
+        # Which member may reboot; slots of hosts that are lost; events that are old.
+        *_SEMAPHORES,
+        *(f"{_EXT}/{each}" for each in ("store-member", "history/*", "holders/*", "failures/*")),
         f"{_OWN}/requests/*",
-        f"{_OWN}/answers/*",
     ),
-    cluster=(*_INFO, "members"),
+    cluster=(*_INFO, "leadership"),
 )
 AUTHORITY = Role(
     "authority",
@@ -104,25 +109,44 @@ AUTHORITY = Role(
 )
 VIEWER = Role(
     "viewer",
-    "somebody who looks",
+    "somebody who looks; requests to hosts and their answers may hold secrets",
     read=(
-        f"{_OWN}/*", f"{_LOCKS}/*", f"{_FLEET}/*", "/skydns/*", "/vulcand-status/*",
-        "/vulcand-history/*", "/vulcand/frontends/*", "/vulcand/backends/*",
+        f"{_OWN}/*",
+        f"{_LOCKS}/*",
+        _FLEET,
+        *(f"{_FLEET}/{each}" for each in ("leader", "epoch", "health", "events/*")),
+        *(f"{_FLEET}/{each}/*" for each in ("jobs", "units", "signatures", "services")),
+        *(
+            f"{_FLEET}/hosts/*/{each}"
+            for each in ("facts", "status", "endpoints", "cordon", "drain", "inbox/plan")
+        ),
+        "/skydns/*",
+        "/vulcand-status/*",
+        "/vulcand-history/*",
     ),
-)  # fmt: skip
+)
 OPERATOR = Role(
     "operator",
-    "somebody who runs jobs, drains hosts, changes names and routes, and lets hosts in and out",
-    read=("*",),
-    write=("*",),
-    cluster=(*_INFO, "members", "backup", "auth", "audit"),
+    "somebody who runs jobs, drains hosts, changes names and routes, and makes join tokens",
+    read=("/*",),
+    write=(
+        f"{_LOCKS}/*",
+        *(f"{_FLEET}/{each}/*" for each in ("jobs", "units", "signatures", "services", "answers")),
+        *(f"{_FLEET}/hosts/*/{each}" for each in ("cordon", "drain", "inbox/ask/*")),
+        "/skydns/*",
+        "/vulcand/*",
+        "/vulcand-history/*",
+        "/config/*",
+        "/config-of/*",
+    ),
+    cluster=(*_INFO, "leadership", "backup", "audit"),
 )
 ADMIN = Role(
     "admin",
-    "somebody who may do everything",
-    read=("*",),
-    write=("*",),
-    cluster=(*_INFO, "members", "backup", "auth", "audit", "discovery"),
+    "somebody who may do everything: let hosts and people in and out, change the roles",
+    read=("/*",),
+    write=("/*",),
+    cluster=(*_INFO, "members", "leadership", "backup", "auth", "audit", "discovery"),
 )
 JOINER = Role(
     "joiner", "a program that puts requests of hosts into the store",

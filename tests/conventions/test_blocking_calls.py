@@ -87,7 +87,15 @@ ALLOWED = {
     "locksmith.host.blockers.url_failed requests.get",
     "locksmith.store.events._post_once requests.post",
     "locksmith.store.store_quorum._is_at socket.getaddrinfo",
+    # When an agent starts, before its loop.
+    "slashetc.authority.key_store._systemd_creds subprocess.run",
+    # On threads of the agent, or in commands.
+    "slashetc.host.units.systemctl subprocess.run",
+    "slashetc.join.join_client._ask http.client.HTTPSConnection",
     # Commands, which have no loop.
+    "slashetc.join.joining._answer time.sleep",
+    "slashetc.join.joining.leave shutil.rmtree",
+    "slashetc.store.cluster_api.wait_for_leader time.sleep",
     "slashetc.status.local_host.page http.client.HTTPConnection",
     "slashetc.status.status_command.status time.sleep",
     "vulcan.proxy.sinks._call urllib.request.urlopen",

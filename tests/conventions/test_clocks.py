@@ -54,6 +54,10 @@ WALL_READERS = {
     "locksmith/fleetlock/fleetlock_slots.py": "dates slots and events",
     "locksmith/store/events.py": "dates events",
     "locksmith/store/group_client.py": "sorts events by their dates",
+    "slashetc/ctl/access_commands.py": "dates an eviction: certificates have dates",
+    "slashetc/join/joining.py": "names a copy of an earlier member's data",
+    "slashetc/join/own_requests.py": "the dates of certificates",
+    "slashetc/join/tokens_made.py": "dates a token and its end",
 }
 BOOT_READERS = {
     "coordinator/server/drive_loop.py": "leases and the times to live of keys",

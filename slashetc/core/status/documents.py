@@ -40,23 +40,6 @@ PREFIXES = (
 )
 
 
-class FleetRecord(msgspec.Struct, frozen=True):
-    """The fleet itself."""
-
-    name: str
-
-
-class HostRecord(msgspec.Struct, frozen=True):
-    """What the agent of a host wrote about it. `not_after` is the end of its certificate."""
-
-    host: str
-    address: str = ""
-    member: bool | str = False
-    version: str = ""
-    not_after: float = 0.0
-    at: float | str = 0.0
-
-
 class Evicted(msgspec.Struct, frozen=True):
     """A host or user whose certificates are refused."""
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from slashetc.core.keys import HostRecord
 from slashetc.core.status import documents, reboot_rows
 from slashetc.core.status.documents import (
     EVICTED,
@@ -54,7 +55,7 @@ class JobRow:
 class Fleet:
     """The keys of the agents and of fleetd. Hosts are named by their machine ids."""
 
-    records: Documents[documents.HostRecord]
+    records: Documents[HostRecord]
     facts: Documents[documents.Facts]
     statuses: Documents[documents.HostStatus]
     plans: Documents[documents.Plan]
@@ -81,7 +82,7 @@ class Fleet:
 def read(reading: Reading) -> Fleet:
     """Read the keys of fleetd and of the agents."""
     fleet = Fleet(
-        Documents(documents.HostRecord),
+        Documents(HostRecord),
         Documents(documents.Facts),
         Documents(documents.HostStatus),
         Documents(documents.Plan),

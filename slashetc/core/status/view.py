@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from slashetc.core.keys import FleetRecord
 from slashetc.core.status import (
     documents,
     fleet_rows,
@@ -72,7 +73,7 @@ def view_of(reading: Reading) -> FleetView:
 def _name(reading: Reading) -> str:
     for entry in reading.below(FLEET):
         try:
-            return documents.decode(entry, documents.FleetRecord).name
+            return documents.decode(entry, FleetRecord).name
         except documents.Unreadable:
             continue
     return ""

@@ -104,7 +104,7 @@ def agents(machine: str, name: str, *, days: float = 20.0) -> dict[str, object]:
 def test_a_healthy_fleet_has_no_problems() -> None:
     shown = view(
         {
-            "/slashetc/v1/fleet": json.dumps({"name": "prod", "created": 1}),
+            "/slashetc/v1/fleet": json.dumps({"name": "prod", "created": "2026-05-01T00:00:00Z"}),
             **host(A, "web1", report(model.Phase.READY), report(model.Phase.READY, 1)),
             **agents(A, "web1"),
             **job(),

@@ -1,0 +1,1 @@
+"""`slashetc agent`: keeps a host in its fleet."""

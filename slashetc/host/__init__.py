@@ -1,0 +1,1 @@
+"""This host: its files, its units, its address and clock."""

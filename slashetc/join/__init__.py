@@ -1,0 +1,1 @@
+"""How a host asks a fleet for certificates."""

@@ -112,6 +112,8 @@ def daemon(  # noqa: PLR0913 - one parameter an option
     cert_file: options.CertFile = None,
     key_file: options.KeyFile = None,
     status_addr: options.StatusAddr = "127.0.0.1:2384",
+    status_tls: options.StatusTls = "off",
+    revoked_file: options.RevokedFile = None,
     drain_timeout: options.DrainS = 30.0,
     wait: Wait = "0s",
     source: option_types.Source = "store",
@@ -146,6 +148,9 @@ def daemon(  # noqa: PLR0913 - one parameter an option
         watch=watch,
         interval_s=interval,
         status_addr=status_addr,
+        status_tls=options.identity_files(
+            "--status-tls", status_tls, (ca_file, cert_file, key_file), revoked_file
+        ),
         drain_s=drain_timeout,
         wait=parse_wait(wait),
         sources=parse_sources(source),

@@ -89,6 +89,7 @@ class Confd:
             ready=self._ready,
             state=self._describe,
             samples=self._samples,
+            tls=settings.status_tls,
         )
         self._watcher = ConfigWatcher(settings.confdir, self._processor.config_edited)
         self._first_pass_done = asyncio.Event()

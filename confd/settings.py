@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from confd.core.keyspace.key_sources import STORE
+from daemonkit.options import IdentityFiles
 
 # A resource failed, or a test case did.
 EXIT_FAILED = 1
@@ -41,6 +42,7 @@ class Settings:
     watch: bool = False
     interval_s: float = 600.0
     status_addr: str = ""
+    status_tls: IdentityFiles | None = None
     drain_s: float = 30.0
     wait: tuple[float, float] = (0.0, 0.0)
     sources: tuple[str, ...] = (STORE,)

@@ -180,16 +180,6 @@ TlsModeOption = Annotated[
     ),
 ]
 
-Auth = Annotated[
-    str,
-    typer.Option(
-        "--auth",
-        metavar="enforce|warn",
-        help="Once auth is enabled: enforce the rights of users, or only log what they would "
-        "not allow.",
-    ),
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Flags:
@@ -224,11 +214,11 @@ class Flags:
     peer_client_cert_auth: PeerCertAuth = False
     host_whitelist: options.HostWhitelist = ""
     peer_cert_allowed_cn: PeerAllowedCn = ""
-    auth: Auth = "enforce"
     backup_dir: BackupDir = None
     backup_interval: BackupInterval = 3600.0
     backup_keep: BackupKeep = 24
     status_addr: options.StatusAddr = "127.0.0.1:2381"
+    status_tls: options.StatusTls = "off"
     config: options.Config = None
     log_level: options.LogLevel = "info"
     log_format: options.LogFormat = "text"

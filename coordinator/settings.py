@@ -57,9 +57,9 @@ class Settings:
     revoked_file: Path | None
     host_names: tuple[str, ...]  # that clients and members may use
     peer_cert_allowed_cn: str
-    enforces_auth: bool
     backups: BackupSettings | None
     status_addr: str
+    status_tls: options.IdentityFiles | None
 
 
 # A heartbeat needs time to arrive, and one that is lost must not cause an election.
@@ -112,9 +112,9 @@ def checked(flags: Flags) -> Settings:
             *(urlsplit(url).hostname or "" for url in (*advertise_client, *peer_urls)),
         ),
         peer_cert_allowed_cn=_allowed_cn(flags),
-        enforces_auth=_enforces_auth(flags),
         backups=_backups(flags),
         status_addr=flags.status_addr,
+        status_tls=_status_tls(flags),
     )
 
 
@@ -142,6 +142,16 @@ def _client_tls(flags: Flags) -> TlsFiles | None:
     return files and replace(files, ask_client=files.ca is not None)
 
 
+def _status_tls(flags: Flags) -> options.IdentityFiles | None:
+    return options.identity_files(
+        "--status-tls",
+        flags.status_tls,
+        (flags.trusted_ca_file, flags.cert_file, flags.key_file),
+        flags.revoked_file,
+        "--trusted-ca-file, --cert-file and --key-file",
+    )
+
+
 def _peer_tls(flags: Flags) -> TlsFiles | None:
     asking = flags.peer_trusted_ca_file, flags.peer_client_cert_auth
     return _tls("peer-", flags.peer_cert_file, flags.peer_key_file, asking)
@@ -163,12 +173,6 @@ def _tls(
     if require_client and ca is None:
         raise ValueError(f"--{prefix}client-cert-auth needs --{prefix}trusted-ca-file")
     return None if cert is None or key is None else TlsFiles(cert, key, ca, require_client)
-
-
-def _enforces_auth(flags: Flags) -> bool:
-    if flags.auth not in {"enforce", "warn"}:
-        raise ValueError(f"--auth is {flags.auth!r}: use enforce or warn")
-    return flags.auth == "enforce"
 
 
 def _backups(flags: Flags) -> BackupSettings | None:

@@ -9,7 +9,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar, get_type_hints
 
@@ -152,6 +152,14 @@ StatusAddr = Annotated[
         help="Address that serves /health, /ready, /metrics and /debug/state; empty for none.",
     ),
 ]
+TlsRequired = Literal["off", "require"]
+StatusTls = Annotated[
+    TlsRequired,
+    typer.Option(
+        "--status-tls",
+        help="Whether --status-addr requires TLS, and a certificate of this host or of a viewer.",
+    ),
+]
 HOST_WHITELIST = "--host-whitelist"
 HostWhitelist = Annotated[
     str,
@@ -199,6 +207,35 @@ DrainS = Annotated[
         help="Time limit for finishing work in flight before exit.",
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityFiles:
+    """The files by which a listener shows who it is, and knows who its clients are."""
+
+    ca: Path
+    cert: Path
+    key: Path
+    revoked: Path | None = None
+
+
+def identity_files(
+    option: str,
+    wanted: TlsRequired,
+    files: tuple[Path | None, Path | None, Path | None],
+    revoked: Path | None,
+    names: str = "--ca-file, --cert-file and --key-file",
+) -> IdentityFiles | None:
+    """Return the files of a listener: authority, certificate and key; None if it has no TLS.
+
+    Raises BadParameter if one is missing; `names` are the options that give them.
+    """
+    if wanted == "off":
+        return None
+    ca, cert, key = files
+    if ca is None or cert is None or key is None:
+        raise typer.BadParameter(f"{option} require needs {names}")
+    return IdentityFiles(ca, cert, key, revoked)
 
 
 def host_names(whitelist: str) -> tuple[str, ...]:

@@ -135,6 +135,8 @@ def serve(  # noqa: PLR0913 - typer reads options from parameters
     key_file: options.KeyFile = None,
     state_dir: AgentStateDir = STATE_DIR,
     status_addr: options.StatusAddr = "127.0.0.1:2386",
+    status_tls: options.StatusTls = "off",
+    revoked_file: options.RevokedFile = None,
     log_level: options.LogLevel = "info",
     log_format: options.LogFormat = "text",
     drain_timeout: options.DrainS = 10.0,
@@ -162,5 +164,8 @@ def serve(  # noqa: PLR0913 - typer reads options from parameters
         grace_s=grace,
         state_dir=state_dir,
         status_addr=status_addr,
+        status_tls=options.identity_files(
+            "--status-tls", status_tls, (ca_file, cert_file, key_file), revoked_file
+        ),
     )
     raise typer.Exit(daemon.run(settings, drain_timeout))

@@ -12,6 +12,7 @@ from daemonkit import options
 from daemonkit.core.samples import Sample
 from daemonkit.host import machine_id
 from daemonkit.observe.status_page import Probe, StatusPage
+from daemonkit.options import IdentityFiles
 from daemonkit.process import lifecycle
 from daemonkit.process.lifecycle import Lifecycle
 from fleet.settings import LEASE_S, AgentSettings, DriverName, FleetdSettings, SchedulerSettings
@@ -50,7 +51,9 @@ class Role(Protocol):
 class Fleetd:
     """The daemon, for `daemonkit.process.lifecycle`."""
 
-    def __init__(self, roles: dict[str, Role], status_addr: str) -> None:
+    def __init__(
+        self, roles: dict[str, Role], status_addr: str, status_tls: IdentityFiles | None = None
+    ) -> None:
         self._roles = roles
         self.page = StatusPage(
             status_addr,
@@ -58,6 +61,7 @@ class Fleetd:
             ready=self._ready,
             state=lambda: {name: role.state() for name, role in roles.items()},
             samples=self._samples,
+            tls=status_tls,
         )
 
     async def start(self, life: Lifecycle) -> None:
@@ -94,7 +98,7 @@ def run(settings: FleetdSettings, drain_s: float) -> int:
             roles["agent"] = build_agent(store, settings)
     except (StoreError, OSError, ValueError) as error:
         raise options.Failure(str(error)) from error
-    return lifecycle.run(Fleetd(roles, settings.status_addr), drain_s=drain_s)
+    return lifecycle.run(Fleetd(roles, settings.status_addr, settings.status_tls), drain_s=drain_s)
 
 
 def build_scheduler(store: Store, settings: FleetdSettings) -> "Scheduler":
@@ -107,9 +111,11 @@ def build_scheduler(store: Store, settings: FleetdSettings) -> "Scheduler":
 
 def build_agent(store: Store, settings: FleetdSettings) -> "Agent":
     """Return the agent of this host. Raises OSError."""
+    from daemonkit.http.tls import TlsFiles
     from fleet.agent import facts
     from fleet.agent.agent import Agent
 
+    cert, key = settings.store.cert_file, settings.store.key_file
     address = settings.public_ip or facts.address_towards(settings.store.endpoints)
     own = AgentSettings(
         own=facts.read(address, settings.labels, options.installed_version(), settings.state_dir),
@@ -118,6 +124,7 @@ def build_agent(store: Store, settings: FleetdSettings) -> "Agent":
         ttl_s=settings.agent_ttl_s,
         trusted_keys=settings.trusted_keys,
         may_exec=settings.may_exec,
+        certificate=TlsFiles(cert, key) if cert and key else None,
     )
     return Agent(store, _systemd_driver(settings.driver), own)
 

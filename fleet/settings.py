@@ -5,8 +5,11 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daemonkit.options import IdentityFiles
+
 if TYPE_CHECKING:
     from coordinator.client import Store
+    from daemonkit.http.tls import TlsFiles
     from fleet.core.model import Facts
 
 ENDPOINTS = "http://127.0.0.1:2379"
@@ -59,6 +62,7 @@ class FleetdSettings:
     grace_s: float
     state_dir: Path
     status_addr: str
+    status_tls: IdentityFiles | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +84,4 @@ class AgentSettings:
     ttl_s: int
     trusted_keys: Path | None = None
     may_exec: bool = True
+    certificate: "TlsFiles | None" = None  # of the host, for checks with TLS

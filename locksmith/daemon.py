@@ -73,6 +73,7 @@ class LocksmithDaemon:
             ready=self._ready,
             state=self._state,
             samples=self._samples,
+            tls=config.status_tls,
         )
 
     async def start(self, life: Lifecycle) -> None:

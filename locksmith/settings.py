@@ -199,6 +199,8 @@ class Settings(RebootSettings, StoreOptions):
     ] = ""
     state_dir: options.StateDir = None
     status_addr: options.StatusAddr = "127.0.0.1:2382"
+    status_tls: options.StatusTls = "off"
+    revoked_file: options.RevokedFile = None
     log_level: options.LogLevel = "info"
     log_format: options.LogFormat = "text"
     drain_timeout: options.DrainS = 10.0

@@ -154,6 +154,8 @@ def skydns(  # noqa: PLR0913 - one parameter an option
     workers: options.Workers = 1,
     drain_timeout: options.DrainS = 10.0,
     status_addr: options.StatusAddr = "127.0.0.1:2383",
+    status_tls: options.StatusTls = "off",
+    revoked_file: options.RevokedFile = None,
     log_level: options.LogLevel = "info",
     log_format: options.LogFormat = "text",
     config: options.Config = None,  # noqa: ARG001 - its callback has read the file
@@ -190,6 +192,9 @@ def skydns(  # noqa: PLR0913 - one parameter an option
         tls=(ca_file, cert_file, key_file),
         state_dir=state_dir,
         status_addr=status_addr,
+        status_tls=options.identity_files(
+            "--status-tls", status_tls, (ca_file, cert_file, key_file), revoked_file
+        ),
         workers=workers,
         lame_duck_s=lame_duck,
         log_level=log_level,

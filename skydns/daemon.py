@@ -103,6 +103,7 @@ class DnsDaemon:
             ready=self._ready,
             state=self._state,
             samples=self._samples,
+            tls=settings.status_tls,
         )
 
     async def start(self, life: Lifecycle) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from daemonkit.options import IdentityFiles
 from skydns.core.config import Config
 
 
@@ -20,6 +21,7 @@ class Settings:
     tls: tuple[Path | None, Path | None, Path | None]
     state_dir: Path | None
     status_addr: str
+    status_tls: IdentityFiles | None
     workers: int
     lame_duck_s: float
     log_level: str

@@ -2,13 +2,17 @@
 
 import re
 import socket
+import ssl
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
 
-from rig.processes import Coordinator
+from rig.fleet_authority import FleetAuthority, Pair
+from rig.processes import Coordinator, Running, free_port, script
 
 NOWHERE = ["--endpoints", "http://127.0.0.1:1"]
 DAEMONS = {
@@ -75,6 +79,54 @@ def test_the_error_for_a_taken_address_names_its_option_and_the_remedy(
     assert f"127.0.0.1:{port}: Address already in use: end the process" in done.stderr
     (remedy,) = re.findall(r"or write another address in (.*)", done.stderr)
     assert option in remedy
+
+
+SECURED = {**DAEMONS, "locksmith-fleetlock": ["--listen", "127.0.0.1:0", *NOWHERE]}
+
+
+@pytest.mark.parametrize("program", SECURED)
+def test_in_a_fleet_a_status_page_answers_no_stranger(program: str, tmp_path: Path) -> None:
+    fleet = FleetAuthority(tmp_path / "pki")
+    own, viewer = fleet.host("web3"), fleet.user("ann", "viewer")
+    (tmp_path / "confdir/conf.d").mkdir(parents=True)
+    port = free_port()
+    changed = {
+        "http://127.0.0.1:0": "https://127.0.0.1:0",
+        "confdir": str(tmp_path / "confdir"),
+        "data": str(tmp_path / "data"),
+    }
+    arguments = [changed.get(each, each) for each in SECURED[program]]
+    ca = "--trusted-ca-file" if program == "coordinator" else "--ca-file"
+    arguments += [ca, str(fleet.ca_file), "--cert-file", str(own.cert), "--key-file", str(own.key)]
+    arguments += ["--status-tls", "require", "--revoked-file", str(fleet.revoked_file)]
+    command = [*script(program), *arguments, "--status-addr", f"127.0.0.1:{port}"]
+
+    def status(pair: Pair | None, scheme: str = "https") -> int:
+        context = ssl.create_default_context(cafile=fleet.ca_file)
+        if pair is not None:
+            context.load_cert_chain(pair.cert, pair.key)
+        url = f"{scheme}://127.0.0.1:{port}/metrics"
+        try:
+            with urllib.request.urlopen(url, timeout=10, context=context) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as refusal:
+            refusal.close()
+            return refusal.code
+        except OSError:
+            return 0
+
+    with Running(command, tmp_path / "log") as running:
+        running.wait_for(lambda: status(own), "the status page")
+        assert [status(own), status(viewer), status(None)] == [200, 200, 401]
+        assert [status(fleet.host("web4")), status(None, "http")] == [403, 400]
+        running.kill()  # a drain would wait for the store
+
+
+@pytest.mark.parametrize("program", SECURED)
+def test_tls_of_a_status_page_needs_the_files_of_an_identity(program: str, tmp_path: Path) -> None:
+    done = run(program, *SECURED[program], "--status-tls", "require", directory=tmp_path)
+    assert done.returncode == 2
+    assert re.search(r"--status-tls require needs --\S*ca-file, --cert-file and", done.stderr)
 
 
 @pytest.mark.parametrize("program", DAEMONS)

@@ -30,6 +30,14 @@ Prefix = Annotated[
 ]
 
 
+ApiTls = Annotated[
+    options.TlsRequired,
+    typer.Option(
+        "--api-tls",
+        help="Whether the API requires TLS and a certificate of the fleet: of a viewer to read, of "
+        "an operator to change.",
+    ),
+]
 ApiToken = Annotated[
     Path | None,
     typer.Option(
@@ -109,6 +117,7 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
     port: Port = 8181,
     api_interface: ApiInterface = "127.0.0.1",
     api_port: ApiPort = 8182,
+    api_tls: ApiTls = "off",
     api_token_file: ApiToken = None,
     host_whitelist: options.HostWhitelist = "",
     prefix: Prefix = "vulcand",
@@ -127,6 +136,8 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
     client_connections: ClientConnections = 0,
     drain_timeout: options.DrainS = 30.0,
     status_addr: options.StatusAddr = "127.0.0.1:2385",
+    status_tls: options.StatusTls = "off",
+    revoked_file: options.RevokedFile = None,
     node: Node = "",
     log_level: options.LogLevel = "info",
     log_format: options.LogFormat = "text",
@@ -139,6 +150,7 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
     from vulcan.settings import Settings
 
     logs.configure(log_level, log_format)
+    files = ca_file, cert_file, key_file
     try:
         settings = Settings(
             address=(interface, port) if default_listener else None,
@@ -152,9 +164,11 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
             access_log=_writable(access_log),
             combined=access_log_format == "combined",
             endpoints=endpoints,
-            tls=Tls(*(str(path or "") for path in (ca_file, cert_file, key_file))),
+            tls=Tls(*(str(path or "") for path in files)),
             state_dir=state_dir,
             status_addr=status_addr,
+            status_tls=options.identity_files("--status-tls", status_tls, files, revoked_file),
+            api_tls=options.identity_files("--api-tls", api_tls, files, revoked_file),
             workers=workers,
             client_connections=client_connections,
             drain_s=drain_timeout,

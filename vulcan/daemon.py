@@ -9,7 +9,10 @@ import msgspec
 
 from coordinator.client import DAEMON_PATIENCE_S, Changes, Store, connect
 from daemonkit import options
+from daemonkit.core.framing import BadMessage
 from daemonkit.core.samples import Sample
+from daemonkit.http.exchange import Exchange
+from daemonkit.http.fleet_listener import OPERATORS, VIEWERS, FleetListener
 from daemonkit.http.server import Server, own_origins
 from daemonkit.observe import logs
 from daemonkit.observe.status_page import Probe, StatusPage
@@ -38,7 +41,7 @@ WATCH_BEGINS_S = 2.2
 API_DRAIN_S = 0.5
 API_OPTIONS = "--api-interface and --api-port"
 API_RISK = "every host can change every route, or read the token, because nothing is encrypted"
-API_REMEDY = "use --api-interface 127.0.0.1, and reach it from other hosts through ssh"
+API_REMEDY = "use --api-tls require, or --api-interface 127.0.0.1"
 SHOWN_MAX = 1000
 SNAPSHOT = "vulcand.snapshot"
 SALT, SALT_PATIENCE_S = "vulcand.salt", 2.0
@@ -70,12 +73,10 @@ class Vulcand:
         self._checks = HealthChecks(self._publish_failing)
         copy = settings.state_dir / SALT if settings.state_dir else None
         self._salt = CookieSalt(
-            store,
-            settings.prefix,
-            copy,
-            lambda: self._publish(ipc.SaltCookies(self._salt.salt)),
+            store, settings.prefix, copy, lambda salt: self._publish(ipc.SaltCookies(salt))
         )
         self._api_socket: socket.socket | None = None
+        self._fleet: FleetListener | None = None
         self._upgrading = False
         self._succeeded = False  # whether another process has taken over
         self._api = Server(
@@ -83,15 +84,15 @@ class Vulcand:
                 api.ApiContext(
                     table=lambda: self._feed.table,
                     store=store,
+                    store_of=settings.store_of,
                     token=settings.api_token,
+                    refusal=lambda client, changes: _refusal(self._fleet, client, changes=changes),
                     state=self._node_state,
                     status=self._node_status,
                     modified=admission.modified,
                     in_force=self._feed.wait_in_force,
                     watch=self._watch,
-                    windows=lambda: top.merge_windows(
-                        sample for sample in self._worker_samples() if sample.name == WINDOW
-                    ),
+                    windows=lambda: _windows(self._worker_samples()),
                     log_level=lambda: self._log_level,
                     set_log_level=self._set_log_level,
                 )
@@ -105,6 +106,7 @@ class Vulcand:
             ready=self._ready,
             state=self._state,
             samples=self._samples,
+            tls=settings.status_tls,
         )
 
     async def start(self, life: Lifecycle) -> None:
@@ -134,9 +136,12 @@ class Vulcand:
         api_sock = self._inherited.api or listening_socket(
             settings.api_address, socket.SOCK_STREAM, option=API_OPTIONS
         )
-        warn_if_open(api_sock, option=API_OPTIONS, risk=API_RISK, remedy=API_REMEDY)
+        if settings.api_tls is not None:
+            self._fleet = FleetListener(settings.api_tls)
+        else:
+            warn_if_open(api_sock, option=API_OPTIONS, risk=API_RISK, remedy=API_REMEDY)
         self._api_socket = api_sock.dup()
-        await self._api.listen(api_sock)
+        await self._api.listen(api_sock, tls=self._fleet.tls if self._fleet else None)
         self._loop.add_signal_handler(signal.SIGUSR1, self._publish, ipc.ReopenAccessLog())
         self._loop.add_signal_handler(signal.SIGUSR2, self._upgrade)
         life.spawn(self._retry_listeners(), "listeners")
@@ -291,3 +296,14 @@ class Vulcand:
         store = self._feed.store
         yield from metrics.of_table(self._feed.table, refused)
         yield from metrics.of_store(connected=store.connected, age_s=store.age_s)
+
+
+def _refusal(fleet: FleetListener | None, client: Exchange, *, changes: bool) -> BadMessage | None:
+    """Return why a client may not use the API: hosts read, and users by their role."""
+    if fleet is None:
+        return None
+    return fleet.refusal(client, OPERATORS if changes else VIEWERS, host=not changes)
+
+
+def _windows(samples: Iterable[Sample]) -> top.Windows:
+    return top.merge_windows(sample for sample in samples if sample.name == WINDOW)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from coordinator.client import Tls
+from coordinator.client import DetectedStore, Tls, connect
+from daemonkit.options import IdentityFiles
 from vulcan.core.config.secretbox import SealKeys
 from vulcan.core.config.table import Table
 from vulcan.core.control.ipc import WorkerSettings
@@ -27,6 +28,8 @@ class Settings:
     tls: Tls
     state_dir: Path | None
     status_addr: str
+    api_tls: IdentityFiles | None
+    status_tls: IdentityFiles | None
     workers: int
     client_connections: int
     drain_s: float
@@ -40,6 +43,10 @@ class Settings:
         return Table(
             self.prefix, bytewise=self.bytewise, seal_keys=self.seal_keys, aliases=self.aliases
         )
+
+    def store_of(self, token: str) -> DetectedStore:
+        """Return the store as the user of a token of the store. Close it after use."""
+        return connect(self.endpoints, tls=self.tls, bearer=token)
 
     def for_workers(self) -> WorkerSettings:
         """Return what a worker needs of the settings."""

@@ -28,8 +28,11 @@ class DetectedStore:
         tls: Tls | None = None,
         *,
         patience_s: float = 0.0,
+        bearer: str = "",
     ) -> None:
-        self._endpoints = EndpointPool(endpoints, tls or Tls(), patience_s=patience_s)
+        self._endpoints = EndpointPool(
+            endpoints, tls or Tls(), patience_s=patience_s, bearer=bearer
+        )
 
     def close(self) -> None:
         """Close idle connections; watches end by their own close()."""
@@ -99,12 +102,17 @@ class DetectedStore:
 
 
 def connect(
-    endpoints: str | Sequence[str], *, tls: Tls | None = None, patience_s: float = 0.0
+    endpoints: str | Sequence[str],
+    *,
+    tls: Tls | None = None,
+    patience_s: float = 0.0,
+    bearer: str = "",
 ) -> DetectedStore:
     """Return the store at `endpoints`, base URLs in a comma list or a sequence.
 
     This asks no server, so that a daemon starts while the store is away. For `patience_s` from now
-    on, calls wait for a store that has not served any yet: a daemon gives DAEMON_PATIENCE_S.
-    BadRequest if `endpoints` has a mistake.
+    on, calls wait for a store that has not served any yet: a daemon gives DAEMON_PATIENCE_S. With
+    `bearer`, a token of our coordinator, the calls are those of its user. BadRequest if `endpoints`
+    has a mistake.
     """
-    return DetectedStore(endpoints, tls, patience_s=patience_s)
+    return DetectedStore(endpoints, tls, patience_s=patience_s, bearer=bearer)

@@ -40,4 +40,5 @@ def state(context: typer.Context, url: str) -> None:
     from coordinator.ctl import dump_commands
     from coordinator.ctl.invocation import invocation
 
-    invocation(context).print_state(dump_commands.state(url))
+    call = invocation(context)
+    call.print_state(dump_commands.state(url, call.tls))

@@ -43,11 +43,12 @@ def snapshot(path: Path) -> Iterator[DumpLine]:
     yield from map(DumpLine, wal_dump.snapshot(found))
 
 
-def state(url: str) -> dict[str, object]:
-    """Return the state that a coordinator shows on its status page."""
+def state(url: str, tls: Callable[[], Tls]) -> dict[str, object]:
+    """Return the state that a coordinator shows on its status page, to `tls` if it is https."""
+    files = tls() if url.startswith("https://") else Tls()
     address = f"{url.rstrip('/')}/debug/state"
     try:
-        return msgspec.json.decode(fetch(address, Tls(), STATE_TIMEOUT_S), type=dict[str, object])
+        return msgspec.json.decode(fetch(address, files, STATE_TIMEOUT_S), type=dict[str, object])
     except FetchFailed as failure:
         raise Failure(
             f"{address}: {failure}; give the --status-addr of the coordinator as a URL"

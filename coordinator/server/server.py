@@ -142,7 +142,6 @@ class Coordinator:
             await self._client_server.drain(DRAIN_S)
             await self._status.stop()
         if loop is not None:
-            self._handler.close()
             loop.close()
             loop.transport.close()
             self._policy.close()
@@ -203,6 +202,7 @@ class Coordinator:
             ready=lambda: Probe(ok=telemetry.healthy, detail={"index": replica.keyspace.index}),
             state=telemetry.debug_state,
             samples=lambda: samples(telemetry),
+            tls=self._settings.status_tls,
         )
         await self._status.start()
 

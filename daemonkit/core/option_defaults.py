@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-PATHS = ("ca-file", "cert-file", "key-file", "sign-key")
+PATHS = ("ca-file", "cert-file", "key-file", "sign-key", "revoked-file")
 PAIR = ("cert-file", "key-file")
-KEYS = ("endpoints", *PATHS, "username")
+KEYS = ("endpoints", *PATHS, "username", "status-tls", "vulcan")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""The status page of every daemon: /health /ready /metrics /debug/state."""
+"""The status page of every daemon: /health /ready /metrics /debug/state.
+
+In a fleet it requires TLS, and answers to the host's own identities and to whoever may look.
+"""
 
 import socket
 from collections.abc import Callable, Iterable
@@ -10,13 +13,15 @@ from daemonkit.core.addresses import parse_address
 from daemonkit.core.api_routes import ApiRoute
 from daemonkit.core.request_origin import OriginPolicy
 from daemonkit.core.samples import Sample
+from daemonkit.http.fleet_listener import VIEWERS, FleetListener
 from daemonkit.http.server import STATUS_LINES, Exchange, Server
 from daemonkit.observe import logs, metrics
+from daemonkit.options import IdentityFiles
 from daemonkit.process.listening_socket import listening_socket, warn_if_open
 
 DRAIN_S = 0.5
 RISK = "every host can read the daemon's state, and nothing is encrypted"
-REMEDY = "use 127.0.0.1, or let a firewall pass only the hosts that collect metrics"
+REMEDY = "use --status-tls require, or 127.0.0.1"
 ROUTES = (
     ApiRoute("GET", "/health", "200 while the process can do its job, else 503; JSON"),
     ApiRoute(
@@ -41,7 +46,7 @@ class Probe:
 class StatusPage:
     """Serves a daemon's state on a separate address, loopback by default."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - four of them are pages
         self,
         addr: str,
         *,
@@ -49,8 +54,11 @@ class StatusPage:
         ready: Callable[[], Probe],
         state: Callable[[], object],
         samples: Callable[[], Iterable[Sample]],
+        tls: IdentityFiles | None = None,
     ) -> None:
         self._addr = addr
+        self._files = tls
+        self._fleet: FleetListener | None = None
         # Prometheus may reach us under our name in any domain; nothing here changes anything.
         host = socket.gethostname().partition(".")[0]
         self._server = Server(self._answer, origins=OriginPolicy((f"{host}.*",)))
@@ -69,11 +77,13 @@ class StatusPage:
             return
         option = "--status-addr"
         address = parse_address(self._addr)
+        self._fleet = FleetListener(self._files) if self._files else None
         sock = inherited or listening_socket(address, socket.SOCK_STREAM, option=option)
-        warn_if_open(sock, option=option, risk=RISK, remedy=REMEDY)
+        if self._fleet is None:
+            warn_if_open(sock, option=option, risk=RISK, remedy=REMEDY)
         self.socket = sock.dup()
         self.port = int(sock.getsockname()[1])
-        await self._server.listen(sock)
+        await self._server.listen(sock, tls=self._fleet.tls if self._fleet else None)
 
     async def stop(self) -> None:
         """Stop listening."""
@@ -83,7 +93,9 @@ class StatusPage:
 
     def _answer(self, exchange: Exchange) -> None:
         page = self._pages.get(exchange.head.target.partition(b"?")[0])
-        if exchange.head.method not in {b"GET", b"HEAD"}:
+        if self._fleet is not None and (refusal := self._fleet.refusal(exchange, VIEWERS)):
+            respond(exchange, refusal.status, "text/plain", refusal.reason.encode() + b"\n")
+        elif exchange.head.method not in {b"GET", b"HEAD"}:
             allow = b"Allow: GET, HEAD\r\n"
             respond(exchange, 405, "text/plain", b"only GET and HEAD here\n", allow)
         elif page is None:

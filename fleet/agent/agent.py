@@ -65,7 +65,7 @@ class Agent:
         done = DoneRequests(settings.state_dir)
         permissions = Permissions(self._trusted, done, may_exec=settings.may_exec)
         self._requests = RemoteRequests(store, own.id, driver, permissions)
-        self._prober = Prober(own.address, self._wake.set)
+        self._prober = Prober(own.address, self._wake.set, settings.certificate)
         self._reconciler = InstanceReconciler()
         self._mirror = Mirror(store, keys.inbox(own.id), self._deliver)
         self._view = View()

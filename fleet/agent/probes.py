@@ -1,10 +1,16 @@
-"""Readiness checks of instances: a TCP connection, or a GET that answers with 2xx or 3xx."""
+"""Readiness checks of instances: a TCP connection, or a GET that answers with 2xx or 3xx.
+
+An https check presents the certificate of the host, so that it may look at what only the fleet may
+see. It does not verify the server's: that one is on this host, and a check tells it nothing.
+"""
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from daemonkit.http.tls import RenewedContext, TlsFiles
 from fleet.core.model import Allocation, DesiredState, Endpoint
 
 EVERY_S, UNREADY_EVERY_S = 1.0, 0.2
@@ -25,8 +31,12 @@ class Probe:
 class Prober:
     """Runs the checks of all instances, beside the agent's passes, and keeps the results."""
 
-    def __init__(self, address: str, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, address: str, wake: Callable[[], None], certificate: TlsFiles | None = None
+    ) -> None:
+        """Check at this address of the host. OSError if the certificate cannot be read."""
         self._address, self._wake = address, wake
+        self._tls = RenewedContext(certificate, _unverified) if certificate else None
         self._ready: dict[Probe, bool] = {}
         self._tasks: dict[Probe, asyncio.Task[None]] = {}
 
@@ -70,11 +80,20 @@ class Prober:
                 self._wake()
             await asyncio.sleep(EVERY_S if is_ready else UNREADY_EVERY_S)
 
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            return _unverified(None)
+        self._tls.refresh()
+        return self._tls.current
+
     async def _succeeds(self, probe: Probe) -> bool:
         kind, _, path = probe.how.partition(":")
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                reader, writer = await asyncio.open_connection(self._address, probe.port)
+                tls = self._context() if kind == "https" else None
+                reader, writer = await asyncio.open_connection(
+                    self._address, probe.port, ssl=tls, server_hostname="" if tls else None
+                )
                 with contextlib.closing(writer):
                     if kind == "tcp":
                         return True
@@ -84,9 +103,18 @@ class Prober:
                         "User-Agent: fleetd\r\n\r\n".encode()
                     )
                     status = (await reader.readline()).split()
-        except (OSError, TimeoutError, ValueError):
+        except (OSError, TimeoutError, ValueError):  # ssl.SSLError is an OSError
             return False
         return len(status) > 1 and status[1][:1] in (b"2", b"3")
+
+
+def _unverified(files: TlsFiles | None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if files is not None:
+        context.load_cert_chain(files.cert, files.key)
+    return context
 
 
 def _probes(allocation: Allocation) -> Iterator[Probe]:

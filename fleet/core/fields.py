@@ -34,7 +34,7 @@ Digest = Annotated[str, Meta(pattern=_DIGEST)]
 DigestOrNone = Annotated[str, Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
 Fqdn = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_][A-Za-z0-9_.-]*\Z", max_length=255)]
 # A readiness check, as in Check=; "" for none.
-Check = Annotated[str, Meta(pattern=r"\A(active|tcp|http:/[!-~]*)?\Z")]
+Check = Annotated[str, Meta(pattern=r"\A(active|tcp|https?:/[!-~]*)?\Z")]
 Address = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z:.%_-]*\Z", max_length=255)]
 # What can be an argument of a program.
 Argument = Annotated[str, Meta(pattern=r"\A[^\x00]*\Z")]

@@ -126,7 +126,7 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     service: Fqdn
     port: Port
     ttl_s: Ttl = 5
-    check: Check = ""  # besides the job's own: tcp, or http:/path at this port
+    check: Check = ""  # besides the job's own: tcp, http:/path or https:/path at this port
 
 
 class Allocation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -5,7 +5,7 @@ from datetime import UTC, timedelta, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from daemonkit.options import installed_version
+from daemonkit.options import IdentityFiles, identity_files, installed_version
 from locksmith.core import window
 from locksmith.core.policy import Rules
 from locksmith.core.reboot_probes import PROBES
@@ -44,6 +44,7 @@ class Configuration:
 
     group: str
     status_addr: str
+    status_tls: IdentityFiles | None
     state_dir: Path | None
     version: str
     rules: Rules
@@ -65,6 +66,12 @@ def parse(given: Settings, machine_id: str) -> Configuration:
     return Configuration(
         group=given.group or "",
         status_addr=given.status_addr,
+        status_tls=identity_files(
+            "--status-tls",
+            given.status_tls,
+            (given.ca_file, given.cert_file, given.key_file),
+            given.revoked_file,
+        ),
         state_dir=given.state_dir,
         version=installed_version(),
         rules=rules,

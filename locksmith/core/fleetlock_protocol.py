@@ -67,6 +67,7 @@ class _Body(msgspec.Struct):
 GRANTED = Reply(200, "success", "the slot is yours")
 RELEASED = Reply(200, "success", "no slot is held")
 UNAUTHORIZED = Reply(401, "unauthorized", "a bearer token is required")
+NO_CERTIFICATE = Reply(401, "unauthorized", "a certificate of a host of the fleet is required")
 
 
 def parse(method: bytes, target: bytes, fields: dict[bytes, bytes], body: bytes) -> Request | Reply:
@@ -126,6 +127,11 @@ def unknown_group(group: str) -> Reply:
 def store_failed(why: str) -> Reply:
     """Return the reply when the store or the semaphore in it cannot be used."""
     return Reply(503, "failed_store", why)
+
+
+def forbidden(why: str) -> Reply:
+    """Return the reply to a client that asks in the name of another host."""
+    return Reply(403, "forbidden", why)
 
 
 def _unidentified(why: str) -> Reply:

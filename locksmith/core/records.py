@@ -44,6 +44,20 @@ class HolderRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str = ""
 
 
+class FleetHost(msgspec.Struct, frozen=True):
+    """What a host of a fleet writes about itself; the other fields do not concern us."""
+
+    host: str
+
+
+def fleet_host(value: str) -> str:
+    """Return the name of the host that has written a record, empty if it is none."""
+    try:
+        return msgspec.json.decode(value, type=FleetHost).host
+    except (ValueError, RecursionError):
+        return ""
+
+
 class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     """A host whose locksmithd runs; the key expires when locksmithd stops.
 

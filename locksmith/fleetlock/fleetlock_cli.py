@@ -33,14 +33,10 @@ class FleetLockSettings(StoreOptions):
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Address for FleetLock clients.")
     ] = "127.0.0.1:2387"
-    tls_cert: Annotated[
-        Path | None, typer.Option(help="Server certificate; without it, no TLS.")
-    ] = None
-    tls_key: Annotated[Path | None, typer.Option(help="Private key of --tls-cert.")] = None
-    client_ca: Annotated[
-        Path | None,
-        typer.Option(help="CA certificates; clients must show a certificate signed by one."),
-    ] = None
+    tls_cert: options.TlsCert = None
+    tls_key: options.TlsKey = None
+    client_ca: options.ClientCa = None
+    revoked_file: options.RevokedFile = None
     token_file: Annotated[
         Path | None, typer.Option(help="File with the bearer token that clients must send.")
     ] = None
@@ -57,6 +53,7 @@ class FleetLockSettings(StoreOptions):
         ),
     ] = "auto"
     status_addr: options.StatusAddr = "127.0.0.1:2388"
+    status_tls: options.StatusTls = "off"
     log_level: options.LogLevel = "info"
     log_format: options.LogFormat = "text"
     drain_timeout: options.DrainS = 10.0
@@ -70,7 +67,8 @@ def serve(settings: FleetLockSettings) -> None:
     """Serve the FleetLock protocol on locksmith's semaphores.
 
     A host that also runs locksmithd holds one slot under both of its names. The protocol has no
-    users: if the address is not loopback, require client certificates or a token.
+    users: if the address is not loopback, require client certificates or a token. If --tls-cert is
+    of a fleet, a host may ask only for its own slot, and an operator for any.
     """
     import ssl
 
@@ -94,7 +92,9 @@ def serve(settings: FleetLockSettings) -> None:
     tls = TlsFiles(cert, key, ca, require_client=ca is not None) if cert and key else None
     try:
         names = options.host_names(settings.host_whitelist)
-        listen = ListenOptions(settings.listen, tls, _token(settings.token_file), names)
+        listen = ListenOptions(
+            settings.listen, tls, settings.revoked_file, _token(settings.token_file), names
+        )
         quorum = StoreQuorum(
             settings.urls,
             settings.store_member,
@@ -103,13 +103,18 @@ def serve(settings: FleetLockSettings) -> None:
             (settings.etcd_username, settings.etcd_password),
         )
         slots = FleetLockSlots(settings.open(), system_clock(), quorum, settings.failure_budget)
-        server = FleetLockServer(slots, listen, settings.status_addr)
+        server = FleetLockServer(slots, listen, settings.status_addr, _status_tls(settings))
         code = lifecycle.run(server, drain_s=settings.drain_timeout)
     except (StoreError, ssl.SSLError) as error:
         raise options.Failure(str(error)) from error
     except OSError as error:
         raise options.Failure(f"{error.filename}: {error.strerror}") from error
     raise typer.Exit(code)
+
+
+def _status_tls(settings: FleetLockSettings) -> options.IdentityFiles | None:
+    own = settings.ca_file, settings.cert_file, settings.key_file
+    return options.identity_files("--status-tls", settings.status_tls, own, settings.revoked_file)
 
 
 def _token(path: Path | None) -> bytes:

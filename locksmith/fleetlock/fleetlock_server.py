@@ -5,6 +5,7 @@ import hmac
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from coordinator.client.core.errors import StoreError
 from daemonkit import options
@@ -12,10 +13,12 @@ from daemonkit.core.addresses import parse_address
 from daemonkit.core.samples import Sample
 from daemonkit.http import server
 from daemonkit.http.exchange import Exchange, spawn
+from daemonkit.http.fleet_listener import OPERATORS, FleetListener
 from daemonkit.http.server import Limits, Server, own_origins
 from daemonkit.http.tls import TlsFiles, load, server_context
 from daemonkit.observe import logs
 from daemonkit.observe.status_page import Probe, StatusPage
+from daemonkit.options import IdentityFiles
 from daemonkit.process.lifecycle import Lifecycle
 from daemonkit.process.listening_socket import listening_socket, shown, warn_if_open
 from locksmith.core import fleetlock_protocol
@@ -40,6 +43,7 @@ class ListenOptions:
 
     address: str
     tls: TlsFiles | None = None
+    revoked: Path | None = None
     token: bytes = b""
     names: tuple[str, ...] = ()  # that clients may use besides those of `own_origins`
 
@@ -53,11 +57,18 @@ class _ServerCounts:
 class FleetLockServer:
     """The daemon, for `daemonkit.process.lifecycle`."""
 
-    def __init__(self, slots: FleetLockSlots, listen: ListenOptions, status_addr: str) -> None:
+    def __init__(
+        self,
+        slots: FleetLockSlots,
+        listen: ListenOptions,
+        status_addr: str,
+        status_tls: IdentityFiles | None = None,
+    ) -> None:
         self._slots, self._listen = slots, listen
         origins = own_origins(listen.names, option=options.HOST_WHITELIST)
         self._server = Server(self._handle, limits=LIMITS, origins=origins)
-        self._tls = server_context(listen.tls) if listen.tls else None
+        self._fleet = _fleet(listen)
+        self._tls = server_context(listen.tls) if listen.tls and not self._fleet else None
         self._counts = _ServerCounts()
         self._store_error = ""
         self.page = StatusPage(
@@ -66,6 +77,7 @@ class FleetLockServer:
             ready=lambda: Probe(ok=not self._store_error, detail={"store": self._store_error}),
             state=lambda: {"requests": self._counts.requests, "replies": self._counts.replies},
             samples=self._samples,
+            tls=status_tls,
         )
 
     async def start(self, life: Lifecycle) -> None:  # noqa: ARG002
@@ -74,12 +86,11 @@ class FleetLockServer:
         at = parse_address(self._listen.address)
         sock = listening_socket(at, socket.SOCK_STREAM, option=OPTION)
         host, port = sock.getsockname()[:2]
-        await self._server.listen(sock, tls=self._tls)
-        guarded = bool(self._listen.token) or bool(
-            self._listen.tls and self._listen.tls.require_client
-        )
-        _log.info("started", address=shown(host, port), tls=self._tls is not None, guarded=guarded)
-        if self._tls is None:
+        await self._server.listen(sock, tls=self._fleet.tls if self._fleet else self._tls)
+        tls = self._listen.tls
+        guarded = bool(self._listen.token) or bool(tls and tls.require_client)
+        _log.info("started", address=shown(host, port), tls=tls is not None, guarded=guarded)
+        if tls is None:
             warn_if_open(sock, option=OPTION, risk=NO_TLS, remedy="give --tls-cert and --tls-key")
         if not guarded:
             remedy = "give --client-ca or --token-file"
@@ -92,13 +103,16 @@ class FleetLockServer:
 
     def reload(self) -> None:
         """Read the certificates again."""
-        if self._tls is not None and self._listen.tls is not None:
+        if self._fleet is not None:
+            self._fleet.tls.refresh()
+        elif self._tls is not None and self._listen.tls is not None:
             load(self._tls, self._listen.tls)
 
     def _handle(self, exchange: Exchange) -> None:
         head = exchange.head
-        if not self._is_authorized(head.fields.get(b"authorization", b"")):
-            self._answer(exchange, fleetlock_protocol.UNAUTHORIZED)
+        host = self._host(exchange)
+        if isinstance(host, Reply):
+            self._answer(exchange, host)
             return
         request = fleetlock_protocol.parse(head.method, head.target, head.fields, exchange.body)
         if isinstance(request, Reply):
@@ -106,15 +120,30 @@ class FleetLockServer:
             return
         name = request.operation.name.lower()
         self._counts.requests[name] = self._counts.requests.get(name, 0) + 1
-        spawn(exchange, self._serve(exchange, request))
+        spawn(exchange, self._serve(exchange, request, host))
 
-    def _is_authorized(self, authorization: bytes) -> bool:
+    def _host(self, exchange: Exchange) -> str | Reply:
+        """Return the host of a client, empty if it may ask for any; or the reply that refuses it.
+
+        A client of a fleet shows a certificate, or the token where there is one.
+        """
         token = self._listen.token
-        return not token or hmac.compare_digest(authorization, b"Bearer " + token)
+        given = exchange.head.fields.get(b"authorization", b"")
+        has_token = bool(token) and hmac.compare_digest(given, b"Bearer " + token)
+        if self._fleet is None:
+            return "" if has_token or not token else fleetlock_protocol.UNAUTHORIZED
+        who = exchange.identity
+        if who is not None and who.kind == "host" and not who.daemon:
+            return who.name
+        if has_token or not (refusal := self._fleet.refusal(exchange, OPERATORS, host=False)):
+            return ""
+        if refusal.status == 403:
+            return fleetlock_protocol.forbidden(refusal.reason)
+        return fleetlock_protocol.UNAUTHORIZED if token else fleetlock_protocol.NO_CERTIFICATE
 
-    async def _serve(self, exchange: Exchange, request: Request) -> None:
+    async def _serve(self, exchange: Exchange, request: Request, host: str) -> None:
         try:
-            reply = await asyncio.to_thread(self._slots.decide, request, exchange.peer[0])
+            reply = await asyncio.to_thread(self._slots.decide, request, exchange.peer[0], host)
             self._store_error = ""
         except StoreError as error:
             self._store_error = str(error)
@@ -139,3 +168,12 @@ class FleetLockServer:
             name = f"locksmith_fleetlock_{what}_total"
             for value, count in counts.items():
                 yield Sample(name, "counter", text, count, {label: value})
+
+
+def _fleet(listen: ListenOptions) -> FleetListener | None:
+    """Return the TLS of a fleet, if the certificate is of one; else clients have no identities."""
+    tls = listen.tls
+    if tls is None or tls.ca is None:
+        return None
+    made = FleetListener(IdentityFiles(tls.ca, tls.cert, tls.key, listen.revoked))
+    return made if made.tls.fleet else None

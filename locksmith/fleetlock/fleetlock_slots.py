@@ -1,6 +1,7 @@
 """Decides about the slots of FleetLock clients.
 
-The protocol has no users: a client names an id, and any id. So a slot is released only for the
+The protocol has no users: a client names an id. If its certificate says which host of the fleet it
+is, the id must be that host's own; another client names any. So a slot is released only for the
 program that acquired it: one that an operator, locksmithd or Go's locksmith acquired stays taken,
 whatever a client asks. FleetLock's own slots have a record that names it.
 
@@ -39,12 +40,18 @@ class FleetLockSlots:
     quorum: StoreQuorum
     failures_max: int
 
-    def decide(self, request: Request, peer: str) -> Reply:
-        """Do what a client at the address `peer` asks for, or refuse it."""
+    def decide(self, request: Request, peer: str, host: str = "") -> Reply:
+        """Do what a client at the address `peer` asks for, or refuse it.
+
+        `host` is the name of the host that its certificate is for, empty if it may use any id.
+        """
         client = SemaphoreClient(self.store, request.group, self.clock)
         group = GroupClient(self.store, request.group)
         # The host may hold its slots under its machine-id, if its locksmithd has published that.
         own_id = group.machine_id_of(request.id)
+        if host and not {own_id, request.id} <= self._ids_of(host):
+            why = f"{request.id} is no id of {host}, for which the certificate is"
+            return fleetlock_protocol.forbidden(why)
         if request.operation is Operation.UNLOCK:
             return self._unlock(client, request, own_id, peer)
         reading = client.read()
@@ -54,6 +61,15 @@ class FleetLockSlots:
             client.acquire(own_id, request.id)
             return fleetlock_protocol.GRANTED
         return self._refusal(group, own_id, peer) or self._lock(client, request, own_id, peer)
+
+    def _ids_of(self, host: str) -> set[str]:
+        """Return the ids of a host of the fleet: its machine-id, and what zincati makes of it."""
+        ids: set[str] = set()
+        for entry in self.store.list(keys.FLEET_HOSTS).entries:
+            machine = Host(keys.last_name(entry.key), "", "")
+            if records.fleet_host(entry.value) == host:
+                ids |= {machine.machine_id, machine.fleetlock_id}
+        return ids - {""}
 
     def _refusal(self, group: GroupClient, own_id: str, peer: str) -> Reply | None:
         if pauses := group.pauses_of(own_id):

@@ -1,14 +1,16 @@
 """The operator API in vulcand's paths and JSON.
 
 Reads are answered from the table in force. Writes go to the store on a thread, because the store
-may be slow; the daemon learns of them from the store, like of any other change. A write is answered
-when it is in force here, so that a client reads what it wrote.
+may be slow, and with the caller's own token, if the request brings one. The daemon learns of them
+from the store, like of any other change. A write is answered when it is in force here, so that a
+client reads what it wrote.
 """
 
 import asyncio
 import contextlib
 import hmac
 import os
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import assert_never
@@ -19,12 +21,15 @@ from coordinator.client import (
     AtIndex,
     BadRequest,
     CompareFailed,
+    DetectedStore,
     KeyExists,
     KeyNotFound,
     Store,
     StoreError,
+    Unauthorized,
     Unavailable,
 )
+from daemonkit.core.framing import BadMessage
 from daemonkit.http.exchange import spawn
 from daemonkit.http.server import STATUS_LINES, Exchange
 from vulcan.control import apply
@@ -63,6 +68,9 @@ from vulcan.core.control.revision import RevisionConflict
 from vulcan.core.control.top import Windows
 from vulcan.core.keys import ObjectKey, ObjectKind
 
+# The field with the caller's own token of the store: changes are written with its rights.
+STORE_TOKEN = b"x-store-authorization"
+_BEARER = re.compile(rb"Bearer ([A-Za-z0-9._~+/=-]{1,4096})")
 _AUTHENTICATE = b'WWW-Authenticate: Bearer realm="vulcand"\r\n'
 _ALLOW = b"Allow: GET, HEAD, POST, DELETE\r\n"
 
@@ -71,12 +79,14 @@ _ALLOW = b"Allow: GET, HEAD, POST, DELETE\r\n"
 class ApiContext:
     """What the API needs from the daemon.
 
-    Without a token, everyone who can reach the API may use it.
+    Without a token, everyone whom `refusal` admits may use it.
     """
 
     table: Callable[[], Table]
     store: Store
+    store_of: Callable[[str], DetectedStore]  # as the user that a token of the store is for
     token: str
+    refusal: Callable[[Exchange, bool], BadMessage | None]  # of a client, to read or to change
     state: Callable[[], NodeState]
     status: Callable[[], NodeStatus]
     modified: Callable[[str], int | None]  # the index of a key's last write
@@ -87,8 +97,9 @@ class ApiContext:
     set_log_level: Callable[[str], None]
 
 
-# Requests that read or write the store.
+# Requests that read or write the store, and those that only an operator may send.
 StoreRequest = PutObject | DeleteObject | ApplyRequest | RollbackRequest | GetHistory
+Change = PutObject | DeleteObject | ApplyRequest | RollbackRequest | PutLogLevel
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +122,21 @@ def application(context: ApiContext) -> Callable[[Exchange], None]:
             return
         method, target = head.method.decode("latin-1"), head.target.decode("latin-1")
         try:
-            _handle(context, exchange, parse_request(method, target, head.fields, exchange.body))
+            _admit(context, exchange, changes=False)
+            request = parse_request(method, target, head.fields, exchange.body)
+            if isinstance(request, Change):
+                _admit(context, exchange, changes=True)
+            _handle(context, exchange, request)
         except ApiError as error:
             _reply(exchange, _error_response(error))
 
     return serve
+
+
+def _admit(context: ApiContext, exchange: Exchange, *, changes: bool) -> None:
+    """Refuse a client whose certificate does not allow the request. Raises ApiError."""
+    if (refusal := context.refusal(exchange, changes)) is not None:
+        raise ApiError(refusal.status, refusal.reason)
 
 
 def _is_authorized(context: ApiContext, given: bytes) -> bool:
@@ -178,7 +199,8 @@ async def _nodes(context: ApiContext, exchange: Exchange) -> None:
 
 async def _call_store(context: ApiContext, exchange: Exchange, request: StoreRequest) -> None:
     try:
-        document, written = await asyncio.to_thread(_carry_out, context, request)
+        token = _store_token(exchange.head.fields.get(STORE_TOKEN, b""))
+        document, written = await asyncio.to_thread(_call_as, context, request, token)
         await context.in_force(written)
         response = ApiResponse(document)
     except ApiError as error:
@@ -186,12 +208,32 @@ async def _call_store(context: ApiContext, exchange: Exchange, request: StoreReq
     _reply(exchange, response)
 
 
-def _carry_out(context: ApiContext, request: StoreRequest) -> tuple[object, WrittenKeys]:
+def _store_token(given: bytes) -> str:
+    """Return the token in a request's field, empty without one. Raises ApiError."""
+    if not given:
+        return ""
+    found = _BEARER.fullmatch(given)
+    if found is None:
+        raise ApiError(400, "X-Store-Authorization holds no bearer token of the store")
+    return found[1].decode()
+
+
+def _call_as(context: ApiContext, request: StoreRequest, token: str) -> tuple[object, WrittenKeys]:
+    """Carry out a request as the user of a token, or as this daemon. Raises ApiError."""
+    if not token:
+        return _carry_out(context, context.store, request)
+    with context.store_of(token) as store:  # for this request alone: tokens are not kept
+        return _carry_out(context, store, request)
+
+
+def _carry_out(
+    context: ApiContext, store: Store, request: StoreRequest
+) -> tuple[object, WrittenKeys]:
     """Carry out a request on the store; return the document to show, and the keys written.
 
     Raises ApiError for every error of the store.
     """
-    table, store = context.table(), context.store
+    table = context.table()
     try:
         match request:
             case PutObject():
@@ -216,6 +258,8 @@ def _carry_out(context: ApiContext, request: StoreRequest) -> tuple[object, Writ
         raise ApiError(409, str(error)) from None
     except BadRequest as error:
         raise ApiError(400, str(error)) from None
+    except Unauthorized as error:
+        raise ApiError(403, f"the store refuses: {error}") from None
     except Unavailable as error:
         raise ApiError(503, f"the store does not respond: {error}") from None
     except StoreError as error:

@@ -28,7 +28,7 @@ class CookieSalt:
     """Agrees with the other nodes on the salt once a backend is sticky; calls `changed`."""
 
     def __init__(
-        self, store: Store, prefix: str, copy: Path | None, changed: Callable[[], None]
+        self, store: Store, prefix: str, copy: Path | None, changed: Callable[[bytes], None]
     ) -> None:
         self._store = store
         self._key = salt_key(prefix)
@@ -51,7 +51,7 @@ class CookieSalt:
                 break
             await asyncio.sleep(RETRY_S)
         self._agreed.set()
-        self._changed()
+        self._changed(self.salt)
 
     async def known(self, patience_s: float) -> None:
         """Wait until the salt is known, if it is needed; not longer than this."""

@@ -4,15 +4,18 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import typer
 
 from daemonkit import options
+from daemonkit.core.addresses import is_loopback
 from daemonkit.options import EXIT_USAGE, Failure
 from vulcan.core.keys import ObjectKind
+from vulcan.ctl.store_token import StoreAccess
 
 if TYPE_CHECKING:
+    from coordinator.client import Tls
     from coordinator.client.core.endpoint import Endpoint
 
 EXIT_NOT_FOUND, EXIT_UNREACHABLE = 3, 4
@@ -26,22 +29,27 @@ class ApiClient:
     url: str
     token_file: Path | None
     as_json: bool
+    files: tuple[Path | None, Path | None, Path | None] = (None, None, None)
+    endpoints: str = ""  # of the store
+    prefix: str = "vulcand"
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Return the document of the response. Raises Failure."""
         # Half of the time of `vctl --help` would go into importing this.
         from coordinator.client.core.http_request import EndpointFailed, HttpRequest
         from coordinator.client.http.http_client import HttpClient
-        from coordinator.client.http.tls_files import Tls
 
+        tls = self._tls()
         headers = {"Content-Type": "application/json"}
         if self.token_file is not None:
             headers["Authorization"] = f"Bearer {_read_token(self.token_file)}"
+        endpoint = _endpoint(self.url)
+        if method != "GET" and self.files[1] is not None:
+            headers |= self._store_fields(endpoint, tls)
         data = None if body is None else json.dumps(body).encode()
         request = HttpRequest(method, path, json=data, headers=headers)
-        endpoint = _endpoint(self.url)
         try:
-            with HttpClient(Tls()).open(endpoint, request, CALL_S) as response:
+            with HttpClient(tls).open(endpoint, request, CALL_S) as response:
                 return _document(response.status, response.read())
         except EndpointFailed as error:
             remedy = "is vulcand running there? --vulcan names the URL of its API"
@@ -49,6 +57,22 @@ class ApiClient:
         except _NotTheApiError as error:
             remedy = "it is not vulcand's API, whose URL --vulcan names"
             raise Failure(f"{endpoint} {error}: {remedy}", EXIT_UNREACHABLE) from None
+
+    def _tls(self) -> "Tls":
+        from coordinator.client import BadRequest, Tls
+
+        try:
+            return Tls(*(str(each or "") for each in self.files))
+        except BadRequest as error:
+            raise Failure(str(error), EXIT_USAGE) from None
+
+    def _store_fields(self, endpoint: "Endpoint", tls: "Tls") -> dict[str, str]:
+        """Return the field with a token of the store, which is for no ears but vulcand's."""
+        found = StoreAccess(self.endpoints, tls, self.prefix).fields()
+        if found and not (endpoint.url.startswith("https://") or _is_near(endpoint.url)):
+            remedy = "write https://, and start vulcand with --api-tls require"
+            raise Failure(f"--vulcan {endpoint} would show your token to the network: {remedy}")
+        return found
 
     def list(self, kind: ObjectKind, parent: str = "") -> Any:
         """Return the objects of a kind, as the API lists them. Raises Failure."""
@@ -101,6 +125,10 @@ def _endpoint(url: str) -> "Endpoint":
     except BadRequest:
         remedy = "write the URL of vulcand's API, such as http://127.0.0.1:8182"
         raise Failure(f"--vulcan is {url!r}: {remedy}", EXIT_USAGE) from None
+
+
+def _is_near(url: str) -> bool:
+    return is_loopback(urlsplit(url).hostname or "")
 
 
 class _NotTheApiError(Exception):

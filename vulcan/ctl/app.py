@@ -36,10 +36,27 @@ Parent = Annotated[
     str,
     typer.Option("--in", "-b", "-f", help="The backend of a server, the frontend of a middleware."),
 ]
+CaFile = Annotated[
+    Path | None,
+    typer.Option("--ca-file", help="CA certificates that verify vulcand's certificate."),
+]
+CertFile = Annotated[
+    Path | None, typer.Option("--cert-file", help="Your certificate, for vulcand and the store.")
+]
+Endpoints = Annotated[
+    str,
+    typer.Option(
+        "--endpoints",
+        metavar="URL,URL",
+        help="Client URLs of the store. If it has users, vctl gets a token of yours from it, and "
+        "vulcand writes your changes with that.",
+    ),
+]
+Prefix = Annotated[str, typer.Option("--prefix", metavar="PATH", help="The --prefix of vulcand.")]
 
 
 @ctl.callback()
-def _global_options(
+def _global_options(  # noqa: PLR0913 - one parameter an option
     context: typer.Context,
     *,
     vulcan: Annotated[
@@ -48,11 +65,17 @@ def _global_options(
     token_file: Annotated[
         Path | None, typer.Option("--token-file", help="File with the API's token.")
     ] = None,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: options.KeyFile = None,
+    endpoints: Endpoints = "",
+    prefix: Prefix = "vulcand",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the API's responses as JSON.")
     ] = False,
 ) -> None:
-    context.obj = ApiClient(vulcan, token_file, as_json)
+    files = ca_file, cert_file, key_file
+    context.obj = ApiClient(vulcan, token_file, as_json, files, endpoints, prefix)
 
 
 @ctl.command("ls")

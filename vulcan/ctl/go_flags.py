@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-_WITH_VALUE = frozenset(("vulcan", "token-file"))
+_WITH_VALUE = frozenset(
+    ("vulcan", "token-file", "ca-file", "cert-file", "key-file", "endpoints", "prefix")
+)
 _FLAGS = frozenset(("json",))
 
 

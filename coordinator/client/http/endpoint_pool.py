@@ -43,11 +43,16 @@ class EndpointPool:
     """
 
     def __init__(
-        self, addresses: str | Sequence[str], tls: Tls, *, patience_s: float = 0.0
+        self,
+        addresses: str | Sequence[str],
+        tls: Tls,
+        *,
+        patience_s: float = 0.0,
+        bearer: str = "",
     ) -> None:
         self._endpoints = parse(addresses)
         self._patience = StartPatience(patience_s)
-        self._client = HttpClient(tls)
+        self._client = HttpClient(tls, bearer)
         self._first = 0
         self._kinds: dict[Endpoint, ServerKind] = {}
         self._agreed: ServerKind | None = None

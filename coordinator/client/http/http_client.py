@@ -85,10 +85,14 @@ class OpenResponse:
 
 
 class HttpClient:
-    """Sends requests to any endpoint. Thread-safe."""
+    """Sends requests to any endpoint. Thread-safe.
 
-    def __init__(self, tls: Tls) -> None:
+    With `bearer`, a token, the requests are those of its user.
+    """
+
+    def __init__(self, tls: Tls, bearer: str = "") -> None:
         self._pool = ConnectionPool(tls)
+        self._bearer = bearer
 
     def close(self) -> None:
         """Close idle connections."""
@@ -116,7 +120,7 @@ class HttpClient:
                     request.method,
                     prefix + request.target(),
                     body=request.body(),
-                    headers=_headers(endpoint, request),
+                    headers=_headers(endpoint, request, self._bearer),
                 )
                 connection.sock.settimeout(silence_s)
                 return OpenResponse(endpoint, connection, self._pool)
@@ -125,13 +129,15 @@ class HttpClient:
             raise
 
 
-def _headers(endpoint: Endpoint, request: HttpRequest) -> dict[str, str]:
+def _headers(endpoint: Endpoint, request: HttpRequest, bearer: str) -> dict[str, str]:
     headers = {"User-Agent": "slashetc"}
     if request.json is None and request.form is not None:
         headers["Content-Type"] = _FORM
     # On the v3 API the name and password are exchanged for a token.
     if endpoint.auth is not None and not request.path.startswith(_V3):
         headers["Authorization"] = f"Basic {b64encode(b':'.join(endpoint.auth)).decode()}"
+    if bearer:
+        headers["Authorization"] = f"Bearer {bearer}"
     headers |= request.headers
     return headers
 

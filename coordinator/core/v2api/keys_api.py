@@ -1,20 +1,18 @@
 """`/v2/keys`: from a request to a read, a watch or a command, and from its outcome to JSON."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import chain
 
 import msgspec
 
 from coordinator.core.store import key_limits
-from coordinator.core.store.api_errors import Forbidden
 from coordinator.core.store.commands import NO_TTL, CreateInOrder, Delete, Put
 from coordinator.core.store.encoding import Moment
 from coordinator.core.store.event import KeyEvent
 from coordinator.core.store.keyspace import KeySpace
 from coordinator.core.store.listing import DirectoryListing, ListingBounds, ListingScope
-from coordinator.core.store.node import ROOT_KEY, Node
-from coordinator.core.store.reserved_keys import SECURITY, is_reserved
+from coordinator.core.store.node import ROOT_KEY
 from coordinator.core.store.watcher_hub import WatchFilter
 from coordinator.core.v2api import form, request_options, request_target
 from coordinator.core.v2api.request_options import RequestOptions
@@ -41,10 +39,6 @@ class GetRequest(msgspec.Struct, frozen=True):
     hidden: bool = False
     quorum: bool = False
     head: bool = False
-
-
-class ReservedRead(msgspec.Struct, frozen=True):
-    """A GET of a key that this API does not show: it is answered as if there were none."""
 
 
 class WatchRequest(msgspec.Struct, frozen=True):
@@ -95,9 +89,7 @@ class NotFound(msgspec.Struct, frozen=True):
 
 
 KeysRefusal = Redirect | BadTarget | NotAllowed | NotFound
-KeysRequest = GetRequest | ReservedRead | WatchRequest | WriteRequest | KeysRefusal
-# Says whether a listing shows a node.
-Shows = Callable[[Node], bool]
+KeysRequest = GetRequest | WatchRequest | WriteRequest | KeysRefusal
 
 
 def parse(
@@ -113,8 +105,6 @@ def parse(
         return place
     if method not in {b"PUT", b"POST", b"DELETE"}:
         return NotAllowed()
-    if is_reserved(place.key):
-        raise Forbidden(f"{SECURITY.decode()} is changed only through /v2/auth")
     if method != b"DELETE":
         key_limits.check(place.key, in_order=method == b"POST")
     if method == b"PUT" and not place.query and _is_only_a_value(body, content_type):
@@ -134,37 +124,33 @@ def status_of(event: KeyEvent) -> int:
     return 201 if event.is_creation else 200
 
 
-def written(event: KeyEvent, at: Moment, *, no_value: bool = False, blind: bool = False) -> bytes:
-    """Return the body that answers an accepted write. A `blind` one does not say what was there."""
+def written(event: KeyEvent, at: Moment, *, no_value: bool = False) -> bytes:
+    """Return the body that answers an accepted write."""
     if no_value and event.node is not None:
         return b'{"action":"%b"}\n' % event.action.encode()
-    return event.without_prev(at) if blind else event.line(at)
+    return event.line(at)
 
 
-def read(
-    space: KeySpace, query: GetRequest, at: Moment, shows: Shows | None = None
-) -> bytes | None:
+def read(space: KeySpace, query: GetRequest, at: Moment) -> bytes | None:
     """Return the body that answers a read, None if it is a long one: see `listed`.
 
-    A listing has only what `shows` admits. Raises ApiError 100, 104.
+    Raises ApiError 100, 104.
     """
     node = space.read(query.key)
     if node.value is not None:
         return READ_HEAD + node.json(at) + READ_TAIL
-    listing = DirectoryListing(node, ListingScope(query.recursive, query.hidden, at, shows))
+    listing = DirectoryListing(node, ListingScope(query.recursive, query.hidden, at))
     if not listing.take(space.tree, SHORT):
         return None
     return READ_HEAD + b"".join(listing.pieces()) + READ_TAIL
 
 
-def listed(
-    space: KeySpace, query: GetRequest, at: Moment, shows: Shows | None = None
-) -> Iterator[bytes]:
+def listed(space: KeySpace, query: GetRequest, at: Moment) -> Iterator[bytes]:
     """Return the body that answers a read, in pieces. Raises ApiError 100, 104."""
     node = space.find(query.key)
     if node.value is not None:
         return iter((READ_HEAD, node.json(at), READ_TAIL))
-    listing = DirectoryListing(node, ListingScope(query.recursive, query.hidden, at, shows))
+    listing = DirectoryListing(node, ListingScope(query.recursive, query.hidden, at))
     listing.take(space.tree)
     return chain((READ_HEAD,), listing.pieces(), (READ_TAIL,))
 
@@ -194,7 +180,7 @@ def _place(method: bytes, target: bytes) -> KeyTarget | KeysRefusal:
 
 
 @lru_cache(CACHED_TARGETS_MAX)
-def _query(method: bytes, target: bytes) -> GetRequest | ReservedRead | WatchRequest | KeysRefusal:
+def _query(method: bytes, target: bytes) -> GetRequest | WatchRequest | KeysRefusal:
     place = _place(method, target)
     if not isinstance(place, KeyTarget):
         return place
@@ -205,8 +191,6 @@ def _query(method: bytes, target: bytes) -> GetRequest | ReservedRead | WatchReq
         watch_filter = WatchFilter(place.key, chosen.recursive, chosen.hidden)
         progress_s = chosen.progress_s if chosen.stream else 0.0
         return WatchRequest(watch_filter, chosen.stream, chosen.wait_index, progress_s)
-    if is_reserved(place.key):
-        return ReservedRead()
     head = method == b"HEAD"
     return GetRequest(place.key, chosen.recursive, chosen.hidden, chosen.quorum and not head, head)
 

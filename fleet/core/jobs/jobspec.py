@@ -45,7 +45,7 @@ class UpdateStrategy(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ReadinessCheck:
-    """When an instance is ready: `active` in systemd, `tcp`, or `http` with a path."""
+    """When an instance is ready: `active` in systemd, `tcp`, `http` or `https` with a path."""
 
     kind: str = "active"
     path: str = ""
@@ -191,8 +191,8 @@ class _FleetSection:
         if (size := _unit_name_size(job)) > unitfile.NAME_MAX:
             excess = size - unitfile.NAME_MAX
             raise UnitRefused(1, f"the job's name is too long by {excess} characters")
-        if job.check.kind in ("tcp", "http") and not job.resources.port:
-            raise self._refused("Check", "a tcp or http check needs Port=")
+        if job.check.kind != "active" and not job.resources.port:
+            raise self._refused("Check", "a tcp, http or https check needs Port=")
 
     def _resources(self) -> Resources:
         ports = tuple(
@@ -350,11 +350,12 @@ _port = _between(1, 65_535)
 def parse_check(text: str) -> ReadinessCheck:
     """Parse a check. Raises ValueError."""
     kind, _, path = text.partition(":")
-    if kind not in ("active", "tcp", "http") or (kind != "http" and path):
-        raise ValueError(f"{text!r} is not a check: write active, tcp or http:/path")
-    if kind == "http" and (not path.startswith("/") or not path.isascii() or " " in path):
+    has_path = kind in ("http", "https")
+    if kind not in ("active", "tcp", "http", "https") or (path and not has_path):
+        raise ValueError(f"{text!r} is not a check: write active, tcp, http:/path or https:/path")
+    if has_path and (not path.startswith("/") or not path.isascii() or " " in path):
         raise ValueError(
-            f"{text!r}: the path of an http check must start with / and be ASCII without blanks"
+            f"{text!r}: the path of an {kind} check must start with / and be ASCII without blanks"
         )
     return ReadinessCheck(kind, path)
 

@@ -161,7 +161,7 @@ class _PlanBuilder:
             desired_state=desired_state_for(record.target),
             port=self._port(job, place, host),
             exclusive=job.exclusive,
-            check=f"http:{job.check.path}" if job.check.kind == "http" else job.check.kind,
+            check=f"{job.check.kind}:{job.check.path}" if job.check.path else job.check.kind,
             ready_s=job.update.ready_s,
             endpoints=desired.endpoints,
             failures=place.failures,

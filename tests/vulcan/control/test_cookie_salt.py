@@ -18,7 +18,7 @@ def agree(store: MemoryStore, copy: Path | None = None, table: Table = STICKY) -
     """Return the salt of a node that starts with this table."""
 
     async def run() -> bytes:
-        node = CookieSalt(store, PREFIX, copy, lambda: None)
+        node = CookieSalt(store, PREFIX, copy, lambda _: None)
         node.follow(table)
         task = asyncio.create_task(node.run())
         if table is STICKY:

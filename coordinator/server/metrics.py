@@ -41,6 +41,10 @@ def _gauges(telemetry: Telemetry) -> dict[str, tuple[str, int]]:
         ),
         "etcd_network_active_peers": ("Open connections to members.", len(transport.connected())),
         "etcd_debugging_store_watchers": ("Open watches.", len(keyspace.hub)),
+        "coordinator_connections_without_tls": (
+            "Connections of clients, and to members, without TLS.",
+            telemetry.without_tls(),
+        ),
         "coordinator_raft_term": ("Raft term.", node.term),
         "coordinator_diverged": ("Whether this member's state differs.", int(diverged)),
         "coordinator_store_index": ("Index of the last change.", keyspace.index),

@@ -55,6 +55,11 @@ class Telemetry:
             latencies=loop.transport.latencies,
         )
 
+    def without_tls(self) -> int:
+        """Return how many clients and members are connected without TLS, in both directions."""
+        clients = sum(1 for each in self.connections if not each.secure)
+        return clients + len(self.loop.transport.without_tls())
+
     def health_detail(self) -> dict[str, object]:
         """Return what keeps the member from deciding, for /health."""
         availability = self.replica.availability
@@ -79,6 +84,7 @@ class Telemetry:
             "lease": node.has_lease,
             "diverged": replica.availability.diverged,
             "links": [f"{member:x}" for member in loop.transport.connected()],
+            "links_without_tls": [f"{member:x}" for member in loop.transport.without_tls()],
             "index": keyspace.index,
             "keys": len(keyspace.tree.nodes) - 1,
             "watchers": len(keyspace.hub),

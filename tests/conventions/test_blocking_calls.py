@@ -63,7 +63,6 @@ ALLOWED = {
     "coordinator.bootstrap.existing_cluster._ask requests.Session",
     # The blocking client of the store. Daemons call it on threads.
     "coordinator.client.http.connection_pool._new http.client.HTTPConnection",
-    "coordinator.client.http.connection_pool._new http.client.HTTPSConnection",
     "coordinator.client.http.start_patience.repeat time.sleep",
     # A member's loop waits for its log: nothing may leave before it is on the disk.
     "coordinator.storage.file_system.make_directory os.sync",

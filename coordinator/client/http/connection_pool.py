@@ -5,7 +5,6 @@ imports, and it follows a user's proxy variables and ~/.netrc, which an agent of
 """
 
 import socket
-import ssl
 import threading
 import weakref
 from collections import defaultdict
@@ -16,18 +15,24 @@ from urllib.parse import urlsplit
 from coordinator.client.core.endpoint import Endpoint
 from coordinator.client.core.http_request import EndpointFailed
 from coordinator.client.http.failure_text import failure_text
-from coordinator.client.http.tls_files import Tls
+from coordinator.client.http.tls_files import FileVersions, RenewedTls, Tls
 
 CONNECT_S = 3.0
 # Connections kept open for threads that talk at the same time.
 IDLE_MAX = 16
 
 
+class TlsConnection(HTTPSConnection):
+    """A connection that knows which version of the TLS files it was made of."""
+
+    made_of: FileVersions = ()
+
+
 class ConnectionPool:
     """Idle connections of each endpoint. Thread-safe."""
 
     def __init__(self, tls: Tls) -> None:
-        self._tls = tls
+        self._tls = RenewedTls(tls)
         self._lock = threading.Lock()
         self._idle: defaultdict[str, list[HTTPConnection]] = defaultdict(list)
         # A store that is dropped without a close must not leave its sockets open.
@@ -36,7 +41,7 @@ class ConnectionPool:
     def take(self, endpoint: Endpoint) -> HTTPConnection:
         """Return an idle connection, or a new one. EndpointFailed if none can be made."""
         while (connection := self._pop(endpoint)) is not None:
-            if not _is_stale(connection):
+            if not _is_stale(connection) and not self.is_outdated(connection):
                 return connection
             connection.close()
         connection = self._new(endpoint)
@@ -60,6 +65,12 @@ class ConnectionPool:
                 return
         connection.close()
 
+    def is_outdated(self, connection: HTTPConnection) -> bool:
+        """Return whether the TLS files have been renewed since a connection was made."""
+        return (
+            isinstance(connection, TlsConnection) and connection.made_of != self._tls.current()[0]
+        )
+
     def close(self) -> None:
         """Close the idle connections."""
         with self._lock:
@@ -77,15 +88,14 @@ class ConnectionPool:
         host = parts.hostname or ""
         if parts.scheme == "http":
             return HTTPConnection(host, parts.port, timeout=CONNECT_S)
-        return HTTPSConnection(host, parts.port, timeout=CONNECT_S, context=self._context())
-
-    def _context(self) -> ssl.SSLContext:
-        # Made for each connection: the files may have been renewed since the last one.
-        context = ssl.create_default_context(cafile=self._tls.ca_file or _well_known())
-        context.set_alpn_protocols(["http/1.1"])
-        if self._tls.cert_file:
-            context.load_cert_chain(self._tls.cert_file, self._tls.key_file)
-        return context
+        try:
+            version, context = self._tls.current()
+        except OSError as error:  # also those of OpenSSL
+            reason = failure_text(error, endpoint.url)
+            raise EndpointFailed(reason, seen=False, answered=False) from error
+        connection = TlsConnection(host, parts.port, timeout=CONNECT_S, context=context)
+        connection.made_of = version
+        return connection
 
 
 class _UnixConnection(HTTPConnection):
@@ -117,9 +127,3 @@ def _is_stale(connection: HTTPConnection) -> bool:
     waiting = poll()
     waiting.register(connection.sock, POLLIN)
     return bool(waiting.poll(0))
-
-
-def _well_known() -> str:
-    import certifi
-
-    return certifi.where()

@@ -64,6 +64,10 @@ class OpenResponse:
             if self._raw.length:
                 raise IncompleteRead(b"", self._raw.length)
 
+    def is_outdated(self) -> bool:
+        """Return whether the TLS files have been renewed since its connection was made."""
+        return self._pool.is_outdated(self._connection)
+
     def interrupt(self) -> None:
         """End the response for the thread that reads it, also where it waits for the network."""
         with suppress(OSError):  # closed meanwhile: nothing waits there

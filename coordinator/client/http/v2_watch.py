@@ -117,6 +117,10 @@ class V2ChangeStream:
         for chunk in response.chunks():
             for line in lines.feed(chunk):
                 yield from self._move(line, hidden=True)
+            if response.is_outdated():
+                # The server ends a connection with the certificate that it began with.
+                response.close()
+                return
         raise EndpointFailed("ended the stream", seen=True)
 
     def _poll(self, response: OpenResponse) -> Iterator[Event | Progress]:

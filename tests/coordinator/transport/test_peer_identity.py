@@ -1,12 +1,14 @@
 """With TLS, a sender proves by its certificate that it is the member which it claims to be."""
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from rig.cluster import Cluster, new_member
+from rig.fleet_authority import FleetAuthority
 from rig.processes import free_port, wait_until
 from tests.coordinator.client.certificates import CertificateFiles
 from tests.coordinator.transport.raw_peer import RawPeer, address, id_of
@@ -20,14 +22,21 @@ class Pair:
 
     cluster: Cluster
     files: CertificateFiles
+    fleet: FleetAuthority
 
     def dialed(self, certificate: str) -> tuple[int, str]:
         """Dial in the second one's name; return the status of the answer, and the reason."""
+        return self.dialed_with(
+            [self.files.path(f"{certificate}.{end}") for end in ("crt", "key")]
+            if certificate
+            else []
+        )
+
+    def dialed_with(self, paths: Sequence[str | Path]) -> tuple[int, str]:
+        """Dial with the files of a certificate and its key."""
         tls = ssl.create_default_context(cafile=self.files.path("ca.crt"))
-        if certificate:
-            tls.load_cert_chain(
-                self.files.path(f"{certificate}.crt"), self.files.path(f"{certificate}.key")
-            )
+        if paths:
+            tls.load_cert_chain(*paths)
         first, second = self.cluster.members
         with RawPeer(first, address(self.cluster, id_of(second)), tls) as peer:
             return peer.status, peer.answer.decode()
@@ -37,6 +46,9 @@ class Pair:
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     directory = tmp_path_factory.mktemp("identity")
     files = CertificateFiles(directory)
+    fleet = FleetAuthority(directory / "fleet")
+    with Path(files.path("ca.crt")).open("a") as bundle:
+        bundle.write(fleet.ca_file.read_text())
     for name, extensions in {
         "first": f"subjectAltName=IP:127.0.0.1\n{BOTH}",
         "second": f"subjectAltName=IP:127.0.0.2\n{BOTH}",
@@ -52,7 +64,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     cluster = Cluster(directory, flags=flags, members=members)
     running = cluster.begin(members[0])
     try:
-        found = Pair(cluster, files)
+        found = Pair(cluster, files, fleet)
 
         def answers() -> bool:
             assert running.process.poll() is None, running.tail()
@@ -87,3 +99,16 @@ def test_a_sender_without_a_certificate_is_refused(pair: Pair) -> None:
     except OSError:  # in TLS 1.3 the refusal comes after the handshake
         status = 0
     assert status == 0
+
+
+def test_identities_of_the_fleet_other_than_members_are_no_peers(pair: Pair) -> None:
+    fleet = pair.fleet
+    for each in (
+        fleet.host("web3", "127.0.0.2"),
+        fleet.host("web3", "127.0.0.2", daemon="skydns"),
+        fleet.user("admin", "admin"),
+    ):
+        status, answer = pair.dialed_with((each.cert, each.key))
+        assert (status, "no member of the store" in answer) == (403, True), each
+    member = fleet.member("second", "127.0.0.2")
+    assert pair.dialed_with((member.cert, member.key))[0] == 101

@@ -8,12 +8,11 @@ from typing import NoReturn
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
-import typer
 
 from coordinator.client import BadRequest, Tls
 from coordinator.client.core.endpoint import Endpoint, parse
 from coordinator.client.core.http_request import EndpointFailed, HttpRequest
-from coordinator.client.http.http_client import HttpClient, OpenResponse
+from coordinator.client.http.http_client import MEMBERS, HttpClient, OpenResponse
 from coordinator.core.ctl.render import go_json
 from coordinator.core.ctl.results import ErrorResult, KeyResult, MemberInfo, MemberList
 from coordinator.ctl.exit_codes import BAD_CONNECTION, SERVER_ERROR, fail
@@ -22,6 +21,9 @@ from daemonkit.options import Failure
 
 # A long poll is sent again this often, to notice a server that went away without closing it.
 QUIET_S = 60.0
+
+
+_REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
 class ClusterUnreachable(Exception):  # noqa: N818 - what happened
@@ -49,15 +51,6 @@ class ClientSettings:
     as_json: bool = False
 
 
-def with_user(endpoints: tuple[Endpoint, ...], username: str) -> tuple[Endpoint, ...]:
-    """Return the endpoints with `name:password`. Ask on the terminal for a missing password."""
-    name, colon, password = username.partition(":")
-    if not colon:
-        password = typer.prompt("Password", hide_input=True, err=True)
-    auth = name.encode(), password.encode()
-    return tuple(replace(endpoint, auth=auth) for endpoint in endpoints)
-
-
 class ApiClient:
     """The servers of one cluster. A request that fails ends the program with etcdctl's code."""
 
@@ -77,7 +70,10 @@ class ApiClient:
             return  # no other URL gives root its rights
         self._debug(f"start to sync cluster using endpoints({self._urls()})")
         try:
-            members = self.members()
+            response, body = self._exchange(HttpRequest("GET", MEMBERS))
+            if response.status in _REFUSALS:
+                return  # a user may have rights to keys, and none to the members
+            members = msgspec.json.decode(body, type=MemberList).members
         except ClusterUnreachable as failure:
             if failure.connection:
                 self.fail(failure, BAD_CONNECTION)
@@ -92,13 +88,11 @@ class ApiClient:
 
     def members(self) -> tuple[MemberInfo, ...]:
         """Return the members. Raises ClusterUnreachable."""
-        _, body = self._exchange(HttpRequest("GET", "/v2/members"))
-        return msgspec.json.decode(body, type=MemberList).members
+        return msgspec.json.decode(self._facts(MEMBERS), type=MemberList).members
 
     def leader(self) -> MemberInfo:
         """Return the leader. Raises ClusterUnreachable."""
-        _, body = self._exchange(HttpRequest("GET", "/v2/members/leader"))
-        return msgspec.json.decode(body, type=MemberInfo)
+        return msgspec.json.decode(self._facts("/v2/members/leader"), type=MemberInfo)
 
     def ask(self, request: HttpRequest) -> tuple[KeyResult, int]:
         """Return the result of a request about a key, and the cluster's index."""
@@ -135,6 +129,27 @@ class ApiClient:
             reasons = [f"the response was cut short: {failure}"]
             raise ClusterUnreachable(reasons, connection=False) from failure
 
+    def read_from(self, endpoint: Endpoint, request: HttpRequest) -> bytes:
+        """Return what one server answers. Raises ClusterUnreachable."""
+        return b"".join(self.stream_from(endpoint, request, self._settings.timeout_s))
+
+    def stream_from(
+        self, endpoint: Endpoint, request: HttpRequest, silence_s: float = QUIET_S
+    ) -> Iterator[bytes]:
+        """Yield what one server answers as it comes. Raises ClusterUnreachable."""
+        self._debug(_curl(endpoint, request))
+        try:
+            response = self._http.send(endpoint, request, silence_s)
+            if response.status >= HTTPStatus.BAD_REQUEST:
+                raise ClusterUnreachable(
+                    [f"{endpoint} answers {response.status}: {_reason(response.read())}"],
+                    connection=False,
+                )
+            yield from response.chunks()
+        except EndpointFailed as failure:
+            connection = not failure.answered
+            raise ClusterUnreachable([f"{endpoint} {failure}"], connection=connection) from failure
+
     def get(self, url: str) -> bytes:
         """Return the body at a URL, whatever its status. Raises FetchFailed."""
         self._debug(f"cURL Command: curl -X GET {url}")
@@ -147,6 +162,13 @@ class ApiClient:
         shown = reason if isinstance(reason, ErrorResult) else {"message": str(reason)}
         echo(go_json(shown), err=True)
         raise Failure("", code)
+
+    def _facts(self, path: str) -> bytes:
+        """Return what is known about the cluster; a refusal ends the program."""
+        response, body = self._exchange(HttpRequest("GET", path))
+        if response.status in _REFUSALS:
+            self.fail(_reason(body), SERVER_ERROR)
+        return body
 
     def _result(self, response: OpenResponse, body: bytes) -> tuple[KeyResult, int]:
         if response.status >= HTTPStatus.BAD_REQUEST:
@@ -182,6 +204,13 @@ class ApiClient:
     def _debug(self, line: str) -> None:
         if self._settings.debug:
             echo(line, err=True)
+
+
+def _reason(body: bytes) -> ErrorResult | str:
+    try:
+        return msgspec.json.decode(body, type=ErrorResult)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return body.decode(errors="replace")[:200].strip()
 
 
 def fetch(url: str, tls: Tls, timeout_s: float) -> bytes:

@@ -7,6 +7,8 @@ import typer
 
 from coordinator.core.ctl.global_options import GlobalOptions
 from coordinator.ctl import backup, dump, key, member, migrate
+from coordinator.ctl.access import auth, role, user
+from coordinator.ctl.access.credentials import VARIABLE
 from coordinator.ctl.go_flags import CommandGroup, RootCommand, duration_s
 from daemonkit import options
 
@@ -52,7 +54,16 @@ Username = Annotated[
         "-u",
         metavar="NAME[:PASSWORD]",
         envvar=_variables("USERNAME"),
-        help="User name. Without a password here, coordctl asks for it.",
+        help=(
+            "User name. Without a password here, it is read from --password-file or from "
+            "COORDCTL_PASSWORD, or coordctl asks for it."
+        ),
+    ),
+]
+PasswordFile = Annotated[
+    str,
+    typer.Option(
+        "--password-file", metavar="FILE", help="File with the password; - is standard input."
     ),
 ]
 Timeout = Annotated[
@@ -76,6 +87,10 @@ app.add_typer(member.cluster_app)
 app.add_typer(migrate.app)
 app.add_typer(backup.recover_app)
 app.add_typer(member.app, name="member", cls=CommandGroup)
+app.add_typer(user.app, name="user", cls=CommandGroup)
+app.add_typer(role.app, name="role", cls=CommandGroup)
+app.add_typer(auth.app, name="auth", cls=CommandGroup)
+app.add_typer(auth.access_app)
 app.add_typer(dump.app, name="dump", cls=CommandGroup)
 app.add_typer(backup.app, name="backup", cls=CommandGroup)
 
@@ -90,6 +105,7 @@ def begin(  # noqa: PLR0913, PLR0917 - one parameter an option
     key_file: KeyFile = "",
     ca_file: CaFile = "",
     username: Username = "",
+    password_file: PasswordFile = "",
     timeout: Timeout = "2s",
     total_timeout: TotalTimeout = "5s",
     no_sync: NoSync = False,  # noqa: FBT002
@@ -105,6 +121,7 @@ def begin(  # noqa: PLR0913, PLR0917 - one parameter an option
         _endpoints(context, endpoints, endpoint or peers),
         (ca_file, cert_file, key_file),
         username,
+        password_file,
         duration_s(timeout, "--timeout"),
         duration_s(total_timeout, "--total-timeout"),
         no_sync,
@@ -123,4 +140,4 @@ def _endpoints(context: typer.Context, given: str, alias: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the console script."""
-    options.run(app, PROG, argv)
+    options.run(app, PROG, argv, variables=(VARIABLE,))

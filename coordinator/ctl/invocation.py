@@ -12,7 +12,8 @@ from coordinator.core.ctl import render
 from coordinator.core.ctl.global_options import GlobalOptions
 from coordinator.core.ctl.render import OutputFormat
 from coordinator.core.ctl.results import KeyResult
-from coordinator.ctl.api_client import ApiClient, ClientSettings, with_user
+from coordinator.ctl.access.credentials import login
+from coordinator.ctl.api_client import ApiClient, ClientSettings
 from coordinator.ctl.exit_codes import BAD_ARGUMENTS
 from daemonkit.core.terminal_text import LINES
 from daemonkit.host.terminal import echo
@@ -50,8 +51,8 @@ class Invocation:
             )
         except StoreError as error:
             raise Failure(str(error), BAD_ARGUMENTS) from error
-        if options.username:
-            endpoints = with_user(settings.endpoints, options.username)
+        if (auth := login(options.username, options.password_file)) is not None:
+            endpoints = tuple(replace(each, auth=auth) for each in settings.endpoints)
             settings = replace(settings, endpoints=endpoints)
         self._client = ApiClient(settings)
         if sync and not options.no_sync:

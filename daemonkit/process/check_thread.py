@@ -26,8 +26,7 @@ class CheckThread(Generic[T]):
         self, key: Hashable, check: Callable[[], T], decided: Callable[[T], None], *, at_most: int
     ) -> bool:
         """Call `decided` with the result later; return False when `at_most` others are there."""
-        if waiting := self._waiting.get(key):
-            waiting.append(decided)
+        if self.join(key, decided):
             return True
         if len(self._waiting) >= at_most:
             return False
@@ -47,6 +46,13 @@ class CheckThread(Generic[T]):
 
         self._loop.run_in_executor(self._threads, check).add_done_callback(finished)
         return True
+
+    def join(self, key: Hashable, decided: Callable[[T], None]) -> bool:
+        """Call `decided` with the result of a check that is there already; return False if none."""
+        waiting = self._waiting.get(key)
+        if waiting is not None:
+            waiting.append(decided)
+        return waiting is not None
 
     def close(self) -> None:
         """Check no more."""

@@ -26,6 +26,7 @@ NO_V2_API = (
 CHUNK_BYTES_MAX = 2**20
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MEMBERS = "/v2/members"
+AUTH = "/v2/auth"
 _V3 = "/v3/"
 _FORM = "application/x-www-form-urlencoded"
 
@@ -110,7 +111,7 @@ class HttpClient:
         response = self.open(endpoint, request, silence_s)
         if response.status >= HTTPStatus.MULTIPLE_CHOICES:
             changes_members = request.method != "GET" and request.path.startswith(MEMBERS)
-            _judge(response, changes_members=changes_members)
+            _judge(response, is_own=changes_members or request.path.startswith(AUTH))
         return response
 
     def open(self, endpoint: Endpoint, request: HttpRequest, silence_s: float) -> OpenResponse:
@@ -146,10 +147,10 @@ def _headers(endpoint: Endpoint, request: HttpRequest, bearer: str) -> dict[str,
     return headers
 
 
-def _judge(response: OpenResponse, *, changes_members: bool) -> None:
+def _judge(response: OpenResponse, *, is_own: bool) -> None:
     """Let an error of the v2 API pass; fail the endpoint for anything else.
 
-    A change of the members is refused without a code.
+    Changes of the members, users and roles are refused in a form of their own, without a code.
     """
     if response.status in _REDIRECTS and "Location" in response.headers:
         response.close()
@@ -163,7 +164,7 @@ def _judge(response: OpenResponse, *, changes_members: bool) -> None:
             raise EndpointFailed(NO_V2_API, seen=False) from None
         reason = body.decode(errors="replace")[:200].strip()
     else:
-        if (answer.error_code or changes_members) and not by_server:
+        if (answer.error_code or is_own) and not by_server:
             return
         reason = answer.reason()
     raise EndpointFailed(f"answers {response.status}: {reason}", seen=by_server)

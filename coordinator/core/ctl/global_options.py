@@ -10,6 +10,7 @@ class GlobalOptions:
     endpoints: str
     tls_files: tuple[str, str, str]
     username: str
+    password_file: str
     timeout_s: float
     total_timeout_s: float
     no_sync: bool

@@ -67,11 +67,18 @@ class PasswordVerifier:
     def verify(self, login: Login, decided: Callable[[Verdict, float], None]) -> None:
         """Call `decided` with the verdict, and the seconds until another guess is allowed."""
         address, user = client_of(login.address), login.user[:NAME_CHARACTERS_MAX]
+        mac = self._mac(login.user, login.password, login.secret)
+
+        def told(right: bool) -> None:  # noqa: FBT001 - the only argument
+            decided(Verdict.RIGHT if right else Verdict.WRONG, 0.0)
+
+        # The same guess again is none: a client may open many connections at once.
+        if self._thread.join(mac, told):
+            return
         if wait_s := self._limits.take(address, user, self._now()):
             self.refused += 1
             decided(Verdict.TOO_MANY, wait_s)
             return
-        mac = self._mac(login.user, login.password, login.secret)
         check = partial(passwords.matches, login.secret or self._nobodys, login.password)
 
         def checked(right: bool) -> None:  # noqa: FBT001 - the only argument
@@ -80,7 +87,7 @@ class PasswordVerifier:
                 self._limits.give_back(address, user, self._now())
             else:
                 self.refused += 1
-            decided(Verdict.RIGHT if right else Verdict.WRONG, 0.0)
+            told(right)
 
         if not self._thread.start(mac, check, checked, at_most=CHECKS_MAX):
             decided(Verdict.BUSY, 1.0)

@@ -92,6 +92,15 @@ def test_guesses_from_one_address_are_refused_before_they_cost_anything():
     run(case)
 
 
+def test_the_same_password_on_many_connections_at_once_is_one_guess():
+    async def case(verifier: PasswordVerifier) -> None:
+        found = await asyncio.gather(*(verdict(verifier, RIGHT) for _ in range(64)))
+        assert {each for each, _ in found} == {Verdict.RIGHT}
+        assert verifier.refused == 0
+
+    run(case)
+
+
 def test_checks_and_known_passwords_are_bounded(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(password_verifier, "CHECKS_MAX", 1)
     monkeypatch.setattr(password_verifier, "VERIFIED_MAX", 1)

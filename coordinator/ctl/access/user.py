@@ -87,17 +87,15 @@ def add(  # noqa: PLR0913 - one parameter an option
     new_password_file: NewPasswordFile = "",
 ) -> None:
     """Create a user. Without PASSWORD, coordctl asks for it."""
-    name, colon, password = _name(words).partition(":")
+    word = _name(words)
     commands = _commands(context)
-    if no_password:
-        commands.add(name, None, roles, attribute or [])
+    name, colon, password = word.partition(":")
+    if no_password:  # then a colon is a part of the name, as in host:web3
+        commands.add(word, None, roles, attribute or [])
+    elif new_password_file or not colon:
+        commands.add(word, commands.new_password(new_password_file), roles, attribute or [])
     else:
-        commands.add(
-            name,
-            password if colon else commands.new_password(new_password_file),
-            roles,
-            attribute or [],
-        )
+        commands.add(name, password, roles, attribute or [])
 
 
 @app.command("passwd", cls=GoCommand)

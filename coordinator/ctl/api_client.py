@@ -40,6 +40,14 @@ class FetchFailed(Exception):  # noqa: N818 - what happened
 
 
 @dataclass(frozen=True, slots=True)
+class Fetched:
+    """The body at a URL, and when the server's certificate ends (Unix time; None without TLS)."""
+
+    body: bytes
+    certificate_end_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class ClientSettings:
     """How to reach a cluster, and how long to try."""
 
@@ -150,8 +158,8 @@ class ApiClient:
             connection = not failure.answered
             raise ClusterUnreachable([f"{endpoint} {failure}"], connection=connection) from failure
 
-    def get(self, url: str) -> bytes:
-        """Return the body at a URL, whatever its status. Raises FetchFailed."""
+    def get(self, url: str) -> Fetched:
+        """Return what is at a URL, whatever its status. Raises FetchFailed."""
         self._debug(f"cURL Command: curl -X GET {url}")
         return _get(self._http, url, self._settings.total_s)
 
@@ -217,17 +225,19 @@ def fetch(url: str, tls: Tls, timeout_s: float) -> bytes:
     """Return the body at a URL, whatever its status. Raises FetchFailed."""
     http = HttpClient(tls)
     try:
-        return _get(http, url, timeout_s)
+        return _get(http, url, timeout_s).body
     finally:
         http.close()
 
 
-def _get(http: HttpClient, url: str, timeout_s: float) -> bytes:
+def _get(http: HttpClient, url: str, timeout_s: float) -> Fetched:
     parts = urlsplit(url)
     try:
         (endpoint,) = parse([f"{parts.scheme}://{parts.netloc}"])
         request = HttpRequest("GET", parts.path or "/")
-        return http.open(endpoint, request, timeout_s).read()
+        response = http.open(endpoint, request, timeout_s)
+        end_s = response.certificate_end_s()
+        return Fetched(response.read(), end_s)
     except BadRequest as error:
         raise FetchFailed(str(error)) from error
     except EndpointFailed as failure:

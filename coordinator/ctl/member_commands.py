@@ -4,6 +4,7 @@ ours.
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -150,16 +151,24 @@ def _attempts(client: ApiClient, member: MemberInfo) -> Iterator[tuple[str, str]
         return
     for url in member.client_urls:
         try:
-            answer = msgspec.json.decode(client.get(f"{url}/health"), type=HealthResponse)
+            found = client.get(f"{url}/health")
+            answer = msgspec.json.decode(found.body, type=HealthResponse)
         except (FetchFailed, msgspec.DecodeError) as error:
             yield "unreachable", f"failed to check the health of {who} on {url}: {error}"
             continue
         status = HEALTHY if answer.ok else "unhealthy"
         why = f": {answer.reason}" if answer.reason else ""
+        if found.certificate_end_s is not None:
+            yield status, f"{who} has {_certificate_line(found.certificate_end_s)}"
         yield status, f"{who} is {status}: got {status} result from {url}{why}"
         return
     urls = " ".join(member.client_urls)
     yield "unreachable", f"{who} is unreachable: [{urls}] are all unreachable"
+
+
+def _certificate_line(end_s: float) -> str:
+    date = datetime.fromtimestamp(end_s, UTC).isoformat(" ", "minutes")
+    return f"a certificate that ends in {(end_s - time.time()) / 86400:.0f} days, at {date}"
 
 
 def _members(client: ApiClient) -> tuple[MemberInfo, ...]:

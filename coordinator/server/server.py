@@ -15,7 +15,7 @@ from coordinator.core.replica.pending import Outcome
 from coordinator.core.replica.replica import Replica
 from coordinator.core.store.api_errors import ApiError
 from coordinator.core.v2api import members_api
-from coordinator.core.v2api.info_pages import Page
+from coordinator.core.v2api.info_pages import Page, message
 from coordinator.server import startup
 from coordinator.server.access.local_socket import LocalSocket
 from coordinator.server.drive_loop import DriveLoop
@@ -183,8 +183,12 @@ class Coordinator:
             await server.listen(sock, tls=self._tls.to_clients if secure else None)
 
     def _answer_peer(self, exchange: Exchange) -> None:
-        """Answer plain HTTP on the peer port."""
+        """Answer HTTP on the peer port: to members, and to clients without a certificate."""
         target, telemetry, handler = exchange.head.target, self._telemetry, self._handler
+        peers = self._tls.peers
+        if peers is not None and (why := peers.refusal(exchange.certificate)):
+            handler.responses.page(exchange, message(403, f"the certificate {why}"))
+            return
 
         def made() -> Page:
             return members_api.peer_page(target, telemetry.member_status())

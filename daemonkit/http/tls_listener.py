@@ -212,6 +212,9 @@ class TlsAcceptor:
         except (OSError, ssl.SSLError) as error:
             sock.close()
             self._failed[_why(error)] += 1
+        except Exception as error:  # noqa: BLE001 - a stranger's handshake, of any form
+            sock.close()
+            process_counters.record_error(error)
 
 
 def _why(error: OSError) -> str:

@@ -25,6 +25,7 @@ WALL_READERS = {
     "coordinator/server/startup.py": "begins the cluster's clock, which then only goes on",
     "coordinator/storage/disaster_recovery.py": "anchors the cluster's clock, and names a copy",
     "coordinator/storage/backup_schedule.py": "names backups by their dates, and sorts them",
+    "coordinator/ctl/member_commands.py": "says in how many days a certificate ends",
     "coordinator/ctl/migration.py": "the expirations in a listing of etcd are dates",
     "coordinator/client/mirror.py": "the age of a copy on the disk, which outlives a reboot",
     "coordinator/client/v3/v3_store.py": "the expirations in etcd's lease ids are dates",

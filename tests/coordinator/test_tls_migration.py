@@ -21,6 +21,7 @@ from coordinator.client import HttpStore, Tls, Unavailable
 from rig.cluster import Cluster, ClusterMember, new_member
 from rig.fleet_authority import LIFETIME, FleetAuthority, Pair
 from rig.processes import wait_until
+from tests.coordinator.ctl.etcdctl_comparison import run_here
 from tests.coordinator.store_load import Load
 
 
@@ -143,6 +144,7 @@ def assert_plain_is_refused(one: ClusterMember) -> None:
 
 
 LIFE_S = 6.0
+HEALTH = "cluster-health"
 SHORT = LIFETIME - dt.timedelta(seconds=LIFE_S)
 
 
@@ -231,6 +233,9 @@ def test_the_authority_is_replaced_under_load(
             time.sleep(2)
             load.advance()
             assert links(cluster, "links") == 6
+            files = ["--ca-file", tls.ca_file, "--cert-file", tls.cert_file]
+            health = run_here(cluster.endpoints, *files, "--key-file", tls.key_file, HEALTH)
+            assert health.out.count("has a certificate that ends in 1 days, at 20") == 3
             old = trusting(following, before)
             with pytest.raises(OSError, match=r"(?i)unknown ca"):
                 urllib.request.urlopen(f"{cluster.members[0].url}/health", timeout=5, context=old)

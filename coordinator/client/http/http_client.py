@@ -1,6 +1,7 @@
 """One request to one endpoint, and the judgement whether that endpoint can serve at all."""
 
 import socket
+import ssl
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -64,6 +65,13 @@ class OpenResponse:
                 yield chunk
             if self._raw.length:
                 raise IncompleteRead(b"", self._raw.length)
+
+    def certificate_end_s(self) -> float | None:
+        """Return when the server's certificate ends (Unix time); None without TLS."""
+        if not isinstance(self._socket, ssl.SSLSocket):
+            return None
+        end = (self._socket.getpeercert() or {}).get("notAfter")
+        return ssl.cert_time_to_seconds(end) if isinstance(end, str) else None
 
     def is_outdated(self) -> bool:
         """Return whether the TLS files have been renewed since its connection was made."""

@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +14,14 @@ from coordinator.core.peer.peer_messages import PeerMessage
 from coordinator.core.raft.messages import HeartbeatOk
 from coordinator.transport import acceptor, peer_connection
 from coordinator.transport.acceptor import AcceptPolicy
+from coordinator.transport.peer_tls import PeerTls
 from coordinator.transport.transport import Transport
+from daemonkit.http import tls
 from daemonkit.http.server import Server
-from rig.processes import free_port
+from daemonkit.http.tls import RenewedContext, TlsFiles
+from daemonkit.http.tls_listener import TlsMode, listener_tls
+from rig.fleet_authority import FleetAuthority
+from rig.processes import free_port, wait_until
 
 OTHER = 2
 DEADLINE_S = 30.0
@@ -133,3 +140,116 @@ def test_what_was_dropped_before_a_connection_is_reported_once_it_can_be_sent_ag
             await asyncio.wait_for(ended.wait(), DEADLINE_S)
 
     asyncio.run(story())
+
+
+async def closes(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+async def says_that_it_has_no_tls(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+    writer.close()
+
+
+async def waits_for_more(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """As a member of release 0.1 does: a handshake may be the beginning of a long head."""
+    with suppress(ConnectionError):
+        await reader.read(-1)
+    writer.close()
+
+
+@pytest.mark.parametrize("answer", [closes, says_that_it_has_no_tls, waits_for_more])
+def test_with_prefer_a_member_without_tls_is_dialed_without_it(
+    answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    tmp_path: Path,
+) -> None:
+    fleet = FleetAuthority(tmp_path)
+
+    async def story() -> None:
+        attempts: list[bytes] = []
+
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            first = await reader.read(1)
+            attempts.append(first)
+            if first != b"G":
+                await answer(reader, writer)
+                return
+            await reader.readuntil(handshake.HEAD_END)
+            writer.write(handshake.accepted())
+            with suppress(ConnectionError):
+                await reader.read(-1)
+            writer.transport.abort()
+
+        events = RecordedEvents()
+        transport = Transport(PeerAddress(7, 1), events, peer_tls(fleet, TlsMode.PREFER))
+        async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            transport.follow({OTHER: (f"http://127.0.0.1:{port}",)})
+            transport.send([HeartbeatOk(sender=1, receiver=OTHER, term=1, round=1)])
+            await events.lost.wait()
+            assert transport.connected() == transport.without_tls() == [OTHER]
+            assert attempts == [b"\x16", b"G"]
+            transport.close()
+
+    asyncio.run(asyncio.wait_for(story(), DEADLINE_S))
+
+
+@pytest.mark.parametrize(("scheme", "mode"), [("https", "prefer"), ("http", "require")])
+def test_no_attempt_is_plain_where_tls_is_required(scheme: str, mode: str, tmp_path: Path) -> None:
+    fleet = FleetAuthority(tmp_path)
+
+    async def story() -> None:
+        attempts: list[bytes] = []
+        enough = asyncio.Event()
+
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            attempts.append(await reader.read(1))
+            writer.close()
+            if len(attempts) == 4:
+                enough.set()
+
+        transport = Transport(PeerAddress(7, 1), RecordedEvents(), peer_tls(fleet, TlsMode(mode)))
+        async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            transport.follow({OTHER: (f"{scheme}://127.0.0.1:{port}",)})
+            await enough.wait()
+            transport.close()
+        assert set(attempts) == {b"\x16"}
+
+    asyncio.run(asyncio.wait_for(story(), DEADLINE_S))
+
+
+def peer_tls(fleet: FleetAuthority, mode: TlsMode) -> PeerTls:
+    own = fleet.member("h1")
+    files = TlsFiles(own.cert, own.key, fleet.ca_file, require_client=True)
+    listener = listener_tls(files, fleet.revoked_file, mode)
+    return PeerTls(RenewedContext(files, tls.client_context), listener, mode)
+
+
+def test_a_server_that_is_no_member_gets_no_messages(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever takes over a member's address with a certificate of a host is turned away."""
+    fleet = FleetAuthority(tmp_path)
+    caplog.set_level("INFO")
+
+    async def story() -> None:
+        seen: list[bytes] = []
+
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(ConnectionError):
+                seen.append(await reader.read(-1))
+            writer.close()
+
+        thief = fleet.host("web3")
+        context = tls.server_context(TlsFiles(thief.cert, thief.key, fleet.ca_file))
+        transport = Transport(PeerAddress(7, 1), RecordedEvents(), peer_tls(fleet, TlsMode.REQUIRE))
+        async with await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context) as server:
+            port = server.sockets[0].getsockname()[1]
+            transport.follow({OTHER: (f"https://127.0.0.1:{port}",)})
+            await asyncio.to_thread(wait_until, lambda: "refused" in caplog.messages, "a refusal")
+            assert transport.connected() == []
+            transport.close()
+        assert not any(seen)
+
+    asyncio.run(asyncio.wait_for(story(), DEADLINE_S))

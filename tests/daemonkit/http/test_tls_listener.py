@@ -1,6 +1,7 @@
 """Listeners of a fleet: one port with and without TLS, identities, renewal, revocation, an end."""
 
 import datetime as dt
+import random
 import shutil
 import socket
 import ssl
@@ -17,6 +18,7 @@ from daemonkit.http.access import IdentityPolicy
 from daemonkit.http.exchange import Exchange
 from daemonkit.http.tls import TlsFiles
 from daemonkit.http.tls_listener import ListenerTls, TlsMode
+from daemonkit.observe import process_counters
 from daemonkit.process.lifecycle import CannotServe
 from rig.fleet_authority import LIFETIME, FleetAuthority, Pair
 from rig.processes import require, wait_until
@@ -364,3 +366,22 @@ def test_no_descriptor_is_lost(fleet: FleetAuthority) -> None:
                     client.ask(get())
             live.client().sock.close()
         wait_until(lambda: len([*Path("/proc/self/fd").iterdir()]) <= before, "all are closed")
+
+
+def test_mutated_handshakes_harm_nobody(fleet: FleetAuthority) -> None:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    begun = trusting(fleet).wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        begun.do_handshake()
+    hello, rng = outgoing.read(), random.Random(17)
+    with serving(listener(fleet)) as live:
+        for _ in range(200):
+            mutated = bytearray(hello)
+            for _ in range(rng.randrange(1, 9)):
+                mutated[rng.randrange(1, len(mutated))] = rng.randrange(256)
+            client = live.client()
+            client.send(bytes(mutated[: rng.choice((len(mutated), rng.randrange(1, 99)))]))
+            client.sock.close()
+        with live.client(tls=trusting(fleet)) as client:
+            assert client.ask(get()).status == 200
+    assert not [each for each in process_counters.samples() if "_connect" in str(each)]

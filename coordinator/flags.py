@@ -180,6 +180,16 @@ TlsModeOption = Annotated[
     ),
 ]
 
+Auth = Annotated[
+    str,
+    typer.Option(
+        "--auth",
+        metavar="enforce|warn",
+        help="Once auth is enabled: enforce the rights of users, or only log what they would "
+        "not allow.",
+    ),
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Flags:
@@ -214,6 +224,7 @@ class Flags:
     peer_client_cert_auth: PeerCertAuth = False
     host_whitelist: options.HostWhitelist = ""
     peer_cert_allowed_cn: PeerAllowedCn = ""
+    auth: Auth = "enforce"
     backup_dir: BackupDir = None
     backup_interval: BackupInterval = 3600.0
     backup_keep: BackupKeep = 24

@@ -57,6 +57,7 @@ class Settings:
     revoked_file: Path | None
     host_names: tuple[str, ...]  # that clients and members may use
     peer_cert_allowed_cn: str
+    enforces_auth: bool
     backups: BackupSettings | None
     status_addr: str
     status_tls: options.IdentityFiles | None
@@ -112,6 +113,7 @@ def checked(flags: Flags) -> Settings:
             *(urlsplit(url).hostname or "" for url in (*advertise_client, *peer_urls)),
         ),
         peer_cert_allowed_cn=_allowed_cn(flags),
+        enforces_auth=_enforces_auth(flags),
         backups=_backups(flags),
         status_addr=flags.status_addr,
         status_tls=_status_tls(flags),
@@ -173,6 +175,12 @@ def _tls(
     if require_client and ca is None:
         raise ValueError(f"--{prefix}client-cert-auth needs --{prefix}trusted-ca-file")
     return None if cert is None or key is None else TlsFiles(cert, key, ca, require_client)
+
+
+def _enforces_auth(flags: Flags) -> bool:
+    if flags.auth not in {"enforce", "warn"}:
+        raise ValueError(f"--auth is {flags.auth!r}: use enforce or warn")
+    return flags.auth == "enforce"
 
 
 def _backups(flags: Flags) -> BackupSettings | None:

@@ -22,6 +22,7 @@ from coordinator.core.v2api.members_api import (
     TransferLeadership,
     UpdateMember,
 )
+from coordinator.server.access.access_control import AccessControl
 from coordinator.server.backup_stream import STREAMS_MAX, BackupStream
 from coordinator.server.drive_loop import DriveLoop
 from coordinator.server.responses import Responses
@@ -33,9 +34,16 @@ class ClusterService:
     """Answers requests about the cluster. `grows`: other members could reach this one."""
 
     def __init__(
-        self, loop: DriveLoop, responses: Responses, telemetry: Telemetry, *, grows: bool
+        self,
+        loop: DriveLoop,
+        responses: Responses,
+        telemetry: Telemetry,
+        access: AccessControl,
+        *,
+        grows: bool,
     ) -> None:
         self._loop = loop
+        self._access = access
         self._replica = loop.replica
         self.responses = responses
         self._telemetry = telemetry
@@ -116,6 +124,8 @@ class ClusterService:
             self.responses.unavailable(exchange, f"cannot begin a backup: {error.strerror}")
             return
         self._backups.add(stream)
+        if self._access.active:
+            self._access.record(exchange, "backup", index=self._replica.keyspace.index)
         stream.begin(self.responses.backup_head())
 
     def _carry_out(self, exchange: Exchange, request: MembersRequest) -> None:
@@ -146,6 +156,16 @@ class ClusterService:
         except ClusterUnavailable as refusal:
             self.responses.unavailable(exchange, refusal.cause)
         self._loop.wake()
+
+    def changed(self, exchange: Exchange, page: Page, why: str) -> None:
+        """Answer with the page of a change that was carried out, or why it was not."""
+        operation = f"{exchange.head.method.decode()} {exchange.head.target.decode('latin-1')}"
+        if self._access.active:
+            self._access.record(exchange, operation, index=self._replica.keyspace.index, why=why)
+        if why:
+            self.responses.unavailable(exchange, why)
+        else:
+            self.responses.page(exchange, page)
 
 
 class PendingAnswer:
@@ -179,10 +199,8 @@ class PendingChange:
 
     def answer(self, outcome: Outcome) -> None:
         """Answer with the page, or why it was not carried out."""
-        if isinstance(outcome, ApiError):
-            self._service.responses.unavailable(self._exchange, outcome.cause)
-        else:
-            self._service.responses.page(self._exchange, self._page)
+        why = outcome.cause or outcome.message if isinstance(outcome, ApiError) else ""
+        self._service.changed(self._exchange, self._page, why)
 
 
 class PendingBackup:

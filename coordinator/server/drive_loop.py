@@ -39,6 +39,7 @@ class DriveLoop:
         self.transport: Transport
         self.on_removed: Callable[[], None]
         self.on_broken: Callable[[OSError], None]
+        self.on_security: Callable[[], None]  # users or roles have changed
         self.fsyncs = 0
         self.fsync_s = 0.0
         self.leader_since_s = 0.0
@@ -48,6 +49,7 @@ class DriveLoop:
         self._snapshot_writer = SnapshotWriter(data_dir, self._snapshot_written)
         self._scheduled = False
         self._preparing = False
+        self._security_index = replica.keyspace.security_index
 
     def wake(self) -> None:
         """Drive at the end of this turn of the event loop."""
@@ -64,12 +66,16 @@ class DriveLoop:
         self._scheduled = False
         if self._life.failure is None:
             self.driver.drive(monotonic_ns())
+            if self.replica.keyspace.security_index != self._security_index:
+                self._security_changed()
 
     def tick(self) -> None:
         """Drive, and check what changes with time."""
         if self._life.failure is None:
             self.driver.tick(monotonic_ns())
             self.replica.clock.follow_utc(time.time_ns())
+            if self.replica.keyspace.security_index != self._security_index:
+                self._security_changed()
 
     def close(self) -> None:
         """End the snapshot that is being written; the log still has everything."""
@@ -138,6 +144,10 @@ class DriveLoop:
     def removed(self) -> None:
         """End: this member is no longer in the cluster."""
         self.on_removed()
+
+    def _security_changed(self) -> None:
+        self._security_index = self.replica.keyspace.security_index
+        self.on_security()
 
     def _announce(self) -> None:
         self.driver.announce_commit()

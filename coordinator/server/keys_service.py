@@ -2,15 +2,27 @@
 
 from collections.abc import Iterator
 
+from coordinator.core.auth import key_access
+from coordinator.core.auth.decisions import BY_DISCOVERY_TOKEN, Rights
 from coordinator.core.replica.pending import Outcome
 from coordinator.core.store.api_errors import (
+    COMPARE_FAILED,
     INVALID_FORM,
+    KEY_NOT_FOUND,
     ApiError,
     ClusterUnavailable,
     RequestTooLarge,
 )
+from coordinator.core.store.reserved_keys import SECURITY
 from coordinator.core.v2api import keys_api
-from coordinator.core.v2api.keys_api import GetRequest, KeysRequest, WatchRequest, WriteRequest
+from coordinator.core.v2api.keys_api import (
+    GetRequest,
+    KeysRequest,
+    ReservedRead,
+    WatchRequest,
+    WriteRequest,
+)
+from coordinator.server.access.access_control import AccessControl
 from coordinator.server.drive_loop import DriveLoop
 from coordinator.server.listing_stream import ListingQueue
 from coordinator.server.responses import Responses
@@ -28,8 +40,15 @@ OTHER_FIELDS_BYTES = 64 * 1024
 class KeysService:
     """Answers requests for keys."""
 
-    def __init__(self, loop: DriveLoop, responses: Responses, value_bytes_max: int) -> None:
+    def __init__(
+        self,
+        loop: DriveLoop,
+        responses: Responses,
+        access: AccessControl,
+        value_bytes_max: int,
+    ) -> None:
         self._loop = loop
+        self._access = access
         self._value_bytes_max = value_bytes_max
         self.replica = loop.replica
         self.responses = responses
@@ -37,8 +56,8 @@ class KeysService:
         self._watch_turns = TurnQueue()
         self._listings = ListingQueue(responses, self._list)
 
-    def serve(self, exchange: Exchange, target: bytes) -> None:
-        """Answer a request for `target`, now or later."""
+    def serve(self, exchange: Exchange, target: bytes, rights: Rights | None) -> None:
+        """Answer a request for `target`, now or later. `rights` None permits everything."""
         head = exchange.head
         content_type = head.fields.get(b"content-type", b"")
         try:
@@ -49,14 +68,15 @@ class KeysService:
                 raise RequestTooLarge(f"the form has {len(exchange.body)} bytes, and {limit}")
             now_ns = self.replica.clock.now_ns()
             request = keys_api.parse(head.method, target, exchange.body, content_type, now_ns)
-            self._carry_out(exchange, request)
+            self._carry_out(exchange, request, rights)
         except ApiError as refusal:
             self.responses.error(exchange, refusal)
 
-    def read(self, exchange: Exchange, request: GetRequest) -> None:
+    def read(self, exchange: Exchange, request: GetRequest, rights: Rights | None) -> None:
         """Answer a read from the present state. Raises ApiError."""
         replica = self.replica
-        found = keys_api.read(replica.keyspace, request, replica.clock.moment())
+        shows = None if rights is None else self._access.shows(rights, request)
+        found = keys_api.read(replica.keyspace, request, replica.clock.moment(), shows)
         if found is None:
             self._listings.add(exchange, request)
         else:
@@ -67,23 +87,65 @@ class KeysService:
         for watch in tuple(self.watches):
             watch.break_off()
 
-    def _carry_out(self, exchange: Exchange, request: KeysRequest) -> None:
+    def judge_watches(self) -> None:
+        """Follow new rights: end the watches whose client sees other keys now, or none."""
+        for watch in tuple(self.watches):
+            if watch.rights is BY_DISCOVERY_TOKEN:
+                continue
+            try:
+                rights = self._rights_now(watch.exchange, watch.request)
+            except ApiError:
+                watch.break_off()
+                continue
+            before, watch.rights = watch.rights, rights
+            watch.shows = self._access.shows_events(rights, watch.request)
+            if before is not None and (rights is None or not rights.reads_like(before)):
+                watch.end_for_new_rights()
+
+    def read_later(self, exchange: Exchange, request: GetRequest, rights: Rights | None) -> None:
+        """Answer a read that waited, with the rights that its client has now. Raises ApiError."""
+        if rights is not BY_DISCOVERY_TOKEN:
+            rights = self._rights_now(exchange, request)
+        self.read(exchange, request, rights)
+
+    def record(self, exchange: Exchange, request: WriteRequest, outcome: Outcome) -> None:
+        """Put a write into the audit log."""
+        operation, key = key_access.verb(request), request.command.key
+        if isinstance(outcome, ApiError):
+            self._access.record(exchange, operation, key, index=outcome.index, why=outcome.message)
+        elif outcome is not None:
+            self._access.record(exchange, operation, outcome.key, index=outcome.index)
+
+    def _rights_now(self, exchange: Exchange, request: GetRequest | WatchRequest) -> Rights | None:
+        rights = self._access.rights_now(exchange)
+        if rights is not None:
+            self._access.check_key(exchange, rights, request)
+        return rights
+
+    def _carry_out(self, exchange: Exchange, request: KeysRequest, rights: Rights | None) -> None:
         replica = self.replica
         if replica.availability.diverged:
             raise ClusterUnavailable(replica.availability.diverged)
+        if rights is not None and isinstance(request, GetRequest | WriteRequest | WatchRequest):
+            self._access.check_key(exchange, rights, request)
         match request:
             case GetRequest(quorum=True):
-                replica.read(PendingRead(self, exchange, request))
+                replica.read(PendingRead(self, exchange, request, rights))
                 self._loop.wake()
             case GetRequest():
-                self.read(exchange, request)
+                self.read(exchange, request, rights)
             case WriteRequest():
                 self._check_size(request)
                 waiter = PendingWrite(self, exchange, no_value=request.no_value)
+                if rights is not None:
+                    waiter.audited = request
+                    waiter.blind = self._access.is_blind(rights, request.command.key)
                 replica.propose(request.command, waiter, request.ttl_ns)
                 self._loop.wake()
             case WatchRequest():
-                self._watch(exchange, request)
+                self._watch(exchange, request, rights)
+            case ReservedRead():
+                raise ApiError(KEY_NOT_FOUND, SECURITY.decode(), replica.keyspace.index)
             case _:
                 self.responses.refusal(exchange, request)
 
@@ -92,13 +154,14 @@ class KeysService:
             limit = f"--max-request-bytes is {self._value_bytes_max}"
             raise RequestTooLarge(f"the value has {size_bytes} bytes, and {limit}")
 
-    def _list(self, request: GetRequest) -> Iterator[bytes]:
+    def _list(self, exchange: Exchange, request: GetRequest) -> Iterator[bytes]:
         """Return the body of a long listing. Raises ApiError if its directory is gone."""
         self._loop.advance_time()
         replica = self.replica
-        return keys_api.listed(replica.keyspace, request, replica.clock.moment())
+        shows = self._access.shows(self._rights_now(exchange, request), request)
+        return keys_api.listed(replica.keyspace, request, replica.clock.moment(), shows)
 
-    def _watch(self, exchange: Exchange, request: WatchRequest) -> None:
+    def _watch(self, exchange: Exchange, request: WatchRequest, rights: Rights | None) -> None:
         replica = self.replica
         if request.progress_s:  # this client asks to be told whether it has everything
             replica.availability.check()
@@ -110,6 +173,7 @@ class KeysService:
             replica.availability.is_current,
         )
         stream.ended = self.watches.discard
+        stream.rights, stream.shows = rights, self._access.shows_events(rights, request)
         self.watches.add(stream)
         try:
             stream.begin(replica.keyspace.hub, self.responses.keys_head())
@@ -121,23 +185,29 @@ class KeysService:
 class PendingWrite:
     """A write that waits to be applied."""
 
-    __slots__ = ("_exchange", "_no_value", "_service")
+    __slots__ = ("_exchange", "_no_value", "_service", "audited", "blind")
 
     def __init__(self, service: KeysService, exchange: Exchange, *, no_value: bool) -> None:
         self._service = service
         self._exchange = exchange
         self._no_value = no_value
+        self.blind = False  # the client may not learn what was there before
+        self.audited: WriteRequest | None = None
 
     def answer(self, outcome: Outcome) -> None:
         """Answer with the event, or with the error."""
         service = self._service
         try:
+            if self.audited is not None:
+                service.record(self._exchange, self.audited, outcome)
             if isinstance(outcome, ApiError):
+                if self.blind and outcome.code == COMPARE_FAILED:
+                    outcome = ApiError(COMPARE_FAILED, "", outcome.index)
                 service.responses.error(self._exchange, outcome)
                 return
             assert outcome is not None
             at = service.replica.clock.moment()
-            body = keys_api.written(outcome, at, no_value=self._no_value)
+            body = keys_api.written(outcome, at, no_value=self._no_value, blind=self.blind)
             service.responses.keys(self._exchange, keys_api.status_of(outcome), body)
         except Exception as error:  # noqa: BLE001 - the boundary of one client's requests
             self._exchange.fail(error)
@@ -146,12 +216,15 @@ class PendingWrite:
 class PendingRead:
     """A quorum read that waits for its read index."""
 
-    __slots__ = ("_exchange", "_request", "_service")
+    __slots__ = ("_exchange", "_request", "_rights", "_service")
 
-    def __init__(self, service: KeysService, exchange: Exchange, request: GetRequest) -> None:
+    def __init__(
+        self, service: KeysService, exchange: Exchange, request: GetRequest, rights: Rights | None
+    ) -> None:
         self._service = service
         self._exchange = exchange
         self._request = request
+        self._rights = rights
 
     def answer(self, outcome: Outcome) -> None:
         """Read, unless no leader could confirm the index."""
@@ -159,7 +232,7 @@ class PendingRead:
         try:
             if isinstance(outcome, ApiError):
                 raise outcome
-            service.read(self._exchange, self._request)
+            service.read_later(self._exchange, self._request, self._rights)
         except ApiError as refusal:
             service.responses.error(self._exchange, refusal)
         except Exception as error:  # noqa: BLE001 - the boundary of one client's requests

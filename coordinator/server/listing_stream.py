@@ -22,7 +22,7 @@ LISTINGS_MAX = 16
 # How long a client may be slow while others wait for its place.
 PATIENCE_S = 2.0
 
-Open = Callable[[GetRequest], Iterator[bytes]]
+Open = Callable[[Exchange, GetRequest], Iterator[bytes]]
 
 
 class ListingStream:
@@ -44,7 +44,7 @@ class ListingStream:
         if not queue.admits(self):
             return
         try:
-            pieces = queue.open_listing(self._request)
+            pieces = queue.open_listing(exchange, self._request)
         except ApiError as refusal:
             queue.ended(self)
             queue.responses.error(exchange, refusal)

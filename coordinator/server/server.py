@@ -142,6 +142,7 @@ class Coordinator:
             await self._client_server.drain(DRAIN_S)
             await self._status.stop()
         if loop is not None:
+            self._handler.close()
             loop.close()
             loop.transport.close()
             self._policy.close()

@@ -10,7 +10,7 @@ from typing import Any, Protocol, cast
 from daemonkit.core.http_limits import Limits
 from daemonkit.core.request_origin import OriginPolicy
 from daemonkit.core.tls.certificate import Certificate
-from daemonkit.http.exchange import Application, Exchange
+from daemonkit.http.exchange import Application, Exchange, Memo
 from daemonkit.http.overload_control import OverloadControl
 from daemonkit.http.send_queue import unread_bytes
 from daemonkit.http.tls import verified
@@ -69,6 +69,7 @@ class ClientSocket(asyncio.Protocol):
         "_written_bytes",
         "certificate",
         "gathered_bytes",
+        "memo",
         "peer",
         "peer_uid",
         "secure",
@@ -82,6 +83,7 @@ class ClientSocket(asyncio.Protocol):
         self.secure = secure
         self.peer = ("", 0)
         self.peer_uid: int | None = None
+        self.memo = Memo()
         self.write_paused = False
         self.unsent_bytes = 0
         self.gathered_bytes = 0

@@ -38,11 +38,21 @@ class ExchangeServer(Protocol):
     def spawn(self, exchange: "Exchange", work: Coroutine[Any, Any, None]) -> None: ...
 
 
+class Memo:
+    """What an application remembers of a client, from one request to the next."""
+
+    __slots__ = ("content",)
+
+    def __init__(self) -> None:
+        self.content: object = None
+
+
 class ClientConnection(Protocol):
     """What an exchange needs of its connection."""
 
     peer: tuple[str, int]
     peer_uid: int | None
+    memo: Memo
     secure: bool
     certificate: Certificate | None
     write_paused: bool
@@ -89,6 +99,7 @@ class Exchange:
         "ends_with_client",
         "head",
         "lost",
+        "memo",
         "peer",
         "peer_uid",
         "receiver",
@@ -102,6 +113,7 @@ class Exchange:
         self._connection = connection
         self.peer = connection.peer  # the client's address
         self.peer_uid = connection.peer_uid  # the user at the other end of a Unix socket
+        self.memo = connection.memo
         self.secure = connection.secure  # whether the request came over TLS
         self.certificate = connection.certificate  # the client's, verified; None without one
         self.head = head

@@ -46,6 +46,11 @@ class Rights:
         self._number = number
         self._decided = decided
 
+    def has(self, capability: str) -> bool:
+        """Whether it has a capability. Who may change members may also move leadership."""
+        named = self.capabilities
+        return capability in named or (capability == "leadership" and "members" in named)
+
     def may_read(self, key: bytes) -> bool:
         """Whether it may read this key."""
         return self.is_root or self._decision("read", key, self._read)
@@ -126,3 +131,7 @@ class Rights:
                     self._decided.clear()
                 self._decided[place] = known
         return known
+
+
+# Of requests with a discovery token: whoever knows it may use its keys.
+BY_DISCOVERY_TOKEN = Rights(Principal("discovery", frozenset((ROOT,)), "token"), (), 0, {})

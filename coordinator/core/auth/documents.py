@@ -10,8 +10,8 @@ from typing import TypeVar
 import msgspec
 
 from coordinator.core.auth import patterns
+from coordinator.core.store.reserved_keys import SECURITY
 
-SECURITY = b"/_security"
 USERS = SECURITY + b"/v1/users"
 ROLES = SECURITY + b"/v1/roles"
 ENABLED = SECURITY + b"/v1/enabled"
@@ -43,11 +43,11 @@ class OwnEntries(msgspec.Struct, frozen=True, omit_defaults=True):
     total: str = "max"
 
 
-class KeyPermissions(msgspec.Struct, frozen=True, omit_defaults=True):
+class KeyPermissions(msgspec.Struct, frozen=True):
     """Patterns of keys."""
 
-    read: tuple[str, ...] | None = msgspec.field(default=())
-    write: tuple[str, ...] | None = msgspec.field(default=())
+    read: tuple[str, ...] | None = None
+    write: tuple[str, ...] | None = None
     own: tuple[OwnEntries, ...] = ()
 
 

@@ -100,6 +100,23 @@ class RequestTooLarge(ApiError):  # noqa: N818 - it says how the request is
         return 413
 
 
+class Forbidden(ApiError):  # noqa: N818 - it says how the request is
+    """Nobody may do this, whoever it is: 403."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(UNAUTHORIZED, cause)
+
+    @property
+    def status(self) -> int:
+        """403: no credentials would help."""
+        return 403
+
+    @property
+    def message(self) -> str:
+        """The sentence of this error."""
+        return "Forbidden"
+
+
 class ClusterUnavailable(ApiError):  # noqa: N818 - it says how the cluster is
     """The cluster cannot decide anything now: 503. `cause` says why, and for how long."""
 

@@ -41,15 +41,19 @@ class KeyEvent(msgspec.Struct, gc=False, eq=False):
         if self.rendered:
             return self.rendered
         node, prev = self.node, self.prev
-        line = b'{"action":"%b","node":%b%b}\n' % (
-            self.action.encode(),
-            self._removal() if node is None else node.json(at),
-            b"" if prev is None else b',"prevNode":' + prev.json(at),
-        )
+        line = self._line(at, b"" if prev is None else b',"prevNode":' + prev.json(at))
         timed = (node is not None and node.expires_ns) or (prev is not None and prev.expires_ns)
         if not timed and len(line) <= RENDERED_BYTES_MAX:
             self.rendered = line
         return line
+
+    def without_prev(self, at: Moment) -> bytes:
+        """Return the event for somebody who may not know what was there before."""
+        return self._line(at, b"")
+
+    def _line(self, at: Moment, previous: bytes) -> bytes:
+        node = self._removal() if self.node is None else self.node.json(at)
+        return b'{"action":"%b","node":%b%b}\n' % (self.action.encode(), node, previous)
 
     def _removal(self) -> bytes:
         of_directory = self.prev is not None and self.prev.value is None

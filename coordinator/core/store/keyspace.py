@@ -17,6 +17,7 @@ from coordinator.core.store.encoding import text
 from coordinator.core.store.event import Action, KeyEvent
 from coordinator.core.store.event_history import DEFAULT_BOUNDS, EventHistory, HistoryBounds
 from coordinator.core.store.node import ROOT_KEY, Node
+from coordinator.core.store.reserved_keys import is_reserved
 from coordinator.core.store.store_stats import Operation, StoreStats
 from coordinator.core.store.tree import Tree, parent_of
 from coordinator.core.store.watcher_hub import WatcherHub
@@ -42,6 +43,8 @@ class KeySpace:
         # members that applied the same log agree, and one that decided a single command
         # differently does not agree again.
         self.digest = 0
+        # The index of the last change of a reserved key; 0 if there has never been one.
+        self.security_index = 0
 
     @property
     def index(self) -> int:
@@ -204,6 +207,10 @@ class KeySpace:
         self._mix(event.index, outcome ^ event.created << 32)
         if event.refresh:
             self.history.append(None)
+            return
+        if is_reserved(event.key):
+            self.history.append(None)
+            self.security_index = event.index
             return
         self.history.append(event)
         self.hub.notify(event)

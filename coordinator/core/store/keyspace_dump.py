@@ -8,6 +8,7 @@ from coordinator.core.store.event import Action, KeyEvent
 from coordinator.core.store.event_history import DEFAULT_BOUNDS, EventHistory, HistoryBounds
 from coordinator.core.store.keyspace import KeySpace
 from coordinator.core.store.node import Node
+from coordinator.core.store.reserved_keys import SECURITY, is_reserved
 from coordinator.core.store.watcher_hub import WatcherHub
 
 MAGIC = b"etc-keys"
@@ -80,9 +81,14 @@ def load(data: bytes, bounds: HistoryBounds = DEFAULT_BOUNDS) -> KeySpace:
     events, nodes = _rebuild(dumped)
     space.history = EventHistory(bounds, before=dumped.first - 1)
     for event in events:
-        space.history.append(event)
+        # Before release 0.2 everybody could write these keys, and changes of them were events.
+        space.history.append(None if event is not None and is_reserved(event.key) else event)
     space.hub = WatcherHub(space.history)
     space.tree.fill(nodes)
+    if SECURITY in space.tree.nodes:
+        # When the last change was is not kept. This is not before it, and not before any change
+        # that a member whose state is replaced by this one knows of.
+        space.security_index = space.index
     space.stats.restore(dumped.counters)
     return space
 

@@ -6,7 +6,7 @@ some ten nanoseconds, to render one a hundred times that, and rendering can be i
 every piece.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from heapq import merge
 from operator import attrgetter
@@ -15,6 +15,7 @@ import msgspec
 
 from coordinator.core.store.encoding import Moment
 from coordinator.core.store.node import ROOT_KEY, Node
+from coordinator.core.store.reserved_keys import SECURITY
 from coordinator.core.store.tree import Tree
 
 UNDERSCORE = ord("_")
@@ -25,11 +26,15 @@ _KEY = attrgetter("key")
 
 
 class ListingScope(msgspec.Struct, frozen=True):
-    """Which keys of a directory are shown, and the time that remaining TTLs count from."""
+    """Which keys of a directory are shown, and the time that remaining TTLs count from.
+
+    `shows` says it of each node; None shows all.
+    """
 
     recursive: bool
     hidden: bool
     at: Moment
+    shows: Callable[[Node], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,12 @@ class DirectoryListing:
         yield from merge(*runs, key=_KEY)
 
     def _shown(self, directory: Node, children: list[Node]) -> list[Node]:
-        if self._scope.hidden:
-            return children
-        name_at = 1 if directory.key == ROOT_KEY else len(directory.key) + 1
-        return [child for child in children if child.key[name_at] != UNDERSCORE]
+        scope, is_root = self._scope, directory.key == ROOT_KEY
+        if not scope.hidden:
+            name_at = 1 if is_root else len(directory.key) + 1
+            children = [child for child in children if child.key[name_at] != UNDERSCORE]
+        elif is_root:
+            children = [child for child in children if child.key != SECURITY]
+        if (shows := scope.shows) is not None:
+            children = [child for child in children if shows(child)]
+        return children

@@ -1,18 +1,20 @@
 """`/v2/keys`: from a request to a read, a watch or a command, and from its outcome to JSON."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import chain
 
 import msgspec
 
 from coordinator.core.store import key_limits
+from coordinator.core.store.api_errors import Forbidden
 from coordinator.core.store.commands import NO_TTL, CreateInOrder, Delete, Put
 from coordinator.core.store.encoding import Moment
 from coordinator.core.store.event import KeyEvent
 from coordinator.core.store.keyspace import KeySpace
 from coordinator.core.store.listing import DirectoryListing, ListingBounds, ListingScope
-from coordinator.core.store.node import ROOT_KEY
+from coordinator.core.store.node import ROOT_KEY, Node
+from coordinator.core.store.reserved_keys import SECURITY, is_reserved
 from coordinator.core.store.watcher_hub import WatchFilter
 from coordinator.core.v2api import form, request_options, request_target
 from coordinator.core.v2api.request_options import RequestOptions
@@ -39,6 +41,10 @@ class GetRequest(msgspec.Struct, frozen=True):
     hidden: bool = False
     quorum: bool = False
     head: bool = False
+
+
+class ReservedRead(msgspec.Struct, frozen=True):
+    """A GET of a key that this API does not show: it is answered as if there were none."""
 
 
 class WatchRequest(msgspec.Struct, frozen=True):
@@ -89,7 +95,9 @@ class NotFound(msgspec.Struct, frozen=True):
 
 
 KeysRefusal = Redirect | BadTarget | NotAllowed | NotFound
-KeysRequest = GetRequest | WatchRequest | WriteRequest | KeysRefusal
+KeysRequest = GetRequest | ReservedRead | WatchRequest | WriteRequest | KeysRefusal
+# Says whether a listing shows a node.
+Shows = Callable[[Node], bool]
 
 
 def parse(
@@ -105,6 +113,8 @@ def parse(
         return place
     if method not in {b"PUT", b"POST", b"DELETE"}:
         return NotAllowed()
+    if is_reserved(place.key):
+        raise Forbidden(f"{SECURITY.decode()} is changed only through /v2/auth")
     if method != b"DELETE":
         key_limits.check(place.key, in_order=method == b"POST")
     if method == b"PUT" and not place.query and _is_only_a_value(body, content_type):
@@ -124,33 +134,37 @@ def status_of(event: KeyEvent) -> int:
     return 201 if event.is_creation else 200
 
 
-def written(event: KeyEvent, at: Moment, *, no_value: bool = False) -> bytes:
-    """Return the body that answers an accepted write."""
+def written(event: KeyEvent, at: Moment, *, no_value: bool = False, blind: bool = False) -> bytes:
+    """Return the body that answers an accepted write. A `blind` one does not say what was there."""
     if no_value and event.node is not None:
         return b'{"action":"%b"}\n' % event.action.encode()
-    return event.line(at)
+    return event.without_prev(at) if blind else event.line(at)
 
 
-def read(space: KeySpace, query: GetRequest, at: Moment) -> bytes | None:
+def read(
+    space: KeySpace, query: GetRequest, at: Moment, shows: Shows | None = None
+) -> bytes | None:
     """Return the body that answers a read, None if it is a long one: see `listed`.
 
-    Raises ApiError 100, 104.
+    A listing has only what `shows` admits. Raises ApiError 100, 104.
     """
     node = space.read(query.key)
     if node.value is not None:
         return READ_HEAD + node.json(at) + READ_TAIL
-    listing = DirectoryListing(node, ListingScope(query.recursive, query.hidden, at))
+    listing = DirectoryListing(node, ListingScope(query.recursive, query.hidden, at, shows))
     if not listing.take(space.tree, SHORT):
         return None
     return READ_HEAD + b"".join(listing.pieces()) + READ_TAIL
 
 
-def listed(space: KeySpace, query: GetRequest, at: Moment) -> Iterator[bytes]:
+def listed(
+    space: KeySpace, query: GetRequest, at: Moment, shows: Shows | None = None
+) -> Iterator[bytes]:
     """Return the body that answers a read, in pieces. Raises ApiError 100, 104."""
     node = space.find(query.key)
     if node.value is not None:
         return iter((READ_HEAD, node.json(at), READ_TAIL))
-    listing = DirectoryListing(node, ListingScope(query.recursive, query.hidden, at))
+    listing = DirectoryListing(node, ListingScope(query.recursive, query.hidden, at, shows))
     listing.take(space.tree)
     return chain((READ_HEAD,), listing.pieces(), (READ_TAIL,))
 
@@ -180,7 +194,7 @@ def _place(method: bytes, target: bytes) -> KeyTarget | KeysRefusal:
 
 
 @lru_cache(CACHED_TARGETS_MAX)
-def _query(method: bytes, target: bytes) -> GetRequest | WatchRequest | KeysRefusal:
+def _query(method: bytes, target: bytes) -> GetRequest | ReservedRead | WatchRequest | KeysRefusal:
     place = _place(method, target)
     if not isinstance(place, KeyTarget):
         return place
@@ -191,6 +205,8 @@ def _query(method: bytes, target: bytes) -> GetRequest | WatchRequest | KeysRefu
         watch_filter = WatchFilter(place.key, chosen.recursive, chosen.hidden)
         progress_s = chosen.progress_s if chosen.stream else 0.0
         return WatchRequest(watch_filter, chosen.stream, chosen.wait_index, progress_s)
+    if is_reserved(place.key):
+        return ReservedRead()
     head = method == b"HEAD"
     return GetRequest(place.key, chosen.recursive, chosen.hidden, chosen.quorum and not head, head)
 

@@ -17,6 +17,10 @@ class Service(Enum):
     TOKEN = auto()
     HEALTH = auto()
     METRICS = auto()
+    LEADERSHIP = auto()
+    AUDIT = auto()
+    LOGIN = auto()
+    AUTH = auto()  # users, roles, and whether they count
     PAGE = auto()  # of facts, also for a path or a method that is not here (see `info_pages`)
 
 
@@ -33,6 +37,11 @@ CLIENT = {
     ApiRoute("DELETE", "/v2/keys/KEY", "delete: `recursive dir prevValue prevIndex`"): Service.KEYS,
     ApiRoute("GET HEAD", "/v2/members", "the members"): Service.MEMBERS,
     ApiRoute(
+        "POST",
+        "/v2/members/leader",
+        'transfer leadership: `{"id": "HEX"}`, empty for any (extension)',
+    ): Service.LEADERSHIP,
+    ApiRoute(
         "POST", "/v2/members", 'add a member: `{"peerURLs": [...]}`; it joins as a learner'
     ): Service.MEMBER_CHANGES,
     ApiRoute(
@@ -43,11 +52,6 @@ CLIENT = {
         "POST", "/v2/members/ID/promote", "promote a learner (extension)"
     ): Service.MEMBER_CHANGES,
     ApiRoute("GET", "/v2/members/leader", "the leader; 503 during an election"): Service.PAGE,
-    ApiRoute(
-        "POST",
-        "/v2/members/leader",
-        'transfer leadership: `{"id": "HEX"}`, empty for any (extension)',
-    ): Service.MEMBER_CHANGES,
     ApiRoute("GET", "/v2/machines", "all client URLs"): Service.PAGE,
     ApiRoute("GET", "/v2/stats/self", "state of this member"): Service.PAGE,
     ApiRoute(
@@ -57,6 +61,36 @@ CLIENT = {
     ApiRoute(
         "GET", "/v2/backup", "a backup, for `coordctl backup save`: `quorum` (extension)"
     ): Service.BACKUP,
+    ApiRoute(
+        "GET PUT DELETE",
+        "/v2/auth/enable",
+        "whether users and roles count; PUT and DELETE change it",
+    ): Service.AUTH,
+    ApiRoute("GET", "/v2/auth/users", "all users and their roles"): Service.AUTH,
+    ApiRoute(
+        "GET PUT DELETE",
+        "/v2/auth/users/NAME",
+        "a user: `user password roles grant revoke`; extension: `attributes not_before`",
+    ): Service.AUTH,
+    ApiRoute("GET", "/v2/auth/roles", "all roles"): Service.AUTH,
+    ApiRoute(
+        "GET PUT DELETE",
+        "/v2/auth/roles/NAME",
+        "a role: `role permissions grant revoke`; extension: `own cluster replace`",
+    ): Service.AUTH,
+    ApiRoute(
+        "GET",
+        "/v2/auth/why",
+        "why a user may do something or not: `user op key` (extension)",
+    ): Service.AUTH,
+    ApiRoute(
+        "POST",
+        "/v2/auth/token",
+        'a bearer token of the caller: `{"ttl_s": 900, "prefixes": [...]}` (extension)',
+    ): Service.LOGIN,
+    ApiRoute(
+        "GET", "/v2/auth/audit", "the last lines of the audit log: `stream` (extension)"
+    ): Service.AUDIT,
     ApiRoute("GET PUT", "/new", "create a discovery token: `size`"): Service.NEW_TOKEN,
     ApiRoute(
         "GET HEAD PUT POST DELETE", "/TOKEN", "the keys below a discovery token"

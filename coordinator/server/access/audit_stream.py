@@ -4,6 +4,8 @@ A slow reader costs no memory: it reads from the lines that the log keeps. If it
 gets a line that says how many it has missed.
 """
 
+from collections.abc import Callable
+
 from coordinator.server.access.audit_log import AuditLog
 from coordinator.server.responses import Responses
 from daemonkit.http.server import STATUS_LINES, Exchange
@@ -34,6 +36,12 @@ class AuditService:
             return
         stream = AuditStream(exchange, self._log, self._turns, self._streams)
         stream.begin()
+
+    def judge(self, may_read: Callable[[Exchange], bool]) -> None:
+        """End the streams of those that may not read the log any more."""
+        for stream in tuple(self._streams):
+            if not may_read(stream.exchange):
+                stream.break_off()
 
     def break_off(self) -> None:
         """End every stream."""

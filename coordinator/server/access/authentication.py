@@ -9,6 +9,7 @@ from coordinator.core.auth.principal import ANYBODY, LOCAL_ROOT, Principal
 from coordinator.core.auth.session_tokens import BadToken
 from coordinator.server.access.password_verifier import Login, PasswordVerifier, Verdict
 from daemonkit.core import passwords
+from daemonkit.core.tls.certificate import Certificate
 from daemonkit.http.server import Exchange
 
 BEARER = b"bearer "
@@ -63,6 +64,8 @@ class Authenticator:
             return self._password(authorization, exchange.peer[0])
         if exchange.peer_uid == 0:
             return LOCAL_ROOT
+        if exchange.certificate is not None:
+            return self._certified(exchange.certificate)
         return ANYBODY
 
     def verify(
@@ -100,6 +103,20 @@ class Authenticator:
         if user is None or not self._verifier.is_verified(name, password, secret):
             raise PasswordUnverified(Login(address, name, password, secret))
         return principal.of_user(user, "password")
+
+    def _certified(self, certificate: Certificate) -> Principal:
+        """Return the user that a verified certificate is for; without a record it is a guest."""
+        identity, name = certificate.identity, ""
+        if identity is not None:
+            name = identity.user
+        elif not certificate.claims_identity:
+            name = certificate.common_name
+        user = self._state().user(name)
+        if user is None:
+            return ANYBODY
+        if certificate.not_before_s <= user.not_before:
+            raise Unauthenticated(f"the certificate of {name} has been revoked", name)
+        return principal.of_user(user, "cert")
 
     def _bearer(self, text: bytes) -> Principal:
         state = self._state()

@@ -10,7 +10,7 @@ from coordinator.client.core.json_lines import LineSplitter
 from coordinator.core.ctl import audit_lines
 from coordinator.core.ctl.audit_lines import AuditEntry, SeenLines
 from coordinator.core.ctl.render import go_json
-from coordinator.ctl.access.auth_api import AUTH
+from coordinator.ctl.access.auth_client import AUTH
 from coordinator.ctl.api_client import ApiClient, ClusterUnreachable
 from coordinator.ctl.exit_codes import SERVER_ERROR
 from coordinator.ctl.invocation import Invocation, until_interrupted

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from coordinator.core.ctl.render import go_json
-from coordinator.ctl.access.auth_api import AUTH, AuthApi
+from coordinator.ctl.access.auth_client import AUTH, AuthApi
 from coordinator.ctl.invocation import Invocation
 from daemonkit.host.terminal import echo
 

@@ -11,7 +11,7 @@ from coordinator.core.ctl.auth_results import (
     role_lines,
 )
 from coordinator.core.ctl.render import go_json
-from coordinator.ctl.access.auth_api import ROLES, AuthApi
+from coordinator.ctl.access.auth_client import ROLES, AuthApi
 from coordinator.ctl.exit_codes import fail_plainly
 from coordinator.ctl.invocation import Invocation
 from daemonkit.host.terminal import echo

@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 from coordinator.core.ctl.auth_results import UserList, UserResult, user_lines
 from coordinator.core.ctl.render import go_json
-from coordinator.ctl.access.auth_api import USERS, AuthApi
+from coordinator.ctl.access.auth_client import USERS, AuthApi
 from coordinator.ctl.access.credentials import read_password
 from coordinator.ctl.exit_codes import fail_plainly
 from coordinator.ctl.invocation import Invocation

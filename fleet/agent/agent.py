@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 
-from coordinator.client import Changes, Mirror, Store, StoreError, View
+from coordinator.client import Changes, Mirror, Store, StoreError, Unauthorized, View
 from daemonkit.core.samples import Sample
 from daemonkit.observe import logs
 from daemonkit.process.lifecycle import CannotServe, Lifecycle
@@ -44,6 +44,8 @@ TICK_S = 0.25
 # Changes within this time share a write.
 WRITE_DEBOUNCE_S = 0.05
 RETRY_S = 1.0
+# A store that refuses is asked less often: rights come back when somebody changes them.
+REFUSED_S = 5.0
 _log = logs.get("agent")
 
 
@@ -244,7 +246,8 @@ class Agent:
                 if str(error) != self._store_error:
                     self._store_error = str(error)
                     _log.warning("store-away", error=str(error))
-                await asyncio.sleep(min(RETRY_S, every_s))
+                is_refused = isinstance(error, Unauthorized)
+                await asyncio.sleep(min(REFUSED_S if is_refused else RETRY_S, every_s))
                 self._changed.set()
             await asyncio.sleep(WRITE_DEBOUNCE_S)
 

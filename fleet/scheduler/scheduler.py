@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator
 
-from coordinator.client import Changes, Mirror, Store, StoreError
+from coordinator.client import Changes, Mirror, Store, StoreError, Unauthorized
 from daemonkit.core.samples import Sample
 from daemonkit.observe import logs
 from daemonkit.process.lifecycle import Lifecycle
@@ -34,6 +34,8 @@ RECONCILE_EVERY_S = 1.0
 # Changes within this time share a pass.
 DEBOUNCE_S = 0.02
 RETRY_S = 1.0
+# A store that refuses is asked less often: rights come back when somebody changes them.
+REFUSED_S = 5.0
 _log = logs.get("scheduler")
 
 
@@ -156,9 +158,11 @@ class Scheduler:
                 await self._step()
                 self._store_error = ""
             except StoreError as error:
-                self._store_error = str(error)
-                _log.warning("store-away", error=str(error))
-                await asyncio.sleep(RETRY_S)
+                if str(error) != self._store_error:
+                    self._store_error = str(error)
+                    _log.warning("store-away", error=str(error))
+                is_refused = isinstance(error, Unauthorized)
+                await asyncio.sleep(REFUSED_S if is_refused else RETRY_S)
 
     async def _step(self) -> None:
         if self._is_draining:

@@ -26,7 +26,7 @@ from fleet.agent.unit_operator import UnitOperator
 from fleet.clock import boot_s
 from fleet.core import keys
 from fleet.core.endpoints import endpoint_records
-from fleet.core.fields import shortened
+from fleet.core.fields import HONEST_MAX, shortened
 from fleet.core.instances.instance_reconciler import (
     FetchUnit,
     InstanceReconciler,
@@ -155,7 +155,7 @@ class Agent:
         entry = self._view.entries.get(keys.plan(self._settings.own.id))
         if entry is not None:
             try:
-                self._follow(decode(entry.value, Plan))
+                self._follow(_honest_plan(entry.value))
                 self._plan_fault = ""
             except InvalidRecord as error:
                 self._plan_fault = f"the plan in the store is not valid: {shortened(str(error))}"
@@ -300,3 +300,11 @@ class Agent:
         if state != self._saved:
             self._state.save(state)
             self._saved = state
+
+
+def _honest_plan(text: str) -> Plan:
+    """Read a plan. Raises InvalidRecord, also for one after which no other can come."""
+    plan = decode(text, Plan)
+    if plan.gen > HONEST_MAX:
+        raise InvalidRecord(f"its generation is above {HONEST_MAX}, which nobody has counted to")
+    return plan

@@ -4,6 +4,7 @@ from typing import NoReturn
 
 from daemonkit import options
 from slashetc.ctl import access_commands, host_commands
+from slashetc.doctor import doctor_command
 from slashetc.status import status_command
 
 PROGRAM = "slashetc"
@@ -23,6 +24,7 @@ app.command("leave")(host_commands.leave)
 app.command("evict")(access_commands.evict)
 app.add_typer(access_commands.user_app, name="user")
 app.command("agent")(host_commands.agent)
+app.command("doctor")(doctor_command.doctor)
 
 
 def main() -> NoReturn:

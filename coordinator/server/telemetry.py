@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 
 from coordinator.core.cluster.ids import Identity
 from coordinator.core.cluster.members import members_in, removed_members
@@ -33,6 +33,7 @@ class Telemetry:
         self.requests: Counter[bytes] = Counter()  # on the client port, by method
         self.connections: Collection[Connection] = ()  # to the client port
         self.backups: BackupSchedule | None = None
+        self.certificate_ends: Callable[[], Mapping[str, float]] = dict  # Unix seconds by use
 
     def member_status(self, *, proved: bool = True) -> MemberStatus:
         """Return what the pages of the API show; `proved`: nothing speaks against the leader."""
@@ -53,6 +54,7 @@ class Telemetry:
             alarm=replica.quota.alarm(keyspace),
             store_stats=keyspace.stats.json(len(keyspace.hub)),
             latencies=loop.transport.latencies,
+            certificates=self.certificate_ends(),
         )
 
     def without_tls(self) -> int:

@@ -52,6 +52,7 @@ class HttpHandler:
         self.access = access = AccessControl(
             loop.replica, verifier, audit_log, enforces=settings.enforces_auth
         )
+        telemetry.access = access
         loop.on_security = self._follow_rights
         self._audit = audit = AuditService(audit_log, responses)
         self._logins = TokenService(loop, responses, access.current)

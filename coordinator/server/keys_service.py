@@ -110,11 +110,11 @@ class KeysService:
 
     def record(self, exchange: Exchange, request: WriteRequest, outcome: Outcome) -> None:
         """Put a write into the audit log."""
-        operation, key = key_access.verb(request), request.command.key
         if isinstance(outcome, ApiError):
+            operation, key = key_access.verb(request), request.command.key
             self._access.record(exchange, operation, key, index=outcome.index, why=outcome.message)
         elif outcome is not None:
-            self._access.record(exchange, operation, outcome.key, index=outcome.index)
+            self._access.record(exchange, outcome.action, outcome.key, index=outcome.index)
 
     def _rights_now(self, exchange: Exchange, request: GetRequest | WatchRequest) -> Rights | None:
         rights = self._access.rights_now(exchange)

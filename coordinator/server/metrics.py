@@ -20,6 +20,8 @@ def samples(telemetry: Telemetry) -> Iterable[Sample]:
         about = "When the certificate ends, in Unix time."
         name = "coordinator_certificate_not_after_seconds"
         yield Sample(name, "gauge", about, ends_s, {"use": use})
+    if telemetry.access is not None:
+        yield from telemetry.access.samples()
     for member, latency in telemetry.loop.transport.latencies.by_member().items():
         yield from _round_trips(f"{member:x}", latency)
     for method, requests in telemetry.requests.items():

@@ -4,7 +4,7 @@ While auth is not enabled, a request pays for one look at `active`. Then, who a 
 it may do is found out once for each connection and each state of users and roles.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from coordinator.core.auth import key_access, route_rules
@@ -24,6 +24,7 @@ from coordinator.server.access.authentication import (
     Unauthenticated,
 )
 from coordinator.server.access.password_verifier import PasswordVerifier
+from daemonkit.core.samples import Sample
 from daemonkit.http.server import Exchange
 from daemonkit.observe import logs
 
@@ -64,6 +65,7 @@ class AccessControl:
         self._replica = replica
         self._enforces = enforces
         self._audit = audit
+        self._verifier = verifier
         self._keyspace = replica.keyspace
         self._index = replica.keyspace.security_index
         self.state = AuthState(replica.keyspace.tree)
@@ -210,6 +212,21 @@ class AccessControl:
     def is_blind(self, rights: Rights | None, key: bytes) -> bool:
         """Whether a writer may not learn what was at the key."""
         return rights is not None and self._enforces and not rights.may_read(key)
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield the metrics of access control."""
+        about = "Whether users and roles are enforced."
+        yield Sample("coordinator_auth_enabled", "gauge", about, int(self.active))
+        for name, about, count in (
+            ("refused", "Requests that were refused for their caller.", self.refused),
+            ("would_refuse", "Requests that only --auth warn let pass.", self.warned),
+            ("wrong_passwords", "Passwords that were wrong or too many.", self._verifier.refused),
+        ):
+            yield Sample(f"coordinator_auth_{name}_total", "counter", about, count)
+        about = "Lines of the audit log."
+        yield Sample("coordinator_audit_lines_total", "counter", about, self._audit.records)
+        about = "Lines of the audit log that are in no file, because the disk was full or failed."
+        yield Sample("coordinator_audit_lost_total", "counter", about, self._audit.file.lost)
 
     def _remember(self, exchange: Exchange, principal: Principal) -> Rights:
         rights = self.state.rights(principal)

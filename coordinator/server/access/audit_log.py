@@ -11,13 +11,7 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
-from coordinator.core.auth.audit_record import (
-    REFUSED,
-    AuditRecord,
-    Outcome,
-    RefusalBudget,
-    shortened,
-)
+from coordinator.core.auth.audit_record import REFUSED, Outcome, RefusalBudget, encoded
 from coordinator.core.store.encoding import rfc3339
 from coordinator.server.access.audit_file import AuditFile
 
@@ -25,6 +19,8 @@ FILE_NAME = "audit.log"
 # The last lines, from which streams read: a slow reader costs no memory of its own.
 RECENT_LINES_MAX = 4096
 RECENT_BYTES_MAX = 1 << 20
+# The beginnings of lines that are kept, one for each caller.
+CALLERS_MAX = 1024
 
 
 class AuditLog:
@@ -41,6 +37,8 @@ class AuditLog:
         self._recent: deque[bytes] = deque()
         self._recent_bytes = 0
         self._pending: list[bytes] = []
+        self._at = b""
+        self._callers: dict[tuple[str, str, str], bytes] = {}
         self._readers: set[Callable[[], None]] = set()
 
     def record(  # noqa: PLR0913 - the fields of a line
@@ -56,23 +54,17 @@ class AuditLog:
         why: str = "",
     ) -> None:
         """Add a record of what just happened."""
-        now_s = self._loop.time()
-        if outcome in REFUSED and not self._budget.admits(now_s):
+        if outcome in REFUSED and not self._budget.admits(self._loop.time()):
             return
         if left_out := self._budget.left_out():
             self._add(b'{"refused_too":%d}\n' % left_out)
-        record = AuditRecord(
-            at=rfc3339(time.time_ns() // 1_000_000 * 1_000_000).decode(),
-            user=shortened(user),
-            source=source,
-            address=address,
-            operation=operation,
-            key=shortened(key),
-            index=index,
-            outcome=outcome,
-            why=shortened(why),
-        )
-        self._add(record.line())
+        who = self._callers.get((user, source, address)) or self._caller(user, source, address)
+        what = b'"operation":%b,"key":%b' % (encoded(operation), encoded(key))
+        if outcome != "done" or why:
+            what += b',"outcome":"%b","why":%b' % (outcome.encode(), encoded(why))
+        if not self._pending:  # the records of one turn have one time
+            self._at = rfc3339(time.time_ns() // 1_000_000 * 1_000_000)
+        self._add(b'{"at":"%b",%b,%b,"index":%d}\n' % (self._at, who, what, index))
 
     def read(self, position: int) -> tuple[int, bytes, int]:
         """Return how many lines from a position on are gone, the others, and the next position."""
@@ -97,6 +89,13 @@ class AuditLog:
         """Write what is left, and close the file."""
         self._flush()
         self.file.close()
+
+    def _caller(self, user: str, source: str, address: str) -> bytes:
+        if len(self._callers) >= CALLERS_MAX:
+            self._callers.clear()
+        made = b'"user":%b,"source":%b,"address":%b' % tuple(map(encoded, (user, source, address)))
+        self._callers[user, source, address] = made
+        return made
 
     def _add(self, line: bytes) -> None:
         if not self._pending:

@@ -4,7 +4,6 @@ from typing import NoReturn
 
 from daemonkit import options
 from slashetc.ctl import access_commands, host_commands
-from slashetc.doctor import doctor_command
 from slashetc.status import status_command
 
 PROGRAM = "slashetc"
@@ -24,7 +23,6 @@ app.command("leave")(host_commands.leave)
 app.command("evict")(access_commands.evict)
 app.add_typer(access_commands.user_app, name="user")
 app.command("agent")(host_commands.agent)
-app.command("doctor")(doctor_command.doctor)
 
 
 def main() -> NoReturn:

@@ -215,14 +215,15 @@ class Connection(RequestReader):
 
     def expire(self, *, over: bool) -> None:
         """End the connection soon because the client's certificate ends; `over`: it has ended."""
-        self.close_after = True
-        exchange = self.exchange
-        if not over or self._state is LINGER or self._state is CLOSED:
+        if not over:
+            self.close_after = True
             return
+        exchange = self.exchange
         if exchange is None:
-            self.close()  # also with a part of a request: it would come too late
+            self.close_if_idle()
         elif exchange.ends_with_client or self._tunnel is not None:
             exchange.break_off()
+        self.close_after = True
 
     def sweep(self, now: float) -> None:
         """Close the connection if it has been in its state for too long."""

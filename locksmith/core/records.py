@@ -61,8 +61,7 @@ def fleet_host(value: str) -> str:
 class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     """A host whose locksmithd runs; the key expires when locksmithd stops.
 
-    `reasons` say why the host needs a reboot, and `waits_for` what the reboot waits for. `reclaims`
-    is false for a host that the store does not let release the slot of a lost one.
+    `reasons` say why the host needs a reboot, and `waits_for` what the reboot waits for.
     """
 
     hostname: str
@@ -71,7 +70,6 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     version: str
     reasons: tuple[str, ...] = ()
     waits_for: tuple[str, ...] = ()
-    reclaims: bool = True
 
 
 class Ticket(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -104,10 +104,8 @@ class HttpStore:
                 form["prevExist"] = "false"
             case Present() if value:
                 form["prevExist"] = "true"
-            case AtIndex(modified, read):
+            case AtIndex(modified):
                 form["prevIndex"] = str(modified)
-                if read:
-                    form["prevValue"] = read
             case WithValue(old) if old:
                 form["prevValue"] = old
             case Present() | WithValue():

@@ -73,7 +73,6 @@ class Host:
     orphans: tuple[Report, ...] = ()
     has_exclusive: bool = False
     has_endpoints: bool = False  # in DNS and the proxy, which must not outlive its status
-    is_believed: bool = True  # False if it claims again and again what the store never held
 
     def join(self) -> None:
         """Match allocations and reports. The reports may be about an older plan."""
@@ -99,8 +98,7 @@ class Host:
     @property
     def is_ahead_of_store(self) -> bool:
         """Whether its plan is newer than the store's: the store was restored from a backup."""
-        is_newer = self.status is not None and self.status.generation > self.plan.generation
-        return is_newer and self.is_believed
+        return self.status is not None and self.status.generation > self.plan.generation
 
     @property
     def caught_up(self) -> bool:

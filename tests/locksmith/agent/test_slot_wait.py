@@ -1,7 +1,6 @@
 """Waiting for a slot."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -33,13 +32,12 @@ BEAT = Heartbeat("alpha", "boot-1", "", "1")
 REBOOT = RebootOptions(Path("/nowhere"), 1.0, 1.0, 0.0, timedelta(minutes=30))
 
 
-def view_of_host(host: Host = HOST, **reboot: object) -> HostView:
-    options = replace(REBOOT, **reboot)  # type: ignore[arg-type]
+def view_of_host() -> HostView:
     sources, rules = RebootSources((), frozenset()), Rules(Strategy.ETCD_LOCK)
     config = Configuration(
-        "", "", None, "1", rules, sources, Blockers(), options, StoreQuorum((), "no")
+        "", "", None, "1", rules, sources, Blockers(), REBOOT, StoreQuorum((), "no")
     )
-    return HostView(host, config, lambda: True)
+    return HostView(HOST, config, lambda: True)
 
 
 def state_of(store: MemoryStore) -> GroupState:

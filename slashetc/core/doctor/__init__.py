@@ -1,1 +1,0 @@
-"""The doctor's judgements: facts about a host and its fleet in, verdicts with remedies out."""

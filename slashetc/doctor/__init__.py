@@ -1,1 +1,0 @@
-"""Examines this host, and what it sees of its fleet."""

@@ -36,9 +36,9 @@ from fleet.ctl.registry import Registry
 from fleet.scheduler.election import LeaderElection
 from fleet.scheduler.scheduler import Scheduler
 from fleet.settings import AGENT_TTL_S, LEASE_S, AgentSettings, SchedulerSettings
-from rig.counting_store import CountingStore
 from rig.memory_systemd import MemorySystemd
 from rig.processes import Coordinator, free_port
+from rig.stores.counting_store import CountingStore
 
 HOSTS, EACH = 300, 10
 SERVICE = "app.example.com"

@@ -3,7 +3,8 @@
 from typing import NoReturn
 
 from daemonkit import options
-from slashetc.ctl import access_commands, host_commands
+from slashetc.ctl import access_commands, authority_commands, host_commands
+from slashetc.doctor import doctor_command
 from slashetc.status import status_command
 
 PROGRAM = "slashetc"
@@ -22,7 +23,9 @@ app.command("status")(status_command.status)
 app.command("leave")(host_commands.leave)
 app.command("evict")(access_commands.evict)
 app.add_typer(access_commands.user_app, name="user")
+app.add_typer(authority_commands.app, name="authority")
 app.command("agent")(host_commands.agent)
+app.command("doctor")(doctor_command.doctor)
 
 
 def main() -> NoReturn:

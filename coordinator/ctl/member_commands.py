@@ -9,9 +9,16 @@ from datetime import UTC, datetime
 import msgspec
 
 from coordinator.client.core.http_request import HttpRequest
-from coordinator.core.ctl.member_rows import member_line, member_row, mixed_versions, with_versions
+from coordinator.core.ctl.member_rows import (
+    certificate_lines,
+    member_line,
+    member_row,
+    mixed_versions,
+    with_versions,
+)
 from coordinator.core.ctl.render import go_json
 from coordinator.core.ctl.results import (
+    CertificateEnds,
     HealthResponse,
     MemberError,
     MemberHealth,
@@ -161,6 +168,8 @@ def _attempts(client: ApiClient, member: MemberInfo) -> Iterator[tuple[str, str]
         if found.certificate_end_s is not None:
             yield status, f"{who} has {_certificate_line(found.certificate_end_s)}"
         yield status, f"{who} is {status}: got {status} result from {url}{why}"
+        for line in _warnings(client, member, url):
+            yield status, line
         return
     urls = " ".join(member.client_urls)
     yield "unreachable", f"{who} is unreachable: [{urls}] are all unreachable"
@@ -169,6 +178,17 @@ def _attempts(client: ApiClient, member: MemberInfo) -> Iterator[tuple[str, str]
 def _certificate_line(end_s: float) -> str:
     date = datetime.fromtimestamp(end_s, UTC).isoformat(" ", "minutes")
     return f"a certificate that ends in {(end_s - time.time()) / 86400:.0f} days, at {date}"
+
+
+def _warnings(client: ApiClient, member: MemberInfo, url: str) -> list[str]:
+    """Return what is to be said of a member's certificates. etcd says nothing of its own."""
+    if not url.startswith("https:"):
+        return []
+    try:
+        found = msgspec.json.decode(client.get(f"{url}/v2/stats/self").body, type=CertificateEnds)
+    except (FetchFailed, msgspec.DecodeError):
+        return []
+    return certificate_lines(member.id, found.certificates, time.time())
 
 
 def _members(client: ApiClient) -> tuple[MemberInfo, ...]:

@@ -52,6 +52,7 @@ class HttpHandler:
         self.access = access = AccessControl(
             loop.replica, verifier, audit_log, enforces=settings.enforces_auth
         )
+        telemetry.access = access
         loop.on_security = self._follow_rights
         self._audit = audit = AuditService(audit_log, responses)
         self._logins = TokenService(loop, responses, access.current)
@@ -86,13 +87,12 @@ class HttpHandler:
         # What waited while the process was stopped must not be answered by the time before.
         self._loop.advance_time()
         self._requests[method if method in METHODS else b"other"] += 1
-        rights = None
-        if self.access.active and (rights := self.access.known(exchange)) is None:
+        if self.access.active:
             self._identify(exchange, method, target)
         elif method != b"OPTIONS" and target.startswith(keys_api.PREFIX):
-            self._keys.serve(exchange, target, rights)
+            self._keys.serve(exchange, target, None)
         else:
-            self._dispatch(exchange, method, target, rights)
+            self._dispatch(exchange, method, target, None)
 
     def break_off_watches(self) -> None:
         """Break off every watch, so that its client asks another member or comes back."""

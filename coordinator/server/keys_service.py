@@ -1,6 +1,6 @@
 """`/v2/keys`: reads are answered at once, writes and quorum reads when they are decided."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from coordinator.core.auth import key_access
 from coordinator.core.auth.decisions import BY_DISCOVERY_TOKEN, Rights
@@ -13,7 +13,6 @@ from coordinator.core.store.api_errors import (
     ClusterUnavailable,
     RequestTooLarge,
 )
-from coordinator.core.store.event import KeyEvent
 from coordinator.core.store.reserved_keys import SECURITY
 from coordinator.core.v2api import keys_api
 from coordinator.core.v2api.keys_api import (
@@ -76,8 +75,8 @@ class KeysService:
     def read(self, exchange: Exchange, request: GetRequest, rights: Rights | None) -> None:
         """Answer a read from the present state. Raises ApiError."""
         replica = self.replica
-        viewer = rights if self._access.enforces else None
-        found = keys_api.read(replica.keyspace, request, replica.clock.moment(), viewer)
+        shows = None if rights is None else self._access.shows(rights, request)
+        found = keys_api.read(replica.keyspace, request, replica.clock.moment(), shows)
         if found is None:
             self._listings.add(exchange, request)
         else:
@@ -99,7 +98,7 @@ class KeysService:
                 watch.break_off()
                 continue
             before, watch.rights = watch.rights, rights
-            watch.shows = self._shows(rights, watch.request)
+            watch.shows = self._access.shows_events(rights, watch.request)
             if before is not None and (rights is None or not rights.reads_like(before)):
                 watch.end_for_new_rights()
 
@@ -111,20 +110,11 @@ class KeysService:
 
     def record(self, exchange: Exchange, request: WriteRequest, outcome: Outcome) -> None:
         """Put a write into the audit log."""
-        operation, key = key_access.verb(request), request.command.key
         if isinstance(outcome, ApiError):
+            operation, key = key_access.verb(request), request.command.key
             self._access.record(exchange, operation, key, index=outcome.index, why=outcome.message)
         elif outcome is not None:
-            self._access.record_write(exchange, operation, outcome)
-
-    def _shows(
-        self, rights: Rights | None, request: WatchRequest
-    ) -> Callable[[KeyEvent], bool] | None:
-        """Return what a watch shows, None for everything."""
-        asked = request.watch_filter
-        if rights is None or not asked.recursive or not self._access.enforces:
-            return None
-        return rights.shows_events(asked.key)
+            self._access.record(exchange, outcome.action, outcome.key, index=outcome.index)
 
     def _rights_now(self, exchange: Exchange, request: GetRequest | WatchRequest) -> Rights | None:
         rights = self._access.rights_now(exchange)
@@ -136,11 +126,7 @@ class KeysService:
         replica = self.replica
         if replica.availability.diverged:
             raise ClusterUnavailable(replica.availability.diverged)
-        if (
-            rights is not None
-            and isinstance(request, (GetRequest, WriteRequest, WatchRequest))
-            and not key_access.is_known(rights, request)
-        ):
+        if rights is not None and isinstance(request, GetRequest | WriteRequest | WatchRequest):
             self._access.check_key(exchange, rights, request)
         match request:
             case GetRequest(quorum=True):
@@ -153,7 +139,7 @@ class KeysService:
                 waiter = PendingWrite(self, exchange, no_value=request.no_value)
                 if rights is not None:
                     waiter.audited = request
-                    waiter.blind = not rights.may_read(request.command.key)
+                    waiter.blind = self._access.is_blind(rights, request.command.key)
                 replica.propose(request.command, waiter, request.ttl_ns)
                 self._loop.wake()
             case WatchRequest():
@@ -172,9 +158,8 @@ class KeysService:
         """Return the body of a long listing. Raises ApiError if its directory is gone."""
         self._loop.advance_time()
         replica = self.replica
-        rights = self._rights_now(exchange, request)
-        viewer = rights if self._access.enforces else None
-        return keys_api.listed(replica.keyspace, request, replica.clock.moment(), viewer)
+        shows = self._access.shows(self._rights_now(exchange, request), request)
+        return keys_api.listed(replica.keyspace, request, replica.clock.moment(), shows)
 
     def _watch(self, exchange: Exchange, request: WatchRequest, rights: Rights | None) -> None:
         replica = self.replica
@@ -188,9 +173,7 @@ class KeysService:
             replica.availability.is_current,
         )
         stream.ended = self.watches.discard
-        stream.rights, stream.shows = rights, self._shows(rights, request)
-        if rights is not None and (ends_ns := rights.principal.expires_ns):
-            stream.end_after((ends_ns - replica.clock.now_ns()) / 1e9)
+        stream.rights, stream.shows = rights, self._access.shows_events(rights, request)
         self.watches.add(stream)
         try:
             stream.begin(replica.keyspace.hub, self.responses.keys_head())

@@ -16,6 +16,12 @@ def samples(telemetry: Telemetry) -> Iterable[Sample]:
         yield Sample(name, "counter", about, count)
     if telemetry.backups is not None:
         yield from telemetry.backups.samples()
+    for use, ends_s in telemetry.certificate_ends().items():
+        about = "When the certificate ends, in Unix time."
+        name = "coordinator_certificate_not_after_seconds"
+        yield Sample(name, "gauge", about, ends_s, {"use": use})
+    if telemetry.access is not None:
+        yield from telemetry.access.samples()
     for member, latency in telemetry.loop.transport.latencies.by_member().items():
         yield from _round_trips(f"{member:x}", latency)
     for method, requests in telemetry.requests.items():

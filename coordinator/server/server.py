@@ -106,6 +106,7 @@ class Coordinator:
         loop.transport = Transport(address, events, self._tls.peers, self._peers.needed)
         identity = Identity(metadata.member, metadata.cluster)
         self._telemetry = Telemetry(identity, settings.name, loop)
+        self._telemetry.certificate_ends = self._tls.ends
         self._handler = HttpHandler(loop, self._telemetry, settings)
         self._policy = AcceptPolicy(address, self._peers.admit, events)
         self._loop = loop

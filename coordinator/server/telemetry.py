@@ -2,12 +2,13 @@
 
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 
 from coordinator.core.cluster.ids import Identity
 from coordinator.core.cluster.members import members_in, removed_members
 from coordinator.core.raft.ready import Role
 from coordinator.core.v2api.info_pages import MemberStatus
+from coordinator.server.access.access_control import AccessControl
 from coordinator.server.drive_loop import DriveLoop
 from coordinator.storage.backup_schedule import BackupSchedule
 from daemonkit.http.connection import Connection
@@ -33,6 +34,8 @@ class Telemetry:
         self.requests: Counter[bytes] = Counter()  # on the client port, by method
         self.connections: Collection[Connection] = ()  # to the client port
         self.backups: BackupSchedule | None = None
+        self.access: AccessControl | None = None
+        self.certificate_ends: Callable[[], Mapping[str, float]] = dict  # Unix seconds by use
 
     def member_status(self, *, proved: bool = True) -> MemberStatus:
         """Return what the pages of the API show; `proved`: nothing speaks against the leader."""
@@ -53,6 +56,7 @@ class Telemetry:
             alarm=replica.quota.alarm(keyspace),
             store_stats=keyspace.stats.json(len(keyspace.hub)),
             latencies=loop.transport.latencies,
+            certificates=self.certificate_ends(),
         )
 
     def without_tls(self) -> int:

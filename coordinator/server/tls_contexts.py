@@ -20,6 +20,15 @@ class TlsContexts:
             context = RenewedContext(settings.peer_tls, tls.client_context)
             self.peers = PeerTls(context, self.to_peers, settings.tls_mode)
 
+    def ends(self) -> dict[str, float]:
+        """Return until when the loaded certificates are valid, in Unix seconds, by their use."""
+        listeners = {"client": self.to_clients, "peer": self.to_peers}
+        return {
+            use: each.context.own.not_after_s
+            for use, each in listeners.items()
+            if each is not None and each.context.own is not None
+        }
+
     def refresh(self) -> None:
         """Read files that have changed; where that fails, what was loaded stays."""
         for listener in (self.to_clients, self.to_peers):

@@ -215,15 +215,14 @@ class Connection(RequestReader):
 
     def expire(self, *, over: bool) -> None:
         """End the connection soon because the client's certificate ends; `over`: it has ended."""
-        if not over:
-            self.close_after = True
-            return
+        self.close_after = True
         exchange = self.exchange
+        if not over or self._state is LINGER or self._state is CLOSED:
+            return
         if exchange is None:
-            self.close_if_idle()
+            self.close()  # also with a part of a request: it would come too late
         elif exchange.ends_with_client or self._tunnel is not None:
             exchange.break_off()
-        self.close_after = True
 
     def sweep(self, now: float) -> None:
         """Close the connection if it has been in its state for too long."""

@@ -137,6 +137,8 @@ class Server:
             await asyncio.sleep(0)
         for listener in self._listeners:
             listener.close()
+            if isinstance(listener, TlsAcceptor):
+                await listener.started()
         if grace_s:
             await self._emptied(min(grace_s, deadline_s))
         for connection in tuple(self.connections):

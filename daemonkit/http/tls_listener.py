@@ -31,6 +31,8 @@ from daemonkit.process.listening_socket import BACKLOG
 ACCEPT_MAX = 128
 # After an accept that failed, for example because no file descriptors are left.
 ACCEPT_AGAIN_S = 1.0
+# When a server drains, the time for handshakes that are under way.
+START_S = 0.5
 # The time for a slow reader to get its last answer over TLS; the sweep closes a stalled one sooner.
 TLS_CLOSE_S = 3600.0
 PLAIN_REFUSED = "this port speaks TLS: write https:// instead of http://"
@@ -122,6 +124,7 @@ class TlsAcceptor:
         """Stop accepting; connections that have sent nothing are closed."""
         if self._closed:
             return
+        self._accept()  # what has reached our socket
         self._closed = True
         self._loop.remove_reader(self._sock)
         self._sock.close()
@@ -129,6 +132,11 @@ class TlsAcceptor:
             self._look(sock)
         for sock in tuple(self._waiting):
             self._give_up(sock)
+
+    async def started(self) -> None:
+        """Wait until connections that have been accepted can be served, but not for long."""
+        if self._starting:
+            await asyncio.wait(tuple(self._starting), timeout=START_S)
 
     def sweep(self, now: float) -> None:
         """Close connections that send nothing, and log how many handshakes have failed."""

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 
-from coordinator.client import Changes, Mirror, Store, StoreError, View
+from coordinator.client import Changes, Mirror, Store, StoreError, Unauthorized, View
 from daemonkit.core.samples import Sample
 from daemonkit.observe import logs
 from daemonkit.process.lifecycle import CannotServe, Lifecycle
@@ -26,7 +26,7 @@ from fleet.agent.unit_operator import UnitOperator
 from fleet.clock import boot_s
 from fleet.core import keys
 from fleet.core.endpoints import endpoint_records
-from fleet.core.fields import shortened
+from fleet.core.fields import HONEST_MAX, shortened
 from fleet.core.instances.instance_reconciler import (
     FetchUnit,
     InstanceReconciler,
@@ -44,6 +44,8 @@ TICK_S = 0.25
 # Changes within this time share a write.
 WRITE_DEBOUNCE_S = 0.05
 RETRY_S = 1.0
+# A store that refuses is asked less often: rights come back when somebody changes them.
+REFUSED_S = 5.0
 _log = logs.get("agent")
 
 
@@ -153,7 +155,7 @@ class Agent:
         entry = self._view.entries.get(keys.plan(self._settings.own.id))
         if entry is not None:
             try:
-                self._follow(decode(entry.value, Plan))
+                self._follow(_honest_plan(entry.value))
                 self._plan_fault = ""
             except InvalidRecord as error:
                 self._plan_fault = f"the plan in the store is not valid: {shortened(str(error))}"
@@ -244,7 +246,8 @@ class Agent:
                 if str(error) != self._store_error:
                     self._store_error = str(error)
                     _log.warning("store-away", error=str(error))
-                await asyncio.sleep(min(RETRY_S, every_s))
+                is_refused = isinstance(error, Unauthorized)
+                await asyncio.sleep(min(REFUSED_S if is_refused else RETRY_S, every_s))
                 self._changed.set()
             await asyncio.sleep(WRITE_DEBOUNCE_S)
 
@@ -297,3 +300,11 @@ class Agent:
         if state != self._saved:
             self._state.save(state)
             self._saved = state
+
+
+def _honest_plan(text: str) -> Plan:
+    """Read a plan. Raises InvalidRecord, also for one after which no other can come."""
+    plan = decode(text, Plan)
+    if plan.gen > HONEST_MAX:
+        raise InvalidRecord(f"its generation is above {HONEST_MAX}, which nobody has counted to")
+    return plan

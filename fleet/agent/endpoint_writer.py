@@ -8,14 +8,18 @@ strikes it off after it has removed the record: the list is never too short.
 The records have a long TTL besides, which ends what a host and all schedulers leave behind when
 they die together. While there is no leader, or one of 0.1 that removes no endpoints, the records
 have the TTL of the host's status instead, and are refreshed as often.
+
+A store with roles lets a host write its own records only. What it refuses is logged once, tried
+again from time to time, and keeps nothing else from being written.
 """
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from coordinator.client import KeyNotFound, NotADirectory, NotAFile, Store
+from coordinator.client import KeyNotFound, NotADirectory, NotAFile, Store, Unauthorized
 from daemonkit.observe import logs
 from fleet.core import keys
 from fleet.core.endpoints import is_endpoint_of
@@ -28,6 +32,8 @@ CHECK_S = 60.0
 # Who leads is read this often. Between two leaders nobody leads for as long as a lease lasts; after
 # the second time nobody does.
 ASK_EVERY_S, LEADERLESS_S = 10.0, 60.0
+# A record that the store has refused is written again after this time.
+REFUSED_S = 30.0
 _log = logs.get("agent")
 
 
@@ -51,6 +57,7 @@ class EndpointWriter:
         self._inherited_until_s = 0.0
         self._is_removed_by_leader = False
         self._asked_s = self._led_s = -math.inf
+        self._refused_s: dict[str, float] = {}
 
     def forget(self) -> None:
         """Write everything again next time: others may have removed it."""
@@ -66,10 +73,9 @@ class EndpointWriter:
         if self._clock() >= self._inherited_until_s:
             gone |= self._inherited
         for key in gone:
-            with contextlib.suppress(KeyNotFound, NotAFile):
-                self._store.delete(key)
-            self._records.pop(key, None)
-            self._inherited.discard(key)
+            if self._is_allowed(key, functools.partial(self._remove, key)):
+                self._records.pop(key, None)
+                self._inherited.discard(key)
 
     def write(self, records: Mapping[str, str]) -> None:
         """Bring these records up to date, after `remove_others`. Raises StoreError."""
@@ -78,9 +84,28 @@ class EndpointWriter:
         self._list(self._records.keys() | records.keys() | self._inherited)
         for key, value in records.items():
             try:
-                self._write_one(key, value)
+                self._is_allowed(key, functools.partial(self._write_one, key, value))
             except (NotAFile, NotADirectory) as error:
                 _log.warning("endpoint-not-written", key=key, error=str(error))
+
+    def _is_allowed(self, key: str, write: Callable[[], None]) -> bool:
+        """Write a key, unless the store refuses it or has just done so; return whether it did."""
+        now_s, refused_s = self._clock(), self._refused_s.get(key)
+        if refused_s is not None and now_s - refused_s < REFUSED_S:
+            return False
+        try:
+            write()
+        except Unauthorized as error:
+            if refused_s is None:
+                _log.warning("endpoint-refused", key=key, error=str(error))
+            self._refused_s[key] = now_s
+            return False
+        self._refused_s.pop(key, None)
+        return True
+
+    def _remove(self, key: str) -> None:
+        with contextlib.suppress(KeyNotFound, NotAFile):
+            self._store.delete(key)
 
     def _inherit(self) -> None:
         with contextlib.suppress(KeyNotFound, InvalidRecord):
@@ -123,7 +148,7 @@ class EndpointWriter:
         self._asked_s = now_s
         try:
             lease = decode(self._store.get(keys.LEADER, quorum=False).value, LeaderLease)
-        except (KeyNotFound, InvalidRecord):
+        except (KeyNotFound, InvalidRecord, Unauthorized):
             if now_s - self._led_s >= LEADERLESS_S:
                 self._is_removed_by_leader = False
             return

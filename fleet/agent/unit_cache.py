@@ -6,6 +6,7 @@ fits the unit and that a trusted key signed it. What is refused is fetched again
 because it may be signed or corrected later.
 """
 
+import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from coordinator.client import KeyNotFound, Store, StoreError
@@ -19,6 +20,8 @@ from fleet.core.model import Allocation, digest
 
 # The unit of a refused allocation is fetched again after this time.
 RETRY_REFUSED_S = 5.0
+# A unit that the store did not give is asked for again after this time.
+RETRY_FAILED_S = 1.0
 # Signatures of one unit that an agent checks: each check takes a tenth of a millisecond.
 SIGNATURES_MAX = 64
 Key = tuple[str, int, int]
@@ -40,6 +43,7 @@ class UnitCache:
         self._signatures: dict[str, list[str]] = {}
         self._invalid: dict[str, str] = {}
         self._verdicts: dict[Allocation, str] = {}
+        self._failed: dict[str, tuple[str, float]] = {}  # why the store did not give it, and when
         self.known: dict[str, str] = {}
 
     def load(self, planned: Collection[str]) -> None:
@@ -56,7 +60,7 @@ class UnitCache:
     def keep_only(self, allocations: Sequence[Allocation]) -> None:
         """Forget what is not in the plan."""
         planned = {each.unit for each in allocations}
-        for table in (self.known, self._signatures, self._invalid, self._checked_s):
+        for table in (self.known, self._signatures, self._invalid, self._checked_s, self._failed):
             for unit in table.keys() - planned:
                 del table[unit]
         for allocation in set(self._verdicts) - set(allocations):
@@ -74,7 +78,10 @@ class UnitCache:
         return {unit for unit in refused if self._checked_s.get(unit, 0.0) <= before_s}
 
     def fetch(self, unit: str, planned: Collection[str]) -> None:
-        """Fetch a unit from the store and check it. Blocks."""
+        """Fetch a unit from the store and check it, unless that has just failed. Blocks."""
+        why, failed_s = self._failed.get(unit, ("", -math.inf))
+        if self._clock() - failed_s < RETRY_FAILED_S:
+            return
         self._checked_s[unit] = self._clock()
         try:
             text = self._store.get(keys.unit(unit)).value
@@ -82,8 +89,11 @@ class UnitCache:
         except KeyNotFound:
             return
         except StoreError as error:
-            _log.warning("unit-not-fetched", unit=unit, error=str(error))
+            self._failed[unit] = str(error), self._clock()
+            if str(error) != why:
+                _log.warning("unit-not-fetched", unit=unit, error=str(error))
             return
+        self._failed.pop(unit, None)
         if self.known.get(unit) == text and self._signatures.get(unit) == signatures:
             return
         why = _invalidity(text)

@@ -2,16 +2,32 @@
 
 The host may come back at any moment. It then writes its status first and each record again, so a
 record that was read before the status was missing, and has not changed since, is a stale one.
+
+Whoever may write the list of one host can put any key into it. So a key that the store does not
+take, or that this scheduler may not remove, is left alone.
 """
 
 import contextlib
 
-from coordinator.client import AtIndex, CompareFailed, Entry, KeyNotFound, Store
+from coordinator.client import (
+    AtIndex,
+    BadRequest,
+    CompareFailed,
+    Entry,
+    KeyNotFound,
+    NotADirectory,
+    NotAFile,
+    Store,
+    Unauthorized,
+)
 from daemonkit.observe import logs
 from fleet.core import keys
 from fleet.core.endpoints import is_endpoint_of
 from fleet.core.model import EndpointList, InvalidRecord, decode
 
+# The keys of one list that are looked at: two for each instance and service. The others expire.
+LISTED_MAX = 2000
+_NOT_THERE = (KeyNotFound, NotAFile, NotADirectory, BadRequest, Unauthorized)
 _log = logs.get("scheduler")
 
 
@@ -29,7 +45,7 @@ def remove_endpoints(store: Store, host: str) -> None:
     else:
         return
     for entry in (*entries, listed):
-        with contextlib.suppress(CompareFailed, KeyNotFound):
+        with contextlib.suppress(CompareFailed, *_NOT_THERE):
             store.delete(entry.key, when=AtIndex(entry.modified))
     _log.info("endpoints-removed", host=host, endpoints=len(entries))
 
@@ -40,11 +56,11 @@ def _keys_in(listed: Entry, host: str) -> list[str]:
         found = decode(listed.value, EndpointList).endpoints
     except InvalidRecord:
         return []
-    return [key for key in found if is_endpoint_of(key, host)]
+    return [key for key in found[:LISTED_MAX] if is_endpoint_of(key, host)]
 
 
 def _entry(store: Store, key: str) -> Entry | None:
     try:
         return store.get(key)
-    except KeyNotFound:
+    except _NOT_THERE:
         return None

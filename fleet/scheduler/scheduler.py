@@ -8,16 +8,17 @@ decided, and afterwards every host gets a new grace.
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 
-from coordinator.client import Changes, Mirror, Store, StoreError
+from coordinator.client import Changes, Mirror, Store, StoreError, Unauthorized
 from daemonkit.core.samples import Sample
 from daemonkit.observe import logs
 from daemonkit.process.lifecycle import Lifecycle
 from fleet.clock import boot_s
 from fleet.core import keys
 from fleet.core.model import HostHealth
-from fleet.core.scheduling.actions import Action, Hold, Place
+from fleet.core.scheduling.actions import Action, Adopt, Hold, Place
 from fleet.core.scheduling.cluster_cache import ClusterCache
 from fleet.core.scheduling.cluster_state import Host
 from fleet.core.scheduling.deadlines import Deadlines
@@ -34,6 +35,11 @@ RECONCILE_EVERY_S = 1.0
 # Changes within this time share a pass.
 DEBOUNCE_S = 0.02
 RETRY_S = 1.0
+# A host that claims a newer plan than the store's so often within this time is not believed: a
+# store is not restored as often.
+ADOPTIONS_MAX, ADOPTED_S = 5, 600.0
+# A store that refuses is asked less often: rights come back when somebody changes them.
+REFUSED_S = 5.0
 _log = logs.get("scheduler")
 
 
@@ -55,6 +61,7 @@ class Scheduler:
         self._was_disconnected = True
         self._was_leader = self._is_draining = False
         self._leader_since_s = 0.0
+        self._adopted_s: dict[str, deque[float]] = {}
         self._last = Outcome()
         self._passes, self._pass_s = 0, 0.0
         self._held: dict[str, str] = {}
@@ -156,9 +163,11 @@ class Scheduler:
                 await self._step()
                 self._store_error = ""
             except StoreError as error:
-                self._store_error = str(error)
-                _log.warning("store-away", error=str(error))
-                await asyncio.sleep(RETRY_S)
+                if str(error) != self._store_error:
+                    self._store_error = str(error)
+                    _log.warning("store-away", error=str(error))
+                is_refused = isinstance(error, Unauthorized)
+                await asyncio.sleep(REFUSED_S if is_refused else RETRY_S)
 
     async def _step(self) -> None:
         if self._is_draining:
@@ -202,6 +211,7 @@ class Scheduler:
         cluster = self._cache.cluster
         cluster.now_s = time.time()
         actions = self._hold_exclusive_in_new_store(reconcile(cluster))
+        self._count_adoptions(actions)
         outcome = build_plans(cluster, actions, self._election.epoch)
         self._pass_s = time.perf_counter() - begun_s
         self._passes += 1
@@ -215,6 +225,25 @@ class Scheduler:
             await self._events.append(outcome.decisions, self._election.epoch)
         if not is_complete:
             self._wake.set()
+
+    def _count_adoptions(self, actions: Iterable[Action]) -> None:
+        """Remember which hosts claim newer plans than the store's.
+
+        Nothing is scheduled in a pass with an adoption. So a host that claims one again and again
+        is not believed any more.
+        """
+        now_s = time.monotonic()
+        for host in [each.host for each in actions if isinstance(each, Adopt)]:
+            adopted = self._adopted_s.setdefault(host, deque(maxlen=ADOPTIONS_MAX))
+            adopted.append(now_s)
+            if not self._is_believed(host, now_s):
+                _log.warning("not-believed", host=host, adoptions=len(adopted))
+
+    def _is_believed(self, host: str, now_s: float) -> bool:
+        adopted = self._adopted_s.get(host)
+        if adopted is None or len(adopted) < ADOPTIONS_MAX:
+            return True
+        return now_s - adopted[0] >= ADOPTED_S
 
     def _log_news(self, held: dict[str, str]) -> None:
         """Log once which jobs are held and which records are ignored."""
@@ -254,6 +283,7 @@ class Scheduler:
             silent = sum(not each for each in heard.values())
             _log.warning("storm" if self._failures.storm else "storm-over", silent=silent)
         for host in self._hosts():
+            host.is_believed = self._is_believed(host.id, now_s)
             before, host.health = host.health, health_by_host.get(host.id, HostHealth.LOST)
             if before is not host.health:
                 _log.info("host", host=host.name(), id=host.id, health=host.health.value)

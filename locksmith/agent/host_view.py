@@ -50,6 +50,7 @@ class HostView:
         self.duplicate = ""  # another host with this machine-id
         self.check_pending = "not checked yet"  # why the check after the start has not ended
         self.reboot_row = RebootRow()  # the reboots that did not end the need
+        self.reclaims = True  # False once the store refused to let it release a lost host's slot
         self.resumable: HolderRecord | None = None  # the slot of a daemon killed in this boot
         self._is_connected = is_connected
         self._away_since_s: float | None = time.monotonic()
@@ -88,6 +89,12 @@ class HostView:
         if waits_for:
             _log.info("waits", waits_for=join_reasons(waits_for))
         self.heartbeat_due.set()
+
+    def update_reclaims(self, reclaims: bool) -> None:  # noqa: FBT001 - a fact
+        """Set whether this host releases the slots of lost ones; publish it if it is new."""
+        if reclaims is not self.reclaims:
+            self.reclaims = reclaims
+            self.heartbeat_due.set()
 
     def update_reboot_row(self, row: RebootRow) -> None:
         """Set the reboots in a row."""
@@ -164,4 +171,5 @@ class HostView:
             version=self.config.version,
             reasons=self.reasons,
             waits_for=self.waits_for if self.reasons else (),
+            reclaims=self.reclaims,
         )

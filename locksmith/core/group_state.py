@@ -47,6 +47,7 @@ class GroupState:
     semaphore: Semaphore
     holders: tuple[Holder, ...] = ()
     hosts: tuple[str, ...] = ()
+    reclaimers: tuple[str, ...] = ()  # those of the hosts that may release the slots of lost ones
     corrupt: str = ""
     modified: int = 0
     waiters: tuple[Waiter, ...] = ()
@@ -94,6 +95,7 @@ def build_from(
         found,
         tuple(_holder(reader, group, name) for name in found.holders),
         _hosts_of(reader, group),
+        _hosts_of(reader, group, only_reclaimers=True),
         waiters=_waiters_of(reader, group),
         pauses=tuple(_pauses_of(reader, group)),
         failures=_failures_of(reader, group),
@@ -150,10 +152,14 @@ def _holder(reader: _Reader, group: str, name: str) -> Holder:
     return Holder(name, record, reader.at(keys.host(name), Heartbeat))
 
 
-def _hosts_of(reader: _Reader, group: str) -> tuple[str, ...]:
+def _hosts_of(reader: _Reader, group: str, *, only_reclaimers: bool = False) -> tuple[str, ...]:
     """Return the machine-ids of the group's live hosts."""
-    beats = reader.below(keys.HOSTS, Heartbeat)
-    return tuple(sorted(keys.last_name(key) for key, beat in beats if beat.group == group))
+    found = (
+        keys.last_name(key)
+        for key, beat in reader.below(keys.HOSTS, Heartbeat)
+        if beat.group == group and (beat.reclaims or not only_reclaimers)
+    )
+    return tuple(sorted(found))
 
 
 def _waiters_of(reader: _Reader, group: str) -> tuple[Waiter, ...]:

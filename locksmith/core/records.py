@@ -61,7 +61,8 @@ def fleet_host(value: str) -> str:
 class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     """A host whose locksmithd runs; the key expires when locksmithd stops.
 
-    `reasons` say why the host needs a reboot, and `waits_for` what the reboot waits for.
+    `reasons` say why the host needs a reboot, and `waits_for` what the reboot waits for. `reclaims`
+    is false for a host that the store does not let release the slot of a lost one.
     """
 
     hostname: str
@@ -70,6 +71,7 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     version: str
     reasons: tuple[str, ...] = ()
     waits_for: tuple[str, ...] = ()
+    reclaims: bool = True
 
 
 class Ticket(msgspec.Struct, frozen=True, omit_defaults=True):

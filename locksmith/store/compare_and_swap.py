@@ -141,9 +141,13 @@ def apply(store: Store, key: str, update: Update, clock: RetryClock) -> Updated 
 
 
 def _write(store: Store, key: str, text: str, seen: Reading) -> Contended | Unavailable | int:
-    """Swap the document in; return its index, or why that failed or may have failed."""
+    """Swap the document in; return its index, or why that failed or may have failed.
+
+    A host may change only its own place in the document. So the store must see the value that the
+    change was made from.
+    """
     try:
-        when = AtIndex(seen.modified) if seen.modified else Absent()
+        when = AtIndex(seen.modified, seen.text) if seen.modified else Absent()
         return store.put(key, text, when=when).modified
     except (CompareFailed, KeyExists, KeyNotFound):
         return Contended(

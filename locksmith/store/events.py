@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
-from coordinator.client.core.errors import StoreError
+from coordinator.client.core.errors import StoreError, Unauthorized
 from daemonkit.observe import logs
 from locksmith.core import records
 from locksmith.core.records import GroupEvent
@@ -24,6 +24,8 @@ JOURNAL = "/run/systemd/journal/socket"
 PENDING_MAX = 200
 WEBHOOK_S = 10.0
 RETRY_S = 5.0
+# Rights do not come back as soon as a store does.
+REFUSED_S = 30.0
 # A webhook that is down for longer misses the event.
 WEBHOOK_TRIES = 3
 
@@ -43,6 +45,7 @@ class EventRecorder:
         self._more, self._written = asyncio.Event(), asyncio.Event()
         self._written.set()
         self.webhooks_failed = 0
+        self._refusal = ""
 
     def start(self, spawn: Callable[[Coroutine[Any, Any, None], str], object]) -> None:
         """Start to write the history and to call the webhooks."""
@@ -82,12 +85,24 @@ class EventRecorder:
                 self._more.clear()
                 await self._more.wait()
                 continue
+            event, writer = self._history[0], self._host.machine_id
             try:
-                await asyncio.to_thread(self._group.append_history, self._history[0])
+                await asyncio.to_thread(self._group.append_history, event, writer)
+            except Unauthorized as error:
+                self._log_refusal(str(error))
+                await asyncio.sleep(REFUSED_S)
             except StoreError:
                 await asyncio.sleep(RETRY_S)
             else:
-                self._history.popleft()
+                self._refusal = ""
+                # A full queue may have dropped the event meanwhile.
+                if self._history and self._history[0] is event:
+                    self._history.popleft()
+
+    def _log_refusal(self, why: str) -> None:
+        if not self._refusal:
+            _log.warning("history-refused", error=why)
+        self._refusal = why
 
     async def _post_events(self) -> None:
         while True:

@@ -5,8 +5,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from coordinator.client.core.errors import CompareFailed, KeyExists, KeyNotFound
+from coordinator.client.core.errors import CompareFailed, KeyExists, KeyNotFound, Unauthorized
 from coordinator.client.core.store_protocol import Absent, Entry, Store, WithValue
+from daemonkit.observe import logs
 from locksmith.core import keys, records
 from locksmith.core.records import Failure, GroupEvent, Pause, Ticket
 from locksmith.host.identity import Host
@@ -17,6 +18,8 @@ HISTORY_TTL_S = 90 * 86400
 HISTORY_MAX = 1000
 # Deletes of one pass: a write each.
 PRUNED_MAX = 100
+
+_log = logs.get("locksmith")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +51,19 @@ class GroupClient:
         return tuple(f"paused by {pause.author}: {pause.reason}" for pause in pauses if pause)
 
     def write_alias(self, host: Host) -> None:
-        """Record that zincati's id belongs to this host, so that both share a slot."""
-        if host.fleetlock_id:
-            with suppress(KeyExists):
-                self.store.put(keys.alias(host.fleetlock_id), host.machine_id, when=Absent())
+        """Record that zincati's id belongs to this host, so that both share a slot.
+
+        A host that may not write it does without: only FleetLock servers read it.
+        """
+        if not host.fleetlock_id:
+            return
+        key = keys.alias(host.fleetlock_id)
+        try:
+            self.store.put(key, host.machine_id, when=Absent())
+        except KeyExists:
+            pass
+        except Unauthorized as error:
+            _log.info("alias-not-written", key=key, error=str(error))
 
     def machine_id_of(self, other_id: str) -> str:
         """Return the machine-id behind another id of a host; an id without an alias is itself."""
@@ -69,9 +81,13 @@ class GroupClient:
         return True
 
     def release_store_member(self, machine_id: str) -> None:
-        """Let another host with a member reboot, if this host had the turn."""
+        """Let another host with a member reboot, if this host had the turn.
+
+        It looks first: only hosts with a member may write this key.
+        """
         with suppress(KeyNotFound, CompareFailed):
-            self.store.delete(keys.STORE_MEMBER, when=WithValue(machine_id))
+            if self.store.get(keys.STORE_MEMBER).value == machine_id:
+                self.store.delete(keys.STORE_MEMBER, when=WithValue(machine_id))
 
     def failures(self) -> tuple[Entry, ...]:
         """Return the entries of the group's failed hosts, the oldest first."""
@@ -95,21 +111,34 @@ class GroupClient:
             return False
         return True
 
-    def prune_history(self) -> int:
-        """Delete some of the events that are too many, the oldest first; return their number."""
+    def prune_history(self, writer: str = "") -> int:
+        """Delete some of the events that are too many, the oldest first; return their number.
+
+        With `writer`, delete only those that this host has written.
+        """
         listed = self.store.list(f"{keys.HISTORY}/{keys.segment(self.group)}").entries
         oldest = sorted(listed, key=lambda entry: entry.created)[
             : max(0, len(listed) - HISTORY_MAX)
         ]
-        for entry in oldest[:PRUNED_MAX]:
+        own = _written_by(writer)
+        doomed = [entry for entry in oldest if own in keys.last_name(entry.key)][:PRUNED_MAX]
+        for entry in doomed:
             with suppress(KeyNotFound):
                 self.store.delete(entry.key)
-        return len(oldest[:PRUNED_MAX])
+        return len(doomed)
 
-    def append_history(self, event: GroupEvent) -> None:
-        """Append an event to the group's history."""
+    def append_history(self, event: GroupEvent, writer: str = "") -> None:
+        """Append an event to the group's history. `writer` is the host that writes it."""
         moment = records.parse_time(event.at) or datetime.now(UTC)
-        # Sorting by name sorts by time; the random suffix separates events of the same second.
-        name = f"{moment:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        # Sorting by name sorts by time; the random part separates events of the same second.
+        name = f"{moment:%Y%m%dT%H%M%S}{_written_by(writer)}{secrets.token_hex(4)}"
         key = f"{keys.HISTORY}/{keys.segment(self.group)}/{name}"
         self.store.put(key, records.encode(event), ttl_s=HISTORY_TTL_S, when=Absent())
+
+
+def _written_by(machine_id: str) -> str:
+    """Return the middle of the names of the events that a host writes; "-" for other writers.
+
+    So a host may be allowed to write its own events and no others.
+    """
+    return f"-{keys.escaped(machine_id)[:8].lower()}-" if machine_id else "-"

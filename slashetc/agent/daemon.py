@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from cryptography import x509
 
 from coordinator.client import Changes, Mirror, Store, StoreError, Tls, View, connect
 from daemonkit import options
@@ -69,7 +70,7 @@ class Agent:
         self._records: Records | None = None
         self._changed = asyncio.Event()
         self._join = JoinServer(self._known, self._store, self._office)
-        self._renewal = Renewal(places)
+        self._renewal = Renewal(places, self._issuer)
         self._upkeep = HostUpkeep(places, self._store)
         self._signed_for_store = 0
         self.page = StatusPage(
@@ -140,6 +141,10 @@ class Agent:
         shown = dict.fromkeys((*trusted, *found.authorities()))
         bundle = "".join(map(certificates.pem_of, shown))
         return Known(found, found.known(self.file.fleet, trusted, {}), bundle)
+
+    def _issuer(self) -> x509.Certificate | None:
+        offered = self._records.authorities() if self._records is not None else ()
+        return offered[0] if offered else None
 
     async def _follow(self) -> None:
         """Write what the records say, as soon as they change."""

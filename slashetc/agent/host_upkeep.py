@@ -54,7 +54,15 @@ class HostUpkeep:
 
     def _report(self, now_s: float) -> None:
         file = self._places.read()
-        ends = [each.not_valid_after_utc for each in own_certificates(self._places).values()]
+        own = own_certificates(self._places).values()
+        ends = [each.not_valid_after_utc for each in own]
+        trusted = trusted_authorities(self._places)
+        issuers = {
+            certificates.fingerprint(root)
+            for root in trusted
+            for each in own
+            if each.issuer == root.subject
+        }
         record = HostRecord(
             host=file.host,
             address=file.address,
@@ -62,7 +70,8 @@ class HostUpkeep:
             authority=file.authority,
             version=options.installed_version(),
             not_after=min(ends).timestamp() if ends else 0.0,
-            trusts=[certificates.fingerprint(each) for each in trusted_authorities(self._places)],
+            trusts=[certificates.fingerprint(each) for each in trusted],
+            issuer=issuers.pop() if len(issuers) == 1 else "",
         )
         if record == self._written and now_s - self._written_s < REPORT_S:
             return

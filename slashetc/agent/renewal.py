@@ -7,6 +7,8 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 
+from cryptography import x509
+
 from daemonkit.observe import logs
 from slashetc.agent.trust_files import trusted_authorities
 from slashetc.core import certificates
@@ -24,10 +26,11 @@ _log = logs.get("renewal")
 
 
 class Renewal:
-    """Renews at two thirds of the lifetime, or when there is a newer authority."""
+    """Renews at two thirds of the lifetime, or when another authority signs."""
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
+    def __init__(self, places: Places, issuer: Callable[[], x509.Certificate | None]) -> None:
+        """`issuer` returns the authority that signs now; None if that is not known."""
+        self._places, self._issuer = places, issuer
         self.renewed: list[Callable[[], None]] = []
         self.done = self.failed = 0
         self.failure = ""
@@ -66,8 +69,10 @@ class Renewal:
             certificates.renews_at(each) <= now for each in found.values()
         ):
             return True
-        newest = trusted_authorities(self._places)[-1]
-        return any(each.issuer != newest.subject for each in found.values())
+        issuer = self._issuer()
+        if issuer is None or issuer not in trusted_authorities(self._places):
+            return False
+        return any(each.issuer != issuer.subject for each in found.values())
 
     def _renew(self, agents: Sequence[str]) -> str:
         """Ask one agent after the other; return why none has renewed, "" if one has."""

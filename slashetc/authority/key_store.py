@@ -92,6 +92,34 @@ def save(directory: Path, authority: Authority) -> None:
     atomic_file.write(paths.key, key_pem.private_pem(authority.key, passphrase).encode())
 
 
+def promote(directory: Path, coming: Path) -> None:
+    """Put the authority of one directory into the place of that in another.
+
+    The directory has no key meanwhile; `finish_promotion` goes on after a crash.
+    """
+    retired = Paths(directory).key.with_suffix(".old")
+    Paths(directory).key.rename(retired)
+    finish_promotion(directory, coming)
+
+
+def finish_promotion(directory: Path, coming: Path) -> None:
+    """Do what is left of a promotion, if one was begun."""
+    retired = Paths(directory).key.with_suffix(".old")
+    if not retired.exists():
+        return
+    own, new = Paths(directory), Paths(coming)
+    if new.sealed.exists() or new.plain.exists():
+        own.sealed.unlink(missing_ok=True)
+        own.plain.unlink(missing_ok=True)
+    for path in (new.sealed, new.plain, new.certificate, new.key):
+        if path.exists():
+            path.rename(directory / path.name)
+    atomic_file.sync_directory(directory)
+    retired.unlink()
+    if coming.exists():
+        coming.rmdir()
+
+
 def load(directory: Path) -> Authority:
     """Read the key. Raises NoAuthority."""
     paths = Paths(directory)

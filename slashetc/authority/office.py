@@ -89,7 +89,8 @@ class Office:
         self._store.put(keys.answer(number), requests.encode(found), ttl_s=keys.REQUEST_TTL_S)
 
     def _answer(self, request: JoinRequest, now: dt.datetime) -> JoinAnswer:
-        fleet = self._fleet()
+        found = self._records()
+        fleet = self._fleet(found)
         decision = admission.decide(request, fleet, now)
         known = fleet.hosts.get(request.machine)
         if request.leaves:
@@ -98,8 +99,9 @@ class Office:
         if known is not None and known.address != request.address:
             was = known.address
             _log.warning("address-changed", host=decision.host, was=was, now=request.address)
+        chain = self._chain(found.authorities())
         issued = {
-            name: self._issue(Grant(decision, name, request.address), key, now)
+            name: self._issue(Grant(decision, name, request.address), key, now) + chain
             for name, key in decision.keys.items()
         }
         # First what limits, then what permits: a crash in between leaves a token used by this key.
@@ -126,11 +128,16 @@ class Office:
             _log.warning("record-unreadable", key=key, reason=reason)
         return found
 
-    def _fleet(self) -> KnownFleet:
-        found = self._records()
+    def _fleet(self, found: Records) -> KnownFleet:
         trusted = tuple(dict.fromkeys((*self._trusted(), self.authority.certificate)))
         used = {token: use.key for token, use in self._used.items()}
         return found.known(self.authority.fleet, trusted, used)
+
+    def _chain(self, offered: tuple[x509.Certificate, ...]) -> str:
+        """Return our certificate by the authority before us, for who trusts that one alone."""
+        own = self.authority.certificate
+        crossed = (each for each in offered if each.subject == own.subject and each != own)
+        return "".join(map(certificates.pem_of, crossed))
 
     def _issue(self, grant: Grant, key: PublicKey, now: dt.datetime) -> str:
         who = identity_of(self.authority.fleet, grant.decision.host, grant.name)

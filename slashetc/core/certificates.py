@@ -102,7 +102,8 @@ def own_certificate(fleet: str, key: TlsKey, valid: Validity) -> x509.Certificat
     builder = _dated(valid).subject_name(subject).issuer_name(subject).public_key(key.public_key())
     own_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     return (
-        builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        # One step below is the authority that follows, when this one certifies it.
+        builder.add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(own_id, critical=False)
         .sign(key, hashes.SHA256())

@@ -41,8 +41,8 @@ class AdmittedHost(msgspec.Struct, frozen=True, kw_only=True):
 class HostRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What a host says of itself.
 
-    `not_after` (Unix seconds) is when its first certificate ends, `trusts` has the SHA-256 of the
-    authorities that it trusts.
+    `not_after` (Unix seconds) is when its first certificate ends. `trusts` has the SHA-256 of the
+    authorities that it trusts, `issuer` that of the one which issued all its certificates.
     """
 
     host: str
@@ -52,6 +52,7 @@ class HostRecord(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     not_after: float = 0.0
     trusts: list[str] = []
+    issuer: str = ""
     at: str = ""
 
 

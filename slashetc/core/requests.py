@@ -93,7 +93,7 @@ def signed(request: JoinRequest, key: TlsKey) -> JoinRequest:
 def signer_certificate(request: JoinRequest) -> x509.Certificate:
     """Return the certificate of a renewal whose key has signed it. Raises BadMessage."""
     try:
-        certificate = x509.load_pem_x509_certificate(request.certificate.encode())
+        certificate, *_ = x509.load_pem_x509_certificates(request.certificate.encode())
         key = certificate.public_key()
         if not isinstance(key, TlsPublicKey):
             raise BadMessage("the certificate of a renewal must have an ECDSA key")

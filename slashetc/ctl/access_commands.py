@@ -92,7 +92,7 @@ def evict(  # noqa: PLR0913 - typer reads options from parameters
 
     if bool(host) == bool(user):
         raise typer.BadParameter("name one host, or one person with --user")
-    with explained(), _store(endpoints, ca_file, cert_file, key_file) as (store, api):
+    with explained(), open_store(endpoints, ca_file, cert_file, key_file) as (store, api):
         if user:
             evicting.evict_user(store, api, user, time.time())
         else:
@@ -131,7 +131,7 @@ def add(  # noqa: PLR0913 - typer reads options from parameters
     from slashetc.join import people
 
     folder = out or Path(f"{name}.slashetc")
-    with explained(), _store(endpoints, ca_file, cert_file, key_file) as (store, api):
+    with explained(), open_store(endpoints, ca_file, cert_file, key_file) as (store, api):
         people.add(
             people.NewPerson(name, role, folder, authority or config_dir / "authority"), store, api
         )
@@ -155,9 +155,10 @@ def remove(
 
 
 @contextmanager
-def _store(
+def open_store(
     endpoints: str, ca_file: Path | None, cert_file: Path | None, key_file: Path | None
 ) -> "Iterator[tuple[Store, ClusterApi]]":
+    """Open the store, and its API of users and members."""
     from coordinator.client import Tls, connect
     from slashetc.store.cluster_api import ClusterApi
 

@@ -98,6 +98,9 @@ def _is_evicted(places: Places, file: FleetFile) -> bool:
 
 
 def _admitted(options: Joining, payload: Payload, say: Say) -> FleetFile:
+    if options.places.fleet_file.exists():
+        # Its member, if it had one, is of no use: this host was evicted, or slept too long.
+        units.systemctl("stop", "coordinator.service", check=False)
     client = JoinClient(options.url)
     trusted = client.pin(payload.ca, utc_now)
     if refusal := tokens.date_refusal(payload, utc_now().timestamp()):

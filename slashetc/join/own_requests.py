@@ -56,8 +56,8 @@ def own_certificates(places: Places) -> dict[Name, x509.Certificate]:
     found: dict[Name, x509.Certificate] = {}
     for name in NAMES:
         try:
-            (found[name],) = certificates.bundle(places.certificate(name).read_text())
-        except (OSError, ValueError):
+            found[name] = certificates.bundle(places.certificate(name).read_text())[0]
+        except (OSError, ValueError, IndexError):
             continue
     return found
 

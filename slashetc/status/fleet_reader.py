@@ -21,7 +21,7 @@ from coordinator.client.http.tls_files import Tls
 from slashetc.core.status.documents import PREFIXES
 from slashetc.core.status.reading import MemberReading, Reading
 from slashetc.status import local_host
-from slashetc.status.member_client import Member, MemberClient, refusal
+from slashetc.status.member_client import ListedMember, MemberClient, refusal
 from slashetc.status.parallel import in_parallel
 
 SILENT = "does not answer in time"
@@ -63,7 +63,9 @@ class FleetReader:
 
     def read(self) -> Reading:
         """Return everything that answers in time."""
-        found: dict[Endpoint, tuple[Member, ...] | str] = dict.fromkeys(self._endpoints, SILENT)
+        found: dict[Endpoint, tuple[ListedMember, ...] | str] = dict.fromkeys(
+            self._endpoints, SILENT
+        )
         found |= in_parallel(
             {each: partial(self._members, each) for each in self._endpoints},
             self._timeout_s,
@@ -85,27 +87,29 @@ class FleetReader:
             entries=entries,
             refused=refused,
             stale=bool(answering) and not quorum,
-            daemons=local_host.daemons(self._ports),
+            daemons=local_host.daemons(self._ports, self._client),
             certificates=local_host.certificate_ends(self._directory),
         )
 
-    def _members(self, endpoint: Endpoint) -> tuple[Member, ...] | str:
+    def _members(self, endpoint: Endpoint) -> tuple[ListedMember, ...] | str:
         try:
             return self._member_client.members(endpoint)
         except EndpointFailed as failure:
             return str(failure)
 
-    def members(self, members: Sequence[Member]) -> tuple[MemberReading, ...]:
+    def members(self, members: Sequence[ListedMember]) -> tuple[MemberReading, ...]:
         """Ask each member."""
         calls = {each.id: partial(self._read_member, each) for each in members}
         found = in_parallel(calls, self._timeout_s)
         return tuple(
             found.get(each.id)
-            or MemberReading(each.id, each.name, each.client_urls, each.learner, SILENT)
+            or MemberReading(
+                each.id, each.name, each.client_urls, each.peer_urls, each.learner, SILENT
+            )
             for each in members
         )
 
-    def _read_member(self, member: Member) -> MemberReading:
+    def _read_member(self, member: ListedMember) -> MemberReading:
         return self._member_client.read(member, self._endpoints[0].auth)
 
     def _as_endpoints(self, urls: Sequence[str]) -> Iterator[Endpoint]:

@@ -1,12 +1,15 @@
 """What this host itself knows: its daemons' status pages, and the ends of its certificates."""
 
-import http.client
+import socket
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from coordinator.client.core.endpoint import Endpoint
+from coordinator.client.core.http_request import EndpointFailed, HttpRequest
+from coordinator.client.http.http_client import HttpClient
 from slashetc.status.parallel import in_parallel
 
 LOOPBACK = "127.0.0.1"
@@ -20,38 +23,45 @@ STATUS_PORTS = {
     "fleetd": 2386,
 }
 ANSWER_S = 1.0
-PAGE_BYTES_MAX = 1 << 20
+_BAD_REQUEST = 400
 DIRECTORY = Path("/etc/slashetc")
 
 
-def daemons(ports: Mapping[str, int]) -> dict[str, str]:
+def daemons(ports: Mapping[str, int], client: HttpClient) -> dict[str, str]:
     """Return for each daemon that runs here why it is not ready; "" for one that is."""
-    found = in_parallel({name: partial(_ready, port) for name, port in ports.items()}, ANSWER_S)
+    calls = {name: partial(_ready, port, client) for name, port in ports.items()}
+    found = in_parallel(calls, ANSWER_S)
     shown = {name: found.get(name, "its status page does not answer") for name in ports}
     return {name: why for name, why in shown.items() if why is not None}
 
 
-def page(port: int, path: str) -> tuple[int, bytes] | None:
-    """Return a page of a daemon on this host; None if nothing listens."""
-    link = http.client.HTTPConnection(LOOPBACK, port, timeout=ANSWER_S)
-    try:
-        link.request("GET", path)
-        answer = link.getresponse()
-        return answer.status, answer.read(PAGE_BYTES_MAX)
-    except ConnectionRefusedError:
-        return None
-    finally:
-        link.close()
+def listens(port: int) -> bool:
+    """Return whether anything on this host listens on loopback."""
+    with socket.socket() as probe:
+        probe.settimeout(ANSWER_S)
+        return probe.connect_ex((LOOPBACK, port)) == 0
 
 
-def _ready(port: int) -> str | None:
-    try:
-        found = page(port, "/ready")
-    except (OSError, http.client.HTTPException) as error:
-        return f"its status page fails: {error}"
-    if found is None:
+def page(port: int, path: str, client: HttpClient) -> tuple[int, bytes]:
+    """Return a page of a daemon on this host, with TLS or without. Raises EndpointFailed."""
+    plain, secure = (f"{scheme}://{LOOPBACK}:{port}" for scheme in ("http", "https"))
+    request = HttpRequest("GET", path)
+    answer = client.open(Endpoint(plain), request, ANSWER_S)
+    body = answer.read()
+    # A listener that requires TLS says so without it.
+    if answer.status != _BAD_REQUEST:
+        return answer.status, body
+    answer = client.open(Endpoint(secure), request, ANSWER_S)
+    return answer.status, answer.read()
+
+
+def _ready(port: int, client: HttpClient) -> str | None:
+    if not listens(port):
         return None
-    status, body = found
+    try:
+        status, body = page(port, "/ready", client)
+    except EndpointFailed as failure:
+        return f"its status page {failure}"
     if status == 200:
         return ""
     try:

@@ -21,18 +21,19 @@ _ROLES = {"StateLeader": "leader", "StateFollower": "follower", "StateLearner": 
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-class Member(msgspec.Struct, frozen=True, rename={"client_urls": "clientURLs"}):
+class ListedMember(msgspec.Struct, frozen=True):
     """A member, as `/v2/members` lists it."""
 
     id: str
     name: str = ""
-    client_urls: tuple[str, ...] = ()
+    peer_urls: tuple[str, ...] = msgspec.field(default=(), name="peerURLs")
+    client_urls: tuple[str, ...] = msgspec.field(default=(), name="clientURLs")
     learner: bool = msgspec.field(default=False, name="isLearner")
     version: str = ""
 
 
-class _Members(msgspec.Struct, frozen=True):
-    members: tuple[Member, ...]
+class _MembersPage(msgspec.Struct, frozen=True):
+    members: tuple[ListedMember, ...]
 
 
 class _Leader(msgspec.Struct, frozen=True):
@@ -57,7 +58,7 @@ class _MemberHealth(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """The whole answer to a GET, and between which moments of our clock it was made."""
 
     status: int
@@ -74,29 +75,35 @@ class MemberClient:
         self._client = client
         self._silence_s = silence_s
 
-    def get(self, endpoint: Endpoint, path: str, **params: str) -> Answer:
+    def get(self, endpoint: Endpoint, path: str, **params: str) -> HttpAnswer:
         """Return the answer of any status. Raises EndpointFailed without one."""
         request = HttpRequest("GET", path, params)
         sent_s = time.time()
-        response = self._client.open(endpoint, request, self._silence_s)
+        try:
+            response = self._client.open(endpoint, request, self._silence_s)
+        except OSError as error:  # of ssl, about our own files
+            reason = f"cannot be asked with --ca-file, --cert-file and --key-file: {error}"
+            raise EndpointFailed(reason, seen=False, answered=False) from error
         came_s = time.time()
         headers = {name.lower(): value for name, value in response.headers.items()}
         # It gives the connection back.
-        return Answer(response.status, response.read(), headers, sent_s, came_s)
+        return HttpAnswer(response.status, response.read(), headers, sent_s, came_s)
 
-    def members(self, endpoint: Endpoint) -> tuple[Member, ...]:
+    def members(self, endpoint: Endpoint) -> tuple[ListedMember, ...]:
         """Return the members that an endpoint knows. Raises EndpointFailed."""
         answer = self.get(endpoint, "/v2/members")
         if answer.status != 200:
             raise EndpointFailed(refusal(answer), seen=True)
         try:
-            return msgspec.json.decode(answer.body, type=_Members).members
+            return msgspec.json.decode(answer.body, type=_MembersPage).members
         except (msgspec.MsgspecError, UnicodeError):
             raise EndpointFailed("is no member of a store", seen=True) from None
 
-    def read(self, member: Member, auth: tuple[bytes, bytes] | None) -> MemberReading:
+    def read(self, member: ListedMember, auth: tuple[bytes, bytes] | None) -> MemberReading:
         """Ask a member at one of its URLs after the other."""
-        known = MemberReading(member.id, member.name, member.client_urls, member.learner)
+        known = MemberReading(
+            member.id, member.name, member.client_urls, member.peer_urls, member.learner
+        )
         if not member.client_urls:
             return replace(known, error="has never started: it publishes no URL")
         reasons = []
@@ -128,7 +135,7 @@ class MemberClient:
         )
 
 
-def refusal(answer: Answer) -> str:
+def refusal(answer: HttpAnswer) -> str:
     """Say why a request was not answered with what it asked for."""
     try:
         document = msgspec.json.decode(answer.body, type=dict[str, object])
@@ -138,7 +145,7 @@ def refusal(answer: Answer) -> str:
     return f"answers {answer.status}: {': '.join(words)}" if words else f"answers {answer.status}"
 
 
-def clock_offset(answers: Sequence[Answer]) -> ClockOffset | None:
+def clock_offset(answers: Sequence[HttpAnswer]) -> ClockOffset | None:
     """Return how far the clock of who answered is ahead of ours, from its Date fields.
 
     A Date is cut to seconds: it stands for any moment from itself to a second later.
@@ -154,7 +161,7 @@ def clock_offset(answers: Sequence[Answer]) -> ClockOffset | None:
     return ClockOffset(low, high) if low <= high and high != float("inf") else None
 
 
-def _decoded(answer: Answer, default: T, status: int = 200) -> T:
+def _decoded(answer: HttpAnswer, default: T, status: int = 200) -> T:
     if answer.status != status:
         return default
     try:

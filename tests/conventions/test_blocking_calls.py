@@ -94,8 +94,10 @@ ALLOWED = {
     # Commands, which have no loop.
     "slashetc.join.joining._answer time.sleep",
     "slashetc.join.joining.leave shutil.rmtree",
+    "slashetc.join.rotating._wait time.sleep",
     "slashetc.store.cluster_api.wait_for_leader time.sleep",
-    "slashetc.status.local_host.page http.client.HTTPConnection",
+    "slashetc.doctor.disk_probe._syncs os.fdatasync",
+    "slashetc.doctor.port_probe._connect socket.getaddrinfo",
     "slashetc.status.status_command.status time.sleep",
     "vulcan.proxy.sinks._call urllib.request.urlopen",
 }

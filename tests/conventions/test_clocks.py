@@ -39,6 +39,7 @@ WALL_READERS = {
     "vulcan/proxy/accesslog.py": "dates a line of the access log",
     "fleet/clock.py": "dates a signed request, which is refused when it is old",
     "fleet/scheduler/scheduler.py": "dates what it writes into records, and reads none of them",
+    "slashetc/doctor/examination.py": "judges the clock; certificates end at dates",
     "slashetc/status/fleet_reader.py": "dates a status; certificates end at dates",
     "slashetc/status/member_client.py": "compares the clocks of this host and of members",
     "locksmith/agent/host_view.py": "windows are times of day; says when this host booted",

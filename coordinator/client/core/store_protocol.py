@@ -70,9 +70,14 @@ class Present:
 
 @dataclass(frozen=True, slots=True)
 class AtIndex:
-    """Act only if the key's modified index is this one (compare and swap)."""
+    """Act only if the key's modified index is this one (compare and swap).
+
+    A `value` is the one that was read there. It makes no difference to what happens, except on a
+    store that must see what a caller changes of a value before it lets the caller write.
+    """
 
     modified: int
+    value: str = ""
 
 
 @dataclass(frozen=True, slots=True)

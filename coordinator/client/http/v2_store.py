@@ -104,8 +104,10 @@ class HttpStore:
                 form["prevExist"] = "false"
             case Present() if value:
                 form["prevExist"] = "true"
-            case AtIndex(modified):
+            case AtIndex(modified, read):
                 form["prevIndex"] = str(modified)
+                if read:
+                    form["prevValue"] = read
             case WithValue(old) if old:
                 form["prevValue"] = old
             case Present() | WithValue():

@@ -1,4 +1,10 @@
-"""One line of the audit log: who did what, from where, and what came of it. It has no values."""
+"""The lines of the audit log: who did what, from where, and what came of it. They have no values.
+
+    {"at":"2026-01-02T03:04:05.678Z","user":"alice","source":"password","address":"10.0.0.9",
+     "operation":"set","key":"/app/x","index":7}
+
+A refusal and a failure have `outcome` and `why`. `index` is that of the store after a change.
+"""
 
 from typing import Literal
 
@@ -14,33 +20,14 @@ Outcome = Literal["done", "refused", "failed", "would-refuse"]
 REFUSED = frozenset(("refused", "would-refuse"))
 
 
-class AuditRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What one request did. `index` is that of the store after it; `why` is set if it failed."""
-
-    at: str
-    user: str
-    source: str  # cert, password, token, socket or guest
-    address: str
-    operation: str
-    key: str = ""
-    index: int = 0
-    outcome: Outcome = "done"
-    why: str = ""
-
-    def line(self) -> bytes:
-        """Return the record as JSON with a newline."""
-        return msgspec.json.encode(self) + b"\n"
+_ENCODER = msgspec.json.Encoder()
 
 
-def beginning(*, user: str, source: str, address: str, operation: str) -> bytes:
-    """Return who and what of a record, as the part of its line that repeats."""
-    who = {"user": user, "source": source, "address": address, "operation": operation}
-    return msgspec.json.encode(who)[1:-1]
-
-
-def shortened(text: str) -> str:
-    """Return what the log keeps of a text that a client sent."""
-    return text if len(text) <= TEXT_CHARACTERS_MAX else f"{text[:TEXT_CHARACTERS_MAX]}…"
+def encoded(text: str) -> bytes:
+    """Return a text in JSON, as much of it as the log keeps."""
+    if len(text) > TEXT_CHARACTERS_MAX:
+        text = f"{text[:TEXT_CHARACTERS_MAX]}…"
+    return _ENCODER.encode(text)
 
 
 class RefusalBudget:

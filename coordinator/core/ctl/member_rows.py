@@ -1,11 +1,15 @@
 """How coordctl prints members: as etcdctl does, and with their versions during an upgrade."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from coordinator.core.cluster import versions
 from coordinator.core.ctl.results import MemberInfo
+
+DAY_S = 86_400.0
+# Certificates of a fleet last 30 days, and are renewed when 10 are left.
+EXPIRES_SOON_DAYS = 10.0
 
 
 def with_versions(members: Sequence[MemberInfo]) -> list[MemberInfo]:
@@ -27,6 +31,22 @@ def mixed_versions(members: Sequence[MemberInfo]) -> str:
     least = versions.common(member.version for member in shown)
     behind = [member.name for member in shown if versions.parse(member.version) == least]
     return f"cluster version is {least}, because of {', '.join(behind)}"
+
+
+def certificate_lines(member: str, ends: Mapping[str, float], now_s: float) -> list[str]:
+    """Warn of a member's certificates that end soon. Times are Unix seconds."""
+    found = []
+    for use, end_s in sorted(ends.items()):
+        days = (end_s - now_s) / DAY_S
+        if days <= 0:
+            found.append(f"warning: the {use} certificate of member {member} has expired")
+        elif days < EXPIRES_SOON_DAYS:
+            left = f"{int(days)} days" if days >= 2 else f"{days * 24:.0f} hours"
+            found.append(
+                f"warning: the {use} certificate of member {member} ends in {left}: "
+                "renew it, or look why it is not renewed"
+            )
+    return found
 
 
 def member_line(member: MemberInfo, leader: MemberInfo) -> str:

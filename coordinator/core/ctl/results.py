@@ -71,6 +71,12 @@ class HealthResponse(msgspec.Struct, frozen=True):
         return self.health in (True, "true")
 
 
+class CertificateEnds(msgspec.Struct, frozen=True):
+    """What a member's /v2/stats/self says of its certificates, in Unix seconds by use."""
+
+    certificates: dict[str, float] = {}
+
+
 class MemberHealth(msgspec.Struct, frozen=True):
     """The health of one member. `lines` say in etcdctl's words how it was found out."""
 

@@ -4,8 +4,8 @@ Each page is made from a `MemberStatus`.
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from coordinator.core.cluster.ids import Identity
 from coordinator.core.cluster.members import Member, cluster_version
@@ -23,7 +23,10 @@ _ALLOW = ((b"Allow", b"HEAD,GET,POST,PUT,DELETE"),)
 
 @dataclass(frozen=True, slots=True)
 class MemberStatus:
-    """The state of this member and its cluster. Times are Unix seconds."""
+    """The state of this member and its cluster. Times are Unix seconds.
+
+    `certificates` are the ends of its certificates by their use.
+    """
 
     identity: Identity
     name: str
@@ -38,6 +41,7 @@ class MemberStatus:
     alarm: str
     store_stats: bytes
     latencies: PeerLatencies
+    certificates: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,8 @@ def _health(status: MemberStatus) -> Page:
 
 def _stats_self(status: MemberStatus) -> Page:
     leading_s = status.now_s - status.leading_since_s
+    # Only a member with TLS says more than etcd does.
+    more = {"certificates": dict(status.certificates)} if status.certificates else {}
     return as_json(
         {
             "name": status.name,
@@ -122,6 +128,7 @@ def _stats_self(status: MemberStatus) -> Page:
             },
             "recvAppendRequestCnt": status.latencies.appends_received,
             "sendAppendRequestCnt": status.latencies.appends_sent,
+            **more,
         },
         end="",
     )

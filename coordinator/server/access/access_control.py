@@ -4,15 +4,18 @@ While auth is not enabled, a request pays for one look at `active`. Then, who a 
 it may do is found out once for each connection and each state of users and roles.
 """
 
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from coordinator.core.auth import audit_record, key_access, route_rules
+from coordinator.core.auth import key_access, route_rules
 from coordinator.core.auth.auth_state import AuthState
 from coordinator.core.auth.decisions import Rights
 from coordinator.core.auth.principal import ANYBODY, Principal
 from coordinator.core.replica.replica import Replica
 from coordinator.core.store.api_errors import UNAUTHORIZED, ApiError
 from coordinator.core.store.event import KeyEvent
+from coordinator.core.store.node import Node
+from coordinator.core.v2api.keys_api import GetRequest, WatchRequest
 from coordinator.core.v2api.routes import Service
 from coordinator.server.access.audit_log import AuditLog
 from coordinator.server.access.authentication import (
@@ -21,6 +24,7 @@ from coordinator.server.access.authentication import (
     Unauthenticated,
 )
 from coordinator.server.access.password_verifier import PasswordVerifier
+from daemonkit.core.samples import Sample
 from daemonkit.http.server import Exchange
 from daemonkit.observe import logs
 
@@ -43,14 +47,13 @@ class Attempt(NamedTuple):
 class Caller:
     """What is known of a client until users or roles, or its credentials, change."""
 
-    __slots__ = ("authorization", "expires_ns", "rights", "state", "writes_as")
+    __slots__ = ("authorization", "expires_ns", "rights", "state")
 
     def __init__(self, state: AuthState, authorization: bytes | None, rights: Rights) -> None:
         self.state = state
         self.authorization = authorization
         self.rights = rights
         self.expires_ns = rights.principal.expires_ns
-        self.writes_as: dict[str, bytes] = {}  # by operation, for the audit log
 
 
 class AccessControl:
@@ -60,8 +63,9 @@ class AccessControl:
         self, replica: Replica, verifier: PasswordVerifier, audit: AuditLog, *, enforces: bool
     ) -> None:
         self._replica = replica
-        self.enforces = enforces
+        self._enforces = enforces
         self._audit = audit
+        self._verifier = verifier
         self._keyspace = replica.keyspace
         self._index = replica.keyspace.security_index
         self.state = AuthState(replica.keyspace.tree)
@@ -78,7 +82,7 @@ class AccessControl:
         if keyspace.security_index == self._index and keyspace is self._keyspace:
             return
         self._keyspace, self._index = keyspace, keyspace.security_index
-        before, self.state = self.state, AuthState(keyspace.tree, self.state)
+        before, self.state = self.state, AuthState(keyspace.tree)
         self.active = self.state.is_enabled
         if before.is_enabled != self.state.is_enabled or before.unreadable != self.state.unreadable:
             self._tell()
@@ -90,25 +94,19 @@ class AccessControl:
 
     # Who it is.
 
-    def known(self, exchange: Exchange) -> Rights | None:
-        """Return the rights of a client by what its connection has shown before."""
-        memo = exchange.memo.content
-        if (
-            type(memo) is Caller
-            and memo.state is self.state
-            and memo.authorization == exchange.head.fields.get(b"authorization")
-            and (not memo.expires_ns or self._replica.clock.now_ns() < memo.expires_ns)
-        ):
-            return memo.rights
-        return None
-
     def identify(self, exchange: Exchange) -> Rights:
         """Return the rights of a client.
 
         Raises Unauthenticated for wrong credentials, and PasswordUnverified.
         """
-        if (rights := self.known(exchange)) is not None:
-            return rights
+        memo, authorization = exchange.memo.content, exchange.head.fields.get(b"authorization")
+        if (
+            isinstance(memo, Caller)
+            and memo.state is self.state
+            and memo.authorization == authorization
+            and (not memo.expires_ns or self._replica.clock.now_ns() < memo.expires_ns)
+        ):
+            return memo.rights
         exchange.memo.content = None
         try:
             principal = self.authenticator.principal(exchange)
@@ -123,7 +121,7 @@ class AccessControl:
         Raises the refusal, or returns the rights of a guest if it is only logged.
         """
         self._record(exchange, Attempt("log in"), str(refusal), user=refusal.user)
-        if self.enforces:
+        if self._enforces:
             self.refused += 1
             raise refusal
         self._warn(refusal.user, "log in", str(refusal))
@@ -173,7 +171,7 @@ class AccessControl:
         `always` refuses, also with `--auth warn`.
         """
         self._record(exchange, attempt, why, always=always)
-        if not self.enforces and not always:
+        if not self._enforces and not always:
             self._warn(rights.principal.user, " ".join(attempt).rstrip(), why)
             return ""
         self.refused += 1
@@ -196,22 +194,39 @@ class AccessControl:
             why=why,
         )
 
-    def record_write(self, exchange: Exchange, operation: str, event: KeyEvent) -> None:
-        """Put an accepted write into the audit log."""
-        caller = exchange.memo.content
-        if type(caller) is not Caller:
-            self.record(exchange, operation, event.key, index=event.index)
-            return
-        who = caller.writes_as.get(operation)
-        if who is None:
-            principal = caller.rights.principal
-            who = caller.writes_as[operation] = audit_record.beginning(
-                user=audit_record.shortened(principal.user),
-                source=principal.source,
-                address=exchange.peer[0],
-                operation=operation,
-            )
-        self._audit.record_write(who, event.key, event.index)
+    def shows(self, rights: Rights | None, request: GetRequest) -> Callable[[Node], bool] | None:
+        """Return what a listing shows; None if it shows everything."""
+        if rights is None or not self._enforces or key_access.reads_all(rights, request.key):
+            return None
+        return rights.may_see
+
+    def shows_events(
+        self, rights: Rights | None, request: WatchRequest
+    ) -> Callable[[KeyEvent], bool] | None:
+        """Return what a watch shows; None if it shows everything."""
+        asked = request.watch_filter
+        if rights is None or not self._enforces or not asked.recursive:
+            return None
+        return None if key_access.reads_all(rights, asked.key) else rights.may_see_event
+
+    def is_blind(self, rights: Rights | None, key: bytes) -> bool:
+        """Whether a writer may not learn what was at the key."""
+        return rights is not None and self._enforces and not rights.may_read(key)
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield the metrics of access control."""
+        about = "Whether users and roles are enforced."
+        yield Sample("coordinator_auth_enabled", "gauge", about, int(self.active))
+        for name, about, count in (
+            ("refused", "Requests that were refused for their caller.", self.refused),
+            ("would_refuse", "Requests that only --auth warn let pass.", self.warned),
+            ("wrong_passwords", "Passwords that were wrong or too many.", self._verifier.refused),
+        ):
+            yield Sample(f"coordinator_auth_{name}_total", "counter", about, count)
+        about = "Lines of the audit log."
+        yield Sample("coordinator_audit_lines_total", "counter", about, self._audit.records)
+        about = "Lines of the audit log that are in no file, because the disk was full or failed."
+        yield Sample("coordinator_audit_lost_total", "counter", about, self._audit.file.lost)
 
     def _remember(self, exchange: Exchange, principal: Principal) -> Rights:
         rights = self.state.rights(principal)
@@ -236,7 +251,7 @@ class AccessControl:
             source=principal.source,
             address=exchange.peer[0],
             key=attempt.key,
-            outcome="refused" if self.enforces or always else "would-refuse",
+            outcome="refused" if self._enforces or always else "would-refuse",
             why=why,
         )
 
@@ -252,7 +267,7 @@ class AccessControl:
             _log.error("auth-document-ignored", why=why)
         if self.active:
             roles, users = len(self.state.roles), len(self.state.users)
-            _log.info("auth-enabled", users=users, roles=roles, enforced=self.enforces)
+            _log.info("auth-enabled", users=users, roles=roles, enforced=self._enforces)
 
 
 def told(rights: Rights, why: str) -> str:

@@ -11,20 +11,16 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
-from coordinator.core.auth.audit_record import (
-    REFUSED,
-    AuditRecord,
-    Outcome,
-    RefusalBudget,
-    shortened,
-)
-from coordinator.core.store.encoding import json_string, rfc3339
+from coordinator.core.auth.audit_record import REFUSED, Outcome, RefusalBudget, encoded
+from coordinator.core.store.encoding import rfc3339
 from coordinator.server.access.audit_file import AuditFile
 
 FILE_NAME = "audit.log"
 # The last lines, from which streams read: a slow reader costs no memory of its own.
 RECENT_LINES_MAX = 4096
 RECENT_BYTES_MAX = 1 << 20
+# The beginnings of lines that are kept, one for each caller.
+CALLERS_MAX = 1024
 
 
 class AuditLog:
@@ -41,7 +37,8 @@ class AuditLog:
         self._recent: deque[bytes] = deque()
         self._recent_bytes = 0
         self._pending: list[bytes] = []
-        self._now = b""
+        self._at = b""
+        self._callers: dict[tuple[str, str, str], bytes] = {}
         self._readers: set[Callable[[], None]] = set()
 
     def record(  # noqa: PLR0913 - the fields of a line
@@ -57,31 +54,17 @@ class AuditLog:
         why: str = "",
     ) -> None:
         """Add a record of what just happened."""
-        now_s = self._loop.time()
-        if outcome in REFUSED and not self._budget.admits(now_s):
+        if outcome in REFUSED and not self._budget.admits(self._loop.time()):
             return
         if left_out := self._budget.left_out():
             self._add(b'{"refused_too":%d}\n' % left_out)
-        record = AuditRecord(
-            at=_now().decode(),
-            user=shortened(user),
-            source=source,
-            address=address,
-            operation=operation,
-            key=shortened(key),
-            index=index,
-            outcome=outcome,
-            why=shortened(why),
-        )
-        self._add(record.line())
-
-    def record_write(self, who: bytes, key: bytes, index: int) -> None:
-        """Add a record of an accepted write; `who` is a `beginning`. This is the quick way."""
-        if not self._pending:
-            self._loop.call_soon(self._flush)
-            self._now = _now()
-        line = b'{"at":"%b",%b,"key":%b,"index":%d}\n' % (self._now, who, json_string(key), index)
-        self._pending.append(line)
+        who = self._callers.get((user, source, address)) or self._caller(user, source, address)
+        what = b'"operation":%b,"key":%b' % (encoded(operation), encoded(key))
+        if outcome != "done" or why:
+            what += b',"outcome":"%b","why":%b' % (outcome.encode(), encoded(why))
+        if not self._pending:  # the records of one turn have one time
+            self._at = rfc3339(time.time_ns() // 1_000_000 * 1_000_000)
+        self._add(b'{"at":"%b",%b,%b,"index":%d}\n' % (self._at, who, what, index))
 
     def read(self, position: int) -> tuple[int, bytes, int]:
         """Return how many lines from a position on are gone, the others, and the next position."""
@@ -107,10 +90,16 @@ class AuditLog:
         self._flush()
         self.file.close()
 
+    def _caller(self, user: str, source: str, address: str) -> bytes:
+        if len(self._callers) >= CALLERS_MAX:
+            self._callers.clear()
+        made = b'"user":%b,"source":%b,"address":%b' % tuple(map(encoded, (user, source, address)))
+        self._callers[user, source, address] = made
+        return made
+
     def _add(self, line: bytes) -> None:
         if not self._pending:
             self._loop.call_soon(self._flush)
-            self._now = _now()
         self._pending.append(line)
 
     def _flush(self) -> None:
@@ -126,7 +115,3 @@ class AuditLog:
             self._recent_bytes -= len(recent.popleft())
         for wake in tuple(self._readers):
             wake()
-
-
-def _now() -> bytes:
-    return rfc3339(time.time_ns() // 1_000_000 * 1_000_000)

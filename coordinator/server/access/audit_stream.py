@@ -4,6 +4,7 @@ A slow reader costs no memory: it reads from the lines that the log keeps. If it
 gets a line that says how many it has missed.
 """
 
+import asyncio
 from collections.abc import Callable
 
 from coordinator.server.access.audit_log import AuditLog
@@ -12,6 +13,8 @@ from daemonkit.http.server import STATUS_LINES, Exchange
 from daemonkit.http.turn_queue import TurnQueue
 
 STREAMS_MAX = 32
+# An empty line comes this often, so that a client notices a member that has gone.
+ALIVE_S = 15.0
 HEAD = STATUS_LINES[200] + b"Content-Type: application/json\r\n"
 
 
@@ -61,6 +64,8 @@ class AuditStream:
         self._streams = streams
         self._position = log.oldest
         self._scheduled = False
+        self._loop = asyncio.get_running_loop()
+        self._alive: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
         """Send the head and the last lines."""
@@ -72,6 +77,7 @@ class AuditStream:
         self._log.follow(self._wake)
         exchange.start(HEAD, chunked=True)
         self._pump()
+        self._alive = self._loop.call_later(ALIVE_S, self._tell_alive)
 
     def break_off(self) -> None:
         """End without an end, so that the client knows that lines may follow."""
@@ -90,6 +96,13 @@ class AuditStream:
         missed, lines, self._position = self._log.read(self._position)
         self.exchange.write((b'{"missed":%d}\n' % missed if missed else b"") + lines)
 
+    def _tell_alive(self) -> None:
+        if self.exchange.writable:
+            self.exchange.write(b"\n")
+        self._alive = self._loop.call_later(ALIVE_S, self._tell_alive)
+
     def _close(self) -> None:
+        if self._alive is not None:
+            self._alive.cancel()
         self._log.leave(self._wake)
         self._streams.discard(self)

@@ -10,7 +10,7 @@ from coordinator.client.core.store_protocol import Entry
 from coordinator.client.core.view import Changes
 from fleet.core import keys
 from fleet.core.endpoints import checked_fqdn
-from fleet.core.fields import parse_number, shortened
+from fleet.core.fields import HONEST_MAX, parse_number, shortened
 from fleet.core.jobs import jobspec, selector, unitfile
 from fleet.core.jobs.jobspec import Job
 from fleet.core.model import (
@@ -106,7 +106,7 @@ class ClusterCache:
             case "facts":
                 host.facts = self._facts(name, entry)
             case "status":
-                host.status = self._value(entry, HostStatus)
+                host.status = self._status(entry)
             case "plan":
                 host.plan = self._value(entry, Plan) or Plan()
                 host.plan_modified = entry.modified if entry else 0
@@ -141,6 +141,17 @@ class ClusterCache:
         if facts is None or entry is None or facts.id == name:
             return facts
         self._faults[entry.key] = f"the facts are those of another host: {shortened(facts.id)}"
+        return None
+
+    def _status(self, entry: Entry | None) -> HostStatus | None:
+        status = self._value(entry, HostStatus)
+        if status is None or entry is None:
+            return status
+        claimed = (max(each.allocation.rev, each.allocation.version) for each in status.reports)
+        if max(status.gen, *claimed, 0) <= HONEST_MAX:
+            return status
+        # The next number would be one that nobody can read.
+        self._faults[entry.key] = f"it has a number above {HONEST_MAX}, which nobody has counted to"
         return None
 
     def _service(self, fqdn: str, entry: Entry | None) -> Service | None:

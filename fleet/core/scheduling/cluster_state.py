@@ -73,6 +73,7 @@ class Host:
     orphans: tuple[Report, ...] = ()
     has_exclusive: bool = False
     has_endpoints: bool = False  # in DNS and the proxy, which must not outlive its status
+    is_believed: bool = True  # False if it claims again and again what the store never held
 
     def join(self) -> None:
         """Match allocations and reports. The reports may be about an older plan."""
@@ -98,7 +99,8 @@ class Host:
     @property
     def is_ahead_of_store(self) -> bool:
         """Whether its plan is newer than the store's: the store was restored from a backup."""
-        return self.status is not None and self.status.generation > self.plan.generation
+        is_newer = self.status is not None and self.status.generation > self.plan.generation
+        return is_newer and self.is_believed
 
     @property
     def caught_up(self) -> bool:

@@ -218,11 +218,15 @@ class _PlanBuilder:
         )
 
     def _adopt(self, host: Host) -> None:
-        """Allocate the instances that the host reports. Stopping ones continue to stop."""
+        """Allocate the instances that the host reports. Stopping ones continue to stop.
+
+        One that a host of the present store runs by its plan is not another's: whoever claims it
+        keeps an orphan.
+        """
         assert host.status is not None
         adopted = {}
         for each in host.status.reports:
-            if each.phase in (Phase.STOPPED, Phase.ORPHAN):
+            if each.phase in (Phase.STOPPED, Phase.ORPHAN) or each.key in self._run_elsewhere:
                 continue
             is_stopping = each.phase in (Phase.LEAVING, Phase.STOPPING)
             state = DesiredState.STOP if is_stopping else each.allocation.desired_state
@@ -230,6 +234,21 @@ class _PlanBuilder:
                 each.allocation, desired_state=state, failures=each.failures, why="adopted"
             )
         self._changed[host.id] = adopted
+
+    @cached_property
+    def _run_elsewhere(self) -> frozenset[tuple[str, int, int]]:
+        """The ready instances of hosts whose plan is that of the store."""
+        current = (host for host in self._cluster.hosts.values() if not host.is_ahead_of_store)
+        return frozenset(
+            each.allocation.key
+            for host in current
+            for each in host.instances
+            if each.is_available and not each.is_stopping and not self._is_global(each.allocation)
+        )
+
+    def _is_global(self, allocation: Allocation) -> bool:
+        desired = self._cluster.jobs.get(allocation.job)
+        return desired is None or desired.job is None or desired.job.is_global
 
     def _allocations(self, host: str) -> dict[tuple[str, int, int], Allocation]:
         """Return a host's allocations, to be changed."""

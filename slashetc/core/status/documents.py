@@ -14,6 +14,7 @@ from coordinator.client.core.store_protocol import Entry
 T = TypeVar("T")
 SLASHETC = "/slashetc/v1"
 HOSTS = f"{SLASHETC}/hosts"
+ADMITTED = f"{SLASHETC}/admitted"
 FLEET = f"{SLASHETC}/fleet"
 EVICTED = f"{SLASHETC}/evicted"
 FLEETD_HOSTS = "/fleet/v1/hosts"
@@ -27,6 +28,7 @@ PROXIES = "/vulcand-status"
 # What the status reads. What may be missing is left out of the screen.
 PREFIXES = (
     HOSTS,
+    ADMITTED,
     FLEET,
     EVICTED,
     FLEETD_HOSTS,

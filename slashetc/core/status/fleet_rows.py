@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from slashetc.core.keys import HostRecord
 from slashetc.core.status import documents, reboot_rows
 from slashetc.core.status.documents import (
+    ADMITTED,
     EVICTED,
     FLEETD_HEALTH,
     FLEETD_HOSTS,
@@ -52,7 +53,7 @@ class JobRow:
 
 
 @dataclass(slots=True)
-class Fleet:
+class FleetKeys:
     """The keys of the agents and of fleetd. Hosts are named by their machine ids."""
 
     records: Documents[HostRecord]
@@ -79,9 +80,9 @@ class Fleet:
         return record.host if record else facts.hostname if facts else machine[:8]
 
 
-def read(reading: Reading) -> Fleet:
+def read(reading: Reading) -> FleetKeys:
     """Read the keys of fleetd and of the agents."""
-    fleet = Fleet(
+    fleet = FleetKeys(
         Documents(HostRecord),
         Documents(documents.Facts),
         Documents(documents.HostStatus),
@@ -92,9 +93,12 @@ def read(reading: Reading) -> Fleet:
         Documents(documents.Rollout),
         Documents(documents.Evicted),
     )
-    for prefix, kind in ((HOSTS, fleet.records), (EVICTED, fleet.evicted)):
+    # What a host says of itself goes before what it was admitted with.
+    for prefix, kind in ((ADMITTED, fleet.records), (HOSTS, fleet.records)):
         for entry in reading.below(prefix):
             kind.add(documents.segments(entry.key, prefix)[-1], entry)
+    for entry in reading.below(EVICTED):
+        fleet.evicted.add(documents.segments(entry.key, EVICTED)[-1], entry)
     by_path: Mapping[tuple[str, ...], Documents[object]] = {
         ("facts",): fleet.facts,  # type: ignore[dict-item]
         ("status",): fleet.statuses,  # type: ignore[dict-item]
@@ -124,7 +128,7 @@ def read(reading: Reading) -> Fleet:
     return fleet
 
 
-def host_rows(fleet: Fleet, reboots: Reboots, reading: Reading) -> list[HostRow]:
+def host_rows(fleet: FleetKeys, reboots: Reboots, reading: Reading) -> list[HostRow]:
     """Return the hosts by name."""
     states = reboot_rows.states(reboots)
     members = {each.name for each in reading.members}
@@ -139,7 +143,7 @@ def host_rows(fleet: Fleet, reboots: Reboots, reading: Reading) -> list[HostRow]
                 machine,
                 record.address if record and record.address else facts.address if facts else "",
                 _health(fleet, machine),
-                bool(record.member) if record else name in members,
+                record.member if record else name in members,
                 sum(each.phase == READY for each in status.reports) if status else 0,
                 states.get(machine, ""),
                 record.not_after if record else 0.0,
@@ -149,7 +153,7 @@ def host_rows(fleet: Fleet, reboots: Reboots, reading: Reading) -> list[HostRow]
     return rows
 
 
-def _health(fleet: Fleet, machine: str) -> str:
+def _health(fleet: FleetKeys, machine: str) -> str:
     words = []
     if machine not in fleet.statuses.by_name:
         words.append(fleet.health.hosts.get(machine, "silent"))
@@ -164,11 +168,11 @@ def _health(fleet: Fleet, machine: str) -> str:
     return ", ".join(words)
 
 
-def _evicted_hosts(fleet: Fleet) -> set[str]:
+def _evicted_hosts(fleet: FleetKeys) -> set[str]:
     return {each.name for each in fleet.evicted.by_name.values() if not each.user}
 
 
-def host_findings(fleet: Fleet, reboots: Reboots, reading: Reading) -> Iterator[Finding]:
+def host_findings(fleet: FleetKeys, reboots: Reboots, reading: Reading) -> Iterator[Finding]:
     """Yield what is wrong with hosts. A host that reboots in its turn may be silent."""
     rebooting = reboot_rows.rebooting(reboots, reading.now_s)
     if fleet.health.storm:
@@ -195,7 +199,7 @@ def host_findings(fleet: Fleet, reboots: Reboots, reading: Reading) -> Iterator[
         yield notice(f"The hosts have different versions: {shown}.", "slashetc status --json")
 
 
-def _of_host(fleet: Fleet, machine: str, reading: Reading) -> Iterator[Finding]:
+def _of_host(fleet: FleetKeys, machine: str, reading: Reading) -> Iterator[Finding]:
     name, record = fleet.name(machine), fleet.records.by_name.get(machine)
     status = fleet.statuses.by_name.get(machine)
     health = fleet.health.hosts.get(machine, "")
@@ -217,7 +221,7 @@ def _why(reason: documents.Reason) -> str:
     return f"{reason.reason or 'no reason is given'}{by}"
 
 
-def job_rows(fleet: Fleet) -> list[JobRow]:
+def job_rows(fleet: FleetKeys) -> list[JobRow]:
     """Return the jobs by name."""
     running: Counter[str] = Counter()
     ordered: Counter[str] = Counter()
@@ -276,7 +280,7 @@ def _fleet_options(unit: str) -> dict[str, str]:
     return found
 
 
-def job_findings(fleet: Fleet) -> Iterator[Finding]:
+def job_findings(fleet: FleetKeys) -> Iterator[Finding]:
     """Yield what is wrong with jobs."""
     for row in job_rows(fleet):
         command = f"fleetctl status {row.job}"

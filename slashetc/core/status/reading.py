@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from coordinator.client.core.store_protocol import Entry
 
 DAY_S = 86_400.0
-# Certificates of hosts last 30 days and are renewed after 20.
-EXPIRES_SOON_S = 10 * DAY_S
+# Certificates of hosts last 30 days and are renewed after 20, which may take a while.
+EXPIRES_SOON_S = 10 * DAY_S - 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class MemberReading:
     id: str
     name: str
     urls: tuple[str, ...] = ()
+    peer_urls: tuple[str, ...] = ()
     learner: bool = False
     error: str = ""
     healthy: bool = False

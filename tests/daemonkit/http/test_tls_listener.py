@@ -6,6 +6,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -164,6 +165,28 @@ def test_a_drain_closes_those_that_have_sent_nothing(fleet: FleetAuthority) -> N
             late.connect(("127.0.0.1", live.port))
 
 
+def test_requests_that_came_before_a_drain_are_answered(fleet: FleetAuthority) -> None:
+    with serving(listener(fleet)) as live:
+        stopped, go_on = threading.Event(), threading.Event()
+
+        async def stop() -> None:
+            stopped.set()
+            go_on.wait(10)
+            await live.server.drain(5.0)
+
+        thread = threading.Thread(target=lambda: live.run(stop()))
+        thread.start()
+        assert stopped.wait(10)
+        clients = [live.client() for _ in range(5)]
+        for each in clients:
+            each.send(get(b"/", b"Connection: close"))
+        go_on.set()
+        assert [each.answer().status for each in clients] == [200] * 5
+        thread.join()
+        for each in clients:
+            each.sock.close()
+
+
 def test_renewed_certificates_and_authorities_are_used_without_a_restart(
     fleet: FleetAuthority, tmp_path: Path
 ) -> None:
@@ -283,12 +306,18 @@ def test_a_connection_ends_with_the_certificate_of_its_client(fleet: FleetAuthor
         echo(exchange)
 
     with serving(listener(fleet), application, idle_s=60.0) as live:
-        busy, watching = (live.client(tls=trusting(fleet, short)) for _ in range(2))
+        busy, watching, fresh, late_head = (
+            live.client(tls=trusting(fleet, short)) for _ in range(4)
+        )
+        late_head.send(b"GET / HTTP/1.1\r\n")
         watching.send(get(b"/later"))
         # Shortly before the end a client is told to connect again.
         wait_until(lambda: busy.ask(get()).fields.get(b"connection") == b"close", "the last answer")
         assert watching.closed_or_reset()
-        assert echo.lost
+        wait_until(lambda: echo.lost, "the exchange has ended")
+        for each in (fresh, late_head):
+            assert each.closed_or_reset()
+            each.sock.close()
         with pytest.raises(ssl.SSLError), live.client(tls=trusting(fleet, short)) as late:
             late.ask(get())
         busy.sock.close()

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from coordinator.client.core.store_protocol import Store
 from coordinator.client.memory_store import MemoryStore
 from daemonkit.process.lifecycle import Lifecycle
 from fleet.agent.agent import Agent
@@ -34,10 +35,11 @@ class AgentOnMemory:
         self.trusted_keys: Path | None = None
         self.life = Lifecycle(asyncio.get_running_loop())
 
-    async def agent(self) -> Agent:
+    async def agent(self, store: Store | None = None) -> Agent:
+        """Start an agent, with this store as it sees it."""
         own = Facts("a" * 32, "h1", "10.0.0.1", 4000, 8 << 30)
         settings = AgentSettings(own, "boot", self.directory, 30, self.trusted_keys)
-        found = Agent(self.store, self.units, settings)
+        found = Agent(store or self.store, self.units, settings)
         await found.start(self.life)
         return found
 
@@ -45,8 +47,9 @@ class AgentOnMemory:
         """Let the host trust these keys and no others; a running agent sees it."""
         self.trusted_keys = trust(self.directory / "trusted-keys", *trusted)
 
-    async def scheduler(self) -> Scheduler:
-        found = Scheduler(self.store, SchedulerSettings("one", 15, 60))
+    async def scheduler(self, store: Store | None = None) -> Scheduler:
+        """Start a scheduler, with this store as it sees it."""
+        found = Scheduler(store or self.store, SchedulerSettings("one", 15, 60))
         await found.start(self.life)
         return found
 

@@ -4,7 +4,7 @@ from fleet.agent.endpoint_writer import CHECK_S, LEADERLESS_S, LONG_TTL_S, Endpo
 from fleet.core import keys
 from fleet.core.model import EndpointList, HostStatus, LeaderLease, decode, encode
 from fleet.scheduler.endpoint_removal import remove_endpoints
-from rig.counting_store import CountingStore
+from rig.stores.counting_store import CountingStore
 
 HOST, TTL_S = "a" * 32, 30
 DNS, PROXY = keys.dns("app.example.com", "web-0-aaaaaaaa"), keys.server("app", "web-0-aaaaaaaa")

@@ -13,8 +13,8 @@ from coordinator.client.core.store_protocol import Store
 from fleet.core import keys
 from fleet.core.fields import HONEST_MAX, parse_number
 from fleet.scheduler.election import LeaderElection
-from rig.counting_store import CountingStore
 from rig.processes import Coordinator, Running, python, wait_until
+from rig.stores.counting_store import CountingStore
 
 
 class ElectionOnMemory:

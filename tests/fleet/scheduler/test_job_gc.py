@@ -10,12 +10,15 @@ from coordinator.client.core.errors import KeyNotFound
 from coordinator.client.core.store_protocol import DeleteCondition, Listing
 from coordinator.client.memory_store import MemoryStore
 from fleet.core import keys
+from fleet.core.jobs.signing import Signer
 from fleet.core.model import Rollout, TargetState, digest, encode
 from fleet.ctl.registry import Refused, Registry
 from fleet.scheduler.job_gc import VERSIONS_KEPT, VERSIONS_MAX, delete_job, prune_versions
 from rig.processes import Coordinator
+from tests.fleet.core.jobs.test_signing import keys as pair
 
 TEXT = "[Service]\nExecStart=/bin/true\n[X-Fleet]\nCount=1\n"
+SIGNER = Signer(pair()[0])
 UNIT = keys.unit(digest(TEXT))
 
 
@@ -44,7 +47,7 @@ class Interrupted(MemoryStore):
 
 def destroyed(store: MemoryStore) -> int:
     registry = Registry(store)
-    registry.put_job("old.service", TEXT, target=TargetState.LAUNCHED, signatures=["a signature"])
+    registry.put_job("old.service", TEXT, target=TargetState.LAUNCHED, signer=SIGNER)
     registry.change_job("old.service", target=TargetState.DESTROYED)
     return store.get(keys.job("old.service")).modified
 
@@ -72,7 +75,7 @@ def test_a_unit_that_another_job_refers_to_stays() -> None:
     assert not has(store, keys.job("old.service"))
 
 
-@pytest.mark.parametrize("calls", range(7))
+@pytest.mark.parametrize("calls", range(8))
 @pytest.mark.parametrize("name", ["new.service", "old.service"])
 def test_a_unit_stays_if_a_job_refers_to_it_at_any_moment_of_the_deletion(
     calls: int, name: str
@@ -87,7 +90,7 @@ def test_a_unit_stays_if_a_job_refers_to_it_at_any_moment_of_the_deletion(
     assert (found.record.target, found.text, found.fault) == (TargetState.LAUNCHED, TEXT, "")
 
 
-@pytest.mark.parametrize("calls", range(7))
+@pytest.mark.parametrize("calls", range(8))
 def test_a_successor_finishes_an_interrupted_deletion(calls: int) -> None:
     store = Interrupted()
     index = destroyed(store)
@@ -125,7 +128,7 @@ def test_a_destroyed_job_leaves_no_directory(tmp_path: Path) -> None:
     with Coordinator(tmp_path) as coordinator:
         store = connect([coordinator.url])
         registry = Registry(store)
-        registry.put_job("old.service", TEXT, target=TargetState.LAUNCHED, signatures=["one"])
+        registry.put_job("old.service", TEXT, target=TargetState.LAUNCHED, signer=SIGNER)
         registry.change_job("old.service", target=TargetState.DESTROYED)
         delete_job(store, "old.service", store.get(keys.job("old.service")).modified)
         with urllib.request.urlopen(f"{coordinator.url}/v2/keys/fleet?recursive=true") as reply:

@@ -1,6 +1,7 @@
 """Waiting for a slot."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -32,12 +33,13 @@ BEAT = Heartbeat("alpha", "boot-1", "", "1")
 REBOOT = RebootOptions(Path("/nowhere"), 1.0, 1.0, 0.0, timedelta(minutes=30))
 
 
-def view_of_host() -> HostView:
+def view_of_host(host: Host = HOST, **reboot: object) -> HostView:
+    options = replace(REBOOT, **reboot)  # type: ignore[arg-type]
     sources, rules = RebootSources((), frozenset()), Rules(Strategy.ETCD_LOCK)
     config = Configuration(
-        "", "", None, "1", rules, sources, Blockers(), REBOOT, StoreQuorum((), "no")
+        "", "", None, "1", rules, sources, Blockers(), options, StoreQuorum((), "no")
     )
-    return HostView(HOST, config, lambda: True)
+    return HostView(host, config, lambda: True)
 
 
 def state_of(store: MemoryStore) -> GroupState:

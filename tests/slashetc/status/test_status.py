@@ -95,6 +95,8 @@ def test_keys_that_daemons_refuse_are_the_problems(suite: Suite, tmp_path: Path)
     finally:
         for key in ("/skydns/local/skydns/bad", "/vulcand/backends/bad?recursive=true"):
             ask("DELETE", f"{suite.cluster.members[0].url}/v2/keys{key}")
+    # The proxy says so with its next heartbeat.
+    wait_until(lambda: status(suite.cluster.endpoints, tmp_path)["healthy"], "healthy again")
 
 
 def test_watch_in_a_pipe_prints_one_document_a_line_and_no_control_characters(

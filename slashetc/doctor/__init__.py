@@ -1,0 +1,1 @@
+"""Examines this host, and what it sees of its fleet."""

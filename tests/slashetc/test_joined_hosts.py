@@ -1,0 +1,209 @@
+"""From bare hosts to a closed fleet: init, join, a service, and what a host can no longer do."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from rig.hostfleet import web
+from rig.hosts.joined_fleet import DOMAIN, JoinedFleet
+from rig.hosts.network import Rig
+from rig.processes import wait_until
+
+# Hosts boot and some twenty programs start: half a minute on an idle machine.
+pytestmark = pytest.mark.timeout(300)
+COMMANDS_MAX, SECONDS_MAX = 5, 60.0
+EVICTED_S = 5.0
+APP = f"app.{DOMAIN}"
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JoinedFleet]:
+    """Three bare hosts, of which the test makes a fleet, and a fourth."""
+    with Rig(tmp_path_factory.mktemp("joined"), "h1", "h2", "h3", "h4") as rig:
+        yield JoinedFleet(rig)
+
+
+def answer(fleet: JoinedFleet, name: str) -> str:
+    """Return what the proxy on a host answers."""
+    url = f"http://{fleet.rig[name].address}/"
+    return fleet.first.shell(f"curl -s -m 2 -H 'Host: {APP}' {url}", check=False)
+
+
+def test_three_bare_hosts_serve_an_application_after_five_commands_and_a_minute(
+    fleet: JoinedFleet,
+) -> None:
+    fleet.first.write("/root/webapp.service", web("one"))
+    began_s = time.monotonic()
+    fleet.make("h2", "h3")
+    fleet.do(fleet.first, f"fleetctl services add {APP} app=web")
+    fleet.do(fleet.first, "fleetctl run webapp.service")
+
+    def served() -> bool:
+        # An answer is the host and the process of an instance.
+        found = [{answer(fleet, name) for _ in range(6)} for name in ("h1", "h2", "h3")]
+        return found[0] == found[1] == found[2] and len(found[0]) == 3
+
+    wait_until(served, "every proxy reaches every instance", SECONDS_MAX)
+    asked = fleet.rig["h3"].shell(f"dig +short SRV @{fleet.rig['h2'].address} {APP}")
+    assert len(asked.splitlines()) == 3, asked
+    took_s = time.monotonic() - began_s
+    assert len(fleet.commands) <= COMMANDS_MAX, fleet.commands
+    assert took_s <= SECONDS_MAX
+    members = fleet.do(fleet.first, "coordctl member list")
+    assert members.count("peerURLs=https://") == 3
+
+
+def test_nobody_reads_without_credentials(fleet: JoinedFleet) -> None:
+    url = f"https://{fleet.first.address}:2379/v2/keys/fleet/v1?recursive=true"
+    said = fleet.rig["h4"].shell(f"curl -sk {url}")
+    assert json.loads(said)["errorCode"] == 110
+
+
+def test_only_what_must_listen_listens_beyond_loopback(fleet: JoinedFleet) -> None:
+    listening = fleet.rig["h3"].shell("ss -Hlntu | awk '{print $5}'").split()
+    open_ports = {each for each in listening if not each.startswith(("127.", "[::1]"))}
+    ports = {int(each.rpartition(":")[2]) for each in open_ports}
+    # The store and its members, the join endpoint, DNS, the proxy, and the instance's own.
+    assert {port for port in ports if port < 3000} <= {53, 80, 2378, 2379, 2380}
+
+
+def test_doing_it_twice_changes_nothing(fleet: JoinedFleet) -> None:
+    files = "find /etc/slashetc -type f ! -name '*.json' | sort | xargs sha256sum"
+    line = fleet.token("h2")
+    before = [fleet.rig[name].shell(files) for name in ("h1", "h2")]
+    fleet.do(fleet.first, "slashetc init")
+    fleet.do(fleet.rig["h2"], line)
+    assert [fleet.rig[name].shell(files) for name in ("h1", "h2")] == before
+
+
+def test_a_half_done_join_is_continued(fleet: JoinedFleet) -> None:
+    line = fleet.token("h4", "--no-member")
+    host = fleet.rig["h4"]
+    # Whatever is there after a power cut: the keys, and a used token, but no description.
+    fleet.do(host, line)
+    fleet.do(host, "systemctl stop slashetc.target && rm /etc/slashetc/fleet.toml")
+    fleet.do(host, "rm /etc/slashetc/pki/*.pem /etc/slashetc/options.toml")
+    fleet.do(host, line)
+    wait_until(lambda: "h4" in fleet.do(fleet.first, "fleetctl hosts"), "h4 is a host", 20)
+    assert "2379" not in host.shell("ss -Hlnt")
+
+
+MISTAKES = {
+    "slashetc join https://10.77.0.1 --token x": "this is not a whole token",
+    "slashetc join {url} --token {stranger}": "run `slashetc leave` first",
+    "slashetc init --fleet other": "run `slashetc leave` first",
+    "slashetc token --host 'A B' --url https://h1": "is no name for a host",
+    "slashetc token --host h5 --ttl 1y": "is not a duration",
+    "slashetc evict nobody": "the hosts are h1, h2, h3, h4",
+    "slashetc user add bob --role king": "viewer, operator, admin",
+    "slashetc user add root": "is no name of a person",
+    "runuser -u nobody -- slashetc init": "run it with `sudo`",
+    "slashetc leave": "slashetc authority",
+}
+
+
+@pytest.mark.parametrize("command", MISTAKES)
+def test_a_mistake_is_answered_with_a_remedy(fleet: JoinedFleet, command: str) -> None:
+    line = fleet.token("h9").split()
+    said = fleet.attempt(fleet.first, command.format(url=line[2], stranger=line[-1]))
+    assert said.returncode in {1, 2}
+    assert MISTAKES[command] in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+# An administrator elsewhere, with credentials of the old authority, writes all the time.
+LOAD = """
+import json, pathlib, sys, time
+from coordinator.client import StoreError, Tls, connect
+directory, store, counts = pathlib.Path("/root/elsewhere"), None, [0, []]
+urls = sys.argv[1].split(",")
+tls = Tls(*(str(directory / name) for name in ("ca.pem", "user.pem", "user.key")))
+while not (directory / "stop").exists():
+    try:
+        with connect(urls, tls=tls) as store:
+            store.put("/config/load", str(counts[0]))
+            counts[0] += 1
+    except StoreError as error:
+        counts[1].append(str(error))
+    (directory / "count").write_text(json.dumps(counts))
+"""
+
+
+def test_the_authority_is_rotated_under_load(fleet: JoinedFleet) -> None:
+    names = ("h1", "h2", "h3")
+    urls = ",".join(f"https://{fleet.rig[name].address}:2379" for name in names)
+    carol = "slashetc user add carol --role admin --out elsewhere"
+    fleet.do(fleet.first, carol)
+    fleet.first.write("/root/load.py", LOAD)
+    fleet.do(
+        fleet.first,
+        f"systemd-run -q --unit=load /opt/slashetc/venv/bin/python /root/load.py {urls}",
+    )
+    serial = "openssl x509 -noout -issuer -in /etc/slashetc/pki"
+    before = [fleet.do(fleet.rig[name], f"{serial}/host.pem") for name in names]
+    starts = "systemctl show -P ExecMainStartTimestampMonotonic coordinator fleetd skydns vulcand"
+    started = fleet.do(fleet.first, starts)
+    said = fleet.do(fleet.first, "slashetc authority rotate --wait 60")
+    assert "carol: certificates of the old authority, which is trusted still" in said
+    after = [fleet.do(fleet.rig[name], f"{serial}/host.pem") for name in names]
+    assert len({*before, *after}) == 2
+    assert fleet.do(fleet.first, starts) == started
+    assert "carol (person)" in fleet.do(fleet.first, "slashetc authority status")
+    # With new certificates for the same keys, nothing is left of the old authority.
+    fleet.do(fleet.first, carol)
+    fleet.do(fleet.first, "slashetc authority rotate --finish")
+    bundle = "grep -c BEGIN /etc/slashetc/pki/ca.pem"
+    for name in names:
+        host = fleet.rig[name]
+        wait_until(lambda host=host: host.shell(bundle) == "1", "the old one is out", 10)
+    assert "ready" in fleet.do(fleet.first, "fleetctl hosts")
+    fleet.do(fleet.first, "touch elsewhere/stop")
+    written, failures = json.loads(fleet.do(fleet.first, "cat elsewhere/count"))
+    assert written > 20
+    assert failures == []
+
+
+def test_an_evicted_host_is_out_within_five_seconds_also_on_open_connections(
+    fleet: JoinedFleet,
+) -> None:
+    host = fleet.rig["h3"]
+    pki = "--cacert /etc/slashetc/pki/ca.pem --cert /root/stolen.pem --key /root/stolen.key"
+    fleet.do(host, "cp /etc/slashetc/pki/host.pem stolen.pem")
+    fleet.do(host, "cp /etc/slashetc/pki/host.key stolen.key")
+    url = f"https://{fleet.first.address}:2379"
+    watch = f"{url}/v2/keys/slashetc/v1?wait=true&stream=true&recursive=true"
+    fleet.do(host, f"systemd-run -q --unit=thief curl -sN {pki} '{watch}'")
+    assert "action" in host.shell(f"curl -s {pki} {url}/v2/keys/slashetc/v1/fleet")
+    fleet.do(fleet.first, "slashetc evict h3")
+    began_s = time.monotonic()
+    state = "systemctl is-active thief"
+    wait_until(lambda: host.shell(state, check=False) != "active", "the watch ends", EVICTED_S)
+    said = host.shell(f"curl -s {pki} {url}/v2/keys/slashetc/v1/fleet", check=False)
+    assert "action" not in said
+    wait_until(
+        lambda: "action" not in host.shell(f"curl -s {pki} {url}/v2/keys/slashetc/v1/fleet",
+                                           check=False), "it is refused", EVICTED_S)  # fmt: skip
+    assert time.monotonic() - began_s <= EVICTED_S
+    assert "h3" not in fleet.do(fleet.first, "coordctl member list")
+
+
+def test_an_evicted_host_comes_back_with_a_new_token_only(fleet: JoinedFleet) -> None:
+    host = fleet.rig["h3"]
+    line = fleet.token("h3", "--member")
+    fleet.do(host, line)
+
+    def is_member() -> bool:
+        return "name=h3" in fleet.do(fleet.first, "coordctl member list")
+
+    wait_until(is_member, "h3 is a member again", 30)
+
+
+def test_a_host_leaves_and_its_name_is_free(fleet: JoinedFleet) -> None:
+    host = fleet.rig["h4"]
+    fleet.do(host, "slashetc leave")
+    assert not host.path("/etc/slashetc/pki").exists()
+    assert host.shell("systemctl is-active fleetd", check=False) == "inactive"
+    records = fleet.do(fleet.first, "coordctl ls --recursive /slashetc/v1/admitted").split()
+    assert len([each for each in records if len(each) > 40]) == 3

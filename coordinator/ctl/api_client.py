@@ -12,7 +12,8 @@ import msgspec
 from coordinator.client import BadRequest, Tls
 from coordinator.client.core.endpoint import Endpoint, parse
 from coordinator.client.core.http_request import EndpointFailed, HttpRequest
-from coordinator.client.http.http_client import MEMBERS, HttpClient, OpenResponse
+from coordinator.client.http.http_client import AUTH, MEMBERS, HttpClient, OpenResponse
+from coordinator.core.ctl.auth_results import IssuedToken
 from coordinator.core.ctl.render import go_json
 from coordinator.core.ctl.results import ErrorResult, KeyResult, MemberInfo, MemberList
 from coordinator.ctl.exit_codes import BAD_CONNECTION, SERVER_ERROR, fail
@@ -23,6 +24,9 @@ from daemonkit.options import Failure
 QUIET_S = 60.0
 
 
+NEW_TOKEN = HttpRequest(
+    "POST", f"{AUTH}/token", json=b"{}", headers={"Content-Type": "application/json"}
+)
 _REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
@@ -66,6 +70,7 @@ class ApiClient:
         self.endpoints = settings.endpoints
         self._settings = settings
         self._http = HttpClient(settings.tls)
+        self._token: str | None = None
         self._end_s = time.monotonic() + settings.total_s
 
     def close(self) -> None:
@@ -137,9 +142,19 @@ class ApiClient:
             reasons = [f"the response was cut short: {failure}"]
             raise ClusterUnreachable(reasons, connection=False) from failure
 
-    def read_from(self, endpoint: Endpoint, request: HttpRequest) -> bytes:
-        """Return what one server answers. Raises ClusterUnreachable."""
-        return b"".join(self.stream_from(endpoint, request, self._settings.timeout_s))
+    def elsewhere(self, url: str, *, again: bool = False) -> tuple[Endpoint, dict[str, str]]:
+        """Return a member's URL, and fields, with the rights that the first endpoint gives.
+
+        Those of root on a Unix socket are in a token, which `again` asks for again. Raises
+        BadRequest.
+        """
+        parts, first = urlsplit(url), self.endpoints[0]
+        (endpoint,) = parse([f"{parts.scheme}://{parts.netloc}"])
+        if not first.socket_path:
+            return replace(endpoint, auth=first.auth), {}
+        if self._token is None or again:
+            self._token = self._new_token()
+        return endpoint, {"Authorization": f"Bearer {self._token}"} if self._token else {}
 
     def stream_from(
         self, endpoint: Endpoint, request: HttpRequest, silence_s: float = QUIET_S
@@ -161,7 +176,12 @@ class ApiClient:
     def get(self, url: str) -> Fetched:
         """Return what is at a URL, whatever its status. Raises FetchFailed."""
         self._debug(f"cURL Command: curl -X GET {url}")
-        return _get(self._http, url, self._settings.total_s)
+        try:
+            endpoint, fields = self.elsewhere(url)
+        except BadRequest as error:
+            raise FetchFailed(str(error)) from error
+        request = HttpRequest("GET", urlsplit(url).path or "/", headers=fields)
+        return _get(self._http, endpoint, request, self._settings.total_s)
 
     def fail(self, reason: object, code: int) -> NoReturn:
         """End the program with a message in the output format that was chosen."""
@@ -170,6 +190,14 @@ class ApiClient:
         shown = reason if isinstance(reason, ErrorResult) else {"message": str(reason)}
         echo(go_json(shown), err=True)
         raise Failure("", code)
+
+    def _new_token(self) -> str:
+        """Return a token of who asks; an empty text if the cluster gives none."""
+        try:
+            status, body = self.change(NEW_TOKEN)
+        except ClusterUnreachable:
+            return ""
+        return msgspec.json.decode(body, type=IssuedToken).token if status == HTTPStatus.OK else ""
 
     def _facts(self, path: str) -> bytes:
         """Return what is known about the cluster; a refusal ends the program."""
@@ -223,23 +251,21 @@ def _reason(body: bytes) -> ErrorResult | str:
 
 def fetch(url: str, tls: Tls, timeout_s: float) -> bytes:
     """Return the body at a URL, whatever its status. Raises FetchFailed."""
-    http = HttpClient(tls)
+    parts, http = urlsplit(url), HttpClient(tls)
     try:
-        return _get(http, url, timeout_s).body
+        (endpoint,) = parse([f"{parts.scheme}://{parts.netloc}"])
+        return _get(http, endpoint, HttpRequest("GET", parts.path or "/"), timeout_s).body
+    except BadRequest as error:
+        raise FetchFailed(str(error)) from error
     finally:
         http.close()
 
 
-def _get(http: HttpClient, url: str, timeout_s: float) -> Fetched:
-    parts = urlsplit(url)
+def _get(http: HttpClient, endpoint: Endpoint, request: HttpRequest, timeout_s: float) -> Fetched:
     try:
-        (endpoint,) = parse([f"{parts.scheme}://{parts.netloc}"])
-        request = HttpRequest("GET", parts.path or "/")
         response = http.open(endpoint, request, timeout_s)
         end_s = response.certificate_end_s()
         return Fetched(response.read(), end_s)
-    except BadRequest as error:
-        raise FetchFailed(str(error)) from error
     except EndpointFailed as failure:
         raise FetchFailed(str(failure).removeprefix("fails: ")) from failure
 

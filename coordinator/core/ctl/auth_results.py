@@ -60,6 +60,14 @@ class RoleList(msgspec.Struct, frozen=True):
     roles: tuple[RoleResult, ...] | None = ()
 
 
+class IssuedToken(msgspec.Struct, frozen=True):
+    """The response of /v2/auth/token."""
+
+    token: str
+    user: str = ""
+    ttl_s: int = 0
+
+
 class AuthMessage(msgspec.Struct, frozen=True):
     """An error of the auth API."""
 

@@ -2,9 +2,9 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from queue import SimpleQueue
 
-from coordinator.client.core.endpoint import Endpoint
 from coordinator.client.core.http_request import HttpRequest
 from coordinator.client.core.json_lines import LineSplitter
 from coordinator.core.ctl import audit_lines
@@ -25,11 +25,11 @@ def audit(invocation: Invocation, *, follow: bool) -> None:
     with until_interrupted():
         client = invocation.client()
         found: list[AuditEntry] = []
-        seen = {endpoint: SeenLines() for endpoint in client.endpoints}
+        seen = {url: SeenLines() for url in _members(client)}
         reasons = []
-        for endpoint in client.endpoints:
+        for url, lines in seen.items():
             try:
-                found += _last(client, endpoint, seen[endpoint])
+                found += _last(client, url, lines)
             except ClusterUnreachable as failure:
                 reasons.append(str(failure))
         if len(reasons) == len(seen):
@@ -42,39 +42,53 @@ def audit(invocation: Invocation, *, follow: bool) -> None:
             _follow(invocation, client, seen)
 
 
-def _last(client: ApiClient, endpoint: Endpoint, seen: SeenLines) -> list[AuditEntry]:
-    body = client.read_from(endpoint, HttpRequest("GET", AUDIT))
-    found = (audit_lines.parse(line, str(endpoint)) for line in body.splitlines())
-    return [
-        entry
-        for line, entry in zip(body.splitlines(), found, strict=True)
-        if entry is not None and seen.is_new(line)
-    ]
+def _members(client: ApiClient) -> list[str]:
+    """Return one URL of each member; of a socket, those that its member knows."""
+    if not client.endpoints[0].socket_path:
+        return [endpoint.url for endpoint in client.endpoints]
+    try:
+        return [each.client_urls[0] for each in client.members() if each.client_urls]
+    except ClusterUnreachable as failure:
+        client.fail(failure, SERVER_ERROR)
 
 
-def _follow(invocation: Invocation, client: ApiClient, seen: dict[Endpoint, SeenLines]) -> None:
+def _lines(client: ApiClient, url: str, *, stream: bool, again: bool = False) -> Iterator[bytes]:
+    """Yield the lines of one member. Raises ClusterUnreachable."""
+    endpoint, fields = client.elsewhere(url, again=again)
+    params = {"stream": "true"} if stream else {}
+    splitter = LineSplitter()
+    for chunk in client.stream_from(endpoint, HttpRequest("GET", AUDIT, params, headers=fields)):
+        yield from splitter.feed(chunk)
+
+
+def _last(client: ApiClient, url: str, seen: SeenLines) -> Iterator[AuditEntry]:
+    for line in _lines(client, url, stream=False):
+        entry = audit_lines.parse(line, url)
+        if entry is not None and seen.is_new(line):
+            yield entry
+
+
+def _follow(invocation: Invocation, client: ApiClient, seen: dict[str, SeenLines]) -> None:
     arrived: SimpleQueue[AuditEntry] = SimpleQueue()
-    for endpoint, lines in seen.items():
-        arguments = (client, endpoint, lines, arrived)
+    for url, lines in seen.items():
+        arguments = (client, url, lines, arrived)
         threading.Thread(target=_follow_one, args=arguments, daemon=True).start()
     while True:
         _print(invocation, arrived.get())
 
 
 def _follow_one(
-    client: ApiClient, endpoint: Endpoint, seen: SeenLines, arrived: SimpleQueue[AuditEntry]
+    client: ApiClient, url: str, seen: SeenLines, arrived: SimpleQueue[AuditEntry]
 ) -> None:
     """Read one member's stream for ever; tell once when it cannot be read."""
-    told, request = "", HttpRequest("GET", AUDIT, {"stream": "true"})
+    told = ""
     while True:
-        splitter = LineSplitter()
         try:
-            for chunk in client.stream_from(endpoint, request):
+            for line in _lines(client, url, stream=True, again=bool(told)):
                 told = ""
-                for line in splitter.feed(chunk):
-                    entry = audit_lines.parse(line, str(endpoint))
-                    if entry is not None and seen.is_new(line):
-                        arrived.put(entry)
+                entry = audit_lines.parse(line, url)
+                if entry is not None and seen.is_new(line):
+                    arrived.put(entry)
         except ClusterUnreachable as failure:
             if str(failure) != told:
                 told = str(failure)

@@ -4,20 +4,13 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from coordinator.core.ctl.auth_results import IssuedToken
 from coordinator.core.ctl.render import go_json
 from coordinator.ctl.access.auth_client import AUTH, AuthApi
 from coordinator.ctl.invocation import Invocation
 from daemonkit.host.terminal import echo
 
 DENIED = 1
-
-
-class IssuedToken(msgspec.Struct, frozen=True):
-    """The response of /v2/auth/token."""
-
-    token: str
-    user: str = ""
-    ttl_s: int = 0
 
 
 class AccessAnswer(msgspec.Struct, frozen=True):

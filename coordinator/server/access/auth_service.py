@@ -22,6 +22,7 @@ from coordinator.core.store.commands import Delete, Note, Put
 from coordinator.core.store.event import KeyEvent
 from coordinator.core.v2api.info_pages import Page, as_json, message
 from coordinator.server.access.access_control import NO_CREDENTIALS, AccessControl, Attempt
+from coordinator.server.access.token_service import new_key
 from coordinator.server.drive_loop import DriveLoop
 from coordinator.server.responses import Responses
 from daemonkit.http.server import Exchange
@@ -99,6 +100,8 @@ class AuthService:
                 decided = auth_api.too_old(str(NEEDED), behind)
             elif versions.required(keyspace.notes) < NEEDED:
                 pending.commands = [versions.required_note(NEEDED)]
+            if not access.state.token_key:  # now, so that every member has it before any token
+                pending.commands.append(new_key())
         if isinstance(decided, Page):
             self._responses.page(pending.exchange, decided)
             return

@@ -44,10 +44,9 @@ class TokenService:
         if self._state().token_key:
             issue()
             return
-        # The first token of the cluster. If another member makes a key now, that one counts.
-        key = Put(TOKEN_KEY, secrets.token_hex(KEY_BYTES).encode(), prev_exist=False)
+        # Enabling makes one. If another member makes one now, that one counts.
         try:
-            self._loop.replica.propose(key, PendingKey(exchange, issue))
+            self._loop.replica.propose(new_key(), PendingKey(exchange, issue))
         except ClusterUnavailable as refusal:
             self._responses.unavailable(exchange, refusal.cause)
         self._loop.wake()
@@ -78,6 +77,11 @@ class TokenService:
 
     def _refuse(self, exchange: Exchange, status: int, why: str) -> None:
         self._responses.page(exchange, Page(status, JSON, msgspec.json.encode({"message": why})))
+
+
+def new_key() -> Put:
+    """Return the command that makes a key for the tokens of a cluster that has none."""
+    return Put(TOKEN_KEY, secrets.token_hex(KEY_BYTES).encode(), prev_exist=False)
 
 
 class PendingKey:

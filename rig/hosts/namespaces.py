@@ -27,13 +27,15 @@ class Namespaces:
     """The namespaces of one rig, held by a process.
 
     Mounts at `state` are visible only inside. `package` is the Debian package that the hosts get;
-    without it they get this tree.
+    without it they get this tree. `base` is the root directory that the hosts are copies of.
     """
 
-    def __init__(self, name: str, directory: Path, package: Path | None) -> None:
+    def __init__(
+        self, name: str, directory: Path, package: Path | None = None, base: Path = Path("/")
+    ) -> None:
         self.name = name
         self.logs = directory
-        self.package = package
+        self.package, self.base = package, base
         self.state = directory / name
         self.state.mkdir()
         script = "set -eu\n" + SET_UP.format(state=self.state, gateway=GATEWAY)

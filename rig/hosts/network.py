@@ -41,18 +41,24 @@ def require_hosts() -> None:
 class Rig:
     """A few booted hosts. With `install`, they have our programs and units.
 
-    These come from this tree, or from the Debian package `package`.
+    These come from this tree, or from the Debian package `package`. The hosts are copies of the
+    root directory `base`, which is this machine's unless it needs nothing of this tree.
     """
 
     def __init__(
-        self, directory: Path, *names: str, install: bool = True, package: Path | None = None
+        self,
+        directory: Path,
+        *names: str,
+        install: bool = True,
+        package: Path | None = None,
+        base: Path = Path("/"),
     ) -> None:
         require_hosts()
         self.name = f"slashetc-{os.getpid()}-{next(_numbers)}"
         self._directory = directory
         self._names = names
         self._install = install
-        self._package = package
+        self._package, self._base = package, base
         self.hosts: dict[str, Host] = {}
         self._forwarder: PortForwarder | None = None
 
@@ -64,7 +70,7 @@ class Rig:
 
     def __enter__(self) -> Self:
         groups.sweep()
-        self.spaces = Namespaces(self.name, self._directory, self._package)
+        self.spaces = Namespaces(self.name, self._directory, self._package, self._base)
         try:
             self._boot()
         except BaseException:

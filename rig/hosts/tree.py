@@ -67,7 +67,7 @@ def share(spaces: Namespaces, *, install: bool) -> None:
     if not install:
         return
     if spaces.package is not None:
-        _inside(spaces, _installed(spaces.package, spaces.state))
+        _inside(spaces, _installed(spaces, spaces.package))
         return
     _inside(
         spaces,
@@ -82,16 +82,17 @@ def share(spaces: Namespaces, *, install: bool) -> None:
     )
 
 
-def _installed(package: Path, state: Path) -> str:
+def _installed(spaces: Namespaces, package: Path) -> str:
     """Return shell code in which dpkg installs a package once, into a layer below all hosts.
 
     As in any image that is being made, no systemd runs there. The triggers of other packages, such
     as the index of man pages, have nothing to do with us.
     """
     return f"""
-        cd {state}
+        cd {spaces.state}
         mkdir layer layer.work installing
-        mount -t overlay -o lowerdir=/,upperdir=layer,workdir=layer.work overlay installing
+        own=upperdir=layer,workdir=layer.work
+        mount -t overlay -o lowerdir={spaces.base},$own overlay installing
         cd installing
         {EMPTY}
         mount --bind /dev dev
@@ -109,14 +110,15 @@ def prepare(spaces: Namespaces, hosts: Sequence[Host], *, install: bool) -> None
     """Lay a writable copy of this machine's root directory for the last of the hosts."""
     host = hosts[-1]
     root = spaces.state / host.name
-    layers = f"{spaces.state}/layer:/" if install and spaces.package else "/"
+    has_layer = install and spaces.package is not None
+    layers = f"{spaces.state}/layer:{spaces.base}" if has_layer else spaces.base
     masks = "\n".join(f"ln -sf /dev/null etc/systemd/system/{unit}" for unit in MASKED)
     script = f"""
         mkdir {root} {root}.upper {root}.work
         own=upperdir={root}.upper,workdir={root}.work
         mount -t overlay -o lowerdir={layers},$own overlay {root}
         cd {root}
-        {"" if layers != "/" else EMPTY}
+        {"" if has_layer else EMPTY}
         {masks}
         echo {host.machine_id} >etc/machine-id
         echo {host.name} >etc/hostname

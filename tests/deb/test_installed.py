@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from rig.processes import ROOT, Running, answers, wait_until
 # A boot, and apt twice for each step, on a machine that does other work as well.
 pytestmark = pytest.mark.timeout(600)
 UP_S = 60.0
+# The root directory that the host is a copy of: .ci/fresh-debian gives a minimal one.
+BASE = "HOST_BASE"
 LOWER = project_version()
 HIGHER = f"{LOWER}+1"
 NAME = "www.example.com"
@@ -173,7 +176,7 @@ def configure(host: Host, cluster: Cluster) -> None:
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
-    with Rig(tmp_path, "h1", install=False) as rig:
+    with Rig(tmp_path, "h1", install=False, base=Path(os.environ.get(BASE, "/"))) as rig:
         yield rig
 
 

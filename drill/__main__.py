@@ -83,11 +83,11 @@ def _where(fleet: Fleet) -> str:
     servers = " ".join(f"{host.name}={host.address}" for host in fleet.hosts)
     return f"""the fleet runs: {servers}
          a shell on {first.name}      {inside} bash -l
-         what runs where    {inside} env FLEETCTL_ENDPOINTS={fleet.site.endpoints()} fleetctl status
+         what runs where    {inside} env HOME=/root slashetc status
          the application    {net} curl -H 'Host: {host_setup.WWW}' http://{first.address}/
          through nginx      {net} curl http://{first.address}:{host_setup.NGINX_PORT}/
          the names          {net} dig @{first.address} {host_setup.WWW} +short
-         the store          {fleet.endpoints[0]}/v2/keys/?recursive=true
+         the store          {inside} env HOME=/root coordctl ls --recursive /
          Ctrl-C stops the fleet and leaves nothing behind."""
 
 

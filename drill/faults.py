@@ -2,6 +2,7 @@
 
 import json
 import signal
+import ssl
 import time
 import urllib.request
 from enum import Enum
@@ -84,9 +85,14 @@ class Faults:
 
     def _leader(self) -> Host:
         """Return the host of the current leader."""
+        authority, certificate, key = self._fleet.credentials
+        tls = ssl.create_default_context(cafile=authority)
+        tls.load_cert_chain(certificate, key)
         for url, member in zip(self._fleet.endpoints, self._fleet.site.members, strict=True):
             try:
-                with urllib.request.urlopen(f"{url}/v2/stats/self", timeout=2) as reply:
+                with urllib.request.urlopen(
+                    f"{url}/v2/stats/self", timeout=2, context=tls
+                ) as reply:
                     if json.load(reply)["state"] == "StateLeader":
                         return self._fleet.rig[member.name]
             except OSError:

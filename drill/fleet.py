@@ -1,20 +1,22 @@
-"""A running fleet: hosts with the Debian package, their daemons by units and presets, and jobs."""
+"""A running fleet: hosts with the Debian package, made a fleet by `slashetc`, and jobs."""
 
+import ssl
 import sys
+import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
-from coordinator.client import Store, connect
+import pytest
+
+from coordinator.client import Store, Tls, connect
 from drill.core import host_setup
-from drill.core.host_setup import Member, Site
+from drill.core.host_setup import OPERATOR, Member, Site
 from rig.hosts.host import Host
-from rig.hosts.namespaces import GATEWAY
 from rig.hosts.network import Rig
 from rig.hosts.tree import SHIPPED
-from rig.processes import Running, answers, wait_until
+from rig.processes import answers, wait_until
 
 FILES = Path(__file__).resolve().parent / "files"
 # Five hosts start fifty interpreters at once. This takes long on a slow machine.
@@ -38,8 +40,10 @@ class Fleet:
     def __init__(self, rig: Rig, directory: Path, report: Report) -> None:
         self.rig, self._directory, self._report = rig, directory, report
         self.site = Site(tuple(Member(host.name, host.address) for host in rig))
+        self._credentials = directory / "credentials"
+        self._credentials.mkdir(mode=0o700)
         self.endpoints = [
-            f"http://{rig.forward(each.address, host_setup.CLIENT_PORT)}"
+            f"https://{rig.forward(each.address, host_setup.CLIENT_PORT)}"
             for each in self.site.members
         ]
 
@@ -50,20 +54,34 @@ class Fleet:
 
     @property
     def store(self) -> Store:
-        """A client of the store, from this machine."""
-        return connect(self.endpoints)
+        """A client of the store, from this machine, with the operator's certificate."""
+        return self.member(*self.endpoints)
+
+    @property
+    def credentials(self) -> list[str]:
+        """The operator's files on this machine: authority, certificate, key."""
+        return [str(self._credentials / name) for name in ("ca.pem", "user.pem", "user.key")]
+
+    def member(self, *endpoints: str) -> Store:
+        """Return a client of some members."""
+        return connect(endpoints, tls=Tls(*self.credentials))
 
     def start(self) -> None:
-        """Configure all hosts, start what their presets enable, and run the jobs."""
-        members = len(self.site.members)
-        with self._discovery(members) as token:
-            self.on_all_hosts(lambda host: self._configure(host, token))
-            self._report(f"{members} members find each other at {token}")
-            wait_until(
-                lambda: all(answers(f"{url}/health") for url in self.endpoints), "the store", UP_S
-            )
+        """Make the fleet by `slashetc init` and `slashetc join`, and run the jobs."""
+        self.on_all_hosts(self._prepare)
+        first, *others = self.site.hosts
+        self.ctl(*self.site.init())
+        self._report(f"{first.name} is a fleet: slashetc init")
+        for source in ("/etc/slashetc/pki/ca.pem", f"{OPERATOR}/user.pem", f"{OPERATOR}/user.key"):
+            content = self.hosts[0].path(source).read_bytes()
+            (self._credentials / source.rpartition("/")[2]).write_bytes(content)
+        for each in others:
+            line = self.ctl(*self.site.token(each))
+            self._as_operator(self.rig[each.name], "sh", "-c", line)
+            self._report(f"{each.name} has joined: slashetc join")
         wait_until(self._all_ready, "all agents are ready", UP_S)
         self._report("all agents are ready")
+        self._check_closed()
         for fqdn, *rest in SERVICES:
             self.ctl("fleetctl", "services", "add", fqdn, *rest, "--ttl", str(host_setup.TTL_S))
         self.store.put(f"/vulcand/frontends/{host_setup.WWW}/frontend", FRONTEND)
@@ -84,10 +102,8 @@ class Fleet:
         return {each.key: each.value for each in self.store.list(path).entries}
 
     def ctl(self, *command: str) -> str:
-        """Run one of our commands on a host, as an operator would."""
-        variable = f"{command[0].upper()}_ENDPOINTS={self.site.endpoints()}"
-        host = next(each for each in self.hosts if each.init_pid)
-        return host.run("env", variable, *command).stdout
+        """Run one of our commands on the first host, as the operator."""
+        return self._as_operator(self.hosts[0], *command)
 
     def on_network(self, module: str, *arguments: str) -> list[str]:
         """Return a command line that runs one of our modules on the hosts' network.
@@ -105,36 +121,33 @@ class Fleet:
     def _all_ready(self) -> bool:
         return self.ctl("fleetctl", "hosts").count("ready") == len(self.hosts)
 
-    @contextmanager
-    def _discovery(self, size: int) -> Iterator[str]:
-        """Run the discovery service of the first members; return their token."""
-        url = f"http://{GATEWAY}:{host_setup.CLIENT_PORT}"
-        command = ["coordinator", "--status-addr", ""]
-        command += ["--data-dir", str(self._directory / "discovery")]
-        command += ["--listen-client-urls", url, "--advertise-client-urls", url]
-        near = f"http://{self.rig.forward(GATEWAY, host_setup.CLIENT_PORT)}"
-        with Running(self.on_network(*command), self._directory / "discovery.log") as service:
-            service.wait_for(lambda: answers(f"{near}/health"), "the discovery service")
-            with urllib.request.urlopen(f"{near}/new?size={size}", timeout=30) as reply:
-                token = str(reply.read().decode()).strip().rpartition("/")[2]
-            yield f"{url}/{token}"
+    def _check_closed(self) -> None:
+        """Fail unless the store refuses a client that shows no certificate."""
+        authority, *_ = self.credentials
+        stranger = ssl.create_default_context(cafile=authority)
+        for url in self.endpoints:
+            with pytest.raises(urllib.error.HTTPError, match="401"):
+                urllib.request.urlopen(f"{url}/v2/keys/", timeout=10, context=stranger)
+            plain = url.replace("https:", "http:")
+            assert not answers(f"{plain}/health"), f"{plain} answers without TLS"
+        self._report("the store refuses strangers")
 
-    def _configure(self, host: Host, token: str) -> None:
+    def _prepare(self, host: Host) -> None:
+        """Write the site's options, hooks, jobs and nginx, as an operator's own tools do."""
         own = next(each for each in self.site.hosts if each.name == host.name)
-        for path, text in self.site.files(own, token).items():
-            host.write(path, text)
+        for path, text in host_setup.files(own).items():
+            host.write(path, text, 0o600)
         names = [each.name for each in FILES.rglob("*") if each.is_file()]
         places = host_setup.placed(names)
         for source in FILES.rglob("*"):
             if source.is_file():
                 host.write(places[source.name], source.read_text())
-        enabled = [
-            unit for unit in host_setup.UNITS if own in self.site.members or "coord" not in unit
-        ]
         host.shell(f"cp -a {SHIPPED}/lib/slashetc/locksmith /etc/")
-        host.run("systemctl", "daemon-reload")
-        host.run("systemctl", "preset", *enabled)
-        host.run("systemctl", "start", "--no-block", "slashetc.target", "nginx.service")
+        host.run("systemctl", "enable", "--quiet", "--now", "nginx.service")
+
+    def _as_operator(self, host: Host, *command: str) -> str:
+        # Commands find their credentials in the operator's home.
+        return host.run("env", "HOME=/root", *command).stdout.strip()
 
 
 class RunningFleet:

@@ -1,7 +1,8 @@
 """Write one key after the other, and record each write that the store acknowledged.
 
-`python -m drill.key_writer RATE PREFIX ENDPOINT,...` runs until SIGTERM, then prints its record as
-JSON. A write that the store refuses, or whose outcome is unknown, is counted and not repeated.
+`python -m drill.key_writer RATE PREFIX ENDPOINT,... [CA CERTIFICATE KEY]` runs until SIGTERM, then
+prints its record as JSON. A write that the store refuses, or whose outcome is unknown, is counted
+and not repeated.
 """
 
 import signal
@@ -11,13 +12,12 @@ import time
 
 import msgspec
 
-from coordinator.client import StoreError, connect
+from coordinator.client import Store, StoreError, Tls, connect
 from drill.core.observations import Writes
 
 
-def write(rate: float, prefix: str, endpoints: str, stop: threading.Event) -> Writes:
+def write(rate: float, prefix: str, store: Store, stop: threading.Event) -> Writes:
     """Write until told to stop."""
-    store = connect(endpoints.split(","))
     acknowledged, refusals = [], []
     longest = (0.0, 0.0)
     number, began_s = 0, time.monotonic()
@@ -41,5 +41,7 @@ if __name__ == "__main__":
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     print("begun", flush=True)
-    written = write(float(sys.argv[1]), sys.argv[2], sys.argv[3], stopping)
+    files = Tls(*sys.argv[4:]) if sys.argv[4:] else None
+    client = connect(sys.argv[3].split(","), tls=files)
+    written = write(float(sys.argv[1]), sys.argv[2], client, stopping)
     print(msgspec.json.encode(written).decode())

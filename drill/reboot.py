@@ -8,7 +8,6 @@ from typing import Self, TypeVar
 
 import msgspec
 
-from coordinator.client import connect
 from drill.core import host_setup, observations, timeline
 from drill.core.observations import DnsAnswer, Requests, Writes
 from drill.core.timeline import HostEvent
@@ -96,7 +95,9 @@ def drill(fleet: Fleet, directory: Path, report: Report, options: DrillOptions) 
                 f"{host_setup.WWW},{host_setup.APP},{host_setup.NGINX}",
                 *servers,
             )
-            writer = start("key_writer", WRITE_RATE, WRITES, fleet.site.endpoints())
+            writer = start(
+                "key_writer", WRITE_RATE, WRITES, fleet.site.endpoints(), *fleet.credentials
+            )
             time.sleep(CALM_S)
             need = ("locksmithctl", "send-need-reboot", "--reason", "drill")
             fleet.on_all_hosts(lambda host: host in marked and host.run(*need))
@@ -143,7 +144,7 @@ def _lost(fleet: Fleet, writes: Writes) -> list[int]:
     def missing() -> set[int]:
         absent: set[int] = set()
         for url in fleet.endpoints:
-            found = {int(key.rpartition("/")[2]) for key in _keys(url)}
+            found = {int(key.rpartition("/")[2]) for key in _keys(fleet, url)}
             absent.update(observations.lost_writes(writes.acknowledged, found))
         return absent
 
@@ -153,5 +154,5 @@ def _lost(fleet: Fleet, writes: Writes) -> list[int]:
     return sorted(absent)
 
 
-def _keys(url: str) -> list[str]:
-    return [each.key for each in connect([url]).list(WRITES).entries]
+def _keys(fleet: Fleet, url: str) -> list[str]:
+    return [each.key for each in fleet.member(url).list(WRITES).entries]

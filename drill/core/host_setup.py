@@ -1,11 +1,11 @@
-"""The configuration of the hosts, as an operator writes it: addresses, options, hooks."""
+"""The configuration of the hosts: what an operator changes, and what `slashetc` is told."""
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 DOMAIN = "example.com"
 APP, WWW, NGINX = f"app.{DOMAIN}", f"www.{DOMAIN}", f"nginx.{DOMAIN}"
-CLIENT_PORT, PEER_PORT = 2379, 2380
+CLIENT_PORT, STATUS_PORT = 2379, 2385
 PROXY_PORT, NGINX_PORT = 80, 8080
 # With five members two hosts may be down; with fewer, one.
 FIVE_MEMBERS_HOSTS_MIN = 5
@@ -13,11 +13,8 @@ FIVE_MEMBERS_HOSTS_MIN = 5
 TTL_S = 1
 # A silent host is suspected after this time, which is longer than an election takes.
 AGENT_TTL_S = 10
-UNITS = (
-    "slashetc.target", "coordinator.service", "skydns.service", "skydns.socket", "confd.service",
-    "vulcand.service", "vulcand.socket", "locksmithd.service", "locksmith-fleetlock.service",
-    "fleetd.service", "nginx.service",
-)  # fmt: skip
+# Where the credentials are that `slashetc init` makes for who administers the fleet.
+OPERATOR = "/root/.config/slashetc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,34 +38,30 @@ class Site:
             : FIVE_MEMBERS_HOSTS_MIN if len(self.hosts) >= FIVE_MEMBERS_HOSTS_MIN else 3
         ]
 
-    def endpoints(self, first: Member | None = None) -> str:
-        """Return the store's client URLs, beginning with that of `first`."""
-        urls = [_client_url(each) for each in self.members if each != first]
-        if first in self.members:
-            assert first is not None
-            urls.insert(0, _client_url(first))
-        return ",".join(urls)
+    def endpoints(self) -> str:
+        """Return the store's client URLs."""
+        return ",".join(f"https://{each.address}:{CLIENT_PORT}" for each in self.members)
 
-    def files(self, host: Member, discovery: str) -> dict[str, str]:
-        """Return the files of one host, by path."""
-        endpoints = self.endpoints(host)
-        found = {
-            "skydns": {"endpoints": endpoints, "domain": DOMAIN},
-            "confd": {"endpoints": endpoints},
-            "vulcand": {"endpoints": endpoints, "status-addr": f"{host.address}:2385"},
-            "fleetd": {"endpoints": endpoints, "agent-ttl": str(AGENT_TTL_S)},
-            "locksmithd": {"endpoints": endpoints, "probe": "none", "settle": "2s"},
-        }
-        if host in self.members:
-            found["coordinator"] = _member_options(host, discovery)
-        files = {
-            f"/etc/default/{daemon}": _environment(daemon, options)
-            for daemon, options in found.items()
-        }
-        # The hooks of locksmithd call fleetctl.
-        files["/etc/default/locksmithd"] += f"FLEETCTL_ENDPOINTS={endpoints}\n"
-        drop_in = "/etc/systemd/system/skydns.socket.d/address.conf"
-        return files | {drop_in: _socket(host.address)}
+    def init(self) -> list[str]:
+        """Return the command that makes the fleet on the first host."""
+        return ["slashetc", "init", "--domain", DOMAIN]
+
+    def token(self, host: Member) -> list[str]:
+        """Return the command that prints how a host joins."""
+        role = "--member" if host in self.members else "--no-member"
+        return ["slashetc", "token", "--host", host.name, role]
+
+
+def files(host: Member) -> dict[str, str]:
+    """Return the options that differ from those of `slashetc init`, by path of their file."""
+    options = {
+        "vulcand": {"status-addr": f"{host.address}:{STATUS_PORT}", "status-tls": "require"},
+        "fleetd": {"agent-ttl": str(AGENT_TTL_S)},
+        "locksmithd": {"probe": "none", "settle": "2s"},
+    }
+    return {
+        f"/etc/default/{daemon}": _environment(daemon, given) for daemon, given in options.items()
+    }
 
 
 def names(count: int) -> list[str]:
@@ -83,23 +76,8 @@ def placed(names: list[str]) -> dict[str, str]:
         "nginx.conf": "/etc/nginx/nginx.conf",
         "nginx.toml": "/etc/confd/conf.d/nginx.toml",
         "nginx.conf.j2": "/etc/confd/templates/nginx.conf.j2",
-        "50-site.preset": "/etc/systemd/system-preset/50-site.preset",
     }
     return {name: places.get(PurePosixPath(name).name, f"/etc/jobs/{name}") for name in names}
-
-
-def _member_options(host: Member, discovery: str) -> dict[str, str]:
-    return {
-        "name": host.name,
-        "listen-client-urls": f"{_client_url(host)},http://127.0.0.1:{CLIENT_PORT}",
-        "advertise-client-urls": _client_url(host),
-        "initial-advertise-peer-urls": f"http://{host.address}:{PEER_PORT}",
-        "discovery": discovery,
-    }
-
-
-def _client_url(host: Member) -> str:
-    return f"http://{host.address}:{CLIENT_PORT}"
 
 
 def _environment(daemon: str, options: dict[str, str]) -> str:
@@ -107,8 +85,3 @@ def _environment(daemon: str, options: dict[str, str]) -> str:
     return "".join(
         f"{prefix}_{name.upper().replace('-', '_')}={value}\n" for name, value in options.items()
     )
-
-
-def _socket(address: str) -> str:
-    listens = "".join(f"Listen{kind}={address}:53\n" for kind in ("Datagram", "Stream"))
-    return f"[Socket]\nListenDatagram=\nListenStream=\n{listens}"

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from deb.build import built, project_version
-from drill.core import host_setup
 from drill.fleet import RunningFleet
 from drill.reboot import DrillOptions, drill
 from rig.hosts import groups
@@ -18,6 +17,7 @@ from rig.processes import LONG, ROOT, wait_until
 
 # Three hosts boot, two of them reboot: a minute on an idle machine.
 pytestmark = pytest.mark.timeout(600)
+UNITS = sorted(path.name for path in (ROOT / "systemd/system").iterdir())
 # `make reboot-drill` sends more requests and reboots every host.
 SHORT = DrillOptions(rate=50.0, rebooting=2 if LONG else 1)
 
@@ -35,7 +35,7 @@ def test_hosts_reboot_without_a_failed_request(tmp_path: Path) -> None:
         verdict = drill(fleet, tmp_path, print, SHORT)
         after = {host.name: host.boot_id() for host in fleet.hosts}
         assert [before[name] != boot for name, boot in after.items()] == [True, LONG, False]
-        units = [f"/usr/lib/systemd/system/{unit}" for unit in host_setup.UNITS]
+        units = [f"/usr/lib/systemd/system/{unit}" for unit in UNITS]
         verify = ["systemd-analyze", "verify", "--man=no", *units]
         assert fleet.hosts[0].run(*verify).stderr == ""
         rendered = fleet.hosts[0].path("/etc/nginx/conf.d/app.conf").read_text()

@@ -4,6 +4,7 @@ On a member it serves the join endpoint; where the authority's key is, it signs.
 """
 
 import asyncio
+import datetime as dt
 import random
 import socket
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ from coordinator.client import Changes, Mirror, Store, StoreError, Tls, View, co
 from daemonkit import options
 from daemonkit.core.addresses import parse_address
 from daemonkit.core.samples import Sample
-from daemonkit.http.tls import TlsFiles, load, server_context
+from daemonkit.http.tls import TlsFiles
+from daemonkit.http.tls_listener import TlsMode, listener_tls
 from daemonkit.observe import logs
 from daemonkit.observe.status_page import Probe, StatusPage
 from daemonkit.process.lifecycle import Lifecycle
@@ -47,6 +49,8 @@ class AgentSettings:
     config_dir: Path
     listen: str
     status_addr: str
+    status_tls: options.TlsRequired
+    host_lifetime: dt.timedelta
 
 
 class Agent:
@@ -65,6 +69,7 @@ class Agent:
             self._office = Office(
                 places.authority, self._store, api, lambda: trust_files.trusted_authorities(places)
             )
+            self._office.host_lifetime = settings.host_lifetime
         self._mirror = Mirror(self._store, keys.PREFIX, self._deliver)
         self._view = View()
         self._records: Records | None = None
@@ -79,6 +84,7 @@ class Agent:
             ready=self._ready,
             state=self._state,
             samples=self._samples,
+            tls=self._status_files() if settings.status_tls == "require" else None,
         )
 
     async def start(self, life: Lifecycle) -> None:
@@ -111,13 +117,17 @@ class Agent:
         """Look at the files and the records again."""
         self._changed.set()
 
+    def _status_files(self) -> options.IdentityFiles:
+        places = self.places
+        own = (places.certificate("host"), places.key("host"))
+        return options.IdentityFiles(places.ca, *own, places.revoked)
+
     async def _listen(self) -> None:
         files = TlsFiles(self.places.certificate("host"), self.places.key("host"))
-        context = server_context(files)
-        self._renewal.renewed.append(lambda: load(context, files))
+        tls = listener_tls(files, None, TlsMode.REQUIRE)
         at = parse_address(self._settings.listen)
         sock = listening_socket(at, socket.SOCK_STREAM, option="--listen")
-        await self._join.server.listen(sock, tls=context)
+        await self._join.server.listen(sock, tls=tls)
 
     def _deliver(self, changes: Changes) -> None:
         """Receive changes in the mirror's thread."""

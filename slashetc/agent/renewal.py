@@ -31,7 +31,6 @@ class Renewal:
     def __init__(self, places: Places, issuer: Callable[[], x509.Certificate | None]) -> None:
         """`issuer` returns the authority that signs now; None if that is not known."""
         self._places, self._issuer = places, issuer
-        self.renewed: list[Callable[[], None]] = []
         self.done = self.failed = 0
         self.failure = ""
 
@@ -52,8 +51,6 @@ class Renewal:
             self.failure = await asyncio.to_thread(self._renew, tuple(agents()))
             if not self.failure:
                 self.done, retry_s = self.done + 1, RETRY_S
-                for each in self.renewed:
-                    each()
                 continue
             self.failed += 1
             _log.warning("not-renewed", reason=self.failure, again_s=round(retry_s))

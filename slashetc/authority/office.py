@@ -56,6 +56,7 @@ class Office:
         self._used = key_store.read_used(directory)
         self._turn = threading.Lock()
         self.signed = self.refused = 0
+        self.host_lifetime = certificates.HOST_LIFETIME
 
     def answer(self, request: JoinRequest, now: dt.datetime) -> JoinAnswer:
         """Return the answer to a request. Raises StoreError while the store is away."""
@@ -141,7 +142,7 @@ class Office:
 
     def _issue(self, grant: Grant, key: PublicKey, now: dt.datetime) -> str:
         who = identity_of(self.authority.fleet, grant.decision.host, grant.name)
-        valid = new_keys.issued(now, certificates.lifetime_of(who))
+        valid = new_keys.issued(now, self.host_lifetime)
         not_before = grant.decision.not_before
         if not_before is not None and not_before > valid.since:
             valid = certificates.Validity(not_before, valid.until, valid.serial)

@@ -20,6 +20,7 @@ OWNERS: Mapping[Name, str] = {
     "host": "root", "member": "coordinator", "skydns": "skydns", "vulcand": "vulcand",
 }  # fmt: skip
 JOIN_PORT, CLIENT_PORT, PEER_PORT, DNS_PORT, PROXY_PORT = 2378, 2379, 2380, 53, 80
+API_PORT = 8182
 _UNITS = {
     "skydns": ("skydns.socket", "skydns.service"),
     "vulcand": ("vulcand.socket", "vulcand.service"),
@@ -87,7 +88,7 @@ def _environments(file: FleetFile, directory: PurePosixPath) -> dict[str, dict[s
             **({"scheduler": "true"} if file.member else {}),
         },
         "skydns": {**_pair(pki, "skydns"), "domain": file.domain},
-        "vulcand": {**_pair(pki, "vulcand"), "node": file.host},
+        "vulcand": {**_pair(pki, "vulcand"), "node": file.host, "api-tls": "require"},
         "slashetc-agent": {},
     }
     if file.member:
@@ -118,6 +119,8 @@ def _member(file: FleetFile, pki: PurePosixPath) -> dict[str, str]:
         "peer-trusted-ca-file": ca,
         "peer-client-cert-auth": "true",
         "revoked-file": str(pki / "revoked.json"),
+        "tls": "require",
+        "status-tls": "require",
     }
 
 
@@ -131,8 +134,13 @@ def _options(file: FleetFile, directory: PurePosixPath) -> str:
     own = [file.client_url] if file.client_url in file.endpoints else []
     endpoints = [*own, *(each for each in file.endpoints if each not in own)]
     values = {
-        "endpoints": ",".join(endpoints), "ca-file": str(pki / "ca.pem"), **_pair(pki, "host"),
-    }  # fmt: skip
+        "endpoints": ",".join(endpoints),
+        "ca-file": str(pki / "ca.pem"),
+        **_pair(pki, "host"),
+        "revoked-file": str(pki / "revoked.json"),
+        "status-tls": "require",
+        "vulcan": f"https://127.0.0.1:{API_PORT}",
+    }
     lines = [f'{name} = "{value}"\n' for name, value in values.items()]
     return "".join(["# Written by slashetc.\n", *lines])
 

@@ -40,11 +40,16 @@ class Role:
         return {"role": self.name, "permissions": {"kv": kv, "cluster": list(self.cluster)}}
 
 
+# Records of the fleet that everybody in it may see. Requests hold join tokens: the authority alone.
+_RECORDS = tuple(
+    f"{_OWN}/{each}"
+    for each in ("fleet", "authority", "admitted/*", "hosts/*", "signers/*", "users/*", "evicted/*")
+)
 HOST = Role(
     "host",
     "fleetd, locksmithd, confd and the agent of a host",
     read=(
-        f"{_OWN}/*",
+        *_RECORDS,
         f"{_LOCKS}/*",
         # `fleetctl drain self` waits for the instances of this host.
         _FLEET,
@@ -85,7 +90,7 @@ HOST_VULCAND = Role(
 MEMBER = Role(
     "member",
     "the daemons of a host with a member of the store: one of them schedules the jobs",
-    read=(f"{_FLEET}/*", "/skydns/*", "/vulcand/backends/*"),
+    read=(f"{_OWN}/answers/*", f"{_FLEET}/*", "/skydns/*", "/vulcand/backends/*"),
     write=(
         *(f"{_FLEET}/{each}" for each in ("leader", "epoch", "health", "events/*")),
         *(f"{_FLEET}/{each}/*" for each in ("jobs", "units", "signatures")),
@@ -111,7 +116,7 @@ VIEWER = Role(
     "viewer",
     "somebody who looks; requests to hosts and their answers may hold secrets",
     read=(
-        f"{_OWN}/*",
+        *_RECORDS,
         f"{_LOCKS}/*",
         _FLEET,
         *(f"{_FLEET}/{each}" for each in ("leader", "epoch", "health", "events/*")),

@@ -1,5 +1,6 @@
 """`slashetc init`, `join`, `leave` and `agent`: commands of one host."""
 
+import datetime as dt
 import os
 from pathlib import Path
 from typing import Annotated
@@ -7,9 +8,12 @@ from typing import Annotated
 import typer
 
 from daemonkit import options
+from daemonkit.core import durations
 from slashetc.ctl.failures import explained
 
 CONFIG_DIR = Path("/etc/slashetc")
+# A third of the lifetime is left for a renewal, also if the store is away for a while.
+LIFETIME_MIN, LIFETIME_MAX = dt.timedelta(minutes=1), dt.timedelta(days=366)
 ConfigDir = Annotated[
     Path, typer.Option("--config-dir", help="Directory of this host's files of the fleet.")
 ]
@@ -89,6 +93,17 @@ Force = Annotated[
 Listen = Annotated[
     str,
     typer.Option("--listen", metavar="HOST:PORT", help="Address of the join endpoint of a member."),
+]
+
+
+HostLifetime = Annotated[
+    str,
+    typer.Option(
+        "--host-lifetime",
+        metavar="TIME",
+        help="How long the certificates of hosts last, which renew at two thirds; where the "
+        "authority's key is.",
+    ),
 ]
 
 
@@ -185,7 +200,9 @@ def leave(*, force: Force = False, config_dir: ConfigDir = CONFIG_DIR) -> None:
 def agent(  # noqa: PLR0913 - typer reads options from parameters
     *,
     listen: Listen = "0.0.0.0:2378",
+    host_lifetime: HostLifetime = "30d",
     status_addr: options.StatusAddr = "127.0.0.1:2389",
+    status_tls: options.StatusTls = "require",
     config_dir: ConfigDir = CONFIG_DIR,
     log_level: options.LogLevel = "info",
     log_format: options.LogFormat = "text",
@@ -200,9 +217,20 @@ def agent(  # noqa: PLR0913 - typer reads options from parameters
     from slashetc.agent.daemon import Agent, AgentSettings
 
     logs.configure(log_level, log_format)
+    lifetime = _lifetime(host_lifetime)
     with explained():
-        made = Agent(AgentSettings(config_dir, listen, status_addr))
+        made = Agent(AgentSettings(config_dir, listen, status_addr, status_tls, lifetime))
     raise typer.Exit(lifecycle.run(made, drain_s=drain_timeout))
+
+
+def _lifetime(text: str) -> dt.timedelta:
+    try:
+        found = dt.timedelta(seconds=durations.parse(text))
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(f"--host-lifetime {text}: {error}") from None
+    if not LIFETIME_MIN <= found <= LIFETIME_MAX:
+        raise typer.BadParameter(f"--host-lifetime {text}: use 1m to 366d")
+    return found
 
 
 def _sudo_user() -> str:

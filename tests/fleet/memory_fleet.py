@@ -4,14 +4,14 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 import pytest
 
-from coordinator.client import connect
+from coordinator.client import Tls, connect
 from coordinator.client.core.store_protocol import Store
 from daemonkit.process.lifecycle import Lifecycle
 from fleet.agent.agent import Agent
@@ -23,6 +23,7 @@ from rig.memory_systemd import MemorySystemd
 from rig.processes import Coordinator, wait_until
 
 NAMES = {"h1": "eu", "h2": "eu", "h3": "us"}
+MACHINES = {"h1": "11" * 16, "h2": "22" * 16, "h3": "33" * 16}
 
 
 class MemoryFleet:
@@ -35,10 +36,12 @@ class MemoryFleet:
         *,
         schedules: bool = True,
         trusted_keys: Path | None = None,
+        tls: Mapping[str, Tls] = {},
     ) -> None:
+        """`tls` has the files of each host, and those of `fleetctl`."""
         self.directory, self.url, self._schedules = directory, url, schedules
-        self._trusted_keys = trusted_keys
-        self.store: Store = connect(url.split(","))
+        self._trusted_keys, self.tls = trusted_keys, tls
+        self.store = self._connect("fleetctl")
         self.units = {name: MemorySystemd(time.monotonic) for name in NAMES}
         self._begun, self._end = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._live()), daemon=True)
@@ -63,6 +66,9 @@ class MemoryFleet:
             if name.startswith(pattern) and seen.is_running
         ]
 
+    def _connect(self, who: str) -> Store:
+        return connect(self.url.split(","), tls=self.tls.get(who))
+
     def _hosts(self) -> int:
         entries = self.store.list("/fleet/v1/hosts").entries
         return sum(each.key.endswith("/status") for each in entries)
@@ -73,15 +79,15 @@ class MemoryFleet:
         loop.set_exception_handler(lambda _, context: life.fail(context["exception"]))
         roles: list[Agent | Scheduler] = []
         if self._schedules:
-            roles = [Scheduler(connect(self.url.split(",")), SchedulerSettings("one", 15, 60))]
+            roles = [Scheduler(self._connect("h1"), SchedulerSettings("one", 15, 60))]
         for number, (name, region) in enumerate(NAMES.items(), 1):
             own = Facts(
-                f"{number}{name[1]}" * 16, name, f"127.0.0.{number}", 4000, 8 << 30,
+                MACHINES[name], name, f"127.0.0.{number}", 4000, 8 << 30,
                 {"region": region},
             )  # fmt: skip
             state = self.directory / name
             settings = AgentSettings(own, "boot", state, 30, self._trusted_keys)
-            roles.append(Agent(connect(self.url.split(",")), self.units[name], settings))
+            roles.append(Agent(self._connect(name), self.units[name], settings))
         for role in roles:
             await role.start(life)
         self._begun.set()
@@ -104,15 +110,28 @@ class MemoryFleet:
 class Caller:
     """Runs fleetctl in this process."""
 
-    def __init__(self, fleet: MemoryFleet, capture: pytest.CaptureFixture[str]) -> None:
+    def __init__(
+        self, fleet: MemoryFleet, capture: pytest.CaptureFixture[str], who: str = "fleetctl"
+    ) -> None:
         self.fleet, self._capture = fleet, capture
+        self._options = ["--endpoints", fleet.url]
+        if (tls := fleet.tls.get(who)) is not None:
+            files = (
+                "--ca-file",
+                tls.ca_file,
+                "--cert-file",
+                tls.cert_file,
+                "--key-file",
+                tls.key_file,
+            )
+            self._options += files
         self.code, self.progress = 0, ""
 
     def __call__(self, *arguments: str, code: int | None = 0) -> str:
         """Return the output; another exit code than this one fails the test."""
         self._capture.readouterr()
         with pytest.raises(SystemExit) as end:
-            app.main(["--endpoints", self.fleet.url, *arguments])
+            app.main([*self._options, *arguments])
         out, self.progress = self._capture.readouterr()
         self.code = int(end.value.code or 0)
         assert code is None or self.code == code, out + self.progress

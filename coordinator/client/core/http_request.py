@@ -49,3 +49,7 @@ class EndpointFailed(Exception):  # noqa: N818 - what happened, never shown by t
 
 class EndpointSilent(EndpointFailed):
     """Nothing came for as long as the caller would wait."""
+
+
+class EndpointRefused(EndpointFailed):
+    """This endpoint does not serve this user; no other one of the same store would."""

@@ -5,15 +5,15 @@ that may have reached a server is sent again only if doing it twice is harmless:
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import NoReturn, TypeVar
 
 from coordinator.client.core import v2_responses
 from coordinator.client.core.endpoint import Endpoint, ServerKind, parse
-from coordinator.client.core.errors import BadRequest, Unavailable
-from coordinator.client.core.http_request import EndpointFailed, HttpRequest
+from coordinator.client.core.errors import BadRequest, Unauthorized, Unavailable
+from coordinator.client.core.http_request import EndpointFailed, EndpointRefused, HttpRequest
 from coordinator.client.core.json_lines import MalformedResponse
 from coordinator.client.http import server_probe
 from coordinator.client.http.connection_pool import CONNECT_S
@@ -86,18 +86,19 @@ class EndpointPool:
         return result
 
     def _attempt(self, call: Callable[[Endpoint, ServerKind], T], request: HttpRequest) -> T:
-        reasons = []
+        reasons: dict[Endpoint, EndpointFailed] = {}
         for endpoint in self._in_order():
             try:
                 return call(endpoint, self._kind(endpoint))
             except EndpointFailed as failure:
                 self.mark_failed(endpoint)
-                reasons.append(f"{endpoint} {failure}")
+                reasons[endpoint] = failure
                 if request.once and failure.seen:
                     raise EffectUnknown(
-                        f"{request}: {reasons[-1]}; whether it took effect is unknown"
+                        f"{request}: {endpoint} {failure}; whether it took effect is unknown"
                     ) from failure
-        raise Unavailable(f"{request}: no endpoint can serve it: {'; '.join(reasons)}")
+        _let_in(str(request), reasons)
+        raise Unavailable(f"{request}: no endpoint can serve it: {_shown(reasons)}")
 
     def send(
         self, endpoint: Endpoint, kind: ServerKind, request: HttpRequest, silence_s: float
@@ -147,9 +148,10 @@ class EndpointPool:
                 wait_s = OTHERS_S
         kinds = [answer for answer in found.values() if isinstance(answer, ServerKind)]
         if not kinds:
-            reasons = "; ".join(f"{endpoint} {failed}" for endpoint, failed in found.items())
+            failures = {at: each for at, each in found.items() if isinstance(each, EndpointFailed)}
+            _let_in("the store", failures)
             remedy = "start the store there, or write its client URLs in --endpoints"
-            raise Unavailable(f"no endpoint answers: {reasons}; {remedy}")
+            raise Unavailable(f"no endpoint answers: {_shown(failures)}; {remedy}")
         if len(set(kinds)) > 1:
             _refuse(found)
         self._kinds |= {each: kind for each, kind in found.items() if isinstance(kind, ServerKind)}
@@ -169,6 +171,19 @@ class EndpointPool:
 def of(given: "str | Sequence[str] | EndpointPool", tls: Tls | None) -> EndpointPool:
     """Return the pool that was given, or one of the given addresses."""
     return given if isinstance(given, EndpointPool) else EndpointPool(given, tls or Tls())
+
+
+def _let_in(what: str, failures: Mapping[Endpoint, EndpointFailed]) -> None:
+    """Raise Unauthorized if the servers that answered refuse this user."""
+    refused = {at: each for at, each in failures.items() if isinstance(each, EndpointRefused)}
+    answered = [each for each in failures.values() if each.answered]
+    if refused and len(refused) == len(answered):
+        remedy = "give the certificate or the password of a user whose roles permit it"
+        raise Unauthorized(f"{what}: {_shown(refused)}: {remedy}")
+
+
+def _shown(failures: Mapping[Endpoint, EndpointFailed]) -> str:
+    return "; ".join(f"{endpoint} {failure}" for endpoint, failure in failures.items())
 
 
 def _refuse(found: dict[Endpoint, ServerKind | EndpointFailed]) -> NoReturn:

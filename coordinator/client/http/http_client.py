@@ -12,7 +12,12 @@ from urllib.parse import quote
 
 from coordinator.client.core import v2_responses
 from coordinator.client.core.endpoint import Endpoint
-from coordinator.client.core.http_request import EndpointFailed, EndpointSilent, HttpRequest
+from coordinator.client.core.http_request import (
+    EndpointFailed,
+    EndpointRefused,
+    EndpointSilent,
+    HttpRequest,
+)
 from coordinator.client.core.json_lines import MalformedResponse
 from coordinator.client.http.connection_pool import CONNECT_S, ConnectionPool
 from coordinator.client.http.failure_text import failure_text
@@ -175,6 +180,8 @@ def _judge(response: OpenResponse, *, is_own: bool) -> None:
         if (answer.error_code or is_own) and not by_server:
             return
         reason = answer.reason()
+    if response.status == HTTPStatus.UNAUTHORIZED:
+        raise EndpointRefused(f"answers {response.status}: {reason}", seen=False)
     raise EndpointFailed(f"answers {response.status}: {reason}", seen=by_server)
 
 

@@ -5,7 +5,7 @@ from http import HTTPStatus
 import msgspec
 
 from coordinator.client.core.endpoint import Endpoint, ServerKind
-from coordinator.client.core.http_request import EndpointFailed, HttpRequest
+from coordinator.client.core.http_request import EndpointFailed, EndpointRefused, HttpRequest
 from coordinator.client.http.http_client import HttpClient, OpenResponse
 
 # /version is answered from memory; a server that is slower with it is stuck.
@@ -25,6 +25,8 @@ def kind(client: HttpClient, endpoint: Endpoint) -> ServerKind:
             return ServerKind.COORDINATOR
         if "etcdserver" in names:
             return _etcd_kind(client.open(endpoint, HttpRequest("GET", NO_KEY), PROBE_S))
+    except EndpointRefused:
+        raise
     except EndpointFailed as failure:
         raise EndpointFailed(str(failure), seen=False) from failure
     reason = f"is no coordinator and no etcd: /version is {version[:80]!r}"

@@ -57,6 +57,10 @@ class DriveLoop:
             self._scheduled = True
             self._loop.call_soon(self.drive)
 
+    def soon(self, work: Callable[[], None]) -> None:
+        """Call `work` in the next turn of the event loop."""
+        self._loop.call_soon(work)
+
     def advance_time(self) -> None:
         """Tell the replica what time it is."""
         self.replica.advance_time(monotonic_ns())

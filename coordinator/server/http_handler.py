@@ -87,12 +87,13 @@ class HttpHandler:
         # What waited while the process was stopped must not be answered by the time before.
         self._loop.advance_time()
         self._requests[method if method in METHODS else b"other"] += 1
-        if self.access.active:
+        rights = None
+        if self.access.active and (rights := self.access.known(exchange)) is None:
             self._identify(exchange, method, target)
         elif method != b"OPTIONS" and target.startswith(keys_api.PREFIX):
-            self._keys.serve(exchange, target, None)
+            self._keys.serve(exchange, target, rights)
         else:
-            self._dispatch(exchange, method, target, None)
+            self._dispatch(exchange, method, target, rights)
 
     def break_off_watches(self) -> None:
         """Break off every watch, so that its client asks another member or comes back."""

@@ -1,6 +1,6 @@
 """`/v2/keys`: reads are answered at once, writes and quorum reads when they are decided."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from coordinator.core.auth import key_access
 from coordinator.core.auth.decisions import BY_DISCOVERY_TOKEN, Rights
@@ -13,6 +13,7 @@ from coordinator.core.store.api_errors import (
     ClusterUnavailable,
     RequestTooLarge,
 )
+from coordinator.core.store.event import KeyEvent
 from coordinator.core.store.reserved_keys import SECURITY
 from coordinator.core.v2api import keys_api
 from coordinator.core.v2api.keys_api import (
@@ -35,6 +36,9 @@ FORM_BYTES_MAX = 10 * 1024 * 1024
 # How long a value becomes by its escapes at most, and what the other fields of its form may take.
 ESCAPED_MAX = 3
 OTHER_FIELDS_BYTES = 64 * 1024
+# Watches that are judged in one turn of the event loop when users or roles change: a few
+# milliseconds.
+JUDGED_AT_ONCE_MAX = 64
 
 
 class KeysService:
@@ -53,6 +57,7 @@ class KeysService:
         self.replica = loop.replica
         self.responses = responses
         self.watches: set[WatchStream] = set()
+        self._unjudged: list[WatchStream] = []
         self._watch_turns = TurnQueue()
         self._listings = ListingQueue(responses, self._list)
 
@@ -75,8 +80,8 @@ class KeysService:
     def read(self, exchange: Exchange, request: GetRequest, rights: Rights | None) -> None:
         """Answer a read from the present state. Raises ApiError."""
         replica = self.replica
-        shows = None if rights is None else self._access.shows(rights, request)
-        found = keys_api.read(replica.keyspace, request, replica.clock.moment(), shows)
+        viewer = rights if self._access.enforces else None
+        found = keys_api.read(replica.keyspace, request, replica.clock.moment(), viewer)
         if found is None:
             self._listings.add(exchange, request)
         else:
@@ -89,18 +94,28 @@ class KeysService:
 
     def judge_watches(self) -> None:
         """Follow new rights: end the watches whose client sees other keys now, or none."""
-        for watch in tuple(self.watches):
-            if watch.rights is BY_DISCOVERY_TOKEN:
-                continue
-            try:
-                rights = self._rights_now(watch.exchange, watch.request)
-            except ApiError:
-                watch.break_off()
-                continue
-            before, watch.rights = watch.rights, rights
-            watch.shows = self._access.shows_events(rights, watch.request)
-            if before is not None and (rights is None or not rights.reads_like(before)):
-                watch.end_for_new_rights()
+        self._unjudged = list(self.watches)
+        self._judge_some()
+
+    def _judge_some(self) -> None:
+        """Judge some watches, and the others in later turns of the event loop."""
+        for watch in self._unjudged[-JUDGED_AT_ONCE_MAX:]:
+            if watch in self.watches and watch.rights is not BY_DISCOVERY_TOKEN:
+                self._judge(watch)
+        del self._unjudged[-JUDGED_AT_ONCE_MAX:]
+        if self._unjudged:
+            self._loop.soon(self._judge_some)
+
+    def _judge(self, watch: WatchStream) -> None:
+        try:
+            rights = self._rights_now(watch.exchange, watch.request)
+        except ApiError:
+            watch.break_off()
+            return
+        before, watch.rights = watch.rights, rights
+        watch.shows = self._shows(rights, watch.request)
+        if before is not None and (rights is None or not rights.reads_like(before)):
+            watch.end_for_new_rights()
 
     def read_later(self, exchange: Exchange, request: GetRequest, rights: Rights | None) -> None:
         """Answer a read that waited, with the rights that its client has now. Raises ApiError."""
@@ -116,6 +131,15 @@ class KeysService:
         elif outcome is not None:
             self._access.record(exchange, outcome.action, outcome.key, index=outcome.index)
 
+    def _shows(
+        self, rights: Rights | None, request: WatchRequest
+    ) -> Callable[[KeyEvent], bool] | None:
+        """Return what a watch shows, None for everything."""
+        asked = request.watch_filter
+        if rights is None or not asked.recursive or not self._access.enforces:
+            return None
+        return rights.shows_events(asked.key)
+
     def _rights_now(self, exchange: Exchange, request: GetRequest | WatchRequest) -> Rights | None:
         rights = self._access.rights_now(exchange)
         if rights is not None:
@@ -126,7 +150,11 @@ class KeysService:
         replica = self.replica
         if replica.availability.diverged:
             raise ClusterUnavailable(replica.availability.diverged)
-        if rights is not None and isinstance(request, GetRequest | WriteRequest | WatchRequest):
+        if (
+            rights is not None
+            and isinstance(request, (GetRequest, WriteRequest, WatchRequest))
+            and not key_access.is_known(rights, request)
+        ):
             self._access.check_key(exchange, rights, request)
         match request:
             case GetRequest(quorum=True):
@@ -139,7 +167,7 @@ class KeysService:
                 waiter = PendingWrite(self, exchange, no_value=request.no_value)
                 if rights is not None:
                     waiter.audited = request
-                    waiter.blind = self._access.is_blind(rights, request.command.key)
+                    waiter.blind = not rights.may_read(request.command.key)
                 replica.propose(request.command, waiter, request.ttl_ns)
                 self._loop.wake()
             case WatchRequest():
@@ -158,8 +186,9 @@ class KeysService:
         """Return the body of a long listing. Raises ApiError if its directory is gone."""
         self._loop.advance_time()
         replica = self.replica
-        shows = self._access.shows(self._rights_now(exchange, request), request)
-        return keys_api.listed(replica.keyspace, request, replica.clock.moment(), shows)
+        rights = self._rights_now(exchange, request)
+        viewer = rights if self._access.enforces else None
+        return keys_api.listed(replica.keyspace, request, replica.clock.moment(), viewer)
 
     def _watch(self, exchange: Exchange, request: WatchRequest, rights: Rights | None) -> None:
         replica = self.replica
@@ -173,7 +202,9 @@ class KeysService:
             replica.availability.is_current,
         )
         stream.ended = self.watches.discard
-        stream.rights, stream.shows = rights, self._access.shows_events(rights, request)
+        stream.rights, stream.shows = rights, self._shows(rights, request)
+        if rights is not None and (ends_ns := rights.principal.expires_ns):
+            stream.end_after((ends_ns - replica.clock.now_ns()) / 1e9)
         self.watches.add(stream)
         try:
             stream.begin(replica.keyspace.hub, self.responses.keys_head())

@@ -29,6 +29,7 @@ class WatchStream:
     """One client's watch, from its headers to its end."""
 
     __slots__ = (
+        "_expiry",
         "_is_current",
         "_loop",
         "_moment",
@@ -60,6 +61,7 @@ class WatchStream:
         self._loop = asyncio.get_running_loop()
         self._scheduled = False
         self._progress: asyncio.TimerHandle | None = None
+        self._expiry: asyncio.TimerHandle | None = None
         self.ended: Callable[[WatchStream], None] | None = None
         self.rights: Rights | None = None  # of the client; None while auth is not enabled
         self.shows: Callable[[KeyEvent], bool] | None = None  # what it sees; None is everything
@@ -85,6 +87,10 @@ class WatchStream:
         """End without an end: an answer that looked complete would be taken for an event."""
         self._close()
         self.exchange.break_off()
+
+    def end_after(self, seconds: float) -> None:
+        """Break the watch off when the token of its client has expired."""
+        self._expiry = self._loop.call_later(seconds, self.break_off)
 
     def end_for_new_rights(self) -> None:
         """End with an error that makes the client list again: it sees other keys from now on."""
@@ -157,7 +163,8 @@ class WatchStream:
         if self._watcher is not None:
             self._watcher.close()
             self._watcher = None
-        if self._progress is not None:
-            self._progress.cancel()
+        for timer in (self._progress, self._expiry):
+            if timer is not None:
+                timer.cancel()
         if self.ended is not None:
             self.ended(self)

@@ -55,7 +55,7 @@ class GuardedStore:
         documents = [msgspec.convert(each, RoleDocument) for each in roles]
         names = frozenset(each.role for each in documents)
         principal = Principal("somebody", names, "cert", self._attributes)
-        self._rights = Rights(principal, documents, 1, {})
+        self._rights = Rights(principal, documents)
         self._changes += 1
 
     def get(self, key: str, *, quorum: bool = True) -> Entry:

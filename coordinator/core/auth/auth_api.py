@@ -350,12 +350,6 @@ def _enable(method: str, state: AuthState, tree: Tree) -> Page | Change:
     return Change(tuple(commands), EMPTY, enables=True)
 
 
-def too_old(needed: str, behind: str) -> Page:
-    """Answer that older members would let everybody in."""
-    words = f"enabling auth needs cluster version {needed}: upgrade {behind} first"
-    return message(409, f"auth: {words}")
-
-
 # Parts.
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from coordinator.core.auth import documents
-from coordinator.core.auth.decisions import Decisions, Rights
+from coordinator.core.auth.decisions import Rights
 from coordinator.core.auth.documents import (
     ENABLED,
     ROLES,
@@ -23,16 +23,19 @@ from coordinator.core.auth.principal import Principal
 from coordinator.core.store.tree import Tree
 
 # Callers whose rights are remembered: those of a large fleet.
-RIGHTS_MAX = 2048
+RIGHTS_MAX = 1024
 # The value of the key that enables auth.
 TRUE = b"true"
 _D = TypeVar("_D", UserDocument, RoleDocument)
 
 
 class AuthState:
-    """Who may do what. `unreadable` says what is wrong with documents that count as absent."""
+    """Who may do what. `unreadable` says what is wrong with documents that count as absent.
 
-    def __init__(self, tree: Tree) -> None:
+    What the state before this one knew of callers whose roles are still the same is used again.
+    """
+
+    def __init__(self, tree: Tree, before: "AuthState | None" = None) -> None:
         self.unreadable: list[str] = []
         self.users: Mapping[str, UserDocument] = self._read(tree, USERS, UserDocument)
         roles = self._read(tree, ROLES, RoleDocument)
@@ -40,9 +43,8 @@ class AuthState:
         enabled, token_key = tree.nodes.get(ENABLED), tree.nodes.get(TOKEN_KEY)
         self.is_enabled = enabled is not None and enabled.value == TRUE
         self.token_key = (token_key.value or b"") if token_key is not None else b""
-        self._decided: Decisions = {}
         self._rights: dict[Principal, Rights] = {}
-        self._made = 0
+        self._rights_before = {} if before is None else before._rights  # noqa: SLF001 - its own kind
 
     def user(self, name: str) -> UserDocument | None:
         """Return a user, None if there is none of this name."""
@@ -53,11 +55,13 @@ class AuthState:
         known = self._rights.get(principal)
         if known is not None:
             return known
-        roles = [self.roles[name] for name in sorted(principal.roles) if name in self.roles]
-        self._made += 1
+        roles = tuple(self.roles[name] for name in sorted(principal.roles) if name in self.roles)
+        rights = self._rights_before.get(principal)
+        if rights is None or rights.roles != roles:
+            rights = Rights(principal, roles)
         if len(self._rights) >= RIGHTS_MAX:
             del self._rights[next(iter(self._rights))]
-        rights = self._rights[principal] = Rights(principal, roles, self._made, self._decided)
+        self._rights[principal] = rights
         return rights
 
     def _read(self, tree: Tree, directory: bytes, kind: type[_D]) -> dict[str, _D]:

@@ -55,8 +55,8 @@ def explain(state: AuthState, user: str, operation: str, key: str, tree: Tree) -
         shown["missing_roles"] = unknown
     if user != principal.user:
         shown["note"] = f"there is no user {user}: it counts as {GUEST}"
-    if operation == "write" and (owned := _owned(rights, key)):
-        shown["own"] = owned
+    if operation == "write" and (owned := rights.owns(key.encode())):
+        shown["own"] = [own.pattern for own in owned]
     return shown
 
 
@@ -77,11 +77,7 @@ def _granted(rights: Rights, operation: str, key: str) -> str:
     if operation in CAPABILITIES:
         return f"a role has the capability {operation}"
     reading = operation in {"read", "list", "watch"}
-    found = (rights.reads if reading else rights.writes).match(key.encode())
-    if found is not None:
-        return f"the pattern {found.text}"
+    found = (rights.reads if reading else rights.writes).pattern_of(key.encode())
+    if found:
+        return f"the pattern {found}"
     return "some keys below it; the rest is left out" if reading else "the keys below it"
-
-
-def _owned(rights: Rights, key: str) -> list[str]:
-    return [own.pattern for pattern, own in rights.owns if pattern.matches(key.encode())]

@@ -18,6 +18,21 @@ from coordinator.core.v2api.keys_api import GetRequest, WatchRequest, WriteReque
 Request = GetRequest | WatchRequest | WriteRequest
 
 
+def is_known(rights: Rights, request: Request) -> bool:
+    """Whether a request is permitted by what was found before: the quick answer for most."""
+    if isinstance(request, GetRequest):
+        return request.key in rights.readable
+    if isinstance(request, WriteRequest):
+        command = request.command
+        return (
+            isinstance(command, Put)
+            and command.key in rights.writable
+            and not command.prev_exist
+            and not command.directory
+        )
+    return False
+
+
 def problem(rights: Rights, request: Request, tree: Tree) -> str:
     """Say why a caller may not make this request; an empty string if it may."""
     if rights.is_root:
@@ -60,11 +75,6 @@ def key_of(request: Request) -> bytes:
             return command.key
         case _:
             assert_never(request)
-
-
-def reads_all(rights: Rights, directory: bytes) -> bool:
-    """Whether a listing or a watch of a directory leaves nothing out."""
-    return rights.is_root or (rights.may_read(directory) and rights.may_read_below(directory))
 
 
 def _read_problem(rights: Rights, key: bytes, *, may_list: bool) -> str:

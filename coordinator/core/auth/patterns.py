@@ -6,7 +6,8 @@ attributes of the caller; a pattern with one that the caller lacks matches nothi
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 
 from coordinator.core.store.node import ROOT_KEY
 
@@ -34,68 +35,93 @@ def problem(pattern: str) -> str:
     return ""
 
 
-class KeyPattern:
-    """One pattern, for one caller."""
-
-    __slots__ = ("_above", "_below", "_key", "text")
-
-    def __init__(self, text: str, segments: list[str], *, open_ended: bool) -> None:
-        """`segments` are expressions; `open_ended`: any rest may follow the last one."""
-        self.text = text  # as it is in the role
-        whole = "/".join(segments)
-        self._below = _compiled(whole) if open_ended else None
-        self._key = _compiled(whole + ".*" * open_ended)
-        *directories, _ = segments
-        self._above = _compiled(_nested(directories))
-
-    def matches(self, key: bytes) -> bool:
-        """Whether it is a pattern of this key."""
-        return self._key.fullmatch(key) is not None
-
-    def covers(self, directory: bytes) -> bool:
-        """Whether it is a pattern of every key below a directory."""
-        return self._below is not None and self._below.match(_inside(directory)) is not None
-
-    def reaches(self, directory: bytes) -> bool:
-        """Whether it is a pattern of some key that may be below a directory."""
-        return self._above.fullmatch(_inside(directory)) is not None or self.covers(directory)
-
-
 class KeyPatterns:
-    """Several patterns, for one caller."""
+    """Several patterns, for one caller with its attributes.
+
+    A large fleet has thousands of callers, so what takes time or memory is made when it is needed:
+    most patterns are a key or a beginning, and need no expression.
+    """
 
     def __init__(self, texts: Iterable[str], attributes: Mapping[str, str]) -> None:
         self.texts = tuple(texts)
-        found = (compile_pattern(text, attributes) for text in self.texts)
-        self.patterns = tuple(each for each in found if each is not None)
+        self.attributes = attributes
+        exact, beginnings, wild = set[bytes](), list[bytes](), list[str]()
+        for text in self.texts:
+            if not _is_usable(text, attributes):
+                continue
+            filled = _PLACE.sub(lambda place: attributes[place[1]], text).encode()
+            if "*" not in text:
+                exact.add(filled)
+            elif "*" not in text[:-1]:
+                beginnings.append(filled[:-1])
+            else:
+                wild.append(text)
+        self._exact = frozenset(exact)
+        self._beginnings = tuple(beginnings)
+        self._wild = tuple(wild)
 
-    def match(self, key: bytes) -> KeyPattern | None:
-        """Return the first pattern of a key."""
-        return next((each for each in self.patterns if each.matches(key)), None)
+    def matches(self, key: bytes) -> bool:
+        """Whether one of them is a pattern of this key."""
+        if key in self._exact or key.startswith(self._beginnings):
+            return True
+        return bool(self._wild) and self._keys.fullmatch(key) is not None
 
     def covers(self, directory: bytes) -> bool:
-        """Whether every key below a directory has one of the patterns, by one of them alone."""
-        return any(each.covers(directory) for each in self.patterns)
+        """Whether one of them is a pattern of every key below a directory."""
+        inside = _inside(directory)
+        if inside.startswith(self._beginnings):
+            return True
+        return bool(self._wild) and self._covered.match(inside) is not None
 
     def reaches(self, directory: bytes) -> bool:
-        """Whether some key that may be below a directory has one of the patterns."""
-        return any(each.reaches(directory) for each in self.patterns)
+        """Whether one of them is a pattern of some key that may be below a directory."""
+        if directory in self._ways or self.covers(directory):
+            return True
+        return bool(self._wild) and self._above.fullmatch(_inside(directory)) is not None
+
+    def pattern_of(self, key: bytes) -> str:
+        """Return the first pattern of a key, an empty string if there is none."""
+        each = (text for text in self.texts if KeyPatterns([text], self.attributes).matches(key))
+        return next(each, "")
+
+    @cached_property
+    def _ways(self) -> frozenset[bytes]:
+        """The directories above the keys and the beginnings."""
+        places = (*self._exact, *self._beginnings)
+        return frozenset(directory for place in places for directory in _directories(place))
+
+    @cached_property
+    def _keys(self) -> re.Pattern[bytes]:
+        return _alternatives(
+            "/".join(self._segments(text)) + ".*" * text.endswith("*") for text in self._wild
+        )
+
+    @cached_property
+    def _covered(self) -> re.Pattern[bytes]:
+        return _alternatives(
+            "/".join(self._segments(text)) for text in self._wild if text.endswith("*")
+        )
+
+    @cached_property
+    def _above(self) -> re.Pattern[bytes]:
+        return _alternatives(_nested(self._segments(text)[:-1]) for text in self._wild)
+
+    def _segments(self, text: str) -> list[str]:
+        """Return an expression for each segment; the last one without a final star."""
+        open_ended = text.endswith("*")
+        segments = (text[:-1] if open_ended else text).split("/")
+        last = len(segments) - 1
+        return [
+            _segment(segment, self.attributes, open_ended=open_ended and at == last)
+            for at, segment in enumerate(segments)
+        ]
 
 
-def compile_pattern(text: str, attributes: Mapping[str, str]) -> KeyPattern | None:
-    """Return a pattern for a caller with these attributes, None if it matches nothing."""
-    if any(not attributes.get(name) for name in _PLACE.findall(text)) or problem(text):
-        return None
-    open_ended = text.endswith("*")
-    segments = (text[:-1] if open_ended else text).split("/")
-    if segments[0] or (len(segments) == 1 and not open_ended):
-        return None  # every key begins with a slash
-    last = len(segments) - 1
-    expressions = [
-        _segment(segment, attributes, open_ended=open_ended and at == last)
-        for at, segment in enumerate(segments)
-    ]
-    return KeyPattern(text, expressions, open_ended=open_ended)
+def _is_usable(text: str, attributes: Mapping[str, str]) -> bool:
+    """Whether a pattern matches anything: every key begins with a slash."""
+    if not text.startswith("/") and text != "*":
+        return False
+    return all(attributes.get(name) for name in _PLACE.findall(text)) and not problem(text)
 
 
 def _segment(segment: str, attributes: Mapping[str, str], *, open_ended: bool) -> str:
@@ -122,8 +148,20 @@ def _nested(directories: list[str]) -> str:
     return expression
 
 
-def _compiled(expression: str) -> re.Pattern[bytes]:
-    return re.compile(expression.encode(), re.DOTALL)
+def _alternatives(expressions: Iterable[str]) -> re.Pattern[bytes]:
+    """Return an expression that matches as one of these; without any it matches nothing."""
+    either = "|".join(f"(?:{expression})" for expression in expressions)
+    return re.compile((either or "(?!)").encode(), re.DOTALL)
+
+
+def _directories(place: bytes) -> Iterator[bytes]:
+    """Yield the directories above a key, or on the way to a beginning."""
+    if place.startswith(b"/"):
+        yield ROOT_KEY
+    end = place.find(b"/", 1)
+    while end != -1:
+        yield place[:end]
+        end = place.find(b"/", end + 1)
 
 
 def _inside(directory: bytes) -> bytes:

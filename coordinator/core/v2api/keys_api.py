@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import chain
+from typing import Protocol
 
 import msgspec
 
@@ -96,8 +97,14 @@ class NotFound(msgspec.Struct, frozen=True):
 
 KeysRefusal = Redirect | BadTarget | NotAllowed | NotFound
 KeysRequest = GetRequest | ReservedRead | WatchRequest | WriteRequest | KeysRefusal
-# Says whether a listing shows a node.
-Shows = Callable[[Node], bool]
+
+
+class Viewer(Protocol):
+    """Who a listing is for."""
+
+    def shows(self, directory: bytes) -> Callable[[Node], bool] | None:
+        """Return which nodes below a directory are shown; None shows all."""
+        ...
 
 
 def parse(
@@ -142,15 +149,16 @@ def written(event: KeyEvent, at: Moment, *, no_value: bool = False, blind: bool 
 
 
 def read(
-    space: KeySpace, query: GetRequest, at: Moment, shows: Shows | None = None
+    space: KeySpace, query: GetRequest, at: Moment, viewer: Viewer | None = None
 ) -> bytes | None:
     """Return the body that answers a read, None if it is a long one: see `listed`.
 
-    A listing has only what `shows` admits. Raises ApiError 100, 104.
+    A listing has only what its viewer may see. Raises ApiError 100, 104.
     """
     node = space.read(query.key)
     if node.value is not None:
         return READ_HEAD + node.json(at) + READ_TAIL
+    shows = None if viewer is None else viewer.shows(query.key)
     listing = DirectoryListing(node, ListingScope(query.recursive, query.hidden, at, shows))
     if not listing.take(space.tree, SHORT):
         return None
@@ -158,12 +166,13 @@ def read(
 
 
 def listed(
-    space: KeySpace, query: GetRequest, at: Moment, shows: Shows | None = None
+    space: KeySpace, query: GetRequest, at: Moment, viewer: Viewer | None = None
 ) -> Iterator[bytes]:
     """Return the body that answers a read, in pieces. Raises ApiError 100, 104."""
     node = space.find(query.key)
     if node.value is not None:
         return iter((READ_HEAD, node.json(at), READ_TAIL))
+    shows = None if viewer is None else viewer.shows(query.key)
     listing = DirectoryListing(node, ListingScope(query.recursive, query.hidden, at, shows))
     listing.take(space.tree)
     return chain((READ_HEAD,), listing.pieces(), (READ_TAIL,))

@@ -4,7 +4,7 @@ While auth is not enabled, a request pays for one look at `active`. Then, who a 
 it may do is found out once for each connection and each state of users and roles.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from coordinator.core.auth import key_access, route_rules
@@ -13,9 +13,6 @@ from coordinator.core.auth.decisions import Rights
 from coordinator.core.auth.principal import ANYBODY, Principal
 from coordinator.core.replica.replica import Replica
 from coordinator.core.store.api_errors import UNAUTHORIZED, ApiError
-from coordinator.core.store.event import KeyEvent
-from coordinator.core.store.node import Node
-from coordinator.core.v2api.keys_api import GetRequest, WatchRequest
 from coordinator.core.v2api.routes import Service
 from coordinator.server.access.audit_log import AuditLog
 from coordinator.server.access.authentication import (
@@ -63,7 +60,7 @@ class AccessControl:
         self, replica: Replica, verifier: PasswordVerifier, audit: AuditLog, *, enforces: bool
     ) -> None:
         self._replica = replica
-        self._enforces = enforces
+        self.enforces = enforces
         self._audit = audit
         self._verifier = verifier
         self._keyspace = replica.keyspace
@@ -82,7 +79,7 @@ class AccessControl:
         if keyspace.security_index == self._index and keyspace is self._keyspace:
             return
         self._keyspace, self._index = keyspace, keyspace.security_index
-        before, self.state = self.state, AuthState(keyspace.tree)
+        before, self.state = self.state, AuthState(keyspace.tree, self.state)
         self.active = self.state.is_enabled
         if before.is_enabled != self.state.is_enabled or before.unreadable != self.state.unreadable:
             self._tell()
@@ -94,19 +91,25 @@ class AccessControl:
 
     # Who it is.
 
+    def known(self, exchange: Exchange) -> Rights | None:
+        """Return the rights of a client by what its connection has shown before."""
+        memo = exchange.memo.content
+        if (
+            type(memo) is Caller
+            and memo.state is self.state
+            and memo.authorization == exchange.head.fields.get(b"authorization")
+            and (not memo.expires_ns or self._replica.clock.now_ns() < memo.expires_ns)
+        ):
+            return memo.rights
+        return None
+
     def identify(self, exchange: Exchange) -> Rights:
         """Return the rights of a client.
 
         Raises Unauthenticated for wrong credentials, and PasswordUnverified.
         """
-        memo, authorization = exchange.memo.content, exchange.head.fields.get(b"authorization")
-        if (
-            isinstance(memo, Caller)
-            and memo.state is self.state
-            and memo.authorization == authorization
-            and (not memo.expires_ns or self._replica.clock.now_ns() < memo.expires_ns)
-        ):
-            return memo.rights
+        if (rights := self.known(exchange)) is not None:
+            return rights
         exchange.memo.content = None
         try:
             principal = self.authenticator.principal(exchange)
@@ -121,7 +124,7 @@ class AccessControl:
         Raises the refusal, or returns the rights of a guest if it is only logged.
         """
         self._record(exchange, Attempt("log in"), str(refusal), user=refusal.user)
-        if self._enforces:
+        if self.enforces:
             self.refused += 1
             raise refusal
         self._warn(refusal.user, "log in", str(refusal))
@@ -171,7 +174,7 @@ class AccessControl:
         `always` refuses, also with `--auth warn`.
         """
         self._record(exchange, attempt, why, always=always)
-        if not self._enforces and not always:
+        if not self.enforces and not always:
             self._warn(rights.principal.user, " ".join(attempt).rstrip(), why)
             return ""
         self.refused += 1
@@ -194,25 +197,6 @@ class AccessControl:
             why=why,
         )
 
-    def shows(self, rights: Rights | None, request: GetRequest) -> Callable[[Node], bool] | None:
-        """Return what a listing shows; None if it shows everything."""
-        if rights is None or not self._enforces or key_access.reads_all(rights, request.key):
-            return None
-        return rights.may_see
-
-    def shows_events(
-        self, rights: Rights | None, request: WatchRequest
-    ) -> Callable[[KeyEvent], bool] | None:
-        """Return what a watch shows; None if it shows everything."""
-        asked = request.watch_filter
-        if rights is None or not self._enforces or not asked.recursive:
-            return None
-        return None if key_access.reads_all(rights, asked.key) else rights.may_see_event
-
-    def is_blind(self, rights: Rights | None, key: bytes) -> bool:
-        """Whether a writer may not learn what was at the key."""
-        return rights is not None and self._enforces and not rights.may_read(key)
-
     def samples(self) -> Iterator[Sample]:
         """Yield the metrics of access control."""
         about = "Whether users and roles are enforced."
@@ -223,6 +207,9 @@ class AccessControl:
             ("wrong_passwords", "Passwords that were wrong or too many.", self._verifier.refused),
         ):
             yield Sample(f"coordinator_auth_{name}_total", "counter", about, count)
+        about = "Users and roles in the store that cannot be read, and count as absent."
+        unreadable = len(self.state.unreadable)
+        yield Sample("coordinator_auth_unreadable_documents", "gauge", about, unreadable)
         about = "Lines of the audit log."
         yield Sample("coordinator_audit_lines_total", "counter", about, self._audit.records)
         about = "Lines of the audit log that are in no file, because the disk was full or failed."
@@ -251,7 +238,7 @@ class AccessControl:
             source=principal.source,
             address=exchange.peer[0],
             key=attempt.key,
-            outcome="refused" if self._enforces or always else "would-refuse",
+            outcome="refused" if self.enforces or always else "would-refuse",
             why=why,
         )
 
@@ -267,7 +254,7 @@ class AccessControl:
             _log.error("auth-document-ignored", why=why)
         if self.active:
             roles, users = len(self.state.roles), len(self.state.users)
-            _log.info("auth-enabled", users=users, roles=roles, enforced=self._enforces)
+            _log.info("auth-enabled", users=users, roles=roles, enforced=self.enforces)
 
 
 def told(rights: Rights, why: str) -> str:

@@ -5,11 +5,9 @@ from dataclasses import replace
 
 import msgspec
 
-from coordinator.core.auth import auth_api, explanation
+from coordinator.core.auth import auth_api, enabling, explanation
 from coordinator.core.auth.auth_api import AuthRequest, Change, UserRequest
 from coordinator.core.auth.decisions import Rights
-from coordinator.core.cluster import versions
-from coordinator.core.cluster.members import cluster_version, members_in
 from coordinator.core.replica.pending import Outcome
 from coordinator.core.store.api_errors import (
     COMPARE_FAILED,
@@ -27,8 +25,6 @@ from coordinator.server.drive_loop import DriveLoop
 from coordinator.server.responses import Responses
 from daemonkit.http.server import Exchange
 
-# The members of this version enforce users and roles.
-NEEDED = versions.ClusterVersion(0, 2)
 # How often a change begins again because another one was faster.
 TRIES_MAX = 10
 RACED = frozenset((COMPARE_FAILED, KEY_EXISTS, KEY_NOT_FOUND))
@@ -96,12 +92,12 @@ class AuthService:
         keyspace = self._replica.keyspace
         decided = auth_api.decide(pending.request, access.state, keyspace.tree)
         if isinstance(decided, Change) and decided.enables:
-            if behind := self._behind():
-                decided = auth_api.too_old(str(NEEDED), behind)
-            elif versions.required(keyspace.notes) < NEEDED:
-                pending.commands = [versions.required_note(NEEDED)]
-            if not access.state.token_key:  # now, so that every member has it before any token
-                pending.commands.append(new_key())
+            if why := enabling.problem(keyspace.notes, self._replica.node.configuration):
+                decided = message(409, f"auth: {why}")
+            else:
+                pending.commands = [*enabling.preparation(keyspace.notes)]
+                if not access.state.token_key:  # now, so that every member has it before any token
+                    pending.commands.append(new_key())
         if isinstance(decided, Page):
             self._responses.page(pending.exchange, decided)
             return
@@ -130,13 +126,6 @@ class AuthService:
             self.decide(pending)
         else:
             self._responses.unavailable(pending.exchange, refusal.cause or refusal.message)
-
-    def _behind(self) -> str:
-        members = members_in(self._replica.keyspace.notes, self._replica.node.configuration)
-        if cluster_version(members) >= NEEDED:
-            return ""
-        behind = [each for each in members if each.is_behind(NEEDED)]
-        return ", ".join(f"{each.name} ({each.version or versions.FIRST})" for each in behind)
 
     def _explain(self, exchange: Exchange, query: bytes, rights: Rights | None) -> None:
         try:

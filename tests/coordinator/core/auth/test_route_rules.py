@@ -20,7 +20,7 @@ SELF_JUDGING = {
 
 def rights(*capabilities: str) -> Rights:
     role = RoleDocument("guest", Permissions(cluster=capabilities))
-    return Rights(ANYBODY, [role], 1, {})
+    return Rights(ANYBODY, [role])
 
 
 @pytest.mark.parametrize("route", routes.CLIENT, ids=lambda route: f"{route.methods} {route.path}")
@@ -43,7 +43,7 @@ def test_every_service_has_a_rule() -> None:
 
 def test_a_service_without_a_rule_is_only_for_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(route_rules, "NEEDS", {})
-    root = Rights(LOCAL_ROOT, [], 1, {})
+    root = Rights(LOCAL_ROOT, [])
     for service in Service:
         assert route_rules.problem(rights(*CAPABILITIES), service) == "only root may use this"
         assert route_rules.problem(root, service) == ""

@@ -113,6 +113,7 @@ def daemon(  # noqa: PLR0913 - one parameter an option
     key_file: options.KeyFile = None,
     status_addr: options.StatusAddr = "127.0.0.1:2384",
     status_tls: options.StatusTls = "off",
+    require_tls: options.RequireTls = False,  # noqa: ARG001 - its callback has taken it
     revoked_file: options.RevokedFile = None,
     drain_timeout: options.DrainS = 30.0,
     wait: Wait = "0s",

@@ -230,6 +230,7 @@ class Flags:
     backup_keep: BackupKeep = 24
     status_addr: options.StatusAddr = "127.0.0.1:2381"
     status_tls: options.StatusTls = "off"
+    require_tls: options.RequireTls = False
     config: options.Config = None
     log_level: options.LogLevel = "info"
     log_format: options.LogFormat = "text"

@@ -160,6 +160,24 @@ StatusTls = Annotated[
         help="Whether --status-addr requires TLS, and a certificate of this host or of a viewer.",
     ),
 ]
+
+
+def _require_tls(wanted: bool) -> bool:  # noqa: FBT001 - typer's form
+    if wanted:
+        from daemonkit.process.listening_socket import refuse_open
+
+        refuse_open(wanted=True)
+    return wanted
+
+
+RequireTls = Annotated[
+    bool,
+    typer.Option(
+        "--require-tls",
+        callback=_require_tls,
+        help="Refuse to listen beyond loopback without TLS, where the daemon would only warn.",
+    ),
+]
 HOST_WHITELIST = "--host-whitelist"
 HostWhitelist = Annotated[
     str,

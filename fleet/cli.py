@@ -136,6 +136,7 @@ def serve(  # noqa: PLR0913 - typer reads options from parameters
     state_dir: AgentStateDir = STATE_DIR,
     status_addr: options.StatusAddr = "127.0.0.1:2386",
     status_tls: options.StatusTls = "off",
+    require_tls: options.RequireTls = False,  # noqa: ARG001 - its callback has taken it
     revoked_file: options.RevokedFile = None,
     log_level: options.LogLevel = "info",
     log_format: options.LogFormat = "text",

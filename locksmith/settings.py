@@ -200,6 +200,7 @@ class Settings(RebootSettings, StoreOptions):
     state_dir: options.StateDir = None
     status_addr: options.StatusAddr = "127.0.0.1:2382"
     status_tls: options.StatusTls = "off"
+    require_tls: options.RequireTls = False
     revoked_file: options.RevokedFile = None
     log_level: options.LogLevel = "info"
     log_format: options.LogFormat = "text"

@@ -155,6 +155,7 @@ def skydns(  # noqa: PLR0913 - one parameter an option
     drain_timeout: options.DrainS = 10.0,
     status_addr: options.StatusAddr = "127.0.0.1:2383",
     status_tls: options.StatusTls = "off",
+    require_tls: options.RequireTls = False,  # noqa: ARG001 - its callback has taken it
     revoked_file: options.RevokedFile = None,
     log_level: options.LogLevel = "info",
     log_format: options.LogFormat = "text",

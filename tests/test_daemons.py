@@ -81,6 +81,27 @@ def test_the_error_for_a_taken_address_names_its_option_and_the_remedy(
     assert option in remedy
 
 
+OPEN = {
+    "coordinator": ["--listen-client-urls", "http://0.0.0.0:0", "--data-dir", "data"],
+    "vulcand": ["--port", "0", "--api-port", "0", "--api-interface", "0.0.0.0", *NOWHERE],
+    "locksmith-fleetlock": ["--listen", "0.0.0.0:0", *NOWHERE],
+    "fleetd": ["--scheduler", "--status-addr", "0.0.0.0:0", *NOWHERE],
+}
+
+
+@pytest.mark.parametrize("program", OPEN)
+def test_with_require_tls_a_daemon_does_not_listen_beyond_loopback_without_it(
+    program: str, coordinator: Coordinator, tmp_path: Path
+) -> None:
+    given = [coordinator.url if each == NOWHERE[1] else each for each in OPEN[program]]
+    if "--status-addr" not in given:
+        given += ["--status-addr", ""]
+    done = run(program, *given, "--require-tls", directory=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "or start without --require-tls" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 SECURED = {**DAEMONS, "locksmith-fleetlock": ["--listen", "127.0.0.1:0", *NOWHERE]}
 
 

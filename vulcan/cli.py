@@ -137,6 +137,7 @@ def vulcand(  # noqa: PLR0913 - one parameter an option
     drain_timeout: options.DrainS = 30.0,
     status_addr: options.StatusAddr = "127.0.0.1:2385",
     status_tls: options.StatusTls = "off",
+    require_tls: options.RequireTls = False,  # noqa: ARG001 - its callback has taken it
     revoked_file: options.RevokedFile = None,
     node: Node = "",
     log_level: options.LogLevel = "info",

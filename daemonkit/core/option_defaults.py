@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 
 PATHS = ("ca-file", "cert-file", "key-file", "sign-key", "revoked-file")
 PAIR = ("cert-file", "key-file")
-KEYS = ("endpoints", *PATHS, "username", "status-tls", "vulcan")
+SWITCHES = ("require-tls",)
+KEYS = ("endpoints", *PATHS, "username", "status-tls", *SWITCHES, "vulcan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +58,13 @@ def _text(key: str, value: object, directory: PurePosixPath, home: str) -> str:
     match value:
         case str() if "\0" not in value:
             text = value
+        case bool() if key in SWITCHES:
+            return str(value).lower()
         case list() if key == "endpoints" and all(isinstance(each, str) for each in value):
             text = ",".join(value)
         case _:
-            form = "a string or a list of strings" if key == "endpoints" else "a string"
+            other = "true or false" if key in SWITCHES else "a string"
+            form = "a string or a list of strings" if key == "endpoints" else other
             raise ValueError(f"{key} = {value!r}: write {form}")
     if key not in PATHS or not text:
         return text

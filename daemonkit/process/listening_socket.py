@@ -42,13 +42,32 @@ def listening_socket(
     return sock
 
 
+class _Policy:
+    """What this process does about sockets that the network reaches without TLS."""
+
+    refuses_open = False
+
+
+def refuse_open(*, wanted: bool) -> None:
+    """Let `warn_if_open` refuse what it warns of."""
+    _Policy.refuses_open = wanted
+
+
 def warn_if_open(sock: socket.socket, *, option: str, risk: str, remedy: str) -> None:
-    """Log what every host that reaches a socket without TLS can do, unless it is on loopback."""
+    """Log what every host that reaches a socket without TLS can do, unless it is on loopback.
+
+    Raises CannotListen, and closes the socket, if --require-tls is given.
+    """
     host, port = sock.getsockname()[:2]
-    if not is_loopback(host):
-        _log.warning(
-            "open-to-network", option=option, address=shown(host, port), risk=risk, remedy=remedy
-        )
+    if is_loopback(host):
+        return
+    if _Policy.refuses_open:
+        sock.close()
+        remedy = f"{remedy}, or start without --require-tls"
+        raise CannotListen(option, shown(host, port), risk, remedy, errno.EPERM)
+    _log.warning(
+        "open-to-network", option=option, address=shown(host, port), risk=risk, remedy=remedy
+    )
 
 
 def shown(host: str, port: int) -> str:

@@ -19,8 +19,8 @@ ALIASES = f"{PREFIX}/ext/v1/aliases"
 # Names the one host with a member of the store that may reboot now, whatever its group.
 STORE_MEMBER = f"{PREFIX}/ext/v1/store-member"
 PAUSED_FLEET = f"{PAUSES}/fleet"
-# Below it, each host of a fleet writes its name under its machine-id, and no host that of another.
-FLEET_HOSTS = "/slashetc/v1/hosts"
+# Below it, the authority of a fleet writes the name of each host under its machine-id.
+FLEET_HOSTS = "/slashetc/v1/admitted"
 
 # The segment of the default group below `ext/v1/`. Escaping writes `@` as `%40`, so no group's
 # segment can be the same. A leading `_` would hide the keys from listings in etcd.

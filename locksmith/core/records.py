@@ -45,13 +45,13 @@ class HolderRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class FleetHost(msgspec.Struct, frozen=True):
-    """What a host of a fleet writes about itself; the other fields do not concern us."""
+    """What a fleet knows about a host; the other fields do not concern us."""
 
     host: str
 
 
 def fleet_host(value: str) -> str:
-    """Return the name of the host that has written a record, empty if it is none."""
+    """Return the name of the host in a record, empty if it is none."""
     try:
         return msgspec.json.decode(value, type=FleetHost).host
     except (ValueError, RecursionError):

@@ -54,6 +54,7 @@ class FleetLockSettings(StoreOptions):
     ] = "auto"
     status_addr: options.StatusAddr = "127.0.0.1:2388"
     status_tls: options.StatusTls = "off"
+    require_tls: options.RequireTls = False
     log_level: options.LogLevel = "info"
     log_format: options.LogFormat = "text"
     drain_timeout: options.DrainS = 10.0

@@ -121,6 +121,7 @@ def _member(file: FleetFile, pki: PurePosixPath) -> dict[str, str]:
         "revoked-file": str(pki / "revoked.json"),
         "tls": "require",
         "status-tls": "require",
+        "require-tls": "true",
     }
 
 
@@ -142,7 +143,7 @@ def _options(file: FleetFile, directory: PurePosixPath) -> str:
         "vulcan": f"https://127.0.0.1:{API_PORT}",
     }
     lines = [f'{name} = "{value}"\n' for name, value in values.items()]
-    return "".join(["# Written by slashetc.\n", *lines])
+    return "".join(["# Written by slashetc.\n", *lines, "require-tls = true\n"])
 
 
 def _dns_socket(file: FleetFile) -> str:

@@ -119,7 +119,7 @@ def test_a_wrong_file_stops_only_a_command_that_needs_it(programs: Programs) -> 
     assert programs.run("coordctl", "ls") == options.EXIT_USAGE
     assert programs.err.startswith(f"coordctl: {programs.file}: ")
     assert "Mend the file, or remove it" in programs.err
-    assert programs.run("vctl", "new-key") == 0
+    assert programs.run("slashetc", "--version") == 0
     assert programs.run("coordinator", "--help") == 0
 
 
@@ -195,3 +195,18 @@ def test_without_a_home_only_the_hosts_file_is_read(programs: Programs) -> None:
     for home in ("", "relative"):
         assert programs.run("fleetctl", "--help", HOME=home) == 0
         assert WRITTEN not in programs.out
+
+
+def test_switches_of_all_daemons_are_set_at_once(programs: Programs) -> None:
+    programs.file.write_text('require-tls = true\nstatus-tls = "require"\n')
+    skydns = ("skydns", "--addr", "127.0.0.1:0", "--status-addr", "127.0.0.1:0")
+    assert programs.run(*skydns) == 2
+    assert "--status-tls require needs --ca-file" in programs.err
+    open_api = ("vulcand", "--api-interface", "0.0.0.0", "--api-port", "0", "--port", "0")
+    assert programs.run(*open_api, "--status-tls", "off", "--status-addr", "0.0.0.0:0") == 1
+    assert "or start without --require-tls" in programs.err
+    programs.file.write_text('require-tls = "yes please"\n')
+    assert programs.run(*skydns) == 2
+    programs.file.write_text("require-tls = 1\n")
+    assert programs.run(*skydns) == 2
+    assert "require-tls = 1: write true or false" in programs.err

@@ -112,6 +112,14 @@ def test_a_unit_gives_the_reason_for_running_as_root(unit: Path) -> None:
         assert " root" in " ".join(re.findall(r"^#.*", unit.read_text(), re.MULTILINE))
 
 
+@pytest.mark.parametrize("daemon", ["confd", "fleetd", "locksmithd"])
+def test_no_daemon_of_root_takes_the_credentials_of_an_operator(daemon: str) -> None:
+    """User= would set HOME, below which an operator who is root keeps credentials."""
+    found = settings(SYSTEMD / f"system/{daemon}.service")
+    assert "User" not in found
+    assert not any("HOME" in each for each in found.get("Environment", []))
+
+
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: str(unit.name))
 def test_no_unit_contains_a_secret(unit: Path) -> None:
     secret = re.compile(r"password|passwd|token=|secret|seal[-_]key", re.IGNORECASE)

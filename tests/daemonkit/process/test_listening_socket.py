@@ -5,7 +5,12 @@ import socket
 
 import pytest
 
-from daemonkit.process.listening_socket import CannotListen, listening_socket, warn_if_open
+from daemonkit.process.listening_socket import (
+    CannotListen,
+    listening_socket,
+    refuse_open,
+    warn_if_open,
+)
 
 TCP, UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
 
@@ -56,3 +61,16 @@ def test_an_open_listener_is_logged_with_its_risk_and_remedy(
     with listening_socket((host, 0), TCP, option="--listen") as sock:
         warn_if_open(sock, option="--listen", risk="everybody writes", remedy="use TLS")
     assert [record.levelname for record in caplog.records] == ["WARNING"] * warns
+
+
+def test_with_require_tls_an_open_listener_is_refused() -> None:
+    refuse_open(wanted=True)
+    try:
+        with listening_socket(("127.0.0.1", 0), TCP, option="--listen") as near:
+            warn_if_open(near, option="--listen", risk="everybody writes", remedy="use TLS")
+        far = listening_socket(("0.0.0.0", 0), TCP, option="--listen")
+        with pytest.raises(CannotListen, match=r"everybody writes: use TLS, or start without --r"):
+            warn_if_open(far, option="--listen", risk="everybody writes", remedy="use TLS")
+        assert far.fileno() == -1
+    finally:
+        refuse_open(wanted=False)

@@ -55,7 +55,9 @@ class HttpHandler:
         telemetry.access = access
         loop.on_security = self._follow_rights
         self._audit = audit = AuditService(audit_log, responses)
-        self._logins = TokenService(loop, responses, access.current)
+        self._logins = TokenService(
+            loop, responses, access.current, lambda exchange: access.record(exchange, "issue token")
+        )
         self._keys = KeysService(loop, responses, access, settings.max_request_bytes)
         self.cluster = cluster = ClusterService(
             loop, responses, telemetry, access, grows=bool(settings.listen_peer)

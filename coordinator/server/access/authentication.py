@@ -5,6 +5,7 @@ from functools import partial
 
 from coordinator.core.auth import principal, session_tokens
 from coordinator.core.auth.auth_state import AuthState
+from coordinator.core.auth.documents import GUEST
 from coordinator.core.auth.principal import ANYBODY, LOCAL_ROOT, Principal
 from coordinator.core.auth.session_tokens import BadToken
 from coordinator.server.access.password_verifier import Login, PasswordVerifier, Verdict
@@ -105,7 +106,10 @@ class Authenticator:
         return principal.of_user(user, "password")
 
     def _certified(self, certificate: Certificate) -> Principal:
-        """Return the user that a verified certificate is for; without a record it is a guest."""
+        """Return the user that a verified certificate is for.
+
+        Without a record it has the rights of a guest, and still a name for the audit log.
+        """
         identity, name = certificate.identity, ""
         if identity is not None:
             name = identity.user
@@ -113,7 +117,7 @@ class Authenticator:
             name = certificate.common_name
         user = self._state().user(name)
         if user is None:
-            return ANYBODY
+            return Principal(name, frozenset((GUEST,)), "cert") if name else ANYBODY
         if certificate.not_before_s <= user.not_before:
             raise Unauthenticated(f"the certificate of {name} has been revoked", name)
         return principal.of_user(user, "cert")

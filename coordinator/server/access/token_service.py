@@ -24,14 +24,19 @@ _NS_PER_S = 1_000_000_000
 
 
 class TokenService:
-    """Issues tokens. `state` returns the users of this moment."""
+    """Issues tokens. `state` returns the users of this moment; `issued` is told of each token."""
 
     def __init__(
-        self, loop: DriveLoop, responses: Responses, state: Callable[[], AuthState]
+        self,
+        loop: DriveLoop,
+        responses: Responses,
+        state: Callable[[], AuthState],
+        issued: Callable[[Exchange], None],
     ) -> None:
         self._loop = loop
         self._responses = responses
         self._state = state
+        self._issued = issued
 
     def serve(self, exchange: Exchange, principal: Principal) -> None:
         """Answer with a token of the caller, who is no guest."""
@@ -71,6 +76,7 @@ class TokenService:
         except ValueError as error:
             self._refuse(exchange, 400, str(error))
             return
+        self._issued(exchange)
         ttl_s = (token.expires_ns - now_ns) // _NS_PER_S
         answer = {"user": user.user, "token": text, "ttl_s": ttl_s, "prefixes": token.prefixes}
         self._responses.page(exchange, Page(200, JSON, msgspec.json.encode(answer)))

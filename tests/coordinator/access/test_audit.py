@@ -14,7 +14,7 @@ import pytest
 
 from rig.cluster import Cluster, new_member
 from rig.processes import Coordinator, Running, run, script, wait_until
-from tests.coordinator.access.secured_store import ALICE, ROOT, call, done, secure
+from tests.coordinator.access.secured_store import ALICE, ROOT, call, done, secure, token_of
 
 SECRET = "hunter2hunter2"
 
@@ -94,6 +94,8 @@ def test_who_did_what_from_where_is_in_the_stream_and_in_the_file(member: Coordi
         assert follower.wait_for(user="mallory")["outcome"] == "refused"
         call(url, "PUT", "/v2/auth/users/eve", user=ROOT, body={"user": "eve", "password": SECRET})
         follower.wait_for(operation="PUT /v2/auth/users/eve", user="root")
+        token_of(url, ALICE)
+        follower.wait_for(operation="issue token", user="alice")
         streamed = [json.dumps(each) for each in follower.lines]
     in_file = [json.dumps(each) for each in logged(member)]
     assert set(streamed) <= set(in_file)

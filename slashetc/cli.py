@@ -3,7 +3,7 @@
 from typing import NoReturn
 
 from daemonkit import options
-from slashetc.ctl import access_commands, authority_commands, host_commands
+from slashetc.ctl import access_commands, authority_commands, host_commands, tls_command
 from slashetc.doctor import doctor_command
 from slashetc.status import status_command
 
@@ -26,6 +26,7 @@ app.add_typer(access_commands.user_app, name="user")
 app.add_typer(authority_commands.app, name="authority")
 app.command("agent")(host_commands.agent)
 app.command("doctor")(doctor_command.doctor)
+app.command("store-tls")(tls_command.store_tls)
 
 
 def main() -> NoReturn:

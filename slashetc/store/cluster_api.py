@@ -63,6 +63,10 @@ class ClusterApi:
             return
         self._ask("POST", "/v2/members", {"peerURLs": [peer_url]})
 
+    def update_member(self, member: StoreMember, peer_urls: Sequence[str]) -> None:
+        """Tell the cluster other peer URLs of a member."""
+        self._ask("PUT", f"/v2/members/{member.id}", {"peerURLs": list(peer_urls)})
+
     def remove_member(self, member: StoreMember) -> None:
         """Remove a member."""
         try:

@@ -96,6 +96,7 @@ ALLOWED = {
     "slashetc.join.joining.leave shutil.rmtree",
     "slashetc.join.rotating._wait time.sleep",
     "slashetc.store.cluster_api.wait_for_leader time.sleep",
+    "slashetc.store.member_tls._wait time.sleep",
     "slashetc.doctor.disk_probe._syncs os.fdatasync",
     "slashetc.doctor.port_probe._connect socket.getaddrinfo",
     "slashetc.status.status_command.status time.sleep",

@@ -11,7 +11,7 @@ from tests.test_quiet_start import daemons
 
 # As long as most daemons need to ask three times.
 WAITING_S = 6.0
-LINES_MAX = 8
+LINES_MAX = 20
 TEMPLATES = {"role": "templates", "permissions": {"kv": {"read": ["/app", "/app/*"], "write": []}}}
 
 

@@ -83,6 +83,25 @@ def test_the_variable_of_the_key_holds_for_all_commands(
     ctl("destroy", "each.service")
 
 
+def test_an_operator_signs_by_default_with_the_key_in_the_own_options(
+    ctl: Caller, site: Site, tmp_path: Path
+) -> None:
+    options = tmp_path / ".config/slashetc/options.toml"
+    options.parent.mkdir(parents=True)
+    options.write_text(f'endpoints = "{ctl.fleet.url}"\nsign-key = "{site.key("alice")}"\n')
+    for words in (("exec", "h3", "--", "echo", "done"), ("run", str(tmp_path / "own.service"))):
+        (tmp_path / "own.service").write_text(SLEEPER)
+        done = subprocess.run(
+            script("fleetctl", *words),
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    ctl("destroy", "own.service")
+
+
 def test_a_key_that_cannot_be_used_is_named(ctl: Caller, site: Site) -> None:
     ctl("exec", "--sign-key", site.key("nobody"), "h1", "--", "id", code=2)
     assert f"--sign-key {site.key('nobody')}: No such file" in ctl.progress

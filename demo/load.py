@@ -50,6 +50,8 @@ Change a key, and ask again:
   {PUT} /app/title 'A new title'
   .venv/bin/locksmithctl lock this-host
 
+All of it is open to every user of this machine, and to nobody else: it listens on loopback.
+
 Ctrl-C stops everything.
 """
 

@@ -44,7 +44,6 @@ class Configuration:
 
     group: str
     status_addr: str
-    status_tls: IdentityFiles | None
     state_dir: Path | None
     version: str
     rules: Rules
@@ -53,6 +52,7 @@ class Configuration:
     reboot: RebootOptions
     quorum: StoreQuorum
     webhooks: tuple[str, ...] = ()
+    status_tls: IdentityFiles | None = None
 
 
 def parse(given: Settings, machine_id: str) -> Configuration:

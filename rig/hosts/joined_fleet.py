@@ -2,7 +2,6 @@
 
 import shlex
 import subprocess
-import time
 from collections.abc import Sequence
 
 from rig.hosts.host import Host
@@ -18,7 +17,7 @@ class JoinedFleet:
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
         self.commands: list[str] = []
-        self.began_s = time.monotonic()
+        self.lines: list[str] = []  # which let the hosts of `make` join
 
     @property
     def first(self) -> Host:
@@ -29,8 +28,8 @@ class JoinedFleet:
         """Make a fleet of the first host, and let the named ones join."""
         following = [word for name in names for word in ("--next", name)]
         command = shlex.join(["slashetc", "init", "--domain", DOMAIN, *init, *following])
-        lines = [line for line in self.do(self.first, command).splitlines() if JOIN in line]
-        for name, line in zip(names, lines, strict=True):
+        self.lines = [line for line in self.do(self.first, command).splitlines() if JOIN in line]
+        for name, line in zip(names, self.lines, strict=True):
             self.do(self.rig[name], line)
 
     def token(self, host: str, *options: str) -> str:

@@ -110,8 +110,8 @@ class Office:
             self._used[decision.token.id] = Use(decision.use, decision.token.expires)
             key_store.write_used(self._directory, self._used, now.timestamp())
         self._record(request, decision, known, now)
-        cluster = self._join_cluster(request) if decision.member else {}
         is_renewal = decision.token is None
+        cluster = {} if is_renewal or not decision.member else self._join_cluster(request)
         _log.info("signed", host=decision.host, member=decision.member, renewal=is_renewal)
         return JoinAnswer(
             fleet=fleet.name,

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -178,10 +179,11 @@ def join(  # noqa: PLR0913 - typer reads options from parameters
             url, token = found
         if not url or not token:
             raise typer.BadParameter("give the URL and --token, as `slashetc token` prints them")
-        joining.join(
-            Joining(Places(config_dir), url, token, address, member, tuple(without or ()), wait),
-            typer.echo,
-        )
+        left_out = tuple(without or ())
+        made = Joining(Places(config_dir), url, token, address, member, left_out, wait)
+        if credential:  # nobody has typed the URL, and all machines may boot at once
+            made = replace(made, reach_s=wait)
+        joining.join(made, typer.echo)
         (config_dir / unattended.FILE).unlink(missing_ok=True)
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from coordinator.client import KeyNotFound, Store, connect
 from daemonkit.host import machine_id
+from slashetc.agent.trust_files import trusted_authorities
 from slashetc.authority import key_store, new_keys
 from slashetc.authority.office import identity_of
 from slashetc.core import admission, certificates, host_files, key_pem, keys, roles, trust
@@ -174,7 +175,9 @@ def _authority(options: Founding, file: FleetFile, now: dt.datetime) -> Authorit
 
 def _certify(places: Places, file: FleetFile, authority: Authority, now: dt.datetime) -> None:
     """Issue this host's own certificates, but for those that are there."""
-    write(places.ca, certificates.pem_of(authority.certificate))
+    # While the authority changes, another one is trusted, too.
+    if not places.ca.exists() or authority.certificate not in trusted_authorities(places):
+        write(places.ca, certificates.pem_of(authority.certificate))
     if not places.revoked.exists():
         write(places.revoked, trust.revoked_file([]))
     known = own_certificates(places)

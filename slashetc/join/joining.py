@@ -7,8 +7,10 @@ one ended.
 import contextlib
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -25,6 +27,7 @@ from slashetc.join.founding import LOCAL, MEMBER_DATA, Say, check_free, daemons_
 from slashetc.join.join_client import JoinClient, JoinFailed
 from slashetc.join.own_requests import own_certificates, utc_now
 
+T = TypeVar("T")
 # Between two attempts while the authority or the store is away.
 RETRY_S = 2.0
 # What a host leaves in /etc/slashetc are its operator's files.
@@ -42,6 +45,8 @@ class Joining:
     member: bool | None = None
     without: tuple[str, ...] = ()
     wait_s: float = 600.0
+    # How long nobody may answer: an agent may restart, but the URL may also be wrong.
+    reach_s: float = 20.0
 
 
 def join(options: Joining, say: Say) -> FleetFile:
@@ -102,7 +107,9 @@ def _admitted(options: Joining, payload: Payload, say: Say) -> FleetFile:
         # Its member, if it had one, is of no use: this host was evicted, or slept too long.
         units.systemctl("stop", "coordinator.service", check=False)
     client = JoinClient(options.url)
-    trusted = client.pin(payload.ca, utc_now)
+    trusted = _repeated(
+        lambda: client.pin(payload.ca, utc_now), min(options.wait_s, options.reach_s), say
+    )
     if refusal := tokens.date_refusal(payload, utc_now().timestamp()):
         raise BadToken(refusal)
     file = FleetFile(
@@ -124,7 +131,7 @@ def _admitted(options: Joining, payload: Payload, say: Say) -> FleetFile:
         wants_member=options.member,
         token=options.token.strip(),
     )
-    answer = _answer(client, request, options.wait_s, say)
+    answer = _repeated(lambda: client.send(request), options.wait_s, say)
     write(places.ca, "".join(map(certificates.pem_of, trusted)))
     write(places.revoked, trust.revoked_file([]))
     own_requests.write_certificates(places, answer)
@@ -148,11 +155,12 @@ def _put_aside(directory: Path) -> None:
         directory.rename(directory.with_name(f"{directory.name}.{int(time.time())}"))
 
 
-def _answer(client: JoinClient, request: JoinRequest, wait_s: float, say: Say) -> JoinAnswer:
+def _repeated(call: Callable[[], T], wait_s: float, say: Say) -> T:
+    """Repeat what fails for now; say why, once for each reason."""
     end_s, said = time.monotonic() + wait_s, ""
     while True:
         try:
-            return client.send(request)
+            return call()
         except JoinFailed as failure:
             if not failure.temporary or time.monotonic() >= end_s:
                 raise

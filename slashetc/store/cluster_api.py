@@ -58,9 +58,16 @@ class ClusterApi:
         return msgspec.json.decode(self._ask("GET", "/v2/members"), type=_MemberList).members
 
     def add_member(self, peer_url: str) -> None:
-        """Add a member, as a learner; one that is there already is left alone."""
-        if any(peer_url in each.peer_urls for each in self.members()):
-            return
+        """Add a member without data, as a learner. One that was added and has not run is kept.
+
+        One that has run is replaced: without its data it has forgotten its votes, and could vote
+        twice.
+        """
+        for each in self.members():
+            if peer_url in each.peer_urls:
+                if not each.name:
+                    return
+                self.remove_member(each)
         self._ask("POST", "/v2/members", {"peerURLs": [peer_url]})
 
     def update_member(self, member: StoreMember, peer_urls: Sequence[str]) -> None:

@@ -92,7 +92,7 @@ ALLOWED = {
     "slashetc.host.units.systemctl subprocess.run",
     "slashetc.join.join_client._ask http.client.HTTPSConnection",
     # Commands, which have no loop.
-    "slashetc.join.joining._answer time.sleep",
+    "slashetc.join.joining._repeated time.sleep",
     "slashetc.join.joining.leave shutil.rmtree",
     "slashetc.join.rotating._wait time.sleep",
     "slashetc.store.cluster_api.wait_for_leader time.sleep",

@@ -3,13 +3,17 @@
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from rig.fleet_authority import FleetAuthority
 from rig.hostfleet import web
 from rig.hosts.joined_fleet import DOMAIN, JoinedFleet
 from rig.hosts.network import Rig
 from rig.processes import wait_until
+from slashetc.authority import new_keys
+from slashetc.core import tokens
 
 # Hosts boot and some twenty programs start: half a minute on an idle machine.
 pytestmark = pytest.mark.timeout(300)
@@ -81,11 +85,66 @@ def test_doing_it_twice_changes_nothing(fleet: JoinedFleet) -> None:
     assert [fleet.rig[name].shell(files) for name in ("h1", "h2")] == before
 
 
+def stranger(fleet: JoinedFleet, tmp_path: Path, line: str) -> str:
+    """Return a token as a line has it, but signed by nobody of the fleet."""
+    payload = tokens.read(line.rsplit(maxsplit=1)[-1]).payload
+    return tokens.make(payload, new_keys.signer_key())
+
+
+JOIN_MISTAKES = {
+    "a used token": "was used already, with another key",
+    "a taken name": "the name h2 is taken by the machine",
+    "an expired token": "ago: make a new one by `slashetc token --host h4`",
+    "a foreign token": "the token is of another authority",
+    "a forged token": "no operator admin of fleet has made this token",
+    "a wrong address": "nothing answers at https://10.77.0.99:2378",
+    "the URL of the store": "is no agent of a fleet",
+    "a port in use": "TCP port 80 at 0.0.0.0, which vulcand needs, is in use by python3",
+    "no systemd": "systemd does not run this host",
+    "no root": "run it with `sudo`",
+}
+
+
+@pytest.mark.parametrize("what", JOIN_MISTAKES)
+def test_a_mistake_at_joining_is_answered_with_a_remedy(
+    fleet: JoinedFleet, tmp_path: Path, what: str
+) -> None:
+    host = fleet.rig["h4"]
+    line = fleet.token("h4", "--no-member", *(["--ttl", "1s"] if "expired" in what else []))
+    url, own = line.split()[2], line.split()[-1]
+    other = FleetAuthority(tmp_path, "fleet")
+    foreign = other.token("h4", other.signer("admin"))
+    if what == "a port in use":
+        fleet.do(host, "systemd-run -q --unit=taken python3 -m http.server 80")
+        wait_until(lambda: ":80 " in host.shell("ss -Hlnt"), "the port is taken")
+    if what == "an expired token":
+        time.sleep(1.1)
+    command = {
+        "a used token": fleet.lines[0],
+        "a taken name": fleet.token("h2"),
+        "a foreign token": line.replace(own, foreign),
+        "a forged token": line.replace(own, stranger(fleet, tmp_path, line)),
+        "a wrong address": line.replace("10.77.0.1", "10.77.0.99") + " --wait 0",
+        "the URL of the store": line.replace(url, f"https://{fleet.first.address}:2379"),
+        "no systemd": f"unshare -m sh -c 'mount -t tmpfs t /run/systemd; {line}'",
+        "no root": f"runuser -u nobody -- {line}",
+    }.get(what, line)
+    said = fleet.attempt(host, command)
+    host.shell("systemctl stop taken", check=False)
+    assert said.returncode == 1, said.stdout
+    assert JOIN_MISTAKES[what] in said.stderr
+    assert "Traceback" not in said.stderr
+    assert not host.path("/etc/slashetc/fleet.toml").exists()
+
+
 def test_a_half_done_join_is_continued(fleet: JoinedFleet) -> None:
     line = fleet.token("h4", "--no-member")
     host = fleet.rig["h4"]
+    # As cloud-init's write_files leaves it.
+    host.write("/etc/slashetc/join", line)
     # Whatever is there after a power cut: the keys, and a used token, but no description.
-    fleet.do(host, line)
+    fleet.do(host, "systemctl start slashetc-join")
+    assert not host.path("/etc/slashetc/join").exists()
     fleet.do(host, "systemctl stop slashetc.target && rm /etc/slashetc/fleet.toml")
     fleet.do(host, "rm /etc/slashetc/pki/*.pem /etc/slashetc/options.toml")
     fleet.do(host, line)
@@ -189,6 +248,20 @@ def test_an_evicted_host_is_out_within_five_seconds_also_on_open_connections(
     assert "h3" not in fleet.do(fleet.first, "coordctl member list")
 
 
+def test_a_machine_joins_by_a_credential_without_anybody(fleet: JoinedFleet) -> None:
+    host = fleet.rig.add("h5")
+    line = fleet.token("h5", "--no-member")
+    host.binds.append(f"--set-credential=slashetc.join:{line}")
+    host.power_on()
+    host.wait_booted()
+    # As the package does it. At later boots the unit does nothing.
+    fleet.do(host, "systemctl preset slashetc-join && systemctl start slashetc-join")
+    wait_until(lambda: "h5" in fleet.do(fleet.first, "fleetctl hosts"), "h5 is a host", 20)
+    fleet.do(host, "systemctl start slashetc-join")
+    assert "unmet condition" in fleet.do(host, "journalctl -u slashetc-join -o cat")
+    host.cut_power()
+
+
 def test_an_evicted_host_comes_back_with_a_new_token_only(fleet: JoinedFleet) -> None:
     host = fleet.rig["h3"]
     line = fleet.token("h3", "--member")
@@ -200,13 +273,29 @@ def test_an_evicted_host_comes_back_with_a_new_token_only(fleet: JoinedFleet) ->
     wait_until(is_member, "h3 is a member again", 30)
 
 
+def test_a_member_that_lost_its_disk_joins_again_as_another_member(fleet: JoinedFleet) -> None:
+    host, rows = fleet.rig["h2"], "coordctl member list | grep name=h2"
+    before = fleet.do(fleet.first, rows).partition(":")[0]
+    fleet.do(host, "systemctl kill -s KILL slashetc.target coordinator; systemctl stop coordinator")
+    fleet.do(host, "rm -rf /etc/slashetc /var/lib/coordinator/*")
+    fleet.do(host, fleet.token("h2"))
+
+    def is_member() -> bool:
+        found = fleet.attempt(fleet.first, rows).stdout
+        return bool(found) and not found.startswith(before)
+
+    # What forgot its votes must not vote under the old id.
+    wait_until(is_member, "h2 is a member", 30)
+
+
 def test_a_host_leaves_and_its_name_is_free(fleet: JoinedFleet) -> None:
     host = fleet.rig["h4"]
     fleet.do(host, "slashetc leave")
     assert not host.path("/etc/slashetc/pki").exists()
     assert host.shell("systemctl is-active fleetd", check=False) == "inactive"
-    records = fleet.do(fleet.first, "coordctl ls --recursive /slashetc/v1/admitted").split()
-    assert len([each for each in records if len(each) > 40]) == 3
+    records = fleet.do(fleet.first, "coordctl ls --recursive /slashetc/v1/admitted")
+    assert host.machine_id not in records
+    assert fleet.rig["h3"].machine_id in records
 
 
 def test_certificates_are_renewed_without_a_restart(fleet: JoinedFleet) -> None:

@@ -14,7 +14,11 @@ DATA_DIR = Path("/var/lib/coordinator")
 USER_DIRECTORY = ".config/slashetc"
 
 DataDir = Annotated[
-    Path, typer.Option("--data-dir", help="Where the store has its data, or will have it.")
+    # Only its own user may read it.
+    Path,
+    typer.Option(
+        "--data-dir", readable=False, help="Where the store has its data, or will have it."
+    ),
 ]
 
 

@@ -19,7 +19,7 @@ from coordinator.client.core.store_protocol import Entry
 from coordinator.client.http.http_client import HttpClient
 from coordinator.client.http.tls_files import Tls
 from slashetc.core.status.documents import PREFIXES
-from slashetc.core.status.reading import MemberReading, Reading
+from slashetc.core.status.reading import FORBIDDEN, MemberReading, Reading
 from slashetc.status import local_host
 from slashetc.status.member_client import ListedMember, MemberClient, refusal
 from slashetc.status.parallel import in_parallel
@@ -146,7 +146,7 @@ class FleetReader:
         params = {"recursive": "true", **({"quorum": "true"} if quorum else {})}
         answer = self._member_client.get(endpoint, f"/v2/keys{prefix}", **params)
         if answer.status == _UNAUTHORIZED:
-            return "your role may not read these keys"
+            return FORBIDDEN
         try:
             response = v2_responses.decode(answer.body)
         except MalformedResponse:

@@ -84,7 +84,9 @@ def judge(given: CertificateFiles, now: dt.datetime) -> list[Diagnosis]:
     if not found and given.files:
         ends = [_end(each, now) for each in given.files if each.is_certificate]
         if left := [each for each in ends if each is not None]:
-            found.append(ok(SUBJECT, f"All are valid; the first one ends in {ago(min(left))}."))
+            directory = given.files[0].path
+            text = f"All in {directory} are valid; the first one ends in {ago(min(left))}."
+            found.append(ok(SUBJECT, text))
     return found
 
 

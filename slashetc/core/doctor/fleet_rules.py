@@ -27,6 +27,10 @@ def quorum(reading: Reading, *, in_fleet: bool) -> Diagnosis:
         reasons = "; ".join(f"{url} {why}" for url, why in sorted(reading.errors.items()))
         if not in_fleet:
             return ok("quorum", "This host is in no fleet yet, and no store answers it.")
+        if reading.forbidden:
+            text = "The store answers, and shows nothing without credentials."
+            remedy = "run it as root on a member, or give --ca-file, --cert-file and --key-file"
+            return warn("quorum", text, remedy)
         return fail(
             "quorum",
             f"No member of the store answers: {reasons}.",

@@ -122,7 +122,8 @@ def _syncs(facts: DiskFacts) -> Diagnosis:
 
 def ports(facts: Sequence[PortFacts]) -> list[Diagnosis]:
     """Judge who listens where the daemons need to."""
-    found, serving = [], []
+    found: list[Diagnosis] = []
+    serving: dict[str, list[str]] = {}
     for each in facts:
         where = f"{each.kind} port {each.port}"
         if each.holder and not each.is_ours:
@@ -130,16 +131,16 @@ def ports(facts: Sequence[PortFacts]) -> list[Diagnosis]:
             text = f"{where}, which {each.daemon} needs, is used by {each.holder}."
             found.append(fail("ports", text, f"stop that program, {other}".rstrip(", ")))
         elif each.holder:
-            serving.append(f"{each.daemon} {each.port}")
+            at = serving.setdefault(each.daemon, [])
+            at += [str(each.port)] if str(each.port) not in at else []
         elif each.is_expected:
             text = f"Nothing listens at {where}, where {each.daemon} should."
             remedy = f"systemctl status {each.daemon}; journalctl -u {each.daemon}"
             found.append(fail("ports", text, remedy))
     if found:
         return found
-    text = (
-        f"These listen: {', '.join(serving)}." if serving else "All ports of the daemons are free."
-    )
+    shown = ", ".join(f"{daemon} {' '.join(at)}" for daemon, at in serving.items())
+    text = f"These listen: {shown}." if serving else "All ports of the daemons are free."
     return [ok("ports", text)]
 
 

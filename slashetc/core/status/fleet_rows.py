@@ -43,12 +43,12 @@ class HostRow:
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """A line of the table of jobs. `wanted` is None where the unit is not known."""
+    """A line of the table of jobs. None stands for what is not known."""
 
     job: str
     version: int
     wanted: int | None
-    running: int
+    running: int | None
     state: str
 
 
@@ -142,7 +142,7 @@ def host_rows(fleet: FleetKeys, reboots: Reboots, reading: Reading) -> list[Host
                 name,
                 machine,
                 record.address if record and record.address else facts.address if facts else "",
-                _health(fleet, machine),
+                _health(fleet, machine, reading),
                 record.member if record else name in members,
                 sum(each.phase == READY for each in status.reports) if status else 0,
                 states.get(machine, ""),
@@ -153,10 +153,11 @@ def host_rows(fleet: FleetKeys, reboots: Reboots, reading: Reading) -> list[Host
     return rows
 
 
-def _health(fleet: FleetKeys, machine: str) -> str:
+def _health(fleet: FleetKeys, machine: str, reading: Reading) -> str:
     words = []
     if machine not in fleet.statuses.by_name:
-        words.append(fleet.health.hosts.get(machine, "silent"))
+        unheard = "unknown" if reading.is_partial else "silent"
+        words.append(fleet.health.hosts.get(machine, unheard))
     else:
         words.append(fleet.health.hosts.get(machine, READY))
     if machine in fleet.drains.by_name:
@@ -206,7 +207,7 @@ def _of_host(fleet: FleetKeys, machine: str, reading: Reading) -> Iterator[Findi
     if status is None and machine in fleet.facts.by_name:
         lost = ": its instances are started elsewhere" if health == "lost" else ""
         yield problem(f"{name} is silent{lost}. Is the host up, and its fleetd?", HOSTS_COMMAND)
-    elif status is None:
+    elif status is None and not reading.is_partial:
         yield problem(f"The fleetd of {name} has never reported.", HOSTS_COMMAND)
     elif health == "flapping":
         yield problem(f"{name} is heard only from time to time.", HOSTS_COMMAND)
@@ -221,7 +222,7 @@ def _why(reason: documents.Reason) -> str:
     return f"{reason.reason or 'no reason is given'}{by}"
 
 
-def job_rows(fleet: FleetKeys) -> list[JobRow]:
+def job_rows(fleet: FleetKeys, reading: Reading) -> list[JobRow]:
     """Return the jobs by name."""
     running: Counter[str] = Counter()
     ordered: Counter[str] = Counter()
@@ -234,7 +235,7 @@ def job_rows(fleet: FleetKeys) -> list[JobRow]:
             name,
             record.version,
             _wanted(record, fleet.units.get(record.unit), ordered[name]),
-            running[name],
+            None if reading.is_partial else running[name],
             _state(record, fleet.rollouts.by_name.get(name)),
         )
         for name, record in sorted(fleet.jobs.by_name.items())
@@ -280,9 +281,9 @@ def _fleet_options(unit: str) -> dict[str, str]:
     return found
 
 
-def job_findings(fleet: FleetKeys) -> Iterator[Finding]:
+def job_findings(fleet: FleetKeys, reading: Reading) -> Iterator[Finding]:
     """Yield what is wrong with jobs."""
-    for row in job_rows(fleet):
+    for row in job_rows(fleet, reading):
         command = f"fleetctl status {row.job}"
         rollout = fleet.rollouts.by_name.get(row.job)
         note = f": {rollout.note}" if rollout and rollout.note else ""
@@ -290,7 +291,7 @@ def job_findings(fleet: FleetKeys) -> Iterator[Finding]:
             yield problem(f"The rollout of {row.job} failed{note}.", command)
         if row.wanted is None:
             yield problem(f"The unit of {row.job} is missing or wrong.", command)
-        elif row.running < row.wanted:
+        elif row.running is not None and row.running < row.wanted:
             said = f"{row.job} has {row.running} of {row.wanted} instances ready"
             if row.state == ROLLING and row.running:
                 yield notice(f"{said}, and is rolling out.", command)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from coordinator.client.core.store_protocol import Entry
 
 DAY_S = 86_400.0
+FORBIDDEN = "your role may not read these keys"
 # Certificates of hosts last 30 days and are renewed after 20, which may take a while.
 EXPIRES_SOON_S = 10 * DAY_S - 3_600.0
 
@@ -65,6 +66,16 @@ class Reading:
     def below(self, prefix: str) -> tuple[Entry, ...]:
         """Return the keys at and below a prefix; none if they could not be read."""
         return self.entries.get(prefix, ())
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the caller may read only some keys: then a key that is not there says nothing."""
+        return FORBIDDEN in self.refused.values()
+
+    @property
+    def forbidden(self) -> bool:
+        """Whether the store answers, but shows the caller nothing."""
+        return any(why.startswith("answers 401") for why in self.errors.values())
 
     @property
     def answered(self) -> bool:

@@ -94,7 +94,7 @@ def _jobs(view: FleetView) -> Table:
             each.job,
             str(each.version),
             "?" if each.wanted is None else str(each.wanted),
-            str(each.running),
+            "?" if each.running is None else str(each.running),
             each.state or _NOTHING,
         )
         for each in view.jobs

@@ -62,6 +62,13 @@ def findings(reading: Reading) -> Iterator[Finding]:
 
 
 def _away(reading: Reading) -> Iterator[Finding]:
+    if reading.forbidden:
+        text = (
+            "The store shows nothing without credentials: run this as root on a member, or give "
+            "--ca-file, --cert-file and --key-file."
+        )
+        yield problem(text, "slashetc user add --help")
+        return
     reasons = "; ".join(f"{url} {why}" for url, why in sorted(reading.errors.items()))
     reasons += "".join(f"; {each.shown} {each.error}" for each in reading.members if each.error)
     yield problem(

@@ -15,10 +15,10 @@ from slashetc.core.status import (
 from slashetc.core.status.documents import FLEET
 from slashetc.core.status.finding import Finding, Severity, notice, problem
 from slashetc.core.status.fleet_rows import HostRow, JobRow
-from slashetc.core.status.reading import Reading
+from slashetc.core.status.reading import FORBIDDEN, Reading
 from slashetc.core.status.reboot_rows import GroupRow
 from slashetc.core.status.service_rows import DnsRow, ProxyRow
-from slashetc.core.status.store_rows import MemberRow, of_certificate
+from slashetc.core.status.store_rows import HEALTH_COMMAND, MemberRow, of_certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def view_of(reading: Reading) -> FleetView:
         *_of_here(reading),
         *fleet_rows.host_findings(fleet, reboots, reading),
         *reboot_rows.findings(reboots, reading),
-        *fleet_rows.job_findings(fleet),
+        *fleet_rows.job_findings(fleet, reading),
         *service_rows.findings(reading),
         *_unread(reading),
     ]
@@ -63,7 +63,7 @@ def view_of(reading: Reading) -> FleetView:
         tuple(fleet_rows.host_rows(fleet, reboots, reading)),
         tuple(store_rows.rows(reading)),
         tuple(reboot_rows.rows(reboots)),
-        tuple(fleet_rows.job_rows(fleet)),
+        tuple(fleet_rows.job_rows(fleet, reading)),
         service_rows.dns(reading)[0],
         tuple(service_rows.proxies(reading)[0]),
         dict(reading.daemons),
@@ -92,16 +92,17 @@ def _of_here(reading: Reading) -> list[Finding]:
 
 
 def _unread(reading: Reading) -> list[Finding]:
-    if not reading.refused:
+    """Return which keys are not shown, and why."""
+    if not reading.answered:
         return []
-    if reading.answered and len(set(reading.refused.values())) == 1:
-        why = next(iter(reading.refused.values()))
-        return [notice(f"Not shown: {', '.join(sorted(reading.refused))}: {why}.",
-                       "coordctl why-denied")]  # fmt: skip
+    by_reason: dict[str, list[str]] = {}
+    for prefix, why in sorted(reading.refused.items()):
+        by_reason.setdefault(why, []).append(prefix)
     return [
-        notice(f"Not shown: {prefix}: {why}.", "coordctl why-denied")
-        for prefix, why in sorted(reading.refused.items())
-        if reading.answered
+        notice(f"Not shown: {', '.join(prefixes)}: {why}.", "coordctl why-denied --help")
+        if why == FORBIDDEN
+        else problem(f"These keys were not read: {', '.join(prefixes)}: {why}.", HEALTH_COMMAND)
+        for why, prefixes in by_reason.items()
     ]
 
 

@@ -136,7 +136,8 @@ def test_a_server_that_never_answers_costs_a_bounded_time(suite: Suite, tmp_path
         began = time.monotonic()
         alone = run(url, tmp_path, "--timeout", "0.5")
         assert time.monotonic() - began < 5
-        assert f"{url} does not answer in time" in alone.stdout
+        assert url in alone.stdout
+        assert "answer in time" in alone.stdout
         assert alone.returncode == 1
         beside = run(f"{url},{suite.cluster.endpoints}", tmp_path)
         assert beside.stdout.splitlines()[0] == "The fleet: healthy", beside.stdout

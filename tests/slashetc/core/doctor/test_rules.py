@@ -102,8 +102,9 @@ def test_a_port_where_nothing_listens_matters_only_where_something_should() -> N
     missing = only(host_rules.ports([port(is_expected=True)]))
     assert missing.verdict is Verdict.FAIL
     assert "systemctl status coordinator" in missing.remedy
-    ours = only(host_rules.ports([port(holder="coordinator", is_ours=True, is_expected=True)]))
-    assert ours.text == "These listen: coordinator 2379."
+    facts = port(holder="coordinator", is_ours=True, is_expected=True)
+    ours = only(host_rules.ports([facts, facts, replace(facts, port=2380)]))
+    assert ours.text == "These listen: coordinator 2379 2380."
 
 
 @pytest.mark.parametrize("name", ["localhost", "localhost.localdomain", "Web_1", "-x", ""])
@@ -158,6 +159,12 @@ def test_a_store_that_is_away_matters_only_in_a_fleet() -> None:
     found = fleet_rules.quorum(reading(), in_fleet=True)
     assert found.verdict is Verdict.FAIL
     assert "http://m1:2379 fails: refused" in found.text
+
+
+def test_a_store_that_asks_for_credentials_is_not_away() -> None:
+    closed = Reading(NOW, ("https://m1",), {"https://m1": "answers 401: Insufficient"})
+    found = fleet_rules.quorum(closed, in_fleet=True)
+    assert (found.verdict, "without credentials" in found.text) == (Verdict.WARN, True)
 
 
 def host(name: str, version: str) -> HostRow:

@@ -14,7 +14,7 @@ from locksmith.core import records, semaphore
 from skydns.core.zone.service import ServiceValue
 from slashetc.core.status import documents, screen
 from slashetc.core.status.finding import ago
-from slashetc.core.status.reading import DAY_S, MemberReading, Reading
+from slashetc.core.status.reading import DAY_S, FORBIDDEN, MemberReading, Reading
 from slashetc.core.status.view import FleetView, as_json, view_of
 from vulcan.core.control.node_status import NodeStatus
 from vulcan.core.keys import status_key
@@ -444,12 +444,30 @@ def test_members_certificates_versions_and_learners_are_named() -> None:
 
 
 def test_what_a_role_may_not_read_is_said_and_is_no_problem() -> None:
-    given = replace(reading({}), refused={"/skydns": "your role may not read these keys"})
+    # The role of a host reads the keys of that host only.
+    keys = {**agents(A, "web1"), **agents(B, "web2"), **host(B, "web2"), **job()}
+    given = replace(reading(keys), refused={"/vulcand-status": FORBIDDEN})
     shown = view_of(given)
     assert (shown.problems, notices(shown)) == (
         0,
-        ["Not shown: /skydns: your role may not read these keys."],
+        ["Not shown: /vulcand-status: your role may not read these keys."],
     )
+    assert [each.health for each in shown.hosts] == ["unknown", "ready"]
+    assert shown.jobs[0].running is None
+    assert any(line.split()[2:4] == ["2", "?"] for line in screen.lines(shown))
+
+
+def test_keys_that_do_not_come_in_time_are_a_problem() -> None:
+    late = {"/skydns": "does not answer in time", "/fleet/v1/jobs": "does not answer in time"}
+    assert problems(view_of(replace(reading({}), refused=late))) == [
+        "These keys were not read: /fleet/v1/jobs, /skydns: does not answer in time."
+    ]
+
+
+def test_a_store_that_shows_nothing_without_credentials_says_so() -> None:
+    closed = Reading(NOW, ("https://m1",), errors={"https://m1": "answers 401: Insufficient"})
+    (said,) = problems(view_of(closed))
+    assert said.startswith("The store shows nothing without credentials")
 
 
 def test_a_daemon_of_this_host_that_is_not_ready_is_a_problem() -> None:

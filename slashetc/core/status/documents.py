@@ -17,6 +17,8 @@ HOSTS = f"{SLASHETC}/hosts"
 ADMITTED = f"{SLASHETC}/admitted"
 FLEET = f"{SLASHETC}/fleet"
 EVICTED = f"{SLASHETC}/evicted"
+AUTHORITY = f"{SLASHETC}/authority"
+USERS = f"{SLASHETC}/users"
 FLEETD_HOSTS = "/fleet/v1/hosts"
 FLEETD_JOBS = "/fleet/v1/jobs"
 FLEETD_UNITS = "/fleet/v1/units"
@@ -31,6 +33,8 @@ PREFIXES = (
     ADMITTED,
     FLEET,
     EVICTED,
+    AUTHORITY,
+    USERS,
     FLEETD_HOSTS,
     FLEETD_JOBS,
     FLEETD_UNITS,

@@ -8,6 +8,7 @@ from slashetc.core.keys import FleetRecord
 from slashetc.core.status import (
     documents,
     fleet_rows,
+    identity_findings,
     reboot_rows,
     service_rows,
     store_rows,
@@ -53,6 +54,7 @@ def view_of(reading: Reading) -> FleetView:
         *reboot_rows.findings(reboots, reading),
         *fleet_rows.job_findings(fleet, reading),
         *service_rows.findings(reading),
+        *identity_findings.findings(reading),
         *_unread(reading),
     ]
     return FleetView(

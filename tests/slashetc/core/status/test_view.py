@@ -1,5 +1,6 @@
 """What the status says about a fleet, from the keys of its daemons."""
 
+import datetime as dt
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,6 +13,8 @@ from fleet.core import model
 from locksmith.core import keys as locksmith_keys
 from locksmith.core import records, semaphore
 from skydns.core.zone.service import ServiceValue
+from slashetc.authority import new_keys
+from slashetc.core import certificates
 from slashetc.core.status import documents, screen
 from slashetc.core.status.finding import ago
 from slashetc.core.status.reading import DAY_S, FORBIDDEN, MemberReading, Reading
@@ -362,6 +365,8 @@ def test_proxies_that_lag_or_refuse_keys_are_problems() -> None:
     "key",
     [
         "/slashetc/v1/hosts/x",
+        "/slashetc/v1/users/x",
+        "/slashetc/v1/authority",
         "/fleet/v1/hosts/x/facts",
         "/fleet/v1/hosts/x/status",
         "/fleet/v1/hosts/x/inbox/plan",
@@ -441,6 +446,31 @@ def test_members_certificates_versions_and_learners_are_named() -> None:
         "The member m3 of the store learns, and has no vote yet.",
         "The members of the store have different versions: 0.1.0, 0.2.0.",
     ]
+
+
+def test_people_whose_certificates_end_are_a_notice() -> None:
+    def user(days: float) -> str:
+        return json.dumps({"role": "viewer", "not_after": NOW + days * DAY_S})
+
+    users = {"/slashetc/v1/users/ann": user(3.5), "/slashetc/v1/users/bob": user(-1)}
+    shown = view({**users, "/slashetc/v1/users/eve": user(300)})
+    assert (shown.problems, notices(shown)) == (
+        0,
+        ["The certificate of ann ends in 3 days.", "The certificate of bob has expired 24 h ago."],
+    )
+
+
+@pytest.mark.parametrize(
+    ("days_left", "said"),
+    [(91, []), (89, ["The authority ends in 89 days."]),
+     (-3, ["The authority has expired 3 days ago."])],
+)  # fmt: skip
+def test_an_authority_that_ends_is_a_problem(days_left: int, said: list[str]) -> None:
+    made = dt.datetime.fromtimestamp(NOW, dt.UTC) - certificates.AUTHORITY_LIFETIME
+    hour = dt.timedelta(hours=1 if days_left > 0 else -1)
+    authority = new_keys.authority("test", made + dt.timedelta(days=days_left) + hour)
+    keys = {"/slashetc/v1/authority": certificates.pem_of(authority.certificate)}
+    assert problems(view(keys)) == said
 
 
 def test_what_a_role_may_not_read_is_said_and_is_no_problem() -> None:

@@ -62,6 +62,26 @@ def test_three_bare_hosts_serve_an_application_after_five_commands_and_a_minute(
     assert members.count("peerURLs=https://") == 3
 
 
+def test_the_status_and_the_doctor_find_nothing_wrong(fleet: JoinedFleet) -> None:
+    def healthy() -> bool:
+        shown = fleet.attempt(fleet.first, "slashetc status --json").stdout
+        return bool(json.loads(shown)["healthy"])
+
+    wait_until(healthy, "the fleet is healthy", 30)
+    status = json.loads(fleet.do(fleet.first, "slashetc status --json"))
+    hosts = {each["host"]: each for each in status["hosts"]}
+    assert set(hosts) == {"h1", "h2", "h3"}
+    assert all(each["certificate"] > time.time() + 29 * 86_400 for each in hosts.values())
+    assert [each["running"] for each in status["jobs"]] == [3]
+    assert {each["role"] for each in status["members"]} == {"leader", "follower"}
+    assert set(status["daemons"]) == {
+        "coordinator", "locksmithd", "skydns", "confd", "vulcand", "fleetd",
+    }  # fmt: skip
+    for name in ("h1", "h2", "h3"):
+        checked = fleet.attempt(fleet.rig[name], "slashetc doctor")
+        assert (checked.returncode, "\nfail" in checked.stdout) == (0, False), checked.stdout
+
+
 def test_nobody_reads_without_credentials(fleet: JoinedFleet) -> None:
     url = f"https://{fleet.first.address}:2379/v2/keys/fleet/v1?recursive=true"
     said = fleet.rig["h4"].shell(f"curl -sk {url}")

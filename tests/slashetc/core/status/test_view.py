@@ -1,107 +1,37 @@
 """What the status says about a fleet, from the keys of its daemons."""
 
-import datetime as dt
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
-from coordinator.client.core.store_protocol import Entry
 from fleet.core import keys as fleet_keys
 from fleet.core import model
 from locksmith.core import keys as locksmith_keys
 from locksmith.core import records, semaphore
 from skydns.core.zone.service import ServiceValue
-from slashetc.authority import new_keys
-from slashetc.core import certificates
-from slashetc.core.status import documents, screen
+from slashetc.core.status import screen
 from slashetc.core.status.finding import ago
-from slashetc.core.status.reading import DAY_S, FORBIDDEN, MemberReading, Reading
-from slashetc.core.status.view import FleetView, as_json, view_of
+from slashetc.core.status.reading import DAY_S, FORBIDDEN
+from slashetc.core.status.view import as_json, view_of
+from tests.slashetc.core.status.readings import (
+    DIGEST,
+    NOW,
+    A,
+    B,
+    C,
+    agents,
+    facts,
+    host,
+    job,
+    notices,
+    problems,
+    reading,
+    report,
+    view,
+)
 from vulcan.core.control.node_status import NodeStatus
 from vulcan.core.keys import status_key
-
-NOW = 1_800_000_000.0
-A, B, C = "a" * 32, "b" * 32, "c" * 32
-DIGEST = "d" * 64
-MEMBER = MemberReading(
-    "1", "m1", ("http://m1:2379",), healthy=True, role="leader", index=9, version="0.2.0"
-)
-
-
-def text_of(value: object) -> str:
-    if isinstance(value, records.HolderRecord | records.Heartbeat | records.Ticket):
-        return records.encode(value)
-    if isinstance(value, records.Pause | records.Failure):
-        return records.encode(value)
-    return value if isinstance(value, str) else model.encode(value)  # type: ignore[arg-type]
-
-
-def reading(keys: Mapping[str, object], *members: MemberReading) -> Reading:
-    """Return a reading of keys with documents of the daemons that own them."""
-    entries: dict[str, tuple[Entry, ...]] = {}
-    for prefix in documents.PREFIXES:
-        entries[prefix] = tuple(
-            Entry(key, text_of(value), number, number)
-            for number, (key, value) in enumerate(sorted(keys.items()))
-            if key == prefix or key.startswith(f"{prefix}/")
-        )
-    return Reading(NOW, ("http://m1:2379",), members=members or (MEMBER,), entries=entries)
-
-
-def view(keys: Mapping[str, object], *members: MemberReading) -> FleetView:
-    return view_of(reading(keys, *members))
-
-
-def problems(shown: FleetView) -> list[str]:
-    return [each.text for each in shown.findings if each.severity.value == "problem"]
-
-
-def notices(shown: FleetView) -> list[str]:
-    return [each.text for each in shown.findings if each.severity.value == "notice"]
-
-
-def facts(machine: str, name: str) -> model.Facts:
-    return model.Facts(machine, name, "10.0.0.1", cpu=1000, memory=1 << 30, version="0.2.0")
-
-
-def allocation(index: int = 0, **more: object) -> model.Allocation:
-    return model.Allocation(
-        "web.service",
-        index,
-        1,
-        DIGEST,
-        1,
-        "web.service",
-        **more,  # type: ignore[arg-type]
-    )
-
-
-def report(phase: model.Phase, index: int = 0) -> model.Report:
-    return model.Report(allocation(index), phase)
-
-
-def host(machine: str, name: str, *reports: model.Report, note: str = "") -> dict[str, object]:
-    """Return the keys of a host that is heard."""
-    status = model.HostStatus("boot", reports=reports, note=note)
-    return {
-        fleet_keys.facts(machine): facts(machine, name),
-        fleet_keys.status(machine): status,
-        fleet_keys.plan(machine): model.Plan(1, 1, tuple(each.allocation for each in reports)),
-    }
-
-
-def job(unit: str = "[X-Fleet]\nCount=2\n", **more: object) -> dict[str, object]:
-    given: dict[str, object] = {"target": model.TargetState.LAUNCHED, "version": 1, "rev": 1}
-    record = model.JobRecord(name="web.service", unit=DIGEST, **(given | more))  # type: ignore[arg-type]
-    return {fleet_keys.job("web.service"): record, fleet_keys.unit(DIGEST): unit}
-
-
-def agents(machine: str, name: str, *, days: float = 20.0) -> dict[str, object]:
-    record = {"host": name, "address": "10.0.0.1", "member": True, "version": "0.2.0"}
-    record["not_after"] = NOW + days * DAY_S
-    return {f"/slashetc/v1/hosts/{machine}": json.dumps(record)}
 
 
 def test_a_healthy_fleet_has_no_problems() -> None:
@@ -390,89 +320,6 @@ def test_any_value_of_a_key_is_at_worst_a_problem_that_names_the_key(key: str, v
     assert found.command
 
 
-def member(name: str, **more: object) -> MemberReading:
-    return replace(MEMBER, id=name, name=name, urls=(f"http://{name}:2379",), **more)  # type: ignore[arg-type]
-
-
-def test_a_store_that_is_away_is_the_first_problem() -> None:
-    away = Reading(
-        NOW, ("http://m1",), errors={"http://m1": "fails: refused"}, daemons={"skydns": ""}
-    )
-    shown = view_of(away)
-    (said,) = problems(shown)
-    assert said.startswith("The store is away, so the rest of the fleet is not known here")
-    assert "http://m1 fails: refused" in said
-    assert "This host: skydns ready" in "\n".join(screen.lines(shown))
-
-
-def test_a_lost_quorum_says_how_many_members_are_needed_and_which() -> None:
-    gone = {"error": "fails: refused", "healthy": False}
-    shown = view(
-        {}, member("m1", healthy=False, role=""), member("m2", **gone), member("m3", **gone)
-    )
-    assert problems(shown)[0] == (
-        "The store has no quorum: 1 of 3 voting members answers, and 2 are needed. Nothing can be "
-        "written, and what is shown may be old. Start the members m2, m3."
-    )
-    split = view({}, *(member(name, healthy=False, role="") for name in ("m1", "m2", "m3")))
-    assert "none reaches a majority" in problems(split)[0]
-
-
-def test_one_member_that_is_away_is_named_while_the_others_have_a_quorum() -> None:
-    shown = view({}, member("m1"), member("m2"), member("m3", error="fails: refused"))
-    assert problems(shown) == ["The member m3 of the store at http://m3:2379 fails: refused."]
-    assert [each.health for each in shown.members] == ["healthy", "healthy", "away"]
-
-
-def test_a_member_that_lags_or_is_not_healthy_is_a_problem() -> None:
-    ahead = member("m1", index=20_000)
-    behind = member("m2", index=10_000)
-    alarm = member("m3", healthy=False, reason="ALARM NOSPACE", index=20_000)
-    shown = view({}, ahead, behind, alarm)
-    assert problems(shown) == [
-        "The member m2 of the store is 10000 changes behind.",
-        "The member m3 of the store is not healthy: ALARM NOSPACE.",
-    ]
-    assert [each.lag for each in shown.members] == [0, 10_000, 0]
-
-
-def test_members_certificates_versions_and_learners_are_named() -> None:
-    ending = member("m1", certificates={"peer": NOW + DAY_S * 3.5, "client": NOW + DAY_S * 20})
-    shown = view({}, ending, member("m2", version="0.1.0"), member("m3", learner=True))
-    assert problems(shown) == [
-        "The peer certificate of the member m1 ends in 3 days, and should have been renewed."
-    ]
-    assert notices(shown) == [
-        "The member m3 of the store learns, and has no vote yet.",
-        "The members of the store have different versions: 0.1.0, 0.2.0.",
-    ]
-
-
-def test_people_whose_certificates_end_are_a_notice() -> None:
-    def user(days: float) -> str:
-        return json.dumps({"role": "viewer", "not_after": NOW + days * DAY_S})
-
-    users = {"/slashetc/v1/users/ann": user(3.5), "/slashetc/v1/users/bob": user(-1)}
-    shown = view({**users, "/slashetc/v1/users/eve": user(300)})
-    assert (shown.problems, notices(shown)) == (
-        0,
-        ["The certificate of ann ends in 3 days.", "The certificate of bob has expired 24 h ago."],
-    )
-
-
-@pytest.mark.parametrize(
-    ("days_left", "said"),
-    [(91, []), (89, ["The authority ends in 89 days."]),
-     (-3, ["The authority has expired 3 days ago."])],
-)  # fmt: skip
-def test_an_authority_that_ends_is_a_problem(days_left: int, said: list[str]) -> None:
-    made = dt.datetime.fromtimestamp(NOW, dt.UTC) - certificates.AUTHORITY_LIFETIME
-    hour = dt.timedelta(hours=1 if days_left > 0 else -1)
-    authority = new_keys.authority("test", made + dt.timedelta(days=days_left) + hour)
-    keys = {"/slashetc/v1/authority": certificates.pem_of(authority.certificate)}
-    assert problems(view(keys)) == said
-
-
 def test_what_a_role_may_not_read_is_said_and_is_no_problem() -> None:
     # The role of a host reads the keys of that host only.
     keys = {**agents(A, "web1"), **agents(B, "web2"), **host(B, "web2"), **job()}
@@ -492,12 +339,6 @@ def test_keys_that_do_not_come_in_time_are_a_problem() -> None:
     assert problems(view_of(replace(reading({}), refused=late))) == [
         "These keys were not read: /fleet/v1/jobs, /skydns: does not answer in time."
     ]
-
-
-def test_a_store_that_shows_nothing_without_credentials_says_so() -> None:
-    closed = Reading(NOW, ("https://m1",), errors={"https://m1": "answers 401: Insufficient"})
-    (said,) = problems(view_of(closed))
-    assert said.startswith("The store shows nothing without credentials")
 
 
 def test_a_daemon_of_this_host_that_is_not_ready_is_a_problem() -> None:

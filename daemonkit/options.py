@@ -366,9 +366,9 @@ def run(
 
 def _take_defaults(command: Any, prog: str) -> None:
     """Let the files of defaults say what options are that nobody gives."""
-    home = os.environ.get("HOME", "")
-    # systemd gives a service of root no HOME. So a daemon of root does not act with the
-    # credentials of an operator that logs in as root.
+    # A service of root must not act with the credentials of an operator that logs in as root.
+    is_service = os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())
+    home = "" if is_service else os.environ.get("HOME", "")
     places = [*([f"{home}/{OPERATOR_DEFAULTS}"] if home.startswith("/") else []), HOST_DEFAULTS]
     found = [Path(place) for place in places if os.path.lexists(place)]
     if not found:

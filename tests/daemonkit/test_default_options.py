@@ -119,6 +119,10 @@ def test_a_wrong_file_stops_only_a_command_that_needs_it(programs: Programs) -> 
     assert programs.run("coordctl", "ls") == options.EXIT_USAGE
     assert programs.err.startswith(f"coordctl: {programs.file}: ")
     assert "Mend the file, or remove it" in programs.err
+    given = ("--ca-file", "", "--cert-file", "", "--key-file", "", "--username", "")
+    programs.run("coordctl", "--endpoints", GIVEN, *given, "ls")
+    assert ":9" in programs.err
+    assert "Mend" not in programs.err
     assert programs.run("slashetc", "--version") == 0
     assert programs.run("coordinator", "--help") == 0
 
@@ -188,6 +192,17 @@ def test_a_key_that_this_user_may_not_read_leaves_out_its_certificate() -> None:
         found = subprocess.check_output([sys.executable, "-c", reads, file], cwd=ROOT, text=True)
         assert found == "['ca-file']\n"
         assert sorted(load([file])[0].values) == ["ca-file", "cert-file", "key-file"]
+
+
+def test_a_service_reads_only_the_hosts_file(programs: Programs) -> None:
+    programs.file.write_text(f'endpoints = "{WRITTEN}"\n')
+    started = f"SYSTEMD_EXEC_PID=$$ exec {BIN / 'fleetctl'} --help"
+    env = {"HOME": str(programs.home), "PATH": os.environ["PATH"]}
+    shown = subprocess.check_output(["sh", "-c", started], env=env, text=True)
+    assert WRITTEN not in shown
+    env["SYSTEMD_EXEC_PID"] = "1"  # of whoever started our shell
+    shown = subprocess.check_output([BIN / "fleetctl", "--help"], env=env, text=True)
+    assert WRITTEN in shown
 
 
 def test_without_a_home_only_the_hosts_file_is_read(programs: Programs) -> None:

@@ -8,7 +8,17 @@ import sys
 
 from bench.table import Row, publish, remember, show
 
-AREAS = ("coordinator", "cluster", "skydns", "vulcan", "confd", "client", "fleet", "locksmith")
+AREAS = (
+    "coordinator",
+    "cluster",
+    "secured",
+    "skydns",
+    "vulcan",
+    "confd",
+    "client",
+    "fleet",
+    "locksmith",
+)
 
 
 def main() -> None:

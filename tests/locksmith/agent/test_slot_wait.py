@@ -37,7 +37,7 @@ def view_of_host(host: Host = HOST, **reboot: object) -> HostView:
     options = replace(REBOOT, **reboot)  # type: ignore[arg-type]
     sources, rules = RebootSources((), frozenset()), Rules(Strategy.ETCD_LOCK)
     config = Configuration(
-        "", "", None, "1", rules, sources, Blockers(), options, StoreQuorum((), "no")
+        "", "", None, None, "1", rules, sources, Blockers(), options, StoreQuorum((), "no")
     )
     return HostView(host, config, lambda: True)
 

@@ -13,7 +13,9 @@ from tests.coordinator.access.secured_store import ALICE, ROOT, Reply, call, don
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with Cluster(tmp_path_factory.mktemp("cluster")) as running:
-        secure(running.members[0].url)
+        url = running.members[0].url
+        secure(url)
+        done(call(url, "PUT", "/v2/keys/app/a", user=ROOT, body="value=x"))
         yield running
 
 
@@ -24,7 +26,7 @@ def write(url: str, key: str, *, user: str = "", token: str = "") -> int:
 def test_a_token_of_one_member_admits_at_every_other(cluster: Cluster) -> None:
     token = token_of(cluster.members[0].url, ALICE)
     for each in cluster.members:
-        wait_until(lambda each=each: write(each.url, "/app/a", token=token) < 300, "the key")
+        wait_until(lambda each=each: write(each.url, "/app/a", token=token) < 300, "alice")
         assert write(each.url, "/other", token=token) == 401
 
 

@@ -14,6 +14,7 @@ from coordinator.core.auth.principal import ANYBODY, Principal
 from coordinator.core.replica.replica import Replica
 from coordinator.core.store.api_errors import UNAUTHORIZED, ApiError
 from coordinator.core.v2api.routes import Service
+from coordinator.server.access import audit_log
 from coordinator.server.access.audit_log import AuditLog
 from coordinator.server.access.authentication import (
     Authenticator,
@@ -44,13 +45,17 @@ class Attempt(NamedTuple):
 class Caller:
     """What is known of a client until users or roles, or its credentials, change."""
 
-    __slots__ = ("authorization", "expires_ns", "rights", "state")
+    __slots__ = ("authorization", "expires_ns", "rights", "state", "who")
 
-    def __init__(self, state: AuthState, authorization: bytes | None, rights: Rights) -> None:
+    def __init__(
+        self, state: AuthState, authorization: bytes | None, rights: Rights, address: str
+    ) -> None:
         self.state = state
         self.authorization = authorization
         self.rights = rights
-        self.expires_ns = rights.principal.expires_ns
+        principal = rights.principal
+        self.expires_ns = principal.expires_ns
+        self.who = audit_log.caller(principal.user, principal.source, address)
 
 
 class AccessControl:
@@ -185,6 +190,9 @@ class AccessControl:
     ) -> None:
         """Put into the audit log what a request did, or why it failed."""
         caller = exchange.memo.content
+        if key and not why and isinstance(caller, Caller):
+            self._audit.change(caller.who, operation, key, index)
+            return
         principal = caller.rights.principal if isinstance(caller, Caller) else ANYBODY
         self._audit.record(
             operation,
@@ -218,7 +226,7 @@ class AccessControl:
     def _remember(self, exchange: Exchange, principal: Principal) -> Rights:
         rights = self.state.rights(principal)
         authorization = exchange.head.fields.get(b"authorization")
-        exchange.memo.content = Caller(self.state, authorization, rights)
+        exchange.memo.content = Caller(self.state, authorization, rights, exchange.peer[0])
         return rights
 
     def _record(

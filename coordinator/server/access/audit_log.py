@@ -11,16 +11,26 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
-from coordinator.core.auth.audit_record import REFUSED, Outcome, RefusalBudget, encoded
-from coordinator.core.store.encoding import rfc3339
+from coordinator.core.auth.audit_record import (
+    REFUSED,
+    TEXT_CHARACTERS_MAX,
+    Outcome,
+    RefusalBudget,
+    encoded,
+)
+from coordinator.core.store.encoding import json_string, rfc3339
 from coordinator.server.access.audit_file import AuditFile
 
 FILE_NAME = "audit.log"
 # The last lines, from which streams read: a slow reader costs no memory of its own.
 RECENT_LINES_MAX = 4096
 RECENT_BYTES_MAX = 1 << 20
-# The beginnings of lines that are kept, one for each caller.
-CALLERS_MAX = 1024
+CUT = "…".encode()
+
+
+def caller(user: str, source: str, address: str) -> bytes:
+    """Return the part of a line about who made a request."""
+    return b'"user":%b,"source":%b,"address":%b' % tuple(map(encoded, (user, source, address)))
 
 
 class AuditLog:
@@ -38,8 +48,18 @@ class AuditLog:
         self._recent_bytes = 0
         self._pending: list[bytes] = []
         self._at = b""
-        self._callers: dict[tuple[str, str, str], bytes] = {}
         self._readers: set[Callable[[], None]] = set()
+
+    def change(self, who: bytes, action: str, key: bytes, index: int) -> None:
+        """Add a record of a change that was made; `who` is what `caller` returned."""
+        if len(key) > TEXT_CHARACTERS_MAX:
+            key = key[:TEXT_CHARACTERS_MAX] + CUT
+        if not self._pending:
+            self._begin_turn()
+        self._pending.append(
+            b'{"at":"%b",%b,"operation":"%b","key":%b,"index":%d}\n'
+            % (self._at, who, action.encode(), json_string(key), index)
+        )
 
     def record(  # noqa: PLR0913 - the fields of a line
         self,
@@ -56,15 +76,15 @@ class AuditLog:
         """Add a record of what just happened."""
         if outcome in REFUSED and not self._budget.admits(self._loop.time()):
             return
+        if not self._pending:
+            self._begin_turn()
         if left_out := self._budget.left_out():
-            self._add(b'{"refused_too":%d}\n' % left_out)
-        who = self._callers.get((user, source, address)) or self._caller(user, source, address)
+            self._pending.append(b'{"refused_too":%d}\n' % left_out)
+        who = caller(user, source, address)
         what = b'"operation":%b,"key":%b' % (encoded(operation), encoded(key))
         if outcome != "done" or why:
             what += b',"outcome":"%b","why":%b' % (outcome.encode(), encoded(why))
-        if not self._pending:  # the records of one turn have one time
-            self._at = rfc3339(time.time_ns() // 1_000_000 * 1_000_000)
-        self._add(b'{"at":"%b",%b,%b,"index":%d}\n' % (self._at, who, what, index))
+        self._pending.append(b'{"at":"%b",%b,%b,"index":%d}\n' % (self._at, who, what, index))
 
     def read(self, position: int) -> tuple[int, bytes, int]:
         """Return how many lines from a position on are gone, the others, and the next position."""
@@ -90,17 +110,10 @@ class AuditLog:
         self._flush()
         self.file.close()
 
-    def _caller(self, user: str, source: str, address: str) -> bytes:
-        if len(self._callers) >= CALLERS_MAX:
-            self._callers.clear()
-        made = b'"user":%b,"source":%b,"address":%b' % tuple(map(encoded, (user, source, address)))
-        self._callers[user, source, address] = made
-        return made
-
-    def _add(self, line: bytes) -> None:
-        if not self._pending:
-            self._loop.call_soon(self._flush)
-        self._pending.append(line)
+    def _begin_turn(self) -> None:
+        # The records of one turn have one time, and are written together.
+        self._at = rfc3339(time.time_ns() // 1_000_000 * 1_000_000)
+        self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         lines, self._pending = self._pending, []

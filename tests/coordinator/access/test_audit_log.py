@@ -65,6 +65,22 @@ def test_a_line_is_in_the_file_in_the_next_turn_of_the_loop(tmp_path: Path):
     run(tmp_path, case)
 
 
+def test_a_change_has_the_same_line_whatever_its_key(tmp_path: Path):
+    keys = [b"/a", b'/"\\\n\x00', "/ü\u2028".encode(), b"/\xff", b"/" + b"x" * 5000]
+
+    async def case(log: AuditLog) -> None:
+        for key in keys:
+            log.change(audit_log.caller('al"ice', "cert", "::1"), "set", key, 7)
+
+    found = run(tmp_path, case)
+    shown = [line["key"] for line in found]
+    assert shown[:4] == ["/a", '/"\\\n\x00', "/ü\u2028", "/\ufffd"]
+    assert len(shown[4]) == audit_record.TEXT_CHARACTERS_MAX + 1
+    assert {(line["user"], line["operation"], line["index"]) for line in found} == {
+        ('al"ice', "set", 7)
+    }
+
+
 def test_what_a_client_sends_is_cut(tmp_path: Path):
     async def case(log: AuditLog) -> None:
         log.record("get", key="/" + "x" * 100_000, outcome="refused", **WHO)

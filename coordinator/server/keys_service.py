@@ -150,19 +150,19 @@ class KeysService:
         replica = self.replica
         if replica.availability.diverged:
             raise ClusterUnavailable(replica.availability.diverged)
-        if (
-            rights is not None
-            and isinstance(request, (GetRequest, WriteRequest, WatchRequest))
-            and not key_access.is_known(rights, request)
-        ):
-            self._access.check_key(exchange, rights, request)
         match request:
-            case GetRequest(quorum=True):
-                replica.read(PendingRead(self, exchange, request, rights))
-                self._loop.wake()
-            case GetRequest():
-                self.read(exchange, request, rights)
+            case GetRequest(key=key, quorum=quorum):
+                # Most ask for a key that the caller is known to read.
+                if rights is not None and key not in rights.readable:
+                    self._access.check_key(exchange, rights, request)
+                if quorum:
+                    replica.read(PendingRead(self, exchange, request, rights))
+                    self._loop.wake()
+                else:
+                    self.read(exchange, request, rights)
             case WriteRequest():
+                if rights is not None and not key_access.is_known(rights, request):
+                    self._access.check_key(exchange, rights, request)
                 self._check_size(request)
                 waiter = PendingWrite(self, exchange, no_value=request.no_value)
                 if rights is not None:
@@ -171,6 +171,8 @@ class KeysService:
                 replica.propose(request.command, waiter, request.ttl_ns)
                 self._loop.wake()
             case WatchRequest():
+                if rights is not None:
+                    self._access.check_key(exchange, rights, request)
                 self._watch(exchange, request, rights)
             case ReservedRead():
                 raise ApiError(KEY_NOT_FOUND, SECURITY.decode(), replica.keyspace.index)

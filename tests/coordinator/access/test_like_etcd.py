@@ -1,11 +1,8 @@
 """The auth API and its enforcement, beside a real etcd: the same requests get the same answers."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from rig.processes import Coordinator, Etcd
 from tests.coordinator.access.asking import Answer, Client
@@ -216,18 +213,8 @@ def without(body: Any) -> Any:
     return IN_ORDER.sub("/N", body) if isinstance(body, str) else body
 
 
-@pytest.fixture(scope="module")
-def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
-    """Both servers, empty."""
-    directory: Path = tmp_path_factory.mktemp("auth")
-    with Coordinator(directory) as ours, Etcd(directory) as etcd:
-        yield Sides(ours.url, etcd.url)
-
-
-def test_users_and_roles_are_kept_as_by_etcd(sides: Sides) -> None:
-    assert sides.differences(SET_UP) == []
-
-
-def test_they_are_enforced_as_by_etcd(sides: Sides) -> None:
-    """It goes on with the users and roles of the test before."""
-    assert sides.differences(ENABLED) == []
+def test_users_and_roles_are_kept_and_enforced_as_by_etcd(tmp_path: Path) -> None:
+    with Coordinator(tmp_path) as ours, Etcd(tmp_path) as etcd:
+        sides = Sides(ours.url, etcd.url)
+        assert sides.differences(SET_UP) == []
+        assert sides.differences(ENABLED) == []

@@ -99,6 +99,7 @@ def test_a_member_that_was_away_learns_of_a_deleted_user_from_a_snapshot(cluster
 
 def test_a_restart_keeps_users_and_what_is_enforced(cluster: Cluster) -> None:
     one = next(each for each in cluster.running() if "warn" not in each.flags)
+    Client(one.url, "alice:ap").ask("PUT", "/v2/keys/r/0", "value=1")
     cluster.kill(one)
     cluster.start(one)
     assert Client(one.url).ask("GET", "/v2/keys/r/0").status == 401

@@ -171,3 +171,37 @@ def test_a_password_in_a_request_is_in_no_message() -> None:
         api.put("users/u", password="secret", attributes={"X": "y"}),
     ]
     assert "secret" not in json.dumps(answers)
+
+
+def test_etcds_refusals_have_its_words(api: Api) -> None:
+    api.put("users/alice", grant=["r"])
+    kv = {"kv": {"read": ["/r/*"]}}
+    rows = [
+        (api.put("users/alice", grant=["r"]), "Granting duplicate role r for user alice"),
+        (api.put("users/alice", revoke=["q"]), "Revoking ungranted role q for user alice"),
+        (api.put("users/alice"), "User not updated"),
+        (api.put("users/alice", password="x", roles=["r"]), "already exists"),
+        (api.put("users/alice", roles=["r"], revoke=["r"]), "both roles and grant/revoke"),
+        (api.put("users/none", revoke=["r"]), "User none does not exist."),
+        (api.put("users/none"), "with an empty password"),
+        (api.ask("GET", "users/none"), "User none does not exist."),
+        (api.ask("DELETE", "users/none"), "User none does not exist"),
+        (api.ask("PUT", "users/none", {"user": "other"}), "does not match the name"),
+        (api.put("roles/r", grant=kv), "Granting duplicate read permission /r/*"),
+        (api.put("roles/r", permissions=kv, grant=kv), "both permissions and grant/revoke"),
+        (api.put("roles/r", revoke={"kv": {"write": ["/x"]}}), ""),
+        (api.put("roles/r", revoke={"kv": {"write": ["/x"]}}), "Role not updated"),
+        (api.put("roles/none", grant=kv), "Role none does not exist."),
+        (api.put("roles/root", grant=kv), "Cannot modify role root"),
+        (api.ask("GET", "roles/none"), "Role none does not exist."),
+        (api.ask("DELETE", "roles/none"), "Role none doesn't exist."),
+        (api.ask("PUT", "enable", {}), ""),
+        (api.ask("GET", "enable"), ""),
+        (api.ask("DELETE", "enable"), ""),
+        (api.ask("DELETE", "enable"), "already disabled"),
+        (api.ask("DELETE", "users/root"), ""),
+        (api.ask("PUT", "enable"), "No root user available"),
+    ]
+    for (status, body), words in rows:
+        assert (status >= 400) is bool(words), body
+        assert words in (body or {}).get("message", "")

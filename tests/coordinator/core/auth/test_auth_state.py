@@ -191,3 +191,42 @@ def test_a_bad_name_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", ["root", "host:web3:skydns", "é", "a.b", "x" * 200])
 def test_a_good_name_is_accepted(name: str) -> None:
     assert documents.name_problem(name) == ""
+
+
+@pytest.mark.parametrize(
+    ("role", "word"),
+    [
+        (RoleDocument("r", Permissions(KeyPermissions(("/x",) * 1001))), "at most 1000"),
+        (RoleDocument("r", Permissions(KeyPermissions(("/{",)))), "brace"),
+        (RoleDocument("r", Permissions(KeyPermissions(own=(OwnEntries("/x", ""),)))), "a list"),
+        (RoleDocument("r", Permissions(cluster=("fly",))), "no capability"),
+        (RoleDocument("a b"), "is no name"),
+        (HOST, ""),
+    ],
+)
+def test_a_role_is_checked(role: RoleDocument, word: str) -> None:
+    why = documents.role_problem(role)
+    assert word in why if word else why == ""
+
+
+@pytest.mark.parametrize(
+    ("user", "word"),
+    [
+        (UserDocument("u", roles=("r",) * 101), "at most 100"),
+        (UserDocument("u", attributes={"Host": "x"}), "names are"),
+        (UserDocument("u", attributes={"user": "x"}), "names are"),
+        (UserDocument("u", attributes={"host": "a/b"}), "names are"),
+        (WEB3, ""),
+    ],
+)
+def test_a_user_is_checked(user: UserDocument, word: str) -> None:
+    why = documents.user_problem(user)
+    assert word in why if word else why == ""
+
+
+def test_a_narrowed_token_narrows_own_entries_too() -> None:
+    state = AuthState(space(WEB3, HOST).tree)
+    put = Put(b"/l", b'{"holders":["m3"]}', prev_exist=False)
+    assert state.rights(of_user(WEB3, "cert")).own_problem(put, None) == ""
+    narrowed = of_user(WEB3, "token", write_prefixes=("/other",))
+    assert state.rights(narrowed).own_problem(put, None) is None

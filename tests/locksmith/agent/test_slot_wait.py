@@ -37,7 +37,15 @@ def view_of_host(host: Host = HOST, **reboot: object) -> HostView:
     options = replace(REBOOT, **reboot)  # type: ignore[arg-type]
     sources, rules = RebootSources((), frozenset()), Rules(Strategy.ETCD_LOCK)
     config = Configuration(
-        "", "", None, None, "1", rules, sources, Blockers(), options, StoreQuorum((), "no")
+        group="",
+        status_addr="",
+        state_dir=None,
+        version="1",
+        rules=rules,
+        sources=sources,
+        blockers=Blockers(),
+        reboot=options,
+        quorum=StoreQuorum((), "no"),
     )
     return HostView(host, config, lambda: True)
 

@@ -83,7 +83,7 @@ class Agent:
             health=lambda: Probe(ok=True),
             ready=self._ready,
             state=self._state,
-            samples=self._samples,
+            samples=self.samples,
             tls=self._status_files() if settings.status_tls == "require" else None,
         )
 
@@ -193,7 +193,8 @@ class Agent:
             "version": options.installed_version(),
         }
 
-    def _samples(self) -> Iterator[Sample]:
+    def samples(self) -> Iterator[Sample]:
+        """Yield the metrics."""
         for name, each in own_certificates(self.places).items():
             end_s = each.not_valid_after_utc.timestamp()
             labels = {"certificate": str(name)}

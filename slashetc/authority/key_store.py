@@ -75,19 +75,22 @@ def exists(directory: Path) -> bool:
     return Paths(directory).key.exists()
 
 
-def create(directory: Path, fleet: str, now: dt.datetime) -> Authority:
+def create(directory: Path, fleet: str, now: dt.datetime, *, seal: bool = True) -> Authority:
     """Make a new authority of a fleet. A directory without a key is made whole."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = new_keys.authority(fleet, now)
-    save(directory, made)
+    save(directory, made, seal=seal)
     return made
 
 
-def save(directory: Path, authority: Authority) -> None:
-    """Write a key and its certificate; the key comes last, it makes the directory valid."""
+def save(directory: Path, authority: Authority, *, seal: bool = True) -> None:
+    """Write a key and its certificate; the key comes last, it makes the directory valid.
+
+    Without `seal` another host can use it, too: for a directory that is taken away.
+    """
     paths = Paths(directory)
     passphrase = secrets.token_urlsafe(32).encode()
-    _keep(paths, passphrase)
+    _keep(paths, passphrase, seal=seal)
     atomic_file.write(paths.certificate, certificates.pem_of(authority.certificate).encode())
     atomic_file.write(paths.key, key_pem.private_pem(authority.key, passphrase).encode())
 
@@ -163,19 +166,20 @@ def write_used(directory: Path, used: dict[str, Use], now: float) -> None:
     atomic_file.write(Paths(directory).used, msgspec.json.encode(newest))
 
 
-def _keep(paths: Paths, passphrase: bytes) -> None:
-    if (sealed := _sealed(passphrase)) is not None:
+def _keep(paths: Paths, passphrase: bytes, *, seal: bool) -> None:
+    if seal and (sealed := _sealed(passphrase)) is not None:
         atomic_file.write(paths.sealed, sealed)
         paths.plain.unlink(missing_ok=True)
         return
     atomic_file.write(paths.plain, passphrase)
     paths.sealed.unlink(missing_ok=True)
-    _log.warning(
-        "passphrase-not-sealed",
-        file=str(paths.plain),
-        risk="who can read this directory, or a backup of it, has the authority",
-        remedy="run the authority where `systemd-creds has-tpm2` or `systemd-creds setup` works",
-    )
+    if seal:
+        _log.warning(
+            "passphrase-not-sealed",
+            file=str(paths.plain),
+            risk="who can read this directory, or a backup of it, has the authority",
+            remedy="run the authority where `systemd-creds setup` works",
+        )
 
 
 def _passphrase(paths: Paths) -> bytes:

@@ -103,6 +103,11 @@ def user(name: str) -> str:
     return f"{USERS}/{name}"
 
 
-def evicted(name: str, *, user: bool) -> str:
-    """A host, or a person, that is out of the fleet."""
-    return f"{EVICTED}/{'user' if user else 'host'}-{name}"
+def evicted_host(name: str) -> str:
+    """A host that is out of the fleet."""
+    return f"{EVICTED}/host-{name}"
+
+
+def evicted_user(name: str) -> str:
+    """A person who is out of the fleet."""
+    return f"{EVICTED}/user-{name}"

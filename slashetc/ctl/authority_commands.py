@@ -15,6 +15,8 @@ Directory = Annotated[
     Path | None,
     typer.Option("--authority-dir", help="Directory of the authority.", show_default="this host's"),
 ]
+Folder = Annotated[Path, typer.Argument(help="A folder for the key and what belongs to it.")]
+Keep = Annotated[bool, typer.Option("--keep", help="Keep the key here, too: the folder is a copy.")]
 
 
 @app.command("status")
@@ -91,3 +93,45 @@ def rotate(  # noqa: PLR0913 - typer reads options from parameters
             rotating.finish(directory, store, typer.echo)
         else:
             rotating.rotate(Rotation(directory, wait), store, api, typer.echo)
+
+
+@app.command("export")
+def export(  # noqa: PLR0913 - typer reads options from parameters
+    folder: Folder,
+    *,
+    keep: Keep = False,
+    endpoints: options.Endpoints = ENDPOINTS,
+    ca_file: options.CaFile = None,
+    cert_file: options.CertFile = None,
+    key_file: options.KeyFile = None,
+    config_dir: ConfigDir = CONFIG_DIR,
+) -> None:
+    """Take the authority's key out of this host, for another host or a safe.
+
+    The passphrase is beside it, in a file of its own: keep the two apart.
+    """
+    from slashetc.host.places import Places
+    from slashetc.join import moving
+
+    with explained(), open_store(endpoints, ca_file, cert_file, key_file) as (store, api):
+        moving.export(Places(config_dir), folder, store, api, keep=keep)
+    typer.echo(f"{folder}: the authority; `slashetc authority import` takes it on another host")
+
+
+@app.command("import")
+def import_(  # noqa: PLR0913 - typer reads options from parameters
+    folder: Folder,
+    *,
+    endpoints: options.Endpoints = ENDPOINTS,
+    ca_file: options.CaFile = None,
+    cert_file: options.CertFile = None,
+    key_file: options.KeyFile = None,
+    config_dir: ConfigDir = CONFIG_DIR,
+) -> None:
+    """Let this host sign, with the key that `slashetc authority export` wrote. Needs an admin."""
+    from slashetc.host.places import Places
+    from slashetc.join import moving
+
+    with explained(), open_store(endpoints, ca_file, cert_file, key_file) as (store, api):
+        moving.take(Places(config_dir), folder, store, api)
+    typer.echo(f"this host signs; remove {folder}, or keep it in a safe")

@@ -144,7 +144,10 @@ def init(  # noqa: PLR0913 - typer reads options from parameters
         )  # fmt: skip
         typer.echo(f"credentials of {made.operator}: {made.credentials}")
         if offline is not None:
-            typer.echo(f"authority's key: {offline}: take it away, `slashetc authority sign` there")
+            typer.echo(
+                f"authority's key: {offline}: take it away, keep the passphrase in it apart, and "
+                "run `slashetc authority sign` where it is"
+            )
         for host in next_hosts or []:
             typer.echo(join_line(made.credentials, [made.file.join_url], host))
         if not next_hosts:

@@ -20,7 +20,7 @@ def lines(store: Store, directory: Path) -> Iterator[str]:
     hosts = sorted(each.host for each in known.hosts.values() if each.authority)
     yield f"its key is on {', '.join(hosts) or 'no host of the fleet'}"
     if key_store.exists(directory):
-        yield f"here: {directory}; copy this directory to keep the authority when the host is lost"
+        yield f"here: {directory}; `slashetc authority export --keep` makes a copy for another host"
         if not key_store.Paths(directory).sealed.exists():
             yield "its passphrase is not sealed: who can read the directory has the authority"
     waiting = sorted(known.requests.keys() - known.answers.keys())

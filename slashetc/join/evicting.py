@@ -24,8 +24,8 @@ def evict_host(store: Store, api: ClusterApi, host: str, now: float) -> None:
     if host in authorities:
         raise CheckFailed(
             f"the authority's key is on {host}: a thief of that host can make any certificate. "
-            "First `slashetc authority rotate` on another host with a copy of the directory, "
-            "or make a new fleet"
+            "First `slashetc authority import` a copy on another host, and `slashetc authority "
+            "rotate` there; without a copy, make a new fleet"
         )
     _write(store, Eviction(name=host, before=now, by=author()))
     for machine in machines:
@@ -54,7 +54,8 @@ def remove(store: Store, key: str) -> None:
 
 def _write(store: Store, eviction: Eviction) -> None:
     text = msgspec.json.encode(eviction).decode()
-    store.put(keys.evicted(eviction.name, user=eviction.user), text)
+    key = keys.evicted_user if eviction.user else keys.evicted_host
+    store.put(key(eviction.name), text)
 
 
 def _checked(name: str) -> None:

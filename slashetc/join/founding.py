@@ -170,7 +170,7 @@ def _authority(options: Founding, file: FleetFile, now: dt.datetime) -> Authorit
                 f"or say --fleet {known.fleet}"
             )
         return known
-    return key_store.create(options.authority, file.fleet, now)
+    return key_store.create(options.authority, file.fleet, now, seal=options.offline is None)
 
 
 def _certify(places: Places, file: FleetFile, authority: Authority, now: dt.datetime) -> None:

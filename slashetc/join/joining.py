@@ -185,8 +185,8 @@ def leave(places: Places, say: Say, *, force: bool) -> None:
     if file.authority and not force:
         raise CheckFailed(
             f"the key of the fleet's authority is on this host, in {places.authority}: without it "
-            "no host can join or renew. Copy the directory to another member first "
-            "(`slashetc authority status` says how), or leave with --force"
+            "no host can join or renew. Move it by `slashetc authority export` here and `slashetc "
+            "authority import` on another member first, or leave with --force"
         )
     others = [url for url in file.endpoints if url != file.client_url]
     reason = _say_goodbye(places, others) if others else ""

@@ -94,6 +94,9 @@ ALLOWED = {
     # Commands, which have no loop.
     "slashetc.join.joining._repeated time.sleep",
     "slashetc.join.joining.leave shutil.rmtree",
+    "slashetc.join.moving.export shutil.copyfile",
+    "slashetc.join.moving.export shutil.rmtree",
+    "slashetc.join.moving.take shutil.copyfile",
     "slashetc.join.rotating._wait time.sleep",
     "slashetc.store.cluster_api.wait_for_leader time.sleep",
     "slashetc.store.member_tls._wait time.sleep",

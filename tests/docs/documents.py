@@ -13,6 +13,8 @@ from fleet.core import model
 from locksmith.core import keys as locksmith_keys
 from locksmith.core import records
 from skydns.core.zone.service import ServiceValue
+from slashetc.core import keys as slashetc_keys
+from slashetc.core import requests
 from vulcan.core.config import documents
 from vulcan.core.control import node_status, revision
 
@@ -42,11 +44,23 @@ _LOCKSMITH: dict[str, type[msgspec.Struct]] = {
     "paused_host": records.Pause,
     "PAUSED_FLEET": records.Pause,
 }
+_SLASHETC: dict[str, type[msgspec.Struct]] = {
+    "FLEET": slashetc_keys.FleetRecord,
+    "admitted": slashetc_keys.AdmittedHost,
+    "host": slashetc_keys.HostRecord,
+    "user": slashetc_keys.UserRecord,
+    "evicted_host": slashetc_keys.Eviction,
+    "evicted_user": slashetc_keys.Eviction,
+    "request": requests.JoinRequest,
+    "answer": requests.JoinAnswer,
+}
 # Constants have no docstring.
 _ABOUT = {
     "PAUSED_FLEET": "Pauses the reboots of the whole fleet.",
     "STORE_MEMBER": "The one member of the store that reboots.",
     "LEADER": "Which scheduler is the leader. Has a TTL.",
+    "FLEET": "The fleet itself.",
+    "AUTHORITY": "The certificates of the authority, in PEM. The first one signs.",
     "EPOCH": "The number of the newest leadership. Agents refuse plans with an older one.",
 }
 _SKYDNS: tuple[Key, ...] = (
@@ -76,6 +90,7 @@ def page() -> str:
         ("skydns", _SKYDNS),
         ("vulcand", _VULCAN),
         ("fleet", _of_module(fleet_keys, _FLEET)),
+        ("slashetc", _of_module(slashetc_keys, _SLASHETC)),
     )
     return "\n".join(f"## {name}\n\n{_group(keys)}" for name, keys in groups)
 

@@ -10,6 +10,7 @@ from daemonkit.observe import process_counters, status_page
 from locksmith.core import fleetlock_protocol
 from rig.commandline.command_tree import programs
 from rig.processes import ROOT
+from slashetc.agent import join_server
 from tests.docs import bounds, documents, rooms, scraped
 from tests.docs.programs import helps
 from vulcan.core.control import api_routes
@@ -48,6 +49,7 @@ def http() -> str:
         ("coordinator, peer port", routes.PEER),
         ("vulcand's API", api_routes.ROUTES),
         ("locksmith-fleetlock", fleetlock_protocol.ROUTES),
+        ("the join endpoint of slashetc's agent", join_server.ROUTES),
         ("the status page of every daemon", status_page.ROUTES),
     )
     parts = [f"## {name}\n\n{_routes(served)}" for name, served in servers]

@@ -1,5 +1,6 @@
 """The metrics that daemons show, after each was used once."""
 
+import datetime as dt
 import re
 import subprocess
 import time
@@ -14,10 +15,17 @@ from coordinator.client.memory_store import MemoryStore
 from daemonkit.observe import metrics, process_counters
 from fleet.agent.agent import Agent
 from fleet.core.model import Facts
-from fleet.settings import AgentSettings
+from fleet.settings import AgentSettings as FleetdAgentSettings
 from rig.cluster import Cluster, ClusterMember, new_member
+from rig.fleet_authority import FleetAuthority
 from rig.memory_systemd import MemorySystemd
 from rig.processes import Running, answers, free_port, require, script, wait_until
+from slashetc.agent.daemon import Agent as FleetAgent
+from slashetc.agent.daemon import AgentSettings
+from slashetc.authority import key_store
+from slashetc.core import certificates, fleet_file
+from slashetc.core.fleet_file import FleetFile
+from slashetc.host.places import Places
 
 _FAMILY = re.compile(
     r"^# HELP (?P<name>\S+) (?P<help>.*)\n# TYPE \S+ (?P<kind>\w+)\n(?P<samples>(?:[^#\n].*\n)*)",
@@ -37,16 +45,36 @@ def families(directory: Path) -> dict[str, list[Family]]:
         pages = dict(_daemons(directory, stack))
         shown = {name: _text(url) for name, url in pages.items()}
     shown["fleetd --agent"] = _of_agent(directory)
+    shown["slashetc agent"] = _of_fleet_agent(directory / "fleet")
     return {name: list(_parsed(text)) for name, text in shown.items()}
 
 
 def _of_agent(directory: Path) -> str:
     """Return what an agent shows; it needs a systemd to run."""
-    settings = AgentSettings(
+    settings = FleetdAgentSettings(
         Facts("a" * 32, "h1", "10.0.0.1", 4000, 8 << 30), "boot", directory, 30, ()
     )
     agent = Agent(MemoryStore(), MemorySystemd(time.monotonic), settings)
     return metrics.exposition(agent.samples()).decode()
+
+
+def _of_fleet_agent(directory: Path) -> str:
+    """Return what the agent of a host with the authority shows."""
+    places = Places(directory)
+    now = dt.datetime.now(dt.UTC)
+    authority = key_store.create(places.authority, "test", now)
+    places.make()
+    places.ca.write_text(certificates.pem_of(authority.certificate))
+    own = FleetAuthority(places.pki, "test").host("h1")
+    own.cert.rename(places.certificate("host"))
+    own.key.rename(places.key("host"))
+    file = FleetFile(
+        fleet="test", host="h1", machine="a" * 32, address="10.0.0.1", domain="example.com",
+        endpoints=["https://10.0.0.1:2379"],
+    )  # fmt: skip
+    places.fleet_file.write_text(fleet_file.text_of(file))
+    settings = AgentSettings(directory, "", "", "off", dt.timedelta(days=30))
+    return metrics.exposition(FleetAgent(settings).samples()).decode()
 
 
 def _leader(directory: Path, stack: ExitStack) -> ClusterMember:

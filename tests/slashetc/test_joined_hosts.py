@@ -338,3 +338,16 @@ def test_certificates_are_renewed_without_a_restart(fleet: JoinedFleet) -> None:
         assert "will not expire" in host.shell(f"{end}/{name}.pem")
     assert host.shell(starts) == started
     assert "ready" in fleet.do(host, "fleetctl hosts")
+
+
+def test_the_authority_moves_to_another_member(fleet: JoinedFleet) -> None:
+    to, new = fleet.rig["h2"], fleet.rig["h4"]
+    fleet.do(fleet.first, "slashetc authority export moved")
+    assert not fleet.first.path("/etc/slashetc/authority").exists()
+    for path in fleet.first.path("/root/moved").iterdir():
+        to.write(f"/root/moved/{path.name}", path.read_text(), 0o600)
+    fleet.do(to, "slashetc authority import moved")
+    assert "its key is on h2" in fleet.do(fleet.first, "slashetc authority status")
+    # A host asks any member, and the one with the key signs.
+    fleet.do(new, fleet.token("h4", "--no-member"))
+    assert "issuer" in new.shell("openssl x509 -noout -issuer -in /etc/slashetc/pki/host.pem")

@@ -9,12 +9,12 @@ WIDTH = 96
 _HEAD = """\
 Options of {name}, as variables that its unit reads. Each line shows the default. To change one, \
 remove the # of its line, then run `systemctl restart {name}`.
-Only root can read this file, because values may be secrets. {name}(8) explains every option."""
+Only root can read this file, because values may be secrets. {program}(8) explains every option."""
 
 
 def default_file(name: str, command: Command, given: Collection[str]) -> str:
     """Return the text for a daemon. Its unit gives some options as flags; these are left out."""
-    lines = [*_comment(_HEAD.format(name=name))]
+    lines = [*_comment(_HEAD.format(name=name, program=command.words[0]))]
     for option in command.options:
         if option.variables and not set(option.flags) & set(given):
             lines += ["", *_option(option)]

@@ -85,7 +85,7 @@ def test_only_root_can_read_the_files_of_variables(files: tarfile.TarFile, packa
         capture_output=True,
         text=True,
     ).stdout.split()
-    assert set(listed) >= {f"/etc/default/{daemon}" for daemon in DAEMONS}
+    assert set(listed) == {f"/etc/default/{daemon}" for daemon in (*DAEMONS, "slashetc-agent")}
     assert {files.getmember(f".{path}").mode for path in listed} == {0o600}
     assert {each.uid for each in files} == {0}
 

@@ -76,7 +76,7 @@ def test_the_status_and_the_doctor_find_nothing_wrong(fleet: JoinedFleet) -> Non
         wait_until(healthy, "the fleet is healthy", 30)
     except pytest.fail.Exception as failure:
         pytest.fail(f"{failure}: {found}")
-    status = json.loads(fleet.do(fleet.first, "slashetc status --json"))
+    status = json.loads(fleet.attempt(fleet.first, "slashetc status --json").stdout)
     hosts = {each["host"]: each for each in status["hosts"]}
     assert set(hosts) == {"h1", "h2", "h3"}
     assert all(each["certificate"] > time.time() for each in hosts.values())

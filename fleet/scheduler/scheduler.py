@@ -37,7 +37,8 @@ DEBOUNCE_S = 0.02
 RETRY_S = 1.0
 # A host that claims a newer plan than the store's so often within this time is not believed: a
 # store is not restored as often.
-ADOPTIONS_MAX, ADOPTED_S = 5, 600.0
+ADOPTIONS_MAX = 5
+ADOPTED_S = 600.0
 # A store that refuses is asked less often: rights come back when somebody changes them.
 REFUSED_S = 5.0
 _log = logs.get("scheduler")

@@ -10,7 +10,7 @@ function __confd_command
             continue
         end
         switch "$command $word"
-            case 'confd --confdir' 'confd --prefix' 'confd --interval' 'confd --check-cmd-timeout' 'confd --reload-cmd-timeout' 'confd --render-timeout' 'confd --state-dir' 'confd --endpoints' 'confd --ca-file' 'confd --cert-file' 'confd --key-file' 'confd --status-addr' 'confd --drain-timeout' 'confd --wait' 'confd --source' 'confd --config' 'confd --log-level' 'confd --log-format' 'confd noop --confdir' 'confd noop --prefix' 'confd noop --source' 'confd noop --state-dir' 'confd noop --endpoints' 'confd noop --ca-file' 'confd noop --cert-file' 'confd noop --key-file' 'confd test --confdir' 'confd test --prefix' 'confd graph --confdir' 'confd graph --prefix' 'confd graph --source' 'confd graph --endpoints' 'confd graph --ca-file' 'confd graph --cert-file' 'confd graph --key-file' 'confd why --confdir' 'confd why --prefix' 'confd why --source' 'confd why --endpoints' 'confd why --ca-file' 'confd why --cert-file' 'confd why --key-file'
+            case 'confd --confdir' 'confd --prefix' 'confd --interval' 'confd --check-cmd-timeout' 'confd --reload-cmd-timeout' 'confd --render-timeout' 'confd --state-dir' 'confd --endpoints' 'confd --ca-file' 'confd --cert-file' 'confd --key-file' 'confd --status-addr' 'confd --status-tls' 'confd --revoked-file' 'confd --drain-timeout' 'confd --wait' 'confd --source' 'confd --config' 'confd --log-level' 'confd --log-format' 'confd noop --confdir' 'confd noop --prefix' 'confd noop --source' 'confd noop --state-dir' 'confd noop --endpoints' 'confd noop --ca-file' 'confd noop --cert-file' 'confd noop --key-file' 'confd test --confdir' 'confd test --prefix' 'confd graph --confdir' 'confd graph --prefix' 'confd graph --source' 'confd graph --endpoints' 'confd graph --ca-file' 'confd graph --cert-file' 'confd graph --key-file' 'confd why --confdir' 'confd why --prefix' 'confd why --source' 'confd why --endpoints' 'confd why --ca-file' 'confd why --cert-file' 'confd why --key-file'
                 set skip 1
             case 'confd noop' 'confd test' 'confd graph' 'confd why' 'confd convert'
                 set command "$command $word"
@@ -46,6 +46,9 @@ complete -c confd -n '__confd_at confd' -l ca-file -r -F -d 'CA certificates tha
 complete -c confd -n '__confd_at confd' -l cert-file -r -F -d 'Client certificate to present to the store.'
 complete -c confd -n '__confd_at confd' -l key-file -r -F -d 'Private key of --cert-file.'
 complete -c confd -n '__confd_at confd' -l status-addr -x -d 'Address that serves /health, /ready, /metrics and /debug/state; empty for none.'
+complete -c confd -n '__confd_at confd' -l status-tls -r -f -a 'off require' -d 'Whether --status-addr requires TLS, and a certificate of this host or of a viewer.'
+complete -c confd -n '__confd_at confd' -l require-tls -d 'Refuse to listen beyond loopback without TLS, where the daemon would only warn.'
+complete -c confd -n '__confd_at confd' -l revoked-file -r -F -d 'List of hosts and users whose certificates are refused, also on open connections.'
 complete -c confd -n '__confd_at confd' -l drain-timeout -x -d 'Time limit for finishing work in flight before exit.'
 complete -c confd -n '__confd_at confd' -l wait -x -d 'Wait until keys have not changed for MIN, but at most MAX, before rendering.'
 complete -c confd -n '__confd_at confd' -l source -x -d 'Where keys come from: env, file:/PATH, store. A later source overrides an earlier.'

@@ -10,7 +10,7 @@ function __skydns_command
             continue
         end
         switch "$command $word"
-            case 'skydns --addr' 'skydns --domain' 'skydns --hostmaster' 'skydns --path-prefix' 'skydns --local' 'skydns --identity' 'skydns --nameservers' 'skydns --ndots' 'skydns --allow-query' 'skydns --allow-recursion' 'skydns --rate-limit' 'skydns --lame-duck' 'skydns --ttl' 'skydns --min-ttl' 'skydns --endpoints' 'skydns --ca-file' 'skydns --cert-file' 'skydns --key-file' 'skydns --state-dir' 'skydns --workers' 'skydns --drain-timeout' 'skydns --status-addr' 'skydns --log-level' 'skydns --log-format' 'skydns --config'
+            case 'skydns --addr' 'skydns --domain' 'skydns --hostmaster' 'skydns --path-prefix' 'skydns --local' 'skydns --identity' 'skydns --nameservers' 'skydns --ndots' 'skydns --allow-query' 'skydns --allow-recursion' 'skydns --rate-limit' 'skydns --lame-duck' 'skydns --ttl' 'skydns --min-ttl' 'skydns --endpoints' 'skydns --ca-file' 'skydns --cert-file' 'skydns --key-file' 'skydns --state-dir' 'skydns --workers' 'skydns --drain-timeout' 'skydns --status-addr' 'skydns --status-tls' 'skydns --revoked-file' 'skydns --log-level' 'skydns --log-format' 'skydns --config'
                 set skip 1
         end
     end
@@ -47,6 +47,9 @@ complete -c skydns -n '__skydns_at skydns' -l state-dir -r -f -a '(__fish_comple
 complete -c skydns -n '__skydns_at skydns' -l workers -x -d 'Number of worker processes.'
 complete -c skydns -n '__skydns_at skydns' -l drain-timeout -x -d 'Time limit for finishing work in flight before exit.'
 complete -c skydns -n '__skydns_at skydns' -l status-addr -x -d 'Address that serves /health, /ready, /metrics and /debug/state; empty for none.'
+complete -c skydns -n '__skydns_at skydns' -l status-tls -r -f -a 'off require' -d 'Whether --status-addr requires TLS, and a certificate of this host or of a viewer.'
+complete -c skydns -n '__skydns_at skydns' -l require-tls -d 'Refuse to listen beyond loopback without TLS, where the daemon would only warn.'
+complete -c skydns -n '__skydns_at skydns' -l revoked-file -r -F -d 'List of hosts and users whose certificates are refused, also on open connections.'
 complete -c skydns -n '__skydns_at skydns' -l log-level -r -f -a 'debug info warning error' -d 'Lowest level to log.'
 complete -c skydns -n '__skydns_at skydns' -l log-format -r -f -a 'text json' -d 'Format of log lines.'
 complete -c skydns -n '__skydns_at skydns' -l config -r -F -d 'TOML file whose keys are long option names.'

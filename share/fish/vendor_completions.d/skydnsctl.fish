@@ -10,7 +10,7 @@ function __skydnsctl_command
             continue
         end
         switch "$command $word"
-            case 'skydnsctl add --host' 'skydnsctl add --port' 'skydnsctl add --priority' 'skydnsctl add --weight' 'skydnsctl add --text' 'skydnsctl add --ttl' 'skydnsctl add --targetstrip' 'skydnsctl add --group' 'skydnsctl add --key-ttl' 'skydnsctl add --path-prefix' 'skydnsctl add --endpoints' 'skydnsctl add --ca-file' 'skydnsctl add --cert-file' 'skydnsctl add --key-file' 'skydnsctl list --path-prefix' 'skydnsctl list --endpoints' 'skydnsctl list --ca-file' 'skydnsctl list --cert-file' 'skydnsctl list --key-file' 'skydnsctl rm --path-prefix' 'skydnsctl rm --endpoints' 'skydnsctl rm --ca-file' 'skydnsctl rm --cert-file' 'skydnsctl rm --key-file' 'skydnsctl lint --domain' 'skydnsctl lint --path-prefix' 'skydnsctl lint --endpoints' 'skydnsctl lint --ca-file' 'skydnsctl lint --cert-file' 'skydnsctl lint --key-file' 'skydnsctl explain --server' 'skydnsctl top --status-addr'
+            case 'skydnsctl add --host' 'skydnsctl add --port' 'skydnsctl add --priority' 'skydnsctl add --weight' 'skydnsctl add --text' 'skydnsctl add --ttl' 'skydnsctl add --targetstrip' 'skydnsctl add --group' 'skydnsctl add --key-ttl' 'skydnsctl add --path-prefix' 'skydnsctl add --endpoints' 'skydnsctl add --ca-file' 'skydnsctl add --cert-file' 'skydnsctl add --key-file' 'skydnsctl list --path-prefix' 'skydnsctl list --endpoints' 'skydnsctl list --ca-file' 'skydnsctl list --cert-file' 'skydnsctl list --key-file' 'skydnsctl rm --path-prefix' 'skydnsctl rm --endpoints' 'skydnsctl rm --ca-file' 'skydnsctl rm --cert-file' 'skydnsctl rm --key-file' 'skydnsctl lint --domain' 'skydnsctl lint --path-prefix' 'skydnsctl lint --endpoints' 'skydnsctl lint --ca-file' 'skydnsctl lint --cert-file' 'skydnsctl lint --key-file' 'skydnsctl explain --server' 'skydnsctl top --status-addr' 'skydnsctl top --status-tls' 'skydnsctl top --ca-file' 'skydnsctl top --cert-file' 'skydnsctl top --key-file'
                 set skip 1
             case 'skydnsctl add' 'skydnsctl list' 'skydnsctl rm' 'skydnsctl lint' 'skydnsctl explain' 'skydnsctl top'
                 set command "$command $word"
@@ -75,4 +75,8 @@ complete -c skydnsctl -n '__skydnsctl_at skydnsctl explain' -l server -x -d 'Add
 complete -c skydnsctl -n '__skydnsctl_at skydnsctl explain' -s h -l help -d 'Show this message and exit.'
 complete -c skydnsctl -n '__skydnsctl_at skydnsctl top' -l json -d 'Print JSON.'
 complete -c skydnsctl -n '__skydnsctl_at skydnsctl top' -l status-addr -x -d 'The status page of the daemon.'
+complete -c skydnsctl -n '__skydnsctl_at skydnsctl top' -l status-tls -r -f -a 'off require' -d 'Whether --status-addr requires TLS, and a certificate of this host or of a viewer.'
+complete -c skydnsctl -n '__skydnsctl_at skydnsctl top' -l ca-file -r -F -d 'CA certificates that verify the store\'s certificate.'
+complete -c skydnsctl -n '__skydnsctl_at skydnsctl top' -l cert-file -r -F -d 'Client certificate to present to the store.'
+complete -c skydnsctl -n '__skydnsctl_at skydnsctl top' -l key-file -r -F -d 'Private key of --cert-file.'
 complete -c skydnsctl -n '__skydnsctl_at skydnsctl top' -s h -l help -d 'Show this message and exit.'

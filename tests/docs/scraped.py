@@ -52,7 +52,7 @@ def families(directory: Path) -> dict[str, list[Family]]:
 def _of_agent(directory: Path) -> str:
     """Return what an agent shows; it needs a systemd to run."""
     settings = FleetdAgentSettings(
-        Facts("a" * 32, "h1", "10.0.0.1", 4000, 8 << 30), "boot", directory, 30, ()
+        Facts("a" * 32, "h1", "10.0.0.1", 4000, 8 << 30), "boot", directory, 30
     )
     agent = Agent(MemoryStore(), MemorySystemd(time.monotonic), settings)
     return metrics.exposition(agent.samples()).decode()

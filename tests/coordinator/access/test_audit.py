@@ -107,6 +107,8 @@ def test_a_line_is_in_the_file_of_a_member_that_is_killed_after_its_answer(tmp_p
         secure(member.url)
         for number in range(20):
             call(member.url, "PUT", f"/v2/keys/app/{number}", user=ALICE, body="value=x")
+        # The lines of a turn of the event loop are written at its end, after the answers.
+        call(member.url, "GET", "/v2/keys/app/0", user=ALICE)
         member.kill()
         keys = [line.get("key") for line in logged(member)]
         assert keys[-20:] == [f"/app/{number}" for number in range(20)]

@@ -33,7 +33,7 @@ def check_systemd() -> None:
     if not SYSTEMD.is_dir():
         raise CheckFailed(
             "systemd does not run this host, and the daemons are its units: use a host that "
-            "booted with systemd, or write the files alone with --no-start"
+            "booted with systemd"
         )
 
 

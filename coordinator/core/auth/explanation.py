@@ -53,8 +53,13 @@ def explain(state: AuthState, user: str, operation: str, key: str, tree: Tree) -
     }
     if unknown:
         shown["missing_roles"] = unknown
+    notes = []
     if user != principal.user:
-        shown["note"] = f"there is no user {user}: it counts as {GUEST}"
+        notes.append(f"there is no user {user}: it counts as {GUEST}")
+    if not state.is_enabled:
+        notes.append("auth is not enabled: everybody may do everything now")
+    if notes:
+        shown["note"] = "; ".join(notes)
     if operation == "write" and (owned := rights.owns(key.encode())):
         shown["own"] = [own.pattern for own in owned]
     return shown

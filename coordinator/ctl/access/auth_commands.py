@@ -18,6 +18,7 @@ class AccessAnswer(msgspec.Struct, frozen=True):
 
     allowed: bool
     why: str = ""
+    note: str = ""
 
 
 class AuthCommands:
@@ -51,5 +52,8 @@ class AuthCommands:
         api = AuthApi(self._invocation)
         query = urlencode({"user": user, "op": operation, "key": key})
         found = api.ask(f"{AUTH}/why?{query}", AccessAnswer)
-        echo(go_json(found) if api.as_json else found.why)
+        if api.as_json:
+            echo(go_json(found))
+        else:
+            echo(f"{found.why}\nNote: {found.note}." if found.note else found.why)
         return 0 if found.allowed else DENIED

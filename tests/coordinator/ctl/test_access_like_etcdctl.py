@@ -174,6 +174,8 @@ def test_what_only_a_coordinator_has_is_written_and_shown(tmp_path: Path) -> Non
         assert coordctl("user", "get", "host:h1") == (
             "User: host:h1\nRoles:  host\nAttribute: host=h1\n"
         )
+        before = coordctl("why-denied", "host:h1", "write", "/hosts/h2/status", code=1)
+        assert before.endswith("\nNote: auth is not enabled: everybody may do everything now.\n")
         coordctl("user", "add", "root", "--new-password-file", "-", stdin=b"rootpw\n")
         coordctl("auth", "enable")
         root = ("-u", "root:rootpw")
